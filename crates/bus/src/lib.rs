@@ -1,0 +1,98 @@
+//! The bus that carries public events between services.
+//!
+//! One trait, two backends with one contract: [`memory`] for one process and for tests (it can duplicate, delay,
+//! reorder and drop deliveries from a seed), [`nats`] for NATS JetStream.
+//!
+//! Delivery is at least once and order is not promised; consumers go through the event store's inbox.
+//! The event stores are the truth: a message may be published again at any time, with the same id.
+
+pub mod memory;
+pub mod nats;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+/// A public event on its way: `subject` is `portico.<service>.<event>`, `payload` its protobuf encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The event's id; also JetStream's `Nats-Msg-Id`.
+    pub id: Uuid,
+    /// `portico.<service>.<event_name>`, for example `portico.access.access_approved`.
+    pub subject: String,
+    /// Protobuf bytes of the public event. Never a secret or personal datum.
+    pub payload: Bytes,
+    /// Causation, correlation, actor, `traceparent`: see the event store's `Metadata`.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Who consumes what. The name is durable: replicas that use the same name share the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSpec {
+    /// `[a-z0-9_-]+`, unique in the installation, for example `registration`.
+    pub name: &'static str,
+    /// Exact subjects, without wildcards.
+    pub subjects: &'static [&'static str],
+}
+
+/// A message handed to a consumer. Dropping it without [`Delivery::ack`] or [`Delivery::retry`] has it delivered
+/// again after the ack wait.
+pub struct Delivery {
+    /// What was published.
+    pub message: Message,
+    /// 1 at the first delivery.
+    pub attempt: u32,
+    /// Backend's handle to settle the delivery.
+    pub settle: Box<dyn Settle>,
+}
+
+/// How a backend takes the consumer's word on a delivery.
+#[async_trait]
+pub trait Settle: Send + Sync {
+    /// The effect is committed.
+    async fn ack(&self) -> Result<(), BusError>;
+    /// Deliver again, not before `after`.
+    async fn retry(&self, after: Duration) -> Result<(), BusError>;
+}
+
+/// Resolves when the message cannot be lost any more: with JetStream at the publish acknowledgement, with the
+/// memory bus when every declared consumer of the subject has acknowledged it. The relay moves its checkpoint
+/// only then, so a crash of the one process loses nothing.
+pub type Receipt = BoxFuture<'static, Result<(), BusError>>;
+
+/// Deliveries of one consumer; `None` when the bus is closed.
+#[async_trait]
+pub trait Deliveries: Send {
+    /// Waits for the next delivery. A lost connection is re-established inside and is not an error.
+    async fn next(&mut self) -> Option<Delivery>;
+}
+
+/// Publishes and consumes public events.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Makes the streams and the durable consumers, before anything is published; repeatable.
+    async fn declare(&self, consumers: &[ConsumerSpec]) -> Result<(), BusError>;
+    /// Hands the message over; the receipt tells when it is safe. Several may be under way at once.
+    async fn publish(&self, message: Message) -> Result<Receipt, BusError>;
+    /// Starts consuming under a declared name.
+    async fn consume(&self, consumer: &ConsumerSpec) -> Result<Box<dyn Deliveries>, BusError>;
+    /// Whether the bus can take messages now; for readiness.
+    async fn check(&self) -> Result<(), BusError>;
+}
+
+/// A bus shared by the parts of a process.
+pub type SharedBus = Arc<dyn Bus>;
+
+/// What can go wrong with the bus. All of it passes with time, except [`BusError::Undeclared`].
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// Not connected, no quorum, or the publish was not acknowledged in time.
+    #[error("bus unavailable: {0}")]
+    Unavailable(String),
+    /// `consume` without `declare`: a programming error.
+    #[error("consumer {0} was not declared")]
+    Undeclared(String),
+}

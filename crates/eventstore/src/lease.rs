@@ -1,0 +1,52 @@
+//! Work that only one replica may do at a time.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{Database, StoreError};
+
+/// A named lease in the database. A replica that dies loses it after the time to live; expected versions, not
+/// the lease, keep the data right.
+#[derive(Clone)]
+pub struct Lease {
+    database: Database,
+    name: String,
+    owner: String,
+    ttl: Duration,
+}
+
+impl Lease {
+    /// A lease that `owner`, unique for each process, may take for `ttl` at a time.
+    pub fn new(database: Database, name: impl Into<String>, owner: Uuid, ttl: Duration) -> Self {
+        Self { database, name: name.into(), owner: owner.to_string(), ttl }
+    }
+
+    /// Takes or prolongs the lease. False where somebody else holds it.
+    pub async fn take(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let until = now.as_millisecond() + i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX / 2);
+        let done = sqlx::query(
+            "INSERT INTO leases (name, owner, expires_at_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at_ms = excluded.expires_at_ms \
+             WHERE leases.owner = excluded.owner OR leases.expires_at_ms < $4",
+        )
+        .bind(self.name.clone())
+        .bind(self.owner.clone())
+        .bind(until)
+        .bind(now.as_millisecond())
+        .execute(self.database.pool())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives the lease up, so that another replica need not wait.
+    pub async fn release(&self) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM leases WHERE name = $1 AND owner = $2")
+            .bind(self.name.clone())
+            .bind(self.owner.clone())
+            .execute(self.database.pool())
+            .await?;
+        Ok(())
+    }
+}

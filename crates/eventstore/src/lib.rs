@@ -1,0 +1,31 @@
+//! Event sourcing for SQLite and PostgreSQL, with the SQL written once.
+//!
+//! * [`Aggregate`]: `decide` and `evolve`, pure.
+//! * [`EventStore`]: `load`, `execute` (load, decide, append; again on a conflict), `read` by position.
+//! * `writer`: gathers concurrent appends into one transaction; positions are commit order without gaps; views
+//!   ([`Projection`]) and the inbox are written in the same transaction.
+//! * [`relay`]: position -> bus -> checkpoint. The event table is the outbox.
+//! * [`consumer`]: bus -> inbox -> effect -> ack; parks what cannot be handled.
+//! * [`testing`]: given / when / then for deciders.
+
+mod aggregate;
+pub mod consumer;
+mod database;
+mod event;
+mod lease;
+mod projection;
+pub mod relay;
+mod store;
+pub mod testing;
+mod writer;
+
+pub use aggregate::{Aggregate, Upcaster};
+pub use database::{Database, DatabaseError};
+pub use event::{Context, Metadata, NewEvent, RecordedEvent, Stream};
+pub use lease::Lease;
+pub use projection::{Projection, ProjectionError, Row};
+pub use store::{EventStore, ExecuteError, Loaded, Outcome, StoreError};
+pub use writer::{Append, Appended, InboxEntry};
+
+/// Re-exported so that services name one version.
+pub use sqlx;

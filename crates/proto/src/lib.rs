@@ -1,0 +1,35 @@
+//! The contracts between services: types generated from `proto/`, and the one [`Error`] with its two wire forms,
+//! gRPC status and problem details.
+
+mod error;
+
+pub use error::{Error, FieldError, Kind, Problem};
+
+/// File descriptors of every service, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+macro_rules! generated {
+    ($($(#[$doc:meta])* $name:ident = $package:literal;)*) => {$(
+        $(#[$doc])*
+        pub mod $name {
+            /// First version of the contract; changed by addition only.
+            #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes)]
+            pub mod v1 {
+                tonic::include_proto!($package);
+            }
+        }
+    )*};
+}
+
+generated! {
+    /// Products and plans.
+    catalog = "portico.catalog.v1";
+    /// Applications, carts and access requests.
+    access = "portico.access.v1";
+    /// Identity providers, client types, OAuth clients and gateways.
+    registration = "portico.registration.v1";
+    /// E-mail deliveries.
+    notification = "portico.notification.v1";
+    /// Users, sessions and API tokens.
+    accounts = "portico.accounts.v1";
+}
