@@ -1,0 +1,451 @@
+//! The store: sealed texts in two tables, usable inside the transaction of an
+//! append (`*_in` methods) or alone.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::cipher::{self, Key, Unreadable};
+use crate::kek::{IndexKey, KekRing};
+use crate::secret::Secret;
+
+/// Most references that one query asks for; SQLite takes 32766 parameters.
+const BATCH: usize = 500;
+
+/// Who a secret is about. It is bound into every sealed text, and it is what
+/// [`Vault::erase`] erases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// A fixed word such as `user` or `oauth_client`.
+    pub kind: &'static str,
+    /// The id of the person or thing.
+    pub id: Uuid,
+}
+
+impl Owner {
+    /// An owner of this kind.
+    #[must_use]
+    pub fn new(kind: &'static str, id: Uuid) -> Self {
+        Self { kind, id }
+    }
+
+    fn subject(&self) -> String {
+        format!("{}/{}", self.kind, self.id)
+    }
+}
+
+/// Where a sealed text is. It says nothing about it, so it may stand in events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VaultRef(pub Uuid);
+
+/// Why the vault did not do it. No variant holds a text or a key.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The database failed.
+    #[error("vault database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The reference exists, and belongs to somebody else.
+    #[error("the vault reference has another owner")]
+    WrongOwner,
+    /// [`Vault::put_at`] with a reference that holds another text.
+    #[error("the vault reference is taken")]
+    Taken,
+    /// The data key is wrapped by a key-encryption key that is not configured.
+    #[error("key-encryption key {0} is needed and not configured")]
+    UnknownKek(String),
+    /// It does not open: changed in the database, or moved to another place.
+    #[error("the vault entry is damaged or was tampered with")]
+    Unreadable,
+}
+
+impl From<Unreadable> for VaultError {
+    fn from(_: Unreadable) -> Self {
+        Self::Unreadable
+    }
+}
+
+/// The vault of one database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    pub(crate) pool: AnyPool,
+    pub(crate) ring: KekRing,
+}
+
+impl Vault {
+    /// A vault in a database that has [`MIGRATIONS`](crate::MIGRATIONS). Give
+    /// one [`Kek`](crate::Kek), or a ring with old ones while rotating.
+    pub fn new(pool: AnyPool, ring: impl Into<KekRing>) -> Self {
+        Self {
+            pool,
+            ring: ring.into(),
+        }
+    }
+
+    /// Checks at start that every key-encryption key in use is configured, so
+    /// that a lost key is found before anything is written beside it.
+    ///
+    /// # Errors
+    /// [`VaultError::UnknownKek`], [`VaultError::Database`].
+    pub async fn check(&self) -> Result<(), VaultError> {
+        let used = sqlx::query("SELECT DISTINCT kek_id FROM vault_key ORDER BY kek_id")
+            .fetch_all(&self.pool)
+            .await?;
+        for row in used {
+            let id: String = row.try_get("kek_id")?;
+            if self.ring.find(&id).is_none() {
+                return Err(VaultError::UnknownKek(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a text under a new reference.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`], or the owner's data key cannot be opened.
+    pub async fn put(&self, owner: &Owner, value: &Secret) -> Result<VaultRef, VaultError> {
+        let mut tx = self.pool.begin().await?;
+        let reference = self.put_in(&mut tx, owner, value).await?;
+        tx.commit().await?;
+        Ok(reference)
+    }
+
+    /// As [`Vault::put`], in the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Vault::put`].
+    pub async fn put_in(
+        &self,
+        tx: &mut AnyConnection,
+        owner: &Owner,
+        value: &Secret,
+    ) -> Result<VaultRef, VaultError> {
+        let reference = VaultRef(uuid::Builder::from_random_bytes(rand::random()).into_uuid());
+        self.put_at_in(tx, reference, owner, value).await?;
+        Ok(reference)
+    }
+
+    /// Stores a text under a chosen reference. Doing it again with the same text
+    /// changes nothing; texts are never replaced.
+    ///
+    /// # Errors
+    /// [`VaultError::Taken`] when the reference holds another text,
+    /// [`VaultError::WrongOwner`], otherwise as [`Vault::put`].
+    pub async fn put_at(
+        &self,
+        reference: VaultRef,
+        owner: &Owner,
+        value: &Secret,
+    ) -> Result<(), VaultError> {
+        let mut tx = self.pool.begin().await?;
+        self.put_at_in(&mut tx, reference, owner, value).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// As [`Vault::put_at`], in the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Vault::put_at`].
+    pub async fn put_at_in(
+        &self,
+        tx: &mut AnyConnection,
+        reference: VaultRef,
+        owner: &Owner,
+        value: &Secret,
+    ) -> Result<(), VaultError> {
+        let subject = owner.subject();
+        let data_key = self.claim_key(tx, &subject).await?;
+        let sealed = cipher::seal(
+            &data_key,
+            &value_context(&subject, reference),
+            value.expose().as_bytes(),
+        );
+        let inserted = sqlx::query(
+            "INSERT INTO vault_value (id, subject, sealed) VALUES ($1, $2, $3) \
+             ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(reference.0.to_string())
+        .bind(subject)
+        .bind(sealed)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if inserted == 1 || self.get_in(tx, owner, &reference).await?.as_ref() == Some(value) {
+            Ok(())
+        } else {
+            Err(VaultError::Taken)
+        }
+    }
+
+    /// Reads a text. None when it was deleted, erased or never there.
+    ///
+    /// # Errors
+    /// [`VaultError::WrongOwner`], [`VaultError::UnknownKek`],
+    /// [`VaultError::Unreadable`], [`VaultError::Database`].
+    pub async fn get(
+        &self,
+        owner: &Owner,
+        reference: &VaultRef,
+    ) -> Result<Option<Secret>, VaultError> {
+        let mut connection = self.pool.acquire().await?;
+        self.get_in(&mut connection, owner, reference).await
+    }
+
+    /// As [`Vault::get`], in the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Vault::get`].
+    pub async fn get_in(
+        &self,
+        tx: &mut AnyConnection,
+        owner: &Owner,
+        reference: &VaultRef,
+    ) -> Result<Option<Secret>, VaultError> {
+        let mut texts = self.get_many_in(tx, &[(*owner, *reference)]).await?;
+        Ok(texts.pop().flatten())
+    }
+
+    /// Reads many texts with few queries; the answer has the order asked for.
+    ///
+    /// # Errors
+    /// As [`Vault::get`]; one that fails fails all.
+    pub async fn get_many(
+        &self,
+        wanted: &[(Owner, VaultRef)],
+    ) -> Result<Vec<Option<Secret>>, VaultError> {
+        let mut connection = self.pool.acquire().await?;
+        self.get_many_in(&mut connection, wanted).await
+    }
+
+    /// As [`Vault::get_many`], in the caller's transaction.
+    ///
+    /// # Errors
+    /// As [`Vault::get`]; one that fails fails all.
+    pub async fn get_many_in(
+        &self,
+        tx: &mut AnyConnection,
+        wanted: &[(Owner, VaultRef)],
+    ) -> Result<Vec<Option<Secret>>, VaultError> {
+        let mut keys: HashMap<String, Key> = HashMap::new();
+        let mut texts = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(BATCH) {
+            let rows = load(tx, batch).await?;
+            for (owner, reference) in batch {
+                texts.push(match rows.get(reference) {
+                    Some(row) => Some(self.open(&mut keys, owner, *reference, row)?),
+                    None => None,
+                });
+            }
+        }
+        Ok(texts)
+    }
+
+    fn open(
+        &self,
+        keys: &mut HashMap<String, Key>,
+        owner: &Owner,
+        reference: VaultRef,
+        row: &SealedRow,
+    ) -> Result<Secret, VaultError> {
+        let subject = owner.subject();
+        if row.subject != subject {
+            return Err(VaultError::WrongOwner);
+        }
+        let context = value_context(&subject, reference);
+        if !keys.contains_key(&subject) {
+            let key = self.unwrap_key(&subject, &row.kek_id, &row.wrapped)?;
+            keys.insert(subject.clone(), key);
+        }
+        let key = keys.get(&subject).ok_or(VaultError::Unreadable)?;
+        let plain = cipher::open(key, &context, &row.sealed)?;
+        let text = std::str::from_utf8(&plain).map_err(|_| VaultError::Unreadable)?;
+        Ok(Secret::new(text))
+    }
+
+    /// Deletes one text. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`].
+    pub async fn delete(&self, reference: &VaultRef) -> Result<(), VaultError> {
+        let mut connection = self.pool.acquire().await?;
+        self.delete_in(&mut connection, reference).await
+    }
+
+    /// As [`Vault::delete`], in the caller's transaction.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`].
+    pub async fn delete_in(
+        &self,
+        tx: &mut AnyConnection,
+        reference: &VaultRef,
+    ) -> Result<(), VaultError> {
+        overwrite_deleted(tx).await?;
+        sqlx::query("DELETE FROM vault_value WHERE id = $1")
+            .bind(reference.0.to_string())
+            .execute(tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Erases everything of an owner, by deleting its data key. What backups
+    /// hold of it cannot be opened any more, unless they hold that key too.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`].
+    pub async fn erase(&self, owner: &Owner) -> Result<(), VaultError> {
+        let mut tx = self.pool.begin().await?;
+        self.erase_in(&mut tx, owner).await?;
+        tx.commit().await?;
+        let mut connection = self.pool.acquire().await?;
+        if is_sqlite(&connection) {
+            // The log still has the old pages until it is cut. A reader may be
+            // in the way; the next checkpoint does it then.
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Vault::erase`], in the caller's transaction.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`].
+    pub async fn erase_in(&self, tx: &mut AnyConnection, owner: &Owner) -> Result<(), VaultError> {
+        overwrite_deleted(tx).await?;
+        // The key first: it waits for a `put` that holds its row, whose text the
+        // second statement then sees.
+        for sql in [
+            "DELETE FROM vault_key WHERE subject = $1",
+            "DELETE FROM vault_value WHERE subject = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(owner.subject())
+                .execute(&mut *tx)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A key for blind indexes that outlives rotations: it is stored here like a
+    /// data key. The same label gives the same key, for ever.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`], or the stored key cannot be opened.
+    pub async fn index_key(&self, label: &str) -> Result<IndexKey, VaultError> {
+        let mut tx = self.pool.begin().await?;
+        let key = self
+            .claim_key(&mut tx, &format!("blind-index:{label}"))
+            .await?;
+        tx.commit().await?;
+        Ok(IndexKey(key))
+    }
+
+    /// The data key of a subject, made when there is none. The row stays locked
+    /// until the transaction ends, so nobody erases it in between.
+    async fn claim_key(&self, tx: &mut AnyConnection, subject: &str) -> Result<Key, VaultError> {
+        overwrite_deleted(tx).await?;
+        let kek = self.ring.active();
+        let wrapped = cipher::seal(
+            &kek.wrapping_key(),
+            &key_context(subject),
+            cipher::random_key().as_slice(),
+        );
+        let row = sqlx::query(
+            "INSERT INTO vault_key (subject, kek_id, wrapped) VALUES ($1, $2, $3) \
+             ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject \
+             RETURNING kek_id, wrapped",
+        )
+        .bind(subject)
+        .bind(kek.id())
+        .bind(wrapped)
+        .fetch_one(tx)
+        .await?;
+        let kek_id: String = row.try_get("kek_id")?;
+        let wrapped: String = row.try_get("wrapped")?;
+        self.unwrap_key(subject, &kek_id, &wrapped)
+    }
+
+    pub(crate) fn unwrap_key(
+        &self,
+        subject: &str,
+        kek_id: &str,
+        wrapped: &str,
+    ) -> Result<Key, VaultError> {
+        let kek = self
+            .ring
+            .find(kek_id)
+            .ok_or_else(|| VaultError::UnknownKek(kek_id.to_owned()))?;
+        let plain = cipher::open(&kek.wrapping_key(), &key_context(subject), wrapped)?;
+        let key: [u8; 32] = plain
+            .as_slice()
+            .try_into()
+            .map_err(|_| VaultError::Unreadable)?;
+        Ok(Zeroizing::new(key))
+    }
+}
+
+struct SealedRow {
+    subject: String,
+    sealed: String,
+    kek_id: String,
+    wrapped: String,
+}
+
+async fn load(
+    tx: &mut AnyConnection,
+    wanted: &[(Owner, VaultRef)],
+) -> Result<HashMap<VaultRef, SealedRow>, VaultError> {
+    let places: Vec<String> = (1..=wanted.len()).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "SELECT v.id, v.subject, v.sealed, k.kek_id, k.wrapped FROM vault_value v \
+         JOIN vault_key k ON k.subject = v.subject WHERE v.id IN ({})",
+        places.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(wanted.len() == 1);
+    for (_, reference) in wanted {
+        query = query.bind(reference.0.to_string());
+    }
+    let mut rows = HashMap::with_capacity(wanted.len());
+    for row in query.fetch_all(tx).await? {
+        let id: String = row.try_get("id")?;
+        let id = Uuid::parse_str(&id).map_err(|_| VaultError::Unreadable)?;
+        let sealed = SealedRow {
+            subject: row.try_get("subject")?,
+            sealed: row.try_get("sealed")?,
+            kek_id: row.try_get("kek_id")?,
+            wrapped: row.try_get("wrapped")?,
+        };
+        rows.insert(VaultRef(id), sealed);
+    }
+    Ok(rows)
+}
+
+/// What a wrapped data key is bound to.
+pub(crate) fn key_context(subject: &str) -> String {
+    format!("portico/vault/key/v1|{subject}")
+}
+
+/// What a sealed text is bound to: moving it to another row makes it unreadable.
+fn value_context(subject: &str, reference: VaultRef) -> String {
+    format!("portico/vault/value/v1|{subject}|{}", reference.0)
+}
+
+fn is_sqlite(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "SQLite"
+}
+
+/// SQLite leaves the bytes of deleted rows in its file unless told otherwise.
+/// An update leaves a copy of a wrapped key too, so every writer calls this.
+pub(crate) async fn overwrite_deleted(tx: &mut AnyConnection) -> Result<(), VaultError> {
+    if is_sqlite(tx) {
+        sqlx::query("PRAGMA secure_delete = ON").execute(tx).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Databases to test on: always a SQLite file, and PostgreSQL when
+//! `TEST_POSTGRES_URL` names one (each test gets a schema of its own).
+
+use portico_vault::{Kek, MIGRATIONS};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
+
+pub(crate) struct Database {
+    pub(crate) pool: AnyPool,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Database {
+    /// Every byte SQLite has on disk, the write-ahead log included.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        bytes
+    }
+
+    /// Whether a text is anywhere on disk.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        let (bytes, text) = (self.bytes(), text.as_bytes());
+        bytes.windows(text.len()).any(|window| window == text)
+    }
+
+    /// The wrapped data keys, as they stand in the table.
+    pub(crate) async fn wrapped_keys(&self) -> Vec<String> {
+        let rows = sqlx::query("SELECT wrapped FROM vault_key")
+            .fetch_all(&self.pool)
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+}
+
+pub(crate) fn kek() -> Kek {
+    Kek::load_or_generate(tempfile::tempdir().unwrap().path())
+        .unwrap()
+        .0
+}
+
+pub(crate) async fn sqlite() -> Database {
+    sqlx::any::install_default_drivers();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/vault.db?mode=rwc", folder.path().display());
+    let pool = AnyPoolOptions::new()
+        .max_connections(4)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::query("PRAGMA journal_mode = WAL")
+                    .execute(&mut *connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect(&url)
+        .await
+        .unwrap();
+    MIGRATIONS.run(&pool).await.unwrap();
+    Database { pool, folder }
+}
+
+async fn postgres(url: &str) -> Database {
+    let schema = format!("vault_{:016x}", rand::random::<u64>());
+    let admin = AnyPool::connect(url).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
+        .execute(&admin)
+        .await
+        .unwrap();
+    let pool = AnyPoolOptions::new()
+        .max_connections(4)
+        .after_connect(move |connection, _| {
+            let sql = format!("SET search_path = {schema}");
+            Box::pin(async move {
+                sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .connect(url)
+        .await
+        .unwrap();
+    MIGRATIONS.run(&pool).await.unwrap();
+    Database {
+        pool,
+        folder: tempfile::tempdir().unwrap(),
+    }
+}
+
+pub(crate) async fn databases() -> Vec<Database> {
+    let mut databases = vec![sqlite().await];
+    if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
+        databases.push(postgres(&url).await);
+    }
+    databases
+}
