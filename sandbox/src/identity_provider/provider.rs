@@ -1,0 +1,122 @@
+//! The provider's state and everything that changes it. A change is stored in the
+//! data file before it is visible, so that an answer is never ahead of the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::behaviour::{Behaviour, Fault, Faults, Operation};
+use super::client::Client;
+use super::error::OauthError;
+use crate::clock::SandboxClock;
+use crate::jws::SigningKey;
+use crate::{secret, store};
+
+/// What is kept in the data file.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) signing_key: String,
+    pub(super) scopes: BTreeSet<String>,
+    pub(super) clients: BTreeMap<String, Client>,
+}
+
+/// The initial access token and how often it may still be used.
+#[derive(Clone, Default)]
+pub(super) struct InitialAccess {
+    pub(super) token: Option<String>,
+    pub(super) uses_left: Option<u32>,
+}
+
+pub(super) struct Inner {
+    pub(super) stored: Stored,
+    pub(super) initial_access: InitialAccess,
+    pub(super) behaviour: Behaviour,
+    pub(super) faults: Faults,
+    pub(super) seen: BTreeMap<&'static str, u64>,
+}
+
+pub(super) struct Provider {
+    pub(super) url: String,
+    pub(super) key: SigningKey,
+    pub(super) clock: SandboxClock,
+    pub(super) token_lifetime_seconds: i64,
+    pub(super) data_file: Option<PathBuf>,
+    pub(super) inner: Mutex<Inner>,
+}
+
+impl Provider {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn registration_endpoint(&self) -> String {
+        format!("{}/register", self.url)
+    }
+
+    /// Counts the request and takes the fault that waits for it.
+    pub(super) fn arrived(&self, operation: Operation) -> Option<Fault> {
+        let mut inner = self.lock();
+        *inner.seen.entry(operation.name()).or_default() += 1;
+        inner.faults.take(operation)
+    }
+
+    /// Changes the stored state: all of it or, if the file cannot be written, nothing.
+    pub(super) fn change<T>(
+        &self,
+        inner: &mut Inner,
+        change: impl FnOnce(&mut Stored) -> T,
+    ) -> Result<T, OauthError> {
+        let mut next = inner.stored.clone();
+        let result = change(&mut next);
+        store::save(self.data_file.as_deref(), &next)
+            .map_err(|error| OauthError::storage(&error))?;
+        inner.stored = next;
+        Ok(result)
+    }
+}
+
+impl Inner {
+    /// Refuses a registration without the initial access token, where one is needed.
+    pub(super) fn check_initial_access(&self, presented: Option<&str>) -> Result<(), OauthError> {
+        let Some(expected) = &self.initial_access.token else {
+            return Ok(());
+        };
+        match presented {
+            None => Err(OauthError::token("an initial access token is needed")),
+            Some(token) if !secret::same(token, expected) => {
+                Err(OauthError::token("the initial access token is not known"))
+            }
+            Some(_) if self.initial_access.uses_left == Some(0) => Err(OauthError::token(
+                "No remaining count on initial access token",
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A registration that succeeded uses the token up by one; a failed one does not.
+    pub(super) fn use_initial_access(&mut self) {
+        if let Some(left) = &mut self.initial_access.uses_left {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// The client that this registration access token manages. A client that does not
+    /// exist is 401 like a wrong token (RFC 7592 section 2.1).
+    pub(super) fn managed(
+        &self,
+        client_id: &str,
+        presented: Option<&str>,
+    ) -> Result<Client, OauthError> {
+        let refused =
+            || OauthError::token("the registration access token is not valid for this client");
+        let client = self.stored.clients.get(client_id).ok_or_else(refused)?;
+        match (presented, &client.registration_access_token) {
+            (Some(presented), Some(expected)) if secret::same(presented, expected) => {
+                Ok(client.clone())
+            }
+            _ => Err(refused()),
+        }
+    }
+}

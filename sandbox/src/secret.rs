@@ -1,0 +1,35 @@
+//! Random text for secrets, tokens and ids.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::Rng;
+
+/// That many random bytes, as base64url.
+pub(crate) fn random(bytes: usize) -> String {
+    let mut buffer = vec![0_u8; bytes];
+    rand::rng().fill_bytes(&mut buffer);
+    URL_SAFE_NO_PAD.encode(buffer)
+}
+
+/// Equality that does not stop at the first difference.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    let differences = one
+        .bytes()
+        .zip(other.bytes())
+        .fold(0, |seen, (a, b)| seen | (a ^ b));
+    one.len() == other.len() && differences == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compares_whole() {
+        assert!(same("abc", "abc"));
+        for other in ["", "ab", "abd", "abcd"] {
+            assert!(!same("abc", other), "{other}");
+        }
+        assert_ne!(random(32), random(32));
+    }
+}
