@@ -8,8 +8,13 @@
 
 pub mod memory;
 pub mod nats;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+pub use memory::{Faults, MemoryBus};
+pub use nats::{NatsBus, NatsSettings};
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -49,6 +54,34 @@ pub struct Delivery {
     pub settle: Box<dyn Settle>,
 }
 
+impl Delivery {
+    /// The effect is committed: the message is not delivered to this consumer again, save for duplicates.
+    ///
+    /// # Errors
+    /// [`BusError::Unavailable`] when the bus cannot take the word; the message is then delivered again.
+    pub async fn ack(&self) -> Result<(), BusError> {
+        self.settle.ack().await
+    }
+
+    /// Asks for another delivery, not before `after`, with `attempt` one higher.
+    ///
+    /// # Errors
+    /// [`BusError::Unavailable`] when the bus cannot take the word; the message is then delivered again after
+    /// the ack wait.
+    pub async fn retry(&self, after: Duration) -> Result<(), BusError> {
+        self.settle.retry(after).await
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("message", &self.message)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How a backend takes the consumer's word on a delivery.
 #[async_trait]
 pub trait Settle: Send + Sync {
@@ -67,13 +100,16 @@ pub type Receipt = BoxFuture<'static, Result<(), BusError>>;
 #[async_trait]
 pub trait Deliveries: Send {
     /// Waits for the next delivery. A lost connection is re-established inside and is not an error.
+    /// Cancel-safe: a delivery is not lost when the future is dropped in a `select!`.
     async fn next(&mut self) -> Option<Delivery>;
 }
 
 /// Publishes and consumes public events.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
-    /// Makes the streams and the durable consumers, before anything is published; repeatable.
+    /// Makes the streams and the durable consumers, before anything is published; repeatable, and the way to
+    /// change a consumer's subjects. After [`BusError::Unavailable`] the bus still knows the consumers and makes
+    /// them when it is back, so a service may start without its bus.
     async fn declare(&self, consumers: &[ConsumerSpec]) -> Result<(), BusError>;
     /// Hands the message over; the receipt tells when it is safe. Several may be under way at once.
     async fn publish(&self, message: Message) -> Result<Receipt, BusError>;
@@ -81,6 +117,12 @@ pub trait Bus: Send + Sync + 'static {
     async fn consume(&self, consumer: &ConsumerSpec) -> Result<Box<dyn Deliveries>, BusError>;
     /// Whether the bus can take messages now; for readiness.
     async fn check(&self) -> Result<(), BusError>;
+    /// Identity of the bus's stored messages; another one than before means that what had been published, and
+    /// perhaps not yet consumed, is gone, and the relay has to publish it again. `None` when a receipt already
+    /// means consumed, as with the memory bus.
+    async fn incarnation(&self) -> Result<Option<String>, BusError> {
+        Ok(None)
+    }
 }
 
 /// A bus shared by the parts of a process.

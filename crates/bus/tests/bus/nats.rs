@@ -1,0 +1,293 @@
+//! A NATS server that is away, killed, wiped, or wants a password.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portico_bus::{
+    Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus, testing::NatsServer,
+};
+use tokio::time::sleep;
+
+use crate::support::*;
+
+async fn until_ready(bus: &SharedBus) {
+    let ready = async {
+        while bus.check().await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(ready).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_is_unavailable_and_all_flows_again() {
+    let Some(mut server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let bus = nats(&server).await;
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    let before = bus.incarnation().await.unwrap();
+    let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
+    publish(&bus, message(1, APPROVED)).await.unwrap();
+    drain(&mut deliveries, 1).await;
+    publish(&bus, message(2, APPROVED)).await.unwrap();
+
+    server.kill().unwrap();
+    let asked = Instant::now();
+    let refused = publish(&bus, message(3, APPROVED)).await;
+    assert!(
+        matches!(refused, Err(BusError::Unavailable(_))),
+        "{refused:?}"
+    );
+    assert!(
+        asked.elapsed() < Duration::from_secs(10),
+        "took {:?}",
+        asked.elapsed()
+    );
+    assert!(bus.check().await.is_err());
+
+    server.restart().await.unwrap();
+    publish_until_safe(&bus, &message(3, APPROVED)).await;
+    // The server may have lost the acknowledgement of the first: then it comes again.
+    let mut missing = vec![message(2, APPROVED), message(3, APPROVED)];
+    while !missing.is_empty() {
+        let delivery = next(&mut deliveries).await;
+        delivery.ack().await.unwrap();
+        missing.retain(|message| *message != delivery.message);
+    }
+    assert_eq!(
+        bus.incarnation().await.unwrap(),
+        before,
+        "the data is still there"
+    );
+}
+
+#[tokio::test]
+async fn a_wiped_server_gets_its_stream_and_consumers_again() {
+    let Some(mut server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let bus = nats(&server).await;
+    bus.declare(&[REGISTRATION, NOTIFICATION]).await.unwrap();
+    let before = bus.incarnation().await.unwrap();
+    let mut registration = bus.consume(&REGISTRATION).await.unwrap();
+    let mut notification = bus.consume(&NOTIFICATION).await.unwrap();
+    publish(&bus, message(1, APPROVED)).await.unwrap();
+    drain(&mut registration, 1).await;
+    drain(&mut notification, 1).await;
+
+    server.wipe().unwrap();
+    server.restart().await.unwrap();
+    for n in 1..=20 {
+        publish_until_safe(&bus, &message(n, APPROVED)).await;
+    }
+    drain(&mut registration, 20).await;
+    drain(&mut notification, 20).await;
+    assert_ne!(
+        bus.incarnation().await.unwrap(),
+        before,
+        "the relay has to see the loss"
+    );
+}
+
+#[tokio::test]
+async fn a_consumer_that_only_waits_survives_a_wipe() {
+    let Some(mut server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let consuming = nats(&server).await;
+    consuming.declare(&[REGISTRATION]).await.unwrap();
+    let mut deliveries = consuming.consume(&REGISTRATION).await.unwrap();
+    let waiting = tokio::spawn(async move { drain(&mut deliveries, 2).await });
+    let publishing = nats(&server).await;
+    publish_until_safe(&publishing, &message(1, APPROVED)).await;
+
+    server.wipe().unwrap();
+    server.restart().await.unwrap();
+    publish_until_safe(&publishing, &message(2, APPROVED)).await;
+    publish_until_safe(&publishing, &message(3, APPROVED)).await;
+    within(waiting).await.unwrap();
+}
+
+/// An acknowledgement names a place in the stream: after a wipe it would acknowledge another message.
+#[tokio::test]
+async fn an_acknowledgement_from_before_a_wipe_is_refused() {
+    let Some(mut server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let bus = nats(&server).await;
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
+    publish(&bus, message(1, APPROVED)).await.unwrap();
+    let stale = next(&mut deliveries).await;
+
+    server.wipe().unwrap();
+    server.restart().await.unwrap();
+    publish_until_safe(&bus, &message(2, APPROVED)).await;
+    let first = next(&mut deliveries).await;
+    assert_eq!(first.message.id, message(2, APPROVED).id);
+    drop(first);
+    assert!(matches!(stale.ack().await, Err(BusError::Unavailable(_))));
+    let again = next(&mut deliveries).await;
+    assert_eq!(
+        (again.message.id, again.attempt),
+        (message(2, APPROVED).id, 2)
+    );
+    again.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_consumer_is_made_again() {
+    let Some(server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let bus = nats(&server).await;
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
+    publish(&bus, message(1, APPROVED)).await.unwrap();
+    drain(&mut deliveries, 1).await;
+
+    let waiting = tokio::spawn(async move { drain(&mut deliveries, 2).await });
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let js = async_nats::jetstream::new(client);
+    js.delete_consumer_from_stream("registration", "PORTICO")
+        .await
+        .unwrap();
+    publish(&bus, message(2, APPROVED)).await.unwrap();
+    within(waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn connecting_before_the_server_is_there() {
+    let Some(mut server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    server.kill().unwrap();
+    let settings = NatsSettings {
+        connect_wait: Duration::from_millis(50),
+        ..nats_settings(&server)
+    };
+    let bus: SharedBus = Arc::new(NatsBus::connect(settings).await.unwrap());
+    assert!(matches!(bus.check().await, Err(BusError::Unavailable(_))));
+    let undone = bus.declare(&[REGISTRATION]).await;
+    assert!(matches!(undone, Err(BusError::Unavailable(_))));
+    let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
+
+    server.restart().await.unwrap();
+    publish_until_safe(&bus, &message(1, APPROVED)).await;
+    drain(&mut deliveries, 1).await;
+    until_ready(&bus).await;
+}
+
+#[tokio::test]
+async fn a_second_process_shares_the_consumer_and_keeps_its_subjects() {
+    let Some(server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let grown = ConsumerSpec {
+        name: REGISTRATION.name,
+        subjects: &[APPROVED, REVOKED],
+    };
+    let old = nats(&server).await;
+    old.declare(&[REGISTRATION]).await.unwrap();
+    let new = nats(&server).await;
+    new.declare(std::slice::from_ref(&grown)).await.unwrap();
+    // The old replica looks for its consumer, and must not take the new subject away.
+    let mut deliveries = old.consume(&REGISTRATION).await.unwrap();
+    publish(&new, message(1, APPROVED)).await.unwrap();
+    drain(&mut deliveries, 1).await;
+    drop(deliveries);
+    publish(&new, message(2, REVOKED)).await.unwrap();
+    let mut deliveries = new.consume(&grown).await.unwrap();
+    drain(&mut deliveries, 1).await;
+}
+
+#[tokio::test]
+async fn settings_of_an_existing_stream_are_updated_and_others_kept() {
+    let Some(server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let bus = nats(&server).await;
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    let js = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut config = js
+        .get_stream("PORTICO")
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone();
+    config.max_bytes = 1 << 30;
+    js.update_stream(config).await.unwrap();
+
+    let settings = NatsSettings {
+        max_age: Duration::from_secs(3600),
+        ..nats_settings(&server)
+    };
+    let second = NatsBus::connect(settings).await.unwrap();
+    second.declare(&[REGISTRATION]).await.unwrap();
+    let config = js
+        .get_stream("PORTICO")
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone();
+    assert_eq!(
+        (config.max_age.as_secs(), config.max_bytes),
+        (3600, 1 << 30)
+    );
+}
+
+#[tokio::test]
+async fn a_password_in_the_url_is_used() {
+    if portico_bus::testing::nats_server_binary().is_none() {
+        // Prints the reason, or fails when every test is asked for.
+        assert!(NatsServer::start_or_skip().await.is_none());
+        return;
+    }
+    let server = NatsServer::start_with(&["--user", "portico", "--pass", "pa:ss"])
+        .await
+        .unwrap();
+    let settings = |user: &str| NatsSettings {
+        url: server.url().replace("nats://", &format!("nats://{user}@")),
+        connect_wait: Duration::from_millis(500),
+        ..NatsSettings::default()
+    };
+    let bus = NatsBus::connect(settings("portico:pa:ss")).await.unwrap();
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    let stranger = NatsBus::connect(settings("portico:wrong")).await.unwrap();
+    assert!(matches!(
+        stranger.check().await,
+        Err(BusError::Unavailable(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_missing_credentials_file_is_named() {
+    let settings = NatsSettings {
+        credentials_file: Some("/does/not/exist.creds".into()),
+        ..NatsSettings::default()
+    };
+    let Err(error) = NatsBus::connect(settings).await else {
+        panic!("connected without credentials");
+    };
+    assert!(
+        error.to_string().contains("/does/not/exist.creds"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn closing_ends_the_deliveries() {
+    let Some(server) = NatsServer::start_or_skip().await else {
+        return;
+    };
+    let bus = NatsBus::connect(nats_settings(&server)).await.unwrap();
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
+    bus.close().await;
+    assert!(within(deliveries.next()).await.is_none());
+}
