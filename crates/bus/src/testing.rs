@@ -193,10 +193,10 @@ impl Drop for NatsServer {
     }
 }
 
-/// The client port in the server's ports file: `{"nats":["nats://127.0.0.1:42067"],...}`.
+/// The client port in the server's ports file: `{"nats":["nats://127.0.0.1:42067"]}`, or `tls://` with TLS.
 fn listening_port(file: &Path) -> Option<u16> {
     let text = fs::read_to_string(file).ok()?;
-    let (_, rest) = text.split_once("nats://127.0.0.1:")?;
+    let (_, rest) = text.split_once("://127.0.0.1:")?;
     rest.split(|c: char| !c.is_ascii_digit())
         .next()?
         .parse()
