@@ -1,0 +1,5 @@
+//! portico-runtime
+
+pub mod clock;
+pub mod outgoing;
+pub mod shutdown;
