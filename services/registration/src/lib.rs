@@ -1,0 +1,4 @@
+//! portico-registration
+
+pub mod gateways;
+pub mod providers;

@@ -1,0 +1,189 @@
+//! The connection test: what an admin sees before and after saving a provider.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::discovery::{DiscoveryError, Endpoints, discover};
+use super::session::Fetch;
+
+/// How one step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should be.
+    Passed,
+    /// The provider cannot be used like this.
+    Failed,
+    /// Not tried, because an earlier step failed.
+    Skipped,
+    /// It can be used, but look at the detail.
+    Warning,
+}
+
+impl Outcome {
+    /// The word in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One step of the connection test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckStep {
+    /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks`
+    /// or `scopes`.
+    pub name: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For people.
+    pub detail: String,
+}
+
+/// The steps, in the order in which they are taken.
+const STEPS: [&str; 6] = [
+    "discovery",
+    "issuer",
+    "registration_endpoint",
+    "token_endpoint",
+    "jwks",
+    "scopes",
+];
+
+/// What the connection test found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// All steps.
+    pub steps: Vec<CheckStep>,
+    /// Where the document was accepted.
+    pub endpoints: Option<Endpoints>,
+    /// Where it was not.
+    pub error: Option<DiscoveryError>,
+}
+
+impl Check {
+    /// Whether the provider can be used.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.steps
+            .iter()
+            .all(|step| step.outcome != Outcome::Failed)
+    }
+}
+
+/// Tests a provider without registering anything.
+pub async fn check(fetch: Fetch<'_>, well_known_url: &str, allowed_origins: &[String]) -> Check {
+    let endpoints = match discover(fetch, well_known_url, allowed_origins).await {
+        Ok(endpoints) => endpoints,
+        Err(error) => {
+            return Check {
+                steps: failed_at(&error),
+                endpoints: None,
+                error: Some(error),
+            };
+        }
+    };
+    let step = |name, outcome, detail: String| CheckStep {
+        name,
+        outcome,
+        detail,
+    };
+    let jwks = signing_keys(fetch, &endpoints).await;
+    let (jwks_outcome, jwks_detail) = match jwks {
+        Ok(count) => (Outcome::Passed, format!("{count} signing keys")),
+        Err(why) => (Outcome::Failed, why),
+    };
+    let scopes = match endpoints.scopes_supported.len() {
+        0 => (
+            Outcome::Warning,
+            "the document does not list the provider's scopes, so they cannot be compared"
+                .to_owned(),
+        ),
+        count => (Outcome::Passed, format!("{count} scopes are announced")),
+    };
+    let steps = vec![
+        step(
+            "discovery",
+            Outcome::Passed,
+            "the well-known document was read".into(),
+        ),
+        step("issuer", Outcome::Passed, endpoints.issuer.clone()),
+        step(
+            "registration_endpoint",
+            Outcome::Passed,
+            endpoints.registration_endpoint.to_string(),
+        ),
+        step(
+            "token_endpoint",
+            Outcome::Passed,
+            endpoints.token_endpoint.to_string(),
+        ),
+        step("jwks", jwks_outcome, jwks_detail),
+        step("scopes", scopes.0, scopes.1),
+    ];
+    Check {
+        steps,
+        endpoints: Some(endpoints),
+        error: None,
+    }
+}
+
+/// Steps before the one that failed passed, those after it were not tried.
+fn failed_at(error: &DiscoveryError) -> Vec<CheckStep> {
+    let failed = match error {
+        DiscoveryError::IssuerMismatch { .. } => "issuer",
+        DiscoveryError::RegistrationEndpointMissing => "registration_endpoint",
+        DiscoveryError::EndpointMissing(member)
+        | DiscoveryError::EndpointForeignOrigin { member, .. } => match *member {
+            "jwks_uri" => "jwks",
+            member => member,
+        },
+        _ => "discovery",
+    };
+    let mut outcome = Outcome::Passed;
+    let mut steps = Vec::new();
+    for name in STEPS {
+        let detail = if name == failed {
+            outcome = Outcome::Failed;
+            error.to_string()
+        } else {
+            String::new()
+        };
+        steps.push(CheckStep {
+            name,
+            outcome,
+            detail,
+        });
+        if outcome == Outcome::Failed {
+            outcome = Outcome::Skipped;
+        }
+    }
+    steps
+}
+
+/// How many keys the provider signs with (RFC 7517 section 5). Gateways find a
+/// key by its `kid`.
+async fn signing_keys(fetch: Fetch<'_>, endpoints: &Endpoints) -> Result<usize, String> {
+    let (status, body) = fetch
+        .get(&endpoints.jwks_uri, Duration::from_secs(10))
+        .await
+        .map_err(|error| error.to_string())?;
+    let document: Option<Value> = serde_json::from_slice(&body).ok().filter(|_| status == 200);
+    let keys = document
+        .as_ref()
+        .and_then(|document| document.get("keys")?.as_array());
+    let keys =
+        keys.ok_or_else(|| format!("the jwks_uri answers status {status} without a key set"))?;
+    let signs = |key: &&Value| {
+        key.get("use").is_none_or(|usage| usage == "sig") && key.get("kid").is_some()
+    };
+    match keys.iter().filter(signs).count() {
+        0 => Err("the key set has no signing key with a kid".into()),
+        count => Ok(count),
+    }
+}

@@ -1,0 +1,368 @@
+//! The well-known document: OpenID Connect Discovery 1.0 section 4, RFC 8414
+//! section 3.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::session::Fetch;
+
+/// How long the provider has to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The suffix of OpenID Connect Discovery, and the inserted path of RFC 8414.
+const WELL_KNOWN: [&str; 2] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+];
+
+/// What is used of a verified well-known document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// Verbatim, for comparing with the `iss` of tokens.
+    pub issuer: String,
+    /// RFC 7591 section 3.
+    pub registration_endpoint: Url,
+    /// RFC 6749 section 3.2.
+    pub token_endpoint: Url,
+    /// RFC 7517 section 5.
+    pub jwks_uri: Url,
+    /// Empty where the document does not say.
+    pub scopes_supported: Vec<String>,
+    /// Origins beside the issuer's that an admin allowed tokens to be sent to,
+    /// for example `https://internal.example:8443`.
+    #[serde(default)]
+    pub allowed_origins: Vec<String>,
+}
+
+impl Endpoints {
+    /// Whether a token may be sent to `url`: it has the issuer's origin (RFC 6454)
+    /// or one that an admin allowed.
+    #[must_use]
+    pub fn trusts(&self, url: &Url) -> bool {
+        trusted(&self.issuer, &self.allowed_origins, url)
+    }
+}
+
+fn trusted(issuer: &str, allowed: &[String], url: &Url) -> bool {
+    let same = |other: &str| {
+        Url::parse(other)
+            .is_ok_and(|other| other.origin().is_tuple() && other.origin() == url.origin())
+    };
+    same(issuer) || allowed.iter().any(|origin| same(origin))
+}
+
+/// Why a well-known document was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryError {
+    /// Not an absolute http or https URL of a well-known document.
+    #[error(
+        "the URL must be http(s) and contain /.well-known/openid-configuration or /.well-known/oauth-authorization-server, without query, fragment or user information"
+    )]
+    UrlInvalid,
+    /// No answer: name, address, connection, TLS or time.
+    #[error("the well-known document cannot be fetched: {0}")]
+    Unreachable(String),
+    /// The address is private and the operator does not allow it.
+    #[error("the address may not be reached: {0}")]
+    AddressForbidden(String),
+    /// Not status 200.
+    #[error("the well-known URL answers with status {0}")]
+    Status(u16),
+    /// An HTML page, for example, or JSON that is no object.
+    #[error("the well-known URL does not answer with a JSON object")]
+    NotJson,
+    /// Another issuer than the URL says (OpenID Connect Discovery 1.0 section 4.3).
+    #[error("the document says its issuer is {found}, but its URL belongs to {expected}")]
+    IssuerMismatch {
+        /// By the URL.
+        expected: String,
+        /// In the document.
+        found: String,
+    },
+    /// Registration is not offered, or is switched off.
+    #[error(
+        "the document has no registration_endpoint: the provider does not offer dynamic client registration"
+    )]
+    RegistrationEndpointMissing,
+    /// A member that is needed is missing or is no URL.
+    #[error("the document has no usable {0}")]
+    EndpointMissing(&'static str),
+    /// An endpoint on another origin: a token sent there could be stolen.
+    #[error("{member} is at {origin}, not at the issuer's origin, and that origin was not allowed")]
+    EndpointForeignOrigin {
+        /// The member of the document.
+        member: &'static str,
+        /// Where it is.
+        origin: String,
+    },
+}
+
+impl DiscoveryError {
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UrlInvalid => "well_known_url_invalid",
+            Self::Unreachable(_) => "well_known_unreachable",
+            Self::AddressForbidden(_) => "well_known_address_forbidden",
+            Self::Status(_) => "well_known_status",
+            Self::NotJson => "well_known_not_json",
+            Self::IssuerMismatch { .. } => "issuer_mismatch",
+            Self::RegistrationEndpointMissing => "registration_endpoint_missing",
+            Self::EndpointMissing(_) => "endpoint_missing",
+            Self::EndpointForeignOrigin { .. } => "endpoint_foreign_origin",
+        }
+    }
+}
+
+/// Fetches and verifies a well-known document. `allowed_origins` as in
+/// [`Endpoints`].
+///
+/// # Errors
+/// The first thing that is wrong.
+pub async fn discover(
+    fetch: Fetch<'_>,
+    well_known_url: &str,
+    allowed_origins: &[String],
+) -> Result<Endpoints, DiscoveryError> {
+    let (url, _) = parse_url(well_known_url)?;
+    let (status, body) = fetch.get(&url, DEADLINE).await?;
+    if status != 200 {
+        return Err(DiscoveryError::Status(status));
+    }
+    let document = serde_json::from_slice(&body).map_err(|_| DiscoveryError::NotJson)?;
+    verify(well_known_url, &document, allowed_origins)
+}
+
+/// The URL of a well-known document, and the issuer that it belongs to.
+fn parse_url(text: &str) -> Result<(Url, String), DiscoveryError> {
+    let url = Url::parse(text.trim()).map_err(|_| DiscoveryError::UrlInvalid)?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !plain {
+        return Err(DiscoveryError::UrlInvalid);
+    }
+    let path = url.path().to_owned();
+    for well_known in WELL_KNOWN {
+        // OpenID Connect appends to the issuer's path, RFC 8414 inserts before it.
+        let issuer_path = match path.strip_suffix(well_known) {
+            Some(before) => before,
+            None => match path.strip_prefix(well_known) {
+                Some(after) if after.starts_with('/') => after,
+                _ => continue,
+            },
+        };
+        let issuer = format!("{}{issuer_path}", url.origin().ascii_serialization());
+        return Ok((url, issuer));
+    }
+    Err(DiscoveryError::UrlInvalid)
+}
+
+/// Verifies a document that was fetched from `well_known_url`. Pure.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn verify(
+    well_known_url: &str,
+    document: &Value,
+    allowed_origins: &[String],
+) -> Result<Endpoints, DiscoveryError> {
+    let (_, expected) = parse_url(well_known_url)?;
+    let members = document.as_object().ok_or(DiscoveryError::NotJson)?;
+    let issuer = members
+        .get("issuer")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    // Some issuers end in a slash, which their URL cannot show.
+    if issuer.trim_end_matches('/') != expected.trim_end_matches('/') {
+        return Err(DiscoveryError::IssuerMismatch {
+            expected,
+            found: issuer.chars().take(200).collect(),
+        });
+    }
+    let endpoint = |member: &'static str| {
+        let text = members.get(member).and_then(Value::as_str);
+        let url = text.and_then(|text| Url::parse(text).ok());
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.ok_or(DiscoveryError::EndpointMissing(member))?;
+        if !trusted(issuer, allowed_origins, &url) {
+            let origin = url.origin().ascii_serialization();
+            return Err(DiscoveryError::EndpointForeignOrigin { member, origin });
+        }
+        Ok(url)
+    };
+    if !members.contains_key("registration_endpoint") {
+        return Err(DiscoveryError::RegistrationEndpointMissing);
+    }
+    let scopes = members.get("scopes_supported").and_then(Value::as_array);
+    Ok(Endpoints {
+        issuer: issuer.to_owned(),
+        registration_endpoint: endpoint("registration_endpoint")?,
+        token_endpoint: endpoint("token_endpoint")?,
+        jwks_uri: endpoint("jwks_uri")?,
+        scopes_supported: scopes
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        allowed_origins: allowed_origins.to_vec(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const URL: &str = "https://id.example/realms/r/.well-known/openid-configuration";
+
+    fn document() -> Value {
+        json!({
+            "issuer": "https://id.example/realms/r",
+            "registration_endpoint": "https://id.example/realms/r/register",
+            "token_endpoint": "https://id.example/realms/r/token",
+            "jwks_uri": "https://id.example/realms/r/certs",
+            "scopes_supported": ["openid", 7, "free_plan"],
+        })
+    }
+
+    fn code(url: &str, document: &Value) -> &'static str {
+        verify(url, document, &[]).unwrap_err().code()
+    }
+
+    #[test]
+    fn takes_what_it_needs() {
+        let endpoints = verify(URL, &document(), &[]).unwrap();
+        assert_eq!(endpoints.issuer, "https://id.example/realms/r");
+        assert_eq!(
+            endpoints.token_endpoint.as_str(),
+            "https://id.example/realms/r/token"
+        );
+        assert_eq!(endpoints.scopes_supported, ["openid", "free_plan"]);
+        let text = serde_json::to_string(&endpoints).unwrap();
+        assert_eq!(serde_json::from_str::<Endpoints>(&text).unwrap(), endpoints);
+    }
+
+    #[test]
+    fn knows_both_forms_of_the_url_and_a_trailing_slash() {
+        for (url, issuer) in [
+            (
+                "https://id.example/.well-known/openid-configuration",
+                "https://id.example/",
+            ),
+            (
+                "https://id.example/.well-known/openid-configuration",
+                "https://id.example",
+            ),
+            (
+                "https://id.example/.well-known/oauth-authorization-server/a/b",
+                "https://id.example/a/b",
+            ),
+            (
+                "https://id.example/a/.well-known/oauth-authorization-server",
+                "https://id.example/a",
+            ),
+            (
+                "https://id.example/.well-known/openid-configuration/a",
+                "https://id.example/a",
+            ),
+            (
+                "https://id.example:8443/a/.well-known/openid-configuration",
+                "https://id.example:8443/a",
+            ),
+        ] {
+            let (_, found) = parse_url(url).unwrap();
+            assert_eq!(
+                found.trim_end_matches('/'),
+                issuer.trim_end_matches('/'),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_well_known_url() {
+        for url in [
+            "",
+            "id.example",
+            "ftp://id.example/.well-known/openid-configuration",
+            "https://id.example/realms/r",
+            "https://u:p@id.example/.well-known/openid-configuration",
+            "https://id.example/.well-known/openid-configuration?a=1",
+            "https://id.example/.well-known/openid-configuration#a",
+            "https://id.example/.well-known/openid-configurations",
+            "javascript:alert(1)//.well-known/openid-configuration",
+        ] {
+            assert_eq!(code(url, &document()), "well_known_url_invalid", "{url}");
+        }
+    }
+
+    #[test]
+    fn names_what_is_wrong_with_the_document() {
+        let with = |member: &str, value: Value| {
+            let mut document = document();
+            document[member] = value;
+            document
+        };
+        let without = |member: &str| {
+            let mut document = document();
+            document.as_object_mut().unwrap().remove(member);
+            document
+        };
+        let foreign = json!("https://evil.example/x");
+        for (document, expected) in [
+            (json!([]), "well_known_not_json"),
+            (
+                with("issuer", json!("https://id.example/realms/other")),
+                "issuer_mismatch",
+            ),
+            (
+                with("issuer", json!("http://id.example/realms/r")),
+                "issuer_mismatch",
+            ),
+            (without("issuer"), "issuer_mismatch"),
+            (
+                without("registration_endpoint"),
+                "registration_endpoint_missing",
+            ),
+            (
+                with("registration_endpoint", json!("nope")),
+                "endpoint_missing",
+            ),
+            (without("token_endpoint"), "endpoint_missing"),
+            (
+                with("jwks_uri", json!("file:///etc/passwd")),
+                "endpoint_missing",
+            ),
+            (
+                with("registration_endpoint", foreign.clone()),
+                "endpoint_foreign_origin",
+            ),
+            (with("jwks_uri", foreign.clone()), "endpoint_foreign_origin"),
+            (
+                with("token_endpoint", json!("https://id.example:444/t")),
+                "endpoint_foreign_origin",
+            ),
+        ] {
+            assert_eq!(code(URL, &document), expected, "{document}");
+        }
+    }
+
+    #[test]
+    fn an_admin_may_allow_an_origin() {
+        let mut document = document();
+        document["token_endpoint"] = json!("https://inner.example:8443/t");
+        let endpoints = verify(URL, &document, &["https://inner.example:8443".into()]).unwrap();
+        assert!(endpoints.trusts(&endpoints.token_endpoint));
+        assert!(endpoints.trusts(&Url::parse("https://id.example/anything?q").unwrap()));
+        assert!(!endpoints.trusts(&Url::parse("http://id.example/").unwrap()));
+        assert!(!endpoints.trusts(&Url::parse("data:text/plain,x").unwrap()));
+    }
+}

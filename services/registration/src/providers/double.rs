@@ -1,0 +1,223 @@
+//! What the tests of this module share: a wanted client, a spool that remembers,
+//! and a small server that behaves as a test says.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Response};
+use portico_runtime::outgoing::address::AllowEntry;
+use portico_runtime::outgoing::{Outgoing, OutgoingSettings};
+use portico_vault::Secret;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::client::{ChosenIds, KnownClient, Marker, WantedClient};
+use super::discovery::Endpoints;
+use super::metadata::Metadata;
+use super::session::{Fetch, Management, RawAnswer, Session, Spool, SpoolError};
+
+pub(crate) fn set(values: &[&str]) -> BTreeSet<String> {
+    values.iter().map(|&value| value.to_owned()).collect()
+}
+
+pub(crate) fn wanted(scopes: &[&str]) -> WantedClient {
+    WantedClient {
+        name: "Weather app".into(),
+        redirect_uris: Vec::new(),
+        grant_types: set(&["client_credentials"]),
+        response_types: BTreeSet::new(),
+        token_endpoint_auth_method: String::new(),
+        scopes: set(scopes),
+        marker: Marker {
+            id: "0191d8e4-0000-7000-8000-000000000001".into(),
+            attempt: 1,
+        },
+    }
+}
+
+pub(crate) fn ids() -> ChosenIds {
+    ChosenIds {
+        client_id: "0191d8e4-0000-7000-8000-00000000000a".into(),
+        client_secret: Secret::new("chosen-secret-of-a-test"),
+    }
+}
+
+/// May call this machine.
+pub(crate) fn outgoing() -> Outgoing {
+    let allow: AllowEntry = "127.0.0.0/8".parse().unwrap();
+    Outgoing::new(OutgoingSettings {
+        allow: Arc::new([allow].into_iter().collect()),
+        ..OutgoingSettings::default()
+    })
+}
+
+/// A request as the server saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Seen {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn authorization(&self) -> &str {
+        self.headers
+            .get("authorization")
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// An answer of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply(
+    pub(crate) u16,
+    pub(crate) Vec<(&'static str, String)>,
+    pub(crate) String,
+);
+
+pub(crate) fn reply(status: u16, body: Value) -> Reply {
+    Reply(
+        status,
+        vec![("content-type", "application/json".into())],
+        body.to_string(),
+    )
+}
+
+/// A server on a free port of this machine; stops with its test.
+pub(crate) struct Server {
+    pub(crate) base: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Server {
+    pub(crate) async fn start(
+        behave: impl Fn(&Seen) -> Reply + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let handler = move |request: Request| {
+            let (behave, log) = (behave.clone(), log.clone());
+            async move {
+                let (parts, body) = request.into_parts();
+                let found = Seen {
+                    method: parts.method.to_string(),
+                    target: parts.uri.to_string(),
+                    headers: parts.headers,
+                    body: to_bytes(body, usize::MAX).await.unwrap(),
+                };
+                log.lock().unwrap().push(found.clone());
+                let Reply(status, headers, body) = behave(&found);
+                let mut response = Response::builder().status(status);
+                for (name, value) in headers {
+                    response = response.header(name, value);
+                }
+                response.body(axum::body::Body::from(body)).unwrap()
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let app = axum::Router::new().fallback(handler);
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { base, seen }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> Url {
+        Url::parse(&format!("{}{path}", self.base)).unwrap()
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+/// Keeps what it is given, or fails.
+#[derive(Default)]
+pub(crate) struct MemorySpool {
+    pub(crate) kept: Mutex<Vec<RawAnswer>>,
+    pub(crate) broken: bool,
+}
+
+#[async_trait]
+impl Spool for MemorySpool {
+    async fn keep(&self, answer: &RawAnswer) -> Result<(), SpoolError> {
+        if self.broken {
+            return Err(SpoolError("disk full".into()));
+        }
+        self.kept.lock().unwrap().push(answer.clone());
+        Ok(())
+    }
+}
+
+/// A provider and everything that a session borrows.
+pub(crate) struct Fixture {
+    pub(crate) server: Server,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) spool: MemorySpool,
+    pub(crate) initial: Option<Secret>,
+    pub(crate) management: Option<Management>,
+    outgoing: Outgoing,
+}
+
+impl Fixture {
+    pub(crate) async fn start(
+        behave: impl Fn(&Seen) -> Reply + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let server = Server::start(behave).await;
+        let endpoints = Endpoints {
+            issuer: server.base.clone(),
+            registration_endpoint: server.url("/register"),
+            token_endpoint: server.url("/token"),
+            jwks_uri: server.url("/jwks"),
+            scopes_supported: Vec::new(),
+            allowed_origins: Vec::new(),
+        };
+        Self {
+            server,
+            endpoints,
+            spool: MemorySpool::default(),
+            initial: Some(Secret::new("initial-token")),
+            management: None,
+            outgoing: outgoing(),
+        }
+    }
+
+    pub(crate) fn session(&self) -> Session<'_> {
+        Session {
+            fetch: Fetch {
+                outgoing: &self.outgoing,
+                skip_tls_verify: false,
+            },
+            endpoints: &self.endpoints,
+            initial_access_token: self.initial.as_ref(),
+            management: self.management.as_ref(),
+            spool: &self.spool,
+            deadline: Duration::from_secs(5),
+        }
+    }
+
+    /// A client that was registered with the scope `a`.
+    pub(crate) fn known(&self) -> KnownClient {
+        let granted = json!({
+            "client_id": "c1", "scope": "a", "subject_type": "public",
+            "registration_client_uri": self.server.url("/manage?client=c1").as_str(),
+            "client_id_issued_at": 1, "client_secret_expires_at": 0,
+        });
+        KnownClient {
+            client_id: "c1".into(),
+            client_secret: Some(Secret::new("s1")),
+            registration_access_token: Some(Secret::new("rat1")),
+            registration_client_uri: Some(self.server.url("/manage?client=c1")),
+            granted: Metadata::from_answer(granted.as_object().unwrap().clone()),
+            scopes: set(&["a"]),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What went wrong with a call, and what to do about it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::REDACTED;
+use super::session::RawAnswer;
+
+/// Characters of a provider's own words that are kept.
+const DESCRIPTION: usize = 400;
+/// A run of this many token characters is taken for a token. A UUID has 36.
+const TOKEN_LIKE: usize = 40;
+
+/// What to do about a [`Failure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Try again later, not before [`Failure::retry_after`].
+    Retry,
+    /// Trying again changes nothing: park it for an admin.
+    Fail,
+    /// The provider takes no registrations from us until an admin gives a new
+    /// initial access token.
+    PauseProvider,
+    /// The client is there, but what we hold does not allow to manage it.
+    Unmanageable,
+    /// The client is not at the provider (any more).
+    Gone,
+}
+
+/// Why a call did not do what was asked. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {description}")]
+pub struct Failure {
+    /// What to do.
+    pub disposition: Disposition,
+    /// A stable word: ours, or an error code of RFC 6749, 6750 or 7591 as the
+    /// provider gave it.
+    pub code: String,
+    /// For people; the provider's own words where it had some.
+    pub description: String,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// What the provider asked for (RFC 9110 section 10.2.3).
+    pub retry_after: Option<Duration>,
+    /// The provider may have done what was asked all the same.
+    pub outcome_unknown: bool,
+}
+
+impl Failure {
+    /// A failure that no answer told of.
+    pub(crate) fn new(
+        disposition: Disposition,
+        code: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        Self {
+            disposition,
+            code: code.into(),
+            description: description.into(),
+            status: None,
+            retry_after: None,
+            outcome_unknown: false,
+        }
+    }
+
+    /// The client cannot be managed; `why` says what is missing.
+    pub(crate) fn unmanageable(why: &str) -> Self {
+        Self::new(Disposition::Unmanageable, "client_unmanageable", why)
+    }
+
+    pub(crate) fn unknown_outcome(mut self) -> Self {
+        self.outcome_unknown = true;
+        self
+    }
+
+    pub(crate) fn with(mut self, disposition: Disposition, code: &str) -> Self {
+        self.disposition = disposition;
+        self.code = code.into();
+        self
+    }
+}
+
+/// The bearer that a refused call had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bearer {
+    /// None at all.
+    None,
+    /// An initial access token (RFC 7591 section 1.2).
+    Initial,
+    /// A registration access token (RFC 7592 section 3).
+    Registration,
+    /// A token of the management credentials.
+    Management,
+}
+
+/// Reads an answer that is no success.
+pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
+    let (error, description) = own_words(answer);
+    let code = error.unwrap_or_else(|| format!("http_{}", answer.status));
+    let failure = Failure {
+        disposition: Disposition::Fail,
+        code,
+        description,
+        status: Some(answer.status),
+        retry_after: answer.retry_after(),
+        outcome_unknown: matches!(answer.status, 408 | 500 | 502 | 504),
+    };
+    let scope_is_unknown = matches!(
+        failure.code.as_str(),
+        "invalid_scope" | "insufficient_scope"
+    );
+    match (answer.status, bearer) {
+        (408 | 425 | 429, _) | (500.., _) => failure.retry(),
+        (401, Bearer::Initial) => {
+            failure.with(Disposition::PauseProvider, "initial_access_token_refused")
+        }
+        (401 | 403, Bearer::None) => {
+            failure.with(Disposition::PauseProvider, "initial_access_token_missing")
+        }
+        (401 | 403, Bearer::Registration) if !scope_is_unknown => failure.with(
+            Disposition::Unmanageable,
+            "registration_access_token_refused",
+        ),
+        (401 | 403, Bearer::Management) if !scope_is_unknown => {
+            failure.with(Disposition::Unmanageable, "management_credentials_refused")
+        }
+        (404 | 410, Bearer::Registration | Bearer::Management) => {
+            failure.with(Disposition::Gone, "client_not_at_provider")
+        }
+        _ if scope_is_unknown => failure.with(Disposition::Fail, "scope_unknown_at_provider"),
+        _ => failure,
+    }
+}
+
+impl Failure {
+    fn retry(mut self) -> Self {
+        self.disposition = Disposition::Retry;
+        self
+    }
+}
+
+/// The provider's error code, where it is one, and its description. Bodies may be
+/// empty, HTML, or have another shape than RFC 7591 section 3.2.2 asks for.
+fn own_words(answer: &RawAnswer) -> (Option<String>, String) {
+    let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let text = |members: &[&str]| {
+        members.iter().find_map(|member| {
+            let value = parsed.as_ref()?.get(member)?.as_str()?.trim();
+            (!value.is_empty()).then(|| value.to_owned())
+        })
+    };
+    let error = text(&["error", "errorCode"]);
+    let code = error.clone().filter(|error| is_code(error));
+    let described = text(&["error_description", "errorSummary", "message", "detail"]);
+    // Keycloak 26.7.3 puts a whole sentence into `error` where JSON does not fit.
+    let words = described.or_else(|| error.filter(|error| !is_code(error)));
+    let words = words.unwrap_or_else(|| bare_body(answer, parsed.is_some()));
+    (code, sanitized(&words))
+}
+
+fn is_code(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn bare_body(answer: &RawAnswer, is_json: bool) -> String {
+    let body = String::from_utf8_lossy(&answer.body);
+    let body = body.trim();
+    if body.is_empty() || is_json {
+        format!("the provider gave no reason with status {}", answer.status)
+    } else if body.starts_with('<') {
+        format!("the provider answered status {} with a page", answer.status)
+    } else {
+        body.to_owned()
+    }
+}
+
+/// One line, not too long, without anything that looks like a token.
+pub(crate) fn sanitized(text: &str) -> String {
+    let mut clean = String::new();
+    for word in text.split_whitespace() {
+        if !clean.is_empty() {
+            clean.push(' ');
+        }
+        let mut rest = word;
+        while !rest.is_empty() {
+            let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            let end = rest.find(|c| !is_token(c)).unwrap_or(rest.len());
+            let (run, tail) = rest.split_at(end);
+            // Base64url of `{"`: a part of a JWT.
+            if run.len() >= TOKEN_LIKE || run.starts_with("eyJ") {
+                clean.push_str(REDACTED);
+            } else {
+                clean.push_str(run);
+            }
+            let next = tail.find(is_token).unwrap_or(tail.len());
+            clean.extend(tail[..next].chars().filter(|c| !c.is_control()));
+            rest = &tail[next..];
+        }
+    }
+    if clean.chars().count() > DESCRIPTION {
+        clean = clean.chars().take(DESCRIPTION).collect();
+        clean.push('…');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::session::Step;
+
+    fn answer(status: u16, body: &str) -> RawAnswer {
+        RawAnswer::new(Step::Register, status, body)
+    }
+
+    #[test]
+    fn every_status_has_its_disposition() {
+        use Disposition::{Fail, Gone, PauseProvider, Retry, Unmanageable};
+        let table = [
+            (429, Bearer::Initial, Retry),
+            (500, Bearer::Initial, Retry),
+            (503, Bearer::Registration, Retry),
+            (400, Bearer::Initial, Fail),
+            (401, Bearer::Initial, PauseProvider),
+            (403, Bearer::None, PauseProvider),
+            (401, Bearer::Registration, Unmanageable),
+            (404, Bearer::Registration, Gone),
+            (403, Bearer::Management, Unmanageable),
+            (404, Bearer::Initial, Fail),
+            (302, Bearer::Initial, Fail),
+        ];
+        for (status, bearer, expected) in table {
+            let failure = refusal(&answer(status, ""), bearer);
+            assert_eq!(failure.disposition, expected, "{status} {bearer:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_scope_has_one_code_at_every_call() {
+        for (error, status) in [("invalid_scope", 400), ("insufficient_scope", 403)] {
+            for bearer in [Bearer::Initial, Bearer::Registration, Bearer::Management] {
+                let body = format!(r#"{{"error":"{error}","error_description":"no such scope"}}"#);
+                let failure = refusal(&answer(status, &body), bearer);
+                assert_eq!(failure.code, "scope_unknown_at_provider");
+                assert_eq!(failure.disposition, Disposition::Fail);
+                assert_eq!(failure.description, "no such scope");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_gateway_or_server_error_leaves_the_outcome_open() {
+        for (status, open) in [
+            (500, true),
+            (502, true),
+            (504, true),
+            (503, false),
+            (429, false),
+            (400, false),
+        ] {
+            let failure = refusal(&answer(status, ""), Bearer::Initial);
+            assert_eq!(failure.outcome_unknown, open, "{status}");
+        }
+    }
+
+    #[test]
+    fn bodies_of_any_shape_give_words() {
+        let table = [
+            ("", "the provider gave no reason with status 400"),
+            ("{}", "the provider gave no reason with status 400"),
+            (
+                "<html><body>Oops</body></html>",
+                "the provider answered status 400 with a page",
+            ),
+            ("Bad Request", "Bad Request"),
+            (
+                r#"{"error":"Invalid json: field \"bogus\""}"#,
+                "Invalid json: field \"bogus\"",
+            ),
+            (r#"{"errorSummary":"name taken"}"#, "name taken"),
+            ("\"text\"", "the provider gave no reason with status 400"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(
+                refusal(&answer(400, body), Bearer::Initial).description,
+                expected
+            );
+        }
+        let failure = refusal(&answer(400, r#"{"error":"Not A Code"}"#), Bearer::Initial);
+        assert_eq!(failure.code, "http_400");
+    }
+
+    #[test]
+    fn words_hold_no_token() {
+        let opaque = "A".repeat(43);
+        let jwt = format!("eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{opaque}");
+        let text = sanitized(&format!(
+            "token {jwt} and '{opaque}' at https://id.example/a\u{7}b"
+        ));
+        assert_eq!(
+            text,
+            "token [redacted].[redacted].[redacted] and '[redacted]' at https://id.example/ab"
+        );
+        assert!(sanitized(&"ab ".repeat(1000)).chars().count() <= DESCRIPTION + 1);
+        let uuid = "0191d8e4-7b1c-7c3e-9f00-000000000000";
+        assert_eq!(sanitized(uuid), uuid);
+    }
+}

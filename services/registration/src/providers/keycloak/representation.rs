@@ -1,0 +1,237 @@
+//! Keycloak's own `ClientRepresentation`, to and from the metadata of RFC 7591.
+//! Facts measured on 26.7.3 are in the documentation of the driver.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::providers::client::{ChosenIds, WantedClient};
+use crate::providers::failure::{Disposition, Failure};
+use crate::providers::metadata::{Metadata, array, joined};
+
+/// The one method by which a client with a secret may authenticate.
+const AUTH_METHOD: &str = "client.secret.authentication.allowed.method";
+const REFRESH: &str = "use.refresh.tokens";
+const DEVICE: &str = "oauth2.device.authorization.grant.enabled";
+const TOKEN_EXCHANGE: &str = "standard.token.exchange.enabled";
+/// Ours; for people who look at the client in the admin console.
+const MARKER: &str = "portico.marker";
+
+const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// Grant types and the switches that they are here.
+const FLOWS: [(&str, &str); 4] = [
+    ("authorization_code", "standardFlowEnabled"),
+    ("implicit", "implicitFlowEnabled"),
+    ("password", "directAccessGrantsEnabled"),
+    ("client_credentials", "serviceAccountsEnabled"),
+];
+
+/// The body of a registration, without the secret.
+pub(super) fn registration(
+    wanted: &WantedClient,
+    ids: &ChosenIds,
+) -> Result<Map<String, Value>, Failure> {
+    let mut body = common(wanted)?;
+    // With `id` equal to `clientId` the client can also be managed through the
+    // `openid-connect` endpoint, which looks clients up by `id` on PUT.
+    if uuid::Uuid::try_parse(&ids.client_id).is_ok() {
+        body.insert("id".into(), ids.client_id.clone().into());
+    }
+    body.insert("clientId".into(), ids.client_id.clone().into());
+    body.insert("optionalClientScopes".into(), array(&wanted.scopes));
+    if let Some(Value::Object(attributes)) = body.get_mut("attributes") {
+        attributes.insert(MARKER.into(), wanted.marker.to_string().into());
+    }
+    Ok(body)
+}
+
+/// The scopes of a client as they are at Keycloak.
+#[derive(Debug, Default)]
+pub(super) struct ClientScopes {
+    optional: BTreeSet<String>,
+    default: BTreeSet<String>,
+}
+
+impl ClientScopes {
+    pub(super) fn of(representation: &Map<String, Value>) -> Self {
+        Self {
+            optional: texts(representation, "optionalClientScopes"),
+            default: texts(representation, "defaultClientScopes"),
+        }
+    }
+
+    /// What the optional scopes become: those that Portico put there before are
+    /// replaced, others are an admin's and stay.
+    pub(super) fn replaced(mut self, ours: &BTreeSet<String>, wanted: &BTreeSet<String>) -> Self {
+        self.optional.retain(|scope| !ours.contains(scope));
+        self.optional.extend(wanted.iter().cloned());
+        self
+    }
+
+    pub(super) fn from_granted(granted: &Metadata) -> Self {
+        Self {
+            optional: granted.scopes().unwrap_or_default(),
+            default: granted.list("default_scopes").unwrap_or_default(),
+        }
+    }
+
+    /// Both lists always go together: leaving one out empties it, and a scope such
+    /// as `service_account` is refused when it is put back.
+    fn write(&self, body: &mut Map<String, Value>) {
+        body.insert("optionalClientScopes".into(), array(&self.optional));
+        body.insert("defaultClientScopes".into(), array(&self.default));
+    }
+}
+
+/// The body of an update.
+pub(super) fn update(
+    wanted: &WantedClient,
+    client_id: &str,
+    scopes: &ClientScopes,
+) -> Result<Map<String, Value>, Failure> {
+    let mut body = common(wanted)?;
+    body.insert("clientId".into(), client_id.into());
+    scopes.write(&mut body);
+    Ok(body)
+}
+
+/// The body of a change of nothing but the secret, which is not in it yet.
+pub(super) fn rotation(client_id: &str, scopes: &ClientScopes) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("clientId".into(), client_id.into());
+    scopes.write(&mut body);
+    body
+}
+
+/// Every switch is sent: `publicClient` left out may come back as true, and flows
+/// left out come back as Keycloak's defaults.
+fn common(wanted: &WantedClient) -> Result<Map<String, Value>, Failure> {
+    let mut body = Map::new();
+    let mut attributes = Map::new();
+    body.insert("name".into(), wanted.client_name().into());
+    body.insert("publicClient".into(), wanted.is_public().into());
+    for (grant, switch) in FLOWS {
+        body.insert(switch.into(), wanted.grant_types.contains(grant).into());
+    }
+    body.insert("redirectUris".into(), array(&wanted.redirect_uris));
+    // "The origins of the redirect URLs": else they keep those of the first ones.
+    body.insert("webOrigins".into(), json!(["+"]));
+    match wanted.auth_method() {
+        "none" => {}
+        method @ ("client_secret_basic" | "client_secret_post") => {
+            body.insert("clientAuthenticatorType".into(), "client-secret".into());
+            attributes.insert(AUTH_METHOD.into(), method.into());
+        }
+        "client_secret_jwt" => {
+            body.insert("clientAuthenticatorType".into(), "client-secret-jwt".into());
+        }
+        method => {
+            return Err(Failure::new(
+                Disposition::Fail,
+                "auth_method_unsupported",
+                format!(
+                    "token_endpoint_auth_method {method} needs a key that Portico does not hold"
+                ),
+            ));
+        }
+    }
+    let mut switch = |attribute: &str, grant: &str| {
+        let on = wanted.grant_types.contains(grant);
+        attributes.insert(attribute.into(), on.to_string().into());
+    };
+    switch(REFRESH, "refresh_token");
+    switch(DEVICE, DEVICE_GRANT);
+    switch(TOKEN_EXCHANGE, EXCHANGE_GRANT);
+    body.insert("attributes".into(), attributes.into());
+    Ok(body)
+}
+
+/// What a representation grants, in the words of RFC 7591.
+pub(super) fn metadata(representation: &Map<String, Value>) -> Metadata {
+    let mut members = Map::new();
+    let mut copy = |from: &str, to: &str| {
+        if let Some(value) = representation.get(from) {
+            members.insert(to.into(), value.clone());
+        }
+    };
+    copy("clientId", "client_id");
+    copy("name", "client_name");
+    copy("redirectUris", "redirect_uris");
+    copy("defaultClientScopes", "default_scopes");
+    let scopes = texts(representation, "optionalClientScopes");
+    members.insert("scope".into(), joined(&scopes).into());
+    members.insert("grant_types".into(), array(&grants(representation)));
+    // One flow, one response type; Keycloak derives them from the flows.
+    if is_on(representation, "standardFlowEnabled") && !is_on(representation, "implicitFlowEnabled")
+    {
+        members.insert("response_types".into(), json!(["code"]));
+    }
+    if let Some(method) = auth_method(representation) {
+        members.insert("token_endpoint_auth_method".into(), method.into());
+    }
+    Metadata::from_answer(members)
+}
+
+fn grants(representation: &Map<String, Value>) -> BTreeSet<String> {
+    let mut grants: BTreeSet<String> = FLOWS
+        .into_iter()
+        .filter(|(_, switch)| is_on(representation, switch))
+        .map(|(grant, _)| grant.to_owned())
+        .collect();
+    let user_signs_in = ["authorization_code", "password"]
+        .iter()
+        .any(|g| grants.contains(*g));
+    let refreshes = attribute(representation, REFRESH) != Some("false") && user_signs_in;
+    for (on, grant) in [
+        (refreshes, "refresh_token"),
+        (
+            attribute(representation, DEVICE) == Some("true"),
+            DEVICE_GRANT,
+        ),
+        (
+            attribute(representation, TOKEN_EXCHANGE) == Some("true"),
+            EXCHANGE_GRANT,
+        ),
+    ] {
+        if on {
+            grants.insert(grant.to_owned());
+        }
+    }
+    grants
+}
+
+fn auth_method(representation: &Map<String, Value>) -> Option<&str> {
+    if is_on(representation, "publicClient") {
+        return Some("none");
+    }
+    match representation.get("clientAuthenticatorType")?.as_str()? {
+        // Without the attribute every method with a secret is allowed.
+        "client-secret" => attribute(representation, AUTH_METHOD),
+        "client-secret-jwt" => Some("client_secret_jwt"),
+        "client-jwt" => Some("private_key_jwt"),
+        "client-x509" => Some("tls_client_auth"),
+        _ => None,
+    }
+}
+
+fn is_on(representation: &Map<String, Value>, switch: &str) -> bool {
+    representation
+        .get(switch)
+        .and_then(Value::as_bool)
+        .unwrap_or(false)
+}
+
+fn attribute<'a>(representation: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    representation.get("attributes")?.get(name)?.as_str()
+}
+
+fn texts(representation: &Map<String, Value>, member: &str) -> BTreeSet<String> {
+    let values = representation.get(member).and_then(Value::as_array);
+    let values = values.into_iter().flatten();
+    values
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,254 @@
+//! Identity providers: everything that is said to them over the network.
+//!
+//! A [`Driver`] knows one kind of provider. It says what it would send
+//! ([`Driver::prepare`]), does it, and after an attempt without an outcome finds
+//! out what became of it ([`Driver::reconcile`]). It holds no state and never
+//! decides when to try again: its callers do, by the [`Failure`] that they get.
+//!
+//! Every answer that may carry a credential goes through the caller's [`Spool`]
+//! before it is parsed. An answer that was spooled but not acted upon, because
+//! the process died, is given to [`Driver::parse`].
+//!
+//! - [`client`]: what is wanted, what is known, what was granted
+//! - [`discovery`]: the well-known document; [`check`]: the connection test
+//! - [`failure`]: what went wrong and what to do about it
+//! - [`metadata`]: client metadata of RFC 7591 and its differences
+//! - [`session`]: the calls themselves, their deadline and where tokens may go
+//! - [`rfc7591`]: plain RFC 7591 and RFC 7592
+//! - [`keycloak`], [`other`]: the drivers
+
+pub mod check;
+pub mod client;
+pub mod discovery;
+pub mod failure;
+pub mod keycloak;
+pub mod metadata;
+pub mod other;
+pub mod rfc7591;
+pub mod session;
+
+#[cfg(test)]
+mod double;
+
+use std::fmt;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use portico_vault::Secret;
+use serde::{Deserialize, Serialize};
+
+pub use client::{
+    ChosenIds, Deleted, KnownClient, Marker, Prepared, Preview, Reconciled, RegisteredClient,
+    WantedClient,
+};
+pub use discovery::{DiscoveryError, Endpoints};
+pub use failure::{Disposition, Failure};
+pub use metadata::{Difference, Metadata};
+pub use session::{Management, RawAnswer, Session, Spool, SpoolError, Step};
+
+/// What can be found out about an attempt that had no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReconcileClass {
+    /// The client id is chosen before the attempt: there is one client at most,
+    /// and the same attempt may be repeated.
+    ChosenId,
+    /// Clients can be searched for a marker.
+    Search,
+    /// Neither: a client may exist that nobody knows.
+    Plain,
+}
+
+/// One kind of identity provider.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// What [`Driver::reconcile`] can do.
+    fn class(&self) -> ReconcileClass;
+
+    /// The registration request for `wanted`. Pure: the same input gives the same
+    /// request, so that an attempt can be repeated from what was stored of it.
+    ///
+    /// # Errors
+    /// What the provider is known to refuse, for example an authentication
+    /// method: always [`Disposition::Fail`].
+    fn prepare(
+        &self,
+        endpoints: &Endpoints,
+        wanted: &WantedClient,
+        ids: &ChosenIds,
+    ) -> Result<Prepared, Failure>;
+
+    /// What an update of `client` would send, secrets redacted. Pure.
+    ///
+    /// # Errors
+    /// As [`Driver::prepare`], and [`Disposition::Unmanageable`].
+    fn preview_update(
+        &self,
+        endpoints: &Endpoints,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<Preview, Failure>;
+
+    /// Reads an answer to [`Step::Register`], [`Step::Read`], [`Step::Update`],
+    /// [`Step::Rotate`] or [`Step::Reissue`], also one from the spool. Pure.
+    ///
+    /// # Errors
+    /// The failure that the answer tells of.
+    fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer)
+    -> Result<RegisteredClient, Failure>;
+
+    /// Whether this client can be read, changed and deleted with what is at hand.
+    fn can_manage(&self, session: &Session<'_>, client: &KnownClient) -> bool;
+
+    /// Registers. Where [`Failure::outcome_unknown`] is set, the next call must
+    /// be [`Driver::reconcile`], never `register` again.
+    async fn register(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<RegisteredClient, Failure>;
+
+    /// Finds out what became of a registration without an outcome.
+    async fn reconcile(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<Reconciled, Failure>;
+
+    /// The client as it is at the provider. Never brings a secret.
+    async fn read(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure>;
+
+    /// Makes the client what is wanted, scopes included. Idempotent: after an
+    /// attempt without an outcome it is simply repeated.
+    async fn update(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<RegisteredClient, Failure>;
+
+    /// Gives the client a new secret: `chosen`, where the provider takes a chosen
+    /// one; the answer says which it is. Idempotent where it does.
+    async fn rotate_secret(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        chosen: &Secret,
+    ) -> Result<RegisteredClient, Failure>;
+
+    /// Deletes the client. Idempotent.
+    async fn delete(&self, session: &Session<'_>, client: &KnownClient)
+    -> Result<Deleted, Failure>;
+}
+
+/// The kinds of provider that an admin can choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderType {
+    /// Keycloak.
+    Keycloak,
+    /// Okta.
+    Okta,
+    /// Auth0.
+    Auth0,
+    /// Gluu or Janssen.
+    Gluu,
+    /// Curity.
+    Curity,
+    /// Whatever follows RFC 7591.
+    Other,
+}
+
+impl ProviderType {
+    /// All of them, in the order of the list that admins see.
+    pub const ALL: [Self; 6] = [
+        Self::Keycloak,
+        Self::Okta,
+        Self::Auth0,
+        Self::Gluu,
+        Self::Curity,
+        Self::Other,
+    ];
+
+    /// The name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keycloak => "keycloak",
+            Self::Okta => "okta",
+            Self::Auth0 => "auth0",
+            Self::Gluu => "gluu",
+            Self::Curity => "curity",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for ProviderType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Not one of [`ProviderType::ALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the provider type must be one of keycloak, okta, auth0, gluu, curity, other")]
+pub struct UnknownProviderType;
+
+impl FromStr for ProviderType {
+    type Err = UnknownProviderType;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownProviderType)
+    }
+}
+
+/// The driver for a kind of provider. Those without quirks of their own here are
+/// driven as plain RFC 7591.
+#[must_use]
+pub fn driver_for(kind: ProviderType) -> &'static dyn Driver {
+    match kind {
+        ProviderType::Keycloak => &keycloak::Keycloak,
+        ProviderType::Okta
+        | ProviderType::Auth0
+        | ProviderType::Gluu
+        | ProviderType::Curity
+        | ProviderType::Other => &other::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_reads_back() {
+        for kind in ProviderType::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(
+                serde_json::to_value(kind).unwrap(),
+                serde_json::json!(kind.as_str())
+            );
+        }
+        assert_eq!("Keycloak".parse::<ProviderType>(), Err(UnknownProviderType));
+    }
+
+    #[test]
+    fn keycloak_is_the_one_with_chosen_ids() {
+        for kind in ProviderType::ALL {
+            let class = driver_for(kind).class();
+            let expected = if kind == ProviderType::Keycloak {
+                ReconcileClass::ChosenId
+            } else {
+                ReconcileClass::Plain
+            };
+            assert_eq!(class, expected, "{kind}");
+        }
+    }
+}
