@@ -14,6 +14,7 @@
 
 pub mod clock;
 pub mod echo;
+pub mod gateway;
 pub mod identity_provider;
 pub mod jws;
 pub mod outgoing;

@@ -1,0 +1,257 @@
+//! The members of API definitions and policies that the double understands. All
+//! others are kept as they were given and mean nothing here.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer};
+
+/// A `null` counts as left out, as in Go.
+fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// An API definition.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Api {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) api_id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) org_id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) use_keyless: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) enable_jwt: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) jwt_signing_method: String,
+    #[serde(deserialize_with = "nullable")]
+    jwt_source: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) jwt_identity_base_field: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) jwt_policy_field_name: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) jwt_default_policies: Vec<String>,
+    #[serde(deserialize_with = "nullable")]
+    scopes: Scopes,
+    #[serde(deserialize_with = "nullable")]
+    jwt_scope_claim_name: String,
+    #[serde(deserialize_with = "nullable")]
+    jwt_scope_to_policy_mapping: BTreeMap<String, String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) disable_rate_limit: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) disable_quota: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) strip_auth_data: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) version_data: VersionData,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) proxy: Proxy,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Scopes {
+    #[serde(deserialize_with = "nullable")]
+    jwt: ScopeClaim,
+    #[serde(deserialize_with = "nullable")]
+    oidc: ScopeClaim,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct ScopeClaim {
+    #[serde(deserialize_with = "nullable")]
+    scope_claim_name: String,
+    #[serde(deserialize_with = "nullable")]
+    scope_to_policy: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct VersionData {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) not_versioned: bool,
+    #[serde(deserialize_with = "nullable")]
+    default_version: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Proxy {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) listen_path: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) target_url: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) strip_listen_path: bool,
+}
+
+impl VersionData {
+    /// The version that an access right must name; `Default` where none is given.
+    pub(super) fn version(&self) -> &str {
+        if self.default_version.is_empty() {
+            "Default"
+        } else {
+            &self.default_version
+        }
+    }
+}
+
+impl Api {
+    /// The older members are read only where `scopes` is empty.
+    pub(super) fn scope_to_policy(&self) -> &BTreeMap<String, String> {
+        if self.scopes == Scopes::default() {
+            &self.jwt_scope_to_policy_mapping
+        } else {
+            &self.scopes.jwt.scope_to_policy
+        }
+    }
+
+    /// The claim that carries the scopes: `scope` unless the definition says otherwise.
+    pub(super) fn scope_claim(&self) -> &str {
+        let named = if self.scopes == Scopes::default() {
+            &self.jwt_scope_claim_name
+        } else {
+            &self.scopes.jwt.scope_claim_name
+        };
+        if named.is_empty() { "scope" } else { named }
+    }
+
+    /// The JWKS address, given in base64 or plainly. Static keys are not understood.
+    pub(super) fn jwks_url(&self) -> Option<String> {
+        let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+        if is_url(&self.jwt_source) {
+            return Some(self.jwt_source.clone());
+        }
+        let decoded = STANDARD.decode(&self.jwt_source).ok()?;
+        String::from_utf8(decoded).ok().filter(|text| is_url(text))
+    }
+
+    /// What is left of `path` behind the listen path, or `None` if it is not this API's.
+    pub(super) fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.proxy.listen_path.trim_end_matches('/'))?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+}
+
+/// A policy.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Policy {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) org_id: String,
+    #[serde(flatten)]
+    pub(super) limit: Limit,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) access_rights: BTreeMap<String, AccessRight>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) partitions: Partitions,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) is_inactive: bool,
+}
+
+/// Rate in requests per `per` seconds, quota in requests per `quota_renewal_rate`
+/// seconds. Zero or less is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Limit {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) rate: f64,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) per: f64,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) quota_max: i64,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) quota_renewal_rate: i64,
+}
+
+/// What a policy says about one API.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AccessRight {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) versions: Vec<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) limit: Limit,
+}
+
+/// The parts of a session that a policy sets. None at all means every part.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Partitions {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) acl: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) rate_limit: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) quota: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) complexity: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) per_api: bool,
+}
+
+impl Partitions {
+    /// Whether the policy is partitioned; `per_api` does not count.
+    pub(super) fn any(self) -> bool {
+        self.acl || self.rate_limit || self.quota || self.complexity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn api(definition: serde_json::Value) -> Api {
+        serde_json::from_value(definition).unwrap()
+    }
+
+    #[test]
+    fn older_scope_members_are_read_only_where_scopes_is_empty() {
+        let older =
+            json!({"jwt_scope_claim_name": "scp", "jwt_scope_to_policy_mapping": {"a": "old"}});
+        let mut both = older.clone();
+        both["scopes"] = json!({"jwt": {"scope_to_policy": {"a": "new"}}});
+        assert_eq!(api(older.clone()).scope_to_policy()["a"], "old");
+        assert_eq!(api(older).scope_claim(), "scp");
+        assert_eq!(api(both.clone()).scope_to_policy()["a"], "new");
+        assert_eq!(api(both).scope_claim(), "scope");
+        let empty = json!({"scopes": {"jwt": {}, "oidc": null}, "jwt_scope_to_policy_mapping": {"a": "old"}});
+        assert_eq!(api(empty).scope_to_policy()["a"], "old");
+    }
+
+    #[test]
+    fn the_source_is_a_url_or_its_base64() {
+        for source in [
+            "http://idp/jwks".to_owned(),
+            STANDARD.encode("http://idp/jwks"),
+        ] {
+            assert_eq!(
+                api(json!({"jwt_source": source})).jwks_url().as_deref(),
+                Some("http://idp/jwks")
+            );
+        }
+        assert_eq!(
+            api(json!({"jwt_source": STANDARD.encode("-----BEGIN")})).jwks_url(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_listen_path_ends_at_a_segment() {
+        let payments = api(json!({"proxy": {"listen_path": "/payments/"}}));
+        assert_eq!(payments.rest_of("/payments/1/2"), Some("/1/2"));
+        assert_eq!(payments.rest_of("/payments"), Some(""));
+        assert_eq!(payments.rest_of("/paymentsold"), None);
+    }
+}
