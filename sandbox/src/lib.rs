@@ -17,6 +17,7 @@ pub mod echo;
 pub mod gateway;
 pub mod identity_provider;
 pub mod jws;
+pub mod mail;
 pub mod outgoing;
 mod secret;
 pub mod server;
