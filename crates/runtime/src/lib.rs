@@ -1,5 +1,7 @@
 //! portico-runtime
 
 pub mod clock;
+pub mod config;
 pub mod outgoing;
 pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,247 @@
+//! The configuration: `config.default.toml`, which is its manual, then a file,
+//! then the environment. All of it is checked before anything starts, and every
+//! problem is told at once.
+//!
+//! - [`layers`]: what is given, and where; keys that do not exist
+//! - [`reader`]: typed values out of it, and the problems found
+//! - [`sections`]: what is in a section, and what must go together
+//! - [`values`]: durations, addresses, URLs
+
+mod layers;
+mod reader;
+mod sections;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use portico_vault::{Kek, KekError, KekRing, Secret};
+use url::Url;
+
+use crate::outgoing::{AllowList, OutgoingSettings};
+use layers::Layers;
+use reader::Reader;
+pub use sections::{
+    Admin, Grpc, Log, LogFormat, Mail, Nats, Retry, Services, Session, Signup, Sso, Tls,
+};
+
+/// Environment variable that names the configuration file.
+pub const FILE_VARIABLE: &str = "PORTICO_CONFIG";
+
+/// The checked configuration. Sections and keys are as in
+/// `config.default.toml`, which says what they mean.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder for everything that is written when nothing else is configured.
+    pub data_dir: PathBuf,
+    /// Address of the portal and its REST API.
+    pub listen: SocketAddr,
+    /// Origin under which people reach it.
+    pub public_url: Url,
+    /// Who may sign up.
+    pub signup: Signup,
+    /// What outgoing calls may reach although it is not public.
+    pub allow_private_addresses: Arc<AllowList>,
+    /// Folder that overrides the built-in theme.
+    pub theme_dir: Option<PathBuf>,
+    /// The key-encryption key, if one is given; see [`Config::kek_ring`].
+    pub kek: Option<Kek>,
+    /// Former keys.
+    pub kek_previous: Vec<Kek>,
+    /// The first admin.
+    pub admin: Option<Admin>,
+    /// The public gRPC API.
+    pub grpc: Grpc,
+    /// Networks of the proxies before us.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Calls between separate processes.
+    pub services: Services,
+    /// PostgreSQL; otherwise SQLite files.
+    pub database_url: Option<Secret>,
+    /// NATS; otherwise events stay within the process.
+    pub nats: Option<Nats>,
+    /// The mail server and the sender.
+    pub mail: Mail,
+    /// Single sign-on.
+    pub sso: Option<Sso>,
+    /// How long people stay signed in.
+    pub session: Session,
+    /// How what failed is tried again.
+    pub retry: Retry,
+    /// Limits of calls to addresses that people type in.
+    pub outgoing: OutgoingSettings,
+    /// Logging.
+    pub log: Log,
+    /// How long what has begun may take after a signal.
+    pub shutdown_deadline: Duration,
+    masked: String,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+/// One thing that is wrong. The message never holds the value, which may be a
+/// secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key, as in `config.default.toml`, or the variable or file.
+    pub key: String,
+    /// What it must be.
+    pub message: String,
+    /// Where the value comes from: a variable, a file or `default`.
+    pub source: String,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        write!(f, "the configuration has {count} {noun}:")?;
+        for error in &self.0 {
+            write!(f, "\n- {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.key, self.message, self.source)
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is given here or by `PORTICO_CONFIG`, and the
+    /// environment of this process.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigErrors> {
+        Self::from_parts(file, std::env::vars_os())
+    }
+
+    /// As [`Config::load`], with these variables instead of the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn from_parts<N: Into<OsString>, V: Into<OsString>>(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, ConfigErrors> {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let mut reader = Reader::new(Layers::gather(file, variables));
+        let mut config = Self::read(&mut reader);
+        config.masked = reader.masked();
+        reader.finish().map(|()| config)
+    }
+
+    fn read(reader: &mut Reader) -> Self {
+        let listen = reader.parsed("listen", "an address and port such as 127.0.0.1:3000");
+        let allow: Arc<AllowList> = Arc::new(reader.parsed_list("allow_private_addresses"));
+        Self {
+            data_dir: reader.path("data_dir"),
+            listen,
+            public_url: sections::public_url(reader, listen),
+            signup: Signup::read(reader),
+            allow_private_addresses: Arc::clone(&allow),
+            theme_dir: reader.folder("theme_dir"),
+            kek: sections::kek(reader),
+            kek_previous: sections::kek_previous(reader),
+            admin: Admin::read(reader),
+            grpc: Grpc::read(reader),
+            trusted_proxies: reader.parsed_list("http.trusted_proxies"),
+            services: Services::read(reader),
+            database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
+            nats: Nats::read(reader),
+            mail: Mail::read(reader),
+            sso: Sso::read(reader),
+            session: Session::read(reader),
+            retry: Retry::read(reader),
+            outgoing: sections::outgoing(reader, allow),
+            log: Log::read(reader),
+            shutdown_deadline: reader.duration("shutdown.deadline"),
+            masked: String::new(),
+        }
+    }
+
+    /// The whole configuration, one key a line with where it comes from, secrets
+    /// masked: what `portico check-config` prints.
+    #[must_use]
+    pub fn print_masked(&self) -> &str {
+        &self.masked
+    }
+
+    /// The key-encryption keys: those given, or the one in the data folder, made
+    /// if it is not there. The flag says whether it was made now.
+    ///
+    /// # Errors
+    /// The file in the data folder cannot be read, written, or holds no key.
+    pub fn kek_ring(&self) -> Result<(KekRing, bool), KekError> {
+        let (active, generated) = match &self.kek {
+            Some(kek) => (kek.clone(), false),
+            None => Kek::load_or_generate(&self.data_dir)?,
+        };
+        let ring = KekRing::new(active, self.kek_previous.iter().cloned());
+        Ok((ring, generated))
+    }
+
+    /// Checks what separate processes need beside: a database, a bus and a
+    /// key-encryption key that they share, and where they find each other.
+    ///
+    /// # Errors
+    /// Everything that is missing.
+    pub fn check_separate(&self) -> Result<(), ConfigErrors> {
+        let needed = [
+            ("kek or kek_file", self.kek.is_some()),
+            ("database.url", self.database_url.is_some()),
+            ("nats.url", self.nats.is_some()),
+            ("services.catalog", self.services.catalog.is_some()),
+            (
+                "services.access_request",
+                self.services.access_request.is_some(),
+            ),
+            (
+                "services.registration",
+                self.services.registration.is_some(),
+            ),
+            (
+                "services.notification",
+                self.services.notification.is_some(),
+            ),
+            ("services.accounts", self.services.accounts.is_some()),
+        ];
+        let missing: Vec<_> = needed
+            .into_iter()
+            .filter(|(_, given)| !given)
+            .map(|(key, _)| ConfigError {
+                key: key.to_owned(),
+                message: "is needed when services run as separate processes".to_owned(),
+                source: "default".to_owned(),
+            })
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors(missing))
+        }
+    }
+
+    /// Folder for everything that is written when nothing else is configured.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// PostgreSQL; otherwise SQLite files.
+    #[must_use]
+    pub fn database_url(&self) -> Option<&Secret> {
+        self.database_url.as_ref()
+    }
+}

@@ -1,0 +1,316 @@
+//! Typed values out of the layers. A value that is wrong is noted and replaced
+//! by its default, so that reading goes on to the next problem.
+
+use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use figment::value::Value;
+use portico_vault::Secret;
+use url::Url;
+
+use super::layers::{DEFAULT_SOURCE, Layers, leaves};
+use super::values::{duration, mask_url, url};
+use super::{ConfigError, ConfigErrors};
+
+/// Keys whose values are never shown. Reading one of them as anything but a
+/// secret, or another key as one, is a mistake that the tests find.
+pub(super) const SECRETS: [&str; 8] = [
+    "admin.password",
+    "database.url",
+    "kek",
+    "kek_previous",
+    "nats.url",
+    "outgoing.proxy",
+    "smtp.url",
+    "sso.client_secret",
+];
+
+pub(super) struct Reader {
+    layers: Layers,
+    read: BTreeSet<&'static str>,
+}
+
+impl Reader {
+    pub(super) fn new(layers: Layers) -> Self {
+        Self {
+            layers,
+            read: BTreeSet::new(),
+        }
+    }
+
+    /// The problems, if there are any.
+    pub(super) fn finish(self) -> Result<(), ConfigErrors> {
+        if self.layers.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors(self.layers.problems))
+        }
+    }
+
+    pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
+        let source = self.source(key);
+        self.layers.problems.push(ConfigError {
+            key: key.to_owned(),
+            message: message.into(),
+            source,
+        });
+    }
+
+    fn source(&self, key: &str) -> String {
+        self.layers
+            .merged
+            .find_metadata(key)
+            .map_or(DEFAULT_SOURCE, |metadata| metadata.name.as_ref())
+            .to_owned()
+    }
+
+    /// Whether somebody set a key.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.source(key) != DEFAULT_SOURCE
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "the default file is part of the program, and a test reads all of it"
+    )]
+    pub(super) fn value<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&Value) -> Result<T, String>,
+    ) -> T {
+        self.read.insert(key);
+        let given = self.layers.merged.find_value(key);
+        let error = match given
+            .map_err(|_| "is missing".to_owned())
+            .and_then(|v| parse(&v))
+        {
+            Ok(value) => return value,
+            Err(error) => error,
+        };
+        self.problem(key, error);
+        let default = self
+            .layers
+            .defaults
+            .get(key.split('.').next().unwrap_or(key));
+        let section = default.expect("the key has a default");
+        let value = match key.split_once('.') {
+            Some((_, inner)) => section.find_ref(inner).expect("the key has a default"),
+            None => section,
+        };
+        parse(value).expect("the default is valid")
+    }
+
+    /// A text; empty when not set.
+    pub(super) fn text(&mut self, key: &'static str) -> String {
+        self.value(key, |value| text_of(value).map(str::to_owned))
+    }
+
+    /// A text, if set.
+    pub(super) fn optional(&mut self, key: &'static str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty())
+    }
+
+    /// A text of a form that has a parser.
+    pub(super) fn parsed<T: FromStr>(&mut self, key: &'static str, what: &str) -> T {
+        self.value(key, |value| {
+            let text = text_of(value)?.trim();
+            text.parse().map_err(|_| format!("must be {what}"))
+        })
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> T {
+        self.value(key, |value| {
+            let text = text_of(value)?;
+            match choices.iter().find(|(word, _)| *word == text) {
+                Some((_, choice)) => Ok(*choice),
+                None => {
+                    let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                    Err(format!("must be one of {}", words.join(", ")))
+                }
+            }
+        })
+    }
+
+    /// A list whose items have a parser that says what they must be.
+    pub(super) fn parsed_list<T: FromStr<Err: Display>, L: FromIterator<T>>(
+        &mut self,
+        key: &'static str,
+    ) -> L {
+        self.value(key, |value| {
+            let Value::Array(_, items) = value else {
+                return Err("must be a list".to_owned());
+            };
+            items
+                .iter()
+                .map(|item| {
+                    let text = text_of(item)?;
+                    text.parse().map_err(|error| format!("\"{text}\": {error}"))
+                })
+                .collect()
+        })
+    }
+
+    /// A whole number above zero.
+    pub(super) fn number<T: TryFrom<u128>>(&mut self, key: &'static str) -> T {
+        self.value(key, |value| {
+            whole(value)
+                .filter(|number| *number > 0)
+                .and_then(|number| T::try_from(number).ok())
+                .ok_or_else(|| "must be a whole number above zero".to_owned())
+        })
+    }
+
+    pub(super) fn duration(&mut self, key: &'static str) -> Duration {
+        self.value(key, |value| duration(text_of(value)?))
+    }
+
+    pub(super) fn path(&mut self, key: &'static str) -> PathBuf {
+        self.value(key, |value| match text_of(value)? {
+            "" => Err("must be a path".to_owned()),
+            path => Ok(path.into()),
+        })
+    }
+
+    /// A file that is there, if set.
+    pub(super) fn file(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.existing(key, "a file", std::path::Path::is_file)
+    }
+
+    /// A folder that is there, if set.
+    pub(super) fn folder(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.existing(key, "a folder", std::path::Path::is_dir)
+    }
+
+    fn existing(
+        &mut self,
+        key: &'static str,
+        what: &str,
+        is: fn(&std::path::Path) -> bool,
+    ) -> Option<PathBuf> {
+        self.value(key, |value| match text_of(value)? {
+            "" => Ok(None),
+            path if is(path.as_ref()) => Ok(Some(path.into())),
+            _ => Err(format!("must be {what} that exists")),
+        })
+    }
+
+    /// A URL with one of these schemes, if set.
+    pub(super) fn url(&mut self, key: &'static str, schemes: &[&str]) -> Option<Url> {
+        self.value(key, |value| match text_of(value)? {
+            "" => Ok(None),
+            text => url(text, schemes).map(Some),
+        })
+    }
+
+    /// A text that is never shown, if set.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.optional(key).map(Secret::new)
+    }
+
+    pub(super) fn secrets(&mut self, key: &'static str) -> Vec<Secret> {
+        self.value(key, |value| match value {
+            Value::Array(_, items) => items
+                .iter()
+                .map(|item| text_of(item).map(Secret::new))
+                .collect(),
+            _ => Err("must be a list".to_owned()),
+        })
+    }
+
+    /// A URL that may hold a password, if set.
+    pub(super) fn secret_url(&mut self, key: &'static str, schemes: &[&str]) -> Option<Secret> {
+        self.url(key, schemes).map(|url| Secret::new(url.as_str()))
+    }
+
+    /// Every key, its value and where that comes from.
+    pub(super) fn masked(&self) -> String {
+        let mut lines = String::new();
+        for (key, default) in leaves(&self.layers.defaults) {
+            let value = self.layers.merged.find_value(&key).unwrap_or(default);
+            let value = match (SECRETS.contains(&key.as_str()), &value) {
+                (true, value) => mask(value),
+                (false, value @ Value::Num(..)) => {
+                    whole(value).map(|n| n.to_string()).unwrap_or_default()
+                }
+                (false, Value::Bool(_, yes)) => yes.to_string(),
+                (false, Value::Array(_, items)) => {
+                    let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+                    format!("{items:?}")
+                }
+                (false, value) => format!("{:?}", value.as_str().unwrap_or_default()),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(lines, "{key} = {value}  # {}", self.source(&key));
+        }
+        lines
+    }
+}
+
+/// Says whether a secret is set, and of a URL all but its password.
+fn mask(value: &Value) -> String {
+    match value {
+        Value::Array(_, items) => format!("{:?}", vec!["***"; items.len()]),
+        value => match value.as_str() {
+            Some("") => "\"\"".to_owned(),
+            text => format!("{:?}", text.map_or("***".to_owned(), mask_url)),
+        },
+    }
+}
+
+/// TOML has signed numbers, variables are read as unsigned ones.
+fn whole(value: &Value) -> Option<u128> {
+    let signed = || value.to_i128().and_then(|number| number.try_into().ok());
+    value.to_u128().or_else(signed)
+}
+
+fn text_of(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| "must be a text".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn every_key_is_read_and_every_default_is_valid() {
+        let mut reader = Reader::new(Layers::gather(None, std::iter::empty()));
+        Config::read(&mut reader);
+        let all: Vec<_> = leaves(&reader.layers.defaults)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        for key in &all {
+            assert!(reader.read.contains(key.as_str()), "{key} is never read");
+        }
+        assert_eq!(reader.read.len(), all.len());
+        assert_eq!(reader.layers.problems, []);
+    }
+
+    #[test]
+    fn the_manual_marks_the_secrets() {
+        let mut section = String::new();
+        let mut marked = Vec::new();
+        let mut comment = String::new();
+        for line in super::super::layers::DEFAULTS.lines() {
+            if let Some(text) = line.strip_prefix('#') {
+                comment.push_str(text);
+                continue;
+            }
+            if let Some(name) = line.strip_prefix('[') {
+                section = format!("{}.", name.trim_end_matches(']'));
+            } else if let Some((key, _)) = line.split_once(" = ")
+                && comment.trim_start().starts_with("(secret)")
+            {
+                marked.push(format!("{section}{key}"));
+            }
+            comment.clear();
+        }
+        marked.sort();
+        assert_eq!(marked, SECRETS);
+    }
+}

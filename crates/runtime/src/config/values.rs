@@ -1,0 +1,103 @@
+//! Forms of single values.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// A number and a unit: `500ms`, `30s`, `5m`, `12h`, `14d`. Above zero.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a duration such as 500ms, 30s, 5m, 12h or 14d".to_owned();
+    let text = text.trim();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let milliseconds: u64 = match unit.trim_start() {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        "d" => 24 * 60 * 60 * 1000,
+        _ => return Err(wrong()),
+    };
+    text[..text.len() - unit.len()]
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(milliseconds))
+        .filter(|total| *total > 0)
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+/// A URL with a host and one of these schemes.
+pub(super) fn url(text: &str, schemes: &[&str]) -> Result<Url, String> {
+    match text.trim().parse::<Url>() {
+        Ok(url) if schemes.contains(&url.scheme()) && url.has_host() => Ok(url),
+        _ => Err(format!(
+            "must be a URL that begins with {}://",
+            schemes.join(":// or ")
+        )),
+    }
+}
+
+/// A URL without its password; anything else is masked as a whole.
+pub(super) fn mask_url(text: &str) -> String {
+    let Ok(mut url) = text.parse::<Url>() else {
+        return "***".to_owned();
+    };
+    if !url.has_host() {
+        return "***".to_owned();
+    }
+    if url.password().is_some() && url.set_password(Some("***")).is_err() {
+        return "***".to_owned();
+    }
+    // A token may stand where a user name does, and options may hold secrets.
+    if !url.username().is_empty() && url.password().is_none() && url.set_username("***").is_err() {
+        return "***".to_owned();
+    }
+    if url.query().is_some() {
+        url.set_query(Some("***"));
+    }
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("5m", 300),
+            ("12h", 43_200),
+            ("14 d", 1_209_600),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        for wrong in [
+            "",
+            "30",
+            "s",
+            "0s",
+            "-1s",
+            "1.5s",
+            "1w",
+            "99999999999999999999d",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn passwords_and_tokens_in_urls_are_masked() {
+        for (text, masked) in [
+            ("postgres://u:secret@db/p", "postgres://u:***@db/p"),
+            ("nats://secret@nats:4222", "nats://***@nats:4222"),
+            ("smtp://mail:25", "smtp://mail:25"),
+            ("postgres://db/p?password=secret", "postgres://db/p?***"),
+            ("secret", "***"),
+            ("secret:secret", "***"),
+        ] {
+            assert_eq!(mask_url(text), masked);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The configuration as an operator meets it.
+
+#[cfg(test)]
+mod config {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use portico_runtime::config::{Config, ConfigError, ConfigErrors, LogFormat, Signup};
+
+    const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
+    const OLD: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+
+    fn variables(given: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+        Config::from_parts(None, given.iter().copied())
+    }
+
+    fn file(text: &str) -> Result<Config, ConfigErrors> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portico.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::from_parts(Some(&path), [("", ""); 0])
+    }
+
+    fn wrong(result: Result<Config, ConfigErrors>) -> Vec<ConfigError> {
+        result.expect_err("it is wrong").0
+    }
+
+    fn keys(result: Result<Config, ConfigErrors>) -> Vec<String> {
+        wrong(result).into_iter().map(|error| error.key).collect()
+    }
+
+    #[test]
+    fn nothing_given_is_enough() {
+        let config = variables(&[]).unwrap();
+        assert_eq!(config.data_dir(), Path::new("./data"));
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:3001");
+        assert_eq!(config.public_url.as_str(), "http://127.0.0.1:3000/");
+        assert_eq!(config.signup, Signup::Open);
+        assert_eq!(config.outgoing.max_body, 1 << 20);
+        assert!(config.database_url().is_none() && config.nats.is_none());
+    }
+
+    #[test]
+    fn the_fixed_names_work() {
+        let config = variables(&[
+            ("PORTICO_DATA_DIR", "/srv/portico"),
+            ("PORTICO_LISTEN", "0.0.0.0:80"),
+            ("PORTICO_GRPC_LISTEN", "[::]:81"),
+            ("PORTICO_ADMIN_EMAIL", "admin@example.org"),
+            ("PORTICO_ADMIN_PASSWORD", "12345678"),
+            ("PORTICO_SMTP_URL", "smtp://mail:25"),
+            ("PORTICO_MAIL_FROM", "portal@example.org"),
+            ("PORTICO_DATABASE_URL", "postgres://u:p@db/portico"),
+            ("PORTICO_NATS_URL", "nats://nats:4222"),
+            ("PORTICO_KEK", KEK),
+            (
+                "PORTICO_ALLOW_PRIVATE_ADDRESSES",
+                "localhost, 10.0.0.0/8,idp:8443",
+            ),
+            ("PORTICO_SIGNUP", "closed"),
+            ("PORTICO_PUBLIC_URL", "https://portal.example.org"),
+            ("HOME", "/root"),
+        ])
+        .unwrap();
+        assert_eq!(config.data_dir, Path::new("/srv/portico"));
+        assert_eq!(config.listen.port(), 80);
+        assert_eq!(config.grpc.listen.port(), 81);
+        let admin = config.admin.unwrap();
+        assert_eq!(admin.email.expose(), "admin@example.org");
+        assert_eq!(admin.password.expose(), "12345678");
+        assert_eq!(config.mail.smtp_url.unwrap().expose(), "smtp://mail:25");
+        assert_eq!(config.mail.from, "portal@example.org");
+        let database = config.database_url.unwrap();
+        assert_eq!(database.expose(), "postgres://u:p@db/portico");
+        assert_eq!(config.nats.unwrap().url.expose(), "nats://nats:4222");
+        assert!(config.kek.is_some());
+        let allow = config.outgoing.allow;
+        assert!(allow.has_name("localhost", 80) && allow.has_name("idp", 8443));
+        assert!(allow.has_address("10.9.8.7".parse().unwrap(), 443));
+        assert_eq!(config.signup, Signup::Closed);
+        assert_eq!(config.public_url.as_str(), "https://portal.example.org/");
+    }
+
+    #[test]
+    fn variables_win_over_the_file_and_the_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portico.toml");
+        let text = "listen = '127.0.0.1:1'\nsignup = 'approval'\n[log]\nformat = 'json'\n";
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+        let config = variables(&[
+            ("PORTICO_CONFIG", path),
+            ("PORTICO_LISTEN", "127.0.0.1:2"),
+            ("PORTICO_SIGNUP", ""),
+        ])
+        .unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.signup, Signup::Approval);
+        assert_eq!(config.log.format, LogFormat::Json);
+        assert_eq!(config.log.level, "info");
+        let shown = config.print_masked();
+        assert!(shown.contains("listen = \"127.0.0.1:2\"  # PORTICO_LISTEN\n"));
+        assert!(shown.contains(&format!("log.format = \"json\"  # {path}\n")));
+        assert!(shown.contains("log.level = \"info\"  # default\n"));
+    }
+
+    #[test]
+    fn the_manual_is_a_valid_file() {
+        file(include_str!("../src/config.default.toml")).unwrap();
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_with_their_source() {
+        let errors = wrong(variables(&[
+            ("PORTICO_LISTEN", "everywhere"),
+            ("PORTICO_SIGNUP", "perhaps"),
+            ("PORTICO_RETRY_MAX_ATTEMPTS", "many"),
+            ("PORTICO_SESSION_LIFETIME", "soon"),
+            ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "10.0.0.0/8,*"),
+            ("PORTICO_LISTENN", "127.0.0.1:1"),
+        ]));
+        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "PORTICO_LISTENN: there is no such key; config.default.toml has all of them (PORTICO_LISTENN)",
+                "listen: must be an address and port such as 127.0.0.1:3000 (PORTICO_LISTEN)",
+                "allow_private_addresses: \"*\": must be a host, host:port, address, address:port or network such as 10.0.0.0/8 (PORTICO_ALLOW_PRIVATE_ADDRESSES)",
+                "signup: must be one of open, approval, closed (PORTICO_SIGNUP)",
+                "session.lifetime: must be a duration such as 500ms, 30s, 5m, 12h or 14d (PORTICO_SESSION_LIFETIME)",
+                "retry.max_attempts: must be a whole number above zero (PORTICO_RETRY_MAX_ATTEMPTS)",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+            .as_slice()
+        );
+        let all = ConfigErrors(errors).to_string();
+        assert!(all.starts_with("the configuration has 6 problems:\n- PORTICO_LISTENN"));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_kinds_in_a_file_are_refused() {
+        let errors = keys(file(
+            "listenn = 'a'\nlog = 'info'\nlisten = 1\n[smtp]\nhost = 'a'\n[unknown]\na = 1\n[signup]\na = 1\n",
+        ));
+        let mut errors: Vec<_> = errors.iter().map(String::as_str).collect();
+        errors.sort_unstable();
+        assert_eq!(
+            errors,
+            ["listen", "listenn", "log", "signup", "smtp.host", "unknown"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_missing_or_no_toml_is_refused_without_quoting_it() {
+        let missing = Path::new("/nowhere/portico.toml");
+        assert_eq!(
+            keys(Config::from_parts(Some(missing), [("", ""); 0])),
+            ["/nowhere/portico.toml"]
+        );
+        let errors = wrong(file("kek = hunter2 hunter2"));
+        assert_eq!(errors.len(), 1);
+        assert!(
+            errors[0].message.starts_with("is not TOML: "),
+            "{}",
+            errors[0]
+        );
+        assert!(errors[0].message.contains("line 1"), "{}", errors[0]);
+        assert!(!errors[0].to_string().contains("hunter2"), "{}", errors[0]);
+    }
+
+    #[test]
+    fn kubernetes_service_links_are_not_for_us() {
+        variables(&[
+            ("PORTICO_SERVICE_HOST", "10.0.0.1"),
+            ("PORTICO_PORT", "tcp://10.0.0.1:3000"),
+            ("PORTICO_PORT_3000_TCP_ADDR", "10.0.0.1"),
+        ])
+        .unwrap();
+    }
+
+    #[test]
+    fn what_belongs_together_is_checked_together() {
+        for (given, key) in [
+            (("PORTICO_ADMIN_EMAIL", "a@example.org"), "admin.password"),
+            (("PORTICO_ADMIN_PASSWORD", "12345678"), "admin.email"),
+            (("PORTICO_SESSION_IDLE", "13h"), "session.idle"),
+            (("PORTICO_RETRY_FIRST_DELAY", "1h"), "retry.first_delay"),
+            (("PORTICO_DATABASE_URL", "mysql://db/a"), "database.url"),
+            (("PORTICO_NATS_URL", "http://nats"), "nats.url"),
+            (("PORTICO_SMTP_URL", "mail"), "smtp.url"),
+            (("PORTICO_MAIL_FROM", "nobody"), "mail.from"),
+            (("PORTICO_MAIL_FROM", "A\r\nBcc: b <a@b>"), "mail.from"),
+            (("PORTICO_PUBLIC_URL", "https://a/path"), "public_url"),
+            (("PORTICO_PUBLIC_URL", "ftp://a"), "public_url"),
+            (("PORTICO_THEME_DIR", "/nowhere"), "theme_dir"),
+            (("PORTICO_KEK", "c2hvcnQ="), "kek"),
+            (("PORTICO_KEK_FILE", "/nowhere"), "kek_file"),
+            (("PORTICO_KEK_PREVIOUS", "AAAA"), "kek_previous"),
+            (("PORTICO_LOG_LEVEL", "info,=="), "log.level"),
+            (
+                ("PORTICO_OUTGOING_ALLOWED_PORTS", "0"),
+                "outgoing.allowed_ports",
+            ),
+        ] {
+            assert_eq!(keys(variables(&[given])), [key], "{given:?}");
+        }
+        let one_of_a_pair = [("PORTICO_GRPC_TLS_CERT_FILE", "/etc/hostname")];
+        assert_eq!(keys(variables(&one_of_a_pair)), ["grpc.tls_key_file"]);
+        let both = [("PORTICO_KEK", KEK), ("PORTICO_KEK_FILE", "/nowhere")];
+        assert_eq!(keys(variables(&both)), ["kek_file"]);
+        assert_eq!(
+            keys(variables(&[("PORTICO_SSO_NAME", "Company")])),
+            ["sso.well_known_url", "sso.client_id", "sso.client_secret"]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let old = format!("{OLD},{OLD}");
+        let config = variables(&[
+            ("PORTICO_ADMIN_EMAIL", "admin@example.org"),
+            ("PORTICO_ADMIN_PASSWORD", "canary-password"),
+            ("PORTICO_SMTP_URL", "smtp://u:canary@mail?canary"),
+            ("PORTICO_DATABASE_URL", "postgres://u:canary@db/portico"),
+            ("PORTICO_NATS_URL", "nats://canary@nats:4222"),
+            ("PORTICO_OUTGOING_PROXY", "http://u:canary@proxy"),
+            ("PORTICO_SSO_NAME", "Company"),
+            ("PORTICO_SSO_WELL_KNOWN_URL", "https://id.example.org"),
+            ("PORTICO_SSO_CLIENT_ID", "portico"),
+            ("PORTICO_SSO_CLIENT_SECRET", "canary"),
+            ("PORTICO_KEK", KEK),
+            ("PORTICO_KEK_PREVIOUS", &old),
+        ])
+        .unwrap();
+        let shown = format!("{} {config:?}", config.print_masked());
+        for secret in ["canary", &KEK[..8], &OLD[..8]] {
+            assert!(!shown.contains(secret), "{secret}");
+        }
+        assert!(shown.contains("database.url = \"postgres://u:***@db/portico\""));
+        assert!(shown.contains("kek_previous = [\"***\", \"***\"]"));
+        assert!(shown.contains("kek = \"***\"  # PORTICO_KEK\n"));
+
+        let told = wrong(variables(&[
+            ("PORTICO_ADMIN_EMAIL", "a@example.org"),
+            ("PORTICO_ADMIN_PASSWORD", "canary"),
+            ("PORTICO_DATABASE_URL", "canary"),
+            ("PORTICO_KEK", "canary"),
+        ]));
+        assert_eq!(told.len(), 3);
+        assert!(!ConfigErrors(told).to_string().contains("canary"));
+    }
+
+    #[test]
+    fn secrets_can_be_in_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "postgres://u:p@db/portico\n").unwrap();
+        let path = path.to_str().unwrap();
+        let config = variables(&[("PORTICO_DATABASE_URL_FILE", path)]).unwrap();
+        assert_eq!(
+            config.database_url.unwrap().expose(),
+            "postgres://u:p@db/portico"
+        );
+        assert_eq!(
+            keys(variables(&[("PORTICO_DATABASE_URL_FILE", "/nowhere")])),
+            ["PORTICO_DATABASE_URL_FILE"]
+        );
+        assert_eq!(
+            keys(variables(&[("PORTICO_LISTEN_FILE", path)])),
+            ["PORTICO_LISTEN_FILE"]
+        );
+    }
+
+    #[test]
+    fn the_key_is_the_given_one_or_one_in_the_data_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = [("PORTICO_DATA_DIR", folder.path().to_str().unwrap())];
+        let (made, generated) = variables(&data).unwrap().kek_ring().unwrap();
+        assert!(generated);
+        let (again, generated) = variables(&data).unwrap().kek_ring().unwrap();
+        assert!(!generated);
+        assert_eq!(made.active().id(), again.active().id());
+
+        let path = folder.path().join("own");
+        std::fs::write(&path, KEK).unwrap();
+        let own = [
+            ("PORTICO_KEK_FILE", path.to_str().unwrap()),
+            ("PORTICO_KEK_PREVIOUS", OLD),
+        ];
+        let (ring, generated) = variables(&own).unwrap().kek_ring().unwrap();
+        assert!(!generated);
+        let old = portico_vault::Kek::from_base64(OLD).unwrap();
+        assert!(ring.find(old.id()).is_some());
+        assert_ne!(ring.active().id(), made.active().id());
+    }
+
+    #[test]
+    fn separate_processes_need_what_they_share() {
+        let missing = variables(&[]).unwrap().check_separate().unwrap_err();
+        assert_eq!(missing.0.len(), 8);
+        let services = [
+            "CATALOG",
+            "ACCESS_REQUEST",
+            "REGISTRATION",
+            "NOTIFICATION",
+            "ACCOUNTS",
+        ];
+        let mut given = vec![
+            ("PORTICO_KEK".to_owned(), KEK),
+            ("PORTICO_DATABASE_URL".to_owned(), "postgres://db/portico"),
+            ("PORTICO_NATS_URL".to_owned(), "nats://nats"),
+        ];
+        for service in services {
+            given.push((format!("PORTICO_SERVICES_{service}"), "http://service:3002"));
+        }
+        let config = Config::from_parts(None, given).unwrap();
+        config.check_separate().unwrap();
+    }
+
+    #[test]
+    fn durations_are_read() {
+        let config = variables(&[("PORTICO_SHUTDOWN_DEADLINE", "1500ms")]).unwrap();
+        assert_eq!(config.shutdown_deadline, Duration::from_millis(1500));
+    }
+}
