@@ -9,11 +9,13 @@
 //! are never logged.
 //!
 //! - [`address`]: what is public, the operator's list
+//! - [`port`]: which ports may be called
 //! - [`error`]: what can go wrong
 
 pub mod address;
 mod client;
 pub mod error;
+pub mod port;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,9 +27,10 @@ use http::{HeaderMap, Method, StatusCode};
 use portico_vault::Secret;
 use url::{Host, Url};
 
-pub use address::{AllowList, PortList};
+pub use address::AllowList;
 use client::{ClientKey, Clients};
 pub use error::{OutgoingError, Refusal};
+pub use port::PortList;
 
 /// Limits, and what is allowed beside public addresses.
 #[derive(Debug, Clone)]

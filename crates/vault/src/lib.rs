@@ -12,6 +12,7 @@
 //! - [`rewrap`](Vault::rewrap): rotation of the key-encryption key, online
 
 mod cipher;
+mod data_key;
 pub mod kek;
 mod rewrap;
 pub mod secret;
@@ -30,14 +31,17 @@ pub use store::{Owner, Vault, VaultError, VaultRef};
 /// The tables of the vault. Versions 101 to 199 are ours; the event store and
 /// the services use other ranges in the same history table, so versions that
 /// are not ours are ignored.
-pub static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrator = Migrator::with_migrations(vec![Migration::new(
-        101,
-        "vault".into(),
-        MigrationType::Simple,
-        include_str!("../migrations/101_vault.sql").into_sql_str(),
-        false,
-    )]);
-    migrator.set_ignore_missing(true);
-    migrator
-});
+pub fn migrations() -> &'static Migrator {
+    static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+        let mut migrator = Migrator::with_migrations(vec![Migration::new(
+            101,
+            "vault".into(),
+            MigrationType::Simple,
+            include_str!("../migrations/101_vault.sql").into_sql_str(),
+            false,
+        )]);
+        migrator.set_ignore_missing(true);
+        migrator
+    });
+    &MIGRATIONS
+}

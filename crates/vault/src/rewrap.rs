@@ -3,7 +3,8 @@
 use sqlx::Row as _;
 
 use crate::cipher;
-use crate::store::{Vault, VaultError, key_context, overwrite_deleted};
+use crate::data_key::{key_context, overwrite_deleted};
+use crate::store::{Vault, VaultError};
 
 /// Data keys that one step reads. Small, so that nothing else waits long.
 const BATCH: i64 = 200;

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod support;
 
-use portico_vault::{KekRing, MIGRATIONS, Owner, Rewrapped, Secret, Vault, VaultError, VaultRef};
+use portico_vault::{KekRing, Owner, Rewrapped, Secret, Vault, VaultError, VaultRef, migrations};
 use sqlx::Row as _;
 use support::{databases, kek, sqlite};
 use uuid::Uuid;
@@ -366,6 +366,6 @@ async fn migrations_run_again_beside_those_of_others() {
         .execute(&database.pool)
         .await
         .unwrap();
-        MIGRATIONS.run(&database.pool).await.unwrap();
+        migrations().run(&database.pool).await.unwrap();
     }
 }

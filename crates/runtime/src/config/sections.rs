@@ -1,7 +1,9 @@
 //! What is in a section, and what must go together.
 
+mod network;
+mod people;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,187 +13,11 @@ use url::Url;
 
 use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
+pub use network::{Grpc, Nats, Services, Tls};
+use people::is_mail_address;
+pub use people::{Admin, Session, Signup, Sso};
 
 const WEB: [&str; 2] = ["https", "http"];
-const SHORTEST_PASSWORD: usize = 8;
-
-/// Who may sign up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signup {
-    /// Anybody.
-    Open,
-    /// Whom an admin lets in.
-    Approval,
-    /// Who was invited.
-    Closed,
-}
-
-impl Signup {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let choices = [
-            ("open", Self::Open),
-            ("approval", Self::Approval),
-            ("closed", Self::Closed),
-        ];
-        reader.choice("signup", &choices)
-    }
-}
-
-/// The first admin.
-#[derive(Debug, Clone)]
-pub struct Admin {
-    /// E-mail address, to sign in with.
-    pub email: Secret,
-    /// Password.
-    pub password: Secret,
-}
-
-impl Admin {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let email = reader.optional("admin.email");
-        let password = reader.secret("admin.password");
-        match (email, password) {
-            (Some(email), Some(password)) => {
-                if !is_mail_address(&email) {
-                    reader.problem("admin.email", "must be an e-mail address");
-                }
-                if password.expose().chars().count() < SHORTEST_PASSWORD {
-                    reader.problem(
-                        "admin.password",
-                        format!("must have {SHORTEST_PASSWORD} characters or more"),
-                    );
-                }
-                Some(Self {
-                    email: email.into(),
-                    password,
-                })
-            }
-            (Some(_), None) => {
-                reader.problem("admin.password", "must be set with admin.email");
-                None
-            }
-            (None, Some(_)) => {
-                reader.problem("admin.email", "must be set with admin.password");
-                None
-            }
-            (None, None) => None,
-        }
-    }
-}
-
-/// Certificate and key, in PEM files that exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate, with its chain.
-    pub cert_file: PathBuf,
-    /// Its private key.
-    pub key_file: PathBuf,
-}
-
-impl Tls {
-    fn read(reader: &mut Reader, cert: &'static str, key: &'static str) -> Option<Self> {
-        match (reader.file(cert), reader.file(key)) {
-            (Some(cert_file), Some(key_file)) => Some(Self {
-                cert_file,
-                key_file,
-            }),
-            (Some(_), None) if !reader.is_given(key) => {
-                reader.problem(key, format!("must be set with {cert}"));
-                None
-            }
-            (None, Some(_)) if !reader.is_given(cert) => {
-                reader.problem(cert, format!("must be set with {key}"));
-                None
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The public gRPC API.
-#[derive(Debug, Clone)]
-pub struct Grpc {
-    /// Its address.
-    pub listen: SocketAddr,
-    /// None: not encrypted.
-    pub tls: Option<Tls>,
-}
-
-impl Grpc {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        Self {
-            listen: reader.parsed("grpc.listen", "an address and port such as 127.0.0.1:3001"),
-            tls: Tls::read(reader, "grpc.tls_cert_file", "grpc.tls_key_file"),
-        }
-    }
-}
-
-/// Calls between services that run as separate processes.
-#[derive(Debug, Clone)]
-pub struct Services {
-    /// Where this process listens for the others.
-    pub listen: SocketAddr,
-    /// Where the catalog service is.
-    pub catalog: Option<Url>,
-    /// Where the access-request service is.
-    pub access_request: Option<Url>,
-    /// Where the registration service is.
-    pub registration: Option<Url>,
-    /// Where the notification service is.
-    pub notification: Option<Url>,
-    /// Where the accounts service is.
-    pub accounts: Option<Url>,
-    /// Certificate of this process.
-    pub tls: Option<Tls>,
-    /// Authority that signed the certificates of the others.
-    pub tls_ca_file: Option<PathBuf>,
-}
-
-impl Services {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        Self {
-            listen: reader.parsed(
-                "services.listen",
-                "an address and port such as 127.0.0.1:3002",
-            ),
-            catalog: reader.url("services.catalog", &WEB),
-            access_request: reader.url("services.access_request", &WEB),
-            registration: reader.url("services.registration", &WEB),
-            notification: reader.url("services.notification", &WEB),
-            accounts: reader.url("services.accounts", &WEB),
-            tls: Tls::read(reader, "services.tls_cert_file", "services.tls_key_file"),
-            tls_ca_file: reader.file("services.tls_ca_file"),
-        }
-    }
-}
-
-/// NATS with JetStream.
-#[derive(Debug, Clone)]
-pub struct Nats {
-    /// Where it is.
-    pub url: Secret,
-    /// Credentials (`.creds`).
-    pub credentials_file: Option<PathBuf>,
-    /// Certificate authority (PEM).
-    pub ca_file: Option<PathBuf>,
-    /// Copies of each message.
-    pub replicas: u8,
-}
-
-impl Nats {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let url = reader.secret_url("nats.url", &["nats", "tls"]);
-        let credentials_file = reader.file("nats.credentials_file");
-        let ca_file = reader.file("nats.ca_file");
-        let replicas = reader.number("nats.replicas");
-        url.map(|url| Self {
-            url,
-            credentials_file,
-            ca_file,
-            replicas,
-        })
-    }
-}
 
 /// The mail server and the sender.
 #[derive(Debug, Clone)]
@@ -223,68 +49,6 @@ impl Mail {
                 from
             },
         }
-    }
-}
-
-/// Single sign-on at an OpenID provider.
-#[derive(Debug, Clone)]
-pub struct Sso {
-    /// What the button says.
-    pub name: String,
-    /// The provider's configuration.
-    pub well_known_url: Url,
-    /// Our client there.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret,
-}
-
-impl Sso {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let name = reader.optional("sso.name");
-        let well_known_url = reader.url("sso.well_known_url", &WEB);
-        let client_id = reader.optional("sso.client_id");
-        let client_secret = reader.secret("sso.client_secret");
-        let missing = [
-            ("sso.name", name.is_none()),
-            ("sso.well_known_url", well_known_url.is_none()),
-            ("sso.client_id", client_id.is_none()),
-            ("sso.client_secret", client_secret.is_none()),
-        ];
-        let some_given = missing.iter().any(|(_, missing)| !missing);
-        for (key, missing) in missing {
-            if some_given && missing && !reader.is_given(key) {
-                reader.problem(key, "must be set with the other keys of this section");
-            }
-        }
-        Some(Self {
-            name: name?,
-            well_known_url: well_known_url?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-        })
-    }
-}
-
-/// How long people stay signed in.
-#[derive(Debug, Clone, Copy)]
-pub struct Session {
-    /// At most.
-    pub lifetime: Duration,
-    /// Without doing anything.
-    pub idle: Duration,
-}
-
-impl Session {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let session = Self {
-            lifetime: reader.duration("session.lifetime"),
-            idle: reader.duration("session.idle"),
-        };
-        if session.idle > session.lifetime {
-            reader.problem("session.idle", "must not be longer than session.lifetime");
-        }
-        session
     }
 }
 
@@ -417,14 +181,5 @@ pub(super) fn outgoing(reader: &mut Reader, allow: Arc<AllowList>) -> OutgoingSe
         timeout: reader.duration("outgoing.timeout"),
         max_body: reader.number("outgoing.max_body_bytes"),
         proxy: reader.secret_url("outgoing.proxy", &WEB),
-    }
-}
-
-/// Only the obvious: whether an address is right, only sending shows.
-fn is_mail_address(text: &str) -> bool {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c);
-    match text.rsplit_once('@') {
-        Some((name, host)) => !name.is_empty() && !host.is_empty() && !text.contains(odd),
-        None => false,
     }
 }

@@ -1,7 +1,7 @@
 //! Databases to test on: always a SQLite file, and PostgreSQL when
 //! `TEST_POSTGRES_URL` names one (each test gets a schema of its own).
 
-use portico_vault::{Kek, MIGRATIONS};
+use portico_vault::{Kek, migrations};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 
@@ -59,7 +59,7 @@ pub(crate) async fn sqlite() -> Database {
         .connect(&url)
         .await
         .unwrap();
-    MIGRATIONS.run(&pool).await.unwrap();
+    migrations().run(&pool).await.unwrap();
     Database { pool, folder }
 }
 
@@ -82,7 +82,7 @@ async fn postgres(url: &str) -> Database {
         .connect(url)
         .await
         .unwrap();
-    MIGRATIONS.run(&pool).await.unwrap();
+    migrations().run(&pool).await.unwrap();
     Database {
         pool,
         folder: tempfile::tempdir().unwrap(),

@@ -1,0 +1,146 @@
+//! Who may come in, and for how long.
+
+use std::time::Duration;
+
+use portico_vault::Secret;
+use url::Url;
+
+use super::super::reader::Reader;
+use super::WEB;
+
+const SHORTEST_PASSWORD: usize = 8;
+
+/// Who may sign up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signup {
+    /// Anybody.
+    Open,
+    /// Whom an admin lets in.
+    Approval,
+    /// Who was invited.
+    Closed,
+}
+
+impl Signup {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        let choices = [
+            ("open", Self::Open),
+            ("approval", Self::Approval),
+            ("closed", Self::Closed),
+        ];
+        reader.choice("signup", &choices)
+    }
+}
+
+/// The first admin.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// E-mail address, to sign in with.
+    pub email: Secret,
+    /// Password.
+    pub password: Secret,
+}
+
+impl Admin {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Option<Self> {
+        let email = reader.optional("admin.email");
+        let password = reader.secret("admin.password");
+        match (email, password) {
+            (Some(email), Some(password)) => {
+                if !is_mail_address(&email) {
+                    reader.problem("admin.email", "must be an e-mail address");
+                }
+                if password.expose().chars().count() < SHORTEST_PASSWORD {
+                    reader.problem(
+                        "admin.password",
+                        format!("must have {SHORTEST_PASSWORD} characters or more"),
+                    );
+                }
+                Some(Self {
+                    email: email.into(),
+                    password,
+                })
+            }
+            (Some(_), None) => {
+                reader.problem("admin.password", "must be set with admin.email");
+                None
+            }
+            (None, Some(_)) => {
+                reader.problem("admin.email", "must be set with admin.password");
+                None
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+/// Single sign-on at an OpenID provider.
+#[derive(Debug, Clone)]
+pub struct Sso {
+    /// What the button says.
+    pub name: String,
+    /// The provider's configuration.
+    pub well_known_url: Url,
+    /// Our client there.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+}
+
+impl Sso {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Option<Self> {
+        let name = reader.optional("sso.name");
+        let well_known_url = reader.url("sso.well_known_url", &WEB);
+        let client_id = reader.optional("sso.client_id");
+        let client_secret = reader.secret("sso.client_secret");
+        let missing = [
+            ("sso.name", name.is_none()),
+            ("sso.well_known_url", well_known_url.is_none()),
+            ("sso.client_id", client_id.is_none()),
+            ("sso.client_secret", client_secret.is_none()),
+        ];
+        let some_given = missing.iter().any(|(_, missing)| !missing);
+        for (key, missing) in missing {
+            if some_given && missing && !reader.is_given(key) {
+                reader.problem(key, "must be set with the other keys of this section");
+            }
+        }
+        Some(Self {
+            name: name?,
+            well_known_url: well_known_url?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+        })
+    }
+}
+
+/// How long people stay signed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Session {
+    /// At most.
+    pub lifetime: Duration,
+    /// Without doing anything.
+    pub idle: Duration,
+}
+
+impl Session {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        let session = Self {
+            lifetime: reader.duration("session.lifetime"),
+            idle: reader.duration("session.idle"),
+        };
+        if session.idle > session.lifetime {
+            reader.problem("session.idle", "must not be longer than session.lifetime");
+        }
+        session
+    }
+}
+
+/// Only the obvious: whether an address is right, only sending shows.
+pub(super) fn is_mail_address(text: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c);
+    match text.rsplit_once('@') {
+        Some((name, host)) => !name.is_empty() && !host.is_empty() && !text.contains(odd),
+        None => false,
+    }
+}

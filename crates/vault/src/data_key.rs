@@ -1,0 +1,89 @@
+//! Data keys: one for each subject, wrapped by a key-encryption key.
+
+use sqlx::{AnyConnection, Row as _};
+use zeroize::Zeroizing;
+
+use crate::cipher::{self, Key};
+use crate::kek::IndexKey;
+use crate::store::{Vault, VaultError};
+
+impl Vault {
+    /// A key for blind indexes that outlives rotations: it is stored here like a
+    /// data key. The same label gives the same key, for ever.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`], or the stored key cannot be opened.
+    pub async fn index_key(&self, label: &str) -> Result<IndexKey, VaultError> {
+        let mut tx = self.pool.begin().await?;
+        let key = self
+            .claim_key(&mut tx, &format!("blind-index:{label}"))
+            .await?;
+        tx.commit().await?;
+        Ok(IndexKey(key))
+    }
+
+    /// The data key of a subject, made when there is none. The row stays locked
+    /// until the transaction ends, so nobody erases it in between.
+    pub(crate) async fn claim_key(
+        &self,
+        tx: &mut AnyConnection,
+        subject: &str,
+    ) -> Result<Key, VaultError> {
+        overwrite_deleted(tx).await?;
+        let kek = self.ring.active();
+        let wrapped = cipher::seal(
+            &kek.wrapping_key(),
+            &key_context(subject),
+            cipher::random_key().as_slice(),
+        );
+        let row = sqlx::query(
+            "INSERT INTO vault_key (subject, kek_id, wrapped) VALUES ($1, $2, $3) \
+             ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject \
+             RETURNING kek_id, wrapped",
+        )
+        .bind(subject)
+        .bind(kek.id())
+        .bind(wrapped)
+        .fetch_one(tx)
+        .await?;
+        let kek_id: String = row.try_get("kek_id")?;
+        let wrapped: String = row.try_get("wrapped")?;
+        self.unwrap_key(subject, &kek_id, &wrapped)
+    }
+
+    pub(crate) fn unwrap_key(
+        &self,
+        subject: &str,
+        kek_id: &str,
+        wrapped: &str,
+    ) -> Result<Key, VaultError> {
+        let kek = self
+            .ring
+            .find(kek_id)
+            .ok_or_else(|| VaultError::UnknownKek(kek_id.to_owned()))?;
+        let plain = cipher::open(&kek.wrapping_key(), &key_context(subject), wrapped)?;
+        let key: [u8; 32] = plain
+            .as_slice()
+            .try_into()
+            .map_err(|_| VaultError::Unreadable)?;
+        Ok(Zeroizing::new(key))
+    }
+}
+
+/// What a wrapped data key is bound to.
+pub(crate) fn key_context(subject: &str) -> String {
+    format!("portico/vault/key/v1|{subject}")
+}
+
+pub(crate) fn is_sqlite(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "SQLite"
+}
+
+/// SQLite leaves the bytes of deleted rows in its file unless told otherwise.
+/// An update leaves a copy of a wrapped key too, so every writer calls this.
+pub(crate) async fn overwrite_deleted(tx: &mut AnyConnection) -> Result<(), VaultError> {
+    if is_sqlite(tx) {
+        sqlx::query("PRAGMA secure_delete = ON").execute(tx).await?;
+    }
+    Ok(())
+}
