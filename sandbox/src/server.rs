@@ -1,5 +1,5 @@
 //! The accept loop of every HTTP server here. It is our own because a request must
-//! be able to end its connection without an answer ([`Hangup`]), which is how a test
+//! be able to end its connection without an answer, which is how a test
 //! plays a provider that commits and then dies.
 
 use std::net::SocketAddr;

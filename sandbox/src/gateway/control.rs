@@ -90,7 +90,7 @@ async fn guard(State(gateway): Shared, request: Request, next: Next) -> Response
         .map(http::uri::PathAndQuery::as_str)
         .unwrap_or_default();
     let method = request.method().to_string();
-    lock(&gateway.calls).push(ControlCall {
+    gateway.record(ControlCall {
         method,
         path: format!("/tyk{path}"),
     });

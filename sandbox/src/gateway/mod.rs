@@ -219,10 +219,11 @@ impl Handle {
         Ok(removed)
     }
 
-    /// The calls of the control API with the right secret, oldest first.
+    /// The calls of the control API with the right secret, oldest first; the last
+    /// ten thousand.
     #[must_use]
     pub fn control_calls(&self) -> Vec<ControlCall> {
-        lock(&self.gateway.calls).clone()
+        lock(&self.gateway.calls).iter().cloned().collect()
     }
 
     /// Forgets the calls so far.

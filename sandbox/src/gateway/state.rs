@@ -24,6 +24,9 @@ pub(super) struct Written {
     pub(super) policies: BTreeMap<String, Value>,
 }
 
+/// Calls that are remembered; a demo may run for days.
+const MOST_CALLS: usize = 10_000;
+
 /// What takes part in decisions.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
@@ -81,7 +84,7 @@ pub(super) struct Gateway {
     pub(super) loaded: RwLock<Arc<Loaded>>,
     pub(super) limits: Mutex<Limits>,
     pub(super) jwks: JwksCache,
-    pub(super) calls: Mutex<Vec<ControlCall>>,
+    pub(super) calls: Mutex<VecDeque<ControlCall>>,
     pub(super) faults: Mutex<VecDeque<u16>>,
     pub(super) stop: CancellationToken,
 }
@@ -94,6 +97,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Gateway {
     pub(super) fn loaded(&self) -> Arc<Loaded> {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn record(&self, call: ControlCall) {
+        let mut calls = lock(&self.calls);
+        if calls.len() == MOST_CALLS {
+            calls.pop_front();
+        }
+        calls.push_back(call);
     }
 
     /// Makes what was written take effect.
