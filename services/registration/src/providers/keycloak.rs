@@ -290,6 +290,10 @@ fn refused(answer: &RawAnswer, bearer: Bearer) -> Failure {
         return failure;
     }
     match bearer {
+        // An authorization header that it cannot read is none at all to it.
+        Bearer::Initial if failure.description.contains("Host not trusted") => {
+            failure.with(Disposition::PauseProvider, "initial_access_token_refused")
+        }
         Bearer::Management => {
             failure.with(Disposition::Unmanageable, "management_credentials_refused")
         }

@@ -1,0 +1,3 @@
+//! portico-tests
+
+pub mod keycloak;
