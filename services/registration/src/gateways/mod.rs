@@ -1,1 +1,205 @@
-//! API gateways.
+//! API gateways: which scope opens what, written to where it is enforced.
+//!
+//! A [`Gateway`] driver reads, merges only the entries that Portico owns, writes,
+//! reloads, reads back and says what it wrote. It never drops or changes an entry
+//! that Portico did not make, and one stale policy does not stop the rest.
+//!
+//! Whether an entry is Portico's cannot be seen at the gateway, so the caller
+//! keeps that: [`Gateway::plan`] says what would be owned, the caller stores
+//! [`Owned::with`] of it, calls [`Gateway::apply`] with that in
+//! [`WantedApi::owned`], and then stores what that says is owned. A process that
+//! dies in between has recorded too much, never too little, and doing it all again
+//! ends the same. Calls for one gateway must not overlap: a definition is
+//! written as a whole.
+//!
+//! - [`tyk`]: the open-source control API of Tyk
+
+pub mod tyk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portico_runtime::outgoing::Outgoing;
+use portico_vault::Secret;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::providers::Failure;
+
+/// One gateway as a worker sees it for one piece of work.
+pub struct GatewaySession<'a> {
+    /// The network.
+    pub outgoing: &'a Outgoing,
+    /// Base URL of the control API.
+    pub url: &'a Url,
+    /// Of the control API.
+    pub secret: &'a Secret,
+    /// The organisation of policies that Portico makes; empty: the API's own.
+    pub org_id: &'a str,
+    /// The No-Operation policy; empty: APIs are left without a default policy.
+    pub default_policy_id: &'a str,
+    /// The hard deadline of each single call.
+    pub deadline: Duration,
+}
+
+/// Scopes and the policies that they give, by scope.
+pub type Mapping = BTreeMap<String, String>;
+
+/// What Portico wrote to one API.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// Entries of the scope mapping.
+    pub entries: Mapping,
+    /// Sources of keys that Portico filled in, the present one and earlier ones.
+    #[serde(default)]
+    pub jwks_uris: BTreeSet<String>,
+}
+
+impl Owned {
+    /// This, and what is planned.
+    #[must_use]
+    pub fn with(&self, planned: &Self) -> Self {
+        let mut all = self.clone();
+        all.entries.extend(planned.entries.clone());
+        all.jwks_uris.extend(planned.jwks_uris.clone());
+        all
+    }
+}
+
+/// What one API should have from Portico.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedApi {
+    /// Its id at the gateway.
+    pub api_id: String,
+    /// All entries that Portico wants there; those owned but not wanted go.
+    pub entries: Mapping,
+    /// The keys that tokens are signed with.
+    pub jwks_uri: String,
+    /// The claim that carries the scopes, usually `scope`.
+    pub scope_claim: String,
+    /// What Portico wrote there before, or is about to.
+    pub owned: Owned,
+}
+
+/// What a policy of Portico's says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// Of a product: opens exactly its APIs, limits nothing.
+    Product,
+    /// Of a plan: limits, opens nothing. An absent limit is no limit.
+    Plan {
+        /// Requests in a number of seconds.
+        rate: Option<Limit>,
+        /// Requests in a number of seconds.
+        quota: Option<Limit>,
+    },
+}
+
+/// So many requests in so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// At least 1.
+    pub requests: u64,
+    /// At least 1.
+    pub seconds: u64,
+}
+
+/// A policy that Portico makes for a product or a plan that names none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedPolicy {
+    /// From [`product_policy_id`] or [`plan_policy_id`].
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Ids of APIs; those of a plan are added to what its policy has.
+    pub api_ids: Vec<String>,
+    /// What it does.
+    pub kind: PolicyKind,
+}
+
+/// The id of the policy that Portico makes for a product; always the same.
+#[must_use]
+pub fn product_policy_id(product_id: &str) -> String {
+    format!("portico-product-{product_id}")
+}
+
+/// The id of the policy that Portico makes for a plan; always the same.
+#[must_use]
+pub fn plan_policy_id(plan_id: &str) -> String {
+    format!("portico-plan-{plan_id}")
+}
+
+/// Everything that a gateway should have for one piece of work.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Written first.
+    pub policies: Vec<WantedPolicy>,
+    /// Each by itself: a failure of one does not stop the others.
+    pub apis: Vec<WantedApi>,
+}
+
+/// One change to one API, for people to read before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum Change {
+    /// An entry is added.
+    Add {
+        /// The scope.
+        scope: String,
+        /// The policy.
+        policy: String,
+    },
+    /// An entry of Portico's gets another policy.
+    Replace {
+        /// The scope.
+        scope: String,
+        /// The policy.
+        policy: String,
+    },
+    /// An entry of Portico's goes.
+    Remove {
+        /// The scope.
+        scope: String,
+    },
+    /// A member of the definition is filled in.
+    Set {
+        /// Its name.
+        member: String,
+        /// What with.
+        value: String,
+    },
+}
+
+/// What would be, or was, done to one API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApiChanges {
+    /// Empty: it is as wanted already.
+    pub changes: Vec<Change>,
+    /// Wanted entries that were there and are not Portico's; they stay for ever.
+    pub foreign: Mapping,
+    /// What Portico owns there after the changes.
+    pub owned: Owned,
+}
+
+/// By API id.
+pub type PerApi = BTreeMap<String, Result<ApiChanges, Failure>>;
+
+/// One kind of gateway.
+#[async_trait]
+pub trait Gateway: Send + Sync {
+    /// Whether it answers and takes the secret.
+    async fn check(&self, session: &GatewaySession<'_>) -> Result<(), Failure>;
+
+    /// What [`Gateway::apply`] would do. Writes nothing.
+    async fn plan(&self, session: &GatewaySession<'_>, wanted: &Wanted) -> PerApi;
+
+    /// Writes policies and entries, reloads, and reads back. Idempotent.
+    async fn apply(&self, session: &GatewaySession<'_>, wanted: &Wanted) -> PerApi;
+}
+
+/// The driver for a kind of gateway; only `tyk` is known.
+#[must_use]
+pub fn driver_for(kind: &str) -> Option<&'static dyn Gateway> {
+    (kind == "tyk").then_some(&tyk::Tyk)
+}

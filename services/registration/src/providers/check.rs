@@ -187,3 +187,126 @@ async fn signing_keys(fetch: Fetch<'_>, endpoints: &Endpoints) -> Result<usize, 
         count => Ok(count),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::double::{Reply, Seen, Server, outgoing, reply};
+    use serde_json::json;
+
+    const PATH: &str = "/.well-known/openid-configuration";
+
+    async fn run(url: &str) -> Check {
+        let outgoing = outgoing();
+        check(
+            Fetch {
+                outgoing: &outgoing,
+                skip_tls_verify: false,
+            },
+            url,
+            &[],
+        )
+        .await
+    }
+
+    /// A provider whose key set and scopes are these.
+    async fn provider(keys: Value, scopes: Value) -> Server {
+        Server::start(move |seen: &Seen| {
+            let base = format!("http://{}", seen.headers["host"].to_str().unwrap());
+            match seen.target.as_str() {
+                PATH => reply(
+                    200,
+                    json!({
+                        "issuer": base, "registration_endpoint": format!("{base}/r"),
+                        "token_endpoint": format!("{base}/t"), "jwks_uri": format!("{base}/k"),
+                        "scopes_supported": scopes,
+                    }),
+                ),
+                _ => reply(200, json!({"keys": keys})),
+            }
+        })
+        .await
+    }
+
+    fn outcomes(check: &Check) -> Vec<&'static str> {
+        check
+            .steps
+            .iter()
+            .map(|step| step.outcome.as_str())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_sound_provider_passes() {
+        let server = provider(
+            json!([{"kid": "1", "use": "sig"}, {"kid": "2", "use": "enc"}]),
+            json!(["a"]),
+        )
+        .await;
+        let check = run(server.url(PATH).as_str()).await;
+        assert_eq!(outcomes(&check), ["passed"; 6]);
+        assert_eq!(check.steps[4].detail, "1 signing keys");
+        assert!(check.ok() && check.endpoints.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_does_not_hinder_is_a_warning() {
+        let server = provider(json!([{"kid": "1"}]), json!([])).await;
+        let check = run(server.url(PATH).as_str()).await;
+        assert_eq!(check.steps[5].outcome, Outcome::Warning);
+        assert!(check.ok());
+    }
+
+    #[tokio::test]
+    async fn keys_without_a_kid_are_no_use() {
+        let server = provider(json!([{"use": "sig"}]), json!(["a"])).await;
+        let check = run(server.url(PATH).as_str()).await;
+        assert_eq!(check.steps[4].outcome, Outcome::Failed);
+        assert!(!check.ok());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_stops_the_test_there() {
+        let page = Reply(
+            200,
+            vec![("content-type", "text/html".into())],
+            "<html>".into(),
+        );
+        let html = Server::start(move |_| page.clone()).await;
+        let missing = Server::start(|_| reply(404, json!({}))).await;
+        let redirect =
+            Server::start(|_| Reply(302, vec![("location", "/x".into())], String::new())).await;
+        let other =
+            Server::start(|_| reply(200, json!({"issuer": "https://elsewhere.example"}))).await;
+        let skipped = "skipped";
+        for (url, code, first) in [
+            (html.url(PATH), "well_known_not_json", "failed"),
+            (missing.url(PATH), "well_known_status", "failed"),
+            (redirect.url(PATH), "well_known_status", "failed"),
+            (other.url(PATH), "issuer_mismatch", "passed"),
+            (other.url("/"), "well_known_url_invalid", "failed"),
+        ] {
+            let check = run(url.as_str()).await;
+            assert_eq!(check.error.as_ref().unwrap().code(), code);
+            let second = if first == "passed" { "failed" } else { skipped };
+            assert_eq!(
+                outcomes(&check),
+                [first, second, skipped, skipped, skipped, skipped]
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_may_not_be_called_is_told_from_one_that_does_not_answer() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = listener.local_addr().unwrap();
+        drop(listener);
+        for (host, code) in [
+            (free.to_string(), "well_known_unreachable"),
+            ("10.255.255.1".to_owned(), "well_known_address_forbidden"),
+        ] {
+            let check = run(&format!("http://{host}{PATH}")).await;
+            assert_eq!(check.error.unwrap().code(), code, "{host}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Response};
 use portico_runtime::outgoing::address::AllowEntry;
-use portico_runtime::outgoing::{Outgoing, OutgoingSettings};
+use portico_runtime::outgoing::{Outgoing, OutgoingRequest, OutgoingSettings};
 use portico_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
@@ -76,6 +76,23 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// The same request, elsewhere.
+    pub(crate) async fn forward(&self, outgoing: &Outgoing, base: &Url) -> Reply {
+        let url = base.join(&self.target).unwrap();
+        let mut request = OutgoingRequest::new(self.method.parse().unwrap(), url);
+        for name in ["authorization", "x-tyk-authorization", "content-type"] {
+            if let Some(value) = self.headers.get(name) {
+                request.headers.insert(name, value.clone());
+            }
+        }
+        request.body = self.body.clone();
+        let answer = outgoing.send(request).await.unwrap();
+        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        Reply(answer.status.as_u16(), Vec::new(), body)
+    }
+}
+
 /// An answer of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply(
@@ -102,6 +119,12 @@ impl Server {
     pub(crate) async fn start(
         behave: impl Fn(&Seen) -> Reply + Clone + Send + Sync + 'static,
     ) -> Self {
+        Self::start_async(move |seen| std::future::ready(behave(&seen))).await
+    }
+
+    pub(crate) async fn start_async<F: Future<Output = Reply> + Send + 'static>(
+        behave: impl Fn(Seen) -> F + Clone + Send + Sync + 'static,
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = seen.clone();
         let handler = move |request: Request| {
@@ -115,7 +138,7 @@ impl Server {
                     body: to_bytes(body, usize::MAX).await.unwrap(),
                 };
                 log.lock().unwrap().push(found.clone());
-                let Reply(status, headers, body) = behave(&found);
+                let Reply(status, headers, body) = behave(found).await;
                 let mut response = Response::builder().status(status);
                 for (name, value) in headers {
                     response = response.header(name, value);

@@ -28,7 +28,7 @@ pub mod rfc7591;
 pub mod session;
 
 #[cfg(test)]
-mod double;
+pub(crate) mod double;
 
 use std::fmt;
 use std::str::FromStr;

@@ -445,3 +445,73 @@ async fn what_it_cannot_do_it_says() {
     assert_eq!(failure.unwrap_err().code, "secret_rotation_unsupported");
     assert_eq!(fixture.server.seen().len(), 0);
 }
+
+/// The whole life of a client at the small provider of the demo.
+#[tokio::test]
+async fn a_client_lives_and_dies() {
+    use portico_sandbox::identity_provider::{Settings, start};
+    let provider = start(Settings {
+        scopes: vec!["a".into(), "b".into()],
+        initial_access_token: Some("initial-token".into()),
+        initial_access_token_uses: Some(1),
+        ..Settings::default()
+    })
+    .await
+    .unwrap();
+    provider.behave(|behaviour| behaviour.rotate_on_read = true);
+    let mut fixture = Fixture::start(|_| reply(500, json!({}))).await;
+    let outgoing = crate::providers::double::outgoing();
+    let fetch = crate::providers::session::Fetch {
+        outgoing: &outgoing,
+        skip_tls_verify: false,
+    };
+    let url = provider.well_known_url();
+    fixture.endpoints = crate::providers::discovery::discover(fetch, &url, &[])
+        .await
+        .unwrap();
+
+    let registered = register(&fixture).await.unwrap();
+    assert_eq!(differences(&wanted(&["a", "b"]), &registered.granted), []);
+    let mut known = registered.into_known(set(&["a", "b"]));
+    for scopes in [&["a"][..], &["a", "b"], &[]] {
+        let read = Other.read(&fixture.session(), &known).await.unwrap();
+        assert!(
+            read.registration_access_token.is_some(),
+            "it rotates on every read"
+        );
+        let scopes_before = known.scopes.clone();
+        known = read.merge_into(known, scopes_before);
+        let updated = Other
+            .update(&fixture.session(), &known, &wanted(scopes))
+            .await
+            .unwrap();
+        known = updated.merge_into(known, set(scopes));
+        assert_eq!(known.granted.scopes(), Some(set(scopes)));
+    }
+    let failure = Other
+        .update(&fixture.session(), &known, &wanted(&["nowhere"]))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.disposition, Disposition::Fail, "{failure}");
+    let failure = register(&fixture).await.unwrap_err();
+    assert_eq!(
+        failure.disposition,
+        Disposition::PauseProvider,
+        "used up: {failure}"
+    );
+
+    assert_eq!(
+        Other.delete(&fixture.session(), &known).await,
+        Ok(Deleted::Deleted)
+    );
+    assert_eq!(provider.client_count(), 0);
+    assert_eq!(
+        Other.delete(&fixture.session(), &known).await,
+        Ok(Deleted::AlreadyGone)
+    );
+    let failure = Other
+        .update(&fixture.session(), &known, &wanted(&[]))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.disposition, Disposition::Gone);
+}
