@@ -1,0 +1,132 @@
+//! Where Keycloak is asked, and how its answers are read.
+
+use portico_vault::Secret;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::representation;
+use crate::providers::client::RegisteredClient;
+use crate::providers::discovery::Endpoints;
+use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::metadata::Metadata;
+use crate::providers::rfc7591::{invalid_answer, is_masked};
+use crate::providers::session::{RawAnswer, Step};
+
+/// `clients-registrations/{dialect}`; the well-known document names the one of
+/// OpenID Connect.
+pub(super) fn collection(endpoints: &Endpoints, dialect: &str) -> Url {
+    let mut url = endpoints.registration_endpoint.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().pop().push(dialect);
+    }
+    url
+}
+
+pub(super) fn member(endpoints: &Endpoints, dialect: &str, client_id: &str) -> Url {
+    let mut url = collection(endpoints, dialect);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(client_id);
+    }
+    url
+}
+
+/// `/admin/realms/R/clients/{id}/registration-access-token`.
+pub(super) fn reissue_url(endpoints: &Endpoints, id: &str) -> Option<Url> {
+    let (base, realm) = endpoints.issuer.rsplit_once("/realms/")?;
+    let mut url = Url::parse(&format!("{base}/admin/realms/{realm}/clients")).ok()?;
+    url.path_segments_mut()
+        .ok()?
+        .extend([id, "registration-access-token"]);
+    Some(url)
+}
+
+pub(super) fn object(answer: &RawAnswer) -> Result<Map<String, Value>, Failure> {
+    match answer.json() {
+        Some(Value::Object(members)) => Ok(members),
+        _ => Err(invalid_answer(answer, "its body is no JSON object")),
+    }
+}
+
+pub(super) fn parse(
+    endpoints: &Endpoints,
+    answer: &RawAnswer,
+) -> Result<RegisteredClient, Failure> {
+    if !answer.is_success() {
+        let bearer = match answer.step {
+            Step::Register => Bearer::Initial,
+            _ => Bearer::Registration,
+        };
+        return Err(refused(answer, bearer));
+    }
+    let members = object(answer)?;
+    let text = |member: &str| {
+        let text = members.get(member)?.as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let Some(client_id) = text("clientId") else {
+        return Err(invalid_answer(answer, "it has no clientId"));
+    };
+    let takes_secret = !matches!(answer.step, Step::Read | Step::Reissue);
+    let secret = text("secret").filter(|secret| takes_secret && !is_masked(secret));
+    Ok(RegisteredClient {
+        client_secret: secret.map(Secret::new),
+        registration_access_token: text("registrationAccessToken").map(Secret::new),
+        registration_client_uri: Some(member(endpoints, "default", &client_id)),
+        client_secret_expires_at: 0,
+        granted: representation::metadata(&members),
+        warnings: Vec::new(),
+        client_id,
+    })
+}
+
+/// As [`refusal`], less what Keycloak says in other words: `insufficient_scope`
+/// stands for any policy that refused, and for missing roles.
+pub(super) fn refused(answer: &RawAnswer, bearer: Bearer) -> Failure {
+    let failure = refusal(answer, bearer);
+    let about_scopes = failure
+        .description
+        .to_lowercase()
+        .replace(' ', "")
+        .contains("clientscope");
+    if failure.code != "scope_unknown_at_provider" || about_scopes {
+        return failure;
+    }
+    match bearer {
+        // An authorization header that it cannot read is none at all to it.
+        Bearer::Initial if failure.description.contains("Host not trusted") => {
+            failure.with(Disposition::PauseProvider, "initial_access_token_refused")
+        }
+        Bearer::Management => {
+            failure.with(Disposition::Unmanageable, "management_credentials_refused")
+        }
+        _ => failure.with(Disposition::Fail, "registration_policy_refused"),
+    }
+}
+
+/// Keycloak says so in words only; the error code is that of any bad metadata.
+pub(super) fn is_in_use(answer: &RawAnswer) -> bool {
+    matches!(answer.status, 400 | 409)
+        && String::from_utf8_lossy(&answer.body).contains("Client Identifier in use")
+}
+
+/// A client that is there, but cannot be read.
+pub(super) fn unread(
+    endpoints: &Endpoints,
+    client_id: &str,
+    secret: Option<&Secret>,
+    granted: Metadata,
+) -> RegisteredClient {
+    RegisteredClient {
+        client_id: client_id.to_owned(),
+        client_secret: secret.cloned(),
+        registration_access_token: None,
+        registration_client_uri: Some(member(endpoints, "default", client_id)),
+        client_secret_expires_at: 0,
+        granted,
+        warnings: vec![
+            "the registration access token got lost: the client works, but it cannot be managed \
+             until the provider has management credentials"
+                .into(),
+        ],
+    }
+}

@@ -1,0 +1,150 @@
+//! The calls, and the tokens that they carry.
+
+use http::Method;
+use portico_vault::Secret;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::answer::{member, parse, refused};
+use super::presence::{Presence, presence};
+use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
+use crate::providers::failure::{Bearer, Disposition, Failure};
+use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+
+/// A token and what kind it is.
+pub(super) type Token = (Bearer, Secret);
+
+pub(super) async fn call(
+    session: &Session<'_>,
+    step: Step,
+    method: Method,
+    url: &Url,
+    (bearer, token): &Token,
+    body: Body,
+) -> Result<RawAnswer, Failure> {
+    let authorization = Authorization::Bearer(*bearer, token);
+    session
+        .call(Call {
+            step,
+            method,
+            url,
+            authorization,
+            body,
+        })
+        .await
+}
+
+/// The one POST, with the initial access token, or the management credentials.
+pub(super) async fn post(
+    session: &Session<'_>,
+    prepared: &Prepared,
+) -> Result<(RawAnswer, Bearer), Failure> {
+    let token = match session.initial_access_token {
+        Some(token) => Some((Bearer::Initial, token.clone())),
+        None => session
+            .management_token()
+            .await?
+            .map(|token| (Bearer::Management, token)),
+    };
+    let authorization = match &token {
+        Some((bearer, token)) => Authorization::Bearer(*bearer, token),
+        None => Authorization::Nobody,
+    };
+    let mut body = prepared.body.clone();
+    if let Some(chosen) = prepared
+        .chosen
+        .as_ref()
+        .filter(|_| !prepared.wanted.is_public())
+    {
+        body.insert("secret".into(), chosen.client_secret.expose().into());
+    }
+    let answer = session
+        .call(Call {
+            step: Step::Register,
+            method: Method::POST,
+            url: &prepared.endpoint,
+            authorization,
+            body: Body::Json(Value::Object(body)),
+        })
+        .await?;
+    Ok((answer, authorization.bearer()))
+}
+
+/// What may manage the client, best first: the management credentials rotate no
+/// token, so nothing can get lost with an answer.
+pub(super) async fn tokens(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<Vec<Token>, Failure> {
+    let registration = client
+        .registration_access_token
+        .clone()
+        .map(|token| (Bearer::Registration, token));
+    let management = match session.management_token().await {
+        Ok(token) => token.map(|token| (Bearer::Management, token)),
+        Err(_) if registration.is_some() => None,
+        Err(failure) => return Err(failure),
+    };
+    Ok(management.into_iter().chain(registration).collect())
+}
+
+/// The client as it is, and a token that may change it.
+pub(super) async fn read(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<(RawAnswer, Token), Failure> {
+    let url = member(session.endpoints, "default", &client.client_id);
+    let mut last = None;
+    for token in tokens(session, client).await? {
+        let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;
+        if answer.is_success() {
+            return Ok((answer, token));
+        }
+        let failure = refused(&answer, token.0);
+        if failure.disposition != Disposition::Unmanageable {
+            return Err(failure);
+        }
+        last = Some(failure);
+    }
+    Err(explained(session, client, last).await)
+}
+
+pub(super) async fn put(
+    session: &Session<'_>,
+    client: &KnownClient,
+    token: &Token,
+    step: Step,
+    body: Map<String, Value>,
+) -> Result<RegisteredClient, Failure> {
+    let url = member(session.endpoints, "default", &client.client_id);
+    let body = Body::Json(Value::Object(body));
+    let answer = call(session, step, Method::PUT, &url, token, body).await?;
+    if answer.is_success() {
+        parse(session.endpoints, &answer)
+    } else {
+        Err(refused(&answer, token.0))
+    }
+}
+
+/// Why no token was good enough: the client may be gone, which looks the same.
+pub(super) async fn explained(
+    session: &Session<'_>,
+    client: &KnownClient,
+    last: Option<Failure>,
+) -> Failure {
+    match presence(session, &client.client_id, client.client_secret.as_ref()).await {
+        Ok(Presence::Absent) => Failure::new(
+            Disposition::Gone,
+            "client_not_at_provider",
+            "the client is not at the provider any more",
+        ),
+        Err(failure) => failure,
+        Ok(_) => last.unwrap_or_else(|| {
+            Failure::unmanageable(
+                "the registration access token of this client got lost; give the provider \
+                 management credentials (a client with the realm-management roles \
+                 manage-clients and view-clients)",
+            )
+        }),
+    }
+}

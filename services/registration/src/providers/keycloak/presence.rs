@@ -1,0 +1,152 @@
+//! Whether a client is there, asked with its own credentials, and taking over one
+//! whose registration had no outcome.
+
+use http::Method;
+use portico_vault::Secret;
+use serde_json::{Map, Value};
+
+use super::answer::{member, object, parse, reissue_url, unread};
+use super::call::{Token, call};
+use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
+use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::metadata::Metadata;
+use crate::providers::session::{Authorization, Body, Call, Session, Step};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// There, and the secret is right.
+    There,
+    /// There, but disabled or with another secret.
+    Refused,
+    /// Not there.
+    Absent,
+    /// The endpoint is switched off.
+    Unclear,
+}
+
+/// Asks with the client's own credentials.
+pub(super) async fn presence(
+    session: &Session<'_>,
+    client_id: &str,
+    secret: Option<&Secret>,
+) -> Result<Presence, Failure> {
+    let public = Secret::new("public");
+    let answer = session
+        .call(Call {
+            step: Step::Other,
+            method: Method::GET,
+            url: &member(session.endpoints, "install", client_id),
+            authorization: Authorization::Basic(client_id, secret.unwrap_or(&public)),
+            body: Body::None,
+        })
+        .await?;
+    let body = String::from_utf8_lossy(&answer.body);
+    Ok(match answer.status {
+        200 => Presence::There,
+        401 if body.contains("Failed to authenticate client") => Presence::Refused,
+        401 => Presence::Absent,
+        408 | 425 | 429 | 500.. => return Err(refusal(&answer, Bearer::None)),
+        _ => Presence::Unclear,
+    })
+}
+
+pub(super) async fn presence_of(
+    session: &Session<'_>,
+    prepared: &Prepared,
+) -> Result<Presence, Failure> {
+    let Some(chosen) = &prepared.chosen else {
+        return Ok(Presence::Unclear);
+    };
+    let secret = (!prepared.wanted.is_public()).then_some(&chosen.client_secret);
+    presence(session, &chosen.client_id, secret).await
+}
+
+/// Takes over the client of an earlier attempt: its id and secret were chosen by
+/// us and told to nobody else, so it is ours.
+pub(super) async fn adopt(
+    session: &Session<'_>,
+    prepared: &Prepared,
+) -> Result<RegisteredClient, Failure> {
+    let Some(chosen) = &prepared.chosen else {
+        return Err(taken());
+    };
+    let secret = (!prepared.wanted.is_public()).then_some(&chosen.client_secret);
+    // Credentials that do not work must not keep the client from being used.
+    if let Ok(Some(token)) = session.management_token().await {
+        let token = (Bearer::Management, token);
+        let url = member(session.endpoints, "default", &chosen.client_id);
+        let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;
+        if answer.is_success() {
+            let found = object(&answer)?;
+            if found.get("secret").and_then(Value::as_str) != secret.map(Secret::expose) {
+                return Err(taken());
+            }
+            let mut registered = parse(session.endpoints, &answer)?;
+            registered.client_secret = secret.cloned();
+            registered.registration_access_token = reissue(session, &found, &token).await?;
+            return Ok(registered);
+        }
+    }
+    match presence_of(session, prepared).await? {
+        Presence::Absent | Presence::Refused => Err(taken()),
+        Presence::There | Presence::Unclear => Ok(unread(
+            session.endpoints,
+            &chosen.client_id,
+            secret,
+            Metadata::assumed(&prepared.wanted),
+        )),
+    }
+}
+
+fn taken() -> Failure {
+    Failure::new(
+        Disposition::Fail,
+        "client_id_taken",
+        "a client with the chosen id is at the provider, but it does not have the chosen secret",
+    )
+}
+
+/// A new registration access token. `None` where the credentials may not: they
+/// manage the client themselves.
+async fn reissue(
+    session: &Session<'_>,
+    found: &Map<String, Value>,
+    token: &Token,
+) -> Result<Option<Secret>, Failure> {
+    let id = found.get("id").and_then(Value::as_str).unwrap_or_default();
+    let Some(url) = reissue_url(session.endpoints, id) else {
+        return Ok(None);
+    };
+    let answer = call(
+        session,
+        Step::Reissue,
+        Method::POST,
+        &url,
+        token,
+        Body::None,
+    )
+    .await?;
+    if !answer.is_success() {
+        return Ok(None);
+    }
+    Ok(parse(session.endpoints, &answer)?.registration_access_token)
+}
+
+/// The answer to an earlier rotation may have got lost, and the token with it.
+pub(super) async fn already_rotated(
+    session: &Session<'_>,
+    client: &KnownClient,
+    chosen: &Secret,
+    failure: Failure,
+) -> Result<RegisteredClient, Failure> {
+    let lost = failure.disposition == Disposition::Unmanageable;
+    if !lost || presence(session, &client.client_id, Some(chosen)).await? != Presence::There {
+        return Err(failure);
+    }
+    Ok(unread(
+        session.endpoints,
+        &client.client_id,
+        Some(chosen),
+        client.granted.clone(),
+    ))
+}
