@@ -4,7 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const SERVICES: [&str; 5] = ["catalog", "access", "registration", "notification", "accounts"];
+const SERVICES: [&str; 5] = [
+    "catalog",
+    "access",
+    "registration",
+    "notification",
+    "accounts",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
@@ -12,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files: Vec<PathBuf> = SERVICES
         .iter()
         .flat_map(|service| {
-            ["service", "events"].map(|file| root.join(format!("portico/{service}/v1/{file}.proto")))
+            ["service", "events"]
+                .map(|file| root.join(format!("portico/{service}/v1/{file}.proto")))
         })
         .collect();
     let descriptors = protox::compile(&files, [&root])?;

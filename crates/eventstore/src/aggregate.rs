@@ -39,14 +39,25 @@ pub struct Upcaster {
 
 /// The current schema version of an event type.
 pub(crate) fn schema_version(upcasters: &[Upcaster], event_type: &str) -> i64 {
-    upcasters.iter().filter(|u| u.event_type == event_type).map(|u| u.from_version + 1).max().unwrap_or(1)
+    upcasters
+        .iter()
+        .filter(|u| u.event_type == event_type)
+        .map(|u| u.from_version + 1)
+        .max()
+        .unwrap_or(1)
 }
 
 /// Brings a stored payload to the current version.
-pub(crate) fn upcast(upcasters: &[Upcaster], event_type: &str, version: i64, mut data: Value) -> Value {
+pub(crate) fn upcast(
+    upcasters: &[Upcaster],
+    event_type: &str,
+    version: i64,
+    mut data: Value,
+) -> Value {
     let mut version = version;
-    while let Some(step) =
-        upcasters.iter().find(|u| u.event_type == event_type && u.from_version == version)
+    while let Some(step) = upcasters
+        .iter()
+        .find(|u| u.event_type == event_type && u.from_version == version)
     {
         data = (step.upcast)(data);
         version += 1;
@@ -61,15 +72,32 @@ mod tests {
     use super::*;
 
     const UPCASTERS: &[Upcaster] = &[
-        Upcaster { event_type: "thing.made", from_version: 1, upcast: |d| json!({"name": d["title"]}) },
-        Upcaster { event_type: "thing.made", from_version: 2, upcast: |d| json!({"names": [d["name"]]}) },
+        Upcaster {
+            event_type: "thing.made",
+            from_version: 1,
+            upcast: |d| json!({"name": d["title"]}),
+        },
+        Upcaster {
+            event_type: "thing.made",
+            from_version: 2,
+            upcast: |d| json!({"names": [d["name"]]}),
+        },
     ];
 
     #[test]
     fn old_payloads_pass_every_step() {
-        assert_eq!(upcast(UPCASTERS, "thing.made", 1, json!({"title": "a"})), json!({"names": ["a"]}));
-        assert_eq!(upcast(UPCASTERS, "thing.made", 2, json!({"name": "b"})), json!({"names": ["b"]}));
-        assert_eq!(upcast(UPCASTERS, "thing.made", 3, json!({"names": []})), json!({"names": []}));
+        assert_eq!(
+            upcast(UPCASTERS, "thing.made", 1, json!({"title": "a"})),
+            json!({"names": ["a"]})
+        );
+        assert_eq!(
+            upcast(UPCASTERS, "thing.made", 2, json!({"name": "b"})),
+            json!({"names": ["b"]})
+        );
+        assert_eq!(
+            upcast(UPCASTERS, "thing.made", 3, json!({"names": []})),
+            json!({"names": []})
+        );
         assert_eq!(schema_version(UPCASTERS, "thing.made"), 3);
         assert_eq!(schema_version(UPCASTERS, "thing.lost"), 1);
     }

@@ -21,7 +21,12 @@ const CONCURRENCY: usize = 16;
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
     /// Has its effect once for each message id, however often it is called.
-    async fn handle(&self, message: &Message, context: &Context, entry: InboxEntry) -> Result<(), PolicyError>;
+    async fn handle(
+        &self,
+        message: &Message,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError>;
 }
 
 /// Why a message was not handled.
@@ -78,7 +83,9 @@ impl Consumer {
                 }
             };
             loop {
-                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                    break;
+                };
                 let delivery = tokio::select! {
                     () = shutdown.cancelled() => break,
                     delivery = deliveries.next() => delivery,
@@ -99,7 +106,10 @@ impl Consumer {
 
     async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
         let message = &delivery.message;
-        let entry = InboxEntry { consumer: self.spec.name.to_owned(), message_id: message.id };
+        let entry = InboxEntry {
+            consumer: self.spec.name.to_owned(),
+            message_id: message.id,
+        };
         let context = context(message, self.spec.name, (self.now)());
         match self.policy.handle(message, &context, entry).await {
             Ok(()) => delivery.settle.ack().await,
@@ -108,7 +118,10 @@ impl Consumer {
                     attempt = delivery.attempt, reason, "message will be delivered again");
                 delivery.settle.retry(backoff(delivery.attempt)).await
             }
-            Err(error) => match self.park(message, &error.to_string(), delivery.attempt).await {
+            Err(error) => match self
+                .park(message, &error.to_string(), delivery.attempt)
+                .await
+            {
                 Ok(()) => delivery.settle.ack().await,
                 Err(store) => {
                     tracing::error!(consumer = self.spec.name, message_id = %message.id, error = %store,
@@ -122,7 +135,8 @@ impl Consumer {
     async fn park(&self, message: &Message, reason: &str, attempts: u32) -> Result<(), StoreError> {
         tracing::error!(consumer = self.spec.name, message_id = %message.id, subject = message.subject, reason,
             "message parked");
-        let headers = serde_json::to_string(&message.headers).map_err(|e| StoreError::Codec(e.to_string()))?;
+        let headers = serde_json::to_string(&message.headers)
+            .map_err(|e| StoreError::Codec(e.to_string()))?;
         sqlx::query(
             "INSERT INTO parked (consumer, message_id, subject, payload, headers, reason, attempts, parked_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (consumer, message_id) DO UPDATE SET \
@@ -158,7 +172,12 @@ fn backoff(attempt: u32) -> Duration {
 
 /// The context of what a message causes: its ids come from the message, so a redelivery appends nothing.
 pub fn context(message: &Message, consumer: &str, now: jiff::Timestamp) -> Context {
-    let uuid = |name: &str| message.headers.get(name).and_then(|text| text.parse::<Uuid>().ok());
+    let uuid = |name: &str| {
+        message
+            .headers
+            .get(name)
+            .and_then(|text| text.parse::<Uuid>().ok())
+    };
     Context {
         metadata: Metadata {
             actor: format!("service:{consumer}"),
@@ -174,9 +193,11 @@ pub fn context(message: &Message, consumer: &str, now: jiff::Timestamp) -> Conte
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -42,15 +42,28 @@ static EVENTS: Migrator = sqlx::migrate!("./migrations");
 
 impl Database {
     /// Opens `<folder>/<service>.db`, made where it is not there: WAL, `synchronous=FULL`.
-    pub async fn sqlite(folder: &Path, service: &str, migrations: &[&Migrator]) -> Result<Self, DatabaseError> {
+    pub async fn sqlite(
+        folder: &Path,
+        service: &str,
+        migrations: &[&Migrator],
+    ) -> Result<Self, DatabaseError> {
         let file = folder.join(format!("{service}.db"));
-        Self::open(&format!("sqlite://{}?mode=rwc", file.display()), service, migrations).await
+        Self::open(
+            &format!("sqlite://{}?mode=rwc", file.display()),
+            service,
+            migrations,
+        )
+        .await
     }
 
     /// Opens the schema `portico_<service>` of a PostgreSQL database, or the SQLite file of a `sqlite:` URL, and
     /// runs the migrations: the event store's, then the given ones. Version numbers must not overlap: 1 to 99
     /// event store, 101 to 199 vault, from 1001 the services.
-    pub async fn open(url: &str, service: &str, migrations: &[&Migrator]) -> Result<Self, DatabaseError> {
+    pub async fn open(
+        url: &str,
+        service: &str,
+        migrations: &[&Migrator],
+    ) -> Result<Self, DatabaseError> {
         install_default_drivers();
         let dialect = if url.starts_with("sqlite:") {
             Dialect::Sqlite
@@ -65,10 +78,17 @@ impl Database {
         }
         let pool = pool_options(dialect, &schema).connect(url).await?;
         for migrator in [&EVENTS].into_iter().chain(migrations.iter().copied()) {
-            let tolerant = Migrator { ignore_missing: true, ..copy_of(migrator) };
+            let tolerant = Migrator {
+                ignore_missing: true,
+                ..copy_of(migrator)
+            };
             tolerant.run(&pool).await?;
         }
-        Ok(Self { pool, dialect, lock_key: lock_key(&schema) })
+        Ok(Self {
+            pool,
+            dialect,
+            lock_key: lock_key(&schema),
+        })
     }
 
     /// For queries and for tables beside the log.
@@ -78,19 +98,27 @@ impl Database {
 
     /// Whether it answers; for readiness.
     pub async fn check(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
+        sqlx::query("SELECT 1")
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
     }
 }
 
 fn copy_of(migrator: &Migrator) -> Migrator {
-    Migrator { migrations: migrator.migrations.clone(), ..Migrator::DEFAULT }
+    Migrator {
+        migrations: migrator.migrations.clone(),
+        ..Migrator::DEFAULT
+    }
 }
 
 /// The same text gives the same key in every process and version: FNV-1a.
 fn lock_key(schema: &str) -> i64 {
     let hash = schema
         .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     i64::from_ne_bytes(hash.to_ne_bytes())
 }
 

@@ -66,7 +66,10 @@ pub struct Context {
 impl Context {
     /// The same caller and time for a further command of the same call; the label keeps their event ids apart.
     pub fn step(&self, label: &str) -> Self {
-        Self { command_id: Uuid::new_v5(&self.command_id, label.as_bytes()), ..self.clone() }
+        Self {
+            command_id: Uuid::new_v5(&self.command_id, label.as_bytes()),
+            ..self.clone()
+        }
     }
 
     /// The id of the `index`-th event that this command appends to `stream`.
@@ -92,18 +95,34 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// Encodes a domain event.
-    pub fn encode<A: Aggregate>(id: Uuid, event: &A::Event, metadata: Metadata) -> Result<Self, StoreError> {
+    pub fn encode<A: Aggregate>(
+        id: Uuid,
+        event: &A::Event,
+        metadata: Metadata,
+    ) -> Result<Self, StoreError> {
         let value = serde_json::to_value(event).map_err(|e| StoreError::Codec(e.to_string()))?;
         let Value::Object(mut tagged) = value else {
-            return Err(StoreError::Codec(format!("{} event is not tagged", A::CATEGORY)));
+            return Err(StoreError::Codec(format!(
+                "{} event is not tagged",
+                A::CATEGORY
+            )));
         };
         let Some(Value::String(variant)) = tagged.remove("type") else {
-            return Err(StoreError::Codec(format!("{} event has no type", A::CATEGORY)));
+            return Err(StoreError::Codec(format!(
+                "{} event has no type",
+                A::CATEGORY
+            )));
         };
         let event_type = format!("{}.{variant}", A::CATEGORY);
         let schema_version = schema_version(A::UPCASTERS, &event_type);
         let data = tagged.remove("data").unwrap_or(Value::Null);
-        Ok(Self { id, event_type, schema_version, data, metadata })
+        Ok(Self {
+            id,
+            event_type,
+            schema_version,
+            data,
+            metadata,
+        })
     }
 }
 
@@ -139,13 +158,18 @@ impl RecordedEvent {
     /// The stream's category.
     pub fn category(&self) -> &str {
         // A uuid's text has 36 characters; the category may itself hold a dash.
-        self.stream.get(..self.stream.len().saturating_sub(37)).unwrap_or_default()
+        self.stream
+            .get(..self.stream.len().saturating_sub(37))
+            .unwrap_or_default()
     }
 
     /// The id of the aggregate.
     pub fn stream_id(&self) -> Uuid {
         let start = self.stream.len().saturating_sub(36);
-        self.stream.get(start..).and_then(|id| id.parse().ok()).unwrap_or_default()
+        self.stream
+            .get(start..)
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default()
     }
 
     /// Decodes the payload, upcast to the current version. `None` where it belongs to another aggregate.
@@ -161,14 +185,26 @@ impl RecordedEvent {
         category: &str,
         upcasters: &[crate::Upcaster],
     ) -> Result<E, StoreError> {
-        let data = upcast(upcasters, &self.event_type, self.schema_version, self.data.clone());
-        let variant = self.event_type.get(category.len() + 1..).unwrap_or_default();
+        let data = upcast(
+            upcasters,
+            &self.event_type,
+            self.schema_version,
+            self.data.clone(),
+        );
+        let variant = self
+            .event_type
+            .get(category.len() + 1..)
+            .unwrap_or_default();
         let mut tagged = serde_json::Map::new();
         tagged.insert("type".into(), variant.into());
         if !data.is_null() {
             tagged.insert("data".into(), data);
         }
-        serde_json::from_value(Value::Object(tagged))
-            .map_err(|e| StoreError::Codec(format!("{} at position {}: {e}", self.event_type, self.position)))
+        serde_json::from_value(Value::Object(tagged)).map_err(|e| {
+            StoreError::Codec(format!(
+                "{} at position {}: {e}",
+                self.event_type, self.position
+            ))
+        })
     }
 }

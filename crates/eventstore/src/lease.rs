@@ -20,12 +20,18 @@ pub struct Lease {
 impl Lease {
     /// A lease that `owner`, unique for each process, may take for `ttl` at a time.
     pub fn new(database: Database, name: impl Into<String>, owner: Uuid, ttl: Duration) -> Self {
-        Self { database, name: name.into(), owner: owner.to_string(), ttl }
+        Self {
+            database,
+            name: name.into(),
+            owner: owner.to_string(),
+            ttl,
+        }
     }
 
     /// Takes or prolongs the lease. False where somebody else holds it.
     pub async fn take(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let until = now.as_millisecond() + i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX / 2);
+        let until =
+            now.as_millisecond() + i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX / 2);
         let done = sqlx::query(
             "INSERT INTO leases (name, owner, expires_at_ms) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at_ms = excluded.expires_at_ms \

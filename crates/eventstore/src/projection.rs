@@ -15,7 +15,11 @@ pub trait Projection: Send + Sync + 'static {
     /// The tables it owns; emptied before a rebuild.
     fn tables(&self) -> &'static [&'static str];
     /// Takes one event in. Events of other aggregates are ignored.
-    async fn apply(&self, tx: &mut AnyConnection, event: &RecordedEvent) -> Result<(), ProjectionError>;
+    async fn apply(
+        &self,
+        tx: &mut AnyConnection,
+        event: &RecordedEvent,
+    ) -> Result<(), ProjectionError>;
 }
 
 /// Why a view could not take an event in; the append is not committed then.

@@ -105,7 +105,11 @@ impl Relay {
             // Marks the head as seen before reading, so that no append between is slept over.
             head.borrow_and_update();
             let room = WINDOW.saturating_sub(in_flight.len());
-            let events = if room == 0 { Vec::new() } else { self.store.read(cursor, room as i64).await? };
+            let events = if room == 0 {
+                Vec::new()
+            } else {
+                self.store.read(cursor, room as i64).await?
+            };
             let idle = events.is_empty();
             for event in events {
                 cursor = event.position;
@@ -181,7 +185,12 @@ fn message(event: &RecordedEvent, public: PublicEvent) -> Message {
     if let Some(traceparent) = &event.metadata.traceparent {
         headers.insert("traceparent".to_owned(), traceparent.clone());
     }
-    Message { id: event.id, subject: public.subject.to_owned(), payload: public.payload.into(), headers }
+    Message {
+        id: event.id,
+        subject: public.subject.to_owned(),
+        payload: public.payload.into(),
+        headers,
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Append, Appended, Context, Database, InboxEntry, Metadata, NewEvent, Projection, RecordedEvent,
-    Stream,
+    Aggregate, Append, Appended, Context, Database, InboxEntry, Metadata, NewEvent, Projection,
+    RecordedEvent, Stream,
     writer::{Reply, Writer, head},
 };
 
@@ -62,9 +62,15 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn duplicate(&self) -> Self {
         match self {
-            Self::Conflict { stream, expected, actual } => {
-                Self::Conflict { stream: stream.clone(), expected: *expected, actual: *actual }
-            }
+            Self::Conflict {
+                stream,
+                expected,
+                actual,
+            } => Self::Conflict {
+                stream: stream.clone(),
+                expected: *expected,
+                actual: *actual,
+            },
             Self::EventIdReused(stream) => Self::EventIdReused(stream.clone()),
             Self::Unavailable(words) => Self::Unavailable(words.clone()),
             Self::Database(words) => Self::Database(words.clone()),
@@ -78,13 +84,18 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed => {
-                Self::Unavailable(error.to_string())
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolClosed => Self::Unavailable(error.to_string()),
             // 57P0x: the server shuts down or restarts; 53300: no connection free; 5 and 517: SQLite is busy.
             sqlx::Error::Database(d)
                 if d.code().is_some_and(|c| {
-                    c.starts_with("57P") || c == "53300" || c.starts_with("08") || c == "5" || c == "517"
+                    c.starts_with("57P")
+                        || c == "53300"
+                        || c.starts_with("08")
+                        || c == "5"
+                        || c == "517"
                 }) =>
             {
                 Self::Unavailable(error.to_string())
@@ -138,16 +149,27 @@ pub enum ExecuteError<R: std::error::Error> {
 
 impl EventStore {
     /// Starts the writer on an opened database. The writer ends when the last clone is dropped.
-    pub async fn start(database: Database, projections: Vec<Arc<dyn Projection>>) -> Result<Self, StoreError> {
+    pub async fn start(
+        database: Database,
+        projections: Vec<Arc<dyn Projection>>,
+    ) -> Result<Self, StoreError> {
         let mut connection = database.pool().acquire().await?;
         let (head_sender, head_receiver) = watch::channel(head(&mut connection).await?);
         drop(connection);
         let projections: Arc<[Arc<dyn Projection>]> = projections.into();
         let (queue, receiver) = mpsc::channel(QUEUE);
-        let writer =
-            Writer { database: database.clone(), projections: Arc::clone(&projections), head: head_sender };
+        let writer = Writer {
+            database: database.clone(),
+            projections: Arc::clone(&projections),
+            head: head_sender,
+        };
         tokio::spawn(writer.run(receiver));
-        Ok(Self { database, queue, head: head_receiver, projections })
+        Ok(Self {
+            database,
+            queue,
+            head: head_receiver,
+            projections,
+        })
     }
 
     /// The database, for queries on views.
@@ -164,7 +186,10 @@ impl EventStore {
     /// Appends, all or nothing. Repeating an append with the same event ids changes nothing and succeeds.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send((append, reply)).await.map_err(|_| StoreError::Closed)?;
+        self.queue
+            .send((append, reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -201,7 +226,12 @@ impl EventStore {
     /// Folds a stream up to a version; for the relay, which sees an event later than it was appended.
     pub async fn load_at<A: Aggregate>(&self, id: Uuid, version: i64) -> Result<A, StoreError> {
         let mut state = A::default();
-        for event in self.read_stream(&Stream::of::<A>(id)).await?.iter().take_while(|e| e.version <= version) {
+        for event in self
+            .read_stream(&Stream::of::<A>(id))
+            .await?
+            .iter()
+            .take_while(|e| e.version <= version)
+        {
             if let Some(event) = event.decode::<A>()? {
                 state.evolve(&event);
             }
@@ -243,7 +273,14 @@ impl EventStore {
         context: &Context,
     ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
         let expected = i64::try_from(version).unwrap_or(i64::MAX);
-        self.run::<A>(id, command, context, (expected > 0).then_some(expected), None).await
+        self.run::<A>(
+            id,
+            command,
+            context,
+            (expected > 0).then_some(expected),
+            None,
+        )
+        .await
     }
 
     /// As [`execute`](Self::execute), once for each message: the inbox is marked in the same transaction. A
@@ -273,20 +310,36 @@ impl EventStore {
             // A repetition must be recognised before the rules refuse it ("approve" of what is approved).
             let first = context.event_id(&stream, 0);
             if let Some(earlier) = recorded.iter().find(|e| e.id == first) {
-                same_command(&earlier.metadata, &context.metadata).map_err(|()| ExecuteError::KeyReused)?;
-                return Ok(Outcome { state, version, events: Vec::new() });
+                same_command(&earlier.metadata, &context.metadata)
+                    .map_err(|()| ExecuteError::KeyReused)?;
+                return Ok(Outcome {
+                    state,
+                    version,
+                    events: Vec::new(),
+                });
             }
             if let Some(expected) = expected.filter(|e| *e != version) {
-                return Err(ExecuteError::VersionMismatch { expected, actual: version });
+                return Err(ExecuteError::VersionMismatch {
+                    expected,
+                    actual: version,
+                });
             }
             let events = state.decide(command).map_err(ExecuteError::Rejected)?;
             if events.is_empty() && inbox.is_none() {
-                return Ok(Outcome { state, version, events });
+                return Ok(Outcome {
+                    state,
+                    version,
+                    events,
+                });
             }
             let mut encoded = Vec::with_capacity(events.len());
             for (index, event) in events.iter().enumerate() {
                 let event_id = context.event_id(&stream, index);
-                encoded.push(NewEvent::encode::<A>(event_id, event, context.metadata.clone())?);
+                encoded.push(NewEvent::encode::<A>(
+                    event_id,
+                    event,
+                    context.metadata.clone(),
+                )?);
             }
             let append = Append {
                 stream: stream.clone(),
@@ -298,11 +351,19 @@ impl EventStore {
             match self.append(append).await {
                 Ok(Appended::New(new)) => {
                     events.iter().for_each(|event| state.evolve(event));
-                    return Ok(Outcome { state, version: new.last().map_or(version, |e| e.version), events });
+                    return Ok(Outcome {
+                        state,
+                        version: new.last().map_or(version, |e| e.version),
+                        events,
+                    });
                 }
                 Ok(Appended::Repeated | Appended::AlreadyHandled) => {
                     let Loaded { state, version } = self.load::<A>(id).await?;
-                    return Ok(Outcome { state, version, events: Vec::new() });
+                    return Ok(Outcome {
+                        state,
+                        version,
+                        events: Vec::new(),
+                    });
                 }
                 Err(StoreError::Conflict { .. }) if tries < CONFLICT_RETRIES => tries += 1,
                 Err(error) => return Err(error.into()),
@@ -316,7 +377,9 @@ impl EventStore {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = crate::writer::begin(&mut connection, &self.database).await?;
         for table in self.projections.iter().flat_map(|p| p.tables()) {
-            sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut *tx).await?;
+            sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}")))
+                .execute(&mut *tx)
+                .await?;
         }
         let mut position = 0;
         loop {
@@ -348,7 +411,11 @@ impl EventStore {
 }
 
 fn same_command(earlier: &Metadata, now: &Metadata) -> Result<(), ()> {
-    if earlier.command_digest == now.command_digest { Ok(()) } else { Err(()) }
+    if earlier.command_digest == now.command_digest {
+        Ok(())
+    } else {
+        Err(())
+    }
 }
 
 fn record(row: &crate::Row) -> Result<RecordedEvent, StoreError> {

@@ -75,7 +75,10 @@ where
 /// A context for store tests: the given command id, a fixed time.
 pub fn context(command_id: Uuid) -> Context {
     Context {
-        metadata: Metadata { actor: "test".to_owned(), ..Metadata::default() },
+        metadata: Metadata {
+            actor: "test".to_owned(),
+            ..Metadata::default()
+        },
         now: Timestamp::UNIX_EPOCH,
         command_id,
     }

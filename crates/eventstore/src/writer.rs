@@ -9,12 +9,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sqlx::{Any, AnyConnection, Connection as _, QueryBuilder, Row as _, Transaction};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Row as _, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
-    NewEvent, Projection, ProjectionError, RecordedEvent, Stream, StoreError,
+    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream,
     database::{Database, Dialect},
 };
 
@@ -93,7 +93,10 @@ impl Writer {
         }
     }
 
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+    async fn commit(
+        &self,
+        appends: &[Append],
+    ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
         let before = head(&mut tx).await?;
@@ -102,10 +105,13 @@ impl Writer {
         plan.write(&mut tx).await?;
         for event in &plan.recorded {
             for projection in self.projections.iter() {
-                projection.apply(&mut tx, event).await.map_err(|error| match error {
-                    ProjectionError::Database(e) => StoreError::from(e),
-                    other => StoreError::Projection(other.to_string()),
-                })?;
+                projection
+                    .apply(&mut tx, event)
+                    .await
+                    .map_err(|error| match error {
+                        ProjectionError::Database(e) => StoreError::from(e),
+                        other => StoreError::Projection(other.to_string()),
+                    })?;
             }
         }
         tx.commit().await?;
@@ -142,7 +148,17 @@ fn answer(replies: Vec<Reply>, results: Vec<Result<Appended, StoreError>>) {
 }
 
 pub(crate) async fn head(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events").fetch_one(connection).await?.try_get(0)
+    sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events")
+        .fetch_one(connection)
+        .await?
+        .try_get(0)
+}
+
+/// `$4, $5, $6` for three parameters from the fourth on. sqlx's query builder writes `?` for `Any`, which
+/// PostgreSQL does not take.
+fn placeholders(from: usize, count: usize) -> String {
+    let names: Vec<String> = (from..from + count).map(|n| format!("${n}")).collect();
+    names.join(", ")
 }
 
 /// What a batch will write, decided in memory from three bulk reads.
@@ -170,13 +186,15 @@ impl Plan {
             marks: Vec::new(),
         };
         let streams: BTreeSet<&str> = appends.iter().map(|a| a.stream.as_str()).collect();
-        let mut query = QueryBuilder::<Any>::new("SELECT stream, MAX(version) FROM events WHERE stream IN (");
-        let mut list = query.separated(", ");
+        let list = placeholders(1, streams.len());
+        let statement = format!(
+            "SELECT stream, MAX(version) FROM events WHERE stream IN ({list}) GROUP BY stream"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
         for stream in streams {
-            list.push_bind(stream.to_owned());
+            query = query.bind(stream.to_owned());
         }
-        query.push(") GROUP BY stream");
-        for row in query.build().fetch_all(&mut **tx).await? {
+        for row in query.fetch_all(&mut **tx).await? {
             plan.versions.insert(row.try_get(0)?, row.try_get(1)?);
         }
         plan.load_known_ids(tx, appends).await?;
@@ -187,7 +205,8 @@ impl Plan {
                 .fetch_optional(&mut **tx)
                 .await?;
             if row.is_some() {
-                plan.handled.insert((entry.consumer.clone(), entry.message_id));
+                plan.handled
+                    .insert((entry.consumer.clone(), entry.message_id));
             }
         }
         Ok(plan)
@@ -198,18 +217,22 @@ impl Plan {
         tx: &mut Transaction<'_, Any>,
         appends: &[Append],
     ) -> Result<(), sqlx::Error> {
-        let ids: Vec<String> =
-            appends.iter().flat_map(|a| a.events.iter().map(|e| e.id.to_string())).collect();
+        let ids: Vec<String> = appends
+            .iter()
+            .flat_map(|a| a.events.iter().map(|e| e.id.to_string()))
+            .collect();
         for chunk in ids.chunks(ROWS) {
-            let mut query = QueryBuilder::<Any>::new("SELECT id, stream FROM events WHERE id IN (");
-            let mut list = query.separated(", ");
+            let list = placeholders(1, chunk.len());
+            let mut query = sqlx::query(AssertSqlSafe(format!(
+                "SELECT id, stream FROM events WHERE id IN ({list})"
+            )));
             for id in chunk {
-                list.push_bind(id.clone());
+                query = query.bind(id.clone());
             }
-            query.push(")");
-            for row in query.build().fetch_all(&mut **tx).await? {
+            for row in query.fetch_all(&mut **tx).await? {
                 let id: String = row.try_get(0)?;
-                self.known_ids.insert(id.parse().unwrap_or_default(), row.try_get(1)?);
+                self.known_ids
+                    .insert(id.parse().unwrap_or_default(), row.try_get(1)?);
             }
         }
         Ok(())
@@ -217,15 +240,24 @@ impl Plan {
 
     fn take(&mut self, append: &Append) -> Result<Appended, StoreError> {
         if let Some(entry) = &append.inbox
-            && self.handled.contains(&(entry.consumer.clone(), entry.message_id))
+            && self
+                .handled
+                .contains(&(entry.consumer.clone(), entry.message_id))
         {
             return Ok(Appended::AlreadyHandled);
         }
         let stream = append.stream.as_str();
-        let known = append.events.iter().filter(|e| self.known_ids.contains_key(&e.id)).count();
+        let known = append
+            .events
+            .iter()
+            .filter(|e| self.known_ids.contains_key(&e.id))
+            .count();
         let repeated = known > 0;
         if repeated {
-            let same = append.events.iter().all(|e| self.known_ids.get(&e.id).is_some_and(|s| s == stream));
+            let same = append
+                .events
+                .iter()
+                .all(|e| self.known_ids.get(&e.id).is_some_and(|s| s == stream));
             if !same {
                 return Err(StoreError::EventIdReused(append.stream.clone()));
             }
@@ -240,7 +272,8 @@ impl Plan {
             }
         }
         if let Some(entry) = &append.inbox {
-            self.handled.insert((entry.consumer.clone(), entry.message_id));
+            self.handled
+                .insert((entry.consumer.clone(), entry.message_id));
             self.marks.push((entry.clone(), append.now));
         }
         if repeated {
@@ -276,28 +309,30 @@ impl Plan {
 
     async fn write(&self, tx: &mut Transaction<'_, Any>) -> Result<(), StoreError> {
         for chunk in self.recorded.chunks(ROWS) {
-            let mut rows = Vec::with_capacity(chunk.len());
-            for event in chunk {
-                let metadata =
-                    serde_json::to_string(&event.metadata).map_err(|e| StoreError::Codec(e.to_string()))?;
-                rows.push((event, event.data.to_string(), metadata));
-            }
-            let mut query = QueryBuilder::<Any>::new(
+            let rows: Vec<String> = (0..chunk.len())
+                .map(|row| format!("({})", placeholders(row * 9 + 1, 9)))
+                .collect();
+            let statement = format!(
                 "INSERT INTO events (position, id, stream, version, type, schema_version, data, metadata, \
-                 recorded_at) ",
+                 recorded_at) VALUES {}",
+                rows.join(", ")
             );
-            query.push_values(rows, |mut row, (event, data, metadata)| {
-                row.push_bind(event.position)
-                    .push_bind(event.id.to_string())
-                    .push_bind(event.stream.clone())
-                    .push_bind(event.version)
-                    .push_bind(event.event_type.clone())
-                    .push_bind(event.schema_version)
-                    .push_bind(data)
-                    .push_bind(metadata)
-                    .push_bind(event.recorded_at.to_string());
-            });
-            query.build().execute(&mut **tx).await?;
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for event in chunk {
+                let metadata = serde_json::to_string(&event.metadata)
+                    .map_err(|e| StoreError::Codec(e.to_string()))?;
+                query = query
+                    .bind(event.position)
+                    .bind(event.id.to_string())
+                    .bind(event.stream.clone())
+                    .bind(event.version)
+                    .bind(event.event_type.clone())
+                    .bind(event.schema_version)
+                    .bind(event.data.to_string())
+                    .bind(metadata)
+                    .bind(event.recorded_at.to_string());
+            }
+            query.execute(&mut **tx).await?;
         }
         for (entry, at) in &self.marks {
             sqlx::query("INSERT INTO inbox (consumer, message_id, handled_at) VALUES ($1, $2, $3)")

@@ -129,7 +129,13 @@ const DOMAIN: &str = "portico";
 impl Error {
     /// An error of a kind with its stable code and a message for a person.
     pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), message: message.into(), fields: Vec::new(), retry_after: None }
+        Self {
+            kind,
+            code: code.into(),
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// `Invalid` because of one field; its code is also the error's.
@@ -139,8 +145,18 @@ impl Error {
         message: impl Into<String>,
     ) -> Self {
         let (code, message) = (code.into(), message.into());
-        let fields = vec![FieldError { field: field.into(), code: code.to_string(), message: message.clone() }];
-        Self { kind: Kind::Invalid, code, message, fields, retry_after: None }
+        let fields = vec![FieldError {
+            field: field.into(),
+            code: code.to_string(),
+            message: message.clone(),
+        }];
+        Self {
+            kind: Kind::Invalid,
+            code,
+            message,
+            fields,
+            retry_after: None,
+        }
     }
 
     /// `Invalid` because of several fields; the first one's code is the error's. `None` where the list is empty.
@@ -150,17 +166,31 @@ impl Error {
             1 => first.message.clone(),
             more => format!("{} ({} more)", first.message, more - 1),
         };
-        Some(Self { kind: Kind::Invalid, code: first.code.clone().into(), message, fields, retry_after: None })
+        Some(Self {
+            kind: Kind::Invalid,
+            code: first.code.clone().into(),
+            message,
+            fields,
+            retry_after: None,
+        })
     }
 
     /// `NotFound`, also for what belongs to somebody else.
     pub fn not_found(what: &str) -> Self {
-        Self::new(Kind::NotFound, "not_found", format!("There is no such {what}."))
+        Self::new(
+            Kind::NotFound,
+            "not_found",
+            format!("There is no such {what}."),
+        )
     }
 
     /// `Internal`; the caller has logged the cause.
     pub fn internal() -> Self {
-        Self::new(Kind::Internal, "internal", "Something went wrong on our side. It has been logged.")
+        Self::new(
+            Kind::Internal,
+            "internal",
+            "Something went wrong on our side. It has been logged.",
+        )
     }
 
     /// `Unavailable` for some seconds.
@@ -228,7 +258,11 @@ impl From<Error> for Status {
         details.set_error_info(error.code.to_string(), DOMAIN, metadata);
         if !error.fields.is_empty() {
             details.set_bad_request(
-                error.fields.iter().map(|f| FieldViolation::new(&f.field, &f.message)).collect::<Vec<_>>(),
+                error
+                    .fields
+                    .iter()
+                    .map(|f| FieldViolation::new(&f.field, &f.message))
+                    .collect::<Vec<_>>(),
             );
         }
         if let Some(after) = error.retry_after {
@@ -275,7 +309,9 @@ fn foreign(kind: Kind, status: &Status) -> Error {
     tracing::warn!(code = ?status.code(), message = status.message(), "call failed outside a service");
     match kind {
         Kind::Internal => Error::internal(),
-        Kind::Unavailable => Error::unavailable("service_unavailable", "A part of Portico is not reachable."),
+        Kind::Unavailable => {
+            Error::unavailable("service_unavailable", "A part of Portico is not reachable.")
+        }
         other => Error::new(other, "refused", other.title()),
     }
 }
@@ -286,8 +322,10 @@ mod tests {
 
     #[test]
     fn kinds_map_to_these_codes() {
-        let table: Vec<(Kind, i32, u16)> =
-            Kind::ALL.iter().map(|k| (*k, k.grpc_code() as i32, k.http_status().as_u16())).collect();
+        let table: Vec<(Kind, i32, u16)> = Kind::ALL
+            .iter()
+            .map(|k| (*k, k.grpc_code() as i32, k.http_status().as_u16()))
+            .collect();
         assert_eq!(
             table,
             [
@@ -308,8 +346,16 @@ mod tests {
         for kind in Kind::ALL {
             let mut error = Error::new(kind, "some_code", "Some words.");
             error.fields = vec![
-                FieldError { field: "a".into(), code: "a_missing".into(), message: "A.".into() },
-                FieldError { field: "b[0]".into(), code: "b_wrong".into(), message: "B.".into() },
+                FieldError {
+                    field: "a".into(),
+                    code: "a_missing".into(),
+                    message: "A.".into(),
+                },
+                FieldError {
+                    field: "b[0]".into(),
+                    code: "b_wrong".into(),
+                    message: "B.".into(),
+                },
             ];
             error.retry_after = Some(Duration::from_secs(7));
             assert_eq!(Error::from(Status::from(error.clone())), error);
@@ -318,7 +364,9 @@ mod tests {
 
     #[test]
     fn a_transport_error_does_not_leak_its_words() {
-        let error = Error::from(Status::unknown("connect to 10.0.0.1:5432: password authentication failed"));
+        let error = Error::from(Status::unknown(
+            "connect to 10.0.0.1:5432: password authentication failed",
+        ));
         assert_eq!(error, Error::internal());
     }
 

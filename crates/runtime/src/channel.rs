@@ -1,0 +1,178 @@
+//! How services reach each other: the same clients over an in-process call or over the network.
+
+use std::{
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+};
+
+use axum::Router;
+use futures::future::BoxFuture;
+use tonic::body::Body;
+use tower::{BoxError, Service, ServiceExt as _};
+
+/// Names under which services find each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServiceName {
+    /// Products and plans.
+    Catalog,
+    /// Applications, carts, access requests.
+    AccessRequest,
+    /// Identity providers, OAuth clients, gateways.
+    Registration,
+    /// E-mail.
+    Notification,
+    /// Users, sessions, API tokens.
+    Accounts,
+}
+
+impl ServiceName {
+    /// Every service.
+    pub const ALL: [Self; 5] = [
+        Self::Catalog,
+        Self::AccessRequest,
+        Self::Registration,
+        Self::Notification,
+        Self::Accounts,
+    ];
+
+    /// As on the command line and for databases.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Catalog => "catalog",
+            Self::AccessRequest => "access-request",
+            Self::Registration => "registration",
+            Self::Notification => "notification",
+            Self::Accounts => "accounts",
+        }
+    }
+
+    /// Package of its gRPC methods, for routing.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Catalog => "portico.catalog.v1",
+            Self::AccessRequest => "portico.access.v1",
+            Self::Registration => "portico.registration.v1",
+            Self::Notification => "portico.notification.v1",
+            Self::Accounts => "portico.accounts.v1",
+        }
+    }
+
+    /// The service that owns a gRPC path such as `/portico.access.v1.AccessService/GetCart`.
+    pub fn of_path(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| {
+            path.strip_prefix('/')
+                .and_then(|rest| rest.strip_prefix(name.package()))
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
+    }
+}
+
+/// A way to one service, for tonic's generated clients. Cheap to clone.
+#[derive(Clone)]
+pub enum ServiceChannel {
+    /// In the same process, without a network and without HTTP/2 framing.
+    Local(Arc<OnceLock<Router>>),
+    /// Over the network.
+    Remote(tonic::transport::Channel),
+}
+
+impl Service<http::Request<Body>> for ServiceChannel {
+    type Response = http::Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match self {
+            Self::Local(_) => Poll::Ready(Ok(())),
+            Self::Remote(channel) => channel.poll_ready(context).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match self {
+            Self::Local(router) => {
+                let router = router.get().cloned();
+                Box::pin(async move {
+                    let router = router.ok_or("the service has not started yet")?;
+                    let response = router.oneshot(request.map(axum::body::Body::new)).await?;
+                    Ok(response.map(Body::new))
+                })
+            }
+            Self::Remote(channel) => {
+                let answer = channel.call(request);
+                Box::pin(async move { answer.await.map_err(Into::into) })
+            }
+        }
+    }
+}
+
+/// Ways to every service.
+#[derive(Clone)]
+pub struct Channels {
+    catalog: ServiceChannel,
+    access_request: ServiceChannel,
+    registration: ServiceChannel,
+    notification: ServiceChannel,
+    accounts: ServiceChannel,
+}
+
+impl Channels {
+    /// Ways to services of the same process, which are put in with [`Channels::provide`] as they start.
+    pub fn local() -> Self {
+        let local = || ServiceChannel::Local(Arc::default());
+        Self {
+            catalog: local(),
+            access_request: local(),
+            registration: local(),
+            notification: local(),
+            accounts: local(),
+        }
+    }
+
+    /// Ways to services, each given by name.
+    pub fn with(mut way: impl FnMut(ServiceName) -> ServiceChannel) -> Self {
+        Self {
+            catalog: way(ServiceName::Catalog),
+            access_request: way(ServiceName::AccessRequest),
+            registration: way(ServiceName::Registration),
+            notification: way(ServiceName::Notification),
+            accounts: way(ServiceName::Accounts),
+        }
+    }
+
+    /// The way to one service.
+    pub fn to(&self, name: ServiceName) -> ServiceChannel {
+        match name {
+            ServiceName::Catalog => &self.catalog,
+            ServiceName::AccessRequest => &self.access_request,
+            ServiceName::Registration => &self.registration,
+            ServiceName::Notification => &self.notification,
+            ServiceName::Accounts => &self.accounts,
+        }
+        .clone()
+    }
+
+    /// Puts a local service in its place; the first one stays.
+    pub fn provide(&self, name: ServiceName, router: Router) {
+        if let ServiceChannel::Local(slot) = self.to(name) {
+            // A second service of the same name would be a programming error; the first keeps the place.
+            let _ = slot.set(router);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_service() {
+        let of = ServiceName::of_path;
+        assert_eq!(
+            of("/portico.access.v1.AccessService/GetCart"),
+            Some(ServiceName::AccessRequest)
+        );
+        assert_eq!(of("/portico.access.v10.AccessService/GetCart"), None);
+        assert_eq!(of("/grpc.health.v1.Health/Check"), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! What every service is given, and what it gives back.
+
+use std::{future::Future, sync::Arc};
+
+use axum::{Router, middleware};
+use futures::future::BoxFuture;
+use portico_bus::{ConsumerSpec, SharedBus};
+use portico_eventstore::{
+    Database, DatabaseError, EventStore, Lease, Projection, StoreError,
+    consumer::{Consumer, Policy},
+    relay::{Now, Publish, Relay},
+    sqlx::migrate::Migrator,
+};
+use portico_vault::{KekRing, Vault};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+use uuid::Uuid;
+
+use crate::{Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, identity};
+
+/// Given to every service at its start. Cheap to clone.
+#[derive(Clone)]
+pub struct Deps {
+    /// Validated configuration.
+    pub config: Arc<Config>,
+    /// Time and new ids.
+    pub clock: Clock,
+    /// Public events.
+    pub bus: SharedBus,
+    /// Other services.
+    pub channels: Channels,
+    /// Signs and verifies identities.
+    pub identity: IdentityKey,
+    /// Encrypts the vault's data keys.
+    pub kek: KekRing,
+    /// Calls to addresses that people enter.
+    pub outgoing: Outgoing,
+    /// Unique for this process; owner of its leases.
+    pub process: Uuid,
+    /// Background work of all services in this process.
+    pub tasks: TaskTracker,
+    /// Cancelled when the process is to end.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its database could not be opened.
+    #[error("{service}: {error}")]
+    Database {
+        /// Which service.
+        service: &'static str,
+        /// Why.
+        error: DatabaseError,
+    },
+    /// Its event store did not start.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus refused the declaration.
+    #[error(transparent)]
+    Bus(#[from] portico_bus::BusError),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Deps {
+    /// Opens a service's own database: `<data>/<service>.db`, or a schema of the configured PostgreSQL database.
+    pub async fn database(
+        &self,
+        service: ServiceName,
+        migrations: &[&Migrator],
+    ) -> Result<Database, StartError> {
+        let name = service.as_str();
+        match self.config.database_url() {
+            Some(url) => Database::open(url.expose(), name, migrations).await,
+            None => Database::sqlite(self.config.data_dir(), name, migrations).await,
+        }
+        .map_err(|error| StartError::Database {
+            service: name,
+            error,
+        })
+    }
+
+    /// A vault in a service's database.
+    pub fn vault(&self, database: &Database) -> Vault {
+        Vault::new(database.pool().clone(), self.kek.clone())
+    }
+
+    /// Starts the event store of a service.
+    pub async fn store(
+        &self,
+        database: Database,
+        projections: Vec<Arc<dyn Projection>>,
+    ) -> Result<EventStore, StartError> {
+        Ok(EventStore::start(database, projections).await?)
+    }
+
+    /// The clock as the event store takes it.
+    pub fn now(&self) -> Now {
+        let clock = self.clock.clone();
+        Arc::new(move || clock.now())
+    }
+
+    /// Runs work in the background until it ends; it must heed `shutdown`.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
+    /// A lease under this process's name.
+    pub fn lease(&self, database: &Database, name: impl Into<String>) -> Lease {
+        Lease::new(
+            database.clone(),
+            name,
+            self.process,
+            std::time::Duration::from_secs(10),
+        )
+    }
+}
+
+/// A service that has opened its store and is ready to run.
+pub struct Service {
+    /// Under which it is found.
+    pub name: ServiceName,
+    /// Its gRPC methods, with the caller verified.
+    pub router: Router,
+    /// Its log, for `portico replay` and health.
+    pub store: EventStore,
+    /// What it consumes.
+    pub consumers: Vec<ConsumerSpec>,
+    /// Begins the background work: relay, consumers, workers. Called after every consumer was declared.
+    pub background: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Service {
+    /// A service from its gRPC routes.
+    pub fn new(name: ServiceName, deps: &Deps, store: EventStore, routes: Routes) -> Self {
+        let router = routes
+            .prepare()
+            .into_axum_router()
+            .layer(middleware::from_fn_with_state(
+                deps.identity.clone(),
+                identity::verify,
+            ));
+        Self {
+            name,
+            router,
+            store,
+            consumers: Vec::new(),
+            background: Vec::new(),
+        }
+    }
+
+    /// Publishes its public events.
+    pub fn publishes(mut self, deps: &Deps, publish: impl Publish) -> Self {
+        let relay = Relay {
+            store: self.store.clone(),
+            bus: Arc::clone(&deps.bus),
+            publish: Arc::new(publish),
+            lease: deps.lease(self.store.database(), Relay::lease_name()),
+            now: deps.now(),
+        };
+        self.background
+            .push(Box::pin(relay.run(deps.shutdown.clone())));
+        self
+    }
+
+    /// Consumes other services' public events.
+    pub fn consumes(mut self, deps: &Deps, spec: ConsumerSpec, policy: impl Policy) -> Self {
+        let consumer = Consumer {
+            spec: spec.clone(),
+            bus: Arc::clone(&deps.bus),
+            database: self.store.database().clone(),
+            policy: Arc::new(policy),
+            now: deps.now(),
+        };
+        self.consumers.push(spec);
+        self.background
+            .push(Box::pin(consumer.run(deps.shutdown.clone())));
+        self
+    }
+
+    /// Does other work in the background; it must heed `deps.shutdown`.
+    pub fn works(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.background.push(Box::pin(work));
+        self
+    }
+
+    /// Declares the consumers. Every service of a process does this before any of them runs.
+    pub async fn declare(&self, deps: &Deps) -> Result<(), StartError> {
+        Ok(deps.bus.declare(&self.consumers).await?)
+    }
+
+    /// Begins the background work.
+    pub fn run(&mut self, deps: &Deps) {
+        for work in self.background.drain(..) {
+            deps.spawn(work);
+        }
+    }
+}
