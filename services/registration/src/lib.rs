@@ -1,4 +1,41 @@
-//! portico-registration
+//! The registration service: identity providers, client types, OAuth clients, gateways.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`providers`] | what is said to identity providers over the network, a driver for each kind |
+//! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
+//! | `grpc` | requests from outside, a file for each subject |
 
 pub mod gateways;
+mod grpc;
 pub mod providers;
+
+use std::sync::Arc;
+
+use portico_eventstore::{Projection, sqlx::migrate::Migrator};
+use portico_proto::registration::v1::registration_service_server::RegistrationServiceServer;
+use portico_runtime::{Deps, Service, ServiceName, StartError};
+use tonic::service::Routes;
+
+use crate::grpc::Grpc;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Opens the service's store and makes it ready to run.
+///
+/// # Errors
+/// The database cannot be opened, or a migration fails.
+pub async fn start(deps: &Deps) -> Result<Service, StartError> {
+    let name = ServiceName::Registration;
+    let migrations = [portico_vault::migrations(), &MIGRATIONS];
+    let database = deps.database(name, &migrations).await?;
+    let vault = deps.vault(&database);
+    let store = deps.store(database, projections()).await?;
+    let grpc = Grpc::new(deps, &store, &vault);
+    let routes = Routes::new(RegistrationServiceServer::new(grpc));
+    Ok(Service::new(name, deps, store, routes))
+}
+
+fn projections() -> Vec<Arc<dyn Projection>> {
+    Vec::new()
+}

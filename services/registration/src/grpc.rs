@@ -1,0 +1,83 @@
+//! Requests from outside. Every method is a function in the file of its subject, and begins with the rule of who
+//! may call it.
+
+mod client_types;
+mod clients;
+mod gateways;
+mod identity_providers;
+mod preview;
+
+use portico_eventstore::EventStore;
+use portico_proto::registration::v1 as api;
+use portico_runtime::Deps;
+use portico_vault::Vault;
+use tonic::{Request, Response, Status};
+
+/// What the methods need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Grpc {
+    pub(crate) deps: Deps,
+    pub(crate) store: EventStore,
+    pub(crate) vault: Vault,
+}
+
+impl Grpc {
+    pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault) -> Self {
+        Self {
+            deps: deps.clone(),
+            store: store.clone(),
+            vault: vault.clone(),
+        }
+    }
+}
+
+/// Implements the generated trait: each method is the function of the same name in its subject's file.
+macro_rules! methods {
+    ($($subject:ident { $($method:ident($request:ident) -> $answer:ident,)+ })+) => {
+        #[tonic::async_trait]
+        impl api::registration_service_server::RegistrationService for Grpc {
+            $($(
+                async fn $method(
+                    &self,
+                    request: Request<api::$request>,
+                ) -> Result<Response<api::$answer>, Status> {
+                    Ok(Response::new($subject::$method(self, request).await?))
+                }
+            )+)+
+        }
+    };
+}
+
+methods! {
+    identity_providers {
+        create_identity_provider(CreateIdentityProviderRequest) -> IdentityProvider,
+        update_identity_provider(UpdateIdentityProviderRequest) -> IdentityProvider,
+        delete_identity_provider(DeleteIdentityProviderRequest) -> DeleteIdentityProviderResponse,
+        get_identity_provider(GetIdentityProviderRequest) -> IdentityProvider,
+        list_identity_providers(ListIdentityProvidersRequest) -> ListIdentityProvidersResponse,
+        check_identity_provider(CheckIdentityProviderRequest) -> CheckIdentityProviderResponse,
+    }
+    client_types {
+        create_client_type(CreateClientTypeRequest) -> ClientType,
+        update_client_type(UpdateClientTypeRequest) -> ClientType,
+        delete_client_type(DeleteClientTypeRequest) -> DeleteClientTypeResponse,
+        get_client_type(GetClientTypeRequest) -> ClientType,
+        list_client_types(ListClientTypesRequest) -> ListClientTypesResponse,
+    }
+    gateways {
+        create_gateway(CreateGatewayRequest) -> Gateway,
+        update_gateway(UpdateGatewayRequest) -> Gateway,
+        delete_gateway(DeleteGatewayRequest) -> DeleteGatewayResponse,
+        get_gateway(GetGatewayRequest) -> Gateway,
+        list_gateways(ListGatewaysRequest) -> ListGatewaysResponse,
+    }
+    clients {
+        list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,
+        get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
+        rotate_credentials(RotateCredentialsRequest) -> Credentials,
+        list_orphans(ListOrphansRequest) -> ListOrphansResponse,
+    }
+    preview {
+        preview_registration(PreviewRegistrationRequest) -> PreviewRegistrationResponse,
+    }
+}
