@@ -2,7 +2,7 @@
 CREATE TABLE identity_providers (
     id                       TEXT   NOT NULL PRIMARY KEY,
     name                     TEXT   NOT NULL,
-    -- For sorting, and unique among those that are not deleted.
+    -- In lower case, for search and order; unique among those that are not deleted.
     name_key                 TEXT   NOT NULL,
     type                     TEXT   NOT NULL,
     well_known_url           TEXT   NOT NULL,
@@ -21,8 +21,6 @@ CREATE TABLE identity_providers (
 );
 
 CREATE INDEX identity_providers_name ON identity_providers (name_key, id);
--- Two admins at once: the append of the second one is refused.
-CREATE UNIQUE INDEX identity_providers_unique_name ON identity_providers (name_key) WHERE status <> 'deleted';
 
 CREATE TABLE client_types (
     id                         TEXT   NOT NULL PRIMARY KEY,

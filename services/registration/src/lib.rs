@@ -2,13 +2,20 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`identity_provider`] | aggregate: an identity provider, its verified endpoints, where its tokens are |
+//! | [`client_type`] | aggregate: what kind of OAuth client developers may choose at a provider |
 //! | [`providers`] | what is said to identity providers over the network, a driver for each kind |
 //! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
 //! | `grpc` | requests from outside, a file for each subject |
+//! | `views` | tables that follow the log, and their queries |
 
+pub mod client_type;
 pub mod gateways;
 mod grpc;
+pub mod identity_provider;
 pub mod providers;
+mod text;
+mod views;
 
 use std::sync::Arc;
 
@@ -37,5 +44,5 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
 }
 
 fn projections() -> Vec<Arc<dyn Projection>> {
-    Vec::new()
+    vec![Arc::new(views::providers::Providers)]
 }

@@ -1,0 +1,139 @@
+//! A provider with its tokens out of the vault, ready to be talked to.
+
+use std::time::Duration;
+
+use portico_eventstore::{Context, EventStore, ExecuteError, Loaded, StoreError};
+use portico_runtime::{Deps, Outgoing};
+use portico_vault::{Owner, Secret, Vault, VaultError, VaultRef};
+use uuid::Uuid;
+
+use super::{Command, IdentityProvider, Rejection, Settings};
+use crate::providers::session::Fetch;
+use crate::providers::{Driver, Management, Session, Spool, driver_for};
+
+/// Kind of the vault owner whose id is the provider's.
+pub const OWNER: &str = "identity_provider";
+/// The hard deadline of each single call to a provider.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A provider's state, version 0 where it never was there.
+///
+/// # Errors
+/// The store failed.
+pub async fn load(store: &EventStore, id: Uuid) -> Result<Loaded<IdentityProvider>, StoreError> {
+    store.load::<IdentityProvider>(id).await
+}
+
+/// Everything that a [`Session`] borrows. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Of the provider.
+    pub id: Uuid,
+    /// Its settings.
+    pub settings: Settings,
+    /// Which initial access token this is; goes into [`pause`].
+    pub token: Option<VaultRef>,
+    initial_access_token: Option<Secret>,
+    management: Option<Management>,
+    outgoing: Outgoing,
+}
+
+/// Why a provider cannot be talked to.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// It was never there, or is deleted.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// Takes a provider's tokens out of the vault. One that was replaced meanwhile is missing; the caller's next try
+/// loads the new one.
+///
+/// # Errors
+/// The provider is not there, or the vault failed.
+pub async fn access(
+    deps: &Deps,
+    vault: &Vault,
+    id: Uuid,
+    provider: &IdentityProvider,
+) -> Result<Access, AccessError> {
+    let settings = provider.present()?.clone();
+    let owner = Owner::new(OWNER, id);
+    let initial_access_token = match &provider.initial_access_token {
+        Some(token) => vault.get(&owner, token).await?,
+        None => None,
+    };
+    let management = match &settings.management {
+        Some(stored) => vault
+            .get(&owner, &stored.client_secret)
+            .await?
+            .map(|client_secret| Management {
+                client_id: stored.client_id.clone(),
+                client_secret,
+            }),
+        None => None,
+    };
+    Ok(Access {
+        id,
+        settings,
+        token: provider.initial_access_token,
+        initial_access_token,
+        management,
+        outgoing: deps.outgoing.clone(),
+    })
+}
+
+impl Access {
+    /// The network as this provider's settings allow it.
+    #[must_use]
+    pub fn fetch(&self) -> Fetch<'_> {
+        Fetch {
+            outgoing: &self.outgoing,
+            skip_tls_verify: self.settings.location.skip_tls_verify,
+        }
+    }
+
+    /// For one piece of work; answers with credentials go to the spool.
+    #[must_use]
+    pub fn session<'a>(&'a self, spool: &'a dyn Spool) -> Session<'a> {
+        Session {
+            fetch: self.fetch(),
+            endpoints: &self.settings.location.endpoints,
+            initial_access_token: self.initial_access_token.as_ref(),
+            management: self.management.as_ref(),
+            spool,
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Of this kind of provider.
+    #[must_use]
+    pub fn driver(&self) -> &'static dyn Driver {
+        driver_for(self.settings.kind)
+    }
+}
+
+/// Pauses a provider that refused the token `refused` ([`Access::token`]). Nothing happens where it is paused
+/// already or has got a new token meanwhile.
+///
+/// # Errors
+/// The store failed.
+pub async fn pause(
+    store: &EventStore,
+    id: Uuid,
+    refused: Option<VaultRef>,
+    reason: &str,
+    context: &Context,
+) -> Result<(), ExecuteError<Rejection>> {
+    let command = Command::Pause {
+        refused,
+        reason: reason.to_owned(),
+    };
+    store
+        .execute::<IdentityProvider>(id, &command, context)
+        .await
+        .map(|_| ())
+}

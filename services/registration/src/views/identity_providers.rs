@@ -1,0 +1,192 @@
+//! The table `identity_providers` and its queries.
+
+use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_proto::registration::v1 as api;
+use portico_runtime::Page;
+use uuid::Uuid;
+
+use super::providers::{NAME_TAKEN, PROVIDER_IN_USE, refuse_where};
+use crate::identity_provider::{Event, Settings};
+use crate::providers::Endpoints;
+use crate::text::like;
+
+pub(super) async fn apply(
+    tx: &mut AnyConnection,
+    at: &RecordedEvent,
+    event: &Event,
+) -> Result<(), ProjectionError> {
+    let id = at.stream_id().to_string();
+    match event {
+        Event::Added {
+            settings,
+            initial_access_token,
+        } => {
+            sqlx::query(
+                "INSERT INTO identity_providers (id, name, name_key, type, well_known_url, scope_claim, \
+                 skip_tls_verify, has_initial_access_token, management_client_id, endpoints, status, \
+                 status_reason, version, created_at, updated_at) \
+                 VALUES ($1, '', '', $2, '', '', 0, $3, '', '{}', 'active', '', 0, $4, $4)",
+            )
+            .bind(id)
+            .bind(settings.kind.as_str())
+            .bind(i64::from(initial_access_token.is_some()))
+            .bind(at.recorded_at.to_string())
+            .execute(&mut *tx)
+            .await?;
+            write_settings(tx, at, settings).await?;
+        }
+        Event::Changed { settings } => write_settings(tx, at, settings).await?,
+        Event::TokenReplaced {
+            initial_access_token,
+        } => {
+            sqlx::query(
+                "UPDATE identity_providers SET has_initial_access_token = $2 WHERE id = $1",
+            )
+            .bind(id)
+            .bind(i64::from(initial_access_token.is_some()))
+            .execute(&mut *tx)
+            .await?;
+        }
+        Event::Paused { reason } => write_status(tx, id, "paused", reason).await?,
+        Event::Resumed => write_status(tx, id, "active", "").await?,
+        Event::Deleted => {
+            let sql = "SELECT 1 FROM client_types WHERE identity_provider_id = $1 AND status <> $2";
+            let values = [id.clone(), "deleted".to_owned()];
+            refuse_where(tx, sql, values, PROVIDER_IN_USE).await?;
+            write_status(tx, id, "deleted", "").await?;
+        }
+    }
+    sqlx::query("UPDATE identity_providers SET version = $2, updated_at = $3 WHERE id = $1")
+        .bind(at.stream_id().to_string())
+        .bind(at.version)
+        .bind(at.recorded_at.to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn write_settings(
+    tx: &mut AnyConnection,
+    at: &RecordedEvent,
+    settings: &Settings,
+) -> Result<(), ProjectionError> {
+    let id = at.stream_id().to_string();
+    let name_key = settings.name.to_lowercase();
+    let sql =
+        "SELECT 1 FROM identity_providers WHERE name_key = $1 AND id <> $2 AND status <> 'deleted'";
+    refuse_where(tx, sql, [name_key.clone(), id.clone()], NAME_TAKEN).await?;
+    let management = settings.management.as_ref();
+    sqlx::query(
+        "UPDATE identity_providers SET name = $2, name_key = $3, well_known_url = $4, scope_claim = $5, \
+         skip_tls_verify = $6, management_client_id = $7, endpoints = $8 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(settings.name.clone())
+    .bind(name_key)
+    .bind(settings.location.well_known_url.clone())
+    .bind(settings.scope_claim.clone())
+    .bind(i64::from(settings.location.skip_tls_verify))
+    .bind(management.map_or_else(String::new, |stored| stored.client_id.clone()))
+    .bind(serde_json::to_string(&settings.location.endpoints)?)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn write_status(
+    tx: &mut AnyConnection,
+    id: String,
+    status: &'static str,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE identity_providers SET status = $2, status_reason = $3 WHERE id = $1")
+        .bind(id)
+        .bind(status)
+        .bind(reason.to_owned())
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token, scope_claim, skip_tls_verify, \
+                       endpoints, status, status_reason, version, created_at, updated_at, management_client_id";
+
+/// A provider, deleted or not.
+pub(crate) async fn get(
+    pool: &AnyPool,
+    id: Uuid,
+) -> Result<Option<api::IdentityProvider>, sqlx::Error> {
+    let sql = format!("SELECT {COLUMNS} FROM identity_providers WHERE id = $1");
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Providers that are there, by name, and the cursor of the next page.
+pub(crate) async fn list(
+    pool: &AnyPool,
+    page: &Page,
+    q: &str,
+) -> Result<(Vec<api::IdentityProvider>, String), sqlx::Error> {
+    let (name, id) = page.after.clone().unwrap_or_default();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM identity_providers WHERE status <> 'deleted' AND (name_key, id) > ($1, $2) \
+         AND name_key LIKE $3 ESCAPE '\\' ORDER BY name_key, id LIMIT $4"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(name)
+        .bind(id)
+        .bind(like(q))
+        .bind(page.fetch())
+        .fetch_all(pool)
+        .await?;
+    let mut providers = Vec::with_capacity(rows.len());
+    for row in &rows {
+        providers.push(read(row)?);
+    }
+    Ok(page.cut(providers, |provider| {
+        (provider.name.to_lowercase(), provider.id.clone())
+    }))
+}
+
+/// Whether another provider has this name, in upper or lower case.
+pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "SELECT 1 FROM identity_providers WHERE name_key = $1 AND id <> $2 AND status <> 'deleted'",
+    )
+    .bind(name.to_lowercase())
+    .bind(id.to_string())
+    .fetch_optional(pool)
+    .await
+    .map(|row| row.is_some())
+}
+
+fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let number = |column: &str| row.try_get::<i64, _>(column);
+    let endpoints: Endpoints = serde_json::from_str(&text("endpoints")?)
+        .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(api::IdentityProvider {
+        id: text("id")?,
+        name: text("name")?,
+        r#type: text("type")?,
+        well_known_url: text("well_known_url")?,
+        has_initial_access_token: number("has_initial_access_token")? != 0,
+        scope_claim: text("scope_claim")?,
+        skip_tls_verify: number("skip_tls_verify")? != 0,
+        issuer: endpoints.issuer,
+        registration_endpoint: endpoints.registration_endpoint.into(),
+        token_endpoint: endpoints.token_endpoint.into(),
+        jwks_uri: endpoints.jwks_uri.into(),
+        scopes_supported: endpoints.scopes_supported,
+        status: text("status")?,
+        status_reason: text("status_reason")?,
+        version: u64::try_from(number("version")?).unwrap_or_default(),
+        created_at: text("created_at")?,
+        updated_at: text("updated_at")?,
+        management_client_id: text("management_client_id")?,
+    })
+}
