@@ -25,6 +25,11 @@ pub trait Projection: Send + Sync + 'static {
 /// Why a view could not take an event in; the append is not committed then.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
+    /// A rule over several streams forbids the event, for example that a name is unique. Becomes
+    /// [`StoreError::Refused`] with the same words, for the service to recognise. An event in the log has passed
+    /// the rule, so a rebuild never meets it.
+    #[error("{0}")]
+    Refused(&'static str),
     /// The database refused.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

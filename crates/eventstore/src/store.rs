@@ -54,6 +54,9 @@ pub enum StoreError {
     /// A view could not take an event in.
     #[error("projection: {0}")]
     Projection(String),
+    /// A view's rule over several streams forbids the events; nothing was appended.
+    #[error("refused: {0}")]
+    Refused(&'static str),
     /// The store was closed.
     #[error("the event store is closed")]
     Closed,
@@ -76,6 +79,7 @@ impl StoreError {
             Self::Database(words) => Self::Database(words.clone()),
             Self::Codec(words) => Self::Codec(words.clone()),
             Self::Projection(words) => Self::Projection(words.clone()),
+            Self::Refused(rule) => Self::Refused(rule),
             Self::Closed => Self::Closed,
         }
     }

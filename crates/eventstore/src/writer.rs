@@ -110,6 +110,7 @@ impl Writer {
                     .await
                     .map_err(|error| match error {
                         ProjectionError::Database(e) => StoreError::from(e),
+                        ProjectionError::Refused(rule) => StoreError::Refused(rule),
                         other => StoreError::Projection(other.to_string()),
                     })?;
             }

@@ -1,0 +1,269 @@
+//! Methods on products.
+
+use std::collections::BTreeSet;
+
+use portico_eventstore::Outcome;
+use portico_proto::{Error, catalog::v1};
+use portico_runtime::{Call, parse_id, query_error};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::Grpc;
+use crate::{
+    client_types,
+    input::{APIS, Input},
+    product::{Api, Change, Command, Details, Product, SCOPES_MISSING, Visibility},
+    views::{
+        Audience, Listing, Words,
+        products::{self, Filter},
+    },
+    wire,
+};
+
+pub(super) async fn create(
+    grpc: &Grpc,
+    request: Request<v1::CreateProductRequest>,
+) -> Result<v1::Product, Error> {
+    let call = Call::of(&request, "create_product", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let mut input = Input::default();
+    let details = Details {
+        name: input.name("name", &message.name),
+        description: input.description(&message.description),
+        dcr_enabled: message.dcr_enabled,
+        scopes: input.scopes(&message.scopes),
+        client_type_ids: input.client_type_ids(&message.client_type_ids),
+        visibility: visibility(&mut input, &message.visibility),
+        tags: input.tags(&message.tags),
+        apis: apis(&mut input, message.apis),
+        policy_id: input.policy_id(&message.policy_id),
+        documentation: input.documentation(&message.documentation),
+    };
+    if details.dcr_enabled && details.scopes.is_empty() {
+        input
+            .problems
+            .add("scopes", SCOPES_MISSING.0, SCOPES_MISSING.1);
+    }
+    client_types::check(&grpc.deps, &details.client_type_ids, &mut input.problems).await?;
+    input.problems.into_result()?;
+    let scopes = details.scopes.clone();
+    let at = call.context.now;
+    let id = call.new_id("product", &grpc.deps.clock);
+    run(
+        grpc,
+        &call,
+        id,
+        0,
+        &Command::Create { details, at },
+        &scopes,
+    )
+    .await
+}
+
+pub(super) async fn update(
+    grpc: &Grpc,
+    request: Request<v1::UpdateProductRequest>,
+) -> Result<v1::Product, Error> {
+    let call = Call::of(&request, "update_product", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let id = parse_id("id", &message.id)?;
+    let version = message.if_version;
+    let change = change(grpc, message).await?;
+    let scopes = change.scopes.clone().unwrap_or_default();
+    let at = call.context.now;
+    run(
+        grpc,
+        &call,
+        id,
+        version,
+        &Command::Change { change, at },
+        &scopes,
+    )
+    .await
+}
+
+async fn change(grpc: &Grpc, message: v1::UpdateProductRequest) -> Result<Change, Error> {
+    let mut input = Input::default();
+    let change = Change {
+        name: message.name.map(|text| input.name("name", &text)),
+        description: message.description.map(|text| input.description(&text)),
+        dcr_enabled: message.dcr_enabled,
+        scopes: message.scopes.map(|list| input.scopes(&list.values)),
+        client_type_ids: message
+            .client_type_ids
+            .map(|list| input.client_type_ids(&list.values)),
+        visibility: message.visibility.map(|text| visibility(&mut input, &text)),
+        tags: message.tags.map(|list| input.tags(&list.values)),
+        apis: message.apis.map(|list| apis(&mut input, list.values)),
+        policy_id: message.policy_id.map(|text| input.policy_id(&text)),
+        documentation: message.documentation.map(|text| input.documentation(&text)),
+    };
+    if let Some(ids) = &change.client_type_ids {
+        client_types::check(&grpc.deps, ids, &mut input.problems).await?;
+    }
+    input.problems.into_result()?;
+    Ok(change)
+}
+
+pub(super) async fn publish(
+    grpc: &Grpc,
+    request: Request<v1::PublishProductRequest>,
+) -> Result<v1::Product, Error> {
+    let call = Call::of(&request, "publish_product", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let id = parse_id("id", &request.get_ref().id)?;
+    let at = call.context.now;
+    run(
+        grpc,
+        &call,
+        id,
+        0,
+        &Command::Publish { at },
+        &BTreeSet::new(),
+    )
+    .await
+}
+
+pub(super) async fn unpublish(
+    grpc: &Grpc,
+    request: Request<v1::UnpublishProductRequest>,
+) -> Result<v1::Product, Error> {
+    let call = Call::of(&request, "unpublish_product", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let id = parse_id("id", &request.get_ref().id)?;
+    let at = call.context.now;
+    run(
+        grpc,
+        &call,
+        id,
+        0,
+        &Command::Unpublish { at },
+        &BTreeSet::new(),
+    )
+    .await
+}
+
+pub(super) async fn delete(
+    grpc: &Grpc,
+    request: Request<v1::DeleteProductRequest>,
+) -> Result<(), Error> {
+    let call = Call::of(&request, "delete_product", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.get_ref();
+    let id = parse_id("id", &message.id)?;
+    let at = call.context.now;
+    let command = Command::Delete { at };
+    run(
+        grpc,
+        &call,
+        id,
+        message.if_version,
+        &command,
+        &BTreeSet::new(),
+    )
+    .await
+    .map(drop)
+}
+
+pub(super) async fn get(
+    grpc: &Grpc,
+    request: Request<v1::GetProductRequest>,
+) -> Result<v1::Product, Error> {
+    let call = Call::of(&request, "get_product", &grpc.deps.clock)?;
+    // Everybody may ask; the audience decides what is there.
+    let audience = Audience::of(&call.caller);
+    let id = parse_id("id", &request.get_ref().id)?;
+    products::get(grpc.store.database().pool(), audience, id)
+        .await
+        .map_err(query_error)?
+        .ok_or_else(|| Error::not_found("product"))
+}
+
+pub(super) async fn list(
+    grpc: &Grpc,
+    request: Request<v1::ListProductsRequest>,
+) -> Result<v1::ListProductsResponse, Error> {
+    let call = Call::of(&request, "list_products", &grpc.deps.clock)?;
+    // Everybody may ask; the audience decides what is there.
+    let audience = Audience::of(&call.caller);
+    let message = request.into_inner();
+    let listing = Listing::parse(message.limit, &message.after, &message.sort)?;
+    if !matches!(message.status.as_str(), "" | "draft" | "published") {
+        return Err(Error::field(
+            "status",
+            "status_invalid",
+            "`status` must be draft or published, or absent.",
+        ));
+    }
+    let client_type_id = match message.client_type_id.as_str() {
+        "" => String::new(),
+        text => parse_id("client_type_id", text)?.to_string(),
+    };
+    let filter = Filter {
+        words: Words::parse(&message.q)?,
+        tag: message.tag.trim().to_lowercase(),
+        status: message.status,
+        client_type_id,
+    };
+    let pool = grpc.store.database().pool();
+    let (products, next) = products::list(pool, audience, &filter, &listing)
+        .await
+        .map_err(query_error)?;
+    Ok(v1::ListProductsResponse { products, next })
+}
+
+/// Runs a command and answers with the state after it. `scopes` are those that the command asks for.
+async fn run(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    version: u64,
+    command: &Command,
+    scopes: &BTreeSet<String>,
+) -> Result<v1::Product, Error> {
+    let outcome = grpc
+        .store
+        .execute_at::<Product>(id, version, command, &call.context)
+        .await;
+    match outcome {
+        Ok(Outcome { state, version, .. }) => Ok(wire::product(id, version, &state)),
+        Err(error) => Err(grpc.refuse(error, id, scopes).await),
+    }
+}
+
+fn visibility(input: &mut Input, text: &str) -> Visibility {
+    match text.trim() {
+        "public" => Visibility::Public,
+        "" | "internal" => Visibility::Internal,
+        _ => {
+            input.problems.add(
+                "visibility",
+                "visibility_invalid",
+                "`visibility` must be public or internal.",
+            );
+            Visibility::Internal
+        }
+    }
+}
+
+fn apis(input: &mut Input, messages: Vec<v1::Api>) -> Vec<Api> {
+    input.at_most("apis", messages.len(), APIS);
+    messages
+        .iter()
+        .enumerate()
+        .map(|(index, api)| Api {
+            api_id: input.api_id(&format!("apis[{index}].api_id"), &api.api_id),
+            name: match api.name.trim() {
+                "" => String::new(),
+                name => input.name(&format!("apis[{index}].name"), name),
+            },
+            url: input.url(&format!("apis[{index}].url"), &api.url),
+            gateway_id: match api.gateway_id.trim() {
+                "" => None,
+                text => input.id(&format!("apis[{index}].gateway_id"), text),
+            },
+        })
+        .collect()
+}

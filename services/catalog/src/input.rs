@@ -1,0 +1,306 @@
+//! Fields of requests: trimmed, checked, and every problem noted.
+
+use std::collections::BTreeSet;
+
+use portico_runtime::Problems;
+use url::Url;
+use uuid::Uuid;
+
+const NAME: usize = 100;
+const DESCRIPTION: usize = 2000;
+const DOCUMENTATION_BYTES: usize = 100_000;
+const TAGS: usize = 20;
+const TAG: usize = 40;
+const SCOPES: usize = 100;
+const SCOPE: usize = 255;
+const POLICY_ID: usize = 200;
+/// As many as the registration service lists on one page.
+const CLIENT_TYPES: usize = 100;
+pub(crate) const APIS: usize = 100;
+const API_ID: usize = 200;
+const URL: usize = 2000;
+
+/// Reads fields and notes what is wrong with them. What it gives for a wrong field is not to be used.
+#[derive(Default)]
+pub(crate) struct Input {
+    pub(crate) problems: Problems,
+}
+
+impl Input {
+    pub(crate) fn name(&mut self, field: &str, text: &str) -> String {
+        let text = text.trim();
+        let length = text.chars().count();
+        if length == 0 || length > NAME || text.chars().any(char::is_control) {
+            self.problems.add(
+                field,
+                "name_invalid",
+                format!("`{field}` must have 1 to {NAME} characters, without control characters."),
+            );
+        }
+        text.to_owned()
+    }
+
+    pub(crate) fn description(&mut self, text: &str) -> String {
+        let text = lines(text);
+        if text.chars().count() > DESCRIPTION || text.chars().any(is_control) {
+            self.problems.add(
+                "description",
+                "description_invalid",
+                format!(
+                    "`description` must have at most {DESCRIPTION} characters, without control characters."
+                ),
+            );
+        }
+        text
+    }
+
+    pub(crate) fn documentation(&mut self, text: &str) -> String {
+        let text = lines(text);
+        if text.len() > DOCUMENTATION_BYTES || text.chars().any(is_control) {
+            self.problems.add(
+                "documentation",
+                "documentation_invalid",
+                format!(
+                    "`documentation` must have at most {} kB, without control characters.",
+                    DOCUMENTATION_BYTES / 1000
+                ),
+            );
+        }
+        text
+    }
+
+    /// Scope tokens of RFC 6749 section 3.3. A text with several, separated by spaces, counts as several.
+    pub(crate) fn scopes(&mut self, texts: &[String]) -> BTreeSet<String> {
+        let scopes: BTreeSet<String> = texts
+            .iter()
+            .flat_map(|text| text.split(' '))
+            .filter(|token| !token.is_empty())
+            .map(str::to_owned)
+            .collect();
+        for scope in &scopes {
+            if scope.len() > SCOPE || !scope.bytes().all(is_scope_byte) {
+                self.problems.add(
+                    "scopes",
+                    "scope_invalid",
+                    format!(
+                        "`scopes`: each must be a scope token of RFC 6749 section 3.3, visible ASCII without \
+                         quotation mark and backslash, of at most {SCOPE} characters; {scope:?} is not."
+                    ),
+                );
+            }
+        }
+        self.at_most("scopes", scopes.len(), SCOPES);
+        scopes
+    }
+
+    pub(crate) fn tags(&mut self, texts: &[String]) -> BTreeSet<String> {
+        let tags: BTreeSet<String> = texts
+            .iter()
+            .map(|text| text.trim().to_lowercase())
+            .collect();
+        let wrong =
+            |tag: &String| tag.is_empty() || tag.chars().count() > TAG || tag.contains(is_control);
+        if tags.iter().any(wrong) {
+            self.problems.add(
+                "tags",
+                "tag_invalid",
+                format!(
+                    "`tags`: each must have 1 to {TAG} characters, without control characters."
+                ),
+            );
+        }
+        self.at_most("tags", tags.len(), TAGS);
+        tags
+    }
+
+    pub(crate) fn client_type_ids(&mut self, texts: &[String]) -> Vec<Uuid> {
+        let mut ids = Vec::with_capacity(texts.len());
+        for (index, text) in texts.iter().enumerate() {
+            match self.id(&format!("client_type_ids[{index}]"), text) {
+                Some(id) if !ids.contains(&id) => ids.push(id),
+                _ => {}
+            }
+        }
+        self.at_most("client_type_ids", ids.len(), CLIENT_TYPES);
+        ids
+    }
+
+    pub(crate) fn id(&mut self, field: &str, text: &str) -> Option<Uuid> {
+        let id = text.trim().parse().ok();
+        if id.is_none() {
+            self.problems.add(
+                field,
+                "id_invalid",
+                format!("`{field}` must be an id such as 0190b6f1-7c3e-7d2a-9b1e-5f3c2a1b0d4e."),
+            );
+        }
+        id
+    }
+
+    pub(crate) fn policy_id(&mut self, text: &str) -> String {
+        let text = text.trim();
+        if text.len() > POLICY_ID || text.chars().any(char::is_control) {
+            self.problems.add(
+                "policy_id",
+                "policy_id_invalid",
+                format!("`policy_id` must be the id of a gateway policy, at most {POLICY_ID} characters, or empty."),
+            );
+        }
+        text.to_owned()
+    }
+
+    pub(crate) fn api_id(&mut self, field: &str, text: &str) -> String {
+        let text = text.trim();
+        if text.is_empty() || text.len() > API_ID || text.chars().any(char::is_control) {
+            self.problems.add(
+                field,
+                "api_id_invalid",
+                format!("`{field}` must be the API's id at the gateway, 1 to {API_ID} characters."),
+            );
+        }
+        text.to_owned()
+    }
+
+    /// An absolute http(s) URL without credentials, or empty.
+    pub(crate) fn url(&mut self, field: &str, text: &str) -> String {
+        let text = text.trim();
+        if !text.is_empty() && !is_web_address(text) {
+            self.problems.add(
+                field,
+                "url_invalid",
+                format!("`{field}` must be an absolute http or https URL without user and password, or empty."),
+            );
+        }
+        text.to_owned()
+    }
+
+    pub(crate) fn at_least_one(&mut self, field: &str, code: &str, number: u64) {
+        // The databases and the gateways count in signed 64 bit.
+        if number == 0 || i64::try_from(number).is_err() {
+            self.problems
+                .add(field, code, format!("`{field}` must be at least 1."));
+        }
+    }
+
+    pub(crate) fn at_most(&mut self, field: &str, count: usize, most: usize) {
+        if count > most {
+            self.problems.add(
+                field,
+                "too_many",
+                format!("`{field}` must be at most {most}."),
+            );
+        }
+    }
+}
+
+/// Text of several lines as browsers and files send it: trimmed, lines end with `\n`.
+fn lines(text: &str) -> String {
+    text.trim().replace("\r\n", "\n")
+}
+
+fn is_control(character: char) -> bool {
+    character.is_control() && !matches!(character, '\n' | '\t')
+}
+
+fn is_scope_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)
+}
+
+fn is_web_address(text: &str) -> bool {
+    text.len() <= URL
+        && Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(input: Input) -> Vec<(String, String)> {
+        match input.problems.into_result() {
+            Ok(()) => Vec::new(),
+            Err(error) => error
+                .fields
+                .into_iter()
+                .map(|f| (f.field, f.code))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn scopes_are_split_sorted_and_checked() {
+        let mut input = Input::default();
+        let scopes = input.scopes(&["write  read".into(), "read".into()]);
+        assert_eq!(scopes.into_iter().collect::<Vec<_>>(), ["read", "write"]);
+        assert_eq!(codes(input), []);
+        for wrong in ["a\"b", "a\\b", "ä", "a\tb"] {
+            let mut input = Input::default();
+            input.scopes(&[wrong.to_owned()]);
+            assert_eq!(
+                codes(input),
+                [("scopes".to_owned(), "scope_invalid".to_owned())],
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_are_absolute_and_of_the_web() {
+        for right in [
+            "",
+            "https://api.example.com/v1",
+            "http://localhost:8080/payments/",
+        ] {
+            let mut input = Input::default();
+            input.url("url", right);
+            assert_eq!(codes(input), [], "{right}");
+        }
+        for wrong in [
+            "/v1",
+            "ftp://a/b",
+            "javascript:alert(1)",
+            "https://u:p@a/",
+            "http://",
+        ] {
+            let mut input = Input::default();
+            input.url("url", wrong);
+            assert_eq!(codes(input).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let mut input = Input::default();
+        input.name("name", "  ");
+        input.description(&"x".repeat(2001));
+        input.documentation(&"x".repeat(100_001));
+        input.tags(&["x".repeat(41)]);
+        input.client_type_ids(&["nonsense".into()]);
+        input.at_least_one("rate.requests", "rate_invalid", 0);
+        let fields: Vec<_> = codes(input).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(
+            fields,
+            [
+                "name",
+                "description",
+                "documentation",
+                "tags",
+                "client_type_ids[0]",
+                "rate.requests"
+            ]
+        );
+    }
+
+    #[test]
+    fn tags_become_lower_case() {
+        let mut input = Input::default();
+        assert_eq!(
+            input.tags(&[" Money ".into(), "money".into()]),
+            BTreeSet::from(["money".to_owned()])
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! The table `plans`.
+
+use jiff::Timestamp;
+use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_proto::catalog::v1;
+use sqlx::{AnyConnection, AnyPool, Row as _};
+use uuid::Uuid;
+
+use super::{
+    Audience, Listing, Words,
+    list::Statement,
+    scopes::{self, Owner},
+};
+use crate::{
+    plan::{Details, Event, Status},
+    wire,
+};
+
+pub(super) async fn apply(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    private: &Event,
+) -> Result<(), ProjectionError> {
+    match private {
+        Event::Created { details, at } | Event::Changed { details, at } => {
+            write(tx, event, details, *at).await
+        }
+        Event::Deleted { at } => delete(tx, event, *at).await,
+    }
+}
+
+async fn write(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    details: &Details,
+    at: Timestamp,
+) -> Result<(), ProjectionError> {
+    let id = event.stream_id();
+    sqlx::query(
+        "INSERT INTO plans (id, status, name_key, search_text, details, version, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
+         ON CONFLICT (id) DO UPDATE SET name_key = excluded.name_key, search_text = excluded.search_text, \
+         details = excluded.details, version = excluded.version, updated_at = excluded.updated_at",
+    )
+    .bind(id.to_string())
+    .bind(Status::Active.as_str())
+    .bind(details.name.to_lowercase())
+    .bind(format!("{}\n{}", details.name, details.description).to_lowercase())
+    .bind(serde_json::to_string(details)?)
+    .bind(event.version)
+    .bind(wire::time(at))
+    .execute(&mut *tx)
+    .await?;
+    let owner = Owner {
+        kind: "plan",
+        id,
+        name: &details.name,
+    };
+    scopes::claim(tx, &owner, &details.scopes).await
+}
+
+async fn delete(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    at: Timestamp,
+) -> Result<(), ProjectionError> {
+    scopes::release(tx, event.stream_id()).await?;
+    sqlx::query("UPDATE plans SET status = $1, version = $2, updated_at = $3 WHERE id = $4")
+        .bind(Status::Deleted.as_str())
+        .bind(event.version)
+        .bind(wire::time(at))
+        .bind(event.stream_id().to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// One plan; a deleted one for services only.
+pub(crate) async fn get(
+    pool: &AnyPool,
+    audience: Audience,
+    id: Uuid,
+) -> Result<Option<v1::Plan>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, status, details, version, created_at, updated_at FROM plans WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(pool)
+    .await?;
+    let plan = row.as_ref().map(message).transpose()?;
+    Ok(plan.filter(|p| audience == Audience::Service || p.status == Status::Active.as_str()))
+}
+
+/// A page of the plans that are there, and the cursor of the next.
+pub(crate) async fn list(
+    pool: &AnyPool,
+    words: &Words,
+    listing: &Listing,
+) -> Result<(Vec<v1::Plan>, String), sqlx::Error> {
+    let mut statement = Statement::new(
+        "SELECT id, status, details, version, created_at, updated_at FROM plans WHERE true",
+    );
+    statement.and("status = ?", Status::Active.as_str());
+    statement.and_words(words);
+    statement.page(listing);
+    let rows = statement
+        .query(listing.page.fetch())
+        .fetch_all(pool)
+        .await?;
+    let plans: Vec<v1::Plan> = rows.iter().map(message).collect::<Result<_, _>>()?;
+    Ok(listing.page.cut(plans, |p| {
+        let key = match listing.column {
+            "created_at" => p.created_at.clone(),
+            _ => p.name.to_lowercase(),
+        };
+        (key, p.id.clone())
+    }))
+}
+
+fn message(row: &Row) -> Result<v1::Plan, sqlx::Error> {
+    let id: String = row.try_get(0)?;
+    let status: String = row.try_get(1)?;
+    let details: String = row.try_get(2)?;
+    let details: Details =
+        serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let times = (row.try_get(4)?, row.try_get(5)?);
+    Ok(wire::plan_message(
+        id,
+        row.try_get(3)?,
+        &details,
+        &status,
+        times,
+    ))
+}

@@ -1,0 +1,221 @@
+//! The table `products` and what belongs to it.
+
+use jiff::Timestamp;
+use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_proto::catalog::v1;
+use sqlx::{AnyConnection, AnyPool, Row as _};
+use uuid::Uuid;
+
+use super::{
+    Audience, Listing, Words,
+    list::Statement,
+    scopes::{self, Owner},
+};
+use crate::{
+    product::{Details, Event, Status},
+    wire,
+};
+
+pub(super) async fn apply(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    private: &Event,
+) -> Result<(), ProjectionError> {
+    match private {
+        Event::Created { details, at } | Event::Changed { details, at } => {
+            write(tx, event, details, *at).await
+        }
+        Event::Published { at } => set_status(tx, event, Status::Published, *at).await,
+        Event::Unpublished { at } => set_status(tx, event, Status::Draft, *at).await,
+        Event::Deleted { at } => {
+            scopes::release(tx, event.stream_id()).await?;
+            set_status(tx, event, Status::Deleted, *at).await
+        }
+    }
+}
+
+/// A new product is a draft; the status of one that is there stays.
+async fn write(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    details: &Details,
+    at: Timestamp,
+) -> Result<(), ProjectionError> {
+    let id = event.stream_id();
+    let stored = Details {
+        documentation: String::new(),
+        ..details.clone()
+    };
+    let tags: Vec<&str> = details.tags.iter().map(String::as_str).collect();
+    let search_text = format!(
+        "{}\n{}\n{}",
+        details.name,
+        details.description,
+        tags.join("\n")
+    );
+    sqlx::query(
+        "INSERT INTO products (id, status, visibility, name_key, search_text, details, documentation, version, \
+         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) \
+         ON CONFLICT (id) DO UPDATE SET visibility = excluded.visibility, name_key = excluded.name_key, \
+         search_text = excluded.search_text, details = excluded.details, \
+         documentation = excluded.documentation, version = excluded.version, updated_at = excluded.updated_at",
+    )
+    .bind(id.to_string())
+    .bind(Status::Draft.as_str())
+    .bind(details.visibility.as_str())
+    .bind(details.name.to_lowercase())
+    .bind(search_text.to_lowercase())
+    .bind(serde_json::to_string(&stored)?)
+    .bind(details.documentation.clone())
+    .bind(event.version)
+    .bind(wire::time(at))
+    .execute(&mut *tx)
+    .await?;
+    write_tags(tx, id, details).await?;
+    let owner = Owner {
+        kind: "product",
+        id,
+        name: &details.name,
+    };
+    scopes::claim(tx, &owner, &details.scopes).await
+}
+
+async fn write_tags(
+    tx: &mut AnyConnection,
+    id: Uuid,
+    details: &Details,
+) -> Result<(), ProjectionError> {
+    sqlx::query("DELETE FROM product_tags WHERE product_id = $1")
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await?;
+    for tag in &details.tags {
+        sqlx::query("INSERT INTO product_tags (product_id, tag) VALUES ($1, $2)")
+            .bind(id.to_string())
+            .bind(tag.clone())
+            .execute(&mut *tx)
+            .await?;
+    }
+    sqlx::query("DELETE FROM product_client_types WHERE product_id = $1")
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await?;
+    for client_type in &details.client_type_ids {
+        sqlx::query(
+            "INSERT INTO product_client_types (product_id, client_type_id) VALUES ($1, $2)",
+        )
+        .bind(id.to_string())
+        .bind(client_type.to_string())
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn set_status(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    status: Status,
+    at: Timestamp,
+) -> Result<(), ProjectionError> {
+    sqlx::query("UPDATE products SET status = $1, version = $2, updated_at = $3 WHERE id = $4")
+        .bind(status.as_str())
+        .bind(event.version)
+        .bind(wire::time(at))
+        .bind(event.stream_id().to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// One product with its documentation, as far as the audience may see it.
+pub(crate) async fn get(
+    pool: &AnyPool,
+    audience: Audience,
+    id: Uuid,
+) -> Result<Option<v1::Product>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, status, details, version, created_at, updated_at, documentation FROM products WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut product = message(&row)?;
+    product.documentation = row.try_get(6)?;
+    Ok(Some(product).filter(|p| audience.sees(&p.status, &p.visibility)))
+}
+
+/// What a list is restricted to; empty texts restrict nothing.
+pub(crate) struct Filter {
+    pub(crate) words: Words,
+    pub(crate) tag: String,
+    pub(crate) status: String,
+    pub(crate) client_type_id: String,
+}
+
+/// A page of products, and the cursor of the next.
+pub(crate) async fn list(
+    pool: &AnyPool,
+    audience: Audience,
+    filter: &Filter,
+    listing: &Listing,
+) -> Result<(Vec<v1::Product>, String), sqlx::Error> {
+    let mut statement = Statement::new(
+        "SELECT id, status, details, version, created_at, updated_at FROM products WHERE true",
+    );
+    match audience {
+        Audience::Admin | Audience::Service => statement.and("status <> ?", "deleted"),
+        Audience::SignedIn => statement.and("status = ?", "published"),
+        Audience::Visitor => {
+            statement.and("status = ?", "published");
+            statement.and("visibility = ?", "public");
+        }
+    }
+    if !filter.status.is_empty() {
+        statement.and("status = ?", filter.status.clone());
+    }
+    if !filter.tag.is_empty() {
+        statement.and(
+            "id IN (SELECT product_id FROM product_tags WHERE tag = ?)",
+            filter.tag.clone(),
+        );
+    }
+    if !filter.client_type_id.is_empty() {
+        statement.and(
+            "id IN (SELECT product_id FROM product_client_types WHERE client_type_id = ?)",
+            filter.client_type_id.clone(),
+        );
+    }
+    statement.and_words(&filter.words);
+    statement.page(listing);
+    let rows = statement
+        .query(listing.page.fetch())
+        .fetch_all(pool)
+        .await?;
+    let products: Vec<v1::Product> = rows.iter().map(message).collect::<Result<_, _>>()?;
+    Ok(listing.page.cut(products, |p| {
+        let key = match listing.column {
+            "created_at" => p.created_at.clone(),
+            _ => p.name.to_lowercase(),
+        };
+        (key, p.id.clone())
+    }))
+}
+
+fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {
+    let id: String = row.try_get(0)?;
+    let status: String = row.try_get(1)?;
+    let details: String = row.try_get(2)?;
+    let details: Details =
+        serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let times = (row.try_get(4)?, row.try_get(5)?);
+    Ok(wire::product_message(
+        id,
+        row.try_get(3)?,
+        &details,
+        &status,
+        times,
+    ))
+}

@@ -1,0 +1,159 @@
+//! Plans.
+
+use portico_proto::{Kind, catalog::v1::*};
+use portico_runtime::Caller;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_plan_is_created_changed_and_deleted() {
+    let app = App::start().await;
+    let created = app.create_plan(free_plan()).await.unwrap();
+    assert_eq!((created.status.as_str(), created.version), ("active", 1));
+    let changed = app
+        .update_plan(UpdatePlanRequest {
+            id: created.id.clone(),
+            remove_rate: true,
+            quota: Some(Quota {
+                requests: 1000,
+                renews_every_seconds: 3600,
+            }),
+            auto_approve: Some(true),
+            ..UpdatePlanRequest::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(changed.rate, None);
+    assert!(changed.auto_approve);
+    assert_eq!(
+        app.get_plan(&developer(), &created.id).await.unwrap(),
+        changed
+    );
+
+    let message = DeletePlanRequest {
+        id: created.id.clone(),
+        if_version: changed.version,
+    };
+    let request = app.request(&admin(), message);
+    answer(app.client().delete_plan(request).await).unwrap();
+    for caller in [admin(), developer()] {
+        let error = app.get_plan(&caller, &created.id).await.unwrap_err();
+        assert_eq!(error.kind, Kind::NotFound);
+    }
+    let service = Caller::service("access-request");
+    assert_eq!(
+        app.get_plan(&service, &created.id).await.unwrap().status,
+        "deleted"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_needs_a_scope_and_limits_that_allow_something() {
+    let app = App::start().await;
+    let error = app
+        .create_plan(CreatePlanRequest {
+            scopes: Vec::new(),
+            rate: Some(Rate {
+                requests: 0,
+                per_seconds: 1,
+            }),
+            quota: Some(Quota {
+                requests: 5,
+                renews_every_seconds: 0,
+            }),
+            ..free_plan()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(
+        fields(&error),
+        [
+            ("rate.requests", "rate_invalid"),
+            ("quota.renews_every_seconds", "quota_invalid"),
+            ("scopes", "plan_scopes_missing"),
+        ]
+    );
+    let id = app.create_plan(free_plan()).await.unwrap().id;
+    let error = app
+        .update_plan(UpdatePlanRequest {
+            id: id.clone(),
+            scopes: Some(StringList::default()),
+            ..UpdatePlanRequest::default()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(fields(&error), [("scopes", "plan_scopes_missing")]);
+    let error = app
+        .update_plan(UpdatePlanRequest {
+            id,
+            remove_rate: true,
+            rate: free_plan().rate,
+            ..UpdatePlanRequest::default()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(fields(&error), [("rate", "limit_contradictory")]);
+}
+
+#[tokio::test]
+async fn visitors_do_not_see_plans() {
+    let app = App::start().await;
+    let id = app.create_plan(free_plan()).await.unwrap().id;
+    let error = app.get_plan(&Caller::Anonymous, &id).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unauthenticated);
+    let list = |caller| {
+        let request = app.request(&caller, ListPlansRequest::default());
+        async { answer(app.client().list_plans(request).await) }
+    };
+    assert_eq!(
+        list(Caller::Anonymous).await.unwrap_err().kind,
+        Kind::Unauthenticated
+    );
+    assert_eq!(list(developer()).await.unwrap().plans.len(), 1);
+    let registration = Caller::service("registration");
+    assert_eq!(list(registration).await.unwrap().plans.len(), 1);
+}
+
+#[tokio::test]
+async fn plans_are_searched_and_paged() {
+    let app = App::start().await;
+    for name in ["Gold", "Silver", "Bronze"] {
+        app.create_plan(CreatePlanRequest {
+            name: name.into(),
+            scopes: vec![name.to_lowercase()],
+            ..CreatePlanRequest::default()
+        })
+        .await
+        .unwrap();
+    }
+    let list = |message: ListPlansRequest| {
+        let request = app.request(&developer(), message);
+        async { answer(app.client().list_plans(request).await).unwrap() }
+    };
+    let first = list(ListPlansRequest {
+        limit: 2,
+        ..ListPlansRequest::default()
+    })
+    .await;
+    let second = list(ListPlansRequest {
+        limit: 2,
+        after: first.next.clone(),
+        ..ListPlansRequest::default()
+    })
+    .await;
+    let names: Vec<_> = first
+        .plans
+        .iter()
+        .chain(&second.plans)
+        .map(|p| &p.name)
+        .collect();
+    assert_eq!(names, ["Bronze", "Gold", "Silver"]);
+    assert_eq!(second.next, "");
+    let found = list(ListPlansRequest {
+        q: "SILV".into(),
+        ..ListPlansRequest::default()
+    })
+    .await;
+    assert_eq!(found.plans[0].name, "Silver");
+    assert_eq!(found.plans.len(), 1);
+}

@@ -1,0 +1,228 @@
+//! Writing products.
+
+use portico_proto::{Kind, catalog::v1::*};
+use portico_runtime::{Caller, IDEMPOTENCY_KEY};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_product_is_created_changed_published_and_deleted() {
+    let app = App::start().await;
+    let created = app.create(payments()).await.unwrap();
+    assert_eq!((created.status.as_str(), created.version), ("draft", 1));
+    assert_eq!(created.tags, ["money"]);
+    assert_eq!(app.get(&admin(), &created.id).await.unwrap(), created);
+
+    let changed = app
+        .update(UpdateProductRequest {
+            id: created.id.clone(),
+            if_version: 1,
+            name: Some(" Money ".into()),
+            ..UpdateProductRequest::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!((changed.name.as_str(), changed.version), ("Money", 2));
+    assert_eq!(changed.scopes, created.scopes);
+
+    let published = app.publish(&created.id).await.unwrap();
+    assert_eq!(
+        (published.status.as_str(), published.version),
+        ("published", 3)
+    );
+    // Again: no event, success.
+    assert_eq!(app.publish(&created.id).await.unwrap(), published);
+    assert_eq!(app.get(&admin(), &created.id).await.unwrap(), published);
+
+    app.delete(&created.id).await.unwrap();
+    app.delete(&created.id).await.unwrap();
+    assert_eq!(
+        app.get(&admin(), &created.id).await.unwrap_err().kind,
+        Kind::NotFound
+    );
+    let for_services = app
+        .get(&Caller::service("access-request"), &created.id)
+        .await
+        .unwrap();
+    assert_eq!(for_services.status, "deleted");
+    assert_eq!(
+        app.publish(&created.id).await.unwrap_err().kind,
+        Kind::NotFound
+    );
+}
+
+#[tokio::test]
+async fn only_admins_write() {
+    let app = App::start().await;
+    let id = app.create(payments()).await.unwrap().id;
+    for (caller, kind) in [
+        (Caller::Anonymous, Kind::Unauthenticated),
+        (developer(), Kind::Forbidden),
+        (Caller::service("registration"), Kind::Forbidden),
+    ] {
+        let mut client = app.client();
+        let id = || id.clone();
+        macro_rules! refused {
+            ($method:ident, $message:expr) => {
+                let request = app.request(&caller, $message);
+                let error = answer(client.$method(request).await).unwrap_err();
+                assert_eq!(error.kind, kind, "{} {caller:?}", stringify!($method));
+            };
+        }
+        refused!(create_product, payments());
+        refused!(
+            update_product,
+            UpdateProductRequest {
+                id: id(),
+                ..UpdateProductRequest::default()
+            }
+        );
+        refused!(publish_product, PublishProductRequest { id: id() });
+        refused!(unpublish_product, UnpublishProductRequest { id: id() });
+        refused!(
+            delete_product,
+            DeleteProductRequest {
+                id: id(),
+                if_version: 0
+            }
+        );
+        refused!(create_plan, free_plan());
+        refused!(update_plan, UpdatePlanRequest::default());
+        refused!(delete_plan, DeletePlanRequest::default());
+    }
+}
+
+#[tokio::test]
+async fn every_problem_is_told_at_once() {
+    let app = App::start().await;
+    let error = app
+        .create(CreateProductRequest {
+            name: String::new(),
+            description: "x".repeat(2001),
+            dcr_enabled: true,
+            scopes: Vec::new(),
+            client_type_ids: vec![DELETED_CLIENT_TYPE.to_string(), "nonsense".into()],
+            visibility: "secret".into(),
+            tags: vec!["x".repeat(41)],
+            apis: vec![Api {
+                url: "/relative".into(),
+                gateway_id: "nonsense".into(),
+                ..Api::default()
+            }],
+            policy_id: "x".repeat(201),
+            documentation: "x".repeat(100_001),
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, Kind::Invalid);
+    let mut found = fields(&error);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ("apis[0].api_id", "api_id_invalid"),
+            ("apis[0].gateway_id", "id_invalid"),
+            ("apis[0].url", "url_invalid"),
+            ("client_type_ids[0]", "client_type_unknown"),
+            ("client_type_ids[1]", "id_invalid"),
+            ("description", "description_invalid"),
+            ("documentation", "documentation_invalid"),
+            ("name", "name_invalid"),
+            ("policy_id", "policy_id_invalid"),
+            ("scopes", "product_scopes_missing"),
+            ("tags", "tag_invalid"),
+            ("visibility", "visibility_invalid"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn registration_needs_scopes_at_once_and_client_types_when_published() {
+    let app = App::start().await;
+    let created = app
+        .create(CreateProductRequest {
+            client_type_ids: Vec::new(),
+            ..payments()
+        })
+        .await
+        .unwrap();
+    let error = app.publish(&created.id).await.unwrap_err();
+    assert_eq!(
+        fields(&error),
+        [("client_type_ids", "client_types_missing")]
+    );
+    let change = |values: Vec<String>| UpdateProductRequest {
+        id: created.id.clone(),
+        client_type_ids: Some(StringList { values }),
+        ..UpdateProductRequest::default()
+    };
+    let types = vec![CLIENT_TYPE.to_string(), CLIENT_TYPE.to_string()];
+    assert_eq!(
+        app.update(change(types)).await.unwrap().client_type_ids,
+        [CLIENT_TYPE.to_string()]
+    );
+    app.publish(&created.id).await.unwrap();
+    let error = app.update(change(Vec::new())).await.unwrap_err();
+    assert_eq!(error.code, "client_types_missing");
+    let error = app
+        .update(UpdateProductRequest {
+            id: created.id.clone(),
+            scopes: Some(StringList::default()),
+            ..UpdateProductRequest::default()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(fields(&error), [("scopes", "product_scopes_missing")]);
+}
+
+#[tokio::test]
+async fn without_the_registration_service_client_types_are_not_taken() {
+    let app = App::start_without_registration().await;
+    let error = app.create(payments()).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_ref()),
+        (Kind::Unavailable, "registration_unavailable")
+    );
+    // What names none needs nobody to be asked.
+    app.create(plain("Weather", &[])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repeated_call_has_one_effect() {
+    let app = App::start().await;
+    let keyed = |message: CreateProductRequest| {
+        let mut request = app.request(&admin(), message);
+        let key = "8c1f".parse().unwrap();
+        request.metadata_mut().insert(IDEMPOTENCY_KEY, key);
+        request
+    };
+    let first = answer(app.client().create_product(keyed(payments())).await).unwrap();
+    let again = answer(app.client().create_product(keyed(payments())).await).unwrap();
+    assert_eq!(first, again);
+    let other = CreateProductRequest {
+        name: "Other".into(),
+        ..payments()
+    };
+    let error = answer(app.client().create_product(keyed(other)).await).unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_ref()),
+        (Kind::Conflict, "idempotency_key_reused")
+    );
+}
+
+#[tokio::test]
+async fn an_old_version_is_not_changed() {
+    let app = App::start().await;
+    let id = app.create(payments()).await.unwrap().id;
+    app.publish(&id).await.unwrap();
+    let error = app
+        .update(UpdateProductRequest {
+            id,
+            if_version: 1,
+            name: Some("Late".into()),
+            ..UpdateProductRequest::default()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, "version_mismatch");
+}

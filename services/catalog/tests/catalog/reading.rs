@@ -1,0 +1,199 @@
+//! Who sees which product, search and paging.
+
+use portico_proto::{Kind, catalog::v1::*};
+use portico_runtime::Caller;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn everybody_sees_what_is_meant_for_them() {
+    let app = App::start().await;
+    let mut ids = Vec::new();
+    for (name, visibility, published) in [
+        ("a public", "public", true),
+        ("b internal", "internal", true),
+        ("c default", "", true),
+        ("d draft", "public", false),
+    ] {
+        let message = CreateProductRequest {
+            visibility: visibility.into(),
+            ..plain(name, &[])
+        };
+        let product = app.create(message).await.unwrap();
+        if published {
+            app.publish(&product.id).await.unwrap();
+        }
+        ids.push(product.id);
+    }
+    for (caller, sees) in [
+        (Caller::Anonymous, [true, false, false, false]),
+        (developer(), [true, true, true, false]),
+        (admin(), [true, true, true, true]),
+        (Caller::service("registration"), [true, true, true, true]),
+    ] {
+        let listed = app
+            .list(&caller, ListProductsRequest::default())
+            .await
+            .unwrap();
+        let listed: Vec<_> = listed.products.into_iter().map(|p| p.id).collect();
+        for (id, sees) in ids.iter().zip(sees) {
+            assert_eq!(listed.contains(id), sees, "list {caller:?}");
+            match app.get(&caller, id).await {
+                Ok(_) => assert!(sees, "get {caller:?}"),
+                Err(error) => {
+                    assert!(!sees, "get {caller:?}");
+                    assert_eq!(error.kind, Kind::NotFound);
+                }
+            }
+        }
+    }
+    // A filter does not open what is closed.
+    let drafts = ListProductsRequest {
+        status: "draft".into(),
+        ..ListProductsRequest::default()
+    };
+    let found = app.list(&developer(), drafts.clone()).await.unwrap();
+    assert_eq!(found.products, []);
+    assert_eq!(app.list(&admin(), drafts).await.unwrap().products.len(), 1);
+    app.delete(&ids[0]).await.unwrap();
+    let left = app
+        .list(&admin(), ListProductsRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(left.products.len(), 3);
+}
+
+async fn names(app: &App, message: ListProductsRequest) -> Vec<String> {
+    let found = app.list(&admin(), message).await.unwrap();
+    found.products.into_iter().map(|p| p.name).collect()
+}
+
+#[tokio::test]
+async fn products_are_found_by_words_tag_and_client_type() {
+    let app = App::start().await;
+    app.create(payments()).await.unwrap();
+    app.create(plain("Weather_100%", &["sky", "money"]))
+        .await
+        .unwrap();
+    app.create(plain("Überweisung", &["geld"])).await.unwrap();
+    let q = |q: &str| ListProductsRequest {
+        q: q.into(),
+        ..ListProductsRequest::default()
+    };
+    assert_eq!(names(&app, q("RECEIVE money")).await, ["Payments"]);
+    assert_eq!(names(&app, q("money")).await, ["Payments", "Weather_100%"]);
+    assert_eq!(names(&app, q("ÜBER")).await, ["Überweisung"]);
+    assert_eq!(names(&app, q("r_1")).await, ["Weather_100%"]);
+    assert_eq!(names(&app, q("%")).await, ["Weather_100%"]);
+    assert_eq!(names(&app, q("nothing")).await, [""; 0]);
+    assert_eq!(names(&app, q("' OR 1=1 --")).await, [""; 0]);
+    let tag = ListProductsRequest {
+        tag: "Sky".into(),
+        ..ListProductsRequest::default()
+    };
+    assert_eq!(names(&app, tag).await, ["Weather_100%"]);
+    let client_type = ListProductsRequest {
+        client_type_id: CLIENT_TYPE.to_string(),
+        ..ListProductsRequest::default()
+    };
+    assert_eq!(names(&app, client_type).await, ["Payments"]);
+}
+
+#[tokio::test]
+async fn every_order_pages_through_everything_once() {
+    let app = App::start().await;
+    let made = ["delta", "Alpha", "charlie", "alpha", "Bravo"];
+    for name in made {
+        app.create(plain(name, &[])).await.unwrap();
+    }
+    for (sort, expected) in [
+        ("", ["alpha", "alpha", "bravo", "charlie", "delta"]),
+        ("-name", ["delta", "charlie", "bravo", "alpha", "alpha"]),
+        (
+            "created_at",
+            ["delta", "alpha", "charlie", "alpha", "bravo"],
+        ),
+        (
+            "-created_at",
+            ["bravo", "alpha", "charlie", "alpha", "delta"],
+        ),
+    ] {
+        let (mut found, mut after) = (Vec::new(), String::new());
+        loop {
+            let message = ListProductsRequest {
+                limit: 2,
+                after,
+                sort: sort.into(),
+                ..ListProductsRequest::default()
+            };
+            let page = app.list(&admin(), message).await.unwrap();
+            assert!(page.products.len() <= 2);
+            found.extend(page.products.into_iter().map(|p| p.name.to_lowercase()));
+            if page.next.is_empty() {
+                break;
+            }
+            after = page.next;
+        }
+        assert_eq!(found, expected, "{sort}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_questions_are_refused() {
+    let app = App::start().await;
+    for (message, field) in [
+        (
+            ListProductsRequest {
+                sort: "price".into(),
+                ..ListProductsRequest::default()
+            },
+            "sort",
+        ),
+        (
+            ListProductsRequest {
+                status: "deleted".into(),
+                ..ListProductsRequest::default()
+            },
+            "status",
+        ),
+        (
+            ListProductsRequest {
+                q: "x".repeat(201),
+                ..ListProductsRequest::default()
+            },
+            "q",
+        ),
+        (
+            ListProductsRequest {
+                client_type_id: "x".into(),
+                ..ListProductsRequest::default()
+            },
+            "client_type_id",
+        ),
+        (
+            ListProductsRequest {
+                limit: 101,
+                ..ListProductsRequest::default()
+            },
+            "limit",
+        ),
+    ] {
+        let error = app.list(&admin(), message).await.unwrap_err();
+        assert_eq!(error.fields[0].field, field);
+    }
+}
+
+#[tokio::test]
+async fn documentation_is_for_the_single_product() {
+    let app = App::start().await;
+    let id = app.create(payments()).await.unwrap().id;
+    assert_eq!(
+        app.get(&admin(), &id).await.unwrap().documentation,
+        "# Payments"
+    );
+    let listed = app
+        .list(&admin(), ListProductsRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(listed.products[0].documentation, "");
+}

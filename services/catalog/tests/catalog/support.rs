@@ -1,0 +1,271 @@
+//! A catalogue to call, and who calls it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, routing::post};
+use portico_bus::MemoryBus;
+use portico_eventstore::{EventStore, sqlx};
+use portico_proto::{
+    Error,
+    catalog::v1::{catalog_service_client::CatalogServiceClient, *},
+    registration::v1::{ClientType, ListClientTypesRequest, ListClientTypesResponse},
+};
+use portico_runtime::{
+    Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, ServiceChannel, ServiceName,
+};
+use portico_vault::{Kek, KekRing};
+use sqlx::Row as _;
+use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+use uuid::Uuid;
+
+/// The only client type that the double of the registration service knows.
+pub(crate) const CLIENT_TYPE: Uuid = Uuid::from_u128(0xC11E);
+/// One that is deleted there.
+pub(crate) const DELETED_CLIENT_TYPE: Uuid = Uuid::from_u128(0xDE1);
+
+pub(crate) struct App {
+    pub(crate) deps: Deps,
+    pub(crate) store: EventStore,
+    _folder: TempDir,
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        let app = Self::start_without_registration().await;
+        app.deps
+            .channels
+            .provide(ServiceName::Registration, registration());
+        app
+    }
+
+    pub(crate) async fn start_without_registration() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let (kek, _) = Kek::load_or_generate(folder.path()).unwrap();
+        let config =
+            Config::from_parts(None, [("PORTICO_DATA_DIR", folder.path().as_os_str())]).unwrap();
+        let deps = Deps {
+            outgoing: Outgoing::new(config.outgoing.clone()),
+            config: Arc::new(config),
+            bus: Arc::new(MemoryBus::new()),
+            channels: Channels::local(),
+            identity: IdentityKey::new(&kek.derive("identity"), clock.clone()),
+            kek: KekRing::new(kek, []),
+            process: clock.new_id(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            clock,
+        };
+        let mut service = portico_catalog::start(&deps).await.unwrap();
+        deps.channels
+            .provide(ServiceName::Catalog, service.router.clone());
+        deps.bus.declare(&[super::events::SPEC]).await.unwrap();
+        service.declare(&deps).await.unwrap();
+        service.run(&deps);
+        Self {
+            deps,
+            store: service.store,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn client(&self) -> CatalogServiceClient<ServiceChannel> {
+        CatalogServiceClient::new(self.deps.channels.to(ServiceName::Catalog))
+    }
+
+    pub(crate) fn request<T>(&self, caller: &Caller, message: T) -> Request<T> {
+        self.deps.identity.request(caller, message)
+    }
+
+    pub(crate) async fn create(&self, message: CreateProductRequest) -> Result<Product, Error> {
+        let request = self.request(&admin(), message);
+        answer(self.client().create_product(request).await)
+    }
+
+    pub(crate) async fn update(&self, message: UpdateProductRequest) -> Result<Product, Error> {
+        let request = self.request(&admin(), message);
+        answer(self.client().update_product(request).await)
+    }
+
+    pub(crate) async fn publish(&self, id: &str) -> Result<Product, Error> {
+        let request = self.request(&admin(), PublishProductRequest { id: id.into() });
+        answer(self.client().publish_product(request).await)
+    }
+
+    pub(crate) async fn delete(&self, id: &str) -> Result<DeleteProductResponse, Error> {
+        let message = DeleteProductRequest {
+            id: id.into(),
+            if_version: 0,
+        };
+        let request = self.request(&admin(), message);
+        answer(self.client().delete_product(request).await)
+    }
+
+    pub(crate) async fn get(&self, caller: &Caller, id: &str) -> Result<Product, Error> {
+        let request = self.request(caller, GetProductRequest { id: id.into() });
+        answer(self.client().get_product(request).await)
+    }
+
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        message: ListProductsRequest,
+    ) -> Result<ListProductsResponse, Error> {
+        let request = self.request(caller, message);
+        answer(self.client().list_products(request).await)
+    }
+
+    pub(crate) async fn create_plan(&self, message: CreatePlanRequest) -> Result<Plan, Error> {
+        let request = self.request(&admin(), message);
+        answer(self.client().create_plan(request).await)
+    }
+
+    pub(crate) async fn update_plan(&self, message: UpdatePlanRequest) -> Result<Plan, Error> {
+        let request = self.request(&admin(), message);
+        answer(self.client().update_plan(request).await)
+    }
+
+    pub(crate) async fn get_plan(&self, caller: &Caller, id: &str) -> Result<Plan, Error> {
+        let request = self.request(caller, GetPlanRequest { id: id.into() });
+        answer(self.client().get_plan(request).await)
+    }
+
+    /// Every row of every view, to compare with a rebuild.
+    pub(crate) async fn views(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (table, columns) in [
+            (
+                "products",
+                "id || status || visibility || name_key || search_text || details || documentation || version || created_at || updated_at",
+            ),
+            ("product_tags", "product_id || tag"),
+            ("product_client_types", "product_id || client_type_id"),
+            (
+                "plans",
+                "id || status || name_key || search_text || details || version || created_at || updated_at",
+            ),
+            (
+                "scope_owners",
+                "scope || owner_kind || owner_id || owner_name",
+            ),
+        ] {
+            let statement = format!("SELECT {columns} FROM {table} ORDER BY 1");
+            let found = sqlx::query(sqlx::AssertSqlSafe(statement))
+                .fetch_all(self.store.database().pool())
+                .await
+                .unwrap();
+            rows.push(format!("{table}: {}", found.len()));
+            rows.extend(found.iter().map(|row| row.get::<String, _>(0)));
+        }
+        rows
+    }
+}
+
+pub(crate) fn answer<T>(result: Result<Response<T>, Status>) -> Result<T, Error> {
+    result.map(Response::into_inner).map_err(Error::from)
+}
+
+pub(crate) fn admin() -> Caller {
+    Caller::User {
+        id: Uuid::from_u128(1),
+        role: Role::Admin,
+    }
+}
+
+pub(crate) fn developer() -> Caller {
+    Caller::User {
+        id: Uuid::from_u128(2),
+        role: Role::Developer,
+    }
+}
+
+/// A product that may be published.
+pub(crate) fn payments() -> CreateProductRequest {
+    CreateProductRequest {
+        name: "Payments".into(),
+        description: "Send and receive money.".into(),
+        dcr_enabled: true,
+        scopes: vec!["product_payments".into()],
+        client_type_ids: vec![CLIENT_TYPE.to_string()],
+        visibility: "public".into(),
+        tags: vec!["Money".into()],
+        apis: vec![Api {
+            api_id: "payments".into(),
+            name: "Payments API".into(),
+            url: "https://gateway.example.com/payments/".into(),
+            gateway_id: String::new(),
+        }],
+        policy_id: String::new(),
+        documentation: "# Payments".into(),
+    }
+}
+
+/// A product without registration.
+pub(crate) fn plain(name: &str, tags: &[&str]) -> CreateProductRequest {
+    CreateProductRequest {
+        name: name.into(),
+        tags: tags.iter().map(ToString::to_string).collect(),
+        ..CreateProductRequest::default()
+    }
+}
+
+pub(crate) fn free_plan() -> CreatePlanRequest {
+    CreatePlanRequest {
+        name: "Free".into(),
+        scopes: vec!["free_plan".into()],
+        rate: Some(Rate {
+            requests: 10,
+            per_seconds: 1,
+        }),
+        ..CreatePlanRequest::default()
+    }
+}
+
+pub(crate) fn fields(error: &Error) -> Vec<(&str, &str)> {
+    error
+        .fields
+        .iter()
+        .map(|f| (f.field.as_str(), f.code.as_str()))
+        .collect()
+}
+
+/// Answers `ListClientTypes` to services, and nothing else.
+fn registration() -> Router {
+    let list = |request: axum::http::Request<Body>| async move {
+        let method = tower::service_fn(|request: Request<ListClientTypesRequest>| async move {
+            assert!(
+                request
+                    .metadata()
+                    .contains_key(portico_runtime::identity::HEADER),
+                "asked without an identity"
+            );
+            let known = [(CLIENT_TYPE, "active"), (DELETED_CLIENT_TYPE, "deleted")];
+            let client_types = known
+                .iter()
+                .filter(|(id, _)| request.get_ref().ids.contains(&id.to_string()))
+                .map(|(id, status)| ClientType {
+                    id: id.to_string(),
+                    status: (*status).to_owned(),
+                    ..ClientType::default()
+                })
+                .collect();
+            Ok::<_, Status>(Response::new(ListClientTypesResponse {
+                client_types,
+                next: String::new(),
+            }))
+        });
+        tonic::server::Grpc::new(ProstCodec::<ListClientTypesResponse, _>::default())
+            .unary(method, request)
+            .await
+    };
+    Router::new().route(
+        "/portico.registration.v1.RegistrationService/ListClientTypes",
+        post(list),
+    )
+}
+
+/// How long a test waits for what happens in the background.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
