@@ -17,6 +17,7 @@
 pub mod tyk;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -171,6 +172,18 @@ pub enum Change {
     },
 }
 
+/// For people, after the name of the API.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add { scope, policy } => write!(f, "adds scope {scope} with policy {policy}"),
+            Self::Replace { scope, policy } => write!(f, "gives scope {scope} the policy {policy}"),
+            Self::Remove { scope } => write!(f, "removes scope {scope}"),
+            Self::Set { member, value } => write!(f, "sets {member} to {value}"),
+        }
+    }
+}
+
 /// What would be, or was, done to one API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiChanges {
@@ -196,6 +209,14 @@ pub trait Gateway: Send + Sync {
 
     /// Writes policies and entries, reloads, and reads back. Idempotent.
     async fn apply(&self, session: &GatewaySession<'_>, wanted: &Wanted) -> PerApi;
+
+    /// Removes policies that Portico made and that no entry leads to any more, each
+    /// by itself. One that is not there, or that Portico did not make, is a success.
+    async fn remove_policies(
+        &self,
+        session: &GatewaySession<'_>,
+        ids: &BTreeSet<String>,
+    ) -> BTreeMap<String, Result<(), Failure>>;
 }
 
 /// The driver for a kind of gateway; only `tyk` is known.

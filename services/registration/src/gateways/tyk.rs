@@ -7,7 +7,7 @@
 mod definition;
 mod policy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
@@ -93,6 +93,30 @@ impl Gateway for Tyk {
         }
         done
     }
+
+    async fn remove_policies(
+        &self,
+        session: &GatewaySession<'_>,
+        ids: &BTreeSet<String>,
+    ) -> BTreeMap<String, Result<(), Failure>> {
+        let mut work = Work {
+            session,
+            written: false,
+            policies: BTreeMap::new(),
+        };
+        let mut done = BTreeMap::new();
+        for id in ids {
+            done.insert(id.clone(), work.remove_policy(id).await);
+        }
+        if work.written
+            && let Err(failure) = reload(session).await
+        {
+            for result in done.values_mut() {
+                *result = Err(failure.clone());
+            }
+        }
+        done
+    }
 }
 
 struct Work<'a> {
@@ -159,6 +183,20 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn remove_policy(&mut self, id: &str) -> Result<(), Failure> {
+        let found = get(self.session, "policies", id).await?;
+        if !found.is_some_and(|policy| policy::is_ours(&policy)) {
+            return Ok(());
+        }
+        self.written = true;
+        let path = ["tyk", "policies", id];
+        let (status, body) = call(self.session, Method::DELETE, &path, None).await?;
+        match status {
+            200..=299 | 404 => Ok(()),
+            _ => Err(refused(status, &body)),
+        }
     }
 
     async fn write(&mut self, method: Method, path: &[&str], body: Value) -> Result<(), Failure> {

@@ -7,6 +7,13 @@ use crate::gateways::{Limit, PolicyKind, WantedPolicy};
 /// How people find out who made a policy.
 const TAG: &str = "portico";
 
+/// Whether Portico made it.
+pub(super) fn is_ours(policy: &Value) -> bool {
+    policy["tags"]
+        .as_array()
+        .is_some_and(|tags| tags.iter().any(|tag| tag == TAG))
+}
+
 /// The policy with what is wanted in it, or `None` where `found` says it already.
 /// `apis` are ids with names.
 pub(super) fn merge(

@@ -1,0 +1,292 @@
+//! Keeps gateways in step with what is granted: the scopes of approved products and
+//! plans are mapped to policies where they are wanted, and only there.
+//!
+//! - [`grants`]: what is granted, and at which gateway
+//! - [`wanted`]: what a gateway should have by that, pure
+//! - [`ownership`]: aggregate: what Portico owns at one API
+//! - `work`: plan, record the intent, write, record what was written
+//! - `lock`: one piece of work at a time for each gateway
+
+pub(crate) mod grants;
+mod lock;
+pub(crate) mod ownership;
+pub(crate) mod wanted;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use portico_eventstore::sqlx::{self, AnyPool};
+use portico_eventstore::{Context, EventStore, ExecuteError, StoreError};
+use portico_runtime::Deps;
+use portico_vault::{Vault, VaultError};
+use uuid::Uuid;
+
+use crate::providers::{Disposition, Failure};
+use crate::views::gateways as view;
+use grants::{Grant, Place, Places};
+use lock::{LeaseOf, Locks};
+use work::Work;
+
+/// Why nothing was to be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Skipped {
+    /// No gateway is configured.
+    NoGateway,
+    /// The products have no APIs.
+    NoApis,
+}
+
+/// The gateways are as the requests need them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Mapped {
+    /// Nothing was to be done, and why.
+    pub(crate) skipped: Option<Skipped>,
+    /// What was changed, for people; empty: it was so already.
+    pub(crate) changes: Vec<String>,
+    /// What could not be tidied up, for people. It harms nobody.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The gateways are not as the requests need them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {reason}")]
+pub(crate) struct MappingFailure {
+    /// Whether doing it again may help; otherwise somebody must change something.
+    pub(crate) retry: bool,
+    /// A stable word.
+    pub(crate) code: String,
+    /// For people; holds no secret.
+    pub(crate) reason: String,
+    /// What the gateway asked for.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Maps. Clones share what keeps the work at one gateway apart, so a process needs
+/// one of which all others are clones.
+#[derive(Clone)]
+pub(crate) struct Mapper {
+    deps: Deps,
+    store: EventStore,
+    vault: Vault,
+    locks: Locks,
+}
+
+impl Mapper {
+    pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault) -> Self {
+        Self {
+            deps: deps.clone(),
+            store: store.clone(),
+            vault: vault.clone(),
+            locks: Locks::default(),
+        }
+    }
+
+    /// Brings gateways to what is granted now. Idempotent, and repeated after any
+    /// failure or crash.
+    ///
+    /// `gateway_ids` are those in the APIs of the requests, as they stand there: empty
+    /// ones, repeated ones and unknown ones are allowed. What `requests` need decides
+    /// about success: the rows of `grants` that an approved one has, or that a revoked
+    /// one has not any more. What fails for others is logged, and their own matter.
+    ///
+    /// # Errors
+    /// What the requests need is not there, or their access is not taken away.
+    pub(crate) async fn synchronise(
+        &self,
+        gateway_ids: &[String],
+        requests: &[Uuid],
+        context: &Context,
+    ) -> Result<Mapped, MappingFailure> {
+        let places = self.places().await?;
+        let skipped = |why| Mapped {
+            skipped: Some(why),
+            ..Mapped::default()
+        };
+        if places.gateways.is_empty() {
+            return Ok(skipped(Skipped::NoGateway));
+        }
+        let gateways = named(gateway_ids, &places);
+        let mine = grants::of_requests(self.pool(), requests).await?;
+        let mut failure = misplaced(&mine, &places);
+        if gateways.is_empty() && failure.is_none() {
+            return Ok(skipped(Skipped::NoApis));
+        }
+        let mut mapped = Mapped::default();
+        for gateway in gateways {
+            let lease = LeaseOf {
+                database: self.store.database(),
+                process: self.deps.process,
+                clock: &self.deps.clock,
+            };
+            let work = self.at(gateway, requests, context);
+            match self.locks.alone(gateway, &lease, work).await {
+                Ok(one) => {
+                    mapped.changes.extend(one.changes);
+                    mapped.warnings.extend(one.warnings);
+                }
+                Err(one) => failure = Some(one.and(failure)),
+            }
+        }
+        failure.map_or(Ok(mapped), Err)
+    }
+
+    /// What mapping these grants too would change, for people. Writes nothing.
+    pub(crate) async fn preview(&self, more: &[Grant]) -> Result<Vec<String>, MappingFailure> {
+        let places = self.places().await?;
+        if places.gateways.is_empty() {
+            return Ok(vec![
+                "No gateway is configured: nothing is mapped.".to_owned(),
+            ]);
+        }
+        let mut lines = Vec::new();
+        let mut at = BTreeSet::new();
+        for api in more.iter().flat_map(|grant| &grant.apis) {
+            match places.of(api) {
+                Place::At(gateway) => {
+                    at.insert(gateway);
+                }
+                place => lines.extend(failure_at(&api.api_id, place).map(|one| one.reason)),
+            }
+        }
+        for gateway in at {
+            let work = Work::survey(self, gateway, &[], more).await?;
+            lines.extend(work.preview(more).await?);
+        }
+        Ok(lines)
+    }
+
+    async fn at(
+        &self,
+        gateway: Uuid,
+        requests: &[Uuid],
+        context: &Context,
+    ) -> Result<Mapped, MappingFailure> {
+        // Ids of events are derived from it, and a repetition may have other events.
+        let context = Context {
+            now: self.deps.clock.now(),
+            command_id: self.deps.clock.new_id(),
+            ..context.clone()
+        };
+        Work::survey(self, gateway, requests, &[])
+            .await?
+            .run(&context)
+            .await
+    }
+
+    async fn places(&self) -> Result<Places, MappingFailure> {
+        Ok(view::places(self.pool()).await?)
+    }
+
+    fn pool(&self) -> &AnyPool {
+        self.store.database().pool()
+    }
+}
+
+/// The gateways that are meant.
+fn named(gateway_ids: &[String], places: &Places) -> BTreeSet<Uuid> {
+    let mut gateways = BTreeSet::new();
+    for id in gateway_ids {
+        if id.is_empty() {
+            // Any of them, if there are several: the work finds out.
+            gateways.extend(&places.gateways);
+        } else if let Ok(id) = id.parse::<Uuid>()
+            && places.gateways.contains(&id)
+        {
+            gateways.insert(id);
+        }
+    }
+    gateways
+}
+
+/// What is granted by the requests at no gateway there is.
+fn misplaced(mine: &BTreeMap<Uuid, Vec<Grant>>, places: &Places) -> Option<MappingFailure> {
+    let apis = mine.values().flatten().flat_map(|grant| &grant.apis);
+    apis.filter_map(|api| failure_at(&api.api_id, places.of(api)))
+        .next()
+}
+
+fn failure_at(api: &str, place: Place) -> Option<MappingFailure> {
+    match place {
+        Place::At(_) | Place::NoGateway => None,
+        Place::Unknown => Some(MappingFailure::fail(
+            "gateway_not_found",
+            format!("The product's API {api} names a gateway that is not there."),
+        )),
+        Place::Ambiguous => Some(MappingFailure::fail(
+            "gateway_ambiguous",
+            format!("The product's API {api} names no gateway, and there are several."),
+        )),
+    }
+}
+
+impl MappingFailure {
+    pub(crate) fn retry(code: &str, reason: impl Into<String>) -> Self {
+        Self {
+            retry: true,
+            ..Self::fail(code, reason)
+        }
+    }
+
+    pub(crate) fn fail(code: &str, reason: impl Into<String>) -> Self {
+        Self {
+            retry: false,
+            code: code.to_owned(),
+            reason: reason.into(),
+            retry_after: None,
+        }
+    }
+
+    /// Of an API.
+    fn of_api(api: &str, failure: &Failure) -> Self {
+        Self {
+            retry: failure.disposition == Disposition::Retry,
+            code: failure.code.clone(),
+            reason: format!("API {api}: {}", failure.description),
+            retry_after: failure.retry_after,
+        }
+    }
+
+    /// One of two: what may go well by itself is waited for first.
+    fn and(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.retry && !self.retry => other,
+            _ => self,
+        }
+    }
+}
+
+impl From<sqlx::Error> for MappingFailure {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<StoreError> for MappingFailure {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "the store failed while mapping");
+        Self::retry("store_unavailable", "Portico's database failed.")
+    }
+}
+
+impl From<VaultError> for MappingFailure {
+    fn from(error: VaultError) -> Self {
+        tracing::warn!(%error, "the vault failed while mapping");
+        Self::retry("store_unavailable", "Portico's vault failed.")
+    }
+}
+
+impl<R: std::error::Error> From<ExecuteError<R>> for MappingFailure {
+    fn from(error: ExecuteError<R>) -> Self {
+        match error {
+            ExecuteError::Store(error) => error.into(),
+            other => {
+                tracing::error!(error = %other, "the record of a mapping was refused");
+                Self::retry("store_unavailable", "Portico's record was refused.")
+            }
+        }
+    }
+}
