@@ -1,0 +1,175 @@
+//! The gRPC methods. All of them are for admins.
+
+use portico_eventstore::EventStore;
+use portico_proto::{
+    Error, Kind,
+    notification::v1::{
+        self as proto, GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse,
+        ListTemplatesRequest, ListTemplatesResponse, PreviewTemplateRequest,
+        PreviewTemplateResponse, ResendDeliveryRequest, SendTestMailRequest, SendTestMailResponse,
+        notification_service_server::NotificationService,
+    },
+};
+use portico_runtime::{Call, Caller, Clock, Page, parse_id, query_error, refuse};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{
+    delivery::{Command, Delivery, Mail},
+    smtp::Sender,
+    templates::{Template, Templates},
+    views::{self, ListError},
+};
+
+const STATUSES: [&str; 4] = ["queued", "sending", "sent", "failed"];
+/// In the place of a mail server's words.
+const NO_SERVER: &str = "no mail server is configured";
+
+/// The service's methods.
+pub struct Grpc {
+    pub(crate) store: EventStore,
+    pub(crate) templates: Templates,
+    pub(crate) sender: Sender,
+    pub(crate) clock: Clock,
+    /// Whether a mail server is configured.
+    pub(crate) sends: bool,
+}
+
+impl Grpc {
+    async fn delivery(&self, id: Uuid) -> Result<proto::Delivery, Error> {
+        views::find(self.store.database(), id, self.sender.host())
+            .await
+            .map_err(query_error)?
+            .map(|delivery| self.shown(delivery))
+            .ok_or_else(|| Error::not_found("delivery"))
+    }
+
+    fn shown(&self, mut delivery: proto::Delivery) -> proto::Delivery {
+        if !self.sends && delivery.status == "queued" {
+            NO_SERVER.clone_into(&mut delivery.last_error);
+        }
+        delivery
+    }
+}
+
+#[tonic::async_trait]
+impl NotificationService for Grpc {
+    async fn list_deliveries(
+        &self,
+        request: Request<ListDeliveriesRequest>,
+    ) -> Result<Response<ListDeliveriesResponse>, Status> {
+        Caller::of(&request).require_admin()?;
+        let query = request.into_inner();
+        if !query.status.is_empty() && !STATUSES.contains(&query.status.as_str()) {
+            let message = format!("`status` must be one of {}.", STATUSES.join(", "));
+            return Err(Error::field("status", "status_invalid", message).into());
+        }
+        let subject_id = match query.subject_id.as_str() {
+            "" => String::new(),
+            id => parse_id("subject_id", id)?.to_string(),
+        };
+        let page = Page::parse(query.limit, &query.after)?;
+        let (deliveries, next) = views::list(
+            self.store.database(),
+            &page,
+            &query.status,
+            &subject_id,
+            self.sender.host(),
+        )
+        .await
+        .map_err(|error| match error {
+            ListError::Cursor(error) => error,
+            ListError::Query(error) => query_error(error),
+        })?;
+        let deliveries = deliveries.into_iter().map(|one| self.shown(one)).collect();
+        Ok(Response::new(ListDeliveriesResponse { deliveries, next }))
+    }
+
+    async fn get_delivery(
+        &self,
+        request: Request<GetDeliveryRequest>,
+    ) -> Result<Response<proto::Delivery>, Status> {
+        Caller::of(&request).require_admin()?;
+        let id = parse_id("id", &request.get_ref().id)?;
+        Ok(Response::new(self.delivery(id).await?))
+    }
+
+    async fn resend_delivery(
+        &self,
+        request: Request<ResendDeliveryRequest>,
+    ) -> Result<Response<proto::Delivery>, Status> {
+        let call = Call::of(&request, "resend_delivery", &self.clock)?;
+        call.caller.require_admin()?;
+        let id = parse_id("id", &request.get_ref().id)?;
+        self.store
+            .execute::<Delivery>(id, &Command::Resend, &call.context)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(self.delivery(id).await?))
+    }
+
+    async fn list_templates(
+        &self,
+        request: Request<ListTemplatesRequest>,
+    ) -> Result<Response<ListTemplatesResponse>, Status> {
+        Caller::of(&request).require_admin()?;
+        let templates = Template::ALL
+            .into_iter()
+            .map(|template| proto::Template {
+                name: template.as_str().to_owned(),
+                overridden: self.templates.overridden(template),
+                description: template.description().to_owned(),
+            })
+            .collect();
+        Ok(Response::new(ListTemplatesResponse { templates }))
+    }
+
+    async fn preview_template(
+        &self,
+        request: Request<PreviewTemplateRequest>,
+    ) -> Result<Response<PreviewTemplateResponse>, Status> {
+        Caller::of(&request).require_admin()?;
+        let template = find_template(&request.get_ref().name)?;
+        let filled = self.templates.preview(template).map_err(|mistake| {
+            Error::new(
+                Kind::Conflict,
+                "template_broken",
+                format!(
+                    "{mistake}. Until it is mended, this message is sent from the built-in templates."
+                ),
+            )
+        })?;
+        Ok(Response::new(PreviewTemplateResponse {
+            subject: filled.subject,
+            text: filled.text,
+            html: filled.html,
+        }))
+    }
+
+    async fn send_test_mail(
+        &self,
+        request: Request<SendTestMailRequest>,
+    ) -> Result<Response<SendTestMailResponse>, Status> {
+        let call = Call::of(&request, "send_test_mail", &self.clock)?;
+        let admin = call.caller.require_admin()?;
+        let template = find_template(&request.get_ref().name)?;
+        let id = call.new_id("delivery", &self.clock);
+        let command = Command::Queue(Mail {
+            template,
+            recipient_id: admin,
+            subject_id: None,
+            failure: None,
+        });
+        self.store
+            .execute::<Delivery>(id, &command, &call.context)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(SendTestMailResponse {
+            delivery_id: id.to_string(),
+        }))
+    }
+}
+
+fn find_template(name: &str) -> Result<Template, Error> {
+    Template::find(name).ok_or_else(|| Error::not_found("template"))
+}

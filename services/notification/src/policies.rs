@@ -1,0 +1,197 @@
+//! Foreign public events become deliveries: one for each fact and recipient.
+//!
+//! The id of a delivery is derived from the message and the recipient, so however often a message is handled,
+//! nobody gets a second mail. A message to several admins appends to several streams; the inbox is marked with
+//! the last one, so what a crash left out is made up at the redelivery. (A redelivery that finds a new admin
+//! tells them too; that is harmless.)
+
+use async_trait::async_trait;
+use portico_bus::{ConsumerSpec, Message};
+use portico_eventstore::{
+    Append, Context, EventStore, ExecuteError, InboxEntry, Stream,
+    consumer::{Policy, PolicyError},
+};
+use portico_proto::{
+    access::v1::{AccessRejected, AccessRevoked, AccessSubmitted},
+    registration::v1::{AccessProvisioned, ProvisioningFailed},
+};
+use portico_runtime::fault;
+use uuid::Uuid;
+
+use crate::{
+    delivery::{Command, Delivery, Failure, Mail, Rejection},
+    lookups::Lookups,
+    redact::without_addresses,
+    templates::Template,
+};
+
+/// What this service consumes.
+pub const SPEC: ConsumerSpec = ConsumerSpec {
+    name: "notification",
+    subjects: &[
+        "portico.access.access_submitted",
+        "portico.access.access_rejected",
+        "portico.access.access_revoked",
+        "portico.registration.access_provisioned",
+        "portico.registration.provisioning_failed",
+    ],
+};
+
+/// Queues mails.
+pub struct Policies {
+    pub(crate) store: EventStore,
+    pub(crate) lookups: Lookups,
+}
+
+/// Whom a message is for.
+enum To {
+    Admins,
+    Requester(String),
+}
+
+/// What a public event asks to be told, and to whom.
+struct News {
+    template: Template,
+    to: To,
+    subject_id: String,
+    failure: Option<Failure>,
+}
+
+impl News {
+    fn new(template: Template, to: To, subject_id: String) -> Self {
+        Self {
+            template,
+            to,
+            subject_id,
+            failure: None,
+        }
+    }
+
+    fn of(message: &Message) -> Result<Self, PolicyError> {
+        Ok(match message.subject.as_str() {
+            "portico.access.access_submitted" => {
+                let event: AccessSubmitted = decode(message)?;
+                Self::new(Template::AccessSubmitted, To::Admins, event.request_id)
+            }
+            "portico.access.access_rejected" => {
+                let event: AccessRejected = decode(message)?;
+                let to = To::Requester(event.requester_id);
+                Self::new(Template::AccessRejected, to, event.request_id)
+            }
+            "portico.access.access_revoked" => {
+                let event: AccessRevoked = decode(message)?;
+                let to = To::Requester(event.requester_id);
+                Self::new(Template::AccessRevoked, to, event.request_id)
+            }
+            "portico.registration.access_provisioned" => {
+                let event: AccessProvisioned = decode(message)?;
+                let to = To::Requester(event.requester_id);
+                Self::new(Template::AccessProvisioned, to, event.request_id)
+            }
+            "portico.registration.provisioning_failed" => {
+                let event: ProvisioningFailed = decode(message)?;
+                let failure = Failure {
+                    provider_name: event.identity_provider_name,
+                    code: event.code,
+                    words: without_addresses(&event.reason, "", ""),
+                };
+                Self {
+                    failure: Some(failure),
+                    ..Self::new(Template::RegistrationFailed, To::Admins, event.request_id)
+                }
+            }
+            other => return Err(PolicyError::Poison(format!("unexpected subject {other}"))),
+        })
+    }
+}
+
+#[async_trait]
+impl Policy for Policies {
+    async fn handle(
+        &self,
+        message: &Message,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let news = News::of(message)?;
+        let subject_id = id(&news.subject_id)?;
+        let recipients = match &news.to {
+            To::Requester(user) => vec![id(user)?],
+            To::Admins => self
+                .lookups
+                .admins()
+                .await
+                .map_err(|error| PolicyError::Retry(format!("accounts: {}", error.code)))?,
+        };
+        let Some((last, others)) = recipients.split_last() else {
+            tracing::warn!(
+                template = news.template.as_str(),
+                "there is no admin to tell"
+            );
+            return self.mark(message, context, entry).await;
+        };
+        let mail = |recipient_id: Uuid| {
+            Command::Queue(Mail {
+                template: news.template,
+                recipient_id,
+                subject_id: Some(subject_id),
+                failure: news.failure.clone(),
+            })
+        };
+        for recipient in others {
+            let delivery = delivery_id(message.id, *recipient);
+            self.store
+                .execute::<Delivery>(delivery, &mail(*recipient), context)
+                .await
+                .map_err(retry)?;
+        }
+        self.store
+            .execute_once::<Delivery>(delivery_id(message.id, *last), &mail(*last), context, entry)
+            .await
+            .map_err(retry)?;
+        fault::point("mail_queued");
+        Ok(())
+    }
+}
+
+impl Policies {
+    /// Handled, with nothing to tell anybody.
+    async fn mark(
+        &self,
+        message: &Message,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        self.store
+            .append(Append {
+                stream: Stream::of::<Delivery>(message.id),
+                expected_version: 0,
+                events: Vec::new(),
+                inbox: Some(entry),
+                now: context.now,
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// One delivery for each fact and recipient.
+fn delivery_id(message: Uuid, recipient: Uuid) -> Uuid {
+    Uuid::new_v5(&message, recipient.as_bytes())
+}
+
+fn decode<T: prost::Message + Default>(message: &Message) -> Result<T, PolicyError> {
+    T::decode(message.payload.clone()).map_err(|error| PolicyError::Poison(error.to_string()))
+}
+
+fn id(text: &str) -> Result<Uuid, PolicyError> {
+    text.parse()
+        .map_err(|_| PolicyError::Poison("an id in the event is not one".to_owned()))
+}
+
+fn retry(error: ExecuteError<Rejection>) -> PolicyError {
+    match error {
+        ExecuteError::Store(error) => error.into(),
+        other => PolicyError::Poison(other.to_string()),
+    }
+}

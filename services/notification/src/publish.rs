@@ -1,0 +1,70 @@
+//! Private event -> public event. No address leaves, and no words of a mail server.
+
+use async_trait::async_trait;
+use portico_eventstore::{
+    EventStore, RecordedEvent, StoreError,
+    relay::{PublicEvent, Publish},
+};
+use portico_proto::notification::v1::{MailFailed, MailSent};
+use prost::Message as _;
+
+use crate::delivery::{Delivery, Event, Mail};
+
+/// Publishes `mail_sent` and `mail_failed`.
+pub struct Publisher;
+
+#[async_trait]
+impl Publish for Publisher {
+    async fn publish(
+        &self,
+        store: &EventStore,
+        event: &RecordedEvent,
+    ) -> Result<Option<PublicEvent>, StoreError> {
+        let Some(happened) = event.decode::<Delivery>()? else {
+            return Ok(None);
+        };
+        let reason = match happened {
+            Event::Sent { .. } => None,
+            Event::Failed { reason, .. } => Some(reason),
+            Event::Queued(_)
+            | Event::SendingStarted { .. }
+            | Event::Delayed { .. }
+            | Event::ResendRequested { .. } => return Ok(None),
+        };
+        let delivery = store
+            .load_at::<Delivery>(event.stream_id(), event.version)
+            .await?;
+        let Some(Mail {
+            template,
+            subject_id,
+            ..
+        }) = delivery.mail
+        else {
+            return Ok(None);
+        };
+        let delivery_id = event.stream_id().to_string();
+        let template = template.as_str().to_owned();
+        let subject_id = subject_id.map(|id| id.to_string()).unwrap_or_default();
+        Ok(Some(match reason {
+            None => PublicEvent {
+                subject: "portico.notification.mail_sent",
+                payload: MailSent {
+                    delivery_id,
+                    template,
+                    subject_id,
+                }
+                .encode_to_vec(),
+            },
+            Some(reason) => PublicEvent {
+                subject: "portico.notification.mail_failed",
+                payload: MailFailed {
+                    delivery_id,
+                    template,
+                    subject_id,
+                    reason: reason.as_str().to_owned(),
+                }
+                .encode_to_vec(),
+            },
+        }))
+    }
+}
