@@ -1,0 +1,211 @@
+//! What can be asked of an OAuth client, and why it is refused.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use portico_proto::Error;
+use portico_vault::VaultRef;
+use uuid::Uuid;
+
+use super::event::{Answered, Application, Granted, Target, Wanted};
+
+/// What the client types of a client make it. Grant and response types are the union of all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kind {
+    /// RFC 7591 section 2.
+    pub grant_types: BTreeSet<String>,
+    /// RFC 7591 section 2.
+    pub response_types: BTreeSet<String>,
+    /// RFC 7591 section 2; of the client type that came first.
+    pub token_endpoint_auth_method: String,
+}
+
+/// A try that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// A stable word.
+    pub code: String,
+    /// The provider's own words.
+    pub reason: String,
+    /// The attempt has an outcome: nothing came of it.
+    pub attempt_over: bool,
+}
+
+/// What can be asked. From outside up to [`Command::Reveal`]; the rest is the worker's.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// An access request was approved.
+    Grant(Granted),
+    /// It was revoked.
+    Withdraw {
+        /// Which one.
+        request_id: Uuid,
+        /// Whose client.
+        application_id: Uuid,
+        /// Where.
+        identity_provider_id: Uuid,
+    },
+    /// Try again what failed or waits.
+    Retry {
+        /// Which request.
+        request_id: Uuid,
+    },
+    /// The application has another name or other redirect URLs.
+    ChangeApplication(Application),
+    /// The provider was changed, or takes registrations again.
+    Resume,
+    /// Give the client a new secret.
+    Rotate {
+        /// The chosen one, in the vault.
+        secret_ref: VaultRef,
+    },
+    /// Somebody looks at the credentials.
+    Reveal,
+
+    /// A registration is about to be tried.
+    IntendRegistration {
+        /// As it was when the step was decided.
+        wanted: Wanted,
+        /// Of its client types.
+        kind: Kind,
+        /// The first one.
+        client_type_id: Uuid,
+        /// Chosen.
+        client_id: String,
+        /// Chosen, in the vault.
+        secret_ref: VaultRef,
+        /// The client gets its scopes by an update, once it is known here.
+        without_scopes: bool,
+    },
+    /// The client is registered.
+    CompleteRegistration {
+        /// Which attempt.
+        attempt: u32,
+        /// By the provider.
+        answer: Answered,
+    },
+    /// Nothing can be found out about an attempt.
+    SuspectOrphan {
+        /// Which attempt.
+        attempt: u32,
+        /// When to try again.
+        next_try_at: Timestamp,
+        /// Suspicions in a row before it is parked.
+        cap: u32,
+        /// Now.
+        at: Timestamp,
+    },
+    /// An update is about to be tried.
+    IntendUpdate {
+        /// As it was when the step was decided.
+        wanted: Wanted,
+        /// Of its client types.
+        kind: Kind,
+    },
+    /// The client is as it was wanted.
+    CompleteUpdate {
+        /// Which attempt.
+        attempt: u32,
+        /// By the provider.
+        answer: Answered,
+    },
+    /// An answer brought a new registration access token, and nothing else.
+    ReplaceToken {
+        /// Which attempt.
+        attempt: u32,
+        /// The new one, in the vault.
+        rat_ref: VaultRef,
+    },
+    /// A deletion is about to be tried.
+    IntendDelete,
+    /// The client is not at the provider.
+    CompleteDelete {
+        /// Which client.
+        client_id: String,
+    },
+    /// The secret was replaced.
+    CompleteRotation {
+        /// Which attempt.
+        attempt: u32,
+        /// By the provider.
+        answer: Answered,
+    },
+    /// The secret cannot be replaced.
+    RefuseRotation {
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        failing: Failing,
+    },
+    /// Gateways have what was wanted.
+    CompleteMapping {
+        /// Which ones.
+        gateway_ids: Vec<String>,
+        /// Up to this revision.
+        revision: u64,
+        /// There is no gateway that this could be written to.
+        skipped: bool,
+    },
+    /// A gateway refused for good.
+    RefuseMapping {
+        /// Which ones.
+        gateway_ids: Vec<String>,
+        /// Up to this revision.
+        revision: u64,
+        /// Why.
+        failing: Failing,
+    },
+    /// Say what has come to its end.
+    Announce,
+    /// A try failed and will be repeated.
+    Delay {
+        /// Who failed.
+        target: Target,
+        /// Why.
+        failing: Failing,
+        /// When to try again.
+        next_try_at: Timestamp,
+    },
+    /// The provider refused for good.
+    Refuse {
+        /// Why.
+        failing: Failing,
+        /// Now.
+        at: Timestamp,
+    },
+    /// The provider takes no registrations.
+    Hold(Failing),
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Things have changed since the step was decided: decide it anew.
+    #[error("the OAuth client has changed meanwhile")]
+    Superseded,
+    /// Nothing is registered that could be rotated or revealed.
+    #[error("there is no registered OAuth client")]
+    NotRegistered,
+    /// Something is under way at the provider.
+    #[error("the OAuth client is being changed")]
+    Busy,
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let conflict = |code: &'static str, words: &str| {
+            Self::new(portico_proto::Kind::Conflict, code, words.to_owned())
+        };
+        match rejection {
+            Rejection::NotRegistered => conflict(
+                "client_not_registered",
+                "The application has no OAuth client at this identity provider yet; wait until its access request \
+                 is active.",
+            ),
+            Rejection::Superseded | Rejection::Busy => conflict(
+                "client_busy",
+                "The OAuth client is being changed right now; try again in a moment.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The tables `oauth_clients`, `grants` and `orphans`, and their queries.
+
+mod grants;
+mod queries;
+
+use async_trait::async_trait;
+use portico_eventstore::sqlx::{self, AnyConnection, Row as _};
+use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent};
+use uuid::Uuid;
+
+use crate::oauth_client::{Event, OauthClient};
+
+pub(crate) use queries::{
+    Due, due, manages, of_application, orphans, stuck, streams_of_application,
+};
+
+/// The projection.
+pub(crate) struct OauthClients;
+
+#[async_trait]
+impl Projection for OauthClients {
+    fn tables(&self) -> &'static [&'static str] {
+        &["oauth_clients", "grants", "orphans"]
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut AnyConnection,
+        event: &RecordedEvent,
+    ) -> Result<(), ProjectionError> {
+        let Some(change) = event.decode::<OauthClient>()? else {
+            return Ok(());
+        };
+        // Changes nothing that anybody could see here.
+        if change == Event::CredentialsRevealed {
+            return Ok(());
+        }
+        let id = event.stream_id();
+        let before = state(tx, id).await?;
+        let known = before.is_some();
+        let mut client = before.unwrap_or_default();
+        client.evolve(&change);
+        write(tx, event, &client, known).await?;
+        for request in requests(&change) {
+            grants::write(tx, id, request, &client).await?;
+        }
+        if let Event::OrphanSuspected { marker, .. } = &change {
+            suspect(tx, event, &client, marker).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Requests whose rows in `grants` an event may change.
+fn requests(event: &Event) -> Vec<Uuid> {
+    match event {
+        Event::Granted(granted) => vec![granted.request_id],
+        Event::Failed(failed) => vec![failed.request_id],
+        Event::GrantWithdrawn { request_id, .. }
+        | Event::Retried { request_id }
+        | Event::Deprovisioned { request_id, .. } => vec![*request_id],
+        _ => Vec::new(),
+    }
+}
+
+async fn state(tx: &mut AnyConnection, id: Uuid) -> Result<Option<OauthClient>, ProjectionError> {
+    let row = sqlx::query("SELECT state FROM oauth_clients WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
+    match row {
+        Some(row) => Ok(Some(serde_json::from_str(&row.try_get::<String, _>(0)?)?)),
+        None => Ok(None),
+    }
+}
+
+async fn write(
+    tx: &mut AnyConnection,
+    at: &RecordedEvent,
+    client: &OauthClient,
+    known: bool,
+) -> Result<(), ProjectionError> {
+    let sql = if known {
+        "UPDATE oauth_clients SET client_type_id = $2, client_id = $3, status = $4, live = $5, manageable = $6, \
+         held = $7, due_at_ms = $8, parked_at_ms = $9, wanted_scopes = $10, scopes = $11, differences = $12, \
+         last_error = $13, next_try_at = $14, state = $15, updated_at = $16, application_id = $17, \
+         identity_provider_id = $18 WHERE id = $1"
+    } else {
+        "INSERT INTO oauth_clients (id, client_type_id, client_id, status, live, manageable, held, due_at_ms, \
+         parked_at_ms, wanted_scopes, scopes, differences, last_error, next_try_at, state, created_at, updated_at, \
+         application_id, identity_provider_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18)"
+    };
+    let live = client.live();
+    let answer = live.map(|live| &live.answer);
+    let client_type = live
+        .map(|live| live.client_type_id)
+        .or_else(|| client.intended().map(|intended| intended.client_type_id))
+        .or_else(|| client.first_client_type());
+    let manageable =
+        answer.is_some_and(|a| a.rat_ref.is_some() && a.registration_client_uri.is_some());
+    let wanted = client.wanted().unwrap_or_default();
+    let parked = client.refused.as_ref().filter(|_| client.is_parked());
+    let delays = [&client.provider_delay, &client.gateway_delay];
+    let next_try = delays.into_iter().flatten().map(|delay| delay.next_try_at).min();
+    let error = client.last_error().map(|words| words.reason.clone());
+    sqlx::query(sql)
+        .bind(at.stream_id().to_string())
+        .bind(client_type.map(|id| id.to_string()).unwrap_or_default())
+        .bind(answer.map(|a| a.client_id.clone()).unwrap_or_default())
+        .bind(client.status().to_owned())
+        .bind(i64::from(live.is_some() || client.intended().is_some()))
+        .bind(i64::from(manageable))
+        .bind(i64::from(client.held.is_some()))
+        .bind(client.due().map(|due| due.as_millisecond()))
+        .bind(parked.map(|refused| refused.at.as_millisecond()))
+        .bind(serde_json::to_string(&wanted.scopes)?)
+        .bind(serde_json::to_string(&client.scopes())?)
+        .bind(serde_json::to_string(&answer.map(|a| &a.differences).into_iter().flatten().collect::<Vec<_>>())?)
+        .bind(error.unwrap_or_default())
+        .bind(next_try.map(|at| at.to_string()).unwrap_or_default())
+        .bind(serde_json::to_string(client)?)
+        .bind(at.recorded_at.to_string())
+        .bind(client.application_id.to_string())
+        .bind(client.identity_provider_id.to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn suspect(
+    tx: &mut AnyConnection,
+    at: &RecordedEvent,
+    client: &OauthClient,
+    marker: &str,
+) -> Result<(), ProjectionError> {
+    sqlx::query(
+        "INSERT INTO orphans (marker, identity_provider_id, application_id, suspected_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (marker) DO NOTHING",
+    )
+    .bind(marker.to_owned())
+    .bind(client.identity_provider_id.to_string())
+    .bind(client.application_id.to_string())
+    .bind(at.recorded_at.to_string())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

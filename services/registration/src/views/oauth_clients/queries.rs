@@ -1,0 +1,193 @@
+//! Queries on OAuth clients.
+
+use jiff::Timestamp;
+use portico_eventstore::Row;
+use portico_eventstore::sqlx::{self, AnyPool, Row as _};
+use portico_proto::registration::v1 as api;
+use portico_runtime::Page;
+use uuid::Uuid;
+
+use crate::oauth_client::OauthClient;
+use crate::providers::Difference;
+
+/// What the worker has to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Clients that are due now, the longest due first.
+    pub(crate) now: Vec<Uuid>,
+    /// When the next one is due.
+    pub(crate) next: Option<Timestamp>,
+}
+
+/// Clients with something to do, at most so many of them.
+pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, due_at_ms FROM oauth_clients WHERE due_at_ms IS NOT NULL ORDER BY due_at_ms, updated_at, id \
+         LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    let mut due = Due::default();
+    for row in &rows {
+        let at: i64 = row.try_get("due_at_ms")?;
+        if at <= now.as_millisecond() {
+            due.now.push(id(row)?);
+        } else {
+            due.next = Timestamp::from_millisecond(at).ok();
+            break;
+        }
+    }
+    Ok(due)
+}
+
+/// Clients that wait for their provider and need not any more: it takes registrations again, or it was changed
+/// since they were parked.
+pub(crate) async fn stuck(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT c.id, c.held, c.parked_at_ms, p.updated_at FROM oauth_clients c \
+         JOIN identity_providers p ON p.id = c.identity_provider_id \
+         WHERE (c.held = 1 OR c.parked_at_ms IS NOT NULL) AND p.status = 'active' ORDER BY c.id",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut stuck = Vec::new();
+    for row in &rows {
+        let held = row.try_get::<i64, _>("held")? != 0;
+        let changed: String = row.try_get("updated_at")?;
+        let parked: Option<i64> = row.try_get("parked_at_ms")?;
+        let changed_since = changed
+            .parse::<Timestamp>()
+            .is_ok_and(|changed| parked.is_some_and(|at| changed.as_millisecond() > at));
+        if held || changed_since {
+            stuck.push(id(row)?);
+        }
+    }
+    Ok(stuck)
+}
+
+/// Whether the provider is known to give what is needed to manage clients (RFC 7592).
+pub(crate) async fn manages(pool: &AnyPool, provider: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query("SELECT 1 FROM oauth_clients WHERE identity_provider_id = $1 AND manageable = 1 LIMIT 1")
+        .bind(provider.to_string())
+        .fetch_optional(pool)
+        .await
+        .map(|row| row.is_some())
+}
+
+/// The streams of an application's clients.
+pub(crate) async fn streams_of_application(
+    pool: &AnyPool,
+    application: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query("SELECT id FROM oauth_clients WHERE application_id = $1 ORDER BY id")
+        .bind(application.to_string())
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(id)
+        .collect()
+}
+
+/// A client as the API has it, and its state.
+pub(crate) struct Listed {
+    pub(crate) client: api::OauthClient,
+    pub(crate) state: OauthClient,
+    pub(crate) issuer: String,
+}
+
+/// The clients of an application, by provider. A revocation that came before its approval made no client.
+pub(crate) async fn of_application(
+    pool: &AnyPool,
+    application: Uuid,
+) -> Result<Vec<Listed>, sqlx::Error> {
+    sqlx::query(
+        "SELECT c.id, c.application_id, c.identity_provider_id, c.client_type_id, c.client_id, c.status, \
+         c.wanted_scopes, c.scopes, c.differences, c.last_error, c.next_try_at, c.state, c.created_at, \
+         c.updated_at, COALESCE(p.name, '') AS provider_name, COALESCE(p.endpoints, '') AS endpoints \
+         FROM oauth_clients c LEFT JOIN identity_providers p ON p.id = c.identity_provider_id \
+         WHERE c.application_id = $1 ORDER BY c.created_at, c.id",
+    )
+    .bind(application.to_string())
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(listed)
+    .collect()
+}
+
+fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let endpoints: serde_json::Value = serde_json::from_str(&text("endpoints")?).unwrap_or_default();
+    let endpoint = |member: &str| {
+        let value = endpoints.get(member).and_then(serde_json::Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let differences: Vec<Difference> = json(&text("differences")?)?;
+    Ok(Listed {
+        client: api::OauthClient {
+            id: text("id")?,
+            application_id: text("application_id")?,
+            identity_provider_id: text("identity_provider_id")?,
+            identity_provider_name: text("provider_name")?,
+            client_id: text("client_id")?,
+            status: text("status")?,
+            wanted_scopes: json(&text("wanted_scopes")?)?,
+            scopes: json(&text("scopes")?)?,
+            token_endpoint: endpoint("token_endpoint"),
+            differences: differences.into_iter().map(difference).collect(),
+            last_error: text("last_error")?,
+            next_try_at: text("next_try_at")?,
+            client_type_id: text("client_type_id")?,
+            created_at: text("created_at")?,
+            updated_at: text("updated_at")?,
+        },
+        state: json(&text("state")?)?,
+        issuer: endpoint("issuer"),
+    })
+}
+
+fn difference(difference: Difference) -> api::Difference {
+    api::Difference {
+        member: difference.member,
+        asked: difference.asked,
+        granted: difference.granted,
+        consequence: difference.consequence,
+    }
+}
+
+/// Suspected orphans, the oldest first, and the cursor of the next page.
+pub(crate) async fn orphans(
+    pool: &AnyPool,
+    page: &Page,
+) -> Result<(Vec<api::Orphan>, String), sqlx::Error> {
+    let (at, marker) = page.after.clone().unwrap_or_default();
+    let rows = sqlx::query(
+        "SELECT marker, identity_provider_id, application_id, suspected_at FROM orphans \
+         WHERE (suspected_at, marker) > ($1, $2) ORDER BY suspected_at, marker LIMIT $3",
+    )
+    .bind(at)
+    .bind(marker)
+    .bind(page.fetch())
+    .fetch_all(pool)
+    .await?;
+    let mut orphans = Vec::with_capacity(rows.len());
+    for row in &rows {
+        orphans.push(api::Orphan {
+            identity_provider_id: row.try_get("identity_provider_id")?,
+            marker: row.try_get("marker")?,
+            suspected_at: row.try_get("suspected_at")?,
+            application_id: row.try_get("application_id")?,
+        });
+    }
+    Ok(page.cut(orphans, |orphan| (orphan.suspected_at.clone(), orphan.marker.clone())))
+}
+
+fn id(row: &Row) -> Result<Uuid, sqlx::Error> {
+    let text: String = row.try_get("id")?;
+    text.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
