@@ -1,0 +1,83 @@
+//! `portico.accounts.v1.AccountsService`. Every method begins with its authorisation rule.
+
+mod access;
+mod api_tokens;
+mod users;
+
+use portico_eventstore::EventStore;
+use portico_proto::accounts::v1::{self as proto, accounts_service_server::AccountsService};
+use portico_runtime::{Clock, Config, Deps, IdentityKey};
+use sqlx::AnyPool;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+use crate::{limits::SignInLimits, password::Passwords, people::People, signup::SignUps};
+
+/// The service.
+pub(crate) struct Accounts {
+    config: Arc<Config>,
+    clock: Clock,
+    identity: IdentityKey,
+    store: EventStore,
+    people: People,
+    passwords: Passwords,
+    limits: SignInLimits,
+    pub(crate) signup: SignUps,
+}
+
+impl Accounts {
+    pub(crate) fn new(deps: &Deps, store: EventStore, people: People) -> Self {
+        let passwords = Passwords::new();
+        Self {
+            config: Arc::clone(&deps.config),
+            clock: deps.clock.clone(),
+            identity: deps.identity.clone(),
+            limits: SignInLimits::new(deps.clock.clone()),
+            signup: SignUps {
+                store: store.clone(),
+                people: people.clone(),
+                passwords: passwords.clone(),
+                clock: deps.clock.clone(),
+            },
+            store,
+            people,
+            passwords,
+        }
+    }
+
+    fn pool(&self) -> &AnyPool {
+        self.store.database().pool()
+    }
+}
+
+/// The trait's methods, each in the file of its subject.
+macro_rules! methods {
+    ($($method:ident($request:ident) -> $response:ident;)*) => {
+        #[tonic::async_trait]
+        impl AccountsService for Accounts {
+            $(async fn $method(
+                &self,
+                request: Request<proto::$request>,
+            ) -> Result<Response<proto::$response>, Status> {
+                Ok(Response::new(self.$method(&request).await?))
+            })*
+        }
+    };
+}
+
+methods! {
+    sign_up(SignUpRequest) -> User;
+    create_session(CreateSessionRequest) -> CreateSessionResponse;
+    delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
+    authenticate(AuthenticateRequest) -> AuthenticateResponse;
+    get_current_user(GetCurrentUserRequest) -> User;
+    get_user(GetUserRequest) -> User;
+    list_users(ListUsersRequest) -> ListUsersResponse;
+    activate_user(ActivateUserRequest) -> User;
+    suspend_user(SuspendUserRequest) -> User;
+    erase_user(EraseUserRequest) -> User;
+    create_api_token(CreateApiTokenRequest) -> CreateApiTokenResponse;
+    list_api_tokens(ListApiTokensRequest) -> ListApiTokensResponse;
+    revoke_api_token(RevokeApiTokenRequest) -> RevokeApiTokenResponse;
+    get_contacts(GetContactsRequest) -> GetContactsResponse;
+}

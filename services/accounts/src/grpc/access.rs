@@ -1,0 +1,174 @@
+//! Signing up, in and out, and whose a token is.
+
+use portico_proto::{
+    Error, Kind,
+    accounts::v1::{
+        AuthenticateRequest, AuthenticateResponse, CreateSessionRequest, CreateSessionResponse,
+        DeleteSessionRequest, DeleteSessionResponse, SignUpRequest, User,
+    },
+};
+use portico_runtime::{Call, Caller, Role, config::Signup, query_error};
+use portico_vault::Secret;
+use tonic::Request;
+use uuid::Uuid;
+
+use super::Accounts;
+use crate::{
+    sessions,
+    signup::NewUser,
+    token::{self, TokenKind},
+    user::Status,
+    views::{self, UserRow},
+};
+
+impl Accounts {
+    /// Anybody, as far as the configuration lets them.
+    pub(super) async fn sign_up(&self, request: &Request<SignUpRequest>) -> Result<User, Error> {
+        let status = match self.config.signup {
+            Signup::Open => Status::Active,
+            Signup::Approval => Status::Pending,
+            Signup::Closed => {
+                return Err(forbidden(
+                    "signup_closed",
+                    "Sign-up is switched off; ask an admin of this portal.",
+                ));
+            }
+        };
+        let mut call = Call::of(request, "sign_up", &self.clock)?;
+        let sign_up = request.get_ref();
+        let new = NewUser::parse(&sign_up.name, &sign_up.email, &sign_up.password)?;
+        // The digest would be one of the password too, and fast to guess. Who repeats a call proves that it is
+        // theirs by the password.
+        let keyed = call.context.metadata.command_digest.take().is_some();
+        let id = self
+            .signup
+            .register(&new, Role::Developer, status, &call.context, keyed)
+            .await?;
+        let row = views::user(self.pool(), id).await.map_err(query_error)?;
+        let row = row.ok_or_else(Error::internal)?;
+        self.people.describe_one(row).await
+    }
+
+    /// Anybody who knows the password, within the limits. Why signing in fails is told only to who does.
+    pub(super) async fn create_session(
+        &self,
+        request: &Request<CreateSessionRequest>,
+    ) -> Result<CreateSessionResponse, Error> {
+        let wanted = request.get_ref();
+        let email_index = self.people.email_index(&wanted.email);
+        let attempt = self.limits.begin(&email_index, &wanted.remote_address)?;
+        match self.check_password(&email_index, &wanted.password).await {
+            Ok(Some(user)) => {
+                attempt.succeeded();
+                self.open_session(user).await
+            }
+            // The attempt stays counted.
+            Ok(None) => Err(Error::new(
+                Kind::Unauthenticated,
+                "credentials_wrong",
+                "E-mail address or password is wrong.",
+            )),
+            Err(error) => {
+                attempt.withdraw();
+                Err(error)
+            }
+        }
+    }
+
+    /// The user, where the password is theirs. The same work where there is no such user.
+    async fn check_password(
+        &self,
+        email_index: &str,
+        password: &str,
+    ) -> Result<Option<UserRow>, Error> {
+        let user = self.people.by_email(email_index).await?;
+        let (id, reference) = user
+            .as_ref()
+            .map_or((Uuid::nil(), None), |user| (user.id, user.password_ref));
+        let hash = self.people.password_hash(id, reference).await?;
+        let right = self.passwords.verify(Secret::new(password), hash).await?;
+        Ok(user.filter(|_| right))
+    }
+
+    async fn open_session(&self, user: UserRow) -> Result<CreateSessionResponse, Error> {
+        let not_active = match user.status.as_str() {
+            "active" => None,
+            "pending" => Some((
+                "account_pending",
+                "An admin has not let you in yet; you get an e-mail.",
+            )),
+            _ => Some((
+                "account_suspended",
+                "This account is suspended; ask an admin.",
+            )),
+        };
+        if let Some((code, message)) = not_active {
+            return Err(forbidden(code, message));
+        }
+        let token = token::generate(TokenKind::Session);
+        let digest = token::digest(token.expose());
+        let session = &self.config.session;
+        let expires_at = sessions::create(self.pool(), session, user.id, digest, self.clock.now())
+            .await
+            .map_err(query_error)?
+            .ok_or_else(|| {
+                forbidden(
+                    "account_suspended",
+                    "This account is suspended; ask an admin.",
+                )
+            })?;
+        Ok(CreateSessionResponse {
+            token: token.expose().to_owned(),
+            user: Some(self.people.describe_one(user).await?),
+            expires_at: expires_at.to_string(),
+        })
+    }
+
+    /// Anybody who has the token. An unknown one is as good as ended.
+    pub(super) async fn delete_session(
+        &self,
+        request: &Request<DeleteSessionRequest>,
+    ) -> Result<DeleteSessionResponse, Error> {
+        let digest = token::digest(&request.get_ref().token);
+        sessions::delete(self.pool(), digest)
+            .await
+            .map_err(query_error)?;
+        Ok(DeleteSessionResponse {})
+    }
+
+    /// Anybody who has the token: it is the proof.
+    pub(super) async fn authenticate(
+        &self,
+        request: &Request<AuthenticateRequest>,
+    ) -> Result<AuthenticateResponse, Error> {
+        let token = &request.get_ref().token;
+        let bearer = sessions::bearer(self.pool(), &self.config.session, token, self.clock.now())
+            .await
+            .map_err(query_error)?
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::Unauthenticated,
+                    "token_invalid",
+                    "The session or API token is unknown or over; sign in again.",
+                )
+            })?;
+        let caller = Caller::User {
+            id: bearer.user_id,
+            role: bearer.role,
+        };
+        let identity = self.identity.sign(&caller).ok_or_else(|| {
+            tracing::error!("identity could not be signed");
+            Error::internal()
+        })?;
+        Ok(AuthenticateResponse {
+            identity,
+            user_id: bearer.user_id.to_string(),
+            role: bearer.role.as_str().to_owned(),
+            expires_at: bearer.expires_at.to_string(),
+        })
+    }
+}
+
+fn forbidden(code: &'static str, message: &str) -> Error {
+    Error::new(Kind::Forbidden, code, message)
+}

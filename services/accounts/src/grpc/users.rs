@@ -1,0 +1,222 @@
+//! Users, for admins and for themselves; contacts, for services.
+
+use portico_eventstore::{Context, ExecuteError, Outcome, StoreError};
+use portico_proto::{
+    Error,
+    accounts::v1::{
+        ActivateUserRequest, Contact, EraseUserRequest, GetContactsRequest, GetContactsResponse,
+        GetCurrentUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse,
+        SuspendUserRequest, User as UserMessage,
+    },
+};
+use portico_runtime::{Call, Caller, Page, Problems, Role, parse_id, query_error, refuse};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::Accounts;
+use crate::{
+    sessions,
+    user::{Command, User},
+    views::{self, UserFilter},
+};
+
+/// Ids that one question for contacts may have.
+const MOST_CONTACTS: usize = 1000;
+
+impl Accounts {
+    /// A user, about themselves.
+    pub(super) async fn get_current_user(
+        &self,
+        request: &Request<GetCurrentUserRequest>,
+    ) -> Result<UserMessage, Error> {
+        let (id, _) = Caller::of(request).require_user()?;
+        self.user(id).await
+    }
+
+    /// An admin; a developer about themselves.
+    pub(super) async fn get_user(
+        &self,
+        request: &Request<GetUserRequest>,
+    ) -> Result<UserMessage, Error> {
+        let (caller, role) = Caller::of(request).require_user()?;
+        let id = parse_id("id", &request.get_ref().id)?;
+        if role != Role::Admin && id != caller {
+            return Err(Error::not_found("user"));
+        }
+        self.user(id).await
+    }
+
+    /// An admin.
+    pub(super) async fn list_users(
+        &self,
+        request: &Request<ListUsersRequest>,
+    ) -> Result<ListUsersResponse, Error> {
+        Caller::of(request).require_admin()?;
+        let wanted = request.get_ref();
+        let mut problems = Problems::default();
+        let statuses = ["", "pending", "active", "suspended", "erased"];
+        if !statuses.contains(&wanted.status.as_str()) {
+            problems.add(
+                "status",
+                "status_invalid",
+                "`status` must be pending, active, suspended or erased.",
+            );
+        }
+        if !["", "admin", "developer"].contains(&wanted.role.as_str()) {
+            problems.add("role", "role_invalid", "`role` must be admin or developer.");
+        }
+        problems.into_result()?;
+        let page = Page::parse(wanted.limit, &wanted.after)?;
+        let filter = UserFilter {
+            status: wanted.status.clone(),
+            role: wanted.role.clone(),
+        };
+        let (rows, next) = views::users(self.pool(), &filter, &page)
+            .await
+            .map_err(query_error)?;
+        let users = self.people.describe(&rows).await?;
+        Ok(ListUsersResponse { users, next })
+    }
+
+    /// An admin.
+    pub(super) async fn activate_user(
+        &self,
+        request: &Request<ActivateUserRequest>,
+    ) -> Result<UserMessage, Error> {
+        let call = Call::of(request, "activate_user", &self.clock)?;
+        call.caller.require_admin()?;
+        let id = parse_id("id", &request.get_ref().id)?;
+        let done = self
+            .store
+            .execute::<User>(id, &Command::Activate, &call.context)
+            .await
+            .map_err(refuse)?;
+        if !done.events.is_empty() {
+            // Who was kept out signs in again, also where ending the sessions failed then.
+            self.end_sessions(id).await?;
+        }
+        self.user(id).await
+    }
+
+    /// An admin; not the last one.
+    pub(super) async fn suspend_user(
+        &self,
+        request: &Request<SuspendUserRequest>,
+    ) -> Result<UserMessage, Error> {
+        let call = Call::of(request, "suspend_user", &self.clock)?;
+        call.caller.require_admin()?;
+        let id = parse_id("id", &request.get_ref().id)?;
+        let suspend = |other_admins| Command::Suspend { other_admins };
+        self.let_go(id, suspend, &call.context).await?;
+        self.end_sessions(id).await?;
+        self.user(id).await
+    }
+
+    /// An admin; not the last one.
+    pub(super) async fn erase_user(
+        &self,
+        request: &Request<EraseUserRequest>,
+    ) -> Result<UserMessage, Error> {
+        let call = Call::of(request, "erase_user", &self.clock)?;
+        call.caller.require_admin()?;
+        let id = parse_id("id", &request.get_ref().id)?;
+        let erase = |other_admins| Command::Erase { other_admins };
+        self.let_go(id, erase, &call.context).await?;
+        // Also where there was no event: the time before may have been interrupted here.
+        self.people.erase(id).await?;
+        self.user(id).await
+    }
+
+    /// Another service: active users only, those that are unknown or erased are left out.
+    pub(super) async fn get_contacts(
+        &self,
+        request: &Request<GetContactsRequest>,
+    ) -> Result<GetContactsResponse, Error> {
+        Caller::of(request).require_service()?;
+        let wanted = request.get_ref();
+        let rows = match wanted.role.as_str() {
+            "" => {
+                let ids = parse_ids(&wanted.user_ids)?;
+                views::active_users(self.pool(), &ids).await
+            }
+            "admin" => views::active_with_role(self.pool(), Role::Admin).await,
+            "developer" => views::active_with_role(self.pool(), Role::Developer).await,
+            _ => {
+                return Err(Error::field(
+                    "role",
+                    "role_invalid",
+                    "`role` must be admin or developer, or be left out for `user_ids`.",
+                ));
+            }
+        }
+        .map_err(query_error)?;
+        let people = self.people.read(&rows).await?;
+        let contacts = rows
+            .iter()
+            .zip(people)
+            // Erased between the two queries.
+            .filter(|(_, person)| !person.email.is_empty())
+            .map(|(row, person)| Contact {
+                user_id: row.id.to_string(),
+                name: person.name,
+                email: person.email,
+            })
+            .collect();
+        Ok(GetContactsResponse { contacts })
+    }
+
+    async fn user(&self, id: Uuid) -> Result<UserMessage, Error> {
+        let row = views::user(self.pool(), id).await.map_err(query_error)?;
+        let row = row.ok_or_else(|| Error::not_found("user"))?;
+        self.people.describe_one(row).await
+    }
+
+    async fn end_sessions(&self, id: Uuid) -> Result<(), Error> {
+        sessions::delete_all(self.pool(), id)
+            .await
+            .map_err(query_error)
+    }
+
+    /// Runs a command after which an active admin must be left. The view refuses it where another admin went at
+    /// the same moment; then what is known now decides.
+    async fn let_go(
+        &self,
+        id: Uuid,
+        command: impl Fn(bool) -> Command,
+        context: &Context,
+    ) -> Result<Outcome<User>, Error> {
+        let mut first = true;
+        loop {
+            let others = views::other_admins(self.pool(), id)
+                .await
+                .map_err(query_error)?;
+            match self
+                .store
+                .execute::<User>(id, &command(others), context)
+                .await
+            {
+                Err(ExecuteError::Store(StoreError::Projection(_))) if first => first = false,
+                done => return done.map_err(refuse),
+            }
+        }
+    }
+}
+
+fn parse_ids(texts: &[String]) -> Result<Vec<Uuid>, Error> {
+    if texts.is_empty() || texts.len() > MOST_CONTACTS {
+        return Err(Error::field(
+            "user_ids",
+            "user_ids_count",
+            format!("`user_ids` must have 1 to {MOST_CONTACTS} ids, unless `role` is given."),
+        ));
+    }
+    let parse = |(index, text): (usize, &String)| parse_id(&format!("user_ids[{index}]"), text);
+    let mut ids: Vec<Uuid> = texts
+        .iter()
+        .enumerate()
+        .map(parse)
+        .collect::<Result<_, _>>()?;
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}

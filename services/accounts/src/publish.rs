@@ -1,0 +1,104 @@
+//! Private events as public ones.
+
+use async_trait::async_trait;
+use portico_eventstore::{
+    EventStore, RecordedEvent, StoreError,
+    relay::{PublicEvent, Publish},
+};
+use portico_proto::accounts::v1::{UserActivated, UserErased, UserSignedUp, UserSuspended};
+use prost::Message;
+
+use crate::user::{Event, User};
+
+/// `portico.accounts.*`, without personal data.
+pub(crate) struct PublicEvents;
+
+#[async_trait]
+impl Publish for PublicEvents {
+    async fn publish(
+        &self,
+        _store: &EventStore,
+        recorded: &RecordedEvent,
+    ) -> Result<Option<PublicEvent>, StoreError> {
+        let event = recorded.decode::<User>()?;
+        Ok(event.and_then(|event| public(recorded.stream_id().to_string(), &event)))
+    }
+}
+
+fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
+    match event {
+        Event::SignedUp { status, .. } => Some(message(
+            "portico.accounts.user_signed_up",
+            &UserSignedUp {
+                user_id,
+                status: status.as_str().to_owned(),
+            },
+        )),
+        Event::Activated => Some(message(
+            "portico.accounts.user_activated",
+            &UserActivated { user_id },
+        )),
+        Event::Suspended => Some(message(
+            "portico.accounts.user_suspended",
+            &UserSuspended { user_id },
+        )),
+        Event::Erased => Some(message(
+            "portico.accounts.user_erased",
+            &UserErased { user_id },
+        )),
+        Event::PasswordSet { .. }
+        | Event::ApiTokenIssued { .. }
+        | Event::ApiTokenRevoked { .. } => None,
+    }
+}
+
+fn message(subject: &'static str, message: &impl Message) -> PublicEvent {
+    PublicEvent {
+        subject,
+        payload: message.encode_to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_runtime::Role;
+    use portico_vault::VaultRef;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::user::Status;
+
+    #[test]
+    fn a_sign_up_is_public_without_its_references() {
+        let reference = VaultRef(Uuid::from_u128(9));
+        let event = Event::SignedUp {
+            status: Status::Pending,
+            role: Role::Developer,
+            name_ref: reference,
+            email_ref: reference,
+        };
+        let published = public("u".into(), &event).unwrap();
+        assert_eq!(published.subject, "portico.accounts.user_signed_up");
+        let expected = UserSignedUp {
+            user_id: "u".into(),
+            status: "pending".into(),
+        };
+        assert_eq!(
+            UserSignedUp::decode(&published.payload[..]).unwrap(),
+            expected
+        );
+    }
+
+    #[test]
+    fn passwords_and_api_tokens_stay_private() {
+        let token_id = Uuid::from_u128(9);
+        for event in [
+            Event::PasswordSet {
+                password_ref: VaultRef(token_id),
+            },
+            Event::ApiTokenRevoked { token_id },
+        ] {
+            assert_eq!(public("u".into(), &event), None);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Sessions are rows, not events: who was signed in when is nobody's business for ever. Also finds out whose a
+//! token is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portico_runtime::{Role, config::Session};
+use sqlx::{AnyPool, Row as _};
+use uuid::Uuid;
+
+use crate::{
+    token::{self, TokenKind},
+    views,
+};
+
+/// How exactly it is known when a token was last used; each time is a write.
+const LAST_SEEN: Duration = Duration::from_mins(1);
+
+/// Whose a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    pub(crate) user_id: Uuid,
+    pub(crate) role: Role,
+    /// When the token ends at the latest.
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Begins a session, unless the user is not active any more. The answer is when it ends at the latest.
+pub(crate) async fn create(
+    pool: &AnyPool,
+    session: &Session,
+    user_id: Uuid,
+    digest: String,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let expires_at = now.checked_add(session.lifetime).unwrap_or(Timestamp::MAX);
+    let done = sqlx::query(
+        "INSERT INTO sessions (digest, user_id, created_at_ms, expires_at_ms, last_seen_ms) \
+         SELECT $1, id, $2, $3, $4 FROM users WHERE id = $5 AND status = 'active'",
+    )
+    .bind(digest)
+    .bind(now.as_millisecond())
+    .bind(expires_at.as_millisecond())
+    .bind(now.as_millisecond())
+    .bind(user_id.to_string())
+    .execute(pool)
+    .await?;
+    Ok((done.rows_affected() == 1).then_some(expires_at))
+}
+
+/// Ends a session. Doing it again changes nothing.
+pub(crate) async fn delete(pool: &AnyPool, digest: String) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM sessions WHERE digest = $1")
+        .bind(digest)
+        .execute(pool)
+        .await
+        .map(|_| ())
+}
+
+/// Ends all sessions of a user.
+pub(crate) async fn delete_all(pool: &AnyPool, user_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM sessions WHERE user_id = $1")
+        .bind(user_id.to_string())
+        .execute(pool)
+        .await
+        .map(|_| ())
+}
+
+/// Deletes sessions that ended.
+pub(crate) async fn delete_ended(
+    pool: &AnyPool,
+    session: &Session,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= $1 OR last_seen_ms <= $2")
+        .bind(now.as_millisecond())
+        .bind(now.as_millisecond() - milliseconds(session.idle))
+        .execute(pool)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Whose a token is; none where it is unknown or over, or where its user is not active. One indexed query, and
+/// once a minute a write.
+pub(crate) async fn bearer(
+    pool: &AnyPool,
+    session: &Session,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Bearer>, sqlx::Error> {
+    match TokenKind::of(token) {
+        None => Ok(None),
+        Some(TokenKind::Session) => by_session(pool, session, token::digest(token), now).await,
+        Some(TokenKind::Api) => by_api_token(pool, token::digest(token), now).await,
+    }
+}
+
+async fn by_session(
+    pool: &AnyPool,
+    session: &Session,
+    digest: String,
+    now: Timestamp,
+) -> Result<Option<Bearer>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT u.id, u.role, s.expires_at_ms, s.last_seen_ms FROM sessions s \
+         JOIN users u ON u.id = s.user_id WHERE s.digest = $1 AND u.status = 'active'",
+    )
+    .bind(digest.clone())
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (expires_at, last_seen): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+    let (at, idle) = (now.as_millisecond(), milliseconds(session.idle));
+    if expires_at <= at || last_seen + idle <= at {
+        return Ok(None);
+    }
+    // Where sessions end soon, a minute is too rough.
+    let exactness = milliseconds(LAST_SEEN).min(idle / 4);
+    if last_seen + exactness <= at {
+        let update = sqlx::query(
+            "UPDATE sessions SET last_seen_ms = $1 WHERE digest = $2 AND last_seen_ms < $3",
+        );
+        note(update.bind(at).bind(digest).bind(at), pool).await;
+    }
+    found(&row, expires_at).map(Some)
+}
+
+async fn by_api_token(
+    pool: &AnyPool,
+    digest: String,
+    now: Timestamp,
+) -> Result<Option<Bearer>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT u.id, u.role, t.expires_at_ms, t.id, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
+         JOIN users u ON u.id = t.user_id LEFT JOIN api_token_uses l ON l.token_id = t.id \
+         WHERE t.digest = $1 AND u.status = 'active'",
+    )
+    .bind(digest)
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (expires_at, last_used): (i64, i64) = (row.try_get(2)?, row.try_get(4)?);
+    let at = now.as_millisecond();
+    if expires_at <= at {
+        return Ok(None);
+    }
+    if last_used + milliseconds(LAST_SEEN) <= at {
+        let upsert = sqlx::query(
+            "INSERT INTO api_token_uses (token_id, last_used_ms) VALUES ($1, $2) \
+             ON CONFLICT (token_id) DO UPDATE SET last_used_ms = excluded.last_used_ms",
+        );
+        let token_id: String = row.try_get(3)?;
+        note(upsert.bind(token_id).bind(at), pool).await;
+    }
+    found(&row, expires_at).map(Some)
+}
+
+/// When a token was last used is worth a log line where it cannot be written, not a failed call.
+async fn note(query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>, pool: &AnyPool) {
+    if let Err(error) = query.execute(pool).await {
+        tracing::warn!(%error, "last use of a token not noted");
+    }
+}
+
+fn found(row: &portico_eventstore::Row, expires_at_ms: i64) -> Result<Bearer, sqlx::Error> {
+    Ok(Bearer {
+        user_id: views::uuid(&row.try_get::<String, _>(0)?)?,
+        role: views::role(&row.try_get::<String, _>(1)?),
+        expires_at: Timestamp::from_millisecond(expires_at_ms).unwrap_or(Timestamp::MAX),
+    })
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}

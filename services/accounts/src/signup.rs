@@ -1,0 +1,200 @@
+//! How somebody becomes a user: address, vault, event. The first admin comes the same way.
+
+use portico_eventstore::{Context, EventStore, Metadata, Outcome};
+use portico_proto::Error;
+use portico_runtime::{Clock, Deps, Problems, Role, StartError, query_error, refuse};
+use portico_vault::{Secret, VaultRef};
+use uuid::Uuid;
+
+use crate::{
+    email::Email,
+    password::{self, Passwords},
+    people::{People, owner, vault_error},
+    user::{Command, Rejection, Status, User},
+    views,
+};
+
+/// What the first admin is called.
+const FIRST_ADMIN: &str = "Administrator";
+
+/// A person whose name, address and password have the right shape.
+pub(crate) struct NewUser {
+    name: Secret,
+    email: Email,
+    password: Secret,
+}
+
+impl NewUser {
+    /// Checks all three.
+    ///
+    /// # Errors
+    /// Invalid, with every field that is wrong.
+    pub(crate) fn parse(name: &str, email: &str, password: &str) -> Result<Self, Error> {
+        let mut problems = Problems::default();
+        let name = parse_name(name, &mut problems);
+        let parsed = Email::parse(email);
+        if parsed.is_none() {
+            problems.add(
+                "email",
+                "email_invalid",
+                "`email` must be an e-mail address such as ada@example.org.",
+            );
+        }
+        password::check(password, &mut problems);
+        problems.into_result()?;
+        let email = parsed.ok_or_else(Error::internal)?;
+        Ok(Self {
+            name: name.into(),
+            email,
+            password: password.into(),
+        })
+    }
+}
+
+/// Trims a name and notes what is wrong with it: 1 to 100 characters, no control characters.
+pub(crate) fn parse_name(name: &str, problems: &mut Problems) -> String {
+    let name = name.trim();
+    if !(1..=100).contains(&name.chars().count()) || name.contains(char::is_control) {
+        problems.add(
+            "name",
+            "name_invalid",
+            "`name` must have 1 to 100 characters, none of them a control character.",
+        );
+    }
+    name.to_owned()
+}
+
+/// Signs people up. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct SignUps {
+    pub(crate) store: EventStore,
+    pub(crate) people: People,
+    pub(crate) passwords: Passwords,
+    pub(crate) clock: Clock,
+}
+
+impl SignUps {
+    /// Makes the user. Two who sign up with one address at the same time get the same id from
+    /// [`People::claim`], so the stream's version lets one of them in. A claim that nobody used, since a process
+    /// ended in between, is in nobody's way for the same reason.
+    ///
+    /// # Errors
+    /// Conflict `email_taken`.
+    pub(crate) async fn register(
+        &self,
+        new: &NewUser,
+        role: Role,
+        status: Status,
+        context: &Context,
+        repeatable: bool,
+    ) -> Result<Uuid, Error> {
+        let email_index = self.people.email_index(new.email.secret().expose());
+        let taken = self.people.by_email(&email_index).await?.is_some();
+        // Who repeats a call of theirs is let through to where that is found out.
+        if taken && !repeatable {
+            return Err(Rejection::EmailTaken.into());
+        }
+        let hash = self.passwords.hash(new.password.clone()).await?;
+        let (id, references) = self.seal(&email_index, new, &hash).await?;
+        let [name_ref, email_ref, password_ref] = references;
+        let command = Command::SignUp {
+            status,
+            role,
+            name_ref,
+            email_ref,
+            password_ref,
+        };
+        match self.store.execute::<User>(id, &command, context).await {
+            Ok(Outcome { events, .. }) if !events.is_empty() => Ok(id),
+            Ok(repeated) => {
+                self.people.forget(&references).await;
+                self.same_person(id, &repeated.state, new).await?;
+                Ok(id)
+            }
+            Err(error) => {
+                // Where it is unknown whether the append was committed, its references must stay.
+                if matches!(error, portico_eventstore::ExecuteError::Rejected(_)) {
+                    self.people.forget(&references).await;
+                }
+                Err(refuse(error))
+            }
+        }
+    }
+
+    /// An idempotency key alone does not open somebody's account: the password must be theirs.
+    async fn same_person(&self, id: Uuid, user: &User, new: &NewUser) -> Result<(), Error> {
+        let hash = self.people.password_hash(id, user.password_ref()).await?;
+        if self.passwords.verify(new.password.clone(), hash).await? {
+            return Ok(());
+        }
+        Err(Rejection::EmailTaken.into())
+    }
+
+    /// Claims the address and seals name, address and hash, in one transaction.
+    async fn seal(
+        &self,
+        email_index: &str,
+        new: &NewUser,
+        hash: &Secret,
+    ) -> Result<(Uuid, [VaultRef; 3]), Error> {
+        let mut tx = self.people.pool.begin().await.map_err(query_error)?;
+        let id = People::claim(&mut tx, email_index, self.clock.new_id())
+            .await
+            .map_err(query_error)?;
+        let mut references = [VaultRef(Uuid::nil()); 3];
+        for (reference, text) in references
+            .iter_mut()
+            .zip([&new.name, new.email.secret(), hash])
+        {
+            *reference = self
+                .people
+                .vault
+                .put_in(&mut tx, &owner(id), text)
+                .await
+                .map_err(vault_error)?;
+        }
+        tx.commit().await.map_err(query_error)?;
+        Ok((id, references))
+    }
+
+    /// Makes the configured admin where there is no user. Several replicas may do so at once: one makes it, the
+    /// others find it.
+    ///
+    /// # Errors
+    /// The database failed, or the configured address or password has the wrong shape.
+    pub(crate) async fn first_admin(&self, deps: &Deps) -> Result<(), StartError> {
+        let Some(admin) = &deps.config.admin else {
+            return Ok(());
+        };
+        let failed = |error: Error| StartError::Other(format!("accounts: first admin: {error}"));
+        let empty = views::is_empty(&self.people.pool)
+            .await
+            .map_err(|error| failed(query_error(error)))?;
+        if !empty {
+            return Ok(());
+        }
+        let new = NewUser::parse(FIRST_ADMIN, admin.email.expose(), admin.password.expose())
+            .map_err(failed)?;
+        let command_id = self.clock.new_id();
+        let context = Context {
+            metadata: Metadata {
+                actor: "service:accounts".to_owned(),
+                correlation: Some(command_id),
+                ..Metadata::default()
+            },
+            now: self.clock.now(),
+            command_id,
+        };
+        match self
+            .register(&new, Role::Admin, Status::Active, &context, false)
+            .await
+        {
+            Ok(id) => {
+                tracing::info!(user_id = %id, "first admin {id} made");
+                Ok(())
+            }
+            Err(error) if error.code == "email_taken" => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}

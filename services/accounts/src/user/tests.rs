@@ -1,0 +1,222 @@
+//! given / when / then.
+
+use portico_eventstore::testing::given;
+
+use super::*;
+
+const NAME: VaultRef = VaultRef(Uuid::from_u128(1));
+const EMAIL: VaultRef = VaultRef(Uuid::from_u128(2));
+const PASSWORD: VaultRef = VaultRef(Uuid::from_u128(3));
+const TOKEN: Uuid = Uuid::from_u128(4);
+const LATER: Timestamp = Timestamp::MAX;
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn signed_up(role: Role, status: Status) -> Event {
+    Event::SignedUp {
+        status,
+        role,
+        name_ref: NAME,
+        email_ref: EMAIL,
+    }
+}
+
+fn developer(status: Status) -> Vec<Event> {
+    vec![signed_up(Role::Developer, status)]
+}
+
+fn admin() -> Vec<Event> {
+    vec![signed_up(Role::Admin, Status::Active)]
+}
+
+fn and(mut events: Vec<Event>, more: Event) -> Vec<Event> {
+    events.push(more);
+    events
+}
+
+fn sign_up() -> Command {
+    Command::SignUp {
+        status: Status::Pending,
+        role: Role::Developer,
+        name_ref: NAME,
+        email_ref: EMAIL,
+        password_ref: PASSWORD,
+    }
+}
+
+fn issue(token_id: Uuid) -> Command {
+    Command::IssueApiToken {
+        token_id,
+        digest: "d".into(),
+        name: "laptop".into(),
+        expires_at: LATER,
+        now: NOW,
+    }
+}
+
+fn issued(token_id: Uuid, expires_at: Timestamp) -> Event {
+    Event::ApiTokenIssued {
+        token_id,
+        digest: "d".into(),
+        name: "laptop".into(),
+        expires_at,
+    }
+}
+
+const ALONE: Command = Command::Suspend {
+    other_admins: false,
+};
+const SUSPEND: Command = Command::Suspend { other_admins: true };
+const ERASE_ALONE: Command = Command::Erase {
+    other_admins: false,
+};
+const ERASE: Command = Command::Erase { other_admins: true };
+
+#[test]
+fn signs_up_once() {
+    let password_set = Event::PasswordSet {
+        password_ref: PASSWORD,
+    };
+    given::<User>([])
+        .when(&sign_up())
+        .then(and(developer(Status::Pending), password_set));
+    for events in [
+        developer(Status::Active),
+        and(developer(Status::Active), Event::Erased),
+    ] {
+        let refused = given::<User>(events).when(&sign_up()).then_refused();
+        assert_eq!(refused, Rejection::EmailTaken);
+    }
+}
+
+#[test]
+fn activates_who_waits_or_was_kept_out() {
+    for status in [Status::Pending, Status::Suspended] {
+        given::<User>(developer(status))
+            .when(&Command::Activate)
+            .then([Event::Activated]);
+    }
+    given::<User>(developer(Status::Active))
+        .when(&Command::Activate)
+        .then_nothing();
+    let erased = given::<User>(and(developer(Status::Active), Event::Erased));
+    assert_eq!(
+        erased.when(&Command::Activate).then_refused(),
+        Rejection::Erased
+    );
+}
+
+#[test]
+fn suspends() {
+    for status in [Status::Pending, Status::Active] {
+        given::<User>(developer(status))
+            .when(&ALONE)
+            .then([Event::Suspended]);
+    }
+    given::<User>(developer(Status::Suspended))
+        .when(&SUSPEND)
+        .then_nothing();
+    let erased = given::<User>(and(developer(Status::Active), Event::Erased));
+    assert_eq!(erased.when(&SUSPEND).then_refused(), Rejection::Erased);
+}
+
+#[test]
+fn erases_in_any_status() {
+    for status in [Status::Pending, Status::Active, Status::Suspended] {
+        given::<User>(developer(status))
+            .when(&ERASE_ALONE)
+            .then([Event::Erased]);
+    }
+    given::<User>(and(developer(Status::Active), Event::Erased))
+        .when(&ERASE)
+        .then_nothing();
+}
+
+#[test]
+fn the_last_active_admin_stays() {
+    for command in [ALONE, ERASE_ALONE] {
+        let refused = given::<User>(admin()).when(&command).then_refused();
+        assert_eq!(refused, Rejection::LastAdmin);
+    }
+    given::<User>(admin())
+        .when(&SUSPEND)
+        .then([Event::Suspended]);
+    given::<User>(admin()).when(&ERASE).then([Event::Erased]);
+    // Who is suspended is no active admin: nothing is lost by erasing them.
+    given::<User>(and(admin(), Event::Suspended))
+        .when(&ERASE_ALONE)
+        .then([Event::Erased]);
+}
+
+#[test]
+fn issues_api_tokens_to_the_active() {
+    let active = || given::<User>(developer(Status::Active));
+    active().when(&issue(TOKEN)).then([issued(TOKEN, LATER)]);
+    given::<User>(and(developer(Status::Active), issued(TOKEN, LATER)))
+        .when(&issue(TOKEN))
+        .then_nothing();
+    for status in [Status::Pending, Status::Suspended, Status::Erased] {
+        let refused = given::<User>(developer(status)).when(&issue(TOKEN));
+        assert_eq!(refused.then_refused(), Rejection::NotActive);
+    }
+}
+
+#[test]
+fn has_a_hundred_api_tokens_at_most() {
+    let full = |expires_at| {
+        let tokens = (100..200).map(move |n| issued(Uuid::from_u128(n), expires_at));
+        developer(Status::Active).into_iter().chain(tokens)
+    };
+    let refused = given::<User>(full(LATER)).when(&issue(TOKEN));
+    assert_eq!(refused.then_refused(), Rejection::TooManyApiTokens);
+    given::<User>(full(NOW))
+        .when(&issue(TOKEN))
+        .then([issued(TOKEN, LATER)]);
+}
+
+#[test]
+fn revokes_api_tokens() {
+    let revoke = Command::RevokeApiToken { token_id: TOKEN };
+    let revoked = Event::ApiTokenRevoked { token_id: TOKEN };
+    let with_token = and(developer(Status::Active), issued(TOKEN, LATER));
+    given::<User>(with_token.clone())
+        .when(&revoke)
+        .then([revoked.clone()]);
+    given::<User>(and(with_token.clone(), revoked))
+        .when(&revoke)
+        .then_nothing();
+    for events in [developer(Status::Active), and(with_token, Event::Erased)] {
+        let refused = given::<User>(events).when(&revoke).then_refused();
+        assert_eq!(refused, Rejection::NoSuchApiToken);
+    }
+}
+
+#[test]
+fn nobody_is_no_user() {
+    for command in [
+        Command::Activate,
+        SUSPEND,
+        ERASE,
+        issue(TOKEN),
+        Command::RevokeApiToken { token_id: TOKEN },
+    ] {
+        let refused = given::<User>([]).when(&command).then_refused();
+        assert_eq!(refused, Rejection::NoSuchUser);
+    }
+}
+
+#[test]
+fn stored_events_are_read_for_ever() {
+    let stored = serde_json::json!([
+        {"type": "signed_up", "data": {"status": "active", "role": "admin",
+            "name_ref": NAME, "email_ref": EMAIL}},
+        {"type": "password_set", "data": {"password_ref": PASSWORD}},
+        {"type": "suspended"},
+        {"type": "activated"},
+        {"type": "api_token_issued", "data": {"token_id": TOKEN, "digest": "d", "name": "laptop",
+            "expires_at": "1970-01-01T00:00:00Z"}},
+        {"type": "api_token_revoked", "data": {"token_id": TOKEN}},
+        {"type": "erased"},
+    ]);
+    let events: Vec<Event> = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&events).unwrap(), stored);
+}

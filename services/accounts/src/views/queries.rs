@@ -1,0 +1,233 @@
+//! What is asked of the views.
+
+use jiff::Timestamp;
+use portico_eventstore::Row;
+use portico_proto::accounts::v1 as proto;
+use portico_runtime::{Page, Role};
+use portico_vault::VaultRef;
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
+use uuid::Uuid;
+
+use crate::people::Person;
+
+/// Most ids in one query.
+const BATCH: usize = 500;
+const COLUMNS: &str =
+    "u.id, u.role, u.status, u.name_ref, u.email_ref, u.password_ref, u.version, u.created_at";
+
+/// A user without what is in the vault.
+#[derive(Debug, Clone)]
+pub(crate) struct UserRow {
+    pub(crate) id: Uuid,
+    pub(crate) role: String,
+    pub(crate) status: String,
+    /// None once erased, as the other references.
+    pub(crate) name_ref: Option<VaultRef>,
+    pub(crate) email_ref: Option<VaultRef>,
+    pub(crate) password_ref: Option<VaultRef>,
+    version: i64,
+    created_at: String,
+}
+
+impl UserRow {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: uuid(&row.try_get::<String, _>(0)?)?,
+            role: row.try_get(1)?,
+            status: row.try_get(2)?,
+            name_ref: reference(&row.try_get::<String, _>(3)?)?,
+            email_ref: reference(&row.try_get::<String, _>(4)?)?,
+            password_ref: reference(&row.try_get::<String, _>(5)?)?,
+            version: row.try_get(6)?,
+            created_at: row.try_get(7)?,
+        })
+    }
+
+    /// As the API shows it.
+    pub(crate) fn message(&self, person: Person) -> proto::User {
+        proto::User {
+            id: self.id.to_string(),
+            name: person.name,
+            email: person.email,
+            role: self.role.clone(),
+            status: self.status.clone(),
+            version: u64::try_from(self.version).unwrap_or_default(),
+            created_at: self.created_at.clone(),
+        }
+    }
+}
+
+/// Which users of a list; empty: all.
+pub(crate) struct UserFilter {
+    pub(crate) status: String,
+    pub(crate) role: String,
+}
+
+/// Whether nobody has ever signed up.
+pub(crate) async fn is_empty(pool: &AnyPool) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query("SELECT id FROM users LIMIT 1")
+        .fetch_optional(pool)
+        .await?;
+    Ok(row.is_none())
+}
+
+/// One user.
+pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> Result<Option<UserRow>, sqlx::Error> {
+    let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1");
+    one(pool, sql, id.to_string()).await
+}
+
+/// The user with this e-mail address.
+pub(crate) async fn user_by_email(
+    pool: &AnyPool,
+    email_index: &str,
+) -> Result<Option<UserRow>, sqlx::Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM user_emails e JOIN users u ON u.id = e.user_id WHERE e.email_index = $1"
+    );
+    one(pool, sql, email_index.to_owned()).await
+}
+
+async fn one(pool: &AnyPool, sql: String, key: String) -> Result<Option<UserRow>, sqlx::Error> {
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(key)
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(UserRow::read).transpose()
+}
+
+/// A page of users, the oldest first.
+pub(crate) async fn users(
+    pool: &AnyPool,
+    filter: &UserFilter,
+    page: &Page,
+) -> Result<(Vec<UserRow>, String), sqlx::Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM users u WHERE u.id > $1 AND ($2 = '' OR u.status = $3) \
+         AND ($4 = '' OR u.role = $5) ORDER BY u.id LIMIT $6"
+    );
+    let after = page.after.as_ref().map(|(_, id)| id.clone());
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(after.unwrap_or_default())
+        .bind(filter.status.clone())
+        .bind(filter.status.clone())
+        .bind(filter.role.clone())
+        .bind(filter.role.clone())
+        .bind(page.fetch())
+        .fetch_all(pool)
+        .await?;
+    let rows = rows.iter().map(UserRow::read).collect::<Result<_, _>>()?;
+    Ok(page.cut(rows, |row| (String::new(), row.id.to_string())))
+}
+
+/// The active ones among these users.
+pub(crate) async fn active_users(
+    pool: &AnyPool,
+    ids: &[Uuid],
+) -> Result<Vec<UserRow>, sqlx::Error> {
+    let mut found = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(BATCH) {
+        let places: Vec<String> = (1..=batch.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM users u WHERE u.status = 'active' AND u.id IN ({}) ORDER BY u.id",
+            places.join(", ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(batch.len() == 1);
+        for id in batch {
+            query = query.bind(id.to_string());
+        }
+        for row in query.fetch_all(pool).await? {
+            found.push(UserRow::read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Every active user with this role.
+pub(crate) async fn active_with_role(
+    pool: &AnyPool,
+    role: Role,
+) -> Result<Vec<UserRow>, sqlx::Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM users u WHERE u.role = $1 AND u.status = 'active' ORDER BY u.id"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(role.as_str())
+        .fetch_all(pool)
+        .await?;
+    rows.iter().map(UserRow::read).collect()
+}
+
+/// Whether there is an active admin beside this user.
+pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id FROM users WHERE role = 'admin' AND status = 'active' AND id <> $1 LIMIT 1",
+    )
+    .bind(user_id.to_string())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Erased users whose address is still known: their erasure was interrupted.
+pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT u.id FROM users u JOIN user_emails e ON e.user_id = u.id WHERE u.status = 'erased'",
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| uuid(&row.try_get::<String, _>(0)?))
+        .collect()
+}
+
+/// API tokens of a user that were not revoked, the oldest first.
+pub(crate) async fn api_tokens(
+    pool: &AnyPool,
+    user_id: Uuid,
+) -> Result<Vec<proto::ApiToken>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT t.id, t.name, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
+         LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE t.user_id = $1 ORDER BY t.id",
+    )
+    .bind(user_id.to_string())
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let last_used: i64 = row.try_get(4)?;
+            let last_used = (last_used > 0)
+                .then(|| Timestamp::from_millisecond(last_used).ok())
+                .flatten();
+            Ok(proto::ApiToken {
+                id: row.try_get(0)?,
+                name: row.try_get(1)?,
+                created_at: row.try_get(2)?,
+                expires_at: row.try_get(3)?,
+                last_used_at: last_used.map(|at| at.to_string()).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// An id in a row.
+pub(crate) fn uuid(text: &str) -> Result<Uuid, sqlx::Error> {
+    text.parse()
+        .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+}
+
+fn reference(text: &str) -> Result<Option<VaultRef>, sqlx::Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    uuid(text).map(|id| Some(VaultRef(id)))
+}
+
+/// A role in a row. Anything unknown may do the least.
+pub(crate) fn role(text: &str) -> Role {
+    if text == Role::Admin.as_str() {
+        Role::Admin
+    } else {
+        Role::Developer
+    }
+}

@@ -1,0 +1,127 @@
+//! Tokens for programs.
+
+use portico_proto::accounts::v1::{
+    CreateApiTokenRequest, CreateApiTokenResponse, ListApiTokensRequest, RevokeApiTokenRequest,
+};
+use portico_runtime::Caller;
+
+use crate::support::{World, code, developer};
+
+fn wanted(days: u32) -> CreateApiTokenRequest {
+    CreateApiTokenRequest {
+        name: "ci".into(),
+        expires_in_days: days,
+    }
+}
+
+async fn create(world: &World, caller: &Caller, days: u32) -> CreateApiTokenResponse {
+    let request = world.request(caller, wanted(days));
+    let answer = world.client().create_api_token(request).await.unwrap();
+    answer.into_inner()
+}
+
+async fn revoke(world: &World, caller: &Caller, id: &str) -> Result<(), tonic::Status> {
+    let message = RevokeApiTokenRequest { id: id.into() };
+    let request = world.request(caller, message);
+    world.client().revoke_api_token(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn an_api_token_stands_for_its_user_until_it_is_revoked() {
+    let world = World::start().await;
+    let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let ada = developer(&user);
+    let created = create(&world, &ada, 0).await;
+    let described = created.api_token.unwrap();
+    assert!(created.token.starts_with("ptk_"));
+    assert_eq!(described.expires_at, "2026-04-01T00:00:00Z");
+
+    world.advance(60);
+    let authenticated = world.authenticate(&created.token).await.unwrap();
+    assert_eq!(
+        (authenticated.user_id, authenticated.role.as_str()),
+        (user.id, "developer")
+    );
+    let request = world.request(&ada, ListApiTokensRequest {});
+    let listed = world.client().list_api_tokens(request).await.unwrap();
+    let [listed] = &listed.into_inner().api_tokens[..] else {
+        panic!("one token");
+    };
+    assert_eq!(listed.last_used_at, "2026-01-01T00:01:00Z");
+    assert_eq!(
+        (&listed.id, &listed.created_at, &listed.expires_at),
+        (&described.id, &described.created_at, &described.expires_at)
+    );
+
+    revoke(&world, &ada, &described.id).await.unwrap();
+    revoke(&world, &ada, &described.id).await.unwrap();
+    assert_eq!(
+        code(world.authenticate(&created.token).await),
+        "token_invalid"
+    );
+}
+
+#[tokio::test]
+async fn an_api_token_expires() {
+    let world = World::start().await;
+    let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let token = create(&world, &developer(&user), 1).await.token;
+    world.advance(24 * 3600 - 1);
+    assert!(world.authenticate(&token).await.is_ok());
+    world.advance(1);
+    assert_eq!(code(world.authenticate(&token).await), "token_invalid");
+}
+
+#[tokio::test]
+async fn others_tokens_are_not_there() {
+    let world = World::start().await;
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let eve = developer(&world.sign_up("Eve", "eve@example.org").await.unwrap());
+    let token = create(&world, &developer(&ada), 1).await;
+    let id = token.api_token.unwrap().id;
+    for stranger in [eve, world.admin().await] {
+        assert_eq!(code(revoke(&world, &stranger, &id).await), "not_found");
+        let request = world.request(&stranger, ListApiTokensRequest {});
+        let listed = world.client().list_api_tokens(request).await.unwrap();
+        assert!(listed.into_inner().api_tokens.is_empty());
+    }
+    assert!(world.authenticate(&token.token).await.is_ok());
+    for nobody in [Caller::Anonymous, Caller::service("registration")] {
+        let request = world.request(&nobody, wanted(1));
+        assert!(world.client().create_api_token(request).await.is_err());
+        assert!(revoke(&world, &nobody, &id).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_call_makes_no_second_token_and_shows_the_first_no_more() {
+    let world = World::start().await;
+    let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
+    let call = |days| world.keyed(&ada, "key 1", wanted(days));
+    let first = world.client().create_api_token(call(1)).await.unwrap();
+    assert_eq!(
+        code(world.client().create_api_token(call(1)).await),
+        "api_token_shown_before"
+    );
+    assert_eq!(
+        code(world.client().create_api_token(call(2)).await),
+        "idempotency_key_reused"
+    );
+    assert_eq!(world.rows("api_tokens", &["id"]).await.len(), 1);
+    assert!(world.authenticate(&first.into_inner().token).await.is_ok());
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_at_once() {
+    let world = World::start().await;
+    let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
+    let message = CreateApiTokenRequest {
+        name: " ".into(),
+        expires_in_days: 367,
+    };
+    let request = world.request(&ada, message);
+    let status = world.client().create_api_token(request).await.unwrap_err();
+    let error = portico_proto::Error::from(status);
+    let fields: Vec<_> = error.fields.iter().map(|f| f.field.as_str()).collect();
+    assert_eq!(fields, ["name", "expires_in_days"]);
+}

@@ -1,0 +1,179 @@
+//! Signing in and out, and what tokens are worth.
+
+use std::time::Duration;
+
+use portico_proto::{
+    Kind,
+    accounts::v1::{DeleteSessionRequest, GetCurrentUserRequest, SuspendUserRequest},
+};
+use portico_runtime::Role;
+
+use crate::support::{ADMIN, PASSWORD, World, code, developer};
+
+#[tokio::test]
+async fn a_session_becomes_an_identity_that_services_verify() {
+    let world = World::start().await;
+    let session = world.sign_in(ADMIN).await.unwrap();
+    assert!(session.token.starts_with("pts_"));
+    assert_eq!(session.expires_at, "2026-01-01T12:00:00Z");
+    let authenticated = world.authenticate(&session.token).await.unwrap();
+    let caller = world.deps.identity.verify(&authenticated.identity).unwrap();
+    let (id, role) = caller.require_user().unwrap();
+    assert_eq!((id.to_string(), role), (authenticated.user_id, Role::Admin));
+    let request = world.request(&caller, GetCurrentUserRequest {});
+    let user = world.client().get_current_user(request).await.unwrap();
+    assert_eq!(user.into_inner(), session.user.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_401() {
+    let world = World::start().await;
+    let unknown = format!("pts_{}", "a".repeat(43));
+    let api = format!("ptk_{}", "a".repeat(43));
+    for token in ["", "Bearer", "pts_", &unknown, &api, "' OR 1=1 --"] {
+        let error = world.authenticate(token).await.unwrap_err();
+        assert_eq!(
+            (error.kind, error.code.as_ref()),
+            (Kind::Unauthenticated, "token_invalid")
+        );
+    }
+}
+
+#[tokio::test]
+async fn sign_out_ends_the_session_and_no_other() {
+    let world = World::start().await;
+    let [first, second] = [
+        world.sign_in(ADMIN).await.unwrap().token,
+        world.sign_in(ADMIN).await.unwrap().token,
+    ];
+    assert_ne!(first, second);
+    for _ in 0..2 {
+        let message = DeleteSessionRequest {
+            token: first.clone(),
+        };
+        world.client().delete_session(message).await.unwrap();
+    }
+    assert_eq!(code(world.authenticate(&first).await), "token_invalid");
+    assert!(world.authenticate(&second).await.is_ok());
+}
+
+#[tokio::test]
+async fn sessions_end_after_their_lifetime_however_busy() {
+    let world = World::start().await;
+    let token = world.sign_in(ADMIN).await.unwrap().token;
+    for _ in 0..11 {
+        world.advance(3600);
+        assert!(world.authenticate(&token).await.is_ok());
+    }
+    world.advance(3599);
+    assert!(world.authenticate(&token).await.is_ok());
+    world.advance(1);
+    assert_eq!(code(world.authenticate(&token).await), "token_invalid");
+}
+
+#[tokio::test]
+async fn idle_sessions_end_earlier() {
+    let world = World::start().await;
+    let token = world.sign_in(ADMIN).await.unwrap().token;
+    world.advance(7199);
+    assert!(world.authenticate(&token).await.is_ok());
+    world.advance(7200);
+    assert_eq!(code(world.authenticate(&token).await), "token_invalid");
+}
+
+#[tokio::test]
+async fn when_it_was_last_seen_is_written_once_a_minute() {
+    let world = World::start().await;
+    let token = world.sign_in(ADMIN).await.unwrap().token;
+    let mut seen = Vec::new();
+    for seconds in [0, 59, 1, 59, 1] {
+        world.advance(seconds);
+        world.authenticate(&token).await.unwrap();
+        let row = world.rows("sessions", &["last_seen_ms"]).await.remove(0);
+        seen.push(row[0].parse::<i64>().unwrap() - 1_767_225_600_000);
+    }
+    assert_eq!(seen, [0, 0, 60_000, 60_000, 120_000]);
+}
+
+#[tokio::test]
+async fn unknown_address_and_wrong_password_look_the_same() {
+    let world = World::start().await;
+    let unknown = world.sign_in("nobody@example.org").await.unwrap_err();
+    let wrong = world
+        .sign_in_with(ADMIN, "not the password", "")
+        .await
+        .unwrap_err();
+    assert_eq!(unknown, wrong);
+    assert_eq!(
+        (wrong.kind, wrong.code.as_ref()),
+        (Kind::Unauthenticated, "credentials_wrong")
+    );
+}
+
+#[tokio::test]
+async fn who_guesses_has_to_wait_and_so_has_the_owner() {
+    let world = World::start().await;
+    for email in [ADMIN, "nobody@example.org"] {
+        for _ in 0..10 {
+            let wrong = world.sign_in_with(email, "not the password", "").await;
+            assert_eq!(code(wrong), "credentials_wrong");
+        }
+        let error = world
+            .sign_in_with(email, PASSWORD, "192.0.2.1")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind, error.code.as_ref()),
+            (Kind::Limited, "too_many_attempts")
+        );
+        assert!(error.retry_after.unwrap() <= Duration::from_secs(301));
+    }
+    world.advance(300);
+    assert!(world.sign_in(ADMIN).await.is_ok());
+}
+
+#[tokio::test]
+async fn suspended_is_out_at_once() {
+    let world = World::start().await;
+    let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let token = world.sign_in("ada@example.org").await.unwrap().token;
+    assert!(world.authenticate(&token).await.is_ok());
+    let admin = world.admin().await;
+    let message = SuspendUserRequest {
+        id: user.id.clone(),
+    };
+    let request = world.request(&admin, message);
+    let suspended = world.client().suspend_user(request).await.unwrap();
+    assert_eq!(suspended.into_inner().status, "suspended");
+    assert_eq!(code(world.authenticate(&token).await), "token_invalid");
+    let error = world.sign_in("ada@example.org").await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_ref()),
+        (Kind::Forbidden, "account_suspended")
+    );
+    // The identity that the edge got before is worth what it says for a minute more, and not longer.
+    let request = world.request(&developer(&user), GetCurrentUserRequest {});
+    world.advance(120);
+    assert_eq!(
+        code(world.client().get_current_user(request).await),
+        "unauthenticated"
+    );
+}
+
+#[tokio::test]
+async fn housekeeping_forgets_sessions_that_ended() {
+    let mut world = World::start().await;
+    world.sign_in(ADMIN).await.unwrap();
+    world.advance(7200);
+    let fresh = world.sign_in(ADMIN).await.unwrap().token;
+    world.service.run(&world.deps);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while world.rows("sessions", &["digest"]).await.len() != 1 {
+        assert!(tokio::time::Instant::now() < deadline, "still there");
+        tokio::task::yield_now().await;
+    }
+    assert!(world.authenticate(&fresh).await.is_ok());
+    world.deps.shutdown.cancel();
+    world.deps.tasks.close();
+    world.deps.tasks.wait().await;
+}

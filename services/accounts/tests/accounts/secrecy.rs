@@ -1,0 +1,257 @@
+//! Where personal data and secrets are not, what becomes public, and that the log has all the views need.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use portico_bus::ConsumerSpec;
+use portico_proto::accounts::v1::{
+    CreateApiTokenRequest, EraseUserRequest, UserErased, UserSignedUp,
+};
+use prost::Message as _;
+
+use crate::support::{ADMIN, PASSWORD, World, developer};
+
+const NAME: &str = "Augusta Ada King";
+const EMAIL: &str = "Ada.Lovelace@Example.org";
+
+/// What is in the files of the data folder, the write-ahead log too; with PostgreSQL, in its tables.
+async fn stored(world: &World) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(world.folder.path()).unwrap() {
+        bytes.extend(read(&entry.unwrap().path()));
+    }
+    for (table, columns) in [
+        ("events", &["id", "data", "metadata"][..]),
+        ("users", &["id", "name_ref", "email_ref", "password_ref"]),
+        ("user_emails", &["email_index", "user_id"]),
+        ("sessions", &["digest", "user_id"]),
+        ("api_tokens", &["id", "digest", "name"]),
+        ("vault_value", &["id", "subject", "sealed"]),
+    ] {
+        for cell in world.rows(table, columns).await.concat() {
+            bytes.extend(cell.into_bytes());
+        }
+    }
+    bytes
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    let (bytes, text) = (bytes.to_ascii_lowercase(), text.to_ascii_lowercase());
+    bytes.windows(text.len()).any(|w| w == text.as_bytes())
+}
+
+#[tokio::test]
+async fn nothing_personal_or_secret_is_stored_in_clear() {
+    let world = World::start().await;
+    let user = world.sign_up(NAME, EMAIL).await.unwrap();
+    let session = world.sign_in(EMAIL).await.unwrap().token;
+    let message = CreateApiTokenRequest {
+        name: "ci".into(),
+        expires_in_days: 1,
+    };
+    let request = world.keyed(&developer(&user), "key 1", message);
+    let created = world.client().create_api_token(request).await.unwrap();
+    let api_token = created.into_inner().token;
+    world.authenticate(&session).await.unwrap();
+    world.authenticate(&api_token).await.unwrap();
+
+    let bytes = stored(&world).await;
+    assert!(contains(&bytes, &user.id), "the search finds what is there");
+    for text in [
+        NAME,
+        "Lovelace",
+        EMAIL,
+        ADMIN,
+        PASSWORD,
+        "$argon2id",
+        &session[4..],
+        &api_token[4..],
+    ] {
+        assert!(!contains(&bytes, text), "{text} is stored in clear");
+    }
+}
+
+#[tokio::test]
+async fn the_log_holds_nothing_that_a_password_can_be_guessed_from() {
+    let world = World::start().await;
+    let message = portico_proto::accounts::v1::SignUpRequest {
+        name: NAME.into(),
+        email: EMAIL.into(),
+        password: PASSWORD.into(),
+    };
+    let request = world.keyed(&portico_runtime::Caller::Anonymous, "key 1", message);
+    world.client().sign_up(request).await.unwrap();
+    for row in world.rows("events", &["type", "metadata"]).await {
+        assert!(!row[1].contains("command_digest"), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_erased_user_is_in_the_vault_and_the_index_no_more() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let user = world.sign_up(NAME, EMAIL).await.unwrap();
+    let about_user = async || {
+        let mut rows = world.rows("vault_value", &["subject"]).await;
+        rows.extend(world.rows("vault_key", &["subject"]).await);
+        rows.extend(world.rows("user_emails", &["user_id"]).await);
+        rows.concat()
+            .iter()
+            .filter(|t| t.contains(&user.id))
+            .count()
+    };
+    assert_eq!(about_user().await, 5);
+    let message = EraseUserRequest {
+        id: user.id.clone(),
+    };
+    let request = world.request(&admin, message);
+    world.client().erase_user(request).await.unwrap();
+    assert_eq!(about_user().await, 0);
+}
+
+#[tokio::test]
+async fn an_erasure_that_a_crash_interrupted_is_finished_at_the_start() {
+    let world = World::start().await;
+    let user = world.sign_up(NAME, EMAIL).await.unwrap();
+    // The event without what follows it.
+    let done = world
+        .store
+        .execute::<portico_accounts::user::User>(
+            user.id.parse().unwrap(),
+            &portico_accounts::user::Command::Erase { other_admins: true },
+            &portico_eventstore::testing::context(world.deps.clock.new_id()),
+        )
+        .await
+        .unwrap();
+    assert_eq!(done.events.len(), 1);
+    let mut restarted = world.again().await;
+    restarted.service.run(&restarted.deps);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while restarted.rows("user_emails", &["user_id"]).await.len() != 1 {
+        assert!(tokio::time::Instant::now() < deadline, "still there");
+        tokio::task::yield_now().await;
+    }
+    for row in restarted.rows("vault_value", &["subject"]).await {
+        assert!(!row[0].contains(&user.id));
+    }
+    restarted.deps.shutdown.cancel();
+    restarted.deps.tasks.close();
+    restarted.deps.tasks.wait().await;
+}
+
+#[tokio::test]
+async fn rebuilt_views_equal_the_live_ones() {
+    let world = World::with(&[("PORTICO_SIGNUP", "approval")]).await;
+    let admin = world.admin().await;
+    let mut users = Vec::new();
+    for n in 0..3 {
+        let email = format!("user{n}@example.org");
+        users.push(world.sign_up("User", &email).await.unwrap());
+    }
+    for user in &users {
+        let id = user.id.clone();
+        let message = portico_proto::accounts::v1::ActivateUserRequest { id };
+        let request = world.request(&admin, message);
+        world.client().activate_user(request).await.unwrap();
+        for n in 0..2 {
+            let message = CreateApiTokenRequest {
+                name: format!("token {n}"),
+                expires_in_days: 1,
+            };
+            let request = world.request(&developer(user), message);
+            let made = world.client().create_api_token(request).await.unwrap();
+            if n == 0 {
+                let id = made.into_inner().api_token.unwrap().id;
+                let message = portico_proto::accounts::v1::RevokeApiTokenRequest { id };
+                let request = world.request(&developer(user), message);
+                world.client().revoke_api_token(request).await.unwrap();
+            }
+        }
+    }
+    let suspend = portico_proto::accounts::v1::SuspendUserRequest {
+        id: users[1].id.clone(),
+    };
+    let request = world.request(&admin, suspend);
+    world.client().suspend_user(request).await.unwrap();
+    let erase = EraseUserRequest {
+        id: users[2].id.clone(),
+    };
+    let request = world.request(&admin, erase);
+    world.client().erase_user(request).await.unwrap();
+
+    let live = world.views().await;
+    assert_eq!((live[0].len(), live[1].len()), (4, 2));
+    world.store.replay(|_| {}).await.unwrap();
+    assert_eq!(world.views().await, live);
+}
+
+#[tokio::test]
+async fn facts_become_public_without_personal_data() {
+    let mut world = World::bare(&[]).await;
+    let spec = ConsumerSpec {
+        name: "probe",
+        subjects: &[
+            "portico.accounts.user_signed_up",
+            "portico.accounts.user_erased",
+        ],
+    };
+    world
+        .deps
+        .bus
+        .declare(std::slice::from_ref(&spec))
+        .await
+        .unwrap();
+    let bus = Arc::clone(&world.deps.bus);
+    let mut deliveries = bus.consume(&spec).await.unwrap();
+    world.service.run(&world.deps);
+
+    let user = world.sign_up(NAME, EMAIL).await.unwrap();
+    let admin = portico_runtime::Caller::User {
+        id: world.deps.clock.new_id(),
+        role: portico_runtime::Role::Admin,
+    };
+    let message = EraseUserRequest {
+        id: user.id.clone(),
+    };
+    let request = world.request(&admin, message);
+    world.client().erase_user(request).await.unwrap();
+
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let next = tokio::time::timeout(Duration::from_secs(20), deliveries.next());
+        let delivery = next.await.unwrap().unwrap();
+        assert!(!contains(
+            format!("{:?}", delivery.message).as_bytes(),
+            "lovelace"
+        ));
+        seen.push((
+            delivery.message.subject.clone(),
+            delivery.message.payload.clone(),
+        ));
+        delivery.ack().await.unwrap();
+    }
+    let signed_up = UserSignedUp {
+        user_id: user.id.clone(),
+        status: "active".into(),
+    };
+    let erased = UserErased { user_id: user.id };
+    assert_eq!(
+        seen,
+        [
+            (
+                "portico.accounts.user_signed_up".to_owned(),
+                signed_up.encode_to_vec().into()
+            ),
+            (
+                "portico.accounts.user_erased".to_owned(),
+                erased.encode_to_vec().into()
+            ),
+        ]
+    );
+    world.deps.shutdown.cancel();
+    world.deps.tasks.close();
+    world.deps.tasks.wait().await;
+}

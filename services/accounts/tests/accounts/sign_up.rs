@@ -1,0 +1,182 @@
+//! How people become users.
+
+use portico_proto::accounts::v1::{GetUserRequest, SignUpRequest};
+use portico_runtime::Caller;
+
+use crate::support::{ADMIN, PASSWORD, World, code};
+
+fn ada(password: &str) -> SignUpRequest {
+    SignUpRequest {
+        name: "Ada".into(),
+        email: "ada@example.org".into(),
+        password: password.into(),
+    }
+}
+
+#[tokio::test]
+async fn open_sign_up_makes_an_active_developer() {
+    let world = World::start().await;
+    let user = world.sign_up(" Ada ", " Ada@example.org").await.unwrap();
+    assert_eq!(
+        (user.name.as_str(), user.email.as_str()),
+        ("Ada", "Ada@example.org")
+    );
+    assert_eq!(
+        (user.role.as_str(), user.status.as_str()),
+        ("developer", "active")
+    );
+    assert_eq!(user.created_at, "2026-01-01T00:00:00Z");
+    let session = world.sign_in("aDA@EXAMPLE.org ").await.unwrap();
+    assert_eq!(session.user.unwrap(), user);
+}
+
+#[tokio::test]
+async fn with_approval_they_wait_for_an_admin() {
+    let world = World::with(&[("PORTICO_SIGNUP", "approval")]).await;
+    let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    assert_eq!(user.status, "pending");
+    assert_eq!(
+        code(world.sign_in("ada@example.org").await),
+        "account_pending"
+    );
+    let wrong = world
+        .sign_in_with("ada@example.org", "wrong password", "")
+        .await;
+    assert_eq!(code(wrong), "credentials_wrong");
+}
+
+#[tokio::test]
+async fn closed_is_closed_for_everybody() {
+    let world = World::with(&[("PORTICO_SIGNUP", "closed")]).await;
+    assert_eq!(
+        code(world.sign_up("Ada", "ada@example.org").await),
+        "signup_closed"
+    );
+    let admin = world.admin().await;
+    let request = world.request(&admin, ada(PASSWORD));
+    assert_eq!(code(world.client().sign_up(request).await), "signup_closed");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_at_once() {
+    let world = World::start().await;
+    let message = SignUpRequest {
+        name: "A\u{7}".into(),
+        email: "ada".into(),
+        password: "1234567".into(),
+    };
+    let error: portico_proto::Error = world.client().sign_up(message).await.unwrap_err().into();
+    let fields: Vec<_> = error.fields.iter().map(|f| f.field.as_str()).collect();
+    assert_eq!(fields, ["name", "email", "password"]);
+}
+
+#[tokio::test]
+async fn an_address_has_one_account() {
+    let world = World::start().await;
+    world.sign_up("Ada", "ada@example.org").await.unwrap();
+    assert_eq!(
+        code(world.sign_up("Eve", "ADA@example.org").await),
+        "email_taken"
+    );
+    assert_eq!(code(world.sign_up("Eve", ADMIN).await), "email_taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_at_once_one_gets_the_address() {
+    let world = World::start().await;
+    let tries = (0..8).map(|n| {
+        let mut client = world.client();
+        tokio::spawn(async move {
+            let message = SignUpRequest {
+                name: format!("Racer {n}"),
+                email: "racer@example.org".into(),
+                password: format!("password of {n}"),
+            };
+            (n, client.sign_up(message).await)
+        })
+    });
+    let mut winners = Vec::new();
+    for done in futures::future::join_all(tries).await {
+        match done.unwrap() {
+            (n, Ok(user)) => winners.push((n, user.into_inner())),
+            (_, Err(refused)) => assert_eq!(code(Err::<(), _>(refused)), "email_taken"),
+        }
+    }
+    let [(n, user)] = &winners[..] else {
+        panic!("{} users have one address", winners.len());
+    };
+    assert_eq!(user.name, format!("Racer {n}"));
+    let password = format!("password of {n}");
+    let session = world
+        .sign_in_with("racer@example.org", &password, "")
+        .await
+        .unwrap();
+    assert_eq!(session.user.unwrap().id, user.id);
+    // What the others left in the vault is gone: three texts for the admin, three for the winner.
+    assert_eq!(world.rows("vault_value", &["id"]).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_claim_that_a_crash_left_behind_is_in_nobodys_way() {
+    let world = World::start().await;
+    let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    // As after a crash between the claim and the event: the address is there, its user is not.
+    let orphan = "0190b6f1-7c3e-7d2a-9b1e-5f3c2a1b0d4e";
+    sqlx::query("UPDATE user_emails SET user_id = $1 WHERE user_id = $2")
+        .bind(orphan)
+        .bind(user.id)
+        .execute(world.pool())
+        .await
+        .unwrap();
+    let again = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    assert_eq!(again.id, orphan);
+}
+
+#[tokio::test]
+async fn a_repeated_call_gives_the_same_user_to_who_knows_the_password() {
+    let world = World::start().await;
+    let call = |password| world.keyed(&Caller::Anonymous, "key 1", ada(password));
+    let first = world.client().sign_up(call(PASSWORD)).await.unwrap();
+    let second = world.client().sign_up(call(PASSWORD)).await.unwrap();
+    assert_eq!(first.get_ref(), second.get_ref());
+    let stranger = world.client().sign_up(call("a guessed key")).await;
+    assert_eq!(code(stranger), "email_taken");
+    let other_key = world.keyed(&Caller::Anonymous, "key 2", ada(PASSWORD));
+    assert_eq!(code(world.client().sign_up(other_key).await), "email_taken");
+    assert_eq!(world.rows("vault_value", &["id"]).await.len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_admin_is_made_once() {
+    let empty = World::bare(&[]).await;
+    assert!(empty.rows("users", &["id"]).await.is_empty());
+
+    let world = World::start().await;
+    let (second, third) = tokio::join!(world.again(), world.again());
+    for replica in [&world, &second, &third] {
+        let admin = replica.sign_in(ADMIN).await.unwrap().user.unwrap();
+        assert_eq!(
+            (admin.role.as_str(), admin.status.as_str()),
+            ("admin", "active")
+        );
+    }
+    assert_eq!(world.rows("users", &["id"]).await.len(), 1);
+    // Not made again where there is somebody, and a changed password in the settings changes nothing.
+    assert_eq!(world.rows("events", &["id"]).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_start_on_an_empty_store_make_one_admin() {
+    let empty = World::bare(&[]).await;
+    let admin: [(&str, &str); 2] = [
+        ("PORTICO_ADMIN_EMAIL", ADMIN),
+        ("PORTICO_ADMIN_PASSWORD", PASSWORD),
+    ];
+    let worlds = futures::future::join_all((0..3).map(|_| empty.again_with(admin.to_vec()))).await;
+    assert_eq!(empty.rows("users", &["id"]).await.len(), 1);
+    let caller = worlds[2].admin().await;
+    let id = caller.require_admin().unwrap().to_string();
+    let request = worlds[1].request(&caller, GetUserRequest { id });
+    let user = worlds[1].client().get_user(request).await.unwrap();
+    assert_eq!(user.into_inner().email, ADMIN);
+}

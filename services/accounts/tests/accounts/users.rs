@@ -1,0 +1,270 @@
+//! What admins do with users, what others may not, and whom services may write to.
+
+use portico_eventstore::EventStore;
+use portico_proto::{
+    Kind,
+    accounts::v1::{
+        ActivateUserRequest, EraseUserRequest, GetContactsRequest, GetUserRequest,
+        ListUsersRequest, SuspendUserRequest, User,
+    },
+};
+use portico_runtime::{Caller, Role};
+use uuid::Uuid;
+
+use crate::support::{ADMIN, World, code, developer};
+
+fn list(limit: u32, after: &str, status: &str, role: &str) -> ListUsersRequest {
+    ListUsersRequest {
+        limit,
+        after: after.into(),
+        status: status.into(),
+        role: role.into(),
+    }
+}
+
+async fn activate(world: &World, caller: &Caller, id: &str) -> Result<User, tonic::Status> {
+    let request = world.request(caller, ActivateUserRequest { id: id.into() });
+    Ok(world.client().activate_user(request).await?.into_inner())
+}
+
+async fn suspend(world: &World, caller: &Caller, id: &str) -> Result<User, tonic::Status> {
+    let request = world.request(caller, SuspendUserRequest { id: id.into() });
+    Ok(world.client().suspend_user(request).await?.into_inner())
+}
+
+async fn erase(world: &World, caller: &Caller, id: &str) -> Result<User, tonic::Status> {
+    let request = world.request(caller, EraseUserRequest { id: id.into() });
+    Ok(world.client().erase_user(request).await?.into_inner())
+}
+
+async fn contacts(world: &World, ids: &[&str], role: &str) -> Vec<String> {
+    let message = GetContactsRequest {
+        user_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        role: role.into(),
+    };
+    let request = world.request(&Caller::service("notification"), message);
+    let answer = world.client().get_contacts(request).await.unwrap();
+    let contacts = answer.into_inner().contacts.into_iter();
+    let mut emails: Vec<_> = contacts.map(|contact| contact.email).collect();
+    emails.sort();
+    emails
+}
+
+/// There is no way to a second admin but the log.
+async fn make_admin(store: &EventStore, pool: &sqlx::AnyPool, id: &str) {
+    for sql in [
+        "UPDATE events SET data = REPLACE(data, 'developer', 'admin') WHERE stream = $1",
+        "UPDATE users SET role = 'admin' WHERE 'user-' || id = $1",
+    ] {
+        sqlx::query(sql)
+            .bind(format!("user-{id}"))
+            .execute(pool)
+            .await
+            .unwrap();
+    }
+    store.replay(|_| {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn admins_see_everybody_developers_themselves() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let eve = world.sign_up("Eve", "eve@example.org").await.unwrap();
+    let message = |id: &str| GetUserRequest { id: id.into() };
+    for (caller, id, seen) in [
+        (&admin, &ada.id, true),
+        (&developer(&ada), &ada.id, true),
+        (&developer(&eve), &ada.id, false),
+        (&admin, &Uuid::nil().to_string(), false),
+    ] {
+        let request = world.request(caller, message(id));
+        match world.client().get_user(request).await {
+            Ok(user) if seen => assert_eq!(user.into_inner(), ada),
+            Err(status) if !seen => assert_eq!(code(Err::<(), _>(status)), "not_found"),
+            other => panic!("{caller:?}: {other:?}"),
+        }
+    }
+    let request = world.request(&Caller::Anonymous, message(&ada.id));
+    assert_eq!(
+        code(world.client().get_user(request).await),
+        "unauthenticated"
+    );
+}
+
+#[tokio::test]
+async fn only_admins_list_and_change_users() {
+    let world = World::start().await;
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    for (caller, expected) in [
+        (Caller::Anonymous, "unauthenticated"),
+        (developer(&ada), "forbidden"),
+        (Caller::service("registration"), "forbidden"),
+    ] {
+        let request = world.request(&caller, list(0, "", "", ""));
+        assert_eq!(code(world.client().list_users(request).await), expected);
+        assert_eq!(code(activate(&world, &caller, &ada.id).await), expected);
+        assert_eq!(code(suspend(&world, &caller, &ada.id).await), expected);
+        assert_eq!(code(erase(&world, &caller, &ada.id).await), expected);
+    }
+    let admin = world.admin().await;
+    let nobody = Uuid::nil().to_string();
+    assert_eq!(code(activate(&world, &admin, &nobody).await), "not_found");
+    assert_eq!(code(erase(&world, &admin, "x").await), "id_invalid");
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_and_filtered() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        let email = format!("user{n}@example.org");
+        ids.push(world.sign_up("User", &email).await.unwrap().id);
+    }
+    suspend(&world, &admin, &ids[1]).await.unwrap();
+    let fetch = |message| {
+        let request = world.request(&admin, message);
+        async {
+            world
+                .client()
+                .list_users(request)
+                .await
+                .map(tonic::Response::into_inner)
+        }
+    };
+    let first = fetch(list(3, "", "", "")).await.unwrap();
+    assert_eq!(first.users[0].email, ADMIN);
+    let second = fetch(list(3, &first.next, "", "")).await.unwrap();
+    assert_eq!((first.users.len(), second.next.as_str()), (3, ""));
+    assert_eq!(second.users[0].id, ids[2]);
+    let active = fetch(list(0, "", "active", "developer")).await.unwrap();
+    let found: Vec<_> = active.users.iter().map(|user| &user.id).collect();
+    assert_eq!(found, [&ids[0], &ids[2]]);
+    assert_eq!(code(fetch(list(0, "", "gone", "")).await), "status_invalid");
+    assert_eq!(code(fetch(list(0, "", "", "owner")).await), "role_invalid");
+}
+
+#[tokio::test]
+async fn admins_let_in_keep_out_and_let_in_again() {
+    let world = World::with(&[("PORTICO_SIGNUP", "approval")]).await;
+    let admin = world.admin().await;
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    for _ in 0..2 {
+        let user = activate(&world, &admin, &ada.id).await.unwrap();
+        assert_eq!((user.status.as_str(), user.version), ("active", 3));
+    }
+    let token = world.sign_in("ada@example.org").await.unwrap().token;
+    let user = suspend(&world, &admin, &ada.id).await.unwrap();
+    assert_eq!((user.status.as_str(), user.version), ("suspended", 4));
+    activate(&world, &admin, &ada.id).await.unwrap();
+    // The old session does not come back to life.
+    assert_eq!(code(world.authenticate(&token).await), "token_invalid");
+    assert!(world.sign_in("ada@example.org").await.is_ok());
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let id = admin.require_admin().unwrap().to_string();
+    for refused in [
+        suspend(&world, &admin, &id).await,
+        erase(&world, &admin, &id).await,
+    ] {
+        let error: portico_proto::Error = refused.unwrap_err().into();
+        assert_eq!(
+            (error.kind, error.code.as_ref()),
+            (Kind::Conflict, "last_admin")
+        );
+    }
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    make_admin(&world.store, world.pool(), &ada.id).await;
+    assert!(suspend(&world, &admin, &id).await.is_ok());
+    let ada_admin = Caller::User {
+        id: ada.id.parse().unwrap(),
+        role: Role::Admin,
+    };
+    assert_eq!(code(erase(&world, &ada_admin, &ada.id).await), "last_admin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_admins_who_suspend_each_other_one_stays() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let id = admin.require_admin().unwrap().to_string();
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    make_admin(&world.store, world.pool(), &ada.id).await;
+    for round in 0..20 {
+        let (one, other) = tokio::join!(
+            suspend(&world, &admin, &ada.id),
+            suspend(&world, &admin, &id)
+        );
+        let (gone, refused) = match (one, other) {
+            (Ok(user), Err(status)) | (Err(status), Ok(user)) => (user.id, status),
+            both => panic!("round {round}: {both:?}"),
+        };
+        assert_eq!(code(Err::<(), _>(refused)), "last_admin");
+        activate(&world, &admin, &gone).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn services_learn_where_to_write_to_active_users() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let bob = world.sign_up("Bob", "bob@example.org").await.unwrap();
+    let eve = world.sign_up("Eve", "eve@example.org").await.unwrap();
+    suspend(&world, &admin, &bob.id).await.unwrap();
+    erase(&world, &admin, &eve.id).await.unwrap();
+    let nobody = Uuid::nil().to_string();
+    let ids = [&ada.id, &bob.id, &eve.id, &nobody, &ada.id].map(String::as_str);
+    assert_eq!(contacts(&world, &ids, "").await, ["ada@example.org"]);
+    assert_eq!(contacts(&world, &[], "admin").await, [ADMIN]);
+    assert_eq!(
+        contacts(&world, &[], "developer").await,
+        ["ada@example.org"]
+    );
+    for (caller, expected) in [
+        (Caller::Anonymous, "unauthenticated"),
+        (developer(&ada), "forbidden"),
+        (admin, "forbidden"),
+        (Caller::service("notification"), "user_ids_count"),
+    ] {
+        let request = world.request(&caller, GetContactsRequest::default());
+        assert_eq!(code(world.client().get_contacts(request).await), expected);
+    }
+}
+
+#[tokio::test]
+async fn who_is_erased_is_out_and_may_come_back_as_somebody_else() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let session = world.sign_in("ada@example.org").await.unwrap().token;
+    let message = portico_proto::accounts::v1::CreateApiTokenRequest {
+        name: "ci".into(),
+        expires_in_days: 1,
+    };
+    let request = world.request(&developer(&ada), message);
+    let created = world.client().create_api_token(request).await.unwrap();
+
+    for _ in 0..2 {
+        let erased = erase(&world, &admin, &ada.id).await.unwrap();
+        let shown = (erased.name, erased.email, erased.status);
+        assert_eq!(shown, (String::new(), String::new(), "erased".into()));
+    }
+    assert_eq!(
+        code(world.sign_in("ada@example.org").await),
+        "credentials_wrong"
+    );
+    for token in [session, created.into_inner().token] {
+        assert_eq!(code(world.authenticate(&token).await), "token_invalid");
+    }
+    assert_eq!(code(activate(&world, &admin, &ada.id).await), "user_erased");
+
+    let again = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    assert_ne!(again.id, ada.id);
+    assert!(world.sign_in("ada@example.org").await.is_ok());
+}
