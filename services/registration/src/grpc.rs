@@ -6,6 +6,7 @@ mod clients;
 mod gateways;
 mod identity_providers;
 mod preview;
+pub(crate) mod refusal;
 
 use portico_eventstore::EventStore;
 use portico_proto::registration::v1 as api;

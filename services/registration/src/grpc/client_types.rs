@@ -1,56 +1,161 @@
 //! Client types.
 
+use std::collections::BTreeSet;
+
 use portico_proto::{Error, registration::v1 as api};
+use portico_runtime::{Call, Page, parse_id, query_error, store_error};
 use tonic::Request;
+use uuid::Uuid;
 
 use super::Grpc;
+use super::refusal::{refuse, refuse_at};
+use crate::client_type::{self, ClientType, Command, Draft};
+use crate::identity_provider;
+use crate::views::{client_types, usage};
 
+/// How many ids one list may ask for.
+const IDS: usize = 100;
+
+/// An admin.
 pub(crate) async fn create_client_type(
-    _grpc: &Grpc,
-    _request: Request<api::CreateClientTypeRequest>,
+    grpc: &Grpc,
+    request: Request<api::CreateClientTypeRequest>,
 ) -> Result<api::ClientType, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "create_client_type", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let id = call.new_id("client_type", &grpc.deps.clock);
+    let message = request.into_inner();
+    let provider = parse_id("identity_provider_id", &message.identity_provider_id)?;
+    let loaded = identity_provider::load(&grpc.store, provider)
+        .await
+        .map_err(store_error)?;
+    loaded.state.present()?;
+    let draft = Draft {
+        name: message.name,
+        description: message.description,
+        response_types: message.response_types,
+        grant_types: message.grant_types,
+        token_endpoint_auth_method: message.token_endpoint_auth_method,
+        okta_application_type: message.okta_application_type,
+    };
+    let command = Command::Add {
+        identity_provider_id: provider,
+        definition: draft.checked()?,
+    };
+    grpc.store
+        .execute::<ClientType>(id, &command, &call.context)
+        .await
+        .map_err(refuse)?;
+    answer(grpc, id).await
 }
 
+/// An admin.
 pub(crate) async fn update_client_type(
-    _grpc: &Grpc,
-    _request: Request<api::UpdateClientTypeRequest>,
+    grpc: &Grpc,
+    request: Request<api::UpdateClientTypeRequest>,
 ) -> Result<api::ClientType, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "update_client_type", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let id = parse_id("id", &message.id)?;
+    let loaded = client_type::load(&grpc.store, id)
+        .await
+        .map_err(store_error)?;
+    let before = Draft::from(loaded.state.present()?.clone());
+    let if_version = message.if_version;
+    // The caller's version, or the one that the changes were put on.
+    let version = match if_version {
+        0 => u64::try_from(loaded.version).unwrap_or_default(),
+        given => given,
+    };
+    let definition = changed(before, message).checked()?;
+    grpc.store
+        .execute_at::<ClientType>(id, version, &Command::Change { definition }, &call.context)
+        .await
+        .map_err(|error| refuse_at(if_version, error))?;
+    answer(grpc, id).await
 }
 
+fn changed(before: Draft, message: api::UpdateClientTypeRequest) -> Draft {
+    let list = |list: Option<api::TypeList>| list.map(|list| list.values);
+    Draft {
+        name: message.name.unwrap_or(before.name),
+        description: message.description.unwrap_or(before.description),
+        response_types: list(message.response_types).unwrap_or(before.response_types),
+        grant_types: list(message.grant_types).unwrap_or(before.grant_types),
+        token_endpoint_auth_method: message
+            .token_endpoint_auth_method
+            .unwrap_or(before.token_endpoint_auth_method),
+        okta_application_type: message
+            .okta_application_type
+            .unwrap_or(before.okta_application_type),
+    }
+}
+
+/// An admin; refused while OAuth clients are of this type.
 pub(crate) async fn delete_client_type(
-    _grpc: &Grpc,
-    _request: Request<api::DeleteClientTypeRequest>,
+    grpc: &Grpc,
+    request: Request<api::DeleteClientTypeRequest>,
 ) -> Result<api::DeleteClientTypeResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "delete_client_type", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let id = parse_id("id", &message.id)?;
+    let live_clients = usage::of_client_type(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)?;
+    let command = Command::Delete { live_clients };
+    grpc.store
+        .execute_at::<ClientType>(id, message.if_version, &command, &call.context)
+        .await
+        .map_err(refuse)?;
+    Ok(api::DeleteClientTypeResponse {})
 }
 
+/// A user or a service: developers choose among client types.
 pub(crate) async fn get_client_type(
-    _grpc: &Grpc,
-    _request: Request<api::GetClientTypeRequest>,
+    grpc: &Grpc,
+    request: Request<api::GetClientTypeRequest>,
 ) -> Result<api::ClientType, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "get_client_type", &grpc.deps.clock)?;
+    call.caller.require_known()?;
+    let id = parse_id("id", &request.get_ref().id)?;
+    answer(grpc, id).await
 }
 
+/// A user or a service: developers choose among client types.
 pub(crate) async fn list_client_types(
-    _grpc: &Grpc,
-    _request: Request<api::ListClientTypesRequest>,
+    grpc: &Grpc,
+    request: Request<api::ListClientTypesRequest>,
 ) -> Result<api::ListClientTypesResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "list_client_types", &grpc.deps.clock)?;
+    call.caller.require_known()?;
+    let message = request.into_inner();
+    let page = Page::parse(message.limit, &message.after)?;
+    let provider = match message.identity_provider_id.as_str() {
+        "" => None,
+        id => Some(parse_id("identity_provider_id", id)?),
+    };
+    if message.ids.len() > IDS {
+        let right = format!("`ids` must have at most {IDS}.");
+        return Err(Error::field("ids", "ids_too_many", right));
+    }
+    let mut ids = BTreeSet::new();
+    for (index, id) in message.ids.iter().enumerate() {
+        ids.insert(parse_id(&format!("ids[{index}]"), id)?);
+    }
+    let pool = grpc.store.database().pool();
+    let (client_types, next) = client_types::list(pool, &page, provider, &ids)
+        .await
+        .map_err(query_error)?;
+    Ok(api::ListClientTypesResponse { client_types, next })
+}
+
+/// From the view; a deleted one is not there.
+async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::ClientType, Error> {
+    client_types::get(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)?
+        .filter(|kind| kind.status != "deleted")
+        .ok_or_else(|| Error::not_found("client type"))
 }

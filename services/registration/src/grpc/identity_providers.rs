@@ -1,66 +1,248 @@
 //! Identity providers.
 
+mod check;
+mod secrets;
+
 use portico_proto::{Error, registration::v1 as api};
+use portico_runtime::{Call, Page, Problems, parse_id, query_error, store_error};
+use portico_vault::{Owner, Secret};
 use tonic::Request;
+use uuid::Uuid;
 
 use super::Grpc;
+use super::refusal::{name_taken, refuse, refuse_at, vault_error};
+use crate::identity_provider::{
+    self, Command, Draft, IdentityProvider, OWNER, Settings, TokenChange,
+};
+use crate::providers::ProviderType;
+use crate::views::{client_types, identity_providers, usage};
+pub(super) use check::check_identity_provider;
+use secrets::Secrets;
 
+/// An admin; the well-known document is verified before anything is stored.
 pub(crate) async fn create_identity_provider(
-    _grpc: &Grpc,
-    _request: Request<api::CreateIdentityProviderRequest>,
+    grpc: &Grpc,
+    request: Request<api::CreateIdentityProviderRequest>,
 ) -> Result<api::IdentityProvider, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "create_identity_provider", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let id = call.new_id("identity_provider", &grpc.deps.clock);
+    let message = request.into_inner();
+    let mut problems = Problems::default();
+    let kind = kind_of(&mut problems, &message.r#type);
+    let draft = draft_of(message).checked(problems)?;
+    let management = draft.management(None)?;
+    let name = draft.name.clone().unwrap_or_default();
+    unique(grpc, &name, id).await?;
+    let earlier = identity_provider::load(&grpc.store, id)
+        .await
+        .map_err(store_error)?;
+    let location = match earlier.state.settings {
+        // Repeated with its idempotency key: what was verified then.
+        Some(settings) => settings.location,
+        None => check::verified(grpc, &draft, None).await?,
+    };
+    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
+    let settings = Settings {
+        name,
+        kind,
+        location,
+        scope_claim: draft.scope_claim.unwrap_or_default(),
+        management: secrets.management(management.map(|(client_id, _)| client_id), None),
+    };
+    let command = Command::Add {
+        settings,
+        initial_access_token: secrets.token,
+    };
+    let outcome = grpc
+        .store
+        .execute::<IdentityProvider>(id, &command, &call.context)
+        .await;
+    match outcome {
+        Ok(outcome) => secrets.settle(grpc, &outcome.state, &outcome.state).await,
+        Err(error) => {
+            secrets.forget_after(grpc, &error).await;
+            return Err(refuse(error));
+        }
+    }
+    answer(grpc, id).await
 }
 
+/// An admin. A new `well_known_url`, also the same one again, and `skip_tls_verify` are verified first; a new
+/// initial access token resumes a paused provider.
 pub(crate) async fn update_identity_provider(
-    _grpc: &Grpc,
-    _request: Request<api::UpdateIdentityProviderRequest>,
+    grpc: &Grpc,
+    request: Request<api::UpdateIdentityProviderRequest>,
 ) -> Result<api::IdentityProvider, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "update_identity_provider", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let id = parse_id("id", &message.id)?;
+    let if_version = message.if_version;
+    let loaded = identity_provider::load(&grpc.store, id)
+        .await
+        .map_err(store_error)?;
+    let before = loaded.state.present()?;
+    let draft = changes_of(message).checked(Problems::default())?;
+    let known = before.management.as_ref();
+    let management = draft.management(known.map(|known| known.client_id.as_str()))?;
+    if let Some(name) = &draft.name {
+        unique(grpc, name, id).await?;
+    }
+    let moved = draft.well_known_url.is_some() || draft.skip_tls_verify.is_some();
+    let location = if moved {
+        check::verified(grpc, &draft, Some(&before.location)).await?
+    } else {
+        before.location.clone()
+    };
+    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
+    let client_id = management.map(|(client_id, _)| client_id);
+    let settings = Settings {
+        name: draft.name.clone().unwrap_or_else(|| before.name.clone()),
+        kind: before.kind,
+        location,
+        scope_claim: draft
+            .scope_claim
+            .clone()
+            .unwrap_or_else(|| before.scope_claim.clone()),
+        management: secrets.management(client_id, known),
+    };
+    let command = Command::Change {
+        settings,
+        initial_access_token: match draft.initial_access_token {
+            Some(_) => TokenChange::Replace(secrets.token),
+            None => TokenChange::Keep,
+        },
+        live_clients: clients(grpc, id).await?,
+    };
+    // Nobody else may have changed it since it was loaded: the command holds all settings.
+    let version = match if_version {
+        0 => u64::try_from(loaded.version).unwrap_or_default(),
+        given => given,
+    };
+    let outcome = grpc
+        .store
+        .execute_at::<IdentityProvider>(id, version, &command, &call.context)
+        .await;
+    match outcome {
+        Ok(outcome) => secrets.settle(grpc, &loaded.state, &outcome.state).await,
+        Err(error) => {
+            secrets.forget_after(grpc, &error).await;
+            return Err(refuse_at(if_version, error));
+        }
+    }
+    answer(grpc, id).await
 }
 
+/// An admin; refused while client types or OAuth clients belong to it. Its secrets are erased.
 pub(crate) async fn delete_identity_provider(
-    _grpc: &Grpc,
-    _request: Request<api::DeleteIdentityProviderRequest>,
+    grpc: &Grpc,
+    request: Request<api::DeleteIdentityProviderRequest>,
 ) -> Result<api::DeleteIdentityProviderResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "delete_identity_provider", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let id = parse_id("id", &message.id)?;
+    let pool = grpc.store.database().pool();
+    let command = Command::Delete {
+        client_types: client_types::count_of_provider(pool, id)
+            .await
+            .map_err(query_error)?,
+        live_clients: clients(grpc, id).await?,
+    };
+    grpc.store
+        .execute_at::<IdentityProvider>(id, message.if_version, &command, &call.context)
+        .await
+        .map_err(refuse)?;
+    let owner = Owner::new(OWNER, id);
+    grpc.vault.erase(&owner).await.map_err(vault_error)?;
+    Ok(api::DeleteIdentityProviderResponse {})
 }
 
+/// An admin or a service.
 pub(crate) async fn get_identity_provider(
-    _grpc: &Grpc,
-    _request: Request<api::GetIdentityProviderRequest>,
+    grpc: &Grpc,
+    request: Request<api::GetIdentityProviderRequest>,
 ) -> Result<api::IdentityProvider, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "get_identity_provider", &grpc.deps.clock)?;
+    call.caller.require_admin_or_service()?;
+    let id = parse_id("id", &request.get_ref().id)?;
+    answer(grpc, id).await
 }
 
+/// An admin or a service.
 pub(crate) async fn list_identity_providers(
-    _grpc: &Grpc,
-    _request: Request<api::ListIdentityProvidersRequest>,
+    grpc: &Grpc,
+    request: Request<api::ListIdentityProvidersRequest>,
 ) -> Result<api::ListIdentityProvidersResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "list_identity_providers", &grpc.deps.clock)?;
+    call.caller.require_admin_or_service()?;
+    let message = request.into_inner();
+    let page = Page::parse(message.limit, &message.after)?;
+    let pool = grpc.store.database().pool();
+    let (identity_providers, next) = identity_providers::list(pool, &page, &message.q)
+        .await
+        .map_err(query_error)?;
+    Ok(api::ListIdentityProvidersResponse {
+        identity_providers,
+        next,
+    })
 }
 
-pub(crate) async fn check_identity_provider(
-    _grpc: &Grpc,
-    _request: Request<api::CheckIdentityProviderRequest>,
-) -> Result<api::CheckIdentityProviderResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+/// From the view; a deleted one is not there.
+async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::IdentityProvider, Error> {
+    identity_providers::get(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)?
+        .filter(|provider| provider.status != "deleted")
+        .ok_or_else(|| Error::not_found("identity provider"))
+}
+
+async fn unique(grpc: &Grpc, name: &str, id: Uuid) -> Result<(), Error> {
+    let pool = grpc.store.database().pool();
+    let taken = identity_providers::name_taken(pool, name, id)
+        .await
+        .map_err(query_error)?;
+    if taken { Err(name_taken()) } else { Ok(()) }
+}
+
+async fn clients(grpc: &Grpc, id: Uuid) -> Result<u64, Error> {
+    usage::of_provider(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)
+}
+
+/// The type; an unknown one is noted, and another stands for it.
+fn kind_of(problems: &mut Problems, text: &str) -> ProviderType {
+    text.trim().parse().unwrap_or_else(|_| {
+        let names: Vec<&str> = ProviderType::ALL.iter().map(|kind| kind.as_str()).collect();
+        let right = format!("`type` must be one of {}.", names.join(", "));
+        problems.add("type", "type_unknown", right);
+        ProviderType::Other
+    })
+}
+
+fn draft_of(message: api::CreateIdentityProviderRequest) -> Draft {
+    let given = |text: String| (!text.trim().is_empty()).then(|| Secret::new(text));
+    Draft {
+        name: Some(message.name),
+        well_known_url: Some(message.well_known_url),
+        skip_tls_verify: Some(message.skip_tls_verify),
+        scope_claim: Some(message.scope_claim),
+        initial_access_token: given(message.initial_access_token),
+        management_client_id: Some(message.management_client_id),
+        management_client_secret: given(message.management_client_secret),
+    }
+}
+
+fn changes_of(message: api::UpdateIdentityProviderRequest) -> Draft {
+    Draft {
+        name: message.name,
+        well_known_url: message.well_known_url,
+        skip_tls_verify: message.skip_tls_verify,
+        scope_claim: message.scope_claim,
+        initial_access_token: message.initial_access_token.map(Secret::new),
+        management_client_id: message.management_client_id,
+        management_client_secret: message.management_client_secret.map(Secret::new),
+    }
 }

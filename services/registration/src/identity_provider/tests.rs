@@ -1,1 +1,304 @@
+use portico_eventstore::testing::given;
+use portico_runtime::Problems;
+use portico_vault::{Secret, VaultRef};
+use uuid::Uuid;
 
+use super::*;
+use crate::providers::ProviderType;
+
+fn reference(n: u128) -> VaultRef {
+    VaultRef(Uuid::from_u128(n))
+}
+
+fn settings(issuer: &str) -> Settings {
+    let url = |path: &str| format!("{issuer}{path}").parse().unwrap();
+    Settings {
+        name: "Keycloak".into(),
+        kind: ProviderType::Keycloak,
+        location: Location {
+            well_known_url: format!("{issuer}/.well-known/openid-configuration"),
+            skip_tls_verify: false,
+            endpoints: Endpoints {
+                issuer: issuer.into(),
+                registration_endpoint: url("/register"),
+                token_endpoint: url("/token"),
+                jwks_uri: url("/jwks"),
+                scopes_supported: vec!["a".into()],
+                allowed_origins: Vec::new(),
+            },
+        },
+        scope_claim: "scope".into(),
+        management: None,
+    }
+}
+
+const ISSUER: &str = "https://id.example";
+
+fn added() -> Event {
+    Event::Added {
+        settings: settings(ISSUER),
+        initial_access_token: Some(reference(1)),
+    }
+}
+
+fn paused() -> Event {
+    Event::Paused {
+        reason: "used up".into(),
+    }
+}
+
+fn change(settings: Settings) -> Command {
+    Command::Change {
+        settings,
+        initial_access_token: TokenChange::Keep,
+        live_clients: 0,
+    }
+}
+
+fn token(token: Option<VaultRef>) -> Command {
+    Command::Change {
+        settings: settings(ISSUER),
+        initial_access_token: TokenChange::Replace(token),
+        live_clients: 3,
+    }
+}
+
+fn delete(client_types: u64, live_clients: u64) -> Command {
+    Command::Delete {
+        client_types,
+        live_clients,
+    }
+}
+
+fn pause(refused: Option<VaultRef>) -> Command {
+    Command::Pause {
+        refused,
+        reason: "used up".into(),
+    }
+}
+
+type Provider = IdentityProvider;
+
+#[test]
+fn it_is_added_once() {
+    let add = Command::Add {
+        settings: settings(ISSUER),
+        initial_access_token: Some(reference(1)),
+    };
+    given::<Provider>([]).when(&add).then([added()]);
+    let refused = given::<Provider>([added()]).when(&add).then_refused();
+    assert_eq!(refused, Rejection::Exists);
+}
+
+#[test]
+fn its_settings_change() {
+    let mut renamed = settings(ISSUER);
+    renamed.name = "Other".into();
+    given::<Provider>([added()])
+        .when(&change(renamed.clone()))
+        .then([Event::Changed { settings: renamed }]);
+    given::<Provider>([added()])
+        .when(&change(settings(ISSUER)))
+        .then_nothing();
+}
+
+#[test]
+fn a_new_token_resumes_it() {
+    let replaced = |initial_access_token| Event::TokenReplaced {
+        initial_access_token,
+    };
+    given::<Provider>([added(), paused()])
+        .when(&token(Some(reference(2))))
+        .then([replaced(Some(reference(2))), Event::Resumed]);
+    given::<Provider>([added()])
+        .when(&token(None))
+        .then([replaced(None)]);
+    given::<Provider>([added(), replaced(None)])
+        .when(&token(None))
+        .then_nothing();
+    let state = given::<Provider>([added(), paused(), Event::Resumed]).state();
+    assert_eq!(state.status, Status::Active);
+}
+
+#[test]
+fn only_the_token_that_was_refused_pauses_it() {
+    given::<Provider>([added()])
+        .when(&pause(Some(reference(1))))
+        .then([paused()]);
+    given::<Provider>([added(), paused()])
+        .when(&pause(Some(reference(1))))
+        .then_nothing();
+    given::<Provider>([added()])
+        .when(&pause(Some(reference(2))))
+        .then_nothing();
+    given::<Provider>([added(), Event::Deleted])
+        .when(&pause(Some(reference(1))))
+        .then_nothing();
+}
+
+#[test]
+fn clients_and_tokens_stay_with_their_issuer() {
+    let elsewhere = settings("https://other.example");
+    let refused = given::<Provider>([added()])
+        .when(&change(elsewhere.clone()))
+        .then_refused();
+    let issuer = ISSUER.to_owned();
+    assert_eq!(
+        refused,
+        Rejection::TokenOfOtherIssuer {
+            issuer: issuer.clone()
+        }
+    );
+    let with = |live_clients| Command::Change {
+        settings: elsewhere.clone(),
+        initial_access_token: TokenChange::Replace(Some(reference(2))),
+        live_clients,
+    };
+    let refused = given::<Provider>([added()]).when(&with(1)).then_refused();
+    assert_eq!(
+        refused,
+        Rejection::IssuerInUse {
+            issuer: issuer.clone(),
+            live_clients: 1
+        }
+    );
+    let changed = Event::Changed {
+        settings: elsewhere.clone(),
+    };
+    let replaced = Event::TokenReplaced {
+        initial_access_token: Some(reference(2)),
+    };
+    given::<Provider>([added()])
+        .when(&with(0))
+        .then([changed, replaced]);
+    let managed = |mut settings: Settings| {
+        settings.management = Some(ManagementRef {
+            client_id: "admin".into(),
+            client_secret: reference(3),
+        });
+        settings
+    };
+    let open = Event::Added {
+        settings: managed(settings(ISSUER)),
+        initial_access_token: None,
+    };
+    let refused = given::<Provider>([open])
+        .when(&change(managed(elsewhere.clone())))
+        .then_refused();
+    assert_eq!(refused, Rejection::ManagementOfOtherIssuer { issuer });
+}
+
+#[test]
+fn it_is_deleted_when_nothing_needs_it() {
+    given::<Provider>([added(), paused()])
+        .when(&delete(0, 0))
+        .then([Event::Deleted]);
+    given::<Provider>([added(), Event::Deleted])
+        .when(&delete(0, 0))
+        .then_nothing();
+    for (client_types, live_clients) in [(1, 0), (0, 1)] {
+        let refused = given::<Provider>([added()])
+            .when(&delete(client_types, live_clients))
+            .then_refused();
+        let expected = Rejection::InUse {
+            client_types,
+            live_clients,
+        };
+        assert_eq!(refused, expected);
+    }
+}
+
+#[test]
+fn what_is_not_there_cannot_be_changed() {
+    for events in [vec![], vec![added(), Event::Deleted]] {
+        let refused = given::<Provider>(events)
+            .when(&change(settings(ISSUER)))
+            .then_refused();
+        assert_eq!(refused, Rejection::NotFound);
+    }
+    let refused = given::<Provider>([]).when(&delete(0, 0)).then_refused();
+    assert_eq!(refused, Rejection::NotFound);
+}
+
+/// Stored payloads never change their shape without an upcaster.
+#[test]
+fn events_have_the_stored_shape() {
+    let replaced = Event::TokenReplaced {
+        initial_access_token: Some(reference(1)),
+    };
+    assert_eq!(
+        serde_json::to_value(replaced).unwrap(),
+        serde_json::json!({"type": "token_replaced", "data": {
+            "initial_access_token": "00000000-0000-0000-0000-000000000001"}})
+    );
+    let stored = serde_json::json!({"type": "added", "data": {"settings": {
+        "name": "Keycloak", "kind": "keycloak", "scope_claim": "scope", "management": null,
+        "location": {
+            "well_known_url": "https://id.example/.well-known/openid-configuration",
+            "skip_tls_verify": false,
+            "endpoints": {
+                "issuer": "https://id.example", "registration_endpoint": "https://id.example/register",
+                "token_endpoint": "https://id.example/token", "jwks_uri": "https://id.example/jwks",
+                "scopes_supported": ["a"], "allowed_origins": [],
+            },
+        },
+    }, "initial_access_token": "00000000-0000-0000-0000-000000000001"}});
+    assert_eq!(serde_json::to_value(added()).unwrap(), stored);
+    assert_eq!(serde_json::from_value::<Event>(stored).unwrap(), added());
+}
+
+fn codes(draft: Draft) -> Vec<String> {
+    let error = draft.checked(Problems::default()).unwrap_err();
+    error.fields.into_iter().map(|field| field.code).collect()
+}
+
+#[test]
+fn a_draft_tells_all_that_is_wrong() {
+    let draft = Draft {
+        name: Some(" ".into()),
+        scope_claim: Some("a b".into()),
+        initial_access_token: Some(Secret::new("two words")),
+        management_client_id: Some("a\nb".into()),
+        management_client_secret: Some(Secret::new("ü")),
+        ..Draft::default()
+    };
+    assert_eq!(
+        codes(draft),
+        [
+            "name_missing",
+            "scope_claim_invalid",
+            "initial_access_token_malformed",
+            "management_client_id_invalid",
+            "management_client_secret_malformed"
+        ]
+    );
+    let draft = Draft {
+        scope_claim: Some(" ".into()),
+        initial_access_token: Some(Secret::new(" token\n")),
+        ..Draft::default()
+    };
+    let draft = draft.checked(Problems::default()).unwrap();
+    assert_eq!(draft.scope_claim.as_deref(), Some("scope"));
+    assert_eq!(draft.initial_access_token, Some(Secret::new("token")));
+}
+
+#[test]
+fn management_credentials_come_in_pairs() {
+    let draft = |id: Option<&str>, secret: Option<&str>| Draft {
+        management_client_id: id.map(str::to_owned),
+        management_client_secret: secret.map(Secret::new),
+        ..Draft::default()
+    };
+    let after = |draft: Draft, before| draft.management(before).map_err(|error| error.code);
+    let pair = |id: &str, new| Ok(Some((id.to_owned(), new)));
+    assert_eq!(after(draft(None, None), None), Ok(None));
+    assert_eq!(after(draft(Some("a"), Some("s")), None), pair("a", true));
+    assert_eq!(after(draft(None, None), Some("a")), pair("a", false));
+    assert_eq!(after(draft(None, Some("s")), Some("a")), pair("a", true));
+    assert_eq!(after(draft(Some(""), None), Some("a")), Ok(None));
+    let missing = Err("management_client_secret_missing".into());
+    assert_eq!(after(draft(Some("a"), None), None), missing);
+    assert_eq!(after(draft(Some("b"), None), Some("a")), missing);
+    let missing = Err("management_client_id_missing".into());
+    assert_eq!(after(draft(None, Some("s")), None), missing);
+}

@@ -1,0 +1,122 @@
+//! Tokens and secrets on their way into the vault and out of it.
+
+use portico_eventstore::{Context, ExecuteError, StoreError};
+use portico_proto::Error;
+use portico_vault::{Owner, Secret, VaultRef};
+use uuid::Uuid;
+
+use crate::grpc::Grpc;
+use crate::grpc::refusal::vault_error;
+use crate::identity_provider::{Draft, IdentityProvider, ManagementRef, OWNER, Rejection};
+
+/// What a draft brought, in the vault before the command runs.
+pub(super) struct Secrets {
+    /// The initial access token.
+    pub(super) token: Option<VaultRef>,
+    management: Option<VaultRef>,
+}
+
+impl Secrets {
+    /// References are derived from the command, so that a repetition finds them again.
+    pub(super) async fn keep(
+        grpc: &Grpc,
+        id: Uuid,
+        context: &Context,
+        draft: &Draft,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            token: put(
+                grpc,
+                id,
+                context,
+                "initial_access_token",
+                draft.initial_access_token.as_ref(),
+            )
+            .await?,
+            management: put(
+                grpc,
+                id,
+                context,
+                "management_client_secret",
+                draft.management_client_secret.as_ref(),
+            )
+            .await?,
+        })
+    }
+
+    /// The management credentials under this id: with the new secret, or the known one.
+    pub(super) fn management(
+        &self,
+        client_id: Option<String>,
+        known: Option<&ManagementRef>,
+    ) -> Option<ManagementRef> {
+        let client_secret = self.management.or(known.map(|known| known.client_secret))?;
+        Some(ManagementRef {
+            client_id: client_id?,
+            client_secret,
+        })
+    }
+
+    /// After a command: takes out of the vault what the provider does not refer to any more, also what a
+    /// repeated command brought again.
+    pub(super) async fn settle(
+        &self,
+        grpc: &Grpc,
+        before: &IdentityProvider,
+        after: &IdentityProvider,
+    ) {
+        let kept = references(after);
+        let unused = |secret: Option<VaultRef>| secret.filter(|_| !kept.contains(&secret));
+        forget(grpc, references(before).map(unused)).await;
+        forget(grpc, [self.token, self.management].map(unused)).await;
+    }
+
+    /// Takes out of the vault again what a refused command brought. After any other failure it may be in use.
+    pub(super) async fn forget_after(&self, grpc: &Grpc, error: &ExecuteError<Rejection>) {
+        let unused = matches!(
+            error,
+            ExecuteError::Rejected(_)
+                | ExecuteError::VersionMismatch { .. }
+                | ExecuteError::Store(StoreError::Refused(_))
+        );
+        if unused {
+            forget(grpc, [self.token, self.management]).await;
+        }
+    }
+}
+
+async fn put(
+    grpc: &Grpc,
+    id: Uuid,
+    context: &Context,
+    what: &str,
+    secret: Option<&Secret>,
+) -> Result<Option<VaultRef>, Error> {
+    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
+        return Ok(None);
+    };
+    let reference = VaultRef(context.step(&format!("{what}/{id}")).command_id);
+    grpc.vault
+        .put_at(reference, &Owner::new(OWNER, id), secret)
+        .await
+        .map_err(vault_error)?;
+    Ok(Some(reference))
+}
+
+fn references(provider: &IdentityProvider) -> [Option<VaultRef>; 2] {
+    let settings = provider.settings.as_ref();
+    let management = settings.and_then(|settings| settings.management.as_ref());
+    [
+        provider.initial_access_token,
+        management.map(|management| management.client_secret),
+    ]
+}
+
+/// What stays in the vault after a failure here is sealed and never read; it goes when the provider is deleted.
+async fn forget(grpc: &Grpc, secrets: [Option<VaultRef>; 2]) {
+    for secret in secrets.into_iter().flatten() {
+        if let Err(error) = grpc.vault.delete(&secret).await {
+            tracing::warn!(%error, "an unused secret stays in the vault");
+        }
+    }
+}
