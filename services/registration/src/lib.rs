@@ -4,15 +4,21 @@
 //! |---|---|
 //! | [`identity_provider`] | aggregate: an identity provider, its verified endpoints, where its tokens are |
 //! | [`client_type`] | aggregate: what kind of OAuth client developers may choose at a provider |
+//! | [`oauth_client`] | aggregate: one application's OAuth client at one provider, and what is to be done next for it |
+//! | `gateway` | aggregate: an API gateway and how it is reached |
+//! | `mapping` | keeps gateways in step with what is granted |
 //! | [`providers`] | what is said to identity providers over the network, a driver for each kind |
 //! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
 //! | `grpc` | requests from outside, a file for each subject |
 //! | `views` | tables that follow the log, and their queries |
 
 pub mod client_type;
+mod gateway;
 pub mod gateways;
 mod grpc;
 pub mod identity_provider;
+mod mapping;
+pub mod oauth_client;
 pub mod providers;
 mod text;
 mod views;
@@ -44,5 +50,9 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
 }
 
 fn projections() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(views::providers::Providers)]
+    vec![
+        Arc::new(views::providers::Providers),
+        Arc::new(views::gateways::Gateways),
+        Arc::new(views::oauth_clients::OauthClients),
+    ]
 }

@@ -1,5 +1,8 @@
 //! Tables that follow the log, and their queries.
 
 pub(crate) mod client_types;
+pub(crate) mod gateways;
 pub(crate) mod identity_providers;
+pub(crate) mod oauth_clients;
 pub(crate) mod providers;
+pub(crate) mod usage;
