@@ -1,5 +1,8 @@
 //! given / when / then for deciders, and the time of tests.
 
+#[cfg(feature = "testing")]
+pub mod postgres;
+
 use std::fmt::Debug;
 
 use jiff::Timestamp;
