@@ -1,0 +1,6 @@
+//! The registration service over its gRPC methods, with the sandbox identity provider.
+#![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
+
+mod client_types;
+mod identity_providers;
+mod support;
