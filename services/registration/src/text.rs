@@ -50,7 +50,9 @@ pub(crate) fn description(problems: &mut Problems, field: &str, text: &str) -> S
 /// empty.
 pub(crate) fn like(text: &str) -> String {
     let mut pattern = String::from("%");
-    for c in text.trim().to_lowercase().chars() {
+    let text = text.trim().to_lowercase();
+    // PostgreSQL refuses a text with a NUL; no name has a control character.
+    for c in text.chars().filter(|c| !c.is_control()) {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }
@@ -107,6 +109,7 @@ mod tests {
     #[test]
     fn patterns_are_texts_not_wildcards() {
         assert_eq!(like(" "), "%");
+        assert_eq!(like("a\u{0}b"), "%ab%");
         assert_eq!(like("50%_A\\"), "%50\\%\\_a\\\\%");
     }
 }
