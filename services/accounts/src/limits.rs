@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -73,7 +73,7 @@ impl SignInLimits {
     /// Limited, with the time until the window is over.
     pub(crate) fn begin(&self, account: &str, address: &str) -> Result<Attempt, Error> {
         let account = Key::Account(account.to_owned());
-        let address = address.parse().ok().map(network).map(Key::Address);
+        let address = parse(address).map(network).map(Key::Address);
         let keys: Vec<Key> = [account].into_iter().chain(address).collect();
         let now = self.clock.now();
         let mut windows = self.lock();
@@ -142,6 +142,12 @@ fn take_back(windows: &mut HashMap<Key, Window>, key: &Key) {
     }
 }
 
+/// An address, with a port or without.
+fn parse(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    text.parse().ok().or_else(with_port)
+}
+
 /// What one household or machine has: an IPv4 address, or an IPv6 network of 64 bits.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -191,6 +197,7 @@ mod tests {
             assert!(fail(&limits, &format!("user {n}"), &address).is_ok());
         }
         assert!(fail(&limits, "another", "2001:db8::ffff:1").is_err());
+        assert!(fail(&limits, "another", "[2001:db8::7]:443").is_err());
         assert!(fail(&limits, "another", "2001:db8:0:1::1").is_ok());
         assert!(fail(&limits, "another", "").is_ok());
     }

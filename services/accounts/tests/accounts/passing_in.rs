@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use portico_accounts::user::{Command, User};
 use portico_proto::{
     Kind,
-    accounts::v1::{DeleteSessionRequest, GetCurrentUserRequest, SuspendUserRequest},
+    accounts::v1::{
+        CreateApiTokenRequest, DeleteSessionRequest, GetCurrentUserRequest, SuspendUserRequest,
+    },
 };
 use portico_runtime::Role;
 
@@ -158,6 +161,33 @@ async fn suspended_is_out_at_once() {
         code(world.client().get_current_user(request).await),
         "unauthenticated"
     );
+}
+
+#[tokio::test]
+async fn the_event_alone_keeps_sessions_and_api_tokens_out() {
+    let world = World::start().await;
+    let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let session = world.sign_in("ada@example.org").await.unwrap().token;
+    let message = CreateApiTokenRequest {
+        name: "ci".into(),
+        expires_in_days: 1,
+    };
+    let request = world.request(&developer(&user), message);
+    let created = world.client().create_api_token(request).await.unwrap();
+    let api_token = created.into_inner().token;
+    // As after a crash between the event and the end of the sessions.
+    let run = async |command| {
+        let context = portico_eventstore::testing::context(world.deps.clock.new_id());
+        let id = user.id.parse().unwrap();
+        let done = world.store.execute::<User>(id, &command, &context).await;
+        assert_eq!(done.unwrap().events.len(), 1);
+    };
+    run(Command::Suspend { other_admins: true }).await;
+    for token in [&session, &api_token] {
+        assert_eq!(code(world.authenticate(token).await), "token_invalid");
+    }
+    run(Command::Activate).await;
+    assert!(world.authenticate(&api_token).await.is_ok());
 }
 
 #[tokio::test]
