@@ -1,37 +1,14 @@
-//! Identity providers: created, changed, deleted, checked.
+//! Identity providers: created, changed, deleted, paused.
 
-use portico_proto::{Error, Kind, registration::v1::*};
+use portico_proto::{Kind, registration::v1::*};
 use portico_runtime::Caller;
-use portico_sandbox::identity_provider::{Answer, Fault, Operation};
+use portico_sandbox::identity_provider::Operation;
 use portico_vault::{Owner, VaultRef};
-use serde_json::json;
 
-use crate::support::{App, admin, answer, client_type, developer, of, provider, service};
-
-/// A text that must never be seen.
-const TOKEN: &str = "initial-access-token-3b0c9a";
-const SECRET: &str = "management-secret-7d1f22";
-
-fn with_secrets(mut message: CreateIdentityProviderRequest) -> CreateIdentityProviderRequest {
-    message.initial_access_token = TOKEN.into();
-    message.management_client_id = "portico-admin".into();
-    message.management_client_secret = SECRET.into();
-    message
-}
-
-fn change(id: &str) -> UpdateIdentityProviderRequest {
-    UpdateIdentityProviderRequest {
-        id: id.into(),
-        ..UpdateIdentityProviderRequest::default()
-    }
-}
-
-/// The error's only field and code.
-fn field(error: &Error) -> (&str, &str) {
-    assert_eq!(error.fields.len(), 1, "{error:?}");
-    assert_eq!(error.fields[0].code, error.code);
-    (&error.fields[0].field, &error.fields[0].code)
-}
+use crate::support::{
+    App, SECRET, TOKEN, admin, answer, change, client_type, developer, field, of, provider,
+    service, with_secrets,
+};
 
 #[tokio::test]
 async fn it_is_created_from_its_well_known_document() {
@@ -51,99 +28,6 @@ async fn it_is_created_from_its_well_known_document() {
     assert_eq!(created.scope_claim, "scope");
     assert_eq!(created.management_client_id, "portico-admin");
     assert_eq!(app.get(&admin(), &created.id).await.unwrap(), created);
-}
-
-#[tokio::test]
-async fn a_document_that_is_wrong_is_named_and_nothing_is_stored() {
-    let (app, sandbox) = (App::start().await, provider().await);
-    let refused = async |message| app.create(message).await.unwrap_err();
-    let at = |url: &str| CreateIdentityProviderRequest {
-        well_known_url: url.into(),
-        ..with_secrets(of(&sandbox))
-    };
-    let base = sandbox.url();
-    for (url, code) in [
-        ("", "well_known_url_missing"),
-        ("not a url", "well_known_url_invalid"),
-        (base.as_str(), "well_known_url_invalid"),
-        (
-            "ftp://127.0.0.1/.well-known/openid-configuration",
-            "well_known_url_invalid",
-        ),
-        (
-            "http://10.255.255.1/.well-known/openid-configuration",
-            "well_known_address_forbidden",
-        ),
-    ] {
-        let error = refused(at(url)).await;
-        assert_eq!(field(&error), ("well_known_url", code), "{url}");
-        assert_eq!(error.kind, Kind::Invalid);
-    }
-    let page = Answer::html(200);
-    sandbox.fail_next(Operation::Discovery, 1, Fault::Refuse(page));
-    let error = refused(of(&sandbox)).await;
-    assert_eq!(field(&error), ("well_known_url", "well_known_not_json"));
-    sandbox.fail_next(Operation::Discovery, 1, Fault::Refuse(Answer::status(404)));
-    let error = refused(of(&sandbox)).await;
-    assert_eq!(field(&error), ("well_known_url", "well_known_status"));
-    sandbox.behave(|behaviour| behaviour.issuer = Some("https://elsewhere.example".into()));
-    let error = refused(of(&sandbox)).await;
-    assert_eq!(field(&error), ("well_known_url", "issuer_mismatch"));
-    sandbox.behave(|behaviour| behaviour.issuer = None);
-    let without = json!({"issuer": base, "token_endpoint": base, "jwks_uri": base});
-    let answer = Answer::json(200, &without);
-    sandbox.fail_next(Operation::Discovery, 1, Fault::Refuse(answer));
-    let error = refused(of(&sandbox)).await;
-    assert_eq!(
-        field(&error),
-        ("well_known_url", "registration_endpoint_missing")
-    );
-    let keys = Answer::json(200, &json!({"keys": []}));
-    sandbox.fail_next(Operation::Jwks, 1, Fault::Refuse(keys));
-    let error = refused(of(&sandbox)).await;
-    assert_eq!(field(&error), ("well_known_url", "jwks_unusable"));
-    let message = of(&sandbox);
-    sandbox.stop().await;
-    let error = refused(message).await;
-    assert_eq!(field(&error), ("well_known_url", "well_known_unreachable"));
-    assert_eq!(app.events().await, 0);
-    assert_eq!(vault_entries(&app).await, 0);
-}
-
-async fn vault_entries(app: &App) -> i64 {
-    use portico_eventstore::sqlx::{self, Row as _};
-    sqlx::query("SELECT COUNT(*) FROM vault_value")
-        .fetch_one(app.store.database().pool())
-        .await
-        .unwrap()
-        .try_get(0)
-        .unwrap()
-}
-
-#[tokio::test]
-async fn all_that_is_wrong_with_the_fields_is_told_at_once() {
-    let (app, sandbox) = (App::start().await, provider().await);
-    let message = CreateIdentityProviderRequest {
-        name: " ".into(),
-        r#type: "Keycloak".into(),
-        initial_access_token: "two words".into(),
-        ..of(&sandbox)
-    };
-    let error = app.create(message).await.unwrap_err();
-    let codes: Vec<&str> = error
-        .fields
-        .iter()
-        .map(|field| field.code.as_str())
-        .collect();
-    assert_eq!(
-        codes,
-        [
-            "type_unknown",
-            "name_missing",
-            "initial_access_token_malformed"
-        ]
-    );
-    assert_eq!(sandbox.requests(Operation::Discovery), 0);
 }
 
 #[tokio::test]
@@ -190,7 +74,7 @@ async fn a_repeated_creation_makes_one_provider() {
     let first = create(with_secrets(of(&sandbox))).await.unwrap();
     assert_eq!(create(with_secrets(of(&sandbox))).await.unwrap(), first);
     assert_eq!(app.events().await, 1);
-    assert_eq!(vault_entries(&app).await, 2);
+    assert_eq!(app.vault_entries().await, 2);
     let other = CreateIdentityProviderRequest {
         name: "Another".into(),
         ..with_secrets(of(&sandbox))
@@ -203,7 +87,7 @@ async fn a_repeated_creation_makes_one_provider() {
     };
     let error = create(other).await.unwrap_err();
     assert_eq!(error.code, "idempotency_key_reused");
-    assert_eq!(vault_entries(&app).await, 2);
+    assert_eq!(app.vault_entries().await, 2);
 }
 
 #[tokio::test]
@@ -235,53 +119,6 @@ async fn what_is_not_given_stays() {
         .await
         .unwrap_err();
     assert_eq!(error.code, "version_mismatch");
-}
-
-#[tokio::test]
-async fn a_changed_url_is_verified_and_the_same_one_read_again() {
-    let (app, sandbox) = (App::start().await, provider().await);
-    let created = app.create(of(&sandbox)).await.unwrap();
-    sandbox.add_scope("gold_plan");
-    let read_again = UpdateIdentityProviderRequest {
-        well_known_url: Some(sandbox.well_known_url()),
-        ..change(&created.id)
-    };
-    let updated = app.update(read_again).await.unwrap();
-    assert!(updated.scopes_supported.contains(&"gold_plan".to_owned()));
-    sandbox.fail_next(Operation::Discovery, 1, Fault::Refuse(Answer::html(200)));
-    let skip = UpdateIdentityProviderRequest {
-        skip_tls_verify: Some(true),
-        ..change(&created.id)
-    };
-    let error = app.update(skip.clone()).await.unwrap_err();
-    assert_eq!(field(&error), ("well_known_url", "well_known_not_json"));
-    assert_eq!(app.get(&admin(), &created.id).await.unwrap(), updated);
-    assert!(app.update(skip).await.unwrap().skip_tls_verify);
-}
-
-#[tokio::test]
-async fn tokens_do_not_follow_to_another_issuer() {
-    let (app, sandbox, other) = (App::start().await, provider().await, provider().await);
-    let mut message = of(&sandbox);
-    message.initial_access_token = TOKEN.into();
-    let created = app.create(message).await.unwrap();
-    let moved = UpdateIdentityProviderRequest {
-        well_known_url: Some(other.well_known_url()),
-        ..change(&created.id)
-    };
-    let error = app.update(moved.clone()).await.unwrap_err();
-    assert_eq!(
-        field(&error),
-        ("initial_access_token", "initial_access_token_missing")
-    );
-    let moved = UpdateIdentityProviderRequest {
-        initial_access_token: Some(String::new()),
-        ..moved
-    };
-    let moved = app.update(moved).await.unwrap();
-    assert_eq!(moved.issuer, other.url());
-    assert!(!moved.has_initial_access_token);
-    assert_eq!(vault_entries(&app).await, 0);
 }
 
 #[tokio::test]
@@ -340,7 +177,7 @@ async fn it_is_deleted_with_its_secrets_when_nothing_needs_it() {
     );
     app.delete_client_type(&kind.unwrap().id).await.unwrap();
     app.delete(&created.id).await.unwrap();
-    assert_eq!(vault_entries(&app).await, 0);
+    assert_eq!(app.vault_entries().await, 0);
     let error = app.get(&admin(), &created.id).await.unwrap_err();
     assert_eq!(error.kind, Kind::NotFound);
     let rename = UpdateIdentityProviderRequest {
@@ -472,46 +309,6 @@ async fn admins_configure_services_read_developers_do_neither() {
             );
         }
     }
-}
-
-#[tokio::test]
-async fn the_connection_test_tells_every_step_and_stores_nothing() {
-    use check_identity_provider_request::Subject;
-    let (app, sandbox) = (App::start().await, provider().await);
-    let created = app.create(of(&sandbox)).await.unwrap();
-    let check = async |subject| {
-        let request = app.by_admin(CheckIdentityProviderRequest {
-            subject: Some(subject),
-        });
-        answer(app.client().check_identity_provider(request).await)
-    };
-    for subject in [
-        Subject::Id(created.id.clone()),
-        Subject::Settings(of(&sandbox)),
-    ] {
-        let result = check(subject).await.unwrap();
-        assert!(result.ok, "{result:?}");
-        assert_eq!(result.steps.len(), 6);
-    }
-    sandbox.behave(|behaviour| behaviour.issuer = Some("https://elsewhere.example".into()));
-    let result = check(Subject::Id(created.id)).await.unwrap();
-    assert!(!result.ok);
-    let steps: Vec<_> = result
-        .steps
-        .iter()
-        .map(|step| step.outcome.as_str())
-        .collect();
-    assert_eq!(steps[..3], ["passed", "failed", "skipped"]);
-    let nobody = app.deps.clock.new_id().to_string();
-    let error = check(Subject::Id(nobody)).await.unwrap_err();
-    assert_eq!(error.kind, Kind::NotFound);
-    let wrong = CreateIdentityProviderRequest {
-        r#type: "sandbox".into(),
-        ..of(&sandbox)
-    };
-    let error = check(Subject::Settings(wrong)).await.unwrap_err();
-    assert_eq!(error.code, "type_unknown");
-    assert_eq!(app.events().await, 1);
 }
 
 #[tokio::test]

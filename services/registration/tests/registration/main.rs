@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
 
 mod client_types;
+mod discovery;
 mod identity_providers;
 mod support;

@@ -18,6 +18,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+/// A text that must never be seen.
+pub(crate) const TOKEN: &str = "initial-access-token-3b0c9a";
+pub(crate) const SECRET: &str = "management-secret-7d1f22";
+
 pub(crate) struct App {
     pub(crate) deps: Deps,
     pub(crate) store: EventStore,
@@ -167,6 +171,16 @@ impl App {
         texts.collect::<Vec<_>>().join("\n")
     }
 
+    /// How many texts are in the vault.
+    pub(crate) async fn vault_entries(&self) -> i64 {
+        sqlx::query("SELECT COUNT(*) FROM vault_value")
+            .fetch_one(self.store.database().pool())
+            .await
+            .unwrap()
+            .try_get(0)
+            .unwrap()
+    }
+
     /// How many events were ever appended.
     pub(crate) async fn events(&self) -> usize {
         self.store.read(0, 1000).await.unwrap().len()
@@ -222,4 +236,27 @@ pub(crate) fn client_type(provider: &str) -> CreateClientTypeRequest {
         grant_types: vec!["client_credentials".into()],
         ..CreateClientTypeRequest::default()
     }
+}
+
+pub(crate) fn with_secrets(
+    mut message: CreateIdentityProviderRequest,
+) -> CreateIdentityProviderRequest {
+    message.initial_access_token = TOKEN.into();
+    message.management_client_id = "portico-admin".into();
+    message.management_client_secret = SECRET.into();
+    message
+}
+
+pub(crate) fn change(id: &str) -> UpdateIdentityProviderRequest {
+    UpdateIdentityProviderRequest {
+        id: id.into(),
+        ..UpdateIdentityProviderRequest::default()
+    }
+}
+
+/// The error's only field and code.
+pub(crate) fn field(error: &Error) -> (&str, &str) {
+    assert_eq!(error.fields.len(), 1, "{error:?}");
+    assert_eq!(error.fields[0].code, error.code);
+    (&error.fields[0].field, &error.fields[0].code)
 }
