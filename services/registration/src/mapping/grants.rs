@@ -152,7 +152,11 @@ fn limit(
 ) -> Result<Option<Limit>, sqlx::Error> {
     let positive = |name: &str| {
         let number = row.try_get::<Option<i64>, _>(name)?;
-        Ok::<_, sqlx::Error>(number.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0))
+        Ok::<_, sqlx::Error>(
+            number
+                .and_then(|n| u64::try_from(n).ok())
+                .filter(|n| *n > 0),
+        )
     };
     let limit = positive(requests)?.zip(positive(seconds)?);
     Ok(limit.map(|(requests, seconds)| Limit { requests, seconds }))

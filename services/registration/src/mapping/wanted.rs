@@ -101,7 +101,12 @@ impl Grant {
         };
         if self.product_policy_id.is_empty() {
             let id = self.product_policy();
-            made.push(policy(id, PolicyKind::Product, "product", &self.product_name));
+            made.push(policy(
+                id,
+                PolicyKind::Product,
+                "product",
+                &self.product_name,
+            ));
         }
         if self.plan_policy_id.is_empty() {
             let kind = PolicyKind::Plan {

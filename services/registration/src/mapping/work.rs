@@ -423,10 +423,7 @@ impl<'a> Work<'a> {
 }
 
 /// How a gateway is reached.
-async fn access(
-    mapper: &Mapper,
-    gateway: Uuid,
-) -> Result<(Settings, Secret, Url), MappingFailure> {
+async fn access(mapper: &Mapper, gateway: Uuid) -> Result<(Settings, Secret, Url), MappingFailure> {
     let state = mapper.store.load::<Gateway>(gateway).await?.state;
     let Some(reference) = state.secret else {
         return Err(MappingFailure::fail(

@@ -141,7 +141,8 @@ async fn owned(
     Ok(())
 }
 
-const COLUMNS: &str = "id, name, type, url, org_id, default_policy_id, status, version, created_at, updated_at";
+const COLUMNS: &str =
+    "id, name, type, url, org_id, default_policy_id, status, version, created_at, updated_at";
 
 /// A gateway that is there.
 pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::Gateway>, sqlx::Error> {
