@@ -1,0 +1,241 @@
+//! A request from outside, as far as it concerns everybody: who sends it, and what goes with the calls that it
+//! causes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::{HeaderMap, request::Parts};
+use ipnet::IpNet;
+use portico_proto::{
+    Error, access::v1::access_service_client::AccessServiceClient,
+    accounts::v1::accounts_service_client::AccountsServiceClient,
+    catalog::v1::catalog_service_client::CatalogServiceClient,
+    notification::v1::notification_service_client::NotificationServiceClient,
+    registration::v1::registration_service_client::RegistrationServiceClient,
+};
+use portico_runtime::{
+    Caller, IDEMPOTENCY_KEY, REQUEST_ID, ServiceChannel, ServiceName, TRACEPARENT, identity,
+};
+use portico_vault::Secret;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+
+use super::{
+    Edge,
+    auth::{Credential, Identity},
+    problem::{Failure, Result},
+};
+
+/// What every handler takes first. Extracting it authenticates, and refuses forged requests.
+pub struct Ask {
+    edge: Edge,
+    credential: Credential,
+    identity: Option<Identity>,
+    metadata: MetadataMap,
+    remote: Option<IpAddr>,
+}
+
+impl FromRequestParts<Edge> for Ask {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self> {
+        let credential = edge.auth.credential(&parts.headers)?;
+        if matches!(credential, Credential::Cookie(_)) {
+            edge.csrf
+                .require_same_origin(&parts.method, &parts.headers)?;
+        }
+        let identity = edge.auth.identify(&credential).await?;
+        Self::new(parts, edge, credential, identity)
+    }
+}
+
+/// As [`Ask`], for signing in: whoever was signed in before does not matter, and a program that keeps cookies
+/// may do it again. A request that says that it comes from another site is refused.
+pub struct SignIn(pub Ask);
+
+impl FromRequestParts<Edge> for SignIn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self> {
+        edge.csrf.refuse_cross_origin(&parts.headers)?;
+        let credential = edge.auth.credential(&parts.headers)?;
+        Ask::new(parts, edge, credential, None).map(Self)
+    }
+}
+
+impl Ask {
+    fn new(
+        parts: &Parts,
+        edge: &Edge,
+        credential: Credential,
+        identity: Option<Identity>,
+    ) -> Result<Self> {
+        let mut metadata = forwarded(&parts.headers)?;
+        if let Some(identity) = &identity {
+            metadata.insert(identity::HEADER, identity.signed.clone());
+        }
+        let remote = remote_address(
+            &parts.extensions,
+            &parts.headers,
+            &edge.deps.config.trusted_proxies,
+        );
+        Ok(Self {
+            edge: edge.clone(),
+            credential,
+            identity,
+            metadata,
+            remote,
+        })
+    }
+
+    /// The portal's inside.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// Who sends it; anonymous where nobody is signed in.
+    pub fn caller(&self) -> Caller {
+        self.identity
+            .as_ref()
+            .map_or(Caller::Anonymous, |identity| identity.caller.clone())
+    }
+
+    /// What it brought to say so.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The token of the session or the API token, where somebody is signed in.
+    pub fn session(&self) -> Option<&Secret> {
+        self.identity.as_ref().and(self.credential.token())
+    }
+
+    /// The address that it came from, behind the proxies that we trust; empty where it is not known.
+    pub fn remote_address(&self) -> String {
+        self.remote
+            .map(|address| address.to_string())
+            .unwrap_or_default()
+    }
+
+    /// A call to a service in the sender's name.
+    pub fn request<T>(&self, message: T) -> tonic::Request<T> {
+        tonic::Request::from_parts(self.metadata.clone(), http::Extensions::new(), message)
+    }
+
+    fn to(&self, name: ServiceName) -> ServiceChannel {
+        self.edge.deps.channels.to(name)
+    }
+
+    /// Products and plans.
+    pub fn catalog(&self) -> CatalogServiceClient<ServiceChannel> {
+        CatalogServiceClient::new(self.to(ServiceName::Catalog))
+    }
+
+    /// Applications, carts and access requests.
+    pub fn access(&self) -> AccessServiceClient<ServiceChannel> {
+        AccessServiceClient::new(self.to(ServiceName::AccessRequest))
+    }
+
+    /// Identity providers, client types, clients and gateways.
+    pub fn registration(&self) -> RegistrationServiceClient<ServiceChannel> {
+        RegistrationServiceClient::new(self.to(ServiceName::Registration))
+    }
+
+    /// E-mail.
+    pub fn notification(&self) -> NotificationServiceClient<ServiceChannel> {
+        NotificationServiceClient::new(self.to(ServiceName::Notification))
+    }
+
+    /// Users, sessions and API tokens.
+    pub fn accounts(&self) -> AccountsServiceClient<ServiceChannel> {
+        AccountsServiceClient::new(self.to(ServiceName::Accounts))
+    }
+}
+
+/// What of a request's headers goes on to the services.
+fn forwarded(headers: &HeaderMap) -> Result<MetadataMap> {
+    let mut metadata = MetadataMap::new();
+    for name in [REQUEST_ID, TRACEPARENT] {
+        if let Some(value) = headers.get(name).and_then(|value| ascii(value.as_bytes())) {
+            metadata.insert(name, value);
+        }
+    }
+    if let Some(given) = headers.get(IDEMPOTENCY_KEY) {
+        let key = ascii(given.as_bytes()).ok_or_else(|| {
+            Error::field(
+                "Idempotency-Key",
+                "idempotency_key_invalid",
+                "Idempotency-Key must have 1 to 255 visible ASCII characters.",
+            )
+        })?;
+        metadata.insert(IDEMPOTENCY_KEY, key);
+    }
+    Ok(metadata)
+}
+
+fn ascii(bytes: &[u8]) -> Option<MetadataValue<Ascii>> {
+    MetadataValue::try_from(bytes)
+        .ok()
+        .filter(|_| bytes.iter().all(u8::is_ascii_graphic))
+}
+
+/// Where a request came from; `None` where the server does not tell.
+pub(super) fn remote_address(
+    extensions: &http::Extensions,
+    headers: &HeaderMap,
+    proxies: &[IpNet],
+) -> Option<IpAddr> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    Some(client_address(peer, headers, proxies))
+}
+
+/// The address of the client: from the right of `X-Forwarded-For`, the first that is not one of our proxies.
+/// What stands left of it, anybody can write.
+fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let trusted = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
+    let mut client = peer.to_canonical();
+    let lines: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        if !trusted(&client) {
+            break;
+        }
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
+        client = address.to_canonical();
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_proxies_are_believed() {
+        let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        for (peer, lines, client) in [
+            ("203.0.113.9", vec!["198.51.100.1"], "203.0.113.9"),
+            ("10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
+            (
+                "10.0.0.1",
+                vec!["6.6.6.6, 198.51.100.1, 10.0.0.2"],
+                "198.51.100.1",
+            ),
+            ("10.0.0.1", vec!["6.6.6.6", "198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["nonsense"], "10.0.0.1"),
+            ("::ffff:10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in &lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            let found = client_address(peer.parse().unwrap(), &headers, &proxies);
+            assert_eq!(found.to_string(), client, "{peer} {lines:?}");
+        }
+    }
+}

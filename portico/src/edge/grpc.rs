@@ -1,0 +1,259 @@
+//! The public gRPC listener: every service's methods at one address, called as they are. A Bearer token in the
+//! metadata becomes the signed identity; whatever identity a caller claims is thrown away.
+
+use std::collections::HashMap;
+
+use axum::{
+    Router,
+    body::Body as AxumBody,
+    extract::{Request, State},
+    middleware,
+    response::{IntoResponse as _, Response},
+};
+use futures::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body::Frame;
+use http_body_util::{BodyStream, StreamBody};
+use portico_proto::{
+    Error, FILE_DESCRIPTOR_SET,
+    accounts::v1::{CreateSessionRequest, accounts_service_client::AccountsServiceClient},
+};
+use portico_runtime::{Deps, ServiceName, identity, telemetry};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tonic::{Status, body::Body, server::NamedService};
+use tonic_prost::ProstCodec;
+use tower::{Service as _, service_fn};
+
+use self::health::Health;
+use super::{Edge, ask::remote_address, auth::Credential};
+
+mod health;
+
+/// Methods that are not for outside, each with the reason.
+const INTERNAL: [(&str, &str); 2] = [
+    (
+        "/portico.accounts.v1.AccountsService/Authenticate",
+        "hands out signed identities, which only the edge may hold",
+    ),
+    (
+        "/portico.accounts.v1.AccountsService/GetContacts",
+        "hands out e-mail addresses, for the notification service only",
+    ),
+];
+/// Is counted against the address of the caller, so we write that address ourselves.
+const CREATE_SESSION: &str = "/portico.accounts.v1.AccountsService/CreateSession";
+
+#[derive(Clone)]
+struct Public {
+    edge: Edge,
+    /// Whether a public method answers with a stream, by path.
+    methods: std::sync::Arc<HashMap<String, bool>>,
+}
+
+/// The public methods, with health and reflection, for a listener of their own that speaks HTTP/2.
+pub fn grpc_router(deps: &Deps) -> Router {
+    let edge = Edge::new(deps);
+    let mut routes = Router::new();
+    routes = serve(routes, Health::new(edge.clone()).into_server());
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => routes = serve(serve(routes, v1), v1alpha),
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "gRPC reflection is off"),
+    }
+    let clock = deps.clock.clone();
+    let public = Public {
+        edge,
+        methods: std::sync::Arc::new(public_methods()),
+    };
+    routes
+        .fallback(forward)
+        .layer(middleware::from_fn_with_state(clock, telemetry::trace))
+        .with_state(public)
+}
+
+fn serve<S>(routes: Router<Public>, service: S) -> Router<Public>
+where
+    S: tower::Service<Request, Response = http::Response<Body>, Error = std::convert::Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    routes.route_service(&format!("/{}/{{*method}}", S::NAME), service)
+}
+
+/// Every method of the protos that is not internal.
+fn public_methods() -> HashMap<String, bool> {
+    let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default();
+    let mut methods = HashMap::new();
+    for file in &set.file {
+        for service in &file.service {
+            for method in &service.method {
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                if !INTERNAL.iter().any(|(internal, _)| *internal == path) {
+                    methods.insert(path, method.server_streaming());
+                }
+            }
+        }
+    }
+    methods
+}
+
+async fn forward(State(public): State<Public>, request: Request) -> Response {
+    let grpc = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    if !grpc || request.method() != Method::POST {
+        // As gRPC over HTTP/2 wants it.
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    match call(&public, request).await {
+        Ok(response) => response.map(AxumBody::new),
+        Err(status) => status.into_http::<AxumBody>(),
+    }
+}
+
+async fn call(public: &Public, request: Request) -> Result<http::Response<Body>, Status> {
+    let path = request.uri().path().to_owned();
+    let (Some(streams), Some(service)) = (public.methods.get(&path), ServiceName::of_path(&path))
+    else {
+        return Err(Status::unimplemented("there is no such method here"));
+    };
+    let edge = &public.edge;
+    let (request, credential) = identified(edge, request).await?;
+    if path == CREATE_SESSION {
+        return Ok(create_session(edge, request).await);
+    }
+    let mut channel = edge.deps.channels.to(service);
+    let unavailable = |error: tower::BoxError| {
+        tracing::warn!(%error, service = service.as_str(), "call failed");
+        Error::unavailable("service_unavailable", "A part of Portico is not reachable.")
+    };
+    std::future::poll_fn(|context| channel.poll_ready(context))
+        .await
+        .map_err(unavailable)?;
+    let response = channel.call(request).await.map_err(unavailable)?;
+    Ok(if *streams {
+        response.map(|body| until(body, over(edge.clone(), credential)))
+    } else {
+        response
+    })
+}
+
+/// The request as a service takes it: with the identity that we vouch for, and no other.
+async fn identified(
+    edge: &Edge,
+    request: Request,
+) -> Result<(http::Request<Body>, Credential), Error> {
+    let (mut parts, body) = request.into_parts();
+    parts.headers.remove(identity::HEADER);
+    // Cookies are for browsers, which do not speak gRPC.
+    parts.headers.remove(header::COOKIE);
+    let credential = edge.auth.credential(&parts.headers)?;
+    parts.headers.remove(header::AUTHORIZATION);
+    if let Some(identity) = edge.auth.identify(&credential).await? {
+        let value =
+            HeaderValue::from_bytes(identity.signed.as_bytes()).map_err(|_| Error::internal())?;
+        parts.headers.insert(identity::HEADER, value);
+    }
+    // The authority is ours, not the service's.
+    if let Some(path) = parts.uri.path_and_query() {
+        parts.uri = http::Uri::from(path.clone());
+    }
+    Ok((
+        http::Request::from_parts(parts, Body::new(body)),
+        credential,
+    ))
+}
+
+/// Signing in, with the caller's address as we see it.
+async fn create_session(edge: &Edge, request: http::Request<Body>) -> http::Response<Body> {
+    let proxies = &edge.deps.config.trusted_proxies;
+    let remote = remote_address(request.extensions(), request.headers(), proxies);
+    let channel = edge.deps.channels.to(ServiceName::Accounts);
+    let sign_in = service_fn(move |mut request: tonic::Request<CreateSessionRequest>| {
+        request.get_mut().remote_address = remote
+            .map(|address| address.to_string())
+            .unwrap_or_default();
+        let channel = channel.clone();
+        async move {
+            AccountsServiceClient::new(channel)
+                .create_session(request)
+                .await
+        }
+    });
+    tonic::server::Grpc::new(ProstCodec::default())
+        .unary(sign_in, request)
+        .await
+}
+
+/// Resolves when a stream must end, with the reason.
+async fn over(edge: Edge, credential: Credential) -> Status {
+    let signed_out = async {
+        match credential {
+            Credential::None => std::future::pending().await,
+            credential => edge.auth.clone().until_signed_out(credential).await,
+        }
+    };
+    tokio::select! {
+        () = signed_out => Status::unauthenticated("the session has ended"),
+        () = edge.deps.shutdown.cancelled() => Status::unavailable("the portal is stopping; connect again"),
+    }
+}
+
+/// A body that ends with a status as soon as there is one.
+fn until(body: Body, over: impl Future<Output = Status> + Send + 'static) -> Body {
+    let begin = Some((BodyStream::new(body), Box::pin(over)));
+    let frames = stream::unfold(begin, |state| async move {
+        let (mut body, mut over) = state?;
+        tokio::select! {
+            frame = body.next() => frame.map(|frame| (frame, Some((body, over)))),
+            status = &mut over => {
+                let mut trailers = HeaderMap::new();
+                // Fails only for words that no header can hold, and these are ours.
+                let _ = status.add_header(&mut trailers);
+                Some((Ok(Frame::trailers(trailers)), None))
+            }
+        }
+    });
+    Body::new(StreamBody::new(frames))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn internal_methods_exist_and_are_not_public() {
+        let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+        let all: Vec<String> = set
+            .file
+            .iter()
+            .flat_map(|file| file.service.iter().map(move |service| (file, service)))
+            .flat_map(|(file, service)| {
+                service.method.iter().map(move |method| {
+                    format!("/{}.{}/{}", file.package(), service.name(), method.name())
+                })
+            })
+            .collect();
+        let public = public_methods();
+        for (path, _) in INTERNAL {
+            assert!(all.iter().any(|known| known == path), "{path}");
+            assert!(!public.contains_key(path), "{path}");
+        }
+        assert_eq!(public.len() + INTERNAL.len(), all.len());
+        assert!(public.contains_key(CREATE_SESSION));
+        assert_eq!(
+            public.get("/portico.access.v1.AccessService/WatchAccessRequests"),
+            Some(&true)
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! The theme: templates and styles from `web/`, built in, each of which the operator's theme folder can replace.
+
+use std::{borrow::Cow, path::Path, sync::OnceLock};
+
+use axum::{Router, extract, response::{IntoResponse, Response}, routing::get};
+use http::{StatusCode, header};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use rust_embed::RustEmbed;
+
+use crate::edge::{Edge, problem::{Failure, no_such_path}};
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../web/pages"]
+struct Pages;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../web/static"]
+struct Static;
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new().route("/static/{*path}", get(asset))
+}
+
+/// A style or an image. Names are looked up among those that are built in, so none leads out of the folder.
+async fn asset(extract::State(edge): extract::State<Edge>, extract::Path(path): extract::Path<String>) -> Response {
+    let Some(built_in) = Static::get(&path) else {
+        return no_such_path().await.into_response();
+    };
+    let own = edge.deps.config.theme_dir.as_deref().and_then(|folder| read(folder, "static", &path));
+    let body = own.map_or(built_in.data, |own| Cow::Owned(own));
+    let kind = match Path::new(&path).extension().and_then(|extension| extension.to_str()) {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        _ => "application/octet-stream",
+    };
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=300")];
+    (StatusCode::OK, headers, body.into_owned()).into_response()
+}
+
+fn read(folder: &Path, part: &str, name: &str) -> Option<Vec<u8>> {
+    std::fs::read(folder.join(part).join(name)).ok()
+}
+
+/// The templates, read once: the operator's where there is one and it can be read, otherwise the built-in one.
+pub(super) fn templates(edge: &Edge) -> Result<&'static Environment<'static>, Failure> {
+    static TEMPLATES: OnceLock<Environment<'static>> = OnceLock::new();
+    Ok(TEMPLATES.get_or_init(|| environment(edge.deps.config.theme_dir.as_deref())))
+}
+
+fn environment(theme: Option<&Path>) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    for name in Pages::iter() {
+        let own = theme.and_then(|folder| read(folder, "pages", &name)).and_then(|own| String::from_utf8(own).ok());
+        if let Some(own) = own {
+            match environment.add_template_owned(name.to_string(), own) {
+                Ok(()) => continue,
+                Err(error) => tracing::error!(template = %name, %error, "template of the theme is broken"),
+            }
+        }
+        let built_in = Pages::get(&name).map(|file| String::from_utf8_lossy(&file.data).into_owned());
+        if let Some(Err(error)) = built_in.map(|text| environment.add_template_owned(name.to_string(), text)) {
+            tracing::error!(template = %name, %error, "built-in template is broken");
+        }
+    }
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_template_can_be_read() {
+        let environment = environment(None);
+        let names: Vec<_> = Pages::iter().collect();
+        assert!(names.len() > 3);
+        for name in names {
+            assert!(environment.get_template(&name).is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What the edge answers instead of a result: problem details (RFC 9457), whatever went wrong and wherever.
+//!
+//! A handler returns a [`Failure`]; the middleware [`finish`] writes it out with the id of the request.
+
+use axum::{
+    Json,
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use portico_proto::{Error, Kind};
+use portico_runtime::REQUEST_ID;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What handlers return.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Media type of RFC 9457 section 3.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// An error on its way out. Stands in the response's extensions until [`finish`] writes it, so that pages can
+/// show it in their own way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In the words of whoever refused.
+    pub error: Error,
+    /// The error's own status, but for what only HTTP knows: 405, 413, 415.
+    pub status: StatusCode,
+}
+
+impl Failure {
+    /// A refusal that only HTTP has a status for.
+    pub fn with_status(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let kind = match status {
+            StatusCode::NOT_FOUND => Kind::NotFound,
+            _ => Kind::Invalid,
+        };
+        Self {
+            error: Error::new(kind, code, message),
+            status,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = error.http_status();
+        Self { error, status }
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        Error::from(status).into()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// One wrong field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemField {
+    /// Path in the request, for example `items[0].plan_id`.
+    pub field: String,
+    /// Stable word for programs.
+    pub code: String,
+    /// What is wrong and what would be right, for a person.
+    pub message: String,
+}
+
+/// Problem details of RFC 9457.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// `urn:portico:error:<code>`.
+    pub r#type: String,
+    /// The sort of problem, for a person.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong and what would be right, for a person.
+    pub detail: String,
+    /// Id of the request, as in the header `x-request-id` and in the log.
+    pub instance: String,
+    /// Stable word for programs.
+    pub code: String,
+    /// Wrong fields, where it is about fields.
+    pub errors: Vec<ProblemField>,
+}
+
+impl Problem {
+    fn of(failure: &Failure, instance: &str) -> Self {
+        let problem = failure.error.problem(instance);
+        Self {
+            r#type: problem.r#type,
+            title: problem.title,
+            status: failure.status.as_u16(),
+            detail: problem.detail,
+            instance: problem.instance,
+            code: problem.code,
+            errors: problem
+                .errors
+                .into_iter()
+                .map(|wrong| ProblemField {
+                    field: wrong.field,
+                    code: wrong.code,
+                    message: wrong.message,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Middleware: writes a [`Failure`] as problem details. Inside of the one that gives requests their ids.
+pub async fn finish(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let mut response = next.run(request).await;
+    let Some(failure) = response.extensions_mut().remove::<Failure>() else {
+        return response;
+    };
+    let instance = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("");
+    write(&failure, instance, &response)
+}
+
+fn write(failure: &Failure, instance: &str, bare: &Response) -> Response {
+    let mut response = (failure.status, Json(Problem::of(failure, instance))).into_response();
+    let headers = response.headers_mut();
+    // `Allow` of a 405, and the like.
+    for (name, value) in bare.headers() {
+        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
+            headers.append(name, value.clone());
+        }
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if failure.status == StatusCode::UNAUTHORIZED {
+        // RFC 9110 section 11.6.1: a 401 names a way to sign in.
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"portico\""),
+        );
+    }
+    if let Some(after) = failure.error.retry_after {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+    }
+    response
+}
+
+/// A path that does not exist.
+pub async fn no_such_path() -> Failure {
+    Failure::with_status(
+        StatusCode::NOT_FOUND,
+        "path_unknown",
+        "There is nothing at this address. What there is stands in /api/v1/openapi.json.",
+    )
+}
+
+/// A path that exists, with a method that it does not have; `Allow` says which it has.
+pub async fn no_such_method() -> Failure {
+    Failure::with_status(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This address does not take this method; the header Allow lists those it takes.",
+    )
+}
+
+/// What a panic becomes; its words are in the log.
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a request handler panicked");
+    Failure::from(Error::internal()).into_response()
+}

@@ -1,0 +1,221 @@
+//! `/applications/{id}/clients` and `/credentials`: the OAuth clients of an application.
+
+use axum::Json;
+use portico_proto::{
+    Error, Kind,
+    registration::v1::{
+        self as proto, GetCredentialsRequest, ListOauthClientsRequest, RotateCredentialsRequest,
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    answer::{List, Unstored, given},
+    input::{Id, OptionalBody},
+    values::Scopes,
+};
+use crate::edge::{Edge, ask::Ask, problem::Result};
+
+pub(super) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default()
+        .routes(routes!(list_clients))
+        .routes(routes!(get_credentials))
+        .routes(routes!(rotate_credentials))
+}
+
+/// An application's client at one identity provider, without its secret.
+#[derive(Serialize, ToSchema)]
+struct Client {
+    id: String,
+    application_id: String,
+    identity_provider_id: String,
+    identity_provider_name: String,
+    /// Null until it is registered.
+    client_id: Option<String>,
+    /// `waiting`, `registering`, `ready`, `updating`, `failed`, `paused`, `deleting` or `deleted`.
+    status: String,
+    /// What the approved requests want.
+    wanted_scopes: Scopes,
+    /// What the provider granted.
+    scopes: Scopes,
+    token_endpoint: Option<String>,
+    differences: Vec<Difference>,
+    /// The provider's own words where it failed.
+    last_error: Option<String>,
+    next_try_at: Option<String>,
+    client_type_id: String,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+/// What the provider granted otherwise than asked.
+#[derive(Serialize, ToSchema)]
+struct Difference {
+    /// Metadata member of RFC 7591 section 2.
+    member: String,
+    asked: String,
+    granted: String,
+    consequence: String,
+}
+
+/// With these an application gets its tokens.
+#[derive(Serialize, ToSchema)]
+struct Credentials {
+    identity_provider_id: String,
+    identity_provider_name: String,
+    client_id: String,
+    /// Null for a public client.
+    client_secret: Option<String>,
+    /// Null: never.
+    client_secret_expires_at: Option<String>,
+    token_endpoint: String,
+    token_endpoint_auth_method: String,
+    scopes: Scopes,
+    /// The metadata as the provider granted it (RFC 7591 section 3.2.1), without secrets.
+    #[schema(value_type = Object)]
+    granted: Value,
+    differences: Vec<Difference>,
+    issuer: String,
+    /// Status of the client.
+    status: String,
+}
+
+/// Where the application has one client, its credentials stand at the top level as well.
+#[derive(Serialize, ToSchema)]
+struct AllCredentials {
+    #[serde(flatten)]
+    only: Option<Credentials>,
+    /// One for each identity provider.
+    clients: Vec<Credentials>,
+}
+
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Rotation {
+    /// Needed where the application has clients at several providers.
+    identity_provider_id: String,
+}
+
+impl From<proto::OauthClient> for Client {
+    fn from(from: proto::OauthClient) -> Self {
+        Self {
+            id: from.id,
+            application_id: from.application_id,
+            identity_provider_id: from.identity_provider_id,
+            identity_provider_name: from.identity_provider_name,
+            client_id: given(from.client_id),
+            status: from.status,
+            wanted_scopes: Scopes(from.wanted_scopes),
+            scopes: Scopes(from.scopes),
+            token_endpoint: given(from.token_endpoint),
+            differences: from.differences.into_iter().map(Into::into).collect(),
+            last_error: given(from.last_error),
+            next_try_at: given(from.next_try_at),
+            client_type_id: from.client_type_id,
+            created_at: given(from.created_at),
+            updated_at: given(from.updated_at),
+        }
+    }
+}
+
+impl From<proto::Difference> for Difference {
+    fn from(from: proto::Difference) -> Self {
+        Self {
+            member: from.member,
+            asked: from.asked,
+            granted: from.granted,
+            consequence: from.consequence,
+        }
+    }
+}
+
+impl From<proto::Credentials> for Credentials {
+    fn from(from: proto::Credentials) -> Self {
+        Self {
+            identity_provider_id: from.identity_provider_id,
+            identity_provider_name: from.identity_provider_name,
+            client_id: from.client_id,
+            client_secret: given(from.client_secret),
+            client_secret_expires_at: expiry(from.client_secret_expires_at),
+            token_endpoint: from.token_endpoint,
+            token_endpoint_auth_method: from.token_endpoint_auth_method,
+            scopes: Scopes(from.scopes),
+            granted: serde_json::from_str(&from.granted_json).unwrap_or_default(),
+            differences: from.differences.into_iter().map(Into::into).collect(),
+            issuer: from.issuer,
+            status: from.status,
+        }
+    }
+}
+
+/// Unix seconds; RFC 7591 section 3.2.1 writes 0 for "never".
+fn expiry(seconds: u64) -> Option<String> {
+    let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
+    (seconds > 0).then(|| at.to_string())
+}
+
+/// The OAuth clients of an application, without secrets.
+#[utoipa::path(get, path = "/applications/{id}/clients", tag = "Credentials", responses((status = 200, body = List<Client>)))]
+async fn list_clients(ask: Ask, Id(application_id): Id) -> Result<List<Client>> {
+    let request = ask.request(ListOauthClientsRequest { application_id });
+    let answer = ask
+        .registration()
+        .list_oauth_clients(request)
+        .await?
+        .into_inner();
+    Ok(List::new(answer.oauth_clients, String::new()))
+}
+
+/// The credentials of an application, for its owner only. Every reading is recorded.
+#[utoipa::path(get, path = "/applications/{id}/credentials", tag = "Credentials", responses((status = 200, body = AllCredentials)))]
+async fn get_credentials(
+    ask: Ask,
+    Id(application_id): Id,
+) -> Result<Unstored<Json<AllCredentials>>> {
+    let request = ask.request(GetCredentialsRequest { application_id });
+    let mut registered = ask
+        .registration()
+        .get_credentials(request)
+        .await?
+        .into_inner()
+        .credentials;
+    registered.retain(|credentials| !credentials.client_id.is_empty());
+    if registered.is_empty() {
+        return Err(not_ready().into());
+    }
+    let clients: Vec<Credentials> = registered.iter().cloned().map(Into::into).collect();
+    let only = match registered.len() {
+        1 => registered.pop().map(Into::into),
+        _ => None,
+    };
+    Ok(Unstored(Json(AllCredentials { only, clients })))
+}
+
+fn not_ready() -> Error {
+    Error::new(
+        Kind::NotFound,
+        "credentials_not_ready",
+        "This application has no credentials yet: they come when a request for access was approved and the client is registered.",
+    )
+}
+
+/// A new secret, where the provider can rotate it; the old one stops to work.
+#[utoipa::path(post, path = "/applications/{id}/credentials/rotate", tag = "Credentials", request_body = Option<Rotation>, responses((status = 200, body = Credentials)))]
+async fn rotate_credentials(
+    ask: Ask,
+    Id(application_id): Id,
+    OptionalBody(rotation): OptionalBody<Rotation>,
+) -> Result<Unstored<Json<Credentials>>> {
+    let request = RotateCredentialsRequest {
+        application_id,
+        identity_provider_id: rotation.identity_provider_id,
+    };
+    let answer = ask
+        .registration()
+        .rotate_credentials(ask.request(request))
+        .await?;
+    Ok(Unstored(Json(answer.into_inner().into())))
+}

@@ -1,0 +1,180 @@
+//! `/gateways`: where access is enforced.
+
+use http::StatusCode;
+use portico_proto::registration::v1::{
+    self as proto, CreateGatewayRequest, DeleteGatewayRequest, GetGatewayRequest,
+    ListGatewaysRequest, UpdateGatewayRequest,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    answer::{List, Single, given},
+    input::{Body, Id, IfMatch, Query},
+};
+use crate::edge::{Edge, ask::Ask, problem::Result};
+
+pub(super) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default()
+        .routes(routes!(list_gateways, create_gateway))
+        .routes(routes!(get_gateway, update_gateway, delete_gateway))
+}
+
+#[derive(Serialize, ToSchema)]
+struct Gateway {
+    id: String,
+    name: String,
+    /// `tyk`.
+    r#type: String,
+    /// Base URL of its control API.
+    url: String,
+    org_id: Option<String>,
+    /// The No-Operation policy, the default of APIs with scope mapping.
+    default_policy_id: Option<String>,
+    status: String,
+    version: u64,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct NewGateway {
+    name: String,
+    /// `tyk`.
+    r#type: String,
+    /// Base URL of its control API.
+    url: String,
+    /// Of the control API; never answered.
+    secret: String,
+    org_id: Option<String>,
+    default_policy_id: Option<String>,
+}
+
+/// What is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GatewayChange {
+    name: Option<String>,
+    url: Option<String>,
+    secret: Option<String>,
+    org_id: Option<String>,
+    default_policy_id: Option<String>,
+}
+
+#[derive(Deserialize, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+struct GatewayQuery {
+    /// 1 to 100; 20 where it is absent.
+    limit: u32,
+    /// `next` of the page before.
+    after: String,
+}
+
+impl From<proto::Gateway> for Gateway {
+    fn from(from: proto::Gateway) -> Self {
+        Self {
+            id: from.id,
+            name: from.name,
+            r#type: from.r#type,
+            url: from.url,
+            org_id: given(from.org_id),
+            default_policy_id: given(from.default_policy_id),
+            status: from.status,
+            version: from.version,
+            created_at: given(from.created_at),
+            updated_at: given(from.updated_at),
+        }
+    }
+}
+
+impl From<proto::Gateway> for Single<Gateway> {
+    fn from(from: proto::Gateway) -> Self {
+        Self::ok(from.version, from.into())
+    }
+}
+
+/// Gateways.
+#[utoipa::path(get, path = "/gateways", tag = "Gateways", params(GatewayQuery), responses((status = 200, body = List<Gateway>)))]
+async fn list_gateways(ask: Ask, Query(query): Query<GatewayQuery>) -> Result<List<Gateway>> {
+    let request = ask.request(ListGatewaysRequest {
+        limit: query.limit,
+        after: query.after,
+    });
+    let page = ask
+        .registration()
+        .list_gateways(request)
+        .await?
+        .into_inner();
+    Ok(List::new(page.gateways, page.next))
+}
+
+/// Adds a gateway.
+#[utoipa::path(post, path = "/gateways", tag = "Gateways", request_body = NewGateway, responses((status = 201, body = Gateway)))]
+async fn create_gateway(ask: Ask, Body(new): Body<NewGateway>) -> Result<Single<Gateway>> {
+    let request = CreateGatewayRequest {
+        name: new.name,
+        r#type: new.r#type,
+        url: new.url,
+        secret: new.secret,
+        org_id: new.org_id.unwrap_or_default(),
+        default_policy_id: new.default_policy_id.unwrap_or_default(),
+    };
+    let gateway = ask
+        .registration()
+        .create_gateway(ask.request(request))
+        .await?
+        .into_inner();
+    Ok(Single::created(
+        &format!("gateways/{}", gateway.id),
+        gateway.version,
+        gateway.into(),
+    ))
+}
+
+/// One gateway.
+#[utoipa::path(get, path = "/gateways/{id}", tag = "Gateways", responses((status = 200, body = Gateway)))]
+async fn get_gateway(ask: Ask, Id(id): Id) -> Result<Single<Gateway>> {
+    let request = ask.request(GetGatewayRequest { id });
+    Ok(ask
+        .registration()
+        .get_gateway(request)
+        .await?
+        .into_inner()
+        .into())
+}
+
+/// Changes what is given.
+#[utoipa::path(patch, path = "/gateways/{id}", tag = "Gateways", request_body = GatewayChange, responses((status = 200, body = Gateway)))]
+async fn update_gateway(
+    ask: Ask,
+    Id(id): Id,
+    IfMatch(if_version): IfMatch,
+    Body(change): Body<GatewayChange>,
+) -> Result<Single<Gateway>> {
+    let request = UpdateGatewayRequest {
+        id,
+        if_version,
+        name: change.name,
+        url: change.url,
+        secret: change.secret,
+        org_id: change.org_id,
+        default_policy_id: change.default_policy_id,
+    };
+    Ok(ask
+        .registration()
+        .update_gateway(ask.request(request))
+        .await?
+        .into_inner()
+        .into())
+}
+
+/// Removes it.
+#[utoipa::path(delete, path = "/gateways/{id}", tag = "Gateways", responses((status = 204)))]
+async fn delete_gateway(ask: Ask, Id(id): Id, IfMatch(if_version): IfMatch) -> Result<StatusCode> {
+    let request = ask.request(DeleteGatewayRequest { id, if_version });
+    ask.registration().delete_gateway(request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

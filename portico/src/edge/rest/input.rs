@@ -1,0 +1,387 @@
+//! Reading a request: bodies, queries and path segments, each with errors that name what is wrong.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Request, rejection::QueryRejection},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use portico_proto::{Error, Kind};
+use serde::de::DeserializeOwned;
+
+use super::super::{
+    Edge,
+    problem::{Failure, Result},
+};
+
+/// A JSON body. Members that the type does not know are refused: a misspelt one must not be lost in silence.
+pub(super) struct Body<T>(pub(super) T);
+
+/// As [`Body`], but the body may be missing.
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Edge> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
+        require_json(request.headers())?;
+        parse(&bytes(request, edge).await?).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<Edge> for OptionalBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
+        let json = require_json(request.headers());
+        let bytes = bytes(request, edge).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        json?;
+        parse(&bytes).map(Self)
+    }
+}
+
+async fn bytes(request: Request, edge: &Edge) -> Result<Bytes> {
+    Bytes::from_request(request, edge)
+        .await
+        .map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                return Failure::with_status(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "body_too_large",
+                    "The body must not be larger than 1 MiB.",
+                );
+            }
+            Error::new(
+                Kind::Invalid,
+                "body_unreadable",
+                "The body ended before it was complete.",
+            )
+            .into()
+        })
+}
+
+/// `application/json`, or another media type with the suffix `+json` (RFC 6839 section 3.1).
+fn require_json(headers: &HeaderMap) -> Result<()> {
+    let text = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let essence = text
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase();
+    let json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if json {
+        return Ok(());
+    }
+    Err(Failure::with_status(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content_type_unsupported",
+        "The body must be JSON, with the header `Content-Type: application/json`.",
+    ))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => wrong_member(&path, &inner.to_string()),
+            _ => malformed(&inner),
+        }
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> Failure {
+    Error::new(
+        Kind::Invalid,
+        "json_malformed",
+        format!(
+            "The body is no JSON: look at line {}, column {}.",
+            error.line(),
+            error.column()
+        ),
+    )
+    .into()
+}
+
+/// Serde's words about a value, without the value itself, which may be a secret.
+fn wrong_member(path: &str, message: &str) -> Failure {
+    let path = if path == "." { "" } else { path };
+    if let Some(name) = quoted(message, "unknown field `") {
+        return unknown(&join(path, name), message).into();
+    }
+    if let Some(name) = quoted(message, "missing field `") {
+        let field = join(path, name);
+        let message = format!("`{field}` is needed.");
+        return Error::field(field, "field_missing", message).into();
+    }
+    if let Some(name) = quoted(message, "duplicate field `") {
+        let field = join(path, name);
+        let message = format!("`{field}` must be given only once.");
+        return Error::field(field, "field_duplicate", message).into();
+    }
+    let expected = message
+        .rsplit_once("expected ")
+        .map_or("of another type", |(_, rest)| {
+            rest.split(" at line ").next().unwrap_or(rest)
+        });
+    let field = if path.is_empty() { "body" } else { path };
+    let message = format!("`{field}` must be {}.", article(expected));
+    Error::field(field, "field_type_wrong", message).into()
+}
+
+fn unknown(field: &str, message: &str) -> Error {
+    let known = message
+        .rsplit_once("expected ")
+        .map(|(_, rest)| rest.split(" at line ").next().unwrap_or(rest));
+    let hint = match known {
+        Some(known) => format!(" Known here: {}.", known.trim_start_matches("one of ")),
+        None => String::new(),
+    };
+    Error::field(
+        field,
+        "field_unknown",
+        format!("There is no `{field}` here.{hint}"),
+    )
+}
+
+/// Serde names Rust types; people know JSON's.
+fn article(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a number from 0, without decimals",
+        "struct" | "a map" | "map" => "an object",
+        "a sequence" => "an array",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    }
+}
+
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    message.split_once(before)?.1.split('`').next()
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() || path == name {
+        return name.to_owned();
+    }
+    if path.ends_with(&format!(".{name}")) {
+        return path.to_owned();
+    }
+    format!("{path}.{name}")
+}
+
+/// The query of a list. Parameters that it does not know are refused: a misspelt filter must not show everything.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Edge> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(wrong_query(&rejection)),
+        }
+    }
+}
+
+fn wrong_query(rejection: &QueryRejection) -> Failure {
+    let text = rejection.body_text();
+    let words = text
+        .split_once("query string: ")
+        .map_or(text.as_str(), |(_, words)| words);
+    if let Some(name) = quoted(words, "unknown field `") {
+        return unknown(name, words).into();
+    }
+    if let Some(name) = quoted(words, "duplicate field `") {
+        let message = format!("`{name}` must be given only once.");
+        return Error::field(name, "field_duplicate", message).into();
+    }
+    // What can go wrong beside is a number that is none; the name stands before it.
+    let field = words.split(':').next().unwrap_or("query").to_owned();
+    let message = format!("`{field}` must be a number from 0, without decimals.");
+    Error::field(field, "field_type_wrong", message).into()
+}
+
+/// The id (or name) in a path.
+pub(super) struct Id(pub(super) String);
+
+impl FromRequestParts<Edge> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self> {
+        match Path::<String>::from_request_parts(parts, edge).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Error::not_found("thing").into()),
+        }
+    }
+}
+
+/// The version that the caller expects: `If-Match` (RFC 9110 section 13.1.1). 0 where it does not say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IfMatch(pub(super) u64);
+
+impl FromRequestParts<Edge> for IfMatch {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
+        let mut all = parts.headers.get_all(header::IF_MATCH).iter();
+        let given = match (all.next(), all.next()) {
+            (None, _) => return Ok(Self(0)),
+            (Some(value), None) => value.to_str().unwrap_or("").trim(),
+            _ => "",
+        };
+        expected_version(given).map(Self)
+    }
+}
+
+fn expected_version(given: &str) -> Result<u64> {
+    if given == "*" {
+        return Ok(0);
+    }
+    let opaque = given.strip_prefix("W/").unwrap_or(given);
+    let tag = opaque
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let Some(tag) = tag.filter(|tag| !tag.contains('"')) else {
+        return Err(Error::field(
+            "If-Match",
+            "if_match_invalid",
+            "If-Match must be one ETag as it was answered, in quotes, or `*`.",
+        )
+        .into());
+    };
+    // A weak tag never matches here, nor does a tag that is not of our making.
+    match tag.parse() {
+        Ok(version) if version > 0 && opaque.len() == given.len() => Ok(version),
+        _ => Err(mismatch()),
+    }
+}
+
+fn mismatch() -> Failure {
+    Error::new(
+        Kind::Conflict,
+        "version_mismatch",
+        "It was changed meanwhile: get it again, and send its new ETag.",
+    )
+    .into()
+}
+
+impl IfMatch {
+    /// For operations whose service takes no expected version: looks at the present one where the caller asked.
+    pub(super) async fn require(self, present: impl Future<Output = Result<u64>>) -> Result<()> {
+        if self.0 == 0 || present.await? == self.0 {
+            Ok(())
+        } else {
+            Err(mismatch())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Outer {
+        #[serde(default)]
+        name: String,
+        inner: Inner,
+        #[serde(default)]
+        list: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Inner {
+        #[serde(default)]
+        count: u32,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_named() {
+        for (body, code, field) in [
+            (r#"{"inner":{},"colour":1}"#, "field_unknown", "colour"),
+            (r#"{"inner":{"colour":1}}"#, "field_unknown", "inner.colour"),
+            (
+                r#"{"inner":{},"list":[{},{"colour":1}]}"#,
+                "field_unknown",
+                "list[1].colour",
+            ),
+            (
+                r#"{"inner":{"count":"canary"}}"#,
+                "field_type_wrong",
+                "inner.count",
+            ),
+            (
+                r#"{"inner":{"count":-1}}"#,
+                "field_type_wrong",
+                "inner.count",
+            ),
+            (
+                r#"{"name":["canary"],"inner":{}}"#,
+                "field_type_wrong",
+                "name",
+            ),
+            (r#"{"inner":7}"#, "field_type_wrong", "inner"),
+            (r#"{}"#, "field_missing", "inner"),
+            (
+                r#"{"inner":{},"name":"a","name":"b"}"#,
+                "field_duplicate",
+                "name",
+            ),
+            ("[]", "field_missing", "inner"),
+            ("7", "field_type_wrong", "body"),
+        ] {
+            let failure = parse::<Outer>(body.as_bytes()).unwrap_err();
+            if body == "[]" {
+                // Serde takes an array for an object's members in order; it is refused all the same.
+                assert_eq!(failure.status, 400);
+                continue;
+            }
+            assert_eq!(failure.error.code, code, "{body}");
+            assert_eq!(failure.error.fields[0].field, field, "{body}");
+            assert!(
+                !failure.error.message.contains("canary"),
+                "{}",
+                failure.error.message
+            );
+        }
+        for body in ["", "{", "{\"inner\":{}} x", "nonsense", "\u{feff}{}"] {
+            assert_eq!(
+                parse::<Outer>(body.as_bytes()).unwrap_err().error.code,
+                "json_malformed",
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn expected_versions() {
+        for (given, expected) in [
+            ("*", Ok(0)),
+            ("\"7\"", Ok(7)),
+            ("W/\"7\"", Err("version_mismatch")),
+            ("\"0\"", Err("version_mismatch")),
+            ("\"abc\"", Err("version_mismatch")),
+            ("7", Err("if_match_invalid")),
+            ("\"1\", \"2\"", Err("if_match_invalid")),
+            ("", Err("if_match_invalid")),
+        ] {
+            let found = expected_version(given).map_err(|failure| failure.error.code.into_owned());
+            assert_eq!(found, expected.map_err(str::to_owned), "{given}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `/session`: signing in and out.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    response::{AppendHeaders, IntoResponse},
+};
+use http::{StatusCode, header};
+use jiff::Timestamp;
+use portico_proto::{
+    Error, Kind,
+    accounts::v1::{CreateSessionRequest, DeleteSessionRequest, GetCurrentUserRequest},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    answer::{Single, Unstored, given},
+    input::Body,
+    users::User,
+};
+use crate::edge::{
+    Edge,
+    ask::{Ask, SignIn},
+    auth::Credential,
+    problem::Result,
+};
+
+pub(super) fn routes() -> OpenApiRouter<Edge> {
+    OpenApiRouter::default().routes(routes!(sign_in, current_session, sign_out))
+}
+
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct NewSession {
+    email: String,
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct NewSessionAnswer {
+    /// Works as Bearer; the same stands in the cookie.
+    token: String,
+    user: User,
+    expires_at: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct CurrentSession {
+    user: User,
+}
+
+/// Signs in: the token comes back once, and as a cookie.
+#[utoipa::path(post, path = "/session", tag = "Accounts", request_body = NewSession, responses((status = 200, body = NewSessionAnswer)))]
+async fn sign_in(SignIn(ask): SignIn, Body(new): Body<NewSession>) -> Result<impl IntoResponse> {
+    let edge = ask.edge();
+    let request = CreateSessionRequest {
+        email: new.email,
+        password: new.password,
+        remote_address: ask.remote_address(),
+    };
+    let made = ask
+        .accounts()
+        .create_session(ask.request(request))
+        .await?
+        .into_inner();
+    if let Credential::Cookie(former) = ask.credential() {
+        // The browser forgets it now; nobody else should be able to use it either.
+        end(&ask, former.expose()).await;
+    }
+    let lasts = lasts(&made.expires_at, edge.deps.clock.now());
+    let cookie = edge.auth.cookies().set_session(&made.token, lasts)?;
+    let answer = NewSessionAnswer {
+        token: made.token,
+        user: made.user.unwrap_or_default().into(),
+        expires_at: given(made.expires_at),
+    };
+    Ok(Unstored((
+        AppendHeaders([(header::SET_COOKIE, cookie)]),
+        Json(answer),
+    )))
+}
+
+fn lasts(expires_at: &str, now: Timestamp) -> Duration {
+    let ends = expires_at.parse().unwrap_or(now);
+    Duration::try_from(now.duration_until(ends)).unwrap_or_default()
+}
+
+/// Best effort: a session that nobody has any more ends by itself.
+async fn end(ask: &Ask, token: &str) {
+    let request = ask.request(DeleteSessionRequest {
+        token: token.to_owned(),
+    });
+    if let Err(status) = ask.accounts().delete_session(request).await {
+        tracing::debug!(code = ?status.code(), "a replaced session was not deleted");
+    }
+    ask.edge().auth.forget(&token.into());
+}
+
+/// Who is signed in.
+#[utoipa::path(get, path = "/session", tag = "Accounts", responses((status = 200, body = CurrentSession)))]
+async fn current_session(ask: Ask) -> Result<Single<CurrentSession>> {
+    let request = ask.request(GetCurrentUserRequest {});
+    let user = ask.accounts().get_current_user(request).await?.into_inner();
+    Ok(Single::ok(
+        user.version,
+        CurrentSession { user: user.into() },
+    ))
+}
+
+/// Signs out: the session of this cookie or Bearer token ends.
+#[utoipa::path(delete, path = "/session", tag = "Accounts", responses((status = 204)))]
+async fn sign_out(ask: Ask) -> Result<impl IntoResponse> {
+    let cookie = ask.edge().auth.cookies().clear_session()?;
+    if let Some(token) = ask.credential().token() {
+        let request = ask.request(DeleteSessionRequest {
+            token: token.expose().to_owned(),
+        });
+        match ask
+            .accounts()
+            .delete_session(request)
+            .await
+            .map_err(Error::from)
+        {
+            Ok(_) => {}
+            // It has ended already.
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Unauthenticated) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ask.edge().auth.forget(token);
+    }
+    Ok((
+        StatusCode::NO_CONTENT,
+        AppendHeaders([(header::SET_COOKIE, cookie)]),
+    ))
+}
