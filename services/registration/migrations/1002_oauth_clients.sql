@@ -34,7 +34,9 @@ CREATE TABLE oauth_clients (
 
 CREATE INDEX oauth_clients_application ON oauth_clients (application_id);
 CREATE INDEX oauth_clients_provider ON oauth_clients (identity_provider_id, live);
-CREATE INDEX oauth_clients_due ON oauth_clients (due_at_ms);
+CREATE INDEX oauth_clients_due ON oauth_clients (due_at_ms) WHERE due_at_ms IS NOT NULL;
+CREATE INDEX oauth_clients_held ON oauth_clients (identity_provider_id) WHERE held = 1;
+CREATE INDEX oauth_clients_parked ON oauth_clients (identity_provider_id) WHERE parked_at_ms IS NOT NULL;
 
 -- What is wanted at gateways: a row for each product under a plan of a granted request, exactly while the grant
 -- is wanted.

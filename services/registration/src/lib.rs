@@ -9,9 +9,15 @@
 //! | `mapping` | keeps gateways in step with what is granted |
 //! | [`providers`] | what is said to identity providers over the network, a driver for each kind |
 //! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
+//! | `application` | aggregate: the newest that is known of an application |
+//! | `worker` | does what is to be done for OAuth clients |
+//! | `spool` | answers of providers, kept before they are understood |
+//! | `policies` | what the access-request service says, and what comes of it |
+//! | `publish` | private events as public ones |
 //! | `grpc` | requests from outside, a file for each subject |
 //! | `views` | tables that follow the log, and their queries |
 
+mod application;
 pub mod client_type;
 mod gateway;
 pub mod gateways;
@@ -19,9 +25,13 @@ mod grpc;
 pub mod identity_provider;
 mod mapping;
 pub mod oauth_client;
+mod policies;
 pub mod providers;
+mod publish;
+mod spool;
 mod text;
 mod views;
+mod worker;
 
 use std::sync::Arc;
 
@@ -31,6 +41,10 @@ use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
 
 use crate::grpc::Grpc;
+use crate::mapping::Mapper;
+use crate::policies::Policies;
+use crate::publish::Publisher;
+use crate::worker::Worker;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -46,7 +60,15 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let store = deps.store(database, projections()).await?;
     let grpc = Grpc::new(deps, &store, &vault);
     let routes = Routes::new(RegistrationServiceServer::new(grpc));
-    Ok(Service::new(name, deps, store, routes))
+    let mapper = Mapper::new(deps, &store, &vault);
+    let worker = Worker::new(deps, &store, &vault, &mapper);
+    let policies = Policies {
+        store: store.clone(),
+    };
+    Ok(Service::new(name, deps, store, routes)
+        .publishes(deps, Publisher)
+        .consumes(deps, policies::CONSUMER, policies)
+        .works(worker.run()))
 }
 
 fn projections() -> Vec<Arc<dyn Projection>> {

@@ -1,46 +1,173 @@
 //! OAuth clients and their credentials.
 
-use portico_proto::{Error, registration::v1 as api};
+mod rotation;
+
+use portico_proto::access::v1::access_service_client::AccessServiceClient;
+use portico_proto::access::v1::{Application, GetApplicationRequest};
+use portico_proto::{Error, Kind, registration::v1 as api};
+use portico_runtime::{Call, Caller, Page, ServiceName, parse_id, query_error, store_error};
+use portico_vault::{Owner, VaultRef};
 use tonic::Request;
+use uuid::Uuid;
 
 use super::Grpc;
+use super::refusal::{refuse, vault_error};
+use crate::client_type::ClientType;
+use crate::oauth_client::{Command, Live, OWNER, OauthClient};
+use crate::views::oauth_clients::{self as view, Listed};
+pub(super) use rotation::rotate_credentials;
 
+/// Who may see the application: its owner, or an admin.
 pub(crate) async fn list_oauth_clients(
-    _grpc: &Grpc,
-    _request: Request<api::ListOauthClientsRequest>,
+    grpc: &Grpc,
+    request: Request<api::ListOauthClientsRequest>,
 ) -> Result<api::ListOauthClientsResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let caller = Caller::of(&request);
+    caller.require_known()?;
+    let id = parse_id("application_id", &request.get_ref().application_id)?;
+    application(grpc, &caller, id).await?;
+    let clients = clients(grpc, id).await?;
+    Ok(api::ListOauthClientsResponse {
+        oauth_clients: clients.into_iter().map(|listed| listed.client).collect(),
+    })
 }
 
+/// The application's owner and nobody else, not even an admin. Every look is recorded.
 pub(crate) async fn get_credentials(
-    _grpc: &Grpc,
-    _request: Request<api::GetCredentialsRequest>,
+    grpc: &Grpc,
+    request: Request<api::GetCredentialsRequest>,
 ) -> Result<api::GetCredentialsResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
+    let call = Call::of(&request, "get_credentials", &grpc.deps.clock)?;
+    let id = parse_id("application_id", &request.get_ref().application_id)?;
+    owned(grpc, &call.caller, id).await?;
+    let mut credentials = Vec::new();
+    for listed in clients(grpc, id).await? {
+        if listed.state.live().is_some() {
+            credentials.extend(reveal(grpc, &call, &listed).await?);
+        }
+    }
+    Ok(api::GetCredentialsResponse { credentials })
 }
 
-pub(crate) async fn rotate_credentials(
-    _grpc: &Grpc,
-    _request: Request<api::RotateCredentialsRequest>,
-) -> Result<api::Credentials, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
-    ))
-}
-
+/// An admin.
 pub(crate) async fn list_orphans(
-    _grpc: &Grpc,
-    _request: Request<api::ListOrphansRequest>,
+    grpc: &Grpc,
+    request: Request<api::ListOrphansRequest>,
 ) -> Result<api::ListOrphansResponse, Error> {
-    Err(Error::unavailable(
-        "not_ready",
-        "This part of Portico is not available.",
+    Caller::of(&request).require_admin()?;
+    let message = request.into_inner();
+    let page = Page::parse(message.limit, &message.after)?;
+    let pool = grpc.store.database().pool();
+    let (orphans, next) = view::orphans(pool, &page).await.map_err(query_error)?;
+    Ok(api::ListOrphansResponse { orphans, next })
+}
+
+/// The application as the caller may see it; otherwise it is not there.
+async fn application(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<Application, Error> {
+    let mut access = AccessServiceClient::new(grpc.deps.channels.to(ServiceName::AccessRequest));
+    let message = GetApplicationRequest { id: id.to_string() };
+    let request = grpc.deps.identity.request(caller, message);
+    Ok(access.get_application(request).await?.into_inner())
+}
+
+/// The application, where the caller owns it.
+async fn owned(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<(), Error> {
+    let (user, _) = caller.require_user()?;
+    if application(grpc, caller, id).await?.owner_id == user.to_string() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Forbidden,
+        "credentials_not_yours",
+        "Only the owner of an application sees its credentials.",
     ))
+}
+
+/// Clients that are there or were. A revocation that came before its approval has made none.
+async fn clients(grpc: &Grpc, application: Uuid) -> Result<Vec<Listed>, Error> {
+    let pool = grpc.store.database().pool();
+    let mut clients = view::of_application(pool, application)
+        .await
+        .map_err(query_error)?;
+    clients.retain(|listed| listed.state.was_live || !listed.state.grants.is_empty());
+    Ok(clients)
+}
+
+/// Records the look, then gives the credentials. `None` where the client was deleted meanwhile.
+async fn reveal(
+    grpc: &Grpc,
+    call: &Call,
+    listed: &Listed,
+) -> Result<Option<api::Credentials>, Error> {
+    let id = parse_id("id", &listed.client.id)?;
+    let context = call.context.step(&format!("reveal {id}"));
+    let outcome = grpc
+        .store
+        .execute::<OauthClient>(id, &Command::Reveal, &context)
+        .await;
+    let state = match outcome {
+        Ok(outcome) => outcome.state,
+        Err(portico_eventstore::ExecuteError::Rejected(_)) => return Ok(None),
+        Err(error) => return Err(refuse(error)),
+    };
+    match state.live() {
+        Some(live) => Ok(Some(credentials(grpc, id, &state, live, listed).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn credentials(
+    grpc: &Grpc,
+    id: Uuid,
+    state: &OauthClient,
+    live: &Live,
+    listed: &Listed,
+) -> Result<api::Credentials, Error> {
+    let answer = &live.answer;
+    let method = match answer.granted.text("token_endpoint_auth_method") {
+        Some(method) => method.to_owned(),
+        None => asked_method(grpc, live).await?,
+    };
+    let granted_json = serde_json::to_string(&answer.granted).map_err(|error| {
+        tracing::error!(%error, "metadata cannot be written");
+        Error::internal()
+    })?;
+    Ok(api::Credentials {
+        identity_provider_id: state.identity_provider_id.to_string(),
+        identity_provider_name: listed.client.identity_provider_name.clone(),
+        client_id: answer.client_id.clone(),
+        client_secret: secret(grpc, id, answer.secret_ref).await?,
+        client_secret_expires_at: answer.secret_expires_at,
+        token_endpoint: listed.client.token_endpoint.clone(),
+        token_endpoint_auth_method: method,
+        scopes: state.scopes().into_iter().collect(),
+        granted_json,
+        differences: view::differences(answer.differences.clone()),
+        issuer: listed.issuer.clone(),
+        status: state.status().to_owned(),
+    })
+}
+
+async fn asked_method(grpc: &Grpc, live: &Live) -> Result<String, Error> {
+    let loaded = grpc.store.load::<ClientType>(live.client_type_id).await;
+    let definition = loaded.map_err(store_error)?.state.definition;
+    Ok(definition.map_or_else(String::new, |d| d.token_endpoint_auth_method))
+}
+
+async fn secret(grpc: &Grpc, id: Uuid, reference: Option<VaultRef>) -> Result<String, Error> {
+    let Some(reference) = reference else {
+        return Ok(String::new());
+    };
+    let kept = grpc
+        .vault
+        .get(&Owner::new(OWNER, id), &reference)
+        .await
+        .map_err(vault_error)?;
+    match kept {
+        Some(secret) => Ok(secret.expose().to_owned()),
+        None => {
+            tracing::error!(oauth_client_id = %id, "a client's secret is not in the vault");
+            Err(Error::internal())
+        }
+    }
 }

@@ -24,8 +24,12 @@ impl OauthClient {
             } => Ok(self.decide_withdrawal(*request_id, *application_id, *identity_provider_id)),
             Command::Retry { request_id } => Ok(self.decide_retry(*request_id)),
             Command::ChangeApplication(application) => {
-                let newer = !self.application_id.is_nil() && application.as_of > self.application.as_of;
-                Ok(only_if(newer, Event::ApplicationChanged(application.clone())))
+                let newer =
+                    !self.application_id.is_nil() && application.as_of > self.application.as_of;
+                Ok(only_if(
+                    newer,
+                    Event::ApplicationChanged(application.clone()),
+                ))
             }
             Command::Resume => {
                 let waits = self.held.is_some() || self.refused.is_some();
@@ -284,7 +288,9 @@ impl OauthClient {
             attempt,
             marker: intended.client.marker.to_string(),
         };
-        let last = self.delay(Target::Provider).map(|delay| delay.words.reason.as_str());
+        let last = self
+            .delay(Target::Provider)
+            .map(|delay| delay.words.reason.as_str());
         let failing = Failing {
             code: "registration_outcome_unknown".into(),
             reason: format!(
@@ -444,7 +450,9 @@ impl OauthClient {
         let failed = requests
             .into_iter()
             .map(|id| self.failed(id, Target::Provider, failing));
-        std::iter::once(refused(failing, false, at)).chain(failed).collect()
+        std::iter::once(refused(failing, false, at))
+            .chain(failed)
+            .collect()
     }
 
     fn refused_by_gateway(

@@ -176,8 +176,16 @@ impl Grant {
     /// All scopes of its products and plans.
     #[must_use]
     pub fn scopes(&self) -> BTreeSet<String> {
-        let of = |item: &Item| item.product_scopes.union(&item.plan_scopes).cloned().collect();
-        self.items.iter().flat_map(|item| -> Vec<String> { of(item) }).collect()
+        let of = |item: &Item| {
+            item.product_scopes
+                .union(&item.plan_scopes)
+                .cloned()
+                .collect()
+        };
+        self.items
+            .iter()
+            .flat_map(|item| -> Vec<String> { of(item) })
+            .collect()
     }
 
     /// Whether gateways are to let it through.
@@ -193,7 +201,10 @@ impl Grant {
     /// Names of its products, for people.
     #[must_use]
     pub fn product_names(&self) -> Vec<String> {
-        self.items.iter().map(|item| item.product_name.clone()).collect()
+        self.items
+            .iter()
+            .map(|item| item.product_name.clone())
+            .collect()
     }
 }
 
@@ -503,7 +514,11 @@ impl OauthClient {
 
     /// When nobody waits any more, the next ones are tried together again.
     fn settle_queue(&mut self) {
-        if !self.grants.values().any(|grant| grant.stage == Stage::Waiting) {
+        if !self
+            .grants
+            .values()
+            .any(|grant| grant.stage == Stage::Waiting)
+        {
             self.one_at_a_time = false;
         }
     }

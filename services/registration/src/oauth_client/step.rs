@@ -148,7 +148,8 @@ impl OauthClient {
 
     /// Requests that wait and that this attempt is for.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
-        self.considered().filter(|(_, grant)| grant.stage == Stage::Waiting)
+        self.considered()
+            .filter(|(_, grant)| grant.stage == Stage::Waiting)
     }
 
     /// Whether the client has everything that the request asked for.

@@ -41,7 +41,11 @@ impl OauthClient {
     pub fn last_error(&self) -> Option<&Words> {
         let refused = self.refused.as_ref().map(|refused| &refused.words);
         let delayed = [&self.provider_delay, &self.gateway_delay];
-        let delayed = delayed.into_iter().flatten().map(|delay| &delay.words).next();
+        let delayed = delayed
+            .into_iter()
+            .flatten()
+            .map(|delay| &delay.words)
+            .next();
         let failed = self.grants.values().find_map(|grant| match &grant.stage {
             Stage::Failed { words, .. } => Some(words),
             _ => None,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::oauth_client::{Event, OauthClient};
 
 pub(crate) use queries::{
-    Due, due, manages, of_application, orphans, stuck, streams_of_application,
+    Due, Listed, differences, due, manages, of_application, orphans, streams_of_application, stuck,
 };
 
 /// The projection.
@@ -102,7 +102,11 @@ async fn write(
     let wanted = client.wanted().unwrap_or_default();
     let parked = client.refused.as_ref().filter(|_| client.is_parked());
     let delays = [&client.provider_delay, &client.gateway_delay];
-    let next_try = delays.into_iter().flatten().map(|delay| delay.next_try_at).min();
+    let next_try = delays
+        .into_iter()
+        .flatten()
+        .map(|delay| delay.next_try_at)
+        .min();
     let error = client.last_error().map(|words| words.reason.clone());
     sqlx::query(sql)
         .bind(at.stream_id().to_string())
@@ -116,7 +120,13 @@ async fn write(
         .bind(parked.map(|refused| refused.at.as_millisecond()))
         .bind(serde_json::to_string(&wanted.scopes)?)
         .bind(serde_json::to_string(&client.scopes())?)
-        .bind(serde_json::to_string(&answer.map(|a| &a.differences).into_iter().flatten().collect::<Vec<_>>())?)
+        .bind(serde_json::to_string(
+            &answer
+                .map(|a| &a.differences)
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>(),
+        )?)
         .bind(error.unwrap_or_default())
         .bind(next_try.map(|at| at.to_string()).unwrap_or_default())
         .bind(serde_json::to_string(client)?)

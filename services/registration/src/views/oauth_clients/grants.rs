@@ -17,7 +17,11 @@ pub(super) async fn write(
         .bind(request.to_string())
         .execute(&mut *tx)
         .await?;
-    let Some(grant) = client.grants.get(&request).filter(|grant| grant.is_wanted()) else {
+    let Some(grant) = client
+        .grants
+        .get(&request)
+        .filter(|grant| grant.is_wanted())
+    else {
         return Ok(());
     };
     for (index, item) in (0_i64..).zip(&grant.items) {

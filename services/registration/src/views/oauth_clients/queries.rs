@@ -68,11 +68,13 @@ pub(crate) async fn stuck(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
 
 /// Whether the provider is known to give what is needed to manage clients (RFC 7592).
 pub(crate) async fn manages(pool: &AnyPool, provider: Uuid) -> Result<bool, sqlx::Error> {
-    sqlx::query("SELECT 1 FROM oauth_clients WHERE identity_provider_id = $1 AND manageable = 1 LIMIT 1")
-        .bind(provider.to_string())
-        .fetch_optional(pool)
-        .await
-        .map(|row| row.is_some())
+    sqlx::query(
+        "SELECT 1 FROM oauth_clients WHERE identity_provider_id = $1 AND manageable = 1 LIMIT 1",
+    )
+    .bind(provider.to_string())
+    .fetch_optional(pool)
+    .await
+    .map(|row| row.is_some())
 }
 
 /// The streams of an application's clients.
@@ -118,7 +120,8 @@ pub(crate) async fn of_application(
 
 fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let endpoints: serde_json::Value = serde_json::from_str(&text("endpoints")?).unwrap_or_default();
+    let endpoints: serde_json::Value =
+        serde_json::from_str(&text("endpoints")?).unwrap_or_default();
     let endpoint = |member: &str| {
         let value = endpoints.get(member).and_then(serde_json::Value::as_str);
         value.unwrap_or_default().to_owned()
@@ -135,7 +138,7 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
             wanted_scopes: json(&text("wanted_scopes")?)?,
             scopes: json(&text("scopes")?)?,
             token_endpoint: endpoint("token_endpoint"),
-            differences: differences.into_iter().map(difference).collect(),
+            differences: self::differences(differences),
             last_error: text("last_error")?,
             next_try_at: text("next_try_at")?,
             client_type_id: text("client_type_id")?,
@@ -147,13 +150,15 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
     })
 }
 
-fn difference(difference: Difference) -> api::Difference {
-    api::Difference {
+/// As the API has them.
+pub(crate) fn differences(differences: Vec<Difference>) -> Vec<api::Difference> {
+    let one = |difference: Difference| api::Difference {
         member: difference.member,
         asked: difference.asked,
         granted: difference.granted,
         consequence: difference.consequence,
-    }
+    };
+    differences.into_iter().map(one).collect()
 }
 
 /// Suspected orphans, the oldest first, and the cursor of the next page.
@@ -180,12 +185,15 @@ pub(crate) async fn orphans(
             application_id: row.try_get("application_id")?,
         });
     }
-    Ok(page.cut(orphans, |orphan| (orphan.suspected_at.clone(), orphan.marker.clone())))
+    Ok(page.cut(orphans, |orphan| {
+        (orphan.suspected_at.clone(), orphan.marker.clone())
+    }))
 }
 
 fn id(row: &Row) -> Result<Uuid, sqlx::Error> {
     let text: String = row.try_get("id")?;
-    text.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+    text.parse()
+        .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
 }
 
 fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {

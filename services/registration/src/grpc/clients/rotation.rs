@@ -1,0 +1,139 @@
+//! A new secret: intended here, done by the worker, waited for here.
+
+use std::time::Duration;
+
+use portico_proto::{Error, Kind, registration::v1 as api};
+use portico_runtime::{Call, parse_id, store_error};
+use portico_vault::{Owner, VaultError, VaultRef};
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::{clients, credentials, owned};
+use crate::grpc::Grpc;
+use crate::grpc::refusal::{refuse, vault_error};
+use crate::oauth_client::{Command, OWNER, OauthClient, OperationKind, Words};
+use crate::views::oauth_clients::Listed;
+use crate::worker::random_secret;
+
+/// How long a caller waits for the provider.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How often to look, where another replica does the work.
+const POLL: Duration = Duration::from_millis(500);
+
+/// The application's owner and nobody else.
+pub(crate) async fn rotate_credentials(
+    grpc: &Grpc,
+    request: Request<api::RotateCredentialsRequest>,
+) -> Result<api::Credentials, Error> {
+    let call = Call::of(&request, "rotate_credentials", &grpc.deps.clock)?;
+    let message = request.into_inner();
+    let application = parse_id("application_id", &message.application_id)?;
+    owned(grpc, &call.caller, application).await?;
+    let listed = only(
+        clients(grpc, application).await?,
+        &message.identity_provider_id,
+    )?;
+    let id = parse_id("id", &listed.client.id)?;
+    let secret_ref = VaultRef(Uuid::new_v5(&call.context.command_id, b"secret"));
+    let owner = Owner::new(OWNER, id);
+    match grpc
+        .vault
+        .put_at(secret_ref, &owner, &random_secret())
+        .await
+    {
+        // Repeated with its idempotency key: the secret that was chosen then.
+        Ok(()) | Err(VaultError::Taken) => {}
+        Err(error) => return Err(vault_error(error)),
+    }
+    let command = Command::Rotate { secret_ref };
+    let outcome = grpc
+        .store
+        .execute::<OauthClient>(id, &command, &call.context)
+        .await;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            grpc.vault.delete(&secret_ref).await.map_err(vault_error)?;
+            return Err(refuse(error));
+        }
+    };
+    let state = rotated(grpc, id, outcome.state.attempt).await?;
+    match state.live() {
+        Some(live) => credentials(grpc, id, &state, live, &listed).await,
+        None => Err(Error::not_found("OAuth client")),
+    }
+}
+
+/// The client that is meant.
+fn only(clients: Vec<Listed>, provider: &str) -> Result<Listed, Error> {
+    let mut found: Vec<Listed> = clients
+        .into_iter()
+        .filter(|listed| match provider {
+            "" => listed.state.live().is_some(),
+            id => listed.client.identity_provider_id == id,
+        })
+        .collect();
+    if found.len() > 1 {
+        return Err(Error::field(
+            "identity_provider_id",
+            "identity_provider_id_missing",
+            "The application has OAuth clients at several identity providers: `identity_provider_id` must name one.",
+        ));
+    }
+    found.pop().ok_or_else(|| Error::not_found("OAuth client"))
+}
+
+/// Waits for the outcome of an attempt.
+async fn rotated(grpc: &Grpc, id: Uuid, attempt: u32) -> Result<OauthClient, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut head = grpc.store.head();
+    let wait = async {
+        loop {
+            head.borrow_and_update();
+            let state = grpc
+                .store
+                .load::<OauthClient>(id)
+                .await
+                .map_err(store_error)?
+                .state;
+            let under_way = state
+                .live()
+                .and_then(|live| live.operation.as_ref())
+                .is_some_and(|o| {
+                    o.attempt == attempt && matches!(o.kind, OperationKind::Rotate { .. })
+                });
+            match &state.rotation_refused {
+                _ if under_way => {}
+                Some((refused, words)) if *refused == attempt => return Err(refusal(words)),
+                _ => return Ok(state),
+            }
+            // Another replica's appends do not change the head here.
+            let _ = timeout(POLL, head.changed()).await;
+        }
+    };
+    timeout_at(deadline, wait).await.unwrap_or_else(|_| {
+        Err(Error::unavailable(
+            "rotation_under_way",
+            "The identity provider has not answered yet. The rotation goes on; look at the credentials in a moment.",
+        ))
+    })
+}
+
+fn refusal(words: &Words) -> Error {
+    if words.code == "secret_rotation_unsupported" {
+        return Error::new(
+            Kind::Conflict,
+            "rotation_not_supported",
+            "This identity provider has no way to give a client a new secret.",
+        );
+    }
+    Error::new(
+        Kind::Conflict,
+        "rotation_failed",
+        format!(
+            "The identity provider did not give a new secret: {}.",
+            words.reason
+        ),
+    )
+}

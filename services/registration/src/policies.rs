@@ -1,0 +1,257 @@
+//! What the access-request service says, and what comes of it here.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use portico_bus::{ConsumerSpec, Message};
+use portico_eventstore::consumer::{Policy, PolicyError};
+use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, InboxEntry, sqlx};
+use portico_proto::access::v1 as access;
+use uuid::Uuid;
+
+use crate::application::{KnownApplication, Note};
+use crate::oauth_client::{Api, Application, Command, Granted, Item, OauthClient, Quota, Rate};
+use crate::views::oauth_clients as view;
+
+const APPROVED: &str = "portico.access.access_approved";
+const REVOKED: &str = "portico.access.access_revoked";
+const RETRIED: &str = "portico.access.access_retried";
+const APPLICATION_CHANGED: &str = "portico.access.application_changed";
+
+/// What this service consumes.
+pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
+    name: "registration",
+    subjects: &[APPROVED, REVOKED, RETRIED, APPLICATION_CHANGED],
+};
+
+/// The policies.
+pub(crate) struct Policies {
+    pub(crate) store: EventStore,
+}
+
+#[async_trait]
+impl Policy for Policies {
+    async fn handle(
+        &self,
+        message: &Message,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        match message.subject.as_str() {
+            APPROVED => {
+                let approved = decode(message)?;
+                self.when_access_approved(approved, position(message), context, entry)
+                    .await
+            }
+            REVOKED => {
+                self.when_access_revoked(decode(message)?, context, entry)
+                    .await
+            }
+            RETRIED => {
+                self.when_access_retried(decode(message)?, context, entry)
+                    .await
+            }
+            APPLICATION_CHANGED => {
+                let changed = decode(message)?;
+                self.when_application_changed(changed, position(message), context, entry)
+                    .await
+            }
+            other => Err(PolicyError::Poison(format!("nobody asked for {other}"))),
+        }
+    }
+}
+
+impl Policies {
+    async fn when_access_approved(
+        &self,
+        approved: access::AccessApproved,
+        as_of: i64,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let granted = granted(approved, as_of)?;
+        let application = granted.application_id;
+        let client = OauthClient::id(application, granted.identity_provider_id);
+        self.once::<OauthClient>(client, &Command::Grant(granted), context, entry)
+            .await?;
+        // A change that was handled before there was this client: it has been noted, and is newer.
+        let known = self
+            .store
+            .load::<KnownApplication>(application)
+            .await?
+            .state;
+        match known.newest {
+            Some(newest) => self.change(client, newest, context).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn when_access_revoked(
+        &self,
+        revoked: access::AccessRevoked,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let application_id = id("application_id", &revoked.application_id)?;
+        let identity_provider_id = id("identity_provider_id", &revoked.identity_provider_id)?;
+        let client = OauthClient::id(application_id, identity_provider_id);
+        let command = Command::Withdraw {
+            request_id: id("request_id", &revoked.request_id)?,
+            application_id,
+            identity_provider_id,
+        };
+        self.once::<OauthClient>(client, &command, context, entry)
+            .await
+    }
+
+    async fn when_access_retried(
+        &self,
+        retried: access::AccessRetried,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let application_id = id("application_id", &retried.application_id)?;
+        let provider = id("identity_provider_id", &retried.identity_provider_id)?;
+        let command = Command::Retry {
+            request_id: id("request_id", &retried.request_id)?,
+        };
+        let client = OauthClient::id(application_id, provider);
+        self.once::<OauthClient>(client, &command, context, entry)
+            .await
+    }
+
+    /// Notes the change first, then tells the clients there are: one that is granted meanwhile finds the note.
+    async fn when_application_changed(
+        &self,
+        changed: access::ApplicationChanged,
+        as_of: i64,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let id = id("application_id", &changed.application_id)?;
+        let application = Application {
+            name: changed.name,
+            redirect_urls: changed.redirect_urls,
+            as_of,
+        };
+        self.once::<KnownApplication>(id, &Note(application.clone()), context, entry)
+            .await?;
+        let clients = view::streams_of_application(self.store.database().pool(), id)
+            .await
+            .map_err(|error: sqlx::Error| PolicyError::Retry(error.to_string()))?;
+        for client in clients {
+            self.change(client, application.clone(), context).await?;
+        }
+        Ok(())
+    }
+
+    /// Idempotent: only what is newer has an effect.
+    async fn change(
+        &self,
+        client: Uuid,
+        application: Application,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let step = context.step(&format!("application as of {}", application.as_of));
+        let command = Command::ChangeApplication(application);
+        match self
+            .store
+            .execute::<OauthClient>(client, &command, &step)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn once<A: Aggregate>(
+        &self,
+        id: Uuid,
+        command: &A::Command,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        match self
+            .store
+            .execute_once::<A>(id, command, context, entry)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn failed<R: std::error::Error>(error: ExecuteError<R>) -> PolicyError {
+    match error {
+        ExecuteError::Store(error) => error.into(),
+        other => PolicyError::Poison(other.to_string()),
+    }
+}
+
+fn decode<M: prost::Message + Default>(message: &Message) -> Result<M, PolicyError> {
+    M::decode(message.payload.clone()).map_err(|error| {
+        PolicyError::Poison(format!("{} cannot be read: {error}", message.subject))
+    })
+}
+
+/// Of the event in the access-request service's log: says which of two messages is newer.
+fn position(message: &Message) -> i64 {
+    let position = message
+        .headers
+        .get("position")
+        .and_then(|text| text.parse().ok());
+    position.unwrap_or_default()
+}
+
+fn id(field: &str, text: &str) -> Result<Uuid, PolicyError> {
+    text.parse()
+        .map_err(|_| PolicyError::Poison(format!("{field} is no id")))
+}
+
+fn granted(approved: access::AccessApproved, as_of: i64) -> Result<Granted, PolicyError> {
+    Ok(Granted {
+        request_id: id("request_id", &approved.request_id)?,
+        application_id: id("application_id", &approved.application_id)?,
+        identity_provider_id: id("identity_provider_id", &approved.identity_provider_id)?,
+        client_type_id: id("client_type_id", &approved.client_type_id)?,
+        requester_id: approved.requester_id,
+        application: Application {
+            name: approved.application_name,
+            redirect_urls: approved.redirect_urls,
+            as_of,
+        },
+        items: approved.items.into_iter().map(item).collect(),
+    })
+}
+
+fn item(item: access::ApprovedItem) -> Item {
+    Item {
+        product_id: item.product_id,
+        product_name: item.product_name,
+        product_scopes: BTreeSet::from_iter(item.product_scopes),
+        product_policy_id: item.product_policy_id,
+        apis: item.apis.into_iter().map(api).collect(),
+        plan_id: item.plan_id,
+        plan_name: item.plan_name,
+        plan_scopes: BTreeSet::from_iter(item.plan_scopes),
+        plan_policy_id: item.plan_policy_id,
+        rate: item.rate.map(|rate| Rate {
+            requests: rate.requests,
+            per_seconds: rate.per_seconds,
+        }),
+        quota: item.quota.map(|quota| Quota {
+            requests: quota.requests,
+            renews_every_seconds: quota.renews_every_seconds,
+        }),
+    }
+}
+
+fn api(api: access::ApprovedApi) -> Api {
+    Api {
+        api_id: api.api_id,
+        name: api.name,
+        url: api.url,
+        gateway_id: api.gateway_id,
+    }
+}

@@ -1,0 +1,222 @@
+//! Private events as public ones. A private event becomes one public event at most.
+
+use async_trait::async_trait;
+use portico_eventstore::relay::{PublicEvent, Publish};
+use portico_eventstore::{EventStore, RecordedEvent, StoreError};
+use portico_proto::registration::v1 as public;
+use prost::Message;
+use uuid::Uuid;
+
+use crate::identity_provider::{self, IdentityProvider};
+use crate::oauth_client::{Answered, Event, Failed, OauthClient, Provisioned};
+
+/// The translation.
+pub(crate) struct Publisher;
+
+#[async_trait]
+impl Publish for Publisher {
+    async fn publish(
+        &self,
+        store: &EventStore,
+        event: &RecordedEvent,
+    ) -> Result<Option<PublicEvent>, StoreError> {
+        if let Some(private) = event.decode::<OauthClient>()? {
+            return of_client(store, event, private).await;
+        }
+        if let Some(private) = event.decode::<IdentityProvider>()? {
+            return of_provider(store, event, private).await;
+        }
+        Ok(None)
+    }
+}
+
+async fn of_client(
+    store: &EventStore,
+    at: &RecordedEvent,
+    event: Event,
+) -> Result<Option<PublicEvent>, StoreError> {
+    let client = async || {
+        store
+            .load_at::<OauthClient>(at.stream_id(), at.version)
+            .await
+    };
+    Ok(match event {
+        Event::Started {
+            request_id,
+            application_id,
+            identity_provider_id,
+        } => some(
+            "portico.registration.provisioning_started",
+            &public::ProvisioningStarted {
+                request_id: request_id.to_string(),
+                application_id: application_id.to_string(),
+                identity_provider_id: identity_provider_id.to_string(),
+            },
+        ),
+        Event::Registered {
+            answer,
+            request_ids,
+            ..
+        }
+        | Event::Updated {
+            answer,
+            request_ids,
+            ..
+        } => match request_ids.is_empty() {
+            true => None,
+            false => registered(&client().await?, &answer, &request_ids),
+        },
+        Event::GatewayMapped { request_ids, .. } => match request_ids.is_empty() {
+            true => None,
+            false => some(
+                "portico.registration.gateway_mapped",
+                &public::GatewayMapped {
+                    request_ids: texts(&request_ids),
+                    application_id: client().await?.application_id.to_string(),
+                },
+            ),
+        },
+        Event::Provisioned(provisioned) => access_provisioned(provisioned),
+        Event::Deprovisioned {
+            request_id,
+            application_id,
+            client_deleted,
+        } => some(
+            "portico.registration.access_deprovisioned",
+            &public::AccessDeprovisioned {
+                request_id: request_id.to_string(),
+                application_id: application_id.to_string(),
+                client_deleted,
+            },
+        ),
+        Event::Delayed(delayed) => match delayed.request_id {
+            Some(request) => some(
+                "portico.registration.provisioning_delayed",
+                &public::ProvisioningDelayed {
+                    request_id: request.to_string(),
+                    application_id: client().await?.application_id.to_string(),
+                    reason: delayed.reason,
+                    next_try_at: delayed.next_try_at.to_string(),
+                },
+            ),
+            None => None,
+        },
+        Event::Failed(failed) => {
+            let provider = identity_provider::load(store, failed.identity_provider_id)
+                .await?
+                .state;
+            provisioning_failed(failed, &provider)
+        }
+        Event::Granted(_)
+        | Event::GrantWithdrawn { .. }
+        | Event::Retried { .. }
+        | Event::ApplicationChanged(_)
+        | Event::RegistrationIntended(_)
+        | Event::OrphanSuspected { .. }
+        | Event::UpdateIntended { .. }
+        | Event::TokenReplaced { .. }
+        | Event::DeleteIntended { .. }
+        | Event::Deleted { .. }
+        | Event::RotationIntended { .. }
+        | Event::SecretRotated { .. }
+        | Event::RotationRefused { .. }
+        | Event::MappingRefused { .. }
+        | Event::Refused(_)
+        | Event::Held { .. }
+        | Event::Resumed
+        | Event::CredentialsRevealed => None,
+    })
+}
+
+async fn of_provider(
+    store: &EventStore,
+    at: &RecordedEvent,
+    event: identity_provider::Event,
+) -> Result<Option<PublicEvent>, StoreError> {
+    use identity_provider::Event;
+    let id = at.stream_id();
+    Ok(match event {
+        Event::Paused { reason } => {
+            let provider = store.load_at::<IdentityProvider>(id, at.version).await?;
+            some(
+                "portico.registration.provider_paused",
+                &public::ProviderPaused {
+                    identity_provider_id: id.to_string(),
+                    identity_provider_name: name(&provider),
+                    reason,
+                },
+            )
+        }
+        Event::Resumed => some(
+            "portico.registration.provider_resumed",
+            &public::ProviderResumed {
+                identity_provider_id: id.to_string(),
+            },
+        ),
+        Event::Added { .. }
+        | Event::Changed { .. }
+        | Event::TokenReplaced { .. }
+        | Event::Deleted => None,
+    })
+}
+
+fn registered(client: &OauthClient, answer: &Answered, requests: &[Uuid]) -> Option<PublicEvent> {
+    some(
+        "portico.registration.client_registered",
+        &public::ClientRegistered {
+            application_id: client.application_id.to_string(),
+            identity_provider_id: client.identity_provider_id.to_string(),
+            client_id: answer.client_id.clone(),
+            request_ids: texts(requests),
+        },
+    )
+}
+
+fn access_provisioned(provisioned: Provisioned) -> Option<PublicEvent> {
+    some(
+        "portico.registration.access_provisioned",
+        &public::AccessProvisioned {
+            request_id: provisioned.request_id.to_string(),
+            application_id: provisioned.application_id.to_string(),
+            identity_provider_id: provisioned.identity_provider_id.to_string(),
+            client_id: provisioned.client_id,
+            scopes: provisioned.scopes.into_iter().collect(),
+            product_names: provisioned.product_names,
+            requester_id: provisioned.requester_id,
+            application_name: provisioned.application_name,
+        },
+    )
+}
+
+fn provisioning_failed(failed: Failed, provider: &IdentityProvider) -> Option<PublicEvent> {
+    some(
+        "portico.registration.provisioning_failed",
+        &public::ProvisioningFailed {
+            request_id: failed.request_id.to_string(),
+            application_id: failed.application_id.to_string(),
+            application_name: failed.application_name,
+            identity_provider_id: failed.identity_provider_id.to_string(),
+            identity_provider_name: name(provider),
+            code: failed.code,
+            reason: failed.reason,
+        },
+    )
+}
+
+fn name(provider: &IdentityProvider) -> String {
+    let settings = provider.settings.as_ref();
+    settings
+        .map(|settings| settings.name.clone())
+        .unwrap_or_default()
+}
+
+fn texts(ids: &[Uuid]) -> Vec<String> {
+    ids.iter().map(Uuid::to_string).collect()
+}
+
+fn some(subject: &'static str, message: &impl Message) -> Option<PublicEvent> {
+    Some(PublicEvent {
+        subject,
+        payload: message.encode_to_vec(),
+    })
+}

@@ -1,0 +1,329 @@
+//! From the provider's answer to what is recorded of it: the secrets go into the vault.
+
+use std::collections::BTreeSet;
+
+use portico_vault::{Owner, Secret, VaultRef};
+use uuid::Uuid;
+
+use super::drive::Job;
+use super::{WorkError, Worker};
+use crate::client_type::ClientType;
+use crate::identity_provider::{self, Access, AccessError, Status};
+use crate::oauth_client::{
+    Answered, Command, Failing, Kind, Live, OWNER, OperationKind, Target, Wanted,
+};
+use crate::providers::metadata::differences;
+use crate::providers::{KnownClient, RegisteredClient, Step, WantedClient};
+use crate::spool::AnswerSpool;
+
+/// A provider, and whether it takes registrations.
+pub(super) struct Provider {
+    pub(super) access: Access,
+    /// The provider's own words, where it takes none.
+    pub(super) paused: Option<String>,
+}
+
+/// What the spool held of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovered {
+    /// Nothing new.
+    Nothing,
+    /// A new registration access token.
+    Token,
+    /// Its outcome.
+    Outcome,
+}
+
+impl Worker {
+    /// The provider of a client. `None` where it is gone: that was recorded.
+    pub(super) async fn provider(&self, job: &Job) -> Result<Option<Provider>, WorkError> {
+        let id = job.client.identity_provider_id;
+        let provider = identity_provider::load(&self.store, id).await?.state;
+        let paused = match &provider.status {
+            Status::Paused { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        match identity_provider::access(&self.deps, &self.vault, id, &provider).await {
+            Ok(access) => Ok(Some(Provider { access, paused })),
+            Err(AccessError::Vault(error)) => Err(error.into()),
+            Err(AccessError::Rejected(_)) => {
+                let failing = lacking(
+                    "identity_provider_not_found",
+                    "the identity provider was deleted",
+                );
+                self.refuse(job, Target::Provider, failing).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the client types make the client. `None` where one is gone: that was recorded.
+    pub(super) async fn kind(
+        &self,
+        job: &Job,
+        wanted: &Wanted,
+        first: Uuid,
+    ) -> Result<Option<Kind>, WorkError> {
+        let mut kind = Kind::default();
+        let others = wanted
+            .client_type_ids
+            .iter()
+            .copied()
+            .filter(|id| *id != first);
+        for id in std::iter::once(first).chain(others) {
+            let Some(definition) = self.store.load::<ClientType>(id).await?.state.definition else {
+                let failing = lacking("client_type_not_found", "the client type is not there");
+                self.refuse(job, Target::Provider, failing).await?;
+                return Ok(None);
+            };
+            kind.grant_types.extend(definition.grant_types);
+            kind.response_types.extend(definition.response_types);
+            if id == first {
+                kind.token_endpoint_auth_method = definition.token_endpoint_auth_method;
+            }
+        }
+        Ok(Some(kind))
+    }
+
+    /// A registered client with its secrets.
+    pub(super) async fn known(&self, job: &Job, live: &Live) -> Result<KnownClient, WorkError> {
+        let mut scopes: BTreeSet<String> = live.applied.scopes.clone();
+        if let Some(OperationKind::Update { wanted, .. }) =
+            live.operation.as_ref().map(|operation| &operation.kind)
+        {
+            // It may have been done.
+            scopes.extend(wanted.scopes.iter().cloned());
+        }
+        Ok(KnownClient {
+            client_id: live.answer.client_id.clone(),
+            client_secret: self.secret(job.id, live.answer.secret_ref).await?,
+            registration_access_token: self.secret(job.id, live.answer.rat_ref).await?,
+            registration_client_uri: live.answer.registration_client_uri.clone(),
+            granted: live.answer.granted.clone(),
+            scopes,
+        })
+    }
+
+    /// What is recorded of an answer. Nothing stored is lost where the answer brings none.
+    pub(super) async fn answered(
+        &self,
+        job: &Job,
+        registered: RegisteredClient,
+        before: &Before,
+        sent: &WantedClient,
+    ) -> Result<Answered, WorkError> {
+        let secret_ref = match registered.client_secret {
+            Some(secret) => Some(self.keep(job.id, &secret, &before.secrets).await?),
+            None => before.answer.as_ref().and_then(|answer| answer.secret_ref),
+        };
+        let rat_ref = match registered.registration_access_token {
+            Some(token) => Some(self.keep(job.id, &token, &before.secrets).await?),
+            None => before.answer.as_ref().and_then(|answer| answer.rat_ref),
+        };
+        let uri = before
+            .answer
+            .as_ref()
+            .and_then(|a| a.registration_client_uri.clone());
+        let expires_before = before.answer.as_ref().map_or(0, |a| a.secret_expires_at);
+        let says_expiry = registered
+            .granted
+            .members()
+            .contains_key("client_secret_expires_at");
+        Ok(Answered {
+            client_id: registered.client_id,
+            secret_ref,
+            rat_ref,
+            registration_client_uri: registered.registration_client_uri.or(uri),
+            secret_expires_at: if says_expiry {
+                registered.client_secret_expires_at
+            } else {
+                expires_before
+            },
+            differences: differences(sent, &registered.granted),
+            granted: registered.granted,
+            warnings: registered.warnings,
+        })
+    }
+
+    /// Before an operation goes on, and after it failed: records what the spool holds of it.
+    pub(super) async fn recovered(
+        &self,
+        job: &Job,
+        live: &Live,
+        access: &Access,
+    ) -> Result<Recovered, WorkError> {
+        let Some(operation) = &live.operation else {
+            return Ok(Recovered::Nothing);
+        };
+        let spool = AnswerSpool::new(&self.vault, job.id, operation.attempt);
+        let endpoints = &access.settings.location.endpoints;
+        let (mut outcome, mut token) = (None, None);
+        for answer in spool.load().await? {
+            let Ok(registered) = access.driver().parse(endpoints, &answer) else {
+                continue;
+            };
+            if registered.client_id != live.answer.client_id {
+                continue;
+            }
+            token = registered.registration_access_token.clone().or(token);
+            let is_outcome = matches!(
+                (&operation.kind, answer.step),
+                (OperationKind::Update { .. }, Step::Update)
+                    | (OperationKind::Rotate { .. }, Step::Rotate)
+            );
+            if is_outcome {
+                outcome = Some(registered);
+            }
+        }
+        let known = self.secret(job.id, live.answer.rat_ref).await?;
+        let (command, recovered) = if let Some(mut registered) = outcome {
+            registered.registration_access_token = token;
+            (
+                self.completed(job, live, registered).await?,
+                Recovered::Outcome,
+            )
+        } else if let Some(token) = token.filter(|token| known.as_ref() != Some(token)) {
+            let command = Command::ReplaceToken {
+                attempt: operation.attempt,
+                rat_ref: self.vault.put(&owner(job.id), &token).await?,
+            };
+            (command, Recovered::Token)
+        } else {
+            return Ok(Recovered::Nothing);
+        };
+        self.record(job, &command).await?;
+        spool.clear().await?;
+        self.forget_replaced(job, live).await?;
+        Ok(recovered)
+    }
+
+    /// The outcome of an operation that succeeded.
+    pub(super) async fn completed(
+        &self,
+        job: &Job,
+        live: &Live,
+        registered: RegisteredClient,
+    ) -> Result<Command, WorkError> {
+        let operation = live.operation.as_ref();
+        let attempt = operation.map_or(0, |operation| operation.attempt);
+        let mut before = self.before(job, live).await?;
+        match operation.map(|operation| &operation.kind) {
+            Some(OperationKind::Rotate { secret_ref }) => {
+                if let Some(chosen) = self.secret(job.id, Some(*secret_ref)).await? {
+                    before.secrets.push((*secret_ref, chosen));
+                }
+                // A rotation changes the secret and nothing else.
+                let mut answer = self.answered(job, registered, &before, &unasked()).await?;
+                answer.differences.clone_from(&live.answer.differences);
+                Ok(Command::CompleteRotation { attempt, answer })
+            }
+            Some(OperationKind::Update { client, .. }) => {
+                let answer = self.answered(job, registered, &before, client).await?;
+                Ok(Command::CompleteUpdate { attempt, answer })
+            }
+            Some(OperationKind::Delete) | None => Err(WorkError::Other(
+                "nothing was under way that could be completed".into(),
+            )),
+        }
+    }
+
+    async fn before(&self, job: &Job, live: &Live) -> Result<Before, WorkError> {
+        let mut secrets = Vec::new();
+        for reference in [live.answer.secret_ref, live.answer.rat_ref]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(secret) = self.secret(job.id, Some(reference)).await? {
+                secrets.push((reference, secret));
+            }
+        }
+        Ok(Before {
+            answer: Some(live.answer.clone()),
+            secrets,
+        })
+    }
+
+    /// Deletes from the vault what an outcome has replaced.
+    pub(super) async fn forget_replaced(&self, job: &Job, before: &Live) -> Result<(), WorkError> {
+        let after = self.job(job.id).await?;
+        let Some(after) = after.client.live() else {
+            return Ok(());
+        };
+        let kept = [after.answer.secret_ref, after.answer.rat_ref];
+        for old in [before.answer.secret_ref, before.answer.rat_ref]
+            .into_iter()
+            .flatten()
+        {
+            if !kept.contains(&Some(old)) {
+                self.vault.delete(&old).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn secret(
+        &self,
+        id: Uuid,
+        reference: Option<VaultRef>,
+    ) -> Result<Option<Secret>, WorkError> {
+        match reference {
+            Some(reference) => Ok(self.vault.get(&owner(id), &reference).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Everything secret of a client that is not there any more.
+    pub(super) async fn forget(&self, id: Uuid) -> Result<(), WorkError> {
+        Ok(self.vault.erase(&owner(id)).await?)
+    }
+
+    async fn keep(
+        &self,
+        id: Uuid,
+        secret: &Secret,
+        known: &[(VaultRef, Secret)],
+    ) -> Result<VaultRef, WorkError> {
+        match known.iter().find(|(_, known)| known == secret) {
+            Some((reference, _)) => Ok(*reference),
+            None => Ok(self.vault.put(&owner(id), secret).await?),
+        }
+    }
+}
+
+/// What was known before an answer.
+#[derive(Default)]
+pub(super) struct Before {
+    /// None before the first answer.
+    pub(super) answer: Option<Answered>,
+    /// Secrets that are in the vault already.
+    pub(super) secrets: Vec<(VaultRef, Secret)>,
+}
+
+/// The vault owner of a client's secrets.
+pub(super) fn owner(id: Uuid) -> Owner {
+    Owner::new(OWNER, id)
+}
+
+fn lacking(code: &str, reason: &str) -> Failing {
+    Failing {
+        code: code.to_owned(),
+        reason: reason.to_owned(),
+        attempt_over: true,
+    }
+}
+
+/// Asks for nothing, so that nothing differs from it.
+fn unasked() -> WantedClient {
+    WantedClient {
+        name: String::new(),
+        redirect_uris: Vec::new(),
+        grant_types: BTreeSet::new(),
+        response_types: BTreeSet::new(),
+        token_endpoint_auth_method: String::new(),
+        scopes: BTreeSet::new(),
+        marker: crate::providers::Marker {
+            id: String::new(),
+            attempt: 0,
+        },
+    }
+}

@@ -1,0 +1,282 @@
+//! Registration: the intent first, then one POST, its answer into the spool, its outcome recorded. An attempt
+//! without an outcome is reconciled, never blindly repeated.
+//!
+//! A provider of whose attempts nothing can be found out ([`ReconcileClass::Plain`]) gets the scopes by an update,
+//! once the client is recorded, so that an orphan has no power. That needs a provider that manages clients
+//! (RFC 7592), which only its first answer tells; so its first client is registered with its scopes.
+
+use portico_runtime::fault;
+use portico_vault::{Secret, VaultError, VaultRef};
+use uuid::Uuid;
+
+use super::answer::{Before, Provider, owner};
+use super::drive::Job;
+use super::failure::failing;
+use super::{WorkError, Worker};
+use crate::identity_provider;
+use crate::oauth_client::{Command, Failing, RegistrationIntended, Target, Wanted};
+use crate::providers::{
+    ChosenIds, Disposition, Failure, ReconcileClass, Reconciled, RegisteredClient, Step,
+};
+use crate::spool::AnswerSpool;
+use crate::views::oauth_clients as view;
+
+/// Suspected orphans in a row before a client is parked.
+const ORPHANS: u32 = 3;
+
+impl Worker {
+    pub(super) async fn register(&self, job: &Job, wanted: Wanted) -> Result<(), WorkError> {
+        let Some(provider) = self.open_provider(job).await? else {
+            return Ok(());
+        };
+        let Some(client_type_id) = job.client.first_client_type() else {
+            return Ok(());
+        };
+        let Some(kind) = self.kind(job, &wanted, client_type_id).await? else {
+            return Ok(());
+        };
+        if job.client.attempt > 0 {
+            // Nothing of an earlier client is needed any more.
+            self.forget(job.id).await?;
+        }
+        let secret_ref = self.choose_secret(job).await?;
+        let pool = self.store.database().pool();
+        let plain = provider.access.driver().class() == ReconcileClass::Plain;
+        let command = Command::IntendRegistration {
+            wanted,
+            kind,
+            client_type_id,
+            client_id: uuid::Builder::from_random_bytes(rand::random())
+                .into_uuid()
+                .to_string(),
+            secret_ref,
+            without_scopes: plain && view::manages(pool, job.client.identity_provider_id).await?,
+        };
+        let Some(outcome) = self.record(job, &command).await? else {
+            return Ok(());
+        };
+        fault::point("intent");
+        match outcome.state.intended() {
+            Some(intended) => self.post(job, &provider, intended).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn post(
+        &self,
+        job: &Job,
+        provider: &Provider,
+        intended: &RegistrationIntended,
+    ) -> Result<(), WorkError> {
+        let access = &provider.access;
+        let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
+        let ids = self.chosen(job, intended).await?;
+        let endpoints = &access.settings.location.endpoints;
+        let registered = match access.driver().prepare(endpoints, &intended.client, &ids) {
+            Ok(prepared) => {
+                access
+                    .driver()
+                    .register(&access.session(&spool), &prepared)
+                    .await
+            }
+            Err(failure) => Err(failure),
+        };
+        match registered {
+            Ok(registered) => self.registered(job, intended, &ids, registered).await,
+            Err(failure) => self.not_registered(job, provider, &failure, true).await,
+        }
+    }
+
+    /// What became of an attempt without an outcome.
+    pub(super) async fn reconcile(&self, job: &Job) -> Result<(), WorkError> {
+        let Some(intended) = job.client.intended() else {
+            return Ok(());
+        };
+        let Some(provider) = self.provider(job).await? else {
+            return Ok(());
+        };
+        let access = &provider.access;
+        let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
+        let endpoints = &access.settings.location.endpoints;
+        let ids = self.chosen(job, intended).await?;
+        for answer in spool.load().await? {
+            if answer.step == Step::Register
+                && let Ok(registered) = access.driver().parse(endpoints, &answer)
+            {
+                tracing::info!(oauth_client_id = %job.id, attempt = intended.attempt,
+                    "taking up a registration that was answered before the process ended");
+                return self.registered(job, intended, &ids, registered).await;
+            }
+        }
+        if self.hold_if_paused(job, &provider).await? {
+            return Ok(());
+        }
+        let reconciled = match access.driver().prepare(endpoints, &intended.client, &ids) {
+            Ok(prepared) => {
+                access
+                    .driver()
+                    .reconcile(&access.session(&spool), &prepared)
+                    .await
+            }
+            Err(failure) => Err(failure),
+        };
+        match reconciled {
+            Ok(Reconciled::Registered(registered)) => {
+                self.registered(job, intended, &ids, *registered).await
+            }
+            Ok(Reconciled::NotThere) => {
+                let failing = Failing {
+                    code: "registration_without_effect".into(),
+                    reason: "the provider has no client of the last attempt".into(),
+                    attempt_over: true,
+                };
+                self.delay(job, Target::Provider, failing, None).await
+            }
+            Ok(Reconciled::Unknown) => self.suspect(job, intended).await,
+            Err(failure) => self.not_registered(job, &provider, &failure, false).await,
+        }
+    }
+
+    async fn suspect(&self, job: &Job, intended: &RegistrationIntended) -> Result<(), WorkError> {
+        tracing::warn!(oauth_client_id = %job.id, marker = %intended.client.marker,
+            "a client may exist at the provider that is not known here");
+        let command = Command::SuspectOrphan {
+            attempt: intended.attempt,
+            next_try_at: self.next_try(job, Target::Provider, None),
+            cap: ORPHANS,
+            at: self.deps.clock.now(),
+        };
+        self.record(job, &command).await?;
+        Ok(())
+    }
+
+    async fn registered(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+        ids: &ChosenIds,
+        registered: RegisteredClient,
+    ) -> Result<(), WorkError> {
+        let before = Before {
+            answer: None,
+            secrets: vec![(intended.secret_ref, ids.client_secret.clone())],
+        };
+        let answer = self
+            .answered(job, registered, &before, &intended.client)
+            .await?;
+        let chosen_is_used = answer.secret_ref == Some(intended.secret_ref);
+        let command = Command::CompleteRegistration {
+            attempt: intended.attempt,
+            answer,
+        };
+        let recorded = self.record(job, &command).await?;
+        fault::point("registered");
+        if recorded.is_none() {
+            // The answer stays in the spool.
+            tracing::error!(oauth_client_id = %job.id, marker = %intended.client.marker,
+                "a client was registered after its attempt had been given up");
+            return Ok(());
+        }
+        AnswerSpool::new(&self.vault, job.id, intended.attempt)
+            .clear()
+            .await?;
+        if !chosen_is_used {
+            self.vault.delete(&intended.secret_ref).await?;
+        }
+        Ok(())
+    }
+
+    /// `first`: the attempt has just begun, so a plain refusal is its outcome.
+    async fn not_registered(
+        &self,
+        job: &Job,
+        provider: &Provider,
+        failure: &Failure,
+        first: bool,
+    ) -> Result<(), WorkError> {
+        let definite = !failure.outcome_unknown;
+        match failure.disposition {
+            Disposition::PauseProvider => {
+                let context = self.context(&job.cause);
+                let id = job.client.identity_provider_id;
+                let reason = &failure.description;
+                identity_provider::pause(&self.store, id, provider.access.token, reason, &context)
+                    .await
+                    .map_err(|error| WorkError::Other(error.to_string()))?;
+                self.hold(job, failing(failure, definite && first)).await
+            }
+            Disposition::Fail | Disposition::Unmanageable | Disposition::Gone if definite => {
+                self.refuse(job, Target::Provider, failing(failure, true))
+                    .await
+            }
+            _ => {
+                let failing = failing(failure, definite && first);
+                self.delay(job, Target::Provider, failing, failure.retry_after)
+                    .await
+            }
+        }
+    }
+
+    /// The provider, where it takes registrations.
+    async fn open_provider(&self, job: &Job) -> Result<Option<Provider>, WorkError> {
+        let Some(provider) = self.provider(job).await? else {
+            return Ok(None);
+        };
+        let held = self.hold_if_paused(job, &provider).await?;
+        Ok((!held).then_some(provider))
+    }
+
+    async fn hold_if_paused(&self, job: &Job, provider: &Provider) -> Result<bool, WorkError> {
+        let Some(reason) = &provider.paused else {
+            return Ok(false);
+        };
+        let failing = Failing {
+            code: "identity_provider_paused".into(),
+            reason: reason.clone(),
+            attempt_over: false,
+        };
+        self.hold(job, failing).await?;
+        Ok(true)
+    }
+
+    async fn hold(&self, job: &Job, failing: Failing) -> Result<(), WorkError> {
+        tracing::warn!(oauth_client_id = %job.id, code = failing.code, reason = failing.reason,
+            "waiting until the provider takes registrations");
+        self.record(job, &Command::Hold(failing)).await?;
+        Ok(())
+    }
+
+    /// Chosen before the intent; a process that died in between finds its choice again.
+    async fn choose_secret(&self, job: &Job) -> Result<VaultRef, WorkError> {
+        let name = format!("chosen/{}", job.client.attempt + 1);
+        let reference = VaultRef(Uuid::new_v5(&job.id, name.as_bytes()));
+        match self
+            .vault
+            .put_at(reference, &owner(job.id), &random_secret())
+            .await
+        {
+            Ok(()) | Err(VaultError::Taken) => Ok(reference),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn chosen(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+    ) -> Result<ChosenIds, WorkError> {
+        let secret = self.secret(job.id, Some(intended.secret_ref)).await?;
+        Ok(ChosenIds {
+            client_id: intended.client_id.clone(),
+            client_secret: secret
+                .ok_or_else(|| WorkError::Other("the chosen secret is not in the vault".into()))?,
+        })
+    }
+}
+
+/// 256 random bits, base64url (RFC 6749 section 10.10 asks for 128 at least).
+pub(crate) fn random_secret() -> Secret {
+    use base64::Engine as _;
+    let bytes: [u8; 32] = rand::random();
+    Secret::new(base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
