@@ -1,0 +1,77 @@
+//! What the subcommands do.
+
+use portico_runtime::{Clock, Config, shutdown::Shutdown, telemetry};
+
+use crate::{app::App, wiring};
+
+/// `portico run`: until SIGTERM or SIGINT.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub async fn run(config: Config) -> Result<(), String> {
+    telemetry::init(&config.log).map_err(|error| error.to_string())?;
+    let shutdown = Shutdown::on_signals().map_err(|error| error.to_string())?;
+    let deadline = config.shutdown_deadline;
+    let app = App::start(config, Clock::system(), shutdown.token()).await?;
+    tracing::info!(rest = %app.rest_address, grpc = %app.grpc_address, "Portico is ready");
+    shutdown.begun().await;
+    app.drain(deadline).await;
+    Ok(())
+}
+
+/// `portico check-config`.
+///
+/// # Errors
+/// None; it has been checked by now.
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub fn check_config(config: &Config) -> Result<(), String> {
+    println!("{}", config.print_masked());
+    Ok(())
+}
+
+/// `portico replay`: rebuilds the views of every service.
+///
+/// # Errors
+/// In words for the person at the terminal.
+#[expect(clippy::print_stdout, reason = "progress of the command")]
+pub async fn replay(config: Config) -> Result<(), String> {
+    telemetry::init(&config.log).map_err(|error| error.to_string())?;
+    let (deps, services) = wiring::open(config, Clock::system()).await?;
+    for service in &services {
+        let name = service.name.as_str();
+        let position = service
+            .store
+            .replay(|position| println!("{name}: event {position}"))
+            .await
+            .map_err(|error| format!("{name}: {error}"))?;
+        println!("{name}: views rebuilt from {position} events");
+    }
+    deps.shutdown.cancel();
+    Ok(())
+}
+
+/// `portico rewrap`: puts every data key under the present key-encryption key.
+///
+/// # Errors
+/// In words for the person at the terminal.
+#[expect(clippy::print_stdout, reason = "progress of the command")]
+pub async fn rewrap(config: Config) -> Result<(), String> {
+    telemetry::init(&config.log).map_err(|error| error.to_string())?;
+    let (deps, services) = wiring::open(config, Clock::system()).await?;
+    let mut failed = 0;
+    for service in &services {
+        let name = service.name.as_str();
+        let rewrapped = deps
+            .vault(service.store.database())
+            .rewrap()
+            .await
+            .map_err(|error| format!("{name}: {error}"))?;
+        println!("{name}: {} keys rewrapped, {} failed", rewrapped.done, rewrapped.failed);
+        failed += rewrapped.failed;
+    }
+    deps.shutdown.cancel();
+    if failed > 0 {
+        return Err(format!("{failed} keys could not be rewrapped: a former key is missing from kek_previous"));
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! `portico demo --check`: the whole flow through the public REST API, one line a step, with what came back.
+
+use std::{fmt, time::{Duration, Instant}};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{
+    portal::Portal,
+    seed::{self, Catalogue, id, made},
+    world::World,
+};
+
+/// The longest that a step in the background may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Walks the flow of product.md; the first step that is wrong ends it.
+///
+/// # Errors
+/// The step and what came back instead.
+pub async fn walk(world: &World, catalogue: &Catalogue) -> Result<(), String> {
+    let mut walk = Walk::new(world, catalogue).await?;
+    walk.catalogue().await?;
+    let payments = walk.request(0, None).await?;
+    walk.approve(&payments).await?;
+    let first = walk.credentials(&payments, "free_plan product_payments").await?;
+    walk.call(&first, "product_payments free_plan", "payments", StatusCode::OK).await?;
+    walk.call(&first, "product_payments free_plan", "orders", StatusCode::FORBIDDEN).await?;
+    walk.token_refused(&first, Some("product_orders free_plan"), StatusCode::BAD_REQUEST).await?;
+
+    let orders = walk.request(1, Some(&payments.application_id)).await?;
+    walk.approve(&orders).await?;
+    let grown = walk.credentials(&orders, "free_plan product_orders product_payments").await?;
+    walk.same_client(&first, &grown)?;
+    walk.call(&grown, "product_orders free_plan", "orders", StatusCode::OK).await?;
+
+    walk.revoke(&orders).await?;
+    walk.wait_for_scopes(&orders, "free_plan product_payments").await?;
+    walk.token_refused(&grown, Some("product_orders free_plan"), StatusCode::BAD_REQUEST).await?;
+    walk.call(&grown, "product_payments free_plan", "payments", StatusCode::OK).await?;
+    walk.call(&grown, "product_payments", "orders", StatusCode::FORBIDDEN).await?;
+
+    walk.revoke(&payments).await?;
+    walk.wait_for_no_client().await?;
+    walk.token_refused(&grown, None, StatusCode::UNAUTHORIZED).await?;
+    walk.mails().await?;
+    walk.done();
+    Ok(())
+}
+
+struct Walk<'a> {
+    world: &'a World,
+    catalogue: &'a Catalogue,
+    http: reqwest::Client,
+    admin: Portal,
+    developer: Portal,
+    began: Instant,
+    steps: u32,
+}
+
+/// An access request under way.
+struct Request {
+    id: String,
+    application_id: String,
+}
+
+/// What the developer copies from the application's page.
+struct Credentials {
+    client_id: String,
+    client_secret: String,
+    token_endpoint: String,
+}
+
+impl<'a> Walk<'a> {
+    async fn new(world: &'a World, catalogue: &'a Catalogue) -> Result<Self, String> {
+        let http = portico_sandbox::outgoing::http_client().map_err(|error| error.to_string())?;
+        let anonymous = Portal::anonymous(http.clone(), world.portal_url());
+        let admin = anonymous.sign_in(seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD).await?;
+        let developer = anonymous.sign_in(seed::DEVELOPER_EMAIL, seed::DEVELOPER_PASSWORD).await?;
+        Ok(Self { world, catalogue, http, admin, developer, began: Instant::now(), steps: 0 })
+    }
+
+    #[expect(clippy::print_stdout, reason = "the demo speaks to a person")]
+    fn say(&mut self, step: &str, came_back: impl fmt::Display) {
+        self.steps += 1;
+        println!("{:>2}  {:>5} ms  {step:<58}  {came_back}", self.steps, self.began.elapsed().as_millis());
+    }
+
+    async fn catalogue(&mut self) -> Result<(), String> {
+        let products = self.developer.get("/api/v1/products").await?.expect(StatusCode::OK)?;
+        let items = products["items"].as_array().map_or(0, Vec::len);
+        if items != self.catalogue.products {
+            return Err(format!("the catalogue shows {items} products, not {}", self.catalogue.products));
+        }
+        self.say("developer reads the catalogue", format!("200, {items} products"));
+        Ok(())
+    }
+
+    /// Cart and checkout; a new application where none is given.
+    async fn request(&mut self, product: usize, application: Option<&str>) -> Result<Request, String> {
+        let items = json!([{
+            "product_id": self.catalogue.product_ids[product],
+            "plan_id": self.catalogue.plan_ids[0],
+        }]);
+        let cart = self.developer.put("/api/v1/cart", json!({"items": items})).await?.expect(StatusCode::OK)?;
+        self.say("developer fills the cart", format!("200, {} item", cart["items"].as_array().map_or(0, Vec::len)));
+        let mut body = json!({"items": items, "client_type_id": self.catalogue.client_type_id});
+        match application {
+            Some(id) => body["application_id"] = id.into(),
+            None => {
+                body["application"] = json!({
+                    "name": "Checkout service", "description": "Takes payments in our shop.",
+                    "redirect_urls": [], "visibility": "personal",
+                });
+            }
+        }
+        let request = made(&self.developer, "/api/v1/access-requests", body).await?;
+        let status = text(&request, "status");
+        if status != "pending" {
+            return Err(format!("the access request is {status}, not pending"));
+        }
+        self.say("developer submits the access request", format!("201, {status}"));
+        Ok(Request { id: id(&request)?, application_id: text(&request, "application_id").to_owned() })
+    }
+
+    async fn approve(&mut self, request: &Request) -> Result<(), String> {
+        let pending = self.admin.get("/api/v1/access-requests?status=pending").await?.expect(StatusCode::OK)?;
+        let listed = pending["items"]
+            .as_array()
+            .is_some_and(|items| items.iter().any(|item| item["id"] == request.id.as_str()));
+        if !listed {
+            return Err("the admin does not see the access request".to_owned());
+        }
+        let path = format!("/api/v1/access-requests/{}/approve", request.id);
+        let approved = self.admin.post(&path, json!({})).await?.expect(StatusCode::ACCEPTED)?;
+        self.say("admin approves it", format!("202, {}", text(&approved, "status")));
+        self.wait_for_status(request, "active").await?;
+        self.say("client registered, gateway mapped", "status active");
+        Ok(())
+    }
+
+    async fn wait_for_status(&self, request: &Request, wanted: &str) -> Result<Value, String> {
+        let path = format!("/api/v1/access-requests/{}", request.id);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.developer.get(&path).await?.expect(StatusCode::OK)?;
+            let status = text(&now, "status");
+            if status == wanted {
+                return Ok(now);
+            }
+            if status == "failed" || Instant::now() > deadline {
+                return Err(format!("the request is {status}, not {wanted}: {}", text(&now, "reason")));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn credentials(&mut self, request: &Request, scopes: &str) -> Result<Credentials, String> {
+        let body = self.read_credentials(request).await?;
+        expect_scopes(&body, scopes)?;
+        let credentials = Credentials {
+            client_id: text(&body, "client_id").to_owned(),
+            client_secret: text(&body, "client_secret").to_owned(),
+            token_endpoint: text(&body, "token_endpoint").to_owned(),
+        };
+        self.say(
+            "developer reads the credentials",
+            format!("200, client {}, scopes {scopes}", credentials.client_id),
+        );
+        Ok(credentials)
+    }
+
+    async fn read_credentials(&self, request: &Request) -> Result<Value, String> {
+        let path = format!("/api/v1/applications/{}/credentials", request.application_id);
+        self.developer.get(&path).await?.expect(StatusCode::OK)
+    }
+
+    fn same_client(&mut self, first: &Credentials, second: &Credentials) -> Result<(), String> {
+        if first.client_id != second.client_id || self.world.client_count() != 1 {
+            return Err("the second approval made a second client".to_owned());
+        }
+        self.say("the same client has grown", "1 client at the identity provider");
+        Ok(())
+    }
+
+    async fn token(&self, credentials: &Credentials, scope: Option<&str>) -> Result<(StatusCode, Value), String> {
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(scope.map(|scope| ("scope", scope)));
+        let response = self
+            .http
+            .post(&credentials.token_endpoint)
+            .basic_auth(&credentials.client_id, Some(&credentials.client_secret))
+            .form(&form)
+            .send()
+            .await
+            .map_err(|error| format!("token endpoint: {error}"))?;
+        let status = response.status();
+        Ok((status, response.json().await.unwrap_or(Value::Null)))
+    }
+
+    /// A token with these scopes, then a call through the gateway.
+    async fn call(
+        &mut self,
+        credentials: &Credentials,
+        scope: &str,
+        api: &str,
+        expected: StatusCode,
+    ) -> Result<(), String> {
+        let (status, body) = self.token(credentials, Some(scope)).await?;
+        if status != StatusCode::OK {
+            return Err(format!("no token for `{scope}`: {status} {}", text(&body, "error")));
+        }
+        let token = text(&body, "access_token");
+        let claims = claims(token)?;
+        let url = format!("{}/{api}/status", self.world.gateway_url());
+        let response = self.http.get(&url).bearer_auth(token).send().await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let words = response.text().await.unwrap_or_default();
+        if status != expected {
+            return Err(format!("the gateway answered {status}, expected {expected}: {words}"));
+        }
+        let detail = if status.is_success() { String::new() } else { format!(": {}", words.trim()) };
+        self.say(
+            &format!("token with `{}` calls /{api}/", text(&claims, "scope")),
+            format!("{}{detail}", status.as_u16()),
+        );
+        Ok(())
+    }
+
+    async fn token_refused(
+        &mut self,
+        credentials: &Credentials,
+        scope: Option<&str>,
+        expected: StatusCode,
+    ) -> Result<(), String> {
+        let (status, body) = self.token(credentials, scope).await?;
+        if status != expected {
+            return Err(format!("the token endpoint answered {status}, expected {expected}"));
+        }
+        let what = scope.map_or_else(String::new, |scope| format!(" with `{scope}`"));
+        self.say(
+            &format!("token{what} is refused"),
+            format!("{} {}", status.as_u16(), text(&body, "error")),
+        );
+        Ok(())
+    }
+
+    async fn revoke(&mut self, request: &Request) -> Result<(), String> {
+        let path = format!("/api/v1/access-requests/{}/revoke", request.id);
+        let reason = json!({"reason": "The example is over."});
+        let revoked = self.admin.post(&path, reason).await?.expect(StatusCode::ACCEPTED)?;
+        self.say("admin revokes it", format!("202, {}", text(&revoked, "status")));
+        Ok(())
+    }
+
+    async fn wait_for_scopes(&mut self, request: &Request, scopes: &str) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let body = self.read_credentials(request).await?;
+            match expect_scopes(&body, scopes) {
+                Ok(()) => break,
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        self.say("the client's scopes have shrunk", scopes);
+        Ok(())
+    }
+
+    async fn wait_for_no_client(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.world.client_count() > 0 {
+            if Instant::now() > deadline {
+                return Err("the client was not deleted at the identity provider".to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.say("nothing is left: the client is deleted", "0 clients at the identity provider");
+        Ok(())
+    }
+
+    /// Two requests: two to the admin, two "ready" and two "revoked" to the developer.
+    async fn mails(&mut self) -> Result<(), String> {
+        let messages = self
+            .world
+            .mail()
+            .wait_for_count(PATIENCE, 6)
+            .await
+            .ok_or_else(|| format!("{} mails arrived, expected 6", self.world.mail().messages().len()))?;
+        self.say("mails that arrived", format!("{}", messages.len()));
+        for message in &messages {
+            let (to, subject) = (message.to.clone(), message.subject.clone());
+            self.say(&format!("  to {to}"), subject);
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::print_stdout, reason = "the demo speaks to a person")]
+    fn done(&self) {
+        println!("\nAll {} steps came back as they should, in {} ms.", self.steps, self.began.elapsed().as_millis());
+    }
+}
+
+fn text<'v>(body: &'v Value, member: &str) -> &'v str {
+    body[member].as_str().unwrap_or_default()
+}
+
+fn expect_scopes(credentials: &Value, wanted: &str) -> Result<(), String> {
+    let mut granted: Vec<&str> = text(credentials, "scopes").split(' ').collect();
+    granted.sort_unstable();
+    let granted = granted.join(" ");
+    if granted == wanted { Ok(()) } else { Err(format!("the client has `{granted}`, expected `{wanted}`")) }
+}
+
+/// The claims of a JWT, unverified: the gateway verifies it.
+fn claims(token: &str) -> Result<Value, String> {
+    let payload = token.split('.').nth(1).ok_or("the access token is not a JWT")?;
+    let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}

@@ -1,0 +1,69 @@
+//! The one binary, `portico`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use portico::{commands, demo};
+use portico_runtime::Config;
+
+/// The API developer portal that registers OAuth clients at your own identity provider.
+#[derive(Parser)]
+#[command(name = "portico", version)]
+struct Arguments {
+    /// Configuration file; PORTICO_* variables come on top of it.
+    #[arg(long, global = true, env = "PORTICO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run all services and the public edge in one process.
+    Run,
+    /// Try everything at once: portal, identity provider, gateway, API and mail catcher, with example data.
+    Demo {
+        /// Walk the whole flow through the REST API, print each step, and end.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check the configuration and print it with secrets masked.
+    CheckConfig,
+    /// Empty the views and fill them again from the event log. Stop `portico run` first.
+    Replay,
+    /// Put all stored secrets under the present key-encryption key.
+    Rewrap,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // TLS needs one process-wide choice; it can only be made once, and this is the first call.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    let result = runtime.block_on(async {
+        if let Command::Demo { check } = arguments.command {
+            return demo::demo(check).await;
+        }
+        let config = Config::load(arguments.config.as_deref()).map_err(|errors| errors.to_string())?;
+        match arguments.command {
+            Command::Run => commands::run(config).await,
+            Command::CheckConfig => commands::check_config(&config),
+            Command::Replay => commands::replay(config).await,
+            Command::Rewrap => commands::rewrap(config).await,
+            Command::Demo { .. } => Ok(()),
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+fn fail(message: &str) -> ExitCode {
+    eprintln!("portico: {message}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,16 @@
+//! The whole flow through the public REST API, with the real binary as its own process and real servers around it.
+//!
+//! * `flow`: steps 1 to 11 of the product, on every combination of provider, database and bus
+//! * `kill`: the process dies at the worst points and is started again
+//! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
+//! * `secrets`: nothing of what was issued stands anywhere in clear
+//! * `seeds`: duplicates, delays and reordering on the bus end in the same state
+
+#![expect(clippy::unwrap_used, reason = "tests: what goes wrong ends the test")]
+
+mod bad_input;
+mod flow;
+mod kill;
+mod secrets;
+mod seeds;
+mod support;

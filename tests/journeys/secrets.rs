@@ -1,0 +1,69 @@
+//! Nothing that was issued, and nothing personal, stands anywhere in clear.
+
+use std::path::Path;
+
+use crate::support::{
+    actions::{DEVELOPER_EMAIL, DEVELOPER_PASSWORD},
+    until,
+    process::ADMIN_PASSWORD,
+    world::{Backends, Provider, World},
+};
+
+#[tokio::test]
+async fn not_in_databases_logs_or_mails() {
+    let world = World::start(Provider::sandbox().await, Backends::embedded()).await;
+    let portal = world.configure().await;
+    let (request, application) = portal.submit(&portal.payments, None).await;
+    world.approve(&request).await;
+    let credentials = portal.credentials(&application).await;
+    until("the mails", || async { (world.mail.messages().len() >= 2).then_some(()) }).await;
+    let registered = match &world.provider {
+        Provider::Sandbox(provider) => provider.clients().remove(0),
+        Provider::Keycloak(_) => panic!("this world has the sandbox's provider"),
+    };
+    let secrets = [
+        credentials.client_secret.as_str(),
+        registered.registration_access_token.as_deref().unwrap(),
+        crate::support::world::INITIAL_ACCESS_TOKEN,
+        world.gateway.secret(),
+        ADMIN_PASSWORD,
+        DEVELOPER_PASSWORD,
+        DEVELOPER_EMAIL,
+        "Ada Lovelace",
+        portal.developer.token().unwrap(),
+    ];
+    // Files first: a secret that is looked for must be one that could be found.
+    assert!(secrets.iter().all(|secret| secret.len() >= 8), "a secret is too short to look for");
+    let mut files = 0;
+    visit(&world.portico.data_dir(), &mut |path, bytes| {
+        files += 1;
+        for secret in secrets {
+            assert!(!contains(bytes, secret.as_bytes()), "{} holds {}", path.display(), &secret[..4]);
+        }
+    });
+    assert!(files >= 5, "the databases were not found");
+    let log = world.portico.log();
+    assert!(log.contains("TRACE"), "the log has not every level");
+    for secret in secrets {
+        assert!(!log.contains(secret), "the log holds {}", &secret[..4]);
+    }
+    for mail in world.mail.messages() {
+        let raw = String::from_utf8_lossy(&mail.raw);
+        assert!(!raw.contains(&credentials.client_secret) && !raw.contains(secrets[1]), "a mail holds a secret");
+    }
+}
+
+fn visit(folder: &Path, look: &mut impl FnMut(&Path, &[u8])) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, look);
+        } else {
+            look(&path, &std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn contains(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
+}

@@ -1,0 +1,22 @@
+//! What the journeys stand on.
+
+pub mod actions;
+pub mod process;
+pub mod world;
+
+use std::time::{Duration, Instant};
+
+/// The longest that anything in the background may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again until there is an answer.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}

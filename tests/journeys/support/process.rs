@@ -1,0 +1,174 @@
+//! Portico as a process of its own.
+
+use std::{
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use portico::{app::App, demo::portal::Portal};
+use portico_bus::SharedBus;
+use portico_runtime::{Clock, Config};
+use tokio_util::sync::CancellationToken;
+
+use super::until;
+
+pub const ADMIN_EMAIL: &str = "root@portal.example";
+pub const ADMIN_PASSWORD: &str = "a-long-admin-password";
+
+/// A `portico run` that can be killed and started again on the same data; or Portico inside the test, on a bus
+/// with faults.
+pub struct Portico {
+    life: Life,
+    settings: Settings,
+    pub rest: SocketAddr,
+    pub grpc: SocketAddr,
+}
+
+enum Life {
+    Process(Child),
+    Inside(CancellationToken),
+}
+
+/// How to start it.
+#[derive(Clone)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub environment: Vec<(String, String)>,
+}
+
+impl Portico {
+    /// Starts it and waits until it says that it is ready.
+    pub async fn start(settings: Settings) -> Self {
+        let portico = Self::spawn(settings, free_port(), free_port(), None);
+        portico.ready().await;
+        portico
+    }
+
+    /// Starts it so that it dies, as from `kill -9`, when it reaches a fault point.
+    pub async fn start_to_die(settings: Settings, point: &str) -> Self {
+        let portico = Self::spawn(settings, free_port(), free_port(), Some(point));
+        portico.ready().await;
+        portico
+    }
+
+    /// The same data and addresses again, without a fault point.
+    pub async fn restart(mut self) -> Self {
+        self.kill();
+        let portico = Self::spawn(self.settings.clone(), self.rest, self.grpc, None);
+        portico.ready().await;
+        portico
+    }
+
+    fn spawn(settings: Settings, rest: SocketAddr, grpc: SocketAddr, fault: Option<&str>) -> Self {
+        std::fs::create_dir_all(&settings.data_dir).unwrap();
+        let log = File::options().create(true).append(true).open(log_file(&settings.data_dir)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
+        command.arg("run").stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTICO_")) {
+            command.env_remove(name);
+        }
+        command.envs(variables(&settings, rest, grpc));
+        if let Some(point) = fault {
+            command.env("FAULT_ABORT_AT", point);
+        }
+        let life = Life::Process(command.spawn().unwrap());
+        Self { life, settings, rest, grpc }
+    }
+
+    /// Inside this process, on the given bus.
+    pub async fn inside(settings: Settings, bus: SharedBus) -> Self {
+        let variables = variables(&settings, "127.0.0.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
+        let config = Config::from_parts(None, variables).unwrap();
+        let shutdown = CancellationToken::new();
+        let app = App::start_on(bus, config, Clock::system(), shutdown.clone()).await.unwrap();
+        Self { life: Life::Inside(shutdown), settings, rest: app.rest_address, grpc: app.grpc_address }
+    }
+
+    async fn ready(&self) {
+        let http = portico_sandbox::outgoing::http_client().unwrap();
+        let url = format!("{}/readyz", self.url());
+        until("portico is ready", || async {
+            http.get(&url).send().await.ok().filter(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    /// Waits until it has died by itself, at its fault point.
+    pub async fn dead(&mut self) {
+        let deadline = std::time::Instant::now() + super::PATIENCE;
+        let Life::Process(child) = &mut self.life else { panic!("only a process dies") };
+        while child.try_wait().unwrap().is_none() {
+            assert!(std::time::Instant::now() < deadline, "it did not reach its fault point");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        match &mut self.life {
+            Life::Process(child) => {
+                // It may be dead already.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Life::Inside(shutdown) => shutdown.cancel(),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.rest)
+    }
+
+    /// Nobody, at this portal.
+    pub fn anonymous(&self) -> Portal {
+        Portal::anonymous(portico_sandbox::outgoing::http_client().unwrap(), self.url())
+    }
+
+    /// Everything that it wrote to standard output and error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(log_file(&self.settings.data_dir)).unwrap()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.settings.data_dir.join("data")
+    }
+}
+
+impl Drop for Portico {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() && matches!(self.life, Life::Process(_)) {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().filter(|line| !line.contains("TRACE")).collect();
+            for line in &tail[tail.len().saturating_sub(60)..] {
+                println!("{line}");
+            }
+        }
+    }
+}
+
+fn variables(settings: &Settings, rest: SocketAddr, grpc: SocketAddr) -> Vec<(String, String)> {
+    let fixed = [
+        ("PORTICO_DATA_DIR", settings.data_dir.join("data").display().to_string()),
+        ("PORTICO_LISTEN", rest.to_string()),
+        ("PORTICO_GRPC_LISTEN", grpc.to_string()),
+        ("PORTICO_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
+        ("PORTICO_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+        ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost".to_owned()),
+        ("PORTICO_RETRY_FIRST_DELAY", "200ms".to_owned()),
+        ("PORTICO_LOG_LEVEL", "trace".to_owned()),
+    ];
+    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    fixed.chain(settings.environment.iter().cloned()).collect()
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("portico.log")
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,175 @@
+//! Portico with everything around it.
+
+use portico::demo::portal::Portal;
+use portico_bus::{SharedBus, testing::NatsServer};
+use portico_eventstore::testing::postgres::Postgres;
+use portico_sandbox::{
+    echo,
+    gateway::{self, seed},
+    identity_provider, mail,
+};
+use portico_tests::keycloak::Keycloak;
+use tempfile::TempDir;
+
+use super::process::{ADMIN_EMAIL, ADMIN_PASSWORD, Portico, Settings};
+
+/// The identity provider of a journey.
+pub enum Provider {
+    /// The sandbox's, driven as *Other*.
+    Sandbox(identity_provider::Handle),
+    /// A real Keycloak.
+    Keycloak(Keycloak),
+}
+
+pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
+const SCOPES: [&str; 6] =
+    ["product_payments", "product_orders", "product_unlisted", "free_plan", "gold_plan", "spare_plan"];
+
+impl Provider {
+    pub async fn sandbox() -> Self {
+        let settings = identity_provider::Settings {
+            scopes: SCOPES.map(str::to_owned).to_vec(),
+            initial_access_token: Some(INITIAL_ACCESS_TOKEN.to_owned()),
+            ..identity_provider::Settings::default()
+        };
+        Self::Sandbox(identity_provider::start(settings).await.unwrap())
+    }
+
+    pub async fn keycloak(test: &str) -> Option<Self> {
+        Keycloak::start(test).await.map(Self::Keycloak)
+    }
+
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sandbox(_) => "other",
+            Self::Keycloak(_) => "keycloak",
+        }
+    }
+
+    pub fn well_known_url(&self) -> String {
+        match self {
+            Self::Sandbox(provider) => provider.well_known_url(),
+            Self::Keycloak(keycloak) => keycloak.well_known_url(),
+        }
+    }
+
+    pub async fn initial_access_token(&self) -> String {
+        match self {
+            Self::Sandbox(_) => INITIAL_ACCESS_TOKEN.to_owned(),
+            Self::Keycloak(keycloak) => keycloak.initial_access_token(100).await,
+        }
+    }
+
+    /// Clients that were registered and not deleted.
+    pub async fn client_count(&self) -> usize {
+        match self {
+            Self::Sandbox(provider) => provider.client_count(),
+            Self::Keycloak(keycloak) => keycloak.client_count().await,
+        }
+    }
+}
+
+/// Database and bus; the servers live as long as this.
+#[derive(Default)]
+pub struct Backends {
+    postgres: Option<Postgres>,
+    nats: Option<NatsServer>,
+    environment: Vec<(String, String)>,
+}
+
+impl Backends {
+    /// SQLite files and the memory bus.
+    pub fn embedded() -> Self {
+        Self::default()
+    }
+
+    /// A real PostgreSQL and a real NATS server; `None` where one of them is missing.
+    pub async fn servers() -> Option<Self> {
+        let postgres = Postgres::start_or_skip().await?;
+        let nats = NatsServer::start_or_skip().await?;
+        let environment = vec![
+            ("PORTICO_DATABASE_URL".to_owned(), postgres.url()),
+            ("PORTICO_NATS_URL".to_owned(), nats.url()),
+        ];
+        Some(Self { postgres: Some(postgres), nats: Some(nats), environment })
+    }
+
+    pub fn database_url(&self) -> Option<String> {
+        self.postgres.as_ref().map(Postgres::url)
+    }
+
+    pub fn has_nats(&self) -> bool {
+        self.nats.is_some()
+    }
+}
+
+pub struct World {
+    pub portico: Portico,
+    pub provider: Provider,
+    pub gateway: gateway::Handle,
+    pub mail: mail::Handle,
+    pub admin: Portal,
+    pub backends: Backends,
+    _echo: echo::Handle,
+    folder: TempDir,
+}
+
+enum Start<'a> {
+    Process,
+    ToDieAt(&'a str),
+    Inside(SharedBus),
+}
+
+impl World {
+    pub async fn start(provider: Provider, backends: Backends) -> Self {
+        Self::begin(provider, backends, Start::Process).await
+    }
+
+    /// Portico inside this process, on a bus with faults.
+    pub async fn start_inside(provider: Provider, bus: SharedBus) -> Self {
+        Self::begin(provider, Backends::embedded(), Start::Inside(bus)).await
+    }
+
+    /// Portico will die at this point.
+    pub async fn start_to_die(provider: Provider, backends: Backends, point: &str) -> Self {
+        Self::begin(provider, backends, Start::ToDieAt(point)).await
+    }
+
+    async fn begin(provider: Provider, backends: Backends, start: Start<'_>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let echo = echo::start(echo::Settings::default()).await.unwrap();
+        let gateway = gateway::start(gateway::Settings {
+            apis: vec![
+                seed::no_operation_api(),
+                seed::api("payments", "Payments", "/payments/", &echo.url()),
+                seed::api("orders", "Orders", "/orders/", &echo.url()),
+            ],
+            policies: vec![seed::no_operation_policy()],
+            ..gateway::Settings::default()
+        })
+        .await
+        .unwrap();
+        let mail = mail::start(mail::Settings::default()).await.unwrap();
+        let mut environment = backends.environment.clone();
+        environment.push(("PORTICO_SMTP_URL".to_owned(), mail.smtp_url()));
+        environment.push(("PORTICO_MAIL_FROM".to_owned(), "Portal <portal@portal.example>".to_owned()));
+        let settings = Settings { data_dir: folder.path().to_owned(), environment };
+        let portico = match start {
+            Start::Process => Portico::start(settings).await,
+            Start::ToDieAt(point) => Portico::start_to_die(settings, point).await,
+            Start::Inside(bus) => Portico::inside(settings, bus).await,
+        };
+        let admin = portico.anonymous().sign_in(ADMIN_EMAIL, ADMIN_PASSWORD).await.unwrap();
+        Self { portico, provider, gateway, mail, admin, backends, _echo: echo, folder }
+    }
+
+    /// The process again, on the same data; sessions survive.
+    pub async fn restart(mut self) -> Self {
+        self.portico = self.portico.restart().await;
+        self
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}

@@ -1,0 +1,66 @@
+//! The walls of the house: services know the contracts and the shared crates, never each other.
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+
+const SERVICES: [&str; 5] = [
+    "portico-access-request",
+    "portico-accounts",
+    "portico-catalog",
+    "portico-notification",
+    "portico-registration",
+];
+/// What each shared crate may use of the others.
+const SHARED: [(&str, &[&str]); 5] = [
+    ("portico-proto", &[]),
+    ("portico-bus", &[]),
+    ("portico-vault", &[]),
+    ("portico-eventstore", &["portico-bus"]),
+    ("portico-runtime", &["portico-proto", "portico-bus", "portico-vault", "portico-eventstore"]),
+];
+
+/// Each member's dependencies on other members, tests aside.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo metadata runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let members = metadata["packages"].as_array().expect("packages");
+    members
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().expect("dependencies");
+            let ours = dependencies
+                .iter()
+                .filter(|dependency| dependency["kind"].is_null())
+                .filter_map(|dependency| dependency["name"].as_str())
+                .filter(|name| name.starts_with("portico-"))
+                .map(str::to_owned)
+                .collect();
+            (package["name"].as_str().expect("a name").to_owned(), ours)
+        })
+        .collect()
+}
+
+#[test]
+fn services_never_import_one_another() {
+    let dependencies = dependencies();
+    for service in SERVICES {
+        let uses = dependencies.get(service).unwrap_or_else(|| panic!("{service} is not a member"));
+        let foreign: Vec<_> = uses.iter().filter(|name| !SHARED.iter().any(|(shared, _)| shared == name)).collect();
+        assert!(foreign.is_empty(), "{service} uses {foreign:?}");
+    }
+}
+
+#[test]
+fn shared_crates_use_only_what_is_below_them() {
+    let dependencies = dependencies();
+    for (shared, allowed) in SHARED {
+        let uses = dependencies.get(shared).unwrap_or_else(|| panic!("{shared} is not a member"));
+        let foreign: Vec<_> = uses.iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(foreign.is_empty(), "{shared} uses {foreign:?}");
+    }
+}
