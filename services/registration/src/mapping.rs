@@ -65,10 +65,12 @@ pub(crate) struct MappingFailure {
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Maps. Clones share what keeps the work at one gateway apart, so a process needs
-/// one of which all others are clones.
+/// Maps. Work at one gateway never overlaps: a lease keeps this and other mappers
+/// apart, and a queue, which is fairer, this and its clones.
 #[derive(Clone)]
 pub(crate) struct Mapper {
+    /// Of leases.
+    owner: Uuid,
     deps: Deps,
     store: EventStore,
     vault: Vault,
@@ -78,6 +80,7 @@ pub(crate) struct Mapper {
 impl Mapper {
     pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault) -> Self {
         Self {
+            owner: deps.clock.new_id(),
             deps: deps.clone(),
             store: store.clone(),
             vault: vault.clone(),
@@ -117,13 +120,7 @@ impl Mapper {
         }
         let mut mapped = Mapped::default();
         for gateway in gateways {
-            let lease = LeaseOf {
-                database: self.store.database(),
-                process: self.deps.process,
-                clock: &self.deps.clock,
-            };
-            let work = self.at(gateway, requests, context);
-            match self.locks.alone(gateway, &lease, work).await {
+            match self.at(gateway, requests, context).await {
                 Ok(one) => {
                     mapped.changes.extend(one.changes);
                     mapped.warnings.extend(one.warnings);
@@ -159,22 +156,41 @@ impl Mapper {
         Ok(lines)
     }
 
+    /// Takes away what nobody needs at a gateway any more, and whatever else is due
+    /// there.
+    ///
+    /// # Errors
+    /// The gateway cannot be reached. What fails at a single API is logged.
+    pub(crate) async fn tidy_up(
+        &self,
+        gateway: Uuid,
+        context: &Context,
+    ) -> Result<Mapped, MappingFailure> {
+        self.at(gateway, &[], context).await
+    }
+
     async fn at(
         &self,
         gateway: Uuid,
         requests: &[Uuid],
         context: &Context,
     ) -> Result<Mapped, MappingFailure> {
+        let lease = LeaseOf {
+            database: self.store.database(),
+            owner: self.owner,
+            clock: &self.deps.clock,
+        };
         // Ids of events are derived from it, and a repetition may have other events.
         let context = Context {
             now: self.deps.clock.now(),
             command_id: self.deps.clock.new_id(),
             ..context.clone()
         };
-        Work::survey(self, gateway, requests, &[])
-            .await?
-            .run(&context)
-            .await
+        let work = async {
+            let work = Work::survey(self, gateway, requests, &[]).await?;
+            work.run(&context).await
+        };
+        self.locks.alone(gateway, &lease, work).await
     }
 
     async fn places(&self) -> Result<Places, MappingFailure> {

@@ -21,6 +21,9 @@ use crate::providers::failure::sanitized;
 use crate::providers::{Disposition, Failure};
 use definition::Merged;
 
+/// The code where a call got no answer.
+const UNREACHABLE: &str = "gateway_unreachable";
+
 /// The driver.
 pub struct Tyk;
 
@@ -50,12 +53,13 @@ impl Gateway for Tyk {
 
     async fn plan(&self, session: &GatewaySession<'_>, wanted: &Wanted) -> PerApi {
         let mut planned = PerApi::new();
+        let mut away = None;
         for api in &wanted.apis {
-            let merged = read_and_merge(session, api).await;
-            planned.insert(
-                api.api_id.clone(),
-                merged.and_then(|merged| changes(api, merged)),
-            );
+            let plan = async {
+                let merged = read_and_merge(session, api).await?;
+                changes(api, merged)
+            };
+            planned.insert(api.api_id.clone(), unless(&mut away, plan).await);
         }
         planned
     }
@@ -66,13 +70,15 @@ impl Gateway for Tyk {
             written: false,
             policies: BTreeMap::new(),
         };
+        let mut away = None;
         for policy in &wanted.policies {
-            let done = work.policy(policy).await;
+            let done = unless(&mut away, work.policy(policy)).await;
             work.policies.insert(policy.id.clone(), done);
         }
         let mut done = PerApi::new();
         for api in &wanted.apis {
-            done.insert(api.api_id.clone(), work.api(api).await);
+            let written = unless(&mut away, work.api(api)).await;
+            done.insert(api.api_id.clone(), written);
         }
         if !work.written {
             return done;
@@ -117,6 +123,24 @@ impl Gateway for Tyk {
         }
         done
     }
+}
+
+/// A gateway that gave no answer at all is not asked for each thing anew: every one
+/// would wait until its deadline.
+async fn unless<T>(
+    away: &mut Option<Failure>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    if let Some(failure) = away {
+        return Err(failure.clone());
+    }
+    let done = work.await;
+    if let Err(failure) = &done
+        && failure.code == UNREACHABLE
+    {
+        *away = Some(failure.clone());
+    }
+    done
 }
 
 struct Work<'a> {
@@ -317,7 +341,7 @@ fn unreachable(error: &OutgoingError) -> Failure {
     let (disposition, code) = match error {
         OutgoingError::Refused { .. } => (Disposition::Fail, "gateway_address_forbidden"),
         OutgoingError::TooLarge { .. } => (Disposition::Fail, "gateway_answer_invalid"),
-        _ => (Disposition::Retry, "gateway_unreachable"),
+        _ => (Disposition::Retry, UNREACHABLE),
     };
     Failure::new(disposition, code, sanitized(&error.to_string()))
 }

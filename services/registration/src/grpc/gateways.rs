@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Grpc;
 use super::refusal::{refuse, refuse_at, vault_error};
 use crate::gateway::{Command, Gateway, Rejection, Settings};
+use crate::mapping::Mapper;
 use crate::views::gateways as view;
 use draft::Draft;
 
@@ -125,7 +126,8 @@ pub(crate) async fn update_gateway(
     answer(grpc, id).await
 }
 
-/// An admin; refused while something approved is mapped there. Its secret is erased.
+/// An admin; refused while something approved is mapped there. What Portico has left
+/// there is taken away, if the gateway answers. Its secret is erased.
 pub(crate) async fn delete_gateway(
     grpc: &Grpc,
     request: Request<api::DeleteGatewayRequest>,
@@ -136,6 +138,13 @@ pub(crate) async fn delete_gateway(
     let id = parse_id("id", &message.id)?;
     let pool = grpc.store.database().pool();
     let grants = view::uses(pool, id).await.map_err(query_error)?;
+    if grants == 0 && load(grpc, id).await?.state.is_active() {
+        // What could not be taken away before would stay for ever.
+        let mapper = Mapper::new(&grpc.deps, &grpc.store, &grpc.vault);
+        if let Err(failure) = mapper.tidy_up(id, &call.context).await {
+            tracing::warn!(gateway = %id, %failure, "a gateway is deleted without being tidied up");
+        }
+    }
     let command = Command::Delete { grants };
     grpc.store
         .execute_at::<Gateway>(id, message.if_version, &command, &call.context)

@@ -20,7 +20,7 @@ const TRY: Duration = Duration::from_millis(100);
 /// How often it is tried before the work is left for later.
 const TRIES: u32 = 300;
 
-/// Among the tasks of this process, and by a lease among processes.
+/// Among the clones of one mapper by a queue, and by a lease among all.
 #[derive(Clone, Default)]
 pub(super) struct Locks(Arc<Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>>);
 
@@ -55,14 +55,14 @@ impl Locks {
 /// What leases are made of.
 pub(super) struct LeaseOf<'a> {
     pub(super) database: &'a Database,
-    pub(super) process: Uuid,
+    pub(super) owner: Uuid,
     pub(super) clock: &'a Clock,
 }
 
 impl LeaseOf<'_> {
     fn of(&self, gateway: Uuid) -> Lease {
         let name = format!("gateway-{gateway}");
-        Lease::new(self.database.clone(), name, self.process, TTL)
+        Lease::new(self.database.clone(), name, self.owner, TTL)
     }
 }
 

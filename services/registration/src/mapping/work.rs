@@ -234,9 +234,8 @@ impl<'a> Work<'a> {
         for mut api in std::mem::take(apis) {
             match planned.remove(&api.api_id) {
                 Some(Ok(changes)) => {
-                    let owned = api.owned.with(&changes.owned);
-                    self.intend_one(&api, &owned, context).await?;
-                    api.owned = owned;
+                    api.owned = api.owned.with(&changes.owned);
+                    self.intend_one(&api, context).await?;
                     possible.push(api);
                 }
                 Some(Err(failure)) => {
@@ -249,12 +248,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn intend_one(
-        &self,
-        api: &WantedApi,
-        owned: &Owned,
-        context: &Context,
-    ) -> Result<(), MappingFailure> {
+    async fn intend_one(&self, api: &WantedApi, context: &Context) -> Result<(), MappingFailure> {
         let provider = self.target.apis.get(&api.api_id);
         if api.entries.is_empty() {
             return Ok(());
@@ -265,7 +259,7 @@ impl<'a> Work<'a> {
             identity_provider_id: provider
                 .map(|target| target.identity_provider_id.clone())
                 .unwrap_or_default(),
-            owned: owned.clone(),
+            owned: api.owned.clone(),
         };
         self.record(&api.api_id, &command, &context.step("intend"))
             .await

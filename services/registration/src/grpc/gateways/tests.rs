@@ -72,7 +72,7 @@ async fn a_gateway_is_tested_and_its_secret_sealed() {
     let listed = list_gateways(&grpc, admin(api::ListGatewaysRequest::default()))
         .await
         .unwrap();
-    assert_eq!(listed.gateways, [made.clone()]);
+    assert_eq!(listed.gateways, std::slice::from_ref(&made));
     let message = api::GetGatewayRequest {
         id: made.id.clone(),
     };
@@ -270,8 +270,13 @@ async fn a_gateway_in_use_is_not_deleted() {
         (error.kind, error.code.as_ref()),
         (Kind::Conflict, "gateway_in_use")
     );
+    world.synchronise(&[request]).await.unwrap();
+    assert!(world.gateway.policy("portico-plan-free").is_some());
     world.revoke(request).await;
     delete_gateway(&grpc, delete()).await.unwrap();
+    let left = &world.gateway.api("pay").unwrap()["scopes"]["jwt"]["scope_to_policy"];
+    assert_eq!(left.as_object().map(|left| left.len()), Some(0));
+    assert_eq!(world.gateway.policy("portico-plan-free"), None);
     delete_gateway(&grpc, delete()).await.unwrap();
 }
 

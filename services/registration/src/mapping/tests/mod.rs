@@ -357,6 +357,13 @@ async fn a_gateway_that_is_away_or_unknown_is_named() {
         (true, "gateway_unreachable")
     );
 
+    let lines = world
+        .mapper
+        .preview(&[granted.grant(world.provider_id)])
+        .await
+        .unwrap();
+    assert!(lines[0].starts_with("Not possible: API ship"), "{lines:?}");
+
     granted.gateway = Uuid::from_u128(99).to_string();
     world.grant(request(4), &granted).await;
     let failure = synchronise(&granted.gateway, 4).await.unwrap_err();
@@ -373,7 +380,7 @@ async fn a_gateway_that_is_away_or_unknown_is_named() {
 async fn many_at_once_do_not_undo_each_other() {
     let world = World::start().await;
     world.add_gateway().await;
-    let other = world.other_process();
+    let other = world.other_mapper();
     let mut work = Vec::new();
     for number in 0..12_u128 {
         let api = if number % 2 == 0 { "pay" } else { "ship" };

@@ -187,11 +187,9 @@ impl World {
         }
     }
 
-    /// Another one at the same time.
-    pub(crate) fn other_process(&self) -> Mapper {
-        let mut deps = self.deps.clone();
-        deps.process = deps.clock.new_id();
-        Mapper::new(&deps, &self.store, &self.vault)
+    /// Another one at the same time, as another process has it.
+    pub(crate) fn other_mapper(&self) -> Mapper {
+        Mapper::new(&self.deps, &self.store, &self.vault)
     }
 
     pub(crate) fn context(&self) -> Context {
