@@ -1,0 +1,315 @@
+//! An application: what asks for access, and whom the OAuth client at a provider is for.
+
+use portico_eventstore::Aggregate;
+use portico_proto::{Error, Kind};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::redirect_url::RedirectUrl;
+
+/// Who else than its owner an application is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Nobody else.
+    #[default]
+    Personal,
+    /// The owner's team.
+    Team,
+    /// The owner's organisation.
+    Organisation,
+}
+
+impl Visibility {
+    /// As in REST and gRPC.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Personal => "personal",
+            Self::Team => "team",
+            Self::Organisation => "organisation",
+        }
+    }
+
+    /// Empty is the default; `None` for an unknown word.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "" | "personal" => Some(Self::Personal),
+            "team" => Some(Self::Team),
+            "organisation" => Some(Self::Organisation),
+            _ => None,
+        }
+    }
+}
+
+/// What a new application is like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// May be empty.
+    pub description: String,
+    /// Exact, without duplicates.
+    pub redirect_urls: Vec<RedirectUrl>,
+    /// Who else it is for.
+    pub visibility: Visibility,
+}
+
+/// What is to be different; `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The new description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// All redirect URLs from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_urls: Option<Vec<RedirectUrl>>,
+    /// The new visibility.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
+}
+
+impl Changes {
+    /// Whether registered clients have to follow.
+    pub fn concern_clients(&self) -> bool {
+        self.name.is_some() || self.redirect_urls.is_some()
+    }
+}
+
+/// What is to be done with an application. The caller has checked that it is the owner's wish.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Makes it.
+    Create {
+        /// A user's id.
+        owner_id: Uuid,
+        /// What it is like.
+        profile: Profile,
+    },
+    /// Changes what is given and differs.
+    Update(Changes),
+    /// Ends it. The view refuses it while a request of it is alive.
+    Delete,
+}
+
+/// What happened to an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// It was made.
+    Created {
+        /// A user's id.
+        owner_id: Uuid,
+        /// What it is like.
+        #[serde(flatten)]
+        profile: Profile,
+    },
+    /// Holds what really changed.
+    Updated(Changes),
+    /// It was ended.
+    Deleted,
+}
+
+/// Where an application stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It does not exist.
+    #[default]
+    None,
+    /// It can be used.
+    Active,
+    /// It was deleted.
+    Deleted,
+}
+
+/// An application.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// A user's id.
+    pub owner_id: Uuid,
+    /// What it is like.
+    pub profile: Profile,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It does not exist, or not any more.
+    #[error("there is no such application")]
+    NotFound,
+    /// Its id is taken.
+    #[error("the application exists")]
+    Exists,
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::NotFound => Self::not_found("application"),
+            Rejection::Exists => Self::new(
+                Kind::Conflict,
+                "application_exists",
+                "This application exists already.",
+            ),
+        }
+    }
+}
+
+impl Application {
+    /// Whether it can be used, and by this user.
+    pub fn is_usable_by(&self, user: Uuid) -> bool {
+        self.status == Status::Active && self.owner_id == user
+    }
+
+    fn difference(&self, changes: &Changes) -> Changes {
+        fn differs<T: Clone + PartialEq>(new: &Option<T>, old: &T) -> Option<T> {
+            new.clone().filter(|new| new != old)
+        }
+        Changes {
+            name: differs(&changes.name, &self.profile.name),
+            description: differs(&changes.description, &self.profile.description),
+            redirect_urls: differs(&changes.redirect_urls, &self.profile.redirect_urls),
+            visibility: differs(&changes.visibility, &self.profile.visibility),
+        }
+    }
+}
+
+impl Aggregate for Application {
+    const CATEGORY: &'static str = "application";
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        match (command, self.status) {
+            (Command::Create { owner_id, profile }, Status::None) => Ok(vec![Event::Created {
+                owner_id: *owner_id,
+                profile: profile.clone(),
+            }]),
+            (Command::Create { .. }, _) => Err(Rejection::Exists),
+            (Command::Update(_) | Command::Delete, Status::None | Status::Deleted) => {
+                Err(Rejection::NotFound)
+            }
+            (Command::Update(changes), Status::Active) => {
+                let changes = self.difference(changes);
+                if changes == Changes::default() {
+                    return Ok(Vec::new());
+                }
+                Ok(vec![Event::Updated(changes)])
+            }
+            (Command::Delete, Status::Active) => Ok(vec![Event::Deleted]),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Created { owner_id, profile } => {
+                self.owner_id = *owner_id;
+                self.profile = profile.clone();
+                self.status = Status::Active;
+            }
+            Event::Updated(changes) => {
+                let changes = changes.clone();
+                let profile = &mut self.profile;
+                profile.name = changes.name.unwrap_or(profile.name.clone());
+                profile.description = changes.description.unwrap_or(profile.description.clone());
+                profile.redirect_urls = changes
+                    .redirect_urls
+                    .unwrap_or(profile.redirect_urls.clone());
+                profile.visibility = changes.visibility.unwrap_or(profile.visibility);
+            }
+            Event::Deleted => self.status = Status::Deleted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_eventstore::{NewEvent, testing::given};
+    use serde_json::json;
+
+    use super::*;
+
+    fn profile() -> Profile {
+        Profile {
+            name: "Shop".into(),
+            redirect_urls: vec![RedirectUrl::try_new("https://shop.example/cb").unwrap()],
+            ..Profile::default()
+        }
+    }
+
+    fn created() -> Event {
+        Event::Created {
+            owner_id: Uuid::from_u128(1),
+            profile: profile(),
+        }
+    }
+
+    fn rename(name: &str) -> Changes {
+        Changes {
+            name: Some(name.into()),
+            ..Changes::default()
+        }
+    }
+
+    #[test]
+    fn it_is_created_once() {
+        let create = Command::Create {
+            owner_id: Uuid::from_u128(1),
+            profile: profile(),
+        };
+        given::<Application>([]).when(&create).then([created()]);
+        let refused = given::<Application>([created()])
+            .when(&create)
+            .then_refused();
+        assert_eq!(refused, Rejection::Exists);
+    }
+
+    #[test]
+    fn only_what_differs_is_recorded() {
+        let mut changes = rename("Store");
+        changes.redirect_urls = Some(profile().redirect_urls);
+        given::<Application>([created()])
+            .when(&Command::Update(changes))
+            .then([Event::Updated(rename("Store"))]);
+        given::<Application>([created()])
+            .when(&Command::Update(rename("Shop")))
+            .then_nothing();
+        let state = given::<Application>([created(), Event::Updated(rename("Store"))]).state();
+        assert_eq!(state.profile.name, "Store");
+        assert_eq!(state.profile.redirect_urls, profile().redirect_urls);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        for command in [Command::Update(rename("x")), Command::Delete] {
+            for past in [vec![], vec![created(), Event::Deleted]] {
+                let refused = given::<Application>(past).when(&command).then_refused();
+                assert_eq!(refused, Rejection::NotFound);
+            }
+        }
+        given::<Application>([created()])
+            .when(&Command::Delete)
+            .then([Event::Deleted]);
+    }
+
+    #[test]
+    fn payloads_stay_as_they_are() {
+        let encode = |event: &Event| {
+            NewEvent::encode::<Application>(Uuid::nil(), event, Default::default())
+                .unwrap()
+                .data
+        };
+        assert_eq!(
+            encode(&created()),
+            json!({"owner_id": Uuid::from_u128(1), "name": "Shop", "description": "",
+                "redirect_urls": ["https://shop.example/cb"], "visibility": "personal"})
+        );
+        assert_eq!(encode(&Event::Updated(rename("x"))), json!({"name": "x"}));
+    }
+}
