@@ -1,0 +1,45 @@
+-- Applications as their owners see them. `state` is the folded aggregate as JSON.
+CREATE TABLE applications (
+    id TEXT NOT NULL PRIMARY KEY,
+    owner_id TEXT NOT NULL,
+    name_lower TEXT NOT NULL,
+    status TEXT NOT NULL,
+    state TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE INDEX applications_by_owner ON applications (owner_id, name_lower, id);
+
+-- Access requests. `state` is the folded aggregate, `timeline` every step so far, both JSON.
+CREATE TABLE access_requests (
+    id TEXT NOT NULL PRIMARY KEY,
+    status TEXT NOT NULL,
+    application_id TEXT NOT NULL,
+    -- The application's present name, which may be another one than when the request was submitted.
+    application_name TEXT NOT NULL,
+    application_lower TEXT NOT NULL,
+    products_lower TEXT NOT NULL,
+    requester_id TEXT NOT NULL,
+    identity_provider_id TEXT NOT NULL,
+    client_type_id TEXT NOT NULL,
+    needs_redirect_urls BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    timeline TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE INDEX access_requests_by_time ON access_requests (created_ms, id);
+CREATE INDEX access_requests_by_requester ON access_requests (requester_id, created_ms, id);
+CREATE INDEX access_requests_by_status ON access_requests (status, created_ms, id);
+CREATE INDEX access_requests_by_application ON access_requests (application_id);
+
+CREATE TABLE access_request_products (
+    access_request_id TEXT NOT NULL,
+    product_id TEXT NOT NULL,
+    PRIMARY KEY (access_request_id, product_id)
+);
+CREATE INDEX access_request_products_by_product ON access_request_products (product_id);

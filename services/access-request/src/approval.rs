@@ -1,0 +1,147 @@
+//! What an approval adds to a request: the gateway's side of its products and plans, as they are now. Names and
+//! scopes stay as they were submitted.
+
+use portico_eventstore::EventStore;
+use portico_proto::{
+    Error, Kind,
+    catalog::v1::{Plan, Product},
+};
+use portico_runtime::{Caller, ServiceName, fault};
+use uuid::Uuid;
+
+use crate::{
+    access_request::{
+        AccessRequest, ApprovedItem, Command, GatewayApi, Limit, Rejection, RequestedItem, Status,
+    },
+    neighbours::Neighbours,
+    views::refused,
+};
+use portico_eventstore::{Context, ExecuteError, InboxEntry, Outcome};
+use portico_vault::VaultRef;
+
+/// Approves requests, for admins and by itself. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Approvals {
+    pub(crate) store: EventStore,
+    pub(crate) neighbours: Neighbours,
+}
+
+impl Approvals {
+    /// The command that approves a request. Asks the catalog on this service's own account, so that an admin's
+    /// approval does not depend on what the catalog shows them.
+    ///
+    /// # Errors
+    /// Conflict `product_gone` or `plan_gone`; the catalog is away.
+    pub(crate) async fn command(
+        &self,
+        request: &AccessRequest,
+        note: Option<VaultRef>,
+    ) -> Result<Command, Error> {
+        // Otherwise `decide` refuses, or the store recognises a repetition: neither needs the catalog.
+        if request.status() != Some(Status::Pending) {
+            let items = Vec::new();
+            return Ok(Command::Approve { items, note });
+        }
+        let items = request.submission.items.iter().map(|item| self.item(item));
+        let items = futures::future::try_join_all(items).await?;
+        Ok(Command::Approve { items, note })
+    }
+
+    async fn item(&self, item: &RequestedItem) -> Result<ApprovedItem, Error> {
+        let caller = Caller::service(ServiceName::AccessRequest.as_str());
+        let (product, plan) = futures::try_join!(
+            self.neighbours.product(&caller, item.product_id),
+            self.neighbours.plan(&caller, item.plan_id),
+        )?;
+        let product = product.ok_or_else(|| gone("product", &item.product_name))?;
+        let plan = plan.ok_or_else(|| gone("plan", &item.plan_name))?;
+        Ok(approved(item, product, &plan))
+    }
+
+    /// Approves a request of which every plan approves by itself; quiet where it is decided already. With an
+    /// inbox entry once for each message.
+    ///
+    /// # Errors
+    /// As [`Self::command`]; the store is away.
+    pub(crate) async fn automatically(
+        &self,
+        id: Uuid,
+        context: &Context,
+        entry: Option<InboxEntry>,
+    ) -> Result<(), Error> {
+        let request = self
+            .store
+            .load::<AccessRequest>(id)
+            .await
+            .map_err(portico_runtime::store_error)?
+            .state;
+        if !request.submission.auto_approve || request.status() != Some(Status::Pending) {
+            return Ok(());
+        }
+        let command = self.command(&request, None).await?;
+        let context = Context {
+            metadata: portico_eventstore::Metadata {
+                actor: Caller::service(ServiceName::AccessRequest.as_str()).actor(),
+                command_digest: None,
+                ..context.metadata.clone()
+            },
+            ..context.clone()
+        };
+        let outcome: Result<Outcome<AccessRequest>, _> = match entry {
+            Some(entry) => self.store.execute_once(id, &command, &context, entry).await,
+            None => self.store.execute(id, &command, &context).await,
+        };
+        match outcome {
+            Ok(_) => {
+                fault::point("approved");
+                Ok(())
+            }
+            // An admin, or the other of the two ways here, was faster.
+            Err(ExecuteError::Rejected(
+                Rejection::AlreadyApproved
+                | Rejection::AlreadyRejected
+                | Rejection::AlreadyWithdrawn
+                | Rejection::AlreadyRevoked,
+            )) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+}
+
+fn gone(what: &str, name: &str) -> Error {
+    Error::new(
+        Kind::Conflict,
+        format!("{what}_gone"),
+        format!(
+            "The {what} \u{201c}{name}\u{201d} was deleted; reject this request, so that the developer can submit \
+             another one."
+        ),
+    )
+}
+
+fn approved(item: &RequestedItem, product: Product, plan: &Plan) -> ApprovedItem {
+    let apis = product
+        .apis
+        .into_iter()
+        .map(|api| GatewayApi {
+            api_id: api.api_id,
+            name: api.name,
+            url: api.url,
+            gateway_id: api.gateway_id,
+        })
+        .collect();
+    ApprovedItem {
+        product_id: item.product_id,
+        product_policy_id: product.policy_id,
+        apis,
+        plan_policy_id: plan.policy_id.clone(),
+        rate: plan.rate.map(|rate| Limit {
+            requests: rate.requests,
+            seconds: rate.per_seconds,
+        }),
+        quota: plan.quota.map(|quota| Limit {
+            requests: quota.requests,
+            seconds: quota.renews_every_seconds,
+        }),
+    }
+}

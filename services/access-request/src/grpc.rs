@@ -1,0 +1,90 @@
+//! Requests from outside. Every method is a function in the file of its subject, and begins with the rule of who
+//! may call it.
+
+pub(crate) mod answer;
+mod applications;
+mod carts;
+mod decisions;
+mod requests;
+mod submit;
+
+use futures::{StreamExt as _, stream::BoxStream};
+use portico_eventstore::EventStore;
+use portico_proto::access::v1 as api;
+use portico_runtime::{Caller, Deps};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{approval::Approvals, neighbours::Neighbours, notes::Notes, watch};
+
+/// What the methods need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Grpc {
+    pub(crate) deps: Deps,
+    pub(crate) store: EventStore,
+    pub(crate) notes: Notes,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) approvals: Approvals,
+}
+
+/// Whether what belongs to this user may be seen: by themselves, admins and services.
+pub(crate) fn may_see(caller: &Caller, owner: Uuid) -> bool {
+    caller.sees_all() || matches!(caller, Caller::User { id, .. } if *id == owner)
+}
+
+/// Implements the generated trait: each method is the function of the same name in its subject's file.
+macro_rules! methods {
+    ($($subject:ident { $($method:ident($request:ident) -> $answer:ident,)+ })+) => {
+        #[tonic::async_trait]
+        impl api::access_service_server::AccessService for Grpc {
+            type WatchAccessRequestsStream = BoxStream<'static, Result<api::AccessRequestChange, Status>>;
+
+            async fn watch_access_requests(
+                &self,
+                request: Request<api::WatchAccessRequestsRequest>,
+            ) -> Result<Response<Self::WatchAccessRequestsStream>, Status> {
+                let caller = Caller::of(&request);
+                caller.require_known()?;
+                let cursor = watch::start(&self.store, &request.get_ref().after).await?;
+                Ok(Response::new(watch::changes(self.clone(), caller, cursor).boxed()))
+            }
+
+            $($(
+                async fn $method(
+                    &self,
+                    request: Request<api::$request>,
+                ) -> Result<Response<api::$answer>, Status> {
+                    Ok(Response::new($subject::$method(self, request).await?))
+                }
+            )+)+
+        }
+    };
+}
+
+methods! {
+    applications {
+        create_application(CreateApplicationRequest) -> Application,
+        update_application(UpdateApplicationRequest) -> Application,
+        delete_application(DeleteApplicationRequest) -> DeleteApplicationResponse,
+        get_application(GetApplicationRequest) -> Application,
+        list_applications(ListApplicationsRequest) -> ListApplicationsResponse,
+    }
+    carts {
+        get_cart(GetCartRequest) -> Cart,
+        put_cart(PutCartRequest) -> Cart,
+    }
+    submit {
+        submit_access_request(SubmitAccessRequestRequest) -> AccessRequest,
+    }
+    decisions {
+        approve_access_request(ApproveAccessRequestRequest) -> AccessRequest,
+        reject_access_request(RejectAccessRequestRequest) -> AccessRequest,
+        revoke_access_request(RevokeAccessRequestRequest) -> AccessRequest,
+        withdraw_access_request(WithdrawAccessRequestRequest) -> AccessRequest,
+        retry_access_request(RetryAccessRequestRequest) -> AccessRequest,
+    }
+    requests {
+        get_access_request(GetAccessRequestRequest) -> AccessRequest,
+        list_access_requests(ListAccessRequestsRequest) -> ListAccessRequestsResponse,
+    }
+}

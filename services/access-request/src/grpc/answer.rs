@@ -1,0 +1,130 @@
+//! Rows of views as answers.
+
+use portico_proto::{Error, access::v1 as api};
+use uuid::Uuid;
+
+use crate::{
+    access_request::{RequestedItem, Status},
+    notes::Notes,
+    views::{access_requests::AccessRequestRow, applications::ApplicationRow, timeline},
+};
+
+pub(crate) fn application(row: ApplicationRow) -> api::Application {
+    let profile = row.state.profile;
+    api::Application {
+        id: row.id,
+        name: profile.name,
+        description: profile.description,
+        redirect_urls: profile
+            .redirect_urls
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        visibility: profile.visibility.as_str().to_owned(),
+        owner_id: row.state.owner_id.to_string(),
+        status: "active".to_owned(),
+        version: version(row.version),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+/// One access request, with what people wrote.
+pub(crate) async fn access_request(
+    notes: &Notes,
+    row: AccessRequestRow,
+) -> Result<api::AccessRequest, Error> {
+    let mut answers = access_requests(notes, vec![row]).await?;
+    answers.pop().ok_or_else(Error::internal)
+}
+
+/// Access requests, with what people wrote, read at once.
+pub(crate) async fn access_requests(
+    notes: &Notes,
+    rows: Vec<AccessRequestRow>,
+) -> Result<Vec<api::AccessRequest>, Error> {
+    let mut wanted = Vec::new();
+    for row in &rows {
+        let id: Uuid = row.id.parse().map_err(|_| Error::internal())?;
+        let state = &row.state;
+        let texts = [state.submission.note, state.reason].into_iter();
+        let texts = texts.chain(row.timeline.iter().map(|entry| entry.text));
+        wanted.extend(texts.flatten().map(|text| (id, text)));
+    }
+    let mut texts = notes.read(&wanted).await?.into_iter();
+    // In the order of the loop above.
+    let mut text = |there: bool| {
+        if there {
+            texts.next().unwrap_or_default()
+        } else {
+            String::new()
+        }
+    };
+    Ok(rows.into_iter().map(|row| build(row, &mut text)).collect())
+}
+
+fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::AccessRequest {
+    let state = row.state;
+    let note = text(state.submission.note.is_some());
+    let written = text(state.reason.is_some());
+    let timeline = row
+        .timeline
+        .into_iter()
+        .map(|entry| api::TimelineEntry {
+            step: entry.step,
+            at: entry.at.to_string(),
+            by: entry.by,
+            detail: if entry.text.is_some() {
+                text(true)
+            } else {
+                entry.detail
+            },
+        })
+        .collect();
+    let status = state.status();
+    let provisioning = &state.provisioning;
+    let reason = match provisioning.failed() {
+        Some((code, reason)) if status == Some(Status::Failed) => timeline::failure(code, reason),
+        _ => written,
+    };
+    let approved = matches!(status, Some(Status::Approved | Status::Provisioning));
+    let next_try_at = if approved {
+        provisioning.next_try_at().to_owned()
+    } else {
+        String::new()
+    };
+    let submission = state.submission;
+    api::AccessRequest {
+        id: row.id,
+        status: status.map_or("", Status::as_str).to_owned(),
+        application_id: submission.application_id.to_string(),
+        application_name: row.application_name,
+        requester_id: submission.requester_id.to_string(),
+        items: submission.items.into_iter().map(item).collect(),
+        client_type_id: submission.client_type_id.to_string(),
+        identity_provider_id: submission.identity_provider_id.to_string(),
+        note,
+        reason,
+        next_try_at,
+        timeline,
+        version: version(row.version),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+fn item(item: RequestedItem) -> api::RequestedItem {
+    api::RequestedItem {
+        product_id: item.product_id.to_string(),
+        product_name: item.product_name,
+        plan_id: item.plan_id.to_string(),
+        plan_name: item.plan_name,
+        product_scopes: item.product_scopes,
+        plan_scopes: item.plan_scopes,
+    }
+}
+
+/// A stream's version as an ETag; never negative.
+pub(crate) fn version(version: i64) -> u64 {
+    u64::try_from(version).unwrap_or_default()
+}

@@ -1,0 +1,210 @@
+//! Applications: their owner's to change, also for admins to see.
+
+use portico_proto::{Error, Kind, access::v1 as api};
+use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::{Grpc, answer, may_see};
+use crate::{
+    application::{Application, Changes, Command, Profile, Visibility},
+    redirect_url, text,
+    views::{applications, applications::ApplicationRow, refused, select::Sort},
+};
+
+/// Checks a new application; fields are named with a prefix such as `application.`.
+pub(super) fn profile(
+    problems: &mut Problems,
+    prefix: &str,
+    given: &api::CreateApplicationRequest,
+) -> Profile {
+    let field = |name: &str| format!("{prefix}{name}");
+    Profile {
+        name: text::name(problems, &field("name"), &given.name),
+        description: text::long(problems, &field("description"), &given.description),
+        redirect_urls: redirect_url::list(problems, &field("redirect_urls"), &given.redirect_urls),
+        visibility: visibility(problems, &field("visibility"), &given.visibility),
+    }
+}
+
+fn visibility(problems: &mut Problems, field: &str, text: &str) -> Visibility {
+    Visibility::parse(text.trim()).unwrap_or_else(|| {
+        problems.add(
+            field,
+            "visibility_unknown",
+            format!("`{field}` must be personal, team or organisation."),
+        );
+        Visibility::default()
+    })
+}
+
+/// For everybody signed in.
+pub(super) async fn create_application(
+    grpc: &Grpc,
+    request: Request<api::CreateApplicationRequest>,
+) -> Result<api::Application, Error> {
+    let call = Call::of(&request, "create_application", &grpc.deps.clock)?;
+    let (owner_id, _) = call.caller.require_user()?;
+    let mut problems = Problems::default();
+    let profile = profile(&mut problems, "", request.get_ref());
+    problems.into_result()?;
+    let id = call.new_id("application", &grpc.deps.clock);
+    let command = Command::Create { owner_id, profile };
+    grpc.store
+        .execute::<Application>(id, &command, &call.context)
+        .await
+        .map_err(refused)?;
+    find(grpc, id).await.map(answer::application)
+}
+
+/// For its owner.
+pub(super) async fn update_application(
+    grpc: &Grpc,
+    request: Request<api::UpdateApplicationRequest>,
+) -> Result<api::Application, Error> {
+    let call = Call::of(&request, "update_application", &grpc.deps.clock)?;
+    let given = request.get_ref();
+    let id = owned(grpc, &call.caller, &given.id).await?;
+    let mut problems = Problems::default();
+    let changes = Changes {
+        name: given
+            .name
+            .as_ref()
+            .map(|name| text::name(&mut problems, "name", name)),
+        description: given
+            .description
+            .as_ref()
+            .map(|text| text::long(&mut problems, "description", text)),
+        redirect_urls: given
+            .redirect_urls
+            .as_ref()
+            .map(|urls| redirect_url::list(&mut problems, "redirect_urls", &urls.values)),
+        visibility: given
+            .visibility
+            .as_ref()
+            .map(|text| visibility(&mut problems, "visibility", text)),
+    };
+    problems.into_result()?;
+    let command = Command::Update(changes);
+    grpc.store
+        .execute_at::<Application>(id, given.if_version, &command, &call.context)
+        .await
+        .map_err(refused)?;
+    find(grpc, id).await.map(answer::application)
+}
+
+/// For its owner.
+pub(super) async fn delete_application(
+    grpc: &Grpc,
+    request: Request<api::DeleteApplicationRequest>,
+) -> Result<api::DeleteApplicationResponse, Error> {
+    let call = Call::of(&request, "delete_application", &grpc.deps.clock)?;
+    let given = request.get_ref();
+    let id = owned(grpc, &call.caller, &given.id).await?;
+    grpc.store
+        .execute_at::<Application>(id, given.if_version, &Command::Delete, &call.context)
+        .await
+        .map_err(refused)?;
+    Ok(api::DeleteApplicationResponse {})
+}
+
+/// For its owner, admins and services.
+pub(super) async fn get_application(
+    grpc: &Grpc,
+    request: Request<api::GetApplicationRequest>,
+) -> Result<api::Application, Error> {
+    let caller = Caller::of(&request);
+    caller.require_known()?;
+    let row = find(grpc, parse_id("id", &request.get_ref().id)?).await?;
+    if !may_see(&caller, row.state.owner_id) {
+        return Err(Error::not_found("application"));
+    }
+    Ok(answer::application(row))
+}
+
+/// For everybody signed in: their own; for admins and services all.
+pub(super) async fn list_applications(
+    grpc: &Grpc,
+    request: Request<api::ListApplicationsRequest>,
+) -> Result<api::ListApplicationsResponse, Error> {
+    let caller = Caller::of(&request);
+    caller.require_known()?;
+    let owner = match caller {
+        Caller::User { id, .. } if !caller.sees_all() => Some(id),
+        _ => None,
+    };
+    let given = request.get_ref();
+    let page = Page::parse(given.limit, &given.after)?;
+    let sort = sort(&given.sort)?;
+    let by_time = sort.number;
+    let pool = grpc.store.database().pool();
+    let rows = applications::list(pool, owner, &given.q, &page, &sort)
+        .await
+        .map_err(query_error)?;
+    let (rows, next) = page.cut(rows, |row| {
+        let value = if by_time {
+            row.created_ms.to_string()
+        } else {
+            row.state.profile.name.to_lowercase()
+        };
+        (value, row.id.clone())
+    });
+    Ok(api::ListApplicationsResponse {
+        applications: rows.into_iter().map(answer::application).collect(),
+        next,
+    })
+}
+
+fn sort(text: &str) -> Result<Sort, Error> {
+    let (descending, name) = match text.strip_prefix('-') {
+        Some(name) => (true, name),
+        None => (false, text),
+    };
+    let column = match (name, descending) {
+        ("name", _) | ("", false) => "name_lower",
+        ("created_at", _) => "created_ms",
+        _ => {
+            return Err(Error::field(
+                "sort",
+                "sort_unknown",
+                "`sort` must be name, -name, created_at or -created_at.",
+            ));
+        }
+    };
+    Ok(Sort {
+        column,
+        descending,
+        number: column == "created_ms",
+    })
+}
+
+async fn find(grpc: &Grpc, id: Uuid) -> Result<ApplicationRow, Error> {
+    applications::find(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)?
+        .ok_or_else(|| Error::not_found("application"))
+}
+
+/// The id of an application that the caller owns. Admins, who see it, are told that it is not theirs. The log and
+/// not the view is asked, so that a repeated deletion finds what it deleted.
+async fn owned(grpc: &Grpc, caller: &Caller, text: &str) -> Result<Uuid, Error> {
+    let (user, _) = caller.require_user()?;
+    let id = parse_id("id", text)?;
+    let loaded = grpc
+        .store
+        .load::<Application>(id)
+        .await
+        .map_err(portico_runtime::store_error)?;
+    let theirs = loaded.version > 0 && loaded.state.owner_id == user;
+    if theirs {
+        Ok(id)
+    } else if loaded.version > 0 && caller.sees_all() {
+        Err(Error::new(
+            Kind::Forbidden,
+            "forbidden",
+            "Only its owner may change an application.",
+        ))
+    } else {
+        Err(Error::not_found("application"))
+    }
+}

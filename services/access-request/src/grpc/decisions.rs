@@ -1,0 +1,140 @@
+//! What people decide about an access request.
+
+use portico_eventstore::{ExecuteError, Outcome};
+use portico_proto::{Error, Kind, access::v1 as api};
+use portico_runtime::{Call, Problems, fault, parse_id};
+use portico_vault::VaultRef;
+use tonic::Request;
+use uuid::Uuid;
+
+use super::{Grpc, answer, requests::visible};
+use crate::{
+    access_request::{AccessRequest, Command, Rejection},
+    text,
+    views::refused,
+};
+
+/// For admins.
+pub(super) async fn approve_access_request(
+    grpc: &Grpc,
+    request: Request<api::ApproveAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "approve_access_request", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let given = request.get_ref();
+    let id = parse_id("id", &given.id)?;
+    let note = checked("note", &given.note)?;
+    let row = visible(grpc, &call.caller, id).await?;
+    let note = grpc.notes.keep(id, &call.context, &note).await?;
+    let command = match grpc.approvals.command(&row.state, note).await {
+        Ok(command) => command,
+        Err(error) => {
+            let outcome: Result<(), _> = Err(ExecuteError::Rejected(Rejection::NotPending));
+            grpc.notes.settle(note, &outcome).await;
+            return Err(error);
+        }
+    };
+    decide(grpc, &call, id, given.if_version, &command, note).await
+}
+
+/// For admins.
+pub(super) async fn reject_access_request(
+    grpc: &Grpc,
+    request: Request<api::RejectAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "reject_access_request", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let given = request.get_ref();
+    let id = parse_id("id", &given.id)?;
+    let reason = checked("reason", &given.reason)?;
+    visible(grpc, &call.caller, id).await?;
+    let Some(reason) = grpc.notes.keep(id, &call.context, &reason).await? else {
+        return Err(Error::field(
+            "reason",
+            "reason_missing",
+            "`reason` must be given; the developer reads it.",
+        ));
+    };
+    let command = Command::Reject { reason };
+    decide(grpc, &call, id, given.if_version, &command, Some(reason)).await
+}
+
+/// For admins, and for the requester.
+pub(super) async fn revoke_access_request(
+    grpc: &Grpc,
+    request: Request<api::RevokeAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "revoke_access_request", &grpc.deps.clock)?;
+    call.caller.require_user()?;
+    let given = request.get_ref();
+    let id = parse_id("id", &given.id)?;
+    let reason = checked("reason", &given.reason)?;
+    visible(grpc, &call.caller, id).await?;
+    let reason = grpc.notes.keep(id, &call.context, &reason).await?;
+    let command = Command::Revoke { reason };
+    decide(grpc, &call, id, given.if_version, &command, reason).await
+}
+
+/// For the requester.
+pub(super) async fn withdraw_access_request(
+    grpc: &Grpc,
+    request: Request<api::WithdrawAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "withdraw_access_request", &grpc.deps.clock)?;
+    let (user, _) = call.caller.require_user()?;
+    let given = request.get_ref();
+    let id = parse_id("id", &given.id)?;
+    let reason = checked("reason", &given.reason)?;
+    let row = visible(grpc, &call.caller, id).await?;
+    if row.state.submission.requester_id != user {
+        return Err(Error::new(
+            Kind::Forbidden,
+            "forbidden",
+            "Only the developer who submitted it may withdraw a request; reject it instead.",
+        ));
+    }
+    let reason = grpc.notes.keep(id, &call.context, &reason).await?;
+    let command = Command::Withdraw { reason };
+    decide(grpc, &call, id, given.if_version, &command, reason).await
+}
+
+/// For admins.
+pub(super) async fn retry_access_request(
+    grpc: &Grpc,
+    request: Request<api::RetryAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "retry_access_request", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let id = parse_id("id", &request.get_ref().id)?;
+    visible(grpc, &call.caller, id).await?;
+    decide(grpc, &call, id, 0, &Command::Retry, None).await
+}
+
+/// Runs the command and answers with the request as it is then.
+async fn decide(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    if_version: u64,
+    command: &Command,
+    text: Option<VaultRef>,
+) -> Result<api::AccessRequest, Error> {
+    let outcome: Result<Outcome<AccessRequest>, _> = grpc
+        .store
+        .execute_at(id, if_version, command, &call.context)
+        .await;
+    grpc.notes.settle(text, &outcome).await;
+    outcome.map_err(refused)?;
+    if matches!(command, Command::Approve { .. }) {
+        fault::point("approved");
+    }
+    let row = visible(grpc, &call.caller, id).await?;
+    answer::access_request(&grpc.notes, row).await
+}
+
+fn checked(field: &str, given: &str) -> Result<String, Error> {
+    let mut problems = Problems::default();
+    let text = text::long(&mut problems, field, given);
+    problems.into_result()?;
+    Ok(text)
+}

@@ -1,0 +1,106 @@
+//! Reading access requests: developers their own, admins and services all.
+
+use portico_proto::{Error, access::v1 as api};
+use portico_runtime::{Caller, Page, Problems, parse_id, query_error};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::{Grpc, answer, may_see};
+use crate::{
+    access_request::Status,
+    views::access_requests::{self, AccessRequestRow, Filter},
+};
+
+/// For its requester, admins and services.
+pub(super) async fn get_access_request(
+    grpc: &Grpc,
+    request: Request<api::GetAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let caller = Caller::of(&request);
+    caller.require_known()?;
+    let row = visible(grpc, &caller, parse_id("id", &request.get_ref().id)?).await?;
+    answer::access_request(&grpc.notes, row).await
+}
+
+/// For everybody signed in: their own; for admins and services all.
+pub(super) async fn list_access_requests(
+    grpc: &Grpc,
+    request: Request<api::ListAccessRequestsRequest>,
+) -> Result<api::ListAccessRequestsResponse, Error> {
+    let caller = Caller::of(&request);
+    caller.require_known()?;
+    let given = request.get_ref();
+    let page = Page::parse(given.limit, &given.after)?;
+    let mut filter = filter(given)?;
+    if let Caller::User { id, .. } = &caller
+        && !caller.sees_all()
+    {
+        filter.requester_id = id.to_string();
+    }
+    let descending = match given.sort.as_str() {
+        "" | "-created_at" => true,
+        "created_at" => false,
+        _ => {
+            return Err(Error::field(
+                "sort",
+                "sort_unknown",
+                "`sort` must be created_at or -created_at.",
+            ));
+        }
+    };
+    let rows = access_requests::list(grpc.store.database().pool(), &filter, &page, descending)
+        .await
+        .map_err(query_error)?;
+    let (rows, next) = page.cut(rows, |row| (row.created_ms.to_string(), row.id.clone()));
+    Ok(api::ListAccessRequestsResponse {
+        access_requests: answer::access_requests(&grpc.notes, rows).await?,
+        next,
+    })
+}
+
+fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
+    let mut problems = Problems::default();
+    let known = |text: &str| {
+        Status::ALL
+            .into_iter()
+            .any(|status| status.as_str() == text)
+    };
+    if !given.status.is_empty() && !known(&given.status) {
+        problems.add(
+            "status",
+            "status_unknown",
+            "`status` must be pending, approved, provisioning, active, failed, rejected, withdrawn or revoked.",
+        );
+    }
+    let mut id = |field: &str, text: &str| match text.parse::<Uuid>() {
+        // As the view writes it.
+        Ok(id) => id.to_string(),
+        Err(_) if text.is_empty() => String::new(),
+        Err(_) => {
+            problems.add(field, "id_invalid", format!("`{field}` must be an id."));
+            String::new()
+        }
+    };
+    let filter = Filter {
+        requester_id: id("requester_id", &given.requester_id),
+        application_id: id("application_id", &given.application_id),
+        product_id: id("product_id", &given.product_id),
+        status: given.status.clone(),
+        q: given.q.clone(),
+    };
+    problems.into_result()?;
+    Ok(filter)
+}
+
+/// A request that the caller may see.
+pub(super) async fn visible(
+    grpc: &Grpc,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<AccessRequestRow, Error> {
+    access_requests::find(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)?
+        .filter(|row| may_see(caller, row.state.submission.requester_id))
+        .ok_or_else(|| Error::not_found("access request"))
+}

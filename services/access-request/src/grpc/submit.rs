@@ -1,0 +1,218 @@
+//! Checkout. Nothing is stored where anything does not fit.
+//!
+//! A new application and the request are two streams, so two commits: the application first, the request next, the
+//! cart last. Every id comes from the call, so a call repeated with its `Idempotency-Key` after a crash finds what
+//! was done and completes the rest. Without a repetition what stays is an application without a request, which its
+//! owner sees and can use, or a cart that still holds what was requested.
+
+use portico_eventstore::{ExecuteError, Outcome};
+use portico_proto::{
+    Error,
+    access::v1::{self as api, submit_access_request_request::Target},
+};
+use portico_runtime::{Call, Problems, store_error};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::{Grpc, answer, applications::profile, requests::visible};
+use crate::{
+    access_request::{AccessRequest, Command, Submission},
+    application::{self, Application, Profile},
+    cart::{self, Cart},
+    checkout::{self, Order},
+    policies::left_to_an_admin,
+    text,
+    views::refused,
+};
+
+/// Whom the request is for.
+enum For {
+    Existing(Uuid, Application),
+    New(Uuid, Profile),
+}
+
+impl For {
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Existing(id, _) | Self::New(id, _) => *id,
+        }
+    }
+
+    fn profile(&self) -> &Profile {
+        match self {
+            Self::Existing(_, application) => &application.profile,
+            Self::New(_, profile) => profile,
+        }
+    }
+}
+
+/// For everybody signed in, with an application of their own.
+pub(super) async fn submit_access_request(
+    grpc: &Grpc,
+    request: Request<api::SubmitAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "submit_access_request", &grpc.deps.clock)?;
+    let (user, _) = call.caller.require_user()?;
+    let given = request.get_ref();
+    let id = call.new_id("access_request", &grpc.deps.clock);
+    let submission = match submitted_before(grpc, &call, id).await? {
+        Some(submission) => submission,
+        None => submit(grpc, &call, user, id, given).await?,
+    };
+    empty_cart(grpc, &call, user, &submission).await;
+    if submission.auto_approve {
+        let context = call.context.step("auto_approve");
+        // What fails here is tried again when the submission comes over the bus.
+        if let Err(error) = grpc.approvals.automatically(id, &context, None).await {
+            left_to_an_admin(id, &error);
+        }
+    }
+    let row = visible(grpc, &call.caller, id).await?;
+    answer::access_request(&grpc.notes, row).await
+}
+
+/// The submission of an earlier call with the same key. It is looked for before anything is checked, since what
+/// was fitting then need not be so now.
+async fn submitted_before(grpc: &Grpc, call: &Call, id: Uuid) -> Result<Option<Submission>, Error> {
+    let loaded = grpc
+        .store
+        .load::<AccessRequest>(id)
+        .await
+        .map_err(store_error)?;
+    if loaded.version == 0 {
+        return Ok(None);
+    }
+    // The store recognises the repetition, or says that the key was used for another request.
+    let command = Command::Submit(loaded.state.submission);
+    let outcome: Outcome<AccessRequest> = grpc
+        .store
+        .execute(id, &command, &call.context)
+        .await
+        .map_err(refused)?;
+    Ok(Some(outcome.state.submission))
+}
+
+async fn submit(
+    grpc: &Grpc,
+    call: &Call,
+    user: Uuid,
+    id: Uuid,
+    given: &api::SubmitAccessRequestRequest,
+) -> Result<Submission, Error> {
+    let mut problems = Problems::default();
+    let note = text::long(&mut problems, "note", &given.note);
+    let target = target(grpc, call, user, given, &mut problems).await?;
+    let order = checkout::check(
+        &grpc.neighbours,
+        &call.caller,
+        &given.items,
+        &given.client_type_id,
+        &mut problems,
+    )
+    .await?;
+    if let (Some(target), Some(order)) = (&target, &order) {
+        check_redirect_urls(target, order, &mut problems);
+    }
+    problems.into_result()?;
+    let (Some(target), Some(order)) = (target, order) else {
+        tracing::error!("checkout found no problem and no order");
+        return Err(Error::internal());
+    };
+    create(grpc, call, user, &target).await?;
+    let note = grpc.notes.keep(id, &call.context, &note).await?;
+    let command = Command::Submit(Submission {
+        requester_id: user,
+        application_id: target.id(),
+        application_name: target.profile().name.clone(),
+        client_type_id: order.client_type_id,
+        identity_provider_id: order.identity_provider_id,
+        needs_redirect_urls: order.needs_redirect_urls,
+        items: order.items,
+        auto_approve: order.auto_approve,
+        note,
+    });
+    let outcome: Result<Outcome<AccessRequest>, ExecuteError<_>> =
+        grpc.store.execute(id, &command, &call.context).await;
+    grpc.notes.settle(note, &outcome).await;
+    Ok(outcome.map_err(refused)?.state.submission)
+}
+
+/// The application that the request names, or the one that it brings. Somebody else's is not found.
+async fn target(
+    grpc: &Grpc,
+    call: &Call,
+    user: Uuid,
+    given: &api::SubmitAccessRequestRequest,
+    problems: &mut Problems,
+) -> Result<Option<For>, Error> {
+    match &given.target {
+        Some(Target::ApplicationId(text)) if !text.is_empty() => {
+            let id = portico_runtime::parse_id("application_id", text)?;
+            let loaded = grpc
+                .store
+                .load::<Application>(id)
+                .await
+                .map_err(store_error)?;
+            if !loaded.state.is_usable_by(user) {
+                return Err(Error::not_found("application"));
+            }
+            Ok(Some(For::Existing(id, loaded.state)))
+        }
+        Some(Target::Application(application)) => {
+            let id = call.new_id("application", &grpc.deps.clock);
+            let profile = profile(problems, "application.", application);
+            Ok(Some(For::New(id, profile)))
+        }
+        Some(Target::ApplicationId(_)) | None => {
+            problems.add(
+                "application_id",
+                "application_missing",
+                "Either `application_id` or `application` must be given.",
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn check_redirect_urls(target: &For, order: &Order, problems: &mut Problems) {
+    if !order.needs_redirect_urls || !target.profile().redirect_urls.is_empty() {
+        return;
+    }
+    let field = match target {
+        For::Existing(..) => "application_id",
+        For::New(..) => "application.redirect_urls",
+    };
+    problems.add(
+        field,
+        "redirect_urls_missing",
+        "The application must have at least one redirect URL for this client type.",
+    );
+}
+
+async fn create(grpc: &Grpc, call: &Call, user: Uuid, target: &For) -> Result<(), Error> {
+    let For::New(id, profile) = target else {
+        return Ok(());
+    };
+    let command = application::Command::Create {
+        owner_id: user,
+        profile: profile.clone(),
+    };
+    let context = call.context.step("application");
+    grpc.store
+        .execute::<Application>(*id, &command, &context)
+        .await
+        .map_err(refused)?;
+    Ok(())
+}
+
+/// The request stands whether or not this succeeds.
+async fn empty_cart(grpc: &Grpc, call: &Call, user: Uuid, submission: &Submission) {
+    let product_ids = submission.items.iter().map(|item| item.product_id);
+    let command = cart::Command::CheckOut {
+        product_ids: product_ids.collect(),
+    };
+    let context = call.context.step("cart");
+    if let Err(error) = grpc.store.execute::<Cart>(user, &command, &context).await {
+        tracing::warn!(%error, "requested products stay in the cart");
+    }
+}

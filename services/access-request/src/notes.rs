@@ -1,0 +1,100 @@
+//! Notes and reasons that people write. They may hold personal data, so they are in the vault and events hold
+//! references.
+
+use portico_eventstore::{Context, ExecuteError};
+use portico_proto::{Error, Kind};
+use portico_runtime::query_error;
+use portico_vault::{Owner, Secret, Vault, VaultError, VaultRef};
+use uuid::Uuid;
+
+/// Notes of access requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Notes(Vault);
+
+/// To whom the notes of a request belong.
+fn owner(request: Uuid) -> Owner {
+    Owner::new("access_request", request)
+}
+
+impl Notes {
+    pub(crate) fn new(vault: Vault) -> Self {
+        Self(vault)
+    }
+
+    /// Keeps a text; nothing for an empty one. The reference comes from the call, so that a repeated call keeps it
+    /// once.
+    ///
+    /// # Errors
+    /// Conflict `idempotency_key_reused` where the same call came with another text; the vault failed.
+    pub(crate) async fn keep(
+        &self,
+        request: Uuid,
+        context: &Context,
+        text: &str,
+    ) -> Result<Option<VaultRef>, Error> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let reference = VaultRef(Uuid::new_v5(&context.command_id, request.as_bytes()));
+        match self
+            .0
+            .put_at(reference, &owner(request), &Secret::new(text))
+            .await
+        {
+            Ok(()) => Ok(Some(reference)),
+            Err(VaultError::Taken) => Err(Error::new(
+                Kind::Conflict,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for a different request; use a new one.",
+            )),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Drops the text of a command that was refused. After any other failure it stays, since the command may have
+    /// been committed, now or by an earlier call with the same key.
+    pub(crate) async fn settle<T, R: std::error::Error>(
+        &self,
+        note: Option<VaultRef>,
+        outcome: &Result<T, ExecuteError<R>>,
+    ) {
+        let refused = matches!(
+            outcome,
+            Err(ExecuteError::Rejected(_)
+                | ExecuteError::VersionMismatch { .. }
+                | ExecuteError::Store(portico_eventstore::StoreError::Refused(_)))
+        );
+        if let (Some(note), true) = (note, refused)
+            && let Err(error) = self.0.delete(&note).await
+        {
+            // Nothing refers to it; it goes with its owner.
+            tracing::warn!(%error, "the note of a refused command was not deleted");
+        }
+    }
+
+    /// Reads texts with few queries; what was erased is empty.
+    pub(crate) async fn read(&self, wanted: &[(Uuid, VaultRef)]) -> Result<Vec<String>, Error> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: Vec<_> = wanted
+            .iter()
+            .map(|(request, reference)| (owner(*request), *reference))
+            .collect();
+        let texts = self.0.get_many(&wanted).await.map_err(failed)?;
+        Ok(texts
+            .into_iter()
+            .map(|text| text.map_or(String::new(), |text| text.expose().to_owned()))
+            .collect())
+    }
+}
+
+fn failed(error: VaultError) -> Error {
+    match error {
+        VaultError::Database(error) => query_error(error),
+        other => {
+            tracing::error!(error = %other, "vault failed");
+            Error::internal()
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Access requests with their timelines.
+
+use async_trait::async_trait;
+use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent, Row, sqlx};
+use portico_runtime::Page;
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
+use uuid::Uuid;
+
+use super::{
+    rule,
+    select::{Arg, Select, Sort, pattern},
+    timeline::{self, Entry},
+};
+use crate::{
+    access_request::{AccessRequest, Event, Submission},
+    application::{self, Application},
+};
+
+/// Statuses of requests that hold their application, product and client.
+pub(crate) const LIVING: &str = "('pending', 'approved', 'provisioning', 'active', 'failed')";
+
+/// Keeps the tables `access_requests` and `access_request_products`.
+pub(crate) struct AccessRequests;
+
+/// An access request as the view has it.
+pub(crate) struct AccessRequestRow {
+    pub(crate) id: String,
+    pub(crate) application_name: String,
+    pub(crate) state: AccessRequest,
+    pub(crate) timeline: Vec<Entry>,
+    pub(crate) version: i64,
+    pub(crate) created_ms: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+/// What a list is to hold; empty texts mean any.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) requester_id: String,
+    pub(crate) status: String,
+    pub(crate) application_id: String,
+    pub(crate) product_id: String,
+    pub(crate) q: String,
+}
+
+const COLUMNS: &str = "SELECT id, application_name, state, timeline, version, created_ms, created_at, updated_at \
+                       FROM access_requests WHERE 1 = 1";
+
+#[async_trait]
+impl Projection for AccessRequests {
+    fn tables(&self) -> &'static [&'static str] {
+        &["access_requests", "access_request_products"]
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut AnyConnection,
+        event: &RecordedEvent,
+    ) -> Result<(), ProjectionError> {
+        if let Some(application::Event::Updated(changes)) = event.decode::<Application>()?
+            && let Some(name) = changes.name
+        {
+            rename(tx, event.stream_id(), &name).await?;
+        }
+        let Some(change) = event.decode::<AccessRequest>()? else {
+            return Ok(());
+        };
+        match &change {
+            Event::Submitted(submission) => submit(tx, event, &change, submission).await,
+            _ => update(tx, event, &change).await,
+        }
+    }
+}
+
+async fn rename(tx: &mut AnyConnection, application: Uuid, name: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE access_requests SET application_name = $1, application_lower = $2 WHERE application_id = $3",
+    )
+    .bind(name.to_owned())
+    .bind(name.to_lowercase())
+    .bind(application.to_string())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn submit(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    change: &Event,
+    submission: &Submission,
+) -> Result<(), ProjectionError> {
+    check(tx, submission).await?;
+    let id = event.stream_id().to_string();
+    let mut state = AccessRequest::default();
+    state.evolve(change);
+    let products: Vec<&str> = submission
+        .items
+        .iter()
+        .map(|item| item.product_name.as_str())
+        .collect();
+    let at = event.recorded_at;
+    sqlx::query(
+        "INSERT INTO access_requests (id, status, application_id, application_name, application_lower, \
+         products_lower, requester_id, identity_provider_id, client_type_id, needs_redirect_urls, state, timeline, \
+         version, created_ms, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    )
+    .bind(id.clone())
+    .bind(status(&state))
+    .bind(submission.application_id.to_string())
+    .bind(submission.application_name.clone())
+    .bind(submission.application_name.to_lowercase())
+    .bind(products.join("\n").to_lowercase())
+    .bind(submission.requester_id.to_string())
+    .bind(submission.identity_provider_id.to_string())
+    .bind(submission.client_type_id.to_string())
+    .bind(i64::from(submission.needs_redirect_urls))
+    .bind(serde_json::to_string(&state)?)
+    .bind(serde_json::to_string(&[timeline::of_event(change, event)])?)
+    .bind(event.version)
+    .bind(at.as_millisecond())
+    .bind(at.to_string())
+    .bind(at.to_string())
+    .execute(&mut *tx)
+    .await?;
+    for item in &submission.items {
+        sqlx::query(
+            "INSERT INTO access_request_products (access_request_id, product_id) VALUES ($1, $2)",
+        )
+        .bind(id.clone())
+        .bind(item.product_id.to_string())
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a new request must agree on with the application and its other requests.
+async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), ProjectionError> {
+    let application = submission.application_id.to_string();
+    let there = sqlx::query("SELECT 1 FROM applications WHERE id = $1 AND status = 'active'")
+        .bind(application.clone())
+        .fetch_optional(&mut *tx)
+        .await?;
+    if there.is_none() {
+        return Err(ProjectionError::Refused(rule::APPLICATION_GONE));
+    }
+    let statement = format!(
+        "SELECT r.client_type_id, p.product_id FROM access_requests r \
+         JOIN access_request_products p ON p.access_request_id = r.id \
+         WHERE r.application_id = $1 AND r.identity_provider_id = $2 AND r.status IN {LIVING}"
+    );
+    let others = sqlx::query(AssertSqlSafe(statement))
+        .bind(application)
+        .bind(submission.identity_provider_id.to_string())
+        .fetch_all(&mut *tx)
+        .await?;
+    let client_type = submission.client_type_id.to_string();
+    for other in &others {
+        let product: String = other.try_get(1)?;
+        let same =
+            |item: &crate::access_request::RequestedItem| item.product_id.to_string() == product;
+        if submission.items.iter().any(same) {
+            return Err(ProjectionError::Refused(rule::ALREADY_REQUESTED));
+        }
+    }
+    for other in &others {
+        if other.try_get::<String, _>(0)? != client_type {
+            return Err(ProjectionError::Refused(rule::CLIENT_TYPE_DIFFERS));
+        }
+    }
+    Ok(())
+}
+
+async fn update(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    change: &Event,
+) -> Result<(), ProjectionError> {
+    let id = event.stream_id().to_string();
+    let Some(mut row) = row(tx, &id).await? else {
+        // Every stream begins with `Submitted`.
+        return Ok(());
+    };
+    row.state.evolve(change);
+    timeline::insert(&mut row.timeline, timeline::of_event(change, event));
+    sqlx::query(
+        "UPDATE access_requests SET status = $1, state = $2, timeline = $3, version = $4, updated_at = $5 \
+         WHERE id = $6",
+    )
+    .bind(status(&row.state))
+    .bind(serde_json::to_string(&row.state)?)
+    .bind(serde_json::to_string(&row.timeline)?)
+    .bind(event.version)
+    .bind(event.recorded_at.to_string())
+    .bind(id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn status(state: &AccessRequest) -> String {
+    state
+        .status()
+        .map_or("", |status| status.as_str())
+        .to_owned()
+}
+
+async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<AccessRequestRow>, sqlx::Error> {
+    let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} AND id = $1")))
+        .bind(id.to_owned())
+        .fetch_optional(tx)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+fn read(row: &Row) -> Result<AccessRequestRow, sqlx::Error> {
+    fn json<T: serde::de::DeserializeOwned>(text: String) -> Result<T, sqlx::Error> {
+        serde_json::from_str(&text).map_err(|e| sqlx::Error::Decode(e.into()))
+    }
+    Ok(AccessRequestRow {
+        id: row.try_get(0)?,
+        application_name: row.try_get(1)?,
+        state: json(row.try_get(2)?)?,
+        timeline: json(row.try_get(3)?)?,
+        version: row.try_get(4)?,
+        created_ms: row.try_get(5)?,
+        created_at: row.try_get(6)?,
+        updated_at: row.try_get(7)?,
+    })
+}
+
+/// One access request.
+pub(crate) async fn find(
+    pool: &AnyPool,
+    id: Uuid,
+) -> Result<Option<AccessRequestRow>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    row(&mut connection, &id.to_string()).await
+}
+
+/// A page of access requests, by time of submission.
+pub(crate) async fn list(
+    pool: &AnyPool,
+    filter: &Filter,
+    page: &Page,
+    descending: bool,
+) -> Result<Vec<AccessRequestRow>, sqlx::Error> {
+    let mut select = Select::new(COLUMNS);
+    select.and_text("requester_id = ?", &filter.requester_id);
+    select.and_text("status = ?", &filter.status);
+    select.and_text("application_id = ?", &filter.application_id);
+    select.and_text(
+        "id IN (SELECT access_request_id FROM access_request_products WHERE product_id = ?)",
+        &filter.product_id,
+    );
+    let pattern = pattern(&filter.q);
+    if !pattern.is_empty() {
+        select.and(
+            "(application_lower LIKE ? ESCAPE '\\' OR products_lower LIKE ? ESCAPE '\\')",
+            vec![Arg::Text(pattern.clone()), Arg::Text(pattern)],
+        );
+    }
+    let sort = Sort {
+        column: "created_ms",
+        descending,
+        number: true,
+    };
+    let rows = select.page(pool, page, &sort).await?;
+    rows.iter().map(read).collect()
+}

@@ -1,0 +1,145 @@
+//! Applications by owner.
+
+use async_trait::async_trait;
+use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row, sqlx};
+use portico_runtime::Page;
+use sqlx::{AnyConnection, AnyPool, Row as _};
+use uuid::Uuid;
+
+use super::{
+    access_requests::LIVING,
+    rule,
+    select::{Arg, Select, Sort, pattern},
+};
+use crate::application::{Application, Event, Status};
+
+/// Keeps the table `applications`.
+pub(crate) struct Applications;
+
+/// An application as the view has it.
+pub(crate) struct ApplicationRow {
+    pub(crate) id: String,
+    pub(crate) state: Application,
+    pub(crate) version: i64,
+    pub(crate) created_ms: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+const COLUMNS: &str =
+    "SELECT id, state, version, created_ms, created_at, updated_at FROM applications WHERE ";
+
+#[async_trait]
+impl Projection for Applications {
+    fn tables(&self) -> &'static [&'static str] {
+        &["applications"]
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut AnyConnection,
+        event: &RecordedEvent,
+    ) -> Result<(), ProjectionError> {
+        let Some(change) = event.decode::<Application>()? else {
+            return Ok(());
+        };
+        check(tx, event.stream_id(), &change).await?;
+        let id = event.stream_id().to_string();
+        let mut state = match row(&mut *tx, &id).await? {
+            Some(row) => row.state,
+            None => Application::default(),
+        };
+        portico_eventstore::Aggregate::evolve(&mut state, &change);
+        let status = match state.status {
+            Status::Deleted => "deleted",
+            Status::Active | Status::None => "active",
+        };
+        sqlx::query(
+            "INSERT INTO applications (id, owner_id, name_lower, status, state, version, created_ms, created_at, \
+             updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             ON CONFLICT (id) DO UPDATE SET name_lower = excluded.name_lower, status = excluded.status, \
+             state = excluded.state, version = excluded.version, updated_at = excluded.updated_at",
+        )
+        .bind(id)
+        .bind(state.owner_id.to_string())
+        .bind(state.profile.name.to_lowercase())
+        .bind(status.to_owned())
+        .bind(serde_json::to_string(&state)?)
+        .bind(event.version)
+        .bind(event.recorded_at.as_millisecond())
+        .bind(event.recorded_at.to_string())
+        .bind(event.recorded_at.to_string())
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// The rules that an application shares with its requests.
+async fn check(tx: &mut AnyConnection, id: Uuid, change: &Event) -> Result<(), ProjectionError> {
+    let (condition, rule) = match change {
+        Event::Deleted => ("", rule::APPLICATION_IN_USE),
+        Event::Updated(changes) if changes.redirect_urls.as_ref().is_some_and(Vec::is_empty) => {
+            ("AND needs_redirect_urls = 1", rule::REDIRECT_URLS_MISSING)
+        }
+        Event::Created { .. } | Event::Updated(_) => return Ok(()),
+    };
+    let statement = format!(
+        "SELECT 1 FROM access_requests WHERE application_id = $1 AND status IN {LIVING} {condition} LIMIT 1"
+    );
+    let found = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
+    match found {
+        Some(_) => Err(ProjectionError::Refused(rule)),
+        None => Ok(()),
+    }
+}
+
+async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<ApplicationRow>, sqlx::Error> {
+    let statement = format!("{COLUMNS} id = $1");
+    let row = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(id.to_owned())
+        .fetch_optional(tx)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+fn read(row: &Row) -> Result<ApplicationRow, sqlx::Error> {
+    let state: String = row.try_get(1)?;
+    Ok(ApplicationRow {
+        id: row.try_get(0)?,
+        state: serde_json::from_str(&state).map_err(|e| sqlx::Error::Decode(e.into()))?,
+        version: row.try_get(2)?,
+        created_ms: row.try_get(3)?,
+        created_at: row.try_get(4)?,
+        updated_at: row.try_get(5)?,
+    })
+}
+
+/// One application that was not deleted.
+pub(crate) async fn find(pool: &AnyPool, id: Uuid) -> Result<Option<ApplicationRow>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let row = row(&mut connection, &id.to_string()).await?;
+    Ok(row.filter(|row| row.state.status == Status::Active))
+}
+
+/// A page of applications that were not deleted, of one owner or of all.
+pub(crate) async fn list(
+    pool: &AnyPool,
+    owner: Option<Uuid>,
+    q: &str,
+    page: &Page,
+    sort: &Sort,
+) -> Result<Vec<ApplicationRow>, sqlx::Error> {
+    let mut select = Select::new(
+        "SELECT id, state, version, created_ms, created_at, updated_at FROM applications WHERE status = 'active'",
+    );
+    if let Some(owner) = owner {
+        select.and("owner_id = ?", vec![Arg::Text(owner.to_string())]);
+    }
+    select.and_text("name_lower LIKE ? ESCAPE '\\'", &pattern(q));
+    let rows = select.page(pool, page, sort).await?;
+    rows.iter().map(read).collect()
+}
