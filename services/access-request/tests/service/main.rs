@@ -1,0 +1,12 @@
+//! The service over its gRPC methods, with doubles of the catalog and registration services.
+#![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
+
+mod actor;
+mod applications;
+mod checkout;
+mod decisions;
+mod doubles;
+mod lists;
+mod reports;
+mod support;
+mod watch;

@@ -1,0 +1,311 @@
+//! A running service, and what it is furnished with.
+
+use std::{sync::Arc, time::Duration};
+
+use portico_access_request::start;
+use portico_bus::{Bus, ConsumerSpec, Deliveries, MemoryBus, Message};
+use portico_eventstore::EventStore;
+use portico_proto::{
+    Error,
+    access::v1 as api,
+    catalog::v1::{Api, Plan, Product, Quota, Rate},
+    registration::v1::ClientType,
+};
+use portico_runtime::{
+    Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, Service, ServiceName,
+};
+use portico_vault::Kek;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{actor::Actor, doubles::World};
+
+const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
+/// No test waits longer for what must come.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) const PAYMENTS: Uuid = Uuid::from_u128(0x11);
+pub(crate) const ORDERS: Uuid = Uuid::from_u128(0x12);
+pub(crate) const FREE: Uuid = Uuid::from_u128(0x21);
+pub(crate) const AUTO: Uuid = Uuid::from_u128(0x22);
+pub(crate) const MACHINE: Uuid = Uuid::from_u128(0x31);
+pub(crate) const WEB: Uuid = Uuid::from_u128(0x32);
+pub(crate) const PROVIDER: Uuid = Uuid::from_u128(0x41);
+
+/// Everything that is published, for tests to look at.
+const WATCHER: ConsumerSpec = ConsumerSpec {
+    name: "watcher",
+    subjects: &[
+        "portico.access.access_submitted",
+        "portico.access.access_approved",
+        "portico.access.access_rejected",
+        "portico.access.access_withdrawn",
+        "portico.access.access_revoked",
+        "portico.access.access_retried",
+        "portico.access.application_changed",
+    ],
+};
+
+pub(crate) struct Portal {
+    pub(crate) world: World,
+    pub(crate) store: EventStore,
+    pub(crate) bus: Arc<MemoryBus>,
+    pub(crate) deps: Deps,
+    service: Option<Service>,
+    _data: Arc<tempfile::TempDir>,
+}
+
+impl Portal {
+    /// With the background work running.
+    pub(crate) async fn running() -> Self {
+        let mut portal = Self::still(MemoryBus::new()).await;
+        portal.run().await;
+        portal
+    }
+
+    /// As if the process had been killed before the background did anything.
+    pub(crate) async fn still(bus: MemoryBus) -> Self {
+        let data = Arc::new(tempfile::tempdir().unwrap());
+        Self::on(data, World::default(), bus).await
+    }
+
+    /// The same data in a new process.
+    pub(crate) async fn restart(self, bus: MemoryBus) -> Self {
+        self.deps.shutdown.cancel();
+        Self::on(Arc::clone(&self._data), self.world.clone(), bus).await
+    }
+
+    async fn on(data: Arc<tempfile::TempDir>, world: World, bus: MemoryBus) -> Self {
+        let folder = data.path().to_str().unwrap().to_owned();
+        let parts = [("PORTICO_DATA_DIR", folder.as_str()), ("PORTICO_KEK", KEK)];
+        let config = Config::from_parts(None, parts).unwrap();
+        let clock = Clock::system();
+        let bus = Arc::new(bus);
+        let deps = Deps {
+            outgoing: Outgoing::new(config.outgoing.clone()),
+            config: Arc::new(config),
+            bus: bus.clone(),
+            channels: Channels::local(),
+            identity: IdentityKey::new(&[7; 32], clock.clone()),
+            kek: Kek::from_base64(KEK).unwrap().into(),
+            process: clock.new_id(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            clock,
+        };
+        world.change(furnish);
+        let catalog = world.catalog(deps.identity.clone());
+        deps.channels.provide(ServiceName::Catalog, catalog);
+        let registration = world.registration(deps.identity.clone());
+        deps.channels
+            .provide(ServiceName::Registration, registration);
+        let service = start(&deps).await.unwrap();
+        deps.channels
+            .provide(ServiceName::AccessRequest, service.router.clone());
+        Self {
+            world,
+            store: service.store.clone(),
+            bus,
+            deps,
+            service: Some(service),
+            _data: data,
+        }
+    }
+
+    pub(crate) async fn run(&mut self) {
+        let mut service = self.service.take().unwrap();
+        service.declare(&self.deps).await.unwrap();
+        self.bus.declare(&[WATCHER]).await.unwrap();
+        service.run(&self.deps);
+    }
+
+    pub(crate) fn actor(&self, caller: Caller) -> Actor {
+        Actor::new(&self.deps, caller)
+    }
+
+    pub(crate) fn developer(&self, number: u128) -> Actor {
+        self.actor(Caller::User {
+            id: Uuid::from_u128(0xd0 + number),
+            role: Role::Developer,
+        })
+    }
+
+    pub(crate) fn admin(&self) -> Actor {
+        self.actor(Caller::User {
+            id: Uuid::from_u128(0xa0),
+            role: Role::Admin,
+        })
+    }
+
+    pub(crate) async fn published(&self) -> Published {
+        Published(self.bus.consume(&WATCHER).await.unwrap())
+    }
+
+    /// All rows of the views, to compare.
+    pub(crate) async fn views(&self) -> Vec<String> {
+        use portico_eventstore::sqlx::{self, Row as _};
+        let mut rows = Vec::new();
+        for statement in [
+            "SELECT id || owner_id || name_lower || status || state || version || created_at || updated_at \
+             FROM applications ORDER BY id",
+            "SELECT id || status || application_name || application_lower || products_lower || requester_id || state \
+             || timeline || version || created_at || updated_at FROM access_requests ORDER BY id",
+            "SELECT access_request_id || product_id FROM access_request_products \
+             ORDER BY access_request_id, product_id",
+        ] {
+            let found = sqlx::query(statement)
+                .fetch_all(self.store.database().pool())
+                .await
+                .unwrap();
+            rows.extend(found.iter().map(|row| row.get::<String, _>(0)));
+        }
+        rows
+    }
+}
+
+impl Drop for Portal {
+    fn drop(&mut self) {
+        self.deps.shutdown.cancel();
+    }
+}
+
+/// Messages on the bus.
+pub(crate) struct Published(Box<dyn Deliveries>);
+
+impl Published {
+    /// The next message with this last part of its subject; others are passed over.
+    pub(crate) async fn next<T: prost::Message + Default>(&mut self, event: &str) -> T {
+        let subject = format!("portico.access.{event}");
+        let found = async {
+            loop {
+                let delivery = self.0.next().await.unwrap();
+                delivery.ack().await.unwrap();
+                if delivery.message.subject == subject {
+                    return T::decode(delivery.message.payload).unwrap();
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, found).await.unwrap()
+    }
+}
+
+/// Two published DCR products, two plans, two client types of one provider.
+fn furnish(known: &mut crate::doubles::Known) {
+    for (id, name, scope) in [
+        (PAYMENTS, "Payments", "product_payments"),
+        (ORDERS, "Orders", "product_orders"),
+    ] {
+        let product = Product {
+            id: id.to_string(),
+            name: name.into(),
+            dcr_enabled: true,
+            scopes: vec![scope.into()],
+            client_type_ids: vec![MACHINE.to_string(), WEB.to_string()],
+            apis: vec![Api {
+                api_id: format!("{scope}_api"),
+                name: name.into(),
+                ..Api::default()
+            }],
+            status: "published".into(),
+            policy_id: format!("{scope}_policy"),
+            ..Product::default()
+        };
+        known.products.entry(id.to_string()).or_insert(product);
+    }
+    for (id, name, auto_approve) in [(FREE, "Free", false), (AUTO, "Auto", true)] {
+        let plan = Plan {
+            id: id.to_string(),
+            name: name.into(),
+            scopes: vec![format!("{}_plan", name.to_lowercase())],
+            rate: Some(Rate {
+                requests: 10,
+                per_seconds: 60,
+            }),
+            quota: Some(Quota {
+                requests: 1000,
+                renews_every_seconds: 3600,
+            }),
+            auto_approve,
+            status: "active".into(),
+            ..Plan::default()
+        };
+        known.plans.entry(id.to_string()).or_insert(plan);
+    }
+    for (id, grant) in [(MACHINE, "client_credentials"), (WEB, "authorization_code")] {
+        let client_type = ClientType {
+            id: id.to_string(),
+            identity_provider_id: PROVIDER.to_string(),
+            name: grant.into(),
+            grant_types: vec![grant.into()],
+            status: "active".into(),
+            ..ClientType::default()
+        };
+        known
+            .client_types
+            .entry(id.to_string())
+            .or_insert(client_type);
+    }
+}
+
+/// A request for one product under a plan by a new application.
+pub(crate) fn order(product: Uuid, plan: Uuid) -> api::SubmitAccessRequestRequest {
+    api::SubmitAccessRequestRequest {
+        items: vec![item(product, plan)],
+        target: Some(new_application("Shop")),
+        client_type_id: MACHINE.to_string(),
+        note: String::new(),
+    }
+}
+
+pub(crate) fn new_application(name: &str) -> api::submit_access_request_request::Target {
+    api::submit_access_request_request::Target::Application(api::CreateApplicationRequest {
+        name: name.into(),
+        ..Default::default()
+    })
+}
+
+pub(crate) fn existing(id: &str) -> api::submit_access_request_request::Target {
+    api::submit_access_request_request::Target::ApplicationId(id.into())
+}
+
+pub(crate) fn item(product: Uuid, plan: Uuid) -> api::CartItem {
+    api::CartItem {
+        product_id: product.to_string(),
+        plan_id: plan.to_string(),
+    }
+}
+
+/// `field code` of every wrong field, or the code alone.
+pub(crate) fn codes<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String> {
+    let error = result.unwrap_err();
+    if error.fields.is_empty() {
+        return vec![error.code.to_string()];
+    }
+    error
+        .fields
+        .into_iter()
+        .map(|f| format!("{} {}", f.field, f.code))
+        .collect()
+}
+
+pub(crate) fn steps(request: &api::AccessRequest) -> Vec<&str> {
+    request.timeline.iter().map(|e| e.step.as_str()).collect()
+}
+
+/// What the registration service publishes.
+pub(crate) fn reported(event: &str, position: i64, message: &impl prost::Message) -> Message {
+    let at = jiff::Timestamp::from_second(4_000_000_000 + position).unwrap();
+    Message {
+        id: Uuid::new_v5(
+            &Uuid::NAMESPACE_OID,
+            format!("{event}{position}").as_bytes(),
+        ),
+        subject: format!("portico.registration.{event}"),
+        payload: message.encode_to_vec().into(),
+        headers: [
+            ("position".to_owned(), position.to_string()),
+            ("recorded-at".to_owned(), at.to_string()),
+        ]
+        .into(),
+    }
+}

@@ -1,0 +1,89 @@
+//! The live stream: resumes, shows nobody else's, follows at once.
+
+use portico_proto::access::v1::AccessRequestChange;
+use tonic::Streaming;
+
+use crate::actor::Actor;
+use crate::support::{DEADLINE, FREE, ORDERS, PAYMENTS, Portal, codes, order};
+
+async fn next(stream: &mut Streaming<AccessRequestChange>) -> AccessRequestChange {
+    tokio::time::timeout(DEADLINE, stream.message())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap()
+}
+
+async fn watching(actor: &Actor, after: &str) -> Streaming<AccessRequestChange> {
+    actor.watch(after).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_follows_and_resumes() {
+    let portal = Portal::running().await;
+    let (anna, bert, admin) = (portal.developer(1), portal.developer(2), portal.admin());
+    let before = anna
+        .submit_access_request(order(ORDERS, FREE))
+        .await
+        .unwrap();
+    let mut live = watching(&anna, "").await;
+    let hers = anna
+        .submit_access_request(order(PAYMENTS, FREE))
+        .await
+        .unwrap();
+    let his = bert
+        .submit_access_request(order(PAYMENTS, FREE))
+        .await
+        .unwrap();
+    admin.approve(&hers.id).await.unwrap();
+
+    let first = next(&mut live).await;
+    let request = first.access_request.unwrap();
+    assert_eq!((first.step.as_str(), &request.id), ("submitted", &hers.id));
+    let second = next(&mut live).await;
+    let request = second.access_request.unwrap();
+    assert_eq!((second.step.as_str(), &request.id), ("approved", &hers.id));
+    assert_eq!(request.status, "approved");
+    drop(live);
+
+    admin.revoke(&hers.id).await.unwrap();
+    let mut resumed = watching(&anna, &first.cursor).await;
+    let steps = [next(&mut resumed).await.step, next(&mut resumed).await.step];
+    assert_eq!(steps, ["approved", "revoked"]);
+
+    let mut all = watching(&admin, "0").await;
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let change = next(&mut all).await;
+        seen.push((change.access_request.unwrap().id, change.step));
+    }
+    let expected = [
+        (&before.id, "submitted"),
+        (&hers.id, "submitted"),
+        (&his.id, "submitted"),
+        (&hers.id, "approved"),
+        (&hers.id, "revoked"),
+    ];
+    let expected: Vec<_> = expected
+        .into_iter()
+        .map(|(id, step)| (id.clone(), step.to_owned()))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_wrong_cursor_is_named_and_a_stream_ends_with_the_process() {
+    let portal = Portal::running().await;
+    let anna = portal.developer(1);
+    for after in ["x", "-1"] {
+        assert_eq!(codes(anna.watch(after).await), ["after cursor_invalid"]);
+    }
+    let nobody = portal.actor(portico_runtime::Caller::Anonymous);
+    assert_eq!(codes(nobody.watch("").await), ["unauthenticated"]);
+    let mut live = watching(&anna, "").await;
+    portal.deps.shutdown.cancel();
+    let end = tokio::time::timeout(DEADLINE, live.message())
+        .await
+        .unwrap();
+    assert!(end.unwrap().is_none());
+}
