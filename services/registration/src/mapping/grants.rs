@@ -105,7 +105,7 @@ pub(crate) async fn of_requests(
     requests: &[Uuid],
 ) -> Result<BTreeMap<Uuid, Vec<Grant>>, sqlx::Error> {
     let sql = format!(
-        "SELECT request_id AS first_request, request_id AS last_request, 1 AS uses, {WHAT} \
+        "SELECT request_id AS first_request, request_id AS last_request, CAST(1 AS BIGINT) AS uses, {WHAT} \
          FROM grants WHERE request_id = $1"
     );
     let mut found = BTreeMap::new();

@@ -1,7 +1,16 @@
 //! One piece of work at one gateway. Nobody else works there meanwhile.
+//!
+//! - `reach`: how gateway and provider are reached
+//! - `tidy`: removing policies that nothing leads to any more
+//! - `verdict`: how it went for those who asked for it
+//! - `preview`: what it would do
+
+mod preview;
+mod reach;
+mod tidy;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use portico_eventstore::Context;
 use portico_runtime::fault;
@@ -13,18 +22,10 @@ use super::grants::{self, Grant, Places, Policies};
 use super::ownership::{Command, Ownership};
 use super::wanted::{Recorded, Target, target};
 use super::{Mapped, Mapper, MappingFailure};
-use crate::gateway::{Gateway, Settings};
-use crate::gateways::{
-    ApiChanges, GatewaySession, Mapping, Owned, PolicyKind, Wanted, WantedApi, WantedPolicy,
-    driver_for,
-};
+use crate::gateway::Settings;
+use crate::gateways::{Owned, PolicyKind, Wanted, WantedApi, WantedPolicy};
 use crate::providers::{Disposition, Failure};
-use crate::{identity_provider, views::gateways as view};
-
-/// The hard deadline of each single call.
-const DEADLINE: Duration = Duration::from_secs(10);
-/// Of policies that Portico makes.
-const OURS: [&str; 2] = ["portico-product-", "portico-plan-"];
+use crate::views::gateways as view;
 
 /// What is, and what should be.
 pub(super) struct Work<'a> {
@@ -51,7 +52,7 @@ impl<'a> Work<'a> {
         requests: &[Uuid],
         more: &[Grant],
     ) -> Result<Self, MappingFailure> {
-        let (settings, secret, url) = access(mapper, gateway).await?;
+        let (settings, secret, url) = reach::access(mapper, gateway).await?;
         let pool = mapper.pool();
         let places = view::places(pool).await?;
         let recorded = view::recorded(pool, gateway).await?;
@@ -102,44 +103,13 @@ impl<'a> Work<'a> {
         let mut mapped = Mapped::default();
         let kept = self.tidy(&written, &mut mapped.warnings).await?;
         for (api, changes) in &written {
-            mapped.changes.extend(lines(api, changes));
+            mapped.changes.extend(preview::lines(api, changes));
             if !kept.contains(api) {
                 self.settle(api, &changes.owned, context).await?;
             }
         }
         self.verdict(&failures)?;
         Ok(mapped)
-    }
-
-    /// What granting `more` would change, for people.
-    pub(super) async fn preview(self, more: &[Grant]) -> Result<Vec<String>, MappingFailure> {
-        let mut failures = Failures::new();
-        let mut due = BTreeSet::new();
-        let mut lines = Vec::new();
-        for grant in more {
-            for api in grant.apis_at(self.gateway, &self.places) {
-                if let Err(clash) = self.target.serves(&api, grant) {
-                    lines.push(format!("Not possible: {clash}."));
-                }
-                due.insert(api);
-            }
-        }
-        let apis = self.wanted_apis(&due, &mut failures).await?;
-        let wanted = Wanted {
-            policies: Vec::new(),
-            apis,
-        };
-        for (api, planned) in self.driver()?.plan(&self.session(), &wanted).await {
-            match planned {
-                Ok(changes) => lines.extend(self::lines(&api, &changes)),
-                Err(failure) => lines.push(not_possible(&api, &failure)),
-            }
-        }
-        let failed = failures
-            .iter()
-            .map(|(api, failure)| not_possible(api, failure));
-        lines.extend(failed);
-        Ok(lines)
     }
 
     /// The APIs that are not, or not certainly, as they should be, and those of the
@@ -202,19 +172,6 @@ impl<'a> Work<'a> {
             });
         }
         Ok(apis)
-    }
-
-    /// Where a provider's keys are, and which claim has the scopes.
-    async fn provider(&self, id: &str) -> Result<Option<(String, String)>, MappingFailure> {
-        let Ok(id) = id.parse::<Uuid>() else {
-            return Ok(None);
-        };
-        let loaded = identity_provider::load(&self.mapper.store, id).await?;
-        let settings = loaded.state.present().ok();
-        Ok(settings.map(|settings| {
-            let jwks_uri = settings.location.endpoints.jwks_uri.to_string();
-            (jwks_uri, settings.scope_claim.clone())
-        }))
     }
 
     /// Records what will be owned, before anything is written. APIs that cannot be
@@ -308,85 +265,6 @@ impl<'a> Work<'a> {
             .collect()
     }
 
-    /// Removes policies of Portico's that nothing leads to any more. Gives the APIs
-    /// whose record must stay as it is, so that the next work tries again.
-    async fn tidy(
-        &self,
-        written: &BTreeMap<String, ApiChanges>,
-        warnings: &mut Vec<String>,
-    ) -> Result<BTreeSet<String>, MappingFailure> {
-        let mut led_from: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
-        for (api, recorded) in &self.recorded {
-            for policy in recorded.owned.entries.values() {
-                led_from.entry(policy).or_default().insert(api);
-            }
-        }
-        // Where an API could not be written, it may lead there still.
-        led_from.retain(|policy, apis| {
-            OURS.iter().any(|prefix| policy.starts_with(prefix))
-                && self.target.is_unused(policy)
-                && apis.iter().all(|api| written.contains_key(*api))
-        });
-        let unused: BTreeSet<String> = led_from.keys().map(|id| (*id).clone()).collect();
-        let mut kept = BTreeSet::new();
-        if unused.is_empty() {
-            return Ok(kept);
-        }
-        let driver = self.driver()?;
-        for (policy, done) in driver.remove_policies(&self.session(), &unused).await {
-            let Err(failure) = done else { continue };
-            warnings.push(format!(
-                "The policy {policy} is not used any more, but could not be removed: {}",
-                failure.description
-            ));
-            if failure.disposition == Disposition::Retry {
-                let apis = led_from.get(&policy).into_iter().flatten();
-                kept.extend(apis.map(|api| (*api).clone()));
-            }
-        }
-        Ok(kept)
-    }
-
-    /// Whether the requests have what they need.
-    fn verdict(&self, failures: &Failures) -> Result<(), MappingFailure> {
-        let mut worst: Option<MappingFailure> = None;
-        let mut concerned = BTreeSet::new();
-        for grants in self.mine.values() {
-            for grant in grants {
-                for api in grant.apis_at(self.gateway, &self.places) {
-                    if let Err(clash) = self.target.serves(&api, grant) {
-                        let failure = MappingFailure::fail(clash.code(), clash.to_string());
-                        worst = Some(failure.and(worst));
-                    }
-                    concerned.insert(api);
-                }
-            }
-            if grants.is_empty() {
-                // Revoked: something of it may be where taking away failed.
-                concerned.extend(failures.keys().filter(|api| self.shrinks(api)).cloned());
-            }
-        }
-        for (api, failure) in failures {
-            if concerned.contains(api) {
-                worst = Some(MappingFailure::of_api(api, failure).and(worst));
-            } else {
-                tracing::warn!(gateway = %self.gateway, api, code = failure.code,
-                    reason = failure.description, "an API could not be mapped");
-            }
-        }
-        worst.map_or(Ok(()), Err)
-    }
-
-    fn shrinks(&self, api: &str) -> bool {
-        let none = Mapping::new();
-        let target = self.target.apis.get(api);
-        let wanted = target.map_or(&none, |target| &target.entries);
-        self.owned(api)
-            .entries
-            .keys()
-            .any(|scope| !wanted.contains_key(scope))
-    }
-
     fn owned(&self, api: &str) -> &Owned {
         static NOTHING: Owned = Owned {
             entries: BTreeMap::new(),
@@ -396,60 +274,4 @@ impl<'a> Work<'a> {
             .get(api)
             .map_or(&NOTHING, |recorded| &recorded.owned)
     }
-
-    fn session(&self) -> GatewaySession<'_> {
-        GatewaySession {
-            outgoing: &self.mapper.deps.outgoing,
-            url: &self.url,
-            secret: &self.secret,
-            org_id: &self.settings.org_id,
-            default_policy_id: &self.settings.default_policy_id,
-            deadline: DEADLINE,
-        }
-    }
-
-    fn driver(&self) -> Result<&'static dyn crate::gateways::Gateway, MappingFailure> {
-        driver_for(&self.settings.kind).ok_or_else(|| {
-            let why = format!("No driver knows gateways of type {}.", self.settings.kind);
-            MappingFailure::fail("gateway_type_unknown", why)
-        })
-    }
-}
-
-/// How a gateway is reached.
-async fn access(mapper: &Mapper, gateway: Uuid) -> Result<(Settings, Secret, Url), MappingFailure> {
-    let state = mapper.store.load::<Gateway>(gateway).await?.state;
-    let Some(reference) = state.secret else {
-        return Err(MappingFailure::fail(
-            "gateway_not_found",
-            "The gateway is not there any more.",
-        ));
-    };
-    let owner = Gateway::vault_owner(gateway);
-    let Some(secret) = mapper.vault.get(&owner, &reference).await? else {
-        // Replaced at this moment.
-        return Err(MappingFailure::retry(
-            "gateway_secret_missing",
-            "The gateway's secret is not there.",
-        ));
-    };
-    let url = state.settings.url.parse().map_err(|_| {
-        MappingFailure::fail("gateway_url_invalid", "The gateway's URL is not valid.")
-    })?;
-    Ok((state.settings, secret, url))
-}
-
-fn lines(api: &str, changes: &ApiChanges) -> Vec<String> {
-    let foreign = changes.foreign.iter().map(|(scope, policy)| {
-        format!("API {api}: has scope {scope} with policy {policy} already, not by Portico")
-    });
-    let changed = changes.changes.iter();
-    changed
-        .map(|change| format!("API {api}: {change}"))
-        .chain(foreign)
-        .collect()
-}
-
-fn not_possible(api: &str, failure: &Failure) -> String {
-    format!("Not possible: API {api}: {}", failure.description)
 }

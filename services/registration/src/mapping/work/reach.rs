@@ -1,0 +1,78 @@
+//! How gateway and provider are reached.
+
+use std::time::Duration;
+
+use portico_vault::Secret;
+use url::Url;
+use uuid::Uuid;
+
+use super::Work;
+use crate::gateway::{Gateway, Settings};
+use crate::gateways::{GatewaySession, driver_for};
+use crate::identity_provider;
+use crate::mapping::{Mapper, MappingFailure};
+
+/// The hard deadline of each single call.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl Work<'_> {
+    /// Where a provider's keys are, and which claim has the scopes.
+    pub(super) async fn provider(
+        &self,
+        id: &str,
+    ) -> Result<Option<(String, String)>, MappingFailure> {
+        let Ok(id) = id.parse::<Uuid>() else {
+            return Ok(None);
+        };
+        let loaded = identity_provider::load(&self.mapper.store, id).await?;
+        let settings = loaded.state.present().ok();
+        Ok(settings.map(|settings| {
+            let jwks_uri = settings.location.endpoints.jwks_uri.to_string();
+            (jwks_uri, settings.scope_claim.clone())
+        }))
+    }
+
+    pub(super) fn session(&self) -> GatewaySession<'_> {
+        GatewaySession {
+            outgoing: &self.mapper.deps.outgoing,
+            url: &self.url,
+            secret: &self.secret,
+            org_id: &self.settings.org_id,
+            default_policy_id: &self.settings.default_policy_id,
+            deadline: DEADLINE,
+        }
+    }
+
+    pub(super) fn driver(&self) -> Result<&'static dyn crate::gateways::Gateway, MappingFailure> {
+        driver_for(&self.settings.kind).ok_or_else(|| {
+            let why = format!("No driver knows gateways of type {}.", self.settings.kind);
+            MappingFailure::fail("gateway_type_unknown", why)
+        })
+    }
+}
+
+/// How a gateway is reached.
+pub(super) async fn access(
+    mapper: &Mapper,
+    gateway: Uuid,
+) -> Result<(Settings, Secret, Url), MappingFailure> {
+    let state = mapper.store.load::<Gateway>(gateway).await?.state;
+    let Some(reference) = state.secret else {
+        return Err(MappingFailure::fail(
+            "gateway_not_found",
+            "The gateway is not there any more.",
+        ));
+    };
+    let owner = Gateway::vault_owner(gateway);
+    let Some(secret) = mapper.vault.get(&owner, &reference).await? else {
+        // Replaced at this moment.
+        return Err(MappingFailure::retry(
+            "gateway_secret_missing",
+            "The gateway's secret is not there.",
+        ));
+    };
+    let url = state.settings.url.parse().map_err(|_| {
+        MappingFailure::fail("gateway_url_invalid", "The gateway's URL is not valid.")
+    })?;
+    Ok((state.settings, secret, url))
+}
