@@ -1,0 +1,384 @@
+//! The whole service, a provider of the sandbox, and the messages of the access-request service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use portico_bus::{ConsumerSpec, Message};
+use portico_eventstore::{Context, EventStore, RecordedEvent, sqlx};
+use portico_proto::access::v1 as access;
+use portico_runtime::config::Retry;
+use portico_runtime::{Deps, Service, ServiceName};
+use portico_sandbox::identity_provider as sandbox;
+use portico_vault::{Owner, Secret, Vault};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::client_type::{self, ClientType, Definition};
+use crate::identity_provider::{self, IdentityProvider, Location, TokenChange};
+use crate::mapping::tests::world::deps;
+use crate::oauth_client::{Event, OauthClient};
+use crate::providers::{Endpoints, ProviderType};
+
+/// A test that waits longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+const SCOPES: [&str; 4] = ["product_pay", "product_ship", "free_plan", "gold_plan"];
+pub(crate) const TOKEN: &str = "initial-access-token-of-the-test";
+
+const PUBLIC: ConsumerSpec = ConsumerSpec {
+    name: "test",
+    subjects: &[
+        "portico.registration.provisioning_started",
+        "portico.registration.client_registered",
+        "portico.registration.gateway_mapped",
+        "portico.registration.access_provisioned",
+        "portico.registration.provisioning_delayed",
+        "portico.registration.provisioning_failed",
+        "portico.registration.access_deprovisioned",
+        "portico.registration.provider_paused",
+        "portico.registration.provider_resumed",
+    ],
+};
+
+pub(crate) struct World {
+    pub(crate) provider: sandbox::Handle,
+    pub(crate) deps: Deps,
+    pub(crate) store: EventStore,
+    pub(crate) vault: Vault,
+    service: Service,
+    pub(crate) provider_id: Uuid,
+    pub(crate) client_type_id: Uuid,
+    pub(crate) application_id: Uuid,
+    pub(crate) messages: Arc<Mutex<Vec<Message>>>,
+    position: i64,
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    /// Runs at once.
+    pub(crate) async fn start() -> Self {
+        let mut world = Self::prepare().await;
+        world.run().await;
+        world
+    }
+
+    /// Has its provider and client type, and does not run yet.
+    pub(crate) async fn prepare() -> Self {
+        let provider = sandbox::start(sandbox::Settings {
+            scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
+            initial_access_token: Some(TOKEN.into()),
+            ..sandbox::Settings::default()
+        })
+        .await
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (deps, service) = open(&folder).await;
+        let mut world = Self {
+            provider,
+            store: service.store.clone(),
+            vault: deps.vault(service.store.database()),
+            provider_id: deps.clock.new_id(),
+            client_type_id: deps.clock.new_id(),
+            application_id: deps.clock.new_id(),
+            messages: Arc::default(),
+            position: 0,
+            deps,
+            service,
+            folder,
+        };
+        world.add_provider().await;
+        world
+    }
+
+    /// Begins the background work.
+    pub(crate) async fn run(&mut self) {
+        self.deps.bus.declare(&[PUBLIC]).await.unwrap();
+        self.service.declare(&self.deps).await.unwrap();
+        let mut deliveries = self.deps.bus.consume(&PUBLIC).await.unwrap();
+        let messages = Arc::clone(&self.messages);
+        tokio::spawn(async move {
+            while let Some(delivery) = deliveries.next().await {
+                messages.lock().unwrap().push(delivery.message.clone());
+                delivery.ack().await.unwrap();
+            }
+        });
+        self.service.run(&self.deps);
+    }
+
+    /// Ends the process and starts another one on the same data, which does not run yet.
+    pub(crate) async fn restart(&mut self) {
+        self.deps.shutdown.cancel();
+        self.deps.tasks.close();
+        self.deps.tasks.wait().await;
+        let (deps, service) = open(&self.folder).await;
+        self.store = service.store.clone();
+        self.vault = deps.vault(service.store.database());
+        self.deps = deps;
+        self.service = service;
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        Context {
+            metadata: portico_eventstore::Metadata {
+                actor: "test".into(),
+                ..Default::default()
+            },
+            now: self.deps.clock.now(),
+            command_id: self.deps.clock.new_id(),
+        }
+    }
+
+    fn settings(&self) -> identity_provider::Settings {
+        let url = self.provider.url();
+        let at = |path: &str| format!("{url}/{path}").parse().unwrap();
+        identity_provider::Settings {
+            name: "The provider".into(),
+            kind: ProviderType::Other,
+            location: Location {
+                well_known_url: self.provider.well_known_url(),
+                skip_tls_verify: false,
+                endpoints: Endpoints {
+                    issuer: url.clone(),
+                    registration_endpoint: at("register"),
+                    token_endpoint: at("token"),
+                    jwks_uri: at("jwks"),
+                    scopes_supported: vec![],
+                    allowed_origins: vec![],
+                },
+            },
+            scope_claim: "scope".into(),
+            management: None,
+        }
+    }
+
+    async fn add_provider(&mut self) {
+        let owner = Owner::new(identity_provider::OWNER, self.provider_id);
+        let token = self.vault.put(&owner, &Secret::new(TOKEN)).await.unwrap();
+        let command = identity_provider::Command::Add {
+            settings: self.settings(),
+            initial_access_token: Some(token),
+        };
+        self.execute::<IdentityProvider>(self.provider_id, &command).await;
+        let command = client_type::Command::Add {
+            identity_provider_id: self.provider_id,
+            definition: Definition {
+                name: "Machine".into(),
+                description: String::new(),
+                response_types: BTreeSet::new(),
+                grant_types: BTreeSet::from(["client_credentials".to_owned()]),
+                token_endpoint_auth_method: "client_secret_basic".into(),
+                okta_application_type: String::new(),
+            },
+        };
+        self.execute::<ClientType>(self.client_type_id, &command).await;
+    }
+
+    /// A new initial access token, as an admin gives it.
+    pub(crate) async fn give_token(&self, token: &str) {
+        let owner = Owner::new(identity_provider::OWNER, self.provider_id);
+        let token = self.vault.put(&owner, &Secret::new(token)).await.unwrap();
+        let command = identity_provider::Command::Change {
+            settings: self.settings(),
+            initial_access_token: TokenChange::Replace(Some(token)),
+            live_clients: 0,
+        };
+        self.execute::<IdentityProvider>(self.provider_id, &command).await;
+    }
+
+    pub(crate) async fn execute<A: portico_eventstore::Aggregate>(
+        &self,
+        id: Uuid,
+        command: &A::Command,
+    ) -> A {
+        let context = self.context();
+        self.store.execute::<A>(id, command, &context).await.unwrap().state
+    }
+
+    async fn tell(&mut self, subject: &str, message: &impl prost::Message) {
+        self.position += 1;
+        let message = Message {
+            id: self.deps.clock.new_id(),
+            subject: subject.to_owned(),
+            payload: message.encode_to_vec().into(),
+            headers: BTreeMap::from([("position".to_owned(), self.position.to_string())]),
+        };
+        self.deps.bus.publish(message).await.unwrap().await.unwrap();
+    }
+
+    pub(crate) async fn approve(&mut self, product: &str, plan: &str) -> Uuid {
+        let request = self.deps.clock.new_id();
+        self.approve_as(request, product, plan).await;
+        request
+    }
+
+    pub(crate) fn approval(&self, request: Uuid, product: &str, plan: &str) -> access::AccessApproved {
+        access::AccessApproved {
+            request_id: request.to_string(),
+            application_id: self.application_id.to_string(),
+            application_name: "Weather app".into(),
+            redirect_urls: vec![],
+            requester_id: Uuid::nil().to_string(),
+            identity_provider_id: self.provider_id.to_string(),
+            client_type_id: self.client_type_id.to_string(),
+            items: vec![access::ApprovedItem {
+                product_id: product.into(),
+                product_name: product.to_uppercase(),
+                product_scopes: vec![format!("product_{product}")],
+                plan_id: plan.into(),
+                plan_name: plan.to_uppercase(),
+                plan_scopes: vec![format!("{plan}_plan")],
+                ..Default::default()
+            }],
+            approved_by: "admin".into(),
+        }
+    }
+
+    pub(crate) async fn approve_as(&mut self, request: Uuid, product: &str, plan: &str) {
+        let approved = self.approval(request, product, plan);
+        self.tell("portico.access.access_approved", &approved).await;
+    }
+
+    pub(crate) async fn revoke(&mut self, request: Uuid) {
+        let revoked = access::AccessRevoked {
+            request_id: request.to_string(),
+            application_id: self.application_id.to_string(),
+            identity_provider_id: self.provider_id.to_string(),
+            ..Default::default()
+        };
+        self.tell("portico.access.access_revoked", &revoked).await;
+    }
+
+    pub(crate) async fn retry(&mut self, request: Uuid) {
+        let retried = access::AccessRetried {
+            request_id: request.to_string(),
+            application_id: self.application_id.to_string(),
+            identity_provider_id: self.provider_id.to_string(),
+        };
+        self.tell("portico.access.access_retried", &retried).await;
+    }
+
+    pub(crate) async fn rename(&mut self, name: &str) {
+        let changed = access::ApplicationChanged {
+            application_id: self.application_id.to_string(),
+            name: name.into(),
+            redirect_urls: vec![],
+        };
+        self.tell("portico.access.application_changed", &changed).await;
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        OauthClient::id(self.application_id, self.provider_id)
+    }
+
+    pub(crate) async fn client(&self) -> OauthClient {
+        self.store.load::<OauthClient>(self.id()).await.unwrap().state
+    }
+
+    /// The state as soon as it is so.
+    #[track_caller]
+    pub(crate) fn until(
+        &self,
+        what: &'static str,
+        is_so: impl Fn(&OauthClient) -> bool + Send,
+    ) -> impl Future<Output = OauthClient> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let mut head = self.store.head();
+            let wait = async {
+                loop {
+                    head.borrow_and_update();
+                    let client = self.client().await;
+                    if is_so(&client) {
+                        return client;
+                    }
+                    head.changed().await.unwrap();
+                }
+            };
+            match tokio::time::timeout(PATIENCE, wait).await {
+                Ok(client) => client,
+                Err(_) => panic!("not {what} at {caller}: {:#?}", self.client().await),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn until_active(&self, request: Uuid) -> impl Future<Output = OauthClient> {
+        self.until("active", move |client| {
+            client.grants.get(&request).is_some_and(|g| g.stage == crate::oauth_client::Stage::Active)
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn until_ended(&self, request: Uuid) -> impl Future<Output = OauthClient> {
+        self.until("ended", move |client| client.ended.contains(&request))
+    }
+
+    /// The public message as soon as it was published: subject and request.
+    pub(crate) async fn until_public(&self, subject: &str, times: usize) {
+        let wait = async {
+            while self.public(subject).len() < times {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("no {subject}: {:?}", self.subjects());
+        }
+    }
+
+    pub(crate) fn public(&self, subject: &str) -> Vec<Message> {
+        let subject = format!("portico.registration.{subject}");
+        let messages = self.messages.lock().unwrap();
+        messages.iter().filter(|message| message.subject == subject).cloned().collect()
+    }
+
+    pub(crate) fn subjects(&self) -> Vec<String> {
+        let messages = self.messages.lock().unwrap();
+        let short = |message: &Message| message.subject.replace("portico.registration.", "");
+        messages.iter().map(short).collect()
+    }
+
+    pub(crate) async fn events(&self) -> Vec<Event> {
+        let recorded = self.store.read(0, 10_000).await.unwrap();
+        let decode = |event: &RecordedEvent| event.decode::<OauthClient>().unwrap();
+        recorded.iter().filter_map(decode).collect()
+    }
+
+    /// The one client at the provider.
+    pub(crate) fn only_client(&self) -> sandbox::Client {
+        let clients = self.provider.clients();
+        assert_eq!(clients.len(), 1, "{clients:?}");
+        clients.into_iter().next().unwrap()
+    }
+
+    /// Rows of a query that gives one text.
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+        use sqlx::Row as _;
+        let rows = sqlx::query(sql).fetch_all(self.store.database().pool()).await.unwrap();
+        rows.iter().map(|row| row.try_get(0).unwrap()).collect()
+    }
+
+    pub(crate) fn provide_access(&self, router: axum::Router) {
+        self.deps.channels.provide(ServiceName::AccessRequest, router);
+    }
+
+    pub(crate) fn provide_registration(&self) {
+        self.deps.channels.provide(ServiceName::Registration, self.service.router.clone());
+    }
+}
+
+async fn open(folder: &TempDir) -> (Deps, Service) {
+    let mut deps = deps(folder);
+    let mut config = (*deps.config).clone();
+    config.retry = Retry {
+        first_delay: Duration::from_millis(20),
+        max_delay: Duration::from_millis(50),
+        max_attempts: 5,
+    };
+    deps.config = Arc::new(config);
+    let service = crate::start(&deps).await.unwrap();
+    (deps, service)
+}
+
+pub(crate) fn set(values: &[&str]) -> BTreeSet<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
