@@ -121,11 +121,14 @@ impl Mistake {
     /// The engine's detail may quote what a variable holds, so it is taken only where the data are examples.
     fn of(error: &minijinja::Error, with_detail: bool) -> Self {
         let detail = error.detail().filter(|_| with_detail);
-        // The kind says "undefined value"; which one, the line shows.
-        let problem = match (error.kind(), detail) {
-            (ErrorKind::UndefinedError, None) => "a variable that does not exist".to_owned(),
-            (kind, None) => kind.to_string(),
-            (kind, Some(detail)) => format!("{kind}: {detail}"),
+        // Text of the template, not of the data; known only where debugging is on.
+        let place = error.template_source().zip(error.range());
+        let variable = place.and_then(|(source, range)| source.get(range));
+        let problem = match (error.kind(), detail, variable) {
+            (ErrorKind::UndefinedError, _, Some(name)) => format!("`{name}` does not exist"),
+            (ErrorKind::UndefinedError, _, None) => "a variable does not exist".to_owned(),
+            (kind, None, _) => kind.to_string(),
+            (kind, Some(detail), _) => format!("{kind}: {detail}"),
         };
         Self {
             file: error.name().unwrap_or("?").to_owned(),
@@ -216,7 +219,9 @@ impl Templates {
         facts: &Facts,
         with_detail: bool,
     ) -> Result<Filled, Mistake> {
-        let environment = self.environment(overrides, template)?;
+        let mut environment = self.environment(overrides, template)?;
+        // Where the data are people's, no error is to remember them.
+        environment.set_debug(with_detail);
         let link = format!("{}{}", self.public_url, template.path(facts));
         let base = context! {
             portal_name => &self.portal_name,
@@ -247,8 +252,6 @@ impl Templates {
     ) -> Result<Environment<'static>, Mistake> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        // Its output quotes the variables, which are people's names.
-        environment.set_debug(false);
         for name in BuiltIn::iter().filter(|file| is_part_of(file, template)) {
             let Some(source) = self.source(overrides, &name)? else {
                 continue;
