@@ -1,7 +1,7 @@
 //! What an approval adds to a request: the gateway's side of its products and plans, as they are now. Names and
 //! scopes stay as they were submitted.
 
-use portico_eventstore::EventStore;
+use portico_eventstore::{Context, EventStore, ExecuteError, InboxEntry, Metadata, Outcome};
 use portico_proto::{
     Error, Kind,
     catalog::v1::{Plan, Product},
@@ -16,8 +16,6 @@ use crate::{
     neighbours::Neighbours,
     views::refused,
 };
-use portico_eventstore::{Context, ExecuteError, InboxEntry, Outcome};
-use portico_vault::VaultRef;
 
 /// Approves requests, for admins and by itself. Cheap to clone.
 #[derive(Clone)]
@@ -27,24 +25,18 @@ pub(crate) struct Approvals {
 }
 
 impl Approvals {
-    /// The command that approves a request. Asks the catalog on this service's own account, so that an admin's
-    /// approval does not depend on what the catalog shows them.
+    /// What the approval of a request adds to its items. Asks the catalog on this service's own account, so that an
+    /// admin's approval does not depend on what the catalog shows them.
     ///
     /// # Errors
     /// Conflict `product_gone` or `plan_gone`; the catalog is away.
-    pub(crate) async fn command(
-        &self,
-        request: &AccessRequest,
-        note: Option<VaultRef>,
-    ) -> Result<Command, Error> {
+    pub(crate) async fn items(&self, request: &AccessRequest) -> Result<Vec<ApprovedItem>, Error> {
         // Otherwise `decide` refuses, or the store recognises a repetition: neither needs the catalog.
         if request.status() != Some(Status::Pending) {
-            let items = Vec::new();
-            return Ok(Command::Approve { items, note });
+            return Ok(Vec::new());
         }
         let items = request.submission.items.iter().map(|item| self.item(item));
-        let items = futures::future::try_join_all(items).await?;
-        Ok(Command::Approve { items, note })
+        futures::future::try_join_all(items).await
     }
 
     async fn item(&self, item: &RequestedItem) -> Result<ApprovedItem, Error> {
@@ -62,7 +54,7 @@ impl Approvals {
     /// inbox entry once for each message.
     ///
     /// # Errors
-    /// As [`Self::command`]; the store is away.
+    /// As [`Self::items`]; the store is away.
     pub(crate) async fn automatically(
         &self,
         id: Uuid,
@@ -78,9 +70,10 @@ impl Approvals {
         if !request.submission.auto_approve || request.status() != Some(Status::Pending) {
             return Ok(());
         }
-        let command = self.command(&request, None).await?;
+        let items = self.items(&request).await?;
+        let command = Command::Approve { items, note: None };
         let context = Context {
-            metadata: portico_eventstore::Metadata {
+            metadata: Metadata {
                 actor: Caller::service(ServiceName::AccessRequest.as_str()).actor(),
                 command_digest: None,
                 ..context.metadata.clone()

@@ -8,7 +8,7 @@ use portico_eventstore::{
     Context, EventStore, ExecuteError, InboxEntry,
     consumer::{Policy, PolicyError},
 };
-use portico_proto::{Error, Kind, access::v1::AccessSubmitted, registration::v1 as registration};
+use portico_proto::{Kind, access::v1::AccessSubmitted, registration::v1 as registration};
 use prost::Message as _;
 use uuid::Uuid;
 
@@ -91,7 +91,7 @@ impl Policies {
                 Err(PolicyError::Retry(error.to_string()))
             }
             Err(error) => {
-                left_to_an_admin(request, &error);
+                tracing::warn!(request_id = %request, code = %error.code, "request {request} waits for an admin");
                 Ok(())
             }
         }
@@ -123,11 +123,6 @@ impl Policies {
         done.await.map_err(failed)?;
         Ok(())
     }
-}
-
-/// An automatic approval that cannot be: the request stays pending.
-pub(crate) fn left_to_an_admin(request: Uuid, error: &Error) {
-    tracing::warn!(request_id = %request, code = %error.code, "request {request} waits for an admin");
 }
 
 /// Which requests a message is about, and what it says of them.

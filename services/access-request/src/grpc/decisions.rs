@@ -1,6 +1,6 @@
 //! What people decide about an access request.
 
-use portico_eventstore::{ExecuteError, Outcome};
+use portico_eventstore::Outcome;
 use portico_proto::{Error, Kind, access::v1 as api};
 use portico_runtime::{Call, Problems, fault, parse_id};
 use portico_vault::VaultRef;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Grpc, answer, requests::visible};
 use crate::{
-    access_request::{AccessRequest, Command, Rejection},
+    access_request::{AccessRequest, Command},
     text,
     views::refused,
 };
@@ -25,15 +25,9 @@ pub(super) async fn approve_access_request(
     let id = parse_id("id", &given.id)?;
     let note = checked("note", &given.note)?;
     let row = visible(grpc, &call.caller, id).await?;
+    let items = grpc.approvals.items(&row.state).await?;
     let note = grpc.notes.keep(id, &call.context, &note).await?;
-    let command = match grpc.approvals.command(&row.state, note).await {
-        Ok(command) => command,
-        Err(error) => {
-            let outcome: Result<(), _> = Err(ExecuteError::Rejected(Rejection::NotPending));
-            grpc.notes.settle(note, &outcome).await;
-            return Err(error);
-        }
-    };
+    let command = Command::Approve { items, note };
     decide(grpc, &call, id, given.if_version, &command, note).await
 }
 

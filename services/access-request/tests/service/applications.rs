@@ -151,7 +151,10 @@ async fn everything_wrong_is_told_at_once_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn an_application_in_use_stays() {
-    let portal = Portal::running().await;
+    in_use(&Portal::running().await).await;
+}
+
+pub(crate) async fn in_use(portal: &Portal) {
     let anna = portal.developer(1);
     let request = anna
         .submit_access_request(order(PAYMENTS, FREE))

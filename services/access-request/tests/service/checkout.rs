@@ -1,10 +1,16 @@
 //! Checkout: what is refused, what a crash or a repetition leaves, and that one wins.
 
+use portico_access_request::access_request::{AccessRequest, Command};
 use portico_bus::MemoryBus;
+use portico_eventstore::{
+    sqlx::{self, Row as _},
+    testing::context,
+};
 use portico_proto::{Kind, access::v1 as api};
+use uuid::Uuid;
 
 use crate::support::{
-    AUTO, DEADLINE, FREE, MACHINE, ORDERS, PAYMENTS, PROVIDER, Portal, WEB, codes, existing, item,
+    AUTO, FREE, MACHINE, ORDERS, PAYMENTS, PROVIDER, Portal, WEB, codes, existing, item,
     new_application, order, steps,
 };
 
@@ -112,13 +118,16 @@ async fn a_draft_is_unknown_even_to_an_admin() {
 
 #[tokio::test]
 async fn one_living_request_for_a_product_and_one_client_type() {
-    let portal = Portal::running().await;
+    rules(&Portal::running().await).await;
+}
+
+pub(crate) async fn rules(portal: &Portal) {
     let anna = portal.developer(1);
     let first = anna
         .submit_access_request(order(PAYMENTS, FREE))
         .await
         .unwrap();
-    let again = |product, client_type: uuid::Uuid| {
+    let again = |product, client_type: Uuid| {
         let mut request = order(product, FREE);
         request.target = Some(existing(&first.application_id));
         request.client_type_id = client_type.to_string();
@@ -151,7 +160,6 @@ async fn one_living_request_for_a_product_and_one_client_type() {
         .unwrap();
     // Refused notes are gone.
     let kept: i64 = {
-        use portico_eventstore::sqlx::{self, Row as _};
         sqlx::query("SELECT COUNT(*) FROM vault_value")
             .fetch_one(portal.store.database().pool())
             .await
@@ -217,10 +225,7 @@ async fn what_a_crash_left_half_is_completed_by_the_same_call() {
         "DELETE FROM access_requests",
         "DELETE FROM access_request_products",
     ] {
-        portico_eventstore::sqlx::query(statement)
-            .execute(&half)
-            .await
-            .unwrap();
+        sqlx::query(statement).execute(&half).await.unwrap();
     }
     assert_eq!(codes(anna.get(&made.id).await), ["not_found"]);
     let again = anna.submit_keyed("k1", request).await.unwrap();
@@ -260,35 +265,25 @@ async fn plans_that_approve_by_themselves_do() {
 async fn an_automatic_approval_that_did_not_happen_is_made_up_for() {
     let mut portal = Portal::still(MemoryBus::new()).await;
     let anna = portal.developer(1);
-    let made = anna
+    let waits = anna
         .submit_access_request(order(PAYMENTS, FREE))
         .await
         .unwrap();
     // As if the process had died between the two commits: submitted with the flag, not approved.
-    let id = made.id.parse().unwrap();
-    {
-        use portico_access_request::access_request::{AccessRequest, Command, Submission};
-        let state: AccessRequest = portal.store.load(id).await.unwrap().state;
-        let submission = Submission {
-            auto_approve: true,
-            items: vec![portico_access_request::access_request::RequestedItem {
-                product_id: ORDERS,
-                ..state.submission.items[0].clone()
-            }],
-            ..state.submission
-        };
-        let second = uuid::Uuid::from_u128(0x99);
-        let context = portico_eventstore::testing::context(second);
-        portal
-            .store
-            .execute::<AccessRequest>(second, &Command::Submit(submission), &context)
-            .await
-            .unwrap();
-        portal.run().await;
-        let late = tokio::time::timeout(DEADLINE, anna.until(&second.to_string(), "approved"))
-            .await
-            .unwrap();
-        assert_eq!(steps(&late), ["submitted", "approved"]);
-    }
-    assert_eq!(anna.get(&made.id).await.unwrap().status, "pending");
+    let waiting = portal
+        .store
+        .load::<AccessRequest>(waits.id.parse().unwrap());
+    let mut submission = waiting.await.unwrap().state.submission;
+    submission.auto_approve = true;
+    submission.items[0].product_id = ORDERS;
+    let id = Uuid::from_u128(0x99);
+    portal
+        .store
+        .execute::<AccessRequest>(id, &Command::Submit(submission), &context(id))
+        .await
+        .unwrap();
+    portal.run().await;
+    let late = anna.until(&id.to_string(), "approved").await;
+    assert_eq!(steps(&late), ["submitted", "approved"]);
+    assert_eq!(anna.get(&waits.id).await.unwrap().status, "pending");
 }

@@ -109,10 +109,13 @@ async fn twice_is_a_conflict_and_a_repetition_is_not() {
 
 #[tokio::test]
 async fn of_many_approvers_at_once_one_wins() {
-    let portal = Portal::running().await;
+    race(&Portal::running().await).await;
+}
+
+pub(crate) async fn race(portal: &Portal) {
     let admin = portal.admin();
     for _ in 0..5 {
-        let id = submitted(&portal).await;
+        let id = submitted(portal).await;
         let results = futures::future::join_all((0..8).map(|_| admin.approve(&id))).await;
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
         for result in results.into_iter().filter(Result::is_err) {

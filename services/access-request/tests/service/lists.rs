@@ -13,7 +13,10 @@ fn names(list: &api::ListAccessRequestsResponse) -> Vec<&str> {
 
 #[tokio::test]
 async fn requests_are_found_by_everything_they_have() {
-    let portal = Portal::running().await;
+    requests(&Portal::running().await).await;
+}
+
+pub(crate) async fn requests(portal: &Portal) {
     let (anna, bert, admin) = (portal.developer(1), portal.developer(2), portal.admin());
     for (who, name, product) in [
         (&anna, "Alpha", PAYMENTS),
@@ -93,7 +96,10 @@ async fn requests_are_found_by_everything_they_have() {
 
 #[tokio::test]
 async fn applications_are_sorted_and_cut_into_pages() {
-    let portal = Portal::running().await;
+    applications(&Portal::running().await).await;
+}
+
+pub(crate) async fn applications(portal: &Portal) {
     let (anna, bert, admin) = (portal.developer(1), portal.developer(2), portal.admin());
     for (who, name) in [(&anna, "beta"), (&anna, "Alpha"), (&bert, "Gamma")] {
         let create = api::CreateApplicationRequest {

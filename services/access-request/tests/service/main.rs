@@ -7,6 +7,7 @@ mod checkout;
 mod decisions;
 mod doubles;
 mod lists;
+mod postgres;
 mod reports;
 mod support;
 mod watch;

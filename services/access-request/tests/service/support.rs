@@ -63,21 +63,35 @@ impl Portal {
         portal
     }
 
+    /// With the background work running, on a PostgreSQL database.
+    pub(crate) async fn on_postgres(url: String) -> Self {
+        let data = Arc::new(tempfile::tempdir().unwrap());
+        let mut portal = Self::on(data, Some(url), World::default(), MemoryBus::new()).await;
+        portal.run().await;
+        portal
+    }
+
     /// As if the process had been killed before the background did anything.
     pub(crate) async fn still(bus: MemoryBus) -> Self {
         let data = Arc::new(tempfile::tempdir().unwrap());
-        Self::on(data, World::default(), bus).await
+        Self::on(data, None, World::default(), bus).await
     }
 
     /// The same data in a new process.
     pub(crate) async fn restart(self, bus: MemoryBus) -> Self {
         self.deps.shutdown.cancel();
-        Self::on(Arc::clone(&self._data), self.world.clone(), bus).await
+        Self::on(Arc::clone(&self._data), None, self.world.clone(), bus).await
     }
 
-    async fn on(data: Arc<tempfile::TempDir>, world: World, bus: MemoryBus) -> Self {
+    async fn on(
+        data: Arc<tempfile::TempDir>,
+        database: Option<String>,
+        world: World,
+        bus: MemoryBus,
+    ) -> Self {
         let folder = data.path().to_str().unwrap().to_owned();
-        let parts = [("PORTICO_DATA_DIR", folder.as_str()), ("PORTICO_KEK", KEK)];
+        let mut parts = vec![("PORTICO_DATA_DIR", folder.as_str()), ("PORTICO_KEK", KEK)];
+        parts.extend(database.as_deref().map(|url| ("PORTICO_DATABASE_URL", url)));
         let config = Config::from_parts(None, parts).unwrap();
         let clock = Clock::system();
         let bus = Arc::new(bus);

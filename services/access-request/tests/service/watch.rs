@@ -20,7 +20,10 @@ async fn watching(actor: &Actor, after: &str) -> Streaming<AccessRequestChange> 
 
 #[tokio::test]
 async fn a_stream_follows_and_resumes() {
-    let portal = Portal::running().await;
+    resumes(&Portal::running().await).await;
+}
+
+pub(crate) async fn resumes(portal: &Portal) {
     let (anna, bert, admin) = (portal.developer(1), portal.developer(2), portal.admin());
     let before = anna
         .submit_access_request(order(ORDERS, FREE))
