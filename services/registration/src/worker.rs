@@ -15,7 +15,7 @@ mod drive;
 mod failure;
 mod registration;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

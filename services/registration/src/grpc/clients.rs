@@ -1,6 +1,8 @@
 //! OAuth clients and their credentials.
 
 mod rotation;
+#[cfg(test)]
+mod tests;
 
 use portico_proto::access::v1::access_service_client::AccessServiceClient;
 use portico_proto::access::v1::{Application, GetApplicationRequest};

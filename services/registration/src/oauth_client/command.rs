@@ -88,8 +88,6 @@ pub enum Command {
     SuspectOrphan {
         /// Which attempt.
         attempt: u32,
-        /// When to try again.
-        next_try_at: Timestamp,
         /// Suspicions in a row before it is parked.
         cap: u32,
         /// Now.

@@ -95,12 +95,9 @@ impl OauthClient {
 
     fn decide_failure(&self, command: &Command) -> Decision {
         Ok(match command {
-            Command::SuspectOrphan {
-                attempt,
-                next_try_at,
-                cap,
-                at,
-            } => return self.decide_orphan(*attempt, *next_try_at, *cap, *at),
+            Command::SuspectOrphan { attempt, cap, at } => {
+                return self.decide_orphan(*attempt, *cap, *at);
+            }
             Command::CompleteMapping {
                 gateway_ids,
                 revision,
@@ -275,36 +272,28 @@ impl OauthClient {
         Ok(std::iter::once(updated).chain(failed).collect())
     }
 
-    fn decide_orphan(
-        &self,
-        attempt: u32,
-        next_try_at: Timestamp,
-        cap: u32,
-        at: Timestamp,
-    ) -> Decision {
+    /// The failed try before this has had its pause, so the next attempt may begin at once.
+    fn decide_orphan(&self, attempt: u32, cap: u32, at: Timestamp) -> Decision {
         let intended = self.intended().filter(|i| i.attempt == attempt);
         let intended = intended.ok_or(Rejection::Superseded)?;
-        let suspected = Event::OrphanSuspected {
+        let mut events = vec![Event::OrphanSuspected {
             attempt,
             marker: intended.client.marker.to_string(),
-        };
-        let last = self
-            .delay(Target::Provider)
-            .map(|delay| delay.words.reason.as_str());
-        let failing = Failing {
-            code: "registration_outcome_unknown".into(),
-            reason: format!(
-                "it is not known whether the provider registered a client, and it cannot be asked ({})",
-                last.unwrap_or("no answer was kept")
-            ),
-            attempt_over: true,
-        };
-        let next = if self.orphans + 1 >= cap {
-            self.refused_together(&failing, at)
-        } else {
-            self.delayed(Target::Provider, &failing, next_try_at)
-        };
-        Ok(std::iter::once(suspected).chain(next).collect())
+        }];
+        if self.orphans + 1 >= cap {
+            let last = self.delay(Target::Provider);
+            let last = last.map_or("no answer was kept", |delay| &delay.words.reason);
+            let reason = format!(
+                "it is not known whether the provider registered a client, and it cannot be asked: {last}"
+            );
+            let failing = Failing {
+                code: "registration_outcome_unknown".into(),
+                reason,
+                attempt_over: true,
+            };
+            events.extend(self.refused_together(&failing, at));
+        }
+        Ok(events)
     }
 
     /// What is sent to the provider.

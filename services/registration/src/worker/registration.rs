@@ -142,7 +142,6 @@ impl Worker {
             "a client may exist at the provider that is not known here");
         let command = Command::SuspectOrphan {
             attempt: intended.attempt,
-            next_try_at: self.next_try(job, Target::Provider, None),
             cap: ORPHANS,
             at: self.deps.clock.now(),
         };

@@ -3,4 +3,4 @@
 mod flow;
 mod recovery;
 mod trouble;
-mod world;
+pub(crate) mod world;

@@ -19,14 +19,21 @@ async fn an_approval_ends_in_a_client_that_works() {
     world.until_public("access_provisioned", 1).await;
     assert_eq!(
         world.subjects(),
-        ["provisioning_started", "client_registered", "access_provisioned"]
+        [
+            "provisioning_started",
+            "client_registered",
+            "access_provisioned"
+        ]
     );
     let message = &world.public("access_provisioned")[0];
     let provisioned = public::AccessProvisioned::decode(message.payload.clone()).unwrap();
     assert_eq!(provisioned.client_id, there.client_id);
     assert_eq!(provisioned.scopes, ["free_plan", "product_pay"]);
     assert_eq!(provisioned.application_name, "Weather app");
-    assert_eq!(world.texts("SELECT status FROM oauth_clients").await, ["ready"]);
+    assert_eq!(
+        world.texts("SELECT status FROM oauth_clients").await,
+        ["ready"]
+    );
 }
 
 #[tokio::test]
@@ -42,14 +49,19 @@ async fn scopes_grow_and_shrink_and_the_last_revocation_deletes() {
     assert_eq!(world.only_client().client_id, client_id);
     world.revoke(first).await;
     world.until_ended(first).await;
-    assert_eq!(world.only_client().metadata.scopes, set(&["product_ship", "free_plan"]));
+    assert_eq!(
+        world.only_client().metadata.scopes,
+        set(&["product_ship", "free_plan"])
+    );
     world.revoke(second).await;
     let client = world.until_ended(second).await;
     assert_eq!(world.provider.client_count(), 0);
     assert!(client.live().is_none());
     // Nothing secret of it is left.
     assert_eq!(
-        world.texts("SELECT subject FROM vault_value WHERE subject LIKE 'oauth_client/%'").await,
+        world
+            .texts("SELECT subject FROM vault_value WHERE subject LIKE 'oauth_client/%'")
+            .await,
         [] as [&str; 0]
     );
     assert_eq!(world.provider.requests(Operation::Register), 1);
@@ -57,7 +69,11 @@ async fn scopes_grow_and_shrink_and_the_last_revocation_deletes() {
     let deleted: Vec<bool> = world
         .public("access_deprovisioned")
         .iter()
-        .map(|m| public::AccessDeprovisioned::decode(m.payload.clone()).unwrap().client_deleted)
+        .map(|m| {
+            public::AccessDeprovisioned::decode(m.payload.clone())
+                .unwrap()
+                .client_deleted
+        })
         .collect();
     assert_eq!(deleted, [false, true]);
     // A grant after that registers anew.
@@ -106,16 +122,30 @@ async fn the_client_follows_its_application_in_any_order_of_messages() {
         payload: approval.encode_to_vec().into(),
         headers: [("position".to_owned(), "0".to_owned())].into(),
     };
-    world.deps.bus.publish(message).await.unwrap().await.unwrap();
+    world
+        .deps
+        .bus
+        .publish(message)
+        .await
+        .unwrap()
+        .await
+        .unwrap();
     world.until_active(request).await;
     world
-        .until("renamed", |c| c.live().is_some_and(|l| l.applied.name == "Storm app"))
+        .until("renamed", |c| {
+            c.live().is_some_and(|l| l.applied.name == "Storm app")
+        })
         .await;
     world.rename("Calm app").await;
     world
-        .until("renamed", |c| c.live().is_some_and(|l| l.applied.name == "Calm app"))
+        .until("renamed", |c| {
+            c.live().is_some_and(|l| l.applied.name == "Calm app")
+        })
         .await;
-    assert_eq!(world.only_client().metadata.client_name.as_deref(), Some("Calm app"));
+    assert_eq!(
+        world.only_client().metadata.client_name.as_deref(),
+        Some("Calm app")
+    );
 }
 
 #[tokio::test]
@@ -128,10 +158,14 @@ async fn two_applications_have_two_clients_and_orphans_of_the_second_would_be_po
     world.until_active(second).await;
     assert_eq!(world.provider.client_count(), 2);
     // The provider is known to manage clients: registered without scopes, which came by an update.
-    let intended = world.events().await.into_iter().filter_map(|event| match event {
-        Event::RegistrationIntended(intended) => Some(intended.wanted.scopes.len()),
-        _ => None,
-    });
+    let intended = world
+        .events()
+        .await
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::RegistrationIntended(intended) => Some(intended.wanted.scopes.len()),
+            _ => None,
+        });
     assert_eq!(intended.collect::<Vec<_>>(), [2, 0]);
     assert_eq!(world.provider.requests(Operation::Update), 1);
     for client in world.provider.clients() {
@@ -158,18 +192,29 @@ async fn no_secret_is_in_the_database_or_in_a_message() {
         let content = std::fs::read(entry.unwrap().path()).unwrap();
         files += 1;
         for secret in &secrets {
-            assert!(!content.windows(secret.len()).any(|part| part == secret.as_bytes()));
+            assert!(
+                !content
+                    .windows(secret.len())
+                    .any(|part| part == secret.as_bytes())
+            );
         }
     }
     assert!(files >= 2, "the database and its log");
     for message in world.messages.lock().unwrap().iter() {
         let content = format!("{:?}", message.payload);
-        assert!(secrets.iter().all(|secret| !content.contains(secret.as_str())));
+        assert!(
+            secrets
+                .iter()
+                .all(|secret| !content.contains(secret.as_str()))
+        );
     }
     // And yet it is there for who may have it.
     let client = world.client().await;
     let owner = portico_vault::Owner::new(crate::oauth_client::OWNER, world.id());
-    let kept = world.vault.get(&owner, &client.live().unwrap().answer.secret_ref.unwrap()).await;
+    let kept = world
+        .vault
+        .get(&owner, &client.live().unwrap().answer.secret_ref.unwrap())
+        .await;
     assert_eq!(kept.unwrap().unwrap().expose(), secrets[0]);
 }
 

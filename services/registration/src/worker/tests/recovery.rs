@@ -1,1 +1,312 @@
-//! x
+//! Attempts without an outcome, and processes that end in the middle.
+
+use portico_sandbox::identity_provider::{Fault, Operation};
+use portico_vault::VaultRef;
+use uuid::Uuid;
+
+use super::world::{World, set};
+use crate::identity_provider;
+use crate::oauth_client::{
+    Application, Command, Granted, Item, Kind, OWNER, OauthClient, OperationKind, Stage, Wanted,
+};
+use crate::providers::ChosenIds;
+use crate::spool::AnswerSpool;
+
+impl World {
+    /// A grant, as the policy records it, without anything running.
+    async fn granted(&self, product: &str) -> Uuid {
+        let request_id = self.deps.clock.new_id();
+        let command = Command::Grant(Granted {
+            request_id,
+            application_id: self.application_id,
+            identity_provider_id: self.provider_id,
+            client_type_id: self.client_type_id,
+            requester_id: String::new(),
+            application: Application {
+                name: "Weather app".into(),
+                ..Application::default()
+            },
+            items: vec![Item {
+                product_id: product.into(),
+                product_name: product.into(),
+                product_scopes: set(&[&format!("product_{product}")]),
+                product_policy_id: String::new(),
+                apis: vec![],
+                plan_id: "free".into(),
+                plan_name: "free".into(),
+                plan_scopes: set(&["free_plan"]),
+                plan_policy_id: String::new(),
+                rate: None,
+                quota: None,
+            }],
+        });
+        self.execute::<OauthClient>(self.id(), &command).await;
+        request_id
+    }
+
+    fn kind() -> Kind {
+        Kind {
+            grant_types: set(&["client_credentials"]),
+            response_types: set(&[]),
+            token_endpoint_auth_method: "client_secret_basic".into(),
+        }
+    }
+
+    fn wanted(client: &OauthClient) -> Wanted {
+        client.wanted().unwrap()
+    }
+
+    /// The intent to register, as the worker records it.
+    async fn intended(&self) -> OauthClient {
+        let secret_ref = VaultRef(self.deps.clock.new_id());
+        let owner = portico_vault::Owner::new(OWNER, self.id());
+        let chosen = crate::worker::random_secret();
+        self.vault
+            .put_at(secret_ref, &owner, &chosen)
+            .await
+            .unwrap();
+        let command = Command::IntendRegistration {
+            wanted: Self::wanted(&self.client().await),
+            kind: Self::kind(),
+            client_type_id: self.client_type_id,
+            client_id: "chosen".into(),
+            secret_ref,
+            without_scopes: false,
+        };
+        self.execute::<OauthClient>(self.id(), &command).await
+    }
+
+    async fn access(&self) -> identity_provider::Access {
+        let provider = identity_provider::load(&self.store, self.provider_id)
+            .await
+            .unwrap()
+            .state;
+        identity_provider::access(&self.deps, &self.vault, self.provider_id, &provider)
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_the_spool_is_taken_up_without_a_second_post() {
+    let mut world = World::prepare().await;
+    let request = world.granted("pay").await;
+    let client = world.intended().await;
+    let intended = client.intended().unwrap();
+    let access = world.access().await;
+    let spool = AnswerSpool::new(&world.vault, world.id(), intended.attempt);
+    let ids = ChosenIds {
+        client_id: intended.client_id.clone(),
+        client_secret: crate::worker::random_secret(),
+    };
+    let endpoints = &access.settings.location.endpoints;
+    let prepared = access
+        .driver()
+        .prepare(endpoints, &intended.client, &ids)
+        .unwrap();
+    access
+        .driver()
+        .register(&access.session(&spool), &prepared)
+        .await
+        .unwrap();
+    // The process ends here.
+    world.restart().await;
+    world.run().await;
+    world.until_active(request).await;
+    assert_eq!(world.provider.requests(Operation::Register), 1);
+    assert_eq!(world.provider.client_count(), 1);
+    let left = world
+        .texts("SELECT id FROM vault_value WHERE subject LIKE 'oauth_client/%'")
+        .await;
+    assert_eq!(
+        left.len(),
+        2,
+        "the secret and the registration access token, no answer"
+    );
+    assert_eq!(
+        world.texts("SELECT marker FROM orphans").await,
+        [] as [&str; 0]
+    );
+}
+
+#[tokio::test]
+async fn an_intent_of_which_nothing_can_be_found_out_is_a_suspected_orphan() {
+    let mut world = World::prepare().await;
+    let request = world.granted("pay").await;
+    world.intended().await;
+    world.restart().await;
+    world.run().await;
+    world.until_active(request).await;
+    assert_eq!(
+        world.texts("SELECT marker FROM orphans").await,
+        [format!("{}.1", world.id())]
+    );
+    assert_eq!(world.provider.requests(Operation::Register), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_commit_lists_the_orphan() {
+    let mut world = World::start().await;
+    world
+        .provider
+        .fail_next(Operation::Register, 1, Fault::CommitThenClose);
+    let request = world.approve("pay", "free").await;
+    let client = world.until_active(request).await;
+    assert_eq!(world.provider.client_count(), 2);
+    let markers = world.texts("SELECT marker FROM orphans").await;
+    let orphan = world
+        .provider
+        .clients()
+        .into_iter()
+        .find(|there| there.client_id != client.live().unwrap().answer.client_id)
+        .unwrap();
+    // By its marker an operator finds it at the provider.
+    let id = orphan.metadata.others["software_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let attempt = orphan.metadata.others["software_version"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(markers, [format!("{id}.{attempt}")]);
+}
+
+#[tokio::test]
+async fn suspicions_have_an_end() {
+    let mut world = World::start().await;
+    world
+        .provider
+        .fail_next(Operation::Register, 3, Fault::CommitThenClose);
+    let request = world.approve("pay", "free").await;
+    let client = world
+        .until("failed", |c| {
+            c.grants
+                .values()
+                .any(|g| matches!(g.stage, Stage::Failed { .. }))
+        })
+        .await;
+    assert_eq!(
+        client.last_error().unwrap().code,
+        "registration_outcome_unknown"
+    );
+    assert_eq!(world.provider.client_count(), 3);
+    assert_eq!(world.texts("SELECT marker FROM orphans").await.len(), 3);
+    world.retry(request).await;
+    world.until_active(request).await;
+    assert_eq!(world.provider.client_count(), 4);
+}
+
+#[tokio::test]
+async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
+    let mut world = World::start().await;
+    let first = world.approve("pay", "free").await;
+    world.until_active(first).await;
+    world.restart().await;
+    let second = world.granted("ship").await;
+    let wanted = World::wanted(&world.client().await);
+    let kind = World::kind();
+    let client = world
+        .execute::<OauthClient>(world.id(), &Command::IntendUpdate { wanted, kind })
+        .await;
+    let live = client.live().unwrap();
+    let operation = live.operation.as_ref().unwrap();
+    let OperationKind::Update { client: sent, .. } = &operation.kind else {
+        panic!("{operation:?}");
+    };
+    let access = world.access().await;
+    let spool = AnswerSpool::new(&world.vault, world.id(), operation.attempt);
+    let owner = portico_vault::Owner::new(OWNER, world.id());
+    let known = crate::providers::KnownClient {
+        client_id: live.answer.client_id.clone(),
+        client_secret: world
+            .vault
+            .get(&owner, &live.answer.secret_ref.unwrap())
+            .await
+            .unwrap(),
+        registration_access_token: world
+            .vault
+            .get(&owner, &live.answer.rat_ref.unwrap())
+            .await
+            .unwrap(),
+        registration_client_uri: live.answer.registration_client_uri.clone(),
+        granted: live.answer.granted.clone(),
+        scopes: live.applied.scopes.clone(),
+    };
+    access
+        .driver()
+        .update(&access.session(&spool), &known, sent)
+        .await
+        .unwrap();
+    // The process ends here: the token that is recorded is refused from now on.
+    world.restart().await;
+    world.run().await;
+    world.until_active(second).await;
+    assert_eq!(world.provider.requests(Operation::Update), 1);
+    // The new token works.
+    world.revoke(first).await;
+    world.until_ended(first).await;
+    assert_eq!(
+        world.only_client().metadata.scopes,
+        set(&["product_ship", "free_plan"])
+    );
+}
+
+#[tokio::test]
+async fn a_revocation_while_registering_leaves_nothing() {
+    let mut world = World::prepare().await;
+    let request = world.granted("pay").await;
+    world.provider.fail_next(
+        Operation::Register,
+        1,
+        Fault::CommitThenDelay(std::time::Duration::from_millis(300)),
+    );
+    world.run().await;
+    world
+        .until("registering", |client| client.intended().is_some())
+        .await;
+    world.revoke(request).await;
+    world.until_ended(request).await;
+    assert_eq!(world.provider.requests(Operation::Register), 1);
+    assert_eq!(world.provider.client_count(), 0);
+}
+
+#[tokio::test]
+async fn a_deletion_without_an_answer_is_repeated() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_active(request).await;
+    world
+        .provider
+        .fail_next(Operation::Delete, 1, Fault::CommitThenClose);
+    world.revoke(request).await;
+    let client = world.until_ended(request).await;
+    assert!(client.live().is_none());
+    assert_eq!(world.provider.client_count(), 0);
+}
+
+#[tokio::test]
+async fn two_replicas_make_one_client_each() {
+    let mut world = World::prepare().await;
+    let mut requests = Vec::new();
+    let mut applications = Vec::new();
+    for _ in 0..12 {
+        world.application_id = world.deps.clock.new_id();
+        applications.push(world.application_id);
+        requests.push(world.granted("pay").await);
+    }
+    // Another worker on the same database, under another name, as another process has it.
+    let mut other = world.deps.clone();
+    other.process = world.deps.clock.new_id();
+    let mapper = crate::mapping::Mapper::new(&other, &world.store, &world.vault);
+    let second = crate::worker::Worker::new(&other, &world.store, &world.vault, &mapper);
+    let first = crate::worker::Worker::new(&world.deps, &world.store, &world.vault, &mapper);
+    world.deps.tasks.spawn(second.run());
+    world.deps.tasks.spawn(first.run());
+    for (application, request) in applications.iter().zip(&requests) {
+        world.application_id = *application;
+        world.until_active(*request).await;
+    }
+    assert_eq!(world.provider.requests(Operation::Register), 12);
+    assert_eq!(world.provider.client_count(), 12);
+}

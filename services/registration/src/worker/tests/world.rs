@@ -158,7 +158,8 @@ impl World {
             settings: self.settings(),
             initial_access_token: Some(token),
         };
-        self.execute::<IdentityProvider>(self.provider_id, &command).await;
+        self.execute::<IdentityProvider>(self.provider_id, &command)
+            .await;
         let command = client_type::Command::Add {
             identity_provider_id: self.provider_id,
             definition: Definition {
@@ -170,7 +171,8 @@ impl World {
                 okta_application_type: String::new(),
             },
         };
-        self.execute::<ClientType>(self.client_type_id, &command).await;
+        self.execute::<ClientType>(self.client_type_id, &command)
+            .await;
     }
 
     /// A new initial access token, as an admin gives it.
@@ -182,7 +184,8 @@ impl World {
             initial_access_token: TokenChange::Replace(Some(token)),
             live_clients: 0,
         };
-        self.execute::<IdentityProvider>(self.provider_id, &command).await;
+        self.execute::<IdentityProvider>(self.provider_id, &command)
+            .await;
     }
 
     pub(crate) async fn execute<A: portico_eventstore::Aggregate>(
@@ -191,7 +194,11 @@ impl World {
         command: &A::Command,
     ) -> A {
         let context = self.context();
-        self.store.execute::<A>(id, command, &context).await.unwrap().state
+        self.store
+            .execute::<A>(id, command, &context)
+            .await
+            .unwrap()
+            .state
     }
 
     async fn tell(&mut self, subject: &str, message: &impl prost::Message) {
@@ -211,7 +218,12 @@ impl World {
         request
     }
 
-    pub(crate) fn approval(&self, request: Uuid, product: &str, plan: &str) -> access::AccessApproved {
+    pub(crate) fn approval(
+        &self,
+        request: Uuid,
+        product: &str,
+        plan: &str,
+    ) -> access::AccessApproved {
         access::AccessApproved {
             request_id: request.to_string(),
             application_id: self.application_id.to_string(),
@@ -263,7 +275,8 @@ impl World {
             name: name.into(),
             redirect_urls: vec![],
         };
-        self.tell("portico.access.application_changed", &changed).await;
+        self.tell("portico.access.application_changed", &changed)
+            .await;
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -271,7 +284,11 @@ impl World {
     }
 
     pub(crate) async fn client(&self) -> OauthClient {
-        self.store.load::<OauthClient>(self.id()).await.unwrap().state
+        self.store
+            .load::<OauthClient>(self.id())
+            .await
+            .unwrap()
+            .state
     }
 
     /// The state as soon as it is so.
@@ -304,7 +321,10 @@ impl World {
     #[track_caller]
     pub(crate) fn until_active(&self, request: Uuid) -> impl Future<Output = OauthClient> {
         self.until("active", move |client| {
-            client.grants.get(&request).is_some_and(|g| g.stage == crate::oauth_client::Stage::Active)
+            client
+                .grants
+                .get(&request)
+                .is_some_and(|g| g.stage == crate::oauth_client::Stage::Active)
         })
     }
 
@@ -328,7 +348,11 @@ impl World {
     pub(crate) fn public(&self, subject: &str) -> Vec<Message> {
         let subject = format!("portico.registration.{subject}");
         let messages = self.messages.lock().unwrap();
-        messages.iter().filter(|message| message.subject == subject).cloned().collect()
+        messages
+            .iter()
+            .filter(|message| message.subject == subject)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn subjects(&self) -> Vec<String> {
@@ -353,16 +377,23 @@ impl World {
     /// Rows of a query that gives one text.
     pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
         use sqlx::Row as _;
-        let rows = sqlx::query(sql).fetch_all(self.store.database().pool()).await.unwrap();
+        let rows = sqlx::query(sql)
+            .fetch_all(self.store.database().pool())
+            .await
+            .unwrap();
         rows.iter().map(|row| row.try_get(0).unwrap()).collect()
     }
 
     pub(crate) fn provide_access(&self, router: axum::Router) {
-        self.deps.channels.provide(ServiceName::AccessRequest, router);
+        self.deps
+            .channels
+            .provide(ServiceName::AccessRequest, router);
     }
 
     pub(crate) fn provide_registration(&self) {
-        self.deps.channels.provide(ServiceName::Registration, self.service.router.clone());
+        self.deps
+            .channels
+            .provide(ServiceName::Registration, self.service.router.clone());
     }
 }
 

@@ -1,0 +1,240 @@
+//! Who sees which credentials, and what is recorded of it. The access-request service is a double that knows one
+//! application.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use portico_proto::access::v1::{Application, GetApplicationRequest};
+use portico_proto::registration::v1 as api;
+use portico_proto::registration::v1::registration_service_client::RegistrationServiceClient;
+use portico_proto::{Error, Kind};
+use portico_runtime::{Caller, Role, ServiceChannel, ServiceName};
+use tonic::server::Grpc;
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+use uuid::Uuid;
+
+use crate::oauth_client::Event;
+use crate::worker::tests::world::World;
+
+const OWNER: Caller = user(1, Role::Developer);
+const STRANGER: Caller = user(2, Role::Developer);
+const ADMIN: Caller = user(3, Role::Admin);
+
+const fn user(id: u128, role: Role) -> Caller {
+    Caller::User {
+        id: Uuid::from_u128(id),
+        role,
+    }
+}
+
+/// Knows the application, of which strangers are told nothing.
+fn access(world: &World) -> Router {
+    let id = world.application_id.to_string();
+    let key = world.deps.identity.clone();
+    let method = move |http: http::Request<axum::body::Body>| {
+        let (id, key) = (id.clone(), key.clone());
+        let answer = move |request: Request<GetApplicationRequest>| {
+            let identity = request.metadata().get("x-portico-identity").unwrap();
+            let caller = key.verify(identity.to_str().unwrap()).unwrap();
+            let found = request.get_ref().id == id && caller != STRANGER;
+            let application = Application {
+                id: id.clone(),
+                owner_id: OWNER.actor(),
+                ..Default::default()
+            };
+            std::future::ready(match found {
+                true => Ok(Response::new(application)),
+                false => Err(Status::from(Error::not_found("application"))),
+            })
+        };
+        async move {
+            let codec = ProstCodec::<Application, GetApplicationRequest>::default();
+            let service = tower::service_fn(answer);
+            Ok::<_, Infallible>(
+                Grpc::new(codec)
+                    .unary(service, http)
+                    .await
+                    .map(axum::body::Body::new),
+            )
+        }
+    };
+    Router::new().route(
+        "/portico.access.v1.AccessService/GetApplication",
+        axum::routing::any_service(tower::service_fn(method)),
+    )
+}
+
+struct Test {
+    world: World,
+    service: RegistrationServiceClient<ServiceChannel>,
+    request: Uuid,
+}
+
+impl Test {
+    /// With one active request.
+    async fn start() -> Self {
+        let mut world = World::start().await;
+        world.provide_access(access(&world));
+        world.provide_registration();
+        let request = world.approve("pay", "free").await;
+        world.until_active(request).await;
+        let channel = world.deps.channels.to(ServiceName::Registration);
+        Self {
+            service: RegistrationServiceClient::new(channel),
+            world,
+            request,
+        }
+    }
+
+    async fn credentials(&mut self, caller: &Caller) -> Result<Vec<api::Credentials>, Error> {
+        let message = api::GetCredentialsRequest {
+            application_id: self.world.application_id.to_string(),
+        };
+        let request = self.world.deps.identity.request(caller, message);
+        let answer = self.service.get_credentials(request).await?;
+        Ok(answer.into_inner().credentials)
+    }
+
+    async fn list(&mut self, caller: &Caller) -> Result<Vec<api::OauthClient>, Error> {
+        let message = api::ListOauthClientsRequest {
+            application_id: self.world.application_id.to_string(),
+        };
+        let request = self.world.deps.identity.request(caller, message);
+        let answer = self.service.list_oauth_clients(request).await?;
+        Ok(answer.into_inner().oauth_clients)
+    }
+
+    async fn rotate(&mut self, caller: &Caller) -> Result<api::Credentials, Error> {
+        let message = api::RotateCredentialsRequest {
+            application_id: self.world.application_id.to_string(),
+            identity_provider_id: String::new(),
+        };
+        let request = self.world.deps.identity.request(caller, message);
+        Ok(self.service.rotate_credentials(request).await?.into_inner())
+    }
+
+    async fn looks(&self) -> usize {
+        let events = self.world.events().await;
+        events
+            .iter()
+            .filter(|event| **event == Event::CredentialsRevealed)
+            .count()
+    }
+}
+
+#[tokio::test]
+async fn the_owner_sees_the_credentials_and_every_look_is_recorded() {
+    let mut test = Test::start().await;
+    let credentials = test.credentials(&OWNER).await.unwrap();
+    let there = test.world.only_client();
+    assert_eq!(credentials.len(), 1);
+    let one = &credentials[0];
+    assert_eq!(one.client_id, there.client_id);
+    assert_eq!(Some(&one.client_secret), there.client_secret.as_ref());
+    assert_eq!(one.scopes, ["free_plan", "product_pay"]);
+    assert_eq!(
+        one.token_endpoint,
+        format!("{}/token", test.world.provider.url())
+    );
+    assert_eq!(one.issuer, test.world.provider.url());
+    assert_eq!(one.token_endpoint_auth_method, "client_secret_basic");
+    assert_eq!(
+        (one.status.as_str(), one.client_secret_expires_at),
+        ("ready", 0)
+    );
+    for secret in [
+        there.client_secret.unwrap(),
+        there.registration_access_token.unwrap(),
+    ] {
+        assert!(!one.granted_json.contains(&secret));
+    }
+    assert_eq!(test.looks().await, 1);
+    test.credentials(&OWNER).await.unwrap();
+    assert_eq!(test.looks().await, 2);
+}
+
+#[tokio::test]
+async fn nobody_else_sees_them() {
+    let mut test = Test::start().await;
+    let refused = test.credentials(&ADMIN).await.unwrap_err();
+    assert_eq!(
+        (refused.kind, &*refused.code),
+        (Kind::Forbidden, "credentials_not_yours")
+    );
+    let refused = test.rotate(&ADMIN).await.unwrap_err();
+    assert_eq!(
+        (refused.kind, &*refused.code),
+        (Kind::Forbidden, "credentials_not_yours")
+    );
+    assert_eq!(
+        test.credentials(&STRANGER).await.unwrap_err().kind,
+        Kind::NotFound
+    );
+    assert_eq!(
+        test.rotate(&STRANGER).await.unwrap_err().kind,
+        Kind::NotFound
+    );
+    assert_eq!(test.list(&STRANGER).await.unwrap_err().kind, Kind::NotFound);
+    for refused in [
+        test.credentials(&Caller::Anonymous).await.unwrap_err(),
+        test.list(&Caller::Anonymous).await.unwrap_err(),
+        test.rotate(&Caller::Anonymous).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind, Kind::Unauthenticated);
+    }
+    assert_eq!(test.looks().await, 0);
+}
+
+#[tokio::test]
+async fn clients_are_listed_for_owner_and_admin_without_secrets() {
+    let mut test = Test::start().await;
+    for caller in [&OWNER, &ADMIN] {
+        let clients = test.list(caller).await.unwrap();
+        assert_eq!(clients.len(), 1);
+        assert_eq!(clients[0].status, "ready");
+        assert_eq!(clients[0].wanted_scopes, clients[0].scopes);
+        assert_eq!(clients[0].identity_provider_name, "The provider");
+        let secret = test.world.only_client().client_secret.unwrap();
+        assert!(!format!("{clients:?}").contains(&secret));
+    }
+    test.world.revoke(test.request).await;
+    test.world.until_ended(test.request).await;
+    assert_eq!(test.list(&OWNER).await.unwrap()[0].status, "deleted");
+    assert_eq!(test.credentials(&OWNER).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_provider_without_rotation_is_named_as_the_reason() {
+    let mut test = Test::start().await;
+    let secret = test.credentials(&OWNER).await.unwrap()[0]
+        .client_secret
+        .clone();
+    let refused = test.rotate(&OWNER).await.unwrap_err();
+    assert_eq!(
+        (refused.kind, &*refused.code),
+        (Kind::Conflict, "rotation_not_supported")
+    );
+    // Everything is as before.
+    assert_eq!(
+        test.credentials(&OWNER).await.unwrap()[0].client_secret,
+        secret
+    );
+    assert_eq!(test.list(&OWNER).await.unwrap()[0].status, "ready");
+    let second = test.world.approve("ship", "free").await;
+    test.world.until_active(second).await;
+}
+
+#[tokio::test]
+async fn orphans_are_for_admins() {
+    let mut test = Test::start().await;
+    let ask = |caller: &Caller| {
+        let message = api::ListOrphansRequest::default();
+        test.world.deps.identity.request(caller, message)
+    };
+    let (admin, owner) = (ask(&ADMIN), ask(&OWNER));
+    let answer = test.service.list_orphans(admin).await.unwrap().into_inner();
+    assert_eq!((answer.orphans, answer.next.as_str()), (vec![], ""));
+    let refused = Error::from(test.service.list_orphans(owner).await.unwrap_err());
+    assert_eq!(refused.kind, Kind::Forbidden);
+}
