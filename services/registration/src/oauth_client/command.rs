@@ -90,6 +90,8 @@ pub enum Command {
         attempt: u32,
         /// Suspicions in a row before it is parked.
         cap: u32,
+        /// As in [`Command::Refuse`].
+        again_at: Timestamp,
         /// Now.
         at: Timestamp,
     },
@@ -152,6 +154,10 @@ pub enum Command {
         revision: u64,
         /// Why.
         failing: Failing,
+        /// When to try again, if something is to be taken away.
+        again_at: Timestamp,
+        /// Now.
+        at: Timestamp,
     },
     /// Say what has come to its end.
     Announce,
@@ -168,6 +174,8 @@ pub enum Command {
     Refuse {
         /// Why.
         failing: Failing,
+        /// When to try again, if something is to be taken away: that is never given up.
+        again_at: Timestamp,
         /// Now.
         at: Timestamp,
     },

@@ -12,6 +12,8 @@ use super::{Command, Failing, Kind, Rejection, Step};
 use crate::providers::{Marker, WantedClient};
 
 type Decision = Result<Vec<Event>, Rejection>;
+/// When to try again what is never given up, and now.
+type Times = (Timestamp, Timestamp);
 
 impl OauthClient {
     pub(super) fn decided(&self, command: &Command) -> Decision {
@@ -32,7 +34,11 @@ impl OauthClient {
                 ))
             }
             Command::Resume => {
-                let waits = self.held.is_some() || self.refused.is_some();
+                let stuck = self
+                    .provider_delay
+                    .as_ref()
+                    .and_then(|delay| delay.stuck_since);
+                let waits = self.held.is_some() || self.refused.is_some() || stuck.is_some();
                 Ok(only_if(waits, Event::Resumed))
             }
             Command::Rotate { secret_ref } => {
@@ -95,9 +101,12 @@ impl OauthClient {
 
     fn decide_failure(&self, command: &Command) -> Decision {
         Ok(match command {
-            Command::SuspectOrphan { attempt, cap, at } => {
-                return self.decide_orphan(*attempt, *cap, *at);
-            }
+            Command::SuspectOrphan {
+                attempt,
+                cap,
+                again_at,
+                at,
+            } => return self.decide_orphan(*attempt, *cap, (*again_at, *at)),
             Command::CompleteMapping {
                 gateway_ids,
                 revision,
@@ -114,13 +123,19 @@ impl OauthClient {
                 gateway_ids,
                 revision,
                 failing,
-            } => self.refused_by_gateway(gateway_ids, *revision, failing),
+                again_at,
+                at,
+            } => self.refused_by_gateway(gateway_ids, *revision, failing, (*again_at, *at)),
             Command::Delay {
                 target,
                 failing,
                 next_try_at,
             } => self.delayed(*target, failing, *next_try_at),
-            Command::Refuse { failing, at } => self.refused_by_provider(failing, *at),
+            Command::Refuse {
+                failing,
+                again_at,
+                at,
+            } => self.refused_by_provider(failing, (*again_at, *at)),
             Command::Hold(failing) => only_if(
                 self.held.is_none() || failing.attempt_over,
                 Event::Held {
@@ -273,7 +288,7 @@ impl OauthClient {
     }
 
     /// The failed try before this has had its pause, so the next attempt may begin at once.
-    fn decide_orphan(&self, attempt: u32, cap: u32, at: Timestamp) -> Decision {
+    fn decide_orphan(&self, attempt: u32, cap: u32, times: Times) -> Decision {
         let intended = self.intended().filter(|i| i.attempt == attempt);
         let intended = intended.ok_or(Rejection::Superseded)?;
         let mut events = vec![Event::OrphanSuspected {
@@ -291,7 +306,7 @@ impl OauthClient {
                 reason,
                 attempt_over: true,
             };
-            events.extend(self.refused_together(&failing, at));
+            events.extend(self.refused_together(&failing, times));
         }
         Ok(events)
     }
@@ -401,45 +416,51 @@ impl OauthClient {
             Target::Provider => self.uncovered().map(|(id, _)| id).collect(),
             Target::Gateway => self.covered().map(|(id, _)| id).collect(),
         };
-        let delayed = |request_id| {
-            Event::Delayed(Delayed {
-                request_id,
-                target,
-                code: failing.code.clone(),
-                reason: failing.reason.clone(),
-                next_try_at,
-                attempts: self.delay(target).map_or(0, |delay| delay.attempts) + 1,
-                attempt_over: failing.attempt_over,
-            })
-        };
+        let delayed = |request_id| self.one_delayed(request_id, target, failing, next_try_at, None);
         if requests.is_empty() {
             return vec![delayed(None)];
         }
         requests.into_iter().map(|id| delayed(Some(id))).collect()
     }
 
-    /// One of several requests may spoil it for the others; then each is tried on its own.
-    fn refused_by_provider(&self, failing: &Failing, at: Timestamp) -> Vec<Event> {
-        let several = self.uncovered().count() > 1 && !self.one_at_a_time && failing.attempt_over;
-        if !several {
-            return self.refused_together(failing, at);
-        }
-        vec![refused(failing, true, at)]
+    fn one_delayed(
+        &self,
+        request_id: Option<Uuid>,
+        target: Target,
+        failing: &Failing,
+        next_try_at: Timestamp,
+        stuck_since: Option<Timestamp>,
+    ) -> Event {
+        Event::Delayed(Delayed {
+            request_id,
+            target,
+            code: failing.code.clone(),
+            reason: failing.reason.clone(),
+            next_try_at,
+            attempts: self.delay(target).map_or(0, |delay| delay.attempts) + 1,
+            attempt_over: failing.attempt_over,
+            stuck_since,
+        })
     }
 
-    fn refused_together(&self, failing: &Failing, at: Timestamp) -> Vec<Event> {
-        let mut requests: Vec<Uuid> = self.uncovered().map(|(id, _)| id).collect();
-        if requests.is_empty() {
-            requests = self
-                .withdrawn()
-                .filter(|(_, grant)| !self.is_released(grant))
-                .map(|(id, _)| id)
-                .collect();
+    /// One of several requests may spoil it for the others; then each is tried on its own.
+    fn refused_by_provider(&self, failing: &Failing, times: Times) -> Vec<Event> {
+        let several = self.uncovered().count() > 1 && !self.one_at_a_time && failing.attempt_over;
+        if several {
+            return vec![refused(failing, true, times.1)];
         }
-        let failed = requests
+        self.refused_together(failing, times)
+    }
+
+    fn refused_together(&self, failing: &Failing, times: Times) -> Vec<Event> {
+        let waiting: Vec<Uuid> = self.uncovered().map(|(id, _)| id).collect();
+        if waiting.is_empty() && self.withdrawn().any(|(_, grant)| !self.is_released(grant)) {
+            return self.stuck(Target::Provider, failing, times);
+        }
+        let failed = waiting
             .into_iter()
             .map(|id| self.failed(id, Target::Provider, failing));
-        std::iter::once(refused(failing, false, at))
+        std::iter::once(refused(failing, false, times.1))
             .chain(failed)
             .collect()
     }
@@ -449,17 +470,35 @@ impl OauthClient {
         gateway_ids: &[String],
         revision: u64,
         failing: &Failing,
+        times: Times,
     ) -> Vec<Event> {
+        let failed = self
+            .covered()
+            .map(|(id, _)| self.failed(id, Target::Gateway, failing));
+        if self.withdrawn().next().is_some() {
+            let stuck = self.stuck(Target::Gateway, failing, times);
+            return failed.chain(stuck).collect();
+        }
         let refused = Event::MappingRefused {
             gateway_ids: gateway_ids.to_vec(),
             revision,
             code: failing.code.clone(),
             reason: failing.reason.clone(),
         };
-        let failed = self
-            .covered()
-            .map(|(id, _)| self.failed(id, Target::Gateway, failing));
         std::iter::once(refused).chain(failed).collect()
+    }
+
+    /// What is to be taken away is tried for ever, and said once.
+    fn stuck(&self, target: Target, failing: &Failing, (again_at, at): Times) -> Vec<Event> {
+        let since = self.delay(target).and_then(|delay| delay.stuck_since);
+        let since = Some(since.unwrap_or(at));
+        let failed = self
+            .withdrawn()
+            .filter(|(_, grant)| !grant.stuck)
+            .map(|(id, _)| self.failed(id, target, failing));
+        failed
+            .chain([self.one_delayed(None, target, failing, again_at, since)])
+            .collect()
     }
 
     fn failed(&self, request_id: Uuid, target: Target, failing: &Failing) -> Event {

@@ -179,6 +179,8 @@ pub struct Delayed {
     pub attempts: u32,
     /// The attempt has an outcome: nothing came of it.
     pub attempt_over: bool,
+    /// Something is to be taken away and cannot be: it is tried from time to time, for ever.
+    pub stuck_since: Option<Timestamp>,
 }
 
 /// Trying again changes nothing: parked until something changes or an admin retries.

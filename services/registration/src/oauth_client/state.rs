@@ -74,6 +74,8 @@ pub struct Grant {
     pub stage: Stage,
     /// An attempt was made for it.
     pub started: bool,
+    /// It was said that it cannot be taken away.
+    pub stuck: bool,
 }
 
 /// Where a request stands.
@@ -159,6 +161,8 @@ pub struct Delay {
     pub next_try_at: Timestamp,
     /// Failed tries in a row.
     pub attempts: u32,
+    /// See [`super::Delayed`].
+    pub stuck_since: Option<Timestamp>,
 }
 
 /// What was refused for good.
@@ -278,10 +282,9 @@ impl OauthClient {
             Event::Failed(failed) => {
                 let words = words(&failed.code, &failed.reason);
                 let target = failed.target;
-                self.grant(failed.request_id, |grant| {
-                    if grant.stage != Stage::Withdrawn {
-                        grant.stage = Stage::Failed { target, words };
-                    }
+                self.grant(failed.request_id, |grant| match grant.stage {
+                    Stage::Withdrawn => grant.stuck = true,
+                    _ => grant.stage = Stage::Failed { target, words },
                 });
                 self.settle_queue();
             }
@@ -355,6 +358,7 @@ impl OauthClient {
                     words: words(&delayed.code, &delayed.reason),
                     next_try_at: delayed.next_try_at,
                     attempts: delayed.attempts,
+                    stuck_since: delayed.stuck_since,
                 });
                 if delayed.attempt_over {
                     self.attempt_over();
@@ -415,6 +419,7 @@ impl OauthClient {
             items: granted.items.clone(),
             stage: Stage::Waiting,
             started: false,
+            stuck: false,
         };
         self.ask_gateways(&grant);
         self.grants.insert(granted.request_id, grant);

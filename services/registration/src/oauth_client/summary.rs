@@ -9,7 +9,7 @@ impl OauthClient {
     #[must_use]
     pub fn status(&self) -> &'static str {
         let wanted = self.wanted();
-        let tried = |otherwise| match (self.is_parked(), self.held.is_some()) {
+        let tried = |otherwise| match (self.is_parked() || self.is_stuck(), self.held.is_some()) {
             (true, _) => "failed",
             (false, true) => "paused",
             (false, false) => otherwise,
@@ -20,7 +20,7 @@ impl OauthClient {
             Link::None => "deleted",
             Link::Intended(_) => tried("registering"),
             Link::Live(_) if self.provider_work().is_none() => "ready",
-            Link::Live(_) if self.is_parked() => "failed",
+            Link::Live(_) if self.is_parked() || self.is_stuck() => "failed",
             Link::Live(_) if wanted.is_none() => "deleting",
             Link::Live(_) => "updating",
         }
@@ -52,6 +52,11 @@ impl OauthClient {
         });
         let parked = refused.filter(|_| self.is_parked());
         parked.or(self.held.as_ref()).or(delayed).or(failed)
+    }
+
+    fn is_stuck(&self) -> bool {
+        let delay = self.provider_delay.as_ref();
+        delay.is_some_and(|delay| delay.stuck_since.is_some())
     }
 
     fn has_failed(&self) -> bool {

@@ -101,6 +101,11 @@ async fn write(
         answer.is_some_and(|a| a.rat_ref.is_some() && a.registration_client_uri.is_some());
     let wanted = client.wanted().unwrap_or_default();
     let parked = client.refused.as_ref().filter(|_| client.is_parked());
+    let stuck = client
+        .provider_delay
+        .as_ref()
+        .and_then(|delay| delay.stuck_since);
+    let parked = parked.map(|refused| refused.at).or(stuck);
     let delays = [&client.provider_delay, &client.gateway_delay];
     let next_try = delays
         .into_iter()
@@ -117,7 +122,7 @@ async fn write(
         .bind(i64::from(manageable))
         .bind(i64::from(client.held.is_some()))
         .bind(client.due().map(|due| due.as_millisecond()))
-        .bind(parked.map(|refused| refused.at.as_millisecond()))
+        .bind(parked.map(|at| at.as_millisecond()))
         .bind(serde_json::to_string(&wanted.scopes)?)
         .bind(serde_json::to_string(&client.scopes())?)
         .bind(serde_json::to_string(

@@ -11,6 +11,9 @@ use crate::mapping::MappingFailure;
 use crate::oauth_client::{Command, Failing, Target};
 use crate::providers::Failure;
 
+/// The pause of what is never given up: a revocation that was refused.
+const AGAIN: Duration = Duration::from_secs(60 * 60);
+
 impl Worker {
     /// After a try that may be repeated: a pause, and after the last one it is parked.
     pub(super) async fn delay(
@@ -48,24 +51,27 @@ impl Worker {
         let command = match target {
             Target::Provider => Command::Refuse {
                 failing,
+                again_at: self.again_at(),
                 at: self.deps.clock.now(),
             },
             Target::Gateway => Command::RefuseMapping {
                 gateway_ids: job.client.unmapped.keys().cloned().collect(),
                 revision: job.client.revision,
                 failing,
+                again_at: self.again_at(),
+                at: self.deps.clock.now(),
             },
         };
         self.record(job, &command).await?;
         Ok(())
     }
 
-    pub(super) fn next_try(
-        &self,
-        job: &Job,
-        target: Target,
-        retry_after: Option<Duration>,
-    ) -> Timestamp {
+    /// When what is to be taken away, and was refused, is tried again.
+    pub(super) fn again_at(&self) -> Timestamp {
+        later(self.deps.clock.now(), AGAIN)
+    }
+
+    fn next_try(&self, job: &Job, target: Target, retry_after: Option<Duration>) -> Timestamp {
         let pause = pause(
             &self.deps.config.retry,
             self.attempts(job, target),

@@ -143,6 +143,7 @@ impl Worker {
         let command = Command::SuspectOrphan {
             attempt: intended.attempt,
             cap: ORPHANS,
+            again_at: self.again_at(),
             at: self.deps.clock.now(),
         };
         self.record(job, &command).await?;

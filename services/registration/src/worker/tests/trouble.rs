@@ -205,7 +205,16 @@ async fn a_client_that_cannot_be_managed_works_and_its_revocation_is_reported() 
     world.revoke(request).await;
     world.until_public("provisioning_failed", 2).await;
     let client = world.client().await;
-    assert!(client.is_parked(), "{client:?}");
+    assert!(
+        client
+            .provider_delay
+            .as_ref()
+            .unwrap()
+            .stuck_since
+            .is_some(),
+        "{client:?}"
+    );
+    assert_eq!(client.status(), "failed");
     assert_eq!(client.grants[&request].stage, Stage::Withdrawn);
     // Gateways let it through no longer, whatever the provider does.
     assert_eq!(
