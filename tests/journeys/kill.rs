@@ -18,11 +18,41 @@ async fn with_keycloak() {
     }
 }
 
-/// Before the answer is spooled: the client id and the secret were chosen, so the attempt is repeated safely.
+/// Before the answer is spooled: client id and secret were chosen, so the attempt is repeated and the credentials
+/// work. The registration access token is lost: the next change fails by name until the admin gives management
+/// credentials.
 #[tokio::test]
 async fn with_keycloak_before_the_answer_is_spooled() {
     let Some(provider) = Provider::keycloak("kill -9 before the spool").await else { return };
-    dies_and_completes(provider, "answer_unspooled").await;
+    let mut world = World::start_to_die(provider, Backends::embedded(), "answer_unspooled").await;
+    let portal = world.configure().await;
+    let (request, application) = portal.submit(&portal.payments, None).await;
+    world.act(&world.admin, &request, "approve").await.expect(StatusCode::ACCEPTED).unwrap();
+    world.portico.dead().await;
+
+    let world = world.restart().await;
+    world.wait_for_status(&request, "active").await;
+    let credentials = portal.credentials(&application).await;
+    assert_eq!(world.call(&credentials, "product_payments free_plan", "payments").await.1, 200);
+    assert_eq!(world.provider.client_count().await, 1);
+
+    let (second, _) = portal.submit(&portal.orders, Some(&application)).await;
+    world.act(&world.admin, &second, "approve").await.expect(StatusCode::ACCEPTED).unwrap();
+    let failed = world.wait_for_status(&second, "failed").await;
+    assert!(failed["reason"].as_str().unwrap().starts_with("client_unmanageable"), "{failed}");
+    let Provider::Keycloak(keycloak) = &world.provider else { panic!("Keycloak") };
+    let (id, secret) = keycloak.management();
+    let provider = format!("/api/v1/identity-providers/{}", portal.provider_id);
+    let management = json!({"management_client_id": id, "management_client_secret": secret});
+    world.admin.patch(&provider, management).await.unwrap().expect(StatusCode::OK).unwrap();
+    world.act(&world.admin, &second, "retry").await.expect(StatusCode::ACCEPTED).unwrap();
+    until("the second is active", || async {
+        let path = format!("/api/v1/access-requests/{second}");
+        let now = world.admin.get(&path).await.unwrap().expect(StatusCode::OK).unwrap();
+        (now["status"] == "active").then_some(())
+    })
+    .await;
+    assert_eq!(world.provider.client_count().await, 1);
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Duplicates, delays, reordering and drops on the bus always end in the same state, with one registration and one
 //! mail for each fact. A seed that fails is named and can be run alone with `FAULT_SEED=<seed>`.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use http::StatusCode;
 use portico_bus::memory::{Faults, MemoryBus};
 use portico_sandbox::identity_provider::Operation;
@@ -23,7 +23,7 @@ async fn two_hundred_seeds_end_in_the_same_state() {
     let total = seeds.len();
     let done = stream::iter(seeds)
         .map(|seed| async move {
-            let result = tokio::spawn(run(seed)).await;
+            let result = AssertUnwindSafe(run(seed)).catch_unwind().await;
             assert!(result.is_ok(), "seed {seed} failed; FAULT_SEED={seed} runs it alone");
         })
         .buffer_unordered(AT_ONCE)

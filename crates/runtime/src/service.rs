@@ -66,16 +66,21 @@ pub enum StartError {
 }
 
 impl Deps {
-    /// Opens a service's own database: `<data>/<service>.db`, or a schema of the configured PostgreSQL database.
+    /// Opens a service's own database, with a vault in it: `<data>/<service>.db`, or a schema of the configured
+    /// PostgreSQL database.
     pub async fn database(
         &self,
         service: ServiceName,
         migrations: &[&Migrator],
     ) -> Result<Database, StartError> {
         let name = service.as_str();
+        let all: Vec<&Migrator> = [portico_vault::migrations()]
+            .into_iter()
+            .chain(migrations.iter().copied())
+            .collect();
         match self.config.database_url() {
-            Some(url) => Database::open(url.expose(), name, migrations).await,
-            None => Database::sqlite(self.config.data_dir(), name, migrations).await,
+            Some(url) => Database::open(url.expose(), name, &all).await,
+            None => Database::sqlite(self.config.data_dir(), name, &all).await,
         }
         .map_err(|error| StartError::Database {
             service: name,

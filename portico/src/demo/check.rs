@@ -220,10 +220,11 @@ impl<'a> Walk<'a> {
         if status != expected {
             return Err(format!("the gateway answered {status}, expected {expected}: {words}"));
         }
-        let detail = if status.is_success() { String::new() } else { format!(": {}", words.trim()) };
+        let refusal: Value = serde_json::from_str(&words).unwrap_or_default();
+        let detail = if status.is_success() { "" } else { text(&refusal, "error") };
         self.say(
             &format!("token with `{}` calls /{api}/", text(&claims, "scope")),
-            format!("{}{detail}", status.as_u16()),
+            format!("{} {detail}", status.as_u16()),
         );
         Ok(())
     }
