@@ -5,14 +5,16 @@
 //! nothing behind that is not looked for.
 //!
 //! - `event`: what happened
-//! - `state`: what it makes of the client
+//! - `state`, `evolve`: what it makes of the client
 //! - `step`: what is to be done next
 //! - `summary`: how it looks from outside
-//! - `command`, `decide`: what can be asked, and what comes of it
+//! - `command`, `decide`, `failure`: what can be asked, and what comes of it
 
 mod command;
 mod decide;
 mod event;
+mod evolve;
+mod failure;
 mod state;
 mod step;
 mod summary;

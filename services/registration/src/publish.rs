@@ -8,7 +8,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::identity_provider::{self, IdentityProvider};
-use crate::oauth_client::{Answered, Event, Failed, OauthClient, Provisioned};
+use crate::oauth_client::{Answered, Delayed, Event, Failed, OauthClient, Provisioned};
 
 /// The translation.
 pub(crate) struct Publisher;
@@ -45,14 +45,7 @@ async fn of_client(
             request_id,
             application_id,
             identity_provider_id,
-        } => some(
-            "portico.registration.provisioning_started",
-            &public::ProvisioningStarted {
-                request_id: request_id.to_string(),
-                application_id: application_id.to_string(),
-                identity_provider_id: identity_provider_id.to_string(),
-            },
-        ),
+        } => started(request_id, application_id, identity_provider_id),
         Event::Registered {
             answer,
             request_ids,
@@ -62,64 +55,40 @@ async fn of_client(
             answer,
             request_ids,
             ..
-        } => match request_ids.is_empty() {
-            true => None,
-            false => registered(&client().await?, &answer, &request_ids),
-        },
-        Event::GatewayMapped { request_ids, .. } => match request_ids.is_empty() {
-            true => None,
-            false => some(
-                "portico.registration.gateway_mapped",
-                &public::GatewayMapped {
-                    request_ids: texts(&request_ids),
-                    application_id: client().await?.application_id.to_string(),
-                },
-            ),
-        },
+        } if !request_ids.is_empty() => registered(&client().await?, &answer, &request_ids),
+        Event::GatewayMapped { request_ids, .. } if !request_ids.is_empty() => {
+            mapped(&client().await?, &request_ids)
+        }
         Event::Provisioned(provisioned) => access_provisioned(provisioned),
         Event::Deprovisioned {
             request_id,
             application_id,
             client_deleted,
-        } => some(
-            "portico.registration.access_deprovisioned",
-            &public::AccessDeprovisioned {
-                request_id: request_id.to_string(),
-                application_id: application_id.to_string(),
-                client_deleted,
-            },
-        ),
+        } => deprovisioned(request_id, application_id, client_deleted),
         Event::Delayed(delayed) => match delayed.request_id {
-            Some(request) => some(
-                "portico.registration.provisioning_delayed",
-                &public::ProvisioningDelayed {
-                    request_id: request.to_string(),
-                    application_id: client().await?.application_id.to_string(),
-                    reason: delayed.reason,
-                    next_try_at: delayed.next_try_at.to_string(),
-                },
-            ),
+            Some(request) => provisioning_delayed(&client().await?, request, delayed),
             None => None,
         },
         Event::Failed(failed) => {
-            let provider = identity_provider::load(store, failed.identity_provider_id)
-                .await?
-                .state;
-            provisioning_failed(failed, &provider)
+            let id = failed.identity_provider_id;
+            provisioning_failed(failed, &identity_provider::load(store, id).await?.state)
         }
         Event::Granted(_)
         | Event::GrantWithdrawn { .. }
         | Event::Retried { .. }
         | Event::ApplicationChanged(_)
         | Event::RegistrationIntended(_)
+        | Event::Registered { .. }
         | Event::OrphanSuspected { .. }
         | Event::UpdateIntended { .. }
+        | Event::Updated { .. }
         | Event::TokenReplaced { .. }
         | Event::DeleteIntended { .. }
         | Event::Deleted { .. }
         | Event::RotationIntended { .. }
         | Event::SecretRotated { .. }
         | Event::RotationRefused { .. }
+        | Event::GatewayMapped { .. }
         | Event::MappingRefused { .. }
         | Event::Refused(_)
         | Event::Held { .. }
@@ -158,6 +127,54 @@ async fn of_provider(
         | Event::TokenReplaced { .. }
         | Event::Deleted => None,
     })
+}
+
+fn started(request: Uuid, application: Uuid, provider: Uuid) -> Option<PublicEvent> {
+    some(
+        "portico.registration.provisioning_started",
+        &public::ProvisioningStarted {
+            request_id: request.to_string(),
+            application_id: application.to_string(),
+            identity_provider_id: provider.to_string(),
+        },
+    )
+}
+
+fn mapped(client: &OauthClient, requests: &[Uuid]) -> Option<PublicEvent> {
+    some(
+        "portico.registration.gateway_mapped",
+        &public::GatewayMapped {
+            request_ids: texts(requests),
+            application_id: client.application_id.to_string(),
+        },
+    )
+}
+
+fn deprovisioned(request: Uuid, application: Uuid, client_deleted: bool) -> Option<PublicEvent> {
+    some(
+        "portico.registration.access_deprovisioned",
+        &public::AccessDeprovisioned {
+            request_id: request.to_string(),
+            application_id: application.to_string(),
+            client_deleted,
+        },
+    )
+}
+
+fn provisioning_delayed(
+    client: &OauthClient,
+    request: Uuid,
+    delayed: Delayed,
+) -> Option<PublicEvent> {
+    some(
+        "portico.registration.provisioning_delayed",
+        &public::ProvisioningDelayed {
+            request_id: request.to_string(),
+            application_id: client.application_id.to_string(),
+            reason: delayed.reason,
+            next_try_at: delayed.next_try_at.to_string(),
+        },
+    )
 }
 
 fn registered(client: &OauthClient, answer: &Answered, requests: &[Uuid]) -> Option<PublicEvent> {

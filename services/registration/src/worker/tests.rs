@@ -1,6 +1,7 @@
 //! The worker against the provider of the sandbox.
 
 mod flow;
+mod keycloak;
 mod recovery;
 mod trouble;
 pub(crate) mod world;

@@ -151,11 +151,35 @@ impl World {
         }
     }
 
+    /// From now on another provider, of Keycloak's kind.
+    pub(crate) async fn use_keycloak(&mut self, base: &str) {
+        self.provider_id = self.deps.clock.new_id();
+        self.client_type_id = self.deps.clock.new_id();
+        let realm = format!("{base}/realms/r");
+        let at = |path: &str| format!("{realm}/{path}").parse().unwrap();
+        let mut settings = self.settings();
+        settings.name = "Keycloak".into();
+        settings.kind = ProviderType::Keycloak;
+        settings.location.endpoints = Endpoints {
+            registration_endpoint: at("clients-registrations/openid-connect"),
+            token_endpoint: at("protocol/openid-connect/token"),
+            jwks_uri: at("protocol/openid-connect/certs"),
+            issuer: realm.clone(),
+            ..settings.location.endpoints
+        };
+        self.add(settings).await;
+    }
+
     async fn add_provider(&mut self) {
+        let settings = self.settings();
+        self.add(settings).await;
+    }
+
+    async fn add(&mut self, settings: identity_provider::Settings) {
         let owner = Owner::new(identity_provider::OWNER, self.provider_id);
         let token = self.vault.put(&owner, &Secret::new(TOKEN)).await.unwrap();
         let command = identity_provider::Command::Add {
-            settings: self.settings(),
+            settings,
             initial_access_token: Some(token),
         };
         self.execute::<IdentityProvider>(self.provider_id, &command)
