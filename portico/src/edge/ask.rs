@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, Uri, request::Parts};
 use ipnet::IpNet;
 use portico_proto::{
     Error, access::v1::access_service_client::AccessServiceClient,
@@ -32,6 +32,8 @@ pub struct Ask {
     identity: Option<Identity>,
     metadata: MetadataMap,
     remote: Option<IpAddr>,
+    visit: Option<Secret>,
+    uri: Uri,
 }
 
 impl FromRequestParts<Edge> for Ask {
@@ -79,6 +81,8 @@ impl Ask {
             &edge.deps.config.trusted_proxies,
         );
         Ok(Self {
+            visit: edge.auth.cookies().visit(&parts.headers),
+            uri: parts.uri.clone(),
             edge: edge.clone(),
             credential,
             identity,
@@ -107,6 +111,16 @@ impl Ask {
     /// The token of the session or the API token, where somebody is signed in.
     pub fn session(&self) -> Option<&Secret> {
         self.identity.as_ref().and(self.credential.token())
+    }
+
+    /// The value of the visit cookie, which forms of visitors are tied to.
+    pub fn visit(&self) -> Option<&Secret> {
+        self.visit.as_ref()
+    }
+
+    /// What it asks for.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// The address that it came from, behind the proxies that we trust; empty where it is not known.
@@ -175,7 +189,7 @@ fn forwarded(headers: &HeaderMap) -> Result<MetadataMap> {
 fn ascii(bytes: &[u8]) -> Option<MetadataValue<Ascii>> {
     MetadataValue::try_from(bytes)
         .ok()
-        .filter(|_| bytes.iter().all(u8::is_ascii_graphic))
+        .filter(|_| !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic))
 }
 
 /// Where a request came from; `None` where the server does not tell.

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn where_a_request_comes_from() {
-        let table: [(&[(&str, &str)], bool, bool); 8] = [
+        type Headers = &'static [(&'static str, &'static str)];
+        let table: [(Headers, bool, bool); 8] = [
             // headers, with a cookie, when signing in
             (&[("sec-fetch-site", "same-origin")], true, true),
             (&[("sec-fetch-site", "cross-site")], false, false),

@@ -15,10 +15,10 @@ const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Whether people reach the portal by https.
 #[derive(Debug, Clone, Copy)]
-pub struct Https(pub bool);
+pub(super) struct Https(pub(super) bool);
 
 /// Middleware: adds the headers that are not there yet.
-pub async fn secure(State(https): State<Https>, request: Request, next: Next) -> Response {
+pub(super) async fn secure(State(https): State<Https>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let page = headers

@@ -48,12 +48,12 @@ struct Part {
 }
 
 /// `GET /healthz`.
-pub async fn alive() -> impl IntoResponse {
+pub(super) async fn alive() -> impl IntoResponse {
     Json(serde_json::json!({ "alive": true }))
 }
 
 /// `GET /readyz`: asks every service something cheap, and the bus.
-pub async fn ready(State(edge): State<Edge>) -> Response {
+pub(super) async fn ready(State(edge): State<Edge>) -> Response {
     let mut asked: Vec<BoxFuture<'_, Part>> = ServiceName::ALL
         .into_iter()
         .map(|name| {

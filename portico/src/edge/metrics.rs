@@ -22,7 +22,7 @@ const BOUNDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// Counts requests by route, method and status: all three from small sets, whatever callers send.
 #[derive(Clone)]
-pub struct Metrics {
+pub(super) struct Metrics {
     requests: Arc<Mutex<BTreeMap<Key, Count>>>,
     /// Seconds since 1970.
     started: i64,
@@ -39,7 +39,7 @@ struct Count {
 
 impl Metrics {
     /// Begins to count.
-    pub fn new(clock: &Clock) -> Self {
+    pub(super) fn new(clock: &Clock) -> Self {
         Self {
             requests: Arc::default(),
             started: clock.now().as_second(),
@@ -145,7 +145,11 @@ fn resident_bytes() -> Option<u64> {
 }
 
 /// Middleware: counts a request when its answer begins.
-pub async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+pub(super) async fn count(
+    State(metrics): State<Metrics>,
+    request: Request,
+    next: Next,
+) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("none", MatchedPath::as_str).to_owned();
     let method = label(request.method());
@@ -173,7 +177,7 @@ fn label(method: &Method) -> &'static str {
 }
 
 /// `GET /metrics`.
-pub async fn show(State(edge): State<Edge>) -> impl IntoResponse {
+pub(super) async fn show(State(edge): State<Edge>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         edge.metrics.text(),

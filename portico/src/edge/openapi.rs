@@ -20,7 +20,7 @@ const STYLE: &str = include_str!("openapi/page.css");
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// The document, completed: who may call, how errors look, which headers there are.
-pub fn document(routes: OpenApi) -> Value {
+fn document(routes: OpenApi) -> Value {
     // A description is made of texts, lists and maps; it can always be written.
     let mut document = serde_json::to_value(routes).unwrap_or_default();
     document["openapi"] = json!("3.1.0");

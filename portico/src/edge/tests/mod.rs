@@ -1,1 +1,10 @@
-//! Tests of the edge.
+//! The edge against doubles of the services, called in the process as `portico run` calls it.
+
+mod conditions;
+mod description;
+mod grpc;
+mod problems;
+mod resources;
+mod sign_in;
+mod support;
+mod watching;

@@ -1,0 +1,165 @@
+//! Versions, repetitions and ids of requests.
+
+use std::sync::{Arc, Mutex};
+
+use http::Method;
+use portico_proto::catalog::v1::{
+    DeleteProductRequest, DeleteProductResponse, GetProductRequest, Product, PublishProductRequest,
+    UpdateProductRequest,
+};
+use portico_runtime::ServiceName;
+
+use super::support::{ADMIN, Double, Heard, ID, Portal, request};
+
+type Versions = Arc<Mutex<Vec<u64>>>;
+
+async fn portal(versions: &Versions) -> Portal {
+    let versions = versions.clone();
+    let product = || Product {
+        id: ID.to_owned(),
+        version: 7,
+        ..Product::default()
+    };
+    Portal::new(move |name: ServiceName, double: Double| {
+        if name != ServiceName::Catalog {
+            return double;
+        }
+        let (updates, deletes) = (versions.clone(), versions.clone());
+        double
+            .on(
+                "/portico.catalog.v1.CatalogService/GetProduct",
+                move |heard: Heard<GetProductRequest>| {
+                    assert_eq!(heard.metadata.get("x-request-id").unwrap(), ID);
+                    Ok(product())
+                },
+            )
+            .on(
+                "/portico.catalog.v1.CatalogService/PublishProduct",
+                move |heard: Heard<PublishProductRequest>| {
+                    assert_eq!(heard.metadata.get("idempotency-key").unwrap(), "once");
+                    Ok(product())
+                },
+            )
+            .on(
+                "/portico.catalog.v1.CatalogService/UpdateProduct",
+                move |heard: Heard<UpdateProductRequest>| {
+                    updates.lock().unwrap().push(heard.message.if_version);
+                    Ok(product())
+                },
+            )
+            .on(
+                "/portico.catalog.v1.CatalogService/DeleteProduct",
+                move |heard: Heard<DeleteProductRequest>| {
+                    deletes.lock().unwrap().push(heard.message.if_version);
+                    Ok(DeleteProductResponse {})
+                },
+            )
+    })
+    .await
+}
+
+fn call(method: Method, path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
+    let mut request = request(method, &format!("/api/v1/products/{ID}{path}"))
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("x-request-id", ID)
+        .header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request
+}
+
+#[tokio::test]
+async fn an_unchanged_resource_is_not_sent_again() {
+    let portal = portal(&Versions::default()).await;
+    let answer = portal.send(call(Method::GET, "", &[]), "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("etag")),
+        (200, "\"7\"")
+    );
+    assert_eq!(answer.header("x-request-id"), ID);
+    assert_eq!(answer.header("cache-control"), "private, no-cache");
+    for (held, status) in [
+        ("\"7\"", 304),
+        ("W/\"7\"", 304),
+        ("\"6\", \"7\"", 304),
+        ("*", 304),
+        ("\"6\"", 200),
+        ("7", 200),
+    ] {
+        let answer = portal
+            .send(call(Method::GET, "", &[("if-none-match", held)]), "")
+            .await;
+        assert_eq!(answer.status, status, "{held}");
+        assert_eq!(answer.header("etag"), "\"7\"");
+        assert_eq!(answer.body.is_empty(), status == 304);
+    }
+}
+
+#[tokio::test]
+async fn the_expected_version_goes_to_the_service() {
+    let versions = Versions::default();
+    let portal = portal(&versions).await;
+    for tag in ["\"7\"", "*"] {
+        let answer = portal
+            .send(call(Method::PATCH, "", &[("if-match", tag)]), "{}")
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("etag")),
+            (200, "\"7\"")
+        );
+    }
+    assert_eq!(
+        portal
+            .send(call(Method::DELETE, "", &[("if-match", "\"9\"")]), "")
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        portal.send(call(Method::DELETE, "", &[]), "").await.status,
+        204
+    );
+    let answer = portal
+        .send(
+            call(Method::DELETE, "", &[("if-match", "\"of another server\"")]),
+            "",
+        )
+        .await;
+    assert_eq!(answer.problem(), (412, "version_mismatch".to_owned()));
+    let answer = portal
+        .send(call(Method::DELETE, "", &[("if-match", "7")]), "")
+        .await;
+    assert_eq!(answer.problem(), (400, "if_match_invalid".to_owned()));
+    assert_eq!(*versions.lock().unwrap(), [7, 0, 9, 0]);
+}
+
+#[tokio::test]
+async fn where_the_service_takes_no_version_the_edge_looks() {
+    let portal = portal(&Versions::default()).await;
+    for (tag, status) in [("\"7\"", 200), ("*", 200), ("\"6\"", 412)] {
+        let headers = [("if-match", tag), ("idempotency-key", "once")];
+        let answer = portal
+            .send(call(Method::POST, "/publish", &headers), "")
+            .await;
+        assert_eq!(answer.status, status, "{tag}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_no_header_should_have_is_refused() {
+    let portal = portal(&Versions::default()).await;
+    for key in ["", "two words", "k\u{e9}y"] {
+        let answer = portal
+            .send(
+                call(Method::POST, "/publish", &[("idempotency-key", key)]),
+                "",
+            )
+            .await;
+        assert_eq!(
+            answer.problem(),
+            (400, "idempotency_key_invalid".to_owned()),
+            "{key:?}"
+        );
+    }
+}

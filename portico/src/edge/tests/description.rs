@@ -1,0 +1,158 @@
+//! The description fits the routes.
+
+use http::Method;
+use serde_json::Value;
+
+use super::support::Portal;
+
+#[tokio::test]
+async fn every_operation_described_is_there() {
+    let portal = Portal::new(|_, double| double).await;
+    let document = portal.get("/api/v1/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        assert!(path.starts_with("/api/v1/"), "{path}");
+        for (method, operation) in item.as_object().unwrap() {
+            ids.push(operation["operationId"].as_str().unwrap().to_owned());
+            assert!(
+                operation["summary"].is_string(),
+                "{path} {method} says nothing"
+            );
+            let path = path
+                .replace("{id}", super::support::ID)
+                .replace("{name}", "access_submitted");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let answer = portal
+                .json(method.clone(), &path, serde_json::json!({}))
+                .await;
+            if answer.status.is_success() {
+                continue;
+            }
+            let (_, code) = answer.problem();
+            assert!(
+                !["path_unknown", "method_not_allowed"].contains(&code.as_str()),
+                "{method} {path}"
+            );
+        }
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "two operations have one id");
+    // Whoever adds a call of design.md's table by hand, past the description, is missed here.
+    assert!(all >= 60, "{all}");
+}
+
+#[tokio::test]
+async fn every_reference_leads_somewhere() {
+    let portal = Portal::new(|_, double| double).await;
+    let document = portal.get("/api/v1/openapi.json").await.json();
+    let mut references = Vec::new();
+    collect(&document, &mut references);
+    assert!(references.len() > 100);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(
+                members
+                    .get("$ref")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+            );
+            members.values().for_each(|member| collect(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_contract_changes_only_on_purpose() {
+    let portal = Portal::new(|_, double| double).await;
+    let answer = portal.get("/api/v1/openapi.json").await;
+    assert!(answer.header("etag").len() == 18);
+    insta::assert_snapshot!("openapi", contract(&answer.json()));
+}
+
+/// A line for each operation, parameter and member: what a program can rely on.
+fn contract(document: &Value) -> String {
+    let mut lines = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let body = shape(&operation["requestBody"]);
+            lines.push(format!("{} {path} {body}", method.to_uppercase()));
+            for parameter in operation["parameters"].as_array().unwrap() {
+                lines.push(format!("    {} {}", parameter["in"], parameter["name"]));
+            }
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                lines.push(format!("    {status} {}", shape(response)));
+            }
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        lines.push(name.clone());
+        let parts = schema["allOf"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![schema.clone()]);
+        for part in parts {
+            for (member, schema) in part["properties"].as_object().into_iter().flatten() {
+                lines.push(format!("    {member}: {}", kind(schema)));
+            }
+        }
+    }
+    lines.join("\n").replace('"', "")
+}
+
+fn shape(body: &Value) -> String {
+    let contents = body["content"].as_object().into_iter().flatten();
+    contents
+        .map(|(_, content)| kind(&content["schema"]))
+        .collect()
+}
+
+fn kind(schema: &Value) -> String {
+    if let Some(all) = schema["oneOf"].as_array() {
+        return all.iter().map(kind).collect::<Vec<_>>().join(" | ");
+    }
+    match (&schema["$ref"], &schema["items"]) {
+        (Value::String(name), _) => name.rsplit('/').next().unwrap().to_owned(),
+        (_, Value::Null) => schema["type"].to_string(),
+        (_, items) => format!("[{}]", kind(items)),
+    }
+}
+
+#[tokio::test]
+async fn people_can_read_it() {
+    let portal = Portal::new(|_, double| double).await;
+    let answer = portal.get("/api/docs").await;
+    assert!(answer.header("content-type").starts_with("text/html"));
+    let page = answer.text();
+    for words in [
+        "approve_access_request",
+        "redirect_urls",
+        "POST",
+        "Problem",
+        "a href=\"#NewProduct\"",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    // Nothing from elsewhere, and nothing that runs.
+    for attribute in ["href=\"", "src=\""] {
+        for target in page.split(attribute).skip(1) {
+            assert!(
+                target.starts_with(['#', '/']) && !target.starts_with("//"),
+                "{target:.60}"
+            );
+        }
+    }
+    assert!(!page.contains("<script"));
+    assert_eq!(portal.get("/api/docs/page.css").await.status, 200);
+}

@@ -1,0 +1,311 @@
+//! The public gRPC listener.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use portico_proto::{
+    access::v1::{WatchAccessRequestsRequest, access_service_client::AccessServiceClient},
+    accounts::v1::{
+        AuthenticateRequest, CreateSessionRequest, CreateSessionResponse, GetContactsRequest,
+        accounts_service_client::AccountsServiceClient,
+    },
+    catalog::v1::{
+        ListProductsRequest, ListProductsResponse, catalog_service_client::CatalogServiceClient,
+    },
+};
+use portico_runtime::{Caller, ServiceChannel, ServiceName};
+use tonic::{Code, Request};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use super::{
+    support::{ADMIN, DEVELOPER, Double, Heard, Portal, admin},
+    watching::watch,
+};
+
+type Callers = Arc<Mutex<Vec<Caller>>>;
+
+async fn portal(callers: &Callers) -> (Portal, ServiceChannel) {
+    let callers = callers.clone();
+    let portal = Portal::new(move |name: ServiceName, double: Double| {
+        let callers = callers.clone();
+        match name {
+            ServiceName::Catalog => double.on(
+                "/portico.catalog.v1.CatalogService/ListProducts",
+                move |heard: Heard<ListProductsRequest>| {
+                    assert!(
+                        heard.metadata.get("authorization").is_none(),
+                        "the token stays at the edge"
+                    );
+                    assert!(heard.metadata.get("cookie").is_none());
+                    callers.lock().unwrap().push(heard.caller);
+                    Ok(ListProductsResponse::default())
+                },
+            ),
+            ServiceName::Accounts => double.on(
+                "/portico.accounts.v1.AccountsService/CreateSession",
+                |heard: Heard<CreateSessionRequest>| {
+                    Ok(CreateSessionResponse {
+                        token: heard.message.remote_address,
+                        ..Default::default()
+                    })
+                },
+            ),
+            ServiceName::AccessRequest => watch(double, false, Arc::default()),
+            _ => double,
+        }
+    })
+    .await;
+    let slot = OnceLock::new();
+    assert!(slot.set(crate::edge::grpc_router(&portal.deps)).is_ok());
+    (portal, ServiceChannel::Local(Arc::new(slot)))
+}
+
+fn with<T>(message: T, metadata: &[(&'static str, &str)]) -> Request<T> {
+    let mut request = Request::new(message);
+    for (name, value) in metadata {
+        request.metadata_mut().append(*name, value.parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn the_identity_is_ours_and_never_the_callers() {
+    let callers = Callers::default();
+    let (portal, channel) = portal(&callers).await;
+    let mut catalog = CatalogServiceClient::new(channel);
+    let list = ListProductsRequest::default;
+    let forged = portal
+        .deps
+        .identity
+        .sign(&Caller::service("registration"))
+        .unwrap();
+    let bearer = format!("Bearer {ADMIN}");
+    for metadata in [
+        vec![],
+        vec![("x-portico-identity", forged.as_str())],
+        vec![
+            ("x-portico-identity", "nonsense"),
+            ("x-portico-identity", &forged),
+        ],
+        vec![("cookie", "portico_session=admin-token")],
+        vec![("authorization", &bearer)],
+        vec![("authorization", &bearer), ("x-portico-identity", &forged)],
+    ] {
+        catalog
+            .list_products(with(list(), &metadata))
+            .await
+            .unwrap();
+    }
+    let nobody = Caller::Anonymous;
+    let expected = [
+        nobody.clone(),
+        nobody.clone(),
+        nobody.clone(),
+        nobody,
+        admin(),
+        admin(),
+    ];
+    assert_eq!(*callers.lock().unwrap(), expected);
+    for wrong in ["Bearer", "Bearer outdated", "Basic YTpi"] {
+        let status = catalog
+            .list_products(with(list(), &[("authorization", wrong)]))
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn internal_methods_are_not_there() {
+    let (_portal, channel) = portal(&Callers::default()).await;
+    let mut accounts = AccountsServiceClient::new(channel);
+    let bearer = format!("Bearer {ADMIN}");
+    let request = with(
+        AuthenticateRequest {
+            token: ADMIN.to_owned(),
+        },
+        &[("authorization", &bearer)],
+    );
+    assert_eq!(
+        accounts.authenticate(request).await.unwrap_err().code(),
+        Code::Unimplemented
+    );
+    let request = with(GetContactsRequest::default(), &[("authorization", &bearer)]);
+    assert_eq!(
+        accounts.get_contacts(request).await.unwrap_err().code(),
+        Code::Unimplemented
+    );
+}
+
+#[tokio::test]
+async fn a_caller_does_not_choose_its_address() {
+    let (_portal, channel) = portal(&Callers::default()).await;
+    let request = CreateSessionRequest {
+        remote_address: "198.51.100.1".to_owned(),
+        ..Default::default()
+    };
+    let answer = AccountsServiceClient::new(channel)
+        .create_session(request)
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.into_inner().token,
+        "",
+        "there is no connection here, so no address"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_until_the_portal_stops() {
+    let (portal, channel) = portal(&Callers::default()).await;
+    let bearer = format!("Bearer {DEVELOPER}");
+    let request = with(
+        WatchAccessRequestsRequest {
+            after: "7".to_owned(),
+        },
+        &[("authorization", &bearer)],
+    );
+    let mut changes = AccessServiceClient::new(channel)
+        .watch_access_requests(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(changes.message().await.unwrap().unwrap().cursor, "8");
+    assert_eq!(changes.message().await.unwrap().unwrap().cursor, "9");
+    portal.deps.shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), changes.message())
+        .await
+        .unwrap();
+    assert_eq!(ended.unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_session() {
+    let (portal, channel) = portal(&Callers::default()).await;
+    let bearer = format!("Bearer {DEVELOPER}");
+    let request = with(
+        WatchAccessRequestsRequest::default(),
+        &[("authorization", &bearer)],
+    );
+    let mut changes = AccessServiceClient::new(channel)
+        .watch_access_requests(request)
+        .await
+        .unwrap()
+        .into_inner();
+    for _ in 0..2 {
+        changes.message().await.unwrap().unwrap();
+    }
+    let mut next = Box::pin(changes.message());
+    assert!(futures::poll!(&mut next).is_pending());
+    portal
+        .locked
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    portal.time.advance(Duration::from_secs(60));
+    let ended = tokio::time::timeout(Duration::from_secs(10), next)
+        .await
+        .unwrap();
+    assert_eq!(ended.unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn health_tells_of_each_service() {
+    let (_portal, channel) = portal(&Callers::default()).await;
+    let mut health = HealthClient::new(channel);
+    let ask = |service: &str| HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    let answer = health
+        .check(ask("portico.catalog.v1.CatalogService"))
+        .await
+        .unwrap();
+    assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+    // This double does not answer what is asked of it.
+    let answer = health
+        .check(ask("portico.registration.v1.RegistrationService"))
+        .await
+        .unwrap();
+    assert_eq!(answer.into_inner().status(), ServingStatus::NotServing);
+    assert_eq!(
+        health.check(ask("")).await.unwrap().into_inner().status(),
+        ServingStatus::NotServing
+    );
+    assert_eq!(
+        health.check(ask("nothing")).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    let mut watched = health.watch(ask("nothing")).await.unwrap().into_inner();
+    assert_eq!(
+        watched.message().await.unwrap().unwrap().status(),
+        ServingStatus::ServiceUnknown
+    );
+}
+
+/// Over the network, as others see it: HTTP/2, trailers, reflection.
+#[tokio::test]
+async fn over_the_network() {
+    let callers = Callers::default();
+    let (portal, _) = portal(&callers).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = crate::edge::grpc_router(&portal.deps)
+        .into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let bearer = format!("Bearer {ADMIN}");
+    let request = with(
+        ListProductsRequest::default(),
+        &[("authorization", &bearer)],
+    );
+    CatalogServiceClient::new(channel.clone())
+        .list_products(request)
+        .await
+        .unwrap();
+    assert_eq!(*callers.lock().unwrap(), [admin()]);
+
+    let request = CreateSessionRequest {
+        remote_address: "198.51.100.1".to_owned(),
+        ..Default::default()
+    };
+    let answer = AccountsServiceClient::new(channel.clone())
+        .create_session(request)
+        .await
+        .unwrap();
+    assert_eq!(answer.into_inner().token, "127.0.0.1");
+
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = ServerReflectionClient::new(channel)
+        .server_reflection_info(futures::stream::iter([ask]))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(services)) = answer else {
+        panic!("{answer:?}")
+    };
+    let names: Vec<&str> = services
+        .service
+        .iter()
+        .map(|service| service.name.as_str())
+        .collect();
+    assert!(
+        names.contains(&"portico.access.v1.AccessService")
+            && names.contains(&"grpc.health.v1.Health"),
+        "{names:?}"
+    );
+    server.abort();
+}

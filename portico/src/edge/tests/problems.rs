@@ -1,0 +1,271 @@
+//! Every way to go wrong ends in problem details.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use portico_proto::{
+    Error, FieldError, Kind,
+    catalog::v1::{
+        CreateProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse, Product,
+    },
+};
+use portico_runtime::ServiceName;
+use serde_json::json;
+
+use super::support::{ADMIN, Double, Heard, Portal, request};
+
+fn catalog(name: ServiceName, double: Double) -> Double {
+    if name != ServiceName::Catalog {
+        return double;
+    }
+    double
+        .on(
+            "/portico.catalog.v1.CatalogService/CreateProduct",
+            |_: Heard<CreateProductRequest>| Ok(Product::default()),
+        )
+        .on(
+            "/portico.catalog.v1.CatalogService/ListProducts",
+            |_: Heard<ListProductsRequest>| Ok(ListProductsResponse::default()),
+        )
+        .on(
+            "/portico.catalog.v1.CatalogService/GetProduct",
+            |heard: Heard<GetProductRequest>| {
+                let kind = Kind::ALL[heard.message.id.parse::<usize>().unwrap()];
+                let mut error = Error::new(kind, "some_code", "Some words.");
+                error.fields = vec![FieldError {
+                    field: "a".into(),
+                    code: "a_wrong".into(),
+                    message: "A.".into(),
+                }];
+                error.retry_after = Some(Duration::from_millis(1500));
+                Err::<Product, _>(error)
+            },
+        )
+}
+
+const JSON: &str = "application/json";
+
+/// Method, path, content type and body; status, code and field.
+type Wrong = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    u16,
+    &'static str,
+    &'static str,
+);
+
+const WRONG: [Wrong; 13] = [
+    ("GET", "/nothing", "", "", 404, "path_unknown", ""),
+    ("GET", "/products/a/b/c", "", "", 404, "path_unknown", ""),
+    (
+        "PUT",
+        "/products",
+        JSON,
+        "{}",
+        405,
+        "method_not_allowed",
+        "",
+    ),
+    ("POST", "/products", JSON, "{", 400, "json_malformed", ""),
+    ("POST", "/products", JSON, "", 400, "json_malformed", ""),
+    (
+        "POST",
+        "/products",
+        JSON,
+        r#"{"colour":1}"#,
+        400,
+        "field_unknown",
+        "colour",
+    ),
+    (
+        "POST",
+        "/products",
+        JSON,
+        r#"{"apis":[{"api":1}]}"#,
+        400,
+        "field_type_wrong",
+        "apis[0]",
+    ),
+    (
+        "POST",
+        "/products",
+        JSON,
+        r#"{"dcr_enabled":"yes"}"#,
+        400,
+        "field_type_wrong",
+        "dcr_enabled",
+    ),
+    (
+        "POST",
+        "/products",
+        JSON,
+        r#"{"scopes":7}"#,
+        400,
+        "field_type_wrong",
+        "scopes",
+    ),
+    (
+        "POST",
+        "/products",
+        "text/plain",
+        "{}",
+        415,
+        "content_type_unsupported",
+        "",
+    ),
+    (
+        "POST",
+        "/products",
+        "",
+        "{}",
+        415,
+        "content_type_unsupported",
+        "",
+    ),
+    (
+        "GET",
+        "/products?limit=many",
+        "",
+        "",
+        400,
+        "field_type_wrong",
+        "limit",
+    ),
+    (
+        "GET",
+        "/products?colour=red",
+        "",
+        "",
+        400,
+        "field_unknown",
+        "colour",
+    ),
+];
+
+#[tokio::test]
+async fn requests_that_are_wrong() {
+    let portal = Portal::new(catalog).await;
+    for (method, path, content_type, body, status, code, field) in WRONG {
+        let mut request = request(method.parse().unwrap(), &format!("/api/v1{path}"))
+            .header("authorization", format!("Bearer {ADMIN}"));
+        if !content_type.is_empty() {
+            request = request.header("content-type", content_type);
+        }
+        let answer = portal.send(request, body).await;
+        assert_eq!(
+            answer.problem(),
+            (status, code.to_owned()),
+            "{method} {path} {body}"
+        );
+        let errors = answer.json()["errors"].clone();
+        if field.is_empty() {
+            assert_eq!(errors, json!([]));
+        } else {
+            assert_eq!(errors[0]["field"], field, "{errors}");
+        }
+    }
+    let answer = portal
+        .json(Method::PUT, "/api/v1/products", json!({}))
+        .await;
+    assert_eq!(answer.header("allow"), "GET,HEAD,POST");
+    let large = json!({ "name": "x".repeat(1024 * 1024) });
+    let answer = portal.json(Method::POST, "/api/v1/products", large).await;
+    assert_eq!(answer.problem(), (413, "body_too_large".to_owned()));
+}
+
+#[tokio::test]
+async fn a_services_words_reach_the_caller() {
+    let portal = Portal::new(catalog).await;
+    for (index, kind) in Kind::ALL.iter().enumerate() {
+        let answer = portal.get(&format!("/api/v1/products/{index}")).await;
+        assert_eq!(
+            answer.problem(),
+            (kind.http_status().as_u16(), "some_code".to_owned())
+        );
+        let problem = answer.json();
+        assert_eq!(problem["type"], "urn:portico:error:some_code");
+        assert_eq!(problem["detail"], "Some words.");
+        assert_eq!(
+            problem["errors"],
+            json!([{ "field": "a", "code": "a_wrong", "message": "A." }])
+        );
+        assert_eq!(answer.header("retry-after"), "2");
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(
+            challenge.starts_with("Bearer"),
+            *kind == Kind::Unauthenticated
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_is_503_without_its_words() {
+    // Channels without services in them.
+    let mut portal = Portal::new(|_, double| double).await;
+    portal.deps.channels = portico_runtime::Channels::local();
+    portal.router = crate::edge::router(&portal.deps).await;
+    let answer = portal
+        .send(request(Method::GET, "/api/v1/products"), "")
+        .await;
+    assert!(answer.status.is_server_error());
+    assert!(!answer.text().contains("not started"), "{}", answer.text());
+    let answer = portal.send(request(Method::GET, "/readyz"), "").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let parts = answer.json()["parts"].clone();
+    assert_eq!(parts.as_array().unwrap().len(), 6);
+    assert_eq!(parts[0]["part"], "catalog");
+    assert_eq!(parts[0]["ready"], false);
+    assert_eq!(parts[5], json!({ "part": "bus", "ready": true }));
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_without_its_words() {
+    let mut portal = Portal::new(|_, double| double).await;
+    let edge = crate::edge::Edge::new(&portal.deps);
+    let routes = axum::Router::new().route(
+        "/panic",
+        axum::routing::get(async || -> () { panic!("canary") }),
+    );
+    portal.router = crate::edge::around(routes, &edge);
+    let answer = portal.send(request(Method::GET, "/panic"), "").await;
+    assert_eq!(answer.problem(), (500, "internal".to_owned()));
+    assert!(!answer.text().contains("canary"));
+}
+
+#[tokio::test]
+async fn every_answer_is_careful() {
+    let portal = Portal::with("https://portal.example", catalog).await;
+    for path in [
+        "/api/v1/products",
+        "/nothing",
+        "/api/docs",
+        "/healthz",
+        "/metrics",
+        "/api/v1/openapi.json",
+    ] {
+        let answer = portal.get(path).await;
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+            "{path}: {policy}"
+        );
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
+        assert!(
+            answer
+                .header("strict-transport-security")
+                .starts_with("max-age="),
+            "{path}"
+        );
+        assert_eq!(answer.header("x-request-id").len(), 36, "{path}");
+    }
+    let metrics = portal.get("/metrics").await.text();
+    let counted = "portico_http_request_duration_seconds_count{route=\"/api/v1/products\",method=\"GET\",status=\"200\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(
+        metrics.contains("route=\"none\",method=\"GET\",status=\"404\""),
+        "{metrics}"
+    );
+}

@@ -1,0 +1,229 @@
+//! Shapes: what goes in and what comes out, where it is more than a translation.
+
+use http::Method;
+use portico_proto::{
+    access::v1::{
+        AccessRequest, ApproveAccessRequestRequest, SubmitAccessRequestRequest, TimelineEntry,
+        submit_access_request_request::Target,
+    },
+    catalog::v1::{CreateProductRequest, Plan, Product, UpdatePlanRequest},
+    registration::v1::{Credentials, GetCredentialsRequest, GetCredentialsResponse},
+};
+use portico_runtime::ServiceName;
+use serde_json::{Value, json};
+
+use super::support::{ADMIN, Double, Heard, ID, Portal, admin, request};
+
+fn services(name: ServiceName, double: Double) -> Double {
+    match name {
+        ServiceName::Catalog => double
+            .on(
+                "/portico.catalog.v1.CatalogService/CreateProduct",
+                |heard: Heard<CreateProductRequest>| {
+                    assert_eq!(heard.caller, admin());
+                    let new = heard.message;
+                    Ok(Product {
+                        id: ID.to_owned(),
+                        scopes: new.scopes,
+                        apis: new.apis,
+                        version: 1,
+                        created_at: "2026-01-02T12:00:00Z".to_owned(),
+                        ..Product::default()
+                    })
+                },
+            )
+            .on(
+                "/portico.catalog.v1.CatalogService/UpdatePlan",
+                |heard: Heard<UpdatePlanRequest>| {
+                    let change = heard.message;
+                    let told = (
+                        change.rate.is_some(),
+                        change.remove_rate,
+                        change.remove_quota,
+                    );
+                    Ok(Plan {
+                        name: format!("{told:?}"),
+                        version: 2,
+                        ..Plan::default()
+                    })
+                },
+            ),
+        ServiceName::AccessRequest => double
+            .on(
+                "/portico.access.v1.AccessService/SubmitAccessRequest",
+                |heard: Heard<SubmitAccessRequestRequest>| {
+                    let Some(Target::Application(application)) = heard.message.target else {
+                        panic!()
+                    };
+                    Ok(AccessRequest {
+                        id: ID.to_owned(),
+                        status: "pending".to_owned(),
+                        application_name: application.redirect_urls.join("|"),
+                        note: heard.message.items[0].plan_id.clone(),
+                        timeline: vec![TimelineEntry {
+                            step: "submitted".to_owned(),
+                            ..TimelineEntry::default()
+                        }],
+                        version: 1,
+                        ..AccessRequest::default()
+                    })
+                },
+            )
+            .on(
+                "/portico.access.v1.AccessService/ApproveAccessRequest",
+                |heard: Heard<ApproveAccessRequestRequest>| {
+                    Ok(AccessRequest {
+                        id: heard.message.id,
+                        note: heard.message.note,
+                        version: 2,
+                        ..AccessRequest::default()
+                    })
+                },
+            ),
+        ServiceName::Registration => double.on(
+            "/portico.registration.v1.RegistrationService/GetCredentials",
+            |heard: Heard<GetCredentialsRequest>| {
+                let clients: usize = heard.message.application_id.parse().unwrap();
+                let mut credentials: Vec<Credentials> = (0..clients).map(credentials).collect();
+                credentials.push(Credentials {
+                    status: "waiting".to_owned(),
+                    ..Credentials::default()
+                });
+                Ok(GetCredentialsResponse { credentials })
+            },
+        ),
+        _ => double,
+    }
+}
+
+fn credentials(index: usize) -> Credentials {
+    Credentials {
+        client_id: format!("client-{index}"),
+        client_secret: "canary".to_owned(),
+        token_endpoint: "https://idp.example/token".to_owned(),
+        scopes: vec!["free_plan".to_owned(), "product_payments".to_owned()],
+        granted_json: "{\"grant_types\":[\"client_credentials\"]}".to_owned(),
+        ..Credentials::default()
+    }
+}
+
+#[tokio::test]
+async fn a_product_comes_back_as_it_was_written() {
+    let portal = Portal::new(services).await;
+    let apis = json!(["api-1", { "api_id": "api-2", "url": "https://gateway.example/two/" }]);
+    let body = json!({ "name": "Payments", "scopes": " a  b ", "apis": apis, "dcr_enabled": true });
+    let answer = portal.json(Method::POST, "/api/v1/products", body).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert_eq!(answer.header("location"), format!("/api/v1/products/{ID}"));
+    assert_eq!(answer.header("etag"), "\"1\"");
+    let product = answer.json();
+    assert_eq!(product["scopes"], "a b");
+    assert_eq!(
+        product["apis"][0],
+        json!({ "api_id": "api-1", "name": "", "url": "", "gateway_id": "" })
+    );
+    assert_eq!(product["apis"][1]["url"], "https://gateway.example/two/");
+    assert_eq!(product["created_at"], "2026-01-02T12:00:00Z");
+    assert_eq!(
+        (&product["updated_at"], &product["policy_id"]),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_limit_that_is_null_is_taken_away() {
+    let portal = Portal::new(services).await;
+    let path = format!("/api/v1/plans/{ID}");
+    for (body, told) in [
+        (json!({}), "(false, false, false)"),
+        (json!({ "rate": null }), "(false, true, false)"),
+        (
+            json!({ "rate": { "requests": 1, "per_seconds": 2 }, "quota": null }),
+            "(true, false, true)",
+        ),
+    ] {
+        let answer = portal.json(Method::PATCH, &path, body).await;
+        assert_eq!(answer.json()["name"], told);
+    }
+    let answer = portal
+        .json(Method::PATCH, &path, json!({ "rate": { "requests": 1 } }))
+        .await;
+    assert_eq!(answer.problem(), (400, "field_missing".to_owned()));
+    assert_eq!(answer.json()["errors"][0]["field"], "rate.per_seconds");
+}
+
+#[tokio::test]
+async fn checkout_and_approval() {
+    let portal = Portal::new(services).await;
+    let application =
+        json!({ "name": "Shop", "redirect_urls": "https://a.example/x, https://b.example/y" });
+    let body = json!({ "items": [{ "product_id": "p" }], "application": application, "client_type_id": "c" });
+    let answer = portal
+        .json(Method::POST, "/api/v1/access-requests", body.clone())
+        .await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert_eq!(
+        answer.header("location"),
+        format!("/api/v1/access-requests/{ID}")
+    );
+    assert_eq!(
+        answer.json()["application_name"],
+        "https://a.example/x|https://b.example/y"
+    );
+    assert_eq!(answer.json()["note"], "");
+    assert_eq!(
+        answer.json()["timeline"][0],
+        json!({ "step": "submitted", "at": null, "by": "", "detail": "" })
+    );
+
+    let mut both = body;
+    both["application_id"] = json!(ID);
+    let answer = portal
+        .json(Method::POST, "/api/v1/access-requests", both)
+        .await;
+    assert_eq!(answer.problem(), (400, "application_ambiguous".to_owned()));
+
+    let path = format!("/api/v1/access-requests/{ID}/approve");
+    for (body, note) in [
+        ("", ""),
+        ("{\"reason\":\"fine\"}", "fine"),
+        ("{\"note\":\"good\"}", "good"),
+    ] {
+        let request = request(Method::POST, &path)
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .header("content-type", "application/json");
+        let answer = portal.send(request, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["note"].as_str()),
+            (202, Some(note))
+        );
+    }
+}
+
+#[tokio::test]
+async fn credentials_of_none_one_and_several_clients() {
+    let portal = Portal::new(services).await;
+    let answer = portal.get("/api/v1/applications/0/credentials").await;
+    assert_eq!(answer.problem(), (404, "credentials_not_ready".to_owned()));
+
+    let answer = portal.get("/api/v1/applications/1/credentials").await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let one = answer.json();
+    assert_eq!(one["client_id"], "client-0");
+    assert_eq!(one["client_secret"], "canary");
+    assert_eq!(one["token_endpoint"], "https://idp.example/token");
+    assert_eq!(one["scopes"], "free_plan product_payments");
+    assert_eq!(
+        one["granted"],
+        json!({ "grant_types": ["client_credentials"] })
+    );
+    assert_eq!(one["client_secret_expires_at"], Value::Null);
+    assert_eq!(one["clients"].as_array().unwrap().len(), 1);
+
+    let several = portal
+        .get("/api/v1/applications/2/credentials")
+        .await
+        .json();
+    assert_eq!(several["client_id"], Value::Null);
+    assert_eq!(several["clients"][1]["client_id"], "client-1");
+}
