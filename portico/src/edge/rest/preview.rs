@@ -8,7 +8,7 @@ use portico_proto::{
         RequestedItem,
     },
     catalog::v1::{GetPlanRequest, GetProductRequest},
-    registration::v1::PreviewRegistrationRequest,
+    registration::v1::{PreviewRegistrationRequest, PreviewRegistrationResponse},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -42,7 +42,20 @@ struct Preview {
 /// The dry run of an approval: the registration that would be sent, and what would change at the gateway.
 #[utoipa::path(post, path = "/access-requests/{id}/preview", tag = "Access requests", responses((status = 200, body = Preview)))]
 async fn preview_access_request(ask: Ask, Id(id): Id) -> Result<Json<Preview>> {
-    let request = find(&ask, &id).await?;
+    let answer = dry_run(&ask, &id).await?;
+    Ok(Json(Preview {
+        action: answer.action,
+        method: answer.method,
+        endpoint: answer.endpoint,
+        payload: serde_json::from_str(&answer.payload_json).unwrap_or_default(),
+        scopes_missing_at_provider: answer.scopes_missing_at_provider,
+        mapping_changes: answer.mapping_changes,
+    }))
+}
+
+/// What an approval of this request would send and change.
+pub(in crate::edge) async fn dry_run(ask: &Ask, id: &str) -> Result<PreviewRegistrationResponse> {
+    let request = find(ask, id).await?;
     let application = GetApplicationRequest {
         id: request.application_id.clone(),
     };
@@ -53,7 +66,7 @@ async fn preview_access_request(ask: Ask, Id(id): Id) -> Result<Json<Preview>> {
         .into_inner();
     let mut items = Vec::with_capacity(request.items.len());
     for item in request.items {
-        items.push(as_approved(&ask, item).await?);
+        items.push(as_approved(ask, item).await?);
     }
     let preview = PreviewRegistrationRequest {
         application_id: application.id,
@@ -66,16 +79,8 @@ async fn preview_access_request(ask: Ask, Id(id): Id) -> Result<Json<Preview>> {
     let answer = ask
         .registration()
         .preview_registration(ask.request(preview))
-        .await?
-        .into_inner();
-    Ok(Json(Preview {
-        action: answer.action,
-        method: answer.method,
-        endpoint: answer.endpoint,
-        payload: serde_json::from_str(&answer.payload_json).unwrap_or_default(),
-        scopes_missing_at_provider: answer.scopes_missing_at_provider,
-        mapping_changes: answer.mapping_changes,
-    }))
+        .await?;
+    Ok(answer.into_inner())
 }
 
 /// An item as an approval would hand it over; without policies and APIs where product or plan was deleted meanwhile.
