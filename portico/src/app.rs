@@ -1,11 +1,15 @@
 //! The whole of Portico in one process, listening.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use portico_bus::SharedBus;
-use portico_runtime::{Clock, Config, Deps};
+use portico_runtime::{Clock, Config, Deps, config::Tls};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+};
 
 use crate::{edge, wiring};
 
@@ -59,7 +63,11 @@ impl App {
             deps: deps.clone(),
         };
         serve(&deps, rest, edge::router(&deps).await);
-        serve(&deps, grpc, edge::grpc_router(&deps));
+        let tls = deps.config.grpc.tls.as_ref().map(server_tls).transpose()?;
+        match tls {
+            Some(tls) => serve_grpc_over_tls(&deps, grpc, tls)?,
+            None => serve(&deps, grpc, edge::grpc_router(&deps)),
+        }
         Ok(app)
     }
 
@@ -75,6 +83,27 @@ impl App {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+fn server_tls(files: &Tls) -> Result<ServerTlsConfig, String> {
+    let read = |file: &Path| std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()));
+    let identity = Identity::from_pem(read(&files.cert_file)?, read(&files.key_file)?);
+    Ok(ServerTlsConfig::new().identity(identity))
+}
+
+fn serve_grpc_over_tls(deps: &Deps, listener: TcpListener, tls: ServerTlsConfig) -> Result<(), String> {
+    let server = Server::builder()
+        .tls_config(tls)
+        .map_err(|error| format!("grpc.tls_cert_file and grpc.tls_key_file: {error}"))?
+        .add_routes(Routes::from(edge::grpc_router(deps)));
+    let shutdown = deps.shutdown.clone();
+    deps.spawn(async move {
+        let incoming = TcpIncoming::from(listener);
+        if let Err(error) = server.serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await {
+            tracing::error!(%error, "gRPC listener ended");
+        }
+    });
+    Ok(())
 }
 
 fn serve(deps: &Deps, listener: TcpListener, router: axum::Router) {

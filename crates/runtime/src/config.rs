@@ -26,7 +26,7 @@ use crate::outgoing::{AllowList, OutgoingSettings};
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Admin, Grpc, Log, LogFormat, Mail, Nats, Retry, Services, Session, Signup, Sso, Tls,
+    Admin, Grpc, Log, LogFormat, Mail, Nats, Retry, Services, Session, Signup, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -66,8 +66,6 @@ pub struct Config {
     pub nats: Option<Nats>,
     /// The mail server and the sender.
     pub mail: Mail,
-    /// Single sign-on.
-    pub sso: Option<Sso>,
     /// How long people stay signed in.
     pub session: Session,
     /// How what failed is tried again.
@@ -161,7 +159,6 @@ impl Config {
             database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
             nats: Nats::read(reader),
             mail: Mail::read(reader),
-            sso: Sso::read(reader),
             session: Session::read(reader),
             retry: Retry::read(reader),
             outgoing: sections::outgoing(reader, allow),

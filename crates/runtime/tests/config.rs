@@ -210,10 +210,6 @@ mod config {
         assert_eq!(keys(variables(&one_of_a_pair)), ["grpc.tls_key_file"]);
         let both = [("PORTICO_KEK", KEK), ("PORTICO_KEK_FILE", "/nowhere")];
         assert_eq!(keys(variables(&both)), ["kek_file"]);
-        assert_eq!(
-            keys(variables(&[("PORTICO_SSO_NAME", "Company")])),
-            ["sso.well_known_url", "sso.client_id", "sso.client_secret"]
-        );
     }
 
     #[test]
@@ -226,10 +222,6 @@ mod config {
             ("PORTICO_DATABASE_URL", "postgres://u:canary@db/portico"),
             ("PORTICO_NATS_URL", "nats://canary@nats:4222"),
             ("PORTICO_OUTGOING_PROXY", "http://u:canary@proxy"),
-            ("PORTICO_SSO_NAME", "Company"),
-            ("PORTICO_SSO_WELL_KNOWN_URL", "https://id.example.org"),
-            ("PORTICO_SSO_CLIENT_ID", "portico"),
-            ("PORTICO_SSO_CLIENT_SECRET", "canary"),
             ("PORTICO_KEK", KEK),
             ("PORTICO_KEK_PREVIOUS", &old),
         ])

@@ -15,7 +15,7 @@ use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
 pub use network::{Grpc, Nats, Services, Tls};
 use people::is_mail_address;
-pub use people::{Admin, Session, Signup, Sso};
+pub use people::{Admin, Session, Signup};
 
 const WEB: [&str; 2] = ["https", "http"];
 

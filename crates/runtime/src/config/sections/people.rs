@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use portico_vault::Secret;
-use url::Url;
 
 use super::super::reader::Reader;
-use super::WEB;
 
 const SHORTEST_PASSWORD: usize = 8;
 
@@ -71,46 +69,6 @@ impl Admin {
             }
             (None, None) => None,
         }
-    }
-}
-
-/// Single sign-on at an OpenID provider.
-#[derive(Debug, Clone)]
-pub struct Sso {
-    /// What the button says.
-    pub name: String,
-    /// The provider's configuration.
-    pub well_known_url: Url,
-    /// Our client there.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret,
-}
-
-impl Sso {
-    pub(in crate::config) fn read(reader: &mut Reader) -> Option<Self> {
-        let name = reader.optional("sso.name");
-        let well_known_url = reader.url("sso.well_known_url", &WEB);
-        let client_id = reader.optional("sso.client_id");
-        let client_secret = reader.secret("sso.client_secret");
-        let missing = [
-            ("sso.name", name.is_none()),
-            ("sso.well_known_url", well_known_url.is_none()),
-            ("sso.client_id", client_id.is_none()),
-            ("sso.client_secret", client_secret.is_none()),
-        ];
-        let some_given = missing.iter().any(|(_, missing)| !missing);
-        for (key, missing) in missing {
-            if some_given && missing && !reader.is_given(key) {
-                reader.problem(key, "must be set with the other keys of this section");
-            }
-        }
-        Some(Self {
-            name: name?,
-            well_known_url: well_known_url?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-        })
     }
 }
 
