@@ -44,10 +44,14 @@ pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Du
 /// Clients that wait for their provider and need not any more: it takes registrations again, or it was changed
 /// since they were parked.
 pub(crate) async fn stuck(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    // Two queries, so that each finds its own small index.
     let rows = sqlx::query(
         "SELECT c.id, c.held, c.parked_at_ms, p.updated_at FROM oauth_clients c \
+         JOIN identity_providers p ON p.id = c.identity_provider_id WHERE c.held = 1 AND p.status = 'active' \
+         UNION ALL \
+         SELECT c.id, c.held, c.parked_at_ms, p.updated_at FROM oauth_clients c \
          JOIN identity_providers p ON p.id = c.identity_provider_id \
-         WHERE (c.held = 1 OR c.parked_at_ms IS NOT NULL) AND p.status = 'active' ORDER BY c.id",
+         WHERE c.parked_at_ms IS NOT NULL AND c.held = 0 AND p.status = 'active'",
     )
     .fetch_all(pool)
     .await?;
