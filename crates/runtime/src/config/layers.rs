@@ -9,6 +9,9 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::{ConfigError, FILE_VARIABLE};
 
+/// Tells our tests how strict to be; where it is set, programs that they start see it too.
+const TESTS_VARIABLE: &str = "PORTICO_TESTS";
+
 /// The keys there are, their kinds and their defaults.
 pub(super) const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -66,7 +69,7 @@ impl Layers {
             layers.file(&file);
         }
         for (name, value) in ours {
-            if name != FILE_VARIABLE && !is_kubernetes_link(&name) {
+            if name != FILE_VARIABLE && name != TESTS_VARIABLE && !is_kubernetes_link(&name) {
                 layers.variable(&name, value);
             }
         }
