@@ -5,6 +5,7 @@
 //! - [`rest`]: a file for each resource
 //! - [`events`]: server-sent events
 //! - [`openapi`]: the description of the REST API
+//! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
 //! - [`problem`], [`headers`], [`health`], [`metrics`]: what is the same everywhere
 
@@ -17,6 +18,7 @@ mod headers;
 mod health;
 mod metrics;
 mod openapi;
+mod pages;
 pub mod problem;
 mod rest;
 #[cfg(test)]
@@ -89,6 +91,7 @@ pub async fn router(deps: &Deps) -> Router {
     let routes = Router::new()
         .merge(api)
         .merge(openapi::routes(description))
+        .merge(pages::routes(&edge))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show));
@@ -104,6 +107,7 @@ fn around(routes: Router<Edge>, edge: &Edge) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(edge.clone(), pages::show_failures))
         .layer(from_fn(problem::finish))
         .layer(from_fn_with_state(https, headers::secure))
         .layer(from_fn_with_state(edge.metrics.clone(), metrics::count))

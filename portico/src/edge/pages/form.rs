@@ -6,81 +6,20 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
+use minijinja::Value;
 use portico_proto::Error;
 
-use crate::edge::{Edge, ask::Ask, csrf, problem::{Failure, Result}};
+use crate::edge::{
+    Edge,
+    ask::Ask,
+    csrf,
+    problem::{Failure, Result},
+};
 
-/// A posted form whose CSRF token fits the session or the visit. Fields may occur several times (check boxes).
-pub(super) struct Form(HashMap<String, Vec<String>>);
-
-impl Form {
-    /// Reads and verifies the body of a form.
-    ///
-    /// # Errors
-    /// `csrf_failed`.
-    pub(super) fn read(ask: &Ask, body: &Bytes) -> std::result::Result<Self, Error> {
-        let mut fields: HashMap<String, Vec<String>> = HashMap::new();
-        for (name, value) in url::form_urlencoded::parse(body) {
-            fields.entry(name.into_owned()).or_default().push(value.into_owned());
-        }
-        let form = Self(fields);
-        let owner = ask.session().or_else(|| ask.visit());
-        let token = form.text(csrf::FIELD);
-        match owner {
-            Some(owner) => ask.edge().csrf.verify(owner, &token)?,
-            None => return Err(csrf::refused()),
-        }
-        Ok(form)
-    }
-
-    /// One field, trimmed; empty where it is not there.
-    pub(super) fn text(&self, name: &str) -> String {
-        self.0.get(name).and_then(|values| values.first()).map(|value| value.trim().to_owned()).unwrap_or_default()
-    }
-
-    /// One field as it was typed, for passwords.
-    pub(super) fn raw(&self, name: &str) -> String {
-        self.0.get(name).and_then(|values| values.first()).cloned().unwrap_or_default()
-    }
-
-    /// Every value of a field, trimmed, without empty ones.
-    pub(super) fn all(&self, name: &str) -> Vec<String> {
-        let values = self.0.get(name).map(Vec::as_slice).unwrap_or_default();
-        values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
-    }
-
-    /// A check box.
-    pub(super) fn checked(&self, name: &str) -> bool {
-        !self.text(name).is_empty()
-    }
-
-    /// A field whose values are separated by spaces, commas or line ends.
-    pub(super) fn words(&self, name: &str) -> Vec<String> {
-        let text = self.text(name);
-        let words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
-        words.map(str::to_owned).collect()
-    }
-
-    /// What was typed, to show the form again: single values as text, several as a list. Never a password.
-    pub(super) fn typed(&self) -> HashMap<&str, minijinja::Value> {
-        self.0
-            .iter()
-            .filter(|(name, _)| !name.contains("password") && !name.contains("secret") && !name.contains("token"))
-            .map(|(name, values)| {
-                let value = match values.as_slice() {
-                    [one] => minijinja::Value::from(one.clone()),
-                    several => minijinja::Value::from(several.to_vec()),
-                };
-                (name.as_str(), value)
-            })
-            .collect()
-    }
-}
-
-/// The body of a form and who sends it.
+/// A posted form and who sends it. Its CSRF token fits the session or the visit.
 pub(super) struct Posted {
     pub(super) ask: Ask,
-    pub(super) body: Bytes,
+    pub(super) form: Form,
 }
 
 impl FromRequest<Edge> for Posted {
@@ -92,7 +31,152 @@ impl FromRequest<Edge> for Posted {
         let ask = Ask::from_request_parts(&mut parts, edge).await?;
         let body = Bytes::from_request(Request::from_parts(parts, body), edge)
             .await
-            .map_err(|_| Failure::from(Error::field("form", "form_unreadable", "The form could not be read.")))?;
-        Ok(Self { ask, body })
+            .map_err(|rejection| {
+                let message = "The form could not be read; it may be larger than 1 MiB.";
+                Failure::with_status(rejection.status(), "form_unreadable", message)
+            })?;
+        let form = Form::parse(&body);
+        let owner = ask.session().or_else(|| ask.visit());
+        edge.csrf
+            .verify(owner.unwrap_or(&"".into()), &form.text(csrf::FIELD))?;
+        Ok(Self { ask, form })
+    }
+}
+
+/// The fields of a form. They may occur several times (check boxes).
+#[derive(Debug, Default)]
+pub(super) struct Form(HashMap<String, Vec<String>>);
+
+impl Form {
+    fn parse(body: &[u8]) -> Self {
+        let mut fields: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, value) in url::form_urlencoded::parse(body) {
+            let values = fields.entry(name.into_owned()).or_default();
+            values.push(value.into_owned());
+        }
+        Self(fields)
+    }
+
+    fn values(&self, name: &str) -> &[String] {
+        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// One field, trimmed; empty where it is not there.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.raw(name).trim().to_owned()
+    }
+
+    /// One field as it was typed, for passwords.
+    pub(super) fn raw(&self, name: &str) -> String {
+        self.values(name).first().cloned().unwrap_or_default()
+    }
+
+    /// A secret that stays as it is where nothing was typed.
+    pub(super) fn secret(&self, name: &str) -> Option<String> {
+        Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// Every value of a field, trimmed, without empty ones.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let values = self.values(name).iter().map(|value| value.trim());
+        values
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A check box.
+    pub(super) fn checked(&self, name: &str) -> bool {
+        !self.text(name).is_empty()
+    }
+
+    /// A field whose values are separated by spaces, commas or line ends.
+    pub(super) fn words(&self, name: &str) -> Vec<String> {
+        let text = self.text(name);
+        text.split(|c: char| c.is_whitespace() || c == ',')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A field whose values are separated by commas.
+    pub(super) fn by_commas(&self, name: &str) -> Vec<String> {
+        let text = self.text(name);
+        text.split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The expected version of an edited thing; 0, any, where the form does not say.
+    pub(super) fn version(&self) -> u64 {
+        self.text("version").parse().unwrap_or_default()
+    }
+
+    /// A number, `None` where the field is empty.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn number(&self, name: &str) -> std::result::Result<Option<u64>, Error> {
+        let text = self.text(name);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse()
+            .map(Some)
+            .map_err(|_| Error::field(name, "number_invalid", "It must be a whole number."))
+    }
+
+    /// What was typed, to show the form again; the named fields as lists. Never a secret.
+    pub(super) fn typed(&self, lists: &[&str]) -> Value {
+        let secret = |name: &str| {
+            ["password", "secret", "token"]
+                .iter()
+                .any(|word| name.contains(word))
+        };
+        self.0
+            .iter()
+            .filter(|(name, _)| !secret(name))
+            .filter_map(|(name, values)| {
+                let value = if lists.contains(&name.as_str()) {
+                    Value::from(values.clone())
+                } else {
+                    Value::from(values.first()?.clone())
+                };
+                Some((name.clone(), value))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_in_every_shape() {
+        let form = Form::parse(
+            b"name=+Shop+&scopes=a+b%0D%0Ac&ids=1&ids=2&on=on&version=7&urls=https%3A%2F%2Fa%2C+https%3A%2F%2Fb%2C",
+        );
+        assert_eq!(form.text("name"), "Shop");
+        assert_eq!(form.words("scopes"), ["a", "b", "c"]);
+        assert_eq!(form.all("ids"), ["1", "2"]);
+        assert!(form.checked("on") && !form.checked("off"));
+        assert_eq!((form.version(), Form::default().version()), (7, 0));
+        assert_eq!(form.by_commas("urls"), ["https://a", "https://b"]);
+        assert_eq!(form.number("version").unwrap(), Some(7));
+        assert_eq!(form.number("absent").unwrap(), None);
+        assert_eq!(form.number("name").unwrap_err().fields[0].field, "name");
+    }
+
+    #[test]
+    fn secrets_are_never_shown_again() {
+        let form =
+            Form::parse(b"name=a&password=canary&initial_access_token=canary&secret=canary&ids=1");
+        let typed = form.typed(&["ids"]);
+        assert!(!typed.to_string().contains("canary"), "{typed}");
+        assert_eq!(typed.get_attr("name").unwrap().to_string(), "a");
+        assert_eq!(typed.get_attr("ids").unwrap().len(), Some(1));
     }
 }

@@ -25,9 +25,9 @@ mod input;
 mod mail_templates;
 mod orphans;
 mod plans;
-mod preview;
+pub(super) mod preview;
 mod products;
-mod session;
+pub(super) mod session;
 mod users;
 mod values;
 

@@ -83,13 +83,14 @@ async fn sign_in(SignIn(ask): SignIn, Body(new): Body<NewSession>) -> Result<imp
     )))
 }
 
-fn lasts(expires_at: &str, now: Timestamp) -> Duration {
+/// How long a session still lasts.
+pub(in crate::edge) fn lasts(expires_at: &str, now: Timestamp) -> Duration {
     let ends = expires_at.parse().unwrap_or(now);
     Duration::try_from(now.duration_until(ends)).unwrap_or_default()
 }
 
 /// Best effort: a session that nobody has any more ends by itself.
-async fn end(ask: &Ask, token: &str) {
+pub(in crate::edge) async fn end(ask: &Ask, token: &str) {
     let request = ask.request(DeleteSessionRequest {
         token: token.to_owned(),
     });

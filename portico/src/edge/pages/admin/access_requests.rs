@@ -1,0 +1,172 @@
+//! Access requests: deciding, and seeing what became of each.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::{get, post},
+};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error,
+    access::v1::{
+        ApproveAccessRequestRequest, ListAccessRequestsRequest, RejectAccessRequestRequest,
+        RetryAccessRequestRequest, RevokeAccessRequestRequest,
+    },
+};
+
+use super::{
+    super::{
+        access_requests::find,
+        catalogue::client_types,
+        form::{Form, Posted},
+        lists::Listing,
+        show,
+        view::{Page, Shown, done, mendable},
+    },
+    named, names,
+};
+use crate::edge::{Edge, ask::Ask, rest::preview::dry_run};
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/access-requests", get(list))
+        .route("/access-requests/{id}", get(one))
+        .route("/access-requests/{id}/approve", post(approve))
+        .route("/access-requests/{id}/reject", post(reject))
+        .route("/access-requests/{id}/revoke", post(revoke))
+        .route("/access-requests/{id}/retry", post(retry))
+        .route("/access-requests/{id}/preview", post(preview))
+}
+
+async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    let request = ListAccessRequestsRequest {
+        after: listing.after.clone(),
+        q: listing.q.clone(),
+        status: listing.status.clone(),
+        ..Default::default()
+    };
+    let page = ask
+        .access()
+        .list_access_requests(ask.request(request))
+        .await?
+        .into_inner();
+    let names = names(
+        &ask,
+        page.access_requests
+            .iter()
+            .map(|one| one.requester_id.as_str()),
+    )
+    .await;
+    let request = |request| show::access_request(request, |by| named(&names, by));
+    let shown = context! {
+        requests => page.access_requests.iter().map(request).collect::<Vec<_>>(),
+        list => listing.shown(&page.next),
+    };
+    Page::new("admin/access_requests.html")
+        .show(&ask, shown)
+        .await
+}
+
+async fn one(ask: Ask, Path(id): Path<String>) -> Shown {
+    page(&ask, &id, context! {}, None).await
+}
+
+/// `more` is what a form typed, or the preview.
+async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown {
+    let request = find(ask, id).await?;
+    let people = request.timeline.iter().map(|entry| entry.by.as_str());
+    let people = people.chain([request.requester_id.as_str()]);
+    let (names, types) = futures::join!(
+        names(ask, people),
+        client_types(ask, vec![request.client_type_id.clone()])
+    );
+    // A client type that was deleted meanwhile is no reason not to show the request.
+    let types = types.unwrap_or_default();
+    let shown = context! {
+        request => show::access_request(&request, |by| named(&names, by)),
+        client_type => types.first().map(show::client_type),
+        ..more
+    };
+    Page::new("admin/access_request.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+async fn preview(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    match dry_run(&ask, &id).await {
+        Ok(preview) => {
+            page(
+                &ask,
+                &id,
+                context! { preview => show::preview(&preview) },
+                None,
+            )
+            .await
+        }
+        Err(failure) => {
+            let error = mendable(failure.error)?;
+            page(&ask, &id, context! {}, Some(&error)).await
+        }
+    }
+}
+
+async fn approve(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = ApproveAccessRequestRequest {
+        id: id.clone(),
+        note: form.text("note"),
+        if_version: form.version(),
+    };
+    let answer = ask
+        .access()
+        .approve_access_request(ask.request(request))
+        .await;
+    decided(&ask, &id, &form, answer.map(|_| "approved")).await
+}
+
+async fn reject(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = RejectAccessRequestRequest {
+        id: id.clone(),
+        reason: form.text("reason"),
+        if_version: form.version(),
+    };
+    let answer = ask
+        .access()
+        .reject_access_request(ask.request(request))
+        .await;
+    decided(&ask, &id, &form, answer.map(|_| "rejected")).await
+}
+
+async fn revoke(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = RevokeAccessRequestRequest {
+        id: id.clone(),
+        reason: form.text("reason"),
+        if_version: form.version(),
+    };
+    let answer = ask
+        .access()
+        .revoke_access_request(ask.request(request))
+        .await;
+    decided(&ask, &id, &form, answer.map(|_| "revoked")).await
+}
+
+async fn retry(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = ask.request(RetryAccessRequestRequest { id: id.clone() });
+    let answer = ask.access().retry_access_request(request).await;
+    decided(&ask, &id, &form, answer.map(|_| "retried")).await
+}
+
+async fn decided(
+    ask: &Ask,
+    id: &str,
+    form: &Form,
+    answer: Result<&'static str, tonic::Status>,
+) -> Shown {
+    match answer {
+        Ok(notice) => Ok(done(&format!("/admin/access-requests/{id}"), notice)),
+        Err(status) => {
+            let error = mendable(status)?;
+            page(ask, id, context! { form => form.typed(&[]) }, Some(&error)).await
+        }
+    }
+}

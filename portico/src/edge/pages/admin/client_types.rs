@@ -1,0 +1,155 @@
+//! The client types of an identity provider.
+
+use axum::{Router, extract::Path, routing::get};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error,
+    registration::v1::{
+        ClientType, CreateClientTypeRequest, DeleteClientTypeRequest, GetClientTypeRequest,
+        TypeList, UpdateClientTypeRequest,
+    },
+};
+
+use super::{
+    super::{
+        confirm::Question,
+        form::Posted,
+        show,
+        view::{Page, Shown, done, mendable},
+    },
+    identity_providers,
+};
+use crate::edge::{Edge, ask::Ask, problem::Result};
+
+const EDIT: &str = "admin/client_type_edit.html";
+const LISTS: [&str; 2] = ["response_types", "grant_types"];
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route(
+            "/identity-providers/{id}/client-types/new",
+            get(new).post(create),
+        )
+        .route("/client-types/{id}/edit", get(edit).post(save))
+        .route("/client-types/{id}/delete", get(ask_to_delete).post(delete))
+}
+
+fn provider_path(id: &str) -> String {
+    format!("/admin/identity-providers/{id}")
+}
+
+async fn find(ask: &Ask, id: &str) -> Result<ClientType> {
+    let request = ask.request(GetClientTypeRequest { id: id.to_owned() });
+    Ok(ask
+        .registration()
+        .get_client_type(request)
+        .await?
+        .into_inner())
+}
+
+async fn form_page(ask: &Ask, provider_id: &str, shown: Value, error: Option<&Error>) -> Shown {
+    let provider = identity_providers::find(ask, provider_id).await?;
+    let shown = context! { provider => show::identity_provider(&provider), ..shown };
+    Page::new(EDIT).refused_if(error).show(ask, shown).await
+}
+
+async fn new(ask: Ask, Path(provider_id): Path<String>) -> Shown {
+    let form = context! {
+        grant_types => ["client_credentials"],
+        token_endpoint_auth_method => "client_secret_basic",
+    };
+    form_page(&ask, &provider_id, context! { form }, None).await
+}
+
+async fn create(Path(provider_id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = CreateClientTypeRequest {
+        identity_provider_id: provider_id.clone(),
+        name: form.text("name"),
+        description: form.text("description"),
+        response_types: form.all("response_types"),
+        grant_types: form.all("grant_types"),
+        token_endpoint_auth_method: form.text("token_endpoint_auth_method"),
+        okta_application_type: form.text("okta_application_type"),
+    };
+    match ask
+        .registration()
+        .create_client_type(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&provider_path(&provider_id), "saved")),
+        Err(status) => {
+            let error = mendable(status)?;
+            let shown = context! { form => form.typed(&LISTS) };
+            form_page(&ask, &provider_id, shown, Some(&error)).await
+        }
+    }
+}
+
+async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
+    let found = find(&ask, &id).await?;
+    let shown = context! { id, form => show::client_type(&found) };
+    form_page(&ask, &found.identity_provider_id, shown, None).await
+}
+
+async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let found = find(&ask, &id).await?;
+    let request = UpdateClientTypeRequest {
+        id: id.clone(),
+        if_version: form.version(),
+        name: Some(form.text("name")),
+        description: Some(form.text("description")),
+        response_types: Some(TypeList {
+            values: form.all("response_types"),
+        }),
+        grant_types: Some(TypeList {
+            values: form.all("grant_types"),
+        }),
+        token_endpoint_auth_method: Some(form.text("token_endpoint_auth_method")),
+        okta_application_type: Some(form.text("okta_application_type")),
+    };
+    match ask
+        .registration()
+        .update_client_type(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "saved")),
+        Err(status) => {
+            let error = mendable(status)?;
+            let shown = context! { id, form => form.typed(&LISTS) };
+            form_page(&ask, &found.identity_provider_id, shown, Some(&error)).await
+        }
+    }
+}
+
+async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
+    question(&ask, find(&ask, &id).await?, None).await
+}
+
+async fn question(ask: &Ask, found: ClientType, error: Option<&Error>) -> Shown {
+    let question = Question {
+        title: format!("Delete the client type \u{201c}{}\u{201d}?", found.name),
+        consequence: "It can no longer be chosen. Clients that were registered with it stay.",
+        button: "Delete the client type",
+        back: provider_path(&found.identity_provider_id),
+        version: found.version,
+        reason: false,
+        admin: true,
+    };
+    question.show(ask, error).await
+}
+
+async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let found = find(&ask, &id).await?;
+    let request = DeleteClientTypeRequest {
+        id,
+        if_version: form.version(),
+    };
+    match ask
+        .registration()
+        .delete_client_type(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "deleted")),
+        Err(status) => question(&ask, found, Some(&mendable(status)?)).await,
+    }
+}

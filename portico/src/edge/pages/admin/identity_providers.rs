@@ -1,0 +1,261 @@
+//! Identity providers, with the test of a connection before it is saved.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::{get, post},
+};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error,
+    registration::v1::{
+        CheckIdentityProviderRequest, CreateIdentityProviderRequest, DeleteIdentityProviderRequest,
+        GetIdentityProviderRequest, IdentityProvider, ListClientTypesRequest,
+        ListIdentityProvidersRequest, UpdateIdentityProviderRequest,
+        check_identity_provider_request::Subject,
+    },
+};
+
+use super::super::{
+    confirm::Question,
+    form::{Form, Posted},
+    lists::Listing,
+    show,
+    view::{Page, Shown, done, mendable},
+};
+use crate::edge::{Edge, ask::Ask, problem::Result};
+
+const EDIT: &str = "admin/identity_provider_edit.html";
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/identity-providers", get(list))
+        .route("/identity-providers/new", get(new).post(create))
+        .route("/identity-providers/check", post(check_settings))
+        .route("/identity-providers/{id}", get(one))
+        .route("/identity-providers/{id}/check", post(check))
+        .route("/identity-providers/{id}/edit", get(edit).post(save))
+        .route("/identity-providers/{id}/token", post(replace_token))
+        .route(
+            "/identity-providers/{id}/delete",
+            get(ask_to_delete).post(delete),
+        )
+}
+
+fn path(id: &str) -> String {
+    format!("/admin/identity-providers/{id}")
+}
+
+async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    let request = ListIdentityProvidersRequest {
+        after: listing.after.clone(),
+        q: listing.q.clone(),
+        ..Default::default()
+    };
+    let page = ask
+        .registration()
+        .list_identity_providers(ask.request(request))
+        .await?
+        .into_inner();
+    let shown = context! {
+        providers => page.identity_providers.iter().map(show::identity_provider).collect::<Vec<_>>(),
+        list => listing.shown(&page.next),
+    };
+    Page::new("admin/identity_providers.html")
+        .show(&ask, shown)
+        .await
+}
+
+pub(super) async fn find(ask: &Ask, id: &str) -> Result<IdentityProvider> {
+    let request = ask.request(GetIdentityProviderRequest { id: id.to_owned() });
+    Ok(ask
+        .registration()
+        .get_identity_provider(request)
+        .await?
+        .into_inner())
+}
+
+async fn one(ask: Ask, Path(id): Path<String>) -> Shown {
+    page(&ask, &id, context! {}, None).await
+}
+
+async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown {
+    let provider = find(ask, id).await?;
+    let request = ListClientTypesRequest {
+        limit: 100,
+        identity_provider_id: id.to_owned(),
+        ..Default::default()
+    };
+    let types = ask
+        .registration()
+        .list_client_types(ask.request(request))
+        .await?
+        .into_inner();
+    let shown = context! {
+        provider => show::identity_provider(&provider),
+        client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        ..more
+    };
+    Page::new("admin/identity_provider.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+async fn new(ask: Ask) -> Shown {
+    let form = context! { type => "keycloak", scope_claim => "scope" };
+    Page::new(EDIT).show(&ask, context! { form }).await
+}
+
+fn settings(form: &Form) -> CreateIdentityProviderRequest {
+    CreateIdentityProviderRequest {
+        name: form.text("name"),
+        r#type: form.text("type"),
+        well_known_url: form.text("well_known_url"),
+        initial_access_token: form.text("initial_access_token"),
+        scope_claim: form.text("scope_claim"),
+        skip_tls_verify: form.checked("skip_tls_verify"),
+        management_client_id: form.text("management_client_id"),
+        management_client_secret: form.text("management_client_secret"),
+    }
+}
+
+async fn create(Posted { ask, form }: Posted) -> Shown {
+    let request = ask.request(settings(&form));
+    match ask.registration().create_identity_provider(request).await {
+        Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
+        Err(status) => {
+            let page = Page::new(EDIT).refused(&mendable(status)?);
+            page.show(&ask, context! { form => form.typed(&[]) }).await
+        }
+    }
+}
+
+/// The form again, with what a test of its settings found. Nothing is stored.
+async fn check_settings(Posted { ask, form }: Posted) -> Shown {
+    let id = form.text("id");
+    let id = (!id.is_empty()).then_some(id);
+    let shown = context! { id, form => form.typed(&[]) };
+    match run_check(&ask, Subject::Settings(settings(&form))).await {
+        Ok(check) => {
+            Page::new(EDIT)
+                .show(&ask, context! { check, ..shown })
+                .await
+        }
+        Err(status) => {
+            Page::new(EDIT)
+                .refused(&mendable(status)?)
+                .show(&ask, shown)
+                .await
+        }
+    }
+}
+
+async fn run_check(ask: &Ask, subject: Subject) -> std::result::Result<Value, tonic::Status> {
+    let request = ask.request(CheckIdentityProviderRequest {
+        subject: Some(subject),
+    });
+    let answer = ask.registration().check_identity_provider(request).await?;
+    Ok(show::check(answer.get_ref()))
+}
+
+async fn check(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    match run_check(&ask, Subject::Id(id.clone())).await {
+        Ok(check) => page(&ask, &id, context! { check }, None).await,
+        Err(status) => page(&ask, &id, context! {}, Some(&mendable(status)?)).await,
+    }
+}
+
+async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
+    let provider = find(&ask, &id).await?;
+    let form = show::identity_provider(&provider);
+    Page::new(EDIT).show(&ask, context! { id, form }).await
+}
+
+async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = UpdateIdentityProviderRequest {
+        id: id.clone(),
+        if_version: form.version(),
+        name: Some(form.text("name")),
+        well_known_url: Some(form.text("well_known_url")),
+        initial_access_token: form.secret("initial_access_token"),
+        scope_claim: Some(form.text("scope_claim")),
+        skip_tls_verify: Some(form.checked("skip_tls_verify")),
+        management_client_id: Some(form.text("management_client_id")),
+        management_client_secret: form.secret("management_client_secret"),
+    };
+    match ask
+        .registration()
+        .update_identity_provider(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&path(&id), "saved")),
+        Err(status) => {
+            let page = Page::new(EDIT).refused(&mendable(status)?);
+            page.show(&ask, context! { id, form => form.typed(&[]) })
+                .await
+        }
+    }
+}
+
+/// A new initial access token; it resumes a paused provider.
+async fn replace_token(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let Some(token) = form.secret("initial_access_token") else {
+        let error = Error::field(
+            "initial_access_token",
+            "initial_access_token_missing",
+            "Give the new initial access token.",
+        );
+        return page(&ask, &id, context! {}, Some(&error)).await;
+    };
+    let request = UpdateIdentityProviderRequest {
+        id: id.clone(),
+        initial_access_token: Some(token),
+        ..Default::default()
+    };
+    match ask
+        .registration()
+        .update_identity_provider(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&path(&id), "token_replaced")),
+        Err(status) => page(&ask, &id, context! {}, Some(&mendable(status)?)).await,
+    }
+}
+
+async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
+    question(&ask, &id, None).await
+}
+
+async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
+    let provider = find(ask, id).await?;
+    let question = Question {
+        title: format!(
+            "Delete the identity provider \u{201c}{}\u{201d}?",
+            provider.name
+        ),
+        consequence: "Its client types can no longer be chosen. It cannot be deleted while applications have \
+            clients there.",
+        button: "Delete the identity provider",
+        back: path(id),
+        version: provider.version,
+        reason: false,
+        admin: true,
+    };
+    question.show(ask, error).await
+}
+
+async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = DeleteIdentityProviderRequest {
+        id: id.clone(),
+        if_version: form.version(),
+    };
+    match ask
+        .registration()
+        .delete_identity_provider(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done("/admin/identity-providers", "deleted")),
+        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+    }
+}

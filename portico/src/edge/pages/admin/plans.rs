@@ -1,0 +1,225 @@
+//! Plans: scopes and limits that a product is used under.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::get,
+};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error, FieldError,
+    catalog::v1::{
+        CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, Plan, Quota, Rate,
+        StringList, UpdatePlanRequest,
+    },
+};
+
+use super::super::{
+    confirm::Question,
+    form::{Form, Posted},
+    lists::Listing,
+    show,
+    view::{Page, Shown, done, mendable},
+};
+use crate::edge::{Edge, ask::Ask, problem::Result};
+
+const EDIT: &str = "admin/plan_edit.html";
+const LIST: &str = "/admin/plans";
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/plans", get(list))
+        .route("/plans/new", get(new).post(create))
+        .route("/plans/{id}/edit", get(edit).post(save))
+        .route("/plans/{id}/delete", get(ask_to_delete).post(delete))
+}
+
+async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    let request = ListPlansRequest {
+        after: listing.after.clone(),
+        q: listing.q.clone(),
+        ..Default::default()
+    };
+    let page = ask
+        .catalog()
+        .list_plans(ask.request(request))
+        .await?
+        .into_inner();
+    let shown = context! {
+        plans => page.plans.iter().map(show::plan).collect::<Vec<_>>(),
+        list => listing.shown(&page.next),
+    };
+    Page::new("admin/plans.html").show(&ask, shown).await
+}
+
+async fn find(ask: &Ask, id: &str) -> Result<Plan> {
+    let request = ask.request(GetPlanRequest { id: id.to_owned() });
+    Ok(ask.catalog().get_plan(request).await?.into_inner())
+}
+
+/// The limits as they were typed.
+struct Limits {
+    rate: Option<Rate>,
+    quota: Option<Quota>,
+}
+
+impl Limits {
+    /// A limit has both of its numbers, or none of them.
+    fn read(form: &Form) -> std::result::Result<Self, Error> {
+        let mut wrong = Vec::new();
+        let mut pair = |first: &str, second: &str| {
+            let mut number = |name: &str| {
+                form.number(name).unwrap_or_else(|error| {
+                    wrong.extend(error.fields);
+                    Some(1)
+                })
+            };
+            match (number(first), number(second)) {
+                (Some(first), Some(second)) => Some((first, second)),
+                (None, None) => None,
+                (Some(_), None) => {
+                    wrong.push(incomplete(second));
+                    None
+                }
+                (None, Some(_)) => {
+                    wrong.push(incomplete(first));
+                    None
+                }
+            }
+        };
+        let rate = pair("rate.requests", "rate.per_seconds");
+        let quota = pair("quota.requests", "quota.renews_every_seconds");
+        match Error::fields(wrong) {
+            Some(error) => Err(error),
+            None => Ok(Self {
+                rate: rate.map(|(requests, per_seconds)| Rate {
+                    requests,
+                    per_seconds,
+                }),
+                quota: quota.map(|(requests, renews_every_seconds)| Quota {
+                    requests,
+                    renews_every_seconds,
+                }),
+            }),
+        }
+    }
+}
+
+fn incomplete(field: &str) -> FieldError {
+    FieldError {
+        field: field.to_owned(),
+        code: "limit_incomplete".to_owned(),
+        message: "Give both numbers, or none for no limit.".to_owned(),
+    }
+}
+
+async fn new(ask: Ask) -> Shown {
+    Page::new(EDIT)
+        .show(&ask, context! { form => context! {} })
+        .await
+}
+
+async fn create(Posted { ask, form }: Posted) -> Shown {
+    match try_create(&ask, &form).await {
+        Ok(()) => Ok(done(LIST, "saved")),
+        Err(error) => {
+            let page = Page::new(EDIT).refused(&mendable(error)?);
+            page.show(&ask, context! { form => form.typed(&[]) }).await
+        }
+    }
+}
+
+async fn try_create(ask: &Ask, form: &Form) -> std::result::Result<(), Error> {
+    let limits = Limits::read(form)?;
+    let request = CreatePlanRequest {
+        name: form.text("name"),
+        description: form.text("description"),
+        scopes: form.words("scopes"),
+        rate: limits.rate,
+        quota: limits.quota,
+        auto_approve: form.checked("auto_approve"),
+        policy_id: form.text("policy_id"),
+    };
+    ask.catalog().create_plan(ask.request(request)).await?;
+    Ok(())
+}
+
+async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
+    let plan = find(&ask, &id).await?;
+    let limits: Value = [
+        ("rate.requests", plan.rate.map(|rate| rate.requests)),
+        ("rate.per_seconds", plan.rate.map(|rate| rate.per_seconds)),
+        ("quota.requests", plan.quota.map(|quota| quota.requests)),
+        (
+            "quota.renews_every_seconds",
+            plan.quota.map(|quota| quota.renews_every_seconds),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(field, number)| Some((field, number?)))
+    .collect();
+    let stored = context! { ..limits, ..show::plan(&plan) };
+    let form = context! { scopes => plan.scopes.join(" "), ..stored };
+    Page::new(EDIT).show(&ask, context! { id, form }).await
+}
+
+async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    match try_save(&ask, &id, &form).await {
+        Ok(()) => Ok(done(LIST, "saved")),
+        Err(error) => {
+            let page = Page::new(EDIT).refused(&mendable(error)?);
+            page.show(&ask, context! { id, form => form.typed(&[]) })
+                .await
+        }
+    }
+}
+
+async fn try_save(ask: &Ask, id: &str, form: &Form) -> std::result::Result<(), Error> {
+    let limits = Limits::read(form)?;
+    let request = UpdatePlanRequest {
+        id: id.to_owned(),
+        if_version: form.version(),
+        name: Some(form.text("name")),
+        description: Some(form.text("description")),
+        scopes: Some(StringList {
+            values: form.words("scopes"),
+        }),
+        remove_rate: limits.rate.is_none(),
+        remove_quota: limits.quota.is_none(),
+        rate: limits.rate,
+        quota: limits.quota,
+        auto_approve: Some(form.checked("auto_approve")),
+        policy_id: Some(form.text("policy_id")),
+    };
+    ask.catalog().update_plan(ask.request(request)).await?;
+    Ok(())
+}
+
+async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
+    question(&ask, &id, None).await
+}
+
+async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
+    let plan = find(ask, id).await?;
+    let question = Question {
+        title: format!("Delete the plan \u{201c}{}\u{201d}?", plan.name),
+        consequence: "Nobody can choose it any more. Access that was given under it stays.",
+        button: "Delete the plan",
+        back: LIST.to_owned(),
+        version: plan.version,
+        reason: false,
+        admin: true,
+    };
+    question.show(ask, error).await
+}
+
+async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = DeletePlanRequest {
+        id: id.clone(),
+        if_version: form.version(),
+    };
+    match ask.catalog().delete_plan(ask.request(request)).await {
+        Ok(_) => Ok(done(LIST, "deleted")),
+        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+    }
+}

@@ -1,0 +1,264 @@
+//! Products: drafts and published ones.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::{get, post},
+};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error,
+    catalog::v1::{
+        Api, ApiList, CreateProductRequest, DeleteProductRequest, ListProductsRequest, Product,
+        PublishProductRequest, StringList, UnpublishProductRequest, UpdateProductRequest,
+    },
+    registration::v1::ListClientTypesRequest,
+};
+
+use super::super::{
+    catalogue::find,
+    confirm::Question,
+    form::{Form, Posted},
+    lists::Listing,
+    show,
+    view::{Page, Shown, done, mendable},
+};
+use crate::edge::{Edge, ask::Ask};
+
+const EDIT: &str = "admin/product_edit.html";
+const LISTS: [&str; 1] = ["client_type_ids"];
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/products", get(list))
+        .route("/products/new", get(new).post(create))
+        .route("/products/{id}/edit", get(edit).post(save))
+        .route("/products/{id}/publish", post(publish))
+        .route("/products/{id}/unpublish", post(unpublish))
+        .route("/products/{id}/delete", get(ask_to_delete).post(delete))
+}
+
+fn path(id: &str) -> String {
+    format!("/admin/products/{id}/edit")
+}
+
+async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    let request = ListProductsRequest {
+        after: listing.after.clone(),
+        q: listing.q.clone(),
+        status: listing.status.clone(),
+        ..Default::default()
+    };
+    let page = ask
+        .catalog()
+        .list_products(ask.request(request))
+        .await?
+        .into_inner();
+    let shown = context! {
+        products => page.products.iter().map(show::product).collect::<Vec<_>>(),
+        list => listing.shown(&page.next),
+    };
+    Page::new("admin/products.html").show(&ask, shown).await
+}
+
+/// The form, with the client types that can be chosen; for a product that there is, with its id and status.
+async fn form_page(
+    ask: &Ask,
+    product: Option<&Product>,
+    form: Value,
+    error: Option<&Error>,
+) -> Shown {
+    let request = ListClientTypesRequest {
+        limit: 100,
+        ..Default::default()
+    };
+    let types = ask
+        .registration()
+        .list_client_types(ask.request(request))
+        .await?
+        .into_inner();
+    let shown = context! {
+        id => product.map(|product| product.id.as_str()),
+        product => product.map(show::product),
+        client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        form,
+    };
+    Page::new(EDIT).refused_if(error).show(ask, shown).await
+}
+
+async fn new(ask: Ask) -> Shown {
+    let form = context! { dcr_enabled => true, visibility => "public" };
+    form_page(&ask, None, form, None).await
+}
+
+/// One API a line: `id | name | URL`; a fourth part names the gateway where there are several.
+fn apis(text: &str) -> Vec<Api> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let mut parts = line.split('|').map(|part| part.trim().to_owned());
+            let mut part = || parts.next().unwrap_or_default();
+            Api {
+                api_id: part(),
+                name: part(),
+                url: part(),
+                gateway_id: part(),
+            }
+        })
+        .collect()
+}
+
+fn as_lines(apis: &[Api]) -> String {
+    let line = |api: &Api| {
+        let mut line = format!("{} | {} | {}", api.api_id, api.name, api.url);
+        if !api.gateway_id.is_empty() {
+            line.push_str(&format!(" | {}", api.gateway_id));
+        }
+        line
+    };
+    apis.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn as_form(product: &Product) -> Value {
+    context! {
+        scopes => product.scopes.join(" "),
+        tags => product.tags.join(", "),
+        apis => as_lines(&product.apis),
+        documentation => &product.documentation,
+        ..show::product(product)
+    }
+}
+
+async fn create(Posted { ask, form }: Posted) -> Shown {
+    let request = CreateProductRequest {
+        name: form.text("name"),
+        description: form.text("description"),
+        dcr_enabled: form.checked("dcr_enabled"),
+        scopes: form.words("scopes"),
+        client_type_ids: form.all("client_type_ids"),
+        visibility: form.text("visibility"),
+        tags: form.by_commas("tags"),
+        apis: apis(&form.text("apis")),
+        policy_id: form.text("policy_id"),
+        documentation: form.raw("documentation"),
+    };
+    match ask.catalog().create_product(ask.request(request)).await {
+        Ok(made) => Ok(done(&path(&made.get_ref().id), "product_created")),
+        Err(status) => {
+            let error = mendable(status)?;
+            form_page(&ask, None, form.typed(&LISTS), Some(&error)).await
+        }
+    }
+}
+
+async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
+    let product = find(&ask, id).await?;
+    form_page(&ask, Some(&product), as_form(&product), None).await
+}
+
+fn change(id: String, form: &Form) -> UpdateProductRequest {
+    let list = |values| Some(StringList { values });
+    UpdateProductRequest {
+        id,
+        if_version: form.version(),
+        name: Some(form.text("name")),
+        description: Some(form.text("description")),
+        dcr_enabled: Some(form.checked("dcr_enabled")),
+        scopes: list(form.words("scopes")),
+        client_type_ids: list(form.all("client_type_ids")),
+        visibility: Some(form.text("visibility")),
+        tags: list(form.by_commas("tags")),
+        apis: Some(ApiList {
+            values: apis(&form.text("apis")),
+        }),
+        policy_id: Some(form.text("policy_id")),
+        documentation: Some(form.raw("documentation")),
+    }
+}
+
+async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = ask.request(change(id.clone(), &form));
+    match ask.catalog().update_product(request).await {
+        Ok(_) => Ok(done(&path(&id), "saved")),
+        Err(status) => {
+            let error = mendable(status)?;
+            let product = find(&ask, id).await?;
+            form_page(&ask, Some(&product), form.typed(&LISTS), Some(&error)).await
+        }
+    }
+}
+
+async fn publish(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    let request = ask.request(PublishProductRequest { id: id.clone() });
+    match ask.catalog().publish_product(request).await {
+        Ok(_) => Ok(done(&path(&id), "published")),
+        Err(status) => again(&ask, id, &mendable(status)?).await,
+    }
+}
+
+async fn unpublish(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    let request = ask.request(UnpublishProductRequest { id: id.clone() });
+    match ask.catalog().unpublish_product(request).await {
+        Ok(_) => Ok(done(&path(&id), "unpublished")),
+        Err(status) => again(&ask, id, &mendable(status)?).await,
+    }
+}
+
+async fn again(ask: &Ask, id: String, error: &Error) -> Shown {
+    let product = find(ask, id).await?;
+    form_page(ask, Some(&product), as_form(&product), Some(error)).await
+}
+
+async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
+    question(&ask, &id, None).await
+}
+
+async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
+    let product = find(ask, id.to_owned()).await?;
+    let question = Question {
+        title: format!("Delete the product \u{201c}{}\u{201d}?", product.name),
+        consequence: "Nobody can ask for it any more, and it cannot be brought back. Access that was given stays \
+            until it is revoked.",
+        button: "Delete the product",
+        back: path(id),
+        version: product.version,
+        reason: false,
+        admin: true,
+    };
+    question.show(ask, error).await
+}
+
+async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = DeleteProductRequest {
+        id: id.clone(),
+        if_version: form.version(),
+    };
+    match ask.catalog().delete_product(ask.request(request)).await {
+        Ok(_) => Ok(done("/admin/products", "deleted")),
+        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apis_are_lines() {
+        let read = apis(
+            "payments | Payments API | https://gw.example/payments/\r\n\r\n orders \n a|b|c|d",
+        );
+        assert_eq!(read.len(), 3);
+        assert_eq!(
+            (read[0].name.as_str(), read[0].url.as_str()),
+            ("Payments API", "https://gw.example/payments/")
+        );
+        assert_eq!(
+            (read[1].api_id.as_str(), read[1].url.as_str()),
+            ("orders", "")
+        );
+        assert_eq!(read[2].gateway_id, "d");
+        assert_eq!(apis(&as_lines(&read)), read);
+    }
+}

@@ -1,0 +1,78 @@
+//! Lists: what was searched for, and the way to the next page.
+
+use minijinja::{Value, context};
+use serde::Deserialize;
+
+/// The query of a list's page. Each list uses what it knows of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Listing {
+    pub(super) q: String,
+    pub(super) tag: String,
+    pub(super) status: String,
+    pub(super) role: String,
+    pub(super) subject_id: String,
+    pub(super) after: String,
+}
+
+impl Listing {
+    /// For the template: the filters, and the links to the first and the next page (`next` is the cursor).
+    pub(super) fn shown(&self, next: &str) -> Value {
+        context! {
+            q => &self.q,
+            tag => &self.tag,
+            status => &self.status,
+            role => &self.role,
+            subject_id => &self.subject_id,
+            filtered => !self.filters().is_empty(),
+            first => (!self.after.is_empty()).then(|| self.link("")),
+            next => (!next.is_empty()).then(|| self.link(next)),
+        }
+    }
+
+    fn filters(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("q", &self.q),
+            ("tag", &self.tag),
+            ("status", &self.status),
+            ("role", &self.role),
+            ("subject_id", &self.subject_id),
+        ];
+        let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+        given.map(|(name, value)| (name, value.as_str())).collect()
+    }
+
+    fn link(&self, after: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::from("?"));
+        query.extend_pairs(self.filters());
+        if !after.is_empty() {
+            query.append_pair("after", after);
+        }
+        query.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_keep_the_filters() {
+        let listing = Listing {
+            q: "pay & go".into(),
+            status: "draft".into(),
+            after: "here".into(),
+            ..Listing::default()
+        };
+        let shown = listing.shown("there");
+        assert_eq!(
+            shown.get_attr("next").unwrap().to_string(),
+            "?q=pay+%26+go&status=draft&after=there"
+        );
+        assert_eq!(
+            shown.get_attr("first").unwrap().to_string(),
+            "?q=pay+%26+go&status=draft"
+        );
+        assert!(listing.shown("").get_attr("next").unwrap().is_none());
+    }
+}

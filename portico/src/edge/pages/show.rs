@@ -1,0 +1,287 @@
+//! Messages of services as templates see them.
+
+use minijinja::{Value, context};
+use portico_proto::{
+    access::v1::{AccessRequest, Application, RequestedItem},
+    accounts::v1::{ApiToken, User},
+    catalog::v1::{Api, Plan, Product},
+    notification::v1::Delivery,
+    registration::v1::{
+        CheckIdentityProviderResponse, ClientType, Difference, Gateway, IdentityProvider,
+        OauthClient, Orphan, PreviewRegistrationResponse,
+    },
+};
+
+pub(super) fn product(from: &Product) -> Value {
+    context! {
+        id => &from.id,
+        name => &from.name,
+        description => &from.description,
+        dcr_enabled => &from.dcr_enabled,
+        scopes => &from.scopes,
+        client_type_ids => &from.client_type_ids,
+        visibility => &from.visibility,
+        tags => &from.tags,
+        apis => from.apis.iter().map(api).collect::<Vec<_>>(),
+        status => &from.status,
+        policy_id => &from.policy_id,
+        version => &from.version,
+        updated_at => &from.updated_at,
+    }
+}
+
+fn api(from: &Api) -> Value {
+    context! { api_id => &from.api_id, name => &from.name, url => &from.url }
+}
+
+pub(super) fn plan(from: &Plan) -> Value {
+    let rate = from.rate.map(|rate| {
+        let every = every(rate.per_seconds);
+        context! { requests => rate.requests, per_seconds => rate.per_seconds, every }
+    });
+    let quota = from.quota.map(|quota| {
+        let every = every(quota.renews_every_seconds);
+        context! { requests => quota.requests, renews_every_seconds => quota.renews_every_seconds, every }
+    });
+    context! {
+        id => &from.id,
+        name => &from.name,
+        description => &from.description,
+        scopes => &from.scopes,
+        rate,
+        quota,
+        auto_approve => &from.auto_approve,
+        policy_id => &from.policy_id,
+        version => &from.version,
+    }
+}
+
+/// A length of time in words.
+fn every(seconds: u64) -> String {
+    match seconds {
+        1 => "second".to_owned(),
+        60 => "minute".to_owned(),
+        3600 => "hour".to_owned(),
+        86_400 => "day".to_owned(),
+        other if other > 0 && other.is_multiple_of(86_400) => format!("{} days", other / 86_400),
+        other if other > 0 && other.is_multiple_of(3600) => format!("{} hours", other / 3600),
+        other if other > 0 && other.is_multiple_of(60) => format!("{} minutes", other / 60),
+        other => format!("{other} seconds"),
+    }
+}
+
+pub(super) fn application(from: &Application) -> Value {
+    context! {
+        id => &from.id,
+        name => &from.name,
+        description => &from.description,
+        redirect_urls => &from.redirect_urls,
+        owner_id => &from.owner_id,
+        version => &from.version,
+        created_at => &from.created_at,
+    }
+}
+
+/// A request; the names of people come from `name`, which is given a user's id.
+pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String) -> Value {
+    let timeline: Vec<Value> = from
+        .timeline
+        .iter()
+        .map(|entry| {
+            context! { step => &entry.step, at => &entry.at, by => name(&entry.by), detail => &entry.detail }
+        })
+        .collect();
+    context! {
+        id => &from.id,
+        status => &from.status,
+        application_id => &from.application_id,
+        application_name => &from.application_name,
+        requester => name(&from.requester_id),
+        requester_id => &from.requester_id,
+        items => from.items.iter().map(item).collect::<Vec<_>>(),
+        products => from.items.iter().map(|item| item.product_name.as_str()).collect::<Vec<_>>().join(", "),
+        note => &from.note,
+        reason => &from.reason,
+        next_try_at => &from.next_try_at,
+        timeline,
+        version => &from.version,
+        created_at => &from.created_at,
+        updated_at => &from.updated_at,
+        under_way => matches!(from.status.as_str(), "approved" | "provisioning"),
+    }
+}
+
+fn item(from: &RequestedItem) -> Value {
+    context! {
+        product_id => &from.product_id,
+        product_name => &from.product_name,
+        plan_name => &from.plan_name,
+        scopes => from.product_scopes.iter().chain(&from.plan_scopes).cloned().collect::<Vec<_>>(),
+    }
+}
+
+pub(super) fn client_type(from: &ClientType) -> Value {
+    context! {
+        id => &from.id,
+        identity_provider_id => &from.identity_provider_id,
+        identity_provider_name => &from.identity_provider_name,
+        name => &from.name,
+        description => &from.description,
+        response_types => &from.response_types,
+        grant_types => &from.grant_types,
+        token_endpoint_auth_method => &from.token_endpoint_auth_method,
+        okta_application_type => &from.okta_application_type,
+        version => &from.version,
+    }
+}
+
+pub(super) fn oauth_client(from: &OauthClient) -> Value {
+    context! {
+        identity_provider_id => &from.identity_provider_id,
+        identity_provider_name => &from.identity_provider_name,
+        client_id => &from.client_id,
+        status => &from.status,
+        scopes => &from.scopes,
+        wanted_scopes => &from.wanted_scopes,
+        token_endpoint => &from.token_endpoint,
+        differences => differences(&from.differences),
+        last_error => &from.last_error,
+        next_try_at => &from.next_try_at,
+        under_way => matches!(from.status.as_str(), "waiting" | "registering" | "updating" | "deleting"),
+    }
+}
+
+fn differences(from: &[Difference]) -> Vec<Value> {
+    from.iter()
+        .map(|difference| {
+            context! {
+                member => &difference.member,
+                asked => &difference.asked,
+                granted => &difference.granted,
+                consequence => &difference.consequence,
+            }
+        })
+        .collect()
+}
+
+pub(super) fn identity_provider(from: &IdentityProvider) -> Value {
+    context! {
+        id => &from.id,
+        name => &from.name,
+        type => &from.r#type,
+        well_known_url => &from.well_known_url,
+        has_initial_access_token => &from.has_initial_access_token,
+        scope_claim => &from.scope_claim,
+        skip_tls_verify => &from.skip_tls_verify,
+        issuer => &from.issuer,
+        registration_endpoint => &from.registration_endpoint,
+        token_endpoint => &from.token_endpoint,
+        jwks_uri => &from.jwks_uri,
+        scopes_supported => &from.scopes_supported,
+        management_client_id => &from.management_client_id,
+        status => &from.status,
+        status_reason => &from.status_reason,
+        version => &from.version,
+    }
+}
+
+pub(super) fn check(from: &CheckIdentityProviderResponse) -> Value {
+    let steps: Vec<Value> = from
+        .steps
+        .iter()
+        .map(|step| context! { name => &step.name, outcome => &step.outcome, detail => &step.detail })
+        .collect();
+    context! { ok => &from.ok, steps }
+}
+
+pub(super) fn preview(from: &PreviewRegistrationResponse) -> Value {
+    let payload = serde_json::from_str::<serde_json::Value>(&from.payload_json);
+    let payload = payload.and_then(|payload| serde_json::to_string_pretty(&payload));
+    context! {
+        action => &from.action,
+        method => &from.method,
+        endpoint => &from.endpoint,
+        payload => payload.unwrap_or_else(|_| from.payload_json.clone()),
+        scopes_missing => &from.scopes_missing_at_provider,
+        mapping_changes => &from.mapping_changes,
+    }
+}
+
+pub(super) fn gateway(from: &Gateway) -> Value {
+    context! {
+        id => &from.id,
+        name => &from.name,
+        type => &from.r#type,
+        url => &from.url,
+        org_id => &from.org_id,
+        default_policy_id => &from.default_policy_id,
+        status => &from.status,
+        version => &from.version,
+    }
+}
+
+pub(super) fn user(from: &User) -> Value {
+    context! {
+        id => &from.id,
+        name => &from.name,
+        email => &from.email,
+        role => &from.role,
+        status => &from.status,
+        created_at => &from.created_at,
+    }
+}
+
+pub(super) fn api_token(from: &ApiToken) -> Value {
+    context! {
+        id => &from.id,
+        name => &from.name,
+        created_at => &from.created_at,
+        expires_at => &from.expires_at,
+        last_used_at => &from.last_used_at,
+    }
+}
+
+pub(super) fn delivery(from: &Delivery, name: impl Fn(&str) -> String) -> Value {
+    context! {
+        id => &from.id,
+        template => &from.template,
+        recipient => name(&from.recipient_id),
+        status => &from.status,
+        attempts => &from.attempts,
+        last_error => &from.last_error,
+        next_try_at => &from.next_try_at,
+        subject_id => &from.subject_id,
+        created_at => &from.created_at,
+        sent_at => &from.sent_at,
+    }
+}
+
+pub(super) fn orphan(from: &Orphan) -> Value {
+    context! {
+        identity_provider_id => &from.identity_provider_id,
+        marker => &from.marker,
+        application_id => &from.application_id,
+        suspected_at => &from.suspected_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::every;
+
+    #[test]
+    fn lengths_of_time_in_words() {
+        for (seconds, words) in [
+            (1, "second"),
+            (60, "minute"),
+            (86_400, "day"),
+            (120, "2 minutes"),
+            (7200, "2 hours"),
+            (172_800, "2 days"),
+            (90, "90 seconds"),
+            (0, "0 seconds"),
+        ] {
+            assert_eq!(every(seconds), words);
+        }
+    }
+}

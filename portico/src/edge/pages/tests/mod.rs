@@ -1,0 +1,1 @@
+//! Pages against doubles of the services.
