@@ -146,8 +146,28 @@ fn client_uri(endpoints: &Endpoints, text: Option<String>) -> (Option<Url>, Opti
     }
 }
 
-/// One registration request.
+/// A registration. A provider that takes no member it does not know may refuse the marker's; such a refusal made no
+/// client, so the request is sent once more with the marker in the client's name instead.
 pub(crate) async fn register(
+    session: &Session<'_>,
+    prepared: &Prepared,
+    authorization: Authorization<'_>,
+) -> Result<RegisteredClient, Failure> {
+    let refused = match register_once(session, prepared, authorization).await {
+        Err(failure) if may_mind_the_marker(&failure) => failure,
+        outcome => return outcome,
+    };
+    let Some(bare) = with_marker_in_name(prepared) else {
+        return Err(refused);
+    };
+    match register_once(session, &bare, authorization).await {
+        // A token for one use may be used up by the refusal, whose words say more.
+        Err(failure) if failure.disposition == Disposition::PauseProvider => Err(refused),
+        outcome => outcome,
+    }
+}
+
+async fn register_once(
     session: &Session<'_>,
     prepared: &Prepared,
     authorization: Authorization<'_>,
@@ -169,6 +189,41 @@ pub(crate) async fn register(
         failure.disposition = Disposition::PauseProvider;
     }
     Err(failure)
+}
+
+/// Whether a refusal may be about `software_id`, and not about something that is wanted.
+fn may_mind_the_marker(failure: &Failure) -> bool {
+    let definite = failure.disposition == Disposition::Fail && !failure.outcome_unknown;
+    let specific = matches!(
+        failure.code.as_str(),
+        "invalid_redirect_uri" | "scope_unknown_at_provider"
+    );
+    if !definite || specific || !matches!(failure.status, Some(400 | 422)) {
+        return false;
+    }
+    let words = failure.description.to_lowercase();
+    let of_members = [
+        "unknown",
+        "unrecogni",
+        "unexpected",
+        "unsupported",
+        "not allowed",
+        "additional",
+    ];
+    words.contains("software") || of_members.iter().any(|word| words.contains(word))
+}
+
+fn with_marker_in_name(prepared: &Prepared) -> Option<Prepared> {
+    let mut bare = prepared.clone();
+    bare.body.remove("software_id")?;
+    bare.body.remove("software_version");
+    let name = format!(
+        "{} [{}]",
+        prepared.wanted.client_name(),
+        prepared.wanted.marker
+    );
+    bare.body.insert("client_name".into(), name.into());
+    Some(bare)
 }
 
 /// Reads the client (RFC 7592 section 2.1).

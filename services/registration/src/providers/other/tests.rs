@@ -91,6 +91,47 @@ async fn takes_200_for_201_and_does_without_management() {
 }
 
 #[tokio::test]
+async fn a_provider_that_refuses_the_marker_gets_it_in_the_name() {
+    let fixture = Fixture::start(|seen| {
+        if seen.json().get("software_id").is_some() {
+            let why = json!({"error": "invalid_client_metadata", "error_description": "unknown member software_id"});
+            return reply(400, why);
+        }
+        reply(201, json!({"client_id": "c1", "client_secret": "s1"}))
+    })
+    .await;
+    let registered = register(&fixture).await.unwrap();
+    assert_eq!(registered.client_id, "c1");
+    let seen = fixture.server.seen();
+    assert_eq!(seen.len(), 2);
+    let marker = wanted(&[]).marker.to_string();
+    let name = format!("Weather app [{marker}]");
+    assert_eq!(seen[1].json()["client_name"], json!(name));
+    assert!(seen[1].json().get("software_version").is_none());
+}
+
+#[tokio::test]
+async fn a_token_that_the_first_refusal_used_up_does_not_hide_why() {
+    let uses = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let fixture = Fixture::start(move |_| {
+        if uses.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
+            return reply(401, json!({"error": "invalid_token"}));
+        }
+        reply(
+            400,
+            json!({"error": "invalid_client_metadata", "error_description": "unknown member"}),
+        )
+    })
+    .await;
+    let failure = register(&fixture).await.unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "invalid_client_metadata: unknown member"
+    );
+    assert_eq!(fixture.server.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn shows_what_was_granted_otherwise() {
     let fixture = Fixture::start(|_| {
         reply(
