@@ -1,6 +1,6 @@
 //! Reading forms.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::{
     body::Bytes,
@@ -135,18 +135,17 @@ impl Form {
                 .iter()
                 .any(|word| name.contains(word))
         };
-        self.0
-            .iter()
-            .filter(|(name, _)| !secret(name))
+        let shown = self.0.iter().filter(|(name, _)| !secret(name));
+        let typed: BTreeMap<&str, Value> = shown
             .filter_map(|(name, values)| {
-                let value = if lists.contains(&name.as_str()) {
-                    Value::from(values.clone())
-                } else {
-                    Value::from(values.first()?.clone())
+                let value = match lists.contains(&name.as_str()) {
+                    true => Value::from(values.clone()),
+                    false => Value::from(values.first()?),
                 };
-                Some((name.clone(), value))
+                Some((name.as_str(), value))
             })
-            .collect()
+            .collect();
+        Value::from(typed)
     }
 }
 

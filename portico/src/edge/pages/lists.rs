@@ -43,7 +43,7 @@ impl Listing {
     }
 
     fn link(&self, after: &str) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::from("?"));
+        let mut query = url::form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         query.extend_pairs(self.filters());
         if !after.is_empty() {
             query.append_pair("after", after);

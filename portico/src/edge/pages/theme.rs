@@ -69,6 +69,8 @@ pub(super) fn templates(edge: &Edge) -> &'static Environment<'static> {
 
 fn environment(theme: Option<&Path>) -> Environment<'static> {
     let mut environment = Environment::new();
+    // Errors would carry the values of the page, secrets among them.
+    environment.set_debug(false);
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     match SyntaxConfig::builder()

@@ -9,7 +9,9 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use minijinja::{Value, context};
-use portico_proto::{Error, Kind, access::v1::GetCartRequest, accounts::v1::GetCurrentUserRequest};
+use portico_proto::{
+    Error, FieldError, Kind, access::v1::GetCartRequest, accounts::v1::GetCurrentUserRequest,
+};
 use portico_runtime::{Caller, Role, config::Signup};
 use portico_vault::Secret;
 
@@ -65,8 +67,8 @@ impl Page {
             .get_template(self.template)
             .and_then(|template| template.render(context! { ..shown, ..common }))
             .map_err(|error| {
-                let error = format!("{error:#}");
-                tracing::error!(template = self.template, error, "page cannot be written");
+                // Not its long form, which has the values of the page.
+                tracing::error!(template = self.template, %error, "page cannot be written");
                 Error::internal()
             })?;
         let mut response = (self.status, Html(text)).into_response();
@@ -110,16 +112,16 @@ impl Page {
 
 /// An error as it stands above the page: with all that was wrong where it was several things.
 fn problem(error: &Error) -> Value {
-    let all: Vec<String> = error
+    let mut all = error
         .fields
         .iter()
-        .map(|wrong| wrong.message.clone())
-        .collect();
-    context! {
-        message => &error.message,
-        code => &error.code,
-        all => if all.len() > 1 { all } else { Vec::new() },
-    }
+        .map(|wrong| for_people(wrong, &words(&wrong.field)));
+    let (message, all) = match error.fields.len() {
+        0 => (error.message.clone(), Vec::new()),
+        1 => (all.next().unwrap_or_default(), Vec::new()),
+        _ => (error.message.clone(), all.collect()),
+    };
+    context! { message, code => &error.code, all }
 }
 
 /// What was wrong, by the name of the form's field. What is wrong with one of several values in a field, such as
@@ -134,10 +136,35 @@ fn by_field(error: &Error) -> BTreeMap<String, String> {
             if !text.is_empty() {
                 text.push(' ');
             }
-            text.push_str(&wrong.message);
+            text.push_str(&for_people(wrong, "It"));
         }
     }
     fields
+}
+
+/// The message in which the name of the field, which programs need, is replaced.
+fn for_people(wrong: &FieldError, name: &str) -> String {
+    wrong.message.replace(&format!("`{}`", wrong.field), name)
+}
+
+/// `application.redirect_urls[0]` as `Redirect urls (1)`, `items[1].plan_id` as `Plan (2)`.
+fn words(field: &str) -> String {
+    let number = field
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .and_then(|(index, _)| index.parse::<usize>().ok());
+    let last = field.rsplit('.').next().unwrap_or(field);
+    let name = last.split('[').next().unwrap_or(last);
+    let name = name.strip_suffix("_id").unwrap_or(name).replace('_', " ");
+    let mut letters = name.chars();
+    let mut text: String = match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => return field.to_owned(),
+    };
+    if let Some(index) = number {
+        text.push_str(&format!(" ({})", index + 1));
+    }
+    text
 }
 
 /// Who is signed in, for the head of the page.
@@ -183,7 +210,7 @@ pub(in crate::edge) async fn show_failures(
     request: Request,
     next: Next,
 ) -> Response {
-    if !for_people(request.uri().path(), request.headers()) {
+    if !read_by_people(request.uri().path(), request.headers()) {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
@@ -198,7 +225,7 @@ pub(in crate::edge) async fn show_failures(
 
 /// Whether an answer is to be read by a person: not from the API, the probes or assets, and not to a program
 /// that brings a token.
-fn for_people(path: &str, headers: &HeaderMap) -> bool {
+fn read_by_people(path: &str, headers: &HeaderMap) -> bool {
     let others = ["/api/", "/static/", "/healthz", "/readyz", "/metrics"];
     let accepts = headers
         .get_all(header::ACCEPT)
@@ -277,8 +304,6 @@ fn to_login(asked: &Parts) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use portico_proto::FieldError;
-
     use super::*;
 
     #[test]
@@ -301,6 +326,27 @@ mod tests {
     }
 
     #[test]
+    fn names_of_fields_become_words() {
+        for (field, shown) in [
+            ("name", "Name"),
+            ("application.redirect_urls[0]", "Redirect urls (1)"),
+            ("items[1].plan_id", "Plan (2)"),
+            ("client_type_id", "Client type"),
+            ("", ""),
+        ] {
+            assert_eq!(words(field), shown);
+        }
+        let error = Error::field(
+            "client_type_id",
+            "missing",
+            "`client_type_id` must be given.",
+        );
+        assert_eq!(by_field(&error)["client_type_id"], "It must be given.");
+        let shown = problem(&error).get_attr("message").unwrap().to_string();
+        assert_eq!(shown, "Client type must be given.");
+    }
+
+    #[test]
     fn programs_get_problem_details() {
         let headers = |pairs: &[(&str, &str)]| -> HeaderMap {
             let pair = |(name, value): &(&str, &str)| {
@@ -310,13 +356,13 @@ mod tests {
             pairs.iter().map(pair).collect()
         };
         let browser = headers(&[("accept", "text/html,*/*;q=0.8")]);
-        assert!(for_people("/nothing", &browser));
-        assert!(!for_people("/api/v1/nothing", &browser));
-        assert!(!for_people(
+        assert!(read_by_people("/nothing", &browser));
+        assert!(!read_by_people("/api/v1/nothing", &browser));
+        assert!(!read_by_people(
             "/nothing",
             &headers(&[("accept", "application/json")])
         ));
         let program = headers(&[("accept", "*/*"), ("authorization", "Bearer x")]);
-        assert!(!for_people("/nothing", &program));
+        assert!(!read_by_people("/nothing", &program));
     }
 }

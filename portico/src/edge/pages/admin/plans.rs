@@ -1,5 +1,7 @@
 //! Plans: scopes and limits that a product is used under.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     extract::{Path, Query},
@@ -146,7 +148,7 @@ async fn try_create(ask: &Ask, form: &Form) -> std::result::Result<(), Error> {
 
 async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
     let plan = find(&ask, &id).await?;
-    let limits: Value = [
+    let limits = [
         ("rate.requests", plan.rate.map(|rate| rate.requests)),
         ("rate.per_seconds", plan.rate.map(|rate| rate.per_seconds)),
         ("quota.requests", plan.quota.map(|quota| quota.requests)),
@@ -154,10 +156,11 @@ async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
             "quota.renews_every_seconds",
             plan.quota.map(|quota| quota.renews_every_seconds),
         ),
-    ]
-    .into_iter()
-    .filter_map(|(field, number)| Some((field, number?)))
-    .collect();
+    ];
+    let limits = limits
+        .into_iter()
+        .filter_map(|(field, number)| Some((field, number?)));
+    let limits = Value::from(limits.collect::<BTreeMap<&str, u64>>());
     let stored = context! { ..limits, ..show::plan(&plan) };
     let form = context! { scopes => plan.scopes.join(" "), ..stored };
     Page::new(EDIT).show(&ask, context! { id, form }).await
