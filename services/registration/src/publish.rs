@@ -69,6 +69,11 @@ async fn of_client(
             Some(request) => provisioning_delayed(&client().await?, request, delayed),
             None => None,
         },
+        Event::Held {
+            request_id: Some(request),
+            reason,
+            ..
+        } => provisioning_held(&client().await?, request, &reason),
         Event::Failed(failed) => {
             let id = failed.identity_provider_id;
             provisioning_failed(failed, &identity_provider::load(store, id).await?.state)
@@ -91,7 +96,9 @@ async fn of_client(
         | Event::GatewayMapped { .. }
         | Event::MappingRefused { .. }
         | Event::Refused(_)
-        | Event::Held { .. }
+        | Event::Held {
+            request_id: None, ..
+        }
         | Event::Resumed
         | Event::CredentialsRevealed => None,
     })
@@ -173,6 +180,19 @@ fn provisioning_delayed(
             application_id: client.application_id.to_string(),
             reason: delayed.reason,
             next_try_at: delayed.next_try_at.to_string(),
+        },
+    )
+}
+
+/// Nobody knows when the next try is: it waits for an admin.
+fn provisioning_held(client: &OauthClient, request: Uuid, reason: &str) -> Option<PublicEvent> {
+    some(
+        "portico.registration.provisioning_delayed",
+        &public::ProvisioningDelayed {
+            request_id: request.to_string(),
+            application_id: client.application_id.to_string(),
+            reason: format!("the identity provider is paused until an admin sees to it: {reason}"),
+            next_try_at: String::new(),
         },
     )
 }

@@ -382,6 +382,9 @@ pub enum Event {
     Failed(Failed),
     /// The provider takes no registrations: this one waits, and is not counted.
     Held {
+        /// The waiting request that this is said for, if there is one; each gets an event of its own.
+        #[serde(default)]
+        request_id: Option<Uuid>,
         /// A stable word.
         code: String,
         /// The provider's own words.

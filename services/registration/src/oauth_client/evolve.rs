@@ -148,6 +148,7 @@ impl OauthClient {
                 code,
                 reason,
                 attempt_over,
+                ..
             } => {
                 self.held = Some(words(code, reason));
                 if *attempt_over {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::decide::{Decision, only_if};
+use super::decide::Decision;
 use super::event::{Delayed, Event, Failed, Refused, Target};
 use super::state::{Grant, OauthClient};
 use super::{Command, Failing, Rejection};
@@ -49,14 +49,9 @@ impl OauthClient {
                 again_at,
                 at,
             } => self.refused_by_provider(failing, (*again_at, *at)),
-            Command::Hold(failing) => only_if(
-                self.held.is_none() || failing.attempt_over,
-                Event::Held {
-                    code: failing.code.clone(),
-                    reason: failing.reason.clone(),
-                    attempt_over: failing.attempt_over,
-                },
-            ),
+            Command::Hold(failing) if self.held.is_none() || failing.attempt_over => {
+                self.held_back(failing)
+            }
             _ => Vec::new(),
         })
     }
@@ -93,6 +88,20 @@ impl OauthClient {
     /// Waiting requests that lack something at the provider.
     fn uncovered(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
         self.waiting().filter(|(_, grant)| !self.covers(grant))
+    }
+
+    fn held_back(&self, failing: &Failing) -> Vec<Event> {
+        let held = |request_id| Event::Held {
+            request_id,
+            code: failing.code.clone(),
+            reason: failing.reason.clone(),
+            attempt_over: failing.attempt_over,
+        };
+        let waiting: Vec<Event> = self.uncovered().map(|(id, _)| held(Some(id))).collect();
+        if waiting.is_empty() {
+            return vec![held(None)];
+        }
+        waiting
     }
 
     fn delayed(&self, target: Target, failing: &Failing, next_try_at: Timestamp) -> Vec<Event> {

@@ -163,6 +163,15 @@ async fn a_used_up_token_pauses_the_provider_and_a_new_one_resumes_it() {
     let other = world.approve("pay", "free").await;
     world.until("held", |client| client.held.is_some()).await;
     assert_eq!(world.provider.requests(Operation::Register), before);
+    // Both are told why they wait, and that nobody knows for how long.
+    world.until_public("provisioning_delayed", 2).await;
+    let said = world.public("provisioning_delayed");
+    for (message, request) in said.iter().zip([request, other]) {
+        let delayed = public::ProvisioningDelayed::decode(message.payload.clone()).unwrap();
+        assert_eq!(delayed.request_id, request.to_string());
+        assert!(delayed.reason.contains("is paused"), "{delayed:?}");
+        assert_eq!(delayed.next_try_at, "");
+    }
     world
         .provider
         .set_initial_access_token(Some("another-token"), None);
