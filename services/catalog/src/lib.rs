@@ -2,13 +2,14 @@
 //!
 //! * [`product`], [`plan`]: the rules of each, pure.
 //! * `grpc`: request -> command; who may call what. `input` reads fields, `client_types` asks the registration
-//!   service about client types.
+//!   service about client types, `access_requests` the access-request service whether a product is in use.
 //! * `views`: what is read. `views::scopes` keeps the one rule that spans streams: a scope belongs to one
 //!   product or plan. It is kept in the transaction of the append, and says there why.
 //! * `publish`: private -> public events.
 //!
 //! It consumes no public events, so there are no policies.
 
+mod access_requests;
 mod client_types;
 mod grpc;
 mod input;

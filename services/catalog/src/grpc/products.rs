@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Grpc;
 use crate::{
-    client_types,
+    access_requests, client_types,
     input::{APIS, Input},
     product::{Api, Change, Command, Details, Product, SCOPES_MISSING, Visibility},
     views::{
@@ -153,6 +153,7 @@ pub(super) async fn delete(
     call.caller.require_admin()?;
     let message = request.get_ref();
     let id = parse_id("id", &message.id)?;
+    access_requests::none_living(&grpc.deps, id).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
     run(

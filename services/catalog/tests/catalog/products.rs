@@ -176,6 +176,21 @@ async fn registration_needs_scopes_at_once_and_client_types_when_published() {
 }
 
 #[tokio::test]
+async fn a_product_that_somebody_has_or_waits_for_stays() {
+    let app = App::start().await;
+    let product = app.create(payments()).await.unwrap();
+    app.wanted.lock().unwrap().insert(product.id.clone());
+    let error = app.delete(&product.id).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_ref()),
+        (Kind::Conflict, "product_in_use")
+    );
+    assert_eq!(app.get(&admin(), &product.id).await.unwrap(), product);
+    app.wanted.lock().unwrap().clear();
+    app.delete(&product.id).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_the_registration_service_client_types_are_not_taken() {
     let app = App::start_without_registration().await;
     let error = app.create(payments()).await.unwrap_err();

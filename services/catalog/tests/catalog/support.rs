@@ -1,12 +1,17 @@
 //! A catalogue to call, and who calls it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, routing::post};
 use portico_bus::MemoryBus;
 use portico_eventstore::{EventStore, sqlx};
 use portico_proto::{
     Error,
+    access::v1::{AccessRequest, ListAccessRequestsRequest, ListAccessRequestsResponse},
     catalog::v1::{catalog_service_client::CatalogServiceClient, *},
     registration::v1::{ClientType, ListClientTypesRequest, ListClientTypesResponse},
 };
@@ -26,9 +31,14 @@ pub(crate) const CLIENT_TYPE: Uuid = Uuid::from_u128(0xC11E);
 /// One that is deleted there.
 pub(crate) const DELETED_CLIENT_TYPE: Uuid = Uuid::from_u128(0xDE1);
 
+/// Ids of products, as text.
+pub(crate) type Wanted = Arc<Mutex<BTreeSet<String>>>;
+
 pub(crate) struct App {
     pub(crate) deps: Deps,
     pub(crate) store: EventStore,
+    /// Products that the double of the access-request service has a pending request for.
+    pub(crate) wanted: Wanted,
     _folder: TempDir,
 }
 
@@ -62,12 +72,18 @@ impl App {
         let mut service = portico_catalog::start(&deps).await.unwrap();
         deps.channels
             .provide(ServiceName::Catalog, service.router.clone());
+        let wanted = Wanted::default();
+        deps.channels.provide(
+            ServiceName::AccessRequest,
+            access_requests(Arc::clone(&wanted)),
+        );
         deps.bus.declare(&[super::events::SPEC]).await.unwrap();
         service.declare(&deps).await.unwrap();
         service.run(&deps);
         Self {
             deps,
             store: service.store,
+            wanted,
             _folder: folder,
         }
     }
@@ -263,6 +279,29 @@ fn registration() -> Router {
     };
     Router::new().route(
         "/portico.registration.v1.RegistrationService/ListClientTypes",
+        post(list),
+    )
+}
+
+/// Answers `ListAccessRequests` of one product and one status, and nothing else.
+fn access_requests(wanted: Wanted) -> Router {
+    let list = async move |request: axum::http::Request<Body>| {
+        let method = tower::service_fn(move |request: Request<ListAccessRequestsRequest>| {
+            let asked = request.into_inner();
+            let there =
+                asked.status == "pending" && wanted.lock().unwrap().contains(&asked.product_id);
+            let access_requests = there.then(AccessRequest::default).into_iter().collect();
+            std::future::ready(Ok::<_, Status>(Response::new(ListAccessRequestsResponse {
+                access_requests,
+                next: String::new(),
+            })))
+        });
+        tonic::server::Grpc::new(ProstCodec::<ListAccessRequestsResponse, _>::default())
+            .unary(method, request)
+            .await
+    };
+    Router::new().route(
+        "/portico.access.v1.AccessService/ListAccessRequests",
         post(list),
     )
 }
