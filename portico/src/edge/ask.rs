@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use http::{HeaderMap, Uri, request::Parts};
 use ipnet::IpNet;
 use portico_proto::{
@@ -18,6 +18,7 @@ use portico_runtime::{
 };
 use portico_vault::Secret;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use super::{
     Edge,
@@ -65,6 +66,18 @@ impl FromRequestParts<Edge> for SignIn {
 }
 
 impl Ask {
+    /// For a posted form, whose token must be verified then. Beside that token it need not say where it comes
+    /// from, as a program does not; what says that it comes from another site is refused.
+    ///
+    /// # Errors
+    /// `csrf_failed`, `bearer_invalid`, or accounts is not available.
+    pub(super) async fn of_form(parts: &Parts, edge: &Edge) -> Result<Self> {
+        edge.csrf.refuse_cross_origin(&parts.headers)?;
+        let credential = edge.auth.credential(&parts.headers)?;
+        let identity = edge.auth.identify(&credential).await?;
+        Self::new(parts, edge, credential, identity)
+    }
+
     fn new(
         parts: &Parts,
         edge: &Edge,
@@ -82,7 +95,7 @@ impl Ask {
         );
         Ok(Self {
             visit: edge.auth.cookies().visit(&parts.headers),
-            uri: parts.uri.clone(),
+            uri: whole_uri(parts),
             edge: edge.clone(),
             credential,
             identity,
@@ -165,6 +178,14 @@ impl Ask {
     }
 }
 
+/// The address as it was asked for; routers that are nested see only the rest of it.
+fn whole_uri(parts: &Parts) -> Uri {
+    match parts.extensions.get::<OriginalUri>() {
+        Some(original) => original.0.clone(),
+        None => parts.uri.clone(),
+    }
+}
+
 /// What of a request's headers goes on to the services.
 fn forwarded(headers: &HeaderMap) -> Result<MetadataMap> {
     let mut metadata = MetadataMap::new();
@@ -198,7 +219,18 @@ pub(super) fn remote_address(
     headers: &HeaderMap,
     proxies: &[IpNet],
 ) -> Option<IpAddr> {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    let plain = || {
+        extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0)
+    };
+    let tls = || {
+        extensions
+            .get::<TlsConnectInfo<TcpConnectInfo>>()?
+            .get_ref()
+            .remote_addr()
+    };
+    let peer = plain().or_else(tls)?.ip();
     Some(client_address(peer, headers, proxies))
 }
 

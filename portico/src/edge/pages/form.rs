@@ -26,9 +26,8 @@ impl FromRequest<Edge> for Posted {
     type Rejection = Failure;
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
-        use axum::extract::FromRequestParts as _;
-        let (mut parts, body) = request.into_parts();
-        let ask = Ask::from_request_parts(&mut parts, edge).await?;
+        let (parts, body) = request.into_parts();
+        let ask = Ask::of_form(&parts, edge).await?;
         let body = Bytes::from_request(Request::from_parts(parts, body), edge)
             .await
             .map_err(|rejection| {

@@ -39,7 +39,7 @@ async fn asset(
         .theme_dir
         .as_deref()
         .and_then(|folder| read(folder, "static", &path));
-    let body = own.map_or(built_in.data, |own| Cow::Owned(own));
+    let body = own.map_or(built_in.data, Cow::Owned);
     let kind = match Path::new(&path)
         .extension()
         .and_then(|extension| extension.to_str())
@@ -67,7 +67,7 @@ pub(super) fn templates(edge: &Edge) -> &'static Environment<'static> {
     TEMPLATES.get_or_init(|| environment(edge.deps.config.theme_dir.as_deref()))
 }
 
-fn environment(theme: Option<&Path>) -> Environment<'static> {
+pub(super) fn environment(theme: Option<&Path>) -> Environment<'static> {
     let mut environment = Environment::new();
     // Errors would carry the values of the page, secrets among them.
     environment.set_debug(false);
@@ -85,26 +85,28 @@ fn environment(theme: Option<&Path>) -> Environment<'static> {
     environment.add_filter("time", time);
     environment.add_filter("as_words", as_words);
     for name in Pages::iter() {
-        let own = theme
-            .and_then(|folder| read(folder, "pages", &name))
-            .and_then(|own| String::from_utf8(own).ok());
-        if let Some(own) = own {
-            match environment.add_template_owned(name.to_string(), own) {
-                Ok(()) => continue,
-                Err(error) => {
-                    tracing::error!(template = %name, %error, "template of the theme is broken")
-                }
-            }
-        }
-        let built_in =
-            Pages::get(&name).map(|file| String::from_utf8_lossy(&file.data).into_owned());
-        if let Some(Err(error)) =
-            built_in.map(|text| environment.add_template_owned(name.to_string(), text))
-        {
-            tracing::error!(template = %name, %error, "built-in template is broken");
-        }
+        add(&mut environment, theme, &name);
     }
     environment
+}
+
+fn add(environment: &mut Environment<'static>, theme: Option<&Path>, name: &str) {
+    let own = theme
+        .and_then(|folder| read(folder, "pages", name))
+        .and_then(|own| String::from_utf8(own).ok());
+    if let Some(own) = own {
+        match environment.add_template_owned(name.to_owned(), own) {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(template = name, %error, "template of the theme is broken")
+            }
+        }
+    }
+    let built_in = Pages::get(name).map(|file| String::from_utf8_lossy(&file.data).into_owned());
+    let added = built_in.map(|text| environment.add_template_owned(name.to_owned(), text));
+    if let Some(Err(error)) = added {
+        tracing::error!(template = name, %error, "built-in template is broken");
+    }
 }
 
 /// A time of a service, in UTC; what is none stays as it is.

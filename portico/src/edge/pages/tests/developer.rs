@@ -1,0 +1,284 @@
+//! What a developer does, from the catalogue to calling the API.
+
+use super::{Browser, Portal};
+
+/// Puts the first product into the cart and submits a request for it; the browser is on the request's page then.
+async fn submit(portal: &Portal, browser: &mut Browser) -> String {
+    let product = &portal.catalogue.product_ids[0];
+    browser
+        .get(&format!("/catalogue/{product}"))
+        .await
+        .is(200)
+        .shows("Payments API");
+    browser
+        .submit("/cart/items", &[])
+        .await
+        .is(200)
+        .shows("Added to your cart.");
+    browser
+        .submit("/cart", &[("checkout", "yes")])
+        .await
+        .is(200)
+        .shows("1. Products and plans");
+    let fields = [
+        ("items[0].plan_id", portal.catalogue.plan_ids[0].as_str()),
+        ("application.name", "Web shop"),
+        ("note", "<b>please</b>"),
+    ];
+    browser
+        .submit("/checkout", &fields)
+        .await
+        .is(200)
+        .shows("Your request was submitted.");
+    browser.page.path.split('?').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn from_the_catalogue_to_a_token_and_back() {
+    let portal = Portal::start().await;
+    let (mut dana, mut admin) = (portal.developer().await, portal.admin().await);
+    dana.get("/dashboard")
+        .await
+        .is(200)
+        .shows("You have no application yet.");
+    let request = submit(&portal, &mut dana).await;
+    dana.page
+        .shows("pending")
+        .shows("Withdraw the request")
+        .shows("by you");
+    assert!(
+        !dana.page.html.contains("<b>please</b>"),
+        "{}",
+        dana.page.html
+    );
+    dana.get("/cart").await.is(200).shows("Your cart is empty.");
+
+    let id = request.rsplit('/').next().unwrap();
+    let decided = format!("/admin/access-requests/{id}");
+    admin
+        .get("/admin/access-requests?status=pending")
+        .await
+        .is(200)
+        .shows("Web shop")
+        .shows("Dana Developer");
+    admin.get(&decided).await.is(200).shows("Dry run");
+    admin
+        .submit(&format!("{decided}/preview"), &[])
+        .await
+        .is(200)
+        .shows("A new client is registered");
+    admin
+        .page
+        .shows("product_payments")
+        .hides("sandbox-initial-access-token");
+    admin
+        .submit(&format!("{decided}/approve"), &[("note", "Welcome")])
+        .await
+        .is(200)
+        .shows("Approved.");
+    dana.get_until(&request, "Ready to use")
+        .await
+        .shows("by an administrator")
+        .shows("Get the credentials");
+
+    let application = dana
+        .page
+        .between("<a class=\"button\" href=\"/dashboard/applications/", "\"");
+    let application = format!("/dashboard/applications/{application}");
+    dana.get(&application)
+        .await
+        .is(200)
+        .shows("CLIENT_SECRET")
+        .shows("scope=free_plan product_payments");
+    dana.page.hides("code class=\"secret\"");
+    dana.submit(&format!("{application}/credentials"), &[])
+        .await
+        .is(200)
+        .hides("CLIENT_SECRET");
+    assert_eq!(dana.page.headers["cache-control"], "no-store");
+    let secret = dana.page.between("<code class=\"secret\">", "<");
+    let client = dana.page.between("<dt>Client ID</dt><dd><code>", "<");
+    let endpoint = dana.page.between("<dt>Token endpoint</dt><dd><code>", "<");
+    assert_eq!(token(&endpoint, &client, &secret).await, 200);
+
+    // This provider cannot; the secret that there is goes on working.
+    dana.submit(&format!("{application}/rotate"), &[])
+        .await
+        .is(409)
+        .shows("has no way to give a client a new secret");
+    dana.page.hides(&secret);
+    assert_eq!(token(&endpoint, &client, &secret).await, 200);
+
+    dana.get(&format!("{request}/revoke"))
+        .await
+        .is(200)
+        .shows("Give this access back?");
+    dana.submit(&format!("{request}/revoke"), &[])
+        .await
+        .is(200)
+        .shows("revoked");
+    dana.get_until(&application, "No credentials yet").await;
+    assert_eq!(token(&endpoint, &client, &secret).await, 401);
+    portal.world.stop().await;
+}
+
+/// Status of a request for a token, as the curl command on the page makes it.
+async fn token(endpoint: &str, client: &str, secret: &str) -> u16 {
+    let http = portico_sandbox::outgoing::http_client().unwrap();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("scope", "product_payments free_plan"),
+    ];
+    let answer = http
+        .post(endpoint)
+        .basic_auth(client, Some(secret))
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
+    answer.status().as_u16()
+}
+
+#[tokio::test]
+async fn the_cart_and_checkout_explain_what_does_not_fit() {
+    let portal = Portal::start().await;
+    let mut dana = portal.developer().await;
+    dana.get("/checkout")
+        .await
+        .is(200)
+        .shows("Your cart is empty.");
+    for product in &portal.catalogue.product_ids[..2] {
+        dana.get(&format!("/catalogue/{product}")).await.is(200);
+        dana.submit("/cart/items", &[]).await.is(200);
+    }
+    dana.get(&format!("/catalogue/{}", portal.catalogue.product_ids[0]))
+        .await;
+    dana.submit("/cart/items", &[])
+        .await
+        .is(200)
+        .shows("It is in your cart already.");
+    let stale = dana.form("/cart");
+    dana.submit("/cart", &[("remove", &portal.catalogue.product_ids[1])])
+        .await
+        .shows("Your cart was changed.");
+    dana.send("/cart", stale, &[])
+        .await
+        .is(412)
+        .shows("Somebody changed this meanwhile.");
+
+    dana.get("/checkout").await.is(200);
+    let fields = [
+        ("application.name", ""),
+        (
+            "application.redirect_urls",
+            "https://a.example/cb#x, javascript:alert(1)",
+        ),
+        ("note", "kept"),
+    ];
+    dana.submit("/checkout", &fields)
+        .await
+        .is(400)
+        .shows("choose a plan for each product")
+        .shows("kept");
+    dana.page
+        .shows("Name must have 1 to 100 characters")
+        .shows("It must not have a fragment");
+    dana.page
+        .shows("aria-invalid=\"true\"")
+        .shows("https://a.example/cb#x, javascript:alert(1)");
+    dana.get("/dashboard")
+        .await
+        .shows("You have no application yet.");
+    portal.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_can_be_withdrawn_and_an_application_changed() {
+    let portal = Portal::start().await;
+    let mut dana = portal.developer().await;
+    let request = submit(&portal, &mut dana).await;
+    let withdraw = dana.form(&format!("{request}/withdraw"));
+    dana.submit(&format!("{request}/withdraw"), &[])
+        .await
+        .is(200)
+        .shows("withdrawn");
+    dana.send(&format!("{request}/withdraw"), withdraw, &[])
+        .await;
+    assert!(
+        dana.page.status.as_u16() == 200 || dana.page.status.as_u16() == 412,
+        "{}",
+        dana.page.status
+    );
+
+    dana.get("/dashboard").await.is(200).shows("Web shop");
+    let application = dana
+        .page
+        .between("<h3><a href=\"/dashboard/applications/", "\"");
+    let application = format!("/dashboard/applications/{application}");
+    let edit = format!("{application}/edit");
+    dana.get(&edit).await.is(200);
+    let stale = dana.form(&edit);
+    dana.submit(&edit, &[("name", " "), ("description", "still here")])
+        .await
+        .is(400)
+        .shows("still here");
+    dana.submit(&edit, &[("name", "Shop 2")])
+        .await
+        .is(200)
+        .shows("Saved.")
+        .shows("Shop 2");
+    dana.send(&edit, stale, &[("name", "Shop 3")])
+        .await
+        .is(412)
+        .shows("Somebody changed this meanwhile.");
+    dana.get(&format!("{application}/delete"))
+        .await
+        .is(200)
+        .shows("Delete \u{201c}Shop 2\u{201d}?");
+    dana.submit(&format!("{application}/delete"), &[])
+        .await
+        .is(200)
+        .shows("Deleted.");
+    dana.get(&application)
+        .await
+        .is(404)
+        .shows("There is no such application.");
+    portal.world.stop().await;
+}
+
+#[tokio::test]
+async fn api_tokens_are_shown_once() {
+    let portal = Portal::start().await;
+    let mut dana = portal.developer().await;
+    let path = "/dashboard/api-tokens";
+    dana.get(path).await.is(200).shows("You have no API token.");
+    dana.submit(path, &[("name", "CI"), ("expires_in_days", "many")])
+        .await
+        .is(400)
+        .shows("a whole number");
+    dana.submit(path, &[("name", "CI"), ("expires_in_days", "7")])
+        .await
+        .is(200)
+        .shows("shown only now");
+    let token = dana.page.between("<code class=\"secret\">", "<");
+    dana.get(path).await.is(200).shows("CI").hides(&token);
+    let http = portico_sandbox::outgoing::http_client().unwrap();
+    let url = format!("{}/api/v1/session", portal.world.portal_url());
+    let status = async || {
+        http.get(&url)
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(status().await, 200);
+    let id = dana.page.between("/dashboard/api-tokens/", "/revoke");
+    dana.submit(&format!("{path}/{id}/revoke"), &[])
+        .await
+        .is(200)
+        .shows("The token no longer works.");
+    assert_eq!(status().await, 401);
+    portal.world.stop().await;
+}

@@ -1,0 +1,233 @@
+//! Pages in states that are rare: failures, pauses, things that are gone, several pages of a list.
+
+use minijinja::{Value, context};
+use portico_proto::{
+    access::v1::{AccessRequest, RequestedItem, TimelineEntry},
+    catalog::v1::Product,
+    notification::v1::Delivery,
+    registration::v1::{
+        Difference, IdentityProvider, OauthClient, Orphan, PreviewRegistrationResponse,
+    },
+};
+
+use super::super::{lists::Listing, show, theme};
+
+const HOSTILE: &str = "<script>alert(\"1\")</script>";
+
+fn render(template: &str, shown: Value) -> String {
+    let environment = theme::environment(None);
+    let common = context! {
+        csrf_token => "token",
+        path => "/admin/here",
+        user => context! { id => "1", name => HOSTILE, admin => true },
+        cart_size => 2,
+        notice => "saved",
+        signup => true,
+        errors => context! {},
+    };
+    let page = environment.get_template(template).unwrap();
+    let html = page
+        .render(context! { ..shown, ..common })
+        .unwrap_or_else(|error| panic!("{template}: {error:#}"));
+    assert!(!html.contains("<script>alert"), "{template}: {html}");
+    for part in ["<h1>", "lang=\"en\"", "<title>", "Saved."] {
+        assert!(html.contains(part), "{template} has no {part}: {html}");
+    }
+    assert_eq!(html.matches("<h1>").count(), 1, "{template}");
+    html
+}
+
+fn list() -> Value {
+    Listing {
+        q: "q".into(),
+        after: "a".into(),
+        ..Listing::default()
+    }
+    .shown("b")
+}
+
+fn request(status: &str) -> AccessRequest {
+    AccessRequest {
+        id: "7".into(),
+        status: status.into(),
+        application_name: HOSTILE.into(),
+        note: HOSTILE.into(),
+        reason: "invalid_client_metadata: Policy 'Trusted Hosts' rejected request".into(),
+        next_try_at: "2026-11-04T03:05:09Z".into(),
+        items: vec![RequestedItem {
+            product_name: HOSTILE.into(),
+            ..Default::default()
+        }],
+        timeline: vec![TimelineEntry {
+            step: "something new".into(),
+            detail: HOSTILE.into(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_failure_stands_there_in_the_providers_words() {
+    let preview = PreviewRegistrationResponse {
+        action: "register".into(),
+        payload_json: "{\"client_name\":\"<script>alert(1)</script>\"}".into(),
+        scopes_missing_at_provider: vec!["gold_plan".into()],
+        mapping_changes: vec!["payments: gold_plan".into()],
+        ..Default::default()
+    };
+    for status in [
+        "pending",
+        "approved",
+        "provisioning",
+        "active",
+        "failed",
+        "rejected",
+        "withdrawn",
+        "revoked",
+    ] {
+        let request = show::access_request(&request(status), |by| by.to_owned());
+        let shown =
+            context! { request => &request, preview => show::preview(&preview), own => true };
+        let admin = render("admin/access_request.html", shown.clone());
+        let own = render("access_request.html", shown);
+        for html in [&admin, &own] {
+            assert!(
+                html.contains("Policy &#x27;Trusted Hosts&#x27; rejected"),
+                "{html}"
+            );
+        }
+        let under_way = ["approved", "provisioning"].contains(&status);
+        assert_eq!(
+            admin.contains("http-equiv=\"refresh\""),
+            under_way,
+            "{status}"
+        );
+        assert_eq!(
+            own.contains("http-equiv=\"refresh\""),
+            under_way,
+            "{status}"
+        );
+        assert_eq!(own.contains("/withdraw\""), status == "pending");
+        assert_eq!(admin.contains("/approve\""), status == "pending");
+        assert_eq!(admin.contains("/retry\""), status == "failed");
+    }
+}
+
+#[test]
+fn a_paused_provider_is_loud() {
+    let provider = show::identity_provider(&IdentityProvider {
+        name: HOSTILE.into(),
+        status: "paused".into(),
+        status_reason: "the initial access token was refused".into(),
+        skip_tls_verify: true,
+        ..Default::default()
+    });
+    let all = render(
+        "admin/identity_providers.html",
+        context! { providers => vec![provider.clone()], list => list() },
+    );
+    assert!(
+        all.contains("is paused.") && all.contains("rel=\"next\""),
+        "{all}"
+    );
+    let one = render("admin/identity_provider.html", context! { provider });
+    assert!(
+        one.contains("Paused: no client is registered here."),
+        "{one}"
+    );
+    assert!(one.contains("The certificate is not verified."), "{one}");
+}
+
+#[test]
+fn what_the_provider_granted_otherwise_is_shown() {
+    let client = OauthClient {
+        client_id: "client".into(),
+        status: "failed".into(),
+        last_error: HOSTILE.into(),
+        differences: vec![Difference {
+            member: "grant_types".into(),
+            asked: "client_credentials".into(),
+            granted: "authorization_code".into(),
+            consequence: "No token without a person.".into(),
+        }],
+        ..Default::default()
+    };
+    let client = context! {
+    revealed => false, has_secret => true, auth_method => "client_secret_basic",
+    calls => Vec::<Value>::new(), token_command => "curl", machine => true, ..show::oauth_client(&client) };
+    let shown = context! {
+        application => context! { id => "1", name => "A", description => "", redirect_urls => Vec::<Value>::new(), created_at => "x" },
+        clients => vec![client],
+        own => false,
+    };
+    let html = render("application.html", shown);
+    assert!(
+        html.contains("No token without a person.") && html.contains("It did not work"),
+        "{html}"
+    );
+    assert!(!html.contains("Show the secret"), "{html}");
+}
+
+#[test]
+fn what_is_gone_can_be_taken_out() {
+    let item = context! { product_id => "1", plan_id => "", plan_field => "items[0].plan_id", product_field => "items[0].product_id", product => () };
+    let cart = render(
+        "cart.html",
+        context! { items => vec![item.clone()], plans => Vec::<Value>::new(), version => 1 },
+    );
+    assert!(
+        cart.contains("no longer in the catalogue") && cart.contains("name=\"remove\""),
+        "{cart}"
+    );
+    let checkout = render(
+        "checkout.html",
+        context! {
+            items => vec![item], plans => Vec::<Value>::new(), applications => Vec::<Value>::new(),
+            client_types => Vec::<Value>::new(), form => context! {},
+        },
+    );
+    assert!(checkout.contains("no client type in common"), "{checkout}");
+}
+
+#[test]
+fn lists_with_trouble_in_them() {
+    let delivery = Delivery {
+        status: "failed".into(),
+        last_error: "550 no such user".into(),
+        attempts: 8,
+        ..Default::default()
+    };
+    let delivery = show::delivery(&delivery, |id| id.to_owned());
+    let mails = render(
+        "admin/mails.html",
+        context! { deliveries => vec![delivery], list => list() },
+    );
+    assert!(
+        mails.contains("550 no such user") && mails.contains("Send again"),
+        "{mails}"
+    );
+    let orphan = show::orphan(&Orphan {
+        identity_provider_id: "9".into(),
+        marker: HOSTILE.into(),
+        ..Default::default()
+    });
+    let orphans = render(
+        "admin/orphans.html",
+        context! { orphans => vec![orphan], providers => context! {}, list => list() },
+    );
+    assert!(orphans.contains("/admin/identity-providers/9"), "{orphans}");
+    let product = show::product(&Product {
+        name: HOSTILE.into(),
+        tags: vec!["a&b c".into()],
+        ..Default::default()
+    });
+    let catalogue = render(
+        "catalogue.html",
+        context! { products => vec![product], list => list() },
+    );
+    assert!(
+        catalogue.contains("tag=a%26b%20c") && catalogue.contains("First page"),
+        "{catalogue}"
+    );
+}
