@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use portico_proto::{Error, Kind};
@@ -95,9 +95,22 @@ impl Csrf {
             // Browsers set it themselves, scripts cannot (Fetch Metadata section 2).
             return Some(site == "same-origin");
         }
-        headers
-            .get(http::header::ORIGIN)
-            .map(|origin| origin == self.origin.as_str())
+        let origin = headers.get(http::header::ORIGIN)?;
+        // Browsers leave the other header out where the portal is reached by plain http under another name than
+        // its public one, such as an address in the own network.
+        Some(origin == self.origin.as_str() || is_at(origin, headers.get(http::header::HOST)))
+    }
+}
+
+/// Whether an origin has the host and port that the request was sent to.
+fn is_at(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let authority = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| Some(origin.split_once("://")?.1));
+    match (authority, host) {
+        (Some(authority), Some(host)) => host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()),
+        _ => false,
     }
 }
 
@@ -139,7 +152,7 @@ mod tests {
     #[test]
     fn where_a_request_comes_from() {
         type Headers = &'static [(&'static str, &'static str)];
-        let table: [(Headers, bool, bool); 8] = [
+        let table: [(Headers, bool, bool); 12] = [
             // headers, with a cookie, when signing in
             (&[("sec-fetch-site", "same-origin")], true, true),
             (&[("sec-fetch-site", "cross-site")], false, false),
@@ -148,6 +161,31 @@ mod tests {
             (&[("origin", "https://portal.example:8443")], true, true),
             (&[("origin", "https://evil.example")], false, false),
             (&[("origin", "null")], false, false),
+            (
+                &[
+                    ("origin", "http://10.0.0.7:3000"),
+                    ("host", "10.0.0.7:3000"),
+                ],
+                true,
+                true,
+            ),
+            (
+                &[
+                    ("origin", "http://10.0.0.7:4000"),
+                    ("host", "10.0.0.7:3000"),
+                ],
+                false,
+                false,
+            ),
+            (
+                &[
+                    ("origin", "http://10.0.0.7:3000.evil.example"),
+                    ("host", "10.0.0.7:3000"),
+                ],
+                false,
+                false,
+            ),
+            (&[("origin", "null"), ("host", "null")], false, false),
             (&[], false, true),
         ];
         for (headers, with_cookie, signing_in) in table {
