@@ -27,7 +27,11 @@ impl App {
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub async fn start(config: Config, clock: Clock, shutdown: CancellationToken) -> Result<Self, String> {
+    pub async fn start(
+        config: Config,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> Result<Self, String> {
         let bus = wiring::bus(&config).await?;
         Self::start_on(bus, config, clock, shutdown).await
     }
@@ -75,23 +79,33 @@ impl App {
     pub async fn drain(self, deadline: Duration) {
         self.deps.shutdown.cancel();
         self.deps.tasks.close();
-        if tokio::time::timeout(deadline, self.deps.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(deadline, self.deps.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("not everything finished in time; it goes on at the next start");
         }
     }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 fn server_tls(files: &Tls) -> Result<ServerTlsConfig, String> {
-    let read = |file: &Path| std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()));
+    let read =
+        |file: &Path| std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()));
     let identity = Identity::from_pem(read(&files.cert_file)?, read(&files.key_file)?);
     Ok(ServerTlsConfig::new().identity(identity))
 }
 
-fn serve_grpc_over_tls(deps: &Deps, listener: TcpListener, tls: ServerTlsConfig) -> Result<(), String> {
+fn serve_grpc_over_tls(
+    deps: &Deps,
+    listener: TcpListener,
+    tls: ServerTlsConfig,
+) -> Result<(), String> {
     let server = Server::builder()
         .tls_config(tls)
         .map_err(|error| format!("grpc.tls_cert_file and grpc.tls_key_file: {error}"))?
@@ -99,7 +113,10 @@ fn serve_grpc_over_tls(deps: &Deps, listener: TcpListener, tls: ServerTlsConfig)
     let shutdown = deps.shutdown.clone();
     deps.spawn(async move {
         let incoming = TcpIncoming::from(listener);
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await {
+        if let Err(error) = server
+            .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
+            .await
+        {
             tracing::error!(%error, "gRPC listener ended");
         }
     });

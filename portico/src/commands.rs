@@ -66,12 +66,17 @@ pub async fn rewrap(config: Config) -> Result<(), String> {
             .rewrap()
             .await
             .map_err(|error| format!("{name}: {error}"))?;
-        println!("{name}: {} keys rewrapped, {} failed", rewrapped.done, rewrapped.failed);
+        println!(
+            "{name}: {} keys rewrapped, {} failed",
+            rewrapped.done, rewrapped.failed
+        );
         failed += rewrapped.failed;
     }
     deps.shutdown.cancel();
     if failed > 0 {
-        return Err(format!("{failed} keys could not be rewrapped: a former key is missing from kek_previous"));
+        return Err(format!(
+            "{failed} keys could not be rewrapped: a former key is missing from kek_previous"
+        ));
     }
     Ok(())
 }

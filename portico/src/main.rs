@@ -39,7 +39,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // TLS needs one process-wide choice; it can only be made once, and this is the first call.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
@@ -47,7 +50,8 @@ fn main() -> ExitCode {
         if let Command::Demo { check } = arguments.command {
             return demo::demo(check).await;
         }
-        let config = Config::load(arguments.config.as_deref()).map_err(|errors| errors.to_string())?;
+        let config =
+            Config::load(arguments.config.as_deref()).map_err(|errors| errors.to_string())?;
         match arguments.command {
             Command::Run => commands::run(config).await,
             Command::CheckConfig => commands::check_config(&config),

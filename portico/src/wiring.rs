@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use portico_bus::{SharedBus, memory::MemoryBus, nats::{NatsBus, NatsSettings}};
+use portico_bus::{
+    SharedBus,
+    memory::MemoryBus,
+    nats::{NatsBus, NatsSettings},
+};
 use portico_runtime::{Channels, Clock, Config, Deps, IdentityKey, Outgoing, Service};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -60,7 +64,9 @@ pub async fn bus(config: &Config) -> Result<SharedBus, String> {
         ca_file: nats.ca_file.clone(),
         ..NatsSettings::default()
     };
-    let bus = NatsBus::connect(settings).await.map_err(|error| error.to_string())?;
+    let bus = NatsBus::connect(settings)
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(Arc::new(bus))
 }
 
@@ -74,7 +80,13 @@ pub(crate) async fn services(deps: &Deps) -> Result<Vec<Service>, String> {
         portico_accounts::start(deps),
     )
     .map_err(|error| error.to_string())?;
-    let services = vec![catalog, access_request, registration, notification, accounts];
+    let services = vec![
+        catalog,
+        access_request,
+        registration,
+        notification,
+        accounts,
+    ];
     for service in &services {
         deps.vault(service.store.database())
             .check()

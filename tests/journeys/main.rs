@@ -6,7 +6,15 @@
 //! * `secrets`: nothing of what was issued stands anywhere in clear
 //! * `seeds`: duplicates, delays and reordering on the bus end in the same state
 
-#![expect(clippy::unwrap_used, reason = "tests: what goes wrong ends the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    clippy::cognitive_complexity,
+    unreachable_pub,
+    reason = "a program of tests: what goes wrong ends the test, and a journey is read from top to bottom"
+)]
 
 mod bad_input;
 mod flow;
@@ -14,3 +22,13 @@ mod kill;
 mod secrets;
 mod seeds;
 mod support;
+
+fn main() -> std::process::ExitCode {
+    portico_trials::run([
+        bad_input::trials(),
+        flow::trials(),
+        kill::trials(),
+        secrets::trials(),
+        seeds::trials(),
+    ])
+}

@@ -1,22 +1,29 @@
 //! Nothing that was issued, and nothing personal, stands anywhere in clear.
 
+use portico_trials::{Trial, trials};
 use std::path::Path;
 
 use crate::support::{
     actions::{DEVELOPER_EMAIL, DEVELOPER_PASSWORD},
-    until,
     process::ADMIN_PASSWORD,
+    until,
     world::{Backends, Provider, World},
 };
 
-#[tokio::test]
+pub(crate) fn trials() -> Vec<Trial> {
+    trials!(single, []; not_in_databases_logs_or_mails)
+}
+
 async fn not_in_databases_logs_or_mails() {
     let world = World::start(Provider::sandbox().await, Backends::embedded()).await;
     let portal = world.configure().await;
     let (request, application) = portal.submit(&portal.payments, None).await;
     world.approve(&request).await;
     let credentials = portal.credentials(&application).await;
-    until("the mails", || async { (world.mail.messages().len() >= 2).then_some(()) }).await;
+    until("the mails", || async {
+        (world.mail.messages().len() >= 2).then_some(())
+    })
+    .await;
     let registered = match &world.provider {
         Provider::Sandbox(provider) => provider.clients().remove(0),
         Provider::Keycloak(_) => panic!("this world has the sandbox's provider"),
@@ -33,12 +40,20 @@ async fn not_in_databases_logs_or_mails() {
         portal.developer.token().unwrap(),
     ];
     // Files first: a secret that is looked for must be one that could be found.
-    assert!(secrets.iter().all(|secret| secret.len() >= 8), "a secret is too short to look for");
+    assert!(
+        secrets.iter().all(|secret| secret.len() >= 8),
+        "a secret is too short to look for"
+    );
     let mut files = 0;
     visit(&world.portico.data_dir(), &mut |path, bytes| {
         files += 1;
         for secret in secrets {
-            assert!(!contains(bytes, secret.as_bytes()), "{} holds {}", path.display(), &secret[..4]);
+            assert!(
+                !contains(bytes, secret.as_bytes()),
+                "{} holds {}",
+                path.display(),
+                &secret[..4]
+            );
         }
     });
     assert!(files >= 5, "the databases were not found");
@@ -49,7 +64,10 @@ async fn not_in_databases_logs_or_mails() {
     }
     for mail in world.mail.messages() {
         let raw = String::from_utf8_lossy(&mail.raw);
-        assert!(!raw.contains(&credentials.client_secret) && !raw.contains(secrets[1]), "a mail holds a secret");
+        assert!(
+            !raw.contains(&credentials.client_secret) && !raw.contains(secrets[1]),
+            "a mail holds a secret"
+        );
     }
 }
 

@@ -3,8 +3,7 @@
 //! One server is started for all tests of a process and ends with it, even when
 //! it is killed; each test gets a realm of its own. It is unpacked once into
 //! `target/keycloak`; `PORTICO_KEYCLOAK_HOME` names another unpacked one. Where
-//! Java 17 or Maven is missing the tests are skipped by name, unless
-//! `PORTICO_TESTS=all`.
+//! [`KEYCLOAK`] says that Java 17 or Maven is missing, it cannot be started.
 
 #![expect(
     clippy::expect_used,
@@ -12,7 +11,7 @@
 )]
 
 use std::fs::{File, create_dir_all};
-use std::io::{self, Write as _};
+use std::io;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ use std::time::{Duration, Instant};
 use portico_runtime::clock::Clock;
 use portico_runtime::outgoing::address::AllowEntry;
 use portico_runtime::outgoing::{Outgoing, OutgoingRequest, OutgoingSettings};
+use portico_trials::works;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -44,7 +44,17 @@ const BUILT_IN: [&str; 7] = [
 ];
 const STARTS_WITHIN: Duration = Duration::from_secs(240);
 
-static SHARED: OnceCell<Option<Arc<Server>>> = OnceCell::const_new();
+static SHARED: OnceCell<Arc<Server>> = OnceCell::const_new();
+
+/// What tests with a [`Keycloak`] need.
+pub const KEYCLOAK: portico_trials::Server = portico_trials::Server {
+    name: "Keycloak",
+    missing: || {
+        let found =
+            works("java", "-version") && (unpacked(&root()).is_some() || works("mvn", "--version"));
+        (!found).then_some("java or mvn not found (apt-get install openjdk-17-jre-headless maven)")
+    },
+};
 
 /// A realm of a running Keycloak.
 pub struct Keycloak {
@@ -53,34 +63,21 @@ pub struct Keycloak {
 }
 
 impl Keycloak {
-    /// A new realm on the server that all tests of this process share. `None`
-    /// where the tests of `name` are skipped; that has been printed.
+    /// A new realm on the server that all tests of this process share.
     ///
     /// # Panics
-    /// It is there but does not start, or it is not there and `PORTICO_TESTS=all`.
-    pub async fn start(name: &str) -> Option<Self> {
-        let shared = SHARED.get_or_init(|| async { Server::start().await.map(Arc::new) });
-        match shared.await {
-            Some(server) => Some(Self::new_realm(server.clone()).await),
-            None => {
-                skipped(name);
-                None
-            }
-        }
+    /// It does not start.
+    pub async fn start() -> Self {
+        let shared = SHARED.get_or_init(|| async { Arc::new(Server::start().await) });
+        Self::new_realm(Arc::clone(shared.await)).await
     }
 
     /// As [`Keycloak::start`], with a server of its own that may be stopped.
     ///
     /// # Panics
     /// As [`Keycloak::start`].
-    pub async fn start_alone(name: &str) -> Option<Self> {
-        match Server::start().await {
-            Some(server) => Some(Self::new_realm(Arc::new(server)).await),
-            None => {
-                skipped(name);
-                None
-            }
-        }
+    pub async fn start_alone() -> Self {
+        Self::new_realm(Arc::new(Server::start().await)).await
     }
 
     async fn new_realm(server: Arc<Server>) -> Self {
@@ -220,18 +217,13 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// `None` where what it needs is missing and that is allowed.
-    async fn start() -> Option<Self> {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/keycloak");
+    async fn start() -> Self {
+        let root = root();
         create_dir_all(&root).expect("target can be written");
         // One at a time: the first start after unpacking rewrites its own files.
         let lock = File::create(root.join("lock")).expect("a lock file");
         lock.lock().expect("the lock");
-        let Some(home) = home(&root) else {
-            let all = std::env::var("PORTICO_TESTS").is_ok_and(|tests| tests == "all");
-            assert!(!all, "Keycloak needs Java 17 and Maven");
-            return None;
-        };
+        let home = home(&root);
         let port = free_port();
         let log = root.join(format!("{port}.log"));
         let mut server = launch(&home, port, &log).expect("Keycloak can be started");
@@ -239,7 +231,7 @@ impl Server {
         let start = Instant::now();
         loop {
             if let Some((200, _)) = try_send("GET", &url, None, Payload::None).await {
-                return Some(server);
+                return server;
             }
             let ended = server.shell.try_wait().expect("the shell can be asked");
             let text = || std::fs::read_to_string(&log).unwrap_or_default();
@@ -254,34 +246,31 @@ impl Server {
     }
 }
 
-/// Written past the capture of the test harness, which would swallow it.
-fn skipped(name: &str) {
-    let _ = writeln!(
-        io::stderr(),
-        "SKIPPED keycloak: {name} (needs Java 17 and Maven)"
-    );
-}
-
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// An unpacked Keycloak, fetched by Maven where it is not there yet.
-fn home(root: &Path) -> Option<PathBuf> {
-    if !works("java", "-version") {
-        return None;
-    }
+/// Where Keycloak is unpacked and writes its logs.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/keycloak")
+}
+
+/// Keycloak's folder that is there already.
+fn unpacked(root: &Path) -> Option<PathBuf> {
     if let Some(home) = std::env::var_os("PORTICO_KEYCLOAK_HOME") {
         return Some(home.into());
     }
     let home = root.join(format!("keycloak-{VERSION}"));
-    if home.join("bin/kc.sh").exists() {
-        return Some(home);
+    home.join("bin/kc.sh").exists().then_some(home)
+}
+
+/// An unpacked Keycloak, fetched by Maven where it is not there yet.
+fn home(root: &Path) -> PathBuf {
+    if let Some(home) = unpacked(root) {
+        return home;
     }
-    if !works("mvn", "--version") {
-        return None;
-    }
+    let home = root.join(format!("keycloak-{VERSION}"));
     let fetched = Command::new("mvn")
         .args([
             "-q",
@@ -316,17 +305,7 @@ fn home(root: &Path) -> Option<PathBuf> {
     );
     std::fs::rename(beside.join(format!("keycloak-{VERSION}")), &home).expect("renamed");
     let _ = std::fs::remove_file(archive);
-    Some(home)
-}
-
-fn works(program: &str, argument: &str) -> bool {
-    Command::new(program)
-        .arg(argument)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    home
 }
 
 fn launch(home: &Path, port: u16, log: &Path) -> io::Result<Server> {

@@ -1,5 +1,7 @@
 //! The walls of the house: services know the contracts and the shared crates, never each other.
 
+#![expect(clippy::expect_used, reason = "a failure is the end of the test")]
+
 use std::{collections::BTreeMap, process::Command};
 
 use serde_json::Value;
@@ -17,13 +19,27 @@ const SHARED: [(&str, &[&str]); 5] = [
     ("portico-bus", &[]),
     ("portico-vault", &[]),
     ("portico-eventstore", &["portico-bus"]),
-    ("portico-runtime", &["portico-proto", "portico-bus", "portico-vault", "portico-eventstore"]),
+    (
+        "portico-runtime",
+        &[
+            "portico-proto",
+            "portico-bus",
+            "portico-vault",
+            "portico-eventstore",
+        ],
+    ),
 ];
 
 /// Each member's dependencies on other members, tests aside.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo metadata runs");
@@ -49,8 +65,13 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 fn services_never_import_one_another() {
     let dependencies = dependencies();
     for service in SERVICES {
-        let uses = dependencies.get(service).unwrap_or_else(|| panic!("{service} is not a member"));
-        let foreign: Vec<_> = uses.iter().filter(|name| !SHARED.iter().any(|(shared, _)| shared == name)).collect();
+        let uses = dependencies
+            .get(service)
+            .unwrap_or_else(|| panic!("{service} is not a member"));
+        let foreign: Vec<_> = uses
+            .iter()
+            .filter(|name| !SHARED.iter().any(|(shared, _)| shared == name))
+            .collect();
         assert!(foreign.is_empty(), "{service} uses {foreign:?}");
     }
 }
@@ -59,8 +80,13 @@ fn services_never_import_one_another() {
 fn shared_crates_use_only_what_is_below_them() {
     let dependencies = dependencies();
     for (shared, allowed) in SHARED {
-        let uses = dependencies.get(shared).unwrap_or_else(|| panic!("{shared} is not a member"));
-        let foreign: Vec<_> = uses.iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        let uses = dependencies
+            .get(shared)
+            .unwrap_or_else(|| panic!("{shared} is not a member"));
+        let foreign: Vec<_> = uses
+            .iter()
+            .filter(|name| !allowed.contains(&name.as_str()))
+            .collect();
         assert!(foreign.is_empty(), "{shared} uses {foreign:?}");
     }
 }

@@ -19,9 +19,16 @@ use portico_registration::providers::{
 use portico_runtime::clock::Clock;
 use portico_runtime::outgoing::address::AllowEntry;
 use portico_runtime::outgoing::{Outgoing, OutgoingSettings};
-use portico_tests::keycloak::Keycloak;
+use portico_tests::keycloak::{KEYCLOAK, Keycloak};
+use portico_trials::trials;
 use portico_vault::Secret;
 use serde_json::json;
+
+fn main() -> std::process::ExitCode {
+    portico_trials::run([
+        trials!(single, [KEYCLOAK]; registers_with_chosen_id_secret_and_scopes, the_connection_test_passes, an_attempt_may_be_repeated_and_makes_one_client, management_credentials_recover_a_lost_registration_access_token, scopes_grow_and_shrink_and_what_is_not_ours_stays, with_management_credentials_no_token_is_rotated, secrets_rotate_to_the_chosen_one_and_may_be_repeated, deletes_once_and_knows_what_is_gone, what_is_refused_has_a_name, a_client_for_people_signing_in_gets_its_redirect_urls, a_spooled_answer_is_as_good_as_the_call),
+    ])
+}
 
 /// Remembers what passed through, or loses it as a killed process would.
 #[derive(Default)]
@@ -45,8 +52,8 @@ struct Provider {
 }
 
 impl Provider {
-    async fn start(name: &str) -> Option<Self> {
-        let keycloak = Keycloak::start(name).await?;
+    async fn start() -> Self {
+        let keycloak = Keycloak::start().await;
         let allow: AllowEntry = "127.0.0.1".parse().unwrap();
         let outgoing = Outgoing::new(OutgoingSettings {
             allow: Arc::new([allow].into_iter().collect()),
@@ -61,14 +68,14 @@ impl Provider {
             .unwrap();
         let initial = Some(Secret::new(keycloak.initial_access_token(100).await));
         let (management, kept) = (None, Kept::default());
-        Some(Self {
+        Self {
             keycloak,
             endpoints,
             outgoing,
             initial,
             management,
             kept,
-        })
+        }
     }
 
     fn fetch(&self) -> Fetch<'_> {
@@ -162,11 +169,8 @@ fn ids() -> ChosenIds {
 
 const PAYMENTS: &str = "product_payments free_plan";
 
-#[tokio::test]
 async fn registers_with_chosen_id_secret_and_scopes() {
-    let Some(provider) = Provider::start("registers_with_chosen_id_secret_and_scopes").await else {
-        return;
-    };
+    let provider = Provider::start().await;
     let (wanted, ids) = (wanted(&["product_payments", "free_plan"]), ids());
     let registered = provider.register(&wanted, &ids).await.unwrap();
     assert_eq!(registered.client_id, ids.client_id);
@@ -192,11 +196,8 @@ async fn registers_with_chosen_id_secret_and_scopes() {
     assert_eq!(provider.kept.0.lock().unwrap()[0].step, Step::Register);
 }
 
-#[tokio::test]
 async fn the_connection_test_passes() {
-    let Some(provider) = Provider::start("the_connection_test_passes").await else {
-        return;
-    };
+    let provider = Provider::start().await;
     let found = check(provider.fetch(), &provider.keycloak.well_known_url(), &[]).await;
     assert!(found.ok(), "{found:?}");
     assert_eq!(found.steps.len(), 6);
@@ -204,11 +205,8 @@ async fn the_connection_test_passes() {
     assert!(scopes.contains(&"product_payments".to_owned()));
 }
 
-#[tokio::test]
 async fn an_attempt_may_be_repeated_and_makes_one_client() {
-    let Some(mut provider) = Provider::start("an_attempt_may_be_repeated").await else {
-        return;
-    };
+    let mut provider = Provider::start().await;
     // Good for one registration, so the repeated POST is refused for its token.
     provider.initial = Some(Secret::new(provider.keycloak.initial_access_token(1).await));
     let (wanted, ids) = (wanted(&["product_payments", "free_plan"]), ids());
@@ -251,11 +249,8 @@ async fn an_attempt_may_be_repeated_and_makes_one_client() {
     assert_eq!(provider.keycloak.client_count().await, 1);
 }
 
-#[tokio::test]
 async fn management_credentials_recover_a_lost_registration_access_token() {
-    let Some(mut provider) = Provider::start("management_credentials_recover").await else {
-        return;
-    };
+    let mut provider = Provider::start().await;
     let (wanted, ids) = (wanted(&["product_payments"]), ids());
     provider.register(&wanted, &ids).await.unwrap();
     provider.give_management();
@@ -272,11 +267,8 @@ async fn management_credentials_recover_a_lost_registration_access_token() {
     assert_eq!(provider.keycloak.client_count().await, 1);
 }
 
-#[tokio::test]
 async fn scopes_grow_and_shrink_and_what_is_not_ours_stays() {
-    let Some(provider) = Provider::start("scopes_grow_and_shrink").await else {
-        return;
-    };
+    let provider = Provider::start().await;
     let mut known = provider
         .registered(&["product_payments", "free_plan"])
         .await;
@@ -328,11 +320,8 @@ async fn scopes_grow_and_shrink_and_what_is_not_ours_stays() {
     assert!(defaults.contains(&json!("basic")) && defaults.contains(&json!("service_account")));
 }
 
-#[tokio::test]
 async fn with_management_credentials_no_token_is_rotated() {
-    let Some(mut provider) = Provider::start("with_management_credentials").await else {
-        return;
-    };
+    let mut provider = Provider::start().await;
     let known = provider.registered(&["product_payments"]).await;
     provider.give_management();
     let grown = wanted(&["product_payments", "free_plan"]);
@@ -359,11 +348,8 @@ async fn with_management_credentials_no_token_is_rotated() {
     );
 }
 
-#[tokio::test]
 async fn secrets_rotate_to_the_chosen_one_and_may_be_repeated() {
-    let Some(provider) = Provider::start("secrets_rotate").await else {
-        return;
-    };
+    let provider = Provider::start().await;
     let known = provider
         .registered(&["product_payments", "free_plan"])
         .await;
@@ -393,11 +379,8 @@ async fn secrets_rotate_to_the_chosen_one_and_may_be_repeated() {
     assert_eq!(again.warnings.len(), 1);
 }
 
-#[tokio::test]
 async fn deletes_once_and_knows_what_is_gone() {
-    let Some(mut provider) = Provider::start("deletes_once").await else {
-        return;
-    };
+    let mut provider = Provider::start().await;
     let known = provider.registered(&["product_payments"]).await;
     let deleted = driver().delete(&provider.session(), &known).await.unwrap();
     assert_eq!(deleted, Deleted::Deleted);
@@ -438,11 +421,8 @@ async fn deletes_once_and_knows_what_is_gone() {
     assert_eq!(provider.keycloak.client_count().await, 1);
 }
 
-#[tokio::test]
 async fn what_is_refused_has_a_name() {
-    let Some(mut provider) = Provider::start("what_is_refused_has_a_name").await else {
-        return;
-    };
+    let mut provider = Provider::start().await;
     for scope in ["product_unlisted", "product_nowhere"] {
         let failure = provider
             .register(&wanted(&[scope]), &ids())
@@ -490,11 +470,8 @@ async fn what_is_refused_has_a_name() {
     assert_eq!(provider.keycloak.client_count().await, 2);
 }
 
-#[tokio::test]
 async fn a_client_for_people_signing_in_gets_its_redirect_urls() {
-    let Some(provider) = Provider::start("a_client_for_people").await else {
-        return;
-    };
+    let provider = Provider::start().await;
     let mut wanted = wanted(&["product_payments"]);
     wanted.grant_types = set(&["authorization_code", "refresh_token"]);
     wanted.response_types = set(&["code"]);
@@ -522,11 +499,8 @@ async fn a_client_for_people_signing_in_gets_its_redirect_urls() {
     assert_eq!(provider.keycloak.client_count().await, 1);
 }
 
-#[tokio::test]
 async fn a_spooled_answer_is_as_good_as_the_call() {
-    let Some(provider) = Provider::start("a_spooled_answer").await else {
-        return;
-    };
+    let provider = Provider::start().await;
     let known = provider.registered(&["product_payments"]).await;
     driver()
         .update(&provider.session(), &known, &wanted(&["free_plan"]))

@@ -50,26 +50,6 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// Starts a server, or prints `SKIPPED nats: nats-server not found` and gives `None` when there is no
-    /// binary.
-    ///
-    /// # Panics
-    /// When there is no binary and `PORTICO_TESTS=all` asks for every test; when the binary does not start.
-    pub async fn start_or_skip() -> Option<Self> {
-        if nats_server_binary().is_none() {
-            assert!(
-                env::var("PORTICO_TESTS").as_deref() != Ok("all"),
-                "nats: nats-server not found, and PORTICO_TESTS=all"
-            );
-            eprintln!("SKIPPED nats: nats-server not found");
-            return None;
-        }
-        match Self::start().await {
-            Ok(server) => Some(server),
-            Err(error) => panic!("nats-server does not start: {error}"),
-        }
-    }
-
     /// Starts a server.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! Bus -> effect -> ack. The effect goes through the inbox ([`crate::EventStore::execute_once`]); what cannot be
 //! handled is parked with its reason.
 
+mod parked;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use portico_bus::{BusError, ConsumerSpec, Delivery, Message, SharedBus};
-use sqlx::Row as _;
+pub use parked::{Parked, list_parked, parked, release_parked};
+use portico_bus::{BusError, ConsumerSpec, Deliveries, Delivery, Message, SharedBus};
 use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -16,6 +18,8 @@ use crate::{Context, Database, InboxEntry, Metadata, StoreError, relay::Now};
 pub const MAX_ATTEMPTS: u32 = 8;
 /// Messages of one consumer that are handled at once.
 const CONCURRENCY: usize = 16;
+/// How often to look for parked messages that somebody has released.
+const RELEASED_POLL: Duration = Duration::from_secs(2);
 
 /// What a service does about other services' public events.
 #[async_trait]
@@ -38,12 +42,16 @@ pub enum PolicyError {
     /// Will never go well: parked at once.
     #[error("{0}")]
     Poison(String),
+    /// Something that is needed is away: delivered again with back-off until it is back, however long that takes.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 impl From<StoreError> for PolicyError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Codec(_) | StoreError::EventIdReused(_) => Self::Poison(error.to_string()),
+            StoreError::Unavailable(_) | StoreError::Closed => Self::Unavailable(error.to_string()),
             other => Self::Retry(other.to_string()),
         }
     }
@@ -67,102 +75,120 @@ impl Consumer {
     /// Runs until shutdown; then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) {
         let this = Arc::new(self);
-        let permits = Arc::new(Semaphore::new(CONCURRENCY));
         let tasks = TaskTracker::new();
-        while !shutdown.is_cancelled() {
-            let opened = tokio::select! {
-                () = shutdown.cancelled() => break,
-                opened = this.bus.consume(&this.spec) => opened,
-            };
-            let mut deliveries = match opened {
-                Ok(deliveries) => deliveries,
-                Err(error) => {
-                    tracing::warn!(consumer = this.spec.name, %error, "cannot consume, trying again");
-                    sleep(Duration::from_secs(1)).await;
-                    continue;
-                }
-            };
-            loop {
-                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                    break;
-                };
-                let delivery = tokio::select! {
-                    () = shutdown.cancelled() => break,
-                    delivery = deliveries.next() => delivery,
-                };
-                let Some(delivery) = delivery else { break };
-                let this = Arc::clone(&this);
-                tasks.spawn(async move {
-                    if let Err(error) = this.handle(delivery).await {
-                        tracing::warn!(consumer = this.spec.name, %error, "delivery not settled");
-                    }
-                    drop(permit);
-                });
-            }
-        }
+        shutdown
+            .run_until_cancelled(async { tokio::join!(this.consume(&tasks), this.retry_parked()) })
+            .await;
         tasks.close();
         tasks.wait().await;
     }
 
+    async fn consume(self: &Arc<Self>, tasks: &TaskTracker) {
+        let permits = Arc::new(Semaphore::new(CONCURRENCY));
+        loop {
+            match self.bus.consume(&self.spec).await {
+                Ok(deliveries) => self.take_from(deliveries, &permits, tasks).await,
+                Err(error) => {
+                    tracing::warn!(consumer = self.spec.name, %error, "cannot consume, trying again");
+                }
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Handles deliveries, several at a time, until the bus ends them.
+    async fn take_from(
+        self: &Arc<Self>,
+        mut deliveries: Box<dyn Deliveries>,
+        permits: &Arc<Semaphore>,
+        tasks: &TaskTracker,
+    ) {
+        // A permit first: what waits here could not be delivered to another replica.
+        while let Ok(permit) = Arc::clone(permits).acquire_owned().await
+            && let Some(delivery) = deliveries.next().await
+        {
+            let this = Arc::clone(self);
+            tasks.spawn(async move {
+                if let Err(error) = this.handle(delivery).await {
+                    tracing::warn!(consumer = this.spec.name, %error, "delivery not settled");
+                }
+                drop(permit);
+            });
+        }
+    }
+
     async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
-        let message = &delivery.message;
+        match self.attempt(&delivery.message).await {
+            Ok(()) => delivery.settle.ack().await,
+            Err(error) if is_hopeless(&error, delivery.attempt) => {
+                self.give_up(&delivery, &error).await
+            }
+            Err(error) => {
+                tracing::warn!(consumer = self.spec.name, message_id = %delivery.message.id,
+                    subject = delivery.message.subject, attempt = delivery.attempt, %error,
+                    "message will be delivered again");
+                delivery.settle.retry(backoff(delivery.attempt)).await
+            }
+        }
+    }
+
+    async fn give_up(&self, delivery: &Delivery, reason: &PolicyError) -> Result<(), BusError> {
+        let (message, name, attempt) = (&delivery.message, self.spec.name, delivery.attempt);
+        match parked::park(&self.database, name, message, reason, attempt, (self.now)()).await {
+            Ok(()) => {
+                tracing::error!(consumer = name, message_id = %message.id, subject = message.subject, %reason,
+                    "message parked");
+                delivery.settle.ack().await
+            }
+            Err(error) => {
+                tracing::error!(consumer = name, message_id = %message.id, %error, "message could not be parked");
+                delivery.settle.retry(backoff(attempt)).await
+            }
+        }
+    }
+
+    async fn attempt(&self, message: &Message) -> Result<(), PolicyError> {
         let entry = InboxEntry {
             consumer: self.spec.name.to_owned(),
             message_id: message.id,
         };
         let context = context(message, self.spec.name, (self.now)());
-        match self.policy.handle(message, &context, entry).await {
-            Ok(()) => delivery.settle.ack().await,
-            Err(PolicyError::Retry(reason)) if delivery.attempt < MAX_ATTEMPTS => {
-                tracing::warn!(consumer = self.spec.name, message_id = %message.id, subject = message.subject,
-                    attempt = delivery.attempt, reason, "message will be delivered again");
-                delivery.settle.retry(backoff(delivery.attempt)).await
+        self.policy.handle(message, &context, entry).await
+    }
+
+    /// Handles parked messages again that somebody has released.
+    async fn retry_parked(&self) {
+        loop {
+            sleep(RELEASED_POLL).await;
+            if let Err(error) = self.retry_released().await {
+                tracing::debug!(consumer = self.spec.name, %error, "released messages not read");
             }
-            Err(error) => match self
-                .park(message, &error.to_string(), delivery.attempt)
-                .await
-            {
-                Ok(()) => delivery.settle.ack().await,
-                Err(store) => {
-                    tracing::error!(consumer = self.spec.name, message_id = %message.id, error = %store,
-                        "message could not be parked");
-                    delivery.settle.retry(backoff(delivery.attempt)).await
-                }
-            },
         }
     }
 
-    async fn park(&self, message: &Message, reason: &str, attempts: u32) -> Result<(), StoreError> {
-        tracing::error!(consumer = self.spec.name, message_id = %message.id, subject = message.subject, reason,
-            "message parked");
-        let headers = serde_json::to_string(&message.headers)
-            .map_err(|e| StoreError::Codec(e.to_string()))?;
-        sqlx::query(
-            "INSERT INTO parked (consumer, message_id, subject, payload, headers, reason, attempts, parked_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (consumer, message_id) DO UPDATE SET \
-             reason = excluded.reason, attempts = excluded.attempts, parked_at = excluded.parked_at",
-        )
-        .bind(self.spec.name)
-        .bind(message.id.to_string())
-        .bind(message.subject.clone())
-        .bind(hex(&message.payload))
-        .bind(headers)
-        .bind(reason.to_owned())
-        .bind(i64::from(attempts))
-        .bind((self.now)().to_string())
-        .execute(self.database.pool())
-        .await?;
+    async fn retry_released(&self) -> Result<(), StoreError> {
+        let name = self.spec.name;
+        for message in parked::released(&self.database, name).await? {
+            match self.attempt(&message).await {
+                Ok(()) => parked::forget(&self.database, name, message.id).await?,
+                Err(PolicyError::Unavailable(error)) => {
+                    tracing::debug!(consumer = name, message_id = %message.id, error, "released message waits");
+                }
+                Err(error) => {
+                    parked::park(&self.database, name, &message, &error, 1, (self.now)()).await?;
+                }
+            }
+        }
         Ok(())
     }
 }
 
-/// How many messages of a consumer are parked; for health and metrics.
-pub async fn parked(database: &Database, consumer: &str) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) FROM parked WHERE consumer = $1")
-        .bind(consumer.to_owned())
-        .fetch_one(database.pool())
-        .await?;
-    Ok(row.try_get(0)?)
+fn is_hopeless(error: &PolicyError, attempt: u32) -> bool {
+    match error {
+        PolicyError::Unavailable(_) => false,
+        PolicyError::Retry(_) => attempt >= MAX_ATTEMPTS,
+        PolicyError::Poison(_) => true,
+    }
 }
 
 /// 200 ms, doubled with each attempt, at most 30 s.
@@ -189,15 +215,4 @@ pub fn context(message: &Message, consumer: &str, now: jiff::Timestamp) -> Conte
         now,
         command_id: Uuid::new_v5(&message.id, consumer.as_bytes()),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

@@ -7,6 +7,10 @@ use uuid::Uuid;
 
 use crate::{Database, StoreError};
 
+/// No two clocks of an installation differ by more than this. An expiry further away than this and the time to
+/// live was written by a clock that was wrong, and does not bind.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 /// A named lease in the database. A replica that dies loses it after the time to live; expected versions, not
 /// the lease, keep the data right.
 #[derive(Clone)]
@@ -35,12 +39,13 @@ impl Lease {
         let done = sqlx::query(
             "INSERT INTO leases (name, owner, expires_at_ms) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at_ms = excluded.expires_at_ms \
-             WHERE leases.owner = excluded.owner OR leases.expires_at_ms < $4",
+             WHERE leases.owner = excluded.owner OR leases.expires_at_ms < $4 OR leases.expires_at_ms > $5",
         )
         .bind(self.name.clone())
         .bind(self.owner.clone())
         .bind(until)
         .bind(now.as_millisecond())
+        .bind(until + CLOCK_TOLERANCE.as_millis() as i64)
         .execute(self.database.pool())
         .await?;
         Ok(done.rows_affected() == 1)

@@ -11,7 +11,9 @@
 mod aggregate;
 pub mod consumer;
 mod database;
+mod error;
 mod event;
+mod execute;
 mod lease;
 mod projection;
 pub mod relay;
@@ -21,10 +23,12 @@ mod writer;
 
 pub use aggregate::{Aggregate, Upcaster};
 pub use database::{Database, DatabaseError};
+pub use error::StoreError;
 pub use event::{Context, Metadata, NewEvent, RecordedEvent, Stream};
+pub use execute::{ExecuteError, Outcome};
 pub use lease::Lease;
 pub use projection::{Projection, ProjectionError, Row};
-pub use store::{EventStore, ExecuteError, Loaded, Outcome, StoreError};
+pub use store::{EventStore, Loaded};
 pub use writer::{Append, Appended, InboxEntry};
 
 /// Re-exported so that services name one version.

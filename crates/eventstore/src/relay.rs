@@ -2,15 +2,20 @@
 //!
 //! The checkpoint moves only when the bus holds a message safely (its receipt), and only over the contiguous
 //! prefix, so a crash at any point publishes again what may have been lost; consumers recognise it by its id.
+//!
+//! A bus that lost its data (another [`portico_bus::Bus::incarnation`]) has another checkpoint, so that
+//! everything is published again from the beginning.
+
+mod checkpoint;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream::FuturesOrdered};
+use checkpoint::Checkpoint;
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
 use jiff::Timestamp;
 use portico_bus::{BusError, Message, SharedBus};
-use sqlx::Row as _;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{EventStore, Lease, RecordedEvent, StoreError};
@@ -19,7 +24,13 @@ use crate::{EventStore, Lease, RecordedEvent, StoreError};
 const WINDOW: usize = 256;
 /// How often to look for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
-/// Name of the checkpoint and of the lease.
+/// Positions after which the checkpoint is moved, although more messages are under way.
+const SAVE_EVERY: i64 = 64;
+/// How often the lease is prolonged, and the bus asked whether it still holds what it was given.
+const RENEW_SECONDS: i64 = 3;
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// Name of the lease, and of the checkpoint.
 const NAME: &str = "relay";
 
 /// The time, from the runtime's clock.
@@ -67,109 +78,118 @@ impl Relay {
 
     /// Runs until shutdown. Failures are logged and tried again with back-off.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut backoff = Duration::from_millis(100);
-        loop {
-            let result = tokio::select! {
-                () = shutdown.cancelled() => break,
-                result = self.relay() => result,
+        let mut backoff = SHORTEST_BACKOFF;
+        while let Some(result) = shutdown.run_until_cancelled(self.relay()).await {
+            let Err(error) = result else {
+                backoff = SHORTEST_BACKOFF;
+                continue;
             };
-            match result {
-                Ok(()) => backoff = Duration::from_millis(100),
-                Err(error) => {
-                    tracing::warn!(%error, "relay interrupted, trying again");
-                    tokio::select! {
-                        () = shutdown.cancelled() => break,
-                        () = sleep(backoff) => backoff = (backoff * 2).min(Duration::from_secs(10)),
-                    }
-                }
+            tracing::warn!(%error, "relay interrupted, trying again");
+            if shutdown.run_until_cancelled(sleep(backoff)).await.is_none() {
+                break;
             }
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
         if let Err(error) = self.lease.release().await {
             tracing::debug!(%error, "relay lease not released");
         }
     }
 
-    /// Relays from the checkpoint on until something fails or the lease is lost.
+    /// Relays from the checkpoint on until something fails, the lease is lost or the bus has lost its messages.
     async fn relay(&self) -> Result<(), RelayError> {
-        if !self.lease.take((self.now)()).await? {
+        let mut renewed = (self.now)();
+        if !self.lease.take(renewed).await? {
             sleep(POLL).await;
             return Ok(());
         }
-        let mut renewed = (self.now)();
-        let mut head = self.store.head();
-        let mut cursor = self.checkpoint().await?;
-        let mut saved = cursor;
+        let incarnation = self.bus.incarnation().await?;
+        let mut checkpoint = Checkpoint::load(&self.store, incarnation.as_deref()).await?;
+        let mut cursor = checkpoint.position();
         let mut safe = cursor;
+        let mut head = self.store.head();
         let mut in_flight = FuturesOrdered::new();
         loop {
             // Marks the head as seen before reading, so that no append between is slept over.
             head.borrow_and_update();
-            let room = WINDOW.saturating_sub(in_flight.len());
-            let events = if room == 0 {
-                Vec::new()
-            } else {
-                self.store.read(cursor, room as i64).await?
-            };
-            let idle = events.is_empty();
-            for event in events {
-                cursor = event.position;
-                let receipt = match self.publish.publish(&self.store, &event).await? {
-                    Some(public) => Some(self.bus.publish(message(&event, public)).await?),
-                    None => None,
-                };
-                in_flight.push_back(async move {
-                    if let Some(receipt) = receipt {
-                        receipt.await?;
-                    }
-                    Ok::<i64, BusError>(event.position)
-                });
-            }
-            if idle {
+            let events = self.next_events(cursor, in_flight.len()).await?;
+            if events.is_empty() {
                 tokio::select! {
                     Some(position) = in_flight.next(), if !in_flight.is_empty() => safe = position?,
-                    changed = timeout(POLL, head.changed()), if in_flight.len() < WINDOW => {
-                        if matches!(changed, Ok(Err(_))) {
-                            return Err(RelayError::Store(StoreError::Closed));
-                        }
-                    }
+                    changed = head.changed(), if has_room(in_flight.len()) => changed.map_err(|_| StoreError::Closed)?,
+                    () = sleep(POLL) => {}
                 }
             }
-            while let Some(Some(position)) = futures::FutureExt::now_or_never(in_flight.next()) {
+            for event in events {
+                cursor = event.position;
+                in_flight.push_back(self.hand_over(event).await?);
+            }
+            while let Some(Some(position)) = in_flight.next().now_or_never() {
                 safe = position?;
             }
-            if safe > saved && (in_flight.is_empty() || safe - saved >= 64) {
-                self.save(safe).await?;
-                saved = safe;
+            if in_flight.is_empty() || safe - checkpoint.position() >= SAVE_EVERY {
+                checkpoint.advance(&self.store, safe).await?;
             }
-            if (self.now)().duration_since(renewed).as_secs() >= 3 {
-                if !self.lease.take((self.now)()).await? {
+            let now = (self.now)();
+            // The clock may also be set back.
+            if now.duration_since(renewed).as_secs().abs() >= RENEW_SECONDS {
+                checkpoint.advance(&self.store, safe).await?;
+                if !self.goes_on(now, incarnation.as_ref()).await? {
                     return Ok(());
                 }
-                renewed = (self.now)();
+                renewed = now;
             }
         }
     }
 
-    async fn checkpoint(&self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT position FROM checkpoints WHERE name = $1")
-            .bind(NAME)
-            .fetch_optional(self.store.database().pool())
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+    /// Whether the lease is still ours and the bus still holds what it was given.
+    async fn goes_on(
+        &self,
+        now: Timestamp,
+        incarnation: Option<&String>,
+    ) -> Result<bool, RelayError> {
+        if !self.lease.take(now).await? {
+            return Ok(false);
+        }
+        let same = self.bus.incarnation().await?.as_ref() == incarnation;
+        if !same {
+            tracing::warn!("the bus has lost its messages, all are published again");
+        }
+        Ok(same)
     }
 
-    async fn save(&self, position: i64) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO checkpoints (name, position) VALUES ($1, $2) \
-             ON CONFLICT (name) DO UPDATE SET position = excluded.position \
-             WHERE checkpoints.position < excluded.position",
-        )
-        .bind(NAME)
-        .bind(position)
-        .execute(self.store.database().pool())
-        .await?;
-        Ok(())
+    /// The next events, as far as the window has room for them.
+    async fn next_events(
+        &self,
+        cursor: i64,
+        in_flight: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        if !has_room(in_flight) {
+            return Ok(Vec::new());
+        }
+        self.store.read(cursor, (WINDOW - in_flight) as i64).await
     }
+
+    /// Publishes an event, where it is public. The future resolves to its position when the bus holds it safely.
+    async fn hand_over(
+        &self,
+        event: RecordedEvent,
+    ) -> Result<impl Future<Output = Result<i64, BusError>> + use<>, RelayError> {
+        let receipt = match self.publish.publish(&self.store, &event).await? {
+            Some(public) => Some(self.bus.publish(message(&event, public)).await?),
+            None => None,
+        };
+        Ok(async move {
+            if let Some(receipt) = receipt {
+                receipt.await?;
+            }
+            Ok(event.position)
+        })
+    }
+}
+
+/// Half a window at least, so that events are read by the page and not one by one.
+fn has_room(in_flight: usize) -> bool {
+    in_flight <= WINDOW / 2
 }
 
 /// The message of a public event.

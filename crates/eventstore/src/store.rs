@@ -1,19 +1,21 @@
 //! The event store as services use it.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
 
 use sqlx::Row as _;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Append, Appended, Context, Database, InboxEntry, Metadata, NewEvent, Projection,
-    RecordedEvent, Stream,
-    writer::{Reply, Writer, head},
+    Aggregate, Append, Appended, Database, Projection, RecordedEvent, StoreError, Stream,
+    writer::{Reply, Writer, begin, head, project},
 };
 
-/// How often a command is decided anew when somebody else was faster.
-const CONFLICT_RETRIES: usize = 10;
+/// Commands of one stream take turns after a conflict; streams that share a turn only wait a little more.
+const TURNS: usize = 64;
 /// Appends that may wait for the writer.
 const QUEUE: usize = 1024;
 
@@ -24,89 +26,7 @@ pub struct EventStore {
     queue: mpsc::Sender<(Append, Reply)>,
     head: watch::Receiver<i64>,
     projections: Arc<[Arc<dyn Projection>]>,
-}
-
-/// What can go wrong with the store itself.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Somebody else appended first: load again and decide anew.
-    #[error("stream {stream} is at version {actual}, expected {expected}")]
-    Conflict {
-        /// Which stream.
-        stream: Stream,
-        /// What the append expected.
-        expected: i64,
-        /// What it is.
-        actual: i64,
-    },
-    /// An event id of this append stands in another stream, or only some of its ids are known.
-    #[error("an event id of the append to {0} was used before")]
-    EventIdReused(Stream),
-    /// The database is away or too busy; the same call may succeed later.
-    #[error("database unavailable: {0}")]
-    Unavailable(String),
-    /// The database refused the statement.
-    #[error("database: {0}")]
-    Database(String),
-    /// A payload could not be written or read.
-    #[error("event codec: {0}")]
-    Codec(String),
-    /// A view could not take an event in.
-    #[error("projection: {0}")]
-    Projection(String),
-    /// A view's rule over several streams forbids the events; nothing was appended.
-    #[error("refused: {0}")]
-    Refused(&'static str),
-    /// The store was closed.
-    #[error("the event store is closed")]
-    Closed,
-}
-
-impl StoreError {
-    pub(crate) fn duplicate(&self) -> Self {
-        match self {
-            Self::Conflict {
-                stream,
-                expected,
-                actual,
-            } => Self::Conflict {
-                stream: stream.clone(),
-                expected: *expected,
-                actual: *actual,
-            },
-            Self::EventIdReused(stream) => Self::EventIdReused(stream.clone()),
-            Self::Unavailable(words) => Self::Unavailable(words.clone()),
-            Self::Database(words) => Self::Database(words.clone()),
-            Self::Codec(words) => Self::Codec(words.clone()),
-            Self::Projection(words) => Self::Projection(words.clone()),
-            Self::Refused(rule) => Self::Refused(rule),
-            Self::Closed => Self::Closed,
-        }
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolClosed => Self::Unavailable(error.to_string()),
-            // 57P0x: the server shuts down or restarts; 53300: no connection free; 5 and 517: SQLite is busy.
-            sqlx::Error::Database(d)
-                if d.code().is_some_and(|c| {
-                    c.starts_with("57P")
-                        || c == "53300"
-                        || c.starts_with("08")
-                        || c == "5"
-                        || c == "517"
-                }) =>
-            {
-                Self::Unavailable(error.to_string())
-            }
-            _ => Self::Database(error.to_string()),
-        }
-    }
+    turns: Arc<[Mutex<()>]>,
 }
 
 /// An aggregate as the log gives it.
@@ -116,39 +36,6 @@ pub struct Loaded<A> {
     pub state: A,
     /// 0 where the stream does not exist.
     pub version: i64,
-}
-
-/// What a command did.
-#[derive(Debug, Clone)]
-pub struct Outcome<A: Aggregate> {
-    /// After the command.
-    pub state: A,
-    /// After the command.
-    pub version: i64,
-    /// Empty where the command had had its effect before.
-    pub events: Vec<A::Event>,
-}
-
-/// Why a command did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ExecuteError<R: std::error::Error> {
-    /// The domain refuses it.
-    #[error(transparent)]
-    Rejected(R),
-    /// The caller expected another version (`If-Match`).
-    #[error("expected version {expected}, found {actual}")]
-    VersionMismatch {
-        /// What the caller expected.
-        expected: i64,
-        /// What it is.
-        actual: i64,
-    },
-    /// The same idempotency key came with another command.
-    #[error("the idempotency key was used for another command")]
-    KeyReused,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl EventStore {
@@ -173,7 +60,17 @@ impl EventStore {
             queue,
             head: head_receiver,
             projections,
+            turns: (0..TURNS).map(|_| Mutex::default()).collect(),
         })
+    }
+
+    /// What commands for a stream hold while they try again after a conflict. Without it a thousand at once would
+    /// load the stream a thousand times for each that succeeds.
+    pub(crate) fn turn(&self, stream: &Stream) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        stream.hash(&mut hasher);
+        // The remainder is smaller than TURNS.
+        &self.turns[(hasher.finish() % TURNS as u64) as usize]
     }
 
     /// The database, for queries on views.
@@ -243,7 +140,7 @@ impl EventStore {
         Ok(state)
     }
 
-    async fn load_recorded<A: Aggregate>(
+    pub(crate) async fn load_recorded<A: Aggregate>(
         &self,
         id: Uuid,
     ) -> Result<(Loaded<A>, Vec<RecordedEvent>), StoreError> {
@@ -258,128 +155,12 @@ impl EventStore {
         Ok((Loaded { state, version }, recorded))
     }
 
-    /// Loads, decides and appends; decides anew when somebody else was faster.
-    pub async fn execute<A: Aggregate>(
-        &self,
-        id: Uuid,
-        command: &A::Command,
-        context: &Context,
-    ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
-        self.run::<A>(id, command, context, None, None).await
-    }
-
-    /// As [`execute`](Self::execute), but only at this version of the stream (`If-Match`); 0: at any.
-    pub async fn execute_at<A: Aggregate>(
-        &self,
-        id: Uuid,
-        version: u64,
-        command: &A::Command,
-        context: &Context,
-    ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
-        let expected = i64::try_from(version).unwrap_or(i64::MAX);
-        self.run::<A>(
-            id,
-            command,
-            context,
-            (expected > 0).then_some(expected),
-            None,
-        )
-        .await
-    }
-
-    /// As [`execute`](Self::execute), once for each message: the inbox is marked in the same transaction. A
-    /// message that was handled before changes nothing and succeeds.
-    pub async fn execute_once<A: Aggregate>(
-        &self,
-        id: Uuid,
-        command: &A::Command,
-        context: &Context,
-        entry: InboxEntry,
-    ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
-        self.run::<A>(id, command, context, None, Some(entry)).await
-    }
-
-    async fn run<A: Aggregate>(
-        &self,
-        id: Uuid,
-        command: &A::Command,
-        context: &Context,
-        expected: Option<i64>,
-        inbox: Option<InboxEntry>,
-    ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
-        let stream = Stream::of::<A>(id);
-        let mut tries = 0;
-        loop {
-            let (Loaded { mut state, version }, recorded) = self.load_recorded::<A>(id).await?;
-            // A repetition must be recognised before the rules refuse it ("approve" of what is approved).
-            let first = context.event_id(&stream, 0);
-            if let Some(earlier) = recorded.iter().find(|e| e.id == first) {
-                same_command(&earlier.metadata, &context.metadata)
-                    .map_err(|()| ExecuteError::KeyReused)?;
-                return Ok(Outcome {
-                    state,
-                    version,
-                    events: Vec::new(),
-                });
-            }
-            if let Some(expected) = expected.filter(|e| *e != version) {
-                return Err(ExecuteError::VersionMismatch {
-                    expected,
-                    actual: version,
-                });
-            }
-            let events = state.decide(command).map_err(ExecuteError::Rejected)?;
-            if events.is_empty() && inbox.is_none() {
-                return Ok(Outcome {
-                    state,
-                    version,
-                    events,
-                });
-            }
-            let mut encoded = Vec::with_capacity(events.len());
-            for (index, event) in events.iter().enumerate() {
-                let event_id = context.event_id(&stream, index);
-                encoded.push(NewEvent::encode::<A>(
-                    event_id,
-                    event,
-                    context.metadata.clone(),
-                )?);
-            }
-            let append = Append {
-                stream: stream.clone(),
-                expected_version: version,
-                events: encoded,
-                inbox: inbox.clone(),
-                now: context.now,
-            };
-            match self.append(append).await {
-                Ok(Appended::New(new)) => {
-                    events.iter().for_each(|event| state.evolve(event));
-                    return Ok(Outcome {
-                        state,
-                        version: new.last().map_or(version, |e| e.version),
-                        events,
-                    });
-                }
-                Ok(Appended::Repeated | Appended::AlreadyHandled) => {
-                    let Loaded { state, version } = self.load::<A>(id).await?;
-                    return Ok(Outcome {
-                        state,
-                        version,
-                        events: Vec::new(),
-                    });
-                }
-                Err(StoreError::Conflict { .. }) if tries < CONFLICT_RETRIES => tries += 1,
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
     /// Empties the views and fills them again from the log. Prints nothing; `progress` gets the position after
-    /// each page. Appends wait meanwhile in PostgreSQL and SQLite alike, since it is one transaction.
+    /// each page. It is one transaction: readers see the old views until it ends, and appends wait, or are refused as
+    /// unavailable when it takes longer than the lock timeout.
     pub async fn replay(&self, mut progress: impl FnMut(i64) + Send) -> Result<i64, StoreError> {
         let mut connection = self.database.pool().acquire().await?;
-        let mut tx = crate::writer::begin(&mut connection, &self.database).await?;
+        let mut tx = begin(&mut connection, &self.database).await?;
         for table in self.projections.iter().flat_map(|p| p.tables()) {
             sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}")))
                 .execute(&mut *tx)
@@ -399,26 +180,13 @@ impl EventStore {
             }
             for row in &rows {
                 let event = record(row)?;
-                for projection in self.projections.iter() {
-                    projection
-                        .apply(&mut tx, &event)
-                        .await
-                        .map_err(|e| StoreError::Projection(e.to_string()))?;
-                }
+                project(&self.projections, &mut tx, &event).await?;
                 position = event.position;
             }
             progress(position);
         }
         tx.commit().await?;
         Ok(position)
-    }
-}
-
-fn same_command(earlier: &Metadata, now: &Metadata) -> Result<(), ()> {
-    if earlier.command_digest == now.command_digest {
-        Ok(())
-    } else {
-        Err(())
     }
 }
 

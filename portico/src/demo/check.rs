@@ -1,6 +1,9 @@
 //! `portico demo --check`: the whole flow through the public REST API, one line a step, with what came back.
 
-use std::{fmt, time::{Duration, Instant}};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
@@ -24,26 +27,62 @@ pub async fn walk(world: &World, catalogue: &Catalogue) -> Result<(), String> {
     walk.catalogue().await?;
     let payments = walk.request(0, None).await?;
     walk.approve(&payments).await?;
-    let first = walk.credentials(&payments, "free_plan product_payments").await?;
-    walk.call(&first, "product_payments free_plan", "payments", StatusCode::OK).await?;
-    walk.call(&first, "product_payments free_plan", "orders", StatusCode::FORBIDDEN).await?;
-    walk.token_refused(&first, Some("product_orders free_plan"), StatusCode::BAD_REQUEST).await?;
+    let first = walk
+        .credentials(&payments, "free_plan product_payments")
+        .await?;
+    walk.call(
+        &first,
+        "product_payments free_plan",
+        "payments",
+        StatusCode::OK,
+    )
+    .await?;
+    walk.call(
+        &first,
+        "product_payments free_plan",
+        "orders",
+        StatusCode::FORBIDDEN,
+    )
+    .await?;
+    walk.token_refused(
+        &first,
+        Some("product_orders free_plan"),
+        StatusCode::BAD_REQUEST,
+    )
+    .await?;
 
     let orders = walk.request(1, Some(&payments.application_id)).await?;
     walk.approve(&orders).await?;
-    let grown = walk.credentials(&orders, "free_plan product_orders product_payments").await?;
+    let grown = walk
+        .credentials(&orders, "free_plan product_orders product_payments")
+        .await?;
     walk.same_client(&first, &grown)?;
-    walk.call(&grown, "product_orders free_plan", "orders", StatusCode::OK).await?;
+    walk.call(&grown, "product_orders free_plan", "orders", StatusCode::OK)
+        .await?;
 
     walk.revoke(&orders).await?;
-    walk.wait_for_scopes(&orders, "free_plan product_payments").await?;
-    walk.token_refused(&grown, Some("product_orders free_plan"), StatusCode::BAD_REQUEST).await?;
-    walk.call(&grown, "product_payments free_plan", "payments", StatusCode::OK).await?;
-    walk.call(&grown, "product_payments", "orders", StatusCode::FORBIDDEN).await?;
+    walk.wait_for_scopes(&orders, "free_plan product_payments")
+        .await?;
+    walk.token_refused(
+        &grown,
+        Some("product_orders free_plan"),
+        StatusCode::BAD_REQUEST,
+    )
+    .await?;
+    walk.call(
+        &grown,
+        "product_payments free_plan",
+        "payments",
+        StatusCode::OK,
+    )
+    .await?;
+    walk.call(&grown, "product_payments", "orders", StatusCode::FORBIDDEN)
+        .await?;
 
     walk.revoke(&payments).await?;
     walk.wait_for_no_client().await?;
-    walk.token_refused(&grown, None, StatusCode::UNAUTHORIZED).await?;
+    walk.token_refused(&grown, None, StatusCode::UNAUTHORIZED)
+        .await?;
     walk.mails().await?;
     walk.done();
     Ok(())
@@ -76,35 +115,72 @@ impl<'a> Walk<'a> {
     async fn new(world: &'a World, catalogue: &'a Catalogue) -> Result<Self, String> {
         let http = portico_sandbox::outgoing::http_client().map_err(|error| error.to_string())?;
         let anonymous = Portal::anonymous(http.clone(), world.portal_url());
-        let admin = anonymous.sign_in(seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD).await?;
-        let developer = anonymous.sign_in(seed::DEVELOPER_EMAIL, seed::DEVELOPER_PASSWORD).await?;
-        Ok(Self { world, catalogue, http, admin, developer, began: Instant::now(), steps: 0 })
+        let admin = anonymous
+            .sign_in(seed::ADMIN_EMAIL, seed::ADMIN_PASSWORD)
+            .await?;
+        let developer = anonymous
+            .sign_in(seed::DEVELOPER_EMAIL, seed::DEVELOPER_PASSWORD)
+            .await?;
+        Ok(Self {
+            world,
+            catalogue,
+            http,
+            admin,
+            developer,
+            began: Instant::now(),
+            steps: 0,
+        })
     }
 
     #[expect(clippy::print_stdout, reason = "the demo speaks to a person")]
     fn say(&mut self, step: &str, came_back: impl fmt::Display) {
         self.steps += 1;
-        println!("{:>2}  {:>5} ms  {step:<58}  {came_back}", self.steps, self.began.elapsed().as_millis());
+        println!(
+            "{:>2}  {:>5} ms  {step:<58}  {came_back}",
+            self.steps,
+            self.began.elapsed().as_millis()
+        );
     }
 
     async fn catalogue(&mut self) -> Result<(), String> {
-        let products = self.developer.get("/api/v1/products").await?.expect(StatusCode::OK)?;
+        let products = self
+            .developer
+            .get("/api/v1/products")
+            .await?
+            .expect(StatusCode::OK)?;
         let items = products["items"].as_array().map_or(0, Vec::len);
         if items != self.catalogue.products {
-            return Err(format!("the catalogue shows {items} products, not {}", self.catalogue.products));
+            return Err(format!(
+                "the catalogue shows {items} products, not {}",
+                self.catalogue.products
+            ));
         }
-        self.say("developer reads the catalogue", format!("200, {items} products"));
+        self.say(
+            "developer reads the catalogue",
+            format!("200, {items} products"),
+        );
         Ok(())
     }
 
     /// Cart and checkout; a new application where none is given.
-    async fn request(&mut self, product: usize, application: Option<&str>) -> Result<Request, String> {
+    async fn request(
+        &mut self,
+        product: usize,
+        application: Option<&str>,
+    ) -> Result<Request, String> {
         let items = json!([{
             "product_id": self.catalogue.product_ids[product],
             "plan_id": self.catalogue.plan_ids[0],
         }]);
-        let cart = self.developer.put("/api/v1/cart", json!({"items": items})).await?.expect(StatusCode::OK)?;
-        self.say("developer fills the cart", format!("200, {} item", cart["items"].as_array().map_or(0, Vec::len)));
+        let cart = self
+            .developer
+            .put("/api/v1/cart", json!({"items": items}))
+            .await?
+            .expect(StatusCode::OK)?;
+        self.say(
+            "developer fills the cart",
+            format!("200, {} item", cart["items"].as_array().map_or(0, Vec::len)),
+        );
         let mut body = json!({"items": items, "client_type_id": self.catalogue.client_type_id});
         match application {
             Some(id) => body["application_id"] = id.into(),
@@ -120,12 +196,22 @@ impl<'a> Walk<'a> {
         if status != "pending" {
             return Err(format!("the access request is {status}, not pending"));
         }
-        self.say("developer submits the access request", format!("201, {status}"));
-        Ok(Request { id: id(&request)?, application_id: text(&request, "application_id").to_owned() })
+        self.say(
+            "developer submits the access request",
+            format!("201, {status}"),
+        );
+        Ok(Request {
+            id: id(&request)?,
+            application_id: text(&request, "application_id").to_owned(),
+        })
     }
 
     async fn approve(&mut self, request: &Request) -> Result<(), String> {
-        let pending = self.admin.get("/api/v1/access-requests?status=pending").await?.expect(StatusCode::OK)?;
+        let pending = self
+            .admin
+            .get("/api/v1/access-requests?status=pending")
+            .await?
+            .expect(StatusCode::OK)?;
         let listed = pending["items"]
             .as_array()
             .is_some_and(|items| items.iter().any(|item| item["id"] == request.id.as_str()));
@@ -133,8 +219,15 @@ impl<'a> Walk<'a> {
             return Err("the admin does not see the access request".to_owned());
         }
         let path = format!("/api/v1/access-requests/{}/approve", request.id);
-        let approved = self.admin.post(&path, json!({})).await?.expect(StatusCode::ACCEPTED)?;
-        self.say("admin approves it", format!("202, {}", text(&approved, "status")));
+        let approved = self
+            .admin
+            .post(&path, json!({}))
+            .await?
+            .expect(StatusCode::ACCEPTED)?;
+        self.say(
+            "admin approves it",
+            format!("202, {}", text(&approved, "status")),
+        );
         self.wait_for_status(request, "active").await?;
         self.say("client registered, gateway mapped", "status active");
         Ok(())
@@ -150,13 +243,20 @@ impl<'a> Walk<'a> {
                 return Ok(now);
             }
             if status == "failed" || Instant::now() > deadline {
-                return Err(format!("the request is {status}, not {wanted}: {}", text(&now, "reason")));
+                return Err(format!(
+                    "the request is {status}, not {wanted}: {}",
+                    text(&now, "reason")
+                ));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    async fn credentials(&mut self, request: &Request, scopes: &str) -> Result<Credentials, String> {
+    async fn credentials(
+        &mut self,
+        request: &Request,
+        scopes: &str,
+    ) -> Result<Credentials, String> {
         let body = self.read_credentials(request).await?;
         expect_scopes(&body, scopes)?;
         let credentials = Credentials {
@@ -172,7 +272,10 @@ impl<'a> Walk<'a> {
     }
 
     async fn read_credentials(&self, request: &Request) -> Result<Value, String> {
-        let path = format!("/api/v1/applications/{}/credentials", request.application_id);
+        let path = format!(
+            "/api/v1/applications/{}/credentials",
+            request.application_id
+        );
         self.developer.get(&path).await?.expect(StatusCode::OK)
     }
 
@@ -180,11 +283,18 @@ impl<'a> Walk<'a> {
         if first.client_id != second.client_id || self.world.client_count() != 1 {
             return Err("the second approval made a second client".to_owned());
         }
-        self.say("the same client has grown", "1 client at the identity provider");
+        self.say(
+            "the same client has grown",
+            "1 client at the identity provider",
+        );
         Ok(())
     }
 
-    async fn token(&self, credentials: &Credentials, scope: Option<&str>) -> Result<(StatusCode, Value), String> {
+    async fn token(
+        &self,
+        credentials: &Credentials,
+        scope: Option<&str>,
+    ) -> Result<(StatusCode, Value), String> {
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(scope.map(|scope| ("scope", scope)));
         let response = self
@@ -209,19 +319,34 @@ impl<'a> Walk<'a> {
     ) -> Result<(), String> {
         let (status, body) = self.token(credentials, Some(scope)).await?;
         if status != StatusCode::OK {
-            return Err(format!("no token for `{scope}`: {status} {}", text(&body, "error")));
+            return Err(format!(
+                "no token for `{scope}`: {status} {}",
+                text(&body, "error")
+            ));
         }
         let token = text(&body, "access_token");
         let claims = claims(token)?;
         let url = format!("{}/{api}/status", self.world.gateway_url());
-        let response = self.http.get(&url).bearer_auth(token).send().await.map_err(|error| error.to_string())?;
+        let response = self
+            .http
+            .get(&url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
         let status = response.status();
         let words = response.text().await.unwrap_or_default();
         if status != expected {
-            return Err(format!("the gateway answered {status}, expected {expected}: {words}"));
+            return Err(format!(
+                "the gateway answered {status}, expected {expected}: {words}"
+            ));
         }
         let refusal: Value = serde_json::from_str(&words).unwrap_or_default();
-        let detail = if status.is_success() { "" } else { text(&refusal, "error") };
+        let detail = if status.is_success() {
+            ""
+        } else {
+            text(&refusal, "error")
+        };
         self.say(
             &format!("token with `{}` calls /{api}/", text(&claims, "scope")),
             format!("{} {detail}", status.as_u16()),
@@ -237,7 +362,9 @@ impl<'a> Walk<'a> {
     ) -> Result<(), String> {
         let (status, body) = self.token(credentials, scope).await?;
         if status != expected {
-            return Err(format!("the token endpoint answered {status}, expected {expected}"));
+            return Err(format!(
+                "the token endpoint answered {status}, expected {expected}"
+            ));
         }
         let what = scope.map_or_else(String::new, |scope| format!(" with `{scope}`"));
         self.say(
@@ -250,8 +377,15 @@ impl<'a> Walk<'a> {
     async fn revoke(&mut self, request: &Request) -> Result<(), String> {
         let path = format!("/api/v1/access-requests/{}/revoke", request.id);
         let reason = json!({"reason": "The example is over."});
-        let revoked = self.admin.post(&path, reason).await?.expect(StatusCode::ACCEPTED)?;
-        self.say("admin revokes it", format!("202, {}", text(&revoked, "status")));
+        let revoked = self
+            .admin
+            .post(&path, reason)
+            .await?
+            .expect(StatusCode::ACCEPTED)?;
+        self.say(
+            "admin revokes it",
+            format!("202, {}", text(&revoked, "status")),
+        );
         Ok(())
     }
 
@@ -277,7 +411,10 @@ impl<'a> Walk<'a> {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.say("nothing is left: the client is deleted", "0 clients at the identity provider");
+        self.say(
+            "nothing is left: the client is deleted",
+            "0 clients at the identity provider",
+        );
         Ok(())
     }
 
@@ -288,7 +425,12 @@ impl<'a> Walk<'a> {
             .mail()
             .wait_for_count(PATIENCE, 6)
             .await
-            .ok_or_else(|| format!("{} mails arrived, expected 6", self.world.mail().messages().len()))?;
+            .ok_or_else(|| {
+                format!(
+                    "{} mails arrived, expected 6",
+                    self.world.mail().messages().len()
+                )
+            })?;
         self.say("mails that arrived", format!("{}", messages.len()));
         for message in &messages {
             let (to, subject) = (message.to.clone(), message.subject.clone());
@@ -299,7 +441,11 @@ impl<'a> Walk<'a> {
 
     #[expect(clippy::print_stdout, reason = "the demo speaks to a person")]
     fn done(&self) {
-        println!("\nAll {} steps came back as they should, in {} ms.", self.steps, self.began.elapsed().as_millis());
+        println!(
+            "\nAll {} steps came back as they should, in {} ms.",
+            self.steps,
+            self.began.elapsed().as_millis()
+        );
     }
 }
 
@@ -311,12 +457,21 @@ fn expect_scopes(credentials: &Value, wanted: &str) -> Result<(), String> {
     let mut granted: Vec<&str> = text(credentials, "scopes").split(' ').collect();
     granted.sort_unstable();
     let granted = granted.join(" ");
-    if granted == wanted { Ok(()) } else { Err(format!("the client has `{granted}`, expected `{wanted}`")) }
+    if granted == wanted {
+        Ok(())
+    } else {
+        Err(format!("the client has `{granted}`, expected `{wanted}`"))
+    }
 }
 
 /// The claims of a JWT, unverified: the gateway verifies it.
 fn claims(token: &str) -> Result<Value, String> {
-    let payload = token.split('.').nth(1).ok_or("the access token is not a JWT")?;
-    let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|error| error.to_string())?;
+    let payload = token
+        .split('.')
+        .nth(1)
+        .ok_or("the access token is not a JWT")?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(payload)
+        .map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }

@@ -23,7 +23,11 @@ pub struct Answer {
 impl Portal {
     /// Nobody yet.
     pub fn anonymous(http: reqwest::Client, url: String) -> Self {
-        Self { http, url, token: None }
+        Self {
+            http,
+            url,
+            token: None,
+        }
     }
 
     /// The same portal, signed in.
@@ -32,9 +36,15 @@ impl Portal {
     /// What the portal said instead.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Self, String> {
         let body = serde_json::json!({"email": email, "password": password});
-        let session = self.post("/api/v1/session", body).await?.expect(StatusCode::OK)?;
+        let session = self
+            .post("/api/v1/session", body)
+            .await?
+            .expect(StatusCode::OK)?;
         let token = session["token"].as_str().map(str::to_owned);
-        Ok(Self { token, ..self.clone() })
+        Ok(Self {
+            token,
+            ..self.clone()
+        })
     }
 
     /// GET.
@@ -74,18 +84,34 @@ impl Portal {
         self.token.as_deref()
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, String> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.url));
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, String> {
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.map_err(|error| format!("{method} {path}: {error}"))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| format!("{method} {path}: {error}"))?;
         let status = response.status();
-        let text = response.text().await.map_err(|error| format!("{method} {path}: {error}"))?;
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+        let text = response
+            .text()
+            .await
+            .map_err(|error| format!("{method} {path}: {error}"))?;
+        Ok(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        })
     }
 }
 
@@ -100,6 +126,9 @@ impl Answer {
         }
         let detail = self.body["detail"].as_str().unwrap_or_default();
         let code = self.body["code"].as_str().unwrap_or_default();
-        Err(format!("expected {status}, got {} {code} {detail}", self.status))
+        Err(format!(
+            "expected {status}, got {} {code} {detail}",
+            self.status
+        ))
     }
 }

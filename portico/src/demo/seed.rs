@@ -3,7 +3,10 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{portal::Portal, world::{INITIAL_ACCESS_TOKEN, World}};
+use super::{
+    portal::Portal,
+    world::{INITIAL_ACCESS_TOKEN, World},
+};
 
 /// The first admin.
 pub const ADMIN_EMAIL: &str = "admin@example.org";
@@ -16,8 +19,16 @@ pub const DEVELOPER_PASSWORD: &str = "demo-developer-2026";
 
 /// Scopes that the identity provider knows; some are spare, for products made by hand.
 pub const SCOPES: [&str; 10] = [
-    "product_payments", "product_orders", "product_shipping", "product_catalog", "free_plan", "gold_plan",
-    "trial_plan", "product_extra", "product_more", "extra_plan",
+    "product_payments",
+    "product_orders",
+    "product_shipping",
+    "product_catalog",
+    "free_plan",
+    "gold_plan",
+    "trial_plan",
+    "product_extra",
+    "product_more",
+    "extra_plan",
 ];
 /// APIs at the gateway: id, name, listen path.
 pub const APIS: [(&str, &str, &str); 4] = [
@@ -102,30 +113,42 @@ pub async fn seed(world: &World) -> Result<Catalogue, String> {
         json!({"name": "Dana Developer", "email": DEVELOPER_EMAIL, "password": DEVELOPER_PASSWORD});
     made(&anonymous, "/api/v1/users", developer).await?;
 
-    let provider = made(&admin, "/api/v1/identity-providers", json!({
-        "name": "Sandbox identity provider",
-        "type": "other",
-        "well_known_url": world.well_known_url(),
-        "initial_access_token": INITIAL_ACCESS_TOKEN,
-    }))
+    let provider = made(
+        &admin,
+        "/api/v1/identity-providers",
+        json!({
+            "name": "Sandbox identity provider",
+            "type": "other",
+            "well_known_url": world.well_known_url(),
+            "initial_access_token": INITIAL_ACCESS_TOKEN,
+        }),
+    )
     .await?;
     let client_types = format!("/api/v1/identity-providers/{}/client-types", id(&provider)?);
-    let backend = made(&admin, &client_types, json!({
-        "name": "Backend service",
-        "description": "A program without a user: client credentials with a secret.",
-        "response_types": [],
-        "grant_types": ["client_credentials"],
-        "token_endpoint_auth_method": "client_secret_basic",
-    }))
+    let backend = made(
+        &admin,
+        &client_types,
+        json!({
+            "name": "Backend service",
+            "description": "A program without a user: client credentials with a secret.",
+            "response_types": [],
+            "grant_types": ["client_credentials"],
+            "token_endpoint_auth_method": "client_secret_basic",
+        }),
+    )
     .await?;
     let client_type_id = id(&backend)?;
-    made(&admin, "/api/v1/gateways", json!({
-        "name": "Sandbox gateway",
-        "type": "tyk",
-        "url": world.gateway_url(),
-        "secret": world.gateway_secret(),
-        "org_id": portico_sandbox::gateway::seed::ORG,
-    }))
+    made(
+        &admin,
+        "/api/v1/gateways",
+        json!({
+            "name": "Sandbox gateway",
+            "type": "tyk",
+            "url": world.gateway_url(),
+            "secret": world.gateway_secret(),
+            "org_id": portico_sandbox::gateway::seed::ORG,
+        }),
+    )
     .await?;
     let plan_ids = plans(&admin).await?;
     let product_ids = products(&admin, &client_type_id, &world.gateway_url()).await?;
@@ -166,10 +189,17 @@ async fn plans(admin: &Portal) -> Result<Vec<String>, String> {
     Ok(ids)
 }
 
-async fn products(admin: &Portal, client_type_id: &str, gateway_url: &str) -> Result<Vec<String>, String> {
+async fn products(
+    admin: &Portal,
+    client_type_id: &str,
+    gateway_url: &str,
+) -> Result<Vec<String>, String> {
     let mut ids = Vec::new();
     for product in &PRODUCTS {
-        let path = APIS.iter().find(|(id, ..)| *id == product.api).map_or("/", |(.., path)| path);
+        let path = APIS
+            .iter()
+            .find(|(id, ..)| *id == product.api)
+            .map_or("/", |(.., path)| path);
         let created = made(admin, "/api/v1/products", json!({
             "name": product.name,
             "description": product.description,
@@ -197,9 +227,14 @@ async fn products(admin: &Portal, client_type_id: &str, gateway_url: &str) -> Re
 /// Creates something and gives the answer's body.
 pub(super) async fn made(portal: &Portal, path: &str, body: Value) -> Result<Value, String> {
     let answer = portal.post(path, body).await?;
-    answer.expect(StatusCode::CREATED).map_err(|error| format!("POST {path}: {error}"))
+    answer
+        .expect(StatusCode::CREATED)
+        .map_err(|error| format!("POST {path}: {error}"))
 }
 
 pub(super) fn id(body: &Value) -> Result<String, String> {
-    body["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {body}"))
+    body["id"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("no id in {body}"))
 }

@@ -41,7 +41,9 @@ impl World {
     /// What could not be started, for a person.
     pub async fn start(check: bool, shutdown: CancellationToken) -> Result<Self, String> {
         let words = |error: portico_sandbox::StartError| error.to_string();
-        let echo = echo::start(echo::Settings::default()).await.map_err(words)?;
+        let echo = echo::start(echo::Settings::default())
+            .await
+            .map_err(words)?;
         let identity_provider = identity_provider::start(identity_provider::Settings {
             listen: address(check, IDENTITY_PROVIDER),
             scopes: seed::SCOPES.map(str::to_owned).to_vec(),
@@ -51,7 +53,9 @@ impl World {
         .await
         .map_err(words)?;
         let mut apis = vec![gateway_seed::no_operation_api()];
-        apis.extend(seed::APIS.map(|(id, name, path)| gateway_seed::api(id, name, path, &echo.url())));
+        apis.extend(
+            seed::APIS.map(|(id, name, path)| gateway_seed::api(id, name, path, &echo.url())),
+        );
         let gateway = gateway::start(gateway::Settings {
             listen: address(check, GATEWAY),
             apis,
@@ -72,7 +76,15 @@ impl World {
         // A second initialisation in the same process only happens in tests, and does no harm.
         let _ = telemetry::init(&config.log);
         let app = App::start(config, clock, shutdown.clone()).await?;
-        Ok(Self { app, data_dir, identity_provider, gateway, echo, mail, shutdown })
+        Ok(Self {
+            app,
+            data_dir,
+            identity_provider,
+            gateway,
+            echo,
+            mail,
+            shutdown,
+        })
     }
 
     /// Stops everything and removes the temporary folder.
@@ -146,7 +158,8 @@ fn address(check: bool, port: u16) -> SocketAddr {
 /// A free port that is known before it is bound: links in mails need it.
 fn fixed(check: bool, port: u16) -> Result<SocketAddr, String> {
     let wanted = address(check, port);
-    let listener = std::net::TcpListener::bind(wanted).map_err(|error| format!("{wanted}: {error}"))?;
+    let listener =
+        std::net::TcpListener::bind(wanted).map_err(|error| format!("{wanted}: {error}"))?;
     listener.local_addr().map_err(|error| error.to_string())
 }
 
@@ -158,9 +171,15 @@ fn config(check: bool, data_dir: &std::path::Path, smtp_url: &str) -> Result<Con
         ("PORTICO_ADMIN_EMAIL", seed::ADMIN_EMAIL.to_owned()),
         ("PORTICO_ADMIN_PASSWORD", seed::ADMIN_PASSWORD.to_owned()),
         ("PORTICO_SMTP_URL", smtp_url.to_owned()),
-        ("PORTICO_MAIL_FROM", "Portico <portico@example.org>".to_owned()),
+        (
+            "PORTICO_MAIL_FROM",
+            "Portico <portico@example.org>".to_owned(),
+        ),
         ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost".to_owned()),
-        ("PORTICO_LOG_LEVEL", std::env::var("PORTICO_LOG_LEVEL").unwrap_or_else(|_| "error".to_owned())),
+        (
+            "PORTICO_LOG_LEVEL",
+            std::env::var("PORTICO_LOG_LEVEL").unwrap_or_else(|_| "error".to_owned()),
+        ),
     ];
     Config::from_parts(None, variables).map_err(|errors| errors.to_string())
 }

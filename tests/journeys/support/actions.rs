@@ -31,22 +31,31 @@ pub struct Credentials {
 
 pub async fn made(portal: &Portal, path: &str, body: Value) -> Value {
     let answer = portal.post(path, body).await.unwrap();
-    answer.expect(StatusCode::CREATED).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    answer
+        .expect(StatusCode::CREATED)
+        .unwrap_or_else(|error| panic!("POST {path}: {error}"))
 }
 
 pub fn id(body: &Value) -> String {
-    body["id"].as_str().unwrap_or_else(|| panic!("no id in {body}")).to_owned()
+    body["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no id in {body}"))
+        .to_owned()
 }
 
 impl World {
     /// Steps 3 to 5: provider, client type, gateway, plan, products; and a developer signs up.
     pub async fn configure(&self) -> Configured {
-        let provider = made(&self.admin, "/api/v1/identity-providers", json!({
-            "name": "Company login",
-            "type": self.provider.kind(),
-            "well_known_url": self.provider.well_known_url(),
-            "initial_access_token": self.provider.initial_access_token().await,
-        }))
+        let provider = made(
+            &self.admin,
+            "/api/v1/identity-providers",
+            json!({
+                "name": "Company login",
+                "type": self.provider.kind(),
+                "well_known_url": self.provider.well_known_url(),
+                "initial_access_token": self.provider.initial_access_token().await,
+            }),
+        )
         .await;
         let provider_id = id(&provider);
         let client_type = made(
@@ -69,19 +78,48 @@ impl World {
             "rate": {"requests": 100, "per_seconds": 1}, "quota": {"requests": 1000, "renews_every_seconds": 3600},
         }))
         .await;
-        let payments = self.product("Payments API", "product_payments", "payments", &client_type_id).await;
-        let orders = self.product("Orders API", "product_orders", "orders", &client_type_id).await;
+        let payments = self
+            .product(
+                "Payments API",
+                "product_payments",
+                "payments",
+                &client_type_id,
+            )
+            .await;
+        let orders = self
+            .product("Orders API", "product_orders", "orders", &client_type_id)
+            .await;
         let anonymous = self.portico.anonymous();
-        made(&anonymous, "/api/v1/users", json!({
-            "name": "Ada Lovelace", "email": DEVELOPER_EMAIL, "password": DEVELOPER_PASSWORD,
-        }))
+        made(
+            &anonymous,
+            "/api/v1/users",
+            json!({
+                "name": "Ada Lovelace", "email": DEVELOPER_EMAIL, "password": DEVELOPER_PASSWORD,
+            }),
+        )
         .await;
-        let developer = anonymous.sign_in(DEVELOPER_EMAIL, DEVELOPER_PASSWORD).await.unwrap();
-        Configured { provider_id, client_type_id, payments, orders, free: id(&plan), developer }
+        let developer = anonymous
+            .sign_in(DEVELOPER_EMAIL, DEVELOPER_PASSWORD)
+            .await
+            .unwrap();
+        Configured {
+            provider_id,
+            client_type_id,
+            payments,
+            orders,
+            free: id(&plan),
+            developer,
+        }
     }
 
     /// A published product.
-    pub async fn product(&self, name: &str, scope: &str, api: &str, client_type_id: &str) -> String {
+    pub async fn product(
+        &self,
+        name: &str,
+        scope: &str,
+        api: &str,
+        client_type_id: &str,
+    ) -> String {
         let product = made(&self.admin, "/api/v1/products", json!({
             "name": name, "description": "", "dcr_enabled": true, "scopes": scope,
             "client_type_ids": [client_type_id], "visibility": "public", "tags": [],
@@ -89,27 +127,46 @@ impl World {
         }))
         .await;
         let path = format!("/api/v1/products/{}/publish", id(&product));
-        self.admin.post(&path, json!({})).await.unwrap().expect(StatusCode::OK).unwrap();
+        self.admin
+            .post(&path, json!({}))
+            .await
+            .unwrap()
+            .expect(StatusCode::OK)
+            .unwrap();
         id(&product)
     }
 
     /// An admin's or the developer's action on an access request.
     pub async fn act(&self, who: &Portal, request: &str, action: &str) -> Answer {
         let path = format!("/api/v1/access-requests/{request}/{action}");
-        who.post(&path, json!({"reason": "A reason."})).await.unwrap()
+        who.post(&path, json!({"reason": "A reason."}))
+            .await
+            .unwrap()
     }
 
     /// Approves and waits until it is active.
     pub async fn approve(&self, request: &str) {
-        self.act(&self.admin, request, "approve").await.expect(StatusCode::ACCEPTED).unwrap();
+        self.act(&self.admin, request, "approve")
+            .await
+            .expect(StatusCode::ACCEPTED)
+            .unwrap();
         self.wait_for_status(request, "active").await;
     }
 
     pub async fn wait_for_status(&self, request: &str, wanted: &str) -> Value {
         let path = format!("/api/v1/access-requests/{request}");
         until(&format!("{request} is {wanted}"), || async {
-            let now = self.admin.get(&path).await.unwrap().expect(StatusCode::OK).unwrap();
-            assert!(wanted == "failed" || now["status"] != "failed", "it failed: {now}");
+            let now = self
+                .admin
+                .get(&path)
+                .await
+                .unwrap()
+                .expect(StatusCode::OK)
+                .unwrap();
+            assert!(
+                wanted == "failed" || now["status"] != "failed",
+                "it failed: {now}"
+            );
             (now["status"] == wanted).then_some(now)
         })
         .await
@@ -127,21 +184,41 @@ impl World {
             .send()
             .await
             .unwrap();
-        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or(Value::Null),
+        )
     }
 
     /// The scopes of a token, sorted, and what the gateway says to it.
-    pub async fn call(&self, credentials: &Credentials, scope: &str, api: &str) -> (Vec<String>, u16) {
+    pub async fn call(
+        &self,
+        credentials: &Credentials,
+        scope: &str,
+        api: &str,
+    ) -> (Vec<String>, u16) {
         let (status, body) = self.token(credentials, Some(scope)).await;
         assert_eq!(status, 200, "no token: {body}");
         let token = body["access_token"].as_str().unwrap();
-        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let payload = URL_SAFE_NO_PAD
+            .decode(token.split('.').nth(1).unwrap())
+            .unwrap();
         let claims: Value = serde_json::from_slice(&payload).unwrap();
-        let mut scopes: Vec<String> =
-            claims["scope"].as_str().unwrap_or_default().split(' ').map(str::to_owned).collect();
+        let mut scopes: Vec<String> = claims["scope"]
+            .as_str()
+            .unwrap_or_default()
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
         scopes.sort_unstable();
         let url = format!("{}/{api}/status", self.gateway.url());
-        let answer = portico_sandbox::outgoing::http_client().unwrap().get(url).bearer_auth(token).send().await.unwrap();
+        let answer = portico_sandbox::outgoing::http_client()
+            .unwrap()
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
         (scopes, answer.status().as_u16())
     }
 }
@@ -162,7 +239,10 @@ impl Configured {
         }
         let request = made(&self.developer, "/api/v1/access-requests", body).await;
         assert_eq!(request["status"], "pending");
-        (id(&request), request["application_id"].as_str().unwrap().to_owned())
+        (
+            id(&request),
+            request["application_id"].as_str().unwrap().to_owned(),
+        )
     }
 
     pub async fn credentials(&self, application: &str) -> Credentials {
@@ -171,9 +251,18 @@ impl Configured {
 
     pub async fn try_credentials(&self, application: &str) -> Result<Credentials, String> {
         let path = format!("/api/v1/applications/{application}/credentials");
-        let body = self.developer.get(&path).await.unwrap().expect(StatusCode::OK)?;
+        let body = self
+            .developer
+            .get(&path)
+            .await
+            .unwrap()
+            .expect(StatusCode::OK)?;
         let text = |member: &str| body[member].as_str().unwrap_or_default().to_owned();
-        let mut scopes: Vec<&str> = body["scopes"].as_str().unwrap_or_default().split(' ').collect();
+        let mut scopes: Vec<&str> = body["scopes"]
+            .as_str()
+            .unwrap_or_default()
+            .split(' ')
+            .collect();
         scopes.sort_unstable();
         Ok(Credentials {
             client_id: text("client_id"),

@@ -63,9 +63,17 @@ impl Portico {
 
     fn spawn(settings: Settings, rest: SocketAddr, grpc: SocketAddr, fault: Option<&str>) -> Self {
         std::fs::create_dir_all(&settings.data_dir).unwrap();
-        let log = File::options().create(true).append(true).open(log_file(&settings.data_dir)).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log_file(&settings.data_dir))
+            .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
-        command.arg("run").stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+            .arg("run")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTICO_")) {
             command.env_remove(name);
         }
@@ -74,23 +82,43 @@ impl Portico {
             command.env("FAULT_ABORT_AT", point);
         }
         let life = Life::Process(command.spawn().unwrap());
-        Self { life, settings, rest, grpc }
+        Self {
+            life,
+            settings,
+            rest,
+            grpc,
+        }
     }
 
     /// Inside this process, on the given bus.
     pub async fn inside(settings: Settings, bus: SharedBus) -> Self {
-        let variables = variables(&settings, "127.0.0.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
+        let variables = variables(
+            &settings,
+            "127.0.0.1:0".parse().unwrap(),
+            "127.0.0.1:0".parse().unwrap(),
+        );
         let config = Config::from_parts(None, variables).unwrap();
         let shutdown = CancellationToken::new();
-        let app = App::start_on(bus, config, Clock::system(), shutdown.clone()).await.unwrap();
-        Self { life: Life::Inside(shutdown), settings, rest: app.rest_address, grpc: app.grpc_address }
+        let app = App::start_on(bus, config, Clock::system(), shutdown.clone())
+            .await
+            .unwrap();
+        Self {
+            life: Life::Inside(shutdown),
+            settings,
+            rest: app.rest_address,
+            grpc: app.grpc_address,
+        }
     }
 
     async fn ready(&self) {
         let http = portico_sandbox::outgoing::http_client().unwrap();
         let url = format!("{}/readyz", self.url());
         until("portico is ready", || async {
-            http.get(&url).send().await.ok().filter(|answer| answer.status().is_success())
+            http.get(&url)
+                .send()
+                .await
+                .ok()
+                .filter(|answer| answer.status().is_success())
         })
         .await;
     }
@@ -98,9 +126,14 @@ impl Portico {
     /// Waits until it has died by itself, at its fault point.
     pub async fn dead(&mut self) {
         let deadline = std::time::Instant::now() + super::PATIENCE;
-        let Life::Process(child) = &mut self.life else { panic!("only a process dies") };
+        let Life::Process(child) = &mut self.life else {
+            panic!("only a process dies")
+        };
         while child.try_wait().unwrap().is_none() {
-            assert!(std::time::Instant::now() < deadline, "it did not reach its fault point");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "it did not reach its fault point"
+            );
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     }
@@ -123,7 +156,10 @@ impl Portico {
 
     /// Nobody, at this portal.
     pub fn anonymous(&self) -> Portal {
-        Portal::anonymous(portico_sandbox::outgoing::http_client().unwrap(), self.url())
+        Portal::anonymous(
+            portico_sandbox::outgoing::http_client().unwrap(),
+            self.url(),
+        )
     }
 
     /// Everything that it wrote to standard output and error.
@@ -151,7 +187,10 @@ impl Drop for Portico {
 
 fn variables(settings: &Settings, rest: SocketAddr, grpc: SocketAddr) -> Vec<(String, String)> {
     let fixed = [
-        ("PORTICO_DATA_DIR", settings.data_dir.join("data").display().to_string()),
+        (
+            "PORTICO_DATA_DIR",
+            settings.data_dir.join("data").display().to_string(),
+        ),
         ("PORTICO_LISTEN", rest.to_string()),
         ("PORTICO_GRPC_LISTEN", grpc.to_string()),
         ("PORTICO_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
@@ -160,7 +199,9 @@ fn variables(settings: &Settings, rest: SocketAddr, grpc: SocketAddr) -> Vec<(St
         ("PORTICO_RETRY_FIRST_DELAY", "200ms".to_owned()),
         ("PORTICO_LOG_LEVEL", "trace".to_owned()),
     ];
-    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let fixed = fixed
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
     fixed.chain(settings.environment.iter().cloned()).collect()
 }
 
@@ -170,5 +211,8 @@ fn log_file(folder: &Path) -> PathBuf {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }

@@ -22,8 +22,14 @@ pub enum Provider {
 }
 
 pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
-const SCOPES: [&str; 6] =
-    ["product_payments", "product_orders", "product_unlisted", "free_plan", "gold_plan", "spare_plan"];
+const SCOPES: [&str; 6] = [
+    "product_payments",
+    "product_orders",
+    "product_unlisted",
+    "free_plan",
+    "gold_plan",
+    "spare_plan",
+];
 
 impl Provider {
     pub async fn sandbox() -> Self {
@@ -35,8 +41,8 @@ impl Provider {
         Self::Sandbox(identity_provider::start(settings).await.unwrap())
     }
 
-    pub async fn keycloak(test: &str) -> Option<Self> {
-        Keycloak::start(test).await.map(Self::Keycloak)
+    pub async fn keycloak() -> Self {
+        Self::Keycloak(Keycloak::start().await)
     }
 
     pub fn kind(&self) -> &'static str {
@@ -83,15 +89,19 @@ impl Backends {
         Self::default()
     }
 
-    /// A real PostgreSQL and a real NATS server; `None` where one of them is missing.
-    pub async fn servers() -> Option<Self> {
-        let postgres = Postgres::start_or_skip().await?;
-        let nats = NatsServer::start_or_skip().await?;
+    /// A real PostgreSQL and a real NATS server.
+    pub async fn servers() -> Self {
+        let postgres = Postgres::start().await;
+        let nats = NatsServer::start().await.unwrap();
         let environment = vec![
             ("PORTICO_DATABASE_URL".to_owned(), postgres.url()),
             ("PORTICO_NATS_URL".to_owned(), nats.url()),
         ];
-        Some(Self { postgres: Some(postgres), nats: Some(nats), environment })
+        Self {
+            postgres: Some(postgres),
+            nats: Some(nats),
+            environment,
+        }
     }
 
     pub fn database_url(&self) -> Option<String> {
@@ -109,9 +119,9 @@ pub struct World {
     pub gateway: gateway::Handle,
     pub mail: mail::Handle,
     pub admin: Portal,
-    pub backends: Backends,
+    _backends: Backends,
     _echo: echo::Handle,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 enum Start<'a> {
@@ -152,24 +162,39 @@ impl World {
         let mail = mail::start(mail::Settings::default()).await.unwrap();
         let mut environment = backends.environment.clone();
         environment.push(("PORTICO_SMTP_URL".to_owned(), mail.smtp_url()));
-        environment.push(("PORTICO_MAIL_FROM".to_owned(), "Portal <portal@portal.example>".to_owned()));
-        let settings = Settings { data_dir: folder.path().to_owned(), environment };
+        environment.push((
+            "PORTICO_MAIL_FROM".to_owned(),
+            "Portal <portal@portal.example>".to_owned(),
+        ));
+        let settings = Settings {
+            data_dir: folder.path().to_owned(),
+            environment,
+        };
         let portico = match start {
             Start::Process => Portico::start(settings).await,
             Start::ToDieAt(point) => Portico::start_to_die(settings, point).await,
             Start::Inside(bus) => Portico::inside(settings, bus).await,
         };
-        let admin = portico.anonymous().sign_in(ADMIN_EMAIL, ADMIN_PASSWORD).await.unwrap();
-        Self { portico, provider, gateway, mail, admin, backends, _echo: echo, folder }
+        let admin = portico
+            .anonymous()
+            .sign_in(ADMIN_EMAIL, ADMIN_PASSWORD)
+            .await
+            .unwrap();
+        Self {
+            portico,
+            provider,
+            gateway,
+            mail,
+            admin,
+            _backends: backends,
+            _echo: echo,
+            _folder: folder,
+        }
     }
 
     /// The process again, on the same data; sessions survive.
     pub async fn restart(mut self) -> Self {
         self.portico = self.portico.restart().await;
         self
-    }
-
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 }

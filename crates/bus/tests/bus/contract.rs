@@ -11,6 +11,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use portico_bus::{
     BusError, ConsumerSpec, Delivery, Faults, MemoryBus, Receipt, SharedBus, testing::NatsServer,
 };
+use portico_trials::{NATS, Trial, single, trials};
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
@@ -23,16 +24,16 @@ struct Rig {
     _server: Option<NatsServer>,
 }
 
-async fn memory() -> Option<Rig> {
+async fn memory() -> Rig {
     let bus = MemoryBus::new().with_ack_wait(Duration::from_millis(500));
-    Some(Rig {
+    Rig {
         bus: Arc::new(bus),
         exact: true,
         _server: None,
-    })
+    }
 }
 
-async fn memory_with_faults() -> Option<Rig> {
+async fn memory_with_faults() -> Rig {
     let bus = MemoryBus::with_faults(Faults {
         seed: 42,
         duplicate: 0.2,
@@ -40,38 +41,41 @@ async fn memory_with_faults() -> Option<Rig> {
         reorder: 0.3,
         drop: 0.2,
     });
-    Some(Rig {
+    Rig {
         bus: Arc::new(bus),
         exact: false,
         _server: None,
-    })
+    }
 }
 
-async fn nats() -> Option<Rig> {
-    let server = NatsServer::start_or_skip().await?;
-    Some(Rig {
+async fn nats() -> Rig {
+    let server = NatsServer::start().await.unwrap();
+    Rig {
         bus: support::nats(&server).await,
         exact: true,
         _server: Some(server),
-    })
+    }
 }
 
+async fn rig(bus: &str) -> Rig {
+    match bus {
+        "memory" => memory().await,
+        "memory_with_faults" => memory_with_faults().await,
+        _ => nats().await,
+    }
+}
+
+/// Makes of every function a test on each bus.
 macro_rules! contract {
     ($($test:ident),+ $(,)?) => {
-        contract!(@backend memory_bus, memory, $($test),+);
-        contract!(@backend memory_bus_with_faults, memory_with_faults, $($test),+);
-        contract!(@backend nats_bus, nats, $($test),+);
-    };
-    (@backend $module:ident, $rig:ident, $($test:ident),+) => {
-        mod $module {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    if let Some(rig) = super::$rig().await {
-                        super::$test(&rig).await;
-                    }
-                }
-            )+
+        fn contract() -> Vec<Trial> {
+            let mut trials = Vec::new();
+            for (bus, needs) in [("memory", &[][..]), ("memory_with_faults", &[]), ("nats", &[NATS])] {
+                $(trials.push(Trial::new(module_path!(), &format!("{bus}::{}", stringify!($test)), needs, single(
+                    move || async move { $test(&rig(bus).await).await },
+                )));)+
+            }
+            trials
         }
     };
 }
@@ -92,6 +96,13 @@ contract!(
     giving_up_waiting_loses_nothing,
     a_working_bus_is_ready,
 );
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = contract();
+    trials.extend(trials!(single, []; a_memory_receipt_waits_for_every_consumer));
+    trials.extend(trials!(single, [NATS]; a_nats_receipt_waits_for_the_server_only));
+    trials
+}
 
 async fn every_declared_consumer_gets_all_of_its_subjects(rig: &Rig) {
     rig.bus
@@ -364,9 +375,8 @@ async fn a_working_bus_is_ready(rig: &Rig) {
 }
 
 /// A memory bus keeps nothing, so its receipt has to wait for the consumers.
-#[tokio::test]
 async fn a_memory_receipt_waits_for_every_consumer() {
-    let rig = memory().await.unwrap();
+    let rig = memory().await;
     rig.bus
         .declare(&[REGISTRATION, NOTIFICATION])
         .await
@@ -382,9 +392,8 @@ async fn a_memory_receipt_waits_for_every_consumer() {
 }
 
 /// JetStream keeps messages, so its receipt does not wait for consumers.
-#[tokio::test]
 async fn a_nats_receipt_waits_for_the_server_only() {
-    let Some(rig) = nats().await else { return };
+    let rig = nats().await;
     rig.bus.declare(&[REGISTRATION]).await.unwrap();
     within(publish(&rig.bus, message(1, APPROVED)))
         .await

@@ -8,3 +8,7 @@
 mod contract;
 mod nats;
 mod support;
+
+fn main() -> std::process::ExitCode {
+    portico_trials::run([contract::trials(), nats::trials()])
+}

@@ -8,9 +8,16 @@ use std::{
 use portico_bus::{
     Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus, testing::NatsServer,
 };
+use portico_trials::{NATS, Trial, trials};
 use tokio::time::sleep;
 
 use crate::support::*;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = trials!(single, [NATS]; a_killed_server_is_unavailable_and_all_flows_again, a_wiped_server_gets_its_stream_and_consumers_again, a_consumer_that_only_waits_survives_a_wipe, an_acknowledgement_from_before_a_wipe_is_refused, a_deleted_consumer_is_made_again, connecting_before_the_server_is_there, a_second_process_shares_the_consumer_and_keeps_its_subjects, settings_of_an_existing_stream_are_updated_and_others_kept, a_password_in_the_url_is_used, closing_ends_the_deliveries);
+    trials.extend(trials!(single, []; a_missing_credentials_file_is_named));
+    trials
+}
 
 async fn until_ready(bus: &SharedBus) {
     let ready = async {
@@ -21,11 +28,8 @@ async fn until_ready(bus: &SharedBus) {
     within(ready).await;
 }
 
-#[tokio::test]
 async fn a_killed_server_is_unavailable_and_all_flows_again() {
-    let Some(mut server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let mut server = NatsServer::start().await.unwrap();
     let bus = nats(&server).await;
     bus.declare(&[REGISTRATION]).await.unwrap();
     let before = bus.incarnation().await.unwrap();
@@ -64,11 +68,8 @@ async fn a_killed_server_is_unavailable_and_all_flows_again() {
     );
 }
 
-#[tokio::test]
 async fn a_wiped_server_gets_its_stream_and_consumers_again() {
-    let Some(mut server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let mut server = NatsServer::start().await.unwrap();
     let bus = nats(&server).await;
     bus.declare(&[REGISTRATION, NOTIFICATION]).await.unwrap();
     let before = bus.incarnation().await.unwrap();
@@ -92,17 +93,20 @@ async fn a_wiped_server_gets_its_stream_and_consumers_again() {
     );
 }
 
-#[tokio::test]
 async fn a_consumer_that_only_waits_survives_a_wipe() {
-    let Some(mut server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let mut server = NatsServer::start().await.unwrap();
     let consuming = nats(&server).await;
     consuming.declare(&[REGISTRATION]).await.unwrap();
     let mut deliveries = consuming.consume(&REGISTRATION).await.unwrap();
-    let waiting = tokio::spawn(async move { drain(&mut deliveries, 2).await });
+    let (had_one, first) = tokio::sync::oneshot::channel();
+    let waiting = tokio::spawn(async move {
+        drain(&mut deliveries, 1).await;
+        had_one.send(()).unwrap();
+        drain(&mut deliveries, 1).await
+    });
     let publishing = nats(&server).await;
     publish_until_safe(&publishing, &message(1, APPROVED)).await;
+    within(first).await.unwrap();
 
     server.wipe().unwrap();
     server.restart().await.unwrap();
@@ -112,11 +116,8 @@ async fn a_consumer_that_only_waits_survives_a_wipe() {
 }
 
 /// An acknowledgement names a place in the stream: after a wipe it would acknowledge another message.
-#[tokio::test]
 async fn an_acknowledgement_from_before_a_wipe_is_refused() {
-    let Some(mut server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let mut server = NatsServer::start().await.unwrap();
     let bus = nats(&server).await;
     bus.declare(&[REGISTRATION]).await.unwrap();
     let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
@@ -138,11 +139,8 @@ async fn an_acknowledgement_from_before_a_wipe_is_refused() {
     again.ack().await.unwrap();
 }
 
-#[tokio::test]
 async fn a_deleted_consumer_is_made_again() {
-    let Some(server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let server = NatsServer::start().await.unwrap();
     let bus = nats(&server).await;
     bus.declare(&[REGISTRATION]).await.unwrap();
     let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
@@ -159,11 +157,8 @@ async fn a_deleted_consumer_is_made_again() {
     within(waiting).await.unwrap();
 }
 
-#[tokio::test]
 async fn connecting_before_the_server_is_there() {
-    let Some(mut server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let mut server = NatsServer::start().await.unwrap();
     server.kill().unwrap();
     let settings = NatsSettings {
         connect_wait: Duration::from_millis(50),
@@ -181,11 +176,8 @@ async fn connecting_before_the_server_is_there() {
     until_ready(&bus).await;
 }
 
-#[tokio::test]
 async fn a_second_process_shares_the_consumer_and_keeps_its_subjects() {
-    let Some(server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let server = NatsServer::start().await.unwrap();
     let grown = ConsumerSpec {
         name: REGISTRATION.name,
         subjects: &[APPROVED, REVOKED],
@@ -204,11 +196,8 @@ async fn a_second_process_shares_the_consumer_and_keeps_its_subjects() {
     drain(&mut deliveries, 1).await;
 }
 
-#[tokio::test]
 async fn settings_of_an_existing_stream_are_updated_and_others_kept() {
-    let Some(server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let server = NatsServer::start().await.unwrap();
     let bus = nats(&server).await;
     bus.declare(&[REGISTRATION]).await.unwrap();
     let js = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
@@ -241,13 +230,7 @@ async fn settings_of_an_existing_stream_are_updated_and_others_kept() {
     );
 }
 
-#[tokio::test]
 async fn a_password_in_the_url_is_used() {
-    if portico_bus::testing::nats_server_binary().is_none() {
-        // Prints the reason, or fails when every test is asked for.
-        assert!(NatsServer::start_or_skip().await.is_none());
-        return;
-    }
     let server = NatsServer::start_with(&["--user", "portico", "--pass", "pa:ss"])
         .await
         .unwrap();
@@ -265,7 +248,6 @@ async fn a_password_in_the_url_is_used() {
     ));
 }
 
-#[tokio::test]
 async fn a_missing_credentials_file_is_named() {
     let settings = NatsSettings {
         credentials_file: Some("/does/not/exist.creds".into()),
@@ -280,11 +262,8 @@ async fn a_missing_credentials_file_is_named() {
     );
 }
 
-#[tokio::test]
 async fn closing_ends_the_deliveries() {
-    let Some(server) = NatsServer::start_or_skip().await else {
-        return;
-    };
+    let server = NatsServer::start().await.unwrap();
     let bus = NatsBus::connect(nats_settings(&server)).await.unwrap();
     bus.declare(&[REGISTRATION]).await.unwrap();
     let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();

@@ -18,7 +18,7 @@ use std::{
 };
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
-use tokio::time::sleep;
+use tokio::{sync::OnceCell, time::sleep};
 
 /// How long the server may take to answer; recovery after a kill included.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -27,12 +27,14 @@ const POLL: Duration = Duration::from_millis(20);
 const PORT_TRIES: u32 = 5;
 
 /// Runs the server until standard input closes, which also happens when the test process dies in whatever way;
-/// then stops it, and deletes the folder unless told to keep it.
+/// then stops it, and deletes the folder unless told to keep it. QUIT is what stops the server at once, but is ignored
+/// until it has begun to start, when TERM is not.
 const KEEPER: &str = r#"
 folder=$1; shift
 "$@" >"$folder/log" 2>&1 &
 server=$!
 read -r word
+kill -TERM "$server" 2>/dev/null
 kill -QUIT "$server" 2>/dev/null
 wait "$server"
 [ "$word" = keep ] || rm -rf -- "$folder"
@@ -51,35 +53,39 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server, or prints `SKIPPED postgresql: ...` and gives `None` where PostgreSQL is not installed.
-    /// Writes are not forced to the disk: what it commits survives [`Postgres::kill`], but not a power cut.
+    /// Starts a server. Writes are not forced to the disk: what it commits survives [`Postgres::kill`], but not a
+    /// power cut.
     ///
     /// # Panics
-    /// When it is not installed and `PORTICO_TESTS=all` asks for every test; when it does not start.
-    pub async fn start_or_skip() -> Option<Self> {
-        Self::start_with_or_skip(&["fsync=off", "full_page_writes=off"]).await
+    /// When it is not installed, or does not start.
+    pub async fn start() -> Self {
+        Self::start_with(&["fsync=off", "full_page_writes=off"]).await
     }
 
-    /// As [`Postgres::start_or_skip`] with these settings, such as `fsync=on`, instead.
+    /// As [`Postgres::start`] with these settings, such as `fsync=on`, instead.
     ///
     /// # Panics
-    /// As [`Postgres::start_or_skip`].
-    pub async fn start_with_or_skip(settings: &[&str]) -> Option<Self> {
+    /// As [`Postgres::start`].
+    pub async fn start_with(settings: &[&str]) -> Self {
         let Some(programs) = programs() else {
-            assert!(
-                env::var("PORTICO_TESTS").as_deref() != Ok("all"),
-                "postgresql: initdb not found, and PORTICO_TESTS=all"
-            );
-            skipped("initdb not found");
-            return None;
+            panic!("PostgreSQL is not installed");
         };
-        match Self::start(programs, settings).await {
-            Ok(server) => Some(server),
+        match Self::launch(programs, settings).await {
+            Ok(server) => server,
             Err(error) => panic!("PostgreSQL does not start: {error}"),
         }
     }
 
-    async fn start(programs: PathBuf, settings: &[&str]) -> io::Result<Self> {
+    /// An empty database on one server that the tests of this process share; its URL.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub async fn shared_database() -> String {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        SHARED.get_or_init(Self::start).await.fresh_database().await
+    }
+
+    async fn launch(programs: PathBuf, settings: &[&str]) -> io::Result<Self> {
         sqlx::any::install_default_drivers();
         let folder = tempfile::Builder::new()
             .prefix("portico-postgres-")
@@ -180,6 +186,10 @@ impl Postgres {
         self.folder.join("data")
     }
 
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
     fn initdb(&self) -> io::Result<()> {
         let mut command = self.command(self.programs.join("initdb"));
         command
@@ -197,6 +207,11 @@ impl Postgres {
     }
 
     async fn spawn(&mut self) -> io::Result<()> {
+        // What an earlier start said is not what this one says.
+        match fs::remove_file(self.log()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut command = self.command("sh");
         command
             .args(["-c", KEEPER, "sh"])
@@ -216,7 +231,7 @@ impl Postgres {
         let keeper = command.spawn()?;
         let deadline = Instant::now() + START_LIMIT;
         while !self.answers().await {
-            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
             // It says FATAL also to whom it refuses while it is starting.
             let failed = log
                 .lines()
@@ -272,7 +287,9 @@ fn end(mut keeper: Child, word: &str) -> io::Result<()> {
     keeper.wait().map(drop)
 }
 
-fn programs() -> Option<PathBuf> {
+/// The folder of the programs.
+#[must_use]
+pub fn programs() -> Option<PathBuf> {
     let has_initdb = |folder: &PathBuf| folder.join("initdb").is_file();
     if let Some(given) = env::var_os("PORTICO_POSTGRES_BIN") {
         return Some(PathBuf::from(given)).filter(has_initdb);
@@ -315,8 +332,4 @@ fn unprivileged_user() -> io::Result<Option<(u32, u32)>> {
         .or_else(|| find("nobody"))
         .map(Some)
         .ok_or_else(|| io::Error::other("there is no user to run PostgreSQL as"))
-}
-
-fn skipped(why: &str) {
-    eprintln!("SKIPPED postgresql: {why}");
 }

@@ -1,4 +1,41 @@
 //! The contract of the event store, the same on SQLite and PostgreSQL.
-#![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure is the end of the test"
+)]
 
+mod append;
+mod commands;
+mod consumer;
+mod counter;
+mod flow;
+mod inbox;
+mod lease;
+mod order;
+mod place;
+mod property;
+mod recovery;
+mod relay;
 mod server;
+mod stub;
+mod upcasting;
+mod views;
+
+fn main() -> std::process::ExitCode {
+    portico_trials::run([
+        append::trials(),
+        commands::trials(),
+        consumer::trials(),
+        flow::trials(),
+        inbox::trials(),
+        lease::trials(),
+        order::trials(),
+        property::trials(),
+        recovery::trials(),
+        relay::trials(),
+        server::trials(),
+        upcasting::trials(),
+        views::trials(),
+    ])
+}

@@ -4,12 +4,14 @@ use portico_eventstore::{
     sqlx::{AnyConnection, Connection as _, Executor as _, Row as _},
     testing::postgres::Postgres,
 };
+use portico_trials::{POSTGRESQL, Trial, trials};
 
-#[tokio::test]
+pub(crate) fn trials() -> Vec<Trial> {
+    trials!(single, [POSTGRESQL]; data_outlives_a_kill)
+}
+
 async fn data_outlives_a_kill() {
-    let Some(mut server) = Postgres::start_or_skip().await else {
-        return;
-    };
+    let mut server = Postgres::start().await;
     let url = server.fresh_database().await;
     assert_ne!(url, server.fresh_database().await);
     let mut connection = AnyConnection::connect(&url).await.unwrap();

@@ -1,9 +1,9 @@
-//! Databases to test on: always a SQLite file, and PostgreSQL when
-//! `TEST_POSTGRES_URL` names one (each test gets a schema of its own).
+//! Databases to test on: a SQLite file, or one on a PostgreSQL server.
 
+use portico_eventstore::testing::postgres::Postgres;
 use portico_vault::{Kek, migrations};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, AssertSqlSafe, Row as _};
+use sqlx::{AnyPool, Row as _};
 
 pub(crate) struct Database {
     pub(crate) pool: AnyPool,
@@ -63,23 +63,10 @@ pub(crate) async fn sqlite() -> Database {
     Database { pool, folder }
 }
 
-async fn postgres(url: &str) -> Database {
-    let schema = format!("vault_{:016x}", rand::random::<u64>());
-    let admin = AnyPool::connect(url).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
-        .execute(&admin)
-        .await
-        .unwrap();
+pub(crate) async fn postgres() -> Database {
     let pool = AnyPoolOptions::new()
         .max_connections(4)
-        .after_connect(move |connection, _| {
-            let sql = format!("SET search_path = {schema}");
-            Box::pin(async move {
-                sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
-                Ok(())
-            })
-        })
-        .connect(url)
+        .connect(&Postgres::shared_database().await)
         .await
         .unwrap();
     migrations().run(&pool).await.unwrap();
@@ -87,12 +74,4 @@ async fn postgres(url: &str) -> Database {
         pool,
         folder: tempfile::tempdir().unwrap(),
     }
-}
-
-pub(crate) async fn databases() -> Vec<Database> {
-    let mut databases = vec![sqlite().await];
-    if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
-        databases.push(postgres(&url).await);
-    }
-    databases
 }

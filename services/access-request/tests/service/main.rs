@@ -7,7 +7,6 @@ mod checkout;
 mod decisions;
 mod doubles;
 mod lists;
-mod postgres;
 mod reports;
 mod support;
 mod watch;

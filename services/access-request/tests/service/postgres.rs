@@ -1,15 +1,42 @@
 //! What depends on the database, on a real PostgreSQL: every query, the rules of the views, the rebuild.
 
+#![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
+#![expect(
+    dead_code,
+    unused_imports,
+    reason = "the other tests of these modules run on SQLite only"
+)]
+
+mod actor;
+mod applications;
+mod checkout;
+mod decisions;
+mod doubles;
+mod lists;
+mod support;
+mod watch;
+
+use std::sync::Arc;
+
+use doubles::World;
+use portico_bus::MemoryBus;
 use portico_eventstore::testing::postgres::Postgres;
+use portico_trials::{POSTGRESQL, trials};
+use support::Portal;
 
-use crate::{applications, checkout, decisions, lists, support::Portal, watch};
+fn main() -> std::process::ExitCode {
+    portico_trials::run([trials!(single, [POSTGRESQL]; the_same_holds_on_postgresql)])
+}
 
-#[tokio::test]
+async fn portal() -> Portal {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let url = Postgres::shared_database().await;
+    let mut portal = Portal::on(data, Some(url), World::default(), MemoryBus::new()).await;
+    portal.run().await;
+    portal
+}
+
 async fn the_same_holds_on_postgresql() {
-    let Some(server) = Postgres::start_or_skip().await else {
-        return;
-    };
-    let portal = async || Portal::on_postgres(server.fresh_database().await).await;
     lists::requests(&portal().await).await;
     lists::applications(&portal().await).await;
     checkout::rules(&portal().await).await;

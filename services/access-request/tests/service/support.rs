@@ -63,14 +63,6 @@ impl Portal {
         portal
     }
 
-    /// With the background work running, on a PostgreSQL database.
-    pub(crate) async fn on_postgres(url: String) -> Self {
-        let data = Arc::new(tempfile::tempdir().unwrap());
-        let mut portal = Self::on(data, Some(url), World::default(), MemoryBus::new()).await;
-        portal.run().await;
-        portal
-    }
-
     /// As if the process had been killed before the background did anything.
     pub(crate) async fn still(bus: MemoryBus) -> Self {
         let data = Arc::new(tempfile::tempdir().unwrap());
@@ -83,7 +75,8 @@ impl Portal {
         Self::on(Arc::clone(&self._data), None, self.world.clone(), bus).await
     }
 
-    async fn on(
+    /// With this data, and on this database if it is not SQLite.
+    pub(crate) async fn on(
         data: Arc<tempfile::TempDir>,
         database: Option<String>,
         world: World,

@@ -4,8 +4,19 @@ use portico_proto::accounts::v1::{
     CreateApiTokenRequest, CreateApiTokenResponse, ListApiTokensRequest, RevokeApiTokenRequest,
 };
 use portico_runtime::Caller;
+use portico_trials::Trial;
 
-use crate::support::{World, code, developer};
+use crate::support::{Place, World, code, developer, on_every_database};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    on_every_database!(
+        an_api_token_stands_for_its_user_until_it_is_revoked,
+        an_api_token_expires,
+        others_tokens_are_not_there,
+        a_repeated_call_makes_no_second_token_and_shows_the_first_no_more,
+        all_that_is_wrong_is_told_at_once
+    )
+}
 
 fn wanted(days: u32) -> CreateApiTokenRequest {
     CreateApiTokenRequest {
@@ -26,9 +37,8 @@ async fn revoke(world: &World, caller: &Caller, id: &str) -> Result<(), tonic::S
     world.client().revoke_api_token(request).await.map(|_| ())
 }
 
-#[tokio::test]
-async fn an_api_token_stands_for_its_user_until_it_is_revoked() {
-    let world = World::start().await;
+async fn an_api_token_stands_for_its_user_until_it_is_revoked(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let ada = developer(&user);
     let created = create(&world, &ada, 0).await;
@@ -61,9 +71,8 @@ async fn an_api_token_stands_for_its_user_until_it_is_revoked() {
     );
 }
 
-#[tokio::test]
-async fn an_api_token_expires() {
-    let world = World::start().await;
+async fn an_api_token_expires(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let token = create(&world, &developer(&user), 1).await.token;
     world.advance(24 * 3600 - 1);
@@ -72,9 +81,8 @@ async fn an_api_token_expires() {
     assert_eq!(code(world.authenticate(&token).await), "token_invalid");
 }
 
-#[tokio::test]
-async fn others_tokens_are_not_there() {
-    let world = World::start().await;
+async fn others_tokens_are_not_there(place: Place) {
+    let world = World::start(&place).await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let eve = developer(&world.sign_up("Eve", "eve@example.org").await.unwrap());
     let token = create(&world, &developer(&ada), 1).await;
@@ -93,9 +101,8 @@ async fn others_tokens_are_not_there() {
     }
 }
 
-#[tokio::test]
-async fn a_repeated_call_makes_no_second_token_and_shows_the_first_no_more() {
-    let world = World::start().await;
+async fn a_repeated_call_makes_no_second_token_and_shows_the_first_no_more(place: Place) {
+    let world = World::start(&place).await;
     let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
     let call = |days| world.keyed(&ada, "key 1", wanted(days));
     let first = world.client().create_api_token(call(1)).await.unwrap();
@@ -111,9 +118,8 @@ async fn a_repeated_call_makes_no_second_token_and_shows_the_first_no_more() {
     assert!(world.authenticate(&first.into_inner().token).await.is_ok());
 }
 
-#[tokio::test]
-async fn all_that_is_wrong_is_told_at_once() {
-    let world = World::start().await;
+async fn all_that_is_wrong_is_told_at_once(place: Place) {
+    let world = World::start(&place).await;
     let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
     let message = CreateApiTokenRequest {
         name: " ".into(),

@@ -1,15 +1,20 @@
-//! Accounts over its gRPC router. On SQLite, or, where `PORTICO_TEST_POSTGRES` is the URL of a PostgreSQL
-//! server's database, on that: each test then makes a database of its own.
+//! Accounts over its gRPC router, on SQLite and on PostgreSQL.
 
-#[cfg(test)]
+#![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
+
 mod api_tokens;
-#[cfg(test)]
 mod passing_in;
-#[cfg(test)]
 mod secrecy;
-#[cfg(test)]
 mod sign_up;
-#[cfg(test)]
 mod support;
-#[cfg(test)]
 mod users;
+
+fn main() -> std::process::ExitCode {
+    portico_trials::run([
+        api_tokens::trials(),
+        passing_in::trials(),
+        secrecy::trials(),
+        sign_up::trials(),
+        users::trials(),
+    ])
+}

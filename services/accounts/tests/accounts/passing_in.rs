@@ -10,12 +10,28 @@ use portico_proto::{
     },
 };
 use portico_runtime::Role;
+use portico_trials::Trial;
 
-use crate::support::{ADMIN, PASSWORD, World, code, developer};
+use crate::support::{ADMIN, PASSWORD, Place, World, code, developer, on_every_database};
 
-#[tokio::test]
-async fn a_session_becomes_an_identity_that_services_verify() {
-    let world = World::start().await;
+pub(crate) fn trials() -> Vec<Trial> {
+    on_every_database!(
+        a_session_becomes_an_identity_that_services_verify,
+        what_is_no_token_is_401,
+        sign_out_ends_the_session_and_no_other,
+        sessions_end_after_their_lifetime_however_busy,
+        idle_sessions_end_earlier,
+        when_it_was_last_seen_is_written_once_a_minute,
+        unknown_address_and_wrong_password_look_the_same,
+        who_guesses_has_to_wait_and_so_has_the_owner,
+        suspended_is_out_at_once,
+        the_event_alone_keeps_sessions_and_api_tokens_out,
+        housekeeping_forgets_sessions_that_ended
+    )
+}
+
+async fn a_session_becomes_an_identity_that_services_verify(place: Place) {
+    let world = World::start(&place).await;
     let session = world.sign_in(ADMIN).await.unwrap();
     assert!(session.token.starts_with("pts_"));
     assert_eq!(session.expires_at, "2026-01-01T12:00:00Z");
@@ -28,9 +44,8 @@ async fn a_session_becomes_an_identity_that_services_verify() {
     assert_eq!(user.into_inner(), session.user.unwrap());
 }
 
-#[tokio::test]
-async fn what_is_no_token_is_401() {
-    let world = World::start().await;
+async fn what_is_no_token_is_401(place: Place) {
+    let world = World::start(&place).await;
     let unknown = format!("pts_{}", "a".repeat(43));
     let api = format!("ptk_{}", "a".repeat(43));
     for token in ["", "Bearer", "pts_", &unknown, &api, "' OR 1=1 --"] {
@@ -42,9 +57,8 @@ async fn what_is_no_token_is_401() {
     }
 }
 
-#[tokio::test]
-async fn sign_out_ends_the_session_and_no_other() {
-    let world = World::start().await;
+async fn sign_out_ends_the_session_and_no_other(place: Place) {
+    let world = World::start(&place).await;
     let [first, second] = [
         world.sign_in(ADMIN).await.unwrap().token,
         world.sign_in(ADMIN).await.unwrap().token,
@@ -60,9 +74,8 @@ async fn sign_out_ends_the_session_and_no_other() {
     assert!(world.authenticate(&second).await.is_ok());
 }
 
-#[tokio::test]
-async fn sessions_end_after_their_lifetime_however_busy() {
-    let world = World::start().await;
+async fn sessions_end_after_their_lifetime_however_busy(place: Place) {
+    let world = World::start(&place).await;
     let token = world.sign_in(ADMIN).await.unwrap().token;
     for _ in 0..11 {
         world.advance(3600);
@@ -74,9 +87,8 @@ async fn sessions_end_after_their_lifetime_however_busy() {
     assert_eq!(code(world.authenticate(&token).await), "token_invalid");
 }
 
-#[tokio::test]
-async fn idle_sessions_end_earlier() {
-    let world = World::start().await;
+async fn idle_sessions_end_earlier(place: Place) {
+    let world = World::start(&place).await;
     let token = world.sign_in(ADMIN).await.unwrap().token;
     world.advance(7199);
     assert!(world.authenticate(&token).await.is_ok());
@@ -84,9 +96,8 @@ async fn idle_sessions_end_earlier() {
     assert_eq!(code(world.authenticate(&token).await), "token_invalid");
 }
 
-#[tokio::test]
-async fn when_it_was_last_seen_is_written_once_a_minute() {
-    let world = World::start().await;
+async fn when_it_was_last_seen_is_written_once_a_minute(place: Place) {
+    let world = World::start(&place).await;
     let token = world.sign_in(ADMIN).await.unwrap().token;
     let mut seen = Vec::new();
     for seconds in [0, 59, 1, 59, 1] {
@@ -98,9 +109,8 @@ async fn when_it_was_last_seen_is_written_once_a_minute() {
     assert_eq!(seen, [0, 0, 60_000, 60_000, 120_000]);
 }
 
-#[tokio::test]
-async fn unknown_address_and_wrong_password_look_the_same() {
-    let world = World::start().await;
+async fn unknown_address_and_wrong_password_look_the_same(place: Place) {
+    let world = World::start(&place).await;
     let unknown = world.sign_in("nobody@example.org").await.unwrap_err();
     let wrong = world
         .sign_in_with(ADMIN, "not the password", "")
@@ -113,9 +123,8 @@ async fn unknown_address_and_wrong_password_look_the_same() {
     );
 }
 
-#[tokio::test]
-async fn who_guesses_has_to_wait_and_so_has_the_owner() {
-    let world = World::start().await;
+async fn who_guesses_has_to_wait_and_so_has_the_owner(place: Place) {
+    let world = World::start(&place).await;
     for email in [ADMIN, "nobody@example.org"] {
         for _ in 0..10 {
             let wrong = world.sign_in_with(email, "not the password", "").await;
@@ -135,9 +144,8 @@ async fn who_guesses_has_to_wait_and_so_has_the_owner() {
     assert!(world.sign_in(ADMIN).await.is_ok());
 }
 
-#[tokio::test]
-async fn suspended_is_out_at_once() {
-    let world = World::start().await;
+async fn suspended_is_out_at_once(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let token = world.sign_in("ada@example.org").await.unwrap().token;
     assert!(world.authenticate(&token).await.is_ok());
@@ -163,9 +171,8 @@ async fn suspended_is_out_at_once() {
     );
 }
 
-#[tokio::test]
-async fn the_event_alone_keeps_sessions_and_api_tokens_out() {
-    let world = World::start().await;
+async fn the_event_alone_keeps_sessions_and_api_tokens_out(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let session = world.sign_in("ada@example.org").await.unwrap().token;
     let message = CreateApiTokenRequest {
@@ -190,9 +197,8 @@ async fn the_event_alone_keeps_sessions_and_api_tokens_out() {
     assert!(world.authenticate(&api_token).await.is_ok());
 }
 
-#[tokio::test]
-async fn housekeeping_forgets_sessions_that_ended() {
-    let mut world = World::start().await;
+async fn housekeeping_forgets_sessions_that_ended(place: Place) {
+    let mut world = World::start(&place).await;
     world.sign_in(ADMIN).await.unwrap();
     world.advance(7200);
     let fresh = world.sign_in(ADMIN).await.unwrap().token;

@@ -6,9 +6,21 @@ use portico_bus::ConsumerSpec;
 use portico_proto::accounts::v1::{
     CreateApiTokenRequest, EraseUserRequest, UserErased, UserSignedUp,
 };
+use portico_trials::Trial;
 use prost::Message as _;
 
-use crate::support::{ADMIN, PASSWORD, World, developer};
+use crate::support::{ADMIN, PASSWORD, Place, World, developer, on_every_database};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    on_every_database!(
+        nothing_personal_or_secret_is_stored_in_clear,
+        the_log_holds_nothing_that_a_password_can_be_guessed_from,
+        an_erased_user_is_in_the_vault_and_the_index_no_more,
+        an_erasure_that_a_crash_interrupted_is_finished_at_the_start,
+        rebuilt_views_equal_the_live_ones,
+        facts_become_public_without_personal_data
+    )
+}
 
 const NAME: &str = "Augusta Ada King";
 const EMAIL: &str = "Ada.Lovelace@Example.org";
@@ -43,9 +55,8 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|w| w == text.as_bytes())
 }
 
-#[tokio::test]
-async fn nothing_personal_or_secret_is_stored_in_clear() {
-    let world = World::start().await;
+async fn nothing_personal_or_secret_is_stored_in_clear(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up(NAME, EMAIL).await.unwrap();
     let session = world.sign_in(EMAIL).await.unwrap().token;
     let message = CreateApiTokenRequest {
@@ -74,9 +85,8 @@ async fn nothing_personal_or_secret_is_stored_in_clear() {
     }
 }
 
-#[tokio::test]
-async fn the_log_holds_nothing_that_a_password_can_be_guessed_from() {
-    let world = World::start().await;
+async fn the_log_holds_nothing_that_a_password_can_be_guessed_from(place: Place) {
+    let world = World::start(&place).await;
     let message = portico_proto::accounts::v1::SignUpRequest {
         name: NAME.into(),
         email: EMAIL.into(),
@@ -89,9 +99,8 @@ async fn the_log_holds_nothing_that_a_password_can_be_guessed_from() {
     }
 }
 
-#[tokio::test]
-async fn an_erased_user_is_in_the_vault_and_the_index_no_more() {
-    let world = World::start().await;
+async fn an_erased_user_is_in_the_vault_and_the_index_no_more(place: Place) {
+    let world = World::start(&place).await;
     let admin = world.admin().await;
     let user = world.sign_up(NAME, EMAIL).await.unwrap();
     let about_user = async || {
@@ -112,9 +121,8 @@ async fn an_erased_user_is_in_the_vault_and_the_index_no_more() {
     assert_eq!(about_user().await, 0);
 }
 
-#[tokio::test]
-async fn an_erasure_that_a_crash_interrupted_is_finished_at_the_start() {
-    let world = World::start().await;
+async fn an_erasure_that_a_crash_interrupted_is_finished_at_the_start(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up(NAME, EMAIL).await.unwrap();
     // The event without what follows it.
     let done = world
@@ -142,9 +150,8 @@ async fn an_erasure_that_a_crash_interrupted_is_finished_at_the_start() {
     restarted.deps.tasks.wait().await;
 }
 
-#[tokio::test]
-async fn rebuilt_views_equal_the_live_ones() {
-    let world = World::with(&[("PORTICO_SIGNUP", "approval")]).await;
+async fn rebuilt_views_equal_the_live_ones(place: Place) {
+    let world = World::with(&place, &[("PORTICO_SIGNUP", "approval")]).await;
     let admin = world.admin().await;
     let mut users = Vec::new();
     for n in 0..3 {
@@ -188,9 +195,8 @@ async fn rebuilt_views_equal_the_live_ones() {
     assert_eq!(world.views().await, live);
 }
 
-#[tokio::test]
-async fn facts_become_public_without_personal_data() {
-    let mut world = World::bare(&[]).await;
+async fn facts_become_public_without_personal_data(place: Place) {
+    let mut world = World::bare(&place, &[]).await;
     let spec = ConsumerSpec {
         name: "probe",
         subjects: &[

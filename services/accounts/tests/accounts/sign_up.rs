@@ -2,8 +2,24 @@
 
 use portico_proto::accounts::v1::{GetUserRequest, SignUpRequest};
 use portico_runtime::Caller;
+use portico_trials::Trial;
 
-use crate::support::{ADMIN, PASSWORD, World, code};
+use crate::support::{ADMIN, PASSWORD, Place, World, code, on_every_database};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    on_every_database!(
+        open_sign_up_makes_an_active_developer,
+        with_approval_they_wait_for_an_admin,
+        closed_is_closed_for_everybody,
+        all_that_is_wrong_is_told_at_once,
+        an_address_has_one_account,
+        of_many_at_once_one_gets_the_address,
+        a_claim_that_a_crash_left_behind_is_in_nobodys_way,
+        a_repeated_call_gives_the_same_user_to_who_knows_the_password,
+        the_first_admin_is_made_once,
+        replicas_that_start_on_an_empty_store_make_one_admin
+    )
+}
 
 fn ada(password: &str) -> SignUpRequest {
     SignUpRequest {
@@ -13,9 +29,8 @@ fn ada(password: &str) -> SignUpRequest {
     }
 }
 
-#[tokio::test]
-async fn open_sign_up_makes_an_active_developer() {
-    let world = World::start().await;
+async fn open_sign_up_makes_an_active_developer(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up(" Ada ", " Ada@example.org").await.unwrap();
     assert_eq!(
         (user.name.as_str(), user.email.as_str()),
@@ -30,9 +45,8 @@ async fn open_sign_up_makes_an_active_developer() {
     assert_eq!(session.user.unwrap(), user);
 }
 
-#[tokio::test]
-async fn with_approval_they_wait_for_an_admin() {
-    let world = World::with(&[("PORTICO_SIGNUP", "approval")]).await;
+async fn with_approval_they_wait_for_an_admin(place: Place) {
+    let world = World::with(&place, &[("PORTICO_SIGNUP", "approval")]).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     assert_eq!(user.status, "pending");
     assert_eq!(
@@ -45,9 +59,8 @@ async fn with_approval_they_wait_for_an_admin() {
     assert_eq!(code(wrong), "credentials_wrong");
 }
 
-#[tokio::test]
-async fn closed_is_closed_for_everybody() {
-    let world = World::with(&[("PORTICO_SIGNUP", "closed")]).await;
+async fn closed_is_closed_for_everybody(place: Place) {
+    let world = World::with(&place, &[("PORTICO_SIGNUP", "closed")]).await;
     assert_eq!(
         code(world.sign_up("Ada", "ada@example.org").await),
         "signup_closed"
@@ -57,9 +70,8 @@ async fn closed_is_closed_for_everybody() {
     assert_eq!(code(world.client().sign_up(request).await), "signup_closed");
 }
 
-#[tokio::test]
-async fn all_that_is_wrong_is_told_at_once() {
-    let world = World::start().await;
+async fn all_that_is_wrong_is_told_at_once(place: Place) {
+    let world = World::start(&place).await;
     let message = SignUpRequest {
         name: "A\u{7}".into(),
         email: "ada".into(),
@@ -70,9 +82,8 @@ async fn all_that_is_wrong_is_told_at_once() {
     assert_eq!(fields, ["name", "email", "password"]);
 }
 
-#[tokio::test]
-async fn an_address_has_one_account() {
-    let world = World::start().await;
+async fn an_address_has_one_account(place: Place) {
+    let world = World::start(&place).await;
     world.sign_up("Ada", "ada@example.org").await.unwrap();
     assert_eq!(
         code(world.sign_up("Eve", "ADA@example.org").await),
@@ -81,9 +92,8 @@ async fn an_address_has_one_account() {
     assert_eq!(code(world.sign_up("Eve", ADMIN).await), "email_taken");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_at_once_one_gets_the_address() {
-    let world = World::start().await;
+async fn of_many_at_once_one_gets_the_address(place: Place) {
+    let world = World::start(&place).await;
     let tries = (0..8).map(|n| {
         let mut client = world.client();
         tokio::spawn(async move {
@@ -116,9 +126,8 @@ async fn of_many_at_once_one_gets_the_address() {
     assert_eq!(world.rows("vault_value", &["id"]).await.len(), 6);
 }
 
-#[tokio::test]
-async fn a_claim_that_a_crash_left_behind_is_in_nobodys_way() {
-    let world = World::start().await;
+async fn a_claim_that_a_crash_left_behind_is_in_nobodys_way(place: Place) {
+    let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     // As after a crash between the claim and the event: the address is there, its user is not.
     let orphan = "0190b6f1-7c3e-7d2a-9b1e-5f3c2a1b0d4e";
@@ -132,9 +141,8 @@ async fn a_claim_that_a_crash_left_behind_is_in_nobodys_way() {
     assert_eq!(again.id, orphan);
 }
 
-#[tokio::test]
-async fn a_repeated_call_gives_the_same_user_to_who_knows_the_password() {
-    let world = World::start().await;
+async fn a_repeated_call_gives_the_same_user_to_who_knows_the_password(place: Place) {
+    let world = World::start(&place).await;
     let call = |password| world.keyed(&Caller::Anonymous, "key 1", ada(password));
     let first = world.client().sign_up(call(PASSWORD)).await.unwrap();
     let second = world.client().sign_up(call(PASSWORD)).await.unwrap();
@@ -146,12 +154,11 @@ async fn a_repeated_call_gives_the_same_user_to_who_knows_the_password() {
     assert_eq!(world.rows("vault_value", &["id"]).await.len(), 6);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_admin_is_made_once() {
-    let empty = World::bare(&[]).await;
+async fn the_first_admin_is_made_once(place: Place) {
+    let empty = World::bare(&place, &[]).await;
     assert!(empty.rows("users", &["id"]).await.is_empty());
 
-    let world = World::start().await;
+    let world = World::start(&place).await;
     let (second, third) = tokio::join!(world.again(), world.again());
     for replica in [&world, &second, &third] {
         let admin = replica.sign_in(ADMIN).await.unwrap().user.unwrap();
@@ -165,9 +172,8 @@ async fn the_first_admin_is_made_once() {
     assert_eq!(world.rows("events", &["id"]).await.len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_start_on_an_empty_store_make_one_admin() {
-    let empty = World::bare(&[]).await;
+async fn replicas_that_start_on_an_empty_store_make_one_admin(place: Place) {
+    let empty = World::bare(&place, &[]).await;
     let admin: [(&str, &str); 2] = [
         ("PORTICO_ADMIN_EMAIL", ADMIN),
         ("PORTICO_ADMIN_PASSWORD", PASSWORD),

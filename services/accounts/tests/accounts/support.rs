@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use portico_bus::memory::MemoryBus;
-use portico_eventstore::EventStore;
+use portico_eventstore::{EventStore, testing::postgres::Postgres};
 use portico_proto::{
     Error,
     accounts::v1::{
@@ -17,16 +17,38 @@ use portico_runtime::{
     ServiceChannel, ServiceName, clock::ManualTime,
 };
 use portico_vault::Kek;
-use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, metadata::MetadataValue};
-use uuid::Uuid;
 
 pub(crate) const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
 pub(crate) const ADMIN: &str = "root@example.org";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 const START: &str = "2026-01-01T00:00:00Z";
+
+/// Where a world keeps its data.
+pub(crate) enum Place {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes of every function a test on SQLite and one on PostgreSQL.
+macro_rules! on_every_database {
+    ($($test:ident),+ $(,)?) => {{
+        use portico_trials::{POSTGRESQL, multi};
+        let mut trials = Vec::new();
+        $(
+            let name = stringify!($test);
+            let test = || $test(Place::Sqlite);
+            trials.push(Trial::new(module_path!(), &format!("sqlite::{name}"), &[], multi(test)));
+            let test = || $test(Place::Postgres);
+            trials.push(Trial::new(module_path!(), &format!("postgres::{name}"), &[POSTGRESQL], multi(test)));
+        )+
+        trials
+    }};
+}
+pub(crate) use on_every_database;
 
 /// A running service.
 pub(crate) struct World {
@@ -42,24 +64,27 @@ pub(crate) struct World {
 
 impl World {
     /// With a first admin and open sign-up.
-    pub(crate) async fn start() -> Self {
-        Self::with(&[]).await
+    pub(crate) async fn start(place: &Place) -> Self {
+        Self::with(place, &[]).await
     }
 
     /// With a first admin and these settings.
-    pub(crate) async fn with(settings: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn with(place: &Place, settings: &[(&'static str, &'static str)]) -> Self {
         let mut variables = vec![
             ("PORTICO_ADMIN_EMAIL", ADMIN),
             ("PORTICO_ADMIN_PASSWORD", PASSWORD),
         ];
         variables.extend(settings);
-        Self::bare(&variables).await
+        Self::bare(place, &variables).await
     }
 
     /// With these settings only.
-    pub(crate) async fn bare(variables: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn bare(place: &Place, variables: &[(&'static str, &'static str)]) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let database_url = new_database().await;
+        let database_url = match place {
+            Place::Sqlite => None,
+            Place::Postgres => Some(Postgres::shared_database().await),
+        };
         Self::open(folder, database_url, variables.to_vec()).await
     }
 
@@ -219,17 +244,4 @@ pub(crate) fn developer(user: &User) -> Caller {
 
 pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, impl Into<Error>>) -> String {
     result.unwrap_err().into().code.to_string()
-}
-
-async fn new_database() -> Option<String> {
-    let server = std::env::var("PORTICO_TEST_POSTGRES").ok()?;
-    sqlx::any::install_default_drivers();
-    let name = format!("accounts_{}", Uuid::from_bytes(rand::random()).simple());
-    let mut connection = sqlx::AnyConnection::connect(&server).await.unwrap();
-    connection
-        .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-        .await
-        .unwrap();
-    let (base, _) = server.rsplit_once('/').unwrap();
-    Some(format!("{base}/{name}"))
 }

@@ -9,9 +9,23 @@ use portico_proto::{
     },
 };
 use portico_runtime::{Caller, Role};
+use portico_trials::Trial;
 use uuid::Uuid;
 
-use crate::support::{ADMIN, World, code, developer};
+use crate::support::{ADMIN, Place, World, code, developer, on_every_database};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    on_every_database!(
+        admins_see_everybody_developers_themselves,
+        only_admins_list_and_change_users,
+        lists_come_in_pages_and_filtered,
+        admins_let_in_keep_out_and_let_in_again,
+        the_last_admin_stays,
+        of_two_admins_who_suspend_each_other_one_stays,
+        services_learn_where_to_write_to_active_users,
+        who_is_erased_is_out_and_may_come_back_as_somebody_else
+    )
+}
 
 fn list(limit: u32, after: &str, status: &str, role: &str) -> ListUsersRequest {
     ListUsersRequest {
@@ -65,9 +79,8 @@ async fn make_admin(store: &EventStore, pool: &sqlx::AnyPool, id: &str) {
     store.replay(|_| {}).await.unwrap();
 }
 
-#[tokio::test]
-async fn admins_see_everybody_developers_themselves() {
-    let world = World::start().await;
+async fn admins_see_everybody_developers_themselves(place: Place) {
+    let world = World::start(&place).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let eve = world.sign_up("Eve", "eve@example.org").await.unwrap();
@@ -92,9 +105,8 @@ async fn admins_see_everybody_developers_themselves() {
     );
 }
 
-#[tokio::test]
-async fn only_admins_list_and_change_users() {
-    let world = World::start().await;
+async fn only_admins_list_and_change_users(place: Place) {
+    let world = World::start(&place).await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     for (caller, expected) in [
         (Caller::Anonymous, "unauthenticated"),
@@ -113,9 +125,8 @@ async fn only_admins_list_and_change_users() {
     assert_eq!(code(erase(&world, &admin, "x").await), "id_invalid");
 }
 
-#[tokio::test]
-async fn lists_come_in_pages_and_filtered() {
-    let world = World::start().await;
+async fn lists_come_in_pages_and_filtered(place: Place) {
+    let world = World::start(&place).await;
     let admin = world.admin().await;
     let mut ids = Vec::new();
     for n in 0..3 {
@@ -145,9 +156,8 @@ async fn lists_come_in_pages_and_filtered() {
     assert_eq!(code(fetch(list(0, "", "", "owner")).await), "role_invalid");
 }
 
-#[tokio::test]
-async fn admins_let_in_keep_out_and_let_in_again() {
-    let world = World::with(&[("PORTICO_SIGNUP", "approval")]).await;
+async fn admins_let_in_keep_out_and_let_in_again(place: Place) {
+    let world = World::with(&place, &[("PORTICO_SIGNUP", "approval")]).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     for _ in 0..2 {
@@ -163,9 +173,8 @@ async fn admins_let_in_keep_out_and_let_in_again() {
     assert!(world.sign_in("ada@example.org").await.is_ok());
 }
 
-#[tokio::test]
-async fn the_last_admin_stays() {
-    let world = World::start().await;
+async fn the_last_admin_stays(place: Place) {
+    let world = World::start(&place).await;
     let admin = world.admin().await;
     let id = admin.require_admin().unwrap().to_string();
     for refused in [
@@ -188,9 +197,8 @@ async fn the_last_admin_stays() {
     assert_eq!(code(erase(&world, &ada_admin, &ada.id).await), "last_admin");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_admins_who_suspend_each_other_one_stays() {
-    let world = World::start().await;
+async fn of_two_admins_who_suspend_each_other_one_stays(place: Place) {
+    let world = World::start(&place).await;
     let admin = world.admin().await;
     let id = admin.require_admin().unwrap().to_string();
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
@@ -209,9 +217,8 @@ async fn of_two_admins_who_suspend_each_other_one_stays() {
     }
 }
 
-#[tokio::test]
-async fn services_learn_where_to_write_to_active_users() {
-    let world = World::start().await;
+async fn services_learn_where_to_write_to_active_users(place: Place) {
+    let world = World::start(&place).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let bob = world.sign_up("Bob", "bob@example.org").await.unwrap();
@@ -237,9 +244,8 @@ async fn services_learn_where_to_write_to_active_users() {
     }
 }
 
-#[tokio::test]
-async fn who_is_erased_is_out_and_may_come_back_as_somebody_else() {
-    let world = World::start().await;
+async fn who_is_erased_is_out_and_may_come_back_as_somebody_else(place: Place) {
+    let world = World::start(&place).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let session = world.sign_in("ada@example.org").await.unwrap().token;

@@ -1,6 +1,6 @@
 //! After a crash, after a stop, and in a second process.
 
-use portico_eventstore::testing::{context, postgres::Postgres};
+use portico_eventstore::testing::context;
 use portico_notification::{
     delivery::{self, Command, Mail, Phase},
     templates::Template,
@@ -98,17 +98,7 @@ async fn a_rebuilt_list_is_the_same() {
     rebuild(Setup::new().await).await;
 }
 
-#[tokio::test]
-async fn postgresql_gives_the_same_list() {
-    let Some(server) = Postgres::start_or_skip().await else {
-        return;
-    };
-    let mut setup = Setup::new().await;
-    setup.set("PORTICO_DATABASE_URL", &server.fresh_database().await);
-    rebuild(setup).await;
-}
-
-async fn rebuild(setup: Setup) {
+pub(crate) async fn rebuild(setup: Setup) {
     let app = setup.start().await;
     app.setup.mail.fail_next(1, Fault::RefuseMessage(451));
     app.setup.mail.fail_next(1, Fault::RefuseRecipient(550));

@@ -3,6 +3,10 @@
 use super::Portal;
 
 #[tokio::test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a journey is read from top to bottom"
+)]
 async fn plans_and_products() {
     let portal = Portal::start().await;
     let mut admin = portal.admin().await;
@@ -103,6 +107,10 @@ async fn plans_and_products() {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a journey is read from top to bottom"
+)]
 async fn identity_providers_and_client_types() {
     let portal = Portal::start().await;
     let mut admin = portal.admin().await;

@@ -1,0 +1,66 @@
+//! How far the log was brought to one incarnation of the bus.
+
+use sqlx::Row as _;
+
+use super::NAME;
+use crate::{EventStore, StoreError};
+
+/// A row of `checkpoints`: `relay`, or `relay:<incarnation>` where the bus has one.
+pub(super) struct Checkpoint {
+    name: String,
+    position: i64,
+}
+
+impl Checkpoint {
+    /// 0 where this incarnation was never published to. Those of former incarnations are deleted.
+    pub(super) async fn load(
+        store: &EventStore,
+        incarnation: Option<&str>,
+    ) -> Result<Self, StoreError> {
+        let pool = store.database().pool();
+        let name = match incarnation {
+            None => NAME.to_owned(),
+            Some(incarnation) => {
+                let name = format!("{NAME}:{incarnation}");
+                sqlx::query("DELETE FROM checkpoints WHERE name LIKE $1 AND name <> $2")
+                    .bind(format!("{NAME}:%"))
+                    .bind(name.clone())
+                    .execute(pool)
+                    .await?;
+                name
+            }
+        };
+        let row = sqlx::query("SELECT position FROM checkpoints WHERE name = $1")
+            .bind(name.clone())
+            .fetch_optional(pool)
+            .await?;
+        let position = row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
+        Ok(Self { name, position })
+    }
+
+    pub(super) fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Moves it forward; a position that it has reached already writes nothing.
+    pub(super) async fn advance(
+        &mut self,
+        store: &EventStore,
+        position: i64,
+    ) -> Result<(), StoreError> {
+        if position <= self.position {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO checkpoints (name, position) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET position = excluded.position \
+             WHERE checkpoints.position < excluded.position",
+        )
+        .bind(self.name.clone())
+        .bind(position)
+        .execute(store.database().pool())
+        .await?;
+        self.position = position;
+        Ok(())
+    }
+}

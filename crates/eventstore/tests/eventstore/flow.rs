@@ -1,0 +1,231 @@
+//! End to end: one service's log -> relay -> bus -> consumer -> another service's log.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use portico_bus::{
+    ConsumerSpec, Faults, MemoryBus, Message, NatsBus, NatsSettings, SharedBus, testing::NatsServer,
+};
+use portico_eventstore::{
+    Context, EventStore, InboxEntry, Lease,
+    consumer::{Consumer, Policy, PolicyError, parked},
+    relay::{Now, Relay},
+};
+use portico_trials::{NATS, Trial, trials};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    counter::*,
+    place::{Place, assert_gap_free, eventually, on_every_database},
+    stub::*,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = on_every_database!(
+        every_event_has_one_effect_however_bad_the_bus,
+        nothing_is_lost_when_the_process_dies,
+    );
+    trials.extend(trials!(multi, [NATS]; nats_that_loses_its_data_is_told_again));
+    trials
+}
+
+const SPEC: ConsumerSpec = ConsumerSpec {
+    name: "adder",
+    subjects: &[ADDED],
+};
+
+struct Adder {
+    store: EventStore,
+    id: Uuid,
+}
+
+#[async_trait]
+impl Policy for Adder {
+    async fn handle(
+        &self,
+        message: &Message,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let by = i64::from_be_bytes(message.payload[..].try_into().unwrap());
+        self.store
+            .execute_once::<Counter>(self.id, &Command::Add(by), context, entry)
+            .await
+            .map(drop)
+            .map_err(|error| PolicyError::Unavailable(error.to_string()))
+    }
+}
+
+/// Two services and the bus between them, as one process. Dropping it is a crash.
+struct Process {
+    source: EventStore,
+    target: EventStore,
+    id: Uuid,
+    tasks: JoinSet<()>,
+}
+
+impl Process {
+    async fn start(place: &Place, bus: SharedBus, id: Uuid, now: Now) -> Self {
+        let source = place.open_as("source").await;
+        let target = place.open_as("target").await;
+        // A bus that is away is told again when it is back.
+        drop(bus.declare(&[SPEC]).await);
+        let relay = Relay {
+            store: source.clone(),
+            bus: Arc::clone(&bus),
+            publish: Arc::new(Additions),
+            lease: Lease::new(
+                source.database().clone(),
+                Relay::lease_name(),
+                new_id(),
+                Duration::from_secs(10),
+            ),
+            now: Arc::clone(&now),
+        };
+        let store = target.clone();
+        let consumer = Consumer {
+            spec: SPEC,
+            bus,
+            database: target.database().clone(),
+            policy: Arc::new(Adder { store, id }),
+            now,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(relay.run(CancellationToken::new()));
+        tasks.spawn(consumer.run(CancellationToken::new()));
+        Self {
+            source,
+            target,
+            id,
+            tasks,
+        }
+    }
+
+    async fn arrived(&self) -> i64 {
+        total(&self.target, self.id).await.unwrap_or(0)
+    }
+
+    async fn crash(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    async fn assert_all_arrived(&self, events: i64, sum: i64) {
+        eventually("all has arrived", async || self.arrived().await >= sum).await;
+        assert_eq!(self.arrived().await, sum);
+        assert_eq!(assert_gap_free(&self.target).await, events);
+        assert_eq!(parked(self.target.database(), SPEC.name).await.unwrap(), 0);
+    }
+}
+
+fn bad_bus(seed: u64) -> SharedBus {
+    Arc::new(MemoryBus::with_faults(Faults {
+        seed,
+        duplicate: 0.3,
+        delay: Duration::from_millis(5),
+        reorder: 0.3,
+        drop: 0.1,
+    }))
+}
+
+async fn every_event_has_one_effect_however_bad_the_bus(place: Place) {
+    let now = TestClock::default().now();
+    let process = Process::start(&place, bad_bus(1), new_id(), now).await;
+    let mut sum = 0;
+    for batch in 0..20 {
+        let bys: Vec<i64> = (1..=10).map(|n| batch * 10 + n).collect();
+        sum += bys.iter().sum::<i64>();
+        process
+            .source
+            .append(append(new_id(), 0, &bys))
+            .await
+            .unwrap();
+    }
+    process.assert_all_arrived(200, sum).await;
+    process.crash().await;
+}
+
+async fn nothing_is_lost_when_the_process_dies(place: Place) {
+    let (id, clock) = (new_id(), TestClock::default());
+    let mut sum = 0;
+    for life in 0..6_i64 {
+        let seed = u64::try_from(life).unwrap();
+        let process = Process::start(&place, bad_bus(seed), id, clock.now()).await;
+        let before = process.arrived().await;
+        let bys: Vec<i64> = (1..=40).map(|n| life * 40 + n).collect();
+        sum += bys.iter().sum::<i64>();
+        process
+            .source
+            .append(append(new_id(), 0, &bys))
+            .await
+            .unwrap();
+        // Dies somewhere in the middle of it.
+        eventually("some has arrived", async || {
+            process.arrived().await > before
+        })
+        .await;
+        process.crash().await;
+        clock.forward(11);
+    }
+    let process = Process::start(&place, bad_bus(99), id, clock.now()).await;
+    process.assert_all_arrived(240, sum).await;
+    process.crash().await;
+}
+
+async fn nats_that_loses_its_data_is_told_again() {
+    let mut server = NatsServer::start().await.unwrap();
+    let settings = NatsSettings {
+        url: server.url(),
+        ack_wait: Duration::from_secs(2),
+        ..NatsSettings::default()
+    };
+    let bus: SharedBus = Arc::new(NatsBus::connect(settings).await.unwrap());
+    let (place, id, clock) = (Place::sqlite(), new_id(), TestClock::default());
+    let process = Process::start(&place, Arc::clone(&bus), id, clock.now()).await;
+    let source = process.source.clone();
+    source.append(append(new_id(), 0, &[1, 2])).await.unwrap();
+    process.assert_all_arrived(2, 3).await;
+    process.crash().await;
+    // Published, but never consumed: only the relay runs when the data is lost.
+    clock.forward(11);
+    let relay = Relay {
+        store: source.clone(),
+        bus: Arc::clone(&bus),
+        publish: Arc::new(Additions),
+        lease: Lease::new(
+            source.database().clone(),
+            Relay::lease_name(),
+            new_id(),
+            Duration::from_secs(10),
+        ),
+        now: clock.now(),
+    };
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    source.append(append(new_id(), 0, &[4])).await.unwrap();
+    eventually("the relay has brought it to the bus", async || {
+        checkpoint(&source).await == 3
+    })
+    .await;
+    server.wipe().unwrap();
+    // While the bus is away, appends go on.
+    source.append(append(new_id(), 0, &[8])).await.unwrap();
+    server.restart().await.unwrap();
+    clock.forward(4);
+    shutdown.cancel();
+    running.await.unwrap();
+    clock.forward(11);
+    let process = Process::start(&place, bus, id, clock.now()).await;
+    process.assert_all_arrived(4, 15).await;
+    process.crash().await;
+}
+
+async fn checkpoint(store: &EventStore) -> i64 {
+    use portico_eventstore::sqlx::{self, Row as _};
+    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM checkpoints")
+        .fetch_one(store.database().pool())
+        .await
+        .unwrap();
+    row.get(0)
+}

@@ -1,0 +1,5 @@
+CREATE TABLE totals (
+    id TEXT NOT NULL PRIMARY KEY,
+    total BIGINT NOT NULL,
+    closed BIGINT NOT NULL
+);

@@ -1,0 +1,153 @@
+//! PostgreSQL is killed under load: nothing acknowledged is lost, and all goes on by itself.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use portico_eventstore::{
+    EventStore, ExecuteError, StoreError, sqlx, testing::context, testing::postgres::Postgres,
+};
+use portico_trials::{POSTGRESQL, Trial, trials};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::{
+    counter::*,
+    place::{Place, assert_gap_free, eventually, within},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials!(multi, [POSTGRESQL]; a_killed_postgresql_is_an_outage_and_no_loss, a_process_that_hangs_in_an_append_does_not_stop_the_others)
+}
+
+/// Adds until told to stop; how many were acknowledged.
+async fn write(store: EventStore, id: Uuid, stop: Arc<AtomicBool>, acknowledged: Arc<AtomicI64>) {
+    while !stop.load(Ordering::SeqCst) {
+        match store
+            .execute::<Counter>(id, &Command::Add(1), &context(new_id()))
+            .await
+        {
+            Ok(_) => drop(acknowledged.fetch_add(1, Ordering::SeqCst)),
+            Err(ExecuteError::Store(StoreError::Unavailable(_))) => {
+                tokio::task::yield_now().await;
+            }
+            Err(error) => panic!("not an outage to the caller: {error:?}"),
+        }
+    }
+}
+
+async fn a_killed_postgresql_is_an_outage_and_no_loss() {
+    let mut server = Postgres::start().await;
+    let place = Place::Postgres(server.fresh_database().await);
+    let store = place.open().await;
+    let ids: Vec<Uuid> = (0..4).map(|_| new_id()).collect();
+    let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let mut writers = JoinSet::new();
+    for id in &ids {
+        writers.spawn(write(
+            store.clone(),
+            *id,
+            Arc::clone(&stop),
+            Arc::clone(&acknowledged),
+        ));
+    }
+    for _ in 0..3 {
+        let before = acknowledged.load(Ordering::SeqCst);
+        eventually("writers go on", async || {
+            acknowledged.load(Ordering::SeqCst) > before + 20
+        })
+        .await;
+        server.kill().unwrap();
+        assert!(matches!(
+            store.read(0, 1).await,
+            Err(StoreError::Unavailable(_))
+        ));
+        server.restart().await.unwrap();
+    }
+    let before = acknowledged.load(Ordering::SeqCst);
+    eventually("writers go on", async || {
+        acknowledged.load(Ordering::SeqCst) > before
+    })
+    .await;
+    stop.store(true, Ordering::SeqCst);
+    while let Some(done) = within(writers.join_next()).await {
+        done.unwrap();
+    }
+    let written = assert_gap_free(&store).await;
+    let acknowledged = acknowledged.load(Ordering::SeqCst);
+    // A commit whose answer was lost with the connection is there and was not acknowledged.
+    assert!(
+        (acknowledged..=acknowledged + 3 * 4).contains(&written),
+        "{acknowledged} acknowledged, {written} written"
+    );
+    let rows = totals(&store).await;
+    assert_eq!(rows.iter().map(|row| row.1).sum::<i64>(), written);
+}
+
+async fn a_process_that_hangs_in_an_append_does_not_stop_the_others() {
+    let place = Place::postgres().await;
+    let store = place.open().await;
+    // Takes the lock of the append as the writer does, and then nothing more.
+    let mut hanging = store.database().pool().acquire().await.unwrap();
+    let key: i64 = lock_key(&store).await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '15s'; SELECT pg_advisory_xact_lock({key})"
+    )))
+    .execute(&mut *hanging)
+    .await
+    .unwrap();
+    let asked = Instant::now();
+    let refused = store.append(append(new_id(), 0, &[1])).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(14));
+    within(async {
+        while store.append(append(new_id(), 0, &[1])).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The key that an append of this store locks, as the server sees it.
+async fn lock_key(store: &EventStore) -> i64 {
+    use sqlx::Row as _;
+    // Only an append in progress shows it, so one is made to wait for a row of the view.
+    let id = new_id();
+    store.append(append(id, 0, &[1])).await.unwrap();
+    let mut holder = store.database().pool().acquire().await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE totals IN EXCLUSIVE MODE")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let waiting = {
+        let store = store.clone();
+        tokio::spawn(async move { store.append(append(id, 1, &[1])).await })
+    };
+    let mut key = None;
+    eventually("the append holds its lock", async || {
+        let row = sqlx::query(
+            "SELECT (CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT) FROM pg_locks \
+             WHERE locktype = 'advisory' AND granted AND database = \
+             (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .fetch_optional(store.database().pool())
+        .await
+        .unwrap();
+        key = row.map(|row| row.get(0));
+        key.is_some()
+    })
+    .await;
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    within(waiting).await.unwrap().unwrap();
+    key.unwrap()
+}

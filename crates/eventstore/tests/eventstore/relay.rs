@@ -1,0 +1,209 @@
+//! From the log to the bus: all of it, in order, and the checkpoint never before what is safe.
+
+use std::sync::Arc;
+
+use portico_eventstore::{EventStore, Lease, relay::Relay, testing::context};
+use portico_trials::Trial;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    counter::*,
+    place::{Place, eventually, on_every_database, within},
+    stub::*,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    on_every_database!(
+        public_events_are_published_in_order,
+        the_checkpoint_stays_before_what_is_not_safe,
+        a_bus_that_lost_its_data_gets_everything_again,
+        two_relays_take_turns,
+    )
+}
+
+fn start(
+    store: &EventStore,
+    bus: &StubBus,
+    clock: &TestClock,
+) -> (JoinHandle<()>, CancellationToken) {
+    let ttl = std::time::Duration::from_secs(10);
+    let relay = Relay {
+        store: store.clone(),
+        bus: Arc::new(bus.clone()),
+        publish: Arc::new(Additions),
+        lease: Lease::new(store.database().clone(), Relay::lease_name(), new_id(), ttl),
+        now: clock.now(),
+    };
+    let shutdown = CancellationToken::new();
+    (tokio::spawn(relay.run(shutdown.clone())), shutdown)
+}
+
+async fn public_events_are_published_in_order(place: Place) {
+    let store = place.open().await;
+    let id = new_id();
+    let mut call = context(new_id());
+    call.metadata.correlation = Some(new_id());
+    call.metadata.traceparent = Some("00-ab-cd-01".into());
+    let bus = StubBus::default();
+    let (running, shutdown) = start(&store, &bus, &TestClock::default());
+    let command = Command::AddEach((1..=300).collect());
+    store.execute::<Counter>(id, &command, &call).await.unwrap();
+    store
+        .execute::<Counter>(id, &Command::Close, &context(new_id()))
+        .await
+        .unwrap();
+    let other = place.open().await;
+    // What another process appends is found as well.
+    other.append(append(new_id(), 0, &[7])).await.unwrap();
+    eventually("all is published", async || bus.positions().len() == 301).await;
+    // The private event at 301 is left out.
+    let expected: Vec<i64> = (1..=300).chain([302]).collect();
+    assert_eq!(bus.positions(), expected);
+    let message = &bus.published()[0];
+    assert_eq!(message.id, store.read(0, 1).await.unwrap()[0].id);
+    assert_eq!(message.subject, ADDED);
+    assert_eq!(message.payload[..], 1_i64.to_be_bytes());
+    let header = |name: &str| message.headers[name].clone();
+    assert_eq!(header("actor"), "test");
+    assert_eq!(
+        header("correlation"),
+        call.metadata.correlation.unwrap().to_string()
+    );
+    assert_eq!(header("traceparent"), "00-ab-cd-01");
+    shutdown.cancel();
+    within(running).await.unwrap();
+}
+
+async fn the_checkpoint_stays_before_what_is_not_safe(place: Place) {
+    let store = place.open().await;
+    let bys: Vec<i64> = (1..=200).collect();
+    store.append(append(new_id(), 0, &bys)).await.unwrap();
+    let clock = TestClock::default();
+    let bus = StubBus::holding();
+    let (running, _) = start(&store, &bus, &clock);
+    eventually("all is under way", async || bus.positions().len() == 200).await;
+    // All is safe but the first: a crash now must have all of it published again.
+    (2..=200).for_each(|position| bus.resolve(position));
+    running.abort();
+    assert!(within(running).await.unwrap_err().is_cancelled());
+
+    // The lease of the one that died has to run out.
+    clock.forward(11);
+    let bus = StubBus::holding();
+    let (running, _) = start(&store, &bus, &clock);
+    eventually("all is under way again", async || {
+        bus.positions().len() == 200
+    })
+    .await;
+    assert_eq!(bus.positions()[0], 1);
+    // Safe up to 120, and beyond without 121.
+    (1..=120)
+        .chain(122..=200)
+        .for_each(|position| bus.resolve(position));
+    eventually("the checkpoint moves", async || {
+        checkpoint(&store).await >= 64
+    })
+    .await;
+    running.abort();
+    assert!(within(running).await.unwrap_err().is_cancelled());
+
+    clock.forward(11);
+    let bus = StubBus::default();
+    let (running, shutdown) = start(&store, &bus, &clock);
+    eventually("the rest is published", async || {
+        bus.positions().last() == Some(&200)
+    })
+    .await;
+    let first = bus.positions()[0];
+    assert!((65..=121).contains(&first), "begins at {first}");
+    eventually("the checkpoint is at the end", async || {
+        checkpoint(&store).await == 200
+    })
+    .await;
+    shutdown.cancel();
+    within(running).await.unwrap();
+}
+
+async fn checkpoint(store: &EventStore) -> i64 {
+    use portico_eventstore::sqlx::{self, Row as _};
+    let rows = sqlx::query("SELECT position FROM checkpoints")
+        .fetch_all(store.database().pool())
+        .await
+        .unwrap();
+    assert!(rows.len() <= 1, "more than one checkpoint");
+    rows.first().map_or(0, |row| row.get(0))
+}
+
+async fn a_bus_that_lost_its_data_gets_everything_again(place: Place) {
+    let store = place.open().await;
+    store.append(append(new_id(), 0, &[1, 2, 3])).await.unwrap();
+    let clock = TestClock::default();
+    let bus = StubBus::default();
+    bus.set_incarnation("first");
+    let (running, shutdown) = start(&store, &bus, &clock);
+    eventually("the checkpoint is at the end", async || {
+        checkpoint(&store).await == 3
+    })
+    .await;
+    assert_eq!(bus.positions(), [1, 2, 3]);
+    // While it runs, with nothing new to publish.
+    bus.set_incarnation("second");
+    clock.forward(4);
+    eventually("all is published again", async || {
+        bus.positions().len() == 6
+    })
+    .await;
+    eventually("the checkpoint is at the end", async || {
+        checkpoint(&store).await == 3
+    })
+    .await;
+    shutdown.cancel();
+    within(running).await.unwrap();
+    // The same one as before: nothing again. And another one, found at the start.
+    let (running, shutdown) = start(&store, &bus, &clock);
+    store.append(append(new_id(), 0, &[4])).await.unwrap();
+    eventually("the new one is published", async || {
+        bus.positions().len() == 7
+    })
+    .await;
+    shutdown.cancel();
+    within(running).await.unwrap();
+    bus.set_incarnation("third");
+    let (running, shutdown) = start(&store, &bus, &clock);
+    eventually("all is published again", async || {
+        bus.positions().len() == 11
+    })
+    .await;
+    assert_eq!(bus.positions(), [1, 2, 3, 1, 2, 3, 4, 1, 2, 3, 4]);
+    shutdown.cancel();
+    within(running).await.unwrap();
+}
+
+async fn two_relays_take_turns(place: Place) {
+    let store = place.open().await;
+    let clock = TestClock::default();
+    let buses = [StubBus::default(), StubBus::default()];
+    let (first, stop_first) = start(&store, &buses[0], &clock);
+    store.append(append(new_id(), 0, &[1])).await.unwrap();
+    eventually("the first relays", async || buses[0].positions() == [1]).await;
+    eventually("the checkpoint moves", async || {
+        checkpoint(&store).await == 1
+    })
+    .await;
+    let (second, stop_second) = start(&place.open().await, &buses[1], &clock);
+    store.append(append(new_id(), 0, &[2])).await.unwrap();
+    eventually("the first relays", async || buses[0].positions() == [1, 2]).await;
+    assert_eq!(buses[1].positions(), [0; 0]);
+    // It gives its lease up in the end, so the second need not wait for it to expire.
+    eventually("the checkpoint moves", async || {
+        checkpoint(&store).await == 2
+    })
+    .await;
+    stop_first.cancel();
+    within(first).await.unwrap();
+    store.append(append(new_id(), 0, &[3])).await.unwrap();
+    eventually("the second relays", async || buses[1].positions() == [3]).await;
+    stop_second.cancel();
+    within(second).await.unwrap();
+}

@@ -1,0 +1,63 @@
+//! Servers that tests may need, and whether they are there.
+
+use std::{
+    env,
+    process::{Command, Stdio},
+};
+
+/// A server that tests start.
+#[derive(Debug, Clone, Copy)]
+pub struct Server {
+    /// What people call it.
+    pub name: &'static str,
+    /// Why it cannot be started here, and how to change that; `None` where it can.
+    pub missing: fn() -> Option<&'static str>,
+}
+
+/// `portico_eventstore::testing::postgres::Postgres`.
+pub const POSTGRESQL: Server = Server {
+    name: "PostgreSQL",
+    missing: || {
+        let found = portico_eventstore::testing::postgres::programs().is_some();
+        (!found).then_some("initdb not found (apt-get install postgresql, or PORTICO_POSTGRES_BIN)")
+    },
+};
+
+/// `portico_bus::testing::NatsServer`.
+pub const NATS: Server = Server {
+    name: "NATS",
+    missing: || {
+        let found = portico_bus::testing::nats_server_binary().is_some();
+        (!found).then_some(
+            "nats-server not found (go install github.com/nats-io/nats-server/v2@latest, or PORTICO_NATS_SERVER)",
+        )
+    },
+};
+
+/// A browser and its driver.
+pub const CHROMIUM: Server = Server {
+    name: "Chromium",
+    missing: || {
+        let found = in_path("chromedriver") && in_path("chromium");
+        (!found).then_some(
+            "chromium or chromedriver not found (apt-get install chromium chromium-driver)",
+        )
+    },
+};
+
+/// Whether a program of this name is in `PATH`.
+pub fn in_path(program: &str) -> bool {
+    env::var_os("PATH")
+        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+/// Whether a program starts and ends well.
+pub fn works(program: &str, argument: &str) -> bool {
+    Command::new(program)
+        .arg(argument)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
