@@ -1,0 +1,155 @@
+//! Appends with an expected version, against the same rows without a library.
+
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use portico_eventstore::{
+    Database, EventStore,
+    testing::postgres::{Postgres, programs},
+};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+use uuid::Uuid;
+
+use crate::{
+    log::{TEXT, store, stream_of, words},
+    ratio::{Aim, Rounds, compare, skipped},
+};
+
+/// `pgbench` writes the rows of one append: same columns, same indexes, same durability.
+const SCRIPT: &str = "INSERT INTO raw.events (position, id, stream, version, type, schema_version, data, metadata, \
+     recorded_at) VALUES (nextval('raw.position'), gen_random_uuid()::text, 'note-' || gen_random_uuid()::text, 1, \
+     'note.written', 1, '{\"text\":\"TEXT\",\"subject\":\"' || gen_random_uuid()::text || '\"}', \
+     '{\"actor\":\"' || gen_random_uuid()::text || '\",\"correlation\":\"' || gen_random_uuid()::text || \
+     '\",\"causation\": null}', now()::text);\n";
+
+/// 1, 16 and 64 clients on PostgreSQL with `fsync` on.
+pub(crate) async fn on_postgresql(rounds: &Rounds) -> Result<(), String> {
+    let Some(pgbench) = programs().map(|folder| folder.join("pgbench")) else {
+        skipped("append, PostgreSQL", "PostgreSQL is not installed");
+        return Ok(());
+    };
+    let server = Postgres::start_with(&["fsync=on"]).await;
+    let database = Database::open(&server.url(), "bench", &[])
+        .await
+        .map_err(words)?;
+    let store = store(database, false).await?;
+    let mut connection = AnyConnection::connect(&server.url()).await.map_err(words)?;
+    for statement in [
+        "CREATE SCHEMA raw",
+        "CREATE TABLE raw.events (LIKE portico_bench.events INCLUDING ALL)",
+        "CREATE SEQUENCE raw.position",
+    ] {
+        connection.execute(statement).await.map_err(words)?;
+    }
+    let folder = tempfile::tempdir().map_err(words)?;
+    let script = folder.path().join("append.sql");
+    std::fs::write(&script, SCRIPT.replace("TEXT", TEXT)).map_err(words)?;
+    for (clients, aim) in [(1, 0.8), (16, 3.0), (64, 3.0)] {
+        compare(
+            rounds,
+            &format!("append a second, PostgreSQL, {clients} clients"),
+            "pgbench, the same rows",
+            Aim::AtLeast(aim),
+            async || appended(&store, clients, rounds.seconds).await,
+            async || transactions(&pgbench, &script, &server.url(), clients, rounds.seconds).await,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// One client and 64 on SQLite with `synchronous=FULL`.
+pub(crate) async fn on_sqlite(rounds: &Rounds) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(words)?;
+    let database = Database::sqlite(folder.path(), "bench", &[])
+        .await
+        .map_err(words)?;
+    let raw = Database::sqlite(folder.path(), "raw", &[])
+        .await
+        .map_err(words)?;
+    let store = store(database, false).await?;
+    for (clients, aim) in [(1, 0.9), (64, 5.0)] {
+        compare(
+            rounds,
+            &format!("append a second, SQLite, {clients} clients"),
+            "the same rows, plain INSERT",
+            Aim::AtLeast(aim),
+            async || appended(&store, clients, rounds.seconds).await,
+            async || inserted(&raw, rounds.seconds).await,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Events a second that so many clients append, each to new streams.
+async fn appended(store: &EventStore, clients: usize, seconds: u64) -> Result<f64, String> {
+    let began = Instant::now();
+    let end = began + Duration::from_secs(seconds);
+    let clients = (0..clients).map(|_| async {
+        let mut count = 0_u32;
+        while Instant::now() < end {
+            store.append(stream_of(1)?).await.map_err(words)?;
+            count += 1;
+        }
+        Ok::<_, String>(count)
+    });
+    let counts = futures::future::try_join_all(clients).await?;
+    Ok(f64::from(counts.iter().sum::<u32>()) / began.elapsed().as_secs_f64())
+}
+
+async fn transactions(
+    pgbench: &Path,
+    script: &Path,
+    url: &str,
+    clients: usize,
+    seconds: u64,
+) -> Result<f64, String> {
+    let output = tokio::process::Command::new(pgbench)
+        .args(["-n", "-M", "prepared", "-c", &clients.to_string()])
+        .args(["-j", "2", "-T", &seconds.to_string(), "-f"])
+        .arg(script)
+        .arg(url)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .map_err(words)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+        .ok_or_else(|| format!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+async fn inserted(database: &Database, seconds: u64) -> Result<f64, String> {
+    let mut connection = database.pool().acquire().await.map_err(words)?;
+    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(words)?;
+    let mut position: i64 = sqlx::Row::try_get(&row, 0).map_err(words)?;
+    let first = position;
+    let began = Instant::now();
+    let end = began + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        position += 1;
+        let id = Uuid::now_v7();
+        sqlx::query(
+            "INSERT INTO events (position, id, stream, version, type, schema_version, data, metadata, recorded_at) \
+             VALUES ($1, $2, $3, 1, 'note.written', 1, $4, $5, $6)",
+        )
+        .bind(position)
+        .bind(id.to_string())
+        .bind(format!("note-{id}"))
+        .bind(format!("{{\"text\":\"{TEXT}\",\"subject\":\"{id}\"}}"))
+        .bind(format!("{{\"actor\":\"{id}\",\"correlation\":\"{id}\",\"causation\": null}}"))
+        .bind(jiff::Timestamp::now().to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(words)?;
+    }
+    // Far below 2^52.
+    Ok((position - first) as f64 / began.elapsed().as_secs_f64())
+}

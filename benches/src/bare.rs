@@ -1,0 +1,126 @@
+//! The peer of the edge's benchmarks: a handler of axum and one of tonic that answer given bytes and do nothing else.
+
+use std::{
+    convert::Infallible,
+    net::Ipv4Addr,
+    path::Path,
+    process::Stdio,
+    task::{Context, Poll},
+};
+
+use axum::{Router, routing::get};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::header::CONTENT_TYPE;
+use portico_proto::catalog::v1::{ListProductsRequest, ListProductsResponse};
+use prost::Message as _;
+use std::net::SocketAddr;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    body::Body,
+    server::{Grpc, NamedService, UnaryService},
+};
+use tonic_prost::ProstCodec;
+
+use crate::log::words;
+
+/// The peer as a process of its own; killed when dropped.
+pub(crate) struct Bare {
+    _child: Child,
+    pub(crate) rest: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+}
+
+/// Starts it with what it is to answer.
+pub(crate) async fn start(
+    folder: &Path,
+    json: &str,
+    protobuf: &ListProductsResponse,
+) -> Result<Bare, String> {
+    std::fs::write(folder.join("products.json"), json).map_err(words)?;
+    std::fs::write(folder.join("products.bin"), protobuf.encode_to_vec()).map_err(words)?;
+    let mut child = Command::new(std::env::current_exe().map_err(words)?)
+        .arg("--bare")
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(words)?;
+    let output = child.stdout.take().ok_or("no output")?;
+    let mut lines = BufReader::new(output).lines();
+    let mut address = async || -> Result<SocketAddr, String> {
+        let line = lines.next_line().await.map_err(words)?;
+        line.ok_or("the peer ended")?.parse().map_err(words)
+    };
+    let (rest, grpc) = (address().await?, address().await?);
+    Ok(Bare {
+        _child: child,
+        rest,
+        grpc,
+    })
+}
+
+/// Serves until it is killed; prints where.
+pub(crate) async fn serve(folder: &Path) -> Result<(), String> {
+    let json = Bytes::from(std::fs::read(folder.join("products.json")).map_err(words)?);
+    let protobuf = std::fs::read(folder.join("products.bin")).map_err(words)?;
+    let answer = ListProductsResponse::decode(protobuf.as_slice()).map_err(words)?;
+    let rest = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(words)?;
+    let grpc = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(words)?;
+    println!("{}", rest.local_addr().map_err(words)?);
+    println!("{}", grpc.local_addr().map_err(words)?);
+    let handler = get(async move || ([(CONTENT_TYPE, "application/json")], json.clone()));
+    let router = Router::new().route("/api/v1/products", handler);
+    let grpc = tonic::transport::Server::builder()
+        .add_service(Catalog(answer))
+        .serve_with_incoming(TcpListenerStream::new(grpc));
+    tokio::select! {
+        served = axum::serve(rest, router) => served.map_err(words),
+        served = grpc => served.map_err(words),
+    }
+}
+
+/// `ListProducts` without anything behind it.
+#[derive(Clone)]
+struct Catalog(ListProductsResponse);
+
+impl NamedService for Catalog {
+    const NAME: &'static str = "portico.catalog.v1.CatalogService";
+}
+
+impl UnaryService<ListProductsRequest> for Catalog {
+    type Response = ListProductsResponse;
+    type Future = std::future::Ready<Result<tonic::Response<ListProductsResponse>, tonic::Status>>;
+
+    fn call(&mut self, _: tonic::Request<ListProductsRequest>) -> Self::Future {
+        std::future::ready(Ok(tonic::Response::new(self.0.clone())))
+    }
+}
+
+impl tower::Service<http::Request<Body>> for Catalog {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = self.clone();
+        Box::pin(async move {
+            let codec = ProstCodec::<ListProductsResponse, ListProductsRequest>::default();
+            Ok(Grpc::new(codec).unary(method, request).await)
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! Latency of what people do, with more and more access requests in the store.
+
+use std::time::Instant;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::StatusCode;
+use portico::demo::portal::Portal;
+use serde_json::{Value, json};
+
+use crate::{
+    log::words,
+    portal::{Process, made, product},
+    ratio::{Rounds, median},
+};
+
+const AT_ONCE: usize = 32;
+const TIMES: usize = 200;
+
+/// Medians in milliseconds at each size, and how often the first one's they are; the aim is 1.5 at most.
+pub(crate) async fn measure(rounds: &Rounds, sizes: &[usize]) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(words)?;
+    let portal = Process::start(&folder.path().join("data")).await?;
+    let admin = portal.admin().await?;
+    let developer = portal.developer().await?;
+    let product = product(&admin, "Product", "product", None).await?;
+    let plan = json!({"name": "Plan", "description": "", "scopes": "plan", "auto_approve": false});
+    let plan = made(&admin, "/api/v1/plans", plan).await?;
+    let body = json!({
+        "items": [{"product_id": product, "plan_id": plan}],
+        "application": {"name": "Checkout", "description": "", "redirect_urls": [], "visibility": "personal"},
+    });
+    let mut done = 0;
+    let mut first: Option<[f64; 4]> = None;
+    for &size in sizes {
+        println!("  submitting up to {size} access requests");
+        futures::stream::iter(done..size)
+            .map(|_| made(&developer, "/api/v1/access-requests", body.clone()))
+            .buffer_unordered(AT_ONCE)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
+        done = done.max(size);
+        let mut taken = [0.0; 4];
+        for _ in 0..rounds.count {
+            let now = latencies(&admin, &developer, &body).await?;
+            for (sum, one) in taken.iter_mut().zip(now) {
+                *sum += one / rounds.count as f64;
+            }
+        }
+        let base = *first.get_or_insert(taken);
+        for ((name, now), base) in ["submit", "read one", "first page", "filtered page"]
+            .into_iter()
+            .zip(taken)
+            .zip(base)
+        {
+            println!(
+                "{size:>9} access requests   {name:<14} {now:>8.2} ms   {:>5.2} times the first",
+                now / base
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn latencies(admin: &Portal, developer: &Portal, body: &Value) -> Result<[f64; 4], String> {
+    let mut times: [Vec<f64>; 4] = Default::default();
+    for _ in 0..TIMES {
+        let began = Instant::now();
+        let id = made(developer, "/api/v1/access-requests", body.clone()).await?;
+        times[0].push(began.elapsed().as_secs_f64() * 1000.0);
+        let one = format!("/api/v1/access-requests/{id}");
+        let pages = [
+            one.as_str(),
+            "/api/v1/access-requests?limit=20",
+            "/api/v1/access-requests?limit=20&status=pending",
+        ];
+        for (path, times) in pages.iter().zip(times.iter_mut().skip(1)) {
+            let began = Instant::now();
+            admin.get(path).await?.expect(StatusCode::OK)?;
+            times.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    Ok(times.map(|mut times| median(&mut times)))
+}

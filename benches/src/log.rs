@@ -1,0 +1,142 @@
+//! The aggregate, the view and the stores that the benchmarks of the log use.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use portico_eventstore::{
+    Aggregate, Append, Database, EventStore, Metadata, NewEvent, Projection, ProjectionError,
+    RecordedEvent, Stream,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::AnyConnection;
+use uuid::Uuid;
+
+/// Of the size of an access request's event.
+pub(crate) const TEXT: &str =
+    "Backend of the checkout, asks for payments on the free plan, about two thousand calls a day.";
+
+/// A decider without rules: what is measured is the store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Note;
+
+/// Its event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// Something was written down.
+    Written {
+        /// What.
+        text: String,
+        /// Ids as events carry them.
+        subject: Uuid,
+    },
+}
+
+impl Aggregate for Note {
+    const CATEGORY: &'static str = "note";
+    type Command = ();
+    type Event = Event;
+    type Rejection = std::convert::Infallible;
+
+    fn decide(&self, _: &()) -> Result<Vec<Event>, Self::Rejection> {
+        Ok(Vec::new())
+    }
+
+    fn evolve(&mut self, _: &Event) {}
+}
+
+/// A row for each stream.
+pub(crate) struct Notes;
+
+/// Its table, in the store's database.
+pub(crate) const TABLE: &str = "CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL, \
+                                written BIGINT NOT NULL, updated_at TEXT NOT NULL)";
+
+#[async_trait]
+impl Projection for Notes {
+    fn tables(&self) -> &'static [&'static str] {
+        &["notes"]
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut AnyConnection,
+        event: &RecordedEvent,
+    ) -> Result<(), ProjectionError> {
+        let Some(Event::Written { text, .. }) = event.decode::<Note>()? else {
+            return Ok(());
+        };
+        sqlx::query(
+            "INSERT INTO notes (id, text, written, updated_at) VALUES ($1, $2, 1, $3) \
+             ON CONFLICT (id) DO UPDATE SET text = excluded.text, written = notes.written + 1, \
+             updated_at = excluded.updated_at",
+        )
+        .bind(event.stream_id().to_string())
+        .bind(text)
+        .bind(event.recorded_at.to_string())
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A store on a database, with the view or without.
+pub(crate) async fn store(database: Database, view: bool) -> Result<EventStore, String> {
+    let mut projections: Vec<Arc<dyn Projection>> = Vec::new();
+    if view {
+        sqlx::query(TABLE)
+            .execute(database.pool())
+            .await
+            .map_err(words)?;
+        projections.push(Arc::new(Notes));
+    }
+    EventStore::start(database, projections)
+        .await
+        .map_err(words)
+}
+
+/// Events for a new stream.
+pub(crate) fn stream_of(events: usize) -> Result<Append, String> {
+    let id = Uuid::now_v7();
+    let events = (0..events).map(|_| {
+        let event = Event::Written {
+            text: TEXT.to_owned(),
+            subject: Uuid::now_v7(),
+        };
+        let metadata = Metadata {
+            actor: id.to_string(),
+            correlation: Some(id),
+            ..Metadata::default()
+        };
+        NewEvent::encode::<Note>(Uuid::now_v7(), &event, metadata).map_err(words)
+    });
+    Ok(Append {
+        stream: Stream::of::<Note>(id),
+        expected_version: 0,
+        events: events.collect::<Result<_, _>>()?,
+        inbox: None,
+        now: Timestamp::now(),
+    })
+}
+
+/// Fills a store with that many events, a hundred to a stream, and prints how far it is.
+pub(crate) async fn fill(store: &EventStore, events: i64) -> Result<(), String> {
+    const STREAM: usize = 100;
+    let mut done = 0;
+    while done < events {
+        let appends =
+            (0..64).map(|_| async { store.append(stream_of(STREAM)?).await.map_err(words) });
+        futures::future::try_join_all(appends).await?;
+        done += 64 * STREAM as i64;
+        if done % 64_000 == 0 {
+            println!("  {done} events written");
+        }
+    }
+    Ok(())
+}
+
+/// Any error, for the person at the terminal.
+pub(crate) fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

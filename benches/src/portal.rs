@@ -1,0 +1,179 @@
+//! `portico run` as a process of its own, on a folder of its own.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+use portico::demo::portal::Portal;
+use serde_json::{Value, json};
+
+use crate::log::words;
+
+const ADMIN: (&str, &str) = ("admin@bench.example", "a-long-admin-password");
+const DEVELOPER: (&str, &str) = ("developer@bench.example", "a-long-developer-password");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running portal; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    rest: SocketAddr,
+    grpc: SocketAddr,
+    folder: PathBuf,
+    /// From the start of the process to its first ready answer.
+    pub(crate) ready_after: Duration,
+}
+
+impl Process {
+    /// Starts the `portico` that was built beside this program and waits until it is ready.
+    pub(crate) async fn start(folder: &Path) -> Result<Self, String> {
+        let program = std::env::current_exe()
+            .map_err(words)?
+            .with_file_name("portico");
+        if !program.is_file() {
+            return Err(format!("{} is not built", program.display()));
+        }
+        let (rest, grpc) = (free_port()?, free_port()?);
+        let began = Instant::now();
+        let child = Command::new(program)
+            .arg("run")
+            .env("PORTICO_DATA_DIR", folder)
+            .env("PORTICO_LISTEN", rest.to_string())
+            .env("PORTICO_GRPC_LISTEN", grpc.to_string())
+            .env("PORTICO_ADMIN_EMAIL", ADMIN.0)
+            .env("PORTICO_ADMIN_PASSWORD", ADMIN.1)
+            .env("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost")
+            .env("PORTICO_LOG_LEVEL", "warn")
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(words)?;
+        let mut process = Self {
+            child,
+            rest,
+            grpc,
+            folder: folder.to_owned(),
+            ready_after: Duration::ZERO,
+        };
+        process.wait(began).await?;
+        process.ready_after = began.elapsed();
+        Ok(process)
+    }
+
+    async fn wait(&mut self, began: Instant) -> Result<(), String> {
+        let http = portico_sandbox::outgoing::http_client().map_err(words)?;
+        let url = format!("{}/readyz", self.url());
+        loop {
+            if let Ok(answer) = http.get(&url).send().await
+                && answer.status().is_success()
+            {
+                return Ok(());
+            }
+            if self.child.try_wait().map_err(words)?.is_some() || began.elapsed() > PATIENCE {
+                return Err(format!(
+                    "portico did not start on {}",
+                    self.folder.display()
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Address of the REST API.
+    pub(crate) fn rest(&self) -> SocketAddr {
+        self.rest
+    }
+
+    /// Address of the gRPC API.
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.rest)
+    }
+
+    /// Nobody, at this portal.
+    pub(crate) fn anonymous(&self) -> Result<Portal, String> {
+        let http = portico_sandbox::outgoing::http_client().map_err(words)?;
+        Ok(Portal::anonymous(http, self.url()))
+    }
+
+    /// The admin.
+    pub(crate) async fn admin(&self) -> Result<Portal, String> {
+        self.anonymous()?.sign_in(ADMIN.0, ADMIN.1).await
+    }
+
+    /// A developer, signed up the first time.
+    pub(crate) async fn developer(&self) -> Result<Portal, String> {
+        let nobody = self.anonymous()?;
+        let user = json!({"name": "Dev Eloper", "email": DEVELOPER.0, "password": DEVELOPER.1});
+        // Refused where there is one already; signing in tells.
+        nobody.post("/api/v1/users", user).await?;
+        nobody.sign_in(DEVELOPER.0, DEVELOPER.1).await
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident(&self) -> Result<f64, String> {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).map_err(words)?;
+        let kib: f64 = status
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("VmRSS:")?
+                    .trim()
+                    .split(' ')
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .ok_or("no VmRSS")?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Creates something; its id.
+pub(crate) async fn made(who: &Portal, path: &str, body: Value) -> Result<String, String> {
+    let made = who
+        .post(path, body)
+        .await?
+        .expect(StatusCode::CREATED)
+        .map_err(|error| format!("POST {path}: {error}"))?;
+    Ok(made["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Publishes a product with that name and scope; its id.
+pub(crate) async fn product(
+    admin: &Portal,
+    name: &str,
+    scope: &str,
+    client_type: Option<&str>,
+) -> Result<String, String> {
+    let body = json!({
+        "name": name, "description": "Takes payments by card and by bank transfer.",
+        "dcr_enabled": client_type.is_some(), "scopes": scope, "visibility": "public", "tags": ["money"],
+        "client_type_ids": client_type.into_iter().collect::<Vec<_>>(), "apis": [],
+    });
+    let id = made(admin, "/api/v1/products", body).await?;
+    admin
+        .post(&format!("/api/v1/products/{id}/publish"), json!({}))
+        .await?
+        .expect(StatusCode::OK)?;
+    Ok(id)
+}
+
+fn free_port() -> Result<SocketAddr, String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(words)
+}

@@ -1,0 +1,148 @@
+//! The relay to JetStream, against publishing the same messages with the client library alone.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::{HeaderMap, jetstream};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use portico_bus::{
+    Bus as _, NatsBus, NatsSettings,
+    testing::{NatsServer, nats_server_binary},
+};
+use portico_eventstore::{
+    Database, EventStore, Lease, RecordedEvent, StoreError,
+    relay::{PublicEvent, Publish, Relay},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    log::{fill, store, words},
+    ratio::{Aim, Rounds, compare, skipped},
+};
+
+/// As many as the relay has.
+const WINDOW: usize = 256;
+const SUBJECT: &str = "portico.bench.written";
+
+/// What the server says to a publish.
+type Acknowledged = Result<jetstream::publish::PublishAck, jetstream::context::PublishError>;
+
+struct All;
+
+#[async_trait]
+impl Publish for All {
+    async fn publish(
+        &self,
+        _: &EventStore,
+        event: &RecordedEvent,
+    ) -> Result<Option<PublicEvent>, StoreError> {
+        Ok(Some(PublicEvent {
+            subject: SUBJECT,
+            payload: event.stream.clone().into_bytes(),
+        }))
+    }
+}
+
+/// Messages a second, from SQLite to one NATS server; each server keeps what it got, so both begin anew each time.
+pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> {
+    if nats_server_binary().is_none() {
+        skipped("relay", "nats-server is not installed");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(words)?;
+    let database = Database::sqlite(folder.path(), "bench", &[])
+        .await
+        .map_err(words)?;
+    let store = store(database, false).await?;
+    fill(&store, events).await?;
+    let head = *store.head().borrow();
+    compare(
+        rounds,
+        &format!("relay, {head} events, messages a second"),
+        "async-nats, 256 under way",
+        Aim::AtLeast(0.8),
+        async || relayed(&store, head).await,
+        async || published(head).await,
+    )
+    .await
+}
+
+async fn relayed(store: &EventStore, head: i64) -> Result<f64, String> {
+    let server = NatsServer::start().await.map_err(words)?;
+    let settings = NatsSettings {
+        url: server.url(),
+        ..NatsSettings::default()
+    };
+    let bus = Arc::new(NatsBus::connect(settings).await.map_err(words)?);
+    bus.declare(&[]).await.map_err(words)?;
+    let lease = Lease::new(
+        store.database().clone(),
+        Relay::lease_name(),
+        Uuid::now_v7(),
+        Duration::from_secs(10),
+    );
+    let relay = Relay {
+        store: store.clone(),
+        bus,
+        publish: Arc::new(All),
+        lease,
+        now: Arc::new(jiff::Timestamp::now),
+    };
+    let client = async_nats::connect(server.url()).await.map_err(words)?;
+    let context = jetstream::new(client);
+    let shutdown = CancellationToken::new();
+    let began = Instant::now();
+    let running = tokio::spawn(relay.run(shutdown.clone()));
+    loop {
+        let stream = context.get_stream("PORTICO").await.map_err(words)?;
+        let held = stream.get_info().await.map_err(words)?.state.messages;
+        if i64::try_from(held).is_ok_and(|held| held >= head) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let rate = head as f64 / began.elapsed().as_secs_f64();
+    shutdown.cancel();
+    running.await.map_err(words)?;
+    Ok(rate)
+}
+
+async fn published(count: i64) -> Result<f64, String> {
+    let server = NatsServer::start().await.map_err(words)?;
+    let client = async_nats::connect(server.url()).await.map_err(words)?;
+    let context = jetstream::new(client);
+    let config = jetstream::stream::Config {
+        name: "PORTICO".into(),
+        subjects: vec!["portico.>".into()],
+        duplicate_window: Duration::from_mins(2),
+        ..jetstream::stream::Config::default()
+    };
+    context.create_stream(config).await.map_err(words)?;
+    let payload = Bytes::from(format!("note-{}", Uuid::now_v7()));
+    let mut under_way = FuturesUnordered::new();
+    let began = Instant::now();
+    for _ in 0..count {
+        if under_way.len() >= WINDOW
+            && let Some(acknowledged) = under_way.next().await
+        {
+            let acknowledged: Acknowledged = acknowledged;
+            acknowledged.map_err(words)?;
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", Uuid::now_v7().to_string().as_str());
+        let receipt = context
+            .publish_with_headers(SUBJECT, headers, payload.clone())
+            .await
+            .map_err(words)?;
+        under_way.push(receipt.into_future());
+    }
+    while let Some(acknowledged) = under_way.next().await {
+        acknowledged.map_err(words)?;
+    }
+    Ok(count as f64 / began.elapsed().as_secs_f64())
+}
