@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{Router, routing::get};
+use axum::{Router, routing::get, serve::ListenerExt as _};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
@@ -20,10 +20,10 @@ use tokio::{
     net::TcpListener,
     process::{Child, Command},
 };
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     body::Body,
     server::{Grpc, NamedService, UnaryService},
+    transport::server::TcpIncoming,
 };
 use tonic_prost::ProstCodec;
 
@@ -74,16 +74,18 @@ pub(crate) async fn serve(folder: &Path) -> Result<(), String> {
     let rest = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .map_err(words)?;
-    let grpc = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .map_err(words)?;
+    let grpc = TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into())
+        .map_err(words)?
+        .with_nodelay(Some(true));
     println!("{}", rest.local_addr().map_err(words)?);
     println!("{}", grpc.local_addr().map_err(words)?);
+    // Both sides send what they have at once.
+    let rest = rest.tap_io(|stream| drop(stream.set_nodelay(true)));
     let handler = get(async move || ([(CONTENT_TYPE, "application/json")], json.clone()));
     let router = Router::new().route("/api/v1/products", handler);
     let grpc = tonic::transport::Server::builder()
         .add_service(Catalog(answer))
-        .serve_with_incoming(TcpListenerStream::new(grpc));
+        .serve_with_incoming(grpc);
     tokio::select! {
         served = axum::serve(rest, router) => served.map_err(words),
         served = grpc => served.map_err(words),

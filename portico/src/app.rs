@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use axum::serve::ListenerExt as _;
 use portico_bus::SharedBus;
 use portico_runtime::{Clock, Config, Deps, config::Tls};
 use tokio::net::TcpListener;
@@ -112,7 +113,7 @@ fn serve_grpc_over_tls(
         .add_routes(Routes::from(edge::grpc_router(deps)));
     let shutdown = deps.shutdown.clone();
     deps.spawn(async move {
-        let incoming = TcpIncoming::from(listener);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         if let Err(error) = server
             .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
             .await
@@ -124,6 +125,12 @@ fn serve_grpc_over_tls(
 }
 
 fn serve(deps: &Deps, listener: TcpListener, router: axum::Router) {
+    // Otherwise an answer of several small writes, as gRPC's are, waits for the client's acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY not set");
+        }
+    });
     let shutdown = deps.shutdown.clone();
     deps.spawn(async move {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();

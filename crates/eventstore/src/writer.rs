@@ -123,8 +123,8 @@ impl Writer {
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
-        let before = head(&mut tx).await?;
-        let mut plan = Plan::load(&mut tx, appends, before).await?;
+        let mut plan = Plan::load(&mut tx, appends).await?;
+        let before = plan.position;
         let results: Vec<_> = appends.iter().map(|append| plan.take(append)).collect();
         plan.write(&mut tx).await?;
         for event in &plan.recorded {

@@ -35,7 +35,7 @@ use crate::views::oauth_clients as view;
 pub(crate) use registration::random_secret;
 
 /// Clients that are worked on at once.
-const PARALLEL: usize = 8;
+const PARALLEL: usize = 32;
 /// How often to look for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
 /// The pause of a client whose work our own database stopped, or that another replica works on.

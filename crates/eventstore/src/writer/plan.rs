@@ -19,6 +19,66 @@ fn placeholders(from: usize, count: usize) -> String {
     names.join(", ")
 }
 
+const HEAD: &str = "head";
+const VERSION: &str = "version";
+const EVENT: &str = "event";
+
+/// All that is to be read for a batch, as one statement: what it is about, two texts, a number.
+struct Question {
+    sql: String,
+    values: Vec<String>,
+}
+
+impl Question {
+    fn of(appends: &[Append], ids: &[String]) -> Self {
+        let mut question = Self {
+            sql: format!("SELECT '{HEAD}', '', '', COALESCE(MAX(position), 0) FROM events"),
+            values: Vec::new(),
+        };
+        let streams: BTreeSet<&str> = appends.iter().map(|a| a.stream.as_str()).collect();
+        question.list(
+            &format!("SELECT '{VERSION}', stream, '', MAX(version) FROM events WHERE stream IN"),
+            streams.into_iter().map(str::to_owned),
+            " GROUP BY stream",
+        );
+        question.list(
+            &format!("SELECT '{EVENT}', id, stream, 0 FROM events WHERE id IN"),
+            ids.iter().cloned(),
+            "",
+        );
+        for entry in appends.iter().filter_map(|a| a.inbox.as_ref()) {
+            let from = question.values.len() + 1;
+            question.sql.push_str(&format!(
+                " UNION ALL SELECT 'inbox', consumer, message_id, 0 FROM inbox \
+                 WHERE consumer = ${from} AND message_id = ${}",
+                from + 1
+            ));
+            question.values.push(entry.consumer.clone());
+            question.values.push(entry.message_id.to_string());
+        }
+        question
+    }
+
+    fn list(&mut self, select: &str, values: impl Iterator<Item = String>, end: &str) {
+        let from = self.values.len() + 1;
+        self.values.extend(values);
+        let count = self.values.len() + 1 - from;
+        if count > 0 {
+            let list = placeholders(from, count);
+            self.sql
+                .push_str(&format!(" UNION ALL {select} ({list}){end}"));
+        }
+    }
+
+    async fn ask(self, tx: &mut Transaction<'_, Any>) -> Result<Vec<crate::Row>, sqlx::Error> {
+        let mut query = sqlx::query(AssertSqlSafe(self.sql));
+        for value in self.values {
+            query = query.bind(value);
+        }
+        query.fetch_all(&mut **tx).await
+    }
+}
+
 /// What a batch will write.
 pub(super) struct Plan {
     pub(super) position: i64,
@@ -30,68 +90,51 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Reads what the batch depends on, as a rule in one round trip.
     pub(super) async fn load(
         tx: &mut Transaction<'_, Any>,
         appends: &[Append],
-        position: i64,
     ) -> Result<Self, sqlx::Error> {
         let mut plan = Self {
-            position,
+            position: 0,
             versions: HashMap::new(),
             known_ids: HashMap::new(),
             handled: BTreeSet::new(),
             recorded: Vec::new(),
             marks: Vec::new(),
         };
-        let streams: BTreeSet<&str> = appends.iter().map(|a| a.stream.as_str()).collect();
-        let list = placeholders(1, streams.len());
-        let statement = format!(
-            "SELECT stream, MAX(version) FROM events WHERE stream IN ({list}) GROUP BY stream"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        for stream in streams {
-            query = query.bind(stream.to_owned());
+        let ids: Vec<String> = appends
+            .iter()
+            .flat_map(|a| a.events.iter().map(|e| e.id.to_string()))
+            .collect();
+        let mut chunks = ids.chunks(ROWS);
+        let question = Question::of(appends, chunks.next().unwrap_or_default());
+        for row in question.ask(tx).await? {
+            plan.learn(&row)?;
         }
-        for row in query.fetch_all(&mut **tx).await? {
-            plan.versions.insert(row.try_get(0)?, row.try_get(1)?);
-        }
-        plan.load_known_ids(tx, appends).await?;
-        for entry in appends.iter().filter_map(|a| a.inbox.as_ref()) {
-            let row = sqlx::query("SELECT 1 FROM inbox WHERE consumer = $1 AND message_id = $2")
-                .bind(entry.consumer.clone())
-                .bind(entry.message_id.to_string())
-                .fetch_optional(&mut **tx)
-                .await?;
-            if row.is_some() {
-                plan.handled
-                    .insert((entry.consumer.clone(), entry.message_id));
+        for chunk in chunks {
+            let question = Question::of(&[], chunk);
+            for row in question.ask(tx).await? {
+                plan.learn(&row)?;
             }
         }
         Ok(plan)
     }
 
-    async fn load_known_ids(
-        &mut self,
-        tx: &mut Transaction<'_, Any>,
-        appends: &[Append],
-    ) -> Result<(), sqlx::Error> {
-        let ids: Vec<String> = appends
-            .iter()
-            .flat_map(|a| a.events.iter().map(|e| e.id.to_string()))
-            .collect();
-        for chunk in ids.chunks(ROWS) {
-            let list = placeholders(1, chunk.len());
-            let mut query = sqlx::query(AssertSqlSafe(format!(
-                "SELECT id, stream FROM events WHERE id IN ({list})"
-            )));
-            for id in chunk {
-                query = query.bind(id.clone());
-            }
-            for row in query.fetch_all(&mut **tx).await? {
-                let id: String = row.try_get(0)?;
+    fn learn(&mut self, row: &crate::Row) -> Result<(), sqlx::Error> {
+        let (about, first, second): (String, String, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        match about.as_str() {
+            HEAD => self.position = row.try_get(3)?,
+            VERSION => drop(self.versions.insert(first, row.try_get(3)?)),
+            EVENT => drop(
                 self.known_ids
-                    .insert(id.parse().unwrap_or_default(), row.try_get(1)?);
-            }
+                    .insert(first.parse().unwrap_or_default(), second),
+            ),
+            _ => drop(
+                self.handled
+                    .insert((first, second.parse().unwrap_or_default())),
+            ),
         }
         Ok(())
     }
