@@ -3,5 +3,6 @@
 pub mod app;
 pub mod commands;
 pub mod demo;
+pub mod drift;
 pub mod edge;
 pub mod wiring;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use portico::{commands, demo};
+use portico::{commands, demo, drift};
 use portico_runtime::Config;
 
 /// The API developer portal that registers OAuth clients at your own identity provider.
@@ -29,6 +29,13 @@ enum Command {
     },
     /// Check the configuration and print it with secrets masked.
     CheckConfig,
+    /// Find what somebody else changed at identity providers and gateways, through a running portal.
+    Drift {
+        #[command(subcommand)]
+        what: drift::What,
+        #[command(flatten)]
+        portal: drift::At,
+    },
     /// Empty the views and fill them again from the event log. Stop `portico run` first.
     Replay,
     /// Put all stored secrets under the present key-encryption key.
@@ -50,6 +57,9 @@ fn main() -> ExitCode {
         if let Command::Demo { check } = arguments.command {
             return demo::demo(check).await;
         }
+        if let Command::Drift { what, portal } = arguments.command {
+            return drift::run(what, portal).await;
+        }
         let config =
             Config::load(arguments.config.as_deref()).map_err(|errors| errors.to_string())?;
         match arguments.command {
@@ -57,7 +67,7 @@ fn main() -> ExitCode {
             Command::CheckConfig => commands::check_config(&config),
             Command::Replay => commands::replay(config).await,
             Command::Rewrap => commands::rewrap(config).await,
-            Command::Demo { .. } => Ok(()),
+            Command::Demo { .. } | Command::Drift { .. } => Ok(()),
         }
     });
     match result {

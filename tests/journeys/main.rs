@@ -1,6 +1,7 @@
 //! The whole flow through the public REST API, with the real binary as its own process and real servers around it.
 //!
 //! * `flow`: steps 1 to 11 of the product, on every combination of provider, database and bus
+//! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
 //! * `kill`: the process dies at the worst points and is started again
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
 //! * `secrets`: nothing of what was issued stands anywhere in clear
@@ -17,6 +18,7 @@
 )]
 
 mod bad_input;
+mod drift;
 mod flow;
 mod kill;
 mod secrets;
@@ -26,6 +28,7 @@ mod support;
 fn main() -> std::process::ExitCode {
     portico_trials::run([
         bad_input::trials(),
+        drift::trials(),
         flow::trials(),
         kill::trials(),
         secrets::trials(),

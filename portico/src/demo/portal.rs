@@ -30,6 +30,16 @@ impl Portal {
         }
     }
 
+    /// Somebody with an API token.
+    #[must_use]
+    pub fn with_token(http: reqwest::Client, url: String, token: String) -> Self {
+        Self {
+            http,
+            url,
+            token: Some(token),
+        }
+    }
+
     /// The same portal, signed in.
     ///
     /// # Errors

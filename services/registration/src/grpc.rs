@@ -3,6 +3,7 @@
 
 mod client_types;
 mod clients;
+mod drift;
 mod gateways;
 mod identity_providers;
 mod preview;
@@ -14,20 +15,28 @@ use portico_runtime::Deps;
 use portico_vault::Vault;
 use tonic::{Request, Response, Status};
 
+use crate::mapping::Mapper;
+use crate::worker::Worker;
+
 /// What the methods need. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Grpc {
     pub(crate) deps: Deps,
     pub(crate) store: EventStore,
     pub(crate) vault: Vault,
+    pub(crate) mapper: Mapper,
+    pub(crate) worker: Worker,
 }
 
 impl Grpc {
     pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault) -> Self {
+        let mapper = Mapper::new(deps, store, vault);
         Self {
+            worker: Worker::new(deps, store, vault, &mapper),
             deps: deps.clone(),
             store: store.clone(),
             vault: vault.clone(),
+            mapper,
         }
     }
 }
@@ -77,6 +86,10 @@ methods! {
         get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
         rotate_credentials(RotateCredentialsRequest) -> Credentials,
         list_orphans(ListOrphansRequest) -> ListOrphansResponse,
+    }
+    drift {
+        plan_drift(PlanDriftRequest) -> DriftReport,
+        repair_drift(RepairDriftRequest) -> DriftReport,
     }
     preview {
         preview_registration(PreviewRegistrationRequest) -> PreviewRegistrationResponse,

@@ -41,10 +41,8 @@ use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
 
 use crate::grpc::Grpc;
-use crate::mapping::Mapper;
 use crate::policies::Policies;
 use crate::publish::Publisher;
-use crate::worker::Worker;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -59,9 +57,8 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let vault = deps.vault(&database);
     let store = deps.store(database, projections()).await?;
     let grpc = Grpc::new(deps, &store, &vault);
+    let worker = grpc.worker.clone();
     let routes = Routes::new(RegistrationServiceServer::new(grpc));
-    let mapper = Mapper::new(deps, &store, &vault);
-    let worker = Worker::new(deps, &store, &vault, &mapper);
     let policies = Policies {
         store: store.clone(),
     };

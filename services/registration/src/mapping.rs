@@ -29,6 +29,7 @@ use crate::providers::{Disposition, Failure};
 use crate::views::gateways as view;
 use grants::{Grant, Place, Places};
 use lock::{LeaseOf, Locks};
+pub(crate) use work::Drift;
 use work::Work;
 
 /// Why nothing was to be mapped.
@@ -49,6 +50,8 @@ pub(crate) struct Mapped {
     pub(crate) changes: Vec<String>,
     /// What could not be tidied up, for people. It harms nobody.
     pub(crate) warnings: Vec<String>,
+    /// APIs that could not be written, and why, whether they were asked for or not.
+    pub(crate) failed: BTreeMap<String, String>,
 }
 
 /// The gateways are not as the requests need them.
@@ -169,28 +172,64 @@ impl Mapper {
         self.at(gateway, &[], context).await
     }
 
+    /// What is not at a gateway as Portico wrote it. Writes nothing.
+    ///
+    /// # Errors
+    /// The gateway cannot be reached.
+    pub(crate) async fn drift(&self, gateway: Uuid) -> Result<Vec<Drift>, MappingFailure> {
+        let work = async {
+            let work = Work::survey(self, gateway, &[], &[]).await?;
+            work.repairing().drift().await
+        };
+        self.locks.alone(gateway, &self.lease(), work).await
+    }
+
+    /// Writes everything again that somebody else changed of what Portico made.
+    ///
+    /// # Errors
+    /// The gateway cannot be reached; what fails at single APIs is in the answer.
+    pub(crate) async fn repair(
+        &self,
+        gateway: Uuid,
+        context: &Context,
+    ) -> Result<Mapped, MappingFailure> {
+        let context = self.own(context);
+        let work = async {
+            let work = Work::survey(self, gateway, &[], &[]).await?;
+            work.repairing().run(&context).await
+        };
+        self.locks.alone(gateway, &self.lease(), work).await
+    }
+
     async fn at(
         &self,
         gateway: Uuid,
         requests: &[Uuid],
         context: &Context,
     ) -> Result<Mapped, MappingFailure> {
-        let lease = LeaseOf {
-            database: self.store.database(),
-            owner: self.owner,
-            clock: &self.deps.clock,
-        };
-        // Ids of events are derived from it, and a repetition may have other events.
-        let context = Context {
-            now: self.deps.clock.now(),
-            command_id: self.deps.clock.new_id(),
-            ..context.clone()
-        };
+        let context = self.own(context);
         let work = async {
             let work = Work::survey(self, gateway, requests, &[]).await?;
             work.run(&context).await
         };
-        self.locks.alone(gateway, &lease, work).await
+        self.locks.alone(gateway, &self.lease(), work).await
+    }
+
+    fn lease(&self) -> LeaseOf<'_> {
+        LeaseOf {
+            database: self.store.database(),
+            owner: self.owner,
+            clock: &self.deps.clock,
+        }
+    }
+
+    /// Ids of events are derived from it, and a repetition may have other events.
+    fn own(&self, context: &Context) -> Context {
+        Context {
+            now: self.deps.clock.now(),
+            command_id: self.deps.clock.new_id(),
+            ..context.clone()
+        }
     }
 
     async fn places(&self) -> Result<Places, MappingFailure> {

@@ -99,6 +99,8 @@ async fn of_client(
         | Event::Held {
             request_id: None, ..
         }
+        | Event::FoundMissing { .. }
+        | Event::FoundChanged { .. }
         | Event::Resumed
         | Event::CredentialsRevealed => None,
     })

@@ -7,10 +7,12 @@
 //! - `drive`: one client, step after step, until it waits for something
 //! - `registration`: steps 1 to 5 of the protocol; `change`: update, rotation, deletion
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault
+//! - `drift`: a look at a client at its provider
 //! - `failure`: what comes of a failed try
 
 mod answer;
 mod change;
+mod drift;
 mod drive;
 mod failure;
 mod registration;
@@ -32,6 +34,7 @@ use crate::mapping::Mapper;
 use crate::oauth_client::{Command, OauthClient};
 use crate::views::oauth_clients as view;
 
+pub(crate) use drift::Look;
 pub(crate) use registration::random_secret;
 
 /// Clients that are worked on at once.

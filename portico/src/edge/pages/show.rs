@@ -7,8 +7,8 @@ use portico_proto::{
     catalog::v1::{Api, Plan, Product},
     notification::v1::Delivery,
     registration::v1::{
-        CheckIdentityProviderResponse, ClientType, Difference, Gateway, IdentityProvider,
-        OauthClient, Orphan, PreviewRegistrationResponse,
+        CheckIdentityProviderResponse, ClientType, Difference, DriftItem, Gateway,
+        IdentityProvider, OauthClient, Orphan, PreviewRegistrationResponse,
     },
 };
 
@@ -253,6 +253,22 @@ pub(super) fn delivery(from: &Delivery, name: impl Fn(&str) -> String) -> Value 
         subject_id => &from.subject_id,
         created_at => &from.created_at,
         sent_at => &from.sent_at,
+    }
+}
+
+pub(super) fn drift(from: &DriftItem) -> Value {
+    context! {
+        at_provider => from.place == "identity_provider",
+        place_id => &from.place_id,
+        place_name => &from.place_name,
+        kind => &from.kind,
+        subject => &from.subject,
+        member => &from.member,
+        wanted => &from.wanted,
+        found => &from.found,
+        application_id => &from.application_id,
+        repair => &from.repair,
+        detail => &from.detail,
     }
 }
 

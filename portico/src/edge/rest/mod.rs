@@ -19,6 +19,7 @@ mod cart;
 mod client_types;
 mod credentials;
 mod deliveries;
+mod drift;
 mod gateways;
 mod identity_providers;
 mod input;
@@ -52,6 +53,7 @@ pub(super) fn routes() -> (Router<Edge>, OpenApi) {
         .merge(client_types::routes())
         .merge(gateways::routes())
         .merge(orphans::routes())
+        .merge(drift::routes())
         .merge(deliveries::routes())
         .merge(mail_templates::routes());
     let (router, description) = OpenApiRouter::default().nest(PREFIX, all).split_for_parts();

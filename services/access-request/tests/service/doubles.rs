@@ -161,4 +161,6 @@ double! { registration, RegistrationService {
         rotate_credentials(RotateCredentialsRequest) -> Credentials,
         preview_registration(PreviewRegistrationRequest) -> PreviewRegistrationResponse,
         list_orphans(ListOrphansRequest) -> ListOrphansResponse,
+        plan_drift(PlanDriftRequest) -> DriftReport,
+        repair_drift(RepairDriftRequest) -> DriftReport,
 } }

@@ -81,6 +81,19 @@ pub struct WantedApi {
     pub scope_claim: String,
     /// What Portico wrote there before, or is about to.
     pub owned: Owned,
+    /// Also the source of keys goes back to what Portico once made it.
+    pub restore: bool,
+}
+
+/// How a policy of Portico's stands at a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyState {
+    /// As it is wanted.
+    AsWanted,
+    /// Not there.
+    Missing,
+    /// These members differ.
+    Differs(Vec<String>),
 }
 
 /// What a policy of Portico's says.
@@ -157,6 +170,9 @@ pub enum Change {
         scope: String,
         /// The policy.
         policy: String,
+        /// The policy that it has.
+        #[serde(default)]
+        before: String,
     },
     /// An entry of Portico's goes.
     Remove {
@@ -169,6 +185,9 @@ pub enum Change {
         member: String,
         /// What with.
         value: String,
+        /// What it says.
+        #[serde(default)]
+        before: String,
     },
 }
 
@@ -177,9 +196,11 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Add { scope, policy } => write!(f, "adds scope {scope} with policy {policy}"),
-            Self::Replace { scope, policy } => write!(f, "gives scope {scope} the policy {policy}"),
+            Self::Replace { scope, policy, .. } => {
+                write!(f, "gives scope {scope} the policy {policy}")
+            }
             Self::Remove { scope } => write!(f, "removes scope {scope}"),
-            Self::Set { member, value } => write!(f, "sets {member} to {value}"),
+            Self::Set { member, value, .. } => write!(f, "sets {member} to {value}"),
         }
     }
 }
@@ -206,6 +227,13 @@ pub trait Gateway: Send + Sync {
 
     /// What [`Gateway::apply`] would do. Writes nothing.
     async fn plan(&self, session: &GatewaySession<'_>, wanted: &Wanted) -> PerApi;
+
+    /// How policies that Portico makes stand at the gateway. Writes nothing.
+    async fn compare_policies(
+        &self,
+        session: &GatewaySession<'_>,
+        policies: &[WantedPolicy],
+    ) -> BTreeMap<String, Result<PolicyState, Failure>>;
 
     /// Writes policies and entries, reloads, and reads back. Idempotent.
     async fn apply(&self, session: &GatewaySession<'_>, wanted: &Wanted) -> PerApi;

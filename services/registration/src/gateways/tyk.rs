@@ -16,7 +16,9 @@ use portico_runtime::outgoing::{OutgoingError, OutgoingRequest};
 use serde_json::Value;
 use url::Url;
 
-use super::{ApiChanges, Gateway, GatewaySession, PerApi, Wanted, WantedApi, WantedPolicy};
+use super::{
+    ApiChanges, Gateway, GatewaySession, PerApi, PolicyState, Wanted, WantedApi, WantedPolicy,
+};
 use crate::providers::failure::sanitized;
 use crate::providers::{Disposition, Failure};
 use definition::Merged;
@@ -62,6 +64,23 @@ impl Gateway for Tyk {
             planned.insert(api.api_id.clone(), unless(&mut away, plan).await);
         }
         planned
+    }
+
+    async fn compare_policies(
+        &self,
+        session: &GatewaySession<'_>,
+        policies: &[WantedPolicy],
+    ) -> BTreeMap<String, Result<PolicyState, Failure>> {
+        let mut away = None;
+        let mut compared = BTreeMap::new();
+        for wanted in policies {
+            let state = async {
+                let (found, merged) = merged_policy(session, wanted).await?;
+                Ok(policy::state(found.as_ref(), merged.as_ref()))
+            };
+            compared.insert(wanted.id.clone(), unless(&mut away, state).await);
+        }
+        compared
     }
 
     async fn apply(&self, session: &GatewaySession<'_>, wanted: &Wanted) -> PerApi {
@@ -152,23 +171,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn policy(&mut self, wanted: &WantedPolicy) -> Result<(), Failure> {
-        let mut apis = Vec::new();
-        let mut org_id = self.session.org_id.to_owned();
-        for id in &wanted.api_ids {
-            // A product may list an API that the gateway has no more.
-            if let Some(api) = get(self.session, "apis", id).await? {
-                let name = api["name"].as_str().unwrap_or(id);
-                apis.push((id.clone(), name.to_owned()));
-                if org_id.is_empty() {
-                    api["org_id"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .clone_into(&mut org_id);
-                }
-            }
-        }
-        let found = get(self.session, "policies", &wanted.id).await?;
-        let Some(policy) = policy::merge(found.as_ref(), wanted, &apis, &org_id) else {
+        let (found, merged) = merged_policy(self.session, wanted).await?;
+        let Some(policy) = merged else {
             return Ok(());
         };
         let (method, path) = match found {
@@ -232,6 +236,31 @@ impl Work<'_> {
             _ => Err(refused(status, &body)),
         }
     }
+}
+
+/// The policy that is there, and what it has to become; `None` where it is that already.
+async fn merged_policy(
+    session: &GatewaySession<'_>,
+    wanted: &WantedPolicy,
+) -> Result<(Option<Value>, Option<Value>), Failure> {
+    let mut apis = Vec::new();
+    let mut org_id = session.org_id.to_owned();
+    for id in &wanted.api_ids {
+        // A product may list an API that the gateway has no more.
+        if let Some(api) = get(session, "apis", id).await? {
+            let name = api["name"].as_str().unwrap_or(id);
+            apis.push((id.clone(), name.to_owned()));
+            if org_id.is_empty() {
+                api["org_id"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut org_id);
+            }
+        }
+    }
+    let found = get(session, "policies", &wanted.id).await?;
+    let merged = policy::merge(found.as_ref(), wanted, &apis, &org_id);
+    Ok((found, merged))
 }
 
 fn changes(wanted: &WantedApi, merged: Option<Merged>) -> Result<ApiChanges, Failure> {

@@ -4,11 +4,15 @@
 //! - `tidy`: removing policies that nothing leads to any more
 //! - `verdict`: how it went for those who asked for it
 //! - `preview`: what it would do
+//! - `drift`: what somebody else changed
 
+mod drift;
 mod preview;
 mod reach;
 mod tidy;
 mod verdict;
+
+pub(crate) use drift::Drift;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +43,8 @@ pub(super) struct Work<'a> {
     target: Target,
     /// Of each request that is asked for.
     mine: BTreeMap<Uuid, Vec<Grant>>,
+    /// Everything is looked at anew, whatever is recorded of it.
+    repair: bool,
 }
 
 /// How each API went.
@@ -74,6 +80,7 @@ impl<'a> Work<'a> {
             recorded,
             target,
             mine,
+            repair: false,
         })
     }
 
@@ -108,6 +115,10 @@ impl<'a> Work<'a> {
                 self.settle(api, &changes.owned, context).await?;
             }
         }
+        mapped.failed = failures
+            .iter()
+            .map(|(api, failure)| (api.clone(), failure.description.clone()))
+            .collect();
         self.verdict(&failures)?;
         Ok(mapped)
     }
@@ -115,6 +126,9 @@ impl<'a> Work<'a> {
     /// The APIs that are not, or not certainly, as they should be, and those of the
     /// requests, whatever is recorded of them.
     fn due(&self) -> BTreeSet<String> {
+        if self.repair {
+            return self.target.apis.keys().cloned().collect();
+        }
         let mut due: BTreeSet<String> = self
             .mine
             .values()
@@ -169,6 +183,7 @@ impl<'a> Work<'a> {
                 jwks_uri,
                 scope_claim,
                 owned: self.owned(api).clone(),
+                restore: self.repair,
             });
         }
         Ok(apis)

@@ -159,6 +159,25 @@ pub enum Command {
         /// Now.
         at: Timestamp,
     },
+    /// Somebody looked at the provider: the client is not there any more.
+    FindMissing {
+        /// Which client.
+        client_id: String,
+    },
+    /// Somebody looked at the provider: the client was changed there.
+    FindChanged {
+        /// Which client.
+        client_id: String,
+        /// Members of RFC 7591 section 2.
+        members: Vec<String>,
+    },
+    /// Looking brought a new registration access token.
+    KeepToken {
+        /// Which client.
+        client_id: String,
+        /// The new one, in the vault.
+        rat_ref: VaultRef,
+    },
     /// Say what has come to its end.
     Announce,
     /// A try failed and will be repeated.

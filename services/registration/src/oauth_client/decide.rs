@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::event::{Answered, Event, Granted, Provisioned, RegistrationIntended, Target, Wanted};
-use super::state::{OauthClient, Operation, OperationKind, Stage};
+use super::state::{Live, OauthClient, Operation, OperationKind, Stage};
 use super::{Command, Failing, Kind, Rejection, Step};
 use crate::providers::{Marker, WantedClient};
 
@@ -64,6 +64,22 @@ impl OauthClient {
             Command::CompleteUpdate { attempt, answer } => self.decide_updated(*attempt, answer),
             Command::ReplaceToken { attempt, rat_ref } => {
                 self.operation(*attempt)?;
+                Ok(vec![Event::TokenReplaced { rat_ref: *rat_ref }])
+            }
+            Command::FindMissing { client_id } => {
+                self.found(client_id)?;
+                Ok(vec![Event::FoundMissing {
+                    client_id: client_id.clone(),
+                }])
+            }
+            Command::FindChanged { client_id, members } => Ok(only_if(
+                !self.found(client_id)?.drifted,
+                Event::FoundChanged {
+                    members: members.clone(),
+                },
+            )),
+            Command::KeepToken { client_id, rat_ref } => {
+                self.found(client_id)?;
                 Ok(vec![Event::TokenReplaced { rat_ref: *rat_ref }])
             }
             Command::IntendDelete => self.decide_delete(),
@@ -289,6 +305,14 @@ impl OauthClient {
             }
         }
         (request_ids, failed)
+    }
+
+    /// The client that somebody looked at, where it is wanted and nothing is under way.
+    fn found(&self, client_id: &str) -> Result<&Live, Rejection> {
+        self.live()
+            .filter(|live| live.answer.client_id == client_id && live.operation.is_none())
+            .filter(|_| self.wanted().is_some())
+            .ok_or(Rejection::Superseded)
     }
 
     fn operation(&self, attempt: u32) -> Result<&Operation, Rejection> {

@@ -392,6 +392,16 @@ pub enum Event {
         /// The attempt has an outcome: nothing came of it.
         attempt_over: bool,
     },
+    /// The client is not at the provider any more, and is wanted: it is registered again, for everybody it served.
+    FoundMissing {
+        /// Which client.
+        client_id: String,
+    },
+    /// The client was changed at the provider by somebody else: it is made again what is wanted.
+    FoundChanged {
+        /// Members of RFC 7591 section 2.
+        members: Vec<String>,
+    },
     /// The provider was changed, or takes registrations again.
     Resumed,
     /// Somebody looked at the secret; who is in the metadata.

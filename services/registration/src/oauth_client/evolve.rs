@@ -88,6 +88,22 @@ impl OauthClient {
                 self.link = Link::None;
                 self.succeeded();
             }
+            Event::FoundMissing { .. } => {
+                self.link = Link::None;
+                // They get new credentials, and are told when those work.
+                for grant in self.grants.values_mut() {
+                    if grant.stage == Stage::Active {
+                        grant.stage = Stage::Waiting;
+                    }
+                }
+                self.succeeded();
+            }
+            Event::FoundChanged { .. } => {
+                if let Link::Live(live) = &mut self.link {
+                    live.drifted = true;
+                }
+                self.refused = None;
+            }
             Event::RotationIntended {
                 attempt,
                 secret_ref,
@@ -235,6 +251,7 @@ impl OauthClient {
                 client_type_id: intended.client_type_id,
                 applied: intended.wanted.clone(),
                 operation: None,
+                drifted: false,
             }));
         }
         self.was_live = true;
@@ -244,6 +261,7 @@ impl OauthClient {
     fn updated(&mut self, answer: &Answered) {
         if let Link::Live(live) = &mut self.link {
             live.answer = answer.clone();
+            live.drifted = false;
             if let Some(Operation {
                 kind: OperationKind::Update { wanted, .. },
                 ..

@@ -121,6 +121,9 @@ pub struct Live {
     pub applied: Wanted,
     /// What has no outcome yet.
     pub operation: Option<Operation>,
+    /// Somebody else changed it at the provider.
+    #[serde(default)]
+    pub drifted: bool,
 }
 
 /// What may have been done at the provider.

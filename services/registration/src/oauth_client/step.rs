@@ -123,7 +123,9 @@ impl OauthClient {
             (_, None) => Some(Step::Delete),
             // Also after a deletion without an outcome: the update finds out whether the client is there.
             (Some(_), Some(wanted)) => Some(Step::Update(wanted)),
-            (None, Some(wanted)) => (wanted != live.applied).then_some(Step::Update(wanted)),
+            (None, Some(wanted)) => {
+                (live.drifted || wanted != live.applied).then_some(Step::Update(wanted))
+            }
         }
     }
 

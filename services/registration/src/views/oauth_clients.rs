@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::oauth_client::{Event, OauthClient};
 
 pub(crate) use queries::{
-    Due, Listed, differences, due, manages, of_application, orphans, streams_of_application, stuck,
+    Due, Listed, Registered, differences, due, manages, of_application, orphans, registered,
+    streams_of_application, stuck,
 };
 
 /// The projection.

@@ -40,7 +40,7 @@ impl Worker {
         done.map(|()| true)
     }
 
-    async fn prolong(&self, lease: &Lease) -> std::convert::Infallible {
+    pub(super) async fn prolong(&self, lease: &Lease) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(SIGN).await;
             match lease.take(self.deps.clock.now()).await {

@@ -18,6 +18,7 @@ use crate::edge::{
 
 mod access_requests;
 mod client_types;
+mod drift;
 mod gateways;
 mod identity_providers;
 mod mails;
@@ -39,6 +40,7 @@ pub(super) fn routes(edge: &Edge) -> Router<Edge> {
         .merge(users::routes())
         .merge(mails::routes())
         .merge(orphans::routes())
+        .merge(drift::routes())
         .route_layer(from_extractor_with_state::<Door, _>(edge.clone()))
 }
 

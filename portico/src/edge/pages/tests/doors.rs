@@ -99,6 +99,7 @@ async fn every_admin_page_is_for_admins_only() {
         "mail-templates",
         "mail-templates/access_submitted",
         "orphans",
+        "drift",
     ];
     for page in pages {
         let path = format!("/admin/{page}");

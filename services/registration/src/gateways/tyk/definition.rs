@@ -114,7 +114,9 @@ impl Merging {
         if found == wanted.jwks_uri {
             return Ok(());
         }
-        if !found.is_empty() && !wanted.owned.jwks_uris.contains(&found) {
+        let made = &wanted.owned.jwks_uris;
+        let restore = wanted.restore && made.contains(&wanted.jwks_uri);
+        if !found.is_empty() && !made.contains(&found) && !restore {
             return Err(refused(
                 "key_source_taken",
                 wanted,
@@ -124,6 +126,7 @@ impl Merging {
         self.changes.changes.push(Change::Set {
             member: "jwt_source".into(),
             value: wanted.jwks_uri.clone(),
+            before: found,
         });
         self.definition["jwt_source"] = BASE64_STANDARD.encode(&wanted.jwks_uri).into();
         self.changes.owned.jwks_uris.insert(wanted.jwks_uri.clone());
@@ -175,9 +178,10 @@ impl Merging {
                     let why = format!("maps the scope {scope} to the policy {found} already");
                     return Err(refused("scope_mapped_otherwise", wanted, &why));
                 }
-                Some(_) => Change::Replace {
+                Some(found) => Change::Replace {
                     scope: scope.clone(),
                     policy: policy.clone(),
+                    before: found.clone(),
                 },
                 None => Change::Add {
                     scope: scope.clone(),
@@ -214,6 +218,7 @@ impl Merging {
             self.changes.changes.push(Change::Set {
                 member: "scopes.jwt.scope_claim_name".into(),
                 value: wanted.scope_claim.clone(),
+                before: in_scopes.to_owned(),
             });
             self.scopes()["scope_claim_name"] = wanted.scope_claim.clone().into();
         }
@@ -245,13 +250,15 @@ impl Merging {
     }
 
     fn set(&mut self, member: &str, value: Value) {
-        let shown = match &value {
+        let shown = |value: &Value| match value {
             Value::String(text) => text.clone(),
+            Value::Null => String::new(),
             other => other.to_string(),
         };
         self.changes.changes.push(Change::Set {
             member: member.into(),
-            value: shown,
+            value: shown(&value),
+            before: shown(&self.definition[member]),
         });
         self.definition[member] = value;
     }
@@ -316,6 +323,7 @@ mod tests {
                 entries: entries(owned),
                 ..Owned::default()
             },
+            restore: false,
         }
     }
 
@@ -371,6 +379,26 @@ mod tests {
         assert_eq!(second.definition, first.definition);
         assert_eq!(second.changes.changes, []);
         assert_eq!(second.changes.owned, first.changes.owned);
+    }
+
+    #[test]
+    fn a_source_of_keys_that_portico_made_is_restored_where_that_is_asked_for() {
+        let first = merge(&api(), &wanted(&[("a", "p")], &[]), "noop").unwrap();
+        let mut edited = first.definition.clone();
+        edited["jwt_source"] = BASE64_STANDARD.encode("https://other.example/certs").into();
+        let mut again = WantedApi {
+            owned: first.changes.owned.clone(),
+            ..wanted(&[("a", "p")], &[])
+        };
+        let refused = merge(&edited, &again, "noop").unwrap_err();
+        assert_eq!(refused.code, "key_source_taken");
+        again.restore = true;
+        let repaired = merge(&edited, &again, "noop").unwrap();
+        assert_eq!(repaired.definition, first.definition);
+        // One that it never filled in is somebody else's for ever.
+        again.owned.jwks_uris.clear();
+        let refused = merge(&edited, &again, "noop").unwrap_err();
+        assert_eq!(refused.code, "key_source_taken");
     }
 
     #[test]

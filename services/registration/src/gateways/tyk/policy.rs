@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::gateways::{Limit, PolicyKind, WantedPolicy};
+use crate::gateways::{Limit, PolicyKind, PolicyState, WantedPolicy};
 
 /// How people find out who made a policy.
 const TAG: &str = "portico";
@@ -59,6 +59,19 @@ pub(super) fn merge(
         }
     }
     (found != Some(&policy)).then_some(policy)
+}
+
+/// How a policy stands, by what is there and what [`merge`] makes of it.
+pub(super) fn state(found: Option<&Value>, merged: Option<&Value>) -> PolicyState {
+    match (found, merged) {
+        (_, None) => PolicyState::AsWanted,
+        (None, Some(_)) => PolicyState::Missing,
+        (Some(found), Some(merged)) => {
+            let members = merged.as_object().into_iter().flatten();
+            let differ = members.filter(|(name, value)| found.get(*name) != Some(*value));
+            PolicyState::Differs(differ.map(|(name, _)| name.clone()).collect())
+        }
+    }
 }
 
 /// To Tyk -1 is no limit. A rate of 0 would be no statement at all, and the
@@ -157,6 +170,24 @@ mod tests {
                 None
             );
         }
+    }
+
+    #[test]
+    fn what_somebody_changed_is_named() {
+        let wanted = wanted(PolicyKind::Plan {
+            rate: Some(RATE),
+            quota: Some(QUOTA),
+        });
+        let policy = merge(None, &wanted, &apis(&["a"]), "org").unwrap();
+        assert_eq!(state(None, Some(&policy)), PolicyState::Missing);
+        assert_eq!(state(Some(&policy), None), PolicyState::AsWanted);
+        let mut edited = policy.clone();
+        edited["rate"] = json!(1000);
+        edited["is_inactive"] = true.into();
+        let merged = merge(Some(&edited), &wanted, &apis(&["a"]), "org");
+        assert_eq!(merged.as_ref(), Some(&policy));
+        let differs = PolicyState::Differs(vec!["is_inactive".into(), "rate".into()]);
+        assert_eq!(state(Some(&edited), merged.as_ref()), differs);
     }
 
     #[test]

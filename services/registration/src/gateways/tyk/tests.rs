@@ -94,6 +94,7 @@ impl World {
                 jwks_uri: self.provider.jwks_url(),
                 scope_claim: "scope".into(),
                 owned,
+                restore: false,
             }],
         }
     }

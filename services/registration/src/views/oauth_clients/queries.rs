@@ -95,6 +95,43 @@ pub(crate) async fn streams_of_application(
         .collect()
 }
 
+/// A registered client, for looking at it.
+pub(crate) struct Registered {
+    pub(crate) id: Uuid,
+    pub(crate) application_id: String,
+    pub(crate) provider_id: String,
+    pub(crate) provider_name: String,
+}
+
+/// Registered clients by id, of one provider or of all, and the cursor of the next page.
+pub(crate) async fn registered(
+    pool: &AnyPool,
+    provider: &str,
+    page: &Page,
+) -> Result<(Vec<Registered>, String), sqlx::Error> {
+    let (_, after) = page.after.clone().unwrap_or_default();
+    let rows = sqlx::query(
+        "SELECT c.id, c.application_id, c.identity_provider_id, COALESCE(p.name, '') AS provider_name \
+         FROM oauth_clients c LEFT JOIN identity_providers p ON p.id = c.identity_provider_id \
+         WHERE c.client_id <> '' AND c.id > $1 AND ($2 = '' OR c.identity_provider_id = $2) ORDER BY c.id LIMIT $3",
+    )
+    .bind(after)
+    .bind(provider.to_owned())
+    .bind(page.fetch())
+    .fetch_all(pool)
+    .await?;
+    let mut found = Vec::new();
+    for row in &rows {
+        found.push(Registered {
+            id: id(row)?,
+            application_id: row.try_get("application_id")?,
+            provider_id: row.try_get("identity_provider_id")?,
+            provider_name: row.try_get("provider_name")?,
+        });
+    }
+    Ok(page.cut(found, |one| (String::new(), one.id.to_string())))
+}
+
 /// A client as the API has it, and its state.
 pub(crate) struct Listed {
     pub(crate) client: api::OauthClient,

@@ -1,0 +1,121 @@
+//! `portico drift`: what somebody else changed at identity providers and gateways. It asks a running portal, so that
+//! nothing else works on the same client meanwhile.
+
+use clap::{Args, Subcommand};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::demo::portal::Portal;
+
+/// What to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum What {
+    /// List it; change nothing. Ends with an error where there is any.
+    Plan,
+    /// Make it again what Portico made it.
+    Apply,
+}
+
+/// A running portal.
+#[derive(Debug, Args)]
+pub struct At {
+    /// Where it is.
+    #[arg(long, env = "PORTICO_URL", default_value = "http://127.0.0.1:3000")]
+    url: String,
+    /// An administrator's API token; better in the variable than here, where others can see it.
+    #[arg(long, env = "PORTICO_TOKEN", hide_env_values = true)]
+    token: String,
+}
+
+/// Lists or repairs, page after page.
+///
+/// # Errors
+/// In words for the person at the terminal.
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run(what: What, at: At) -> Result<(), String> {
+    let http = reqwest::Client::builder()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let url = at.url.trim_end_matches('/').to_owned();
+    let portal = Portal::with_token(http, url, at.token);
+    let (mut after, mut count, mut bad) = (String::new(), 0, 0);
+    loop {
+        let page = page(&portal, what, &after).await?;
+        for item in page["items"].as_array().into_iter().flatten() {
+            println!("{}", line(item));
+            count += 1;
+            bad += u32::from(matches!(
+                item["repair"].as_str(),
+                Some("possible" | "not_possible" | "failed")
+            ));
+        }
+        match page["next"].as_str().filter(|next| !next.is_empty()) {
+            Some(next) => next.clone_into(&mut after),
+            None => break,
+        }
+    }
+    match (count, bad) {
+        (0, _) => println!("Everything is as Portico made it."),
+        (_, 0) => println!("{count} differences; all are repaired or under way."),
+        (_, bad) => return Err(format!("{bad} of {count} differences are not repaired")),
+    }
+    Ok(())
+}
+
+async fn page(portal: &Portal, what: What, after: &str) -> Result<Value, String> {
+    match what {
+        What::Plan => {
+            let mut query = url::form_urlencoded::Serializer::new(String::from("limit=100"));
+            if !after.is_empty() {
+                query.append_pair("after", after);
+            }
+            let path = format!("/api/v1/drift?{}", query.finish());
+            portal.get(&path).await?.expect(StatusCode::OK)
+        }
+        What::Apply => {
+            let body = json!({"limit": 100, "after": after});
+            let answer = portal.post("/api/v1/drift/repair", body).await?;
+            answer.expect(StatusCode::ACCEPTED)
+        }
+    }
+}
+
+fn line(item: &Value) -> String {
+    let text = |member: &str| item[member].as_str().unwrap_or_default();
+    let mut line = format!(
+        "{}\t{}\t{}\t{}",
+        text("place_name"),
+        text("kind"),
+        text("subject"),
+        text("member"),
+    );
+    for (member, words) in [("wanted", "wanted"), ("found", "found"), ("detail", "")] {
+        let value = text(member);
+        if !value.is_empty() {
+            line.push_str(&format!("\t{words} {value}"));
+        }
+    }
+    line.push_str(&format!("\t[{}]", text("repair").replace('_', " ")));
+    // What others wrote may not play tricks with the terminal.
+    line.chars()
+        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_where_and_how_it_stands() {
+        let item = json!({
+            "place_name": "Login", "kind": "redirect_urls_changed", "subject": "c1", "member": "redirect_uris",
+            "wanted": "https://a.example/", "found": "https://b.example/\u{1b}[2J", "repair": "not_possible",
+        });
+        assert_eq!(
+            line(&item),
+            "Login\tredirect_urls_changed\tc1\tredirect_uris\twanted https://a.example/\t\
+             found https://b.example/ [2J\t[not possible]"
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! A look at a client at its provider: is it what Portico made it? Only a look; the repair is what the worker does
+//! after it was recorded what was found.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::answer::owner;
+use super::drive::Job;
+use super::{WorkError, Worker};
+use crate::client_type::ClientType;
+use crate::identity_provider::{self, Access, AccessError};
+use crate::oauth_client::{Command, Live};
+use crate::providers::metadata::differences;
+use crate::providers::{Disposition, KnownClient, Marker, Metadata, WantedClient};
+use crate::spool::AnswerSpool;
+
+/// Answers to a look are spooled under this, which no attempt has.
+const LOOK: u32 = u32::MAX;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is as it was left.
+    AsMade,
+    /// It is not there any more.
+    Missing {
+        /// Which client.
+        client_id: String,
+    },
+    /// Somebody else changed it.
+    Changed {
+        /// Which client.
+        client_id: String,
+        /// How.
+        members: Vec<Edited>,
+    },
+    /// Nothing is registered, or it is being changed right now.
+    UnderWay,
+    /// It cannot be read, and why.
+    NotReadable {
+        /// Which client.
+        client_id: String,
+        /// For people.
+        reason: String,
+    },
+}
+
+/// A member of a client's metadata that somebody else changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edited {
+    /// RFC 7591 section 2.
+    pub(crate) member: String,
+    /// As Portico left it.
+    pub(crate) wanted: String,
+    /// As it is.
+    pub(crate) found: String,
+    /// What is only added is not Portico's to take away.
+    pub(crate) repairable: bool,
+}
+
+impl Worker {
+    /// Looks at a client. Changes nothing at the provider.
+    pub(crate) async fn look_at(&self, id: Uuid) -> Result<Look, WorkError> {
+        self.alone_with(id, self.look_alone(id)).await
+    }
+
+    /// Looks at a client, and has the worker repair what is found. Gives what was found.
+    pub(crate) async fn repair(&self, id: Uuid) -> Result<Look, WorkError> {
+        let work = async {
+            let look = self.look_alone(id).await?;
+            self.record_look(id, &look).await?;
+            Ok(look)
+        };
+        self.alone_with(id, work).await
+    }
+
+    /// Nobody else works on it meanwhile: a read may replace the registration access token.
+    async fn alone_with(
+        &self,
+        id: Uuid,
+        work: impl Future<Output = Result<Look, WorkError>>,
+    ) -> Result<Look, WorkError> {
+        if !self.begin(id) {
+            return Ok(Look::UnderWay);
+        }
+        let lease = self
+            .deps
+            .lease(self.store.database(), format!("oauth_client-{id}"));
+        let done = match lease.take(self.deps.clock.now()).await {
+            Ok(true) => {
+                let done = tokio::select! {
+                    done = work => done,
+                    never = self.prolong(&lease) => match never {},
+                };
+                if let Err(error) = lease.release().await {
+                    tracing::warn!(oauth_client_id = %id, %error, "the lease of an OAuth client was not given back");
+                }
+                done
+            }
+            Ok(false) => Ok(Look::UnderWay),
+            Err(error) => Err(error.into()),
+        };
+        self.running().remove(&id);
+        done
+    }
+
+    async fn look_alone(&self, id: Uuid) -> Result<Look, WorkError> {
+        let job = self.job(id).await?;
+        let Some(live) = job.client.live().filter(|live| live.operation.is_none()) else {
+            return Ok(Look::UnderWay);
+        };
+        if job.client.wanted().is_none() || live.drifted {
+            return Ok(Look::UnderWay);
+        }
+        let client_id = live.answer.client_id.clone();
+        let not_readable = |reason: &str| Look::NotReadable {
+            client_id: client_id.clone(),
+            reason: reason.to_owned(),
+        };
+        let provider =
+            identity_provider::load(&self.store, job.client.identity_provider_id).await?;
+        let access = identity_provider::access(
+            &self.deps,
+            &self.vault,
+            job.client.identity_provider_id,
+            &provider.state,
+        )
+        .await;
+        let access = match access {
+            Ok(access) => access,
+            Err(AccessError::Vault(error)) => return Err(error.into()),
+            Err(AccessError::Rejected(_)) => {
+                return Ok(not_readable("the identity provider was deleted"));
+            }
+        };
+        let Some(sent) = self.sent(&job, live).await? else {
+            return Ok(not_readable("its client type was deleted"));
+        };
+        let mut known = self.known(&job, live).await?;
+        // Of a look that was broken off.
+        self.keep_token(&job, live, &access, &mut known).await?;
+        let spool = AnswerSpool::new(&self.vault, id, LOOK);
+        let session = access.session(&spool);
+        if !access.driver().can_manage(&session, &known) {
+            return Ok(not_readable("nothing at hand allows to read it"));
+        }
+        let read = access.driver().read(&session, &known).await;
+        self.keep_token(&job, live, &access, &mut known).await?;
+        Ok(match read {
+            Ok(found) => {
+                let members = edited(live, &sent, &found.granted);
+                match members.is_empty() {
+                    true => Look::AsMade,
+                    false => Look::Changed { client_id, members },
+                }
+            }
+            Err(failure) if failure.disposition == Disposition::Gone => Look::Missing { client_id },
+            Err(failure) => not_readable(&failure.description),
+        })
+    }
+
+    /// What Portico made it. `None` where a client type is gone.
+    async fn sent(&self, job: &Job, live: &Live) -> Result<Option<WantedClient>, WorkError> {
+        let wanted = &live.applied;
+        let mut sent = WantedClient {
+            name: wanted.name.clone(),
+            redirect_uris: wanted.redirect_urls.clone(),
+            grant_types: BTreeSet::new(),
+            response_types: BTreeSet::new(),
+            token_endpoint_auth_method: String::new(),
+            scopes: wanted.scopes.clone(),
+            marker: Marker {
+                id: job.id.to_string(),
+                attempt: job.client.attempt,
+            },
+        };
+        let types = wanted.client_type_ids.iter().copied();
+        for id in std::iter::once(live.client_type_id).chain(types) {
+            let Some(definition) = self.store.load::<ClientType>(id).await?.state.definition else {
+                return Ok(None);
+            };
+            if id == live.client_type_id {
+                sent.token_endpoint_auth_method = definition.token_endpoint_auth_method;
+            }
+            sent.grant_types.extend(definition.grant_types);
+            sent.response_types.extend(definition.response_types);
+        }
+        Ok(Some(sent))
+    }
+
+    /// A provider may give a new registration access token with every answer; the old one is void then.
+    async fn keep_token(
+        &self,
+        job: &Job,
+        live: &Live,
+        access: &Access,
+        known: &mut KnownClient,
+    ) -> Result<(), WorkError> {
+        let spool = AnswerSpool::new(&self.vault, job.id, LOOK);
+        let endpoints = &access.settings.location.endpoints;
+        let mut token = None;
+        for answer in spool.load().await? {
+            if let Ok(read) = access.driver().parse(endpoints, &answer)
+                && read.client_id == live.answer.client_id
+            {
+                token = read.registration_access_token.or(token);
+            }
+        }
+        if let Some(token) =
+            token.filter(|new| known.registration_access_token.as_ref() != Some(new))
+        {
+            let rat_ref = self.vault.put(&owner(job.id), &token).await?;
+            let command = Command::KeepToken {
+                client_id: live.answer.client_id.clone(),
+                rat_ref,
+            };
+            if self.record(job, &command).await?.is_some() {
+                self.forget_replaced(job, live).await?;
+            }
+            known.registration_access_token = Some(token);
+        }
+        Ok(spool.clear().await?)
+    }
+
+    async fn record_look(&self, id: Uuid, look: &Look) -> Result<(), WorkError> {
+        let job = self.job(id).await?;
+        let Some(live) = job.client.live() else {
+            return Ok(());
+        };
+        match look {
+            Look::Missing { client_id } => {
+                let command = Command::FindMissing {
+                    client_id: client_id.clone(),
+                };
+                if self.record(&job, &command).await?.is_some() {
+                    // Not all of the client's: new ones may be on their way already.
+                    for old in [live.answer.secret_ref, live.answer.rat_ref]
+                        .into_iter()
+                        .flatten()
+                    {
+                        self.vault.delete(&old).await?;
+                    }
+                }
+            }
+            Look::Changed { client_id, members } => {
+                let members: Vec<String> = members
+                    .iter()
+                    .filter(|one| one.repairable)
+                    .map(|one| one.member.clone())
+                    .collect();
+                if !members.is_empty() {
+                    let client_id = client_id.clone();
+                    let command = Command::FindChanged { client_id, members };
+                    self.record(&job, &command).await?;
+                }
+            }
+            Look::AsMade | Look::UnderWay | Look::NotReadable { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// What is otherwise than it was left. What the provider has made otherwise from the start is no drift.
+fn edited(live: &Live, sent: &WantedClient, found: &Metadata) -> Vec<Edited> {
+    let mut edited: Vec<Edited> = differences(sent, found)
+        .into_iter()
+        .filter(|one| one.member != "client_secret_expires_at")
+        .filter(|one| {
+            let mut known = live.answer.differences.iter();
+            !known.any(|known| known.member == one.member && known.granted == one.granted)
+        })
+        .map(|one| {
+            let added = one.member == "scope" && only_added(&sent.scopes, found);
+            Edited {
+                member: one.member,
+                wanted: one.asked,
+                found: one.granted,
+                repairable: !added,
+            }
+        })
+        .collect();
+    // Some providers keep the marker in the name, so what counts is what they said before.
+    let name = |metadata: &Metadata| metadata.text("client_name").map(str::to_owned);
+    if let (Some(before), Some(now)) = (name(&live.answer.granted), name(found))
+        && before != now
+        && now != sent.client_name()
+    {
+        edited.push(Edited {
+            member: "client_name".to_owned(),
+            wanted: before,
+            found: now,
+            repairable: true,
+        });
+    }
+    edited
+}
+
+fn only_added(wanted: &BTreeSet<String>, found: &Metadata) -> bool {
+    found.scopes().is_some_and(|found| wanted.is_subset(&found))
+}
