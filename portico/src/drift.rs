@@ -33,6 +33,10 @@ pub struct At {
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "the output of the command")]
 pub async fn run(what: What, at: At) -> Result<(), String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it goes where the person at the terminal says, and nowhere else"
+    )]
     let http = reqwest::Client::builder()
         .build()
         .map_err(|error| error.to_string())?;

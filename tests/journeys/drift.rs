@@ -43,11 +43,11 @@ async fn report_names_and_repair_restores() {
     // At Keycloak: one client is edited, one deleted, and one is not ours.
     let foreign =
         json!({"clientId": "foreign", "redirectUris": ["https://foreign.example/"], "secret": "s"});
-    let clients = keycloak.admin_url("clients");
+    let clients = keycloak.admin_url("/clients");
     assert_eq!(keycloak.admin("POST", &clients, Some(foreign)).await.0, 201);
     let foreign = keycloak.client("foreign").await.unwrap();
     let mut client = keycloak.client(&before.client_id).await.unwrap();
-    let path = format!("clients/{}", client["id"].as_str().unwrap());
+    let path = format!("/clients/{}", client["id"].as_str().unwrap());
     client["redirectUris"] = json!(["https://evil.example/callback"]);
     client["serviceAccountsEnabled"] = json!(false);
     let url = keycloak.admin_url(&path);

@@ -35,7 +35,7 @@ struct DriftItem {
     place_id: String,
     place_name: String,
     /// Of a client: `client_deleted`, `scopes_changed`, `scopes_added`, `redirect_urls_changed`,
-    /// `client_type_changed`, `name_changed`. Of a gateway: `mapping_missing`, `mapping_changed`,
+    /// `client_type_changed`, `name_changed`, `being_changed`. Of a gateway: `mapping_missing`, `mapping_changed`,
     /// `mapping_left_over`, `mapping_not_written`, `mapping_taken`, `policy_missing`, `policy_changed`,
     /// `key_source_changed`, `api_changed`, `api_missing`. Of both: `not_readable`.
     kind: String,

@@ -136,7 +136,12 @@ fn at_provider(client: &Registered, look: Look, repair: bool) -> Vec<api::DriftI
         ..api::DriftItem::default()
     };
     let mut items = match look {
-        Look::AsMade | Look::UnderWay => Vec::new(),
+        Look::AsMade => Vec::new(),
+        Look::UnderWay => vec![api::DriftItem {
+            repair: "under_way".to_owned(),
+            detail: "It is being changed right now; look again in a moment.".to_owned(),
+            ..item("being_changed", String::new(), false)
+        }],
         Look::Missing { client_id } => vec![api::DriftItem {
             detail: "The client was deleted at the provider. The repair registers it again; where the provider \
                      chooses ids and secrets, the developer gets new ones and is told."
@@ -192,18 +197,7 @@ async fn at_gateway(
         .state
         .settings
         .name;
-    let item = |one: Drift, repair: &str| api::DriftItem {
-        place: "gateway".to_owned(),
-        place_id: id.to_string(),
-        place_name: name.clone(),
-        kind: one.kind.to_owned(),
-        subject: one.subject,
-        member: one.member,
-        wanted: one.wanted,
-        found: one.found,
-        repair: repair.to_owned(),
-        ..api::DriftItem::default()
-    };
+    let item = |one: Drift, repair: &str| item(id, &name, one, repair);
     let failed = |failure: &MappingFailure| {
         let drift = Drift {
             kind: "not_readable",
@@ -264,4 +258,19 @@ async fn at_gateway(
             }
         })
         .collect())
+}
+
+fn item(gateway: Uuid, name: &str, one: Drift, repair: &str) -> api::DriftItem {
+    api::DriftItem {
+        place: "gateway".to_owned(),
+        place_id: gateway.to_string(),
+        place_name: name.to_owned(),
+        kind: one.kind.to_owned(),
+        subject: one.subject,
+        member: one.member,
+        wanted: one.wanted,
+        found: one.found,
+        repair: repair.to_owned(),
+        ..api::DriftItem::default()
+    }
 }

@@ -386,3 +386,50 @@ fn statuses() {
         "failed"
     );
 }
+
+fn found(client_id: &str) -> [Command; 2] {
+    let client_id = client_id.to_owned();
+    let members = vec!["redirect_uris".to_owned()];
+    [
+        Command::FindMissing {
+            client_id: client_id.clone(),
+        },
+        Command::FindChanged { client_id, members },
+    ]
+}
+
+#[test]
+fn a_client_that_was_found_missing_is_registered_again_for_everybody() {
+    let [missing, _] = found("c1");
+    let story = Story::active(&[1, 2]).then(&missing);
+    assert_eq!(story.stage(1), Some(&Stage::Waiting));
+    assert_eq!(story.step(), Step::Register(wanted(&["free", "p1", "p2"])));
+    let story = story.registered();
+    assert_eq!(story.step(), Step::Announce);
+    let story = story.announced();
+    assert_eq!(story.stage(2), Some(&Stage::Active));
+    assert_eq!(story.step(), Step::Idle);
+}
+
+#[test]
+fn a_client_that_was_found_changed_is_updated_once() {
+    let [_, changed] = found("c1");
+    let mut story = Story::active(&[1]).then(&changed);
+    assert_eq!(story.step(), Step::Update(wanted(&["free", "p1"])));
+    assert_eq!(story.tell(&changed), Ok(Vec::new()));
+    let story = story.updated();
+    assert_eq!(story.step(), Step::Idle);
+}
+
+#[test]
+fn what_was_found_of_another_client_or_in_the_middle_of_work_is_nothing() {
+    for command in found("another").iter().chain(&found("c1")[..]) {
+        let mut story = Story::active(&[1]).then(&Command::Rotate {
+            secret_ref: VaultRef(Uuid::nil()),
+        });
+        assert_eq!(story.tell(command), Err(Rejection::Superseded));
+    }
+    let [missing, _] = found("another");
+    let refused = Story::active(&[1]).tell(&missing);
+    assert_eq!(refused, Err(Rejection::Superseded));
+}
