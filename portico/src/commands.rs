@@ -1,6 +1,6 @@
 //! What the subcommands do.
 
-use portico_runtime::{Clock, Config, shutdown::Shutdown, telemetry};
+use portico_runtime::{Clock, Config, fault, shutdown::Shutdown, telemetry};
 
 use crate::{app::App, wiring};
 
@@ -61,11 +61,13 @@ pub async fn rewrap(config: Config) -> Result<(), String> {
     let mut failed = 0;
     for service in &services {
         let name = service.name.as_str();
+        fault::point("rewrapping");
         let rewrapped = deps
             .vault(service.store.database())
             .rewrap()
             .await
             .map_err(|error| format!("{name}: {error}"))?;
+        fault::point("rewrapped");
         println!(
             "{name}: {} keys rewrapped, {} failed",
             rewrapped.done, rewrapped.failed

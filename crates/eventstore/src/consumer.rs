@@ -12,7 +12,7 @@ use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::{Context, Database, InboxEntry, Metadata, StoreError, relay::Now};
+use crate::{Context, Database, InboxEntry, Metadata, StoreError, fault, relay::Now};
 
 /// Deliveries after which a message is parked.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -119,7 +119,12 @@ impl Consumer {
 
     async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
         match self.attempt(&delivery.message).await {
-            Ok(()) => delivery.settle.ack().await,
+            Ok(()) => {
+                fault::point("acking");
+                delivery.settle.ack().await?;
+                fault::point("acked");
+                Ok(())
+            }
             Err(error) if is_hopeless(&error, delivery.attempt) => {
                 self.give_up(&delivery, &error).await
             }

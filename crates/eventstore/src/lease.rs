@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Database, StoreError};
+use crate::{Database, StoreError, fault};
 
 /// No two clocks of an installation differ by more than this. An expiry further away than this and the time to
 /// live was written by a clock that was wrong, and does not bind.
@@ -28,7 +28,7 @@ impl Lease {
             database,
             name: name.into(),
             owner: owner.to_string(),
-            ttl,
+            ttl: fault::lease_time(ttl),
         }
     }
 

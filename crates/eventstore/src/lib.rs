@@ -14,6 +14,7 @@ mod database;
 mod error;
 mod event;
 mod execute;
+pub mod fault;
 mod lease;
 mod projection;
 pub mod relay;

@@ -18,7 +18,7 @@ use portico_bus::{BusError, Message, SharedBus};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{EventStore, Lease, RecordedEvent, StoreError};
+use crate::{EventStore, Lease, RecordedEvent, StoreError, fault};
 
 /// Messages that may be under way at once.
 const WINDOW: usize = 256;
@@ -175,12 +175,16 @@ impl Relay {
         event: RecordedEvent,
     ) -> Result<impl Future<Output = Result<i64, BusError>> + use<>, RelayError> {
         let receipt = match self.publish.publish(&self.store, &event).await? {
-            Some(public) => Some(self.bus.publish(message(&event, public)).await?),
+            Some(public) => {
+                fault::point("publishing");
+                Some(self.bus.publish(message(&event, public)).await?)
+            }
             None => None,
         };
         Ok(async move {
             if let Some(receipt) = receipt {
                 receipt.await?;
+                fault::point("published");
             }
             Ok(event.position)
         })

@@ -18,6 +18,7 @@ use plan::Plan;
 use crate::{
     NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream,
     database::{Database, Dialect},
+    fault,
 };
 
 /// The most appends that share a transaction.
@@ -130,7 +131,9 @@ impl Writer {
         for event in &plan.recorded {
             project(&self.projections, &mut tx, event).await?;
         }
+        fault::point("appending");
         tx.commit().await?;
+        fault::point("appended");
         if plan.position > before {
             self.head.send_replace(plan.position);
         }

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use uuid::timestamp::context::ContextV7;
 
+use crate::fault;
+
 /// The longest single sleep. The wall clock may be set while we sleep, so it is
 /// looked at again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -67,7 +69,7 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Timestamp {
         match &self.source {
-            Source::System => Timestamp::now(),
+            Source::System => later_by(Timestamp::now(), fault::clock_offset_seconds()),
             Source::Manual(now) => *now.borrow(),
         }
     }
@@ -122,6 +124,12 @@ impl ManualTime {
     pub fn set(&self, now: Timestamp) {
         self.0.send_replace(now);
     }
+}
+
+/// Saturates at the ends of time.
+fn later_by(from: Timestamp, seconds: i64) -> Timestamp {
+    from.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(from)
 }
 
 /// Saturates at the end of time.

@@ -5,7 +5,6 @@ mod channel;
 pub mod clock;
 pub mod config;
 mod context;
-pub mod fault;
 pub mod identity;
 pub mod outgoing;
 mod page;
@@ -23,4 +22,5 @@ pub use context::{
 pub use identity::{Caller, IdentityKey, Role};
 pub use outgoing::Outgoing;
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
+pub use portico_eventstore::fault;
 pub use service::{Deps, Service, StartError};

@@ -145,6 +145,7 @@ impl Policy for Policies {
                 .await
                 .map_err(retry)?;
         }
+        fault::point("mail_queueing");
         self.store
             .execute_once::<Delivery>(delivery_id(message.id, *last), &mail(*last), context, entry)
             .await

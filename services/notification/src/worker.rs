@@ -76,6 +76,7 @@ impl Worker {
                 return self.clock.sleep(POLL).await;
             }
         };
+        fault::point("mail_sending");
         let command = match self.attempt(due.id, &delivery).await {
             Ok(reply_code) => {
                 fault::point("mail_sent");

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::NAME;
-use crate::{EventStore, StoreError};
+use crate::{EventStore, StoreError, fault};
 
 /// A row of `checkpoints`: `relay`, or `relay:<incarnation>` where the bus has one.
 pub(super) struct Checkpoint {
@@ -51,6 +51,7 @@ impl Checkpoint {
         if position <= self.position {
             return Ok(());
         }
+        fault::point("checkpointing");
         sqlx::query(
             "INSERT INTO checkpoints (name, position) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET position = excluded.position \
@@ -60,6 +61,7 @@ impl Checkpoint {
         .bind(position)
         .execute(store.database().pool())
         .await?;
+        fault::point("checkpointed");
         self.position = position;
         Ok(())
     }

@@ -113,13 +113,17 @@ async fn decide(
     command: &Command,
     text: Option<VaultRef>,
 ) -> Result<api::AccessRequest, Error> {
+    let approves = matches!(command, Command::Approve { .. });
+    if approves {
+        fault::point("approving");
+    }
     let outcome: Result<Outcome<AccessRequest>, _> = grpc
         .store
         .execute_at(id, if_version, command, &call.context)
         .await;
     grpc.notes.settle(text, &outcome).await;
     outcome.map_err(refused)?;
-    if matches!(command, Command::Approve { .. }) {
+    if approves {
         fault::point("approved");
     }
     let row = visible(grpc, &call.caller, id).await?;

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
+use portico_runtime::fault;
 use portico_runtime::outgoing::{
     Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings,
 };
@@ -346,6 +347,9 @@ impl Session<'_> {
                 .headers
                 .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
             request.body = body.into();
+        }
+        if step == Step::Register {
+            fault::point("posting");
         }
         let answer = self.fetch.outgoing.send(request).await;
         let answer = answer.map_err(|error| no_answer(&error, writes))?;

@@ -1,6 +1,8 @@
 //! Changes of a registered client: update, rotation of its secret, deletion. All of them may be repeated; what may
 //! not get lost is the registration access token that an answer brings, so answers go through the spool too.
 
+use portico_runtime::fault;
+
 use super::answer::Recovered;
 use super::drive::Job;
 use super::failure::failing;
@@ -51,6 +53,7 @@ impl Worker {
         let Some((attempt, OperationKind::Rotate { secret_ref })) = under_way(live) else {
             return Ok(());
         };
+        fault::point("rotating");
         let spool = AnswerSpool::new(&self.vault, job.id, attempt);
         let known = self.known(job, live).await?;
         let Some(chosen) = self.secret(job.id, Some(*secret_ref)).await? else {

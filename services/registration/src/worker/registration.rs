@@ -52,6 +52,7 @@ impl Worker {
             secret_ref,
             without_scopes: plain && view::manages(pool, job.client.identity_provider_id).await?,
         };
+        fault::point("intending");
         let Some(outcome) = self.record(job, &command).await? else {
             return Ok(());
         };
@@ -169,6 +170,7 @@ impl Worker {
             attempt: intended.attempt,
             answer,
         };
+        fault::point("registering");
         let recorded = self.record(job, &command).await?;
         fault::point("registered");
         if recorded.is_none() {

@@ -1,0 +1,113 @@
+//! What a fault test sets: points at which the process ends, a clock that is off, leases that last shorter. Only in
+//! builds with debug assertions; nothing in a release.
+//!
+//! | variable | what |
+//! |---|---|
+//! | `FAULT_ABORT_AT` | `point`, or `point:n` for the n-th time that it is reached |
+//! | `FAULT_CLOCK_OFFSET_SECONDS` | how far the clock is off; negative: it is late |
+//! | `FAULT_LEASE_MS` | how long a lease lasts, so that the work of a killed process goes on sooner |
+
+use std::time::Duration;
+
+/// Every point: before and after whatever must not be done twice, nor get lost. A test reaches each of them.
+pub const POINTS: [&str; 26] = [
+    // The writer: the transaction of some append is complete; is committed.
+    "appending",
+    "appended",
+    "approving",
+    "approved",
+    // The relay and a consumer.
+    "publishing",
+    "published",
+    "checkpointing",
+    "checkpointed",
+    "acking",
+    "acked",
+    // A registration: intent, request, answer, outcome.
+    "intending",
+    "intent",
+    "posting",
+    "answer_unspooled",
+    "answer_received",
+    "registering",
+    "registered",
+    // What is written to a gateway.
+    "gateway_intent",
+    "gateway_written",
+    // A mail: queued, and taken by the mail server (250).
+    "mail_queueing",
+    "mail_queued",
+    "mail_sending",
+    "mail_sent",
+    // `portico rewrap`, before each service and after it.
+    "rewrapping",
+    "rewrapped",
+    // A new secret of a client was intended; nothing was asked of the provider.
+    "rotating",
+];
+
+/// Ends the process at once, as `kill -9` would, where `FAULT_ABORT_AT` names this point.
+#[cfg(debug_assertions)]
+pub fn point(name: &str) {
+    use std::sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    };
+    static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
+    static REACHED: AtomicU32 = AtomicU32::new(0);
+    debug_assert!(
+        POINTS.contains(&name),
+        "{name} is not in the list of points"
+    );
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("FAULT_ABORT_AT").ok()?;
+        let (name, times) = text.split_once(':').unwrap_or((&text, "1"));
+        Some((name.to_owned(), times.parse().unwrap_or(1)))
+    });
+    if let Some((point, times)) = wanted
+        && point == name
+        && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == *times
+    {
+        // No destructor, no flush: what is not committed is lost.
+        std::process::abort();
+    }
+}
+
+/// Nothing, in a release.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn point(_name: &str) {}
+
+/// How far the clock is off, in seconds.
+#[cfg(debug_assertions)]
+pub fn clock_offset_seconds() -> i64 {
+    static OFFSET: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
+    *OFFSET.get_or_init(|| number("FAULT_CLOCK_OFFSET_SECONDS").unwrap_or(0))
+}
+
+/// Not at all, in a release.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn clock_offset_seconds() -> i64 {
+    0
+}
+
+/// How long a lease lasts: as given, unless a test says otherwise.
+#[cfg(debug_assertions)]
+pub fn lease_time(given: Duration) -> Duration {
+    static TIME: std::sync::OnceLock<Option<u64>> = std::sync::OnceLock::new();
+    TIME.get_or_init(|| number("FAULT_LEASE_MS"))
+        .map_or(given, Duration::from_millis)
+}
+
+/// As given, in a release.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn lease_time(given: Duration) -> Duration {
+    given
+}
+
+#[cfg(debug_assertions)]
+fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    std::env::var(variable).ok()?.parse().ok()
+}
