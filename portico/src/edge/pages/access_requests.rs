@@ -19,7 +19,7 @@ use super::{
     dashboard::own_id,
     form::Posted,
     show,
-    view::{Page, Shown, done, mendable},
+    view::{ANY_VERSION, Page, Shown, done, mendable},
 };
 use crate::edge::{Edge, ask::Ask, problem::Result};
 
@@ -74,7 +74,7 @@ async fn withdraw(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown
     let request = WithdrawAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     match ask
         .access()

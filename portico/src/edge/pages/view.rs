@@ -110,18 +110,25 @@ impl Page {
     }
 }
 
-/// An error as it stands above the page: with all that was wrong where it was several things.
+/// For decisions: a request's state alone says whether one is possible, and why not is more helpful than that the
+/// request was changed.
+pub(super) const ANY_VERSION: u64 = 0;
+
+/// An error as it stands above the page: with all that was wrong where it was several things, each with the code
+/// that REST and gRPC give it.
 fn problem(error: &Error) -> Value {
-    let mut all = error
-        .fields
-        .iter()
-        .map(|wrong| for_people(wrong, &words(&wrong.field)));
-    let (message, all) = match error.fields.len() {
-        0 => (error.message.clone(), Vec::new()),
-        1 => (all.next().unwrap_or_default(), Vec::new()),
-        _ => (error.message.clone(), all.collect()),
-    };
-    context! { message, code => &error.code, all }
+    let message = |wrong| for_people(wrong, &words(&wrong.field));
+    match error.fields.as_slice() {
+        [] => context! { message => &error.message, code => &error.code },
+        [wrong] => context! { message => message(wrong), code => &error.code },
+        many => {
+            let all: Vec<Value> = many
+                .iter()
+                .map(|wrong| context! { message => message(wrong), code => &wrong.code })
+                .collect();
+            context! { message => &error.message, code => &error.code, all }
+        }
+    }
 }
 
 /// What was wrong, by the name of the form's field. What is wrong with one of several values in a field, such as

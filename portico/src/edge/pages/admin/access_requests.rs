@@ -21,7 +21,7 @@ use super::{
         form::{Form, Posted},
         lists::Listing,
         show,
-        view::{Page, Shown, done, mendable},
+        view::{ANY_VERSION, Page, Shown, done, mendable},
     },
     named, names,
 };
@@ -115,7 +115,7 @@ async fn approve(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown 
     let request = ApproveAccessRequestRequest {
         id: id.clone(),
         note: form.text("note"),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     let answer = ask
         .access()
@@ -128,7 +128,7 @@ async fn reject(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     let request = RejectAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     let answer = ask
         .access()
@@ -141,7 +141,7 @@ async fn revoke(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     let request = RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     let answer = ask
         .access()

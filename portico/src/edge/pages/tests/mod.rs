@@ -12,6 +12,7 @@ mod browser;
 mod developer;
 mod doors;
 mod html;
+mod refusals;
 mod render;
 
 use browser::Browser;
