@@ -2,6 +2,7 @@
 //!
 //! * `flow`: steps 1 to 11 of the product, on every combination of provider, database and bus
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
+//! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `kill`: the process dies at the worst points and is started again
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
 //! * `secrets`: nothing of what was issued stands anywhere in clear
@@ -21,6 +22,7 @@ mod bad_input;
 mod drift;
 mod flow;
 mod kill;
+mod many;
 mod secrets;
 mod seeds;
 mod support;
@@ -31,6 +33,7 @@ fn main() -> std::process::ExitCode {
         drift::trials(),
         flow::trials(),
         kill::trials(),
+        many::trials(),
         secrets::trials(),
         seeds::trials(),
     ])

@@ -26,7 +26,9 @@ async fn not_in_databases_logs_or_mails() {
     .await;
     let registered = match &world.provider {
         Provider::Sandbox(provider) => provider.clients().remove(0),
-        Provider::Keycloak(_) => panic!("this world has the sandbox's provider"),
+        Provider::Keycloak(_) | Provider::KeycloakThrough(..) => {
+            panic!("this world has the sandbox's provider")
+        }
     };
     let secrets = [
         credentials.client_secret.as_str(),

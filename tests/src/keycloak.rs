@@ -42,7 +42,9 @@ const BUILT_IN: [&str; 7] = [
     "security-admin-console",
     MANAGEMENT.0,
 ];
-const STARTS_WITHIN: Duration = Duration::from_secs(240);
+/// Clients that are listed at once.
+const PAGE: usize = 100;
+const STARTS_WITHIN: Duration = Duration::from_secs(900);
 
 static SHARED: OnceCell<Arc<Server>> = OnceCell::const_new();
 
@@ -91,6 +93,15 @@ impl Keycloak {
         keycloak
     }
 
+    /// The same realm once more.
+    #[must_use]
+    pub fn same_realm(&self) -> Self {
+        Self {
+            server: Arc::clone(&self.server),
+            realm: self.realm.clone(),
+        }
+    }
+
     /// The address of the server.
     pub fn base(&self) -> &str {
         &self.server.base
@@ -122,14 +133,21 @@ impl Keycloak {
 
     /// The clients that tests registered, as the admin API shows them.
     pub async fn clients(&self) -> Vec<Value> {
-        let (status, body) = self
-            .admin("GET", &self.admin_url("/clients?max=1000"), None)
-            .await;
-        assert_eq!(status, 200, "no list of clients: {body}");
-        let all = body.as_array().expect("a list").iter();
-        all.filter(|client| !BUILT_IN.contains(&client["clientId"].as_str().unwrap_or_default()))
-            .cloned()
-            .collect()
+        let mut clients = Vec::new();
+        // Hundreds at once are more than an answer may have.
+        for page in 0.. {
+            let path = format!("/clients?first={}&max={PAGE}", page * PAGE);
+            let (status, body) = self.admin("GET", &self.admin_url(&path), None).await;
+            assert_eq!(status, 200, "no list of clients: {body}");
+            let found = body.as_array().expect("a list");
+            clients.extend(found.iter().cloned());
+            if found.len() < PAGE {
+                break;
+            }
+        }
+        clients
+            .retain(|client| !BUILT_IN.contains(&client["clientId"].as_str().unwrap_or_default()));
+        clients
     }
 
     /// How many clients tests registered.

@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod process;
+pub mod proxy;
 pub mod world;
 
 use std::time::{Duration, Instant};

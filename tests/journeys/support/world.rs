@@ -19,6 +19,8 @@ pub enum Provider {
     Sandbox(identity_provider::Handle),
     /// A real Keycloak.
     Keycloak(Keycloak),
+    /// A real Keycloak, which Portico reaches by this well-known URL.
+    KeycloakThrough(Keycloak, String),
 }
 
 pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
@@ -48,7 +50,7 @@ impl Provider {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Sandbox(_) => "other",
-            Self::Keycloak(_) => "keycloak",
+            Self::Keycloak(_) | Self::KeycloakThrough(..) => "keycloak",
         }
     }
 
@@ -56,13 +58,16 @@ impl Provider {
         match self {
             Self::Sandbox(provider) => provider.well_known_url(),
             Self::Keycloak(keycloak) => keycloak.well_known_url(),
+            Self::KeycloakThrough(_, url) => url.clone(),
         }
     }
 
     pub async fn initial_access_token(&self) -> String {
         match self {
             Self::Sandbox(_) => INITIAL_ACCESS_TOKEN.to_owned(),
-            Self::Keycloak(keycloak) => keycloak.initial_access_token(100).await,
+            Self::Keycloak(keycloak) | Self::KeycloakThrough(keycloak, _) => {
+                keycloak.initial_access_token(100).await
+            }
         }
     }
 
@@ -70,7 +75,9 @@ impl Provider {
     pub async fn client_count(&self) -> usize {
         match self {
             Self::Sandbox(provider) => provider.client_count(),
-            Self::Keycloak(keycloak) => keycloak.client_count().await,
+            Self::Keycloak(keycloak) | Self::KeycloakThrough(keycloak, _) => {
+                keycloak.client_count().await
+            }
         }
     }
 }
@@ -102,6 +109,11 @@ impl Backends {
             nats: Some(nats),
             environment,
         }
+    }
+
+    /// A setting of Portico beside them.
+    pub fn with(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     pub fn database_url(&self) -> Option<String> {

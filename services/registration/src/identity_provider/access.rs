@@ -13,8 +13,6 @@ use crate::providers::{Driver, Management, Session, Spool, driver_for};
 
 /// Kind of the vault owner whose id is the provider's.
 pub const OWNER: &str = "identity_provider";
-/// The hard deadline of each single call to a provider.
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A provider's state, version 0 where it never was there.
 ///
@@ -36,6 +34,8 @@ pub struct Access {
     initial_access_token: Option<Secret>,
     management: Option<Management>,
     outgoing: Outgoing,
+    /// The hard deadline of each single call to a provider.
+    deadline: Duration,
 }
 
 /// Why a provider cannot be talked to.
@@ -83,6 +83,7 @@ pub async fn access(
         initial_access_token,
         management,
         outgoing: deps.outgoing.clone(),
+        deadline: deps.config.outgoing.timeout,
     })
 }
 
@@ -105,7 +106,7 @@ impl Access {
             initial_access_token: self.initial_access_token.as_ref(),
             management: self.management.as_ref(),
             spool,
-            deadline: DEADLINE,
+            deadline: self.deadline,
         }
     }
 
