@@ -13,8 +13,8 @@ use portico_registration::providers::metadata::differences;
 use portico_registration::providers::session::Fetch;
 use portico_registration::providers::{
     ChosenIds, Deleted, Disposition, Driver, Endpoints, Failure, KnownClient, Management, Marker,
-    ProviderType, RawAnswer, Reconciled, RegisteredClient, Session, Spool, SpoolError, Step,
-    WantedClient, driver_for,
+    Method, Options, ProviderType, RawAnswer, Reconciled, RegisteredClient, Session, Spool,
+    SpoolError, Step, WantedClient, driver_for,
 };
 use portico_runtime::clock::Clock;
 use portico_runtime::outgoing::address::AllowEntry;
@@ -48,6 +48,7 @@ struct Provider {
     outgoing: Outgoing,
     initial: Option<Secret>,
     management: Option<Management>,
+    options: Options,
     kept: Kept,
 }
 
@@ -62,6 +63,7 @@ impl Provider {
         let fetch = Fetch {
             outgoing: &outgoing,
             skip_tls_verify: false,
+            trusted_certificates: "",
         };
         let endpoints = discover(fetch, &keycloak.well_known_url(), &[])
             .await
@@ -74,6 +76,7 @@ impl Provider {
             outgoing,
             initial,
             management,
+            options: Options::default(),
             kept,
         }
     }
@@ -82,6 +85,7 @@ impl Provider {
         Fetch {
             outgoing: &self.outgoing,
             skip_tls_verify: false,
+            trusted_certificates: "",
         }
     }
 
@@ -89,8 +93,15 @@ impl Provider {
         Session {
             fetch: self.fetch(),
             endpoints: &self.endpoints,
-            initial_access_token: self.initial.as_ref(),
+            method: Method::implied(
+                ProviderType::Keycloak,
+                self.initial.is_some(),
+                self.management.is_some(),
+            ),
+            options: &self.options,
+            token: self.initial.as_ref(),
             management: self.management.as_ref(),
+            software_statement: None,
             spool: &self.kept,
             deadline: Duration::from_secs(20),
         }
@@ -109,7 +120,7 @@ impl Provider {
         wanted: &WantedClient,
         ids: &ChosenIds,
     ) -> Result<RegisteredClient, Failure> {
-        let prepared = driver().prepare(&self.endpoints, wanted, ids)?;
+        let prepared = driver().prepare(self.session().site(), wanted, ids)?;
         driver().register(&self.session(), &prepared).await
     }
 
@@ -149,6 +160,7 @@ fn wanted(scopes: &[&str]) -> WantedClient {
         response_types: BTreeSet::new(),
         token_endpoint_auth_method: "client_secret_basic".into(),
         scopes: set(scopes),
+        okta_application_type: String::new(),
         marker: Marker {
             id: Clock::system().new_id().to_string(),
             attempt: 1,
@@ -211,7 +223,7 @@ async fn an_attempt_may_be_repeated_and_makes_one_client() {
     provider.initial = Some(Secret::new(provider.keycloak.initial_access_token(1).await));
     let (wanted, ids) = (wanted(&["product_payments", "free_plan"]), ids());
     let prepared = driver()
-        .prepare(&provider.endpoints, &wanted, &ids)
+        .prepare(provider.session().site(), &wanted, &ids)
         .unwrap();
     driver()
         .register(&provider.session(), &prepared)

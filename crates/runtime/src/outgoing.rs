@@ -10,9 +10,11 @@
 //!
 //! - [`address`]: what is public, the operator's list
 //! - [`port`]: which ports may be called
+//! - [`certificates`]: whom to trust beside the system's authorities
 //! - [`error`]: what can go wrong
 
 pub mod address;
+pub mod certificates;
 mod client;
 pub mod error;
 pub mod port;

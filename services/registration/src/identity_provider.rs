@@ -1,20 +1,23 @@
 //! An identity provider: its settings, its verified endpoints, and where its tokens are in the vault.
 //!
-//! A provider that refuses the initial access token is paused: no client is registered there until an admin gives
-//! a new one.
+//! A provider that refuses what the portal authorises itself with is paused: no client is registered there until an
+//! admin gives something else.
 
 mod access;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trust;
+mod way_in;
 
 use portico_eventstore::Aggregate;
 use portico_proto::{Error, Kind};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, AccessError, OWNER, access, load, pause};
-pub use settings::{Draft, Location, ManagementRef, Settings};
+pub use access::{Access, AccessError, NoSpool, OWNER, Unsaved, access, load, pause};
+pub use settings::{Draft, IN_BODY, Location, ManagementRef, Settings};
+pub use way_in::Gap;
 
 use crate::providers::Endpoints;
 
@@ -42,7 +45,7 @@ pub struct IdentityProvider {
     pub status: Status,
     /// None as long as it does not exist.
     pub settings: Option<Settings>,
-    /// RFC 7591 section 1.2; none where the provider needs none.
+    /// RFC 7591 section 1.2, or the API token; none where the provider needs none.
     pub initial_access_token: Option<VaultRef>,
 }
 
@@ -160,6 +163,12 @@ pub enum Rejection {
         /// The one that they were given for.
         issuer: String,
     },
+    /// As [`Rejection::TokenOfOtherIssuer`].
+    #[error("the software statement was given for the issuer {issuer}")]
+    StatementOfOtherIssuer {
+        /// The one that it was given for.
+        issuer: String,
+    },
 }
 
 impl Aggregate for IdentityProvider {
@@ -275,6 +284,11 @@ impl IdentityProvider {
             if settings.management.is_some() && settings.management == before.management {
                 return Err(Rejection::ManagementOfOtherIssuer { issuer });
             }
+            if settings.software_statement.is_some()
+                && settings.software_statement == before.software_statement
+            {
+                return Err(Rejection::StatementOfOtherIssuer { issuer });
+            }
         }
         let mut events = Vec::new();
         if settings != before {
@@ -288,9 +302,13 @@ impl IdentityProvider {
             events.push(Event::TokenReplaced {
                 initial_access_token,
             });
-            if matches!(self.status, Status::Paused { .. }) {
-                events.push(Event::Resumed);
-            }
+        }
+        let other_way = events.iter().any(|event| match event {
+            Event::TokenReplaced { .. } => true,
+            _ => settings.authorises_otherwise(before),
+        });
+        if other_way && matches!(self.status, Status::Paused { .. }) {
+            events.push(Event::Resumed);
         }
         Ok(events)
     }
@@ -331,6 +349,14 @@ impl From<Rejection> for Error {
                 format!(
                     "The stored `initial_access_token` was given for {issuer}. Give one for the new issuer, or an \
                      empty one for none."
+                ),
+            ),
+            Rejection::StatementOfOtherIssuer { issuer } => Self::field(
+                "software_statement",
+                "software_statement_missing",
+                format!(
+                    "The stored `software_statement` was given for {issuer}. Give one for the new issuer, or an empty \
+                     one for none."
                 ),
             ),
             Rejection::ManagementOfOtherIssuer { issuer } => Self::field(

@@ -130,7 +130,7 @@ impl Form {
     /// What was typed, to show the form again; the named fields as lists. Never a secret.
     pub(super) fn typed(&self, lists: &[&str]) -> Value {
         let secret = |name: &str| {
-            ["password", "secret", "token"]
+            ["password", "secret", "token", "statement"]
                 .iter()
                 .any(|word| name.contains(word))
         };

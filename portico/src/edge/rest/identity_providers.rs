@@ -5,7 +5,7 @@ use http::StatusCode;
 use portico_proto::registration::v1::{
     self as proto, CheckIdentityProviderRequest, CreateIdentityProviderRequest,
     DeleteIdentityProviderRequest, GetIdentityProviderRequest, ListIdentityProvidersRequest,
-    UpdateIdentityProviderRequest, check_identity_provider_request::Subject,
+    OriginList, UpdateIdentityProviderRequest, check_identity_provider_request::Subject,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -49,6 +49,23 @@ struct IdentityProvider {
     status: String,
     status_reason: Option<String>,
     management_client_id: Option<String>,
+    /// How the portal authorises itself when it registers a client: `none`, `initial_access_token`, `api_token` or
+    /// `client_credentials`.
+    authorization: String,
+    /// The token itself is never answered.
+    has_api_token: bool,
+    management_scope: Option<String>,
+    management_audience: Option<String>,
+    management_auth_method: Option<String>,
+    /// PEM.
+    trusted_certificates: Option<String>,
+    allowed_origins: Vec<String>,
+    api_audience: Option<String>,
+    client_template: Option<String>,
+    /// The statement itself is never answered.
+    has_software_statement: bool,
+    /// What should be changed, in words.
+    warnings: Vec<String>,
     version: u64,
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -68,6 +85,28 @@ struct NewIdentityProvider {
     /// A client that may manage others, for what RFC 7592 cannot do.
     management_client_id: Option<String>,
     management_client_secret: Option<String>,
+    /// How the portal authorises itself when it registers a client: `none`, `initial_access_token`, `api_token` (Okta,
+    /// Auth0) or `client_credentials` (the management client gets a fresh token for each call). Where it is absent, by
+    /// what else is given.
+    authorization: Option<String>,
+    /// Okta: an API token (SSWS). Auth0: a token for the Management API.
+    api_token: Option<String>,
+    /// Scopes that the management client asks for; where absent, what the type needs.
+    management_scope: Option<String>,
+    /// Audience that the management client asks for; where absent, what the type needs.
+    management_audience: Option<String>,
+    /// `client_secret_basic`, or `client_secret_post`.
+    management_auth_method: Option<String>,
+    /// Certificates in PEM, trusted beside the system's authorities in every call to this provider.
+    trusted_certificates: Option<String>,
+    /// Origins beside the issuer's at which endpoints may be, such as `https://internal.example:8443`.
+    allowed_origins: Vec<String>,
+    /// Auth0: the identifier of the API whose scopes clients are granted.
+    api_audience: Option<String>,
+    /// Curity: the client that dynamic clients are instances of.
+    client_template: Option<String>,
+    /// Sent with each registration (RFC 7591 section 2.3).
+    software_statement: Option<String>,
 }
 
 /// What is absent stays.
@@ -82,6 +121,18 @@ struct IdentityProviderChange {
     skip_tls_verify: Option<bool>,
     management_client_id: Option<String>,
     management_client_secret: Option<String>,
+    /// An empty one: by what is stored.
+    authorization: Option<String>,
+    /// A new one resumes a paused provider.
+    api_token: Option<String>,
+    management_scope: Option<String>,
+    management_audience: Option<String>,
+    management_auth_method: Option<String>,
+    trusted_certificates: Option<String>,
+    allowed_origins: Option<Vec<String>>,
+    api_audience: Option<String>,
+    client_template: Option<String>,
+    software_statement: Option<String>,
 }
 
 #[derive(Deserialize, Default, IntoParams)]
@@ -105,7 +156,7 @@ struct Check {
 
 #[derive(Serialize, ToSchema)]
 struct CheckStep {
-    /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks` or `scopes`.
+    /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks`, `scopes`, `authorization` or `tls`.
     name: String,
     /// `passed`, `failed`, `skipped` or `warning`.
     outcome: String,
@@ -130,6 +181,17 @@ impl From<proto::IdentityProvider> for IdentityProvider {
             status: from.status,
             status_reason: given(from.status_reason),
             management_client_id: given(from.management_client_id),
+            authorization: from.authorization,
+            has_api_token: from.has_api_token,
+            management_scope: given(from.management_scope),
+            management_audience: given(from.management_audience),
+            management_auth_method: given(from.management_auth_method),
+            trusted_certificates: given(from.trusted_certificates),
+            allowed_origins: from.allowed_origins,
+            api_audience: given(from.api_audience),
+            client_template: given(from.client_template),
+            has_software_statement: from.has_software_statement,
+            warnings: from.warnings,
             version: from.version,
             created_at: given(from.created_at),
             updated_at: given(from.updated_at),
@@ -148,6 +210,16 @@ impl From<NewIdentityProvider> for CreateIdentityProviderRequest {
             skip_tls_verify: new.skip_tls_verify,
             management_client_id: new.management_client_id.unwrap_or_default(),
             management_client_secret: new.management_client_secret.unwrap_or_default(),
+            authorization: new.authorization.unwrap_or_default(),
+            api_token: new.api_token.unwrap_or_default(),
+            management_scope: new.management_scope.unwrap_or_default(),
+            management_audience: new.management_audience.unwrap_or_default(),
+            management_auth_method: new.management_auth_method.unwrap_or_default(),
+            trusted_certificates: new.trusted_certificates.unwrap_or_default(),
+            allowed_origins: new.allowed_origins,
+            api_audience: new.api_audience.unwrap_or_default(),
+            client_template: new.client_template.unwrap_or_default(),
+            software_statement: new.software_statement.unwrap_or_default(),
         }
     }
 }
@@ -223,6 +295,16 @@ async fn update_identity_provider(
         skip_tls_verify: change.skip_tls_verify,
         management_client_id: change.management_client_id,
         management_client_secret: change.management_client_secret,
+        authorization: change.authorization,
+        api_token: change.api_token,
+        management_scope: change.management_scope,
+        management_audience: change.management_audience,
+        management_auth_method: change.management_auth_method,
+        trusted_certificates: change.trusted_certificates,
+        allowed_origins: change.allowed_origins.map(|values| OriginList { values }),
+        api_audience: change.api_audience,
+        client_template: change.client_template,
+        software_statement: change.software_statement,
     };
     let request = ask.request(request);
     Ok(ask

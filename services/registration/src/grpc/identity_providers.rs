@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::Grpc;
 use super::refusal::{name_taken, refuse, refuse_at, vault_error};
 use crate::identity_provider::{
-    self, Command, Draft, IdentityProvider, OWNER, Settings, TokenChange,
+    self, Command, Draft, IdentityProvider, ManagementRef, OWNER, Settings, TokenChange,
 };
-use crate::providers::ProviderType;
+use crate::providers::{Options, ProviderType};
 use crate::views::{client_types, identity_providers, usage};
 pub(super) use check::check_identity_provider;
 use secrets::Secrets;
@@ -32,6 +32,7 @@ pub(crate) async fn create_identity_provider(
     let kind = kind_of(&mut problems, &message.r#type);
     let draft = draft_of(message).checked(problems)?;
     let management = draft.management(None)?;
+    let has_token = draft.token()?.is_some_and(|token| !token.is_empty());
     let name = draft.name.clone().unwrap_or_default();
     unique(grpc, &name, id).await?;
     let earlier = identity_provider::load(&grpc.store, id)
@@ -42,14 +43,21 @@ pub(crate) async fn create_identity_provider(
         Some(settings) => settings.location,
         None => check::verified(grpc, &draft, None).await?,
     };
-    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
-    let settings = Settings {
+    let client_id = management.map(|(client_id, _)| client_id);
+    let mut settings = Settings {
         name,
         kind,
         location,
-        scope_claim: draft.scope_claim.unwrap_or_default(),
-        management: secrets.management(management.map(|(client_id, _)| client_id), None),
+        scope_claim: draft.scope_claim.clone().unwrap_or_default(),
+        management: client_id.clone().map(ManagementRef::unknown),
+        authorization: draft.authorization(None),
+        options: draft.options(&Options::default()),
+        software_statement: None,
     };
+    settings.check_chosen_way(has_token)?;
+    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
+    settings.management = secrets.management(client_id, None);
+    settings.software_statement = secrets.statement;
     let command = Command::Add {
         settings,
         initial_access_token: secrets.token,
@@ -89,15 +97,19 @@ pub(crate) async fn update_identity_provider(
     if let Some(name) = &draft.name {
         unique(grpc, name, id).await?;
     }
-    let moved = draft.well_known_url.is_some() || draft.skip_tls_verify.is_some();
-    let location = if moved {
+    let location = if draft.moves() {
         check::verified(grpc, &draft, Some(&before.location)).await?
     } else {
         before.location.clone()
     };
-    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
+    let token = draft.token()?;
+    let has_token = match token {
+        Some(token) => !token.is_empty(),
+        None => loaded.state.initial_access_token.is_some(),
+    };
+    let token_given = token.is_some();
     let client_id = management.map(|(client_id, _)| client_id);
-    let settings = Settings {
+    let mut settings = Settings {
         name: draft.name.clone().unwrap_or_else(|| before.name.clone()),
         kind: before.kind,
         location,
@@ -105,13 +117,22 @@ pub(crate) async fn update_identity_provider(
             .scope_claim
             .clone()
             .unwrap_or_else(|| before.scope_claim.clone()),
-        management: secrets.management(client_id, known),
+        management: client_id.clone().map(ManagementRef::unknown),
+        authorization: draft.authorization(before.authorization),
+        options: draft.options(&before.options),
+        software_statement: before.software_statement,
     };
+    settings.check_chosen_way(has_token)?;
+    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
+    settings.management = secrets.management(client_id, known);
+    if draft.software_statement.is_some() {
+        settings.software_statement = secrets.statement;
+    }
     let command = Command::Change {
         settings,
-        initial_access_token: match draft.initial_access_token {
-            Some(_) => TokenChange::Replace(secrets.token),
-            None => TokenChange::Keep,
+        initial_access_token: match token_given {
+            true => TokenChange::Replace(secrets.token),
+            false => TokenChange::Keep,
         },
         live_clients: clients(grpc, id).await?,
     };
@@ -232,6 +253,16 @@ fn draft_of(message: api::CreateIdentityProviderRequest) -> Draft {
         initial_access_token: given(message.initial_access_token),
         management_client_id: Some(message.management_client_id),
         management_client_secret: given(message.management_client_secret),
+        authorization: Some(message.authorization),
+        api_token: given(message.api_token),
+        management_scope: Some(message.management_scope),
+        management_audience: Some(message.management_audience),
+        management_auth_method: Some(message.management_auth_method),
+        trusted_certificates: Some(message.trusted_certificates),
+        allowed_origins: Some(message.allowed_origins),
+        api_audience: Some(message.api_audience),
+        client_template: Some(message.client_template),
+        software_statement: given(message.software_statement),
     }
 }
 
@@ -244,5 +275,15 @@ fn changes_of(message: api::UpdateIdentityProviderRequest) -> Draft {
         initial_access_token: message.initial_access_token.map(Secret::new),
         management_client_id: message.management_client_id,
         management_client_secret: message.management_client_secret.map(Secret::new),
+        authorization: message.authorization,
+        api_token: message.api_token.map(Secret::new),
+        management_scope: message.management_scope,
+        management_audience: message.management_audience,
+        management_auth_method: message.management_auth_method,
+        trusted_certificates: message.trusted_certificates,
+        allowed_origins: message.allowed_origins.map(|origins| origins.values),
+        api_audience: message.api_audience,
+        client_template: message.client_template,
+        software_statement: message.software_statement.map(Secret::new),
     }
 }

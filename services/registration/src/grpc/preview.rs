@@ -15,12 +15,12 @@ use uuid::Uuid;
 use super::Grpc;
 use crate::client_type::{self, Definition};
 use crate::gateways::Limit;
-use crate::identity_provider;
+use crate::identity_provider::{self, Settings};
 use crate::mapping::Mapper;
 use crate::mapping::grants::{Grant, GrantedApi};
 use crate::oauth_client::{Live, OauthClient, Wanted};
 use crate::providers::{
-    ChosenIds, Driver, Endpoints, Failure, KnownClient, Marker, Preview, WantedClient, driver_for,
+    ChosenIds, Driver, Failure, KnownClient, Marker, Method, Preview, WantedClient, driver_for,
 };
 
 /// An admin or a service.
@@ -34,7 +34,7 @@ pub(crate) async fn preview_registration(
     let subject = Subject::load(grpc, &message).await?;
     let asked = scopes(&message);
     let preview = subject.preview(&asked).map_err(refused)?;
-    let supported = &subject.endpoints.scopes_supported;
+    let supported = &subject.settings.location.endpoints.scopes_supported;
     let missing = asked
         .iter()
         .filter(|scope| !supported.is_empty() && !supported.contains(scope));
@@ -51,7 +51,8 @@ pub(crate) async fn preview_registration(
 /// The client as it is, and what it is to be.
 struct Subject {
     provider_id: Uuid,
-    endpoints: Endpoints,
+    settings: Settings,
+    method: Method,
     driver: &'static dyn Driver,
     client: OauthClient,
     /// What grants and application want, and this approval too; its scopes are still missing.
@@ -98,8 +99,9 @@ impl Subject {
         }
         Ok(Self {
             provider_id,
-            endpoints: settings.location.endpoints.clone(),
+            method: settings.method(provider.initial_access_token.is_some()),
             driver: driver_for(settings.kind),
+            settings: settings.clone(),
             client,
             wanted,
             kinds,
@@ -121,25 +123,24 @@ impl Subject {
                 .map(|kind| kind.token_endpoint_auth_method.clone())
                 .unwrap_or_default(),
             scopes: self.wanted.scopes.union(asked).cloned().collect(),
+            okta_application_type: first
+                .map(|kind| kind.okta_application_type.clone())
+                .unwrap_or_default(),
             marker: Marker {
                 id: self.id.to_string(),
                 attempt: self.client.attempt + 1,
             },
         };
+        let site = self.settings.site(self.method);
         if let Some(live) = self.client.live() {
-            return self
-                .driver
-                .preview_update(&self.endpoints, &known(live), &wanted);
+            return self.driver.preview_update(site, &known(live), &wanted);
         }
         let ids = ChosenIds {
             // Chosen anew for each attempt.
             client_id: "(chosen when it is sent)".to_owned(),
             client_secret: Secret::new("(chosen when it is sent)"),
         };
-        Ok(self
-            .driver
-            .prepare(&self.endpoints, &wanted, &ids)?
-            .preview())
+        Ok(self.driver.prepare(site, &wanted, &ids)?.preview())
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use portico_eventstore::{Context, EventStore, ExecuteError, Loaded, StoreError};
 use portico_runtime::{Deps, Outgoing};
 use portico_vault::{Owner, Secret, Vault, VaultError, VaultRef};
 use uuid::Uuid;
 
-use super::{Command, IdentityProvider, Rejection, Settings};
+use super::{Command, Gap, IdentityProvider, Rejection, Settings};
 use crate::providers::session::Fetch;
-use crate::providers::{Driver, Management, Session, Spool, driver_for};
+use crate::providers::{
+    Driver, Management, Method, RawAnswer, Session, Site, Spool, SpoolError, driver_for,
+};
 
 /// Kind of the vault owner whose id is the provider's.
 pub const OWNER: &str = "identity_provider";
@@ -29,9 +32,11 @@ pub struct Access {
     pub id: Uuid,
     /// Its settings.
     pub settings: Settings,
-    /// Which initial access token this is; goes into [`pause`].
+    /// Which initial access token or API token this is; goes into [`pause`].
     pub token: Option<VaultRef>,
-    initial_access_token: Option<Secret>,
+    method: Method,
+    secret: Option<Secret>,
+    software_statement: Option<Secret>,
     management: Option<Management>,
     outgoing: Outgoing,
     /// The hard deadline of each single call to a provider.
@@ -62,8 +67,12 @@ pub async fn access(
 ) -> Result<Access, AccessError> {
     let settings = provider.present()?.clone();
     let owner = Owner::new(OWNER, id);
-    let initial_access_token = match &provider.initial_access_token {
+    let secret = match &provider.initial_access_token {
         Some(token) => vault.get(&owner, token).await?,
+        None => None,
+    };
+    let software_statement = match &settings.software_statement {
+        Some(statement) => vault.get(&owner, statement).await?,
         None => None,
     };
     let management = match &settings.management {
@@ -78,23 +87,79 @@ pub async fn access(
     };
     Ok(Access {
         id,
+        method: settings.method(provider.initial_access_token.is_some()),
         settings,
         token: provider.initial_access_token,
-        initial_access_token,
+        secret,
+        software_statement,
         management,
         outgoing: deps.outgoing.clone(),
         deadline: deps.config.outgoing.timeout,
     })
 }
 
+/// Secrets that are in no vault yet.
+#[derive(Debug)]
+pub struct Unsaved {
+    /// The initial access token, or the API token.
+    pub token: Option<Secret>,
+    /// Of the management credentials.
+    pub management_secret: Option<Secret>,
+    /// RFC 7591 section 2.3.
+    pub software_statement: Option<Secret>,
+}
+
+/// For calls that bring nothing to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSpool;
+
+#[async_trait]
+impl Spool for NoSpool {
+    async fn keep(&self, _answer: &RawAnswer) -> Result<(), SpoolError> {
+        Err(SpoolError("nothing is kept of this call".into()))
+    }
+}
+
 impl Access {
+    /// To a provider that is not saved.
+    #[must_use]
+    pub fn unsaved(deps: &Deps, settings: Settings, secrets: Unsaved) -> Self {
+        let management = settings.management.as_ref().zip(secrets.management_secret);
+        Self {
+            id: Uuid::nil(),
+            method: settings.method(secrets.token.is_some()),
+            token: None,
+            secret: secrets.token,
+            software_statement: secrets.software_statement,
+            management: management.map(|(stored, client_secret)| Management {
+                client_id: stored.client_id.clone(),
+                client_secret,
+            }),
+            outgoing: deps.outgoing.clone(),
+            settings,
+        }
+    }
+
+    /// What the settings lack.
+    #[must_use]
+    pub fn gap(&self) -> Option<Gap> {
+        self.settings.gap(self.secret.is_some())
+    }
+
     /// The network as this provider's settings allow it.
     #[must_use]
     pub fn fetch(&self) -> Fetch<'_> {
         Fetch {
             outgoing: &self.outgoing,
             skip_tls_verify: self.settings.location.skip_tls_verify,
+            trusted_certificates: &self.settings.location.trusted_certificates,
         }
+    }
+
+    /// As a driver needs to know it to say what it would send.
+    #[must_use]
+    pub fn site(&self) -> Site<'_> {
+        self.settings.site(self.method)
     }
 
     /// For one piece of work; answers with credentials go to the spool.
@@ -103,7 +168,10 @@ impl Access {
         Session {
             fetch: self.fetch(),
             endpoints: &self.settings.location.endpoints,
-            initial_access_token: self.initial_access_token.as_ref(),
+            method: self.method,
+            options: &self.settings.options,
+            token: self.secret.as_ref(),
+            software_statement: self.software_statement.as_ref(),
             management: self.management.as_ref(),
             spool,
             deadline: self.deadline,

@@ -5,7 +5,8 @@ use portico_runtime::Problems;
 use portico_vault::{Secret, VaultRef};
 use serde::{Deserialize, Serialize};
 
-use crate::providers::{Endpoints, ProviderType};
+use super::trust;
+use crate::providers::{Endpoints, Method, Options, ProviderType, Site};
 use crate::text;
 
 /// Where the scopes are in a token, unless the admin says otherwise (RFC 9068 section 2.2.3).
@@ -14,6 +15,10 @@ const SCOPE_CLAIM: &str = "scope";
 const CLIENT_ID: usize = 255;
 /// Characters of a token or secret.
 const SECRET: usize = 8192;
+/// Characters of a scope, an audience or a template's id.
+const LINE: usize = 1000;
+/// RFC 6749 section 2.3.1, with the name of RFC 7591 section 2.
+pub const IN_BODY: &str = "client_secret_post";
 
 /// The settings of a provider. Holds references, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +33,45 @@ pub struct Settings {
     pub scope_claim: String,
     /// Credentials beyond RFC 7592.
     pub management: Option<ManagementRef>,
+    /// How the portal authorises itself. None: by what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Method>,
+    /// What its kind needs to be told.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
+    /// RFC 7591 section 2.3; a reference into the vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_statement: Option<VaultRef>,
 }
 
 impl Settings {
+    /// How the portal authorises itself, whether chosen or not.
+    #[must_use]
+    pub fn method(&self, has_token: bool) -> Method {
+        let implied = Method::implied(self.kind, has_token, self.management.is_some());
+        self.authorization.unwrap_or(implied)
+    }
+
+    /// As a driver needs to know it, where the portal authorises itself like this.
+    #[must_use]
+    pub fn site(&self, method: Method) -> Site<'_> {
+        Site {
+            endpoints: &self.location.endpoints,
+            method,
+            options: &self.options,
+            software_statement: self.software_statement.is_some(),
+        }
+    }
+
+    /// Whether what the portal authorises itself with is something else than before, tokens aside.
+    #[must_use]
+    pub fn authorises_otherwise(&self, before: &Self) -> bool {
+        self.authorization != before.authorization
+            || self.management != before.management
+            || self.options != before.options
+            || self.software_statement != before.software_statement
+    }
+
     /// As in the well-known document.
     #[must_use]
     pub fn issuer(&self) -> &str {
@@ -45,6 +86,9 @@ pub struct Location {
     pub well_known_url: String,
     /// Certificates are not verified. For trying out only.
     pub skip_tls_verify: bool,
+    /// Certificates in PEM, trusted beside those of the system; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trusted_certificates: String,
     /// As the document was when it was verified last.
     pub endpoints: Endpoints,
 }
@@ -56,6 +100,17 @@ pub struct ManagementRef {
     pub client_id: String,
     /// Reference into the vault.
     pub client_secret: VaultRef,
+}
+
+impl ManagementRef {
+    /// As long as the secret is not in the vault.
+    #[must_use]
+    pub fn unknown(client_id: String) -> Self {
+        Self {
+            client_id,
+            client_secret: VaultRef(uuid::Uuid::nil()),
+        }
+    }
 }
 
 /// What was entered, and is right by itself. None: not entered, so it stays as it is.
@@ -75,6 +130,26 @@ pub struct Draft {
     pub management_client_id: Option<String>,
     /// Never empty.
     pub management_client_secret: Option<Secret>,
+    /// Empty: by what is stored.
+    pub authorization: Option<String>,
+    /// Empty: none from now on.
+    pub api_token: Option<Secret>,
+    /// See [`Options`].
+    pub management_scope: Option<String>,
+    /// See [`Options`].
+    pub management_audience: Option<String>,
+    /// `client_secret_basic` or `client_secret_post`; empty is the first.
+    pub management_auth_method: Option<String>,
+    /// See [`Location`].
+    pub trusted_certificates: Option<String>,
+    /// See [`Endpoints`].
+    pub allowed_origins: Option<Vec<String>>,
+    /// See [`Options`].
+    pub api_audience: Option<String>,
+    /// See [`Options`].
+    pub client_template: Option<String>,
+    /// Empty: none from now on.
+    pub software_statement: Option<Secret>,
 }
 
 impl Draft {
@@ -111,8 +186,123 @@ impl Draft {
             let given = secret(&mut problems, "management_client_secret", &given);
             self.management_client_secret = (!given.is_empty()).then_some(given);
         }
+        self.check_authorization(&mut problems);
+        self.check_trust(&mut problems);
         problems.into_result()?;
         Ok(self)
+    }
+
+    fn check_authorization(&mut self, problems: &mut Problems) {
+        if let Some(method) = &mut self.authorization {
+            *method = method.trim().to_owned();
+            if !method.is_empty() && method.parse::<Method>().is_err() {
+                let names: Vec<&str> = Method::ALL.iter().map(|one| one.as_str()).collect();
+                let right = format!("`authorization` must be one of {}.", names.join(", "));
+                problems.add("authorization", "authorization_unknown", right);
+            }
+        }
+        if let Some(token) = &mut self.api_token {
+            *token = secret(problems, "api_token", token);
+        }
+        if let Some(statement) = &mut self.software_statement {
+            *statement = secret(problems, "software_statement", statement);
+        }
+        let lines = [
+            ("management_scope", &mut self.management_scope),
+            ("management_audience", &mut self.management_audience),
+            ("api_audience", &mut self.api_audience),
+            ("client_template", &mut self.client_template),
+        ];
+        for (field, text) in lines {
+            if let Some(text) = text {
+                *text = text.trim().to_owned();
+                text::line(problems, field, text, LINE);
+            }
+        }
+        if let Some(method) = &mut self.management_auth_method {
+            *method = method.trim().to_owned();
+            if !["", "client_secret_basic", IN_BODY].contains(&method.as_str()) {
+                let right =
+                    "`management_auth_method` must be client_secret_basic or client_secret_post.";
+                problems.add(
+                    "management_auth_method",
+                    "management_auth_method_unknown",
+                    right,
+                );
+            }
+        }
+    }
+
+    fn check_trust(&mut self, problems: &mut Problems) {
+        if let Some(pem) = &mut self.trusted_certificates {
+            *pem = pem.trim().to_owned();
+            if let Err(error) = trust::check(pem) {
+                let right = format!("`trusted_certificates`: {error}.");
+                problems.add("trusted_certificates", error.code(), right);
+            }
+        }
+        for origin in self.allowed_origins.iter_mut().flatten() {
+            match trust::origin(origin) {
+                Some(checked) => *origin = checked,
+                None => {
+                    let right = "`allowed_origins` must hold origins such as https://internal.example:8443, without \
+                                 path, query or user information.";
+                    problems.add("allowed_origins", "allowed_origin_invalid", right);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What the kind of provider needs to be told after this draft, given what it was told before.
+    #[must_use]
+    pub fn options(&self, before: &Options) -> Options {
+        let text = |new: &Option<String>, before: &String| new.as_ref().unwrap_or(before).clone();
+        Options {
+            management_scope: text(&self.management_scope, &before.management_scope),
+            management_audience: text(&self.management_audience, &before.management_audience),
+            management_in_body: match &self.management_auth_method {
+                Some(method) => method == IN_BODY,
+                None => before.management_in_body,
+            },
+            api_audience: text(&self.api_audience, &before.api_audience),
+            client_template: text(&self.client_template, &before.client_template),
+        }
+    }
+
+    /// The chosen authorization after this draft.
+    #[must_use]
+    pub fn authorization(&self, before: Option<Method>) -> Option<Method> {
+        match &self.authorization {
+            Some(method) => method.parse().ok(),
+            None => before,
+        }
+    }
+
+    /// Whether the well-known document must be verified anew.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.well_known_url.is_some()
+            || self.skip_tls_verify.is_some()
+            || self.trusted_certificates.is_some()
+            || self.allowed_origins.is_some()
+    }
+
+    /// The one token that was given, whichever of the two fields it came in.
+    ///
+    /// # Errors
+    /// Both fields have one.
+    pub fn token(&self) -> Result<Option<&Secret>, Error> {
+        let filled = |secret: &&Secret| !secret.is_empty();
+        let (initial, api) = (self.initial_access_token.as_ref(), self.api_token.as_ref());
+        match (initial.filter(filled), api.filter(filled)) {
+            (Some(_), Some(_)) => Err(Error::field(
+                "api_token",
+                "api_token_mismatch",
+                "Give `api_token` or `initial_access_token`, not both: a provider has one way in.",
+            )),
+            (token, None) | (None, token) => Ok(token.or(initial).or(api)),
+        }
     }
 
     /// The id of the management credentials after this draft, given the one before; and whether a new secret

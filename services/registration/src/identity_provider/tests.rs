@@ -18,17 +18,22 @@ fn settings(issuer: &str) -> Settings {
         location: Location {
             well_known_url: format!("{issuer}/.well-known/openid-configuration"),
             skip_tls_verify: false,
+            trusted_certificates: String::new(),
             endpoints: Endpoints {
                 issuer: issuer.into(),
                 registration_endpoint: url("/register"),
                 token_endpoint: url("/token"),
                 jwks_uri: url("/jwks"),
                 scopes_supported: vec!["a".into()],
+                auth_methods_supported: Vec::new(),
                 allowed_origins: Vec::new(),
             },
         },
         scope_claim: "scope".into(),
         management: None,
+        authorization: None,
+        options: crate::providers::Options::default(),
+        software_statement: None,
     }
 }
 

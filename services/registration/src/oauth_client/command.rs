@@ -18,6 +18,8 @@ pub struct Kind {
     pub response_types: BTreeSet<String>,
     /// RFC 7591 section 2; of the client type that came first.
     pub token_endpoint_auth_method: String,
+    /// As [`Kind::token_endpoint_auth_method`]; used by Okta only.
+    pub okta_application_type: String,
 }
 
 /// A try that failed.

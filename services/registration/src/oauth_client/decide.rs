@@ -257,6 +257,7 @@ impl OauthClient {
             response_types: kind.response_types.clone(),
             token_endpoint_auth_method: kind.token_endpoint_auth_method.clone(),
             scopes: wanted.scopes.clone(),
+            okta_application_type: kind.okta_application_type.clone(),
             marker: Marker {
                 id: Self::id(self.application_id, self.identity_provider_id).to_string(),
                 attempt,

@@ -101,6 +101,7 @@ fn kind() -> Kind {
         grant_types: set(&["client_credentials"]),
         response_types: set(&[]),
         token_endpoint_auth_method: "client_secret_basic".into(),
+        okta_application_type: String::new(),
     }
 }
 

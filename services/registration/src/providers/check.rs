@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Driver;
 use super::discovery::{DiscoveryError, Endpoints, discover};
-use super::session::Fetch;
+use super::session::{Fetch, Session};
 
 /// How one step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,8 @@ impl Outcome {
 /// One step of the connection test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckStep {
-    /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks`
-    /// or `scopes`.
+    /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks`,
+    /// `scopes`, `authorization` or `tls`.
     pub name: &'static str,
     /// How it ended.
     pub outcome: Outcome,
@@ -73,6 +74,46 @@ impl Check {
         self.steps
             .iter()
             .all(|step| step.outcome != Outcome::Failed)
+    }
+}
+
+/// Whether the portal may register. `gap` is what the settings lack.
+pub async fn way_in(driver: &dyn Driver, session: &Session<'_>, gap: Option<String>) -> CheckStep {
+    let (outcome, detail) = match gap {
+        Some(gap) => (Outcome::Failed, gap),
+        None => match driver.try_way_in(session).await {
+            Ok(found) => (Outcome::Passed, found),
+            Err(failure) => (Outcome::Failed, failure.to_string()),
+        },
+    };
+    CheckStep {
+        name: "authorization",
+        outcome,
+        detail,
+    }
+}
+
+/// Whether the provider is who it says it is.
+#[must_use]
+pub fn tls(fetch: Fetch<'_>) -> CheckStep {
+    let (outcome, detail) = match (fetch.skip_tls_verify, fetch.trusted_certificates.is_empty()) {
+        (true, _) => (
+            Outcome::Warning,
+            "the certificate is not verified: anybody in between can read and change everything",
+        ),
+        (false, true) => (
+            Outcome::Passed,
+            "certificates are verified by the system's authorities",
+        ),
+        (false, false) => (
+            Outcome::Passed,
+            "certificates are verified by the system's authorities and those of this provider",
+        ),
+    };
+    CheckStep {
+        name: "tls",
+        outcome,
+        detail: detail.to_owned(),
     }
 }
 
@@ -202,6 +243,7 @@ mod tests {
             Fetch {
                 outgoing: &outgoing,
                 skip_tls_verify: false,
+                trusted_certificates: "",
             },
             url,
             &[],

@@ -43,6 +43,9 @@ pub struct WantedClient {
     pub token_endpoint_auth_method: String,
     /// Of the products and plans that were approved. Empty means none at all.
     pub scopes: BTreeSet<String>,
+    /// Okta's kind of application; empty: what the grant types make it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub okta_application_type: String,
     /// See [`Marker`].
     pub marker: Marker,
 }

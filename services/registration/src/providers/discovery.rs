@@ -30,6 +30,9 @@ pub struct Endpoints {
     pub jwks_uri: Url,
     /// Empty where the document does not say.
     pub scopes_supported: Vec<String>,
+    /// `token_endpoint_auth_methods_supported`; empty where the document does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auth_methods_supported: Vec<String>,
     /// Origins beside the issuer's that an admin allowed tokens to be sent to,
     /// for example `https://internal.example:8443`.
     #[serde(default)]
@@ -200,18 +203,22 @@ pub fn verify(
     if !members.contains_key("registration_endpoint") {
         return Err(DiscoveryError::RegistrationEndpointMissing);
     }
-    let scopes = members.get("scopes_supported").and_then(Value::as_array);
+    let texts = |member: &str| {
+        let values = members.get(member).and_then(Value::as_array);
+        values
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
     Ok(Endpoints {
         issuer: issuer.to_owned(),
         registration_endpoint: endpoint("registration_endpoint")?,
         token_endpoint: endpoint("token_endpoint")?,
         jwks_uri: endpoint("jwks_uri")?,
-        scopes_supported: scopes
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
+        scopes_supported: texts("scopes_supported"),
+        auth_methods_supported: texts("token_endpoint_auth_methods_supported"),
         allowed_origins: allowed_origins.to_vec(),
     })
 }
@@ -230,6 +237,7 @@ mod tests {
             "token_endpoint": "https://id.example/realms/r/token",
             "jwks_uri": "https://id.example/realms/r/certs",
             "scopes_supported": ["openid", 7, "free_plan"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
         })
     }
 
@@ -246,6 +254,7 @@ mod tests {
             "https://id.example/realms/r/token"
         );
         assert_eq!(endpoints.scopes_supported, ["openid", "free_plan"]);
+        assert_eq!(endpoints.auth_methods_supported, ["client_secret_post"]);
         let text = serde_json::to_string(&endpoints).unwrap();
         assert_eq!(serde_json::from_str::<Endpoints>(&text).unwrap(), endpoints);
     }

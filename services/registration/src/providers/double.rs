@@ -15,10 +15,12 @@ use portico_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::authorization::{Method, Options};
 use super::client::{ChosenIds, KnownClient, Marker, WantedClient};
 use super::discovery::Endpoints;
 use super::metadata::Metadata;
 use super::session::{Fetch, Management, RawAnswer, Session, Spool, SpoolError};
+use super::site::Site;
 
 pub(crate) fn set(values: &[&str]) -> BTreeSet<String> {
     values.iter().map(|&value| value.to_owned()).collect()
@@ -32,6 +34,7 @@ pub(crate) fn wanted(scopes: &[&str]) -> WantedClient {
         response_types: BTreeSet::new(),
         token_endpoint_auth_method: String::new(),
         scopes: set(scopes),
+        okta_application_type: String::new(),
         marker: Marker {
             id: "0191d8e4-0000-7000-8000-000000000001".into(),
             attempt: 1,
@@ -185,8 +188,11 @@ pub(crate) struct Fixture {
     pub(crate) server: Server,
     pub(crate) endpoints: Endpoints,
     pub(crate) spool: MemorySpool,
-    pub(crate) initial: Option<Secret>,
+    pub(crate) method: Method,
+    pub(crate) options: Options,
+    pub(crate) token: Option<Secret>,
     pub(crate) management: Option<Management>,
+    pub(crate) software_statement: Option<Secret>,
     outgoing: Outgoing,
 }
 
@@ -201,15 +207,39 @@ impl Fixture {
             token_endpoint: server.url("/token"),
             jwks_uri: server.url("/jwks"),
             scopes_supported: Vec::new(),
+            auth_methods_supported: Vec::new(),
             allowed_origins: Vec::new(),
         };
         Self {
             server,
             endpoints,
             spool: MemorySpool::default(),
-            initial: Some(Secret::new("initial-token")),
+            method: Method::InitialAccessToken,
+            options: Options::default(),
+            token: Some(Secret::new("initial-token")),
             management: None,
+            software_statement: None,
             outgoing: outgoing(),
+        }
+    }
+
+    /// By a fresh token for each call.
+    pub(crate) fn with_management(mut self, client_id: &str, secret: &str) -> Self {
+        self.method = Method::ClientCredentials;
+        self.token = None;
+        self.management = Some(Management {
+            client_id: client_id.into(),
+            client_secret: Secret::new(secret),
+        });
+        self
+    }
+
+    pub(crate) fn site(&self) -> Site<'_> {
+        Site {
+            endpoints: &self.endpoints,
+            method: self.method,
+            options: &self.options,
+            software_statement: self.software_statement.is_some(),
         }
     }
 
@@ -218,10 +248,14 @@ impl Fixture {
             fetch: Fetch {
                 outgoing: &self.outgoing,
                 skip_tls_verify: false,
+                trusted_certificates: "",
             },
             endpoints: &self.endpoints,
-            initial_access_token: self.initial.as_ref(),
+            method: self.method,
+            options: &self.options,
+            token: self.token.as_ref(),
             management: self.management.as_ref(),
+            software_statement: self.software_statement.as_ref(),
             spool: &self.spool,
             deadline: Duration::from_secs(5),
         }

@@ -74,6 +74,14 @@ impl Failure {
         self
     }
 
+    /// Whether the provider gave no reason in words of its own.
+    pub(crate) fn says_nothing(&self) -> bool {
+        let words = self.description.to_lowercase();
+        words.starts_with("the provider ")
+            || words.split_whitespace().count() < 3
+            || words == self.code
+    }
+
     pub(crate) fn with(mut self, disposition: Disposition, code: &str) -> Self {
         self.disposition = disposition;
         self.code = code.into();
@@ -92,6 +100,8 @@ pub(crate) enum Bearer {
     Registration,
     /// A token of the management credentials.
     Management,
+    /// A token of the provider's own administration.
+    Api,
 }
 
 /// Reads an answer that is no success.
@@ -106,10 +116,13 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         retry_after: answer.retry_after(),
         outcome_unknown: matches!(answer.status, 408 | 500 | 502 | 504),
     };
-    let scope_is_unknown = matches!(
-        failure.code.as_str(),
-        "invalid_scope" | "insufficient_scope"
-    );
+    // RFC 7591 section 3.2.2 has no code of its own for scopes.
+    let names_scope = failure.description.to_lowercase().contains("scope");
+    let scope_is_unknown = match failure.code.as_str() {
+        "invalid_scope" | "insufficient_scope" => true,
+        "invalid_client_metadata" => names_scope,
+        _ => false,
+    };
     match (answer.status, bearer) {
         (408 | 425 | 429, _) | (500.., _) => failure.retry(),
         (401, Bearer::Initial) => {
@@ -125,7 +138,10 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         (401 | 403, Bearer::Management) if !scope_is_unknown => {
             failure.with(Disposition::Unmanageable, "management_credentials_refused")
         }
-        (404 | 410, Bearer::Registration | Bearer::Management) => {
+        (401 | 403, Bearer::Api) if !scope_is_unknown => {
+            failure.with(Disposition::Unmanageable, "api_token_refused")
+        }
+        (404 | 410, Bearer::Registration | Bearer::Management | Bearer::Api) => {
             failure.with(Disposition::Gone, "client_not_at_provider")
         }
         _ if scope_is_unknown => failure.with(Disposition::Fail, "scope_unknown_at_provider"),
@@ -151,19 +167,45 @@ fn own_words(answer: &RawAnswer) -> (Option<String>, String) {
         })
     };
     let error = text(&["error", "errorCode"]);
-    let code = error.clone().filter(|error| is_code(error));
-    let described = text(&["error_description", "errorSummary", "message", "detail"]);
+    // Auth0 has a phrase in `error` and its code beside it.
+    let codes = [text(&["error"]), text(&["errorCode"]), text(&["code"])];
+    let code = codes.into_iter().flatten().find(|error| is_code(error));
+    let described = text(&[
+        "error_description",
+        "errorSummary",
+        "message",
+        "detail",
+        "description",
+    ]);
+    let causes = causes(parsed.as_ref());
+    let described = match (described, causes) {
+        (Some(words), Some(causes)) => Some(format!("{words} ({causes})")),
+        (words, causes) => words.or(causes),
+    };
     // Keycloak 26.7.3 puts a whole sentence into `error` where JSON does not fit.
     let words = described.or_else(|| error.filter(|error| !is_code(error)));
     let words = words.unwrap_or_else(|| bare_body(answer, parsed.is_some()));
     (code, sanitized(&words))
 }
 
+/// Okta's `errorCauses`, each with a summary of its own.
+fn causes(parsed: Option<&Value>) -> Option<String> {
+    let causes = parsed?.get("errorCauses")?.as_array()?;
+    let words: Vec<&str> = causes
+        .iter()
+        .filter_map(|cause| cause.get("errorSummary")?.as_str())
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// An error code of an RFC, in the form of those, or of Okta: `E0000007`.
 fn is_code(text: &str) -> bool {
-    text.len() <= 64
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    let of_rfc = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let of_okta = |text: &str| {
+        let digits = text.strip_prefix('E').unwrap_or_default();
+        digits.len() == 7 && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    (1..=64).contains(&text.len()) && (text.bytes().all(of_rfc) || of_okta(text))
 }
 
 fn bare_body(answer: &RawAnswer, is_json: bool) -> String {
@@ -230,6 +272,8 @@ mod tests {
             (401, Bearer::Registration, Unmanageable),
             (404, Bearer::Registration, Gone),
             (403, Bearer::Management, Unmanageable),
+            (401, Bearer::Api, Unmanageable),
+            (404, Bearer::Api, Gone),
             (404, Bearer::Initial, Fail),
             (302, Bearer::Initial, Fail),
         ];
@@ -241,7 +285,11 @@ mod tests {
 
     #[test]
     fn an_unknown_scope_has_one_code_at_every_call() {
-        for (error, status) in [("invalid_scope", 400), ("insufficient_scope", 403)] {
+        for (error, status) in [
+            ("invalid_scope", 400),
+            ("insufficient_scope", 403),
+            ("invalid_client_metadata", 400),
+        ] {
             for bearer in [Bearer::Initial, Bearer::Registration, Bearer::Management] {
                 let body = format!(r#"{{"error":"{error}","error_description":"no such scope"}}"#);
                 let failure = refusal(&answer(status, &body), bearer);
@@ -282,6 +330,15 @@ mod tests {
                 "Invalid json: field \"bogus\"",
             ),
             (r#"{"errorSummary":"name taken"}"#, "name taken"),
+            (
+                r#"{"errorCode":"E0000001","errorSummary":"Api validation failed","errorCauses":[{"errorSummary":"name: taken"}]}"#,
+                "Api validation failed (name: taken)",
+            ),
+            (
+                r#"{"statusCode":400,"error":"Bad Request","message":"Payload validation error"}"#,
+                "Payload validation error",
+            ),
+            (r#"{"statusCode":400,"error":"Bad Request"}"#, "Bad Request"),
             ("\"text\"", "the provider gave no reason with status 400"),
         ];
         for (body, expected) in table {
@@ -290,8 +347,19 @@ mod tests {
                 expected
             );
         }
-        let failure = refusal(&answer(400, r#"{"error":"Not A Code"}"#), Bearer::Initial);
-        assert_eq!(failure.code, "http_400");
+        for (body, code) in [
+            (r#"{"error":"Not A Code"}"#, "http_400"),
+            (
+                r#"{"error":"Bad Request","errorCode":"invalid_body"}"#,
+                "invalid_body",
+            ),
+            (
+                r#"{"errorCode":"E0000007","errorSummary":"Not found"}"#,
+                "E0000007",
+            ),
+        ] {
+            assert_eq!(refusal(&answer(400, body), Bearer::Initial).code, code);
+        }
     }
 
     #[test]

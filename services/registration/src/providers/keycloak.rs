@@ -52,6 +52,7 @@ use super::client::{
 use super::discovery::Endpoints;
 use super::failure::{Disposition, Failure};
 use super::session::{Body, RawAnswer, Session, Step};
+use super::site::Site;
 use super::{Driver, ReconcileClass};
 use answer::{collection, is_in_use, member, object, parse, refused};
 use call::{call, explained, post, put, read, tokens};
@@ -69,12 +70,12 @@ impl Driver for Keycloak {
 
     fn prepare(
         &self,
-        endpoints: &Endpoints,
+        site: Site<'_>,
         wanted: &WantedClient,
         ids: &ChosenIds,
     ) -> Result<Prepared, Failure> {
         Ok(Prepared {
-            endpoint: collection(endpoints, "default"),
+            endpoint: collection(site.endpoints, "default"),
             wanted: wanted.clone(),
             chosen: Some(ids.clone()),
             body: representation::registration(wanted, ids)?,
@@ -83,7 +84,7 @@ impl Driver for Keycloak {
 
     fn preview_update(
         &self,
-        endpoints: &Endpoints,
+        site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<Preview, Failure> {
@@ -93,7 +94,7 @@ impl Driver for Keycloak {
         Ok(Preview {
             action: "update",
             method: "PUT",
-            endpoint: member(endpoints, "default", &client.client_id),
+            endpoint: member(site.endpoints, "default", &client.client_id),
             body: Value::Object(body),
         })
     }

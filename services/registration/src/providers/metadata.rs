@@ -56,27 +56,27 @@ impl Metadata {
         self.0.get(member)?.as_str()
     }
 
-    /// A member that is a list of texts, as a set.
+    /// A member that is a list of texts, as a set. Some providers give one text
+    /// instead, its words separated by spaces.
     #[must_use]
     pub fn list(&self, member: &str) -> Option<BTreeSet<String>> {
-        let values = self.0.get(member)?.as_array()?;
-        Some(
-            values
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
-        )
+        match self.0.get(member)? {
+            Value::String(text) => Some(text.split_whitespace().map(str::to_owned).collect()),
+            Value::Array(values) => Some(
+                values
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect(),
+            ),
+            _ => None,
+        }
     }
 
     /// The scopes, which some providers give as an array instead of a string.
     #[must_use]
     pub fn scopes(&self) -> Option<BTreeSet<String>> {
-        match self.0.get("scope")? {
-            Value::String(text) => Some(text.split_whitespace().map(str::to_owned).collect()),
-            Value::Array(_) => self.list("scope"),
-            _ => None,
-        }
+        self.list("scope")
     }
 
     /// What an update starts from: everything that the provider returned, less

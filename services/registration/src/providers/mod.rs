@@ -10,22 +10,34 @@
 //! the process died, is given to [`Driver::parse`].
 //!
 //! - [`client`]: what is wanted, what is known, what was granted
+//! - [`authorization`]: how the portal authorises itself; [`site`]: a provider
+//!   without its secrets
 //! - [`discovery`]: the well-known document; [`check`]: the connection test
 //! - [`failure`]: what went wrong and what to do about it
 //! - [`metadata`]: client metadata of RFC 7591 and its differences
-//! - [`session`]: the calls themselves, their deadline and where tokens may go
+//! - [`session`]: the calls themselves, their deadline and where tokens may go;
+//!   `tokens`: where tokens come from; [`answer`]: what came back
 //! - [`rfc7591`]: plain RFC 7591 and RFC 7592
-//! - [`keycloak`], [`other`]: the drivers
+//! - [`keycloak`], [`okta`], [`auth0`], [`gluu`], [`curity`], [`other`]: the
+//!   drivers
 
+pub mod answer;
+pub mod auth0;
+pub mod authorization;
 pub mod check;
 pub mod client;
+pub mod curity;
 pub mod discovery;
 pub mod failure;
+pub mod gluu;
 pub mod keycloak;
 pub mod metadata;
+pub mod okta;
 pub mod other;
 pub mod rfc7591;
 pub mod session;
+pub mod site;
+mod tokens;
 
 #[cfg(test)]
 pub(crate) mod double;
@@ -37,6 +49,7 @@ use async_trait::async_trait;
 use portico_vault::Secret;
 use serde::{Deserialize, Serialize};
 
+pub use authorization::{Method, Options};
 pub use client::{
     ChosenIds, Deleted, KnownClient, Marker, Prepared, Preview, Reconciled, RegisteredClient,
     WantedClient,
@@ -45,6 +58,7 @@ pub use discovery::{DiscoveryError, Endpoints};
 pub use failure::{Disposition, Failure};
 pub use metadata::{Difference, Metadata};
 pub use session::{Management, RawAnswer, Session, Spool, SpoolError, Step};
+pub use site::Site;
 
 /// What can be found out about an attempt that had no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +86,16 @@ pub trait Driver: Send + Sync {
     /// method: always [`Disposition::Fail`].
     fn prepare(
         &self,
-        endpoints: &Endpoints,
+        site: Site<'_>,
         wanted: &WantedClient,
         ids: &ChosenIds,
     ) -> Result<Prepared, Failure>;
+
+    /// Whether a registration already gives the scopes. Where it does not, the
+    /// client has none until [`Driver::update`] was called.
+    fn registers_scopes(&self, _site: Site<'_>) -> bool {
+        true
+    }
 
     /// What an update of `client` would send, secrets redacted. Pure.
     ///
@@ -83,7 +103,7 @@ pub trait Driver: Send + Sync {
     /// As [`Driver::prepare`], and [`Disposition::Unmanageable`].
     fn preview_update(
         &self,
-        endpoints: &Endpoints,
+        site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<Preview, Failure>;
@@ -98,6 +118,20 @@ pub trait Driver: Send + Sync {
 
     /// Whether this client can be read, changed and deleted with what is at hand.
     fn can_manage(&self, session: &Session<'_>, client: &KnownClient) -> bool;
+
+    /// Tries what the portal authorises itself with, without registering anything.
+    /// Says what was found.
+    ///
+    /// # Errors
+    /// It is refused, or the provider does not answer.
+    async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
+        session.try_way_in(tokens::Need::default()).await
+    }
+
+    /// What was granted otherwise than asked, and what it means.
+    fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
+        metadata::differences(wanted, granted)
+    }
 
     /// Registers. Where [`Failure::outcome_unknown`] is set, the next call must
     /// be [`Driver::reconcile`], never `register` again.
@@ -138,6 +172,32 @@ pub trait Driver: Send + Sync {
         client: &KnownClient,
         chosen: &Secret,
     ) -> Result<RegisteredClient, Failure>;
+
+    /// Takes all power from the client without deleting it, where the provider has
+    /// a way: no token is given to it until [`Driver::resume`]. Idempotent.
+    ///
+    /// # Errors
+    /// `suspension_unsupported`, where it has none: an update without scopes is what
+    /// comes next to it.
+    async fn suspend(&self, _session: &Session<'_>, _client: &KnownClient) -> Result<(), Failure> {
+        Err(Failure::new(
+            Disposition::Fail,
+            "suspension_unsupported",
+            "this kind of provider has no way to switch a client off",
+        ))
+    }
+
+    /// Undoes [`Driver::suspend`]. Idempotent.
+    ///
+    /// # Errors
+    /// As [`Driver::suspend`].
+    async fn resume(&self, _session: &Session<'_>, _client: &KnownClient) -> Result<(), Failure> {
+        Err(Failure::new(
+            Disposition::Fail,
+            "suspension_unsupported",
+            "this kind of provider has no way to switch a client off and on",
+        ))
+    }
 
     /// Deletes the client. Idempotent.
     async fn delete(&self, session: &Session<'_>, client: &KnownClient)
@@ -209,17 +269,16 @@ impl FromStr for ProviderType {
     }
 }
 
-/// The driver for a kind of provider. Those without quirks of their own here are
-/// driven as plain RFC 7591.
+/// The driver for a kind of provider.
 #[must_use]
 pub fn driver_for(kind: ProviderType) -> &'static dyn Driver {
     match kind {
         ProviderType::Keycloak => &keycloak::Keycloak,
-        ProviderType::Okta
-        | ProviderType::Auth0
-        | ProviderType::Gluu
-        | ProviderType::Curity
-        | ProviderType::Other => &other::Other,
+        ProviderType::Okta => &okta::Okta,
+        ProviderType::Auth0 => &auth0::Auth0,
+        ProviderType::Gluu => &gluu::Gluu,
+        ProviderType::Curity => &curity::Curity,
+        ProviderType::Other => &other::Other,
     }
 }
 
@@ -240,15 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn keycloak_is_the_one_with_chosen_ids() {
-        for kind in ProviderType::ALL {
-            let class = driver_for(kind).class();
-            let expected = if kind == ProviderType::Keycloak {
-                ReconcileClass::ChosenId
-            } else {
-                ReconcileClass::Plain
-            };
-            assert_eq!(class, expected, "{kind}");
-        }
+    fn kinds_differ_in_what_can_be_found_out() {
+        use ReconcileClass::{ChosenId, Plain, Search};
+        let classes = ProviderType::ALL.map(|kind| driver_for(kind).class());
+        assert_eq!(classes, [ChosenId, Search, Search, Plain, Plain, Plain]);
     }
 }

@@ -13,9 +13,11 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Bearer, Disposition, Failure};
+use super::failure::{Disposition, Failure};
 use super::rfc7591;
-use super::session::{Authorization, RawAnswer, Session};
+use super::session::{RawAnswer, Session};
+use super::site::Site;
+use super::tokens::Need;
 use super::{Driver, ReconcileClass};
 
 /// The driver.
@@ -29,16 +31,16 @@ impl Driver for Other {
 
     fn prepare(
         &self,
-        endpoints: &Endpoints,
+        site: Site<'_>,
         wanted: &WantedClient,
         _ids: &ChosenIds,
     ) -> Result<Prepared, Failure> {
-        Ok(rfc7591::prepare(endpoints, wanted))
+        rfc7591::prepare(site, wanted)
     }
 
     fn preview_update(
         &self,
-        _endpoints: &Endpoints,
+        _site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<Preview, Failure> {
@@ -63,31 +65,12 @@ impl Driver for Other {
         rfc7591::management(client).is_ok()
     }
 
-    /// With the initial access token; without one, with a token that the
-    /// management credentials fetch just now (some are good for one call only);
-    /// without those, with none.
     async fn register(
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
     ) -> Result<RegisteredClient, Failure> {
-        if let Some(token) = session.initial_access_token {
-            let bearer = Authorization::Bearer(Bearer::Initial, token);
-            return rfc7591::register(session, prepared, bearer).await;
-        }
-        let token = session.management_token().await.map_err(|mut failure| {
-            // Nothing was sent to the registration endpoint yet.
-            failure.outcome_unknown = false;
-            if failure.disposition == Disposition::Unmanageable {
-                failure.disposition = Disposition::PauseProvider;
-            }
-            failure
-        })?;
-        let bearer = match &token {
-            Some(token) => Authorization::Bearer(Bearer::Management, token),
-            None => Authorization::Nobody,
-        };
-        rfc7591::register(session, prepared, bearer).await
+        rfc7591::register(session, prepared, Need::default()).await
     }
 
     async fn reconcile(

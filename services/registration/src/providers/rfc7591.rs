@@ -1,32 +1,81 @@
 //! Plain RFC 7591 (registration) and RFC 7592 (management): bodies, answers, and
 //! the calls, without any provider's quirks but with patience for all of them.
+//!
+//! - `registration`: the POST; `adaptation`: what is sent after a refusal
+//! - `management`: read, update, delete
 
-use http::Method;
+mod adaptation;
+mod management;
+mod registration;
+
 use portico_vault::Secret;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::client::{Deleted, KnownClient, Prepared, REDACTED, RegisteredClient, WantedClient};
+use super::client::{KnownClient, Prepared, REDACTED, RegisteredClient, WantedClient};
 use super::discovery::Endpoints;
 use super::failure::{Bearer, Disposition, Failure, refusal};
 use super::metadata::{Metadata, registration_members};
-use super::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+use super::session::{RawAnswer, Step};
+use super::site::Site;
+pub(crate) use management::{as_granted, delete, read, still_there, update, update_with};
+pub(crate) use registration::register;
+
+/// A redirect URL for providers that demand one of clients that never redirect. The domain cannot exist (RFC 2606
+/// section 2), so nobody can be sent there.
+pub(crate) const UNUSED_REDIRECT: &str = "https://redirect.invalid/unused";
 
 /// The registration request (RFC 7591 section 3.1). The marker goes into
 /// `software_id` and `software_version`, which an operator can look for.
-pub(crate) fn prepare(endpoints: &Endpoints, wanted: &WantedClient) -> Prepared {
+///
+/// # Errors
+/// See [`check_auth_method`].
+pub(crate) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared, Failure> {
+    check_auth_method(site.endpoints, wanted)?;
     let mut body = registration_members(wanted);
     body.insert("software_id".into(), wanted.marker.id.clone().into());
     body.insert(
         "software_version".into(),
         wanted.marker.attempt.to_string().into(),
     );
-    Prepared {
-        endpoint: endpoints.registration_endpoint.clone(),
+    if site.software_statement {
+        body.insert("software_statement".into(), REDACTED.into());
+    }
+    Ok(Prepared {
+        endpoint: site.endpoints.registration_endpoint.clone(),
         wanted: wanted.clone(),
         chosen: None,
         body,
-    }
+    })
+}
+
+/// Whether the client can authenticate at the token endpoint in the way that is wanted.
+///
+/// # Errors
+/// `auth_method_unsupported`: a method that needs a key, or one that the well-known document does not name. `none`
+/// is no authentication, so many documents do not name it.
+pub(crate) fn check_auth_method(
+    endpoints: &Endpoints,
+    wanted: &WantedClient,
+) -> Result<(), Failure> {
+    let method = wanted.auth_method();
+    let why = if method == "private_key_jwt" {
+        "needs a key that Portico does not hold".to_owned()
+    } else {
+        let supported = &endpoints.auth_methods_supported;
+        if method == "none" || supported.is_empty() || supported.iter().any(|one| one == method) {
+            return Ok(());
+        }
+        format!(
+            "is not among those that the provider supports: {}",
+            supported.join(", ")
+        )
+    };
+    Err(Failure::new(
+        Disposition::Fail,
+        "auth_method_unsupported",
+        format!("token_endpoint_auth_method {method} {why}; change it in the client type"),
+    ))
 }
 
 /// Where and with which token the client is managed.
@@ -50,12 +99,46 @@ pub(crate) fn management(client: &KnownClient) -> Result<(&Url, &Secret), Failur
 /// returned, with what is wanted on top. The secret is not in it.
 pub(crate) fn update_body(client: &KnownClient, wanted: &WantedClient) -> Map<String, Value> {
     let mut body = client.granted.for_update();
+    let kept = |member: &str, keep: fn(&[Value]) -> bool| {
+        let values = client.granted.members().get(member)?.as_array()?;
+        keep(values).then(|| (member.to_owned(), Value::Array(values.clone())))
+    };
+    // What the provider demanded at the registration it demands again.
+    let demanded = [
+        kept("response_types", <[Value]>::is_empty),
+        kept("redirect_uris", |values| {
+            values.is_empty() || values.iter().any(|url| url == UNUSED_REDIRECT)
+        }),
+    ];
     for member in ["response_types", "redirect_uris"] {
         body.remove(member);
     }
+    body.extend(demanded.into_iter().flatten());
     body.extend(registration_members(wanted));
+    if let Some(name) = renamed(&client.granted, wanted) {
+        body.insert("client_name".into(), name.into());
+    }
     body.insert("client_id".into(), client.client_id.clone().into());
     body
+}
+
+/// The name of a client with the marker of an attempt; never longer than `most` characters.
+pub(crate) fn marked_name(wanted: &WantedClient, most: usize) -> String {
+    let marker = format!(" [{}]", wanted.marker);
+    let left = most.saturating_sub(marker.chars().count());
+    let name: String = wanted.client_name().chars().take(left).collect();
+    format!("{}{marker}", name.trim_end())
+}
+
+/// The wanted name with the marker that the client's name has already. `None` where it has none.
+pub(crate) fn renamed(granted: &Metadata, wanted: &WantedClient) -> Option<String> {
+    let name = granted.text("client_name")?;
+    let (_, marker) = name.strip_suffix(']')?.rsplit_once(" [")?;
+    let (id, attempt) = marker.rsplit_once('.')?;
+    let of_ours = uuid::Uuid::try_parse(id).is_ok() && attempt.parse::<u32>().is_ok();
+    let most = 255 - marker.len() - 3;
+    let plain: String = wanted.client_name().chars().take(most).collect();
+    of_ours.then(|| format!("{} [{marker}]", plain.trim_end()))
 }
 
 /// The body of an update as an admin may see it.
@@ -129,7 +212,8 @@ fn client_uri(endpoints: &Endpoints, text: Option<String>) -> (Option<Url>, Opti
     let Some(text) = text else {
         return (None, None);
     };
-    match Url::parse(&text) {
+    // RFC 7592 section 3 asks for an absolute one; a relative one can be meant in one way only.
+    match endpoints.registration_endpoint.join(&text) {
         Ok(url) if endpoints.trusts(&url) => (Some(url), None),
         Ok(url) => {
             let origin = url.origin().ascii_serialization();
@@ -144,185 +228,4 @@ fn client_uri(endpoints: &Endpoints, text: Option<String>) -> (Option<Url>, Opti
             Some("registration_client_uri is no URL: the client cannot be managed".into()),
         ),
     }
-}
-
-/// A registration. A provider that takes no member it does not know may refuse the marker's; such a refusal made no
-/// client, so the request is sent once more with the marker in the client's name instead.
-pub(crate) async fn register(
-    session: &Session<'_>,
-    prepared: &Prepared,
-    authorization: Authorization<'_>,
-) -> Result<RegisteredClient, Failure> {
-    let refused = match register_once(session, prepared, authorization).await {
-        Err(failure) if may_mind_the_marker(&failure) => failure,
-        outcome => return outcome,
-    };
-    let Some(bare) = with_marker_in_name(prepared) else {
-        return Err(refused);
-    };
-    match register_once(session, &bare, authorization).await {
-        // A token for one use may be used up by the refusal, whose words say more.
-        Err(failure) if failure.disposition == Disposition::PauseProvider => Err(refused),
-        outcome => outcome,
-    }
-}
-
-async fn register_once(
-    session: &Session<'_>,
-    prepared: &Prepared,
-    authorization: Authorization<'_>,
-) -> Result<RegisteredClient, Failure> {
-    let answer = session
-        .call(Call {
-            step: Step::Register,
-            method: Method::POST,
-            url: &prepared.endpoint,
-            authorization,
-            body: Body::Json(Value::Object(prepared.body.clone())),
-        })
-        .await?;
-    if answer.is_success() {
-        return parse(session.endpoints, &answer);
-    }
-    let mut failure = refusal(&answer, authorization.bearer());
-    if failure.disposition == Disposition::Unmanageable {
-        failure.disposition = Disposition::PauseProvider;
-    }
-    Err(failure)
-}
-
-/// Whether a refusal may be about `software_id`, and not about something that is wanted.
-fn may_mind_the_marker(failure: &Failure) -> bool {
-    let definite = failure.disposition == Disposition::Fail && !failure.outcome_unknown;
-    let specific = matches!(
-        failure.code.as_str(),
-        "invalid_redirect_uri" | "scope_unknown_at_provider"
-    );
-    if !definite || specific || !matches!(failure.status, Some(400 | 422)) {
-        return false;
-    }
-    let words = failure.description.to_lowercase();
-    let of_members = [
-        "unknown",
-        "unrecogni",
-        "unexpected",
-        "unsupported",
-        "not allowed",
-        "additional",
-    ];
-    words.contains("software") || of_members.iter().any(|word| words.contains(word))
-}
-
-fn with_marker_in_name(prepared: &Prepared) -> Option<Prepared> {
-    let mut bare = prepared.clone();
-    bare.body.remove("software_id")?;
-    bare.body.remove("software_version");
-    let name = format!(
-        "{} [{}]",
-        prepared.wanted.client_name(),
-        prepared.wanted.marker
-    );
-    bare.body.insert("client_name".into(), name.into());
-    Some(bare)
-}
-
-/// Reads the client (RFC 7592 section 2.1).
-pub(crate) async fn read(
-    session: &Session<'_>,
-    client: &KnownClient,
-) -> Result<RegisteredClient, Failure> {
-    let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
-    understood(session, client, &answer).await
-}
-
-/// Updates the client (RFC 7592 section 2.2).
-pub(crate) async fn update(
-    session: &Session<'_>,
-    client: &KnownClient,
-    wanted: &WantedClient,
-) -> Result<RegisteredClient, Failure> {
-    let mut body = update_body(client, wanted);
-    if let Some(secret) = &client.client_secret {
-        body.insert("client_secret".into(), secret.expose().into());
-    }
-    let body = Body::Json(Value::Object(body));
-    let answer = managed(session, client, Step::Update, Method::PUT, body).await?;
-    understood(session, client, &answer).await
-}
-
-/// Deletes the client (RFC 7592 section 2.3).
-pub(crate) async fn delete(
-    session: &Session<'_>,
-    client: &KnownClient,
-) -> Result<Deleted, Failure> {
-    let answer = managed(session, client, Step::Other, Method::DELETE, Body::None).await?;
-    match answer.status {
-        200..=299 => Ok(Deleted::Deleted),
-        404 | 410 => Ok(Deleted::AlreadyGone),
-        // Already gone, or not allowed?
-        401 | 403 if still_there(session, client).await? == Some(false) => Ok(Deleted::AlreadyGone),
-        _ => Err(refusal(&answer, Bearer::Registration)),
-    }
-}
-
-async fn managed(
-    session: &Session<'_>,
-    client: &KnownClient,
-    step: Step,
-    method: Method,
-    body: Body,
-) -> Result<RawAnswer, Failure> {
-    let (url, token) = management(client)?;
-    session
-        .call(Call {
-            step,
-            method,
-            url,
-            authorization: Authorization::Bearer(Bearer::Registration, token),
-            body,
-        })
-        .await
-}
-
-async fn understood(
-    session: &Session<'_>,
-    client: &KnownClient,
-    answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
-    if answer.status == 401 && still_there(session, client).await? == Some(false) {
-        return Err(
-            refusal(answer, Bearer::Registration).with(Disposition::Gone, "client_not_at_provider")
-        );
-    }
-    let registered = parse(session.endpoints, answer)?;
-    if registered.client_id == client.client_id {
-        Ok(registered)
-    } else {
-        Err(invalid_answer(answer, "it is about another client"))
-    }
-}
-
-/// Whether the client's own credentials are known to the token endpoint; `None`
-/// where that cannot be told.
-async fn still_there(session: &Session<'_>, client: &KnownClient) -> Result<Option<bool>, Failure> {
-    let Some(secret) = &client.client_secret else {
-        return Ok(None);
-    };
-    let post = match client.granted.text("token_endpoint_auth_method") {
-        None | Some("client_secret_basic") => false,
-        Some("client_secret_post") => true,
-        Some(_) => return Ok(None),
-    };
-    let answer = session
-        .token_request(&client.client_id, secret, post)
-        .await?;
-    let error = answer
-        .json()
-        .and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
-    Ok(match (answer.status, error.as_deref()) {
-        (200..=299, _) => Some(true),
-        (_, Some("invalid_client")) => Some(false),
-        (400..=499, Some("unauthorized_client" | "invalid_scope" | "invalid_target")) => Some(true),
-        _ => None,
-    })
 }

@@ -1,7 +1,6 @@
 //! The calls to one provider: their deadline, which token they carry, where it
 //! may go, and the spool that every answer with credentials passes first.
 
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,130 +13,14 @@ use portico_runtime::outgoing::{
     Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings,
 };
 use portico_vault::Secret;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+pub use super::answer::{RawAnswer, Step};
+use super::authorization::{Method as Way, Options};
 use super::discovery::{DiscoveryError, Endpoints};
-use super::failure::{Bearer, Disposition, Failure, refusal, sanitized};
-
-/// What a call was for; decides how its answer is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// RFC 7591 section 3.1.
-    Register,
-    /// RFC 7592 section 2.1. Its answer never changes a secret.
-    Read,
-    /// RFC 7592 section 2.2.
-    Update,
-    /// A new client secret.
-    Rotate,
-    /// A new registration access token by the management credentials.
-    Reissue,
-    /// Brings nothing to keep; never spooled.
-    Other,
-}
-
-/// An answer as it came, before anything of it was understood. It may hold
-/// secrets: `Debug` shows none, and it is stored encrypted only.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RawAnswer {
-    /// What the call was for.
-    pub step: Step,
-    /// HTTP status.
-    pub status: u16,
-    /// The headers of interest, names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// The body, base64 in the serialized form.
-    #[serde(with = "base64_body")]
-    pub body: Vec<u8>,
-}
-
-impl RawAnswer {
-    /// An answer without headers.
-    #[must_use]
-    pub fn new(step: Step, status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            step,
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
-    }
-
-    /// The form in which a spool keeps it.
-    ///
-    /// # Errors
-    /// None that this type can give.
-    pub fn to_secret(&self) -> serde_json::Result<Secret> {
-        serde_json::to_string(self).map(Secret::new)
-    }
-
-    /// Reads what [`RawAnswer::to_secret`] gave.
-    ///
-    /// # Errors
-    /// The text is something else.
-    pub fn from_secret(secret: &Secret) -> serde_json::Result<Self> {
-        serde_json::from_str(secret.expose())
-    }
-
-    pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    pub(crate) fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().find(|(found, _)| found == name)?;
-        Some(value.trim())
-    }
-
-    /// Retry-After (RFC 9110 section 10.2.3), as seconds or as a date, which is
-    /// compared with the answer's own; a day at most.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let value = self.header("retry-after")?;
-        let seconds = match value.parse::<u64>() {
-            Ok(seconds) => seconds,
-            Err(_) => {
-                let until = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-                let date = jiff::fmt::rfc2822::parse(self.header("date")?)
-                    .ok()?
-                    .timestamp();
-                u64::try_from(until.duration_since(date).as_secs()).unwrap_or(0)
-            }
-        };
-        Some(Duration::from_secs(seconds.min(86_400)))
-    }
-}
-
-impl fmt::Debug for RawAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RawAnswer")
-            .field("step", &self.step)
-            .field("status", &self.status)
-            .field("body_bytes", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
-mod base64_body {
-    use super::{BASE64_STANDARD, Deserialize};
-    use base64::Engine as _;
-
-    pub(super) fn serialize<S: serde::Serializer>(body: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&BASE64_STANDARD.encode(body))
-    }
-
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(d)?;
-        BASE64_STANDARD
-            .decode(text)
-            .map_err(serde::de::Error::custom)
-    }
-}
+use super::failure::{Bearer, Disposition, Failure, sanitized};
+use super::site::Site;
 
 /// Why an answer could not be kept. The call is then repeated or reconciled.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -167,6 +50,8 @@ pub struct Fetch<'a> {
     pub outgoing: &'a Outgoing,
     /// The provider's own switch; certificates are not verified where it is set.
     pub skip_tls_verify: bool,
+    /// Certificates in PEM that are trusted beside the system's; may be empty.
+    pub trusted_certificates: &'a str,
 }
 
 impl Fetch<'_> {
@@ -200,7 +85,8 @@ impl Fetch<'_> {
             timeout: Some(deadline),
             tls: TlsSettings {
                 skip_verify: self.skip_tls_verify,
-                ca_pem: None,
+                ca_pem: (!self.trusted_certificates.is_empty())
+                    .then(|| self.trusted_certificates.to_owned()),
             },
             ..OutgoingRequest::new(method, url.clone())
         }
@@ -213,10 +99,16 @@ pub struct Session<'a> {
     pub fetch: Fetch<'a>,
     /// From the verified well-known document.
     pub endpoints: &'a Endpoints,
-    /// RFC 7591 section 1.2.
-    pub initial_access_token: Option<&'a Secret>,
+    /// How the portal authorises itself.
+    pub method: Way,
+    /// What the admin said beyond that.
+    pub options: &'a Options,
+    /// The initial access token (RFC 7591 section 1.2), or the API token.
+    pub token: Option<&'a Secret>,
     /// Beyond RFC 7592, where the admin gave them.
     pub management: Option<&'a Management>,
+    /// RFC 7591 section 2.3.
+    pub software_statement: Option<&'a Secret>,
     /// Where answers with credentials go first.
     pub spool: &'a dyn Spool,
     /// The hard deadline of each single call.
@@ -237,6 +129,8 @@ pub(crate) struct Call<'a> {
 pub(crate) enum Authorization<'a> {
     Nobody,
     Bearer(Bearer, &'a Secret),
+    /// Okta's scheme for its API tokens.
+    Ssws(&'a Secret),
     /// RFC 6749 section 2.3.1.
     Basic(&'a str, &'a Secret),
 }
@@ -246,6 +140,7 @@ impl Authorization<'_> {
         match self {
             Self::Nobody | Self::Basic(..) => Bearer::None,
             Self::Bearer(bearer, _) => *bearer,
+            Self::Ssws(_) => Bearer::Api,
         }
     }
 
@@ -253,6 +148,7 @@ impl Authorization<'_> {
         let text = match self {
             Self::Nobody => return None,
             Self::Bearer(_, token) => format!("Bearer {}", token.expose().trim()),
+            Self::Ssws(token) => format!("SSWS {}", token.expose().trim()),
             Self::Basic(id, secret) => {
                 let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
                 format!("Basic {}", BASE64_STANDARD.encode(pair))
@@ -306,12 +202,20 @@ fn no_answer(error: &OutgoingError, writes: bool) -> Failure {
 }
 
 fn headers_of_interest(answer: &OutgoingResponse) -> Vec<(String, String)> {
-    ["content-type", "retry-after", "date"]
-        .into_iter()
-        .filter_map(|name| {
-            let value = answer.headers.get(name)?.to_str().ok()?;
-            Some((name.to_owned(), value.to_owned()))
-        })
+    let of_interest = [
+        "content-type",
+        "retry-after",
+        "date",
+        "link",
+        "x-rate-limit-reset",
+        "x-ratelimit-reset",
+    ];
+    let values = of_interest.into_iter().flat_map(|name| {
+        let values = answer.headers.get_all(name).iter();
+        values.map(move |value| (name, value))
+    });
+    values
+        .filter_map(|(name, value)| Some((name.to_owned(), value.to_str().ok()?.to_owned())))
         .collect()
 }
 
@@ -320,6 +224,17 @@ fn encoded(text: &str) -> String {
 }
 
 impl Session<'_> {
+    /// What a driver needs to say what it would send.
+    #[must_use]
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            endpoints: self.endpoints,
+            method: self.method,
+            options: self.options,
+            software_statement: self.software_statement.is_some(),
+        }
+    }
+
     /// Makes one call, spools its answer where it may hold credentials, and gives
     /// it back whatever its status.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer, Failure> {
@@ -366,54 +281,5 @@ impl Session<'_> {
             })?;
         }
         Ok(answer)
-    }
-
-    /// A token request by client credentials (RFC 6749 section 4.4), whatever it
-    /// is answered with. `post` sends them in the body instead of the header.
-    pub(crate) async fn token_request(
-        &self,
-        client_id: &str,
-        client_secret: &Secret,
-        post: bool,
-    ) -> Result<RawAnswer, Failure> {
-        let mut form = vec![("grant_type", "client_credentials".to_owned())];
-        let mut authorization = Authorization::Basic(client_id, client_secret);
-        if post {
-            form.push(("client_id", client_id.to_owned()));
-            form.push(("client_secret", client_secret.expose().to_owned()));
-            authorization = Authorization::Nobody;
-        }
-        self.call(Call {
-            step: Step::Other,
-            method: Method::POST,
-            url: &self.endpoints.token_endpoint,
-            authorization,
-            body: Body::Form(form),
-        })
-        .await
-    }
-
-    /// A fresh access token of the management credentials, where there are any.
-    pub(crate) async fn management_token(&self) -> Result<Option<Secret>, Failure> {
-        let Some(management) = self.management else {
-            return Ok(None);
-        };
-        let answer = self
-            .token_request(&management.client_id, &management.client_secret, false)
-            .await?;
-        if !answer.is_success() {
-            return Err(refusal(&answer, Bearer::Management));
-        }
-        let token = answer.json().and_then(|body| {
-            let token = body.get("access_token")?.as_str()?;
-            (!token.is_empty()).then(|| Secret::new(token))
-        });
-        token.map(Some).ok_or_else(|| {
-            Failure::new(
-                Disposition::Retry,
-                "token_answer_invalid",
-                "the token endpoint answered without an access_token",
-            )
-        })
     }
 }

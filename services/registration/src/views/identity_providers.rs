@@ -4,11 +4,12 @@ use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row 
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
 use portico_proto::registration::v1 as api;
 use portico_runtime::Page;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::providers::{NAME_TAKEN, PROVIDER_IN_USE, refuse_where};
-use crate::identity_provider::{Event, Settings};
-use crate::providers::Endpoints;
+use crate::identity_provider::{Event, IN_BODY, Location, ManagementRef, Settings};
+use crate::providers::{Endpoints, Method, Options, ProviderType};
 use crate::text::like;
 
 pub(super) async fn apply(
@@ -79,7 +80,7 @@ async fn write_settings(
     let management = settings.management.as_ref();
     sqlx::query(
         "UPDATE identity_providers SET name = $2, name_key = $3, well_known_url = $4, scope_claim = $5, \
-         skip_tls_verify = $6, management_client_id = $7, endpoints = $8 WHERE id = $1",
+         skip_tls_verify = $6, management_client_id = $7, endpoints = $8, more = $9 WHERE id = $1",
     )
     .bind(id)
     .bind(settings.name.clone())
@@ -89,9 +90,31 @@ async fn write_settings(
     .bind(i64::from(settings.location.skip_tls_verify))
     .bind(management.map_or_else(String::new, |stored| stored.client_id.clone()))
     .bind(serde_json::to_string(&settings.location.endpoints)?)
+    .bind(serde_json::to_string(&More::of(settings))?)
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The column `more`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct More {
+    authorization: Option<Method>,
+    options: Options,
+    trusted_certificates: String,
+    has_software_statement: bool,
+}
+
+impl More {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            authorization: settings.authorization,
+            options: settings.options.clone(),
+            trusted_certificates: settings.location.trusted_certificates.clone(),
+            has_software_statement: settings.software_statement.is_some(),
+        }
+    }
 }
 
 async fn write_status(
@@ -110,7 +133,7 @@ async fn write_status(
 }
 
 const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token, scope_claim, skip_tls_verify, \
-                       endpoints, status, status_reason, version, created_at, updated_at, management_client_id";
+                       endpoints, status, status_reason, version, created_at, updated_at, management_client_id, more";
 
 /// A provider, deleted or not.
 pub(crate) async fn get(
@@ -169,14 +192,38 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
     let number = |column: &str| row.try_get::<i64, _>(column);
     let endpoints: Endpoints = serde_json::from_str(&text("endpoints")?)
         .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let decode = |error: serde_json::Error| sqlx::Error::Decode(Box::new(error));
+    let more: More = serde_json::from_str(&text("more")?).map_err(decode)?;
+    let kind = text("type")?;
+    let has_token = number("has_initial_access_token")? != 0;
+    let settings = Settings {
+        name: text("name")?,
+        kind: kind.parse().unwrap_or(ProviderType::Other),
+        scope_claim: text("scope_claim")?,
+        management: Some(text("management_client_id")?)
+            .filter(|id| !id.is_empty())
+            .map(ManagementRef::unknown),
+        location: Location {
+            well_known_url: text("well_known_url")?,
+            skip_tls_verify: number("skip_tls_verify")? != 0,
+            trusted_certificates: more.trusted_certificates,
+            endpoints,
+        },
+        authorization: more.authorization,
+        options: more.options,
+        software_statement: None,
+    };
+    let method = settings.method(has_token);
+    let (warnings, location) = (settings.warnings(has_token), settings.location);
+    let (endpoints, options) = (location.endpoints, settings.options);
     Ok(api::IdentityProvider {
         id: text("id")?,
-        name: text("name")?,
-        r#type: text("type")?,
-        well_known_url: text("well_known_url")?,
-        has_initial_access_token: number("has_initial_access_token")? != 0,
-        scope_claim: text("scope_claim")?,
-        skip_tls_verify: number("skip_tls_verify")? != 0,
+        name: settings.name,
+        r#type: kind,
+        well_known_url: location.well_known_url,
+        has_initial_access_token: has_token && method != Method::ApiToken,
+        scope_claim: settings.scope_claim,
+        skip_tls_verify: location.skip_tls_verify,
         issuer: endpoints.issuer,
         registration_endpoint: endpoints.registration_endpoint.into(),
         token_endpoint: endpoints.token_endpoint.into(),
@@ -188,5 +235,20 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
         created_at: text("created_at")?,
         updated_at: text("updated_at")?,
         management_client_id: text("management_client_id")?,
+        authorization: method.to_string(),
+        has_api_token: has_token && method == Method::ApiToken,
+        management_scope: options.management_scope,
+        management_audience: options.management_audience,
+        management_auth_method: match (options.management_in_body, settings.management) {
+            (_, None) => String::new(),
+            (true, _) => IN_BODY.to_owned(),
+            (false, _) => "client_secret_basic".to_owned(),
+        },
+        trusted_certificates: location.trusted_certificates,
+        allowed_origins: endpoints.allowed_origins,
+        api_audience: options.api_audience,
+        client_template: options.client_template,
+        has_software_statement: more.has_software_statement,
+        warnings,
     })
 }

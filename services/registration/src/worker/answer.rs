@@ -12,8 +12,9 @@ use crate::identity_provider::{self, Access, AccessError, Status};
 use crate::oauth_client::{
     Answered, Command, Failing, Kind, Live, OWNER, OperationKind, Target, Wanted,
 };
-use crate::providers::metadata::differences;
-use crate::providers::{KnownClient, RegisteredClient, Step, WantedClient};
+use crate::providers::{
+    Driver, KnownClient, ProviderType, RegisteredClient, Step, WantedClient, driver_for,
+};
 use crate::spool::AnswerSpool;
 
 /// A provider, and whether it takes registrations.
@@ -80,6 +81,7 @@ impl Worker {
             kind.response_types.extend(definition.response_types);
             if id == first {
                 kind.token_endpoint_auth_method = definition.token_endpoint_auth_method;
+                kind.okta_application_type = definition.okta_application_type;
             }
         }
         Ok(Some(kind))
@@ -102,6 +104,17 @@ impl Worker {
             granted: live.answer.granted.clone(),
             scopes,
         })
+    }
+
+    /// Of the provider's kind. A deleted provider's answers are read as those of any.
+    async fn driver(&self, job: &Job) -> Result<&'static dyn Driver, WorkError> {
+        let id = job.client.identity_provider_id;
+        let settings = identity_provider::load(&self.store, id)
+            .await?
+            .state
+            .settings;
+        let kind = settings.map_or(ProviderType::Other, |settings| settings.kind);
+        Ok(driver_for(kind))
     }
 
     /// What is recorded of an answer. Nothing stored is lost where the answer brings none.
@@ -139,7 +152,10 @@ impl Worker {
             } else {
                 expires_before
             },
-            differences: differences(sent, &registered.granted),
+            differences: self
+                .driver(job)
+                .await?
+                .differences(sent, &registered.granted),
             granted: registered.granted,
             warnings: registered.warnings,
         })
@@ -321,6 +337,7 @@ fn unasked() -> WantedClient {
         response_types: BTreeSet::new(),
         token_endpoint_auth_method: String::new(),
         scopes: BTreeSet::new(),
+        okta_application_type: String::new(),
         marker: crate::providers::Marker {
             id: String::new(),
             attempt: 0,

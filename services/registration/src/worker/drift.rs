@@ -11,8 +11,7 @@ use super::{WorkError, Worker};
 use crate::client_type::ClientType;
 use crate::identity_provider::{self, Access, AccessError};
 use crate::oauth_client::{Command, Live};
-use crate::providers::metadata::differences;
-use crate::providers::{Disposition, KnownClient, Marker, Metadata, WantedClient};
+use crate::providers::{Difference, Disposition, KnownClient, Marker, Metadata, WantedClient};
 use crate::spool::AnswerSpool;
 
 /// Answers to a look are spooled under this, which no attempt has.
@@ -149,7 +148,8 @@ impl Worker {
         self.keep_token(&job, live, &access, &mut known).await?;
         Ok(match read {
             Ok(found) => {
-                let members = edited(live, &sent, &found.granted);
+                let differences = access.driver().differences(&sent, &found.granted);
+                let members = edited(live, &sent, differences, &found.granted);
                 match members.is_empty() {
                     true => Look::AsMade,
                     false => Look::Changed { client_id, members },
@@ -170,6 +170,7 @@ impl Worker {
             response_types: BTreeSet::new(),
             token_endpoint_auth_method: String::new(),
             scopes: wanted.scopes.clone(),
+            okta_application_type: String::new(),
             marker: Marker {
                 id: job.id.to_string(),
                 attempt: job.client.attempt,
@@ -182,6 +183,7 @@ impl Worker {
             };
             if id == live.client_type_id {
                 sent.token_endpoint_auth_method = definition.token_endpoint_auth_method;
+                sent.okta_application_type = definition.okta_application_type;
             }
             sent.grant_types.extend(definition.grant_types);
             sent.response_types.extend(definition.response_types);
@@ -262,8 +264,13 @@ impl Worker {
 }
 
 /// What is otherwise than it was left. What the provider has made otherwise from the start is no drift.
-fn edited(live: &Live, sent: &WantedClient, found: &Metadata) -> Vec<Edited> {
-    let mut edited: Vec<Edited> = differences(sent, found)
+fn edited(
+    live: &Live,
+    sent: &WantedClient,
+    differences: Vec<Difference>,
+    found: &Metadata,
+) -> Vec<Edited> {
+    let mut edited: Vec<Edited> = differences
         .into_iter()
         .filter(|one| one.member != "client_secret_expires_at")
         .filter(|one| {

@@ -41,7 +41,9 @@ impl Worker {
         }
         let secret_ref = self.choose_secret(job).await?;
         let pool = self.store.database().pool();
-        let plain = provider.access.driver().class() == ReconcileClass::Plain;
+        let driver = provider.access.driver();
+        let plain = driver.class() == ReconcileClass::Plain;
+        let bare = !driver.registers_scopes(provider.access.site());
         let command = Command::IntendRegistration {
             wanted,
             kind,
@@ -50,7 +52,8 @@ impl Worker {
                 .into_uuid()
                 .to_string(),
             secret_ref,
-            without_scopes: plain && view::manages(pool, job.client.identity_provider_id).await?,
+            without_scopes: bare
+                || (plain && view::manages(pool, job.client.identity_provider_id).await?),
         };
         fault::point("intending");
         let Some(outcome) = self.record(job, &command).await? else {
@@ -72,8 +75,10 @@ impl Worker {
         let access = &provider.access;
         let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
         let ids = self.chosen(job, intended).await?;
-        let endpoints = &access.settings.location.endpoints;
-        let registered = match access.driver().prepare(endpoints, &intended.client, &ids) {
+        let registered = match access
+            .driver()
+            .prepare(access.site(), &intended.client, &ids)
+        {
             Ok(prepared) => {
                 access
                     .driver()
@@ -112,7 +117,10 @@ impl Worker {
         if self.hold_if_paused(job, &provider).await? {
             return Ok(());
         }
-        let reconciled = match access.driver().prepare(endpoints, &intended.client, &ids) {
+        let reconciled = match access
+            .driver()
+            .prepare(access.site(), &intended.client, &ids)
+        {
             Ok(prepared) => {
                 access
                     .driver()

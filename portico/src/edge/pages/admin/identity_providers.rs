@@ -11,7 +11,7 @@ use portico_proto::{
     registration::v1::{
         CheckIdentityProviderRequest, CreateIdentityProviderRequest, DeleteIdentityProviderRequest,
         GetIdentityProviderRequest, IdentityProvider, ListClientTypesRequest,
-        ListIdentityProvidersRequest, UpdateIdentityProviderRequest,
+        ListIdentityProvidersRequest, OriginList, UpdateIdentityProviderRequest,
         check_identity_provider_request::Subject,
     },
 };
@@ -117,6 +117,16 @@ fn settings(form: &Form) -> CreateIdentityProviderRequest {
         skip_tls_verify: form.checked("skip_tls_verify"),
         management_client_id: form.text("management_client_id"),
         management_client_secret: form.text("management_client_secret"),
+        authorization: form.text("authorization"),
+        api_token: form.text("api_token"),
+        management_scope: form.text("management_scope"),
+        management_audience: form.text("management_audience"),
+        management_auth_method: form.text("management_auth_method"),
+        trusted_certificates: form.text("trusted_certificates"),
+        allowed_origins: form.words("allowed_origins"),
+        api_audience: form.text("api_audience"),
+        client_template: form.text("client_template"),
+        software_statement: form.text("software_statement"),
     }
 }
 
@@ -183,6 +193,18 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         skip_tls_verify: Some(form.checked("skip_tls_verify")),
         management_client_id: Some(form.text("management_client_id")),
         management_client_secret: form.secret("management_client_secret"),
+        authorization: Some(form.text("authorization")),
+        api_token: form.secret("api_token"),
+        management_scope: Some(form.text("management_scope")),
+        management_audience: Some(form.text("management_audience")),
+        management_auth_method: Some(form.text("management_auth_method")),
+        trusted_certificates: Some(form.text("trusted_certificates")),
+        allowed_origins: Some(OriginList {
+            values: form.words("allowed_origins"),
+        }),
+        api_audience: Some(form.text("api_audience")),
+        client_template: Some(form.text("client_template")),
+        software_statement: form.secret("software_statement"),
     };
     match ask
         .registration()
@@ -198,19 +220,24 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     }
 }
 
-/// A new initial access token; it resumes a paused provider.
+/// A new initial access token or API token; it resumes a paused provider.
 async fn replace_token(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let Some(token) = form.secret("initial_access_token") else {
+    let (initial, api) = (
+        form.secret("initial_access_token"),
+        form.secret("api_token"),
+    );
+    if initial.is_none() && api.is_none() {
         let error = Error::field(
             "initial_access_token",
             "initial_access_token_missing",
-            "Give the new initial access token.",
+            "Give the new token.",
         );
         return page(&ask, &id, context! {}, Some(&error)).await;
-    };
+    }
     let request = UpdateIdentityProviderRequest {
         id: id.clone(),
-        initial_access_token: Some(token),
+        initial_access_token: initial,
+        api_token: api,
         ..Default::default()
     };
     match ask

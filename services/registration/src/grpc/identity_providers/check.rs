@@ -5,12 +5,16 @@ use portico_runtime::{Call, Problems, parse_id, store_error};
 use tonic::Request;
 
 use super::{Grpc, draft_of, kind_of};
-use crate::identity_provider::{self, Draft, Location};
-use crate::providers::check::{Check, Outcome, check};
+use crate::grpc::refusal::vault_error;
+use crate::identity_provider::{
+    self, Access, AccessError, Draft, Location, ManagementRef, Settings, Unsaved,
+};
+use crate::providers::check::{self, Check, CheckStep, Outcome};
 use crate::providers::session::Fetch;
+use crate::providers::{Options, ProviderType};
 
-/// An admin. Nothing is stored, also not where settings are given: their name and tokens do not matter here. An
-/// initial access token cannot be tried without using it up.
+/// An admin. Nothing is stored, also not where settings are given: their name does not matter here. What the portal
+/// authorises itself with is tried where that uses nothing up.
 pub(crate) async fn check_identity_provider(
     grpc: &Grpc,
     request: Request<api::CheckIdentityProviderRequest>,
@@ -18,7 +22,7 @@ pub(crate) async fn check_identity_provider(
     use api::check_identity_provider_request::Subject;
     let call = Call::of(&request, "check_identity_provider", &grpc.deps.clock)?;
     call.caller.require_admin()?;
-    let (url, skip_tls_verify) = match request.into_inner().subject {
+    let steps = match request.into_inner().subject {
         None => {
             return Err(Error::field(
                 "id",
@@ -28,24 +32,21 @@ pub(crate) async fn check_identity_provider(
         }
         Some(Subject::Id(id)) => {
             let id = parse_id("id", &id)?;
-            let loaded = identity_provider::load(&grpc.store, id)
+            let provider = identity_provider::load(&grpc.store, id)
                 .await
-                .map_err(store_error)?;
-            let location = loaded.state.present()?.location.clone();
-            (location.well_known_url, location.skip_tls_verify)
+                .map_err(store_error)?
+                .state;
+            let access = identity_provider::access(&grpc.deps, &grpc.vault, id, &provider);
+            let access = access.await.map_err(|error| match error {
+                AccessError::Rejected(rejection) => rejection.into(),
+                AccessError::Vault(error) => vault_error(error),
+            })?;
+            stored(&access).await
         }
-        Some(Subject::Settings(settings)) => {
-            let mut problems = Problems::default();
-            kind_of(&mut problems, &settings.r#type);
-            problems.into_result()?;
-            let draft = draft_of(settings);
-            let url = draft.well_known_url.unwrap_or_default();
-            (url, draft.skip_tls_verify.unwrap_or_default())
-        }
+        Some(Subject::Settings(settings)) => unsaved(grpc, settings).await?,
     };
-    let result = run(grpc, &url, skip_tls_verify).await;
-    let ok = result.ok();
-    let steps = result.steps.into_iter().map(|step| api::CheckStep {
+    let ok = steps.iter().all(|step| step.outcome != Outcome::Failed);
+    let steps = steps.into_iter().map(|step| api::CheckStep {
         name: step.name.to_owned(),
         outcome: step.outcome.as_str().to_owned(),
         detail: step.detail,
@@ -56,26 +57,108 @@ pub(crate) async fn check_identity_provider(
     })
 }
 
-/// Fetches and verifies the document that a draft names, or the one before with the draft's TLS setting.
+async fn stored(access: &Access) -> Vec<CheckStep> {
+    let location = &access.settings.location;
+    let found = check::check(
+        access.fetch(),
+        &location.well_known_url,
+        &location.endpoints.allowed_origins,
+    )
+    .await;
+    let mut steps = found.steps;
+    steps.push(way_in(access, found.endpoints.is_some()).await);
+    steps.push(check::tls(access.fetch()));
+    steps
+}
+
+async fn unsaved(
+    grpc: &Grpc,
+    settings: api::CreateIdentityProviderRequest,
+) -> Result<Vec<CheckStep>, Error> {
+    let mut problems = Problems::default();
+    let kind = kind_of(&mut problems, &settings.r#type);
+    let draft = draft_of(api::CreateIdentityProviderRequest {
+        name: "to be tried".into(),
+        ..settings
+    });
+    let draft = draft.checked(problems)?;
+    let found = run(grpc, &Place::of(&draft, None)).await;
+    let mut steps = found.steps;
+    let place = Place::of(&draft, None);
+    match found.endpoints {
+        Some(endpoints) => {
+            let access = access_of(grpc, kind, &draft, place.located(endpoints))?;
+            steps.push(way_in(&access, true).await);
+        }
+        None => steps.push(skipped()),
+    }
+    steps.push(check::tls(place.fetch(grpc)));
+    Ok(steps)
+}
+
+fn access_of(
+    grpc: &Grpc,
+    kind: ProviderType,
+    draft: &Draft,
+    location: Location,
+) -> Result<Access, Error> {
+    let given = |secret: Option<&portico_vault::Secret>| {
+        secret.filter(|secret| !secret.is_empty()).cloned()
+    };
+    let management = draft.management(None)?.map(|(client_id, _)| client_id);
+    let settings = Settings {
+        name: String::new(),
+        kind,
+        location,
+        scope_claim: String::new(),
+        management: management.map(ManagementRef::unknown),
+        authorization: draft.authorization(None),
+        options: draft.options(&Options::default()),
+        software_statement: None,
+    };
+    Ok(Access::unsaved(
+        &grpc.deps,
+        settings,
+        Unsaved {
+            token: given(draft.token()?),
+            management_secret: draft.management_client_secret.clone(),
+            software_statement: given(draft.software_statement.as_ref()),
+        },
+    ))
+}
+
+async fn way_in(access: &Access, found: bool) -> CheckStep {
+    if !found {
+        return skipped();
+    }
+    let gap = access.gap().map(|gap| gap.right);
+    let spool = identity_provider::NoSpool;
+    check::way_in(access.driver(), &access.session(&spool), gap).await
+}
+
+fn skipped() -> CheckStep {
+    CheckStep {
+        name: "authorization",
+        outcome: Outcome::Skipped,
+        detail: String::new(),
+    }
+}
+
+/// Fetches and verifies the document that a draft names, or the one before with what the draft says of its place.
 pub(super) async fn verified(
     grpc: &Grpc,
     draft: &Draft,
     before: Option<&Location>,
 ) -> Result<Location, Error> {
-    let known = before.map(|before| before.well_known_url.clone());
-    let well_known_url = draft.well_known_url.clone().or(known).unwrap_or_default();
-    let skip_tls_verify = draft
-        .skip_tls_verify
-        .or(before.map(|before| before.skip_tls_verify))
-        .unwrap_or_default();
+    let place = Place::of(draft, before);
     let refuse = |code, why: String| {
         Error::field("well_known_url", code, format!("`well_known_url`: {why}."))
     };
-    if well_known_url.is_empty() {
+    if place.well_known_url.is_empty() {
         let right = "give the URL of the well-known document";
         return Err(refuse("well_known_url_missing", right.to_owned()));
     }
-    let result = run(grpc, &well_known_url, skip_tls_verify).await;
+    let result = run(grpc, &place).await;
     if let Some(error) = &result.error {
         return Err(refuse(error.code(), error.to_string()));
     }
@@ -86,18 +169,73 @@ pub(super) async fn verified(
     if let Some(step) = failed {
         return Err(refuse("jwks_unusable", step.detail.clone()));
     }
-    let endpoints = result.endpoints.ok_or_else(Error::internal)?;
-    Ok(Location {
-        well_known_url,
-        skip_tls_verify,
-        endpoints,
-    })
+    if place.skip_tls_verify && before.is_none_or(|before| !before.skip_tls_verify) {
+        tracing::warn!(
+            well_known_url = place.well_known_url,
+            "TLS certificates of an identity provider are not verified from now on"
+        );
+    }
+    Ok(place.located(result.endpoints.ok_or_else(Error::internal)?))
 }
 
-async fn run(grpc: &Grpc, url: &str, skip_tls_verify: bool) -> Check {
-    let fetch = Fetch {
-        outgoing: &grpc.deps.outgoing,
-        skip_tls_verify,
-    };
-    check(fetch, url.trim(), &[]).await
+/// Where the document is, and how it is fetched.
+struct Place {
+    well_known_url: String,
+    skip_tls_verify: bool,
+    trusted_certificates: String,
+    allowed_origins: Vec<String>,
+}
+
+impl Place {
+    fn of(draft: &Draft, before: Option<&Location>) -> Self {
+        let text = |new: &Option<String>, before: Option<&String>| {
+            new.as_ref().or(before).cloned().unwrap_or_default()
+        };
+        Self {
+            well_known_url: text(
+                &draft.well_known_url,
+                before.map(|before| &before.well_known_url),
+            ),
+            skip_tls_verify: draft
+                .skip_tls_verify
+                .or(before.map(|before| before.skip_tls_verify))
+                .unwrap_or_default(),
+            trusted_certificates: text(
+                &draft.trusted_certificates,
+                before.map(|before| &before.trusted_certificates),
+            ),
+            allowed_origins: draft
+                .allowed_origins
+                .as_ref()
+                .or(before.map(|before| &before.endpoints.allowed_origins))
+                .cloned()
+                .unwrap_or_default(),
+        }
+    }
+
+    fn fetch<'a>(&'a self, grpc: &'a Grpc) -> Fetch<'a> {
+        Fetch {
+            outgoing: &grpc.deps.outgoing,
+            skip_tls_verify: self.skip_tls_verify,
+            trusted_certificates: &self.trusted_certificates,
+        }
+    }
+
+    fn located(&self, endpoints: crate::providers::Endpoints) -> Location {
+        Location {
+            well_known_url: self.well_known_url.clone(),
+            skip_tls_verify: self.skip_tls_verify,
+            trusted_certificates: self.trusted_certificates.clone(),
+            endpoints,
+        }
+    }
+}
+
+async fn run(grpc: &Grpc, place: &Place) -> Check {
+    check::check(
+        place.fetch(grpc),
+        &place.well_known_url,
+        &place.allowed_origins,
+    )
+    .await
 }

@@ -11,8 +11,10 @@ use crate::identity_provider::{Draft, IdentityProvider, ManagementRef, OWNER, Re
 
 /// What a draft brought, in the vault before the command runs.
 pub(super) struct Secrets {
-    /// The initial access token.
+    /// The initial access token, or the API token.
     pub(super) token: Option<VaultRef>,
+    /// The software statement.
+    pub(super) statement: Option<VaultRef>,
     management: Option<VaultRef>,
 }
 
@@ -24,24 +26,20 @@ impl Secrets {
         context: &Context,
         draft: &Draft,
     ) -> Result<Self, Error> {
+        let put = async |what, secret| put(grpc, id, context, what, secret).await;
         Ok(Self {
-            token: put(
-                grpc,
-                id,
-                context,
-                "initial_access_token",
-                draft.initial_access_token.as_ref(),
-            )
-            .await?,
+            token: put("initial_access_token", draft.token()?).await?,
+            statement: put("software_statement", draft.software_statement.as_ref()).await?,
             management: put(
-                grpc,
-                id,
-                context,
                 "management_client_secret",
                 draft.management_client_secret.as_ref(),
             )
             .await?,
         })
+    }
+
+    fn all(&self) -> [Option<VaultRef>; 3] {
+        [self.token, self.statement, self.management]
     }
 
     /// The management credentials under this id: with the new secret, or the known one.
@@ -68,7 +66,7 @@ impl Secrets {
         let kept = references(after);
         let unused = |secret: Option<VaultRef>| secret.filter(|_| !kept.contains(&secret));
         forget(grpc, references(before).map(unused)).await;
-        forget(grpc, [self.token, self.management].map(unused)).await;
+        forget(grpc, self.all().map(unused)).await;
     }
 
     /// Takes out of the vault again what a refused command brought. After any other failure it may be in use.
@@ -80,7 +78,7 @@ impl Secrets {
                 | ExecuteError::Store(StoreError::Refused(_))
         );
         if unused {
-            forget(grpc, [self.token, self.management]).await;
+            forget(grpc, self.all()).await;
         }
     }
 }
@@ -103,17 +101,18 @@ async fn put(
     Ok(Some(reference))
 }
 
-fn references(provider: &IdentityProvider) -> [Option<VaultRef>; 2] {
+fn references(provider: &IdentityProvider) -> [Option<VaultRef>; 3] {
     let settings = provider.settings.as_ref();
     let management = settings.and_then(|settings| settings.management.as_ref());
     [
         provider.initial_access_token,
+        settings.and_then(|settings| settings.software_statement),
         management.map(|management| management.client_secret),
     ]
 }
 
 /// What stays in the vault after a failure here is sealed and never read; it goes when the provider is deleted.
-async fn forget(grpc: &Grpc, secrets: [Option<VaultRef>; 2]) {
+async fn forget(grpc: &Grpc, secrets: [Option<VaultRef>; 3]) {
     for secret in secrets.into_iter().flatten() {
         if let Err(error) = grpc.vault.delete(&secret).await {
             tracing::warn!(%error, "an unused secret stays in the vault");

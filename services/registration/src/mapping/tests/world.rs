@@ -237,17 +237,22 @@ impl World {
             location: Location {
                 well_known_url: format!("{url}/.well-known/openid-configuration"),
                 skip_tls_verify: false,
+                trusted_certificates: String::new(),
                 endpoints: Endpoints {
                     issuer: url.into(),
                     registration_endpoint: at("register"),
                     token_endpoint: at("token"),
                     jwks_uri: at("jwks"),
                     scopes_supported: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
+                    auth_methods_supported: Vec::new(),
                     allowed_origins: vec![],
                 },
             },
             scope_claim: "scope".into(),
             management: None,
+            authorization: None,
+            options: crate::providers::Options::default(),
+            software_statement: None,
         };
         let command = identity_provider::Command::Add {
             settings,

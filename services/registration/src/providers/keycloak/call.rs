@@ -10,6 +10,7 @@ use super::presence::{Presence, presence};
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{Bearer, Disposition, Failure};
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+use crate::providers::tokens::Need;
 
 /// A token and what kind it is.
 pub(super) type Token = (Bearer, Secret);
@@ -34,22 +35,13 @@ pub(super) async fn call(
         .await
 }
 
-/// The one POST, with the initial access token, or the management credentials.
+/// The one POST, by the way in that was chosen.
 pub(super) async fn post(
     session: &Session<'_>,
     prepared: &Prepared,
 ) -> Result<(RawAnswer, Bearer), Failure> {
-    let token = match session.initial_access_token {
-        Some(token) => Some((Bearer::Initial, token.clone())),
-        None => session
-            .management_token()
-            .await?
-            .map(|token| (Bearer::Management, token)),
-    };
-    let authorization = match &token {
-        Some((bearer, token)) => Authorization::Bearer(*bearer, token),
-        None => Authorization::Nobody,
-    };
+    let credential = session.way_in(Need::default()).await?;
+    let authorization = credential.authorization();
     let mut body = prepared.body.clone();
     if let Some(chosen) = prepared
         .chosen
@@ -80,7 +72,7 @@ pub(super) async fn tokens(
         .registration_access_token
         .clone()
         .map(|token| (Bearer::Registration, token));
-    let management = match session.management_token().await {
+    let management = match session.management_token(Need::default()).await {
         Ok(token) => token.map(|token| (Bearer::Management, token)),
         Err(_) if registration.is_some() => None,
         Err(failure) => return Err(failure),

@@ -11,6 +11,7 @@ use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
 use crate::providers::metadata::Metadata;
 use crate::providers::session::{Authorization, Body, Call, Session, Step};
+use crate::providers::tokens::Need;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
@@ -72,7 +73,7 @@ pub(super) async fn adopt(
     };
     let secret = (!prepared.wanted.is_public()).then_some(&chosen.client_secret);
     // Credentials that do not work must not keep the client from being used.
-    if let Ok(Some(token)) = session.management_token().await {
+    if let Ok(Some(token)) = session.management_token(Need::default()).await {
         let token = (Bearer::Management, token);
         let url = member(session.endpoints, "default", &chosen.client_id);
         let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;

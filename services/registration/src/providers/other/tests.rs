@@ -6,12 +6,13 @@ use serde_json::json;
 use url::Url;
 
 use super::*;
+use crate::providers::Method;
 use crate::providers::double::{Fixture, MemorySpool, Reply, Seen, ids, reply, set, wanted};
 use crate::providers::metadata::differences;
-use crate::providers::session::{Management, Step};
+use crate::providers::session::Step;
 
 async fn register(fixture: &Fixture) -> Result<RegisteredClient, Failure> {
-    let prepared = Other.prepare(&fixture.endpoints, &wanted(&["a", "b"]), &ids())?;
+    let prepared = Other.prepare(fixture.site(), &wanted(&["a", "b"]), &ids())?;
     Other.register(&fixture.session(), &prepared).await
 }
 
@@ -264,9 +265,9 @@ async fn register_at(address: std::net::SocketAddr) -> Failure {
     let mut endpoints = fixture.endpoints.clone();
     endpoints.registration_endpoint = format!("http://{address}/register").parse().unwrap();
     endpoints.allowed_origins = vec![format!("http://{address}")];
-    let prepared = Other.prepare(&endpoints, &wanted(&[]), &ids()).unwrap();
     let mut session = fixture.session();
     session.endpoints = &endpoints;
+    let prepared = Other.prepare(session.site(), &wanted(&[]), &ids()).unwrap();
     session.deadline = Duration::from_millis(200);
     Other.register(&session, &prepared).await.unwrap_err()
 }
@@ -313,11 +314,7 @@ async fn management_credentials_fetch_a_token_for_each_registration() {
         _ => reply(201, json!({"client_id": "c1"})),
     })
     .await;
-    fixture.initial = None;
-    fixture.management = Some(Management {
-        client_id: "portal:1".into(),
-        client_secret: Secret::new("p w"),
-    });
+    fixture = fixture.with_management("portal:1", "p w");
     register(&fixture).await.unwrap();
     let seen = fixture.server.seen();
     // RFC 6749 section 2.3.1: form-encoded before base64.
@@ -326,11 +323,7 @@ async fn management_credentials_fetch_a_token_for_each_registration() {
     assert_eq!(seen[1].authorization(), "Bearer fresh");
 
     let mut fixture = Fixture::start(|_| reply(401, json!({"error": "invalid_client"}))).await;
-    fixture.initial = None;
-    fixture.management = Some(Management {
-        client_id: "portal".into(),
-        client_secret: Secret::new("wrong"),
-    });
+    fixture = fixture.with_management("portal", "wrong");
     let failure = register(&fixture).await.unwrap_err();
     assert_eq!(failure.disposition, Disposition::PauseProvider);
     assert_eq!(failure.code, "management_credentials_refused");
@@ -340,7 +333,8 @@ async fn management_credentials_fetch_a_token_for_each_registration() {
 #[tokio::test]
 async fn without_any_token_it_asks_openly() {
     let mut fixture = Fixture::start(|_| reply(403, json!({"error": "access_denied"}))).await;
-    fixture.initial = None;
+    fixture.method = Method::None;
+    fixture.token = None;
     let failure = register(&fixture).await.unwrap_err();
     assert_eq!(fixture.server.seen()[0].authorization(), "");
     assert_eq!(failure.code, "initial_access_token_missing");
@@ -379,7 +373,7 @@ async fn an_update_sends_everything_back_with_what_is_wanted() {
         })
     );
     let preview = Other
-        .preview_update(&fixture.endpoints, &known, &wanted(&["a", "b"]))
+        .preview_update(fixture.site(), &known, &wanted(&["a", "b"]))
         .unwrap();
     let mut sent = seen.json();
     sent["client_secret"] = "[redacted]".into();
@@ -472,9 +466,7 @@ async fn deletes_and_finds_deleted() {
 #[tokio::test]
 async fn what_it_cannot_do_it_says() {
     let fixture = Fixture::start(|_| reply(500, json!({}))).await;
-    let prepared = Other
-        .prepare(&fixture.endpoints, &wanted(&[]), &ids())
-        .unwrap();
+    let prepared = Other.prepare(fixture.site(), &wanted(&[]), &ids()).unwrap();
     assert!(matches!(
         Other.reconcile(&fixture.session(), &prepared).await,
         Ok(Reconciled::Unknown)
@@ -505,6 +497,7 @@ async fn a_client_lives_and_dies() {
     let fetch = crate::providers::session::Fetch {
         outgoing: &outgoing,
         skip_tls_verify: false,
+        trusted_certificates: "",
     };
     let url = provider.well_known_url();
     fixture.endpoints = crate::providers::discovery::discover(fetch, &url, &[])

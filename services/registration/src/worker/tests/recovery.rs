@@ -49,6 +49,7 @@ impl World {
             grant_types: set(&["client_credentials"]),
             response_types: set(&[]),
             token_endpoint_auth_method: "client_secret_basic".into(),
+            okta_application_type: String::new(),
         }
     }
 
@@ -99,10 +100,9 @@ async fn an_answer_in_the_spool_is_taken_up_without_a_second_post() {
         client_id: intended.client_id.clone(),
         client_secret: crate::worker::random_secret(),
     };
-    let endpoints = &access.settings.location.endpoints;
     let prepared = access
         .driver()
-        .prepare(endpoints, &intended.client, &ids)
+        .prepare(access.site(), &intended.client, &ids)
         .unwrap();
     access
         .driver()

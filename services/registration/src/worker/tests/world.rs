@@ -137,17 +137,22 @@ impl World {
             location: Location {
                 well_known_url: self.provider.well_known_url(),
                 skip_tls_verify: false,
+                trusted_certificates: String::new(),
                 endpoints: Endpoints {
                     issuer: url.clone(),
                     registration_endpoint: at("register"),
                     token_endpoint: at("token"),
                     jwks_uri: at("jwks"),
                     scopes_supported: vec![],
+                    auth_methods_supported: Vec::new(),
                     allowed_origins: vec![],
                 },
             },
             scope_claim: "scope".into(),
             management: None,
+            authorization: None,
+            options: crate::providers::Options::default(),
+            software_statement: None,
         }
     }
 

@@ -1,0 +1,282 @@
+//! Auth0, through its Management API, or through open registration. From
+//! <https://auth0.com/docs/api/management/v2/clients/post-clients>,
+//! <https://auth0.com/docs/api/management/v2/clients/post-rotate-secret>,
+//! <https://auth0.com/docs/api/management/v2/client-grants/post-client-grants>,
+//! <https://auth0.com/docs/get-started/applications/dynamic-client-registration> and
+//! <https://auth0.com/docs/troubleshoot/customer-support/operational-policies/rate-limit-policy>:
+//!
+//! | call | what happens |
+//! |---|---|
+//! | token request of the portal | by client credentials, with the audience `{issuer}api/v2/`; without an audience the token is opaque and good for nothing |
+//! | POST `/api/v2/clients` | members of Auth0's own (`name`, `callbacks`, `app_type`); an unknown one is 400 `invalid_body`; a name may be taken twice and has no `<` or `>`; `client_metadata` is kept, so the marker goes there |
+//! | POST `/api/v2/client-grants` | client, audience, scopes; without one the client gets no token for that API by client credentials; a second one for the same two is 409, a scope that the API does not have is 400 |
+//! | GET `/api/v2/clients/{id}` | with the secret only where the token may read keys; never taken from there |
+//! | PATCH `/api/v2/clients/{id}`, `/api/v2/client-grants/{id}` | changes what is given |
+//! | POST `.../rotate-secret` | a new secret of Auth0's choice |
+//! | DELETE `/api/v2/clients/{id}` | 204, also where it was gone; its grants go with it |
+//! | errors | `{"statusCode", "error": "Bad Request", "message", "errorCode"}`; sometimes the bare text "Bad Request" |
+//! | too many calls | 429 `too_many_requests` with `X-RateLimit-Reset`, Unix seconds |
+//! | POST `/oidc/register` | only where the tenant has opened it, for anybody; a third-party client for users who sign in, without `client_credentials`, without anything to manage it with |
+//!
+//! Through the Management API a client is registered without scopes and gets them by the update that follows once
+//! the registration is recorded: two calls make a client, and nothing may happen between them that is not known.
+//! Scopes of people who sign in are not restricted by client; that stands as a difference where a client has both.
+
+mod calls;
+mod grants;
+mod members;
+mod open;
+
+use async_trait::async_trait;
+use http::Method as Verb;
+use portico_vault::Secret;
+use serde_json::{Map, Value, json};
+
+use super::authorization::Method;
+use super::client::{
+    ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
+};
+use super::discovery::Endpoints;
+use super::failure::{Disposition, Failure};
+use super::metadata::{self, Difference, Metadata};
+use super::session::{Body, RawAnswer, Session, Step};
+use super::site::Site;
+use super::{Driver, ReconcileClass, rfc7591};
+use calls::{call, clients, one, refused};
+
+/// The driver.
+pub struct Auth0;
+
+#[async_trait]
+impl Driver for Auth0 {
+    fn class(&self) -> ReconcileClass {
+        ReconcileClass::Search
+    }
+
+    fn prepare(
+        &self,
+        site: Site<'_>,
+        wanted: &WantedClient,
+        _ids: &ChosenIds,
+    ) -> Result<Prepared, Failure> {
+        rfc7591::check_auth_method(site.endpoints, wanted)?;
+        if site.method == Method::None {
+            return open::prepare(site, wanted);
+        }
+        members::check(site, wanted)?;
+        Ok(Prepared {
+            endpoint: clients(site)?,
+            wanted: wanted.clone(),
+            chosen: None,
+            body: members::registration(wanted),
+        })
+    }
+
+    fn registers_scopes(&self, site: Site<'_>) -> bool {
+        site.method == Method::None
+    }
+
+    fn preview_update(
+        &self,
+        site: Site<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<Preview, Failure> {
+        let mut body = members::changes(wanted);
+        if members::by_itself(wanted) {
+            body.insert("client_grant".into(), grants::shown(site, wanted));
+        }
+        Ok(Preview {
+            action: "update",
+            method: "PATCH",
+            endpoint: one(site, &client.client_id)?,
+            body: Value::Object(body),
+        })
+    }
+
+    fn parse(
+        &self,
+        endpoints: &Endpoints,
+        answer: &RawAnswer,
+    ) -> Result<RegisteredClient, Failure> {
+        members::parse(endpoints, answer)
+    }
+
+    fn can_manage(&self, session: &Session<'_>, _client: &KnownClient) -> bool {
+        session.method != Method::None
+    }
+
+    async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
+        if session.method == Method::None {
+            let open = "registration is open to anybody, and its clients are third-party clients that cannot use \
+                        client_credentials and cannot be managed; management credentials are better";
+            return Ok(open.to_owned());
+        }
+        let mut url = clients(session.site())?;
+        url.set_query(Some(
+            "page=0&per_page=1&fields=client_id&include_fields=true",
+        ));
+        let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
+        if !answer.is_success() {
+            return Err(refused(&answer));
+        }
+        grants::of_audience(session).await?;
+        Ok("the Management API may be read: clients and client grants".to_owned())
+    }
+
+    fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
+        let mut found = metadata::differences(wanted, granted);
+        found.extend(members::differences(wanted, granted));
+        found
+    }
+
+    async fn register(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<RegisteredClient, Failure> {
+        if session.method == Method::None {
+            return open::register(session, prepared).await;
+        }
+        let body = Body::Json(Value::Object(prepared.body.clone()));
+        let answer = call(
+            session,
+            Step::Register,
+            Verb::POST,
+            &prepared.endpoint,
+            body,
+        )
+        .await?;
+        if answer.is_success() {
+            return members::parse(session.endpoints, &answer);
+        }
+        let mut failure = refused(&answer);
+        if failure.disposition == Disposition::Unmanageable {
+            failure.disposition = Disposition::PauseProvider;
+        }
+        Err(failure)
+    }
+
+    async fn reconcile(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<Reconciled, Failure> {
+        if session.method == Method::None {
+            return Ok(Reconciled::Unknown);
+        }
+        let marker = prepared.wanted.marker.to_string();
+        let Some(id) = calls::marked(session, &marker).await? else {
+            return Ok(Reconciled::NotThere);
+        };
+        // Its secret was in the answer that got lost.
+        let registered = match prepared.wanted.is_public() {
+            true => calls::read(session, &id).await?,
+            false => new_secret(session, &id).await?,
+        };
+        Ok(Reconciled::Registered(Box::new(registered)))
+    }
+
+    async fn read(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        open::check(session)?;
+        let mut registered = calls::read(session, &client.client_id).await?;
+        let grant = grants::of(session, &client.client_id).await?;
+        registered.granted = members::with_scopes(registered.granted, grant.scopes());
+        Ok(registered)
+    }
+
+    async fn update(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<RegisteredClient, Failure> {
+        open::check(session)?;
+        members::check(session.site(), wanted)?;
+        // The grant first: what is taken away must be gone even where the rest is refused.
+        let scopes = grants::put(session, &client.client_id, wanted).await?;
+        let url = one(session.site(), &client.client_id)?;
+        let body = Body::Json(Value::Object(members::changes(wanted)));
+        let answer = call(session, Step::Other, Verb::PATCH, &url, body).await?;
+        if !answer.is_success() {
+            return Err(refused(&answer));
+        }
+        let mut registered = members::parse(session.endpoints, &answer)?;
+        // Never a secret from anything but a registration or a rotation.
+        registered.client_secret = None;
+        registered.granted = members::with_scopes(registered.granted, scopes);
+        Ok(registered)
+    }
+
+    /// Auth0 chooses the secret. After a rotation whose answer got lost there is another one.
+    async fn rotate_secret(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        _chosen: &Secret,
+    ) -> Result<RegisteredClient, Failure> {
+        open::check(session)?;
+        let mut registered = new_secret(session, &client.client_id).await?;
+        let scopes = client.granted.scopes().unwrap_or_default();
+        registered.granted = members::with_scopes(registered.granted, scopes);
+        Ok(registered)
+    }
+
+    /// Without grant types no token is given.
+    async fn suspend(&self, session: &Session<'_>, client: &KnownClient) -> Result<(), Failure> {
+        set_grant_types(session, client, json!([])).await
+    }
+
+    async fn resume(&self, session: &Session<'_>, client: &KnownClient) -> Result<(), Failure> {
+        let granted = client.granted.list("grant_types").unwrap_or_default();
+        set_grant_types(session, client, metadata::array(&granted)).await
+    }
+
+    async fn delete(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<Deleted, Failure> {
+        open::check(session)?;
+        let url = one(session.site(), &client.client_id)?;
+        let answer = call(session, Step::Other, Verb::DELETE, &url, Body::None).await?;
+        match answer.status {
+            200..=299 => Ok(Deleted::Deleted),
+            404 | 410 => Ok(Deleted::AlreadyGone),
+            _ => Err(refused(&answer)),
+        }
+    }
+}
+
+async fn set_grant_types(
+    session: &Session<'_>,
+    client: &KnownClient,
+    grant_types: Value,
+) -> Result<(), Failure> {
+    open::check(session)?;
+    let url = one(session.site(), &client.client_id)?;
+    let mut body = Map::new();
+    body.insert("grant_types".into(), grant_types);
+    let body = Body::Json(Value::Object(body));
+    let answer = call(session, Step::Other, Verb::PATCH, &url, body).await?;
+    match answer.is_success() {
+        true => Ok(()),
+        false => Err(refused(&answer)),
+    }
+}
+
+async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient, Failure> {
+    let mut url = one(session.site(), id)?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push("rotate-secret");
+    }
+    let answer = call(session, Step::Rotate, Verb::POST, &url, Body::None).await?;
+    if !answer.is_success() {
+        return Err(refused(&answer));
+    }
+    members::parse(session.endpoints, &answer)
+}

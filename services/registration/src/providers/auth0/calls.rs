@@ -1,0 +1,133 @@
+//! Where the Management API is, and the calls that it takes.
+
+use http::Method as Verb;
+use serde_json::Value;
+use url::Url;
+
+use super::members;
+use crate::providers::client::RegisteredClient;
+use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::rfc7591;
+use crate::providers::session::{Body, Call, RawAnswer, Session, Step};
+use crate::providers::site::Site;
+use crate::providers::tokens::Need;
+
+/// Pages of a search that are read, of 100 clients each; Auth0 gives no more than 1000 by page.
+const PAGES: usize = 10;
+
+/// `https://tenant.example/api/v2/`: its identifier is its address. A tenant with a domain of its own has the
+/// Management API at its first one, which the admin names as the audience.
+pub(super) fn management_api(site: Site<'_>) -> String {
+    match site.options.management_audience.as_str() {
+        "" => format!("{}/api/v2/", site.endpoints.issuer.trim_end_matches('/')),
+        audience => audience.to_owned(),
+    }
+}
+
+fn at(site: Site<'_>, path: &[&str]) -> Result<Url, Failure> {
+    let api = management_api(site);
+    let mut url = Url::parse(&api).map_err(|_| {
+        Failure::new(
+            Disposition::Fail,
+            "management_audience_invalid",
+            format!("{api} is not the address of a Management API"),
+        )
+    })?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    Ok(url)
+}
+
+pub(super) fn clients(site: Site<'_>) -> Result<Url, Failure> {
+    at(site, &["clients"])
+}
+
+pub(super) fn one(site: Site<'_>, client_id: &str) -> Result<Url, Failure> {
+    at(site, &["clients", client_id])
+}
+
+pub(super) fn grants(site: Site<'_>, id: Option<&str>) -> Result<Url, Failure> {
+    let mut path = vec!["client-grants"];
+    path.extend(id);
+    at(site, &path)
+}
+
+/// With the API token, or one that was fetched just now.
+pub(super) async fn call(
+    session: &Session<'_>,
+    step: Step,
+    method: Verb,
+    url: &Url,
+    body: Body,
+) -> Result<RawAnswer, Failure> {
+    let audience = management_api(session.site());
+    let need = Need {
+        scope: "",
+        audience: &audience,
+    };
+    let credential = session.way_in(need).await?;
+    session
+        .call(Call {
+            step,
+            method,
+            url,
+            authorization: credential.authorization(),
+            body,
+        })
+        .await
+}
+
+/// 403 is a scope that the portal's token lacks, which has the name of an unknown scope elsewhere.
+pub(super) fn refused(answer: &RawAnswer) -> Failure {
+    let failure = refusal(answer, Bearer::Api);
+    match answer.status {
+        401 | 403 => failure.with(Disposition::Unmanageable, "management_token_refused"),
+        _ => failure,
+    }
+}
+
+pub(super) async fn read(session: &Session<'_>, id: &str) -> Result<RegisteredClient, Failure> {
+    let url = one(session.site(), id)?;
+    let answer = call(session, Step::Read, Verb::GET, &url, Body::None).await?;
+    match answer.is_success() {
+        true => members::parse(session.endpoints, &answer),
+        false => Err(refused(&answer)),
+    }
+}
+
+/// The id of the client with this marker.
+pub(super) async fn marked(session: &Session<'_>, marker: &str) -> Result<Option<String>, Failure> {
+    for page in 0..PAGES {
+        let mut url = clients(session.site())?;
+        url.query_pairs_mut()
+            .append_pair("page", &page.to_string())
+            .append_pair("per_page", "100")
+            .append_pair("fields", "client_id,client_metadata")
+            .append_pair("include_fields", "true");
+        let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
+        if !answer.is_success() {
+            return Err(refused(&answer));
+        }
+        let Some(Value::Array(clients)) = answer.json() else {
+            return Err(rfc7591::invalid_answer(
+                &answer,
+                "its body is no JSON array",
+            ));
+        };
+        if clients.is_empty() {
+            return Ok(None);
+        }
+        let found = clients
+            .iter()
+            .find(|client| members::marker(client) == Some(marker));
+        if let Some(id) = found.and_then(|client| client.get("client_id")?.as_str()) {
+            return Ok(Some(id.to_owned()));
+        }
+    }
+    Err(Failure::new(
+        Disposition::Fail,
+        "search_too_long",
+        "the tenant has more clients than Auth0 lists; look for the client by hand",
+    ))
+}

@@ -1,0 +1,247 @@
+//! Curity Identity Server, whose registration follows RFC 7591 and RFC 7592 with means of its own. From
+//! <https://curity.io/resources/learn/using-dynamic-client-registration/>,
+//! <https://curity.io/resources/learn/dynamic-client-registration-management/>,
+//! <https://curity.io/docs/identity-server/profiles/token-profile/clients/dcr/dcr-api> and
+//! <https://curity.io/resources/learn/templatized-dcr/>:
+//!
+//! * The initial access token has the scope `dcr` and is good for one use. The portal's own client fetches one for
+//!   each registration by client credentials.
+//! * Registration is by template, where `software_id` names the client that the new one is an instance of and
+//!   nothing else is asked for, or free, where the client says what it is. `software_id` therefore never has our
+//!   marker; that goes into the name.
+//! * A read and an update **rotate the registration access token and the client's secret**; the old ones are void.
+//!   Tokens with the scope `dcrm` manage every client, with the same effect.
+//!
+//! So a client is never read: that would take away the secret that its developer uses. Whether it is there is asked
+//! with its own credentials. An update must be made all the same where scopes change; that the developer has another
+//! secret then stands with the client as a difference. Rotating the secret is an update that changes nothing.
+
+use async_trait::async_trait;
+use portico_vault::Secret;
+use serde_json::{Map, Value};
+
+use super::client::{
+    ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
+};
+use super::discovery::Endpoints;
+use super::failure::{Disposition, Failure};
+use super::metadata::{self, Difference, Metadata};
+use super::other::Other;
+use super::session::{RawAnswer, Session, Step};
+use super::site::Site;
+use super::tokens::Need;
+use super::{Driver, ReconcileClass, rfc7591};
+
+/// Scope of an initial access token.
+const REGISTRATION: Need<'static> = Need {
+    scope: "dcr",
+    audience: "",
+};
+/// Ours, in what is kept of an answer: the secret is another one than before.
+const SECRET_REPLACED: &str = "client_secret_replaced";
+
+/// The driver.
+pub struct Curity;
+
+#[async_trait]
+impl Driver for Curity {
+    fn class(&self) -> ReconcileClass {
+        ReconcileClass::Plain
+    }
+
+    fn prepare(
+        &self,
+        site: Site<'_>,
+        wanted: &WantedClient,
+        _ids: &ChosenIds,
+    ) -> Result<Prepared, Failure> {
+        let mut prepared = rfc7591::prepare(site, wanted)?;
+        let template = &site.options.client_template;
+        if template.is_empty() {
+            prepared.body.remove("software_id");
+            prepared.body.remove("software_version");
+            let name = rfc7591::marked_name(wanted, 255);
+            prepared.body.insert("client_name".into(), name.into());
+        } else {
+            prepared.body = Map::new();
+            prepared
+                .body
+                .insert("software_id".into(), template.clone().into());
+        }
+        Ok(prepared)
+    }
+
+    fn preview_update(
+        &self,
+        site: Site<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<Preview, Failure> {
+        let mut preview = Other.preview_update(site, client, wanted)?;
+        if is_instance(site) {
+            preview.body = Value::Object(Map::new());
+        }
+        Ok(preview)
+    }
+
+    fn parse(
+        &self,
+        endpoints: &Endpoints,
+        answer: &RawAnswer,
+    ) -> Result<RegisteredClient, Failure> {
+        rfc7591::parse(endpoints, answer)
+    }
+
+    fn can_manage(&self, session: &Session<'_>, client: &KnownClient) -> bool {
+        Other.can_manage(session, client)
+    }
+
+    async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
+        session.try_way_in(REGISTRATION).await
+    }
+
+    fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
+        let mut found = metadata::differences(wanted, granted);
+        if granted.members().get(SECRET_REPLACED) == Some(&Value::Bool(true)) {
+            found.push(Difference {
+                member: "client_secret".into(),
+                asked: "kept".into(),
+                granted: "replaced".into(),
+                consequence: "Curity gave the client a new secret with this change, and the one before does not \
+                              work any more: take the new one from the portal"
+                    .into(),
+            });
+        }
+        found
+    }
+
+    async fn register(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<RegisteredClient, Failure> {
+        rfc7591::register(session, prepared, REGISTRATION).await
+    }
+
+    async fn reconcile(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<Reconciled, Failure> {
+        Other.reconcile(session, prepared).await
+    }
+
+    /// Asks whether the client is there, without reading it: see the module.
+    async fn read(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        match rfc7591::still_there(session, client).await? {
+            Some(true) => {}
+            Some(false) => {
+                return Err(Failure::new(
+                    Disposition::Gone,
+                    "client_not_at_provider",
+                    "the client's own credentials are not known at the token endpoint",
+                ));
+            }
+            None => {
+                return Err(Failure::new(
+                    Disposition::Unmanageable,
+                    "read_would_replace_secret",
+                    "Curity gives a client a new secret when it is read, so it is not read",
+                ));
+            }
+        }
+        Ok(RegisteredClient {
+            client_id: client.client_id.clone(),
+            client_secret: None,
+            registration_access_token: None,
+            registration_client_uri: None,
+            client_secret_expires_at: 0,
+            granted: client.granted.clone(),
+            warnings: vec![
+                "the client is there; it was not read, because Curity gives it a new secret then"
+                    .into(),
+            ],
+        })
+    }
+
+    async fn update(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<RegisteredClient, Failure> {
+        // The template decides; an update would replace the secret and nothing else.
+        if is_instance(session.site()) {
+            return self.read(session, client).await;
+        }
+        let body = rfc7591::update_body(client, wanted);
+        let mut updated = self
+            .put(session, client, wanted, Step::Update, body)
+            .await?;
+        // Without scopes nobody has used it yet.
+        let used = client
+            .granted
+            .scopes()
+            .is_some_and(|scopes| !scopes.is_empty());
+        let replaced = used
+            && updated.client_secret.is_some()
+            && updated.client_secret.as_ref() != client.client_secret.as_ref();
+        let mut members = updated.granted.members().clone();
+        members.insert(SECRET_REPLACED.into(), replaced.into());
+        updated.granted = Metadata::from_answer(members);
+        Ok(updated)
+    }
+
+    /// Curity chooses the secret.
+    async fn rotate_secret(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        _chosen: &Secret,
+    ) -> Result<RegisteredClient, Failure> {
+        let unchanged = rfc7591::as_granted(client);
+        let mut body = client.granted.for_update();
+        body.insert("client_id".into(), client.client_id.clone().into());
+        let rotated = self
+            .put(session, client, &unchanged, Step::Rotate, body)
+            .await?;
+        match &rotated.client_secret {
+            Some(secret) if client.client_secret.as_ref() != Some(secret) => Ok(rotated),
+            _ => Err(Failure::new(
+                Disposition::Fail,
+                "secret_rotation_unsupported",
+                "this Curity keeps the secret of a client that is updated, and has no other rotation",
+            )),
+        }
+    }
+
+    async fn delete(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<Deleted, Failure> {
+        rfc7591::delete(session, client).await
+    }
+}
+
+impl Curity {
+    async fn put(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+        step: Step,
+        mut body: Map<String, Value>,
+    ) -> Result<RegisteredClient, Failure> {
+        body.remove(SECRET_REPLACED);
+        rfc7591::update_with(session, client, wanted, step, body).await
+    }
+}
+
+fn is_instance(site: Site<'_>) -> bool {
+    !site.options.client_template.is_empty()
+}

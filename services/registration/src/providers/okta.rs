@@ -1,0 +1,254 @@
+//! Okta, through its Dynamic Client Registration API, which follows RFC 7591 in its members and Okta's other APIs in
+//! the rest. From <https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/Client/>,
+//! <https://developer.okta.com/docs/reference/api/oauth-clients/> and
+//! <https://developer.okta.com/docs/reference/rl-best-practices/>:
+//!
+//! | call | what happens |
+//! |---|---|
+//! | any | `Authorization: SSWS` with an API token; a refused one is 401 with `errorCode` E0000011 |
+//! | POST `/oauth2/v1/clients` | `application_type` decides which grant types fit; `service` takes `client_credentials` alone and the response type `token`, `web` needs `authorization_code`; id and secret are Okta's choice |
+//! | … a `client_name` that is taken | 400 `invalid_client_metadata`, "An object with this field already exists" |
+//! | … a member that is not a client's | not documented, so none is sent: no `scope`, no `software_id` |
+//! | GET `/oauth2/v1/clients?q=` | clients whose name starts with it; pages by `Link` |
+//! | GET `/oauth2/v1/clients/{id}` | without the secret; a wrong id is 401 `invalid_client` |
+//! | PUT | every setting must be there, the times must not; `application_type` never changes |
+//! | POST `.../lifecycle/newSecret` | a new secret of Okta's choice, the old one is void; a wrong id is 404 with `errorCode` E0000007 |
+//! | DELETE | 204; a wrong id is 401 `invalid_client` |
+//! | too many calls | 429 E0000047 with `X-Rate-Limit-Reset`, Unix seconds |
+//!
+//! There is no registration access token: the API token manages every client, by its id. Scopes belong to a custom
+//! authorization server and its access policies, not to the client, so what is granted and revoked in the portal does
+//! not change what tokens the client gets; the gateway's mapping and the policies do. That stands with every client
+//! as a difference.
+//!
+//! The marker makes the name unique, and an attempt without an outcome is found by it. Its secret was in the answer
+//! that got lost, so it gets a new one.
+
+mod application;
+mod calls;
+
+use async_trait::async_trait;
+use http::Method;
+use portico_vault::Secret;
+use serde_json::{Map, Value};
+
+use super::client::{
+    ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
+};
+use super::discovery::Endpoints;
+use super::failure::{Disposition, Failure};
+use super::metadata::{self, Difference, Metadata, joined};
+use super::session::{Body, RawAnswer, Session, Step};
+use super::site::Site;
+use super::{Driver, ReconcileClass, rfc7591};
+use application::{registration, update};
+use calls::{Wrong, call, client, collection, found, named, parse, read_refused};
+
+/// The driver.
+pub struct Okta;
+
+#[async_trait]
+impl Driver for Okta {
+    fn class(&self) -> ReconcileClass {
+        ReconcileClass::Search
+    }
+
+    fn prepare(
+        &self,
+        site: Site<'_>,
+        wanted: &WantedClient,
+        _ids: &ChosenIds,
+    ) -> Result<Prepared, Failure> {
+        rfc7591::check_auth_method(site.endpoints, wanted)?;
+        Ok(Prepared {
+            endpoint: collection(site.endpoints),
+            wanted: wanted.clone(),
+            chosen: None,
+            body: registration(wanted)?,
+        })
+    }
+
+    fn preview_update(
+        &self,
+        site: Site<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<Preview, Failure> {
+        Ok(Preview {
+            action: "update",
+            method: "PUT",
+            endpoint: calls::client(site.endpoints, &client.client_id),
+            body: Value::Object(update(client, wanted)?),
+        })
+    }
+
+    fn parse(
+        &self,
+        endpoints: &Endpoints,
+        answer: &RawAnswer,
+    ) -> Result<RegisteredClient, Failure> {
+        parse(endpoints, answer)
+    }
+
+    fn can_manage(&self, session: &Session<'_>, _client: &KnownClient) -> bool {
+        session.token.is_some()
+    }
+
+    async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
+        let mut url = collection(session.endpoints);
+        url.set_query(Some("limit=1"));
+        let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
+        match answer.is_success() {
+            true => Ok("the API token may list clients".to_owned()),
+            false => Err(calls::refused(&answer)),
+        }
+    }
+
+    fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
+        let mut found = metadata::differences(wanted, granted);
+        // `token` stands for "no redirect" with client credentials.
+        found.retain(|one| one.member != "response_types" || !wanted.response_types.is_empty());
+        if !wanted.scopes.is_empty() {
+            found.push(Difference {
+                member: "scope".into(),
+                asked: joined(&wanted.scopes),
+                granted: "by the access policies of the authorization server".into(),
+                consequence: "Okta keeps no scopes at the client: it gets those that the access policies give it, \
+                              and keeps getting them after a revocation until a policy or the gateway refuses"
+                    .into(),
+            });
+        }
+        found
+    }
+
+    async fn register(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<RegisteredClient, Failure> {
+        let body = Body::Json(Value::Object(prepared.body.clone()));
+        let answer = call(
+            session,
+            Step::Register,
+            Method::POST,
+            &prepared.endpoint,
+            body,
+        )
+        .await?;
+        if answer.is_success() {
+            return parse(session.endpoints, &answer);
+        }
+        let mut failure = calls::refused(&answer);
+        if failure.disposition == Disposition::Unmanageable {
+            failure.disposition = Disposition::PauseProvider;
+        }
+        // The name has the marker of this attempt, so what is there already is what it made.
+        if calls::is_taken(&failure) {
+            return match self.reconcile(session, prepared).await? {
+                Reconciled::Registered(registered) => Ok(*registered),
+                Reconciled::NotThere | Reconciled::Unknown => Err(failure),
+            };
+        }
+        Err(failure)
+    }
+
+    async fn reconcile(
+        &self,
+        session: &Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<Reconciled, Failure> {
+        let name = prepared.body.get("client_name").and_then(Value::as_str);
+        let Some(there) = named(session, name.unwrap_or_default()).await? else {
+            return Ok(Reconciled::NotThere);
+        };
+        let id = there.get("client_id").and_then(Value::as_str);
+        let id = id.unwrap_or_default().to_owned();
+        if prepared.wanted.is_public() {
+            let url = client(session.endpoints, &id);
+            let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
+            return Ok(Reconciled::Registered(Box::new(parse(
+                session.endpoints,
+                &answer,
+            )?)));
+        }
+        let registered = new_secret(session, &id).await?;
+        Ok(Reconciled::Registered(Box::new(registered)))
+    }
+
+    async fn read(
+        &self,
+        session: &Session<'_>,
+        known: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        let url = client(session.endpoints, &known.client_id);
+        let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
+        if answer.is_success() {
+            return parse(session.endpoints, &answer);
+        }
+        Err(read_refused(session, &answer).await)
+    }
+
+    async fn update(
+        &self,
+        session: &Session<'_>,
+        known: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<RegisteredClient, Failure> {
+        // A setting that is left out makes the update fail, so what is there is the beginning.
+        let now = self.read(session, known).await?;
+        let known = KnownClient {
+            granted: now.granted,
+            ..known.clone()
+        };
+        let url = client(session.endpoints, &known.client_id);
+        let body = Body::Json(Value::Object(update(&known, wanted)?));
+        let answer = call(session, Step::Update, Method::PUT, &url, body).await?;
+        if answer.is_success() {
+            return parse(session.endpoints, &answer);
+        }
+        Err(read_refused(session, &answer).await)
+    }
+
+    /// Okta chooses the secret. After a rotation whose answer got lost there is another one.
+    async fn rotate_secret(
+        &self,
+        session: &Session<'_>,
+        known: &KnownClient,
+        _chosen: &Secret,
+    ) -> Result<RegisteredClient, Failure> {
+        new_secret(session, &known.client_id).await
+    }
+
+    async fn suspend(&self, session: &Session<'_>, known: &KnownClient) -> Result<(), Failure> {
+        calls::lifecycle(session, &known.client_id, "deactivate").await
+    }
+
+    async fn resume(&self, session: &Session<'_>, known: &KnownClient) -> Result<(), Failure> {
+        calls::lifecycle(session, &known.client_id, "activate").await
+    }
+
+    async fn delete(&self, session: &Session<'_>, known: &KnownClient) -> Result<Deleted, Failure> {
+        let url = client(session.endpoints, &known.client_id);
+        let answer = call(session, Step::Other, Method::DELETE, &url, Body::None).await?;
+        if answer.is_success() {
+            return Ok(Deleted::Deleted);
+        }
+        match found(session, &answer).await {
+            Wrong::Id => Ok(Deleted::AlreadyGone),
+            Wrong::Call(failure) => Err(failure),
+        }
+    }
+}
+
+async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient, Failure> {
+    let mut url = client(session.endpoints, id);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.extend(["lifecycle", "newSecret"]);
+    }
+    let body = Body::Json(Value::Object(Map::new()));
+    let answer = call(session, Step::Rotate, Method::POST, &url, body).await?;
+    if answer.is_success() {
+        return parse(session.endpoints, &answer);
+    }
+    Err(read_refused(session, &answer).await)
+}

@@ -1,0 +1,118 @@
+//! Okta's client application, and which grant types fit which kind of it.
+
+use serde_json::{Map, Value, json};
+
+use crate::providers::client::{KnownClient, WantedClient};
+use crate::providers::failure::{Disposition, Failure};
+use crate::providers::metadata::array;
+use crate::providers::rfc7591::{marked_name, renamed};
+
+/// Characters of a name, which is the label of an application.
+const NAME: usize = 100;
+/// Members that an update must not have, and the secret, which is Okta's.
+const NOT_SENT: [&str; 4] = [
+    "client_id_issued_at",
+    "client_secret_expires_at",
+    "client_secret",
+    "registration_client_uri",
+];
+
+/// The body of a registration.
+pub(super) fn registration(wanted: &WantedClient) -> Result<Map<String, Value>, Failure> {
+    let mut body = settings(wanted, kind(wanted))?;
+    body.insert("client_name".into(), marked_name(wanted, NAME).into());
+    Ok(body)
+}
+
+/// The body of an update: all settings of the client, with what is wanted on top.
+pub(super) fn update(
+    client: &KnownClient,
+    wanted: &WantedClient,
+) -> Result<Map<String, Value>, Failure> {
+    let mut body = client.granted.members().clone();
+    body.retain(|name, _| !NOT_SENT.contains(&name.as_str()));
+    let kind = client.granted.text("application_type");
+    body.extend(settings(
+        wanted,
+        kind.unwrap_or_else(|| self::kind(wanted)),
+    )?);
+    let name = renamed(&client.granted, wanted).unwrap_or_else(|| wanted.client_name());
+    let name = fitting(&name);
+    body.insert("client_name".into(), name.into());
+    body.insert("client_id".into(), client.client_id.clone().into());
+    Ok(body)
+}
+
+/// A name with its marker, which stands at the end, in as many characters as there may be.
+fn fitting(name: &str) -> String {
+    let length = name.chars().count();
+    let Some((plain, marker)) = name.rsplit_once(" [").filter(|_| length > NAME) else {
+        return name.chars().take(NAME).collect();
+    };
+    let left = NAME.saturating_sub(marker.chars().count() + 2);
+    let plain: String = plain.chars().take(left).collect();
+    format!("{} [{marker}", plain.trim_end())
+}
+
+/// The kind that was chosen, or the one that the grant types fit.
+fn kind(wanted: &WantedClient) -> &str {
+    let redirects = ["authorization_code", "implicit"]
+        .iter()
+        .any(|grant| wanted.grant_types.contains(*grant));
+    match wanted.okta_application_type.as_str() {
+        "" if !redirects => "service",
+        "" if wanted.is_public() => "browser",
+        "" => "web",
+        chosen => chosen,
+    }
+}
+
+fn settings(wanted: &WantedClient, kind: &str) -> Result<Map<String, Value>, Failure> {
+    let fits: &[&str] = match kind {
+        "service" => &["client_credentials"],
+        "browser" => &["authorization_code", "implicit", "refresh_token"],
+        "native" => &["authorization_code", "implicit", "refresh_token"],
+        _ => &[
+            "authorization_code",
+            "implicit",
+            "refresh_token",
+            "client_credentials",
+        ],
+    };
+    if let Some(grant) = wanted
+        .grant_types
+        .iter()
+        .find(|grant| !fits.contains(&grant.as_str()))
+    {
+        return Err(unfit(format!(
+            "an Okta application of type {kind} takes the grant types {}, not {grant}",
+            fits.join(", ")
+        )));
+    }
+    let needs_code = matches!(kind, "web" | "native");
+    if needs_code && !wanted.grant_types.contains("authorization_code") {
+        return Err(unfit(format!(
+            "an Okta application of type {kind} needs the grant type authorization_code; use type service for \
+             client_credentials alone"
+        )));
+    }
+    let responses = match wanted.response_types.is_empty() {
+        true if kind == "service" => json!(["token"]),
+        true => json!(["code"]),
+        false => array(&wanted.response_types),
+    };
+    let mut body = Map::new();
+    body.insert("application_type".into(), kind.into());
+    body.insert("grant_types".into(), array(&wanted.grant_types));
+    body.insert("response_types".into(), responses);
+    body.insert("redirect_uris".into(), array(&wanted.redirect_uris));
+    body.insert(
+        "token_endpoint_auth_method".into(),
+        wanted.auth_method().into(),
+    );
+    Ok(body)
+}
+
+fn unfit(why: String) -> Failure {
+    Failure::new(Disposition::Fail, "okta_application_type_unfit", why)
+}

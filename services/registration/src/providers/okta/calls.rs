@@ -1,0 +1,181 @@
+//! Where Okta is asked, with its API token, and how its answers are read.
+
+use http::Method;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::providers::client::RegisteredClient;
+use crate::providers::discovery::Endpoints;
+use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::rfc7591;
+use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+
+/// Pages of a search that are read; a page has up to 200 clients whose names start alike.
+const PAGES: usize = 50;
+
+/// `/oauth2/v1/clients`, which the well-known document names.
+pub(super) fn collection(endpoints: &Endpoints) -> Url {
+    endpoints.registration_endpoint.clone()
+}
+
+pub(super) fn client(endpoints: &Endpoints, id: &str) -> Url {
+    let mut url = collection(endpoints);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().push(id);
+    }
+    url
+}
+
+pub(super) async fn call(
+    session: &Session<'_>,
+    step: Step,
+    method: Method,
+    url: &Url,
+    body: Body,
+) -> Result<RawAnswer, Failure> {
+    let Some(token) = session.token else {
+        return Err(Failure::new(
+            Disposition::PauseProvider,
+            "authorization_missing",
+            "the provider has no API token",
+        ));
+    };
+    session
+        .call(Call {
+            step,
+            method,
+            url,
+            authorization: Authorization::Ssws(token),
+            body,
+        })
+        .await
+}
+
+pub(super) fn parse(
+    endpoints: &Endpoints,
+    answer: &RawAnswer,
+) -> Result<RegisteredClient, Failure> {
+    if !answer.is_success() {
+        return Err(refused(answer));
+    }
+    let mut registered = rfc7591::parse(endpoints, answer)?;
+    registered.registration_client_uri = Some(client(endpoints, &registered.client_id));
+    Ok(registered)
+}
+
+pub(super) fn refused(answer: &RawAnswer) -> Failure {
+    refusal(answer, Bearer::Api)
+}
+
+/// Okta says so in words only; the error code is that of any bad metadata.
+pub(super) fn is_taken(failure: &Failure) -> bool {
+    failure.status == Some(400) && failure.description.contains("already exists")
+}
+
+/// What was wrong with a call that names a client.
+pub(super) enum Wrong {
+    /// There is no such client.
+    Id,
+    /// Something else.
+    Call(Failure),
+}
+
+/// A wrong id is 401 at most calls and 404 at some, with different bodies; a refused API token is 401, too.
+pub(super) async fn found(session: &Session<'_>, answer: &RawAnswer) -> Wrong {
+    let failure = refused(answer);
+    let wrong_id = match answer.status {
+        404 => true,
+        401 => {
+            let body = answer.json().unwrap_or_default();
+            // Otherwise it is the token, unless that is good enough to list clients.
+            body.get("error").and_then(Value::as_str) == Some("invalid_client")
+                && lists(session).await
+        }
+        _ => false,
+    };
+    match wrong_id {
+        true => Wrong::Id,
+        false => Wrong::Call(failure),
+    }
+}
+
+pub(super) async fn read_refused(session: &Session<'_>, answer: &RawAnswer) -> Failure {
+    match found(session, answer).await {
+        Wrong::Id => refused(answer).with(Disposition::Gone, "client_not_at_provider"),
+        Wrong::Call(failure) => failure,
+    }
+}
+
+async fn lists(session: &Session<'_>) -> bool {
+    let mut url = collection(session.endpoints);
+    url.set_query(Some("limit=1"));
+    let answer = call(session, Step::Other, Method::GET, &url, Body::None).await;
+    answer.is_ok_and(|answer| answer.is_success())
+}
+
+/// The client with exactly this name. `q` finds those whose name starts with it, or otherwise matches.
+pub(super) async fn named(
+    session: &Session<'_>,
+    name: &str,
+) -> Result<Option<Map<String, Value>>, Failure> {
+    let mut url = collection(session.endpoints);
+    url.query_pairs_mut()
+        .append_pair("q", name)
+        .append_pair("limit", "200");
+    for _ in 0..PAGES {
+        let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
+        if !answer.is_success() {
+            return Err(refused(&answer));
+        }
+        let Some(Value::Array(clients)) = answer.json() else {
+            return Err(rfc7591::invalid_answer(
+                &answer,
+                "its body is no JSON array",
+            ));
+        };
+        for client in clients {
+            if let Value::Object(client) = client
+                && client.get("client_name").and_then(Value::as_str) == Some(name)
+            {
+                return Ok(Some(client));
+            }
+        }
+        match next(&answer) {
+            Some(next) if session.endpoints.trusts(&next) => url = next,
+            _ => return Ok(None),
+        }
+    }
+    Err(Failure::new(
+        Disposition::Fail,
+        "search_too_long",
+        "Okta finds too many clients with this name",
+    ))
+}
+
+/// RFC 8288; Okta gives a header for each link, or all in one.
+fn next(answer: &RawAnswer) -> Option<Url> {
+    let links = answer.headers.iter().filter(|(name, _)| name == "link");
+    let mut links = links.flat_map(|(_, value)| value.split(','));
+    let link = links.find(|link| link.contains("rel=\"next\""))?;
+    let (_, rest) = link.split_once('<')?;
+    let (url, _) = rest.split_once('>')?;
+    Url::parse(url).ok()
+}
+
+/// Of the application that a client is: `/api/v1/apps/{id}/lifecycle/{what}`, whose id is the client's
+/// (<https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Application/>).
+pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Result<(), Failure> {
+    let mut url = collection(session.endpoints);
+    url.set_query(None);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments
+            .clear()
+            .extend(["api", "v1", "apps", id, "lifecycle", what]);
+    }
+    let body = Body::Json(Value::Object(Map::new()));
+    let answer = call(session, Step::Other, Method::POST, &url, body).await?;
+    match answer.is_success() {
+        true => Ok(()),
+        false => Err(read_refused(session, &answer).await),
+    }
+}

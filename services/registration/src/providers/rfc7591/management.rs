@@ -1,0 +1,209 @@
+//! Managing a client with its registration access token (RFC 7592 section 2).
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use serde_json::{Map, Value};
+
+use super::adaptation::Adaptations;
+use super::{invalid_answer, management, parse, update_body};
+use crate::providers::client::{Deleted, KnownClient, Marker, RegisteredClient, WantedClient};
+use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+
+/// Reads the client (RFC 7592 section 2.1).
+pub(crate) async fn read(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<RegisteredClient, Failure> {
+    let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
+    understood(session, client, &answer, "read").await
+}
+
+/// Updates the client (RFC 7592 section 2.2).
+pub(crate) async fn update(
+    session: &Session<'_>,
+    client: &KnownClient,
+    wanted: &WantedClient,
+) -> Result<RegisteredClient, Failure> {
+    let body = update_body(client, wanted);
+    update_with(session, client, wanted, Step::Update, body).await
+}
+
+/// Updates the client with this body, and after a refusal with others that mean the same.
+pub(crate) async fn update_with(
+    session: &Session<'_>,
+    client: &KnownClient,
+    wanted: &WantedClient,
+    step: Step,
+    mut body: Map<String, Value>,
+) -> Result<RegisteredClient, Failure> {
+    if let Some(secret) = &client.client_secret {
+        body.insert("client_secret".into(), secret.expose().into());
+    }
+    let mut adaptations = Adaptations::default();
+    loop {
+        let sent = Body::Json(Value::Object(body.clone()));
+        let answer = managed(session, client, step, Method::PUT, sent).await?;
+        if answer.is_success() {
+            return about(client, parse(session.endpoints, &answer)?, &answer);
+        }
+        let failure = refusal(&answer, Bearer::Registration);
+        match adaptations.of_update(&body, wanted, &failure) {
+            Some(adapted) => body = adapted,
+            None => return understood(session, client, &answer, "update").await,
+        }
+    }
+}
+
+/// Deletes the client (RFC 7592 section 2.3). Where the provider does not delete, the client at least loses its
+/// scopes.
+pub(crate) async fn delete(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<Deleted, Failure> {
+    let answer = managed(session, client, Step::Other, Method::DELETE, Body::None).await?;
+    match answer.status {
+        200..=299 => return Ok(Deleted::Deleted),
+        401 | 403 | 404 | 405 | 410 | 501 => {}
+        _ => return Err(refusal(&answer, Bearer::Registration)),
+    }
+    // Already gone, or not allowed?
+    match (answer.status, still_there(session, client).await?) {
+        (_, Some(false)) | (404 | 410, None) => Ok(Deleted::AlreadyGone),
+        (401 | 403, _) => Err(refusal(&answer, Bearer::Registration)),
+        _ => Err(without_deletion(session, client, &answer).await),
+    }
+}
+
+async fn without_deletion(
+    session: &Session<'_>,
+    client: &KnownClient,
+    answer: &RawAnswer,
+) -> Failure {
+    let mut failure = unsupported(answer, "deletion");
+    if update(session, client, &powerless(client)).await.is_ok() {
+        failure.description.push_str("; its scopes were taken away");
+    }
+    failure
+}
+
+/// The client as it is, without any scope.
+fn powerless(client: &KnownClient) -> WantedClient {
+    WantedClient {
+        scopes: BTreeSet::new(),
+        ..as_granted(client)
+    }
+}
+
+/// The client as it was granted, so that nothing changes.
+pub(crate) fn as_granted(client: &KnownClient) -> WantedClient {
+    let granted = &client.granted;
+    let text = |member: &str| granted.text(member).unwrap_or_default().to_owned();
+    let list = |member: &str| granted.list(member).unwrap_or_default();
+    WantedClient {
+        name: text("client_name"),
+        redirect_uris: list("redirect_uris").into_iter().collect(),
+        grant_types: list("grant_types"),
+        response_types: list("response_types"),
+        token_endpoint_auth_method: text("token_endpoint_auth_method"),
+        scopes: granted.scopes().unwrap_or_default(),
+        okta_application_type: String::new(),
+        marker: Marker {
+            id: String::new(),
+            attempt: 0,
+        },
+    }
+}
+
+async fn managed(
+    session: &Session<'_>,
+    client: &KnownClient,
+    step: Step,
+    method: Method,
+    body: Body,
+) -> Result<RawAnswer, Failure> {
+    let (url, token) = management(client)?;
+    session
+        .call(Call {
+            step,
+            method,
+            url,
+            authorization: Authorization::Bearer(Bearer::Registration, token),
+            body,
+        })
+        .await
+}
+
+/// An answer to `what`; a refusal may mean that the client is gone, or that the provider does not offer it.
+async fn understood(
+    session: &Session<'_>,
+    client: &KnownClient,
+    answer: &RawAnswer,
+    what: &str,
+) -> Result<RegisteredClient, Failure> {
+    if matches!(answer.status, 401 | 403 | 404 | 405 | 410 | 501) {
+        let failure = refusal(answer, Bearer::Registration);
+        return Err(match (answer.status, still_there(session, client).await?) {
+            (401 | 404 | 405 | 410, Some(false)) | (404 | 410, None) => {
+                failure.with(Disposition::Gone, "client_not_at_provider")
+            }
+            (404 | 405 | 410 | 501, _) => unsupported(answer, what),
+            _ => failure,
+        });
+    }
+    about(client, parse(session.endpoints, answer)?, answer)
+}
+
+fn about(
+    client: &KnownClient,
+    registered: RegisteredClient,
+    answer: &RawAnswer,
+) -> Result<RegisteredClient, Failure> {
+    if registered.client_id == client.client_id {
+        Ok(registered)
+    } else {
+        Err(invalid_answer(answer, "it is about another client"))
+    }
+}
+
+fn unsupported(answer: &RawAnswer, what: &str) -> Failure {
+    let mut failure = Failure::new(
+        Disposition::Unmanageable,
+        format!("{what}_unsupported"),
+        format!(
+            "the client is there, but the provider answers its {what} (RFC 7592) with status {}",
+            answer.status
+        ),
+    );
+    failure.status = Some(answer.status);
+    failure
+}
+
+/// Whether the client's own credentials are known to the token endpoint; `None`
+/// where that cannot be told.
+pub(crate) async fn still_there(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<Option<bool>, Failure> {
+    let Some(secret) = &client.client_secret else {
+        return Ok(None);
+    };
+    let in_body = match client.granted.text("token_endpoint_auth_method") {
+        None | Some("client_secret_basic") => false,
+        Some("client_secret_post") => true,
+        Some(_) => return Ok(None),
+    };
+    let answer = session
+        .token_request(&client.client_id, secret, in_body, Vec::new())
+        .await?;
+    let error = answer
+        .json()
+        .and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
+    Ok(match (answer.status, error.as_deref()) {
+        (200..=299, _) => Some(true),
+        (_, Some("invalid_client")) => Some(false),
+        (400..=499, Some("unauthorized_client" | "invalid_scope" | "invalid_target")) => Some(true),
+        _ => None,
+    })
+}
