@@ -5,6 +5,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`identity_provider`] | an OAuth 2.0 provider: RFC 7591 and 7592, client credentials, JWKS |
+//! | [`doubles`] | **doubles** of Okta, Auth0, Gluu and Curity, never the real ones |
 //! | [`gateway`] | a **double** of the Tyk open-source gateway, never the real one |
 //! | [`echo`] | an upstream API behind the gateway |
 //! | [`mail`] | an SMTP catcher with a page |
@@ -13,6 +14,7 @@
 //! data file that the caller names.
 
 pub mod clock;
+pub mod doubles;
 pub mod echo;
 pub mod gateway;
 pub mod identity_provider;

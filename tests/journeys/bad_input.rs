@@ -81,7 +81,7 @@ async fn sandbox_world() -> (World, Configured) {
 fn sandbox(world: &World) -> &portico_sandbox::identity_provider::Handle {
     match &world.provider {
         Provider::Sandbox(provider) => provider,
-        Provider::Keycloak(_) | Provider::KeycloakThrough(..) => {
+        Provider::Keycloak(_) | Provider::KeycloakThrough(..) | Provider::Double(_) => {
             panic!("this world has the sandbox's provider")
         }
     }

@@ -4,6 +4,7 @@
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `kill`: the process dies at the worst points and is started again
+//! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
 //! * `secrets`: nothing of what was issued stands anywhere in clear
 //! * `seeds`: duplicates, delays and reordering on the bus end in the same state
@@ -23,6 +24,7 @@ mod drift;
 mod flow;
 mod kill;
 mod many;
+mod providers;
 mod secrets;
 mod seeds;
 mod support;
@@ -34,6 +36,7 @@ fn main() -> std::process::ExitCode {
         flow::trials(),
         kill::trials(),
         many::trials(),
+        providers::trials(),
         secrets::trials(),
         seeds::trials(),
     ])

@@ -46,17 +46,11 @@ pub fn id(body: &Value) -> String {
 impl World {
     /// Steps 3 to 5: provider, client type, gateway, plan, products; and a developer signs up.
     pub async fn configure(&self) -> Configured {
-        let provider = made(
-            &self.admin,
-            "/api/v1/identity-providers",
-            json!({
-                "name": "Company login",
-                "type": self.provider.kind(),
-                "well_known_url": self.provider.well_known_url(),
-                "initial_access_token": self.provider.initial_access_token().await,
-            }),
-        )
-        .await;
+        let mut settings = self.provider.way_in().await;
+        settings["name"] = "Company login".into();
+        settings["type"] = self.provider.kind().into();
+        settings["well_known_url"] = self.provider.well_known_url().into();
+        let provider = made(&self.admin, "/api/v1/identity-providers", settings).await;
         let provider_id = id(&provider);
         let client_type = made(
             &self.admin,

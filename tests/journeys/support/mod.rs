@@ -1,6 +1,7 @@
 //! What the journeys stand on.
 
 pub mod actions;
+pub mod peers;
 pub mod process;
 pub mod proxy;
 pub mod world;

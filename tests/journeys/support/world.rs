@@ -9,8 +9,10 @@ use portico_sandbox::{
     identity_provider, mail,
 };
 use portico_tests::keycloak::Keycloak;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::peers::Double;
 use super::process::{ADMIN_EMAIL, ADMIN_PASSWORD, Portico, Settings};
 
 /// The identity provider of a journey.
@@ -21,10 +23,12 @@ pub enum Provider {
     Keycloak(Keycloak),
     /// A real Keycloak, which Portico reaches by this well-known URL.
     KeycloakThrough(Keycloak, String),
+    /// A double of a provider that cannot be run here.
+    Double(Double),
 }
 
 pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
-const SCOPES: [&str; 6] = [
+pub const SCOPES: [&str; 6] = [
     "product_payments",
     "product_orders",
     "product_unlisted",
@@ -51,6 +55,7 @@ impl Provider {
         match self {
             Self::Sandbox(_) => "other",
             Self::Keycloak(_) | Self::KeycloakThrough(..) => "keycloak",
+            Self::Double(double) => double.kind(),
         }
     }
 
@@ -59,16 +64,20 @@ impl Provider {
             Self::Sandbox(provider) => provider.well_known_url(),
             Self::Keycloak(keycloak) => keycloak.well_known_url(),
             Self::KeycloakThrough(_, url) => url.clone(),
+            Self::Double(double) => double.well_known_url(),
         }
     }
 
-    pub async fn initial_access_token(&self) -> String {
-        match self {
+    /// How the portal authorises itself there.
+    pub async fn way_in(&self) -> Value {
+        let token = match self {
             Self::Sandbox(_) => INITIAL_ACCESS_TOKEN.to_owned(),
             Self::Keycloak(keycloak) | Self::KeycloakThrough(keycloak, _) => {
                 keycloak.initial_access_token(100).await
             }
-        }
+            Self::Double(double) => return double.way_in(),
+        };
+        json!({"initial_access_token": token})
     }
 
     /// Clients that were registered and not deleted.
@@ -78,6 +87,7 @@ impl Provider {
             Self::Keycloak(keycloak) | Self::KeycloakThrough(keycloak, _) => {
                 keycloak.client_count().await
             }
+            Self::Double(double) => double.client_count(),
         }
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Token<'a> {
     /// For the authorization code grant.
     pub(super) redirect_url: &'a str,
     pub(super) scopes: &'a [String],
+    /// Empty at most providers.
+    pub(super) audience: &'a str,
 }
 
 impl Token<'_> {
@@ -36,6 +38,9 @@ impl Token<'_> {
         if self.is_for_machines() {
             data("grant_type", "client_credentials");
             data("scope", &self.scopes.join(" "));
+            if !self.audience.is_empty() {
+                data("audience", self.audience);
+            }
         } else {
             data("grant_type", "authorization_code");
             data("code", "AUTHORIZATION_CODE");
@@ -107,6 +112,7 @@ mod tests {
             grant_types,
             redirect_url: "https://shop.example/cb",
             scopes,
+            audience: "",
         }
     }
 
@@ -119,6 +125,15 @@ mod tests {
             "curl 'https://idp.example/token' \\\n  -u 'client:s%2Fe%2Bc%27ret' \\\n  \
              --data-urlencode 'grant_type=client_credentials' \\\n  \
              --data-urlencode 'scope=product_payments free_plan'"
+        );
+        let for_an_api = Token {
+            audience: "https://api.example/",
+            ..token("none", &grants, &scopes)
+        };
+        let command = for_an_api.command();
+        assert!(
+            command.ends_with("--data-urlencode 'audience=https://api.example/'"),
+            "{command}"
         );
         let post = token("client_secret_post", &grants, &scopes).command();
         assert!(

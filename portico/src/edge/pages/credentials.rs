@@ -140,6 +140,7 @@ fn shown(
             .map(String::as_str)
             .unwrap_or_default(),
         scopes: &client.scopes,
+        audience: credentials.map_or("", |one| one.audience.as_str()),
     };
     let registered = !client.client_id.is_empty();
     context! {

@@ -73,6 +73,8 @@ struct Credentials {
     client_secret_expires_at: Option<String>,
     token_endpoint: String,
     token_endpoint_auth_method: String,
+    /// What a token request must name as its `audience`, at providers that give tokens for one API only.
+    audience: Option<String>,
     scopes: Scopes,
     /// The metadata as the provider granted it (RFC 7591 section 3.2.1), without secrets.
     #[schema(value_type = Object)]
@@ -142,6 +144,7 @@ impl From<proto::Credentials> for Credentials {
             client_secret_expires_at: expiry(from.client_secret_expires_at),
             token_endpoint: from.token_endpoint,
             token_endpoint_auth_method: from.token_endpoint_auth_method,
+            audience: given(from.audience),
             scopes: Scopes(from.scopes),
             granted: serde_json::from_str(&from.granted_json).unwrap_or_default(),
             differences: from.differences.into_iter().map(Into::into).collect(),

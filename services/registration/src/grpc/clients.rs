@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::Grpc;
 use super::refusal::{refuse, vault_error};
 use crate::client_type::ClientType;
+use crate::identity_provider;
 use crate::oauth_client::{Command, Live, OWNER, OauthClient};
 use crate::views::oauth_clients::{self as view, Listed};
 pub(super) use rotation::rotate_credentials;
@@ -147,7 +148,15 @@ async fn credentials(
         differences: view::differences(answer.differences.clone()),
         issuer: listed.issuer.clone(),
         status: state.status().to_owned(),
+        audience: audience(grpc, state.identity_provider_id).await?,
     })
+}
+
+/// Of the API that a token is for, at a provider that gives tokens for one only.
+async fn audience(grpc: &Grpc, provider: Uuid) -> Result<String, Error> {
+    let loaded = identity_provider::load(&grpc.store, provider).await;
+    let settings = loaded.map_err(store_error)?.state.settings;
+    Ok(settings.map_or_else(String::new, |settings| settings.options.api_audience))
 }
 
 async fn asked_method(grpc: &Grpc, live: &Live) -> Result<String, Error> {

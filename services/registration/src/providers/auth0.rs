@@ -199,15 +199,7 @@ impl Driver for Auth0 {
         members::check(session.site(), wanted)?;
         // The grant first: what is taken away must be gone even where the rest is refused.
         let scopes = grants::put(session, &client.client_id, wanted).await?;
-        let url = one(session.site(), &client.client_id)?;
-        let body = Body::Json(Value::Object(members::changes(wanted)));
-        let answer = call(session, Step::Other, Verb::PATCH, &url, body).await?;
-        if !answer.is_success() {
-            return Err(refused(&answer));
-        }
-        let mut registered = members::parse(session.endpoints, &answer)?;
-        // Never a secret from anything but a registration or a rotation.
-        registered.client_secret = None;
+        let mut registered = change(session, client, members::changes(wanted)).await?;
         registered.granted = members::with_scopes(registered.granted, scopes);
         Ok(registered)
     }
@@ -227,13 +219,17 @@ impl Driver for Auth0 {
     }
 
     /// Without grant types no token is given.
-    async fn suspend(&self, session: &Session<'_>, client: &KnownClient) -> Result<(), Failure> {
-        set_grant_types(session, client, json!([])).await
-    }
-
-    async fn resume(&self, session: &Session<'_>, client: &KnownClient) -> Result<(), Failure> {
-        let granted = client.granted.list("grant_types").unwrap_or_default();
-        set_grant_types(session, client, metadata::array(&granted)).await
+    async fn suspend(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        open::check(session)?;
+        let body = Map::from_iter([("grant_types".to_owned(), json!([]))]);
+        let mut registered = change(session, client, body).await?;
+        let scopes = client.granted.scopes().unwrap_or_default();
+        registered.granted = members::with_scopes(registered.granted, scopes);
+        Ok(registered)
     }
 
     async fn delete(
@@ -252,19 +248,17 @@ impl Driver for Auth0 {
     }
 }
 
-async fn set_grant_types(
+/// Changes members of the client. The secret that an answer may have is of no use.
+async fn change(
     session: &Session<'_>,
     client: &KnownClient,
-    grant_types: Value,
-) -> Result<(), Failure> {
-    open::check(session)?;
+    members: Map<String, Value>,
+) -> Result<RegisteredClient, Failure> {
     let url = one(session.site(), &client.client_id)?;
-    let mut body = Map::new();
-    body.insert("grant_types".into(), grant_types);
-    let body = Body::Json(Value::Object(body));
+    let body = Body::Json(Value::Object(members));
     let answer = call(session, Step::Other, Verb::PATCH, &url, body).await?;
     match answer.is_success() {
-        true => Ok(()),
+        true => members::parse(session.endpoints, &answer),
         false => Err(refused(&answer)),
     }
 }
@@ -280,3 +274,6 @@ async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient,
     }
     members::parse(session.endpoints, &answer)
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,6 +120,10 @@ impl Driver for Curity {
         session: &Session<'_>,
         prepared: &Prepared,
     ) -> Result<RegisteredClient, Failure> {
+        // Without its template the client would be another one, and nobody would have said which.
+        if is_instance(session.site()) {
+            return rfc7591::register_once(session, prepared, REGISTRATION).await;
+        }
         rfc7591::register(session, prepared, REGISTRATION).await
     }
 
@@ -238,6 +242,8 @@ impl Curity {
         mut body: Map<String, Value>,
     ) -> Result<RegisteredClient, Failure> {
         body.remove(SECRET_REPLACED);
+        // Said by Curity alone, and nothing to ask for.
+        body.remove("registration_access_token_expires_in");
         rfc7591::update_with(session, client, wanted, step, body).await
     }
 }
@@ -245,3 +251,6 @@ impl Curity {
 fn is_instance(site: Site<'_>) -> bool {
     !site.options.client_template.is_empty()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use portico_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::Driver;
 use super::authorization::{Method, Options};
 use super::client::{ChosenIds, KnownClient, Marker, WantedClient};
 use super::discovery::Endpoints;
@@ -277,4 +278,113 @@ impl Fixture {
             scopes: set(&["a"]),
         }
     }
+}
+
+/// A provider that is found by its well-known document, and everything that a session borrows.
+pub(crate) struct Peer {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) spool: MemorySpool,
+    pub(crate) method: Method,
+    pub(crate) options: Options,
+    pub(crate) token: Option<Secret>,
+    pub(crate) management: Option<Management>,
+    pub(crate) software_statement: Option<Secret>,
+    outgoing: Outgoing,
+}
+
+impl Peer {
+    pub(crate) async fn at(well_known_url: &str, method: Method) -> Self {
+        let outgoing = outgoing();
+        let fetch = Fetch {
+            outgoing: &outgoing,
+            skip_tls_verify: false,
+            trusted_certificates: "",
+        };
+        let endpoints = super::discovery::discover(fetch, well_known_url, &[])
+            .await
+            .unwrap();
+        Self {
+            endpoints,
+            spool: MemorySpool::default(),
+            method,
+            options: Options::default(),
+            token: None,
+            management: None,
+            software_statement: None,
+            outgoing,
+        }
+    }
+
+    pub(crate) fn with_management(mut self, client_id: &str, secret: &str) -> Self {
+        self.management = Some(Management {
+            client_id: client_id.into(),
+            client_secret: Secret::new(secret),
+        });
+        self
+    }
+
+    pub(crate) fn session(&self) -> Session<'_> {
+        Session {
+            fetch: Fetch {
+                outgoing: &self.outgoing,
+                skip_tls_verify: false,
+                trusted_certificates: "",
+            },
+            endpoints: &self.endpoints,
+            method: self.method,
+            options: &self.options,
+            token: self.token.as_ref(),
+            management: self.management.as_ref(),
+            software_statement: self.software_statement.as_ref(),
+            spool: &self.spool,
+            deadline: Duration::from_secs(5),
+        }
+    }
+
+    /// The status of a token request by the client itself, and the scopes of the token.
+    pub(crate) async fn token_of(
+        &self,
+        client: &KnownClient,
+        scope: &str,
+        audience: &str,
+    ) -> (u16, BTreeSet<String>) {
+        let more = [("scope", scope), ("audience", audience)];
+        let more = more
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name, value.to_owned()));
+        let secret = client.client_secret.as_ref().unwrap();
+        let answer = self
+            .session()
+            .token_request(&client.client_id, secret, false, more.collect())
+            .await
+            .unwrap();
+        let body = answer.json().unwrap_or_default();
+        let scopes = body["scope"].as_str().unwrap_or_default();
+        let scopes = scopes.split_whitespace().map(str::to_owned).collect();
+        (answer.status, scopes)
+    }
+}
+
+/// Registers and gives what is known of the client then.
+pub(crate) async fn registered(driver: &dyn Driver, peer: &Peer, scopes: &[&str]) -> KnownClient {
+    let prepared = driver
+        .prepare(peer.session().site(), &wanted(scopes), &ids())
+        .unwrap();
+    let registered = driver.register(&peer.session(), &prepared).await.unwrap();
+    registered.into_known(set(scopes))
+}
+
+/// Updates, and gives what is known of the client then.
+pub(crate) async fn updated(
+    driver: &dyn Driver,
+    peer: &Peer,
+    client: KnownClient,
+    scopes: &[&str],
+) -> KnownClient {
+    let updated = driver
+        .update(&peer.session(), &client, &wanted(scopes))
+        .await
+        .unwrap();
+    updated.merge_into(client, set(scopes))
 }

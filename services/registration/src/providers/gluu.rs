@@ -151,3 +151,6 @@ impl Driver for Gluu {
         rfc7591::delete(session, client).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,6 +184,18 @@ impl Driver for Keycloak {
         put(session, client, &token, Step::Rotate, body).await
     }
 
+    async fn suspend(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        let (answer, token) = read(session, client).await?;
+        let scopes = ClientScopes::of(&object(&answer)?);
+        let mut body = representation::rotation(&client.client_id, &scopes);
+        body.insert("enabled".into(), false.into());
+        put(session, client, &token, Step::Update, body).await
+    }
+
     async fn delete(
         &self,
         session: &Session<'_>,

@@ -179,7 +179,11 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// `suspension_unsupported`, where it has none: an update without scopes is what
     /// comes next to it.
-    async fn suspend(&self, _session: &Session<'_>, _client: &KnownClient) -> Result<(), Failure> {
+    async fn suspend(
+        &self,
+        _session: &Session<'_>,
+        _client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
         Err(Failure::new(
             Disposition::Fail,
             "suspension_unsupported",
@@ -187,16 +191,17 @@ pub trait Driver: Send + Sync {
         ))
     }
 
-    /// Undoes [`Driver::suspend`]. Idempotent.
+    /// Undoes [`Driver::suspend`]; the client is what is wanted then. Idempotent.
     ///
     /// # Errors
-    /// As [`Driver::suspend`].
-    async fn resume(&self, _session: &Session<'_>, _client: &KnownClient) -> Result<(), Failure> {
-        Err(Failure::new(
-            Disposition::Fail,
-            "suspension_unsupported",
-            "this kind of provider has no way to switch a client off and on",
-        ))
+    /// As [`Driver::update`].
+    async fn resume(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<RegisteredClient, Failure> {
+        self.update(session, client, wanted).await
     }
 
     /// Deletes the client. Idempotent.

@@ -219,12 +219,23 @@ impl Driver for Okta {
         new_secret(session, &known.client_id).await
     }
 
-    async fn suspend(&self, session: &Session<'_>, known: &KnownClient) -> Result<(), Failure> {
-        calls::lifecycle(session, &known.client_id, "deactivate").await
+    async fn suspend(
+        &self,
+        session: &Session<'_>,
+        known: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        calls::lifecycle(session, &known.client_id, "deactivate").await?;
+        self.read(session, known).await
     }
 
-    async fn resume(&self, session: &Session<'_>, known: &KnownClient) -> Result<(), Failure> {
-        calls::lifecycle(session, &known.client_id, "activate").await
+    async fn resume(
+        &self,
+        session: &Session<'_>,
+        known: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<RegisteredClient, Failure> {
+        calls::lifecycle(session, &known.client_id, "activate").await?;
+        self.update(session, known, wanted).await
     }
 
     async fn delete(&self, session: &Session<'_>, known: &KnownClient) -> Result<Deleted, Failure> {
@@ -252,3 +263,6 @@ async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient,
     }
     Err(read_refused(session, &answer).await)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,4 +122,6 @@ impl Driver for Other {
 }
 
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod tests;

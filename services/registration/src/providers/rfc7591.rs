@@ -19,7 +19,7 @@ use super::metadata::{Metadata, registration_members};
 use super::session::{RawAnswer, Step};
 use super::site::Site;
 pub(crate) use management::{as_granted, delete, read, still_there, update, update_with};
-pub(crate) use registration::register;
+pub(crate) use registration::{register, register_once};
 
 /// A redirect URL for providers that demand one of clients that never redirect. The domain cannot exist (RFC 2606
 /// section 2), so nobody can be sent there.

@@ -5,3 +5,5 @@ mod client_types;
 mod discovery;
 mod identity_providers;
 mod support;
+mod trust;
+mod way_in;

@@ -93,11 +93,12 @@ pub(super) fn update(
 ) -> Result<Map<String, Value>, Failure> {
     let mut body = common(wanted)?;
     body.insert("clientId".into(), client_id.into());
+    body.insert("enabled".into(), true.into());
     scopes.write(&mut body);
     Ok(body)
 }
 
-/// The body of a change of nothing but the secret, which is not in it yet.
+/// The body of a change of one thing, such as the secret, which is not in it yet.
 pub(super) fn rotation(client_id: &str, scopes: &ClientScopes) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("clientId".into(), client_id.into());

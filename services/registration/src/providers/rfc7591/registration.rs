@@ -39,7 +39,11 @@ pub(crate) async fn register(
     }
 }
 
-async fn register_once(
+/// A registration in these words and no others.
+///
+/// # Errors
+/// Whatever the provider says.
+pub(crate) async fn register_once(
     session: &Session<'_>,
     prepared: &Prepared,
     need: Need<'_>,
