@@ -136,6 +136,7 @@ impl Access {
                 client_secret,
             }),
             outgoing: deps.outgoing.clone(),
+            deadline: deps.config.outgoing.timeout,
             settings,
         }
     }
