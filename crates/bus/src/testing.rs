@@ -116,7 +116,9 @@ impl NatsServer {
         Ok(())
     }
 
-    fn data(&self) -> PathBuf {
+    /// Where it keeps streams and messages.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 

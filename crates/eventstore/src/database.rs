@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    AnyConnection, AnyPool, AssertSqlSafe, Executor as _,
+    AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _,
     any::{AnyPoolOptions, install_default_drivers},
     migrate::Migrator,
 };
@@ -123,14 +123,14 @@ fn lock_key(schema: &str) -> i64 {
 }
 
 async fn create_schema(url: &str, schema: &str) -> Result<(), sqlx::Error> {
-    let mut connection = <AnyConnection as sqlx::Connection>::connect(url).await?;
+    let mut connection = AnyConnection::connect(url).await?;
     // Two services or replicas may start at once; CREATE SCHEMA IF NOT EXISTS alone can then fail.
     let statement = format!(
         "DO $$ BEGIN PERFORM pg_advisory_xact_lock({}); CREATE SCHEMA IF NOT EXISTS {schema}; END $$",
         lock_key("portico_schemas")
     );
     connection.execute(AssertSqlSafe(statement)).await?;
-    sqlx::Connection::close(connection).await
+    connection.close().await
 }
 
 fn pool_options(dialect: Dialect, schema: &str) -> AnyPoolOptions {
@@ -152,4 +152,40 @@ fn pool_options(dialect: Dialect, schema: &str) -> AnyPoolOptions {
             let setup = setup.to_string();
             Box::pin(async move { connection.execute(AssertSqlSafe(setup)).await.map(|_| ()) })
         })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // SQLite ends a transaction by itself where a write fails, as on a full disk. The driver's own
+                // rollback fails then and is not counted, so the connection could never begin another one.
+                if connection.is_in_transaction() {
+                    connection.ping().await?;
+                }
+                Ok(!connection.is_in_transaction())
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_by_itself_spoils_no_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::sqlite(folder.path(), "test", &[]).await.unwrap();
+        for _ in 0..8 {
+            let mut tx = database.pool().begin().await.unwrap();
+            for done in [true, false] {
+                let result = sqlx::query(
+                    "INSERT OR ROLLBACK INTO leases (name, owner, expires_at_ms) VALUES ('a', 'b', 0)",
+                )
+                .execute(&mut *tx)
+                .await;
+                assert_eq!(result.is_ok(), done);
+            }
+            drop(tx);
+            let mut connection = database.pool().acquire().await.unwrap();
+            let tx = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+            tx.rollback().await.unwrap();
+        }
+    }
 }

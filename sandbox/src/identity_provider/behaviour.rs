@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use futures::StreamExt as _;
 use serde_json::{Map, Value};
 
 use crate::server::Hangup;
@@ -139,6 +140,17 @@ impl Answer {
         self
     }
 
+    fn drip(mut self, pause: Duration) -> Response {
+        let bytes = std::mem::take(&mut self.body).into_bytes();
+        let drops = futures::stream::iter(bytes).then(move |byte| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<_, std::convert::Infallible>(vec![byte])
+        });
+        let mut response = self.response();
+        *response.body_mut() = Body::from_stream(drops);
+        response
+    }
+
     fn response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() =
@@ -163,6 +175,8 @@ pub enum Fault {
     Delay(Duration),
     /// Cuts the connection and does nothing.
     Close,
+    /// Answers this a byte at a time, with a pause before each, and does nothing.
+    Drip(Answer, Duration),
     /// Does its work, then answers this instead of the result.
     CommitThenAnswer(Answer),
     /// Does its work, then waits before it answers: the caller times out.
@@ -204,6 +218,7 @@ pub(super) async fn suffer(
             work.await
         }
         Some(Fault::Close) => match hangup.now().await {},
+        Some(Fault::Drip(answer, pause)) => answer.drip(pause),
         Some(Fault::CommitThenAnswer(answer)) => {
             work.await;
             answer.response()

@@ -139,18 +139,22 @@ pub struct Due {
 }
 
 /// Up to `limit` deliveries that are due, the oldest first, and those whose sending was begun by a process that
-/// is gone: `sending`, but not in `busy`, which is what this process is sending.
+/// is gone: `sending`, but not in `busy`, which is what this process is sending. What would be due after `latest_ms`
+/// was written by a clock that was ahead; it is due now.
 pub async fn due(
     database: &Database,
     now_ms: i64,
+    latest_ms: i64,
     busy: &HashSet<Uuid>,
     limit: usize,
 ) -> Result<Vec<Due>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT id, version FROM deliveries \
-         WHERE status = 'sending' OR (status = 'queued' AND due_ms <= $1) ORDER BY due_ms, id LIMIT $2",
+         WHERE status = 'sending' OR (status = 'queued' AND (due_ms <= $1 OR due_ms > $2)) \
+         ORDER BY due_ms, id LIMIT $3",
     )
     .bind(now_ms)
+    .bind(latest_ms)
     .bind((limit + busy.len()) as i64)
     .fetch_all(database.pool())
     .await?;

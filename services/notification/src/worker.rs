@@ -30,6 +30,8 @@ use crate::{
 const CONCURRENCY: usize = 8;
 /// How often to look for what other replicas queued.
 const POLL: Duration = Duration::from_secs(1);
+/// No two clocks of an installation differ by more than this.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// How often the lease, which lasts longer, is prolonged.
 const RENEW: Duration = Duration::from_secs(3);
 
@@ -215,7 +217,9 @@ impl Shift {
         let busy: HashSet<Uuid> = self.sending.values().copied().collect();
         let database = worker.store.database();
         let now_ms = now.as_millisecond();
-        for due in views::due(database, now_ms, &busy, free).await? {
+        let longest = (worker.retry.max_delay + CLOCK_TOLERANCE).as_millis();
+        let latest_ms = now_ms.saturating_add(i64::try_from(longest).unwrap_or(i64::MAX));
+        for due in views::due(database, now_ms, latest_ms, &busy, free).await? {
             let worker = Arc::clone(worker);
             let task = self.tasks.spawn(async move { worker.deliver(due).await });
             self.sending.insert(task.id(), due.id);

@@ -136,7 +136,11 @@ impl Worker {
         }
         let running = self.running().len();
         let limit = i64::try_from(running + PARALLEL).unwrap_or(i64::MAX);
-        Ok(view::due(pool, self.deps.clock.now(), limit).await?)
+        let now = self.deps.clock.now();
+        let mut due = view::due(pool, now, limit).await?;
+        due.now
+            .extend(view::written_ahead(pool, now, self.deps.config.retry.max_delay).await?);
+        Ok(due)
     }
 
     async fn work(&self, id: Uuid) {

@@ -1,5 +1,7 @@
 //! The tables `oauth_clients`, `grants` and `orphans`, and their queries.
 
+mod ahead;
+mod anothers;
 mod grants;
 mod queries;
 
@@ -10,6 +12,8 @@ use uuid::Uuid;
 
 use crate::oauth_client::{Event, OauthClient};
 
+pub(crate) use ahead::{latest, written_ahead};
+pub(crate) use anothers::is_anothers;
 pub(crate) use queries::{
     Due, Listed, Registered, differences, due, manages, of_application, orphans, registered,
     streams_of_application, stuck,
@@ -41,6 +45,9 @@ impl Projection for OauthClients {
         let known = before.is_some();
         let mut client = before.unwrap_or_default();
         client.evolve(&change);
+        if let Event::Registered { answer, .. } = &change {
+            anothers::refuse(tx, id, client.identity_provider_id, &answer.client_id).await?;
+        }
         write(tx, event, &client, known).await?;
         for request in requests(&change) {
             grants::write(tx, id, request, &client).await?;

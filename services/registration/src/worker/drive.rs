@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use portico_eventstore::{Aggregate as _, ExecuteError, Lease, Metadata, Outcome, Stream};
 use uuid::Uuid;
 
 use super::{WorkError, Worker};
 use crate::oauth_client::{Command, OauthClient, Step};
+use crate::views::oauth_clients as view;
 
 /// How often a sign of life is given while a client is worked on; the lease lasts some times longer.
 const SIGN: Duration = Duration::from_secs(3);
@@ -18,6 +20,20 @@ pub(super) struct Job {
     pub(super) id: Uuid,
     pub(super) client: OauthClient,
     pub(super) cause: Metadata,
+    /// The latest time at which one of its events was recorded.
+    pub(super) recorded_at: Timestamp,
+}
+
+impl Job {
+    /// The time by which pauses are over. Those that were reckoned by a clock that was ahead do not bind, or work
+    /// would wait until the right clock shows that time.
+    fn now(&self, now: Timestamp) -> Timestamp {
+        if self.recorded_at > view::latest(now) {
+            Timestamp::MAX
+        } else {
+            now
+        }
+    }
 }
 
 impl Worker {
@@ -59,7 +75,7 @@ impl Worker {
                 break;
             }
             let job = self.job(id).await?;
-            let step = job.client.next_step(self.deps.clock.now());
+            let step = job.client.next_step(job.now(self.deps.clock.now()));
             tracing::debug!(oauth_client_id = %id, attempt = job.client.attempt, step = name(&step), "next step");
             match step {
                 Step::Register(wanted) => self.register(&job, wanted).await?,
@@ -101,7 +117,14 @@ impl Worker {
                 causation: Some(last.id),
                 ..last.metadata.clone()
             });
-        Ok(Job { id, client, cause })
+        let times = recorded.iter().map(|event| event.recorded_at);
+        let recorded_at = times.max().unwrap_or(Timestamp::MIN);
+        Ok(Job {
+            id,
+            client,
+            cause,
+            recorded_at,
+        })
     }
 
     /// Records what came of a step. `None` where things have changed meanwhile.

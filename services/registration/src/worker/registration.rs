@@ -88,9 +88,25 @@ impl Worker {
             Err(failure) => Err(failure),
         };
         match registered {
+            Ok(registered) if self.is_anothers(job, &registered).await? => {
+                let why = "the provider answered with the client of another application";
+                let failure = Failure::new(Disposition::Fail, "provider_answer_invalid", why);
+                let failure = failure.unknown_outcome();
+                self.not_registered(job, provider, &failure, true).await
+            }
             Ok(registered) => self.registered(job, intended, &ids, registered).await,
             Err(failure) => self.not_registered(job, provider, &failure, true).await,
         }
+    }
+
+    async fn is_anothers(
+        &self,
+        job: &Job,
+        registered: &RegisteredClient,
+    ) -> Result<bool, WorkError> {
+        let provider = job.client.identity_provider_id;
+        let pool = self.store.database().pool();
+        Ok(view::is_anothers(pool, job.id, provider, &registered.client_id).await?)
     }
 
     /// What became of an attempt without an outcome.
@@ -108,6 +124,7 @@ impl Worker {
         for answer in spool.load().await? {
             if answer.step == Step::Register
                 && let Ok(registered) = access.driver().parse(endpoints, &answer)
+                && !self.is_anothers(job, &registered).await?
             {
                 tracing::info!(oauth_client_id = %job.id, attempt = intended.attempt,
                     "taking up a registration that was answered before the process ended");

@@ -464,6 +464,23 @@ async fn deletes_and_finds_deleted() {
 }
 
 #[tokio::test]
+async fn a_page_instead_of_a_deletion_is_no_deletion() {
+    for (there, expected) in [
+        (true, Err(Disposition::Retry)),
+        (false, Ok(Deleted::Deleted)),
+    ] {
+        let fixture = Fixture::start(move |seen: &Seen| match (seen.target.as_str(), there) {
+            ("/token", true) => reply(400, json!({"error": "invalid_scope"})),
+            ("/token", false) => reply(401, json!({"error": "invalid_client"})),
+            _ => Reply(200, vec![], "<h1>Welcome</h1>".to_owned()),
+        })
+        .await;
+        let deleted = Other.delete(&fixture.session(), &fixture.known()).await;
+        assert_eq!(deleted.map_err(|failure| failure.disposition), expected);
+    }
+}
+
+#[tokio::test]
 async fn what_it_cannot_do_it_says() {
     let fixture = Fixture::start(|_| reply(500, json!({}))).await;
     let prepared = Other.prepare(fixture.site(), &wanted(&[]), &ids()).unwrap();

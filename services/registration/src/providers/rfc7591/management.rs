@@ -64,7 +64,7 @@ pub(crate) async fn delete(
 ) -> Result<Deleted, Failure> {
     let answer = managed(session, client, Step::Other, Method::DELETE, Body::None).await?;
     match answer.status {
-        200..=299 => return Ok(Deleted::Deleted),
+        200..=299 => return deleted(session, client, &answer).await,
         401 | 403 | 404 | 405 | 410 | 501 => {}
         _ => return Err(refusal(&answer, Bearer::Registration)),
     }
@@ -74,6 +74,19 @@ pub(crate) async fn delete(
         (401 | 403, _) => Err(refusal(&answer, Bearer::Registration)),
         _ => Err(without_deletion(session, client, &answer).await),
     }
+}
+
+/// A success with a body is not that of RFC 7592 section 2.3: it may be the page of a proxy, and nothing was deleted.
+async fn deleted(
+    session: &Session<'_>,
+    client: &KnownClient,
+    answer: &RawAnswer,
+) -> Result<Deleted, Failure> {
+    if !answer.body.is_empty() && still_there(session, client).await? == Some(true) {
+        let failure = invalid_answer(answer, "the client is still there");
+        return Err(failure.with(Disposition::Retry, "deletion_without_effect"));
+    }
+    Ok(Deleted::Deleted)
 }
 
 async fn without_deletion(

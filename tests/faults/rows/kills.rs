@@ -1,0 +1,218 @@
+//! `kill -9` before and after whatever must not be done twice, nor get lost, and at any other time.
+//!
+//! A round starts Portico again and again while people work; each process is to die at a point, the n-th time that
+//! it is reached, or after a time. So what recovers from a kill is killed too. Points of the first kind are in
+//! `portico_eventstore::fault`; a process that does not come to its point is killed where it is.
+
+use std::{sync::Arc, time::Duration};
+
+use portico_sandbox::identity_provider::{Fault, Operation};
+
+use crate::{
+    invariants,
+    random::Random,
+    round::Round,
+    workload::Workload,
+    world::{Portal, Setup, World},
+};
+
+/// The longest life of a process that is to die at a point.
+const LIFE: Duration = Duration::from_secs(5);
+/// Applications in a round at most, so that a round can end.
+const APPLICATIONS: usize = 40;
+
+/// How one process dies.
+#[derive(Clone, Copy)]
+enum Death {
+    /// At the n-th time at a point.
+    At(&'static str, u64),
+    /// Between the request to the provider and its answer.
+    PostSent,
+    /// Some time after its start.
+    After(Duration),
+}
+
+pub async fn embedded(round: Arc<Round>) {
+    run(&round, Setup::default()).await;
+}
+
+pub async fn servers(round: Arc<Round>) {
+    run(
+        &round,
+        Setup {
+            servers: true,
+            ..Setup::default()
+        },
+    )
+    .await;
+}
+
+pub async fn replicas(round: Arc<Round>) {
+    run(
+        &round,
+        Setup {
+            servers: true,
+            replicas: true,
+            ..Setup::default()
+        },
+    )
+    .await;
+}
+
+pub async fn embedded_keycloak(round: Arc<Round>) {
+    run(
+        &round,
+        Setup {
+            keycloak: true,
+            ..Setup::default()
+        },
+    )
+    .await;
+}
+
+pub async fn servers_keycloak(round: Arc<Round>) {
+    run(
+        &round,
+        Setup {
+            servers: true,
+            keycloak: true,
+            ..Setup::default()
+        },
+    )
+    .await;
+}
+
+async fn run(round: &Round, setup: Setup) {
+    let keycloak = setup.keycloak;
+    let mut world = World::start(&round.folder, setup).await;
+    let portal = world.configure().await;
+    let workload = Workload::begin(&portal, round.seed, 3, APPLICATIONS);
+    for death in deaths(round, keycloak) {
+        if let Some(second) = &mut world.second {
+            // The other replica goes on alone, and is the next to die.
+            std::mem::swap(&mut world.portico, second);
+        }
+        die(round, &mut world, death).await;
+        if world.second.is_some() {
+            world.portico.spawn(None);
+        }
+    }
+    world.portico.kill().await;
+    world.portico.start().await;
+    workload.finish().await;
+    invariants::check(&mut world, &portal).await;
+}
+
+/// The deaths of a round: some points, one after another over the seeds, in an order of the seed's own.
+fn deaths(round: &Round, keycloak: bool) -> Vec<Death> {
+    let mut random = Random::new(round.seed, "deaths");
+    // `portico rewrap` is a row of its own; only Keycloak's driver can rotate.
+    let points: Vec<&str> = portico_eventstore::fault::POINTS
+        .into_iter()
+        .filter(|point| !point.starts_with("rewrap") && (keycloak || *point != "rotating"))
+        .collect();
+    let points_in_round = round.kills_in_round - round.kills_in_round / 4;
+    let first = usize::try_from(round.seed).unwrap() * points_in_round;
+    let mut deaths: Vec<Death> = (first..first + points_in_round)
+        .map(|index| Death::At(points[index % points.len()], 1 + random.below(2)))
+        .collect();
+    while deaths.len() < round.kills_in_round {
+        deaths.push(match random.below(3) {
+            0 if !keycloak => Death::PostSent,
+            _ => Death::After(Duration::from_millis(random.below(1200))),
+        });
+    }
+    random.shuffle(&mut deaths);
+    deaths
+}
+
+async fn die(round: &Round, world: &mut World, death: Death) {
+    world.portico.kill().await;
+    match death {
+        Death::At(point, times) => {
+            world.portico.spawn(Some(&format!("{point}:{times}")));
+            if world.portico.dies_within(LIFE).await {
+                round.reached(point);
+            }
+        }
+        Death::PostSent => post_sent(round, world).await,
+        Death::After(time) => {
+            world.portico.spawn(None);
+            assert!(!world.portico.dies_within(time).await, "it ended by itself");
+        }
+    }
+    round.killed();
+    world.portico.kill().await;
+}
+
+/// The provider does its work and is slow to say so; the process dies meanwhile.
+async fn post_sent(round: &Round, world: &mut World) {
+    let provider = world.sandbox();
+    provider.clear_faults();
+    provider.fail_next(Operation::Register, 50, Fault::CommitThenDelay(LIFE));
+    let (before, deadline) = (
+        provider.requests(Operation::Register),
+        tokio::time::Instant::now() + LIFE,
+    );
+    world.portico.spawn(None);
+    while world.sandbox().requests(Operation::Register) == before
+        && tokio::time::Instant::now() < deadline
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    if world.sandbox().requests(Operation::Register) > before {
+        round.reached("post sent");
+    }
+    world.sandbox().clear_faults();
+}
+
+/// `portico rewrap` dies between services and within one, beside a running portal; in the end every data key is
+/// under the new key-encryption key, and the old one can be taken away.
+pub async fn key_rotation(round: Arc<Round>) {
+    let servers = round.seed % 2 == 1;
+    let mut random = Random::new(round.seed, "rewrap");
+    let old = key(&mut random);
+    let new = key(&mut random);
+    let environment = vec![("PORTICO_KEK", old.clone())];
+    let mut world = World::start(
+        &round.folder,
+        Setup {
+            servers,
+            environment,
+            ..Setup::default()
+        },
+    )
+    .await;
+    let portal: Arc<Portal> = world.configure().await;
+    let workload = Workload::begin(&portal, round.seed, 2, 4);
+    world.portico.kill().await;
+    round.killed();
+    world.portico.set("PORTICO_KEK", &new);
+    world.portico.set("PORTICO_KEK_PREVIOUS", &old);
+    world.portico.start().await;
+    for point in ["rewrapping", "rewrapped"] {
+        for times in 1..=5 {
+            let fault = format!("{point}:{times}");
+            let (succeeded, words) = world.portico.run(&["rewrap"], Some(&fault)).await;
+            assert!(!succeeded, "rewrap did not come to {fault}: {words}");
+            round.reached(point);
+            round.killed();
+        }
+    }
+    workload.finish().await;
+    let (succeeded, words) = world.portico.run(&["rewrap"], None).await;
+    assert!(succeeded, "rewrap: {words}");
+    world.portico.kill().await;
+    world.portico.set("PORTICO_KEK_PREVIOUS", "");
+    world.portico.start().await;
+    invariants::check(&mut world, &portal).await;
+}
+
+/// 32 bytes in base64.
+fn key(random: &mut Random) -> String {
+    use base64::Engine as _;
+    let bytes: Vec<u8> = (0..32)
+        .map(|_| u8::try_from(random.below(256)).unwrap())
+        .collect();
+    base64::prelude::BASE64_STANDARD.encode(bytes)
+}

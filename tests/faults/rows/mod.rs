@@ -1,0 +1,197 @@
+//! The faults, in the order of the table.
+
+mod approvers;
+mod database;
+mod kills;
+mod messages;
+mod outside;
+
+use std::sync::Arc;
+
+use futures::{FutureExt as _, future::BoxFuture};
+use portico_tests::keycloak::KEYCLOAK;
+use portico_trials::{NATS, POSTGRESQL, Server};
+
+use crate::round::Round;
+
+/// A row of the table, or a part of one.
+pub struct Fault {
+    /// For the command line.
+    pub name: &'static str,
+    /// For the table.
+    pub title: &'static str,
+    pub needs: &'static [Server],
+    /// In CI.
+    pub seeds: u64,
+    /// About how long a round takes; long ones begin first.
+    pub seconds: u32,
+    pub run: fn(Arc<Round>) -> BoxFuture<'static, ()>,
+}
+
+macro_rules! fault {
+    ($name:literal, $title:literal, $needs:expr, $seeds:literal, $seconds:literal, $run:path) => {
+        Fault {
+            name: $name,
+            title: $title,
+            needs: &$needs,
+            seeds: $seeds,
+            seconds: $seconds,
+            run: |round| $run(round).boxed(),
+        }
+    };
+}
+
+pub const FAULTS: &[Fault] = &[
+    fault!(
+        "kill-embedded",
+        "kill -9: SQLite, memory bus, plain provider",
+        [],
+        12,
+        25,
+        kills::embedded
+    ),
+    fault!(
+        "kill-servers",
+        "kill -9: PostgreSQL, NATS, plain provider",
+        [POSTGRESQL, NATS],
+        6,
+        25,
+        kills::servers
+    ),
+    fault!(
+        "kill-replicas",
+        "kill -9: two replicas in turn, PostgreSQL, NATS, plain provider",
+        [POSTGRESQL, NATS],
+        4,
+        40,
+        kills::replicas
+    ),
+    fault!(
+        "kill-keycloak",
+        "kill -9: SQLite, memory bus, Keycloak",
+        [KEYCLOAK],
+        6,
+        30,
+        kills::embedded_keycloak
+    ),
+    fault!(
+        "kill-all-real",
+        "kill -9: PostgreSQL, NATS, Keycloak",
+        [POSTGRESQL, NATS, KEYCLOAK],
+        3,
+        30,
+        kills::servers_keycloak
+    ),
+    fault!(
+        "kill-rewrap",
+        "kill -9: rotation of the key-encryption key",
+        [POSTGRESQL, NATS],
+        2,
+        20,
+        kills::key_rotation
+    ),
+    fault!(
+        "nats-away",
+        "NATS away (seconds for ten minutes), and its data deleted",
+        [POSTGRESQL, NATS],
+        4,
+        25,
+        messages::nats_away
+    ),
+    fault!(
+        "postgres-killed",
+        "PostgreSQL killed, and its connections cut",
+        [POSTGRESQL, NATS],
+        2,
+        40,
+        database::postgres_killed
+    ),
+    fault!(
+        "idle-transaction",
+        "long idle transaction in PostgreSQL",
+        [POSTGRESQL, NATS],
+        1,
+        50,
+        database::idle_transaction
+    ),
+    fault!(
+        "provider-times-out",
+        "provider times out after it committed",
+        [],
+        2,
+        25,
+        outside::times_out_after_commit
+    ),
+    fault!(
+        "provider-misbehaves",
+        "provider 500, 429, slow drip, garbage, cut, 10 MB, wrong types, 200 for 201, 400",
+        [],
+        9,
+        15,
+        outside::provider_misbehaves
+    ),
+    fault!(
+        "provider-duplicates",
+        "provider repeats another client's answer",
+        [],
+        1,
+        10,
+        outside::duplicate_answer
+    ),
+    fault!(
+        "token-used-up",
+        "initial access token used up, then replaced",
+        [POSTGRESQL, NATS],
+        2,
+        15,
+        outside::token_used_up
+    ),
+    fault!(
+        "mail-server",
+        "SMTP away, 451, cut after 250, 550 and resend",
+        [POSTGRESQL, NATS],
+        2,
+        20,
+        outside::mail_server
+    ),
+    fault!(
+        "redelivery",
+        "every message again, late, twice, in random order",
+        [POSTGRESQL, NATS],
+        4,
+        20,
+        messages::redelivered
+    ),
+    fault!(
+        "poison",
+        "poison message",
+        [POSTGRESQL, NATS],
+        2,
+        70,
+        messages::poison
+    ),
+    fault!(
+        "two-approvers",
+        "two approvers at once, a thousand times, on two replicas",
+        [POSTGRESQL, NATS],
+        1,
+        120,
+        approvers::two_at_once
+    ),
+    fault!(
+        "disk-full",
+        "disk full (no file may grow)",
+        [],
+        3,
+        20,
+        database::disk_full
+    ),
+    fault!(
+        "clock",
+        "clock one hour off",
+        [POSTGRESQL, NATS],
+        2,
+        25,
+        database::clock_off
+    ),
+];

@@ -1,0 +1,207 @@
+//! What developers and admins do meanwhile: a seeded mix of submit, approve, reject, withdraw, second product,
+//! rotation and revocation, through the REST API.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{client::until, ledger::Expected, random::Random, world::Portal};
+
+/// Several people at work until they are told to stop.
+pub struct Workload {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Workload {
+    /// `lanes` applications at a time, `most` at all.
+    pub fn begin(portal: &Arc<Portal>, seed: u64, lanes: usize, most: usize) -> Self {
+        let stop = CancellationToken::new();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for lane in 0..lanes {
+            let (portal, stop, begun) = (Arc::clone(portal), stop.clone(), Arc::clone(&begun));
+            let mut random = Random::new(seed, &format!("lane {lane}"));
+            tasks.spawn(async move {
+                while !stop.is_cancelled() && begun.fetch_add(1, Ordering::Relaxed) < most {
+                    application(&portal, &mut random).await;
+                }
+            });
+        }
+        Self { stop, tasks }
+    }
+
+    /// Has the people finish what they have begun, and begin nothing new.
+    pub async fn finish(self) {
+        self.stop.cancel();
+        self.complete().await;
+    }
+
+    /// Until they have done all that they were to do.
+    pub async fn complete(mut self) {
+        while let Some(done) = self.tasks.join_next().await {
+            if let Err(error) = done {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+    }
+}
+
+/// An application from its first request to its last.
+async fn application(portal: &Portal, random: &mut Random) {
+    let (first, application) = portal
+        .submit(&portal.payments, "product_payments", None)
+        .await;
+    match random.below(8) {
+        0 => {
+            return portal
+                .decide(&first, "reject", "rejected", Expected::Rejected)
+                .await;
+        }
+        1 => return portal.withdraw(&first).await,
+        _ => {
+            portal
+                .decide(&first, "approve", "approved", Expected::Active)
+                .await
+        }
+    }
+    let second = if random.one_in(2) {
+        let (second, _) = portal
+            .submit(&portal.orders, "product_orders", Some(&application))
+            .await;
+        portal
+            .decide(&second, "approve", "approved", Expected::Active)
+            .await;
+        Some(second)
+    } else {
+        None
+    };
+    if random.one_in(2) {
+        portal.wait_until_settled(&first).await;
+    }
+    if random.one_in(3) {
+        portal.rotate(&application).await;
+    }
+    if random.one_in(3) {
+        portal
+            .decide(&first, "revoke", "revoked", Expected::Revoked)
+            .await;
+    }
+    if let Some(second) = second
+        && random.one_in(4)
+    {
+        portal
+            .decide(&second, "revoke", "revoked", Expected::Revoked)
+            .await;
+    }
+}
+
+impl Portal {
+    /// A request for a product, for a new application where none is named: its id and the application's.
+    pub async fn submit(
+        &self,
+        product: &str,
+        scope: &str,
+        application: Option<&str>,
+    ) -> (String, String) {
+        let mut body = json!({
+            "items": [{"product_id": product, "plan_id": self.plan}], "client_type_id": self.client_type_id,
+        });
+        match application {
+            Some(id) => body["application_id"] = id.into(),
+            None => {
+                body["application"] = json!({
+                    "name": "Shop", "description": "", "redirect_urls": [], "visibility": "personal",
+                });
+            }
+        }
+        let made = self
+            .developer
+            .post("/api/v1/access-requests", body)
+            .await
+            .expect(201);
+        let text = |member: &str| made[member].as_str().unwrap().to_owned();
+        let (id, application) = (text("id"), text("application_id"));
+        self.ledger.submitted(&id, &application, scope);
+        (id, application)
+    }
+
+    /// An admin's decision.
+    pub async fn decide(&self, id: &str, action: &str, event: &'static str, expected: Expected) {
+        let path = format!("/api/v1/access-requests/{id}/{action}");
+        self.admin
+            .post(&path, json!({"reason": "A reason."}))
+            .await
+            .expect(202);
+        self.ledger.decided(id, event, expected);
+    }
+
+    /// The developer's decision.
+    pub async fn withdraw(&self, id: &str) {
+        let path = format!("/api/v1/access-requests/{id}/withdraw");
+        self.developer.post(&path, json!({})).await.expect(202);
+        self.ledger.decided(id, "withdrawn", Expected::Withdrawn);
+    }
+
+    /// A new secret, where there is a client already and its provider can give one.
+    async fn rotate(&self, application: &str) {
+        let path = format!("/api/v1/applications/{application}/credentials/rotate");
+        let answer = self.developer.post(&path, json!({})).await;
+        assert!(
+            matches!(answer.status.as_u16(), 200 | 404 | 409),
+            "{} {}",
+            answer.status,
+            answer.body
+        );
+    }
+
+    /// Submits and approves without waiting; the request's id and the application's.
+    pub async fn granted(&self, expected: Expected) -> (String, String) {
+        let (request, application) = self.submit(&self.payments, "product_payments", None).await;
+        self.decide(&request, "approve", "approved", expected).await;
+        (request, application)
+    }
+
+    /// The request as the admin sees it.
+    pub async fn request(&self, id: &str) -> Value {
+        self.admin
+            .get(&format!("/api/v1/access-requests/{id}"))
+            .await
+            .expect(200)
+    }
+
+    /// Until the registration has come to an end, whichever.
+    async fn wait_until_settled(&self, id: &str) {
+        until("the registration has ended", || async {
+            let status = self.request(id).await["status"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            (!matches!(status.as_str(), "approved" | "provisioning")).then_some(())
+        })
+        .await;
+    }
+
+    /// Until it has this status.
+    pub async fn wait_for(&self, id: &str, status: &str) -> Value {
+        until(&format!("{id} is {status}"), || async {
+            let request = self.request(id).await;
+            (request["status"] == status).then_some(request)
+        })
+        .await
+    }
+
+    /// Until this many more requests were submitted than there are now.
+    pub async fn wait_for_requests(&self, more: usize) {
+        let now = self.ledger.requests().len();
+        until("more requests", || async {
+            (self.ledger.requests().len() >= now + more).then_some(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,298 @@
+//! One round's portal with everything around it.
+
+use std::{path::Path, sync::Arc};
+
+use portico_bus::testing::NatsServer;
+use portico_eventstore::testing::postgres::Postgres;
+use portico_sandbox::{
+    echo,
+    gateway::{self, seed},
+    identity_provider::{self, Behaviour},
+    mail,
+};
+use portico_tests::keycloak::Keycloak;
+use serde_json::json;
+
+use crate::{
+    client::Client,
+    ledger::Ledger,
+    process::{ADMIN_EMAIL, ADMIN_PASSWORD, Portico},
+    stores::Stores,
+};
+
+pub const DEVELOPER_NAME: &str = "Augusta Byron-Lovelace";
+pub const DEVELOPER_EMAIL: &str = "augusta.lovelace@customer.example";
+pub const DEVELOPER_PASSWORD: &str = "a-long-developer-password";
+pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
+/// The key-encryption key that replicas share.
+const SHARED_KEY: &str = "cmVwbGljYXMtc2hhcmUtdGhpcy1vbmUta2V5LTAwMDE=";
+const SCOPES: [&str; 3] = ["product_payments", "product_orders", "free_plan"];
+
+/// What a round is started on.
+#[derive(Default)]
+pub struct Setup {
+    /// PostgreSQL and NATS instead of SQLite and the memory bus.
+    pub servers: bool,
+    /// PostgreSQL that the round may kill; otherwise all rounds share one.
+    pub own_postgres: bool,
+    /// A second process on the same PostgreSQL and NATS: a replica of everything.
+    pub replicas: bool,
+    /// A real Keycloak instead of the sandbox's provider.
+    pub keycloak: bool,
+    /// On top of what every round has.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+/// The identity provider of a round.
+pub enum Provider {
+    Sandbox(identity_provider::Handle),
+    Keycloak(Keycloak),
+}
+
+/// The servers; they live as long as this.
+#[derive(Default)]
+pub struct Backends {
+    pub postgres: Option<Postgres>,
+    pub nats: Option<NatsServer>,
+}
+
+pub struct World {
+    pub portico: Portico,
+    /// The other replica.
+    pub second: Option<Portico>,
+    pub provider: Provider,
+    pub gateway: gateway::Handle,
+    pub mail: mail::Handle,
+    pub backends: Backends,
+    pub stores: Stores,
+    /// Where everything of the round is, and stays when it fails.
+    pub folder: std::path::PathBuf,
+    _echo: echo::Handle,
+}
+
+/// What the people of a round know; shared with the tasks that play them.
+pub struct Portal {
+    pub admin: Client,
+    pub developer: Client,
+    pub provider_id: String,
+    pub client_type_id: String,
+    pub payments: String,
+    pub orders: String,
+    pub plan: String,
+    pub ledger: Ledger,
+}
+
+impl World {
+    /// Starts everything, and Portico without a fault.
+    pub async fn start(folder: &Path, setup: Setup) -> Self {
+        let provider = if setup.keycloak {
+            Provider::Keycloak(Keycloak::start().await)
+        } else {
+            Provider::Sandbox(sandbox_provider().await)
+        };
+        let echo = echo::start(echo::Settings::default()).await.unwrap();
+        let gateway = gateway::start(gateway::Settings {
+            apis: vec![
+                seed::no_operation_api(),
+                seed::api("payments", "Payments", "/payments/", &echo.url()),
+                seed::api("orders", "Orders", "/orders/", &echo.url()),
+            ],
+            policies: vec![seed::no_operation_policy()],
+            ..gateway::Settings::default()
+        })
+        .await
+        .unwrap();
+        let mail = mail::start(mail::Settings {
+            capacity: 100_000,
+            ..mail::Settings::default()
+        })
+        .await
+        .unwrap();
+        let mut environment = vec![
+            ("PORTICO_SMTP_URL".to_owned(), mail.smtp_url()),
+            (
+                "PORTICO_MAIL_FROM".to_owned(),
+                "Portal <portal@portal.example>".to_owned(),
+            ),
+        ];
+        let (backends, stores) = backends(folder, &setup, &mut environment).await;
+        let given = setup.environment.into_iter();
+        environment.extend(given.map(|(name, value)| (name.to_owned(), value)));
+        let mut second = None;
+        if setup.replicas {
+            environment.push(("PORTICO_KEK".to_owned(), SHARED_KEY.to_owned()));
+            // Longer than the time after which a lease is prolonged, or two replicas would both hold it.
+            environment.push(("FAULT_LEASE_MS".to_owned(), "4000".to_owned()));
+            second = Some(Portico::new(&folder.join("second"), environment.clone()));
+        }
+        let mut portico = Portico::new(folder, environment);
+        portico.start().await;
+        if let Some(second) = &mut second {
+            second.start().await;
+        }
+        Self {
+            portico,
+            second,
+            provider,
+            gateway,
+            mail,
+            backends,
+            stores,
+            folder: folder.to_owned(),
+            _echo: echo,
+        }
+    }
+
+    /// Nobody, at either replica.
+    pub fn anonymous(&self) -> Client {
+        let replicas = [Some(&self.portico), self.second.as_ref()];
+        Client::anonymous(replicas.into_iter().flatten().map(Portico::url).collect())
+    }
+
+    /// `kill -9` for every replica.
+    pub async fn stop(&mut self) {
+        self.portico.kill().await;
+        if let Some(second) = &mut self.second {
+            second.kill().await;
+        }
+    }
+
+    /// Steps 3 to 5 of the product: provider, client type, gateway, plan, products; and a developer signs up.
+    pub async fn configure(&self) -> Arc<Portal> {
+        let anonymous = self.anonymous();
+        let admin = anonymous.sign_in(ADMIN_EMAIL, ADMIN_PASSWORD).await;
+        let provider_id = admin
+            .make(
+                "/api/v1/identity-providers",
+                self.provider.definition().await,
+            )
+            .await;
+        let client_types = format!("/api/v1/identity-providers/{provider_id}/client-types");
+        let client_type_id = admin
+            .make(&client_types, json!({
+                "name": "Backend", "description": "", "response_types": [],
+                "grant_types": ["client_credentials"], "token_endpoint_auth_method": "client_secret_basic",
+            }))
+            .await;
+        admin
+            .make("/api/v1/gateways", json!({
+                "name": "Gateway", "type": "tyk", "url": self.gateway.url(), "secret": self.gateway.secret(),
+                "org_id": seed::ORG,
+            }))
+            .await;
+        let plan = admin
+            .make(
+                "/api/v1/plans",
+                json!({
+                    "name": "Free", "description": "", "scopes": "free_plan", "auto_approve": false,
+                    "rate": {"requests": 100, "per_seconds": 1},
+                }),
+            )
+            .await;
+        let payments = self.product(&admin, "payments", &client_type_id).await;
+        let orders = self.product(&admin, "orders", &client_type_id).await;
+        let developer = json!({
+            "name": DEVELOPER_NAME, "email": DEVELOPER_EMAIL, "password": DEVELOPER_PASSWORD,
+        });
+        anonymous.make("/api/v1/users", developer).await;
+        Arc::new(Portal {
+            developer: anonymous.sign_in(DEVELOPER_EMAIL, DEVELOPER_PASSWORD).await,
+            admin,
+            provider_id,
+            client_type_id,
+            payments,
+            orders,
+            plan,
+            ledger: Ledger::default(),
+        })
+    }
+
+    /// A published product with the scope `product_<api>`.
+    async fn product(&self, admin: &Client, api: &str, client_type_id: &str) -> String {
+        let id = admin
+            .make("/api/v1/products", json!({
+                "name": format!("Product {api}"), "description": "", "dcr_enabled": true,
+                "scopes": format!("product_{api}"), "client_type_ids": [client_type_id],
+                "visibility": "public", "tags": [],
+                "apis": [{"api_id": api, "name": api, "url": format!("{}/{api}/", self.gateway.url())}],
+            }))
+            .await;
+        admin
+            .post(&format!("/api/v1/products/{id}/publish"), json!({}))
+            .await
+            .expect(200);
+        id
+    }
+
+    /// The sandbox's provider of a round that has it.
+    pub fn sandbox(&self) -> &identity_provider::Handle {
+        match &self.provider {
+            Provider::Sandbox(provider) => provider,
+            Provider::Keycloak(_) => panic!("the round has a Keycloak"),
+        }
+    }
+}
+
+impl Provider {
+    async fn definition(&self) -> serde_json::Value {
+        match self {
+            Self::Sandbox(provider) => json!({
+                "name": "Company login", "type": "other", "well_known_url": provider.well_known_url(),
+                "initial_access_token": INITIAL_ACCESS_TOKEN,
+            }),
+            Self::Keycloak(keycloak) => json!({
+                "name": "Company login", "type": "keycloak", "well_known_url": keycloak.well_known_url(),
+                "initial_access_token": keycloak.initial_access_token(1000).await,
+                "management_client_id": keycloak.management().0,
+                "management_client_secret": keycloak.management().1,
+            }),
+        }
+    }
+
+    /// Whether what became of an attempt can be found out there, so that nobody has to help (classes A and B).
+    pub fn reconciles(&self) -> bool {
+        matches!(self, Self::Keycloak(_))
+    }
+}
+
+async fn sandbox_provider() -> identity_provider::Handle {
+    let provider = identity_provider::start(identity_provider::Settings {
+        scopes: SCOPES.map(str::to_owned).to_vec(),
+        initial_access_token: Some(INITIAL_ACCESS_TOKEN.to_owned()),
+        ..identity_provider::Settings::default()
+    })
+    .await
+    .unwrap();
+    provider.behave(steady);
+    provider
+}
+
+/// The registration access token of a plain provider cannot be got back when the answer that rotates it is lost; a
+/// client of such a provider needs an admin then, which is another test.
+pub fn steady(behaviour: &mut Behaviour) {
+    behaviour.keep_token_on_update = true;
+}
+
+async fn backends(
+    folder: &Path,
+    setup: &Setup,
+    environment: &mut Vec<(String, String)>,
+) -> (Backends, Stores) {
+    if !setup.servers {
+        return (Backends::default(), Stores::Sqlite(folder.join("data")));
+    }
+    let nats = NatsServer::start().await.unwrap();
+    let mut backends = Backends::default();
+    let url = if setup.own_postgres {
+        let postgres = Postgres::start().await;
+        let url = postgres.url();
+        backends.postgres = Some(postgres);
+        url
+    } else {
+        Postgres::shared_database().await
+    };
+    environment.push(("PORTICO_DATABASE_URL".to_owned(), url.clone()));
+    environment.push(("PORTICO_NATS_URL".to_owned(), nats.url()));
+    backends.nats = Some(nats);
+    (backends, Stores::Postgres(url))
+}
