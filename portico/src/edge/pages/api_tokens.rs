@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, Query},
     routing::{get, post},
 };
 use minijinja::{Value, context};
@@ -14,6 +14,7 @@ use portico_proto::{
 use super::{
     dashboard::own_id,
     form::Posted,
+    lists::Listing,
     show,
     view::{Page, Shown, done, mendable},
 };
@@ -25,22 +26,27 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/dashboard/api-tokens/{id}/revoke", post(revoke))
 }
 
-async fn tokens(ask: Ask) -> Shown {
+async fn tokens(ask: Ask, Query(listing): Query<Listing>) -> Shown {
     let form = context! { expires_in_days => 90 };
-    page(&ask, context! { form }, None).await
+    list(&ask, &listing, context! { form }, None).await
 }
 
+/// The first page of the list, with what a form typed or made.
 async fn page(ask: &Ask, shown: Value, error: Option<&Error>) -> Shown {
-    let request = ask.request(ListApiTokensRequest {});
-    let all = ask
-        .accounts()
-        .list_api_tokens(request)
-        .await?
-        .into_inner()
-        .api_tokens;
-    let tokens: Vec<Value> = all.iter().map(show::api_token).collect();
+    list(ask, &Listing::default(), shown, error).await
+}
+
+async fn list(ask: &Ask, listing: &Listing, shown: Value, error: Option<&Error>) -> Shown {
+    let request = ask.request(ListApiTokensRequest {
+        after: listing.after.clone(),
+        sort: "-created_at".to_owned(),
+        ..Default::default()
+    });
+    let answer = ask.accounts().list_api_tokens(request).await?.into_inner();
+    let tokens: Vec<Value> = answer.api_tokens.iter().map(show::api_token).collect();
+    let list = listing.shown(&answer.next);
     let page = Page::new("api_tokens.html").refused_if(error);
-    page.show(ask, context! { tokens, ..shown }).await
+    page.show(ask, context! { tokens, list, ..shown }).await
 }
 
 async fn make(Posted { ask, form }: Posted) -> Shown {

@@ -10,12 +10,12 @@ use portico_proto::accounts::v1::{
 };
 use portico_runtime::Caller;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{List, Unstored, given},
-    input::{Body, Id},
+    input::{Body, Id, Query},
 };
 use crate::edge::{Edge, ask::Ask, problem::Result};
 
@@ -62,12 +62,28 @@ impl From<proto::ApiToken> for ApiToken {
     }
 }
 
+#[derive(Deserialize, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+struct ApiTokenQuery {
+    /// 1 to 100; 20 where it is absent.
+    limit: u32,
+    /// `next` of the page before.
+    after: String,
+    /// `created_at` or `-created_at`.
+    sort: String,
+}
+
 /// The caller's API tokens, without the tokens themselves.
-#[utoipa::path(get, path = "/api-tokens", tag = "Accounts", responses((status = 200, body = List<ApiToken>)))]
-async fn list_api_tokens(ask: Ask) -> Result<List<ApiToken>> {
-    let request = ask.request(ListApiTokensRequest {});
-    let answer = ask.accounts().list_api_tokens(request).await?.into_inner();
-    Ok(List::new(answer.api_tokens, String::new()))
+#[utoipa::path(get, path = "/api-tokens", tag = "Accounts", params(ApiTokenQuery), responses((status = 200, body = List<ApiToken>)))]
+async fn list_api_tokens(ask: Ask, Query(query): Query<ApiTokenQuery>) -> Result<List<ApiToken>> {
+    let request = ask.request(ListApiTokensRequest {
+        limit: query.limit,
+        after: query.after,
+        sort: query.sort,
+    });
+    let page = ask.accounts().list_api_tokens(request).await?.into_inner();
+    Ok(List::new(page.api_tokens, page.next))
 }
 
 /// Makes an API token; it is shown this once.

@@ -54,6 +54,8 @@ struct UserQuery {
     after: String,
     status: String,
     role: String,
+    /// `created_at` or `-created_at`.
+    sort: String,
 }
 
 impl From<proto::User> for User {
@@ -84,6 +86,7 @@ async fn list_users(ask: Ask, Query(query): Query<UserQuery>) -> Result<List<Use
         after: query.after,
         status: query.status,
         role: query.role,
+        sort: query.sort,
     };
     let page = ask
         .accounts()

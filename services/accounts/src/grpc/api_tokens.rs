@@ -10,7 +10,7 @@ use portico_proto::{
         ListApiTokensResponse, RevokeApiTokenRequest, RevokeApiTokenResponse,
     },
 };
-use portico_runtime::{Call, Caller, Problems, parse_id, query_error, refuse};
+use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error, refuse};
 use tonic::Request;
 
 use super::Accounts;
@@ -78,10 +78,13 @@ impl Accounts {
         request: &Request<ListApiTokensRequest>,
     ) -> Result<ListApiTokensResponse, Error> {
         let (user_id, _) = Caller::of(request).require_user()?;
-        let api_tokens = views::api_tokens(self.pool(), user_id)
+        let wanted = request.get_ref();
+        let page = Page::parse(wanted.limit, &wanted.after)?;
+        let order = views::Order::parse(&wanted.sort)?;
+        let (api_tokens, next) = views::api_tokens(self.pool(), user_id, order, &page)
             .await
             .map_err(query_error)?;
-        Ok(ListApiTokensResponse { api_tokens })
+        Ok(ListApiTokensResponse { api_tokens, next })
     }
 
     /// A user, their own; another's is not there.

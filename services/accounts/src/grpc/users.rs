@@ -71,7 +71,8 @@ impl Accounts {
             status: wanted.status.clone(),
             role: wanted.role.clone(),
         };
-        let (rows, next) = views::users(self.pool(), &filter, &page)
+        let order = views::Order::parse(&wanted.sort)?;
+        let (rows, next) = views::users(self.pool(), &filter, order, &page)
             .await
             .map_err(query_error)?;
         let users = self.people.describe(&rows).await?;

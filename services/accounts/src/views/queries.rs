@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::Row;
-use portico_proto::accounts::v1 as proto;
+use portico_proto::{Error, accounts::v1 as proto};
 use portico_runtime::{Page, Role};
 use portico_vault::VaultRef;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
@@ -96,28 +96,63 @@ async fn one(pool: &AnyPool, sql: String, key: String) -> Result<Option<UserRow>
     row.as_ref().map(UserRow::read).transpose()
 }
 
-/// A page of users, the oldest first.
+/// The order of a list by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+impl Order {
+    /// Reads `sort`.
+    pub(crate) fn parse(sort: &str) -> Result<Self, Error> {
+        match sort {
+            "" | "created_at" => Ok(Self::OldestFirst),
+            "-created_at" => Ok(Self::NewestFirst),
+            _ => Err(Error::field(
+                "sort",
+                "sort_invalid",
+                "`sort` must be created_at or -created_at.",
+            )),
+        }
+    }
+
+    /// The condition of a page that begins after a row, whose time and id are the first two values, and its order.
+    fn of(self, alias: &str) -> (String, String) {
+        let (compare, direction) = match self {
+            Self::OldestFirst => (">", "ASC"),
+            Self::NewestFirst => ("<", "DESC"),
+        };
+        (
+            format!("($1 = '' OR ({alias}.created_at, {alias}.id) {compare} ($1, $2))"),
+            format!("{alias}.created_at {direction}, {alias}.id {direction}"),
+        )
+    }
+}
+
+/// A page of users.
 pub(crate) async fn users(
     pool: &AnyPool,
     filter: &UserFilter,
+    order: Order,
     page: &Page,
 ) -> Result<(Vec<UserRow>, String), sqlx::Error> {
+    let (after, order) = order.of("u");
     let sql = format!(
-        "SELECT {COLUMNS} FROM users u WHERE u.id > $1 AND ($2 = '' OR u.status = $3) \
-         AND ($4 = '' OR u.role = $5) ORDER BY u.id LIMIT $6"
+        "SELECT {COLUMNS} FROM users u WHERE {after} AND ($3 = '' OR u.status = $3) \
+         AND ($4 = '' OR u.role = $4) ORDER BY {order} LIMIT $5"
     );
-    let after = page.after.as_ref().map(|(_, id)| id.clone());
+    let (time, id) = page.after.clone().unwrap_or_default();
     let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(after.unwrap_or_default())
+        .bind(time)
+        .bind(id)
         .bind(filter.status.clone())
-        .bind(filter.status.clone())
-        .bind(filter.role.clone())
         .bind(filter.role.clone())
         .bind(page.fetch())
         .fetch_all(pool)
         .await?;
     let rows = rows.iter().map(UserRow::read).collect::<Result<_, _>>()?;
-    Ok(page.cut(rows, |row| (String::new(), row.id.to_string())))
+    Ok(page.cut(rows, |row| (row.created_at.clone(), row.id.to_string())))
 }
 
 /// The active ones among these users.
@@ -181,19 +216,28 @@ pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error
         .collect()
 }
 
-/// API tokens of a user that were not revoked, the oldest first.
+/// A page of a user's API tokens that were not revoked.
 pub(crate) async fn api_tokens(
     pool: &AnyPool,
     user_id: Uuid,
-) -> Result<Vec<proto::ApiToken>, sqlx::Error> {
-    let rows = sqlx::query(
+    order: Order,
+    page: &Page,
+) -> Result<(Vec<proto::ApiToken>, String), sqlx::Error> {
+    let (after, order) = order.of("t");
+    let sql = format!(
         "SELECT t.id, t.name, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
-         LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE t.user_id = $1 ORDER BY t.id",
-    )
-    .bind(user_id.to_string())
-    .fetch_all(pool)
-    .await?;
-    rows.iter()
+         LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE {after} AND t.user_id = $3 ORDER BY {order} LIMIT $4"
+    );
+    let (time, id) = page.after.clone().unwrap_or_default();
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(time)
+        .bind(id)
+        .bind(user_id.to_string())
+        .bind(page.fetch())
+        .fetch_all(pool)
+        .await?;
+    let tokens = rows
+        .iter()
         .map(|row| {
             let last_used: i64 = row.try_get(4)?;
             let last_used = (last_used > 0)
@@ -207,7 +251,10 @@ pub(crate) async fn api_tokens(
                 last_used_at: last_used.map(|at| at.to_string()).unwrap_or_default(),
             })
         })
-        .collect()
+        .collect::<Result<_, sqlx::Error>>()?;
+    Ok(page.cut(tokens, |token: &proto::ApiToken| {
+        (token.created_at.clone(), token.id.clone())
+    }))
 }
 
 /// An id in a row.

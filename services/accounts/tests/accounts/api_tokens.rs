@@ -11,6 +11,7 @@ use crate::support::{Place, World, code, developer, on_every_database};
 pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
         an_api_token_stands_for_its_user_until_it_is_revoked,
+        tokens_come_in_pages,
         an_api_token_expires,
         others_tokens_are_not_there,
         a_repeated_call_makes_no_second_token_and_shows_the_first_no_more,
@@ -52,7 +53,7 @@ async fn an_api_token_stands_for_its_user_until_it_is_revoked(place: Place) {
         (authenticated.user_id, authenticated.role.as_str()),
         (user.id, "developer")
     );
-    let request = world.request(&ada, ListApiTokensRequest {});
+    let request = world.request(&ada, ListApiTokensRequest::default());
     let listed = world.client().list_api_tokens(request).await.unwrap();
     let [listed] = &listed.into_inner().api_tokens[..] else {
         panic!("one token");
@@ -69,6 +70,43 @@ async fn an_api_token_stands_for_its_user_until_it_is_revoked(place: Place) {
         code(world.authenticate(&created.token).await),
         "token_invalid"
     );
+}
+
+async fn tokens_come_in_pages(place: Place) {
+    let world = World::start(&place).await;
+    let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(create(&world, &ada, 1).await.api_token.unwrap().id);
+        world.advance(1);
+    }
+    let page = |after: &str, sort: &str| {
+        let request = ListApiTokensRequest {
+            limit: 2,
+            after: after.to_owned(),
+            sort: sort.to_owned(),
+        };
+        let request = world.request(&ada, request);
+        async { world.client().list_api_tokens(request).await }
+    };
+    for sort in ["", "-created_at"] {
+        let mut seen = Vec::new();
+        let mut after = String::new();
+        loop {
+            let answer = page(&after, sort).await.unwrap().into_inner();
+            assert!(answer.api_tokens.len() <= 2);
+            seen.extend(answer.api_tokens.into_iter().map(|token| token.id));
+            after = answer.next;
+            if after.is_empty() {
+                break;
+            }
+        }
+        if !sort.is_empty() {
+            seen.reverse();
+        }
+        assert_eq!(seen, made);
+    }
+    assert_eq!(code(page("", "name").await), "sort_invalid");
 }
 
 async fn an_api_token_expires(place: Place) {
@@ -89,7 +127,7 @@ async fn others_tokens_are_not_there(place: Place) {
     let id = token.api_token.unwrap().id;
     for stranger in [eve, world.admin().await] {
         assert_eq!(code(revoke(&world, &stranger, &id).await), "not_found");
-        let request = world.request(&stranger, ListApiTokensRequest {});
+        let request = world.request(&stranger, ListApiTokensRequest::default());
         let listed = world.client().list_api_tokens(request).await.unwrap();
         assert!(listed.into_inner().api_tokens.is_empty());
     }

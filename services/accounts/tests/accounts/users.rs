@@ -33,6 +33,7 @@ fn list(limit: u32, after: &str, status: &str, role: &str) -> ListUsersRequest {
         after: after.into(),
         status: status.into(),
         role: role.into(),
+        ..ListUsersRequest::default()
     }
 }
 
@@ -152,6 +153,11 @@ async fn lists_come_in_pages_and_filtered(place: Place) {
     let active = fetch(list(0, "", "active", "developer")).await.unwrap();
     let found: Vec<_> = active.users.iter().map(|user| &user.id).collect();
     assert_eq!(found, [&ids[0], &ids[2]]);
+    let newest = ListUsersRequest {
+        sort: "-created_at".to_owned(),
+        ..list(1, "", "", "")
+    };
+    assert_eq!(fetch(newest).await.unwrap().users[0].id, ids[2]);
     assert_eq!(code(fetch(list(0, "", "gone", "")).await), "status_invalid");
     assert_eq!(code(fetch(list(0, "", "", "owner")).await), "role_invalid");
 }
