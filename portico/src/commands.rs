@@ -2,20 +2,40 @@
 
 use portico_runtime::{Clock, Config, fault, shutdown::Shutdown, telemetry};
 
-use crate::{app::App, wiring};
+use tokio_util::sync::CancellationToken;
 
-/// `portico run`: until SIGTERM or SIGINT.
+use crate::{
+    apart,
+    app::App,
+    parts::{Part, Parts},
+    wiring,
+};
+
+/// `portico run`, with all of it or with some parts: until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn run(config: Config) -> Result<(), String> {
+pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
+    let parts = Parts::of(parts);
+    if let Some(parts) = &parts {
+        config
+            .check_separate(&parts.services)
+            .map_err(|errors| errors.to_string())?;
+    }
     telemetry::init(&config.log).map_err(|error| error.to_string())?;
-    let shutdown = Shutdown::on_signals().map_err(|error| error.to_string())?;
-    let deadline = config.shutdown_deadline;
-    let app = App::start(config, Clock::system(), shutdown.token()).await?;
-    tracing::info!(rest = %app.rest_address, grpc = %app.grpc_address, "Portico is ready");
-    shutdown.begun().await;
-    app.drain(deadline).await;
+    let signals = Shutdown::on_signals().map_err(|error| error.to_string())?;
+    let (notice, deadline) = (config.shutdown_notice, config.shutdown_deadline);
+    let shutdown = CancellationToken::new();
+    let running = match parts {
+        None => App::start(config, Clock::system(), shutdown)
+            .await?
+            .running(),
+        Some(parts) => apart::start(&parts, config, Clock::system(), shutdown).await?,
+    };
+    tracing::info!("Portico is ready");
+    signals.begun().await;
+    running.announce_end(notice).await;
+    running.drain(deadline).await;
     Ok(())
 }
 
@@ -36,8 +56,8 @@ pub fn check_config(config: &Config) -> Result<(), String> {
 #[expect(clippy::print_stdout, reason = "progress of the command")]
 pub async fn replay(config: Config) -> Result<(), String> {
     telemetry::init(&config.log).map_err(|error| error.to_string())?;
-    let (deps, services) = wiring::open(config, Clock::system()).await?;
-    for service in &services {
+    let opened = wiring::open(config, Clock::system()).await?;
+    for service in &opened.services {
         let name = service.name.as_str();
         let position = service
             .store
@@ -46,7 +66,7 @@ pub async fn replay(config: Config) -> Result<(), String> {
             .map_err(|error| format!("{name}: {error}"))?;
         println!("{name}: views rebuilt from {position} events");
     }
-    deps.shutdown.cancel();
+    opened.deps.shutdown.cancel();
     Ok(())
 }
 
@@ -57,12 +77,13 @@ pub async fn replay(config: Config) -> Result<(), String> {
 #[expect(clippy::print_stdout, reason = "progress of the command")]
 pub async fn rewrap(config: Config) -> Result<(), String> {
     telemetry::init(&config.log).map_err(|error| error.to_string())?;
-    let (deps, services) = wiring::open(config, Clock::system()).await?;
+    let opened = wiring::open(config, Clock::system()).await?;
     let mut failed = 0;
-    for service in &services {
+    for service in &opened.services {
         let name = service.name.as_str();
         fault::point("rewrapping");
-        let rewrapped = deps
+        let rewrapped = opened
+            .deps
             .vault(service.store.database())
             .rewrap()
             .await
@@ -74,7 +95,7 @@ pub async fn rewrap(config: Config) -> Result<(), String> {
         );
         failed += rewrapped.failed;
     }
-    deps.shutdown.cancel();
+    opened.deps.shutdown.cancel();
     if failed > 0 {
         return Err(format!(
             "{failed} keys could not be rewrapped: a former key is missing from kek_previous"

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use portico::{commands, demo, drift};
+use portico::{commands, demo, drift, parts::Part};
 use portico_runtime::Config;
 
 /// The API developer portal that registers OAuth clients at your own identity provider.
@@ -19,8 +19,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run all services and the public edge in one process.
-    Run,
+    /// Run all services and the public edge in one process, or only the parts that are named.
+    Run {
+        /// What this process runs. Separate processes need PostgreSQL, NATS and each other's addresses.
+        #[arg(value_enum, value_name = "PART")]
+        parts: Vec<Part>,
+    },
     /// Try everything at once: portal, identity provider, gateway, API and mail catcher, with example data.
     Demo {
         /// Walk the whole flow through the REST API, print each step, and end.
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
         let config =
             Config::load(arguments.config.as_deref()).map_err(|errors| errors.to_string())?;
         match arguments.command {
-            Command::Run => commands::run(config).await,
+            Command::Run { parts } => commands::run(config, &parts).await,
             Command::CheckConfig => commands::check_config(&config),
             Command::Replay => commands::replay(config).await,
             Command::Rewrap => commands::rewrap(config).await,

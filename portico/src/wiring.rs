@@ -1,24 +1,55 @@
-//! Puts the services of one process together: bus, channels, keys, stores.
+//! Puts the services of a process together: bus, channels, keys, stores.
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use portico_bus::{
     SharedBus,
     memory::MemoryBus,
     nats::{NatsBus, NatsSettings},
 };
-use portico_runtime::{Channels, Clock, Config, Deps, IdentityKey, Outgoing, Service};
+use portico_eventstore::Lease;
+use portico_runtime::{
+    Channels, Clock, Config, DataFolder, Deps, IdentityKey, Outgoing, Service, ServiceName,
+    StartError,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Every service's store, opened, without any background work.
+pub struct Opened {
+    /// What the services were given.
+    pub deps: Deps,
+    /// In the order of [`ServiceName::ALL`].
+    pub services: Vec<Service>,
+    /// No other process may use it meanwhile.
+    _folder: Option<DataFolder>,
+}
 
 /// Opens every service's store and puts the services in their places, without any background work.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn open(config: Config, clock: Clock) -> Result<(Deps, Vec<Service>), String> {
-    let bus = bus(&config).await?;
+pub async fn open(config: Config, clock: Clock) -> Result<Opened, String> {
+    let folder = data_folder(&config)?;
+    let bus = bus(&config, WHOLE).await?;
     let deps = deps(config, clock, bus)?;
-    let services = services(&deps).await?;
-    Ok((deps, services))
+    let services = services(&deps, &ServiceName::ALL).await?;
+    Ok(Opened {
+        deps,
+        services,
+        _folder: folder,
+    })
+}
+
+/// Takes the data folder for this process, where the services' stores are in it.
+///
+/// # Errors
+/// Another process has it.
+pub fn data_folder(config: &Config) -> Result<Option<DataFolder>, String> {
+    match config.database_url() {
+        Some(_) => Ok(None),
+        None => DataFolder::take(config.data_dir()).map(Some),
+    }
 }
 
 /// What every service is given.
@@ -26,8 +57,10 @@ pub async fn open(config: Config, clock: Clock) -> Result<(Deps, Vec<Service>), 
 /// # Errors
 /// In words for the person at the terminal.
 pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String> {
-    std::fs::create_dir_all(config.data_dir())
-        .map_err(|error| format!("data folder {}: {error}", config.data_dir().display()))?;
+    if config.kek.is_none() {
+        std::fs::create_dir_all(config.data_dir())
+            .map_err(|error| format!("data folder {}: {error}", config.data_dir().display()))?;
+    }
     let (kek, generated) = config.kek_ring().map_err(|error| error.to_string())?;
     if generated {
         tracing::warn!(
@@ -35,8 +68,10 @@ pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String
             "a key-encryption key was made in the data folder; keep a copy apart from the data"
         );
     }
+    let identity_key = config.services.identity_key.as_ref();
+    let identity_key = identity_key.unwrap_or(kek.active()).derive("identity");
     Ok(Deps {
-        identity: IdentityKey::new(&kek.active().derive("identity"), clock.clone()),
+        identity: IdentityKey::new(&identity_key, clock.clone()),
         outgoing: Outgoing::new(config.outgoing.clone()),
         config: Arc::new(config),
         process: clock.new_id(),
@@ -49,11 +84,14 @@ pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String
     })
 }
 
-/// NATS where it is configured, otherwise the memory bus.
+/// What the process that runs everything is called at the bus.
+pub const WHOLE: &str = "portico";
+
+/// NATS where it is configured, otherwise the memory bus. `name` is what the process is called there.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn bus(config: &Config) -> Result<SharedBus, String> {
+pub async fn bus(config: &Config, name: &str) -> Result<SharedBus, String> {
     let Some(nats) = &config.nats else {
         return Ok(Arc::new(MemoryBus::new()));
     };
@@ -62,6 +100,7 @@ pub async fn bus(config: &Config) -> Result<SharedBus, String> {
         replicas: nats.replicas,
         credentials_file: nats.credentials_file.clone(),
         ca_file: nats.ca_file.clone(),
+        client_name: name.to_owned(),
         ..NatsSettings::default()
     };
     let bus = NatsBus::connect(settings)
@@ -70,29 +109,47 @@ pub async fn bus(config: &Config) -> Result<SharedBus, String> {
     Ok(Arc::new(bus))
 }
 
-/// Opens the five services at once and provides them to each other.
-pub(crate) async fn services(deps: &Deps) -> Result<Vec<Service>, String> {
-    let (catalog, access_request, registration, notification, accounts) = tokio::try_join!(
-        portico_catalog::start(deps),
-        portico_access_request::start(deps),
-        portico_registration::start(deps),
-        portico_notification::start(deps),
-        portico_accounts::start(deps),
-    )
-    .map_err(|error| error.to_string())?;
-    let services = vec![
-        catalog,
-        access_request,
-        registration,
-        notification,
-        accounts,
-    ];
+/// Opens services at once and provides them to each other.
+pub(crate) async fn services(deps: &Deps, names: &[ServiceName]) -> Result<Vec<Service>, String> {
+    let services = try_join_all(names.iter().map(|name| start(*name, deps)))
+        .await
+        .map_err(|error| error.to_string())?;
     for service in &services {
+        let failed = |error: String| format!("{}: {error}", service.name.as_str());
         deps.vault(service.store.database())
             .check()
             .await
-            .map_err(|error| format!("{}: {error}", service.name.as_str()))?;
+            .map_err(|error| failed(error.to_string()))?;
+        if deps.config.database_url().is_none() {
+            // The data folder is ours alone, so whoever held a lease is dead.
+            Lease::free_all(service.store.database())
+                .await
+                .map_err(|error| failed(error.to_string()))?;
+        }
         deps.channels.provide(service.name, service.router.clone());
     }
     Ok(services)
+}
+
+async fn start(name: ServiceName, deps: &Deps) -> Result<Service, StartError> {
+    match name {
+        ServiceName::Catalog => portico_catalog::start(deps).await,
+        ServiceName::AccessRequest => portico_access_request::start(deps).await,
+        ServiceName::Registration => portico_registration::start(deps).await,
+        ServiceName::Notification => portico_notification::start(deps).await,
+        ServiceName::Accounts => portico_accounts::start(deps).await,
+    }
+}
+
+/// Declares what the services consume, then begins their background work.
+pub(crate) async fn run(services: &mut [Service], deps: &Deps) {
+    for service in services.iter() {
+        if let Err(error) = service.declare(deps).await {
+            // The bus remembers what was declared and makes it when it is back.
+            tracing::warn!(%error, "the bus is away; commands are taken, events wait in the stores");
+        }
+    }
+    for service in services {
+        service.run(deps);
+    }
 }

@@ -13,6 +13,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = trials!(single, []; sandbox_provider_sqlite_and_memory_bus);
     trials.extend(trials!(single, [KEYCLOAK]; keycloak_sqlite_and_memory_bus));
     trials.extend(trials!(single, [KEYCLOAK, POSTGRESQL, NATS]; keycloak_postgresql_and_nats));
+    trials.extend(trials!(single, [POSTGRESQL, NATS]; sandbox_provider_separate_processes));
+    trials.extend(trials!(single, [KEYCLOAK, POSTGRESQL, NATS]; keycloak_separate_processes));
     trials
 }
 
@@ -26,12 +28,23 @@ async fn keycloak_sqlite_and_memory_bus() {
 
 async fn keycloak_postgresql_and_nats() {
     let (provider, backends) = (Provider::keycloak().await, Backends::servers().await);
-    assert!(backends.database_url().is_some() && backends.has_nats());
+    assert!(backends.database_url().is_some() && backends.nats_url().is_some());
     journey(provider, backends).await;
 }
 
+async fn sandbox_provider_separate_processes() {
+    walk(World::start_apart(Provider::sandbox().await).await).await;
+}
+
+async fn keycloak_separate_processes() {
+    walk(World::start_apart(Provider::keycloak().await).await).await;
+}
+
 async fn journey(provider: Provider, backends: Backends) {
-    let world = World::start(provider, backends).await;
+    walk(World::start(provider, backends).await).await;
+}
+
+async fn walk(world: World) {
     let portal = world.configure().await;
 
     let (first, application) = portal.submit(&portal.payments, None).await;

@@ -1,6 +1,7 @@
 //! The whole flow through the public REST API, with the real binary as its own process and real servers around it.
 //!
 //! * `flow`: steps 1 to 11 of the product, on every combination of provider, database and bus
+//! * `apart`: every service as processes of its own: two admins at once, what is away, restarts under load
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `kill`: the process dies at the worst points and is started again
@@ -19,6 +20,7 @@
     reason = "a program of tests: what goes wrong ends the test, and a journey is read from top to bottom"
 )]
 
+mod apart;
 mod bad_input;
 mod drift;
 mod flow;
@@ -31,6 +33,7 @@ mod support;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
+        apart::trials(),
         bad_input::trials(),
         drift::trials(),
         flow::trials(),

@@ -5,11 +5,6 @@
 //! `target/keycloak`; `PORTICO_KEYCLOAK_HOME` names another unpacked one. Where
 //! [`KEYCLOAK`] says that Java 17 or Maven is missing, it cannot be started.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a helper of tests: what goes wrong here ends the test"
-)]
-
 use std::fs::{File, create_dir_all};
 use std::io;
 use std::net::TcpListener;

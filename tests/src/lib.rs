@@ -1,3 +1,9 @@
-//! portico-tests
+//! Helpers of tests that start real servers and real processes.
 
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests: what goes wrong here ends the test"
+)]
+
+pub mod cluster;
 pub mod keycloak;

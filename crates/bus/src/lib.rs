@@ -117,6 +117,8 @@ pub trait Bus: Send + Sync + 'static {
     async fn consume(&self, consumer: &ConsumerSpec) -> Result<Box<dyn Deliveries>, BusError>;
     /// Whether the bus can take messages now; for readiness.
     async fn check(&self) -> Result<(), BusError>;
+    /// Sends what is still to be said, such as acknowledgements, before the process ends.
+    async fn close(&self) {}
     /// Identity of the bus's stored messages; another one than before means that what had been published, and
     /// perhaps not yet consumed, is gone, and the relay has to publish it again. `None` when a receipt already
     /// means consumed, as with the memory bus.

@@ -97,13 +97,6 @@ impl NatsBus {
             inner: Arc::new(inner),
         })
     }
-
-    /// Ends the deliveries and sends what the client still holds, such as acknowledgements.
-    pub async fn close(&self) {
-        self.inner.closed.cancel();
-        // Without a connection there is nobody to send to; unacknowledged deliveries are repeated.
-        let _ = timeout(self.inner.settings.timeout, self.inner.client.flush()).await;
-    }
 }
 
 impl Drop for NatsBus {
@@ -222,6 +215,13 @@ impl Bus for NatsBus {
             Arc::clone(&self.inner),
             consumer.clone(),
         )))
+    }
+
+    /// Ends the deliveries and sends what the client still holds.
+    async fn close(&self) {
+        self.inner.closed.cancel();
+        // Without a connection there is nobody to send to; unacknowledged deliveries are repeated.
+        let _ = timeout(self.inner.settings.timeout, self.inner.client.flush()).await;
     }
 
     async fn check(&self) -> Result<(), BusError> {

@@ -44,6 +44,7 @@ fn go_bin() -> Option<PathBuf> {
 pub struct NatsServer {
     binary: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     folder: TempDir,
     port: u16,
     process: Option<Child>,
@@ -63,11 +64,28 @@ impl NatsServer {
     /// # Errors
     /// As [`NatsServer::start`].
     pub async fn start_with(arguments: &[&str]) -> io::Result<Self> {
+        Self::start_in(arguments, &[]).await
+    }
+
+    /// Starts a server with a configuration file that refers to these variables.
+    ///
+    /// # Errors
+    /// As [`NatsServer::start`].
+    pub async fn start_configured(
+        file: &Path,
+        environment: &[(String, String)],
+    ) -> io::Result<Self> {
+        let file = file.display().to_string();
+        Self::start_in(&["-c", &file], environment).await
+    }
+
+    async fn start_in(arguments: &[&str], environment: &[(String, String)]) -> io::Result<Self> {
         let binary =
             nats_server_binary().ok_or_else(|| io::Error::other("nats-server not found"))?;
         let mut server = Self {
             binary,
             arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: environment.to_vec(),
             folder: tempfile::tempdir()?,
             port: 0,
             process: None,
@@ -132,6 +150,7 @@ impl NatsServer {
             .arg("--ports_file_dir")
             .arg(&ports)
             .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -51,6 +51,14 @@ impl Lease {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Frees every lease of a database that only this process can open: whoever held one is dead.
+    pub async fn free_all(database: &Database) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM leases")
+            .execute(database.pool())
+            .await?;
+        Ok(())
+    }
+
     /// Gives the lease up, so that another replica need not wait.
     pub async fn release(&self) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM leases WHERE name = $1 AND owner = $2")

@@ -1,5 +1,8 @@
 //! How services reach each other: the same clients over an in-process call or over the network.
 
+mod remote;
+mod replicas;
+
 use std::{
     sync::{Arc, OnceLock},
     task::{Context, Poll},
@@ -7,8 +10,11 @@ use std::{
 
 use axum::Router;
 use futures::future::BoxFuture;
+use tonic::Status;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
+
+pub use self::remote::{Remote, SERVICE};
 
 /// Names under which services find each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +52,11 @@ impl ServiceName {
         }
     }
 
+    /// The service of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+
     /// Package of its gRPC methods, for routing.
     pub fn package(self) -> &'static str {
         match self {
@@ -55,6 +66,11 @@ impl ServiceName {
             Self::Notification => "portico.notification.v1",
             Self::Accounts => "portico.accounts.v1",
         }
+    }
+
+    /// The word for it in the subjects of its public events: `portico.<word>.<event>`.
+    pub fn subject_word(self) -> &'static str {
+        self.package().split('.').nth(1).unwrap_or_default()
     }
 
     /// The service that owns a gRPC path such as `/portico.access.v1.AccessService/GetCart`.
@@ -71,9 +87,17 @@ impl ServiceName {
 #[derive(Clone)]
 pub enum ServiceChannel {
     /// In the same process, without a network and without HTTP/2 framing.
-    Local(Arc<OnceLock<Router>>),
+    Local(ServiceName, Arc<OnceLock<Router>>),
     /// Over the network.
-    Remote(tonic::transport::Channel),
+    Remote(Remote),
+}
+
+impl ServiceChannel {
+    /// To a service of the same process, which is put in with [`Channels::provide`].
+    #[must_use]
+    pub fn local(name: ServiceName) -> Self {
+        Self::Local(name, Arc::default())
+    }
 }
 
 impl Service<http::Request<Body>> for ServiceChannel {
@@ -81,26 +105,25 @@ impl Service<http::Request<Body>> for ServiceChannel {
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        match self {
-            Self::Local(_) => Poll::Ready(Ok(())),
-            Self::Remote(channel) => channel.poll_ready(context).map_err(Into::into),
-        }
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         match self {
-            Self::Local(router) => {
-                let router = router.get().cloned();
+            Self::Local(name, router) => {
+                let (name, router) = (*name, router.get().cloned());
                 Box::pin(async move {
-                    let router = router.ok_or("the service has not started yet")?;
+                    let Some(router) = router else {
+                        return Ok(Status::from(remote::unavailable(name)).into_http());
+                    };
                     let response = router.oneshot(request.map(axum::body::Body::new)).await?;
                     Ok(response.map(Body::new))
                 })
             }
-            Self::Remote(channel) => {
-                let answer = channel.call(request);
-                Box::pin(async move { answer.await.map_err(Into::into) })
+            Self::Remote(remote) => {
+                let answer = remote.clone().call(request);
+                Box::pin(async move { Ok(answer.await) })
             }
         }
     }
@@ -119,14 +142,7 @@ pub struct Channels {
 impl Channels {
     /// Ways to services of the same process, which are put in with [`Channels::provide`] as they start.
     pub fn local() -> Self {
-        let local = || ServiceChannel::Local(Arc::default());
-        Self {
-            catalog: local(),
-            access_request: local(),
-            registration: local(),
-            notification: local(),
-            accounts: local(),
-        }
+        Self::with(ServiceChannel::local)
     }
 
     /// Ways to services, each given by name.
@@ -154,7 +170,7 @@ impl Channels {
 
     /// Puts a local service in its place; the first one stays.
     pub fn provide(&self, name: ServiceName, router: Router) {
-        if let ServiceChannel::Local(slot) = self.to(name) {
+        if let ServiceChannel::Local(_, slot) = self.to(name) {
             // A second service of the same name would be a programming error; the first keeps the place.
             let _ = slot.set(router);
         }

@@ -26,7 +26,7 @@ use crate::outgoing::{AllowList, OutgoingSettings};
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Admin, Grpc, Log, LogFormat, Mail, Nats, Retry, Services, Session, Signup, Tls,
+    Admin, Grpc, Log, LogFormat, Mail, MutualTls, Nats, Retry, Services, Session, Signup, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -74,7 +74,9 @@ pub struct Config {
     pub outgoing: OutgoingSettings,
     /// Logging.
     pub log: Log,
-    /// How long what has begun may take after a signal.
+    /// How long readiness says no after a signal before connections are refused.
+    pub shutdown_notice: Duration,
+    /// How long what has begun may take after that.
     pub shutdown_deadline: Duration,
     masked: String,
 }
@@ -163,6 +165,7 @@ impl Config {
             retry: Retry::read(reader),
             outgoing: sections::outgoing(reader, allow),
             log: Log::read(reader),
+            shutdown_notice: reader.duration_or_none("shutdown.notice"),
             shutdown_deadline: reader.duration("shutdown.deadline"),
             masked: String::new(),
         }
@@ -187,47 +190,6 @@ impl Config {
         };
         let ring = KekRing::new(active, self.kek_previous.iter().cloned());
         Ok((ring, generated))
-    }
-
-    /// Checks what separate processes need beside: a database, a bus and a
-    /// key-encryption key that they share, and where they find each other.
-    ///
-    /// # Errors
-    /// Everything that is missing.
-    pub fn check_separate(&self) -> Result<(), ConfigErrors> {
-        let needed = [
-            ("kek or kek_file", self.kek.is_some()),
-            ("database.url", self.database_url.is_some()),
-            ("nats.url", self.nats.is_some()),
-            ("services.catalog", self.services.catalog.is_some()),
-            (
-                "services.access_request",
-                self.services.access_request.is_some(),
-            ),
-            (
-                "services.registration",
-                self.services.registration.is_some(),
-            ),
-            (
-                "services.notification",
-                self.services.notification.is_some(),
-            ),
-            ("services.accounts", self.services.accounts.is_some()),
-        ];
-        let missing: Vec<_> = needed
-            .into_iter()
-            .filter(|(_, given)| !given)
-            .map(|(key, _)| ConfigError {
-                key: key.to_owned(),
-                message: "is needed when services run as separate processes".to_owned(),
-                source: "default".to_owned(),
-            })
-            .collect();
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigErrors(missing))
-        }
     }
 
     /// Folder for everything that is written when nothing else is configured.

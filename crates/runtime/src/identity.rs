@@ -137,7 +137,7 @@ impl Caller {
     }
 }
 
-fn unauthenticated() -> Error {
+pub(crate) fn unauthenticated() -> Error {
     Error::new(
         Kind::Unauthenticated,
         "unauthenticated",
@@ -145,7 +145,7 @@ fn unauthenticated() -> Error {
     )
 }
 
-fn forbidden(message: &str) -> Error {
+pub(crate) fn forbidden(message: &str) -> Error {
     Error::new(Kind::Forbidden, "forbidden", message)
 }
 

@@ -1,24 +1,28 @@
 //! What every service of Portico runs on: configuration, clock, telemetry, shutdown, who calls, how services
 //! reach each other, and the one client for calls to addresses that people enter.
 
+pub mod authorization;
 mod channel;
 pub mod clock;
 pub mod config;
 mod context;
+mod data_folder;
 pub mod identity;
+pub mod methods;
 pub mod outgoing;
 mod page;
 mod service;
 pub mod shutdown;
 pub mod telemetry;
 
-pub use channel::{Channels, ServiceChannel, ServiceName};
+pub use channel::{Channels, Remote, SERVICE, ServiceChannel, ServiceName};
 pub use clock::Clock;
 pub use config::Config;
 pub use context::{
     Call, IDEMPOTENCY_KEY, Problems, REQUEST_ID, TRACEPARENT, parse_id, query_error, refuse,
     store_error,
 };
+pub use data_folder::DataFolder;
 pub use identity::{Caller, IdentityKey, Role};
 pub use outgoing::Outgoing;
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};

@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use uuid::Uuid;
 
-use crate::{Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, identity};
+use crate::{Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, authorization, identity};
 
 /// Given to every service at its start. Cheap to clone.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct Deps {
     pub outgoing: Outgoing,
     /// Unique for this process; owner of its leases.
     pub process: Uuid,
-    /// Background work of all services in this process.
+    /// Background work of all services in this process. Closed when the process is about to end.
     pub tasks: TaskTracker,
     /// Cancelled when the process is to end.
     pub shutdown: CancellationToken,
@@ -113,6 +113,16 @@ impl Deps {
         self.tasks.spawn(work);
     }
 
+    /// Says that the process is about to end: readiness says no from now on, work goes on until `shutdown`.
+    pub fn announce_end(&self) {
+        self.tasks.close();
+    }
+
+    /// Whether the process is about to end.
+    pub fn is_ending(&self) -> bool {
+        self.tasks.is_closed()
+    }
+
     /// A lease under this process's name.
     pub fn lease(&self, database: &Database, name: impl Into<String>) -> Lease {
         Lease::new(
@@ -128,7 +138,7 @@ impl Deps {
 pub struct Service {
     /// Under which it is found.
     pub name: ServiceName,
-    /// Its gRPC methods, with the caller verified.
+    /// Its gRPC methods, with the caller verified and the rule of each method kept.
     pub router: Router,
     /// Its log, for `portico replay` and health.
     pub store: EventStore,
@@ -144,6 +154,7 @@ impl Service {
         let router = routes
             .prepare()
             .into_axum_router()
+            .layer(middleware::from_fn(authorization::enforce))
             .layer(middleware::from_fn_with_state(
                 deps.identity.clone(),
                 identity::verify,

@@ -5,6 +5,7 @@ mod config {
     use std::path::Path;
     use std::time::Duration;
 
+    use portico_runtime::ServiceName;
     use portico_runtime::config::{Config, ConfigError, ConfigErrors, LogFormat, Signup};
 
     const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
@@ -290,25 +291,106 @@ mod config {
 
     #[test]
     fn separate_processes_need_what_they_share() {
-        let missing = variables(&[]).unwrap().check_separate().unwrap_err();
-        assert_eq!(missing.0.len(), 8);
-        let services = [
-            "CATALOG",
-            "ACCESS_REQUEST",
-            "REGISTRATION",
-            "NOTIFICATION",
-            "ACCOUNTS",
-        ];
+        let missing = |own: &[ServiceName]| {
+            let errors = variables(&[]).unwrap().check_separate(own).unwrap_err();
+            let keys: Vec<String> = errors.0.into_iter().map(|error| error.key).collect();
+            keys.join(" ")
+        };
+        assert_eq!(
+            missing(&[ServiceName::Catalog]),
+            "kek or kek_file database.url nats.url services.access_request services.registration \
+             services.notification services.accounts"
+        );
+        // The edge has no store and no bus.
+        assert_eq!(
+            missing(&[]),
+            "kek or kek_file services.catalog services.access_request services.registration \
+             services.notification services.accounts"
+        );
+        let config = separate(&[]).unwrap();
+        config.check_separate(&[ServiceName::Catalog]).unwrap();
+        assert_eq!(config.services.addresses(ServiceName::Accounts).len(), 2);
+        assert!(config.services.addresses(ServiceName::Catalog).is_empty());
+    }
+
+    fn separate(more: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         let mut given = vec![
-            ("PORTICO_KEK".to_owned(), KEK),
-            ("PORTICO_DATABASE_URL".to_owned(), "postgres://db/portico"),
-            ("PORTICO_NATS_URL".to_owned(), "nats://nats"),
+            ("PORTICO_KEK", KEK),
+            ("PORTICO_DATABASE_URL", "postgres://db/portico"),
+            ("PORTICO_NATS_URL", "nats://nats"),
+            (
+                "PORTICO_SERVICES_ACCESS_REQUEST",
+                "http://access-request:3002",
+            ),
+            ("PORTICO_SERVICES_REGISTRATION", "http://registration:3002"),
+            ("PORTICO_SERVICES_NOTIFICATION", "http://notification:3002"),
+            (
+                "PORTICO_SERVICES_ACCOUNTS",
+                "http://10.0.0.1:3002,http://10.0.0.2:3002",
+            ),
         ];
-        for service in services {
-            given.push((format!("PORTICO_SERVICES_{service}"), "http://service:3002"));
+        given.extend(more);
+        variables(&given)
+    }
+
+    #[test]
+    fn addresses_of_services_are_origins_of_the_right_scheme() {
+        let found = keys(separate(&[(
+            "PORTICO_SERVICES_CATALOG",
+            "http://catalog:3002/path",
+        )]));
+        assert_eq!(found, ["services.catalog"]);
+        let config = separate(&[("PORTICO_SERVICES_CATALOG", "https://catalog:3002")]).unwrap();
+        let errors = config.check_separate(&[]).unwrap_err();
+        assert_eq!(errors.0[0].key, "services.catalog");
+        assert!(
+            errors.to_string().contains("must begin with http://"),
+            "{errors}"
+        );
+    }
+
+    #[test]
+    fn mutual_tls_is_whole_or_not_there() {
+        let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+        let (cert, key, ca) = (
+            fixture("server.pem"),
+            fixture("server-key.pem"),
+            fixture("authority.pem"),
+        );
+        let all = [
+            ("PORTICO_SERVICES_TLS_CERT_FILE", cert.as_str()),
+            ("PORTICO_SERVICES_TLS_KEY_FILE", key.as_str()),
+            ("PORTICO_SERVICES_TLS_CA_FILE", ca.as_str()),
+        ];
+        let config = separate(&all).unwrap();
+        assert!(config.services.tls.is_some());
+        // Addresses without TLS do not fit.
+        assert_eq!(
+            config
+                .check_separate(&[ServiceName::Catalog])
+                .unwrap_err()
+                .0
+                .len(),
+            4
+        );
+        for (left_out, _) in all {
+            let given: Vec<_> = all
+                .into_iter()
+                .filter(|(name, _)| *name != left_out)
+                .collect();
+            assert!(separate(&given).is_err(), "without {left_out}");
         }
-        let config = Config::from_parts(None, given).unwrap();
-        config.check_separate().unwrap();
+    }
+
+    #[test]
+    fn readiness_may_say_no_for_no_time() {
+        assert!(variables(&[]).unwrap().shutdown_notice.is_zero());
+        let config = variables(&[("PORTICO_SHUTDOWN_NOTICE", "5s")]).unwrap();
+        assert_eq!(config.shutdown_notice, Duration::from_secs(5));
+        assert_eq!(
+            keys(variables(&[("PORTICO_SHUTDOWN_NOTICE", "soon")])),
+            ["shutdown.notice"]
+        );
     }
 
     #[test]

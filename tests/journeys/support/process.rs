@@ -10,6 +10,7 @@ use std::{
 use portico::{app::App, demo::portal::Portal};
 use portico_bus::SharedBus;
 use portico_runtime::{Clock, Config};
+use portico_tests::cluster::{self, Cluster, Part};
 use tokio_util::sync::CancellationToken;
 
 use super::until;
@@ -17,8 +18,8 @@ use super::until;
 pub const ADMIN_EMAIL: &str = "root@portal.example";
 pub const ADMIN_PASSWORD: &str = "a-long-admin-password";
 
-/// A `portico run` that can be killed and started again on the same data; or Portico inside the test, on a bus
-/// with faults.
+/// A `portico run` that can be killed and started again on the same data; Portico inside the test, on a bus with
+/// faults; or a cluster of separate processes.
 pub struct Portico {
     life: Life,
     settings: Settings,
@@ -28,7 +29,12 @@ pub struct Portico {
 
 enum Life {
     Process(Child),
-    Inside(CancellationToken),
+    Inside {
+        shutdown: CancellationToken,
+        /// Holds the data folder.
+        _app: Box<App>,
+    },
+    Cluster(Box<Cluster>),
 }
 
 /// How to start it.
@@ -103,10 +109,44 @@ impl Portico {
             .await
             .unwrap();
         Self {
-            life: Life::Inside(shutdown),
-            settings,
             rest: app.rest_address,
             grpc: app.grpc_address,
+            life: Life::Inside {
+                shutdown,
+                _app: Box::new(app),
+            },
+            settings,
+        }
+    }
+
+    /// Every service and the edge as processes of their own, two of each.
+    pub async fn cluster(
+        settings: Settings,
+        database_url: String,
+        nats_url: Box<dyn Fn(Part) -> String + Send>,
+    ) -> Self {
+        let cluster = Cluster::start(cluster::Settings {
+            binary: env!("CARGO_BIN_EXE_portico").into(),
+            folder: settings.data_dir.clone(),
+            database_url,
+            nats_url,
+            environment: common(&settings, "info"),
+            replicas: 2,
+        })
+        .await;
+        Self {
+            rest: cluster.address(),
+            grpc: cluster.edge(0).1,
+            life: Life::Cluster(Box::new(cluster)),
+            settings,
+        }
+    }
+
+    /// The separate processes.
+    pub fn as_cluster(&mut self) -> &mut Cluster {
+        match &mut self.life {
+            Life::Cluster(cluster) => cluster,
+            Life::Process(_) | Life::Inside { .. } => panic!("it is one process"),
         }
     }
 
@@ -146,7 +186,12 @@ impl Portico {
                 let _ = child.kill();
                 let _ = child.wait();
             }
-            Life::Inside(shutdown) => shutdown.cancel(),
+            Life::Inside { shutdown, .. } => shutdown.cancel(),
+            Life::Cluster(cluster) => {
+                for replica in cluster.replicas() {
+                    cluster.kill(replica);
+                }
+            }
         }
     }
 
@@ -164,7 +209,18 @@ impl Portico {
 
     /// Everything that it wrote to standard output and error.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(log_file(&self.settings.data_dir)).unwrap()
+        match &self.life {
+            Life::Cluster(cluster) => {
+                let replicas = cluster.replicas();
+                replicas
+                    .into_iter()
+                    .map(|replica| cluster.log(replica))
+                    .collect()
+            }
+            Life::Process(_) | Life::Inside { .. } => {
+                std::fs::read_to_string(log_file(&self.settings.data_dir)).unwrap()
+            }
+        }
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -175,6 +231,17 @@ impl Portico {
 impl Drop for Portico {
     fn drop(&mut self) {
         self.kill();
+        if let Life::Cluster(cluster) = &self.life
+            && std::thread::panicking()
+        {
+            for replica in cluster.replicas() {
+                println!(
+                    "== {}\n{}",
+                    cluster.name(replica),
+                    cluster.log_tail(replica)
+                );
+            }
+        }
         if std::thread::panicking() && matches!(self.life, Life::Process(_)) {
             let log = self.log();
             let tail: Vec<&str> = log.lines().filter(|line| !line.contains("TRACE")).collect();
@@ -186,23 +253,30 @@ impl Drop for Portico {
 }
 
 fn variables(settings: &Settings, rest: SocketAddr, grpc: SocketAddr) -> Vec<(String, String)> {
-    let fixed = [
-        (
-            "PORTICO_DATA_DIR",
-            settings.data_dir.join("data").display().to_string(),
-        ),
-        ("PORTICO_LISTEN", rest.to_string()),
-        ("PORTICO_GRPC_LISTEN", grpc.to_string()),
-        ("PORTICO_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
-        ("PORTICO_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
-        ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost".to_owned()),
-        ("PORTICO_RETRY_FIRST_DELAY", "200ms".to_owned()),
-        ("PORTICO_LOG_LEVEL", "trace".to_owned()),
+    let data_dir = settings.data_dir.join("data").display().to_string();
+    let mut variables = vec![
+        ("PORTICO_DATA_DIR".to_owned(), data_dir),
+        ("PORTICO_LISTEN".to_owned(), rest.to_string()),
+        ("PORTICO_GRPC_LISTEN".to_owned(), grpc.to_string()),
     ];
-    let fixed = fixed
+    variables.extend(common(settings, "trace"));
+    variables
+}
+
+/// What is the same however it runs.
+fn common(settings: &Settings, level: &str) -> Vec<(String, String)> {
+    let fixed = [
+        ("PORTICO_ADMIN_EMAIL", ADMIN_EMAIL),
+        ("PORTICO_ADMIN_PASSWORD", ADMIN_PASSWORD),
+        ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost"),
+        ("PORTICO_RETRY_FIRST_DELAY", "200ms"),
+        ("PORTICO_LOG_LEVEL", level),
+    ];
+    let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    fixed
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value));
-    fixed.chain(settings.environment.iter().cloned()).collect()
+        .chain(settings.environment.iter().cloned())
+        .collect()
 }
 
 fn log_file(folder: &Path) -> PathBuf {

@@ -3,12 +3,13 @@
 use portico::demo::portal::Portal;
 use portico_bus::{SharedBus, testing::NatsServer};
 use portico_eventstore::testing::postgres::Postgres;
+use portico_runtime::ServiceName;
 use portico_sandbox::{
     echo,
     gateway::{self, seed},
     identity_provider, mail,
 };
-use portico_tests::keycloak::Keycloak;
+use portico_tests::{cluster::Part, keycloak::Keycloak};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -108,8 +109,33 @@ impl Backends {
 
     /// A real PostgreSQL and a real NATS server.
     pub async fn servers() -> Self {
+        Self::of(NatsServer::start().await.unwrap()).await
+    }
+
+    /// As [`Backends::servers`], with a NATS user for each service, as in production.
+    pub async fn with_accounts() -> Self {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../deploy/nats/nats-server.conf"
+        );
+        let services = ServiceName::ALL.map(ServiceName::as_str);
+        let users = services.into_iter().chain(["operator"]);
+        let environment: Vec<_> = users
+            .map(|user| {
+                let name = user.replace('-', "_").to_uppercase();
+                (format!("PORTICO_NATS_{name}_PASSWORD"), nats_password(user))
+            })
+            .collect();
+        Self::of(
+            NatsServer::start_configured(file.as_ref(), &environment)
+                .await
+                .unwrap(),
+        )
+        .await
+    }
+
+    async fn of(nats: NatsServer) -> Self {
         let postgres = Postgres::start().await;
-        let nats = NatsServer::start().await.unwrap();
         let environment = vec![
             ("PORTICO_DATABASE_URL".to_owned(), postgres.url()),
             ("PORTICO_NATS_URL".to_owned(), nats.url()),
@@ -130,8 +156,30 @@ impl Backends {
         self.postgres.as_ref().map(Postgres::url)
     }
 
-    pub fn has_nats(&self) -> bool {
-        self.nats.is_some()
+    /// To take it away for a while.
+    pub fn postgres(&mut self) -> &mut Postgres {
+        self.postgres.as_mut().expect("PostgreSQL")
+    }
+
+    /// To take it away for a while.
+    pub fn nats(&mut self) -> &mut NatsServer {
+        self.nats.as_mut().expect("NATS")
+    }
+
+    pub fn nats_url(&self) -> Option<String> {
+        self.nats.as_ref().map(NatsServer::url)
+    }
+}
+
+fn nats_password(user: &str) -> String {
+    format!("p-{user}-secret")
+}
+
+/// The URL with the user of a part.
+fn nats_user_of(url: String) -> impl Fn(Part) -> String + Send {
+    move |part| {
+        let (user, password) = (part.as_str(), nats_password(part.as_str()));
+        url.replace("://", &format!("://{user}:{password}@"))
     }
 }
 
@@ -141,7 +189,7 @@ pub struct World {
     pub gateway: gateway::Handle,
     pub mail: mail::Handle,
     pub admin: Portal,
-    _backends: Backends,
+    pub backends: Backends,
     _echo: echo::Handle,
     _folder: TempDir,
 }
@@ -150,6 +198,7 @@ enum Start<'a> {
     Process,
     ToDieAt(&'a str),
     Inside(SharedBus),
+    Cluster,
 }
 
 impl World {
@@ -167,6 +216,11 @@ impl World {
         Self::begin(provider, backends, Start::ToDieAt(point)).await
     }
 
+    /// Every service as processes of its own.
+    pub async fn start_apart(provider: Provider) -> Self {
+        Self::begin(provider, Backends::with_accounts().await, Start::Cluster).await
+    }
+
     async fn begin(provider: Provider, backends: Backends, start: Start<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let echo = echo::start(echo::Settings::default()).await.unwrap();
@@ -182,7 +236,11 @@ impl World {
         .await
         .unwrap();
         let mail = mail::start(mail::Settings::default()).await.unwrap();
-        let mut environment = backends.environment.clone();
+        let mut environment = match start {
+            // Which process needs them is the cluster's to know.
+            Start::Cluster => Vec::new(),
+            _ => backends.environment.clone(),
+        };
         environment.push(("PORTICO_SMTP_URL".to_owned(), mail.smtp_url()));
         environment.push((
             "PORTICO_MAIL_FROM".to_owned(),
@@ -196,6 +254,11 @@ impl World {
             Start::Process => Portico::start(settings).await,
             Start::ToDieAt(point) => Portico::start_to_die(settings, point).await,
             Start::Inside(bus) => Portico::inside(settings, bus).await,
+            Start::Cluster => {
+                let database_url = backends.database_url().expect("PostgreSQL");
+                let nats_url = backends.nats_url().expect("NATS");
+                Portico::cluster(settings, database_url, Box::new(nats_user_of(nats_url))).await
+            }
         };
         let admin = portico
             .anonymous()
@@ -208,10 +271,14 @@ impl World {
             gateway,
             mail,
             admin,
-            _backends: backends,
+            backends,
             _echo: echo,
             _folder: folder,
         }
+    }
+
+    pub fn database_url(&self) -> String {
+        self.backends.database_url().expect("PostgreSQL")
     }
 
     /// The process again, on the same data; sessions survive.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{AckKind, consumer::pull, message::Acker};
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -176,6 +176,22 @@ impl NatsDeliveries {
             attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
             settle: Box::new(settle),
         })
+    }
+}
+
+impl Drop for NatsDeliveries {
+    /// Gives back what was fetched ahead, so that another replica has it at once and not after the ack wait.
+    fn drop(&mut self) {
+        let Some(mut pull) = self.pull.take() else {
+            return;
+        };
+        while let Some(Some(Ok(message))) = pull.messages.next().now_or_never() {
+            let (_, acker) = message.split();
+            // Only queues the word; sent by the time that the bus is closed.
+            if let Some(Err(error)) = acker.ack_with(AckKind::Nak(None)).now_or_never() {
+                tracing::debug!(%error, "a delivery was not given back");
+            }
+        }
     }
 }
 

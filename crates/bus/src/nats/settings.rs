@@ -22,7 +22,8 @@ pub struct NatsSettings {
     pub url: String,
     /// The stream that holds `portico.>`.
     pub stream: String,
-    /// Name of this client in the server's connection list.
+    /// Name of this client in the server's connection list, and of its inbox: a NATS user that may subscribe to
+    /// `_INBOX.<name>.>` only sees no answers that are meant for others.
     pub client_name: String,
     /// How long a delivery may stay unacknowledged before it is repeated. Counts from when the server sends it,
     /// so a [`NatsSettings::batch`] has to be handled in that time.
@@ -103,6 +104,7 @@ impl NatsSettings {
     ) -> Result<ConnectOptions, BusError> {
         let mut options = ConnectOptions::new()
             .name(&self.client_name)
+            .custom_inbox_prefix(format!("_INBOX.{}", self.client_name))
             .retry_on_initial_connect()
             .max_reconnects(None)
             .ping_interval(PING_INTERVAL)

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::support::*;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials!(single, [NATS]; a_killed_server_is_unavailable_and_all_flows_again, a_wiped_server_gets_its_stream_and_consumers_again, a_consumer_that_only_waits_survives_a_wipe, an_acknowledgement_from_before_a_wipe_is_refused, a_deleted_consumer_is_made_again, connecting_before_the_server_is_there, a_second_process_shares_the_consumer_and_keeps_its_subjects, settings_of_an_existing_stream_are_updated_and_others_kept, a_password_in_the_url_is_used, closing_ends_the_deliveries);
+    let mut trials = trials!(single, [NATS]; a_killed_server_is_unavailable_and_all_flows_again, a_wiped_server_gets_its_stream_and_consumers_again, a_consumer_that_only_waits_survives_a_wipe, an_acknowledgement_from_before_a_wipe_is_refused, a_deleted_consumer_is_made_again, connecting_before_the_server_is_there, a_second_process_shares_the_consumer_and_keeps_its_subjects, settings_of_an_existing_stream_are_updated_and_others_kept, a_password_in_the_url_is_used, closing_ends_the_deliveries, what_was_fetched_ahead_is_given_back);
     trials.extend(trials!(single, []; a_missing_credentials_file_is_named));
     trials
 }
@@ -269,4 +269,41 @@ async fn closing_ends_the_deliveries() {
     let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
     bus.close().await;
     assert!(within(deliveries.next()).await.is_none());
+}
+
+/// Otherwise it would come after the ack wait, which is longer than this test has.
+async fn what_was_fetched_ahead_is_given_back() {
+    let server = NatsServer::start().await.unwrap();
+    let settings = NatsSettings {
+        ack_wait: Duration::from_hours(1),
+        ..nats_settings(&server)
+    };
+    let leaving = NatsBus::connect(settings.clone()).await.unwrap();
+    leaving.declare(&[REGISTRATION]).await.unwrap();
+    let mut deliveries = leaving.consume(&REGISTRATION).await.unwrap();
+    for number in 1..=5 {
+        publish(&leaving, message(number, APPROVED)).await.unwrap();
+    }
+    let first = within(deliveries.next()).await.unwrap();
+    first.ack().await.unwrap();
+    // Those after it are fetched by now.
+    assert!(
+        within(deliveries.next())
+            .await
+            .unwrap()
+            .retry(Duration::ZERO)
+            .await
+            .is_ok()
+    );
+    drop(deliveries);
+    leaving.close().await;
+    let staying = NatsBus::connect(settings).await.unwrap();
+    staying.declare(&[REGISTRATION]).await.unwrap();
+    let mut deliveries = staying.consume(&REGISTRATION).await.unwrap();
+    let mut left = std::collections::BTreeSet::new();
+    while left.len() < 4 {
+        let delivery = within(deliveries.next()).await.unwrap();
+        left.insert(delivery.message.id);
+        delivery.ack().await.unwrap();
+    }
 }

@@ -12,18 +12,19 @@ use portico_vault::Secret;
 use url::Url;
 
 use super::layers::{DEFAULT_SOURCE, Layers, leaves};
-use super::values::{duration, mask_url, url};
+use super::values::{duration, mask_url, origin, url};
 use super::{ConfigError, ConfigErrors};
 
 /// Keys whose values are never shown. Reading one of them as anything but a
 /// secret, or another key as one, is a mistake that the tests find.
-pub(super) const SECRETS: [&str; 7] = [
+pub(super) const SECRETS: [&str; 8] = [
     "admin.password",
     "database.url",
     "kek",
     "kek_previous",
     "nats.url",
     "outgoing.proxy",
+    "services.identity_key",
     "smtp.url",
 ];
 
@@ -167,6 +168,14 @@ impl Reader {
         self.value(key, |value| duration(text_of(value)?))
     }
 
+    /// As [`Reader::duration`]; `0s` is none.
+    pub(super) fn duration_or_none(&mut self, key: &'static str) -> Duration {
+        self.value(key, |value| match text_of(value)?.trim() {
+            "0s" => Ok(Duration::ZERO),
+            text => duration(text),
+        })
+    }
+
     pub(super) fn path(&mut self, key: &'static str) -> PathBuf {
         self.value(key, |value| match text_of(value)? {
             "" => Err("must be a path".to_owned()),
@@ -202,6 +211,19 @@ impl Reader {
         self.value(key, |value| match text_of(value)? {
             "" => Ok(None),
             text => url(text, schemes).map(Some),
+        })
+    }
+
+    /// Origins with one of these schemes: no path, no user, no query.
+    pub(super) fn urls(&mut self, key: &'static str, schemes: &[&str]) -> Vec<Url> {
+        self.value(key, |value| {
+            let Value::Array(_, items) = value else {
+                return Err("must be a list".to_owned());
+            };
+            items
+                .iter()
+                .map(|item| origin(text_of(item)?, schemes))
+                .collect()
         })
     }
 

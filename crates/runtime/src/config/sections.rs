@@ -2,6 +2,7 @@
 
 mod network;
 mod people;
+mod services;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use url::Url;
 
 use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
-pub use network::{Grpc, Nats, Services, Tls};
+pub use network::{Grpc, Nats, Tls};
 use people::is_mail_address;
 pub use people::{Admin, Session, Signup};
+pub use services::{MutualTls, Services};
 
 const WEB: [&str; 2] = ["https", "http"];
 

@@ -37,6 +37,20 @@ pub(super) fn url(text: &str, schemes: &[&str]) -> Result<Url, String> {
     }
 }
 
+/// A URL with a scheme of these, a host, perhaps a port, and nothing else.
+pub(super) fn origin(text: &str, schemes: &[&str]) -> Result<Url, String> {
+    url(text, schemes).and_then(|url| {
+        let more = url.path() != "/"
+            || url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty();
+        if more {
+            return Err("must be scheme, host and port, such as http://catalog:3002".to_owned());
+        }
+        Ok(url)
+    })
+}
+
 /// A URL without its password; anything else is masked as a whole.
 pub(super) fn mask_url(text: &str) -> String {
     let Ok(mut url) = text.parse::<Url>() else {

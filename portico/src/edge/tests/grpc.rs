@@ -65,7 +65,10 @@ async fn portal(callers: &Callers) -> (Portal, ServiceChannel) {
     .await;
     let slot = OnceLock::new();
     assert!(slot.set(crate::edge::grpc_router(&portal.deps)).is_ok());
-    (portal, ServiceChannel::Local(Arc::new(slot)))
+    (
+        portal,
+        ServiceChannel::Local(ServiceName::Catalog, Arc::new(slot)),
+    )
 }
 
 fn with<T>(message: T, metadata: &[(&'static str, &str)]) -> Request<T> {

@@ -193,7 +193,8 @@ impl World {
         let message = AuthenticateRequest {
             token: token.into(),
         };
-        Ok(self.client().authenticate(message).await?.into_inner())
+        let request = self.request(&Caller::service("edge"), message);
+        Ok(self.client().authenticate(request).await?.into_inner())
     }
 
     /// The first admin, signed in and authenticated as the edge does it.

@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use portico_vault::Secret;
-use url::Url;
 
 use super::super::reader::Reader;
-use super::WEB;
 
 /// Certificate and key, in PEM files that exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +17,11 @@ pub struct Tls {
 }
 
 impl Tls {
-    fn read(reader: &mut Reader, cert: &'static str, key: &'static str) -> Option<Self> {
+    pub(in crate::config) fn read(
+        reader: &mut Reader,
+        cert: &'static str,
+        key: &'static str,
+    ) -> Option<Self> {
         match (reader.file(cert), reader.file(key)) {
             (Some(cert_file), Some(key_file)) => Some(Self {
                 cert_file,
@@ -52,45 +54,6 @@ impl Grpc {
         Self {
             listen: reader.parsed("grpc.listen", "an address and port such as 127.0.0.1:3001"),
             tls: Tls::read(reader, "grpc.tls_cert_file", "grpc.tls_key_file"),
-        }
-    }
-}
-
-/// Calls between services that run as separate processes.
-#[derive(Debug, Clone)]
-pub struct Services {
-    /// Where this process listens for the others.
-    pub listen: SocketAddr,
-    /// Where the catalog service is.
-    pub catalog: Option<Url>,
-    /// Where the access-request service is.
-    pub access_request: Option<Url>,
-    /// Where the registration service is.
-    pub registration: Option<Url>,
-    /// Where the notification service is.
-    pub notification: Option<Url>,
-    /// Where the accounts service is.
-    pub accounts: Option<Url>,
-    /// Certificate of this process.
-    pub tls: Option<Tls>,
-    /// Authority that signed the certificates of the others.
-    pub tls_ca_file: Option<PathBuf>,
-}
-
-impl Services {
-    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
-        Self {
-            listen: reader.parsed(
-                "services.listen",
-                "an address and port such as 127.0.0.1:3002",
-            ),
-            catalog: reader.url("services.catalog", &WEB),
-            access_request: reader.url("services.access_request", &WEB),
-            registration: reader.url("services.registration", &WEB),
-            notification: reader.url("services.notification", &WEB),
-            accounts: reader.url("services.accounts", &WEB),
-            tls: Tls::read(reader, "services.tls_cert_file", "services.tls_key_file"),
-            tls_ca_file: reader.file("services.tls_ca_file"),
         }
     }
 }

@@ -1,0 +1,178 @@
+//! Where the replicas of a service are, and whose turn it is.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{net::lookup_host, time::Instant};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use url::Url;
+
+/// How often names are looked up again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// A name server, or a replica, that does not answer within this time is away.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For how long a replica is left out that could not be reached.
+const LEFT_OUT: Duration = Duration::from_secs(1);
+/// A process that hangs, or a machine that is gone, is noticed after both of these.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PONG_WITHIN: Duration = Duration::from_secs(3);
+
+/// All replicas of one service.
+pub(super) struct Replicas {
+    addresses: Vec<Url>,
+    tls: Option<ClientTlsConfig>,
+    known: Mutex<Known>,
+    looking: tokio::sync::Mutex<()>,
+    turn: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Known {
+    replicas: Vec<Replica>,
+    looked_at: Option<Instant>,
+}
+
+/// One of them. Connects when it is called, and again when the connection is lost.
+#[derive(Clone)]
+pub(super) struct Replica {
+    address: SocketAddr,
+    pub(super) channel: Channel,
+    left_out_until: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Replica {
+    /// Leaves it out for a moment: it could not be reached.
+    pub(super) fn failed(&self) {
+        *self.until() = Some(Instant::now() + LEFT_OUT);
+    }
+
+    /// Whether it is not left out.
+    pub(super) fn seems_well(&self) -> bool {
+        self.until().is_none_or(|until| until <= Instant::now())
+    }
+
+    fn until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.left_out_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Replicas {
+    pub(super) fn new(addresses: Vec<Url>, tls: Option<ClientTlsConfig>) -> Self {
+        Self {
+            addresses,
+            tls,
+            known: Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The replicas in the order in which a call should try them: another one first each time, those that are left
+    /// out last. Empty where no name can be looked up.
+    pub(super) async fn in_turn(self: &Arc<Self>) -> Vec<Replica> {
+        let looked_at = self.known().looked_at;
+        match looked_at {
+            None => self.look(LOOK_AGAIN).await,
+            Some(at) if at.elapsed() > LOOK_AGAIN => {
+                let this = Arc::clone(self);
+                tokio::spawn(async move { this.look(LOOK_AGAIN).await });
+            }
+            Some(_) => {}
+        }
+        let mut replicas = self.known().replicas.clone();
+        if !replicas.is_empty() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % replicas.len();
+            replicas.rotate_left(turn);
+            replicas.sort_by_key(|replica| !replica.seems_well());
+        }
+        replicas
+    }
+
+    /// Looks the names up, unless somebody else did within the given time.
+    pub(super) async fn look(&self, unless_within: Duration) {
+        let _alone = self.looking.lock().await;
+        let looked_at = self.known().looked_at;
+        if looked_at.is_some_and(|at| at.elapsed() <= unless_within) {
+            return;
+        }
+        let mut found = Vec::new();
+        for url in &self.addresses {
+            for address in addresses(url).await {
+                if !found.iter().any(|(known, _)| *known == address) {
+                    found.push((address, url));
+                }
+            }
+        }
+        let mut known = self.known();
+        known.looked_at = Some(Instant::now());
+        // When the name server is away, the replicas are where they were.
+        if !found.is_empty() {
+            let replicas = found.into_iter().filter_map(|(address, url)| {
+                let before = known.replicas.iter().find(|known| known.address == address);
+                before.cloned().or_else(|| self.replica(address, url))
+            });
+            known.replicas = replicas.collect();
+        }
+    }
+
+    fn replica(&self, address: SocketAddr, url: &Url) -> Option<Replica> {
+        let endpoint = Endpoint::from_shared(format!("{}://{address}", url.scheme()))
+            .map(|endpoint| {
+                endpoint
+                    .connect_timeout(PATIENCE)
+                    .tcp_nodelay(true)
+                    .http2_keep_alive_interval(PING_EVERY)
+                    .keep_alive_timeout(PONG_WITHIN)
+                    .keep_alive_while_idle(true)
+            })
+            .and_then(|endpoint| match &self.tls {
+                Some(tls) => endpoint.tls_config(tls.clone()),
+                None => Ok(endpoint),
+            });
+        match endpoint {
+            Ok(endpoint) => Some(Replica {
+                address,
+                channel: endpoint.connect_lazy(),
+                left_out_until: Arc::default(),
+            }),
+            Err(error) => {
+                tracing::error!(%address, %error, "a replica cannot be called");
+                None
+            }
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn addresses(url: &Url) -> Vec<SocketAddr> {
+    let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+        return Vec::new();
+    };
+    let name = match host {
+        url::Host::Ipv4(address) => return vec![(address, port).into()],
+        url::Host::Ipv6(address) => return vec![(address, port).into()],
+        url::Host::Domain(name) => name,
+    };
+    match tokio::time::timeout(PATIENCE, lookup_host((name, port))).await {
+        Ok(Ok(found)) => found.collect(),
+        Ok(Err(error)) => {
+            tracing::warn!(name, %error, "the name of a service cannot be looked up");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::warn!(name, "the name of a service was not looked up in time");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Calls over the network, to replicas that come and go.
+
+#[cfg(test)]
+mod remote {
+    use std::{
+        net::SocketAddr,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use axum::{Router, extract::Request};
+    use portico_proto::{
+        Error, Kind,
+        catalog::v1::{
+            CreatePlanRequest, GetPlanRequest, catalog_service_client::CatalogServiceClient,
+        },
+    };
+    use portico_runtime::{Remote, ServiceChannel, ServiceName};
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+        runtime::{Builder, Runtime},
+    };
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic::{Status, transport::Server};
+
+    type Client = CatalogServiceClient<ServiceChannel>;
+
+    /// A replica that answers every method with `not_found`, and counts.
+    struct Replica {
+        address: SocketAddr,
+        asked: Arc<AtomicUsize>,
+        /// Of its own, so that its connections end with it.
+        runtime: Option<Runtime>,
+    }
+
+    impl Drop for Replica {
+        fn drop(&mut self) {
+            if let Some(runtime) = self.runtime.take() {
+                runtime.shutdown_background();
+            }
+        }
+    }
+
+    impl Replica {
+        async fn start() -> Self {
+            Self::listen("127.0.0.1:0".parse().unwrap()).await
+        }
+
+        async fn listen(address: SocketAddr) -> Self {
+            let listener = std::net::TcpListener::bind(address).unwrap();
+            let address = listener.local_addr().unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let runtime = Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
+            let asked = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&asked);
+            let router = Router::new().fallback(async move |request: Request| {
+                assert_eq!(request.headers()["x-portico-service"], "catalog");
+                count.fetch_add(1, Ordering::SeqCst);
+                Status::from(Error::not_found("plan")).into_http::<axum::body::Body>()
+            });
+            runtime.spawn(async move {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let incoming = TcpListenerStream::new(listener);
+                Server::builder()
+                    .add_routes(router.into())
+                    .serve_with_incoming(incoming)
+                    .await
+            });
+            Self {
+                address,
+                asked,
+                runtime: Some(runtime),
+            }
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    fn client(addresses: &[SocketAddr]) -> Client {
+        let addresses = addresses.iter().map(|address| format!("http://{address}"));
+        let addresses: Vec<_> = addresses.map(|url| url.parse().unwrap()).collect();
+        let remote = Remote::new(ServiceName::Catalog, &addresses, None);
+        CatalogServiceClient::new(ServiceChannel::Remote(remote))
+    }
+
+    async fn get(client: &Client) -> Error {
+        let answer = client.clone().get_plan(GetPlanRequest::default()).await;
+        answer.unwrap_err().into()
+    }
+
+    async fn create(client: &Client) -> Error {
+        let answer = client
+            .clone()
+            .create_plan(CreatePlanRequest::default())
+            .await;
+        answer.unwrap_err().into()
+    }
+
+    /// An address at which nobody listens.
+    async fn nowhere() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    /// Takes requests and hangs up without an answer.
+    async fn hangs_up() -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let counted = Arc::clone(&counted);
+                tokio::spawn(async move { swallow(&mut stream, &counted).await });
+            }
+        });
+        (address, count)
+    }
+
+    /// Speaks as much of HTTP/2 as is needed to be sent a request, then hangs up.
+    async fn swallow(stream: &mut TcpStream, counted: &AtomicUsize) {
+        use tokio::io::AsyncWriteExt as _;
+        const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        const HEADERS: u8 = 1;
+        stream.write_all(&SETTINGS).await.unwrap();
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).await.unwrap();
+        loop {
+            let mut head = [0; 9];
+            if stream.read_exact(&mut head).await.is_err() {
+                return;
+            }
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == HEADERS {
+                counted.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn replicas_take_turns_and_one_that_is_away_is_left_out() {
+        let (one, two) = (Replica::start().await, Replica::start().await);
+        let client = client(&[one.address, nowhere().await, two.address]);
+        for _ in 0..20 {
+            assert_eq!(get(&client).await.kind, Kind::NotFound);
+            assert_eq!(create(&client).await.kind, Kind::NotFound);
+        }
+        assert_eq!(one.asked() + two.asked(), 40);
+        assert!(one.asked() > 5 && two.asked() > 5);
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_away_is_named_and_found_again() {
+        let replica = Replica::start().await;
+        let client = client(&[replica.address]);
+        assert_eq!(create(&client).await.kind, Kind::NotFound);
+        let address = replica.address;
+        drop(replica);
+        // It is gone some time after that.
+        let error = loop {
+            let error = create(&client).await;
+            if error.kind != Kind::NotFound {
+                break error;
+            }
+        };
+        assert_eq!(
+            (error.kind, error.code.as_ref()),
+            (Kind::Unavailable, "catalog_unavailable")
+        );
+        assert!(error.retry_after.is_some());
+        let _again = Replica::listen(address).await;
+        while create(&client).await.kind != Kind::NotFound {}
+    }
+
+    #[tokio::test]
+    async fn what_may_have_had_an_effect_is_not_repeated() {
+        let (address, count) = hangs_up().await;
+        let other = Replica::start().await;
+        let client = client(&[address, other.address]);
+        let error = create(&client).await;
+        assert_eq!(error.code, "catalog_unavailable");
+        assert_eq!((count.load(Ordering::SeqCst), other.asked()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn reads_and_commands_with_a_key_are_repeated() {
+        let (address, count) = hangs_up().await;
+        let other = Replica::start().await;
+        let read = client(&[address, other.address]);
+        assert_eq!(get(&read).await.kind, Kind::NotFound);
+        let mut keyed = tonic::Request::new(CreatePlanRequest::default());
+        let key = "a-key".parse().unwrap();
+        keyed.metadata_mut().insert("idempotency-key", key);
+        let error = client(&[address, other.address]).create_plan(keyed).await;
+        assert_eq!(Error::from(error.unwrap_err()).kind, Kind::NotFound);
+        assert_eq!((count.load(Ordering::SeqCst), other.asked()), (2, 2));
+    }
+}

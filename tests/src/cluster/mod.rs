@@ -1,0 +1,401 @@
+//! Portico with every service as processes of its own, several replicas each, in mutual TLS, behind a balancer.
+//!
+//! ```text
+//! let mut cluster = Cluster::start(Settings { .. }).await;   // all parts, all replicas, ready
+//! let catalog = cluster.replica(Part::Service(ServiceName::Catalog), 0);
+//! cluster.kill(catalog);                                      // kill -9
+//! cluster.spawn(catalog, None);                               // the same addresses again
+//! cluster.ready(catalog).await;
+//! cluster.restart(catalog).await;                             // SIGTERM, wait for its end, start, ready
+//! ```
+
+mod balancer;
+mod certificates;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use portico_runtime::ServiceName;
+
+use self::balancer::Balancer;
+pub use self::certificates::Authority;
+
+/// The longest that a start or an end may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+/// `openssl rand -base64 32`, once.
+const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
+const IDENTITY_KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+
+/// What runs as processes of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// One of the services.
+    Service(ServiceName),
+    /// The public edge.
+    Edge,
+}
+
+impl Part {
+    /// Services first, the edge last.
+    pub const ALL: [Self; 6] = [
+        Self::Service(ServiceName::Catalog),
+        Self::Service(ServiceName::AccessRequest),
+        Self::Service(ServiceName::Registration),
+        Self::Service(ServiceName::Notification),
+        Self::Service(ServiceName::Accounts),
+        Self::Edge,
+    ];
+
+    /// As on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service(name) => name.as_str(),
+            Self::Edge => "edge",
+        }
+    }
+}
+
+/// One replica of a part: its place in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Replica {
+    place: usize,
+}
+
+/// How to start a cluster.
+pub struct Settings {
+    /// The program `portico`.
+    pub binary: PathBuf,
+    /// Where logs, certificates and data folders go.
+    pub folder: PathBuf,
+    /// PostgreSQL.
+    pub database_url: String,
+    /// NATS, for each part that runs a service.
+    pub nats_url: Box<dyn Fn(Part) -> String + Send>,
+    /// More variables, for all parts.
+    pub environment: Vec<(String, String)>,
+    /// Of each part.
+    pub replicas: usize,
+}
+
+/// A running cluster. All of its processes end with it.
+pub struct Cluster {
+    settings: Settings,
+    places: Vec<Place>,
+    balancer: Balancer,
+}
+
+struct Place {
+    part: Part,
+    number: usize,
+    /// A service's gRPC, or the edge's HTTP.
+    main: SocketAddr,
+    /// A service's probes, or the edge's gRPC.
+    second: SocketAddr,
+    process: Option<Child>,
+}
+
+impl Place {
+    fn name(&self) -> String {
+        format!("{}-{}", self.part.as_str(), self.number)
+    }
+
+    fn probe(&self) -> SocketAddr {
+        match self.part {
+            Part::Service(_) => self.second,
+            Part::Edge => self.main,
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts every replica of every part and waits until all are ready.
+    ///
+    /// # Panics
+    /// Something does not start.
+    pub async fn start(settings: Settings) -> Self {
+        let cluster = Self::spawn_all(settings).await;
+        for place in 0..cluster.places.len() {
+            cluster.ready(Replica { place }).await;
+        }
+        cluster.balancer.all_are_known().await;
+        cluster
+    }
+
+    async fn spawn_all(settings: Settings) -> Self {
+        std::fs::create_dir_all(&settings.folder).expect("a folder");
+        let authority = Authority::new(&settings.folder);
+        let wanted = Part::ALL.len() * settings.replicas;
+        let mut ports = free_ports(wanted * 2).into_iter();
+        let mut port = || ports.next().expect("enough ports");
+        let mut places = Vec::new();
+        for part in Part::ALL {
+            authority.issue(part.as_str());
+            for number in 0..settings.replicas {
+                places.push(Place {
+                    part,
+                    number,
+                    main: port(),
+                    second: port(),
+                    process: None,
+                });
+            }
+        }
+        let edges = places.iter().filter(|place| place.part == Part::Edge);
+        let balancer = Balancer::start(edges.map(|place| place.main).collect()).await;
+        let mut cluster = Self {
+            settings,
+            places,
+            balancer,
+        };
+        for place in 0..cluster.places.len() {
+            cluster.spawn(Replica { place }, None);
+        }
+        cluster
+    }
+
+    /// The n-th replica of a part.
+    #[must_use]
+    pub fn replica(&self, part: Part, number: usize) -> Replica {
+        let mut places = self.places.iter();
+        let place = places.position(|place| place.part == part && place.number == number);
+        Replica {
+            place: place.expect("the cluster has such a replica"),
+        }
+    }
+
+    /// All of them, the edges last.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Replica> {
+        (0..self.places.len())
+            .map(|place| Replica { place })
+            .collect()
+    }
+
+    /// For people: `catalog-0`.
+    #[must_use]
+    pub fn name(&self, replica: Replica) -> String {
+        self.places[replica.place].name()
+    }
+
+    /// What it runs.
+    #[must_use]
+    pub fn part(&self, replica: Replica) -> Part {
+        self.places[replica.place].part
+    }
+
+    /// Where people reach the portal: a balancer before the edges.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.balancer.address()
+    }
+
+    /// Where the n-th edge answers: portal and public gRPC.
+    #[must_use]
+    pub fn edge(&self, number: usize) -> (SocketAddr, SocketAddr) {
+        let place = &self.places[self.replica(Part::Edge, number).place];
+        (place.main, place.second)
+    }
+
+    /// Starts a process at its addresses; it dies, as from `kill -9`, when it reaches a fault point that is named.
+    /// One that runs is killed before.
+    pub fn spawn(&mut self, replica: Replica, fault: Option<&str>) {
+        self.kill(replica);
+        let variables = self.variables(replica);
+        let place = &mut self.places[replica.place];
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log_file(&self.settings.folder, &place.name()))
+            .expect("a log file");
+        let mut command = Command::new(&self.settings.binary);
+        command
+            .args(["run", place.part.as_str()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTICO_")) {
+            command.env_remove(name);
+        }
+        command.envs(variables);
+        match fault {
+            Some(point) => command.env("FAULT_ABORT_AT", point),
+            None => command.env_remove("FAULT_ABORT_AT"),
+        };
+        place.process = Some(command.spawn().expect("portico starts"));
+    }
+
+    /// Waits until a process says that it is ready.
+    pub async fn ready(&self, replica: Replica) {
+        let place = &self.places[replica.place];
+        let deadline = Instant::now() + PATIENCE;
+        while !balancer::is_ready(place.probe()).await {
+            assert!(
+                Instant::now() < deadline,
+                "{} is not ready in time: {}",
+                place.name(),
+                self.log_tail(replica)
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// `kill -9`, unless it has ended by itself.
+    pub fn kill(&mut self, replica: Replica) {
+        if let Some(mut process) = self.places[replica.place].process.take() {
+            // It may be dead already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Whether it runs. One that reached its fault point does not.
+    pub fn runs(&mut self, replica: Replica) -> bool {
+        let process = self.places[replica.place].process.as_mut();
+        process.is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// SIGTERM; waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// It does not end in time, or not well.
+    pub async fn stop(&mut self, replica: Replica) {
+        let name = self.name(replica);
+        let Some(process) = self.places[replica.place].process.as_mut() else {
+            return;
+        };
+        terminate(process).expect("SIGTERM");
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = process.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{name} does not end");
+            tokio::time::sleep(POLL).await;
+        };
+        assert!(status.success(), "{name} ended with {status}");
+        self.places[replica.place].process = None;
+    }
+
+    /// SIGTERM, waits for its end, starts it again and waits until it is ready.
+    pub async fn restart(&mut self, replica: Replica) {
+        self.stop(replica).await;
+        self.spawn(replica, None);
+        self.ready(replica).await;
+    }
+
+    /// Everything that a replica wrote to standard output and error, in all its lives.
+    #[must_use]
+    pub fn log(&self, replica: Replica) -> String {
+        let file = log_file(&self.settings.folder, &self.name(replica));
+        std::fs::read_to_string(file).unwrap_or_default()
+    }
+
+    /// Its last lines, without traces.
+    #[must_use]
+    pub fn log_tail(&self, replica: Replica) -> String {
+        let log = self.log(replica);
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains("TRACE")).collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    fn variables(&self, replica: Replica) -> BTreeMap<String, String> {
+        let place = &self.places[replica.place];
+        let certificate = |kind: &str| {
+            let file = format!("{}.{kind}", place.part.as_str());
+            self.settings.folder.join(file).display().to_string()
+        };
+        let mut variables = BTreeMap::from(
+            [
+                (
+                    "DATA_DIR",
+                    self.settings
+                        .folder
+                        .join(place.name())
+                        .display()
+                        .to_string(),
+                ),
+                ("PUBLIC_URL", format!("http://{}", self.address())),
+                ("KEK", KEK.to_owned()),
+                ("SERVICES_IDENTITY_KEY", IDENTITY_KEY.to_owned()),
+                ("SERVICES_TLS_CERT_FILE", certificate("pem")),
+                ("SERVICES_TLS_KEY_FILE", certificate("key")),
+                (
+                    "SERVICES_TLS_CA_FILE",
+                    self.settings
+                        .folder
+                        .join("authority.pem")
+                        .display()
+                        .to_string(),
+                ),
+                ("SHUTDOWN_NOTICE", "300ms".to_owned()),
+            ]
+            .map(|(name, value)| (format!("PORTICO_{name}"), value)),
+        );
+        for name in ServiceName::ALL {
+            let replicas = self
+                .places
+                .iter()
+                .filter(|place| place.part == Part::Service(name));
+            let addresses: Vec<String> = replicas
+                .map(|place| format!("https://{}", place.main))
+                .collect();
+            let key = name.as_str().replace('-', "_").to_uppercase();
+            variables.insert(format!("PORTICO_SERVICES_{key}"), addresses.join(","));
+        }
+        let (first, second) = match place.part {
+            Part::Service(_) => ("SERVICES_LISTEN", "SERVICES_PROBE_LISTEN"),
+            Part::Edge => ("LISTEN", "GRPC_LISTEN"),
+        };
+        variables.insert(format!("PORTICO_{first}"), place.main.to_string());
+        variables.insert(format!("PORTICO_{second}"), place.second.to_string());
+        variables.extend(self.settings.environment.iter().cloned());
+        if let Part::Service(_) = place.part {
+            let database_url = self.settings.database_url.clone();
+            variables.insert("PORTICO_DATABASE_URL".to_owned(), database_url);
+            let nats_url = (self.settings.nats_url)(place.part);
+            variables.insert("PORTICO_NATS_URL".to_owned(), nats_url);
+        }
+        variables
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for replica in self.replicas() {
+            self.kill(replica);
+        }
+    }
+}
+
+fn terminate(process: &Child) -> io::Result<()> {
+    let done = Command::new("sh")
+        .args(["-c", "kill -TERM \"$1\"", "sh", &process.id().to_string()])
+        .status()?;
+    match done.success() {
+        true => Ok(()),
+        false => Err(io::Error::other("kill failed")),
+    }
+}
+
+fn log_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.log"))
+}
+
+/// Different ports that were free a moment ago.
+fn free_ports(count: usize) -> Vec<SocketAddr> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let listeners: Vec<TcpListener> = (0..count).map(|_| bind()).collect();
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    addresses
+        .map(|address| address.expect("an address"))
+        .collect()
+}
