@@ -6,7 +6,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     unreachable_pub,
     reason = "a program of tests: what goes wrong ends the test"
 )]

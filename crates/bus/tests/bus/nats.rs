@@ -278,7 +278,7 @@ async fn what_was_fetched_ahead_is_given_back() {
         ack_wait: Duration::from_hours(1),
         ..nats_settings(&server)
     };
-    let leaving = NatsBus::connect(settings.clone()).await.unwrap();
+    let leaving: SharedBus = Arc::new(NatsBus::connect(settings.clone()).await.unwrap());
     leaving.declare(&[REGISTRATION]).await.unwrap();
     let mut deliveries = leaving.consume(&REGISTRATION).await.unwrap();
     for number in 1..=5 {
