@@ -2,7 +2,10 @@
 //!
 //! * `flow`: steps 1 to 11 of the product, on every combination of provider, database and bus
 //! * `apart`: every service as processes of its own: two admins at once, what is away, restarts under load
+//! * `decision_table`: what the gateway says to every kind of token, after the portal configured it and after the
+//!   catalogue changed
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
+//! * `gateway_import`: products and plans of policies that were made at the gateway, which stay as they are
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `kill`: the process dies at the worst points and is started again
 //! * `providers`: one journey against every kind of identity provider
@@ -22,8 +25,10 @@
 
 mod apart;
 mod bad_input;
+mod decision_table;
 mod drift;
 mod flow;
+mod gateway_import;
 mod kill;
 mod many;
 mod providers;
@@ -35,8 +40,10 @@ fn main() -> std::process::ExitCode {
     portico_trials::run([
         apart::trials(),
         bad_input::trials(),
+        decision_table::trials(),
         drift::trials(),
         flow::trials(),
+        gateway_import::trials(),
         kill::trials(),
         many::trials(),
         providers::trials(),

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::definition::{Api, Policy};
+use super::keys;
 use super::state::{ControlCall, Gateway, lock};
 use crate::secret;
 
@@ -46,6 +47,7 @@ pub(super) fn router(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
                 .put(update_policy)
                 .delete(delete_policy),
         )
+        .merge(keys::router())
         .route("/reload", get(reload))
         .route("/reload/group", get(reload_group))
         .route("/cache/jwks", delete(flush_all))
@@ -60,11 +62,11 @@ pub(super) fn router(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
         .nest("/tyk", control)
 }
 
-fn error(status: StatusCode, message: &str) -> Response {
+pub(super) fn error(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"status": "error", "message": message}))).into_response()
 }
 
-fn done(key: &str, action: &str) -> Response {
+pub(super) fn done(key: &str, action: &str) -> Response {
     Json(json!({"key": key, "status": "ok", "action": action})).into_response()
 }
 

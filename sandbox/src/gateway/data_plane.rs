@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::claims::{self, Refusal};
 use super::definition::Api;
+use super::keys;
 use super::limits::{Quota, Verdict};
+use super::policies::Session;
 use super::state::{Gateway, Loaded, lock};
 use crate::jws::VerifyError;
 
@@ -63,21 +65,10 @@ async fn decide(
     if api.use_keyless {
         return Ok(None);
     }
-    if !api.enable_jwt {
-        return Err(Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "Authorization field missing",
-        ));
-    }
-    let claims = verified_claims(gateway, api, headers).await?;
-    claims::check_time(&claims, gateway.clock.epoch_seconds())?;
-    let identity = claims::identity(api, &claims)?;
-    let session = claims::session(
-        api,
-        &claims,
-        &loaded.policies,
-        gateway.default_policy_needed,
-    )?;
+    let (identity, session) = match key_of(api, headers)? {
+        Some(key) => keys::session(gateway, api, &loaded.policies, &key)?,
+        None => by_token(gateway, loaded, api, headers).await?,
+    };
     claims::check_access(api, &session)?;
     let Some(right) = session.rights.get(&api.api_id) else {
         return Ok(None);
@@ -98,6 +89,44 @@ async fn decide(
         )),
         Verdict::QuotaExceeded => Err(Refusal::forbidden("Quota exceeded")),
     }
+}
+
+/// The key where the API takes keys and the request does not carry a token instead.
+fn key_of(api: &Api, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    if api.enable_jwt && !api.use_standard_auth {
+        return Ok(None);
+    }
+    let missing = || Refusal::new(StatusCode::UNAUTHORIZED, "Authorization field missing");
+    let value = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let value = value.unwrap_or_default();
+    let key = value.strip_prefix("Bearer ").unwrap_or(value);
+    let is_token = api.enable_jwt && key.split('.').count() == 3;
+    match (is_token || (api.enable_jwt && key.is_empty()), key) {
+        (true, _) => Ok(None),
+        (false, "") => Err(missing()),
+        (false, _) if !api.use_standard_auth => Err(missing()),
+        (false, key) => Ok(Some(key.to_owned())),
+    }
+}
+
+async fn by_token(
+    gateway: &Gateway,
+    loaded: &Loaded,
+    api: &Api,
+    headers: &HeaderMap,
+) -> Result<(String, Session), Refusal> {
+    let claims = verified_claims(gateway, api, headers).await?;
+    claims::check_time(&claims, gateway.clock.epoch_seconds())?;
+    let identity = claims::identity(api, &claims)?;
+    let session = claims::session(
+        api,
+        &claims,
+        &loaded.policies,
+        gateway.default_policy_needed,
+    )?;
+    Ok((identity, session))
 }
 
 async fn verified_claims(

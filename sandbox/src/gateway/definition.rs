@@ -27,6 +27,8 @@ pub(super) struct Api {
     #[serde(deserialize_with = "nullable")]
     pub(super) enable_jwt: bool,
     #[serde(deserialize_with = "nullable")]
+    pub(super) use_standard_auth: bool,
+    #[serde(deserialize_with = "nullable")]
     pub(super) jwt_signing_method: String,
     #[serde(deserialize_with = "nullable")]
     jwt_source: String,
@@ -104,6 +106,29 @@ impl VersionData {
 }
 
 impl Api {
+    /// Takes in what the registry says of this API: keys and scopes beside those of the definition.
+    pub(super) fn trust(&mut self, record: &serde_json::Value) {
+        let mapping = record["api_mappings"][&self.api_id]["scope_to_policy"].as_object();
+        let Some(mapping) = mapping else { return };
+        let text = |member: &str| record[member].as_str().unwrap_or_default().to_owned();
+        if self.jwt_source.is_empty() {
+            self.jwt_source = text("jwks_uri");
+        }
+        let entries = mapping
+            .iter()
+            .filter_map(|(scope, policy)| Some((scope.clone(), policy.as_str()?.to_owned())));
+        let mut all = self.scope_to_policy().clone();
+        all.extend(entries);
+        let claim = match text("scope_claim_name") {
+            claim if claim.is_empty() => self.scope_claim().to_owned(),
+            claim => claim,
+        };
+        self.scopes.jwt = ScopeClaim {
+            scope_claim_name: claim,
+            scope_to_policy: all,
+        };
+    }
+
     /// The older members are read only where `scopes` is empty.
     pub(super) fn scope_to_policy(&self) -> &BTreeMap<String, String> {
         if self.scopes == Scopes::default() {

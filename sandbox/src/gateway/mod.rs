@@ -22,14 +22,20 @@
 //! | expired | 401 `Key not authorized: token has expired` |
 //! | rate, quota exceeded | 429 `Rate Limit Exceeded`, 403 `Quota exceeded` |
 //!
-//! Left out: API keys, everything but RS256 and JWKS, OAS definitions, versions by
-//! request, throttling, plugins, the Dashboard.
+//! | API key on an API with `use_standard_auth` | as its policies say; unknown: 403 |
+//!
+//! With [`Settings::dashboard`] the API of the Dashboard stands under `/api/` beside it.
+//!
+//! Left out: everything but RS256 and JWKS, OAS definitions, versions by
+//! request, throttling, plugins.
 
 mod claims;
 mod control;
+mod dashboard;
 mod data_plane;
 mod definition;
 mod jwks;
+mod keys;
 mod limits;
 mod policies;
 pub mod seed;
@@ -45,6 +51,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use dashboard::DashboardSettings;
 pub use state::ControlCall;
 
 use crate::clock::SandboxClock;
@@ -70,6 +77,10 @@ pub struct Settings {
     pub default_policy_needed: bool,
     /// When a reload that does not block takes effect.
     pub reload_delay: Duration,
+    /// Whether the API of a Dashboard is there too.
+    pub dashboard: Option<DashboardSettings>,
+    /// `enable_hashed_keys_listing`.
+    pub key_listing: bool,
     /// Where definitions and policies are kept.
     pub data_file: Option<PathBuf>,
 }
@@ -83,6 +94,8 @@ impl Default for Settings {
             policies: Vec::new(),
             default_policy_needed: true,
             reload_delay: Duration::from_millis(200),
+            dashboard: None,
+            key_listing: true,
             data_file: None,
         }
     }
@@ -110,13 +123,20 @@ pub async fn start(settings: Settings) -> Result<Handle, StartError> {
         data_file: settings.data_file,
         loaded: RwLock::new(Arc::new(Loaded::from_written(written.clone()))),
         written: Mutex::new(written),
+        dashboard: settings.dashboard.clone(),
+        keys: Mutex::default(),
+        key_listing: settings.key_listing,
         limits: Mutex::default(),
         jwks: jwks::JwksCache::default(),
         calls: Mutex::default(),
         faults: Mutex::default(),
         stop: CancellationToken::new(),
     });
-    let router = control::router(&gateway).fallback(data_plane::serve);
+    let mut router = control::router(&gateway);
+    if let Some(settings) = &settings.dashboard {
+        router = router.merge(dashboard::router(&gateway, settings));
+    }
+    let router = router.fallback(data_plane::serve);
     let server = bound.serve(router.with_state(Arc::clone(&gateway)));
     Ok(Handle { server, gateway })
 }
@@ -217,6 +237,25 @@ impl Handle {
             .write(|written| written.policies.remove(id).is_some())?;
         self.gateway.reload();
         Ok(removed)
+    }
+
+    /// Hashes of the keys that are there.
+    #[must_use]
+    pub fn key_hashes(&self) -> Vec<String> {
+        lock(&self.gateway.keys).keys().cloned().collect()
+    }
+
+    /// Creates a key behind Portico's back; its hash.
+    pub fn add_key(&self, session: Value) -> String {
+        let hash = keys::hash(&crate::secret::random(8));
+        lock(&self.gateway.keys).insert(hash.clone(), session);
+        hash
+    }
+
+    /// Records of the Dashboard's registry that are in force, by `client_idp_id`.
+    #[must_use]
+    pub fn client_idps(&self) -> std::collections::BTreeMap<String, Value> {
+        self.gateway.loaded().documents.client_idps.clone()
     }
 
     /// The calls of the control API with the right secret, oldest first; the last

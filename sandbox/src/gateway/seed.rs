@@ -140,3 +140,20 @@ fn policy(
         "quota_renewal_rate": limits.quota_renewal_rate,
     })
 }
+
+/// An API that takes API keys instead of tokens.
+#[must_use]
+pub fn key_api(id: &str, name: &str, listen_path: &str, target_url: &str) -> Value {
+    let mut api = api(id, name, listen_path, target_url);
+    for member in [
+        "enable_jwt",
+        "jwt_signing_method",
+        "jwt_identity_base_field",
+        "jwt_default_policies",
+    ] {
+        api.as_object_mut().map(|members| members.remove(member));
+    }
+    api["use_standard_auth"] = true.into();
+    api["auth"] = json!({"auth_header_name": "Authorization"});
+    api
+}

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::dashboard::DashboardSettings;
 use super::definition::{Api, Policy};
 use super::jwks::JwksCache;
+use super::keys::Keys;
 use super::limits::Limits;
 use super::policies::Policies;
 use crate::clock::SandboxClock;
@@ -22,6 +24,9 @@ use crate::store;
 pub(super) struct Written {
     pub(super) apis: BTreeMap<String, Value>,
     pub(super) policies: BTreeMap<String, Value>,
+    /// The Dashboard's registry, by `client_idp_id`.
+    #[serde(default)]
+    pub(super) client_idps: BTreeMap<String, Value>,
 }
 
 /// Calls that are remembered; a demo may run for days.
@@ -40,6 +45,11 @@ impl Loaded {
     /// Reads the documents; one that does not parse is left out, the others load.
     pub(super) fn from_written(documents: Written) -> Self {
         let mut apis: Vec<Api> = documents.apis.values().filter_map(parsed::<Api>).collect();
+        for api in &mut apis {
+            for record in documents.client_idps.values() {
+                api.trust(record);
+            }
+        }
         apis.retain(|api| !api.proxy.listen_path.is_empty());
         apis.sort_by_key(|api| std::cmp::Reverse(api.proxy.listen_path.len()));
         let policies = documents.policies.values().filter_map(parsed::<Policy>);
@@ -69,7 +79,7 @@ fn parsed<T: for<'a> Deserialize<'a>>(document: &Value) -> Option<T> {
 pub struct ControlCall {
     /// `GET`, `POST`, `PUT` or `DELETE`.
     pub method: String,
-    /// The path with its query, from `/tyk/` on.
+    /// The path with its query, from `/tyk/` or `/api/` on.
     pub path: String,
 }
 
@@ -82,6 +92,12 @@ pub(super) struct Gateway {
     pub(super) data_file: Option<PathBuf>,
     pub(super) written: Mutex<Written>,
     pub(super) loaded: RwLock<Arc<Loaded>>,
+    /// None: there is no Dashboard.
+    pub(super) dashboard: Option<DashboardSettings>,
+    /// Sessions by the hash of their key; gone with the process.
+    pub(super) keys: Mutex<Keys>,
+    /// `enable_hashed_keys_listing`.
+    pub(super) key_listing: bool,
     pub(super) limits: Mutex<Limits>,
     pub(super) jwks: JwksCache,
     pub(super) calls: Mutex<VecDeque<ControlCall>>,

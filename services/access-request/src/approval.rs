@@ -113,6 +113,7 @@ fn gone(what: &str, name: &str) -> Error {
 }
 
 fn approved(item: &RequestedItem, product: Product, plan: &Plan) -> ApprovedItem {
+    let scopes = product.scopes;
     let apis = product
         .apis
         .into_iter()
@@ -136,5 +137,13 @@ fn approved(item: &RequestedItem, product: Product, plan: &Plan) -> ApprovedItem
             requests: quota.requests,
             seconds: quota.renews_every_seconds,
         }),
+        product_version: version(&item.product_scopes, &scopes, product.version),
+        plan_version: version(&item.plan_scopes, &plan.scopes, plan.version),
     }
+}
+
+/// Of the product or plan that an item was taken from. Where its scopes have changed since the submission it is an
+/// earlier one, so that the registration follows what the catalogue says now: the old scopes may be another's.
+fn version(submitted: &[String], now: &[String], version: u64) -> u64 {
+    if submitted == now { version } else { 0 }
 }

@@ -208,6 +208,8 @@ fn approved_item(asked: &RequestedItem, granted: ApprovedItem) -> public::Approv
             requests: quota.requests,
             renews_every_seconds: quota.seconds,
         }),
+        product_version: granted.product_version,
+        plan_version: granted.plan_version,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The gRPC API: each method says first who may call it.
 
+mod import;
 mod plans;
 mod products;
 
@@ -98,5 +99,19 @@ impl CatalogService for Grpc {
 
     async fn list_plans(&self, request: Request<ListPlansRequest>) -> Answer<ListPlansResponse> {
         Ok(Response::new(plans::list(self, request).await?))
+    }
+
+    async fn preview_gateway_import(
+        &self,
+        request: Request<PreviewGatewayImportRequest>,
+    ) -> Answer<GatewayImport> {
+        Ok(Response::new(import::preview(self, request).await?))
+    }
+
+    async fn import_from_gateway(
+        &self,
+        request: Request<ImportFromGatewayRequest>,
+    ) -> Answer<GatewayImport> {
+        Ok(Response::new(import::import(self, request).await?))
     }
 }

@@ -3,6 +3,7 @@
 //! * [`product`], [`plan`]: the rules of each, pure.
 //! * `grpc`: request -> command; who may call what. `input` reads fields, `client_types` asks the registration
 //!   service about client types, `access_requests` the access-request service whether a product is in use.
+//! * `import`: products and plans of the policies that `gateways` finds at a gateway.
 //! * `views`: what is read. `views::scopes` keeps the one rule that spans streams: a scope belongs to one
 //!   product or plan. It is kept in the transaction of the append, and says there why.
 //! * `publish`: private -> public events.
@@ -11,7 +12,9 @@
 
 mod access_requests;
 mod client_types;
+mod gateways;
 mod grpc;
+mod import;
 mod input;
 pub mod plan;
 pub mod product;

@@ -1,5 +1,6 @@
 //! What is read: products, plans, and who owns which scope.
 
+pub(crate) mod imported;
 mod list;
 pub(crate) mod plans;
 pub(crate) mod products;

@@ -80,6 +80,9 @@ methods! {
         delete_gateway(DeleteGatewayRequest) -> DeleteGatewayResponse,
         get_gateway(GetGatewayRequest) -> Gateway,
         list_gateways(ListGatewaysRequest) -> ListGatewaysResponse,
+        simulate_gateway_call(SimulateGatewayCallRequest) -> SimulateGatewayCallResponse,
+        list_gateway_contents(ListGatewayContentsRequest) -> ListGatewayContentsResponse,
+        refresh_gateway_keys(RefreshGatewayKeysRequest) -> RefreshGatewayKeysResponse,
     }
     clients {
         list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,

@@ -10,6 +10,7 @@
 //! | [`providers`] | what is said to identity providers over the network, a driver for each kind |
 //! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
 //! | `application` | aggregate: the newest that is known of an application |
+//! | `catalogue` | aggregate: the newest that is known of a product or a plan |
 //! | `worker` | does what is to be done for OAuth clients |
 //! | `spool` | answers of providers, kept before they are understood |
 //! | `policies` | what the access-request service says, and what comes of it |
@@ -18,6 +19,7 @@
 //! | `views` | tables that follow the log, and their queries |
 
 mod application;
+mod catalogue;
 pub mod client_type;
 mod gateway;
 pub mod gateways;
@@ -58,6 +60,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let store = deps.store(database, projections()).await?;
     let grpc = Grpc::new(deps, &store, &vault);
     let worker = grpc.worker.clone();
+    let keys = grpc.mapper.clone();
     let routes = Routes::new(RegistrationServiceServer::new(grpc));
     let policies = Policies {
         store: store.clone(),
@@ -65,7 +68,8 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     Ok(Service::new(name, deps, store, routes)
         .publishes(deps, Publisher)
         .consumes(deps, policies::CONSUMER, policies)
-        .works(worker.run()))
+        .works(worker.run())
+        .works(keys.watch_keys()))
 }
 
 fn projections() -> Vec<Arc<dyn Projection>> {

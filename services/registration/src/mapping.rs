@@ -5,9 +5,11 @@
 //! - [`wanted`]: what a gateway should have by that, pure
 //! - [`ownership`]: aggregate: what Portico owns at one API
 //! - `work`: plan, record the intent, write, record what was written
+//! - `keys`: gateways follow when a provider's keys change
 //! - `lock`: one piece of work at a time for each gateway
 
 pub(crate) mod grants;
+mod keys;
 mod lock;
 pub(crate) mod ownership;
 pub(crate) mod wanted;
@@ -78,6 +80,19 @@ pub(crate) struct Mapper {
     store: EventStore,
     vault: Vault,
     locks: Locks,
+}
+
+/// A gateway with its secret, ready to be talked to.
+pub(crate) struct Reached {
+    pub(crate) driver: &'static dyn crate::gateways::Gateway,
+    access: work::Access,
+    outgoing: portico_runtime::Outgoing,
+}
+
+impl Reached {
+    pub(crate) fn session(&self) -> crate::gateways::GatewaySession<'_> {
+        self.access.session(&self.outgoing)
+    }
 }
 
 impl Mapper {
@@ -201,6 +216,19 @@ impl Mapper {
         self.locks.alone(gateway, &self.lease(), work).await
     }
 
+    /// A gateway to be asked something that writes no mapping.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(crate) async fn reach(&self, gateway: Uuid) -> Result<Reached, MappingFailure> {
+        let access = work::Access::of(self, gateway).await?;
+        Ok(Reached {
+            driver: access.driver()?,
+            access,
+            outgoing: self.deps.outgoing.clone(),
+        })
+    }
+
     async fn at(
         &self,
         gateway: Uuid,
@@ -310,6 +338,17 @@ impl MappingFailure {
         match other {
             Some(other) if other.retry && !self.retry => other,
             _ => self,
+        }
+    }
+}
+
+impl From<Failure> for MappingFailure {
+    fn from(failure: Failure) -> Self {
+        Self {
+            retry: failure.disposition == Disposition::Retry,
+            reason: failure.description,
+            code: failure.code,
+            retry_after: failure.retry_after,
         }
     }
 }

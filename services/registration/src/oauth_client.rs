@@ -9,7 +9,9 @@
 //! - `step`: what is to be done next
 //! - `summary`: how it looks from outside
 //! - `command`, `decide`, `failure`: what can be asked, and what comes of it
+//! - `catalogue`: what it follows of products and plans
 
+mod catalogue;
 mod command;
 mod decide;
 mod event;
@@ -23,6 +25,7 @@ mod tests;
 
 use portico_eventstore::Aggregate;
 
+pub use catalogue::{CatalogueChange, PlanChange, ProductChange};
 pub use command::{Command, Failing, Kind, Rejection};
 pub use event::{
     Answered, Api, Application, Delayed, Event, Failed, Granted, Item, Provisioned, Quota, Rate,

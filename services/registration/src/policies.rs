@@ -1,4 +1,4 @@
-//! What the access-request service says, and what comes of it here.
+//! What the access-request and catalog services say, and what comes of it here.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,38 @@ use portico_bus::{ConsumerSpec, Message};
 use portico_eventstore::consumer::{Policy, PolicyError};
 use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, InboxEntry, sqlx};
 use portico_proto::access::v1 as access;
+use portico_proto::catalog::v1 as catalog;
 use uuid::Uuid;
 
-use crate::application::{KnownApplication, Note};
-use crate::oauth_client::{Api, Application, Command, Granted, Item, OauthClient, Quota, Rate};
+use crate::application::{self, KnownApplication};
+use crate::catalogue::{KnownEntry, Note};
+use crate::oauth_client::{
+    Api, Application, CatalogueChange, Command, Granted, Item, OauthClient, Quota, Rate,
+};
 use crate::views::oauth_clients as view;
 
 const APPROVED: &str = "portico.access.access_approved";
 const REVOKED: &str = "portico.access.access_revoked";
 const RETRIED: &str = "portico.access.access_retried";
 const APPLICATION_CHANGED: &str = "portico.access.application_changed";
+const PRODUCT_PUBLISHED: &str = "portico.catalog.product_published";
+const PRODUCT_CHANGED: &str = "portico.catalog.product_changed";
+const PRODUCT_DELETED: &str = "portico.catalog.product_deleted";
+const PLAN_CHANGED: &str = "portico.catalog.plan_changed";
 
 /// What this service consumes.
 pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
     name: "registration",
-    subjects: &[APPROVED, REVOKED, RETRIED, APPLICATION_CHANGED],
+    subjects: &[
+        APPROVED,
+        REVOKED,
+        RETRIED,
+        APPLICATION_CHANGED,
+        PRODUCT_PUBLISHED,
+        PRODUCT_CHANGED,
+        PRODUCT_DELETED,
+        PLAN_CHANGED,
+    ],
 };
 
 /// The policies.
@@ -56,9 +73,31 @@ impl Policy for Policies {
                 self.when_application_changed(changed, position(message), context, entry)
                     .await
             }
-            other => Err(PolicyError::Poison(format!("nobody asked for {other}"))),
+            _ => match catalogue_change(message)? {
+                Some(change) => self.when_catalogue_changed(change, context, entry).await,
+                None => Ok(()),
+            },
         }
     }
+}
+
+/// `None` where the message says nothing of a product or plan.
+fn catalogue_change(message: &Message) -> Result<Option<CatalogueChange>, PolicyError> {
+    let product = |product: Option<catalog::Product>| {
+        product.map(|product| CatalogueChange::Product(product.into()))
+    };
+    Ok(match message.subject.as_str() {
+        PRODUCT_PUBLISHED => product(decode::<catalog::ProductPublished>(message)?.product),
+        PRODUCT_CHANGED => product(decode::<catalog::ProductChanged>(message)?.product),
+        PRODUCT_DELETED => Some(CatalogueChange::ProductDeleted {
+            product_id: decode::<catalog::ProductDeleted>(message)?.product_id,
+        }),
+        PLAN_CHANGED => {
+            let plan = decode::<catalog::PlanChanged>(message)?.plan;
+            plan.map(|plan| CatalogueChange::Plan(plan.into()))
+        }
+        other => return Err(PolicyError::Poison(format!("nobody asked for {other}"))),
+    })
 }
 
 impl Policies {
@@ -71,6 +110,12 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         let granted = granted(approved, as_of)?;
         let application = granted.application_id;
+        let entries: BTreeSet<Uuid> = granted
+            .items
+            .iter()
+            .flat_map(|item| [&item.product_id, &item.plan_id])
+            .filter_map(|id| id.parse().ok())
+            .collect();
         let client = OauthClient::id(application, granted.identity_provider_id);
         self.once::<OauthClient>(client, &Command::Grant(granted), context, entry)
             .await?;
@@ -80,10 +125,53 @@ impl Policies {
             .load::<KnownApplication>(application)
             .await?
             .state;
-        match known.newest {
-            Some(newest) => self.change(client, newest, context).await,
-            None => Ok(()),
+        if let Some(newest) = known.newest {
+            self.change(client, newest, context).await?;
         }
+        for entry in entries {
+            // A change that was handled before there was anything that it concerns.
+            let known = self.store.load::<KnownEntry>(entry).await?.state;
+            if let Some(newest) = known.newest {
+                self.follow(client, newest, context).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the change first, then tells the clients that have it: one that is granted meanwhile finds the note.
+    async fn when_catalogue_changed(
+        &self,
+        change: CatalogueChange,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let subject = id("id", change.subject())?;
+        self.once::<KnownEntry>(subject, &Note(change.clone()), context, entry)
+            .await?;
+        let clients = view::streams_of_catalogue(self.store.database().pool(), subject)
+            .await
+            .map_err(|error: sqlx::Error| PolicyError::Retry(error.to_string()))?;
+        for client in clients {
+            self.follow(client, change.clone(), context).await?;
+        }
+        Ok(())
+    }
+
+    /// Idempotent: only what is newer has an effect.
+    async fn follow(
+        &self,
+        client: Uuid,
+        change: CatalogueChange,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let step = format!("{} version {}", change.subject(), change.version());
+        let context = context.step(&step);
+        let command = Command::FollowCatalogue(change);
+        let done = self
+            .store
+            .execute::<OauthClient>(client, &command, &context)
+            .await;
+        done.map(drop).map_err(failed)
     }
 
     async fn when_access_revoked(
@@ -134,7 +222,7 @@ impl Policies {
             redirect_urls: changed.redirect_urls,
             as_of,
         };
-        self.once::<KnownApplication>(id, &Note(application.clone()), context, entry)
+        self.once::<KnownApplication>(id, &application::Note(application.clone()), context, entry)
             .await?;
         let clients = view::streams_of_application(self.store.database().pool(), id)
             .await
@@ -244,6 +332,8 @@ fn item(item: access::ApprovedItem) -> Item {
             requests: quota.requests,
             renews_every_seconds: quota.renews_every_seconds,
         }),
+        product_version: item.product_version,
+        plan_version: item.plan_version,
     }
 }
 

@@ -82,6 +82,7 @@ async fn of_client(
         | Event::GrantWithdrawn { .. }
         | Event::Retried { .. }
         | Event::ApplicationChanged(_)
+        | Event::CatalogueChanged(_)
         | Event::RegistrationIntended(_)
         | Event::Registered { .. }
         | Event::OrphanSuspected { .. }

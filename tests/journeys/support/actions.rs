@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use portico::demo::portal::{Answer, Portal};
+use portico_sandbox::gateway::DashboardSettings;
 use serde_json::{Value, json};
 
 use super::{until, world::World};
@@ -46,6 +47,16 @@ pub fn id(body: &Value) -> String {
 impl World {
     /// Steps 3 to 5: provider, client type, gateway, plan, products; and a developer signs up.
     pub async fn configure(&self) -> Configured {
+        self.configure_at("tyk", self.gateway.secret()).await
+    }
+
+    /// The same with the Dashboard's API in front of the gateway.
+    pub async fn configure_at_dashboard(&self) -> Configured {
+        let key = DashboardSettings::default().user_key;
+        self.configure_at("tyk-dashboard", &key).await
+    }
+
+    async fn configure_at(&self, gateway: &str, secret: &str) -> Configured {
         let mut settings = self.provider.way_in().await;
         settings["name"] = "Company login".into();
         settings["type"] = self.provider.kind().into();
@@ -62,10 +73,14 @@ impl World {
         )
         .await;
         let client_type_id = id(&client_type);
-        made(&self.admin, "/api/v1/gateways", json!({
-            "name": "Gateway", "type": "tyk", "url": self.gateway.url(), "secret": self.gateway.secret(),
-            "org_id": portico_sandbox::gateway::seed::ORG,
-        }))
+        made(
+            &self.admin,
+            "/api/v1/gateways",
+            json!({
+                "name": "Gateway", "type": gateway, "url": self.gateway.url(), "secret": secret,
+                "org_id": portico_sandbox::gateway::seed::ORG,
+            }),
+        )
         .await;
         let plan = made(&self.admin, "/api/v1/plans", json!({
             "name": "Free", "description": "", "scopes": "free_plan", "auto_approve": false,

@@ -6,7 +6,7 @@ use portico_eventstore::testing::postgres::Postgres;
 use portico_runtime::ServiceName;
 use portico_sandbox::{
     echo,
-    gateway::{self, seed},
+    gateway::{self, DashboardSettings, seed},
     identity_provider, mail,
 };
 use portico_tests::{cluster::Part, keycloak::Keycloak};
@@ -231,6 +231,12 @@ impl World {
                 seed::api("orders", "Orders", "/orders/", &echo.url()),
             ],
             policies: vec![seed::no_operation_policy()],
+            // Its own ids and the registry of 5.14: the farthest from the gateway's own API.
+            dashboard: Some(DashboardSettings {
+                explicit_policy_ids: false,
+                registry: true,
+                ..DashboardSettings::default()
+            }),
             ..gateway::Settings::default()
         })
         .await

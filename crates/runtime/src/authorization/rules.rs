@@ -104,6 +104,8 @@ const CATALOG_METHODS: Rules = &[
         SIGNED_IN.or(ACCESS_REQUEST).handed_on_by(ACCESS_REQUEST),
     ),
     ("ListPlans", SIGNED_IN),
+    ("PreviewGatewayImport", ADMINS),
+    ("ImportFromGateway", ADMINS),
 ];
 
 const NOTIFICATION_METHODS: Rules = &[
@@ -137,6 +139,10 @@ const REGISTRATION_METHODS: Rules = &[
     ("DeleteGateway", ADMINS),
     ("GetGateway", ADMINS),
     ("ListGateways", ADMINS),
+    ("SimulateGatewayCall", ADMINS),
+    // Products and plans are made of what is at a gateway.
+    ("ListGatewayContents", ADMINS.or(CATALOG)),
+    ("RefreshGatewayKeys", ADMINS),
     ("ListOauthClients", SIGNED_IN),
     ("GetCredentials", SIGNED_IN),
     ("RotateCredentials", SIGNED_IN),

@@ -57,7 +57,7 @@ pub(super) fn plan(from: &Plan) -> Value {
 }
 
 /// A length of time in words.
-fn every(seconds: u64) -> String {
+pub(super) fn every(seconds: u64) -> String {
     match seconds {
         1 => "second".to_owned(),
         60 => "minute".to_owned(),

@@ -1,5 +1,8 @@
 //! `/gateways`: where access is enforced.
 
+mod import;
+mod work;
+
 use http::StatusCode;
 use portico_proto::registration::v1::{
     self as proto, CreateGatewayRequest, DeleteGatewayRequest, GetGatewayRequest,
@@ -19,15 +22,17 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
         .routes(routes!(list_gateways, create_gateway))
         .routes(routes!(get_gateway, update_gateway, delete_gateway))
+        .merge(work::routes())
+        .merge(import::routes())
 }
 
 #[derive(Serialize, ToSchema)]
 struct Gateway {
     id: String,
     name: String,
-    /// `tyk`.
+    /// `tyk` or `tyk-dashboard`.
     r#type: String,
-    /// Base URL of its control API.
+    /// Base URL of its control API, or of its Dashboard.
     url: String,
     org_id: Option<String>,
     /// The No-Operation policy, the default of APIs with scope mapping.
@@ -42,11 +47,11 @@ struct Gateway {
 #[serde(deny_unknown_fields, default)]
 struct NewGateway {
     name: String,
-    /// `tyk`.
+    /// `tyk` or `tyk-dashboard`.
     r#type: String,
-    /// Base URL of its control API.
+    /// Base URL of its control API, or of its Dashboard.
     url: String,
-    /// Of the control API; never answered.
+    /// Of the control API, or the key of a user of the Dashboard; never answered.
     secret: String,
     org_id: Option<String>,
     default_policy_id: Option<String>,

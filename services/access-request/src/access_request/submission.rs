@@ -65,6 +65,12 @@ pub struct ApprovedItem {
     /// Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Limit>,
+    /// Of the product's stream in the catalogue; 0: not known.
+    #[serde(default)]
+    pub product_version: u64,
+    /// Of the plan's stream in the catalogue; 0: not known.
+    #[serde(default)]
+    pub plan_version: u64,
 }
 
 /// An API at a gateway.

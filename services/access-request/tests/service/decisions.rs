@@ -73,6 +73,9 @@ async fn an_approval_tells_the_registration_all_it_needs() {
                 requests: 1000,
                 renews_every_seconds: 3600,
             }),
+            // Its scopes are not those of the submission any more.
+            product_version: 0,
+            plan_version: 3,
         }]
     );
 }

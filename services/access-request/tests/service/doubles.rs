@@ -129,6 +129,8 @@ double! { catalog, CatalogService {
         update_plan(UpdatePlanRequest) -> Plan,
         delete_plan(DeletePlanRequest) -> DeletePlanResponse,
         list_plans(ListPlansRequest) -> ListPlansResponse,
+        preview_gateway_import(PreviewGatewayImportRequest) -> GatewayImport,
+        import_from_gateway(ImportFromGatewayRequest) -> GatewayImport,
 } }
 
 double! { registration, RegistrationService {
@@ -156,6 +158,9 @@ double! { registration, RegistrationService {
         delete_gateway(DeleteGatewayRequest) -> DeleteGatewayResponse,
         get_gateway(GetGatewayRequest) -> Gateway,
         list_gateways(ListGatewaysRequest) -> ListGatewaysResponse,
+        simulate_gateway_call(SimulateGatewayCallRequest) -> SimulateGatewayCallResponse,
+        list_gateway_contents(ListGatewayContentsRequest) -> ListGatewayContentsResponse,
+        refresh_gateway_keys(RefreshGatewayKeysRequest) -> RefreshGatewayKeysResponse,
         list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,
         get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
         rotate_credentials(RotateCredentialsRequest) -> Credentials,

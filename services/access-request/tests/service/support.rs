@@ -215,6 +215,7 @@ fn furnish(known: &mut crate::doubles::Known) {
             }],
             status: "published".into(),
             policy_id: format!("{scope}_policy"),
+            version: 7,
             ..Product::default()
         };
         known.products.entry(id.to_string()).or_insert(product);
@@ -234,6 +235,7 @@ fn furnish(known: &mut crate::doubles::Known) {
             }),
             auto_approve,
             status: "active".into(),
+            version: 3,
             ..Plan::default()
         };
         known.plans.entry(id.to_string()).or_insert(plan);

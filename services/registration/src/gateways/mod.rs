@@ -12,8 +12,12 @@
 //! ends the same. Calls for one gateway must not overlap: a definition is
 //! written as a whole.
 //!
-//! - [`tyk`]: the open-source control API of Tyk
+//! - [`tyk`]: the Tyk gateway, by its open-source control API or by its Dashboard's
+//! - `keys`, `inventory`, `simulation`: what else is asked of a gateway
 
+mod inventory;
+mod keys;
+mod simulation;
 pub mod tyk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +31,14 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::providers::Failure;
+
+pub use inventory::{FoundApi, FoundPolicy, Inventory, PolicyRole};
+pub use keys::{CreatedKey, WantedKey};
+pub use simulation::{Presented, ResolvedPolicy, Simulation};
+
+/// The No-Operation policy that Portico makes where an admin names none. Limited, for a token with a product's scope
+/// and no plan's gets its limits.
+pub const NO_OPERATION: &str = "portico-noop";
 
 /// One gateway as a worker sees it for one piece of work.
 pub struct GatewaySession<'a> {
@@ -101,6 +113,8 @@ pub enum PolicyState {
 pub enum PolicyKind {
     /// Of a product: opens exactly its APIs, limits nothing.
     Product,
+    /// The default policy: opens an API that leads nowhere, and limits.
+    NoOperation,
     /// Of a plan: limits, opens nothing. An absent limit is no limit.
     Plan {
         /// Requests in a number of seconds.
@@ -126,7 +140,8 @@ pub struct WantedPolicy {
     pub id: String,
     /// For people.
     pub name: String,
-    /// Ids of APIs; those of a plan are added to what its policy has.
+    /// Ids of APIs; those of a plan are added to what its policy has. Those of the default policy only say whose
+    /// organisation it is.
     pub api_ids: Vec<String>,
     /// What it does.
     pub kind: PolicyKind,
@@ -212,6 +227,9 @@ pub struct ApiChanges {
     pub changes: Vec<Change>,
     /// Wanted entries that were there and are not Portico's; they stay for ever.
     pub foreign: Mapping,
+    /// Wanted entries that are left out, because the policy that they lead to is not at the gateway: such an entry
+    /// locks callers out. All others are as wanted.
+    pub stale: Mapping,
     /// What Portico owns there after the changes.
     pub owned: Owned,
 }
@@ -245,10 +263,63 @@ pub trait Gateway: Send + Sync {
         session: &GatewaySession<'_>,
         ids: &BTreeSet<String>,
     ) -> BTreeMap<String, Result<(), Failure>>;
+
+    /// Makes the gateway fetch the keys of these APIs anew. `false` where it cannot be told to: it keeps them for some
+    /// minutes then.
+    async fn flush_keys(
+        &self,
+        session: &GatewaySession<'_>,
+        api_ids: &BTreeSet<String>,
+    ) -> Result<bool, Failure>;
+
+    /// All APIs and policies that are there.
+    async fn inventory(&self, session: &GatewaySession<'_>) -> Result<Inventory, Failure>;
+
+    /// What the gateway would say to a token, by what is configured there now. `None`: there is no such API. Writes
+    /// nothing.
+    async fn simulate(
+        &self,
+        session: &GatewaySession<'_>,
+        api_id: &str,
+        presented: &Presented,
+        now_seconds: i64,
+    ) -> Result<Option<Simulation>, Failure>;
+
+    /// Writes policies without mapping any scope, reloads. Idempotent.
+    async fn write_policies(
+        &self,
+        session: &GatewaySession<'_>,
+        policies: &[WantedPolicy],
+    ) -> Result<(), Failure>;
+
+    /// Creates an API key. Not idempotent: after a lost answer look for it first.
+    async fn create_key(
+        &self,
+        session: &GatewaySession<'_>,
+        wanted: &WantedKey,
+    ) -> Result<CreatedKey, Failure>;
+
+    /// Hashes of the keys that were created with a marker. Code `key_listing_unavailable` where the gateway does not
+    /// list keys.
+    async fn find_keys(
+        &self,
+        session: &GatewaySession<'_>,
+        marker: &str,
+    ) -> Result<Vec<String>, Failure>;
+
+    /// Deletes a key by its hash. One that is not there is a success.
+    async fn delete_key(&self, session: &GatewaySession<'_>, hash: &str) -> Result<(), Failure>;
 }
 
-/// The driver for a kind of gateway; only `tyk` is known.
+/// The kinds of gateway that there is a driver for.
+pub const KINDS: [&str; 2] = ["tyk", "tyk-dashboard"];
+
+/// The driver for a kind of gateway.
 #[must_use]
 pub fn driver_for(kind: &str) -> Option<&'static dyn Gateway> {
-    (kind == "tyk").then_some(&tyk::Tyk)
+    match kind {
+        "tyk" => Some(&tyk::OPEN_SOURCE),
+        "tyk-dashboard" => Some(&tyk::DASHBOARD),
+        _ => None,
+    }
 }

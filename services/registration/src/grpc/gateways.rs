@@ -1,6 +1,8 @@
 //! Gateways.
 
+mod contents;
 mod draft;
+mod simulation;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +16,13 @@ use uuid::Uuid;
 use super::Grpc;
 use super::refusal::{refuse, refuse_at, vault_error};
 use crate::gateway::{Command, Gateway, Rejection, Settings};
+use crate::gateways::NO_OPERATION;
 use crate::mapping::Mapper;
 use crate::views::gateways as view;
 use draft::Draft;
+
+pub(crate) use contents::{list_gateway_contents, refresh_gateway_keys};
+pub(crate) use simulation::simulate_gateway_call;
 
 /// An admin; the gateway must answer and take the secret before anything is stored.
 pub(crate) async fn create_gateway(
@@ -26,13 +32,19 @@ pub(crate) async fn create_gateway(
     let call = Call::of(&request, "create_gateway", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let id = call.new_id("gateway", &grpc.deps.clock);
-    let draft = Draft::from(request.into_inner()).checked(&grpc.deps.outgoing)?;
+    let mut draft = Draft::from(request.into_inner()).checked(&grpc.deps.outgoing)?;
     unique(grpc, &draft.settings.name, id).await?;
     let secret = draft.secret.unwrap_or_else(|| Secret::new(""));
     let earlier = load(grpc, id).await?;
     // Repeated with its idempotency key: it was tested then.
-    if !earlier.state.is_active() {
-        draft::verify(grpc, &draft.settings, &secret).await?;
+    if earlier.state.is_active() {
+        let found = earlier.state.settings.default_policy_id;
+        if draft.default_policy_free && found == NO_OPERATION {
+            draft.settings.default_policy_id = found;
+        }
+    } else {
+        let free = draft.default_policy_free;
+        draft::verify(grpc, &mut draft.settings, free, &secret).await?;
     }
     let secret = Kept::put(grpc, id, call.context.command_id, secret).await?;
     let command = Command::Add {
@@ -70,7 +82,8 @@ pub(crate) async fn update_gateway(
         return Err(Error::not_found("gateway"));
     };
     let draft = Draft::of_change(message, &before.settings).checked(&grpc.deps.outgoing)?;
-    let settings = draft.settings;
+    let mut settings = draft.settings;
+    let free = draft.default_policy_free;
     unique(grpc, &settings.name, id).await?;
     let reached = |settings: &Settings| {
         let Settings {
@@ -93,7 +106,7 @@ pub(crate) async fn update_gateway(
                 .map_err(vault_error)?
                 .ok_or_else(concurrent_change)?,
         };
-        draft::verify(grpc, &settings, &secret).await?;
+        draft::verify(grpc, &mut settings, free, &secret).await?;
     }
     let kept = match draft.secret {
         Some(secret) => Some(Kept::put(grpc, id, call.context.command_id, secret).await?),

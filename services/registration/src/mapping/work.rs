@@ -13,21 +13,19 @@ mod tidy;
 mod verdict;
 
 pub(crate) use drift::Drift;
+pub(super) use reach::Access;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use portico_eventstore::Context;
 use portico_runtime::fault;
-use portico_vault::Secret;
-use url::Url;
 use uuid::Uuid;
 
 use super::grants::{self, Grant, Places, Policies};
 use super::ownership::{Command, Ownership};
-use super::wanted::{Recorded, Target, target};
+use super::wanted::{ApiTarget, Recorded, Target, target};
 use super::{Mapped, Mapper, MappingFailure};
-use crate::gateway::Settings;
-use crate::gateways::{Owned, PolicyKind, Wanted, WantedApi, WantedPolicy};
+use crate::gateways::{NO_OPERATION, Owned, PolicyKind, Wanted, WantedApi, WantedPolicy};
 use crate::providers::{Disposition, Failure};
 use crate::views::gateways as view;
 
@@ -35,9 +33,7 @@ use crate::views::gateways as view;
 pub(super) struct Work<'a> {
     mapper: &'a Mapper,
     gateway: Uuid,
-    settings: Settings,
-    secret: Secret,
-    url: Url,
+    access: Access,
     places: Places,
     recorded: BTreeMap<String, Recorded>,
     target: Target,
@@ -58,7 +54,7 @@ impl<'a> Work<'a> {
         requests: &[Uuid],
         more: &[Grant],
     ) -> Result<Self, MappingFailure> {
-        let (settings, secret, url) = reach::access(mapper, gateway).await?;
+        let access = Access::of(mapper, gateway).await?;
         let pool = mapper.pool();
         let places = view::places(pool).await?;
         let recorded = view::recorded(pool, gateway).await?;
@@ -73,9 +69,7 @@ impl<'a> Work<'a> {
         Ok(Self {
             mapper,
             gateway,
-            settings,
-            secret,
-            url,
+            access,
             places,
             recorded,
             target,
@@ -87,7 +81,7 @@ impl<'a> Work<'a> {
     /// Does what is due, and says how that is for the requests.
     pub(super) async fn run(self, context: &Context) -> Result<Mapped, MappingFailure> {
         let mut failures = Failures::new();
-        let due = self.due();
+        let due = self.due().await?;
         let mut apis = self.wanted_apis(&due, &mut failures).await?;
         self.intend(&mut apis, &mut failures, context).await?;
         fault::point("gateway_intent");
@@ -119,15 +113,19 @@ impl<'a> Work<'a> {
             .iter()
             .map(|(api, failure)| (api.clone(), failure.description.clone()))
             .collect();
-        self.verdict(&failures)?;
+        let stale = written
+            .into_iter()
+            .map(|(api, changes)| (api, changes.stale))
+            .collect();
+        self.verdict(&failures, &stale)?;
         Ok(mapped)
     }
 
     /// The APIs that are not, or not certainly, as they should be, and those of the
     /// requests, whatever is recorded of them.
-    fn due(&self) -> BTreeSet<String> {
+    async fn due(&self) -> Result<BTreeSet<String>, MappingFailure> {
         if self.repair {
-            return self.target.apis.keys().cloned().collect();
+            return Ok(self.target.apis.keys().cloned().collect());
         }
         let mut due: BTreeSet<String> = self
             .mine
@@ -142,11 +140,21 @@ impl<'a> Work<'a> {
                     && (target.entries.is_empty()
                         || recorded.identity_provider_id == target.identity_provider_id)
             });
-            if !as_it_should_be {
+            if !as_it_should_be || self.has_moved(api, target).await? {
                 due.insert(api.clone());
             }
         }
-        due
+        Ok(due)
+    }
+
+    /// Whether the provider's keys are at another address than Portico has ever written there.
+    async fn has_moved(&self, api: &str, target: &ApiTarget) -> Result<bool, MappingFailure> {
+        let written = &self.owned(api).jwks_uris;
+        if written.is_empty() || target.entries.is_empty() {
+            return Ok(false);
+        }
+        let provider = self.provider(&target.identity_provider_id).await?;
+        Ok(provider.is_some_and(|(jwks_uri, _)| !written.contains(&jwks_uri)))
     }
 
     async fn wanted_apis(
@@ -266,9 +274,14 @@ impl<'a> Work<'a> {
     fn policies_of(&self, apis: &[WantedApi]) -> Vec<WantedPolicy> {
         let at: BTreeSet<&String> = apis.iter().map(|api| &api.api_id).collect();
         let used: BTreeSet<&String> = apis.iter().flat_map(|api| api.entries.values()).collect();
-        let needed = used
-            .into_iter()
-            .filter_map(|id| self.target.policies.get(id));
+        let needed = used.iter().filter_map(|id| self.target.policies.get(*id));
+        let default = (!used.is_empty() && self.access.settings.default_policy_id == NO_OPERATION)
+            .then(|| WantedPolicy {
+                id: NO_OPERATION.to_owned(),
+                name: "Portico No-Operation".to_owned(),
+                api_ids: at.iter().map(|api| (*api).clone()).collect(),
+                kind: PolicyKind::NoOperation,
+            });
         needed
             .cloned()
             .map(|mut policy| {
@@ -277,6 +290,7 @@ impl<'a> Work<'a> {
                 }
                 policy
             })
+            .chain(default)
             .collect()
     }
 

@@ -7,6 +7,7 @@ use portico_proto::Error;
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
+use super::catalogue::CatalogueChange;
 use super::event::{Answered, Application, Granted, Target, Wanted};
 
 /// What the client types of a client make it. Grant and response types are the union of all of them.
@@ -54,6 +55,8 @@ pub enum Command {
     },
     /// The application has another name or other redirect URLs.
     ChangeApplication(Application),
+    /// A product or a plan was changed in the catalogue.
+    FollowCatalogue(CatalogueChange),
     /// The provider was changed, or takes registrations again.
     Resume,
     /// Give the client a new secret.

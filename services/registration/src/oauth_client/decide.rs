@@ -27,6 +27,10 @@ impl OauthClient {
                     Event::ApplicationChanged(application.clone()),
                 ))
             }
+            Command::FollowCatalogue(change) => Ok(only_if(
+                self.concerns(change),
+                Event::CatalogueChanged(change.clone()),
+            )),
             Command::Resume => {
                 let stuck = self
                     .provider_delay

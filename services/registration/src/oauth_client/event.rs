@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
+use super::catalogue::CatalogueChange;
 use crate::providers::{Difference, Metadata, WantedClient};
 
 /// A product under a plan, as it was when the request was submitted.
@@ -37,6 +38,12 @@ pub struct Item {
     pub rate: Option<Rate>,
     /// None: no limit.
     pub quota: Option<Quota>,
+    /// What the catalogue said of the product up to this version of it; 0: not known.
+    #[serde(default)]
+    pub product_version: u64,
+    /// As `product_version`.
+    #[serde(default)]
+    pub plan_version: u64,
 }
 
 /// An API behind a gateway.
@@ -260,6 +267,8 @@ pub enum Event {
     },
     /// The application has another name or other redirect URLs.
     ApplicationChanged(Application),
+    /// A product or a plan that is granted was changed in the catalogue.
+    CatalogueChanged(CatalogueChange),
     /// The first attempt for a request begins.
     Started {
         /// Which one.

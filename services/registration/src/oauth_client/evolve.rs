@@ -34,6 +34,7 @@ impl OauthClient {
                 self.application = application.clone();
                 self.refused = None;
             }
+            Event::CatalogueChanged(change) => self.follow_catalogue(change),
             Event::Started { request_id, .. } => self.grant(*request_id, |g| g.started = true),
             Event::Provisioned(p) => {
                 self.grant(p.request_id, |grant| grant.stage = Stage::Active);
@@ -180,6 +181,13 @@ impl OauthClient {
                 // What was asked for since then has yet to be written.
                 self.unmapped.retain(|_, asked| *asked > *revision);
                 self.gateway_delay = None;
+                let unmapped = &self.unmapped;
+                for grant in self.grants.values_mut() {
+                    let behind = gateways(&grant.items)
+                        .iter()
+                        .any(|gateway| unmapped.contains_key(gateway));
+                    grant.outdated &= behind;
+                }
             }
             // All others are taken in by the callers.
             _ => {}
@@ -202,6 +210,7 @@ impl OauthClient {
             stage: Stage::Waiting,
             started: false,
             stuck: false,
+            outdated: false,
         };
         self.ask_gateways(&grant);
         self.grants.insert(granted.request_id, grant);
@@ -238,7 +247,7 @@ impl OauthClient {
         self.orphans = 0;
     }
 
-    fn ask_gateways(&mut self, grant: &Grant) {
+    pub(super) fn ask_gateways(&mut self, grant: &Grant) {
         let revision = self.revision;
         self.unmapped
             .extend(gateways(&grant.items).into_iter().map(|id| (id, revision)));

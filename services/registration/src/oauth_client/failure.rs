@@ -29,7 +29,7 @@ impl OauthClient {
                 revision: *revision,
                 request_ids: match skipped {
                     true => Vec::new(),
-                    false => self.covered().map(|(id, _)| id).collect(),
+                    false => self.mappable().map(|(id, _)| id).collect(),
                 },
             }],
             Command::RefuseMapping {
@@ -80,11 +80,6 @@ impl OauthClient {
         Ok(events)
     }
 
-    /// Waiting requests that have everything at the provider.
-    fn covered(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
-        self.waiting().filter(|(_, grant)| self.covers(grant))
-    }
-
     /// Waiting requests that lack something at the provider.
     fn uncovered(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
         self.waiting().filter(|(_, grant)| !self.covers(grant))
@@ -107,7 +102,7 @@ impl OauthClient {
     fn delayed(&self, target: Target, failing: &Failing, next_try_at: Timestamp) -> Vec<Event> {
         let requests: Vec<Uuid> = match target {
             Target::Provider => self.uncovered().map(|(id, _)| id).collect(),
-            Target::Gateway => self.covered().map(|(id, _)| id).collect(),
+            Target::Gateway => self.mappable().map(|(id, _)| id).collect(),
         };
         let delayed = |request_id| self.one_delayed(request_id, target, failing, next_try_at, None);
         if requests.is_empty() {
@@ -166,7 +161,7 @@ impl OauthClient {
         times: Times,
     ) -> Vec<Event> {
         let failed = self
-            .covered()
+            .mappable()
             .map(|(id, _)| self.failed(id, Target::Gateway, failing));
         if self.withdrawn().next().is_some() {
             let stuck = self.stuck(Target::Gateway, failing, times);

@@ -76,6 +76,9 @@ pub struct Grant {
     pub started: bool,
     /// It was said that it cannot be taken away.
     pub stuck: bool,
+    /// It works, but gateways have yet to follow a change of its product or plan.
+    #[serde(default)]
+    pub outdated: bool,
 }
 
 /// Where a request stands.

@@ -164,8 +164,17 @@ impl OauthClient {
 
     /// Requests that need the gateways to be written.
     pub fn mapping_requests(&self) -> impl Iterator<Item = Uuid> {
+        let mappable = self.mappable();
+        mappable.chain(self.withdrawn()).map(|(id, _)| id)
+    }
+
+    /// Requests that have everything at the provider, and not yet at the gateways.
+    pub(super) fn mappable(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
         let covered = self.waiting().filter(|(_, grant)| self.covers(grant));
-        covered.chain(self.withdrawn()).map(|(id, _)| id)
+        let outdated = self
+            .considered()
+            .filter(|(_, grant)| grant.stage == Stage::Active && grant.outdated);
+        covered.chain(outdated)
     }
 
     /// Requests that have come to their end, without it being said yet.
@@ -215,9 +224,7 @@ impl OauthClient {
 
     fn mapping_is_due(&self, settled: bool) -> bool {
         !self.unmapped.is_empty()
-            && (settled
-                || self.withdrawn().next().is_some()
-                || self.waiting().any(|(_, grant)| self.covers(grant)))
+            && (settled || self.withdrawn().next().is_some() || self.mappable().next().is_some())
     }
 
     /// The requests that the client is to serve now.

@@ -1,5 +1,6 @@
 //! The decider by itself.
 
+mod catalogue;
 mod decisions;
 mod sequences;
 mod steps;
@@ -64,6 +65,8 @@ fn grant(number: u128) -> Granted {
             plan_policy_id: String::new(),
             rate: None,
             quota: None,
+            product_version: 0,
+            plan_version: 0,
         }],
     }
 }
@@ -74,6 +77,19 @@ fn application(name: &str, as_of: i64) -> Application {
         redirect_urls: vec![],
         as_of,
     }
+}
+
+/// What the catalogue says of a product in a version: its scope is another one, all else as in [`grant`].
+fn product(number: u128, version: u64) -> CatalogueChange {
+    let item = grant(number).items.remove(0);
+    CatalogueChange::Product(ProductChange {
+        product_id: item.product_id,
+        version,
+        name: item.product_name,
+        scopes: set(&[&format!("p{number}v{version}")]),
+        policy_id: item.product_policy_id,
+        apis: item.apis,
+    })
 }
 
 fn granted(number: u128) -> Event {

@@ -16,7 +16,7 @@ pub(crate) use ahead::{latest, written_ahead};
 pub(crate) use anothers::is_anothers;
 pub(crate) use queries::{
     Due, Listed, Registered, differences, due, manages, of_application, orphans, registered,
-    streams_of_application, stuck,
+    streams_of_application, streams_of_catalogue, stuck,
 };
 
 /// The projection.
@@ -49,7 +49,7 @@ impl Projection for OauthClients {
             anothers::refuse(tx, id, client.identity_provider_id, &answer.client_id).await?;
         }
         write(tx, event, &client, known).await?;
-        for request in requests(&change) {
+        for request in requests(&change, &client) {
             grants::write(tx, id, request, &client).await?;
         }
         if let Event::OrphanSuspected { marker, .. } = &change {
@@ -60,8 +60,9 @@ impl Projection for OauthClients {
 }
 
 /// Requests whose rows in `grants` an event may change.
-fn requests(event: &Event) -> Vec<Uuid> {
+fn requests(event: &Event, client: &OauthClient) -> Vec<Uuid> {
     match event {
+        Event::CatalogueChanged(change) => client.requests_for(change).collect(),
         Event::Granted(granted) => vec![granted.request_id],
         Event::Failed(failed) => vec![failed.request_id],
         Event::GrantWithdrawn { request_id, .. }

@@ -1,5 +1,8 @@
 //! API gateways.
 
+mod import;
+mod simulator;
+
 use axum::{
     Router,
     extract::{Path, Query},
@@ -32,6 +35,8 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/gateways/new", get(new).post(create))
         .route("/gateways/{id}/edit", get(edit).post(save))
         .route("/gateways/{id}/delete", get(ask_to_delete).post(delete))
+        .merge(simulator::routes())
+        .merge(import::routes())
 }
 
 async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
@@ -87,6 +92,13 @@ async fn create(Posted { ask, form }: Posted) -> Shown {
 async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
     let form = show::gateway(&find(&ask, &id).await?);
     Page::new(EDIT).show(&ask, context! { id, form }).await
+}
+
+/// The form again, with what went wrong beside it.
+async fn question_of(ask: &Ask, id: &str, error: &Error) -> Shown {
+    let form = show::gateway(&find(ask, id).await?);
+    let page = Page::new(EDIT).refused(error);
+    page.show(ask, context! { id, form }).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {

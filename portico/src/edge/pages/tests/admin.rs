@@ -262,6 +262,59 @@ async fn gateways() {
         .await
         .is(200)
         .shows("Renamed gateway");
+    admin.get(&edit).await.is(200);
+    let refresh = format!("/admin/gateways/{id}/refresh-keys");
+    admin
+        .submit(&refresh, &[])
+        .await
+        .is(200)
+        .shows("fetches the keys anew");
+    portal.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_asked_what_it_would_say_and_what_is_there() {
+    let portal = Portal::start().await;
+    let mut admin = portal.admin().await;
+    admin.get("/admin/gateways").await.is(200);
+    let id = admin.page.between("/admin/gateways/", "/simulate");
+    let id = id.rsplit('/').next().unwrap().to_owned();
+    let simulator = format!("/admin/gateways/{id}/simulate");
+    admin
+        .get(&simulator)
+        .await
+        .is(200)
+        .shows("Policy simulator");
+    let call = [("api_id", "payments"), ("scopes", "not_mapped")];
+    admin
+        .submit(&simulator, &call)
+        .await
+        .is(200)
+        .shows("The call is refused")
+        .shows("value=\"not_mapped\"");
+    let token = [
+        ("api_id", "payments"),
+        ("scopes", ""),
+        ("token", "canary.token"),
+    ];
+    admin
+        .submit(&simulator, &token)
+        .await
+        .shows("must be a JSON Web Token")
+        .hides("canary.token");
+    let nowhere = [("api_id", "nowhere"), ("scopes", "a")];
+    admin
+        .submit(&simulator, &nowhere)
+        .await
+        .shows("nowhere is not there");
+
+    let import = format!("/admin/gateways/{id}/import");
+    admin
+        .get(&import)
+        .await
+        .is(200)
+        .shows("noop")
+        .shows("not possible");
     portal.world.stop().await;
 }
 

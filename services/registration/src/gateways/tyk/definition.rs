@@ -60,6 +60,16 @@ pub(super) fn mapping(definition: &Value) -> Mapping {
         .collect()
 }
 
+/// The claim that scopes are read from.
+pub(super) fn scope_claim(definition: &Value) -> &str {
+    let named = if scopes_are_empty(definition) {
+        text(definition, "jwt_scope_claim_name")
+    } else {
+        text(&definition["scopes"]["jwt"], "scope_claim_name")
+    };
+    if named.is_empty() { "scope" } else { named }
+}
+
 fn scopes_are_empty(definition: &Value) -> bool {
     ["jwt", "oidc"].iter().all(|kind| {
         let scope = &definition["scopes"][kind];
@@ -200,12 +210,7 @@ impl Merging {
 
     /// Tyk reads the scopes from one claim; `scope` where none is named.
     fn scope_claim(&mut self, wanted: &WantedApi, before: &Mapping) -> Result<(), Failure> {
-        let found = if scopes_are_empty(&self.definition) {
-            text(&self.definition, "jwt_scope_claim_name")
-        } else {
-            text(&self.definition["scopes"]["jwt"], "scope_claim_name")
-        };
-        let effective = if found.is_empty() { "scope" } else { found };
+        let effective = scope_claim(&self.definition);
         let foreign = before
             .keys()
             .any(|scope| !wanted.owned.entries.contains_key(scope));
@@ -269,7 +274,7 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
 }
 
 /// A URL, or base64 of one.
-fn key_source(definition: &Value) -> String {
+pub(super) fn key_source(definition: &Value) -> String {
     let source = text(definition, "jwt_source");
     let decoded = BASE64_STANDARD.decode(source).ok();
     decoded

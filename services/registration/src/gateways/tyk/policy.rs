@@ -2,10 +2,44 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::gateways::{Limit, PolicyKind, PolicyState, WantedPolicy};
+use crate::gateways::{Limit, NO_OPERATION, PolicyKind, PolicyState, WantedPolicy};
 
 /// How people find out who made a policy.
-const TAG: &str = "portico";
+pub(super) const TAG: &str = "portico";
+
+/// Of the No-Operation API, for people.
+const NAME: &str = "Portico No-Operation";
+/// A token with a product's scope and without a plan's gets these: enough to see that it works.
+const NO_OPERATION_LIMITS: (Limit, Limit) = (
+    Limit {
+        requests: 5,
+        seconds: 60,
+    },
+    Limit {
+        requests: 100,
+        seconds: 86_400,
+    },
+);
+
+/// The API that the No-Operation policy opens. It leads nowhere, and takes no credentials that anybody has.
+pub(super) fn no_operation_api(org_id: &str) -> Value {
+    json!({
+        "api_id": NO_OPERATION,
+        "name": NAME,
+        "org_id": org_id,
+        "active": true,
+        "use_keyless": false,
+        "use_standard_auth": true,
+        "auth": {"auth_header_name": "Authorization"},
+        "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default"}}},
+        "proxy": {
+            "listen_path": format!("/{NO_OPERATION}/"),
+            "target_url": "http://127.0.0.1:9/",
+            "strip_listen_path": true,
+        },
+        "tags": [TAG],
+    })
+}
 
 /// Whether Portico made it.
 pub(super) fn is_ours(policy: &Value) -> bool {
@@ -42,6 +76,13 @@ pub(super) fn merge(
     set("active", true.into());
     set("is_inactive", false.into());
     match wanted.kind {
+        PolicyKind::NoOperation => {
+            let right = json!({"api_id": NO_OPERATION, "api_name": NAME, "versions": ["Default"]});
+            set("access_rights", json!({NO_OPERATION: right}));
+            set("partitions", json!({}));
+            let (rate, quota) = NO_OPERATION_LIMITS;
+            limits(&mut policy, Some(rate), Some(quota));
+        }
         PolicyKind::Product => {
             set("partitions", json!({"acl": true}));
             set("access_rights", Value::Object(rights));
@@ -141,6 +182,16 @@ mod tests {
             ],
             [&json!(5), &json!(60), &json!(100), &json!(3600)]
         );
+    }
+
+    #[test]
+    fn the_default_policy_is_never_unlimited() {
+        let policy = merge(None, &wanted(PolicyKind::NoOperation), &apis(&["a"]), "org").unwrap();
+        assert!(policy["rate"].as_u64().unwrap() > 0 && policy["per"].as_u64().unwrap() > 0);
+        assert!(policy["quota_max"].as_u64().unwrap() > 0);
+        let opened = policy["access_rights"].as_object().unwrap();
+        assert_eq!(opened.keys().collect::<Vec<_>>(), [NO_OPERATION]);
+        assert_eq!(no_operation_api("org")["use_keyless"], false);
     }
 
     #[test]

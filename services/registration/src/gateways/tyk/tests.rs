@@ -1,18 +1,26 @@
 //! Against the double of the gateway; a real one where `TYK_URL` and `TYK_SECRET`
 //! name it.
 
+mod dashboard;
+mod keys;
+mod simulation;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::Method;
 use portico_runtime::outgoing::address::AllowEntry;
-use portico_runtime::outgoing::{Outgoing, OutgoingSettings};
-use portico_sandbox::gateway::{self, Handle, seed};
+use portico_runtime::outgoing::{Outgoing, OutgoingRequest, OutgoingSettings};
+use portico_sandbox::gateway::{self, DashboardSettings, Handle, seed};
 use portico_sandbox::{echo, identity_provider};
 use portico_vault::Secret;
 use serde_json::json;
+use url::Url;
 
 use super::*;
-use crate::gateways::{Change, Limit, Owned, PolicyKind, plan_policy_id, product_policy_id};
+use crate::gateways::{
+    Change, Limit, Owned, PolicyKind, WantedApi, plan_policy_id, product_policy_id,
+};
 
 const SLOW: Limit = Limit {
     requests: 2,
@@ -26,10 +34,16 @@ struct World {
     outgoing: Outgoing,
     url: Url,
     secret: Secret,
+    driver: &'static Tyk,
 }
 
 impl World {
     async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// By the Dashboard, where there is one.
+    async fn start_with(dashboard: Option<DashboardSettings>) -> Self {
         let provider = identity_provider::start(identity_provider::Settings::default())
             .await
             .unwrap();
@@ -38,6 +52,7 @@ impl World {
         let gateway = gateway::start(gateway::Settings {
             apis: vec![seed::no_operation_api(), api("pay"), api("ship")],
             policies: vec![seed::no_operation_policy()],
+            dashboard: dashboard.clone(),
             ..gateway::Settings::default()
         })
         .await
@@ -48,8 +63,13 @@ impl World {
             ..OutgoingSettings::default()
         });
         let url = gateway.url().parse().unwrap();
-        let secret = Secret::new(gateway.secret());
+        let (driver, secret) = match &dashboard {
+            Some(settings) => (&DASHBOARD, settings.user_key.as_str()),
+            None => (&OPEN_SOURCE, gateway.secret()),
+        };
+        let secret = Secret::new(secret);
         Self {
+            driver,
             gateway,
             provider,
             _upstream: upstream,
@@ -100,7 +120,7 @@ impl World {
     }
 
     async fn apply(&self, wanted: &Wanted) -> PerApi {
-        Tyk.apply(&self.session(), wanted).await
+        self.driver.apply(&self.session(), wanted).await
     }
 
     /// The status of a call with a token of these scopes.
@@ -108,13 +128,21 @@ impl World {
         let expires = self.provider.clock().epoch_seconds() + 300;
         let claims = json!({"sub": "c1", "exp": expires, "scope": scope});
         let token = self.provider.sign(&claims).unwrap();
+        self.call_with(api_id, &token).await.0
+    }
+
+    /// Status and error message of a call.
+    async fn call_with(&self, api_id: &str, token: &str) -> (u16, String) {
         let url = format!("{}/{api_id}/x", self.gateway.url())
             .parse()
             .unwrap();
         let mut request = OutgoingRequest::new(Method::GET, url);
         let bearer = format!("Bearer {token}").parse().unwrap();
         request.headers.insert("authorization", bearer);
-        self.outgoing.send(request).await.unwrap().status.as_u16()
+        let answer = self.outgoing.send(request).await.unwrap();
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let message = body["error"].as_str().unwrap_or_default().to_owned();
+        (answer.status.as_u16(), message)
     }
 
     fn writes(&self) -> usize {
@@ -171,7 +199,7 @@ async fn what_is_applied_decides_who_may_call() {
 async fn planning_writes_nothing_and_applying_twice_writes_once() {
     let world = World::start().await;
     let wanted = world.wanted("pay", Owned::default());
-    let planned = Tyk
+    let planned = OPEN_SOURCE
         .plan(&world.session(), &wanted)
         .await
         .remove("pay")
@@ -196,7 +224,7 @@ async fn a_lost_answer_is_made_good_by_doing_it_again() {
     for failing in 0..10 {
         let world = World::start().await;
         let wanted = world.wanted("pay", Owned::default());
-        let planned = Tyk
+        let planned = OPEN_SOURCE
             .plan(&world.session(), &wanted)
             .await
             .remove("pay")
@@ -226,14 +254,14 @@ async fn a_lost_answer_is_made_good_by_doing_it_again() {
             url: &url,
             ..world.session()
         };
-        let failure = Tyk
+        let failure = OPEN_SOURCE
             .apply(&session, &wanted)
             .await
             .remove("pay")
             .unwrap()
             .unwrap_err();
         assert_eq!(failure.disposition, Disposition::Retry, "call {failing}");
-        let done = Tyk
+        let done = OPEN_SOURCE
             .apply(&session, &wanted)
             .await
             .remove("pay")
@@ -255,10 +283,12 @@ async fn one_stale_item_does_not_stop_the_rest() {
     missing.entries = [("product_x".to_owned(), "noop".to_owned())].into();
     wanted.apis.insert(0, missing);
     let mut done = world.apply(&wanted).await;
+    let ship = done.remove("ship").unwrap().unwrap();
     assert_eq!(
-        done.remove("ship").unwrap().unwrap_err().code,
-        "policy_not_at_gateway"
+        ship.stale,
+        [("product_ship".to_owned(), "gone".to_owned())].into()
     );
+    assert_eq!(ship.owned.entries.len(), 0, "nothing leads to it");
     assert_eq!(
         done.remove("nowhere").unwrap().unwrap_err().code,
         "api_not_at_gateway"
@@ -316,8 +346,9 @@ async fn existing_policies_and_foreign_entries_are_used_as_they_are() {
 #[tokio::test]
 async fn the_connection_test_names_what_is_wrong() {
     let world = World::start().await;
-    Tyk.check(&world.session()).await.unwrap();
-    let code = async |session: GatewaySession<'_>| Tyk.check(&session).await.unwrap_err().code;
+    OPEN_SOURCE.check(&world.session()).await.unwrap();
+    let code =
+        async |session: GatewaySession<'_>| OPEN_SOURCE.check(&session).await.unwrap_err().code;
     let wrong = Secret::new("wrong");
     let session = GatewaySession {
         secret: &wrong,
@@ -355,5 +386,5 @@ async fn a_real_gateway_answers_the_connection_test() {
         default_policy_id: "",
         ..world.session()
     };
-    Tyk.check(&session).await.unwrap();
+    OPEN_SOURCE.check(&session).await.unwrap();
 }

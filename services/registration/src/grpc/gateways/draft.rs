@@ -8,7 +8,7 @@ use portico_vault::Secret;
 use url::Url;
 
 use crate::gateway::Settings;
-use crate::gateways::{GatewaySession, driver_for};
+use crate::gateways::{GatewaySession, KINDS, NO_OPERATION, driver_for};
 use crate::grpc::Grpc;
 use crate::providers::Failure;
 use crate::text;
@@ -28,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) struct Draft {
     pub(super) settings: Settings,
     pub(super) secret: Option<Secret>,
+    /// No default policy was named: one is found or made.
+    pub(super) default_policy_free: bool,
     /// Where the stored secret may go; `None`: there is none.
     stored_for: Option<String>,
 }
@@ -43,6 +45,7 @@ impl From<api::CreateGatewayRequest> for Draft {
                 default_policy_id: message.default_policy_id,
             },
             secret: Some(Secret::new(message.secret)),
+            default_policy_free: false,
             stored_for: None,
         }
     }
@@ -61,6 +64,7 @@ impl Draft {
                 default_policy_id: or(message.default_policy_id, &before.default_policy_id),
             },
             secret: message.secret.map(Secret::new),
+            default_policy_free: false,
             stored_for: Some(before.url.clone()),
         }
     }
@@ -72,7 +76,8 @@ impl Draft {
         settings.name = text::name(&mut problems, "name", &settings.name);
         settings.kind = settings.kind.trim().to_owned();
         if driver_for(&settings.kind).is_none() {
-            problems.add("type", "type_unknown", "`type` must be `tyk`.");
+            let kinds = KINDS.map(|kind| format!("`{kind}`")).join(" or ");
+            problems.add("type", "type_unknown", format!("`type` must be {kinds}."));
         }
         settings.org_id = id(&mut problems, "org_id", &settings.org_id);
         settings.default_policy_id = id(
@@ -81,6 +86,7 @@ impl Draft {
             &settings.default_policy_id,
         );
         if settings.default_policy_id.is_empty() {
+            self.default_policy_free = true;
             DEFAULT_POLICY.clone_into(&mut settings.default_policy_id);
         }
         let given = settings.url.trim().to_owned();
@@ -117,7 +123,7 @@ fn id(problems: &mut Problems, field: &str, text: &str) -> String {
 fn checked_secret(problems: &mut Problems, secret: &Secret) -> Secret {
     let text = secret.expose().trim();
     if text.is_empty() {
-        let message = "`secret` must be the secret of the gateway's control API.";
+        let message = "`secret` must be the secret of the gateway's control API, or a user's key of the Dashboard.";
         problems.add("secret", "secret_missing", message);
     } else if text.len() > SECRET || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         let message = format!("`secret` must have at most {SECRET} characters, all of them ASCII.");
@@ -160,8 +166,14 @@ fn same_place(stored: Option<&str>, url: &Url) -> bool {
         .is_some_and(|stored| stored.origin() == url.origin())
 }
 
-/// Whether the gateway answers, takes the secret, and has the default policy.
-pub(super) async fn verify(grpc: &Grpc, settings: &Settings, secret: &Secret) -> Result<(), Error> {
+/// Whether the gateway answers, takes the secret, and has the default policy. Where none was named and the usual one
+/// is not there, it is Portico's, which is made with the first mapping.
+pub(super) async fn verify(
+    grpc: &Grpc,
+    settings: &mut Settings,
+    default_policy_free: bool,
+    secret: &Secret,
+) -> Result<(), Error> {
     let (Some(driver), Ok(url)) = (driver_for(&settings.kind), settings.url.parse::<Url>()) else {
         return Err(Error::internal());
     };
@@ -173,10 +185,14 @@ pub(super) async fn verify(grpc: &Grpc, settings: &Settings, secret: &Secret) ->
         default_policy_id: &settings.default_policy_id,
         deadline: DEADLINE,
     };
-    driver
-        .check(&session)
-        .await
-        .map_err(|failure| refused(&failure, settings))
+    match driver.check(&session).await {
+        Ok(()) => Ok(()),
+        Err(failure) if default_policy_free && failure.code == "policy_not_at_gateway" => {
+            NO_OPERATION.clone_into(&mut settings.default_policy_id);
+            Ok(())
+        }
+        Err(failure) => Err(refused(&failure, settings)),
+    }
 }
 
 /// On the field that is to be mended.

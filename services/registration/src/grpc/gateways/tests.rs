@@ -304,3 +304,154 @@ async fn only_admins_configure() {
         assert_eq!(listed.unwrap_err().kind, kind);
     }
 }
+
+fn simulate(world_gateway: &str, api_id: &str) -> api::SimulateGatewayCallRequest {
+    api::SimulateGatewayCallRequest {
+        gateway_id: world_gateway.into(),
+        api_id: api_id.into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_simulated_by_scopes_or_by_a_token() {
+    let world = World::start().await;
+    let grpc = grpc(&world);
+    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let request = Uuid::from_u128(5);
+    let mut granted = Granted::new("pay", "free", &["pay"]);
+    granted.rate = Some((7, 60));
+    world.grant(request, &granted).await;
+    world.synchronise(&[request]).await.unwrap();
+    let by_scopes = api::SimulateGatewayCallRequest {
+        scopes: vec!["product_pay".into(), "free_plan".into()],
+        ..simulate(&made.id, "pay")
+    };
+    let said = simulate_gateway_call(&grpc, admin(by_scopes))
+        .await
+        .unwrap();
+    assert_eq!((said.status, said.message.as_str()), (200, ""));
+    assert_eq!(said.rate.unwrap().requests, 7);
+    let token = world.token("product_pay free_plan other");
+    let by_token = api::SimulateGatewayCallRequest {
+        token,
+        ..simulate(&made.id, "pay")
+    };
+    let said = simulate_gateway_call(&grpc, admin(by_token)).await.unwrap();
+    assert_eq!(
+        (said.status, said.unmapped_scopes),
+        (200, vec!["other".to_owned()])
+    );
+    assert!(said.notes.iter().any(|note| note.contains("signature")));
+    let plan_only = api::SimulateGatewayCallRequest {
+        scopes: vec!["free_plan".into()],
+        ..simulate(&made.id, "pay")
+    };
+    let said = simulate_gateway_call(&grpc, admin(plan_only))
+        .await
+        .unwrap();
+    assert_eq!(said.status, 403);
+}
+
+#[tokio::test]
+async fn what_cannot_be_simulated_is_told_on_its_field() {
+    let world = World::start().await;
+    let grpc = grpc(&world);
+    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let refused = async |message: api::SimulateGatewayCallRequest| {
+        fields(
+            simulate_gateway_call(&grpc, admin(message))
+                .await
+                .unwrap_err(),
+        )
+    };
+    let with_token = |token: &str| api::SimulateGatewayCallRequest {
+        token: token.into(),
+        ..simulate(&made.id, "pay")
+    };
+    for token in ["nonsense", "a.b.c", "a.b", "a.eyJ9.c.d"] {
+        assert_eq!(
+            refused(with_token(token)).await,
+            field("token", "token_invalid"),
+            "{token}"
+        );
+    }
+    let both = api::SimulateGatewayCallRequest {
+        scopes: vec!["a".into()],
+        ..with_token("a.b.c")
+    };
+    assert_eq!(refused(both).await, field("token", "token_and_scopes"));
+    assert_eq!(
+        refused(simulate(&made.id, " ")).await,
+        field("api_id", "api_id_missing")
+    );
+    assert_eq!(
+        refused(simulate(&made.id, "gone")).await,
+        field("api_id", "api_not_at_gateway")
+    );
+    let unknown = simulate(&Uuid::nil().to_string(), "pay");
+    let error = simulate_gateway_call(&grpc, admin(unknown))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, Kind::NotFound);
+    let developer = by(user(Role::Developer), simulate(&made.id, "pay"));
+    let error = simulate_gateway_call(&grpc, developer).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Forbidden);
+    world.gateway.stop().await;
+    let error = simulate_gateway_call(&grpc, admin(simulate(&made.id, "pay")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_ref()),
+        (Kind::Unavailable, "gateway_unreachable")
+    );
+}
+
+#[tokio::test]
+async fn what_is_at_a_gateway_is_listed_by_pages() {
+    let world = World::start().await;
+    let grpc = grpc(&world);
+    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let theirs =
+        portico_sandbox::gateway::seed::product_policy("theirs", "Theirs", &[("pay", "pay")]);
+    world.gateway.load(vec![], vec![theirs]).unwrap();
+    let request = |after: String| {
+        admin(api::ListGatewayContentsRequest {
+            gateway_id: made.id.clone(),
+            limit: 1,
+            after,
+        })
+    };
+    let first = list_gateway_contents(&grpc, request(String::new()))
+        .await
+        .unwrap();
+    assert_eq!(
+        (first.policies[0].id.as_str(), first.policies[0].own),
+        ("noop", true)
+    );
+    let second = list_gateway_contents(&grpc, request(first.next))
+        .await
+        .unwrap();
+    let theirs = &second.policies[0];
+    assert_eq!((theirs.role.as_str(), theirs.own), ("product", false));
+    assert_eq!(theirs.apis[0].listen_path, "/pay/");
+    assert_eq!(second.next, "");
+}
+
+#[tokio::test]
+async fn a_default_policy_that_nobody_named_is_found_or_made() {
+    let world = World::start().await;
+    let grpc = grpc(&world);
+    world.gateway.remove_policy("noop").unwrap();
+    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    assert_eq!(made.default_policy_id, "portico-noop");
+    let seed = portico_sandbox::gateway::seed::no_operation_policy();
+    world.gateway.load(vec![], vec![seed]).unwrap();
+    let message = api::UpdateGatewayRequest {
+        id: made.id,
+        default_policy_id: Some(String::new()),
+        ..Default::default()
+    };
+    let found = update_gateway(&grpc, admin(message)).await.unwrap();
+    assert_eq!(found.default_policy_id, "noop");
+}

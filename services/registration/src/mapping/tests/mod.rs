@@ -1,5 +1,6 @@
 //! Against the doubles of gateway and provider.
 
+mod changes;
 mod refusals;
 pub(crate) mod world;
 

@@ -77,6 +77,7 @@ pub(crate) struct World {
     vault: Vault,
     pub(crate) mapper: Mapper,
     pub(crate) provider_id: Uuid,
+    pub(crate) default_policy_id: &'static str,
     folder: TempDir,
 }
 
@@ -90,6 +91,8 @@ pub(crate) struct Granted {
     pub(crate) identity_provider: Uuid,
     pub(crate) rate: Option<(i64, i64)>,
     pub(crate) quota: Option<(i64, i64)>,
+    /// A policy that an admin made; empty: Portico's.
+    pub(crate) product_policy: String,
 }
 
 impl Granted {
@@ -102,6 +105,7 @@ impl Granted {
             identity_provider: Uuid::nil(),
             rate: None,
             quota: None,
+            product_policy: String::new(),
         }
     }
 
@@ -118,6 +122,7 @@ impl Granted {
             product_id: self.product.clone(),
             product_name: self.product.to_uppercase(),
             product_scopes: vec![format!("product_{}", self.product)],
+            product_policy_id: self.product_policy.clone(),
             plan_id: self.plan.clone(),
             plan_name: self.plan.to_uppercase(),
             plan_scopes: vec![format!("{}_plan", self.plan)],
@@ -166,6 +171,7 @@ impl World {
             store,
             vault,
             provider_id: Uuid::nil(),
+            default_policy_id: seed::NO_OPERATION_POLICY,
             folder,
         };
         world.provider_id = world.add_provider(&world.provider.url()).await;
@@ -215,7 +221,7 @@ impl World {
                 kind: "tyk".into(),
                 url: url.into(),
                 org_id: String::new(),
-                default_policy_id: seed::NO_OPERATION_POLICY.into(),
+                default_policy_id: self.default_policy_id.into(),
             },
             secret: self.vault.put(&owner, &secret).await.unwrap(),
         };
@@ -266,6 +272,25 @@ impl World {
         id
     }
 
+    /// The provider's document names other addresses now.
+    pub(crate) async fn move_provider(&self, url: &str) {
+        let loaded = identity_provider::load(&self.store, self.provider_id)
+            .await
+            .unwrap();
+        let mut settings = loaded.state.present().unwrap().clone();
+        settings.location.endpoints.jwks_uri = format!("{url}/jwks").parse().unwrap();
+        let command = identity_provider::Command::Change {
+            settings,
+            initial_access_token: identity_provider::TokenChange::Keep,
+            live_clients: 0,
+        };
+        let context = self.context();
+        self.store
+            .execute::<IdentityProvider>(self.provider_id, &command, &context)
+            .await
+            .unwrap();
+    }
+
     /// As the projection of OAuth clients does it.
     pub(crate) async fn grant(&self, request: Uuid, granted: &Granted) {
         let provider = match granted.identity_provider {
@@ -282,7 +307,7 @@ impl World {
             "INSERT INTO grants (request_id, item, oauth_client_id, application_id, identity_provider_id, \
              product_id, product_name, product_scopes, product_policy_id, plan_id, plan_name, plan_scopes, \
              plan_policy_id, rate_requests, rate_per_seconds, quota_requests, quota_renews_every_seconds, apis) \
-             VALUES ($1, 0, '', '', $2, $3, $4, $5, '', $6, $7, $8, '', $9, $10, $11, $12, $13)",
+             VALUES ($1, 0, '', '', $2, $3, $4, $5, $14, $6, $7, $8, '', $9, $10, $11, $12, $13)",
         )
         .bind(request.to_string())
         .bind(grant.identity_provider_id)
@@ -297,6 +322,7 @@ impl World {
         .bind(granted.quota.map(|quota| quota.0))
         .bind(granted.quota.map(|quota| quota.1))
         .bind(Value::from(apis).to_string())
+        .bind(grant.product_policy_id)
         .execute(self.store.database().pool())
         .await
         .unwrap();

@@ -32,7 +32,7 @@ impl Work<'_> {
     /// What is not as it should be. Writes nothing.
     pub(in crate::mapping) async fn drift(self) -> Result<Vec<Drift>, MappingFailure> {
         let mut failures = Failures::new();
-        let apis = self.wanted_apis(&self.due(), &mut failures).await?;
+        let apis = self.wanted_apis(&self.due().await?, &mut failures).await?;
         let (driver, session) = (self.driver()?, self.session());
         let policies = self.policies_of(&apis);
         let states = driver.compare_policies(&session, &policies).await;
@@ -49,7 +49,10 @@ impl Work<'_> {
         };
         for (api, planned) in driver.plan(&session, &wanted).await {
             match planned {
-                Ok(changes) => drift.extend(of_api(&api, self.owned(&api), &changes)),
+                Ok(changes) => {
+                    drift.extend(of_api(&api, self.owned(&api), &changes));
+                    drift.extend(changes.stale.iter().map(of_stale));
+                }
                 Err(failure) => drift.push(unknown(&api, &failure)),
             }
         }
@@ -72,6 +75,18 @@ fn of_policy(policy: &str, state: PolicyState) -> Option<Drift> {
         found: String::new(),
         repairable: true,
     })
+}
+
+/// Nobody but an admin knows what it should say.
+fn of_stale((scope, policy): (&String, &String)) -> Drift {
+    Drift {
+        kind: "policy_missing",
+        subject: policy.clone(),
+        member: scope.clone(),
+        wanted: "a policy that Portico did not make".to_owned(),
+        found: String::new(),
+        repairable: false,
+    }
 }
 
 fn of_api(

@@ -49,10 +49,14 @@ pub(super) fn lines(api: &str, changes: &ApiChanges) -> Vec<String> {
     let foreign = changes.foreign.iter().map(|(scope, policy)| {
         format!("API {api}: has scope {scope} with policy {policy} already, not by Portico")
     });
+    let stale = changes.stale.iter().map(|(scope, policy)| {
+        format!("Not possible: API {api}: the policy {policy} of the scope {scope} is not at the gateway")
+    });
     let changed = changes.changes.iter();
     changed
         .map(|change| format!("API {api}: {change}"))
         .chain(foreign)
+        .chain(stale)
         .collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portico_runtime::Outgoing;
 use portico_vault::Secret;
 use url::Url;
 use uuid::Uuid;
@@ -33,8 +34,25 @@ impl Work<'_> {
     }
 
     pub(super) fn session(&self) -> GatewaySession<'_> {
+        self.access.session(&self.mapper.deps.outgoing)
+    }
+
+    pub(super) fn driver(&self) -> Result<&'static dyn crate::gateways::Gateway, MappingFailure> {
+        self.access.driver()
+    }
+}
+
+/// How a gateway is reached.
+pub(in crate::mapping) struct Access {
+    pub(super) settings: Settings,
+    secret: Secret,
+    url: Url,
+}
+
+impl Access {
+    pub(in crate::mapping) fn session<'a>(&'a self, outgoing: &'a Outgoing) -> GatewaySession<'a> {
         GatewaySession {
-            outgoing: &self.mapper.deps.outgoing,
+            outgoing,
             url: &self.url,
             secret: &self.secret,
             org_id: &self.settings.org_id,
@@ -43,19 +61,29 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn driver(&self) -> Result<&'static dyn crate::gateways::Gateway, MappingFailure> {
+    pub(in crate::mapping) fn driver(
+        &self,
+    ) -> Result<&'static dyn crate::gateways::Gateway, MappingFailure> {
         driver_for(&self.settings.kind).ok_or_else(|| {
             let why = format!("No driver knows gateways of type {}.", self.settings.kind);
             MappingFailure::fail("gateway_type_unknown", why)
         })
     }
+
+    pub(in crate::mapping) async fn of(
+        mapper: &Mapper,
+        gateway: Uuid,
+    ) -> Result<Self, MappingFailure> {
+        let (settings, secret, url) = access(mapper, gateway).await?;
+        Ok(Self {
+            settings,
+            secret,
+            url,
+        })
+    }
 }
 
-/// How a gateway is reached.
-pub(super) async fn access(
-    mapper: &Mapper,
-    gateway: Uuid,
-) -> Result<(Settings, Secret, Url), MappingFailure> {
+async fn access(mapper: &Mapper, gateway: Uuid) -> Result<(Settings, Secret, Url), MappingFailure> {
     let state = mapper.store.load::<Gateway>(gateway).await?.state;
     let Some(reference) = state.secret else {
         return Err(MappingFailure::fail(

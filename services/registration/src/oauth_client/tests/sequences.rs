@@ -14,6 +14,8 @@ enum Act {
     Withdraw(u128),
     Retry(u128),
     Rename(i64),
+    /// The catalogue gives product `.0` another scope, in this version.
+    Change(u128, u64),
     Resume,
     /// The worker does the next step, and it ends so.
     Work(Fate),
@@ -51,6 +53,8 @@ struct Machine {
     provider: Provider,
     gateway: BTreeSet<Uuid>,
     made: u32,
+    /// The newest version of products, as far as anybody has them.
+    versions: BTreeMap<u128, u64>,
 }
 
 impl Machine {
@@ -67,9 +71,22 @@ impl Machine {
                     *as_of,
                 )));
             }
+            Act::Change(number, version) => self.change(*number, *version),
             Act::Resume => self.tell(&Command::Resume),
             Act::Work(fate) => self.work(*fate),
         }
+    }
+
+    fn change(&mut self, number: u128, version: u64) {
+        let living = self
+            .story
+            .stage(number)
+            .is_some_and(|stage| *stage != Stage::Withdrawn);
+        if living {
+            let newest = self.versions.entry(number).or_default();
+            *newest = version.max(*newest);
+        }
+        self.tell(&Command::FollowCatalogue(product(number, version)));
     }
 
     fn tell(&mut self, command: &Command) {
@@ -265,7 +282,10 @@ impl Machine {
         let scopes: Vec<BTreeSet<String>> = self.provider.clients.values().cloned().collect();
         let expected: BTreeSet<String> = wanted
             .iter()
-            .map(|n| format!("p{n}"))
+            .map(|n| match self.versions.get(n) {
+                Some(version) => format!("p{n}v{version}"),
+                None => format!("p{n}"),
+            })
             .chain((!wanted.is_empty()).then(|| "free".to_owned()))
             .collect();
         let one = if wanted.is_empty() {
@@ -319,6 +339,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (1..5_u128).prop_map(Act::Withdraw),
         1 => (1..5_u128).prop_map(Act::Retry),
         1 => (0..9_i64).prop_map(Act::Rename),
+        1 => (1..5_u128, 1..4_u64).prop_map(|(number, version)| Act::Change(number, version)),
         1 => Just(Act::Resume),
         8 => fate.prop_map(Act::Work),
     ];

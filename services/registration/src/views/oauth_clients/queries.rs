@@ -95,6 +95,21 @@ pub(crate) async fn streams_of_application(
         .collect()
 }
 
+/// Clients with a request that has the product or plan, failed ones too. The catalogue changes seldom, so the
+/// states are searched instead of keeping a table in step with every grant.
+pub(crate) async fn streams_of_catalogue(
+    pool: &AnyPool,
+    subject: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query("SELECT id FROM oauth_clients WHERE state LIKE $1 ORDER BY id")
+        .bind(format!("%\"{subject}\"%"))
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(id)
+        .collect()
+}
+
 /// A registered client, for looking at it.
 pub(crate) struct Registered {
     pub(crate) id: Uuid,

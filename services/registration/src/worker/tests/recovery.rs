@@ -38,6 +38,8 @@ impl World {
                 plan_policy_id: String::new(),
                 rate: None,
                 quota: None,
+                product_version: 0,
+                plan_version: 0,
             }],
         });
         self.execute::<OauthClient>(self.id(), &command).await;

@@ -1,0 +1,98 @@
+//! Products and plans made of the policies of a gateway.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::get,
+};
+use minijinja::{Value, context};
+use portico_proto::catalog::v1::{
+    ImportFromGatewayRequest, ImportItem, ImportedPolicy, PreviewGatewayImportRequest,
+};
+
+use super::super::super::{
+    form::Posted,
+    lists::Listing,
+    show,
+    view::{Page, Shown, mendable},
+};
+use super::find;
+use crate::edge::{Edge, ask::Ask};
+
+const PAGE: &str = "admin/gateway_import.html";
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new().route("/gateways/{id}/import", get(preview).post(import))
+}
+
+async fn preview(ask: Ask, Path(id): Path<String>, Query(listing): Query<Listing>) -> Shown {
+    let gateway = show::gateway(&find(&ask, &id).await?);
+    let request = ask.request(PreviewGatewayImportRequest {
+        gateway_id: id,
+        after: listing.after.clone(),
+        ..Default::default()
+    });
+    match ask.catalog().preview_gateway_import(request).await {
+        Ok(page) => {
+            let page = page.into_inner();
+            let items = shown(&page.items);
+            let list = listing.shown(&page.next);
+            let shown = context! { gateway, items, list, done => false };
+            Page::new(PAGE).show(&ask, shown).await
+        }
+        Err(status) => {
+            let page = Page::new(PAGE).refused(&mendable(status)?);
+            let list = listing.shown("");
+            page.show(&ask, context! { gateway, items => (), list, done => false })
+                .await
+        }
+    }
+}
+
+/// A policy's scopes stand in a field of its own.
+async fn import(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let gateway = show::gateway(&find(&ask, &id).await?);
+    let items = form
+        .all("policy_id")
+        .into_iter()
+        .map(|policy_id| ImportItem {
+            scopes: form.words(&format!("scopes of {policy_id}")),
+            policy_id,
+        });
+    let request = ask.request(ImportFromGatewayRequest {
+        gateway_id: id,
+        items: items.collect(),
+    });
+    let list = Listing::default().shown("");
+    match ask.catalog().import_from_gateway(request).await {
+        Ok(answer) => {
+            let items = shown(&answer.into_inner().items);
+            let shown = context! { gateway, items, list, done => true };
+            Page::new(PAGE).show(&ask, shown).await
+        }
+        Err(status) => {
+            let page = Page::new(PAGE).refused(&mendable(status)?);
+            page.show(&ask, context! { gateway, items => (), list, done => false })
+                .await
+        }
+    }
+}
+
+fn shown(items: &[ImportedPolicy]) -> Vec<Value> {
+    let one = |item: &ImportedPolicy| {
+        context! {
+            policy_id => &item.policy_id,
+            name => &item.name,
+            role => &item.role,
+            action => &item.action,
+            possible => item.action == "create" || item.action == "update",
+            id => &item.id,
+            detail => &item.detail,
+            scopes => item.scopes.join(" "),
+            apis => item.api_ids.join(", "),
+            rate => item.rate.as_ref().map(|it| format!("{} in {}", it.requests, show::every(it.per_seconds))),
+            quota => item.quota.as_ref().map(|it| format!("{} in {}", it.requests, show::every(it.renews_every_seconds))),
+        }
+    };
+    items.iter().map(one).collect()
+}

@@ -1,0 +1,93 @@
+//! What a gateway would say to a call, for an admin who asks why one is refused.
+
+use axum::{Router, extract::Path, routing::get};
+use minijinja::{Value, context};
+use portico_proto::registration::v1::{
+    RefreshGatewayKeysRequest, SimulateGatewayCallRequest, SimulateGatewayCallResponse,
+    SimulatedLimit,
+};
+
+use super::super::super::{
+    form::Posted,
+    show,
+    view::{Page, Shown, done, mendable},
+};
+use super::{find, question_of};
+use crate::edge::{Edge, ask::Ask};
+
+const PAGE: &str = "admin/gateway_simulator.html";
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/gateways/{id}/simulate", get(form).post(simulate))
+        .route("/gateways/{id}/refresh-keys", axum::routing::post(refresh))
+}
+
+async fn form(ask: Ask, Path(id): Path<String>) -> Shown {
+    let gateway = show::gateway(&find(&ask, &id).await?);
+    Page::new(PAGE).show(&ask, context! { gateway }).await
+}
+
+async fn simulate(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let gateway = show::gateway(&find(&ask, &id).await?);
+    let request = SimulateGatewayCallRequest {
+        gateway_id: id,
+        api_id: form.text("api_id"),
+        scopes: form.words("scopes"),
+        token: form.text("token"),
+    };
+    let answer = ask
+        .registration()
+        .simulate_gateway_call(ask.request(request))
+        .await;
+    let typed = form.typed(&[]);
+    match answer {
+        Ok(answer) => {
+            let answer = shown(&answer.into_inner());
+            let shown = context! { gateway, form => typed, answer };
+            Page::new(PAGE).show(&ask, shown).await
+        }
+        Err(status) => {
+            let page = Page::new(PAGE).refused(&mendable(status)?);
+            page.show(&ask, context! { gateway, form => typed }).await
+        }
+    }
+}
+
+async fn refresh(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    let request = ask.request(RefreshGatewayKeysRequest {
+        gateway_id: id.clone(),
+    });
+    match ask.registration().refresh_gateway_keys(request).await {
+        Ok(_) => Ok(done(&format!("/admin/gateways/{id}/edit"), "refreshed")),
+        Err(status) => question_of(&ask, &id, &mendable(status)?).await,
+    }
+}
+
+fn shown(answer: &SimulateGatewayCallResponse) -> Value {
+    let limit = |limit: &Option<SimulatedLimit>| {
+        limit
+            .as_ref()
+            .map(|limit| format!("{} in {}", limit.requests, show::every(limit.seconds)))
+    };
+    let policies = answer.policies.iter().map(|policy| {
+        context! {
+            id => &policy.id,
+            name => &policy.name,
+            because => &policy.because,
+            found => policy.found,
+            opens => policy.opens,
+            limits => policy.limits,
+        }
+    });
+    context! {
+        status => answer.status,
+        passes => answer.status == 200,
+        message => &answer.message,
+        policies => policies.collect::<Vec<_>>(),
+        rate => limit(&answer.rate),
+        quota => limit(&answer.quota),
+        unmapped => &answer.unmapped_scopes,
+        notes => &answer.notes,
+    }
+}

@@ -1,0 +1,140 @@
+//! A **double** of the Tyk Dashboard API, in front of the same gateway: what is stored here is in force at once, for
+//! the gateways follow the Dashboard by themselves. Written from the pages "Tyk Dashboard API: APIs", "Manage policies",
+//! "Keys" and "Identity Provider Registry" of Tyk's documentation (5.x).
+//!
+//! | what | as the Dashboard does |
+//! |---|---|
+//! | `Authorization: <user key>` | 401 without; the gateway's own header is not looked at |
+//! | definitions | under `api_definition`, an unwrapped one is refused; members beside it are kept |
+//! | policies | unwrapped, paged under `Data`; the id is the Dashboard's unless explicit ids are allowed |
+//! | `/api/clientidps` | there with a registry only; a record needs a name and a `jwks_uri` |
+
+mod apis;
+mod client_idps;
+mod keys;
+mod policies;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Json, Response};
+use serde_json::{Value, json};
+
+use super::state::{ControlCall, Gateway, lock};
+use crate::secret;
+
+/// How the Dashboard is set up.
+#[derive(Clone, Debug)]
+pub struct DashboardSettings {
+    /// What `Authorization` must carry.
+    pub user_key: String,
+    /// `allow_explicit_policy_id`.
+    pub explicit_policy_ids: bool,
+    /// The registry of 5.14 is there.
+    pub registry: bool,
+}
+
+impl Default for DashboardSettings {
+    fn default() -> Self {
+        Self {
+            user_key: "sandbox-user-key".to_owned(),
+            explicit_policy_ids: true,
+            registry: false,
+        }
+    }
+}
+
+type Shared = State<Arc<Gateway>>;
+
+pub(super) fn router(gateway: &Arc<Gateway>, settings: &DashboardSettings) -> Router<Arc<Gateway>> {
+    let mut api = Router::new()
+        .merge(apis::router())
+        .merge(policies::router())
+        .merge(keys::router());
+    if settings.registry {
+        api = api.merge(client_idps::router());
+    }
+    let api = api
+        .fallback(async || error(StatusCode::NOT_FOUND, "Not Found"))
+        .method_not_allowed_fallback(async || {
+            error(StatusCode::METHOD_NOT_ALLOWED, "Method not supported")
+        })
+        .layer(from_fn_with_state(Arc::clone(gateway), guard));
+    Router::new().nest("/api", api)
+}
+
+fn error(status: StatusCode, message: &str) -> Response {
+    let body = json!({"Status": "Error", "Message": message, "Meta": null});
+    (status, Json(body)).into_response()
+}
+
+fn ok(message: &str, meta: &Value) -> Response {
+    Json(json!({"Status": "OK", "Message": message, "Meta": meta})).into_response()
+}
+
+const MALFORMED: &str = "Request malformed";
+
+fn malformed() -> Response {
+    error(StatusCode::BAD_REQUEST, MALFORMED)
+}
+
+fn object(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok().filter(Value::is_object)
+}
+
+/// A database id.
+fn new_id() -> String {
+    let random = secret::random(24);
+    random
+        .bytes()
+        .map(|byte| format!("{:x}", byte % 16))
+        .take(24)
+        .collect()
+}
+
+/// The user's key, then the record of the call, then the fault that waits for it.
+async fn guard(State(gateway): Shared, request: Request, next: Next) -> Response {
+    let presented = request
+        .headers()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    let known = gateway
+        .dashboard
+        .as_ref()
+        .is_some_and(|settings| secret::same(presented.unwrap_or_default(), &settings.user_key));
+    if !known {
+        return error(StatusCode::UNAUTHORIZED, "Not authorised");
+    }
+    let path = request.uri().path_and_query().map(ToString::to_string);
+    let method = request.method().to_string();
+    gateway.record(ControlCall {
+        method,
+        path: format!("/api{}", path.unwrap_or_default()),
+    });
+    let fault = lock(&gateway.faults).pop_front();
+    if let Some(status) = fault.and_then(|status| StatusCode::from_u16(status).ok()) {
+        return error(status, "the double was told to fail");
+    }
+    next.run(request).await
+}
+
+/// Stores a change, which is in force at once.
+fn store(
+    gateway: &Gateway,
+    change: impl FnOnce(&mut super::state::Written),
+    answer: Response,
+) -> Response {
+    match gateway.write(change) {
+        Ok(()) => {
+            gateway.reload();
+            answer
+        }
+        Err(cause) => {
+            tracing::error!(error = %cause, "cannot write the data file");
+            error(StatusCode::INTERNAL_SERVER_ERROR, "Could not store")
+        }
+    }
+}

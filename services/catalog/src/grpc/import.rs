@@ -1,0 +1,311 @@
+//! Import of products and plans from the policies of a gateway.
+
+use std::collections::BTreeSet;
+
+use portico_eventstore::{ExecuteError, Outcome};
+use portico_proto::{
+    Error,
+    catalog::v1,
+    registration::v1::{GatewayPolicy, ListGatewayContentsRequest},
+};
+use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::Grpc;
+use crate::{
+    gateways,
+    import::{self, Becomes},
+    input::Input,
+    plan::{self, Plan},
+    product::{self, Product},
+    views::imported,
+};
+
+/// Policies of one call.
+const MOST: usize = 100;
+const NO_SCOPE: &str =
+    "A plan needs a scope, and none leads to this policy at any API: give it one here.";
+
+/// An admin. Writes nothing.
+pub(super) async fn preview(
+    grpc: &Grpc,
+    request: Request<v1::PreviewGatewayImportRequest>,
+) -> Result<v1::GatewayImport, Error> {
+    Caller::of(&request).require_admin()?;
+    let message = request.into_inner();
+    let gateway = parse_id("gateway_id", &message.gateway_id)?;
+    let asked = ListGatewayContentsRequest {
+        gateway_id: gateway.to_string(),
+        limit: message.limit,
+        after: message.after,
+    };
+    let page = gateways::policies(&grpc.deps, asked).await?;
+    let mut items = Vec::with_capacity(page.policies.len());
+    for policy in &page.policies {
+        items.push(proposed(grpc, policy).await?);
+    }
+    Ok(v1::GatewayImport {
+        items,
+        next: page.next,
+    })
+}
+
+async fn proposed(grpc: &Grpc, policy: &GatewayPolicy) -> Result<v1::ImportedPolicy, Error> {
+    let item = shown(policy);
+    let becomes = match import::becomes(policy) {
+        Ok(becomes) => becomes,
+        Err(why) => return Ok(not_possible(item, why)),
+    };
+    let pool = grpc.store.database().pool();
+    let known = imported::find(pool, becomes, &policy.id)
+        .await
+        .map_err(query_error)?;
+    Ok(match known {
+        Some(id) => v1::ImportedPolicy {
+            action: "update".to_owned(),
+            id: id.to_string(),
+            ..item
+        },
+        None if becomes == Becomes::Plan && policy.scopes.is_empty() => v1::ImportedPolicy {
+            action: "create".to_owned(),
+            detail: NO_SCOPE.to_owned(),
+            ..item
+        },
+        None => v1::ImportedPolicy {
+            action: "create".to_owned(),
+            ..item
+        },
+    })
+}
+
+/// An admin. Each policy by itself: what one cannot have does not stop the others.
+pub(super) async fn import(
+    grpc: &Grpc,
+    request: Request<v1::ImportFromGatewayRequest>,
+) -> Result<v1::GatewayImport, Error> {
+    let call = Call::of(&request, "import_from_gateway", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let gateway = parse_id("gateway_id", &message.gateway_id)?;
+    if message.items.is_empty() || message.items.len() > MOST {
+        return Err(Error::field(
+            "items",
+            "items_invalid",
+            format!("`items` must name 1 to {MOST} policies of the gateway."),
+        ));
+    }
+    let all = gateways::all_policies(&grpc.deps, &message.gateway_id).await?;
+    let mut items = Vec::with_capacity(message.items.len());
+    for asked in message.items {
+        let Some(policy) = all.get(asked.policy_id.trim()) else {
+            items.push(not_possible(
+                v1::ImportedPolicy {
+                    policy_id: asked.policy_id,
+                    ..v1::ImportedPolicy::default()
+                },
+                "There is no such policy at the gateway.",
+            ));
+            continue;
+        };
+        items.push(one(grpc, &call, gateway, policy, &asked.scopes).await?);
+    }
+    Ok(v1::GatewayImport {
+        items,
+        next: String::new(),
+    })
+}
+
+async fn one(
+    grpc: &Grpc,
+    call: &Call,
+    gateway: Uuid,
+    policy: &GatewayPolicy,
+    given: &[String],
+) -> Result<v1::ImportedPolicy, Error> {
+    let item = shown(policy);
+    let becomes = match import::becomes(policy) {
+        Ok(becomes) => becomes,
+        Err(why) => return Ok(not_possible(item, why)),
+    };
+    let mut input = Input::default();
+    let scopes = if given.is_empty() {
+        input.scopes(&policy.scopes)
+    } else {
+        input.scopes(given)
+    };
+    if let Err(error) = input.problems.into_result() {
+        return Ok(failed(item, &error));
+    }
+    let pool = grpc.store.database().pool();
+    let known = imported::find(pool, becomes, &policy.id)
+        .await
+        .map_err(query_error)?;
+    let done = match (becomes, known) {
+        (Becomes::Product, Some(id)) => {
+            update_product(grpc, call, gateway, policy, id, &scopes).await
+        }
+        (Becomes::Plan, Some(id)) => update_plan(grpc, call, policy, id).await,
+        (Becomes::Plan, None) if scopes.is_empty() => return Ok(not_possible(item, NO_SCOPE)),
+        (_, None) => create(grpc, call, gateway, policy, becomes, &scopes).await,
+    };
+    Ok(match done {
+        Ok((action, id)) => v1::ImportedPolicy {
+            action: action.to_owned(),
+            id: id.to_string(),
+            scopes: scopes.into_iter().collect(),
+            ..item
+        },
+        Err(error) => failed(item, &error),
+    })
+}
+
+type Done = Result<(&'static str, Uuid), Error>;
+
+async fn create(
+    grpc: &Grpc,
+    call: &Call,
+    gateway: Uuid,
+    policy: &GatewayPolicy,
+    becomes: Becomes,
+    scopes: &BTreeSet<String>,
+) -> Done {
+    let at = call.context.now;
+    let mut id = import::id(gateway, becomes, &policy.id);
+    // One that was imported and deleted is gone for ever; it comes as another one.
+    if gone(grpc, becomes, id).await? {
+        id = call.new_id(&format!("import {}", policy.id), &grpc.deps.clock);
+    }
+    let context = call.context.step(&format!("import {}", policy.id));
+    match becomes {
+        Becomes::Product => {
+            let details = import::product(gateway, policy, scopes.clone());
+            let command = product::Command::Create { details, at };
+            let done = grpc.store.execute::<Product>(id, &command, &context).await;
+            settled(grpc, done, "created", id, scopes).await
+        }
+        Becomes::Plan => {
+            let details = import::plan(policy, scopes.clone());
+            let command = plan::Command::Create { details, at };
+            let done = grpc.store.execute::<Plan>(id, &command, &context).await;
+            settled(grpc, done, "created", id, scopes).await
+        }
+    }
+}
+
+async fn gone(grpc: &Grpc, becomes: Becomes, id: Uuid) -> Result<bool, Error> {
+    let version = match becomes {
+        Becomes::Product => {
+            grpc.store
+                .load::<Product>(id)
+                .await
+                .map_err(store_error)?
+                .version
+        }
+        Becomes::Plan => {
+            grpc.store
+                .load::<Plan>(id)
+                .await
+                .map_err(store_error)?
+                .version
+        }
+    };
+    Ok(version > 0)
+}
+
+async fn update_product(
+    grpc: &Grpc,
+    call: &Call,
+    gateway: Uuid,
+    policy: &GatewayPolicy,
+    id: Uuid,
+    scopes: &BTreeSet<String>,
+) -> Done {
+    let before = grpc
+        .store
+        .load::<Product>(id)
+        .await
+        .map_err(store_error)?
+        .state
+        .details;
+    let change = import::product_change(gateway, policy, &before, scopes);
+    let at = call.context.now;
+    let command = product::Command::Change { change, at };
+    let context = call.context.step(&format!("import {}", policy.id));
+    let done = grpc.store.execute::<Product>(id, &command, &context).await;
+    let unchanged = done.as_ref().is_ok_and(|done| done.state.details == before);
+    settled(grpc, done, verb(unchanged), id, scopes).await
+}
+
+async fn update_plan(grpc: &Grpc, call: &Call, policy: &GatewayPolicy, id: Uuid) -> Done {
+    let before = grpc
+        .store
+        .load::<Plan>(id)
+        .await
+        .map_err(store_error)?
+        .state
+        .details;
+    let change = import::plan_change(policy);
+    let at = call.context.now;
+    let command = plan::Command::Change { change, at };
+    let context = call.context.step(&format!("import {}", policy.id));
+    let done = grpc.store.execute::<Plan>(id, &command, &context).await;
+    let unchanged = done.as_ref().is_ok_and(|done| done.state.details == before);
+    settled(grpc, done, verb(unchanged), id, &BTreeSet::new()).await
+}
+
+fn verb(unchanged: bool) -> &'static str {
+    if unchanged { "unchanged" } else { "updated" }
+}
+
+async fn settled<A>(
+    grpc: &Grpc,
+    done: Result<Outcome<A>, ExecuteError<A::Rejection>>,
+    action: &'static str,
+    id: Uuid,
+    scopes: &BTreeSet<String>,
+) -> Done
+where
+    A: portico_eventstore::Aggregate,
+    A::Rejection: std::error::Error + Into<Error>,
+{
+    match done {
+        Ok(_) => Ok((action, id)),
+        Err(error) => Err(grpc.refuse(error, id, scopes).await),
+    }
+}
+
+fn shown(policy: &GatewayPolicy) -> v1::ImportedPolicy {
+    v1::ImportedPolicy {
+        policy_id: policy.id.clone(),
+        name: policy.name.clone(),
+        role: policy.role.clone(),
+        scopes: policy.scopes.clone(),
+        api_ids: policy.apis.iter().map(|api| api.api_id.clone()).collect(),
+        rate: policy.rate.as_ref().map(|rate| v1::Rate {
+            requests: rate.requests,
+            per_seconds: rate.seconds,
+        }),
+        quota: policy.quota.as_ref().map(|quota| v1::Quota {
+            requests: quota.requests,
+            renews_every_seconds: quota.seconds,
+        }),
+        ..v1::ImportedPolicy::default()
+    }
+}
+
+fn not_possible(item: v1::ImportedPolicy, why: &str) -> v1::ImportedPolicy {
+    v1::ImportedPolicy {
+        action: "not_possible".to_owned(),
+        detail: why.to_owned(),
+        ..item
+    }
+}
+
+fn failed(item: v1::ImportedPolicy, error: &Error) -> v1::ImportedPolicy {
+    v1::ImportedPolicy {
+        action: "failed".to_owned(),
+        detail: error.message.clone(),
+        ..item
+    }
+}

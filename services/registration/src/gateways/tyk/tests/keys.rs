@@ -1,0 +1,84 @@
+//! API keys, by both control APIs.
+
+use portico_sandbox::gateway::DashboardSettings;
+
+use super::*;
+
+async fn worlds() -> Vec<World> {
+    let setup = DashboardSettings {
+        explicit_policy_ids: false,
+        ..DashboardSettings::default()
+    };
+    let worlds = vec![World::start().await, World::start_with(Some(setup)).await];
+    for world in &worlds {
+        let upstream = world.gateway.api("pay").unwrap()["proxy"]["target_url"].clone();
+        let api = seed::key_api("store", "store", "/store/", upstream.as_str().unwrap());
+        world.gateway.load(vec![api], vec![]).unwrap();
+    }
+    worlds
+}
+
+fn wanted(world: &World) -> (Vec<WantedPolicy>, WantedKey) {
+    let policies = world.wanted("store", Owned::default()).policies;
+    let key = WantedKey {
+        marker: "portico-r1-1".into(),
+        policies: policies.iter().map(|policy| policy.id.clone()).collect(),
+        api_ids: vec!["store".into()],
+    };
+    (policies, key)
+}
+
+#[tokio::test]
+async fn a_key_opens_what_its_policies_say_until_it_is_deleted() {
+    for world in worlds().await {
+        let session = world.session();
+        let (policies, wanted) = wanted(&world);
+        let missing = world
+            .driver
+            .create_key(&session, &wanted)
+            .await
+            .unwrap_err();
+        assert_eq!(missing.code, "policy_not_at_gateway");
+        for _ in 0..2 {
+            world
+                .driver
+                .write_policies(&session, &policies)
+                .await
+                .unwrap();
+        }
+        let created = world.driver.create_key(&session, &wanted).await.unwrap();
+        assert_ne!(created.key.expose(), created.hash);
+        let key = created.key.expose();
+        assert_eq!(world.call_with("store", key).await.0, 200);
+        assert_eq!(world.call_with("store", key).await.0, 200);
+        assert_eq!(
+            world.call_with("store", key).await.0,
+            429,
+            "the plan's rate"
+        );
+        assert_ne!(world.call_with("pay", key).await.0, 200);
+
+        let found = world
+            .driver
+            .find_keys(&session, "portico-r1-1")
+            .await
+            .unwrap();
+        assert_eq!(found, [created.hash.clone()]);
+        assert!(
+            world
+                .driver
+                .find_keys(&session, "portico-r1")
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        for _ in 0..2 {
+            world
+                .driver
+                .delete_key(&session, &created.hash)
+                .await
+                .unwrap();
+        }
+        assert_eq!(world.call_with("store", key).await.0, 403);
+    }
+}
