@@ -153,7 +153,7 @@ async fn the_connection_test_tells_every_step_and_stores_nothing() {
     ] {
         let result = check(subject).await.unwrap();
         assert!(result.ok, "{result:?}");
-        assert_eq!(result.steps.len(), 6);
+        assert_eq!(result.steps.len(), 8);
     }
     sandbox.behave(|behaviour| behaviour.issuer = Some("https://elsewhere.example".into()));
     let result = check(Subject::Id(created.id)).await.unwrap();
