@@ -22,20 +22,25 @@ pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
             .check_separate(&parts.services)
             .map_err(|errors| errors.to_string())?;
     }
-    telemetry::init(&config.log).map_err(|error| error.to_string())?;
+    let clock = Clock::system();
+    let name = parts.as_ref().map_or_else(
+        || "portico".to_owned(),
+        |parts| format!("portico-{}", parts.names().replace(", ", "-")),
+    );
+    let telemetry =
+        telemetry::init(&config, &name, clock.new_id()).map_err(|error| error.to_string())?;
     let signals = Shutdown::on_signals().map_err(|error| error.to_string())?;
     let (notice, deadline) = (config.shutdown_notice, config.shutdown_deadline);
     let shutdown = CancellationToken::new();
     let running = match parts {
-        None => App::start(config, Clock::system(), shutdown)
-            .await?
-            .running(),
-        Some(parts) => apart::start(&parts, config, Clock::system(), shutdown).await?,
+        None => App::start(config, clock, shutdown).await?.running(),
+        Some(parts) => apart::start(&parts, config, clock, shutdown).await?,
     };
     tracing::info!("Portico is ready");
     signals.begun().await;
     running.announce_end(notice).await;
     running.drain(deadline).await;
+    telemetry.flush().await;
     Ok(())
 }
 
@@ -55,7 +60,7 @@ pub fn check_config(config: &Config) -> Result<(), String> {
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "progress of the command")]
 pub async fn replay(config: Config) -> Result<(), String> {
-    telemetry::init(&config.log).map_err(|error| error.to_string())?;
+    telemetry::init_log(&config.log).map_err(|error| error.to_string())?;
     let opened = wiring::open(config, Clock::system()).await?;
     for service in &opened.services {
         let name = service.name.as_str();
@@ -76,7 +81,7 @@ pub async fn replay(config: Config) -> Result<(), String> {
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "progress of the command")]
 pub async fn rewrap(config: Config) -> Result<(), String> {
-    telemetry::init(&config.log).map_err(|error| error.to_string())?;
+    telemetry::init_log(&config.log).map_err(|error| error.to_string())?;
     let opened = wiring::open(config, Clock::system()).await?;
     let mut failed = 0;
     for service in &opened.services {

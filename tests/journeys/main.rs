@@ -11,7 +11,9 @@
 //! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
 //! * `secrets`: nothing of what was issued stands anywhere in clear
+//! * `metrics`: every number that the dashboard and the alert rules name is there
 //! * `seeds`: duplicates, delays and reordering on the bus end in the same state
+//! * `traces`: one trace and one id from the approval to the mail, and nothing secret in it
 
 #![expect(
     clippy::unwrap_used,
@@ -31,10 +33,12 @@ mod flow;
 mod gateway_import;
 mod kill;
 mod many;
+mod metrics;
 mod providers;
 mod secrets;
 mod seeds;
 mod support;
+mod traces;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
@@ -46,8 +50,10 @@ fn main() -> std::process::ExitCode {
         gateway_import::trials(),
         kill::trials(),
         many::trials(),
+        metrics::trials(),
         providers::trials(),
         secrets::trials(),
         seeds::trials(),
+        traces::trials(),
     ])
 }

@@ -119,6 +119,8 @@ pub trait Bus: Send + Sync + 'static {
     async fn check(&self) -> Result<(), BusError>;
     /// Sends what is still to be said, such as acknowledgements, before the process ends.
     async fn close(&self) {}
+    /// How many messages a declared consumer has not acknowledged yet; for metrics.
+    async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError>;
     /// Identity of the bus's stored messages; another one than before means that what had been published, and
     /// perhaps not yet consumed, is gone, and the relay has to publish it again. `None` when a receipt already
     /// means consumed, as with the memory bus.

@@ -175,6 +175,15 @@ impl Bus for MemoryBus {
     async fn check(&self) -> Result<(), BusError> {
         self.shared.open().map(drop)
     }
+
+    async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError> {
+        let state = self.shared.open()?;
+        let queue = state
+            .queues
+            .get(consumer.name)
+            .ok_or_else(|| BusError::Undeclared(consumer.name.into()))?;
+        Ok(queue.len() as u64)
+    }
 }
 
 struct MemoryDeliveries {

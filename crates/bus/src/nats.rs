@@ -228,6 +228,19 @@ impl Bus for NatsBus {
         self.incarnation().await.map(drop)
     }
 
+    async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError> {
+        let inner = &self.inner;
+        inner.ready()?;
+        let mut found = timeout(CHECK_TIMEOUT, inner.find_consumer(consumer))
+            .await
+            .map_err(unavailable)??;
+        let info = timeout(CHECK_TIMEOUT, found.info())
+            .await
+            .map_err(unavailable)?
+            .map_err(unavailable)?;
+        Ok(info.num_pending + info.num_ack_pending as u64)
+    }
+
     /// When the stream was made; made again, its messages are gone.
     async fn incarnation(&self) -> Result<Option<String>, BusError> {
         let inner = &self.inner;

@@ -10,9 +10,10 @@ pub use parked::{Parked, list_parked, parked, release_parked};
 use portico_bus::{BusError, ConsumerSpec, Deliveries, Delivery, Message, SharedBus};
 use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{Context, Database, InboxEntry, Metadata, StoreError, fault, relay::Now};
+use crate::{Context, Database, InboxEntry, Metadata, StoreError, fault, relay::Now, trace};
 
 /// Deliveries after which a message is parked.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -109,9 +110,13 @@ impl Consumer {
         {
             let this = Arc::clone(self);
             tasks.spawn(async move {
-                if let Err(error) = this.handle(delivery).await {
-                    tracing::warn!(consumer = this.spec.name, %error, "delivery not settled");
-                }
+                let message = delivery.message.clone();
+                let work = async {
+                    if let Err(error) = this.handle(delivery).await {
+                        tracing::warn!(consumer = this.spec.name, %error, "delivery not settled");
+                    }
+                };
+                traced(&message, this.spec.name, work).await;
                 drop(permit);
             });
         }
@@ -174,7 +179,7 @@ impl Consumer {
     async fn retry_released(&self) -> Result<(), StoreError> {
         let name = self.spec.name;
         for message in parked::released(&self.database, name).await? {
-            match self.attempt(&message).await {
+            match traced(&message, name, self.attempt(&message)).await {
                 Ok(()) => parked::forget(&self.database, name, message.id).await?,
                 Err(PolicyError::Unavailable(error)) => {
                     tracing::debug!(consumer = name, message_id = %message.id, error, "released message waits");
@@ -186,6 +191,32 @@ impl Consumer {
         }
         Ok(())
     }
+}
+
+/// Handles a message within its trace, with the id of the request from outside that caused it in every log line.
+async fn traced<T>(message: &Message, consumer: &'static str, work: impl Future<Output = T>) -> T {
+    let span = tracing::info_span!(
+        target: trace::EXPORTED,
+        "consume",
+        otel.name = format_args!("consume {}", message.subject),
+        otel.kind = "consumer",
+        messaging.consumer.group.name = consumer,
+        messaging.destination.name = message.subject,
+        messaging.message.id = %message.id,
+    );
+    let parent = message.headers.get(trace::TRACEPARENT);
+    trace::follow(&span, parent.map(String::as_str));
+    let request_id = correlation(message);
+    let lines = tracing::info_span!("message", consumer, %request_id, trace_id = trace::id(&span));
+    trace::correlated(request_id, work.instrument(lines).instrument(span)).await
+}
+
+/// The same for everything that one request from outside caused.
+fn correlation(message: &Message) -> Uuid {
+    let given = message.headers.get("correlation");
+    given
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(message.id)
 }
 
 fn is_hopeless(error: &PolicyError, attempt: u32) -> bool {
@@ -203,18 +234,12 @@ fn backoff(attempt: u32) -> Duration {
 
 /// The context of what a message causes: its ids come from the message, so a redelivery appends nothing.
 pub fn context(message: &Message, consumer: &str, now: jiff::Timestamp) -> Context {
-    let uuid = |name: &str| {
-        message
-            .headers
-            .get(name)
-            .and_then(|text| text.parse::<Uuid>().ok())
-    };
     Context {
         metadata: Metadata {
             actor: format!("service:{consumer}"),
-            correlation: uuid("correlation").or(Some(message.id)),
+            correlation: Some(correlation(message)),
             causation: Some(message.id),
-            traceparent: message.headers.get("traceparent").cloned(),
+            traceparent: message.headers.get(trace::TRACEPARENT).cloned(),
             command_digest: None,
         },
         now,

@@ -1,9 +1,9 @@
 //! Opening SQLite files and PostgreSQL schemas.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _,
+    AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Row as _,
     any::{AnyPoolOptions, install_default_drivers},
     migrate::Migrator,
 };
@@ -19,6 +19,10 @@ pub(crate) enum Dialect {
 #[derive(Clone)]
 pub struct Database {
     pool: AnyPool,
+    /// Whose it is.
+    service: Arc<str>,
+    /// Versions of the migrations that this program has.
+    migrations: Arc<[i64]>,
     pub(crate) dialect: Dialect,
     /// Key of the advisory lock under which events are appended.
     pub(crate) lock_key: i64,
@@ -77,7 +81,9 @@ impl Database {
             create_schema(url, &schema).await?;
         }
         let pool = pool_options(dialect, &schema).connect(url).await?;
+        let mut versions = Vec::new();
         for migrator in [&EVENTS].into_iter().chain(migrations.iter().copied()) {
+            versions.extend(migrator.iter().map(|migration| migration.version));
             let tolerant = Migrator {
                 ignore_missing: true,
                 ..copy_of(migrator)
@@ -86,6 +92,8 @@ impl Database {
         }
         Ok(Self {
             pool,
+            service: service.into(),
+            migrations: versions.into(),
             dialect,
             lock_key: lock_key(&schema),
         })
@@ -94,6 +102,25 @@ impl Database {
     /// For queries and for tables beside the log.
     pub fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// Name of the service that it belongs to.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// How many of this program's migrations it has not had, as after a backup of an older version was brought
+    /// back; for readiness.
+    pub async fn pending_migrations(&self) -> Result<usize, sqlx::Error> {
+        let rows = sqlx::query("SELECT version FROM _sqlx_migrations")
+            .fetch_all(&self.pool)
+            .await?;
+        let done: HashSet<i64> = rows
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<Result<_, _>>()?;
+        let pending = self.migrations.iter().filter(|one| !done.contains(one));
+        Ok(pending.count())
     }
 
     /// Whether it answers; for readiness.

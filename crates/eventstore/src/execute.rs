@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     Aggregate, Append, Appended, Context, EventStore, InboxEntry, Loaded, Metadata, NewEvent,
-    StoreError, Stream,
+    StoreError, Stream, trace,
 };
 
 /// How often a command is decided anew when somebody else was faster. Commands of this process for the same
@@ -217,11 +217,16 @@ fn encode<A: Aggregate>(
     events: &[A::Event],
     context: &Context,
 ) -> Result<Vec<NewEvent>, StoreError> {
+    let metadata = Metadata {
+        // What the events cause then hangs below what appended them.
+        traceparent: trace::traceparent().or_else(|| context.metadata.traceparent.clone()),
+        ..context.metadata.clone()
+    };
     (0..)
         .zip(events)
         .map(|(index, event)| {
             let id = context.event_id(stream, index);
-            NewEvent::encode::<A>(id, event, context.metadata.clone())
+            NewEvent::encode::<A>(id, event, metadata.clone())
         })
         .collect()
 }

@@ -6,6 +6,7 @@
 //!   ([`Projection`]) and the inbox are written in the same transaction.
 //! * [`relay`]: position -> bus -> checkpoint. The event table is the outbox.
 //! * [`consumer`]: bus -> inbox -> effect -> ack; parks what cannot be handled.
+//! * [`trace`]: what joins the log lines and spans of everything that one request from outside causes.
 //! * [`testing`]: given / when / then for deciders.
 
 mod aggregate;
@@ -16,10 +17,12 @@ mod event;
 mod execute;
 pub mod fault;
 mod lease;
+mod metrics;
 mod projection;
 pub mod relay;
 mod store;
 pub mod testing;
+pub mod trace;
 mod writer;
 
 pub use aggregate::{Aggregate, Upcaster};

@@ -14,11 +14,12 @@ use async_trait::async_trait;
 use checkpoint::Checkpoint;
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
 use jiff::Timestamp;
-use portico_bus::{BusError, Message, SharedBus};
+use portico_bus::{BusError, Message, Receipt, SharedBus};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
-use crate::{EventStore, Lease, RecordedEvent, StoreError, fault};
+use crate::{EventStore, Lease, RecordedEvent, StoreError, fault, trace};
 
 /// Messages that may be under way at once.
 const WINDOW: usize = 256;
@@ -177,7 +178,7 @@ impl Relay {
         let receipt = match self.publish.publish(&self.store, &event).await? {
             Some(public) => {
                 fault::point("publishing");
-                Some(self.bus.publish(message(&event, public)).await?)
+                Some(self.send(&event, public).await?)
             }
             None => None,
         };
@@ -189,6 +190,30 @@ impl Relay {
             Ok(event.position)
         })
     }
+
+    async fn send(&self, event: &RecordedEvent, public: PublicEvent) -> Result<Receipt, BusError> {
+        let span = span(event, &public);
+        async { self.bus.publish(message(event, public)).await }
+            .instrument(span)
+            .await
+    }
+}
+
+/// For the trace of the request that caused the event; there is none for an event without one.
+fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
+    let Some(traceparent) = &event.metadata.traceparent else {
+        return Span::none();
+    };
+    let span = tracing::info_span!(
+        target: trace::EXPORTED,
+        "relay",
+        otel.name = format_args!("relay {}", public.subject),
+        otel.kind = "producer",
+        messaging.destination.name = public.subject,
+        messaging.message.id = %event.id,
+    );
+    trace::follow(&span, Some(traceparent));
+    span
 }
 
 /// Half a window at least, so that events are read by the page and not one by one.
@@ -206,8 +231,8 @@ fn message(event: &RecordedEvent, public: PublicEvent) -> Message {
     if let Some(correlation) = event.metadata.correlation {
         headers.insert("correlation".to_owned(), correlation.to_string());
     }
-    if let Some(traceparent) = &event.metadata.traceparent {
-        headers.insert("traceparent".to_owned(), traceparent.clone());
+    if let Some(traceparent) = trace::traceparent().or_else(|| event.metadata.traceparent.clone()) {
+        headers.insert(trace::TRACEPARENT.to_owned(), traceparent);
     }
     Message {
         id: event.id,

@@ -7,10 +7,13 @@ use std::{
 
 use sqlx::Row as _;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
     Aggregate, Append, Appended, Database, Projection, RecordedEvent, StoreError, Stream,
+    metrics::Numbers,
+    trace,
     writer::{Reply, Writer, begin, head, project},
 };
 
@@ -53,6 +56,7 @@ impl EventStore {
             database: database.clone(),
             projections: Arc::clone(&projections),
             head: head_sender,
+            numbers: Numbers::new(database.service()),
         };
         tokio::spawn(writer.run(receiver));
         Ok(Self {
@@ -86,6 +90,16 @@ impl EventStore {
 
     /// Appends, all or nothing. Repeating an append with the same event ids changes nothing and succeeds.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        let span = tracing::info_span!(
+            target: trace::EXPORTED,
+            "append",
+            portico.stream = append.stream.as_str(),
+            portico.events = append.events.len(),
+        );
+        self.hand_over(append).instrument(span).await
+    }
+
+    async fn hand_over(&self, append: Append) -> Result<Appended, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.queue
             .send((append, reply))

@@ -5,7 +5,7 @@
 
 mod plan;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use crate::{
     NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream,
     database::{Database, Dialect},
     fault,
+    metrics::Numbers,
 };
 
 /// The most appends that share a transaction.
@@ -80,6 +81,7 @@ pub(crate) struct Writer {
     pub(crate) database: Database,
     pub(crate) projections: Arc<[Arc<dyn Projection>]>,
     pub(crate) head: watch::Sender<i64>,
+    pub(crate) numbers: Numbers,
 }
 
 impl Writer {
@@ -122,6 +124,7 @@ impl Writer {
         &self,
         appends: &[Append],
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+        let began = Instant::now();
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
         let mut plan = Plan::load(&mut tx, appends).await?;
@@ -134,6 +137,8 @@ impl Writer {
         fault::point("appending");
         tx.commit().await?;
         fault::point("appended");
+        self.numbers
+            .committed(appends.len(), &plan.recorded, began.elapsed());
         if plan.position > before {
             self.head.send_replace(plan.position);
         }

@@ -15,6 +15,7 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
 pub use self::remote::{Remote, SERVICE};
+use crate::telemetry;
 
 /// Names under which services find each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +110,8 @@ impl Service<http::Request<Body>> for ServiceChannel {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        telemetry::inject(request.headers_mut());
         match self {
             Self::Local(name, router) => {
                 let (name, router) = (*name, router.get().cloned());

@@ -26,7 +26,8 @@ use crate::outgoing::{AllowList, OutgoingSettings};
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Admin, Grpc, Log, LogFormat, Mail, MutualTls, Nats, Retry, Services, Session, Signup, Tls,
+    Admin, Collector, Grpc, Log, LogFormat, Mail, MutualTls, Nats, Retry, Services, Session,
+    Signup, Telemetry, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -74,6 +75,8 @@ pub struct Config {
     pub outgoing: OutgoingSettings,
     /// Logging.
     pub log: Log,
+    /// Traces and numbers for a collector.
+    pub telemetry: Telemetry,
     /// How long readiness says no after a signal before connections are refused.
     pub shutdown_notice: Duration,
     /// How long what has begun may take after that.
@@ -165,6 +168,7 @@ impl Config {
             retry: Retry::read(reader),
             outgoing: sections::outgoing(reader, allow),
             log: Log::read(reader),
+            telemetry: Telemetry::read(reader),
             shutdown_notice: reader.duration_or_none("shutdown.notice"),
             shutdown_deadline: reader.duration("shutdown.deadline"),
             masked: String::new(),

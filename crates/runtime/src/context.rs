@@ -1,6 +1,6 @@
 //! What a service needs to know about a call beside its message.
 
-use portico_eventstore::{Context, ExecuteError, Metadata, StoreError};
+use portico_eventstore::{Context, ExecuteError, Metadata, StoreError, trace};
 use portico_proto::{Error, FieldError, Kind};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +14,7 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Id of the call from outside, goes into logs and event correlation.
 pub const REQUEST_ID: &str = "x-request-id";
 /// W3C trace context.
-pub const TRACEPARENT: &str = "traceparent";
+pub const TRACEPARENT: &str = trace::TRACEPARENT;
 const LONGEST_KEY: usize = 255;
 
 /// The caller, and the context that its command runs in.
@@ -63,7 +63,9 @@ impl Call {
                     .unwrap_or(command_id),
             ),
             causation: None,
-            traceparent: text(TRACEPARENT).map(str::to_owned),
+            traceparent: text(TRACEPARENT)
+                .filter(|text| trace::is_traceparent(text))
+                .map(str::to_owned),
             command_digest: key.map(|_| digest(request.get_ref())),
         };
         Ok(Self {

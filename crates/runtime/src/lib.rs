@@ -7,8 +7,10 @@ pub mod clock;
 pub mod config;
 mod context;
 mod data_folder;
+pub mod health;
 pub mod identity;
 pub mod methods;
+pub mod metrics;
 pub mod outgoing;
 mod page;
 mod service;
@@ -23,6 +25,7 @@ pub use context::{
     store_error,
 };
 pub use data_folder::DataFolder;
+pub use health::Health;
 pub use identity::{Caller, IdentityKey, Role};
 pub use outgoing::Outgoing;
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};

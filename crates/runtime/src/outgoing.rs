@@ -12,11 +12,13 @@
 //! - [`port`]: which ports may be called
 //! - [`certificates`]: whom to trust beside the system's authorities
 //! - [`error`]: what can go wrong
+//! - `measured`: its span and its time
 
 pub mod address;
 pub mod certificates;
 mod client;
 pub mod error;
+mod measured;
 pub mod port;
 
 use std::fmt;
@@ -27,11 +29,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use portico_vault::Secret;
+use tracing::Instrument as _;
 use url::{Host, Url};
 
 pub use address::AllowList;
 use client::{ClientKey, Clients};
 pub use error::{OutgoingError, Refusal};
+use measured::Measured;
+pub use measured::Peer;
 pub use port::PortList;
 
 /// Limits, and what is allowed beside public addresses.
@@ -90,6 +95,8 @@ pub struct OutgoingRequest {
     pub timeout: Option<Duration>,
     /// Whom to trust.
     pub tls: TlsSettings,
+    /// What it is for, a word for traces and numbers.
+    pub step: &'static str,
 }
 
 impl OutgoingRequest {
@@ -103,6 +110,7 @@ impl OutgoingRequest {
             body: Bytes::new(),
             timeout: None,
             tls: TlsSettings::default(),
+            step: "call",
         }
     }
 }
@@ -143,7 +151,10 @@ impl fmt::Debug for OutgoingResponse {
 
 /// Makes outgoing calls. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
-pub struct Outgoing(Arc<Inner>);
+pub struct Outgoing {
+    inner: Arc<Inner>,
+    peer: Peer,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -155,10 +166,22 @@ impl Outgoing {
     /// With these settings. Connections are made when they are needed.
     #[must_use]
     pub fn new(settings: OutgoingSettings) -> Self {
-        Self(Arc::new(Inner {
-            settings,
-            clients: Clients::default(),
-        }))
+        Self {
+            inner: Arc::new(Inner {
+                settings,
+                clients: Clients::default(),
+            }),
+            peer: Peer::Other,
+        }
+    }
+
+    /// The same, told apart in traces and numbers.
+    #[must_use]
+    pub fn to(&self, peer: Peer) -> Self {
+        Self {
+            peer,
+            ..self.clone()
+        }
     }
 
     /// Makes a call. Any status is an answer, not an error.
@@ -167,11 +190,15 @@ impl Outgoing {
     /// [`OutgoingError`]; after one that [`OutgoingError::never_sent`] does not
     /// vouch for, the other side may have acted.
     pub async fn send(&self, request: OutgoingRequest) -> Result<OutgoingResponse, OutgoingError> {
-        let timeout = request.timeout.unwrap_or(self.0.settings.timeout);
-        match tokio::time::timeout(timeout, self.exchange(request)).await {
+        let timeout = request.timeout.unwrap_or(self.inner.settings.timeout);
+        let measured = Measured::begin(self.peer, &request);
+        let exchange = tokio::time::timeout(timeout, self.exchange(request));
+        let done = match exchange.instrument(measured.span.clone()).await {
             Ok(done) => done,
             Err(_) => Err(OutgoingError::Timeout(timeout)),
-        }
+        };
+        measured.end(&done);
+        done
     }
 
     /// Checks what can be told from a URL alone, without resolving its name: for
@@ -184,7 +211,7 @@ impl Outgoing {
     }
 
     async fn exchange(&self, request: OutgoingRequest) -> Result<OutgoingResponse, OutgoingError> {
-        let settings = &self.0.settings;
+        let settings = &self.inner.settings;
         let route = self.route(&request.url)?;
         if settings.proxy.is_some() && !route.direct {
             self.check_before_proxy(&request.url, route.port).await?;
@@ -194,7 +221,7 @@ impl Outgoing {
             port: settings.allow.has_ports().then_some(route.port),
             direct: route.direct,
         };
-        let client = self.0.clients.get(key, settings)?;
+        let client = self.inner.clients.get(key, settings)?;
         let response = client
             .request(request.method, request.url)
             .headers(request.headers)
@@ -206,7 +233,7 @@ impl Outgoing {
     }
 
     fn route(&self, url: &Url) -> Result<Route, Refusal> {
-        let settings = &self.0.settings;
+        let settings = &self.inner.settings;
         if !matches!(url.scheme(), "https" | "http") {
             return Err(Refusal::Scheme);
         }
@@ -246,7 +273,7 @@ impl Outgoing {
         let Some(Host::Domain(name)) = url.host() else {
             return Ok(());
         };
-        match client::resolve(&self.0.settings.allow, name, port).await {
+        match client::resolve(&self.inner.settings.allow, name, port).await {
             Err(error) => match error.downcast::<Refusal>() {
                 Ok(refusal) => Err(*refusal),
                 Err(_unresolved) => Ok(()),

@@ -16,7 +16,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use uuid::Uuid;
 
-use crate::{Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, authorization, identity};
+use crate::{
+    Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, authorization,
+    health::ServiceHealth,
+    identity, metrics,
+    telemetry::{self, Answering},
+};
 
 /// Given to every service at its start. Cheap to clone.
 #[derive(Clone)]
@@ -99,6 +104,8 @@ impl Deps {
         database: Database,
         projections: Vec<Arc<dyn Projection>>,
     ) -> Result<EventStore, StartError> {
+        // Instruments that are made before the provider count nothing.
+        metrics::provider();
         Ok(EventStore::start(database, projections).await?)
     }
 
@@ -151,14 +158,21 @@ pub struct Service {
 impl Service {
     /// A service from its gRPC routes.
     pub fn new(name: ServiceName, deps: &Deps, store: EventStore, routes: Routes) -> Self {
+        let health = ServiceHealth::server(name, store.database(), deps);
+        let answering = Answering {
+            service: name.as_str(),
+            clock: deps.clock.clone(),
+        };
         let router = routes
+            .add_service(health)
             .prepare()
             .into_axum_router()
             .layer(middleware::from_fn(authorization::enforce))
             .layer(middleware::from_fn_with_state(
                 deps.identity.clone(),
                 identity::verify,
-            ));
+            ))
+            .layer(middleware::from_fn_with_state(answering, telemetry::calls));
         Self {
             name,
             router,
@@ -210,6 +224,7 @@ impl Service {
 
     /// Begins the background work.
     pub fn run(&mut self, deps: &Deps) {
+        metrics::observe(self.name, self.store.database(), &deps.bus, &self.consumers);
         for work in self.background.drain(..) {
             deps.spawn(work);
         }

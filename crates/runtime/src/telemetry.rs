@@ -1,31 +1,40 @@
-//! Logging, and the id and span of every request.
+//! What a process tells about itself while it runs: log lines, traces, numbers.
 //!
 //! Rules: a field for every identifier, units in names (`duration_ms`), a
 //! failure is logged once, at the boundary; no secret, personal datum, header,
 //! body or query ever. What is logged goes to standard error, so that commands
 //! have standard output for their results.
+//!
+//! Everything that one request from outside causes has its id in each log line
+//! (`request_id`), and one trace id where traces are exported: through gRPC
+//! metadata, the metadata of events, the headers of messages and back.
+//!
+//! - [`request`], [`call`]: middleware for HTTP and gRPC
+//! - [`context`]: W3C trace context in headers
+//! - [`log`]: what log lines show, and which spans are exported
+//! - [`otlp`]: the way to a collector
 
-use std::io::{self, IsTerminal as _};
-use std::time::Instant;
+mod call;
+mod context;
+mod log;
+mod otlp;
+mod request;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use http::{HeaderName, HeaderValue};
-use tracing::{Instrument as _, Subscriber};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
-use tracing_subscriber::{EnvFilter, Layer, registry};
+use tracing_subscriber::util::TryInitError;
+
+use opentelemetry::{global, trace::TracerProvider as _};
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::config::{Log, LogFormat};
+use crate::config::{Config, Log};
+use crate::metrics::{self, gauges};
 
-/// Carries the id of a request, in both directions.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub use call::{Answering, EDGE, calls};
+pub(crate) use context::inject;
+pub(crate) use otlp::resource;
+pub use request::{request_id, trace};
 
-/// Why logging did not start.
+/// Why telemetry did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `log.level` is no filter. A checked configuration has none of these.
@@ -34,88 +43,94 @@ pub enum TelemetryError {
     /// It was started already.
     #[error("logging: {0}")]
     Started(#[from] TryInitError),
+    /// The way to the collector.
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Client(String),
 }
 
-/// Starts logging for this process. Once.
+/// Sends what was gathered until the process ends.
+#[must_use = "what was not sent yet is lost without a call of `flush`"]
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+/// Starts logging for this process, and sends traces and numbers where the
+/// configuration names a collector. Once, within the runtime, before anything is
+/// measured. `name` is what it is called where the configuration gives no
+/// `telemetry.service_name`.
 ///
 /// # Errors
 /// [`TelemetryError`].
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
-    let color = io::stderr().is_terminal();
-    subscriber(log, color, io::stderr)?.try_init()?;
-    Ok(())
-}
-
-/// Layers side by side: one that sends spans elsewhere has its place here.
-fn subscriber<W>(
-    log: &Log,
-    color: bool,
-    writer: W,
-) -> Result<impl Subscriber + Send + Sync + use<W>, TelemetryError>
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    let lines = match log.format {
-        LogFormat::Text => lines.with_ansi(color).boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed(),
+pub fn init(config: &Config, name: &str, instance: Uuid) -> Result<Telemetry, TelemetryError> {
+    let telemetry = &config.telemetry;
+    let name = telemetry.service_name.as_deref().unwrap_or(name);
+    let resource = resource(name, instance);
+    let Some(collector) = &telemetry.collector else {
+        log::init(&config.log, None)?;
+        metrics::init(resource, None);
+        return Ok(Telemetry(None));
     };
-    let filter = EnvFilter::try_new(&log.level)?;
-    Ok(registry().with(filter).with(lines))
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    let provider = otlp::tracer(telemetry, collector, resource.clone())?;
+    let reader = otlp::reader(telemetry, collector)?;
+    log::init(&config.log, Some(provider.tracer("portico")))?;
+    metrics::init(resource, Some(reader));
+    let interval = telemetry.metrics_interval;
+    // Ends with the runtime.
+    tokio::spawn(async move {
+        loop {
+            gauges::refresh().await;
+            tokio::time::sleep(interval).await;
+        }
+    });
+    Ok(Telemetry(Some(provider)))
 }
 
-/// The id under which a request is logged: the one that came with it, if it is a
-/// UUID, so that nobody writes what they like into our logs; otherwise a new one.
-#[must_use]
-pub fn request_id(given: Option<&str>, clock: &Clock) -> Uuid {
-    given
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| clock.new_id())
-}
-
-/// Middleware: gives a request its id, puts all that is logged for it into one
-/// span, and logs its end. Handlers find the id in the header `x-request-id` of
-/// the request; the caller, in that of the response.
+/// Starts logging only, for a command that does one thing.
 ///
-/// The route is logged as it is declared (`/applications/{id}`), since a path
-/// may hold a token.
-pub async fn trace(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(&REQUEST_ID);
-    let id = request_id(given.and_then(|id| id.to_str().ok()), &clock);
-    let header = HeaderValue::from_str(&id.to_string()).ok();
-    if let Some(header) = &header {
-        request.headers_mut().insert(REQUEST_ID, header.clone());
+/// # Errors
+/// [`TelemetryError`].
+pub fn init_log(log: &Log) -> Result<(), TelemetryError> {
+    log::init(log, None)
+}
+
+impl Telemetry {
+    /// Sends what is left. The collector may be away, so this takes as long as
+    /// one call may at most.
+    pub async fn flush(self) {
+        let Some(provider) = self.0 else {
+            return;
+        };
+        gauges::refresh().await;
+        // It waits for the exporter's thread, which needs this runtime.
+        let flushed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = provider.shutdown() {
+                tracing::warn!(%error, "the last spans were not sent");
+            }
+            if let Err(error) = metrics::flush() {
+                tracing::warn!(%error, "the last numbers were not sent");
+            }
+        });
+        if let Err(error) = flushed.await {
+            tracing::warn!(%error, "the last spans and numbers were not sent");
+        }
     }
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = tracing::info_span!(
-        "request",
-        request_id = %id,
-        method = %request.method(),
-        route = route.as_ref().map_or("none", MatchedPath::as_str),
-    );
-    let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let status = response.status().as_u16();
-    span.in_scope(|| tracing::info!(status, duration_ms, "answered {status}"));
-    if let Some(header) = header {
-        response.headers_mut().insert(REQUEST_ID, header);
-    }
-    response
 }
 
 #[cfg(test)]
 mod tests {
+    use super::log::subscriber;
+    use super::request::REQUEST_ID;
     use super::*;
+    use crate::clock::Clock;
+    use crate::config::LogFormat;
     use axum::Router;
     use axum::body::Body;
+    use axum::extract::Request;
+    use axum::response::Response;
     use axum::routing::get;
+    use std::io;
     use std::sync::{Arc, Mutex};
     use tower::ServiceExt as _;
+    use tracing::Subscriber;
     use tracing::instrument::WithSubscriber as _;
 
     #[derive(Clone, Default)]
@@ -142,7 +157,7 @@ mod tests {
                 format,
             };
             let lines = self.clone();
-            subscriber(&log, false, move || lines.clone()).unwrap()
+            subscriber(&log, false, move || lines.clone(), None).unwrap()
         }
     }
 

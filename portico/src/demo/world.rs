@@ -74,7 +74,7 @@ impl World {
         let data_dir = std::env::temp_dir().join(format!("portico-demo-{}", clock.new_id()));
         let config = config(check, &data_dir, &mail.smtp_url())?;
         // A second initialisation in the same process only happens in tests, and does no harm.
-        let _ = telemetry::init(&config.log);
+        let _ = telemetry::init_log(&config.log);
         let app = App::start(config, clock, shutdown.clone()).await?;
         Ok(Self {
             app,

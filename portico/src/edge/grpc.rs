@@ -18,7 +18,10 @@ use portico_proto::{
     Error, FILE_DESCRIPTOR_SET,
     accounts::v1::{CreateSessionRequest, accounts_service_client::AccountsServiceClient},
 };
-use portico_runtime::{Deps, ServiceName, identity, telemetry};
+use portico_runtime::{
+    Deps, ServiceName, identity,
+    telemetry::{self, Answering},
+};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::{Status, body::Body, server::NamedService};
@@ -65,14 +68,17 @@ pub fn grpc_router(deps: &Deps) -> Router {
         (Ok(v1), Ok(v1alpha)) => routes = serve(serve(routes, v1), v1alpha),
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "gRPC reflection is off"),
     }
-    let clock = deps.clock.clone();
+    let answering = Answering {
+        service: telemetry::EDGE,
+        clock: deps.clock.clone(),
+    };
     let public = Public {
         edge,
         methods: std::sync::Arc::new(public_methods()),
     };
     routes
         .fallback(forward)
-        .layer(middleware::from_fn_with_state(clock, telemetry::trace))
+        .layer(middleware::from_fn_with_state(answering, telemetry::calls))
         .with_state(public)
 }
 

@@ -7,7 +7,7 @@
 //! - [`openapi`]: the description of the REST API
 //! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
-//! - [`problem`], [`headers`], [`health`], [`metrics`]: what is the same everywhere
+//! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
 pub mod ask;
 pub mod auth;
@@ -16,7 +16,6 @@ mod events;
 mod grpc;
 mod headers;
 mod health;
-mod metrics;
 mod openapi;
 mod pages;
 pub mod problem;
@@ -31,7 +30,6 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     middleware::{self, Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
-    routing::get,
 };
 use portico_proto::Error;
 use portico_runtime::{Deps, telemetry};
@@ -41,7 +39,6 @@ use self::{
     auth::{Auth, Cookies},
     csrf::Csrf,
     headers::Https,
-    metrics::Metrics,
     problem::Failure,
 };
 
@@ -62,7 +59,6 @@ pub struct Edge {
     pub auth: Auth,
     /// Against forged requests.
     pub csrf: Csrf,
-    metrics: Metrics,
 }
 
 impl Edge {
@@ -78,7 +74,6 @@ impl Edge {
                 cookies,
             ),
             csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
-            metrics: Metrics::new(&deps.clock),
             deps: deps.clone(),
         }
     }
@@ -92,9 +87,7 @@ pub async fn router(deps: &Deps) -> Router {
         .merge(api)
         .merge(openapi::routes(description))
         .merge(pages::routes(&edge))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::show));
+        .merge(health::of(deps).measured().routes());
     around(routes, &edge)
 }
 
@@ -110,7 +103,6 @@ fn around(routes: Router<Edge>, edge: &Edge) -> Router {
         .layer(from_fn_with_state(edge.clone(), pages::show_failures))
         .layer(from_fn(problem::finish))
         .layer(from_fn_with_state(https, headers::secure))
-        .layer(from_fn_with_state(edge.metrics.clone(), metrics::count))
         .layer(middleware::from_fn_with_state(
             edge.deps.clock.clone(),
             telemetry::trace,

@@ -9,6 +9,7 @@
 //! | [`templates`] | `web/mail` and the operator's theme folder |
 //! | `smtp`, `redact` | the mail server, and what it says without addresses |
 //! | [`grpc`] | history, resend, preview, test message; for admins |
+//! | `measures` | what waits here, for `/metrics` |
 //! | [`views`], [`publish`] | the list of deliveries; `mail_sent` and `mail_failed` |
 //!
 //! An address is never stored and never logged: it is asked for at every sending and forgotten.
@@ -17,6 +18,7 @@ pub mod compose;
 pub mod delivery;
 pub mod grpc;
 pub mod lookups;
+mod measures;
 pub mod policies;
 pub mod publish;
 pub mod redact;
@@ -66,6 +68,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     for mistake in templates.check() {
         tracing::error!(%mistake, "a mail template of the theme folder has a mistake; the built-in ones are used");
     }
+    measures::observe(deps, store.database());
     let lookups = Lookups::new(deps);
     let grpc = Grpc {
         store: store.clone(),

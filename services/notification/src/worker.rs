@@ -12,10 +12,13 @@ use std::{
 };
 
 use jiff::Timestamp;
-use portico_eventstore::{Context, EventStore, ExecuteError, Lease, Metadata, StoreError};
-use portico_runtime::{Clock, config::Retry, fault};
+use portico_eventstore::{
+    Context, EventStore, ExecuteError, Lease, Metadata, StoreError, Stream, trace,
+};
+use portico_runtime::{Clock, config::Retry, fault, metrics::instruments};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -64,10 +67,43 @@ impl Worker {
         }
     }
 
+    /// Sends within the trace of what caused the mail, with the id of that request in every log line.
     async fn deliver(&self, due: Due) {
+        let cause = match self.cause(due.id).await {
+            Ok(cause) => cause,
+            Err(error) => {
+                tracing::warn!(delivery_id = %due.id, %error, "mail not begun");
+                return self.clock.sleep(POLL).await;
+            }
+        };
+        let span = tracing::info_span!(
+            target: trace::EXPORTED,
+            "mail",
+            portico.delivery_id = %due.id,
+        );
+        trace::follow(&span, cause.traceparent.as_deref());
+        let request_id = cause.correlation.unwrap_or_else(|| self.clock.new_id());
+        let lines = tracing::info_span!("mail", delivery_id = %due.id, %request_id, trace_id = trace::id(&span));
+        let work = self.send(due, &cause).instrument(lines).instrument(span);
+        trace::correlated(request_id, work).await;
+    }
+
+    /// Where the last event of a delivery comes from.
+    async fn cause(&self, id: Uuid) -> Result<Metadata, StoreError> {
+        let events = self.store.read_stream(&Stream::of::<Delivery>(id)).await?;
+        Ok(events
+            .last()
+            .map_or_else(Metadata::default, |last| Metadata {
+                causation: Some(last.id),
+                ..last.metadata.clone()
+            }))
+    }
+
+    async fn send(&self, due: Due, cause: &Metadata) {
+        let context = self.context(cause);
         let started = self
             .store
-            .execute_at::<Delivery>(due.id, due.version, &Command::StartSending, &self.context())
+            .execute_at::<Delivery>(due.id, due.version, &Command::StartSending, &context)
             .await;
         let delivery = match started {
             Ok(outcome) => outcome.state,
@@ -87,15 +123,18 @@ impl Worker {
             }
             Err(obstacle) => self.after(due.id, &delivery, obstacle),
         };
-        self.record(due.id, &command).await;
+        count(&delivery, &command);
+        self.record(due.id, &command, cause).await;
     }
 
     /// Makes the letter and hands it over; the server's words come back without addresses.
     async fn attempt(&self, id: Uuid, delivery: &Delivery) -> Result<u16, Obstacle> {
         let letter = self.composer.letter(id, delivery).await?;
         let clean = |words: String| without_addresses(&words, &letter.address, &letter.name);
+        let span = tracing::info_span!(target: trace::EXPORTED, "smtp send", otel.kind = "client");
         self.mailer
             .send(&letter)
+            .instrument(span)
             .await
             .map_err(|refusal| match refusal {
                 Refusal::Address => Obstacle::Final(
@@ -131,8 +170,8 @@ impl Worker {
     }
 
     /// Records an outcome. An outcome that is lost would be another mail, so a store that is away is waited for.
-    async fn record(&self, id: Uuid, command: &Command) {
-        let context = self.context();
+    async fn record(&self, id: Uuid, command: &Command, cause: &Metadata) {
+        let context = self.context(cause);
         loop {
             match self.store.execute::<Delivery>(id, command, &context).await {
                 Ok(_) => return,
@@ -150,16 +189,29 @@ impl Worker {
         }
     }
 
-    fn context(&self) -> Context {
+    fn context(&self, cause: &Metadata) -> Context {
         Context {
             metadata: Metadata {
                 actor: "service:notification".to_owned(),
-                ..Metadata::default()
+                command_digest: None,
+                ..cause.clone()
             },
             now: self.clock.now(),
             command_id: self.clock.new_id(),
         }
     }
+}
+
+/// An outcome, for `/metrics`.
+fn count(delivery: &Delivery, command: &Command) {
+    let Some(mail) = &delivery.mail else { return };
+    let outcome = match command {
+        Command::RecordSent { .. } => "sent",
+        Command::Delay { .. } => "delayed",
+        Command::Fail { .. } => "failed",
+        _ => return,
+    };
+    instruments().mail(mail.template.as_str(), outcome);
 }
 
 /// What this process is sending.

@@ -12,6 +12,7 @@
 //! | `application` | aggregate: the newest that is known of an application |
 //! | `catalogue` | aggregate: the newest that is known of a product or a plan |
 //! | `worker` | does what is to be done for OAuth clients |
+//! | `measures` | what waits here, for `/metrics` |
 //! | `spool` | answers of providers, kept before they are understood |
 //! | `policies` | what the access-request service says, and what comes of it |
 //! | `publish` | private events as public ones |
@@ -26,6 +27,7 @@ pub mod gateways;
 mod grpc;
 pub mod identity_provider;
 mod mapping;
+mod measures;
 pub mod oauth_client;
 mod policies;
 pub mod providers;
@@ -61,6 +63,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let grpc = Grpc::new(deps, &store, &vault);
     let worker = grpc.worker.clone();
     let keys = grpc.mapper.clone();
+    measures::observe(deps, store.database());
     let routes = Routes::new(RegistrationServiceServer::new(grpc));
     let policies = Policies {
         store: store.clone(),

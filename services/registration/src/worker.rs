@@ -9,17 +9,19 @@
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault
 //! - `drift`: a look at a client at its provider
 //! - `failure`: what comes of a failed try
+//! - `measured`: outcomes, for `/metrics`
 
 mod answer;
 mod change;
 mod drift;
 mod drive;
 mod failure;
+mod measured;
 mod registration;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +54,7 @@ pub(crate) struct Worker {
     vault: Vault,
     mapper: Mapper,
     running: Arc<Mutex<HashSet<Uuid>>>,
+    provider_types: Arc<Mutex<HashMap<Uuid, &'static str>>>,
 }
 
 /// Why work stopped; nothing of it is the provider's fault, and it is taken up again.
@@ -75,6 +78,7 @@ impl Worker {
             vault: vault.clone(),
             mapper: mapper.clone(),
             running: Arc::default(),
+            provider_types: Arc::default(),
         }
     }
 
@@ -169,6 +173,12 @@ impl Worker {
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashSet<Uuid>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn provider_types(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, &'static str>> {
+        self.provider_types
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Of what the worker does by itself; it follows what caused it.

@@ -99,6 +99,7 @@ pub struct Backends {
     postgres: Option<Postgres>,
     nats: Option<NatsServer>,
     environment: Vec<(String, String)>,
+    extras: Vec<(String, String)>,
 }
 
 impl Backends {
@@ -144,12 +145,13 @@ impl Backends {
             postgres: Some(postgres),
             nats: Some(nats),
             environment,
+            extras: Vec::new(),
         }
     }
 
     /// A setting of Portico beside them.
     pub fn with(&mut self, name: &str, value: &str) {
-        self.environment.push((name.to_owned(), value.to_owned()));
+        self.extras.push((name.to_owned(), value.to_owned()));
     }
 
     pub fn database_url(&self) -> Option<String> {
@@ -218,7 +220,12 @@ impl World {
 
     /// Every service as processes of its own.
     pub async fn start_apart(provider: Provider) -> Self {
-        Self::begin(provider, Backends::with_accounts().await, Start::Cluster).await
+        Self::start_apart_on(provider, Backends::with_accounts().await).await
+    }
+
+    /// As [`World::start_apart`], on backends that have accounts.
+    pub async fn start_apart_on(provider: Provider, backends: Backends) -> Self {
+        Self::begin(provider, backends, Start::Cluster).await
     }
 
     async fn begin(provider: Provider, backends: Backends, start: Start<'_>) -> Self {
@@ -247,6 +254,7 @@ impl World {
             Start::Cluster => Vec::new(),
             _ => backends.environment.clone(),
         };
+        environment.extend(backends.extras.iter().cloned());
         environment.push(("PORTICO_SMTP_URL".to_owned(), mail.smtp_url()));
         environment.push((
             "PORTICO_MAIL_FROM".to_owned(),

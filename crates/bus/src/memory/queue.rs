@@ -94,6 +94,11 @@ impl Queue {
         self.subjects = spec.subjects.iter().copied().collect();
     }
 
+    /// Messages that are not acknowledged yet, second copies of duplicates included.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn wants(&self, subject: &str) -> bool {
         self.subjects.contains(subject)
     }

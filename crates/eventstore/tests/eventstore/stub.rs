@@ -166,6 +166,10 @@ impl Bus for StubBus {
         Ok(Box::new(self.clone()))
     }
 
+    async fn backlog(&self, _: &ConsumerSpec) -> Result<u64, BusError> {
+        Ok(0)
+    }
+
     async fn check(&self) -> Result<(), BusError> {
         Ok(())
     }

@@ -209,9 +209,11 @@ fn nest(key: &str, value: Value) -> Dict {
 /// stays text, and is refused where it is read.
 fn typed(text: &str, kind: &Value) -> Value {
     match kind {
-        Value::Num(..) => text
-            .parse::<u64>()
-            .map_or_else(|_| text.into(), Value::from),
+        Value::Num(..) => match (text.parse::<u64>(), text.parse::<f64>()) {
+            (Ok(whole), _) => whole.into(),
+            (Err(_), Ok(fraction)) => fraction.into(),
+            (Err(_), Err(_)) => text.into(),
+        },
         Value::Bool(..) => text
             .parse::<bool>()
             .map_or_else(|_| text.into(), Value::from),

@@ -17,7 +17,7 @@ use super::{ConfigError, ConfigErrors};
 
 /// Keys whose values are never shown. Reading one of them as anything but a
 /// secret, or another key as one, is a mistake that the tests find.
-pub(super) const SECRETS: [&str; 8] = [
+pub(super) const SECRETS: [&str; 9] = [
     "admin.password",
     "database.url",
     "kek",
@@ -26,6 +26,7 @@ pub(super) const SECRETS: [&str; 8] = [
     "outgoing.proxy",
     "services.identity_key",
     "smtp.url",
+    "telemetry.otlp_headers",
 ];
 
 pub(super) struct Reader {
@@ -164,6 +165,15 @@ impl Reader {
         })
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn ratio(&mut self, key: &'static str) -> f64 {
+        self.value(key, |value| {
+            number(value)
+                .filter(|ratio| (0.0..=1.0).contains(ratio))
+                .ok_or_else(|| "must be a number from 0 to 1".to_owned())
+        })
+    }
+
     pub(super) fn duration(&mut self, key: &'static str) -> Duration {
         self.value(key, |value| duration(text_of(value)?))
     }
@@ -255,7 +265,9 @@ impl Reader {
             let value = match (SECRETS.contains(&key.as_str()), &value) {
                 (true, value) => mask(value),
                 (false, value @ Value::Num(..)) => {
-                    whole(value).map(|n| n.to_string()).unwrap_or_default()
+                    let fraction = || number(value).map(|n| n.to_string());
+                    let whole = whole(value).map(|n| n.to_string());
+                    whole.or_else(fraction).unwrap_or_default()
                 }
                 (false, Value::Bool(_, yes)) => yes.to_string(),
                 (false, Value::Array(_, items)) => {
@@ -286,6 +298,12 @@ fn mask(value: &Value) -> String {
 fn whole(value: &Value) -> Option<u128> {
     let signed = || value.to_i128().and_then(|number| number.try_into().ok());
     value.to_u128().or_else(signed)
+}
+
+/// With a fraction or without.
+fn number(value: &Value) -> Option<f64> {
+    let whole = || whole(value).and_then(|n| u32::try_from(n).ok());
+    value.to_f64().or_else(|| whole().map(f64::from))
 }
 
 fn text_of(value: &Value) -> Result<&str, String> {

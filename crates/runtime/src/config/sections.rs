@@ -3,6 +3,7 @@
 mod network;
 mod people;
 mod services;
+mod telemetry;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use network::{Grpc, Nats, Tls};
 use people::is_mail_address;
 pub use people::{Admin, Session, Signup};
 pub use services::{MutualTls, Services};
+pub use telemetry::{Collector, Telemetry};
 
 const WEB: [&str; 2] = ["https", "http"];
 

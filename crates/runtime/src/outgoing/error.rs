@@ -73,6 +73,18 @@ impl From<Refusal> for OutgoingError {
 }
 
 impl OutgoingError {
+    /// A stable word, for traces and numbers.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::Timeout(_) => "timeout",
+            Self::Connect { .. } => "connect",
+            Self::Tls { .. } => "tls",
+            Self::TooLarge { .. } => "too_large",
+            Self::Protocol { .. } => "protocol",
+        }
+    }
+
     /// Whether the request has certainly not reached the other side, so that
     /// sending it again cannot do anything twice.
     #[must_use]

@@ -8,4 +8,6 @@ mod addresses;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod trust;

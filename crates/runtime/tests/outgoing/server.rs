@@ -74,6 +74,7 @@ impl Server {
 fn routes() -> Router {
     Router::new()
         .route("/hello", any(hello))
+        .route("/headers", get(names))
         .route("/redirect", get(|| async { Redirect::temporary("/hello") }))
         .route("/large", get(|| async { vec![b'x'; 2000] }))
         .route("/endless", get(|| async { Body::from_stream(endless()) }))
@@ -86,6 +87,11 @@ async fn hello(headers: HeaderMap, body: String) -> String {
         .get("x-test")
         .map_or("", |value| value.to_str().unwrap());
     format!("hello {header}{body}")
+}
+
+async fn names(headers: HeaderMap) -> String {
+    let names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
+    names.join(" ")
 }
 
 fn endless() -> impl futures::Stream<Item = Result<Vec<u8>, std::io::Error>> {

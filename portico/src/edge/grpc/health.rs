@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, time::Duration};
 
-use futures::{Stream, StreamExt as _, future::join_all, stream};
+use futures::{Stream, StreamExt as _, stream};
 use portico_runtime::ServiceName;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
@@ -30,10 +30,10 @@ impl Health {
     }
 
     async fn status(&self, services: &[ServiceName]) -> ServingStatus {
-        let asked = services
-            .iter()
-            .map(|name| health::service_is_ready(&self.0, *name));
-        if join_all(asked).await.into_iter().all(|ready| ready) {
+        let readiness = health::of_services(&self.0.deps, services).look().await;
+        // Whoever asks for a service wants to know about that one.
+        let alone = services.len() == 1 && readiness.parts.iter().any(|part| !part.ready);
+        if readiness.ready && !alone {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing

@@ -18,7 +18,8 @@ use portico_proto::{
 use portico_runtime::{Caller, ServiceChannel, ServiceName};
 use tonic::{Code, Request};
 use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+    health_client::HealthClient,
 };
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
@@ -37,18 +38,27 @@ async fn portal(callers: &Callers) -> (Portal, ServiceChannel) {
     let portal = Portal::new(move |name: ServiceName, double: Double| {
         let callers = callers.clone();
         match name {
-            ServiceName::Catalog => double.on(
-                "/portico.catalog.v1.CatalogService/ListProducts",
-                move |heard: Heard<ListProductsRequest>| {
-                    assert!(
-                        heard.metadata.get("authorization").is_none(),
-                        "the token stays at the edge"
-                    );
-                    assert!(heard.metadata.get("cookie").is_none());
-                    callers.lock().unwrap().push(heard.caller);
-                    Ok(ListProductsResponse::default())
-                },
-            ),
+            ServiceName::Catalog => double
+                .on(
+                    "/portico.catalog.v1.CatalogService/ListProducts",
+                    move |heard: Heard<ListProductsRequest>| {
+                        assert!(
+                            heard.metadata.get("authorization").is_none(),
+                            "the token stays at the edge"
+                        );
+                        assert!(heard.metadata.get("cookie").is_none());
+                        callers.lock().unwrap().push(heard.caller);
+                        Ok(ListProductsResponse::default())
+                    },
+                )
+                .on(
+                    "/grpc.health.v1.Health/Check",
+                    |_: Heard<HealthCheckRequest>| {
+                        Ok(HealthCheckResponse {
+                            status: ServingStatus::Serving.into(),
+                        })
+                    },
+                ),
             ServiceName::Accounts => double.on(
                 "/portico.accounts.v1.AccountsService/CreateSession",
                 |heard: Heard<CreateSessionRequest>| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portico_eventstore::{Context, EventStore, ExecuteError, Loaded, StoreError};
-use portico_runtime::{Deps, Outgoing};
+use portico_runtime::{Deps, Outgoing, outgoing::Peer};
 use portico_vault::{Owner, Secret, Vault, VaultError, VaultRef};
 use uuid::Uuid;
 
@@ -85,6 +85,7 @@ pub async fn access(
             }),
         None => None,
     };
+    let kind = settings.kind.as_str();
     Ok(Access {
         id,
         method: settings.method(provider.initial_access_token.is_some()),
@@ -93,7 +94,7 @@ pub async fn access(
         secret,
         software_statement,
         management,
-        outgoing: deps.outgoing.clone(),
+        outgoing: deps.outgoing.to(Peer::Provider(kind)),
         deadline: deps.config.outgoing.timeout,
     })
 }

@@ -29,6 +29,20 @@ pub enum Step {
     Other,
 }
 
+impl Step {
+    /// For traces and numbers.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Read => "read",
+            Self::Update => "update",
+            Self::Rotate => "rotate",
+            Self::Reissue => "reissue",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// An answer as it came, before anything of it was understood. It may hold
 /// secrets: `Debug` shows none, and it is stored encrypted only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -251,6 +251,7 @@ impl Session<'_> {
         let step = call.step;
         let writes = call.method != Method::GET;
         let mut request = self.fetch.request(call.method, call.url, self.deadline);
+        request.step = step.name();
         request
             .headers
             .insert(ACCEPT, HeaderValue::from_static("application/json"));

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portico_eventstore::{Aggregate as _, ExecuteError, Lease, Metadata, Outcome, Stream};
+use portico_eventstore::{Aggregate as _, ExecuteError, Lease, Metadata, Outcome, Stream, trace};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{WorkError, Worker};
@@ -76,27 +77,58 @@ impl Worker {
             }
             let job = self.job(id).await?;
             let step = job.client.next_step(job.now(self.deps.clock.now()));
-            tracing::debug!(oauth_client_id = %id, attempt = job.client.attempt, step = name(&step), "next step");
-            match step {
-                Step::Register(wanted) => self.register(&job, wanted).await?,
-                Step::Reconcile => self.reconcile(&job).await?,
-                Step::Update(wanted) => self.update(&job, wanted).await?,
-                Step::Rotate => self.rotate(&job).await?,
-                Step::Delete => self.delete(&job).await?,
-                Step::Map {
-                    gateway_ids,
-                    revision,
-                } => self.map(&job, gateway_ids, revision).await?,
-                Step::Announce => {
-                    if job.client.live().is_none() && job.client.intended().is_none() {
-                        self.forget(id).await?;
-                    }
-                    self.record(&job, &Command::Announce).await?;
-                }
-                Step::Wait(_) | Step::Paused | Step::Idle => break,
+            if matches!(step, Step::Wait(_) | Step::Paused | Step::Idle) {
+                break;
             }
+            self.traced(&job, name(&step), self.step(&job, step))
+                .await?;
         }
         Ok(())
+    }
+
+    /// A step in the trace of what caused it, with the id of that request in every log line.
+    async fn traced<T>(&self, job: &Job, step: &'static str, work: impl Future<Output = T>) -> T {
+        let span = tracing::info_span!(
+            target: trace::EXPORTED,
+            "registration",
+            otel.name = format_args!("registration {step}"),
+            portico.oauth_client_id = %job.id,
+            portico.attempt = job.client.attempt,
+        );
+        trace::follow(&span, job.cause.traceparent.as_deref());
+        // What the worker begins by itself has no request that caused it.
+        let request_id = job
+            .cause
+            .correlation
+            .unwrap_or_else(|| self.deps.clock.new_id());
+        let lines = tracing::info_span!("registration", step, oauth_client_id = %job.id, %request_id,
+            trace_id = trace::id(&span));
+        let work = async {
+            tracing::debug!(attempt = job.client.attempt, "next step");
+            work.await
+        };
+        trace::correlated(request_id, work.instrument(lines).instrument(span)).await
+    }
+
+    async fn step(&self, job: &Job, step: Step) -> Result<(), WorkError> {
+        match step {
+            Step::Register(wanted) => self.register(job, wanted).await,
+            Step::Reconcile => self.reconcile(job).await,
+            Step::Update(wanted) => self.update(job, wanted).await,
+            Step::Rotate => self.rotate(job).await,
+            Step::Delete => self.delete(job).await,
+            Step::Map {
+                gateway_ids,
+                revision,
+            } => self.map(job, gateway_ids, revision).await,
+            Step::Announce => {
+                if job.client.live().is_none() && job.client.intended().is_none() {
+                    self.forget(job.id).await?;
+                }
+                self.record(job, &Command::Announce).await.map(drop)
+            }
+            Step::Wait(_) | Step::Paused | Step::Idle => Ok(()),
+        }
     }
 
     /// Loads a client.
@@ -139,7 +171,10 @@ impl Worker {
             .execute::<OauthClient>(job.id, command, &context)
             .await
         {
-            Ok(outcome) => Ok(Some(outcome)),
+            Ok(outcome) => {
+                self.count(job.client.identity_provider_id, command).await;
+                Ok(Some(outcome))
+            }
             Err(ExecuteError::Rejected(rejection)) => {
                 tracing::debug!(oauth_client_id = %job.id, %rejection, "the step was decided anew");
                 Ok(None)

@@ -2,7 +2,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
-use portico_runtime::outgoing::{OutgoingError, OutgoingRequest};
+use portico_runtime::outgoing::{OutgoingError, OutgoingRequest, Peer};
 use portico_vault::Secret;
 use serde_json::Value;
 use url::Url;
@@ -45,6 +45,7 @@ impl Caller<'_> {
         }
         let answer = session
             .outgoing
+            .to(Peer::Gateway("tyk"))
             .send(request)
             .await
             .map_err(|error| unreachable(&error))?;
