@@ -35,8 +35,6 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::too_many_lines,
-    clippy::cognitive_complexity,
     unreachable_pub,
     reason = "a program of tests: what goes wrong ends the round, and a round is read from top to bottom"
 )]

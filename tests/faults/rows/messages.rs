@@ -159,7 +159,7 @@ async fn shuffled_copies(js: &jetstream::Context, seed: u64) -> usize {
 /// A message that is no protobuf is parked at once; one whose effect the database refuses is parked after eight
 /// tries, and handled when the cause is gone and somebody replays it. The stream goes on meanwhile.
 pub async fn poison(round: Arc<Round>) {
-    let servers = round.seed % 2 == 0;
+    let servers = round.seed.is_multiple_of(2);
     let mut world = World::start(
         &round.folder,
         Setup {

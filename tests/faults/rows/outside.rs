@@ -27,8 +27,10 @@ fn impatient() -> Setup {
     }
 }
 
-/// What a provider does instead, and whether the request gets active all the same.
-const MISBEHAVIOURS: [(&str, fn() -> Fault, Expected); 9] = [
+/// Its name, what a provider does instead, and whether the request gets active all the same.
+type Misbehaviour = (&'static str, fn() -> Fault, Expected);
+
+const MISBEHAVIOURS: [Misbehaviour; 9] = [
     (
         "500",
         || Fault::Refuse(Answer::status(500)),
