@@ -14,7 +14,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
-pub use self::remote::{Remote, SERVICE};
+pub use self::remote::{Remote, SERVICE, service_unavailable};
 use crate::telemetry;
 
 /// Names under which services find each other.
@@ -117,7 +117,7 @@ impl Service<http::Request<Body>> for ServiceChannel {
                 let (name, router) = (*name, router.get().cloned());
                 Box::pin(async move {
                     let Some(router) = router else {
-                        return Ok(Status::from(remote::unavailable(name)).into_http());
+                        return Ok(Status::from(service_unavailable(name)).into_http());
                     };
                     let response = router.oneshot(request.map(axum::body::Body::new)).await?;
                     Ok(response.map(Body::new))

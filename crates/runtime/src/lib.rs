@@ -17,7 +17,7 @@ mod service;
 pub mod shutdown;
 pub mod telemetry;
 
-pub use channel::{Channels, Remote, SERVICE, ServiceChannel, ServiceName};
+pub use channel::{Channels, Remote, SERVICE, ServiceChannel, ServiceName, service_unavailable};
 pub use clock::Clock;
 pub use config::Config;
 pub use context::{

@@ -12,7 +12,9 @@ use portico_proto::{
         ClientType, GetClientTypeRequest, registration_service_client::RegistrationServiceClient,
     },
 };
-use portico_runtime::{Caller, Deps, IdentityKey, ServiceChannel, ServiceName};
+use portico_runtime::{
+    Caller, Deps, IdentityKey, ServiceChannel, ServiceName, service_unavailable,
+};
 use tonic::{Response, Status};
 use uuid::Uuid;
 
@@ -46,7 +48,8 @@ impl Neighbours {
     ) -> Result<Option<Product>, Error> {
         let request = GetProductRequest { id: id.to_string() };
         let mut client = self.catalog.clone();
-        let product = ask(client.get_product(self.identity.request(caller, request))).await?;
+        let call = client.get_product(self.identity.request(caller, request));
+        let product = ask(ServiceName::Catalog, call).await?;
         Ok(product.filter(|product| product.status != "deleted"))
     }
 
@@ -54,7 +57,8 @@ impl Neighbours {
     pub(crate) async fn plan(&self, caller: &Caller, id: Uuid) -> Result<Option<Plan>, Error> {
         let request = GetPlanRequest { id: id.to_string() };
         let mut client = self.catalog.clone();
-        let plan = ask(client.get_plan(self.identity.request(caller, request))).await?;
+        let call = client.get_plan(self.identity.request(caller, request));
+        let plan = ask(ServiceName::Catalog, call).await?;
         Ok(plan.filter(|plan| plan.status != "deleted"))
     }
 
@@ -66,20 +70,19 @@ impl Neighbours {
     ) -> Result<Option<ClientType>, Error> {
         let request = GetClientTypeRequest { id: id.to_string() };
         let mut client = self.registration.clone();
-        let answer = ask(client.get_client_type(self.identity.request(caller, request))).await?;
+        let call = client.get_client_type(self.identity.request(caller, request));
+        let answer = ask(ServiceName::Registration, call).await?;
         Ok(answer.filter(|client_type| client_type.status != "deleted"))
     }
 }
 
 async fn ask<T>(
+    service: ServiceName,
     call: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<Option<T>, Error> {
-    let answer = tokio::time::timeout(DEADLINE, call).await.map_err(|_| {
-        Error::unavailable(
-            "service_unavailable",
-            "A part of Portico does not answer; try again in a moment.",
-        )
-    })?;
+    let answer = tokio::time::timeout(DEADLINE, call)
+        .await
+        .map_err(|_| service_unavailable(service))?;
     match answer.map_err(Error::from) {
         Ok(response) => Ok(Some(response.into_inner())),
         Err(error) if error.kind == Kind::NotFound => Ok(None),

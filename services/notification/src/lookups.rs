@@ -10,7 +10,7 @@ use portico_proto::{
     },
     accounts::v1::{Contact, GetContactsRequest, accounts_service_client::AccountsServiceClient},
 };
-use portico_runtime::{Caller, Channels, Deps, IdentityKey, ServiceName};
+use portico_runtime::{Caller, Channels, Deps, IdentityKey, ServiceName, service_unavailable};
 use tonic::{Response, Status};
 use uuid::Uuid;
 
@@ -63,13 +63,19 @@ impl Lookups {
     pub async fn access_request(&self, id: Uuid) -> Result<AccessRequest, Error> {
         let mut client = AccessServiceClient::new(self.channels.to(ServiceName::AccessRequest));
         let request = self.request(GetAccessRequestRequest { id: id.to_string() });
-        answer(client.get_access_request(request)).await
+        answer(
+            ServiceName::AccessRequest,
+            client.get_access_request(request),
+        )
+        .await
     }
 
     async fn contacts(&self, question: GetContactsRequest) -> Result<Vec<Contact>, Error> {
         let mut client = AccountsServiceClient::new(self.channels.to(ServiceName::Accounts));
         let request = self.request(question);
-        Ok(answer(client.get_contacts(request)).await?.contacts)
+        Ok(answer(ServiceName::Accounts, client.get_contacts(request))
+            .await?
+            .contacts)
     }
 
     fn request<T>(&self, message: T) -> tonic::Request<T> {
@@ -78,12 +84,12 @@ impl Lookups {
     }
 }
 
-async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Error> {
+async fn answer<T>(
+    service: ServiceName,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(TIMEOUT, call).await {
         Ok(answer) => Ok(answer?.into_inner()),
-        Err(_) => Err(Error::unavailable(
-            "service_unavailable",
-            "A part of Portico did not answer in time.",
-        )),
+        Err(_) => Err(service_unavailable(service)),
     }
 }

@@ -15,7 +15,11 @@ use crate::{
 const TTL: Duration = Duration::from_secs(10);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    on_every_database!(one_of_many_holds_it, it_expires_and_is_given_up)
+    on_every_database!(
+        one_of_many_holds_it,
+        it_expires_and_is_given_up,
+        all_are_freed
+    )
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -61,4 +65,16 @@ async fn it_expires_and_is_given_up(place: Place) {
     let hour = SignedDuration::from_hours(1);
     assert!(one.take(at(13) + hour).await.unwrap());
     assert!(two.take(at(13)).await.unwrap());
+}
+
+/// Where nobody else can have the database, whoever held a lease is dead.
+async fn all_are_freed(place: Place) {
+    let store = place.open().await;
+    let lease = |name: &str| Lease::new(store.database().clone(), name, new_id(), TTL);
+    assert!(lease("one").take(at(0)).await.unwrap());
+    assert!(lease("two").take(at(0)).await.unwrap());
+    assert!(!lease("one").take(at(1)).await.unwrap());
+    Lease::free_all(store.database()).await.unwrap();
+    assert!(lease("one").take(at(1)).await.unwrap());
+    assert!(lease("two").take(at(1)).await.unwrap());
 }

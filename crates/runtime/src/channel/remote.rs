@@ -76,12 +76,12 @@ impl Remote {
                 match self.try_one(replica, call).await {
                     Attempt::Answered(response) => return Ok(response),
                     Attempt::Again => {}
-                    Attempt::Over => return Err(unavailable(self.name)),
+                    Attempt::Over => return Err(service_unavailable(self.name)),
                 }
             }
             // Where nobody answered a moment ago, there is no use in waiting.
             let Some(pause) = pauses.next().filter(|_| hope || replicas.is_empty()) else {
-                return Err(unavailable(self.name));
+                return Err(service_unavailable(self.name));
             };
             sleep(*pause).await;
             self.replicas.look(*pause).await;
@@ -126,7 +126,8 @@ impl Remote {
     /// A stream that breaks off says so in our words.
     fn stream(&self, response: Response<Body>) -> Response<Body> {
         let name = self.name;
-        response.map(|body| Body::new(body.map_err(move |_| Status::from(unavailable(name)))))
+        response
+            .map(|body| Body::new(body.map_err(move |_| Status::from(service_unavailable(name)))))
     }
 }
 
@@ -193,7 +194,7 @@ fn announce(headers: &mut HeaderMap) {
 }
 
 /// What callers of a service that cannot be reached are told, over whatever protocol.
-pub(super) fn unavailable(name: ServiceName) -> Error {
+pub fn service_unavailable(name: ServiceName) -> Error {
     let name = name.as_str();
     Error::unavailable(
         format!("{}_unavailable", name.replace('-', "_")),
