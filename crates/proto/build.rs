@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             ["service", "events"]
                 .map(|file| root.join(format!("portico/{service}/v1/{file}.proto")))
         })
+        .chain([root.join("portico/operations/v1/service.proto")])
         .collect();
     let descriptors = protox::compile(&files, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -1,11 +1,14 @@
 //! `portico drift`: what somebody else changed at identity providers and gateways. It asks a running portal, so that
 //! nothing else works on the same client meanwhile.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::demo::portal::Portal;
+use crate::{
+    at::{self, At},
+    demo::portal::Portal,
+};
 
 /// What to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
@@ -16,32 +19,13 @@ pub enum What {
     Apply,
 }
 
-/// A running portal.
-#[derive(Debug, Args)]
-pub struct At {
-    /// Where it is.
-    #[arg(long, env = "PORTICO_URL", default_value = "http://127.0.0.1:3000")]
-    url: String,
-    /// An administrator's API token; better in the variable than here, where others can see it.
-    #[arg(long, env = "PORTICO_TOKEN", hide_env_values = true)]
-    token: String,
-}
-
 /// Lists or repairs, page after page.
 ///
 /// # Errors
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "the output of the command")]
 pub async fn run(what: What, at: At) -> Result<(), String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it goes where the person at the terminal says, and nowhere else"
-    )]
-    let http = reqwest::Client::builder()
-        .build()
-        .map_err(|error| error.to_string())?;
-    let url = at.url.trim_end_matches('/').to_owned();
-    let portal = Portal::with_token(http, url, at.token);
+    let portal = at.portal()?;
     let (mut after, mut count, mut bad) = (String::new(), 0, 0);
     loop {
         let page = page(&portal, what, &after).await?;
@@ -100,10 +84,7 @@ fn line(item: &Value) -> String {
         }
     }
     line.push_str(&format!("\t[{}]", text("repair").replace('_', " ")));
-    // What others wrote may not play tricks with the terminal.
-    line.chars()
-        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
-        .collect()
+    at::for_terminal(&line)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod apart;
 pub mod app;
+pub mod at;
 pub mod commands;
 pub mod demo;
 pub mod drift;
@@ -9,4 +10,5 @@ pub mod edge;
 mod listeners;
 pub mod parts;
 mod probes;
+pub mod parked;
 pub mod wiring;

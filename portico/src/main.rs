@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use portico::{commands, demo, drift, parts::Part};
+use portico::{at::At, commands, demo, drift, parked, parts::Part};
 use portico_runtime::Config;
 
 /// The API developer portal that registers OAuth clients at your own identity provider.
@@ -38,7 +38,14 @@ enum Command {
         #[command(subcommand)]
         what: drift::What,
         #[command(flatten)]
-        portal: drift::At,
+        portal: At,
+    },
+    /// Messages that a service could not handle, through a running portal.
+    Parked {
+        #[command(subcommand)]
+        what: parked::What,
+        #[command(flatten)]
+        portal: At,
     },
     /// Empty the views and fill them again from the event log. Stop `portico run` first.
     Replay,
@@ -64,6 +71,9 @@ fn main() -> ExitCode {
         if let Command::Drift { what, portal } = arguments.command {
             return drift::run(what, portal).await;
         }
+        if let Command::Parked { what, portal } = arguments.command {
+            return parked::run(what, portal).await;
+        }
         let config =
             Config::load(arguments.config.as_deref()).map_err(|errors| errors.to_string())?;
         match arguments.command {
@@ -71,7 +81,7 @@ fn main() -> ExitCode {
             Command::CheckConfig => commands::check_config(&config),
             Command::Replay => commands::replay(config).await,
             Command::Rewrap => commands::rewrap(config).await,
-            Command::Demo { .. } | Command::Drift { .. } => Ok(()),
+            Command::Demo { .. } | Command::Drift { .. } | Command::Parked { .. } => Ok(()),
         }
     });
     match result {

@@ -21,6 +21,10 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+/// Header of a message that is published again on somebody's request, with the id of the request: the bus takes it,
+/// although it has seen the message's id a moment ago.
+pub const REPUBLISHED: &str = "republished";
+
 /// A public event on its way: `subject` is `portico.<service>.<event>`, `payload` its protobuf encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

@@ -191,7 +191,7 @@ impl Bus for NatsBus {
         let connection = self.inner.connection.subscribe();
         let publish = PublishMessage::build()
             .headers(wire::headers(&message))
-            .message_id(message.id.to_string())
+            .message_id(wire::message_id(&message))
             .payload(message.payload);
         let sent = self.inner.js.send_publish(message.subject, publish);
         let ack = timeout(self.inner.settings.timeout, sent)

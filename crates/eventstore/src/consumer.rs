@@ -6,7 +6,9 @@ mod parked;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-pub use parked::{Parked, list_parked, parked, release_parked};
+pub use parked::{
+    Parked, ParkedFilter, ParkedStatus, drop_parked, list_parked, parked, release_parked,
+};
 use portico_bus::{BusError, ConsumerSpec, Deliveries, Delivery, Message, SharedBus};
 use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -158,6 +160,14 @@ impl Consumer {
     }
 
     async fn attempt(&self, message: &Message) -> Result<(), PolicyError> {
+        if !self.spec.subjects.contains(&message.subject.as_str()) {
+            // The durable consumer is shared with newer replicas, which may have asked for more.
+            let words = format!("{} is for a newer version than this one", message.subject);
+            return Err(PolicyError::Unavailable(words));
+        }
+        if parked::was_dropped(&self.database, self.spec.name, message.id).await? {
+            return Ok(());
+        }
         let entry = InboxEntry {
             consumer: self.spec.name.to_owned(),
             message_id: message.id,
@@ -185,7 +195,10 @@ impl Consumer {
                     tracing::debug!(consumer = name, message_id = %message.id, error, "released message waits");
                 }
                 Err(error) => {
-                    parked::park(&self.database, name, &message, &error, 1, (self.now)()).await?;
+                    tracing::error!(consumer = name, message_id = %message.id, subject = message.subject,
+                        reason = %error, "message parked again");
+                    let now = (self.now)();
+                    parked::park_again(&self.database, name, message.id, &error, now).await?;
                 }
             }
         }

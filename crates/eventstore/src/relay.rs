@@ -4,9 +4,10 @@
 //! prefix, so a crash at any point publishes again what may have been lost; consumers recognise it by its id.
 //!
 //! A bus that lost its data (another [`portico_bus::Bus::incarnation`]) has another checkpoint, so that
-//! everything is published again from the beginning.
+//! everything is published again from the beginning. Somebody can ask for the same ([`republish`]).
 
 mod checkpoint;
+mod republish;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,7 +15,9 @@ use async_trait::async_trait;
 use checkpoint::Checkpoint;
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
 use jiff::Timestamp;
-use portico_bus::{BusError, Message, Receipt, SharedBus};
+use portico_bus::{BusError, Message, REPUBLISHED, Receipt, SharedBus};
+use republish::Again;
+pub use republish::{RelayStatus, Republishing, republish, status};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -104,8 +107,8 @@ impl Relay {
             return Ok(());
         }
         let incarnation = self.bus.incarnation().await?;
-        let mut checkpoint = Checkpoint::load(&self.store, incarnation.as_deref()).await?;
-        let mut cursor = checkpoint.position();
+        let mut progress = Progress::load(&self.store, incarnation.as_deref()).await?;
+        let mut cursor = progress.saved;
         let mut safe = cursor;
         let mut head = self.store.head();
         let mut in_flight = FuturesOrdered::new();
@@ -122,19 +125,22 @@ impl Relay {
             }
             for event in events {
                 cursor = event.position;
-                in_flight.push_back(self.hand_over(event).await?);
+                in_flight.push_back(self.hand_over(event, &progress.again).await?);
             }
             while let Some(Some(position)) = in_flight.next().now_or_never() {
                 safe = position?;
             }
-            if in_flight.is_empty() || safe - checkpoint.position() >= SAVE_EVERY {
-                checkpoint.advance(&self.store, safe).await?;
+            if in_flight.is_empty() || safe - progress.saved >= SAVE_EVERY {
+                progress.save(&self.store, safe).await?;
             }
             let now = (self.now)();
             // The clock may also be set back.
             if now.duration_since(renewed).as_secs().abs() >= RENEW_SECONDS {
-                checkpoint.advance(&self.store, safe).await?;
-                if !self.goes_on(now, incarnation.as_ref()).await? {
+                progress.save(&self.store, safe).await?;
+                if !self
+                    .goes_on(now, incarnation.as_ref(), &progress.again)
+                    .await?
+                {
                     return Ok(());
                 }
                 renewed = now;
@@ -142,11 +148,12 @@ impl Relay {
         }
     }
 
-    /// Whether the lease is still ours and the bus still holds what it was given.
+    /// Whether the lease is still ours, the bus still holds what it was given, and nobody has asked for more.
     async fn goes_on(
         &self,
         now: Timestamp,
         incarnation: Option<&String>,
+        again: &Again,
     ) -> Result<bool, RelayError> {
         if !self.lease.take(now).await? {
             return Ok(false);
@@ -155,7 +162,11 @@ impl Relay {
         if !same {
             tracing::warn!("the bus has lost its messages, all are published again");
         }
-        Ok(same)
+        let asked = again.is_outdated(&self.store).await?;
+        if asked {
+            tracing::info!("events are published again, as somebody asked for");
+        }
+        Ok(same && !asked)
     }
 
     /// The next events, as far as the window has room for them.
@@ -174,11 +185,12 @@ impl Relay {
     async fn hand_over(
         &self,
         event: RecordedEvent,
+        again: &Again,
     ) -> Result<impl Future<Output = Result<i64, BusError>> + use<>, RelayError> {
         let receipt = match self.publish.publish(&self.store, &event).await? {
             Some(public) => {
                 fault::point("publishing");
-                Some(self.send(&event, public).await?)
+                Some(self.send(&event, public, again).await?)
             }
             None => None,
         };
@@ -191,11 +203,22 @@ impl Relay {
         })
     }
 
-    async fn send(&self, event: &RecordedEvent, public: PublicEvent) -> Result<Receipt, BusError> {
+    async fn send(
+        &self,
+        event: &RecordedEvent,
+        public: PublicEvent,
+        again: &Again,
+    ) -> Result<Receipt, BusError> {
         let span = span(event, &public);
-        async { self.bus.publish(message(event, public)).await }
-            .instrument(span)
-            .await
+        async {
+            let mut message = message(event, public);
+            if let Some(id) = again.of(event.position) {
+                message.headers.insert(REPUBLISHED.to_owned(), id);
+            }
+            self.bus.publish(message).await
+        }
+        .instrument(span)
+        .await
     }
 }
 
@@ -214,6 +237,36 @@ fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
     );
     trace::follow(&span, Some(traceparent));
     span
+}
+
+/// How far the log was brought to the bus, and brought to it again.
+struct Progress {
+    checkpoint: Checkpoint,
+    again: Again,
+    /// Noted in both.
+    saved: i64,
+}
+
+impl Progress {
+    async fn load(store: &EventStore, incarnation: Option<&str>) -> Result<Self, StoreError> {
+        let checkpoint = Checkpoint::load(store, incarnation).await?;
+        let again = Again::load(store).await?;
+        let saved = again.begin(checkpoint.position());
+        Ok(Self {
+            checkpoint,
+            again,
+            saved,
+        })
+    }
+
+    async fn save(&mut self, store: &EventStore, safe: i64) -> Result<(), StoreError> {
+        if safe > self.saved {
+            self.checkpoint.advance(store, safe).await?;
+            self.again.advance(store, safe).await?;
+            self.saved = safe;
+        }
+        Ok(())
+    }
 }
 
 /// Half a window at least, so that events are read by the page and not one by one.

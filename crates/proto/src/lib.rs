@@ -32,4 +32,6 @@ generated! {
     notification = "portico.notification.v1";
     /// Users, sessions and API tokens.
     accounts = "portico.accounts.v1";
+    /// Parked messages and relays, the same for every service.
+    operations = "portico.operations.v1";
 }

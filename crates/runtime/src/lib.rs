@@ -11,6 +11,7 @@ pub mod health;
 pub mod identity;
 pub mod methods;
 pub mod metrics;
+mod operations;
 pub mod outgoing;
 mod page;
 mod service;

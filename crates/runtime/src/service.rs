@@ -11,6 +11,7 @@ use portico_eventstore::{
     relay::{Now, Publish, Relay},
     sqlx::migrate::Migrator,
 };
+use portico_proto::operations::v1::operations_service_server::OperationsServiceServer;
 use portico_vault::{KekRing, Vault};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
@@ -20,6 +21,7 @@ use crate::{
     Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, authorization,
     health::ServiceHealth,
     identity, metrics,
+    operations::Operations,
     telemetry::{self, Answering},
 };
 
@@ -156,15 +158,21 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service from its gRPC routes.
+    /// A service from its gRPC routes; those that all services have are added.
     pub fn new(name: ServiceName, deps: &Deps, store: EventStore, routes: Routes) -> Self {
         let health = ServiceHealth::server(name, store.database(), deps);
         let answering = Answering {
             service: name.as_str(),
             clock: deps.clock.clone(),
         };
+        let operations = Operations {
+            name,
+            database: store.database().clone(),
+            clock: deps.clock.clone(),
+        };
         let router = routes
             .add_service(health)
+            .add_service(OperationsServiceServer::new(operations))
             .prepare()
             .into_axum_router()
             .layer(middleware::from_fn(authorization::enforce))

@@ -89,6 +89,14 @@ impl Portal {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
+    /// DELETE.
+    ///
+    /// # Errors
+    /// When there was no answer.
+    pub async fn delete(&self, path: &str) -> Result<Answer, String> {
+        self.call(Method::DELETE, path, None).await
+    }
+
     /// The bearer token; none for an anonymous caller.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()

@@ -100,6 +100,11 @@ impl World {
         }
     }
 
+    /// Where the portal keeps its data until it is stopped.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.data_dir
+    }
+
     /// Of the pages and the REST API.
     pub fn portal_url(&self) -> String {
         format!("http://{}", self.app.rest_address)

@@ -29,7 +29,7 @@ use tonic_prost::ProstCodec;
 use tower::{Service as _, service_fn};
 
 use self::health::Health;
-use super::{Edge, ask::remote_address, auth::Credential};
+use super::{Edge, ask::remote_address, auth::Credential, operations};
 
 mod health;
 
@@ -46,6 +46,9 @@ const INTERNAL: [(&str, &str); 2] = [
 ];
 /// Is counted against the address of the caller, so we write that address ourselves.
 const CREATE_SESSION: &str = "/portico.accounts.v1.AccountsService/CreateSession";
+
+/// Every service has these; here they are about all of them.
+const OPERATIONS: &str = "/portico.operations.v1.";
 
 #[derive(Clone)]
 struct Public {
@@ -129,12 +132,14 @@ async fn forward(State(public): State<Public>, request: Request) -> Response {
 
 async fn call(public: &Public, request: Request) -> Result<http::Response<Body>, Status> {
     let path = request.uri().path().to_owned();
-    let (Some(streams), Some(service)) = (public.methods.get(&path), ServiceName::of_path(&path))
-    else {
-        return Err(Status::unimplemented("there is no such method here"));
-    };
+    let missing = || Status::unimplemented("there is no such method here");
+    let streams = public.methods.get(&path).ok_or_else(missing)?;
     let edge = &public.edge;
     let (request, credential) = identified(edge, request).await?;
+    if path.starts_with(OPERATIONS) {
+        return Ok(operations::serve(edge, request).await);
+    }
+    let service = ServiceName::of_path(&path).ok_or_else(missing)?;
     if path == CREATE_SESSION {
         return Ok(create_session(edge, request).await);
     }

@@ -7,6 +7,7 @@
 //! - [`openapi`]: the description of the REST API
 //! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
+//! - [`operations`]: what every service tells an operator about itself, gathered
 //! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
 pub mod ask;
@@ -17,6 +18,7 @@ mod grpc;
 mod headers;
 mod health;
 mod openapi;
+mod operations;
 mod pages;
 pub mod problem;
 mod rest;

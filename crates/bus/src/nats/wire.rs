@@ -6,7 +6,7 @@
 use async_nats::{HeaderMap, HeaderName, HeaderValue, header::NATS_MESSAGE_ID};
 use uuid::Uuid;
 
-use crate::Message;
+use crate::{Message, REPUBLISHED};
 
 const RESERVED: &str = "nats-";
 
@@ -25,10 +25,20 @@ pub(super) fn headers(message: &Message) -> HeaderMap {
     headers
 }
 
+/// Under which the server recognises a repetition: the message's id, and the request to publish it again, if any.
+pub(super) fn message_id(message: &Message) -> String {
+    match message.headers.get(REPUBLISHED) {
+        Some(request) => format!("{}/{request}", message.id),
+        None => message.id.to_string(),
+    }
+}
+
 /// The message, or `None` when it is not one of ours: without a UUID as its id.
 pub(super) fn message(nats: async_nats::Message) -> Option<Message> {
     let headers = nats.headers.unwrap_or_default();
-    let id = Uuid::parse_str(headers.get(NATS_MESSAGE_ID)?.as_str()).ok()?;
+    let id = headers.get(NATS_MESSAGE_ID)?.as_str();
+    let id = id.split_once('/').map_or(id, |(id, _)| id);
+    let id = Uuid::parse_str(id).ok()?;
     let headers = headers
         .iter()
         .filter(|(name, _)| !is_reserved(name.as_ref()))

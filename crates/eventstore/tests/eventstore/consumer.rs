@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use portico_bus::{ConsumerSpec, Message};
 use portico_eventstore::{
     Context, EventStore, InboxEntry, StoreError,
-    consumer::{Consumer, MAX_ATTEMPTS, Policy, PolicyError, list_parked, parked, release_parked},
+    consumer::{
+        Consumer, MAX_ATTEMPTS, Parked, ParkedFilter, ParkedStatus, Policy, PolicyError,
+        drop_parked, list_parked, parked, release_parked,
+    },
 };
 use portico_trials::Trial;
 use tokio::task::JoinHandle;
@@ -32,6 +35,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         what_may_go_well_later_is_parked_after_some_tries,
         what_is_away_is_never_a_reason_to_park,
         a_released_message_is_handled_in_the_end,
+        a_dropped_message_is_never_handled,
+        parked_messages_are_listed_page_by_page,
+        what_only_a_newer_replica_knows_is_left_to_it,
     )
 }
 
@@ -122,6 +128,12 @@ impl Running {
         parked(self.store.database(), SPEC.name).await.unwrap()
     }
 
+    async fn list(&self) -> Vec<Parked> {
+        list_parked(self.store.database(), &ParkedFilter::default())
+            .await
+            .unwrap()
+    }
+
     async fn stop(self) {
         self.shutdown.cancel();
         within(self.task).await.unwrap();
@@ -158,7 +170,7 @@ async fn poison_is_parked_and_the_rest_goes_on(place: Place) {
     assert!(running.deliver(&message(5), 1).await);
     assert_eq!(total(&running.store, running.id).await, Some(5));
     assert_eq!(running.parked().await, 1);
-    let list = list_parked(running.store.database()).await.unwrap();
+    let list = running.list().await;
     assert_eq!(list.len(), 1);
     assert_eq!(list[0].message_id, poison.id);
     assert_eq!(
@@ -199,17 +211,90 @@ async fn a_released_message_is_handled_in_the_end(place: Place) {
     }
     let database = running.store.database();
     let release = |id| release_parked(database, SPEC.name, id);
-    let first = list_parked(database).await.unwrap()[0].message_id;
-    // Released too early, it is parked again.
+    let before = running.list().await.swap_remove(0);
+    let first = before.message_id;
+    // Released too early, twice, it is parked again.
     assert_eq!(release(Some(first)).await.unwrap(), 1);
+    release(Some(first)).await.unwrap();
     eventually("it is parked again", async || {
-        let list = list_parked(database).await.unwrap();
-        list.len() == 2 && list.iter().all(|parked| parked.attempts == 1)
+        let list = running.list().await;
+        list.len() == 2 && list.iter().all(|one| one.status == ParkedStatus::Parked)
     })
     .await;
+    let again = running.list().await;
+    let again = again.iter().find(|one| one.message_id == first).unwrap();
+    assert!(again.attempts > before.attempts, "{again:?}");
+    assert_eq!(again.first_parked_at, before.first_parked_at);
     running.cured.store(true, Ordering::SeqCst);
     assert_eq!(release(None).await.unwrap(), 2);
     eventually("none is parked", async || running.parked().await == 0).await;
     assert_eq!(total(&running.store, running.id).await, Some(2 * POISON));
+    assert_eq!(release(Some(first)).await.unwrap(), 0);
+    running.stop().await;
+}
+
+async fn a_dropped_message_is_never_handled(place: Place) {
+    let running = start(&place).await;
+    let poison = message(POISON);
+    assert!(running.deliver(&poison, 1).await);
+    let (database, now) = (running.store.database(), TestClock::default().now()());
+    let give_up = || drop_parked(database, SPEC.name, Some(poison.id), "somebody", now);
+    assert_eq!(give_up().await.unwrap(), 1);
+    assert_eq!(give_up().await.unwrap(), 0);
+    assert_eq!(running.parked().await, 0);
+    assert_eq!(release_parked(database, SPEC.name, None).await.unwrap(), 0);
+    let dropped = ParkedFilter {
+        status: "dropped".into(),
+        ..ParkedFilter::default()
+    };
+    let dropped = list_parked(database, &dropped).await.unwrap();
+    let by = ParkedStatus::Dropped {
+        at: now,
+        by: "somebody".into(),
+    };
+    assert_eq!((dropped.len(), &dropped[0].status), (1, &by));
+    assert_eq!(dropped[0].reason, "it is poison");
+    // Published again, when it could be handled.
+    running.cured.store(true, Ordering::SeqCst);
+    assert!(running.deliver(&poison, 1).await);
+    assert_eq!(total(&running.store, running.id).await, None);
+    running.stop().await;
+}
+
+async fn parked_messages_are_listed_page_by_page(place: Place) {
+    let running = start(&place).await;
+    for _ in 0..5 {
+        assert!(running.deliver(&message(POISON), 1).await);
+    }
+    let database = running.store.database();
+    let mut filter = ParkedFilter {
+        consumer: SPEC.name.into(),
+        subject: ADDED.into(),
+        limit: 2,
+        ..ParkedFilter::default()
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = list_parked(database, &filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        filter.after = Some(last.key());
+        seen.extend(page);
+    }
+    assert_eq!(seen, running.list().await);
+    assert_eq!(seen.len(), 5);
+    filter.after = None;
+    filter.consumer = "another".into();
+    assert_eq!(list_parked(database, &filter).await.unwrap(), []);
+    running.stop().await;
+}
+
+async fn what_only_a_newer_replica_knows_is_left_to_it(place: Place) {
+    let running = start(&place).await;
+    let newer = Message {
+        subject: "portico.test.invented_later".into(),
+        ..message(5)
+    };
+    assert!(!running.deliver(&newer, MAX_ATTEMPTS + 1).await);
+    assert_eq!(running.parked().await, 0);
     running.stop().await;
 }

@@ -1,6 +1,12 @@
 //! End to end: one service's log -> relay -> bus -> consumer -> another service's log.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use portico_bus::{
@@ -8,8 +14,11 @@ use portico_bus::{
 };
 use portico_eventstore::{
     Context, EventStore, InboxEntry, Lease,
-    consumer::{Consumer, Policy, PolicyError, parked},
-    relay::{Now, Relay},
+    consumer::{
+        Consumer, MAX_ATTEMPTS, Parked, ParkedFilter, Policy, PolicyError, list_parked, parked,
+        release_parked,
+    },
+    relay::{Now, Relay, republish},
 };
 use portico_trials::{NATS, Trial, trials};
 use tokio::task::JoinSet;
@@ -27,7 +36,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         every_event_has_one_effect_however_bad_the_bus,
         nothing_is_lost_when_the_process_dies,
     );
-    trials.extend(trials!(multi, [NATS]; nats_that_loses_its_data_is_told_again));
+    trials.extend(trials!(multi, [NATS];
+        nats_that_loses_its_data_is_told_again,
+        nats_goes_on_beside_a_poison_message,
+        nats_brings_again_what_is_published_again,
+    ));
     trials
 }
 
@@ -39,6 +52,7 @@ const SPEC: ConsumerSpec = ConsumerSpec {
 struct Adder {
     store: EventStore,
     id: Uuid,
+    cured: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -50,6 +64,9 @@ impl Policy for Adder {
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
         let by = i64::from_be_bytes(message.payload[..].try_into().unwrap());
+        if by < 0 && !self.cured.load(Ordering::SeqCst) {
+            return Err(PolicyError::Retry("less than nothing".into()));
+        }
         self.store
             .execute_once::<Counter>(self.id, &Command::Add(by), context, entry)
             .await
@@ -63,6 +80,8 @@ struct Process {
     source: EventStore,
     target: EventStore,
     id: Uuid,
+    /// From when on negative numbers can be handled.
+    cured: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
 
@@ -84,12 +103,17 @@ impl Process {
             ),
             now: Arc::clone(&now),
         };
-        let store = target.clone();
+        let (store, cured) = (target.clone(), Arc::<AtomicBool>::default());
+        let adder = Adder {
+            store,
+            id,
+            cured: Arc::clone(&cured),
+        };
         let consumer = Consumer {
             spec: SPEC,
             bus,
             database: target.database().clone(),
-            policy: Arc::new(Adder { store, id }),
+            policy: Arc::new(adder),
             now,
         };
         let mut tasks = JoinSet::new();
@@ -99,6 +123,7 @@ impl Process {
             source,
             target,
             id,
+            cured,
             tasks,
         }
     }
@@ -173,14 +198,82 @@ async fn nothing_is_lost_when_the_process_dies(place: Place) {
     process.crash().await;
 }
 
-async fn nats_that_loses_its_data_is_told_again() {
-    let mut server = NatsServer::start().await.unwrap();
+async fn nats(server: &NatsServer) -> SharedBus {
     let settings = NatsSettings {
         url: server.url(),
         ack_wait: Duration::from_secs(2),
         ..NatsSettings::default()
     };
-    let bus: SharedBus = Arc::new(NatsBus::connect(settings).await.unwrap());
+    Arc::new(NatsBus::connect(settings).await.unwrap())
+}
+
+async fn nats_goes_on_beside_a_poison_message() {
+    let server = NatsServer::start().await.unwrap();
+    let (place, clock) = (Place::sqlite(), TestClock::default());
+    let bus = nats(&server).await;
+    let process = Process::start(&place, bus, new_id(), clock.now()).await;
+    let source = process.source.clone();
+    source.append(append(new_id(), 0, &[1, -7])).await.unwrap();
+    source.append(append(new_id(), 0, &[2])).await.unwrap();
+    eventually("the others arrive", async || process.arrived().await == 3).await;
+    let list = async || -> Vec<Parked> {
+        let database = process.target.database();
+        list_parked(database, &ParkedFilter::default())
+            .await
+            .unwrap()
+    };
+    // After the last of the deliveries, which come with growing pauses.
+    eventually("it is parked", async || !list().await.is_empty()).await;
+    let listed = list().await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].attempts, i64::from(MAX_ATTEMPTS));
+    assert_eq!(listed[0].reason, "less than nothing");
+    assert_eq!(listed[0].subject, ADDED);
+    source.append(append(new_id(), 0, &[4])).await.unwrap();
+    eventually("the stream goes on", async || process.arrived().await == 7).await;
+    process.cured.store(true, Ordering::SeqCst);
+    let database = process.target.database();
+    release_parked(database, SPEC.name, Some(listed[0].message_id))
+        .await
+        .unwrap();
+    eventually("it is handled", async || process.arrived().await == 0).await;
+    eventually("it is not parked any more", async || {
+        list().await.is_empty()
+    })
+    .await;
+    process.crash().await;
+}
+
+/// Also within the time in which the server takes a repeated message for a duplicate.
+async fn nats_brings_again_what_is_published_again() {
+    let server = NatsServer::start().await.unwrap();
+    let (place, clock, id) = (Place::sqlite(), TestClock::default(), new_id());
+    let bus = nats(&server).await;
+    let process = Process::start(&place, bus, id, clock.now()).await;
+    let source = process.source.clone();
+    source.append(append(new_id(), 0, &[1, 2])).await.unwrap();
+    process.assert_all_arrived(2, 3).await;
+    // The consumer is set back to a backup from before: it has nothing.
+    let pool = process.target.database().pool().clone();
+    for table in ["events", "inbox", "totals"] {
+        let statement = portico_eventstore::sqlx::AssertSqlSafe(format!("DELETE FROM {table}"));
+        portico_eventstore::sqlx::query(statement)
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    let now = clock.now()();
+    republish(source.database(), 0, "somebody", now, new_id())
+        .await
+        .unwrap();
+    clock.forward(4);
+    process.assert_all_arrived(2, 3).await;
+    process.crash().await;
+}
+
+async fn nats_that_loses_its_data_is_told_again() {
+    let mut server = NatsServer::start().await.unwrap();
+    let bus = nats(&server).await;
     let (place, id, clock) = (Place::sqlite(), new_id(), TestClock::default());
     let process = Process::start(&place, Arc::clone(&bus), id, clock.now()).await;
     let source = process.source.clone();

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use portico_eventstore::{EventStore, Lease, relay::Relay, testing::context};
+use portico_bus::REPUBLISHED;
+use portico_eventstore::{
+    EventStore, Lease,
+    relay::{Relay, republish, status},
+    testing::context,
+};
 use portico_trials::Trial;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         the_checkpoint_stays_before_what_is_not_safe,
         a_bus_that_lost_its_data_gets_everything_again,
         two_relays_take_turns,
+        events_are_published_again_on_request,
+        a_request_to_publish_again_outlives_a_crash,
     )
 }
 
@@ -206,4 +213,97 @@ async fn two_relays_take_turns(place: Place) {
     eventually("the second relays", async || buses[1].positions() == [3]).await;
     stop_second.cancel();
     within(second).await.unwrap();
+}
+
+async fn asks_for_all_after(store: &EventStore, clock: &TestClock, from: i64) {
+    let now = clock.now()();
+    republish(store.database(), from, "somebody", now, new_id())
+        .await
+        .unwrap();
+}
+
+async fn events_are_published_again_on_request(place: Place) {
+    let store = place.open().await;
+    store.append(append(new_id(), 0, &[1, 2, 3])).await.unwrap();
+    let (clock, bus) = (TestClock::default(), StubBus::default());
+    // Nothing is there to be published again: no request.
+    asks_for_all_after(&store, &clock, 3).await;
+    assert_eq!(status(store.database()).await.unwrap().republishing, None);
+    let (running, shutdown) = start(&store, &bus, &clock);
+    eventually("all is published", async || checkpoint(&store).await == 3).await;
+    asks_for_all_after(&store, &clock, 1).await;
+    let asked = status(store.database()).await.unwrap();
+    assert_eq!((asked.position, asked.head), (3, 3));
+    let again = asked.republishing.unwrap();
+    assert_eq!((again.position, again.until), (1, 3));
+    assert_eq!(again.requested_by, "somebody");
+    // The relay looks when it prolongs its lease.
+    clock.forward(4);
+    eventually("it is done", async || {
+        status(store.database())
+            .await
+            .unwrap()
+            .republishing
+            .is_none()
+    })
+    .await;
+    store.append(append(new_id(), 0, &[4])).await.unwrap();
+    eventually("the new one is published", async || {
+        bus.positions() == [1, 2, 3, 2, 3, 4]
+    })
+    .await;
+    let marked: Vec<bool> = bus
+        .published()
+        .iter()
+        .map(|message| message.headers.contains_key(REPUBLISHED))
+        .collect();
+    assert_eq!(marked, [false, false, false, true, true, false]);
+    eventually("the checkpoint follows", async || {
+        checkpoint(&store).await == 4
+    })
+    .await;
+    shutdown.cancel();
+    within(running).await.unwrap();
+}
+
+async fn a_request_to_publish_again_outlives_a_crash(place: Place) {
+    let store = place.open().await;
+    let bys: Vec<i64> = (1..=200).collect();
+    store.append(append(new_id(), 0, &bys)).await.unwrap();
+    let (clock, bus) = (TestClock::default(), StubBus::default());
+    let (running, shutdown) = start(&store, &bus, &clock);
+    eventually("all is published", async || checkpoint(&store).await == 200).await;
+    shutdown.cancel();
+    within(running).await.unwrap();
+    asks_for_all_after(&store, &clock, 0).await;
+    let bus = StubBus::holding();
+    let (running, _) = start(&store, &bus, &clock);
+    eventually("all is under way", async || bus.positions().len() == 200).await;
+    (1..=120).for_each(|position| bus.resolve(position));
+    eventually("it is noted", async || {
+        let again = status(store.database()).await.unwrap().republishing;
+        again.is_some_and(|again| again.position >= 64)
+    })
+    .await;
+    running.abort();
+    assert!(within(running).await.unwrap_err().is_cancelled());
+    clock.forward(11);
+    // Another request for less does not shorten the one that is not done.
+    asks_for_all_after(&store, &clock, 199).await;
+    let bus = StubBus::default();
+    let (running, shutdown) = start(&store, &bus, &clock);
+    eventually("it is done", async || {
+        status(store.database())
+            .await
+            .unwrap()
+            .republishing
+            .is_none()
+    })
+    .await;
+    let first = bus.positions()[0];
+    assert!((65..=121).contains(&first), "begins at {first}");
+    assert_eq!(bus.positions().last(), Some(&200));
+    assert_eq!(checkpoint(&store).await, 200);
+    shutdown.cancel();
+    within(running).await.unwrap();
 }

@@ -30,6 +30,7 @@ pub(super) fn all() -> BTreeMap<String, Rule> {
             "portico.registration.v1.RegistrationService",
             REGISTRATION_METHODS,
         ),
+        ("portico.operations.v1.OperationsService", OPERATIONS_METHODS),
     ];
     let rules = services.into_iter().flat_map(|(service, methods)| {
         let path = move |method: &str| format!("/{service}/{method}");
@@ -106,6 +107,15 @@ const CATALOG_METHODS: Rules = &[
     ("ListPlans", SIGNED_IN),
     ("PreviewGatewayImport", ADMINS),
     ("ImportFromGateway", ADMINS),
+];
+
+/// Of every service.
+const OPERATIONS_METHODS: Rules = &[
+    ("ListParkedMessages", ADMINS),
+    ("ReplayParkedMessages", ADMINS),
+    ("DropParkedMessages", ADMINS),
+    ("ListRelays", ADMINS),
+    ("Republish", ADMINS),
 ];
 
 const NOTIFICATION_METHODS: Rules = &[

@@ -12,6 +12,8 @@ pub(super) struct Listing {
     pub(super) status: String,
     pub(super) role: String,
     pub(super) subject_id: String,
+    pub(super) service: String,
+    pub(super) consumer: String,
     pub(super) after: String,
 }
 
@@ -24,6 +26,8 @@ impl Listing {
             status => &self.status,
             role => &self.role,
             subject_id => &self.subject_id,
+            service => &self.service,
+            consumer => &self.consumer,
             filtered => !self.filters().is_empty(),
             first => (!self.after.is_empty()).then(|| self.link("")),
             next => (!next.is_empty()).then(|| self.link(next)),
@@ -37,6 +41,8 @@ impl Listing {
             ("status", &self.status),
             ("role", &self.role),
             ("subject_id", &self.subject_id),
+            ("service", &self.service),
+            ("consumer", &self.consumer),
         ];
         let given = all.into_iter().filter(|(_, value)| !value.is_empty());
         given.map(|(name, value)| (name, value.as_str())).collect()

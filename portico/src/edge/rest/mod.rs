@@ -25,9 +25,11 @@ mod identity_providers;
 mod input;
 mod mail_templates;
 mod orphans;
+mod parked_messages;
 mod plans;
 pub(super) mod preview;
 mod products;
+mod relays;
 pub(super) mod session;
 mod users;
 mod values;
@@ -54,6 +56,8 @@ pub(super) fn routes() -> (Router<Edge>, OpenApi) {
         .merge(gateways::routes())
         .merge(orphans::routes())
         .merge(drift::routes())
+        .merge(parked_messages::routes())
+        .merge(relays::routes())
         .merge(deliveries::routes())
         .merge(mail_templates::routes());
     let (router, description) = OpenApiRouter::default().nest(PREFIX, all).split_for_parts();

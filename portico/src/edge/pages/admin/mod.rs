@@ -23,8 +23,10 @@ mod gateways;
 mod identity_providers;
 mod mails;
 mod orphans;
+mod parked;
 mod plans;
 mod products;
+mod relays;
 mod users;
 
 /// Every page below `/admin`.
@@ -41,6 +43,8 @@ pub(super) fn routes(edge: &Edge) -> Router<Edge> {
         .merge(mails::routes())
         .merge(orphans::routes())
         .merge(drift::routes())
+        .merge(parked::routes())
+        .merge(relays::routes())
         .route_layer(from_extractor_with_state::<Door, _>(edge.clone()))
 }
 

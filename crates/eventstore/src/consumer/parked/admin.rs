@@ -1,0 +1,201 @@
+//! What people do about parked messages: look, have them tried again, give them up.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::{read_id, read_time};
+use crate::{Database, Row, StoreError};
+
+/// A parked message, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Durable name of the consumer.
+    pub consumer: String,
+    /// The message's id.
+    pub message_id: Uuid,
+    /// Its subject.
+    pub subject: String,
+    /// Why it could not be handled, the last time.
+    pub reason: String,
+    /// Deliveries and replays so far, in all.
+    pub attempts: i64,
+    /// When it was parked for the first time.
+    pub first_parked_at: Timestamp,
+    /// When it was parked for the last time.
+    pub parked_at: Timestamp,
+    /// What is to become of it.
+    pub status: ParkedStatus,
+}
+
+/// What is to become of a parked message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParkedStatus {
+    /// Nothing, until somebody decides.
+    Parked,
+    /// Released: it is about to be tried again.
+    Replaying,
+    /// Given up.
+    Dropped {
+        /// When.
+        at: Timestamp,
+        /// The actor: a user's id.
+        by: String,
+    },
+}
+
+/// Which parked messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ParkedFilter {
+    /// Only this consumer's; empty: everybody's.
+    pub consumer: String,
+    /// Only of this subject; empty: of any.
+    pub subject: String,
+    /// `parked`, `replaying` or `dropped`; empty: the first two.
+    pub status: String,
+    /// The key ([`Parked::key`]) after which the page begins.
+    pub after: Option<(String, String)>,
+    /// Rows at most; 0: all.
+    pub limit: i64,
+}
+
+impl Parked {
+    /// Place in the list: time, then consumer and id.
+    pub fn key(&self) -> (String, String) {
+        let id = format!("{}/{}", self.consumer, self.message_id);
+        (self.parked_at.to_string(), id)
+    }
+}
+
+/// How many messages of a consumer are parked; for health and metrics.
+pub async fn parked(database: &Database, consumer: &str) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) FROM parked WHERE consumer = $1")
+        .bind(consumer.to_owned())
+        .fetch_one(database.pool())
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// What is read of messages that were not given up.
+macro_rules! kept {
+    () => {
+        "SELECT consumer, message_id, subject, reason, tried + attempts, COALESCE(first_parked_at, parked_at), \
+         parked_at, attempts AS last, '', '' FROM parked"
+    };
+}
+
+/// The parked messages of this database, those parked last first.
+pub async fn list_parked(
+    database: &Database,
+    filter: &ParkedFilter,
+) -> Result<Vec<Parked>, StoreError> {
+    let from = match filter.status.as_str() {
+        "dropped" => {
+            "SELECT consumer, message_id, subject, reason, attempts, first_parked_at, parked_at, attempts AS last, \
+             dropped_at, dropped_by FROM dropped WHERE 1 = 1"
+        }
+        "replaying" => concat!(kept!(), " WHERE attempts = 0"),
+        "parked" => concat!(kept!(), " WHERE attempts > 0"),
+        _ => concat!(kept!(), " WHERE 1 = 1"),
+    };
+    let statement = format!(
+        "{from} AND ($1 = '' OR consumer = $1) AND ($2 = '' OR subject = $2) \
+         AND ($3 = '' OR parked_at < $3 OR (parked_at = $3 AND consumer || '/' || message_id > $4)) \
+         ORDER BY parked_at DESC, consumer || '/' || message_id LIMIT $5"
+    );
+    let (time, id) = filter.after.clone().unwrap_or_default();
+    let limit = if filter.limit == 0 {
+        i64::MAX
+    } else {
+        filter.limit
+    };
+    let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(filter.consumer.clone())
+        .bind(filter.subject.clone())
+        .bind(time)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(database.pool())
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &Row) -> Result<Parked, StoreError> {
+    let (last, by): (i64, String) = (row.try_get(7)?, row.try_get(9)?);
+    Ok(Parked {
+        consumer: row.try_get(0)?,
+        message_id: read_id(row, 1)?,
+        subject: row.try_get(2)?,
+        reason: row.try_get(3)?,
+        attempts: row.try_get(4)?,
+        first_parked_at: read_time(row, 5)?,
+        parked_at: read_time(row, 6)?,
+        status: match (last, by.is_empty()) {
+            (_, false) => ParkedStatus::Dropped {
+                at: read_time(row, 8)?,
+                by,
+            },
+            (0, true) => ParkedStatus::Replaying,
+            (_, true) => ParkedStatus::Parked,
+        },
+    })
+}
+
+/// Has parked messages tried again: those of a consumer, or with an id, or both; the running service does so within
+/// seconds, from whatever process this is called. Gives the number of messages.
+pub async fn release_parked(
+    database: &Database,
+    consumer: &str,
+    message_id: Option<Uuid>,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "UPDATE parked SET tried = tried + attempts, attempts = 0 \
+         WHERE ($1 = '' OR consumer = $1) AND ($2 = '' OR message_id = $2)",
+    )
+    .bind(consumer.to_owned())
+    .bind(text(message_id))
+    .execute(database.pool())
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Gives parked messages up: those of a consumer, or with an id, or both. What they were, who decided and when is
+/// kept, their content is not. Gives the number of messages.
+pub async fn drop_parked(
+    database: &Database,
+    consumer: &str,
+    message_id: Option<Uuid>,
+    by: &str,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut tx = database.pool().begin().await?;
+    sqlx::query(
+        "INSERT INTO dropped (consumer, message_id, subject, reason, attempts, first_parked_at, parked_at, dropped_at, \
+         dropped_by) SELECT consumer, message_id, subject, reason, tried + attempts, \
+         COALESCE(first_parked_at, parked_at), parked_at, $3, $4 FROM parked \
+         WHERE ($1 = '' OR consumer = $1) AND ($2 = '' OR message_id = $2) \
+         ON CONFLICT (consumer, message_id) DO NOTHING",
+    )
+    .bind(consumer.to_owned())
+    .bind(text(message_id))
+    .bind(now.to_string())
+    .bind(by.to_owned())
+    .execute(&mut *tx)
+    .await?;
+    // Only what is noted above: a message may be parked between the two statements.
+    let done = sqlx::query(
+        "DELETE FROM parked WHERE ($1 = '' OR consumer = $1) AND ($2 = '' OR message_id = $2) \
+         AND EXISTS (SELECT 1 FROM dropped WHERE dropped.consumer = parked.consumer \
+         AND dropped.message_id = parked.message_id)",
+    )
+    .bind(consumer.to_owned())
+    .bind(text(message_id))
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
+}
+
+fn text(id: Option<Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}

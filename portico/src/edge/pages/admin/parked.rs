@@ -1,0 +1,177 @@
+//! Messages that could not be handled: looked at, handled again, dropped.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::{get, post},
+};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error,
+    operations::v1::{
+        ListParkedMessagesRequest, ParkedMessage, ParkedMessagesRequest,
+        operations_service_server::OperationsService as _,
+    },
+};
+use portico_runtime::ServiceName;
+
+use super::{
+    super::{
+        confirm::Question,
+        form::Posted,
+        lists::Listing,
+        view::{Page, Shown, done, mendable},
+    },
+    named, names,
+};
+use crate::edge::{Edge, ask::Ask, operations::Operations};
+
+const LIST: &str = "/admin/parked-messages";
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/parked-messages", get(list))
+        .route(
+            "/parked-messages/{service}/{consumer}/replay",
+            post(replay_all),
+        )
+        .route(
+            "/parked-messages/{service}/{consumer}/{id}/replay",
+            post(replay_one),
+        )
+        .route(
+            "/parked-messages/{service}/{consumer}/drop",
+            get(ask_to_drop_all).post(drop_all),
+        )
+        .route(
+            "/parked-messages/{service}/{consumer}/{id}/drop",
+            get(ask_to_drop_one).post(drop_one),
+        )
+}
+
+async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    page(&ask, &listing, None).await
+}
+
+async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
+    let request = ask.request(ListParkedMessagesRequest {
+        after: listing.after.clone(),
+        service: listing.service.clone(),
+        consumer: listing.consumer.clone(),
+        status: listing.status.clone(),
+        ..Default::default()
+    });
+    let page = Operations::new(ask.edge())
+        .list_parked_messages(request)
+        .await?
+        .into_inner();
+    let names = names(ask, page.messages.iter().map(|one| one.dropped_by.as_str())).await;
+    let mut consumers: Vec<(&str, &str)> = page
+        .messages
+        .iter()
+        .filter(|one| one.status != "dropped")
+        .map(|one| (one.service.as_str(), one.consumer.as_str()))
+        .collect();
+    consumers.sort_unstable();
+    consumers.dedup();
+    let consumers = consumers.into_iter();
+    let shown = context! {
+        messages => page.messages.iter().map(|one| message(one, &named(&names, &one.dropped_by))).collect::<Vec<_>>(),
+        consumers => consumers.map(|(service, consumer)| context! { service, consumer }).collect::<Vec<_>>(),
+        services => ServiceName::ALL.map(ServiceName::as_str),
+        unreachable => page.unreachable,
+        list => listing.shown(&page.next),
+    };
+    Page::new("admin/parked_messages.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+fn message(one: &ParkedMessage, dropped_by: &str) -> Value {
+    context! {
+        service => &one.service,
+        id => &one.id,
+        consumer => &one.consumer,
+        subject => &one.subject,
+        reason => &one.reason,
+        attempts => one.attempts,
+        first_parked_at => &one.first_parked_at,
+        last_parked_at => &one.last_parked_at,
+        status => &one.status,
+        dropped_at => &one.dropped_at,
+        dropped_by,
+    }
+}
+
+/// What the path of a form names; without an id, all of the consumer.
+fn which((service, consumer, id): (String, String, String)) -> ParkedMessagesRequest {
+    ParkedMessagesRequest {
+        service,
+        consumer,
+        id,
+    }
+}
+
+fn all((service, consumer): (String, String)) -> ParkedMessagesRequest {
+    which((service, consumer, String::new()))
+}
+
+async fn replay_one(Path(path): Path<(String, String, String)>, posted: Posted) -> Shown {
+    replay(which(path), posted.ask).await
+}
+
+async fn replay_all(Path(path): Path<(String, String)>, posted: Posted) -> Shown {
+    replay(all(path), posted.ask).await
+}
+
+async fn replay(which: ParkedMessagesRequest, ask: Ask) -> Shown {
+    let operations = Operations::new(ask.edge());
+    match operations.replay_parked_messages(ask.request(which)).await {
+        Ok(_) => Ok(done(LIST, "replayed")),
+        Err(status) => page(&ask, &Listing::default(), Some(&mendable(status)?)).await,
+    }
+}
+
+async fn ask_to_drop_one(ask: Ask, Path(path): Path<(String, String, String)>) -> Shown {
+    question(&ask, &which(path), None).await
+}
+
+async fn ask_to_drop_all(ask: Ask, Path(path): Path<(String, String)>) -> Shown {
+    question(&ask, &all(path), None).await
+}
+
+async fn question(ask: &Ask, which: &ParkedMessagesRequest, error: Option<&Error>) -> Shown {
+    let title = match which.id.as_str() {
+        "" => format!("Drop all parked messages of {}?", which.consumer),
+        id => format!("Drop the message {id} of {}?", which.consumer),
+    };
+    let question = Question {
+        title,
+        consequence: "What should have come of it never will, also when the event is published again. That it was \
+            dropped, by whom and when stays in the list.",
+        button: "Drop",
+        back: LIST.to_owned(),
+        version: 0,
+        reason: false,
+        admin: true,
+    };
+    question.show(ask, error).await
+}
+
+async fn drop_one(Path(path): Path<(String, String, String)>, posted: Posted) -> Shown {
+    give_up(which(path), posted.ask).await
+}
+
+async fn drop_all(Path(path): Path<(String, String)>, posted: Posted) -> Shown {
+    give_up(all(path), posted.ask).await
+}
+
+async fn give_up(which: ParkedMessagesRequest, ask: Ask) -> Shown {
+    let operations = Operations::new(ask.edge());
+    let request = ask.request(which.clone());
+    match operations.drop_parked_messages(request).await {
+        Ok(_) => Ok(done(LIST, "dropped")),
+        Err(status) => question(&ask, &which, Some(&mendable(status)?)).await,
+    }
+}

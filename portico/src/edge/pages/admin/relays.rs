@@ -1,0 +1,87 @@
+//! How far events were brought to the bus, and publishing them again.
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error,
+    operations::v1::{
+        ListRelaysRequest, Relay, RepublishRequest,
+        operations_service_server::OperationsService as _,
+    },
+};
+use portico_runtime::ServiceName;
+
+use super::{
+    super::{
+        form::{Form, Posted},
+        view::{Page, Shown, done, mendable},
+    },
+    named, names,
+};
+use crate::edge::{Edge, ask::Ask, operations::Operations};
+
+const PAGE: &str = "/admin/relays";
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/relays", get(show))
+        .route("/relays/republish", post(republish))
+}
+
+async fn show(ask: Ask) -> Shown {
+    page(&ask, None, None).await
+}
+
+async fn page(ask: &Ask, form: Option<&Form>, error: Option<&Error>) -> Shown {
+    let request = ask.request(ListRelaysRequest {});
+    let all = Operations::new(ask.edge())
+        .list_relays(request)
+        .await?
+        .into_inner();
+    let again = all
+        .relays
+        .iter()
+        .filter_map(|one| one.republishing.as_ref());
+    let names = names(ask, again.map(|again| again.requested_by.as_str())).await;
+    let services = ServiceName::ALL.map(|name| [name.as_str(), name.as_str()]);
+    let shown = context! {
+        relays => all.relays.iter().map(|one| relay(one, |id| named(&names, id))).collect::<Vec<_>>(),
+        services,
+        unreachable => all.unreachable,
+        form => form.map(|form| form.typed(&[])),
+    };
+    Page::new("admin/relays.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+fn relay(one: &Relay, named: impl Fn(&str) -> String) -> Value {
+    let again = one.republishing.clone().unwrap_or_default();
+    context! {
+        service => &one.service,
+        head => one.head,
+        position => one.position,
+        waiting => one.head.saturating_sub(one.position),
+        again => again.position,
+        until => again.until,
+        requested_at => again.requested_at,
+        requested_by => named(&again.requested_by),
+    }
+}
+
+async fn republish(Posted { ask, form }: Posted) -> Shown {
+    let from = match form.number("from") {
+        Ok(from) => from.unwrap_or_default(),
+        Err(error) => return page(&ask, Some(&form), Some(&error)).await,
+    };
+    let service = form.text("service");
+    let request = ask.request(RepublishRequest { service, from });
+    match Operations::new(ask.edge()).republish(request).await {
+        Ok(_) => Ok(done(PAGE, "republishing")),
+        Err(status) => page(&ask, Some(&form), Some(&mendable(status)?)).await,
+    }
+}
