@@ -1,12 +1,13 @@
 //! What the subcommands do.
 
-use portico_runtime::{Clock, Config, fault, shutdown::Shutdown, telemetry};
+use portico_runtime::{Clock, Config, ServiceName, fault, shutdown::Shutdown, telemetry};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     apart,
     app::App,
+    migrate,
     parts::{Part, Parts},
     wiring,
 };
@@ -32,6 +33,14 @@ pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
     let signals = Shutdown::on_signals().map_err(|error| error.to_string())?;
     let (notice, deadline) = (config.shutdown_notice, config.shutdown_deadline);
     let shutdown = CancellationToken::new();
+    let (services, probes) = match &parts {
+        None => (ServiceName::ALL.to_vec(), config.listen),
+        Some(parts) if parts.services.is_empty() => (Vec::new(), config.listen),
+        Some(parts) => (parts.services.clone(), config.services.probe_listen),
+    };
+    if !migrate::wait(&config, &services, probes, &signals).await? {
+        return Ok(());
+    }
     let running = match parts {
         None => App::start(config, clock, shutdown).await?.running(),
         Some(parts) => apart::start(&parts, config, clock, shutdown).await?,

@@ -3,12 +3,17 @@
 pub mod apart;
 pub mod app;
 pub mod at;
+pub mod backup;
 pub mod commands;
 pub mod demo;
 pub mod drift;
 pub mod edge;
+pub mod healthcheck;
 mod listeners;
+pub mod migrate;
+pub mod names;
+pub mod parked;
 pub mod parts;
 mod probes;
-pub mod parked;
+pub mod relay;
 pub mod wiring;

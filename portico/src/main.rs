@@ -3,8 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use portico::{at::At, commands, demo, drift, parked, parts::Part};
-use portico_runtime::Config;
+use portico::{
+    at::At, backup, commands, demo, drift, healthcheck, migrate, names, parked, parts::Part, relay,
+};
+use portico_runtime::{Config, ServiceName};
 
 /// The API developer portal that registers OAuth clients at your own identity provider.
 #[derive(Parser)]
@@ -47,6 +49,41 @@ enum Command {
         #[command(flatten)]
         portal: At,
     },
+    /// Have events published again that were published before, for a bus or a consumer that lost them. Portico may run
+    /// or not.
+    Relay {
+        /// The position after which it begins; 0: all events.
+        #[arg(long)]
+        from: u64,
+        /// Only of this service; may be given several times.
+        #[arg(long, value_parser = names::service)]
+        service: Vec<ServiceName>,
+    },
+    /// Bring the databases up to date and end.
+    Migrate {
+        /// Only of this service; may be given several times.
+        #[arg(long, value_parser = names::service)]
+        service: Vec<ServiceName>,
+    },
+    /// Copy the data folder into one file, as it is at one instant, while Portico runs or not.
+    Backup {
+        /// The file, which must not be there yet.
+        file: PathBuf,
+        /// Put the key-encryption key of the data folder into it as well.
+        #[arg(long)]
+        with_kek: bool,
+    },
+    /// Make a data folder of a backup.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Ask an address whether it is well, for containers without a shell; ends with an error where it is not.
+    Healthcheck {
+        /// Such as `http://127.0.0.1:3000/readyz`.
+        #[arg(default_value = "http://127.0.0.1:3000/readyz")]
+        url: url::Url,
+    },
     /// Empty the views and fill them again from the event log. Stop `portico run` first.
     Replay,
     /// Put all stored secrets under the present key-encryption key.
@@ -74,14 +111,26 @@ fn main() -> ExitCode {
         if let Command::Parked { what, portal } = arguments.command {
             return parked::run(what, portal).await;
         }
+        if let Command::Healthcheck { url } = arguments.command {
+            return healthcheck::run(url).await;
+        }
         let config =
             Config::load(arguments.config.as_deref()).map_err(|errors| errors.to_string())?;
         match arguments.command {
             Command::Run { parts } => commands::run(config, &parts).await,
             Command::CheckConfig => commands::check_config(&config),
+            Command::Relay { from, service } => {
+                relay::run(config, &names::all(service), from).await
+            }
+            Command::Migrate { service } => migrate::run(config, &names::all(service)).await,
+            Command::Backup { file, with_kek } => backup::backup(config, &file, with_kek).await,
+            Command::Restore { file } => backup::restore(config, &file).await,
             Command::Replay => commands::replay(config).await,
             Command::Rewrap => commands::rewrap(config).await,
-            Command::Demo { .. } | Command::Drift { .. } | Command::Parked { .. } => Ok(()),
+            Command::Demo { .. }
+            | Command::Drift { .. }
+            | Command::Parked { .. }
+            | Command::Healthcheck { .. } => Ok(()),
         }
     });
     match result {

@@ -8,7 +8,7 @@ use portico_bus::{
     memory::MemoryBus,
     nats::{NatsBus, NatsSettings},
 };
-use portico_eventstore::Lease;
+use portico_eventstore::{Lease, sqlx::migrate::Migrator};
 use portico_runtime::{
     Channels, Clock, Config, DataFolder, Deps, IdentityKey, Outgoing, Service, ServiceName,
     StartError,
@@ -107,6 +107,18 @@ pub async fn bus(config: &Config, name: &str) -> Result<SharedBus, String> {
         .await
         .map_err(|error| error.to_string())?;
     Ok(Arc::new(bus))
+}
+
+/// The migrations of a service, beside the event store's.
+pub fn migrations(service: ServiceName) -> [&'static Migrator; 2] {
+    let own = match service {
+        ServiceName::Catalog => &portico_catalog::MIGRATIONS,
+        ServiceName::AccessRequest => &portico_access_request::MIGRATIONS,
+        ServiceName::Registration => &portico_registration::MIGRATIONS,
+        ServiceName::Notification => &portico_notification::MIGRATIONS,
+        ServiceName::Accounts => &portico_accounts::MIGRATIONS,
+    };
+    [portico_vault::migrations(), own]
 }
 
 /// Opens services at once and provides them to each other.

@@ -7,6 +7,8 @@
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
 //! * `gateway_import`: products and plans of policies that were made at the gateway, which stay as they are
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
+//! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
+//! * `operations`: a bus that lost everything, migrations, publishing again
 //! * `kill`: the process dies at the worst points and is started again
 //! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
@@ -26,6 +28,7 @@
 )]
 
 mod apart;
+mod backup;
 mod bad_input;
 mod decision_table;
 mod drift;
@@ -34,6 +37,7 @@ mod gateway_import;
 mod kill;
 mod many;
 mod metrics;
+mod operations;
 mod providers;
 mod secrets;
 mod seeds;
@@ -43,6 +47,7 @@ mod traces;
 fn main() -> std::process::ExitCode {
     portico_trials::run([
         apart::trials(),
+        backup::trials(),
         bad_input::trials(),
         decision_table::trials(),
         drift::trials(),
@@ -52,6 +57,7 @@ fn main() -> std::process::ExitCode {
         many::trials(),
         metrics::trials(),
         providers::trials(),
+        operations::trials(),
         secrets::trials(),
         seeds::trials(),
         traces::trials(),

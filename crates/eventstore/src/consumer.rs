@@ -54,7 +54,10 @@ impl From<StoreError> for PolicyError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Codec(_) | StoreError::EventIdReused(_) => Self::Poison(error.to_string()),
-            StoreError::Unavailable(_) | StoreError::Closed => Self::Unavailable(error.to_string()),
+            // Newer: a newer replica can do it.
+            StoreError::Unavailable(_) | StoreError::Closed | StoreError::Newer(_) => {
+                Self::Unavailable(error.to_string())
+            }
             other => Self::Retry(other.to_string()),
         }
     }

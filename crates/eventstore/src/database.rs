@@ -1,7 +1,10 @@
 //! Opening SQLite files and PostgreSQL schemas.
 
+mod migrations;
+
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
+use migrations::Migrations;
 use sqlx::{
     AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Row as _,
     any::{AnyPoolOptions, install_default_drivers},
@@ -37,9 +40,41 @@ pub enum DatabaseError {
     /// Not reachable, or refused.
     #[error("database: {0}")]
     Sqlx(#[from] sqlx::Error),
-    /// A migration failed or was changed after it ran.
+    /// A migration failed.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Migrations have to run first, and this process is not to run them.
+    #[error("{service}: migrations are pending: {}; run `portico migrate`", .pending.join(", "))]
+    Pending {
+        /// Whose database.
+        service: String,
+        /// Number and name of each.
+        pending: Vec<String>,
+    },
+    /// A migration that has run is another one in this program.
+    #[error(
+        "{service}: migration {migration} was changed after it ran here; run the version of Portico that made this \
+         database, or bring its migration back, and change the database by a new one"
+    )]
+    Changed {
+        /// Whose database.
+        service: String,
+        /// Which.
+        migration: i64,
+    },
+    /// A newer program has taken away what this one needs.
+    #[error(
+        "{service}: a newer version of Portico has run migration {migration}, which only versions with migration \
+         {needed} can work with; run such a version"
+    )]
+    Newer {
+        /// Whose database.
+        service: String,
+        /// Which has run.
+        migration: i64,
+        /// What a program must know at least.
+        needed: i64,
+    },
 }
 
 static EVENTS: Migrator = sqlx::migrate!("./migrations");
@@ -68,34 +103,67 @@ impl Database {
         service: &str,
         migrations: &[&Migrator],
     ) -> Result<Self, DatabaseError> {
+        Self::migrate(url, service, migrations)
+            .await
+            .map(|(database, _)| database)
+    }
+
+    /// As [`Database::open`], and tells which migrations were to run.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn migrate(
+        url: &str,
+        service: &str,
+        migrations: &[&Migrator],
+    ) -> Result<(Self, Vec<String>), DatabaseError> {
         install_default_drivers();
-        let dialect = if url.starts_with("sqlite:") {
-            Dialect::Sqlite
-        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Dialect::Postgres
-        } else {
-            return Err(DatabaseError::UnknownScheme);
-        };
-        let schema = format!("portico_{}", service.replace('-', "_"));
-        if dialect == Dialect::Postgres {
-            create_schema(url, &schema).await?;
+        let place = Place::of(url, service)?;
+        if place.dialect == Dialect::Postgres {
+            create_schema(url, &place.schema).await?;
         }
-        let pool = pool_options(dialect, &schema).connect(url).await?;
-        let mut versions = Vec::new();
-        for migrator in [&EVENTS].into_iter().chain(migrations.iter().copied()) {
-            versions.extend(migrator.iter().map(|migration| migration.version));
-            let tolerant = Migrator {
-                ignore_missing: true,
-                ..copy_of(migrator)
-            };
-            tolerant.run(&pool).await?;
+        let all = all(migrations);
+        let database = Self::connect(url, &place, service, &all).await?;
+        let ran = place.migrations(&database, service, &all).run().await?;
+        Ok((database, ran))
+    }
+
+    /// As [`Database::open`], and changes nothing.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Pending`] where a migration has not run; otherwise as [`Database::open`].
+    pub async fn open_as_it_is(
+        url: &str,
+        service: &str,
+        migrations: &[&Migrator],
+    ) -> Result<Self, DatabaseError> {
+        let place = Place::of(url, service)?;
+        let all = all(migrations);
+        let database = Self::connect(url, &place, service, &all).await?;
+        let pending = place.migrations(&database, service, &all).pending().await?;
+        if !pending.is_empty() {
+            let service = service.to_owned();
+            return Err(DatabaseError::Pending { service, pending });
         }
+        Ok(database)
+    }
+
+    async fn connect(
+        url: &str,
+        place: &Place,
+        service: &str,
+        all: &[&Migrator],
+    ) -> Result<Self, DatabaseError> {
+        install_default_drivers();
+        let dialect = place.dialect;
+        let known = all.iter().flat_map(|migrator| migrator.iter());
+        let pool = pool_options(dialect, &place.schema).connect(url).await?;
         Ok(Self {
             pool,
             service: service.into(),
-            migrations: versions.into(),
+            migrations: known.map(|migration| migration.version).collect(),
             dialect,
-            lock_key: lock_key(&schema),
+            lock_key: lock_key(&place.schema),
         })
     }
 
@@ -132,11 +200,50 @@ impl Database {
     }
 }
 
-fn copy_of(migrator: &Migrator) -> Migrator {
-    Migrator {
-        migrations: migrator.migrations.clone(),
-        ..Migrator::DEFAULT
+/// Where a service's database is.
+struct Place {
+    dialect: Dialect,
+    schema: String,
+}
+
+impl Place {
+    fn of(url: &str, service: &str) -> Result<Self, DatabaseError> {
+        let dialect = if url.starts_with("sqlite:") {
+            Dialect::Sqlite
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Dialect::Postgres
+        } else {
+            return Err(DatabaseError::UnknownScheme);
+        };
+        let schema = format!("portico_{}", service.replace('-', "_"));
+        Ok(Self { dialect, schema })
     }
+
+    fn migrations<'a>(
+        &'a self,
+        database: &'a Database,
+        service: &'a str,
+        all: &'a [&'a Migrator],
+    ) -> Migrations<'a> {
+        Migrations {
+            pool: &database.pool,
+            dialect: self.dialect,
+            schema: &self.schema,
+            service,
+            all,
+        }
+    }
+}
+
+fn all<'a>(migrations: &[&'a Migrator]) -> Vec<&'a Migrator> {
+    let mut all: Vec<&Migrator> = vec![&EVENTS];
+    for migrator in migrations {
+        // The vault's may be given twice.
+        if !all.iter().any(|known| std::ptr::eq(*known, *migrator)) {
+            all.push(migrator);
+        }
+    }
+    all
 }
 
 /// The same text gives the same key in every process and version: FNV-1a.
@@ -151,9 +258,12 @@ fn lock_key(schema: &str) -> i64 {
 
 async fn create_schema(url: &str, schema: &str) -> Result<(), sqlx::Error> {
     let mut connection = AnyConnection::connect(url).await?;
-    // Two services or replicas may start at once; CREATE SCHEMA IF NOT EXISTS alone can then fail.
+    // Two services or replicas may start at once; CREATE SCHEMA IF NOT EXISTS alone can then fail. It also asks for
+    // the right to make schemas where there is nothing to be made.
     let statement = format!(
-        "DO $$ BEGIN PERFORM pg_advisory_xact_lock({}); CREATE SCHEMA IF NOT EXISTS {schema}; END $$",
+        "DO $$ BEGIN PERFORM pg_advisory_xact_lock({}); \
+         IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{schema}') THEN \
+         CREATE SCHEMA {schema}; END IF; END $$",
         lock_key("portico_schemas")
     );
     connection.execute(AssertSqlSafe(statement)).await?;

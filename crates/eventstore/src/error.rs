@@ -27,6 +27,9 @@ pub enum StoreError {
     /// A payload could not be written or read.
     #[error("event codec: {0}")]
     Codec(String),
+    /// A newer version of this program wrote an event that this one does not know: it is left to replicas that do.
+    #[error("written by a newer version: {0}")]
+    Newer(String),
     /// A view could not take an event in.
     #[error("projection: {0}")]
     Projection(String),
@@ -54,6 +57,7 @@ impl StoreError {
             Self::Unavailable(words) => Self::Unavailable(words.clone()),
             Self::Database(words) => Self::Database(words.clone()),
             Self::Codec(words) => Self::Codec(words.clone()),
+            Self::Newer(words) => Self::Newer(words.clone()),
             Self::Projection(words) => Self::Projection(words.clone()),
             Self::Refused(rule) => Self::Refused(rule),
             Self::Closed => Self::Closed,

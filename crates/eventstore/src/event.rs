@@ -185,6 +185,12 @@ impl RecordedEvent {
         category: &str,
         upcasters: &[crate::Upcaster],
     ) -> Result<E, StoreError> {
+        if self.schema_version > schema_version(upcasters, &self.event_type) {
+            return Err(StoreError::Newer(format!(
+                "version {} of {} at position {}",
+                self.schema_version, self.event_type, self.position
+            )));
+        }
         let data = upcast(
             upcasters,
             &self.event_type,
@@ -200,11 +206,14 @@ impl RecordedEvent {
         if !data.is_null() {
             tagged.insert("data".into(), data);
         }
-        serde_json::from_value(Value::Object(tagged)).map_err(|e| {
-            StoreError::Codec(format!(
-                "{} at position {}: {e}",
-                self.event_type, self.position
-            ))
+        serde_json::from_value(Value::Object(tagged)).map_err(|error| {
+            let words = format!("{} at position {}: {error}", self.event_type, self.position);
+            // A type, or a value of an enum in it, that was added later. Serde has no other sign of it.
+            if error.to_string().starts_with("unknown variant ") {
+                StoreError::Newer(words)
+            } else {
+                StoreError::Codec(words)
+            }
         })
     }
 }

@@ -7,9 +7,11 @@
 //! * [`relay`]: position -> bus -> checkpoint. The event table is the outbox.
 //! * [`consumer`]: bus -> inbox -> effect -> ack; parks what cannot be handled.
 //! * [`trace`]: what joins the log lines and spans of everything that one request from outside causes.
+//! * [`backup`]: copies of SQLite databases as they were at one instant.
 //! * [`testing`]: given / when / then for deciders.
 
 mod aggregate;
+pub mod backup;
 pub mod consumer;
 mod database;
 mod error;

@@ -88,12 +88,28 @@ impl Relay {
                 backoff = SHORTEST_BACKOFF;
                 continue;
             };
-            tracing::warn!(%error, "relay interrupted, trying again");
+            if let RelayError::Store(StoreError::Newer(event)) = &error {
+                self.leave_it_to_others(event).await;
+                backoff = LONGEST_BACKOFF;
+            } else {
+                tracing::warn!(%error, "relay interrupted, trying again");
+            }
             if shutdown.run_until_cancelled(sleep(backoff)).await.is_none() {
                 break;
             }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
+        if let Err(error) = self.lease.release().await {
+            tracing::debug!(%error, "relay lease not released");
+        }
+    }
+
+    /// Lets a replica take the lease that knows the event. None may be left out: it would never be published.
+    async fn leave_it_to_others(&self, event: &str) {
+        tracing::warn!(
+            event,
+            "an event of a newer version waits for a replica of that version to be published"
+        );
         if let Err(error) = self.lease.release().await {
             tracing::debug!(%error, "relay lease not released");
         }

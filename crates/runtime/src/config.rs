@@ -22,12 +22,13 @@ use std::time::Duration;
 use portico_vault::{Kek, KekError, KekRing, Secret};
 use url::Url;
 
+use crate::ServiceName;
 use crate::outgoing::{AllowList, OutgoingSettings};
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Admin, Collector, Grpc, Log, LogFormat, Mail, MutualTls, Nats, Retry, Services, Session,
-    Signup, Telemetry, Tls,
+    Admin, Collector, Grpc, Log, LogFormat, Mail, Migrate, MutualTls, Nats, Retry, Services,
+    Session, Signup, Telemetry, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -63,6 +64,8 @@ pub struct Config {
     pub services: Services,
     /// PostgreSQL; otherwise SQLite files.
     pub database_url: Option<Secret>,
+    /// What to do about migrations at the start.
+    pub migrate: Migrate,
     /// NATS; otherwise events stay within the process.
     pub nats: Option<Nats>,
     /// The mail server and the sender.
@@ -162,6 +165,7 @@ impl Config {
             trusted_proxies: reader.parsed_list("http.trusted_proxies"),
             services: Services::read(reader),
             database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
+            migrate: Migrate::read(reader),
             nats: Nats::read(reader),
             mail: Mail::read(reader),
             session: Session::read(reader),
@@ -200,6 +204,18 @@ impl Config {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// Where a service's database is: the configured one, or a SQLite file.
+    #[must_use]
+    pub fn database_of(&self, service: ServiceName) -> Secret {
+        match &self.database_url {
+            Some(url) => url.clone(),
+            None => {
+                let file = self.data_dir.join(format!("{}.db", service.as_str()));
+                Secret::new(format!("sqlite://{}?mode=rwc", file.display()))
+            }
+        }
     }
 
     /// PostgreSQL; otherwise SQLite files.

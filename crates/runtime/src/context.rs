@@ -138,6 +138,13 @@ pub fn store_error(error: StoreError) -> Error {
                 "The database is not available; try again in a moment.",
             )
         }
+        StoreError::Newer(_) => {
+            tracing::warn!(%error, "left to a newer replica");
+            Error::unavailable(
+                "newer_version_needed",
+                "Portico is being updated, and a newer part of it has changed this; try again in a moment.",
+            )
+        }
         other => {
             tracing::error!(error = %other, "store failed");
             Error::internal()

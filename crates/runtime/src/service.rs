@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, authorization,
+    config::Migrate,
     health::ServiceHealth,
     identity, metrics,
     operations::Operations,
@@ -74,7 +75,7 @@ pub enum StartError {
 
 impl Deps {
     /// Opens a service's own database, with a vault in it: `<data>/<service>.db`, or a schema of the configured
-    /// PostgreSQL database.
+    /// PostgreSQL database. Runs the migrations, unless the configuration says that somebody else does.
     pub async fn database(
         &self,
         service: ServiceName,
@@ -85,9 +86,10 @@ impl Deps {
             .into_iter()
             .chain(migrations.iter().copied())
             .collect();
-        match self.config.database_url() {
-            Some(url) => Database::open(url.expose(), name, &all).await,
-            None => Database::sqlite(self.config.data_dir(), name, &all).await,
+        let url = self.config.database_of(service);
+        match self.config.migrate {
+            Migrate::Auto => Database::open(url.expose(), name, &all).await,
+            Migrate::Never => Database::open_as_it_is(url.expose(), name, &all).await,
         }
         .map_err(|error| StartError::Database {
             service: name,

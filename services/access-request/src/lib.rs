@@ -38,7 +38,8 @@ use policies::{CONSUMER, Policies};
 use publish::PublicEvents;
 use views::{access_requests::AccessRequests, applications::Applications};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The tables of this service.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Opens the store and makes the service; its background work begins with [`Service::run`].
 ///

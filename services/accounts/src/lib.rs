@@ -30,7 +30,8 @@ use portico_runtime::{Deps, Service, ServiceName, StartError};
 use sqlx::migrate::Migrator;
 use tonic::service::Routes;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The tables of this service.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Opens the store, makes the first admin where there is nobody yet, and gives the service back ready to run.
 ///

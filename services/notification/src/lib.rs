@@ -46,7 +46,8 @@ use crate::{
     worker::Worker,
 };
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The tables of this service.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Opens the store and makes the service ready to run.
 ///

@@ -48,7 +48,8 @@ use crate::grpc::Grpc;
 use crate::policies::Policies;
 use crate::publish::Publisher;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The tables of this service.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Opens the service's store and makes it ready to run.
 ///

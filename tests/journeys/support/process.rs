@@ -52,6 +52,11 @@ impl Portico {
         portico
     }
 
+    /// Starts it, and does not wait.
+    pub fn launch(settings: Settings) -> Self {
+        Self::spawn(settings, free_port(), free_port(), None)
+    }
+
     /// Starts it so that it dies, as from `kill -9`, when it reaches a fault point.
     pub async fn start_to_die(settings: Settings, point: &str) -> Self {
         let portico = Self::spawn(settings, free_port(), free_port(), Some(point));
@@ -150,7 +155,7 @@ impl Portico {
         }
     }
 
-    async fn ready(&self) {
+    pub async fn ready(&self) {
         let http = portico_sandbox::outgoing::http_client().unwrap();
         let url = format!("{}/readyz", self.url());
         until("portico is ready", || async {
@@ -223,6 +228,10 @@ impl Portico {
         }
     }
 
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.settings.data_dir.join("data")
     }
@@ -277,6 +286,29 @@ fn common(settings: &Settings, level: &str) -> Vec<(String, String)> {
         .into_iter()
         .chain(settings.environment.iter().cloned())
         .collect()
+}
+
+/// Another command of the program, with the same settings; its output, and whether it went well.
+pub async fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_portico"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTICO_")) {
+        command.env_remove(name);
+    }
+    let fixed = variables(settings, free_port(), free_port());
+    let fixed = fixed
+        .into_iter()
+        .filter(|(name, _)| name != "PORTICO_LOG_LEVEL");
+    let output = command
+        .args(arguments)
+        .envs(fixed)
+        .env("PORTICO_LOG_LEVEL", "error")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
 }
 
 fn log_file(folder: &Path) -> PathBuf {

@@ -154,6 +154,15 @@ impl Backends {
         self.extras.push((name.to_owned(), value.to_owned()));
     }
 
+    /// What a test keeps in its own hands.
+    pub fn of(environment: &[(&str, String)]) -> Self {
+        let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+        Self {
+            environment: environment.iter().map(owned).collect(),
+            ..Self::default()
+        }
+    }
+
     pub fn database_url(&self) -> Option<String> {
         self.postgres.as_ref().map(Postgres::url)
     }

@@ -6,12 +6,14 @@
 )]
 
 mod append;
+mod backup;
 mod commands;
 mod consumer;
 mod counter;
 mod flow;
 mod inbox;
 mod lease;
+mod newer;
 mod order;
 mod place;
 mod property;
@@ -25,11 +27,13 @@ mod views;
 fn main() -> std::process::ExitCode {
     portico_trials::run([
         append::trials(),
+        backup::trials(),
         commands::trials(),
         consumer::trials(),
         flow::trials(),
         inbox::trials(),
         lease::trials(),
+        newer::trials(),
         order::trials(),
         property::trials(),
         recovery::trials(),

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use portico_eventstore::{
-    Database, EventStore,
+    Database, DatabaseError, EventStore,
     sqlx::{self, Row as _, migrate::Migrator},
     testing::postgres::Postgres,
 };
@@ -34,6 +34,26 @@ impl Place {
     /// Opens the store as another process would: with connections and a writer of its own.
     pub(crate) async fn open(&self) -> EventStore {
         self.open_as("test").await
+    }
+
+    /// Opens the database and runs no migration.
+    pub(crate) async fn open_as_it_is(&self) -> Result<Database, DatabaseError> {
+        Database::open_as_it_is(&self.url(), "test", &[&MIGRATIONS]).await
+    }
+
+    /// Opens the database, if that goes well.
+    pub(crate) async fn try_open(&self) -> Result<Database, DatabaseError> {
+        Database::open(&self.url(), "test", &[&MIGRATIONS]).await
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => {
+                let file = folder.path().join("test.db");
+                format!("sqlite://{}?mode=rwc", file.display())
+            }
+            Self::Postgres(url) => url.clone(),
+        }
     }
 
     /// As [`Place::open`], a service's own store.

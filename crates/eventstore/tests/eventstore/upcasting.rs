@@ -119,7 +119,7 @@ fn an_event_that_nobody_knows_is_an_error() {
     let event = recorded("person.forgotten", 1, Value::Null);
     assert!(matches!(
         event.decode::<Person>(),
-        Err(StoreError::Codec(_))
+        Err(StoreError::Newer(_))
     ));
     let foreign = RecordedEvent {
         stream: format!("thing-{}", new_id()),

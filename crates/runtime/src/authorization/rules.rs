@@ -30,7 +30,10 @@ pub(super) fn all() -> BTreeMap<String, Rule> {
             "portico.registration.v1.RegistrationService",
             REGISTRATION_METHODS,
         ),
-        ("portico.operations.v1.OperationsService", OPERATIONS_METHODS),
+        (
+            "portico.operations.v1.OperationsService",
+            OPERATIONS_METHODS,
+        ),
     ];
     let rules = services.into_iter().flat_map(|(service, methods)| {
         let path = move |method: &str| format!("/{service}/{method}");

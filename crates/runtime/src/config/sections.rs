@@ -23,6 +23,22 @@ pub use telemetry::{Collector, Telemetry};
 
 const WEB: [&str; 2] = ["https", "http"];
 
+/// What to do about migrations at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrate {
+    /// Run them.
+    Auto,
+    /// Wait until somebody else has run them.
+    Never,
+}
+
+impl Migrate {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let choices = [("auto", Self::Auto), ("never", Self::Never)];
+        reader.choice("database.migrate", &choices)
+    }
+}
+
 /// The mail server and the sender.
 #[derive(Debug, Clone)]
 pub struct Mail {

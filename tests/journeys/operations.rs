@@ -1,0 +1,155 @@
+//! What an operator does, and what needs none: a bus that lost everything, migrations, publishing again.
+
+use http::StatusCode;
+use portico_bus::testing::NatsServer;
+use portico_eventstore::testing::postgres::Postgres;
+use portico_trials::{NATS, POSTGRESQL, Trial, trials};
+use serde_json::{Value, json};
+
+use crate::support::{
+    process::{Portico, Settings, command},
+    until,
+    world::{Backends, Provider, World},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = trials!(single, []; embedded_events_are_published_again);
+    trials.extend(trials!(single, [POSTGRESQL, NATS];
+        a_bus_that_lost_everything_is_told_again,
+        events_are_published_again_over_nats,
+    ));
+    trials.extend(trials!(single, [POSTGRESQL]; processes_that_migrate_at_once_get_on));
+    trials.extend(trials!(single, []; not_ready_until_somebody_has_migrated));
+    trials
+}
+
+async fn servers() -> (Postgres, NatsServer, Backends) {
+    let (postgres, nats) = (Postgres::start().await, NatsServer::start().await.unwrap());
+    let backends = Backends::of(&[
+        ("PORTICO_DATABASE_URL", postgres.url()),
+        ("PORTICO_NATS_URL", nats.url()),
+    ]);
+    (postgres, nats, backends)
+}
+
+/// NATS goes and comes back with an empty disk while requests are made and approved.
+async fn a_bus_that_lost_everything_is_told_again() {
+    let (_postgres, mut nats, backends) = servers().await;
+    let world = World::start(Provider::sandbox().await, backends).await;
+    let portal = world.configure().await;
+    let (first, application) = portal.submit(&portal.payments, None).await;
+    world.approve(&first).await;
+
+    nats.wipe().unwrap();
+    let (second, _) = portal.submit(&portal.orders, Some(&application)).await;
+    let answer = world.act(&world.admin, &second, "approve").await;
+    answer.expect(StatusCode::ACCEPTED).unwrap();
+    let (third, other) = portal.submit(&portal.payments, None).await;
+    nats.restart().await.unwrap();
+
+    world.wait_for_status(&second, "active").await;
+    world.approve(&third).await;
+    let credentials = portal.credentials(&application).await;
+    let scope = "product_orders free_plan";
+    assert_eq!(world.call(&credentials, scope, "orders").await.1, 200);
+    portal.credentials(&other).await;
+    // Everything came twice, and nothing happened twice.
+    assert_eq!(world.provider.client_count().await, 2);
+    let mails = world.mail.wait_for_count(crate::support::PATIENCE, 6).await;
+    assert_eq!(
+        mails.unwrap().len(),
+        6,
+        "a mail for each of three submissions and three accesses"
+    );
+}
+
+async fn events_are_published_again_over_nats() {
+    let (_postgres, _nats, backends) = servers().await;
+    published_again(World::start(Provider::sandbox().await, backends).await).await;
+}
+
+async fn embedded_events_are_published_again() {
+    let world = World::start(Provider::sandbox().await, Backends::embedded()).await;
+    published_again(world).await;
+}
+
+/// By the command, beside a running portal.
+async fn published_again(world: World) {
+    let portal = world.configure().await;
+    let (first, application) = portal.submit(&portal.payments, None).await;
+    world.approve(&first).await;
+    let credentials = portal.credentials(&application).await;
+    let mails = world.mail.wait_for_count(crate::support::PATIENCE, 2).await;
+    mails.expect("one to the admin, one to the developer");
+    let settings = world.portico.settings();
+    let (well, said) = command(&settings, &["relay", "--from", "0"]).await;
+    assert!(
+        well && said.contains("access-request: events 1 to"),
+        "{said}"
+    );
+    let wrong = command(&settings, &["relay", "--from", "0", "--service", "x"]).await;
+    assert!(
+        !wrong.0 && wrong.1.contains("must be one of catalog"),
+        "{}",
+        wrong.1
+    );
+    until("all is published again", || async {
+        let answer = world.admin.get("/api/v1/relays").await.unwrap();
+        let relays = answer.expect(StatusCode::OK).unwrap();
+        let done = |one: &Value| one["republishing"].is_null() && one["position"] == one["head"];
+        relays["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(done)
+            .then_some(())
+    })
+    .await;
+    // The flow goes on, behind all that was published again.
+    let (second, _) = portal.submit(&portal.orders, Some(&application)).await;
+    world.approve(&second).await;
+    let now = portal.credentials(&application).await;
+    assert_eq!(now.client_id, credentials.client_id);
+    assert_eq!(world.provider.client_count().await, 1);
+    let mails = world.mail.wait_for_count(crate::support::PATIENCE, 4).await;
+    assert_eq!(mails.unwrap().len(), 4, "nobody was told twice");
+    let parked = world.admin.get("/api/v1/parked-messages").await.unwrap();
+    assert_eq!(parked.expect(StatusCode::OK).unwrap()["items"], json!([]));
+}
+
+async fn processes_that_migrate_at_once_get_on() {
+    let postgres = Postgres::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        data_dir: folder.path().to_owned(),
+        environment: vec![("PORTICO_DATABASE_URL".to_owned(), postgres.url())],
+    };
+    let migrate = || command(&settings, &["migrate"]);
+    let (first, second) = tokio::join!(migrate(), migrate());
+    assert!(first.0 && second.0, "{} {}", first.1, second.1);
+    let (well, said) = migrate().await;
+    assert!(well, "{said}");
+    assert_eq!(said.matches("up to date").count(), 5, "{said}");
+}
+
+async fn not_ready_until_somebody_has_migrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        data_dir: folder.path().to_owned(),
+        environment: vec![("PORTICO_DATABASE_MIGRATE".to_owned(), "never".to_owned())],
+    };
+    std::fs::create_dir_all(folder.path().join("data")).unwrap();
+    let portico = Portico::launch(settings.clone());
+    let portal = portico.anonymous();
+    let ready = until("it answers", || async { portal.get("/readyz").await.ok() }).await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    let parts = ready.body["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 5, "{parts:?}");
+    assert_eq!(parts[0]["reason"], "migrations_pending");
+    let pending = parts[0]["pending"].as_array().unwrap();
+    assert!(pending.contains(&json!("0001 events")), "{pending:?}");
+    assert_eq!(portal.get("/healthz").await.unwrap().status, StatusCode::OK);
+    let (well, said) = command(&settings, &["migrate"]).await;
+    assert!(well && said.contains("catalog: 0001 events"), "{said}");
+    portico.ready().await;
+}
