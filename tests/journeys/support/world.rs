@@ -110,7 +110,7 @@ impl Backends {
 
     /// A real PostgreSQL and a real NATS server.
     pub async fn servers() -> Self {
-        Self::of(NatsServer::start().await.unwrap()).await
+        Self::on(NatsServer::start().await.unwrap()).await
     }
 
     /// As [`Backends::servers`], with a NATS user for each service, as in production.
@@ -127,7 +127,7 @@ impl Backends {
                 (format!("PORTICO_NATS_{name}_PASSWORD"), nats_password(user))
             })
             .collect();
-        Self::of(
+        Self::on(
             NatsServer::start_configured(file.as_ref(), &environment)
                 .await
                 .unwrap(),
@@ -135,7 +135,7 @@ impl Backends {
         .await
     }
 
-    async fn of(nats: NatsServer) -> Self {
+    async fn on(nats: NatsServer) -> Self {
         let postgres = Postgres::start().await;
         let environment = vec![
             ("PORTICO_DATABASE_URL".to_owned(), postgres.url()),

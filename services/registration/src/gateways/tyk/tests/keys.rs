@@ -63,7 +63,7 @@ async fn a_key_opens_what_its_policies_say_until_it_is_deleted() {
             .find_keys(&session, "portico-r1-1")
             .await
             .unwrap();
-        assert_eq!(found, [created.hash.clone()]);
+        assert_eq!(found, std::slice::from_ref(&created.hash));
         assert!(
             world
                 .driver
