@@ -19,7 +19,7 @@ pub enum What {
     Apply,
 }
 
-/// Lists or repairs, page after page.
+/// Lists or repairs, page after page. What `apply` repairs it has listed just before, and nothing else.
 ///
 /// # Errors
 /// In words for the person at the terminal.
@@ -51,17 +51,19 @@ pub async fn run(what: What, at: At) -> Result<(), String> {
 }
 
 async fn page(portal: &Portal, what: What, after: &str) -> Result<Value, String> {
+    let mut query = url::form_urlencoded::Serializer::new(String::from("limit=100"));
+    if !after.is_empty() {
+        query.append_pair("after", after);
+    }
+    let path = format!("/api/v1/drift?{}", query.finish());
+    let plan = portal.get(&path).await?.expect(StatusCode::OK)?;
     match what {
-        What::Plan => {
-            let mut query = url::form_urlencoded::Serializer::new(String::from("limit=100"));
-            if !after.is_empty() {
-                query.append_pair("after", after);
-            }
-            let path = format!("/api/v1/drift?{}", query.finish());
-            portal.get(&path).await?.expect(StatusCode::OK)
-        }
+        What::Plan => Ok(plan),
         What::Apply => {
-            let body = json!({"limit": 100, "after": after});
+            let Some(shown) = plan["plan"].as_str().filter(|shown| !shown.is_empty()) else {
+                return Ok(plan);
+            };
+            let body = json!({"limit": 100, "after": after, "plan": shown});
             let answer = portal.post("/api/v1/drift/repair", body).await?;
             answer.expect(StatusCode::ACCEPTED)
         }

@@ -4,6 +4,7 @@ pub mod apart;
 pub mod app;
 pub mod at;
 pub mod backup;
+pub mod check_provider;
 pub mod commands;
 pub mod demo;
 pub mod drift;

@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use portico::{
-    at::At, backup, commands, demo, drift, healthcheck, migrate, names, parked, parts::Part, relay,
+    at::At, backup, check_provider, commands, demo, drift, healthcheck, migrate, names, parked,
+    parts::Part, relay,
 };
 use portico_runtime::{Config, ServiceName};
 
@@ -35,6 +36,13 @@ enum Command {
     },
     /// Check the configuration and print it with secrets masked.
     CheckConfig,
+    /// Find out what an identity provider can do, through a running portal.
+    CheckProvider {
+        #[command(flatten)]
+        which: check_provider::Which,
+        #[command(flatten)]
+        portal: At,
+    },
     /// Find what somebody else changed at identity providers and gateways, through a running portal.
     Drift {
         #[command(subcommand)]
@@ -111,6 +119,9 @@ fn main() -> ExitCode {
         if let Command::Parked { what, portal } = arguments.command {
             return parked::run(what, portal).await;
         }
+        if let Command::CheckProvider { which, portal } = arguments.command {
+            return check_provider::run(which, portal).await;
+        }
         if let Command::Healthcheck { url } = arguments.command {
             return healthcheck::run(url).await;
         }
@@ -129,6 +140,7 @@ fn main() -> ExitCode {
             Command::Rewrap => commands::rewrap(config).await,
             Command::Demo { .. }
             | Command::Drift { .. }
+            | Command::CheckProvider { .. }
             | Command::Parked { .. }
             | Command::Healthcheck { .. } => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! Somebody changes at the provider and at the gateway what Portico made there, and other things beside it.
 
 use http::StatusCode;
-use portico_tests::keycloak::KEYCLOAK;
+use portico_tests::keycloak::{KEYCLOAK, Keycloak};
 use portico_trials::{Trial, trials};
 use serde_json::{Value, json};
 
@@ -11,7 +11,8 @@ use crate::support::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    trials!(single, [KEYCLOAK]; report_names_and_repair_restores)
+    trials!(single, [KEYCLOAK]; report_names_and_repair_restores,
+        suspended_clients_are_watched_and_a_plan_is_kept_to)
 }
 
 async fn plan(world: &World) -> Vec<Value> {
@@ -24,6 +25,101 @@ fn found(items: &[Value], kind: &str, subject: &str) -> bool {
     items
         .iter()
         .any(|item| item["kind"] == kind && item["subject"] == subject)
+}
+
+/// Only what a plan has shown is repaired with it.
+async fn suspended_clients_are_watched_and_a_plan_is_kept_to() {
+    let world = World::start(Provider::keycloak().await, Backends::embedded()).await;
+    let portal = world.configure().await;
+    let Provider::Keycloak(keycloak) = &world.provider else {
+        panic!("a real Keycloak is needed");
+    };
+    let (request, application) = portal.submit(&portal.payments, None).await;
+    let (other, spared) = portal.submit(&portal.orders, None).await;
+    world.approve(&request).await;
+    world.approve(&other).await;
+    let credentials = portal.credentials(&application).await;
+    let spared = portal.credentials(&spared).await;
+    let scope = "product_payments free_plan";
+    assert_eq!(world.token(&credentials, Some(scope)).await.0, 200);
+
+    let path = format!("/api/v1/applications/{application}/suspend");
+    let suspended = world.admin.post(&path, json!({})).await.unwrap();
+    assert_eq!(suspended.expect(StatusCode::OK).unwrap()["suspended"], true);
+    let enabled =
+        async || keycloak.client(&credentials.client_id).await.unwrap()["enabled"].clone();
+    until("it is switched off", || async {
+        (enabled().await == false).then_some(())
+    })
+    .await;
+    assert_eq!(world.token(&credentials, Some(scope)).await.0, 401);
+    let refused = portal.try_credentials(&application).await.unwrap_err();
+    assert!(refused.contains("client_suspended"), "{refused}");
+    until("nothing is under way", || async {
+        plan(&world).await.is_empty().then_some(())
+    })
+    .await;
+
+    // Somebody switches it on at Keycloak; then, after the plan, edits another client.
+    edit(keycloak, &credentials.client_id, "enabled", json!(true)).await;
+    let report = world.admin.get("/api/v1/drift?limit=100").await.unwrap();
+    let report = report.expect(StatusCode::OK).unwrap();
+    let items = report["items"].as_array().unwrap();
+    assert!(
+        found(items, "enabled", &credentials.client_id),
+        "{items:#?}"
+    );
+    edit(
+        keycloak,
+        &spared.client_id,
+        "redirectUris",
+        json!(["https://new.example/cb"]),
+    )
+    .await;
+    let body = json!({"limit": 100, "plan": report["plan"]});
+    let applied = world
+        .admin
+        .post("/api/v1/drift/repair", body)
+        .await
+        .unwrap();
+    let applied = applied.expect(StatusCode::ACCEPTED).unwrap();
+    let repair = |client: &str| {
+        let items = applied["items"].as_array().unwrap().iter();
+        let mut items = items.filter(|item| item["subject"] == client);
+        items.next().unwrap()["repair"].clone()
+    };
+    assert_eq!(repair(&credentials.client_id), "under_way");
+    assert_eq!(repair(&spared.client_id), "possible");
+    until("it is off again", || async {
+        (enabled().await == false).then_some(())
+    })
+    .await;
+    let left = plan(&world).await;
+    assert!(
+        found(&left, "redirect_urls_changed", &spared.client_id),
+        "{left:#?}"
+    );
+
+    let path = format!("/api/v1/applications/{application}/resume");
+    let resumed = world.admin.post(&path, json!({})).await.unwrap();
+    resumed.expect(StatusCode::OK).unwrap();
+    until("its token is back", || async {
+        (world.token(&credentials, Some(scope)).await.0 == 200).then_some(())
+    })
+    .await;
+    world.wait_for_status(&request, "active").await;
+    assert_eq!(
+        portal.credentials(&application).await.client_id,
+        credentials.client_id
+    );
+}
+
+async fn edit(keycloak: &Keycloak, client_id: &str, member: &str, value: Value) {
+    let mut client = keycloak.client(client_id).await.unwrap();
+    let path = format!("/clients/{}", client["id"].as_str().unwrap());
+    client[member] = value;
+    let url = keycloak.admin_url(&path);
+    assert_eq!(keycloak.admin("PUT", &url, Some(client)).await.0, 204);
 }
 
 async fn report_names_and_repair_restores() {

@@ -59,6 +59,16 @@ impl Lease {
         Ok(())
     }
 
+    /// Whether anybody holds the lease.
+    pub async fn is_held(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM leases WHERE name = $1 AND expires_at_ms >= $2")
+            .bind(self.name.clone())
+            .bind(now.as_millisecond())
+            .fetch_optional(self.database.pool())
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Gives the lease up, so that another replica need not wait.
     pub async fn release(&self) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM leases WHERE name = $1 AND owner = $2")

@@ -17,7 +17,7 @@ use portico_proto::{Error, Kind};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-pub use provisioning::{Fact, Provisioning, Report};
+pub use provisioning::{ClientChange, Fact, Provisioning, Report};
 pub use submission::{ApprovedItem, GatewayApi, Limit, RequestedItem, Submission};
 
 /// What is to be done with a request. The caller has checked who may.
@@ -49,6 +49,13 @@ pub enum Command {
     },
     /// Has a failed registration tried again.
     Retry,
+    /// Takes granted access away for a time.
+    Suspend {
+        /// In the vault.
+        reason: Option<VaultRef>,
+    },
+    /// Gives it back.
+    Resume,
     /// Takes in what the registration service reports.
     Report(Report),
 }
@@ -86,6 +93,14 @@ pub enum Event {
     },
     /// A failed registration is to be tried again.
     Retried,
+    /// Granted access was taken away for a time.
+    Suspended {
+        /// In the vault.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<VaultRef>,
+    },
+    /// It was given back.
+    Resumed,
     /// The registration service reported something.
     Reported(Report),
 }
@@ -121,6 +136,8 @@ pub enum Status {
     Provisioning,
     /// The credentials work.
     Active,
+    /// Taken away for a time.
+    Suspended,
     /// The registration waits for an admin.
     Failed,
     /// Refused.
@@ -133,11 +150,12 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Approved,
         Self::Provisioning,
         Self::Active,
+        Self::Suspended,
         Self::Failed,
         Self::Rejected,
         Self::Withdrawn,
@@ -151,6 +169,7 @@ impl Status {
             Self::Approved => "approved",
             Self::Provisioning => "provisioning",
             Self::Active => "active",
+            Self::Suspended => "suspended",
             Self::Failed => "failed",
             Self::Rejected => "rejected",
             Self::Withdrawn => "withdrawn",
@@ -170,6 +189,9 @@ pub struct AccessRequest {
     pub reason: Option<VaultRef>,
     /// What the registration service reported.
     pub provisioning: Provisioning,
+    /// Taken away for a time.
+    #[serde(default)]
+    pub suspended: bool,
 }
 
 /// Why a command was refused.
@@ -199,6 +221,12 @@ pub enum Rejection {
     /// Only after an approval.
     #[error("the access request is not approved")]
     NotApproved,
+    /// It was taken away for a time before.
+    #[error("the access request is suspended already")]
+    AlreadySuspended,
+    /// Only what is suspended.
+    #[error("the access request is not suspended")]
+    NotSuspended,
     /// Only after a failure.
     #[error("the access request has not failed")]
     NotFailed,
@@ -236,6 +264,14 @@ impl From<Rejection> for Error {
                 "not_approved",
                 "This access request is still pending; reject it or withdraw it instead.",
             ),
+            Rejection::AlreadySuspended => (
+                "already_suspended",
+                "This access is suspended already; resume it to give it back.",
+            ),
+            Rejection::NotSuspended => (
+                "not_suspended",
+                "This access is not suspended; only suspended access can be resumed.",
+            ),
             Rejection::NotFailed => (
                 "not_failed",
                 "This access request has not failed; only a failed one can be tried again.",
@@ -251,6 +287,7 @@ impl AccessRequest {
         Some(match self.decision {
             Decision::None => return None,
             Decision::Pending => Status::Pending,
+            Decision::Approved if self.suspended => Status::Suspended,
             Decision::Approved => self.provisioning.status(),
             Decision::Rejected => Status::Rejected,
             Decision::Withdrawn => Status::Withdrawn,
@@ -264,6 +301,15 @@ impl AccessRequest {
             Decision::Pending => Ok(()),
             Decision::Approved => Err(Rejection::AlreadyApproved),
             _ => self.must_go_on(),
+        }
+    }
+
+    /// What stands in the way of taking granted access away.
+    fn must_be_approved(&self) -> Result<(), Rejection> {
+        self.must_go_on()?;
+        match self.decision {
+            Decision::Approved => Ok(()),
+            _ => Err(Rejection::NotApproved),
         }
     }
 
@@ -312,10 +358,7 @@ impl Aggregate for AccessRequest {
                 Event::Withdrawn { reason: *reason }
             }
             Command::Revoke { reason } => {
-                self.must_go_on()?;
-                if self.decision != Decision::Approved {
-                    return Err(Rejection::NotApproved);
-                }
+                self.must_be_approved()?;
                 Event::Revoked { reason: *reason }
             }
             Command::Retry => {
@@ -324,6 +367,20 @@ impl Aggregate for AccessRequest {
                     return Err(Rejection::NotFailed);
                 }
                 Event::Retried
+            }
+            Command::Suspend { reason } => {
+                self.must_be_approved()?;
+                if self.suspended {
+                    return Err(Rejection::AlreadySuspended);
+                }
+                Event::Suspended { reason: *reason }
+            }
+            Command::Resume => {
+                self.must_be_approved()?;
+                if !self.suspended {
+                    return Err(Rejection::NotSuspended);
+                }
+                Event::Resumed
             }
             Command::Report(report) => {
                 if self.decision == Decision::None {
@@ -355,6 +412,14 @@ impl Aggregate for AccessRequest {
                 self.reason = *reason;
             }
             Event::Retried => self.provisioning.retry(),
+            Event::Suspended { reason } => {
+                self.suspended = true;
+                self.reason = *reason;
+            }
+            Event::Resumed => {
+                self.suspended = false;
+                self.reason = None;
+            }
             Event::Reported(report) => self.provisioning.take(report),
         }
     }

@@ -90,6 +90,8 @@ pub enum Command {
     },
     /// Changes what is given and differs.
     Update(Changes),
+    /// Stops it, or lets it go on; an admin's wish.
+    Suspend(bool),
     /// Ends it. The view refuses it while a request of it is alive.
     Delete,
 }
@@ -108,6 +110,10 @@ pub enum Event {
     },
     /// Holds what really changed.
     Updated(Changes),
+    /// An admin stopped it: none of its clients works.
+    Suspended,
+    /// It goes on.
+    Resumed,
     /// It was ended.
     Deleted,
 }
@@ -134,6 +140,9 @@ pub struct Application {
     pub profile: Profile,
     /// Where it stands.
     pub status: Status,
+    /// An admin has stopped it.
+    #[serde(default)]
+    pub suspended: bool,
 }
 
 /// Why a command was refused.
@@ -192,15 +201,23 @@ impl Aggregate for Application {
                 profile: profile.clone(),
             }]),
             (Command::Create { .. }, _) => Err(Rejection::Exists),
-            (Command::Update(_) | Command::Delete, Status::None | Status::Deleted) => {
-                Err(Rejection::NotFound)
-            }
+            (
+                Command::Update(_) | Command::Delete | Command::Suspend(_),
+                Status::None | Status::Deleted,
+            ) => Err(Rejection::NotFound),
             (Command::Update(changes), Status::Active) => {
                 let changes = self.difference(changes);
                 if changes == Changes::default() {
                     return Ok(Vec::new());
                 }
                 Ok(vec![Event::Updated(changes)])
+            }
+            (Command::Suspend(suspended), Status::Active) => {
+                Ok(match (self.suspended, suspended) {
+                    (false, true) => vec![Event::Suspended],
+                    (true, false) => vec![Event::Resumed],
+                    _ => Vec::new(),
+                })
             }
             (Command::Delete, Status::Active) => Ok(vec![Event::Deleted]),
         }
@@ -223,6 +240,8 @@ impl Aggregate for Application {
                     .unwrap_or(profile.redirect_urls.clone());
                 profile.visibility = changes.visibility.unwrap_or(profile.visibility);
             }
+            Event::Suspended => self.suspended = true,
+            Event::Resumed => self.suspended = false,
             Event::Deleted => self.status = Status::Deleted,
         }
     }

@@ -68,6 +68,8 @@ methods! {
         delete_application(DeleteApplicationRequest) -> DeleteApplicationResponse,
         get_application(GetApplicationRequest) -> Application,
         list_applications(ListApplicationsRequest) -> ListApplicationsResponse,
+        suspend_application(SuspendApplicationRequest) -> Application,
+        resume_application(ResumeApplicationRequest) -> Application,
     }
     carts {
         get_cart(GetCartRequest) -> Cart,
@@ -82,6 +84,9 @@ methods! {
         revoke_access_request(RevokeAccessRequestRequest) -> AccessRequest,
         withdraw_access_request(WithdrawAccessRequestRequest) -> AccessRequest,
         retry_access_request(RetryAccessRequestRequest) -> AccessRequest,
+        retry_access_requests(RetryAccessRequestsRequest) -> RetryAccessRequestsResponse,
+        suspend_access_request(SuspendAccessRequestRequest) -> AccessRequest,
+        resume_access_request(ResumeAccessRequestRequest) -> AccessRequest,
     }
     requests {
         get_access_request(GetAccessRequestRequest) -> AccessRequest,

@@ -67,7 +67,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let grpc = Grpc {
         deps: deps.clone(),
         store: store.clone(),
-        notes,
+        notes: notes.clone(),
         neighbours,
         approvals: approvals.clone(),
     };
@@ -75,6 +75,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let policies = Policies {
         store: store.clone(),
         approvals,
+        notes,
     };
     Ok(
         Service::new(ServiceName::AccessRequest, deps, store, routes)

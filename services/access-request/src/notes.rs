@@ -72,6 +72,11 @@ impl Notes {
         }
     }
 
+    /// Erases every text of a request.
+    pub(crate) async fn erase(&self, request: Uuid) -> Result<(), VaultError> {
+        self.0.erase(&owner(request)).await
+    }
+
     /// Reads texts with few queries; what was erased is empty.
     pub(crate) async fn read(&self, wanted: &[(Uuid, VaultRef)]) -> Result<Vec<String>, Error> {
         if wanted.is_empty() {

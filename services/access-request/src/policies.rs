@@ -8,14 +8,18 @@ use portico_eventstore::{
     Context, EventStore, ExecuteError, InboxEntry,
     consumer::{Policy, PolicyError},
 };
-use portico_proto::{Kind, access::v1::AccessSubmitted, registration::v1 as registration};
+use portico_proto::{
+    Kind, access::v1::AccessSubmitted, accounts::v1::UserErased, registration::v1 as registration,
+};
 use prost::Message as _;
 use uuid::Uuid;
 
 use crate::{
-    access_request::{AccessRequest, Command, Fact, Rejection, Report},
+    access_request::{AccessRequest, ClientChange, Command, Fact, Rejection, Report},
     approval::Approvals,
+    notes::Notes,
     publish::SUBMITTED,
+    views::access_requests,
 };
 
 const STARTED: &str = "portico.registration.provisioning_started";
@@ -25,6 +29,8 @@ const PROVISIONED: &str = "portico.registration.access_provisioned";
 const DELAYED: &str = "portico.registration.provisioning_delayed";
 const FAILED: &str = "portico.registration.provisioning_failed";
 const DEPROVISIONED: &str = "portico.registration.access_deprovisioned";
+const CLIENT_CHANGED: &str = "portico.registration.client_changed";
+const USER_ERASED: &str = "portico.accounts.user_erased";
 
 /// What this service consumes. Its own `access_submitted` is among it, so that an automatic approval that a crash
 /// prevented is made up for.
@@ -39,6 +45,8 @@ pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
         DELAYED,
         FAILED,
         DEPROVISIONED,
+        CLIENT_CHANGED,
+        USER_ERASED,
     ],
 };
 
@@ -46,6 +54,7 @@ pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
 pub(crate) struct Policies {
     pub(crate) store: EventStore,
     pub(crate) approvals: Approvals,
+    pub(crate) notes: Notes,
 }
 
 #[async_trait]
@@ -58,6 +67,9 @@ impl Policy for Policies {
     ) -> Result<(), PolicyError> {
         if message.subject == SUBMITTED {
             return self.when_access_submitted(message, context, entry).await;
+        }
+        if message.subject == USER_ERASED {
+            return self.when_user_erased(message).await;
         }
         let Some((requests, fact)) = fact(message)? else {
             return Ok(());
@@ -95,6 +107,24 @@ impl Policies {
                 Ok(())
             }
         }
+    }
+
+    /// What was written about the requests of somebody who is erased goes with them. Needs no mark in the inbox:
+    /// what is erased stays so.
+    async fn when_user_erased(&self, message: &Message) -> Result<(), PolicyError> {
+        let erased = UserErased::decode(message.payload.clone()).map_err(poison)?;
+        let retry = |error: &dyn std::fmt::Display| PolicyError::Retry(error.to_string());
+        let pool = self.store.database().pool();
+        let requests = access_requests::of_requester(pool, id(&erased.user_id)?)
+            .await
+            .map_err(|error| retry(&error))?;
+        for request in requests {
+            self.notes
+                .erase(request)
+                .await
+                .map_err(|error| retry(&error))?;
+        }
+        Ok(())
     }
 
     /// Takes a report in, for each request that it is about.
@@ -175,6 +205,15 @@ fn fact(message: &Message) -> Result<Option<(Vec<Uuid>, Fact)>, PolicyError> {
                 one(&said.request_id)?,
                 Fact::Deprovisioned { client_deleted },
             )
+        }
+        CLIENT_CHANGED => {
+            let said: registration::ClientChanged = decode(message)?;
+            let fact = Fact::ClientChanged {
+                change: ClientChange::parse(&said.change),
+                detail: said.detail,
+                by: said.by,
+            };
+            (ids(&said.request_ids)?, fact)
         }
         _ => return Ok(None),
     }))

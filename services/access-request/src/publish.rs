@@ -21,6 +21,8 @@ const APPROVED: &str = "portico.access.access_approved";
 const REJECTED: &str = "portico.access.access_rejected";
 const WITHDRAWN: &str = "portico.access.access_withdrawn";
 const REVOKED: &str = "portico.access.access_revoked";
+const SUSPENDED: &str = "portico.access.access_suspended";
+const RESUMED: &str = "portico.access.access_resumed";
 const RETRIED: &str = "portico.access.access_retried";
 const APPLICATION_CHANGED: &str = "portico.access.application_changed";
 
@@ -54,21 +56,23 @@ async fn of_application(
     event: &RecordedEvent,
     change: &application::Event,
 ) -> Result<Option<PublicEvent>, StoreError> {
-    match change {
-        application::Event::Updated(changes) if changes.concern_clients() => {
-            let id = event.stream_id();
-            let state: Application = store.load_at(id, event.version).await?;
-            let message = public::ApplicationChanged {
-                application_id: id.to_string(),
-                redirect_urls: urls(&state),
-                name: state.profile.name,
-            };
-            Ok(Some(encode(APPLICATION_CHANGED, &message)))
-        }
-        application::Event::Updated(_)
-        | application::Event::Created { .. }
-        | application::Event::Deleted => Ok(None),
+    let concerns_clients = match change {
+        application::Event::Updated(changes) => changes.concern_clients(),
+        application::Event::Suspended | application::Event::Resumed => true,
+        application::Event::Created { .. } | application::Event::Deleted => false,
+    };
+    if !concerns_clients {
+        return Ok(None);
     }
+    let id = event.stream_id();
+    let state: Application = store.load_at(id, event.version).await?;
+    let message = public::ApplicationChanged {
+        application_id: id.to_string(),
+        redirect_urls: urls(&state),
+        name: state.profile.name,
+        suspended: state.suspended,
+    };
+    Ok(Some(encode(APPLICATION_CHANGED, &message)))
 }
 
 async fn of_request(
@@ -104,6 +108,34 @@ async fn of_request(
             let submission = submission(store, event).await?;
             let application = application_at(store, submission.application_id, event).await?;
             revoked(id, &submission, application)
+        }
+        Event::Suspended { .. } => {
+            let submission = submission(store, event).await?;
+            let application = application_at(store, submission.application_id, event).await?;
+            encode(
+                SUSPENDED,
+                &public::AccessSuspended {
+                    request_id: id.to_string(),
+                    application_id: submission.application_id.to_string(),
+                    application_name: application.profile.name,
+                    requester_id: submission.requester_id.to_string(),
+                    identity_provider_id: submission.identity_provider_id.to_string(),
+                },
+            )
+        }
+        Event::Resumed => {
+            let submission = submission(store, event).await?;
+            let application = application_at(store, submission.application_id, event).await?;
+            encode(
+                RESUMED,
+                &public::AccessResumed {
+                    request_id: id.to_string(),
+                    application_id: submission.application_id.to_string(),
+                    application_name: application.profile.name,
+                    requester_id: submission.requester_id.to_string(),
+                    identity_provider_id: submission.identity_provider_id.to_string(),
+                },
+            )
         }
         Event::Retried => {
             let submission = submission(store, event).await?;
@@ -179,6 +211,7 @@ fn approved(
         client_type_id: submission.client_type_id.to_string(),
         items: items.collect(),
         approved_by: by.to_owned(),
+        application_suspended: application.suspended,
     };
     encode(APPROVED, &message)
 }

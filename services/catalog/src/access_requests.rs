@@ -14,33 +14,60 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Statuses of requests whose access is there or may come.
-const LIVING: [&str; 5] = ["active", "provisioning", "approved", "pending", "failed"];
+const LIVING: [&str; 6] = [
+    "active",
+    "provisioning",
+    "approved",
+    "pending",
+    "failed",
+    "suspended",
+];
 
-/// That a product may go. Its scopes are free for another product then, so no client may have them any more.
+/// What is to go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject {
+    Product(Uuid),
+    Plan(Uuid),
+}
+
+/// That a product or a plan may go. Its scopes are free for another one then, so no client may have them any more.
 ///
 /// # Errors
 /// `Conflict` where there is a request, `Unavailable` when that cannot be asked.
-pub(crate) async fn none_living(deps: &Deps, product: Uuid) -> Result<(), Error> {
+pub(crate) async fn none_living(deps: &Deps, subject: Subject) -> Result<(), Error> {
     for status in LIVING {
-        if one(deps, product, status).await? {
-            return Err(Error::new(
-                Kind::Conflict,
-                "product_in_use",
-                format!(
-                    "There are access requests for this product that are {status}; revoke or reject them first, or \
-                     unpublish it so that no more come."
+        if one(deps, subject, status).await? {
+            let (code, message) = match subject {
+                Subject::Product(_) => (
+                    "product_in_use",
+                    format!(
+                        "There are access requests for this product that are {status}; revoke or reject them first, \
+                         or unpublish it so that no more come."
+                    ),
                 ),
-            ));
+                Subject::Plan(_) => (
+                    "plan_in_use",
+                    format!(
+                        "There are access requests under this plan that are {status}; revoke or reject them first."
+                    ),
+                ),
+            };
+            return Err(Error::new(Kind::Conflict, code, message));
         }
     }
     Ok(())
 }
 
-async fn one(deps: &Deps, product: Uuid, status: &str) -> Result<bool, Error> {
+async fn one(deps: &Deps, subject: Subject, status: &str) -> Result<bool, Error> {
+    let (product, plan) = match subject {
+        Subject::Product(id) => (id.to_string(), String::new()),
+        Subject::Plan(id) => (String::new(), id.to_string()),
+    };
     let message = ListAccessRequestsRequest {
         limit: 1,
         status: status.to_owned(),
-        product_id: product.to_string(),
+        product_id: product,
+        plan_id: plan,
         ..ListAccessRequestsRequest::default()
     };
     let request = deps.identity.request(&Caller::service("catalog"), message);
@@ -53,6 +80,6 @@ async fn one(deps: &Deps, product: Uuid, status: &str) -> Result<bool, Error> {
     tracing::warn!(why, "access requests not checked");
     Err(Error::unavailable(
         "access_request_unavailable",
-        "It cannot be checked at the moment whether the product is in use; try again.",
+        "It cannot be checked at the moment whether it is in use; try again.",
     ))
 }

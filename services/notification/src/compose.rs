@@ -117,9 +117,12 @@ fn facts(mail: &Mail, request: AccessRequest) -> Facts {
     let reason = match mail.template {
         Template::AccessRejected => said_at("rejected", &request),
         Template::AccessRevoked => said_at("revoked", &request),
-        Template::AccessSubmitted | Template::AccessProvisioned | Template::RegistrationFailed => {
-            String::new()
-        }
+        Template::AccessSuspended => said_at("suspended", &request),
+        Template::AccessSubmitted
+        | Template::AccessProvisioned
+        | Template::RegistrationFailed
+        | Template::ClientSecretExpiring
+        | Template::CredentialsChanged => String::new(),
     };
     let mut facts = Facts {
         request_id: request.id,

@@ -12,8 +12,10 @@ use portico_eventstore::{
     consumer::{Policy, PolicyError},
 };
 use portico_proto::{
-    access::v1::{AccessRejected, AccessRevoked, AccessSubmitted},
-    registration::v1::{AccessProvisioned, ProvisioningFailed},
+    access::v1::{AccessRejected, AccessRevoked, AccessSubmitted, AccessSuspended},
+    registration::v1::{
+        AccessProvisioned, ClientChanged, ClientSecretExpiring, ProvisioningFailed,
+    },
 };
 use portico_runtime::fault;
 use uuid::Uuid;
@@ -34,6 +36,9 @@ pub const SPEC: ConsumerSpec = ConsumerSpec {
         "portico.access.access_revoked",
         "portico.registration.access_provisioned",
         "portico.registration.provisioning_failed",
+        "portico.access.access_suspended",
+        "portico.registration.client_secret_expiring",
+        "portico.registration.client_changed",
     ],
 };
 
@@ -47,6 +52,10 @@ pub struct Policies {
 enum To {
     Admins,
     Requester(String),
+    /// Of several requests.
+    Requesters(Vec<String>),
+    /// It is no news for anybody.
+    Nobody,
 }
 
 /// What a public event asks to be told, and to whom.
@@ -64,6 +73,16 @@ impl News {
             to,
             subject_id,
             failure: None,
+        }
+    }
+
+    /// About a client that serves several requests: the page of the first one's application is the same.
+    fn about(template: Template, to: To, requests: &[String], about: Failure) -> Self {
+        let first = requests.first().cloned();
+        Self {
+            to: if first.is_some() { to } else { To::Nobody },
+            failure: Some(about),
+            ..Self::new(template, To::Nobody, first.unwrap_or_default())
         }
     }
 
@@ -100,6 +119,46 @@ impl News {
                     ..Self::new(Template::RegistrationFailed, To::Admins, event.request_id)
                 }
             }
+            "portico.access.access_suspended" => {
+                let event: AccessSuspended = decode(message)?;
+                let to = To::Requester(event.requester_id);
+                Self::new(Template::AccessSuspended, to, event.request_id)
+            }
+            "portico.registration.client_secret_expiring" => {
+                let event: ClientSecretExpiring = decode(message)?;
+                let to = match event.rotates {
+                    // It is told when the new secret is there.
+                    true => To::Nobody,
+                    false => To::Requesters(event.requester_ids),
+                };
+                let about = Failure {
+                    provider_name: event.identity_provider_name,
+                    code: event.days_left.to_string(),
+                    words: event.expires_at,
+                };
+                Self::about(
+                    Template::ClientSecretExpiring,
+                    to,
+                    &event.request_ids,
+                    about,
+                )
+            }
+            "portico.registration.client_changed" => {
+                let event: ClientChanged = decode(message)?;
+                // Who rotated a secret knows it; and of a replaced client they hear when the new one works.
+                let automatic = event.by.starts_with("service:");
+                let to = match event.change.as_str() {
+                    "secret_rotated" if automatic => To::Requesters(event.requester_ids),
+                    "client_adopted" => To::Requesters(event.requester_ids),
+                    _ => To::Nobody,
+                };
+                let about = Failure {
+                    provider_name: event.identity_provider_name,
+                    code: event.change,
+                    words: String::new(),
+                };
+                Self::about(Template::CredentialsChanged, to, &event.request_ids, about)
+            }
             other => return Err(PolicyError::Poison(format!("unexpected subject {other}"))),
         })
     }
@@ -114,9 +173,17 @@ impl Policy for Policies {
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
         let news = News::of(message)?;
+        if matches!(news.to, To::Nobody) {
+            return self.mark(message, context, entry).await;
+        }
         let subject_id = id(&news.subject_id)?;
         let recipients = match &news.to {
             To::Requester(user) => vec![id(user)?],
+            To::Requesters(users) => {
+                let users: Result<Vec<Uuid>, _> = users.iter().map(|user| id(user)).collect();
+                users?
+            }
+            To::Nobody => Vec::new(),
             To::Admins => self
                 .lookups
                 .admins()

@@ -38,16 +38,25 @@ pub enum Template {
     AccessRevoked,
     /// The provider or gateway refused; to the admins.
     RegistrationFailed,
+    /// Taken away for a time; to the developer.
+    AccessSuspended,
+    /// A client secret ends soon, or has ended; to the developers.
+    ClientSecretExpiring,
+    /// Credentials are other ones by now; to the developers.
+    CredentialsChanged,
 }
 
 impl Template {
     /// Every one.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::AccessSubmitted,
         Self::AccessProvisioned,
         Self::AccessRejected,
         Self::AccessRevoked,
         Self::RegistrationFailed,
+        Self::AccessSuspended,
+        Self::ClientSecretExpiring,
+        Self::CredentialsChanged,
     ];
 
     /// Its name, also of its files.
@@ -58,6 +67,9 @@ impl Template {
             Self::AccessRejected => "access_rejected",
             Self::AccessRevoked => "access_revoked",
             Self::RegistrationFailed => "registration_failed",
+            Self::AccessSuspended => "access_suspended",
+            Self::ClientSecretExpiring => "client_secret_expiring",
+            Self::CredentialsChanged => "credentials_changed",
         }
     }
 
@@ -78,6 +90,14 @@ impl Template {
             Self::RegistrationFailed => {
                 "To every admin, when the identity provider or the gateway refused."
             }
+            Self::AccessSuspended => "To the developer, when access was suspended.",
+            Self::ClientSecretExpiring => {
+                "To the developers, 30, 7 and 1 days before a client secret ends, and at its end."
+            }
+            Self::CredentialsChanged => {
+                "To the developers, when a client got another secret or was replaced without their doing. Never \
+                 holds the secret."
+            }
         }
     }
 
@@ -87,7 +107,12 @@ impl Template {
             Self::AccessSubmitted | Self::RegistrationFailed => {
                 format!("/admin/access-requests/{}", facts.request_id)
             }
-            Self::AccessProvisioned | Self::AccessRejected | Self::AccessRevoked => {
+            Self::AccessProvisioned
+            | Self::AccessRejected
+            | Self::AccessRevoked
+            | Self::AccessSuspended
+            | Self::ClientSecretExpiring
+            | Self::CredentialsChanged => {
                 format!("/dashboard/applications/{}", facts.application_id)
             }
         }

@@ -59,6 +59,7 @@ mod tests {
             name: name.into(),
             redirect_urls: Vec::new(),
             as_of,
+            suspended: false,
         }
     }
 

@@ -3,9 +3,11 @@
 
 mod client_types;
 mod clients;
+mod conformance;
 mod drift;
 mod gateways;
 mod identity_providers;
+mod orphans;
 mod preview;
 pub(crate) mod refusal;
 
@@ -66,6 +68,7 @@ methods! {
         get_identity_provider(GetIdentityProviderRequest) -> IdentityProvider,
         list_identity_providers(ListIdentityProvidersRequest) -> ListIdentityProvidersResponse,
         check_identity_provider(CheckIdentityProviderRequest) -> CheckIdentityProviderResponse,
+        set_secret_rotation(SetSecretRotationRequest) -> IdentityProvider,
     }
     client_types {
         create_client_type(CreateClientTypeRequest) -> ClientType,
@@ -88,7 +91,19 @@ methods! {
         list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,
         get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
         rotate_credentials(RotateCredentialsRequest) -> Credentials,
+        read_oauth_client(ReadOauthClientRequest) -> ReadOauthClientResponse,
+        reissue_registration_token(ReissueRegistrationTokenRequest) -> OauthClient,
+    }
+    orphans {
         list_orphans(ListOrphansRequest) -> ListOrphansResponse,
+        adopt_orphan(AdoptOrphanRequest) -> Orphan,
+        delete_orphan(DeleteOrphanRequest) -> Orphan,
+        dismiss_orphan(DismissOrphanRequest) -> Orphan,
+    }
+    conformance {
+        start_conformance_check(StartConformanceCheckRequest) -> ConformanceCheck,
+        get_conformance_check(GetConformanceCheckRequest) -> ConformanceCheck,
+        retry_identity_provider(RetryIdentityProviderRequest) -> RetryIdentityProviderResponse,
     }
     drift {
         plan_drift(PlanDriftRequest) -> DriftReport,

@@ -47,6 +47,8 @@ pub struct IdentityProvider {
     pub settings: Option<Settings>,
     /// RFC 7591 section 1.2, or the API token; none where the provider needs none.
     pub initial_access_token: Option<VaultRef>,
+    /// Secrets that end are rotated so many days before; 0: they are not.
+    pub rotates_days_before: u32,
 }
 
 /// What was given, and what it replaces by it.
@@ -77,6 +79,11 @@ pub enum Command {
         initial_access_token: TokenChange,
         /// OAuth clients that are registered there.
         live_clients: u64,
+    },
+    /// Secrets that end are rotated by themselves, or not any more.
+    SetRotation {
+        /// 30, 7 or 1; 0: not any more.
+        days_before: u32,
     },
     /// The provider refused the initial access token.
     Pause {
@@ -114,6 +121,11 @@ pub enum Event {
     TokenReplaced {
         /// Reference into the vault.
         initial_access_token: Option<VaultRef>,
+    },
+    /// Secrets that end are rotated by themselves, or not any more.
+    RotationSet {
+        /// 30, 7 or 1; 0: not any more.
+        days_before: u32,
     },
     /// It takes no registrations until it gets a new token.
     Paused {
@@ -194,6 +206,15 @@ impl Aggregate for IdentityProvider {
                 initial_access_token,
                 live_clients,
             } => self.change(settings, *initial_access_token, *live_clients),
+            Command::SetRotation { days_before } => {
+                self.present()?;
+                let changed = *days_before != self.rotates_days_before;
+                let days_before = *days_before;
+                Ok(changed
+                    .then_some(Event::RotationSet { days_before })
+                    .into_iter()
+                    .collect())
+            }
             Command::Pause { refused, reason } => {
                 let current =
                     self.status == Status::Active && *refused == self.initial_access_token;
@@ -237,6 +258,7 @@ impl Aggregate for IdentityProvider {
                     reason: reason.clone(),
                 };
             }
+            Event::RotationSet { days_before } => self.rotates_days_before = *days_before,
             Event::Resumed => self.status = Status::Active,
             Event::Deleted => self.status = Status::Deleted,
         }

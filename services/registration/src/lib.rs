@@ -14,6 +14,7 @@
 //! | `worker` | does what is to be done for OAuth clients |
 //! | `measures` | what waits here, for `/metrics` |
 //! | `spool` | answers of providers, kept before they are understood |
+//! | `conformance` | what a provider can do, found out with a client that lives for a moment |
 //! | `policies` | what the access-request service says, and what comes of it |
 //! | `publish` | private events as public ones |
 //! | `grpc` | requests from outside, a file for each subject |
@@ -22,6 +23,7 @@
 mod application;
 mod catalogue;
 pub mod client_type;
+mod conformance;
 mod gateway;
 pub mod gateways;
 mod grpc;

@@ -10,6 +10,8 @@
 //! - `summary`: how it looks from outside
 //! - `command`, `decide`, `failure`: what can be asked, and what comes of it
 //! - `catalogue`: what it follows of products and plans
+//! - `lifecycle`: suspension, replacement, the end of secrets
+//! - `orphan`: clients at the provider that nobody uses
 
 mod catalogue;
 mod command;
@@ -17,6 +19,8 @@ mod decide;
 mod event;
 mod evolve;
 mod failure;
+mod lifecycle;
+mod orphan;
 mod state;
 mod step;
 mod summary;
@@ -31,6 +35,8 @@ pub use event::{
     Answered, Api, Application, Delayed, Event, Failed, Granted, Item, Provisioned, Quota, Rate,
     Refused, RegistrationIntended, Target, Wanted,
 };
+pub use lifecycle::{NOTICES, Notice, OldSecret, Suspension};
+pub use orphan::{ORPHAN_OWNER, Orphan, OrphanReason, Resolution};
 pub use state::{
     Delay, Grant, Link, Live, OauthClient, Operation, OperationKind, Refusal, Stage, Words,
 };

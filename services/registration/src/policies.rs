@@ -8,6 +8,7 @@ use portico_eventstore::consumer::{Policy, PolicyError};
 use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, InboxEntry, sqlx};
 use portico_proto::access::v1 as access;
 use portico_proto::catalog::v1 as catalog;
+use portico_proto::registration::v1 as registration;
 use uuid::Uuid;
 
 use crate::application::{self, KnownApplication};
@@ -20,6 +21,10 @@ use crate::views::oauth_clients as view;
 const APPROVED: &str = "portico.access.access_approved";
 const REVOKED: &str = "portico.access.access_revoked";
 const RETRIED: &str = "portico.access.access_retried";
+const SUSPENDED: &str = "portico.access.access_suspended";
+const RESUMED: &str = "portico.access.access_resumed";
+/// Our own: so that every client follows, also where the process ends meanwhile.
+const CLIENT_TYPE_CHANGED: &str = "portico.registration.client_type_changed";
 const APPLICATION_CHANGED: &str = "portico.access.application_changed";
 const PRODUCT_PUBLISHED: &str = "portico.catalog.product_published";
 const PRODUCT_CHANGED: &str = "portico.catalog.product_changed";
@@ -33,7 +38,10 @@ pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
         APPROVED,
         REVOKED,
         RETRIED,
+        SUSPENDED,
+        RESUMED,
         APPLICATION_CHANGED,
+        CLIENT_TYPE_CHANGED,
         PRODUCT_PUBLISHED,
         PRODUCT_CHANGED,
         PRODUCT_DELETED,
@@ -71,6 +79,30 @@ impl Policy for Policies {
             APPLICATION_CHANGED => {
                 let changed = decode(message)?;
                 self.when_application_changed(changed, position(message), context, entry)
+                    .await
+            }
+            SUSPENDED => {
+                let said: access::AccessSuspended = decode(message)?;
+                let ids = [
+                    &said.request_id,
+                    &said.application_id,
+                    &said.identity_provider_id,
+                ];
+                self.when_suspension_changed(ids, true, position(message), context, entry)
+                    .await
+            }
+            RESUMED => {
+                let said: access::AccessResumed = decode(message)?;
+                let ids = [
+                    &said.request_id,
+                    &said.application_id,
+                    &said.identity_provider_id,
+                ];
+                self.when_suspension_changed(ids, false, position(message), context, entry)
+                    .await
+            }
+            CLIENT_TYPE_CHANGED => {
+                self.when_client_type_changed(decode(message)?, context)
                     .await
             }
             _ => match catalogue_change(message)? {
@@ -192,6 +224,54 @@ impl Policies {
             .await
     }
 
+    /// Of the request, the application and the provider.
+    async fn when_suspension_changed(
+        &self,
+        ids: [&String; 3],
+        suspended: bool,
+        as_of: i64,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let [request, application, provider] = ids;
+        let application_id = id("application_id", application)?;
+        let identity_provider_id = id("identity_provider_id", provider)?;
+        let command = Command::SuspendGrant {
+            request_id: id("request_id", request)?,
+            application_id,
+            identity_provider_id,
+            suspended,
+            as_of,
+        };
+        let client = OauthClient::id(application_id, identity_provider_id);
+        self.once::<OauthClient>(client, &command, context, entry)
+            .await
+    }
+
+    /// Idempotent: a client that follows already is not told again by the same message.
+    async fn when_client_type_changed(
+        &self,
+        changed: registration::ClientTypeChanged,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let client_type_id = id("client_type_id", &changed.client_type_id)?;
+        let provider = id("identity_provider_id", &changed.identity_provider_id)?;
+        let pool = self.store.database().pool();
+        let clients = view::streams_of_type(pool, provider, client_type_id)
+            .await
+            .map_err(|error: sqlx::Error| PolicyError::Retry(error.to_string()))?;
+        let command = Command::FollowType { client_type_id };
+        for client in clients {
+            let step = context.step(&format!("client type of {client}"));
+            let told = self
+                .store
+                .execute::<OauthClient>(client, &command, &step)
+                .await;
+            told.map_err(failed)?;
+        }
+        Ok(())
+    }
+
     async fn when_access_retried(
         &self,
         retried: access::AccessRetried,
@@ -221,6 +301,7 @@ impl Policies {
             name: changed.name,
             redirect_urls: changed.redirect_urls,
             as_of,
+            suspended: changed.suspended,
         };
         self.once::<KnownApplication>(id, &application::Note(application.clone()), context, entry)
             .await?;
@@ -308,6 +389,7 @@ fn granted(approved: access::AccessApproved, as_of: i64) -> Result<Granted, Poli
             name: approved.application_name,
             redirect_urls: approved.redirect_urls,
             as_of,
+            suspended: approved.application_suspended,
         },
         items: approved.items.into_iter().map(item).collect(),
     })

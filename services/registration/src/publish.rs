@@ -1,12 +1,14 @@
 //! Private events as public ones. A private event becomes one public event at most.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use portico_eventstore::relay::{PublicEvent, Publish};
 use portico_eventstore::{EventStore, RecordedEvent, StoreError};
 use portico_proto::registration::v1 as public;
 use prost::Message;
 use uuid::Uuid;
 
+use crate::client_type::{self, ClientType};
 use crate::identity_provider::{self, IdentityProvider};
 use crate::oauth_client::{Answered, Delayed, Event, Failed, OauthClient, Provisioned};
 
@@ -26,10 +28,14 @@ impl Publish for Publisher {
         if let Some(private) = event.decode::<IdentityProvider>()? {
             return of_provider(store, event, private).await;
         }
-        Ok(None)
+        match event.decode::<ClientType>()? {
+            Some(private) => of_type(store, event, &private).await,
+            None => Ok(None),
+        }
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each event")]
 async fn of_client(
     store: &EventStore,
     at: &RecordedEvent,
@@ -40,6 +46,12 @@ async fn of_client(
             .load_at::<OauthClient>(at.stream_id(), at.version)
             .await
     };
+    if let Some((change, detail)) = change(&event) {
+        return changed(store, at, &client().await?, change, &detail).await;
+    }
+    if let Event::SecretExpiring { silent: false, .. } = event {
+        return expiring(store, &client().await?, &event).await;
+    }
     Ok(match event {
         Event::Started {
             request_id,
@@ -78,7 +90,15 @@ async fn of_client(
             let id = failed.identity_provider_id;
             provisioning_failed(failed, &identity_provider::load(store, id).await?.state)
         }
-        Event::Granted(_)
+        // Said above, where anybody is concerned.
+        Event::SuspensionApplied { .. }
+        | Event::ReplacementIntended
+        | Event::SecretRotated { .. }
+        | Event::Adopted { .. }
+        | Event::FoundMissing { .. }
+        | Event::FoundChanged { .. }
+        | Event::SecretExpiring { .. }
+        | Event::Granted(_)
         | Event::GrantWithdrawn { .. }
         | Event::Retried { .. }
         | Event::ApplicationChanged(_)
@@ -92,7 +112,6 @@ async fn of_client(
         | Event::DeleteIntended { .. }
         | Event::Deleted { .. }
         | Event::RotationIntended { .. }
-        | Event::SecretRotated { .. }
         | Event::RotationRefused { .. }
         | Event::GatewayMapped { .. }
         | Event::MappingRefused { .. }
@@ -100,8 +119,13 @@ async fn of_client(
         | Event::Held {
             request_id: None, ..
         }
-        | Event::FoundMissing { .. }
-        | Event::FoundChanged { .. }
+        | Event::GrantSuspended { .. }
+        | Event::ClientTypeChanged { .. }
+        | Event::OldSecretRetired
+        | Event::DeleteRefused { .. }
+        | Event::OrphanFound { .. }
+        | Event::OrphanClaimed { .. }
+        | Event::OrphanResolved { .. }
         | Event::Resumed
         | Event::CredentialsRevealed => None,
     })
@@ -135,8 +159,123 @@ async fn of_provider(
         Event::Added { .. }
         | Event::Changed { .. }
         | Event::TokenReplaced { .. }
+        | Event::RotationSet { .. }
         | Event::Deleted => None,
     })
+}
+
+async fn of_type(
+    store: &EventStore,
+    at: &RecordedEvent,
+    event: &client_type::Event,
+) -> Result<Option<PublicEvent>, StoreError> {
+    use client_type::Event;
+    Ok(match event {
+        Event::Changed { .. } => {
+            let id = at.stream_id();
+            let client_type = store.load_at::<ClientType>(id, at.version).await?;
+            some(
+                "portico.registration.client_type_changed",
+                &public::ClientTypeChanged {
+                    client_type_id: id.to_string(),
+                    identity_provider_id: client_type.identity_provider_id.to_string(),
+                },
+            )
+        }
+        Event::Added { .. } | Event::Deleted => None,
+    })
+}
+
+/// What happened to a client beside its requests.
+fn change(event: &Event) -> Option<(&'static str, String)> {
+    Some(match event {
+        Event::SuspensionApplied { suspended: true } => ("client_suspended", String::new()),
+        Event::SuspensionApplied { suspended: false } => ("client_resumed", String::new()),
+        Event::ReplacementIntended => ("client_replaced", String::new()),
+        Event::SecretRotated { .. } => ("secret_rotated", String::new()),
+        Event::Adopted { .. } => ("client_adopted", String::new()),
+        Event::FoundMissing { client_id } => ("client_missing", client_id.clone()),
+        Event::FoundChanged { members } => ("client_edited", members.join(" ")),
+        _ => return None,
+    })
+}
+
+/// What happened to a client, for everybody whom it serves.
+async fn changed(
+    store: &EventStore,
+    at: &RecordedEvent,
+    client: &OauthClient,
+    change: &str,
+    detail: &str,
+) -> Result<Option<PublicEvent>, StoreError> {
+    let requests: Vec<Uuid> = client.grants.keys().copied().collect();
+    if requests.is_empty() {
+        return Ok(None);
+    }
+    let provider = identity_provider::load(store, client.identity_provider_id).await?;
+    let client_id = client.live().map(|live| live.answer.client_id.clone());
+    Ok(some(
+        "portico.registration.client_changed",
+        &public::ClientChanged {
+            application_id: client.application_id.to_string(),
+            application_name: client.application.name.clone(),
+            identity_provider_id: client.identity_provider_id.to_string(),
+            identity_provider_name: name(&provider.state),
+            client_id: client_id.unwrap_or_default(),
+            request_ids: texts(&requests),
+            requester_ids: requesters(client),
+            change: change.to_owned(),
+            detail: detail.to_owned(),
+            by: at.metadata.actor.clone(),
+        },
+    ))
+}
+
+async fn expiring(
+    store: &EventStore,
+    client: &OauthClient,
+    event: &Event,
+) -> Result<Option<PublicEvent>, StoreError> {
+    let Event::SecretExpiring {
+        expires_at,
+        days_left,
+        rotates,
+        ..
+    } = *event
+    else {
+        return Ok(None);
+    };
+    let provider = identity_provider::load(store, client.identity_provider_id).await?;
+    let seconds = i64::try_from(expires_at).ok();
+    let at = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let requests: Vec<Uuid> = client.grants.keys().copied().collect();
+    let client_id = client.live().map(|live| live.answer.client_id.clone());
+    Ok(some(
+        "portico.registration.client_secret_expiring",
+        &public::ClientSecretExpiring {
+            application_id: client.application_id.to_string(),
+            application_name: client.application.name.clone(),
+            identity_provider_id: client.identity_provider_id.to_string(),
+            identity_provider_name: name(&provider.state),
+            client_id: client_id.unwrap_or_default(),
+            request_ids: texts(&requests),
+            requester_ids: requesters(client),
+            expires_at: at.map_or_else(String::new, |at| at.to_string()),
+            days_left,
+            rotates,
+        },
+    ))
+}
+
+/// Everybody whom the client serves, once.
+fn requesters(client: &OauthClient) -> Vec<String> {
+    let all = client
+        .grants
+        .values()
+        .map(|grant| grant.requester_id.clone());
+    std::collections::BTreeSet::from_iter(all)
+        .into_iter()
+        .collect()
 }
 
 fn started(request: Uuid, application: Uuid, provider: Uuid) -> Option<PublicEvent> {

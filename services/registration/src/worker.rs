@@ -8,6 +8,7 @@
 //! - `registration`: steps 1 to 5 of the protocol; `change`: update, rotation, deletion
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault
 //! - `drift`: a look at a client at its provider
+//! - `expiry`: the end of secrets; `orphans`: clients that nobody uses
 //! - `failure`: what comes of a failed try
 //! - `measured`: outcomes, for `/metrics`
 
@@ -15,8 +16,10 @@ mod answer;
 mod change;
 mod drift;
 mod drive;
+mod expiry;
 mod failure;
 mod measured;
+mod orphans;
 mod registration;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -37,6 +40,7 @@ use crate::oauth_client::{Command, OauthClient};
 use crate::views::oauth_clients as view;
 
 pub(crate) use drift::Look;
+pub(crate) use orphans::{Act, Found};
 pub(crate) use registration::random_secret;
 
 /// Clients that are worked on at once.
@@ -167,8 +171,13 @@ impl Worker {
     }
 
     /// False where it is worked on already.
-    fn begin(&self, id: Uuid) -> bool {
+    pub(crate) fn begin(&self, id: Uuid) -> bool {
         self.running().insert(id)
+    }
+
+    /// What [`Worker::begin`] began.
+    pub(crate) fn end(&self, id: Uuid) {
+        self.running().remove(&id);
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashSet<Uuid>> {

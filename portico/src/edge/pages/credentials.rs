@@ -57,6 +57,7 @@ async fn rotate(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     let request = RotateCredentialsRequest {
         application_id: id.clone(),
         identity_provider_id: form.text("identity_provider_id"),
+        replace: form.checked("replace"),
     };
     match ask
         .registration()
@@ -147,7 +148,8 @@ fn shown(
         revealed => credentials.is_some(),
         client_secret => secret,
         has_secret => auth_method != "none",
-        secret_expires => credentials.and_then(|one| expiry(one.client_secret_expires_at)),
+        secret_expires => given(&client.client_secret_expires_at),
+        old_secret_until => given(&client.old_secret_valid_until),
         issuer => credentials.map(|one| one.issuer.as_str()),
         granted => credentials.map(|one| pretty(&one.granted_json)),
         auth_method => &auth_method,
@@ -159,10 +161,8 @@ fn shown(
     }
 }
 
-/// Unix seconds; RFC 7591 section 3.2.1 writes 0 for "never".
-fn expiry(seconds: u64) -> Option<String> {
-    let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
-    (seconds > 0).then(|| at.to_string())
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn pretty(json: &str) -> String {

@@ -7,8 +7,8 @@ use portico_proto::{
     catalog::v1::{Api, Plan, Product},
     notification::v1::Delivery,
     registration::v1::{
-        CheckIdentityProviderResponse, ClientType, Difference, DriftItem, Gateway,
-        IdentityProvider, OauthClient, Orphan, PreviewRegistrationResponse,
+        CheckIdentityProviderResponse, ClientType, ConformanceCheck, Difference, DriftItem,
+        Gateway, IdentityProvider, OauthClient, Orphan, PreviewRegistrationResponse,
     },
 };
 
@@ -77,6 +77,7 @@ pub(super) fn application(from: &Application) -> Value {
         description => &from.description,
         redirect_urls => &from.redirect_urls,
         owner_id => &from.owner_id,
+        suspended => from.suspended,
         version => &from.version,
         created_at => &from.created_at,
     }
@@ -137,6 +138,11 @@ pub(super) fn client_type(from: &ClientType) -> Value {
 
 pub(super) fn oauth_client(from: &OauthClient) -> Value {
     context! {
+        id => &from.id,
+        secret_expires_at => &from.client_secret_expires_at,
+        old_secret_valid_until => &from.old_secret_valid_until,
+        has_registration_access_token => from.has_registration_access_token,
+        warnings => &from.warnings,
         identity_provider_id => &from.identity_provider_id,
         identity_provider_name => &from.identity_provider_name,
         client_id => &from.client_id,
@@ -192,6 +198,7 @@ pub(super) fn identity_provider(from: &IdentityProvider) -> Value {
         warnings => &from.warnings,
         status => &from.status,
         status_reason => &from.status_reason,
+        rotate_secrets_days_before => from.rotate_secrets_days_before,
         version => &from.version,
     }
 }
@@ -215,6 +222,7 @@ pub(super) fn preview(from: &PreviewRegistrationResponse) -> Value {
         payload => payload.unwrap_or_else(|_| from.payload_json.clone()),
         scopes_missing => &from.scopes_missing_at_provider,
         mapping_changes => &from.mapping_changes,
+        obstacles => &from.obstacles,
     }
 }
 
@@ -283,12 +291,36 @@ pub(super) fn drift(from: &DriftItem) -> Value {
     }
 }
 
+pub(super) fn conformance(from: &ConformanceCheck) -> Value {
+    let steps: Vec<Value> = from
+        .steps
+        .iter()
+        .map(|step| context! { name => &step.name, outcome => &step.outcome, detail => &step.detail })
+        .collect();
+    context! {
+        status => &from.status,
+        started_at => &from.started_at,
+        finished_at => &from.finished_at,
+        steps,
+        left_behind => &from.left_behind,
+        under_way => from.status == "running",
+    }
+}
+
 pub(super) fn orphan(from: &Orphan) -> Value {
     context! {
         identity_provider_id => &from.identity_provider_id,
         marker => &from.marker,
         application_id => &from.application_id,
         suspected_at => &from.suspected_at,
+        reason => &from.reason,
+        detail => &from.detail,
+        client_id => &from.client_id,
+        powerless => from.powerless,
+        manageable => from.manageable,
+        status => &from.status,
+        resolved_at => &from.resolved_at,
+        note => &from.note,
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Serialize, ToSchema)]
 pub(in crate::edge) struct AccessRequest {
     id: String,
-    /// `pending`, `approved`, `provisioning`, `active`, `failed`, `rejected`, `withdrawn` or `revoked`.
+    /// `pending`, `approved`, `provisioning`, `active`, `suspended`, `failed`, `rejected`, `withdrawn` or `revoked`.
     status: String,
     application_id: String,
     application_name: String,
@@ -70,7 +70,9 @@ struct RequestedItem {
 #[derive(Serialize, ToSchema)]
 struct Step {
     /// `submitted`, `approved`, `rejected`, `withdrawn`, `registering`, `registered`, `mapped`, `provisioned`,
-    /// `delayed`, `failed`, `retried`, `revoked` or `deprovisioned`.
+    /// `delayed`, `failed`, `retried`, `suspended`, `resumed`, `revoked` or `deprovisioned`; and what happens to the
+    /// client at the provider: `client_suspended`, `client_resumed`, `client_replaced`, `client_missing`,
+    /// `client_edited`, `client_adopted`, `secret_rotated`, `secret_expiring` or `client_changed`.
     step: String,
     at: Option<String>,
     /// A user's id, or the service that did it.
@@ -96,8 +98,8 @@ struct NewAccessRequest {
 /// Why; shown to the developer.
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Decision {
-    reason: String,
+pub(super) struct Decision {
+    pub(super) reason: String,
 }
 
 /// A remark that stays with the request.
@@ -123,6 +125,7 @@ struct AccessRequestQuery {
     status: String,
     application_id: String,
     product_id: String,
+    plan_id: String,
     /// Admins only.
     requester_id: String,
 }
@@ -174,7 +177,7 @@ impl From<proto::TimelineEntry> for Step {
 }
 
 /// 202: the decision stands; what follows from it is shown by the request's status and timeline.
-fn accepted(request: proto::AccessRequest) -> Single<AccessRequest> {
+pub(super) fn accepted(request: proto::AccessRequest) -> Single<AccessRequest> {
     let path = format!("access-requests/{}", request.id);
     Single::accepted(&path, request.version, request.into())
 }
@@ -193,6 +196,7 @@ async fn list_access_requests(
         status: query.status,
         application_id: query.application_id,
         product_id: query.product_id,
+        plan_id: query.plan_id,
         requester_id: query.requester_id,
     };
     let page = ask

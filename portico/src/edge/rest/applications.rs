@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Application {
+pub(super) struct Application {
     id: String,
     name: String,
     description: String,
@@ -37,6 +37,8 @@ struct Application {
     owner_id: String,
     /// `active` or `deleted`.
     status: String,
+    /// An admin has suspended it: none of its clients works.
+    suspended: bool,
     version: u64,
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -86,6 +88,7 @@ impl From<proto::Application> for Application {
             visibility: from.visibility,
             owner_id: from.owner_id,
             status: from.status,
+            suspended: from.suspended,
             version: from.version,
             created_at: given(from.created_at),
             updated_at: given(from.updated_at),

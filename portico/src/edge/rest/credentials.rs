@@ -28,14 +28,14 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 
 /// An application's client at one identity provider, without its secret.
 #[derive(Serialize, ToSchema)]
-struct Client {
+pub(super) struct Client {
     id: String,
     application_id: String,
     identity_provider_id: String,
     identity_provider_name: String,
     /// Null until it is registered.
     client_id: Option<String>,
-    /// `waiting`, `registering`, `ready`, `updating`, `failed`, `paused`, `deleting` or `deleted`.
+    /// `waiting`, `registering`, `ready`, `updating`, `suspended`, `failed`, `paused`, `deleting` or `deleted`.
     status: String,
     /// What the approved requests want.
     wanted_scopes: Scopes,
@@ -47,6 +47,14 @@ struct Client {
     last_error: Option<String>,
     next_try_at: Option<String>,
     client_type_id: String,
+    /// Null: never, or not known.
+    client_secret_expires_at: Option<String>,
+    /// Until then the secret before the last rotation works too; null: it does not.
+    old_secret_valid_until: Option<String>,
+    /// What it is managed with (RFC 7592 section 3) is stored.
+    has_registration_access_token: bool,
+    /// What an admin should know of the provider's last answer.
+    warnings: Vec<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
 }
@@ -71,6 +79,8 @@ struct Credentials {
     client_secret: Option<String>,
     /// Null: never.
     client_secret_expires_at: Option<String>,
+    /// Until then the secret before the last rotation works too; null: it does not.
+    old_secret_valid_until: Option<String>,
     token_endpoint: String,
     token_endpoint_auth_method: String,
     /// What a token request must name as its `audience`, at providers that give tokens for one API only.
@@ -99,6 +109,8 @@ struct AllCredentials {
 struct Rotation {
     /// Needed where the application has clients at several providers.
     identity_provider_id: String,
+    /// For a provider that cannot rotate: the client is deleted and another one registered, with another id.
+    replace: bool,
 }
 
 impl From<proto::OauthClient> for Client {
@@ -117,6 +129,10 @@ impl From<proto::OauthClient> for Client {
             last_error: given(from.last_error),
             next_try_at: given(from.next_try_at),
             client_type_id: from.client_type_id,
+            client_secret_expires_at: given(from.client_secret_expires_at),
+            old_secret_valid_until: given(from.old_secret_valid_until),
+            has_registration_access_token: from.has_registration_access_token,
+            warnings: from.warnings,
             created_at: given(from.created_at),
             updated_at: given(from.updated_at),
         }
@@ -142,6 +158,7 @@ impl From<proto::Credentials> for Credentials {
             client_id: from.client_id,
             client_secret: given(from.client_secret),
             client_secret_expires_at: expiry(from.client_secret_expires_at),
+            old_secret_valid_until: given(from.old_secret_valid_until),
             token_endpoint: from.token_endpoint,
             token_endpoint_auth_method: from.token_endpoint_auth_method,
             audience: given(from.audience),
@@ -205,7 +222,7 @@ fn not_ready() -> Error {
     )
 }
 
-/// A new secret, where the provider can rotate it; the old one stops to work.
+/// A new secret, where the provider can rotate it. The old one stops to work, at once or when the answer says.
 #[utoipa::path(post, path = "/applications/{id}/credentials/rotate", tag = "Credentials", request_body = Option<Rotation>, responses((status = 200, body = Credentials)))]
 async fn rotate_credentials(
     ask: Ask,
@@ -215,6 +232,7 @@ async fn rotate_credentials(
     let request = RotateCredentialsRequest {
         application_id,
         identity_provider_id: rotation.identity_provider_id,
+        replace: rotation.replace,
     };
     let answer = ask
         .registration()

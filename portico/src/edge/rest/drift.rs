@@ -26,16 +26,18 @@ struct DriftReport {
     next: Option<String>,
     /// Clients that were looked at for this page. Gateways are looked at for the first one.
     looked_at: u32,
+    /// Names what this page has shown; given to a repair, nothing else is repaired. Null where there is nothing.
+    plan: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct DriftItem {
+pub(super) struct DriftItem {
     /// `identity_provider` or `gateway`.
     place: String,
     place_id: String,
     place_name: String,
     /// Of a client: `client_deleted`, `scopes_changed`, `scopes_added`, `redirect_urls_changed`,
-    /// `client_type_changed`, `name_changed`, `being_changed`. Of a gateway: `mapping_missing`, `mapping_changed`,
+    /// `client_type_changed`, `name_changed`, `disabled`, `enabled`, `being_changed`. Of a gateway: `mapping_missing`, `mapping_changed`,
     /// `mapping_left_over`, `mapping_not_written`, `mapping_taken`, `policy_missing`, `policy_changed`,
     /// `key_source_changed`, `api_changed`, `api_missing`. Of both: `not_readable`.
     kind: String,
@@ -76,6 +78,8 @@ struct DriftRepair {
     identity_provider_id: String,
     /// Only this one.
     gateway_id: String,
+    /// `plan` of the report that is to be applied; what is otherwise by now is left and reported.
+    plan: String,
 }
 
 impl From<proto::DriftReport> for DriftReport {
@@ -84,6 +88,7 @@ impl From<proto::DriftReport> for DriftReport {
             items: from.items.into_iter().map(Into::into).collect(),
             next: given(from.next),
             looked_at: from.looked_at,
+            plan: given(from.plan),
         }
     }
 }
@@ -130,6 +135,7 @@ async fn repair_drift(
         after: repair.after,
         identity_provider_id: repair.identity_provider_id,
         gateway_id: repair.gateway_id,
+        plan: repair.plan,
     });
     let report = ask.registration().repair_drift(request).await?.into_inner();
     Ok((StatusCode::ACCEPTED, Json(report.into())))

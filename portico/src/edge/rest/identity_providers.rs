@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 }
 
 #[derive(Serialize, ToSchema)]
-struct IdentityProvider {
+pub(super) struct IdentityProvider {
     id: String,
     name: String,
     /// `keycloak`, `okta`, `auth0`, `gluu`, `curity` or `other`.
@@ -66,6 +66,8 @@ struct IdentityProvider {
     has_software_statement: bool,
     /// What should be changed, in words.
     warnings: Vec<String>,
+    /// Secrets that end are rotated so many days before; 0: they are not.
+    rotate_secrets_days_before: u32,
     version: u64,
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -192,6 +194,7 @@ impl From<proto::IdentityProvider> for IdentityProvider {
             client_template: given(from.client_template),
             has_software_statement: from.has_software_statement,
             warnings: from.warnings,
+            rotate_secrets_days_before: from.rotate_secrets_days_before,
             version: from.version,
             created_at: given(from.created_at),
             updated_at: given(from.updated_at),

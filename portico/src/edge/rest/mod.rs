@@ -17,12 +17,14 @@ mod api_tokens;
 mod applications;
 mod cart;
 mod client_types;
+mod conformance;
 mod credentials;
 mod deliveries;
 mod drift;
 mod gateways;
 mod identity_providers;
 mod input;
+mod lifecycle;
 mod mail_templates;
 mod orphans;
 mod parked_messages;
@@ -54,6 +56,8 @@ pub(super) fn routes() -> (Router<Edge>, OpenApi) {
         .merge(identity_providers::routes())
         .merge(client_types::routes())
         .merge(gateways::routes())
+        .merge(conformance::routes())
+        .merge(lifecycle::routes())
         .merge(orphans::routes())
         .merge(drift::routes())
         .merge(parked_messages::routes())

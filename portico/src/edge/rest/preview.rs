@@ -37,6 +37,8 @@ struct Preview {
     scopes_missing_at_provider: Vec<String>,
     /// What would change at the gateway, in words.
     mapping_changes: Vec<String>,
+    /// What stands in the way now: the provider is paused, the client is parked, the application is suspended.
+    obstacles: Vec<String>,
 }
 
 /// The dry run of an approval: the registration that would be sent, and what would change at the gateway.
@@ -50,6 +52,7 @@ async fn preview_access_request(ask: Ask, Id(id): Id) -> Result<Json<Preview>> {
         payload: serde_json::from_str(&answer.payload_json).unwrap_or_default(),
         scopes_missing_at_provider: answer.scopes_missing_at_provider,
         mapping_changes: answer.mapping_changes,
+        obstacles: answer.obstacles,
     }))
 }
 

@@ -54,6 +54,73 @@ pub enum Fact {
         /// Whether nothing was left to keep the client for.
         client_deleted: bool,
     },
+    /// Something happened to the client that says nothing about where the request stands.
+    ClientChanged {
+        /// What.
+        change: ClientChange,
+        /// For people; nothing personal and no secret.
+        detail: String,
+        /// A user's id, or the service that did it.
+        by: String,
+    },
+}
+
+/// What happened to the client at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientChange {
+    /// Disabled, or without scopes for a time.
+    ClientSuspended,
+    /// As before again.
+    ClientResumed,
+    /// Deleted and registered anew.
+    ClientReplaced,
+    /// Somebody else has deleted it.
+    ClientMissing,
+    /// Somebody else has changed it.
+    ClientEdited,
+    /// A client that nobody knew is the application's now.
+    ClientAdopted,
+    /// It has a new secret.
+    SecretRotated,
+    /// Its secret ends soon, or has ended.
+    SecretExpiring,
+    /// What a later version knows.
+    ClientChanged,
+}
+
+impl ClientChange {
+    /// As in the timeline.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSuspended => "client_suspended",
+            Self::ClientResumed => "client_resumed",
+            Self::ClientReplaced => "client_replaced",
+            Self::ClientMissing => "client_missing",
+            Self::ClientEdited => "client_edited",
+            Self::ClientAdopted => "client_adopted",
+            Self::SecretRotated => "secret_rotated",
+            Self::SecretExpiring => "secret_expiring",
+            Self::ClientChanged => "client_changed",
+        }
+    }
+
+    /// The change of this name; of one that is not known here, that there was one.
+    pub fn parse(text: &str) -> Self {
+        [
+            Self::ClientSuspended,
+            Self::ClientResumed,
+            Self::ClientReplaced,
+            Self::ClientMissing,
+            Self::ClientEdited,
+            Self::ClientAdopted,
+            Self::SecretRotated,
+            Self::SecretExpiring,
+        ]
+        .into_iter()
+        .find(|change| change.as_str() == text)
+        .unwrap_or(Self::ClientChanged)
+    }
 }
 
 /// The latest reports. A report counts where it is later than the failure that the last retry answered.
@@ -102,7 +169,10 @@ impl Provisioning {
             }
             // Another request of the same application changes the same client and mapping: these say nothing
             // about where this one stands.
-            Fact::ClientRegistered { .. } | Fact::GatewayMapped | Fact::Deprovisioned { .. } => {}
+            Fact::ClientRegistered { .. }
+            | Fact::GatewayMapped
+            | Fact::Deprovisioned { .. }
+            | Fact::ClientChanged { .. } => {}
         }
     }
 

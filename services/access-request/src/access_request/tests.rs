@@ -74,6 +74,11 @@ fn past(status: Status) -> Vec<Event> {
         Status::Approved => vec![approved()],
         Status::Provisioning => vec![approved(), reported(1, Fact::Started)],
         Status::Active => vec![approved(), reported(1, Fact::Provisioned)],
+        Status::Suspended => vec![
+            approved(),
+            reported(1, Fact::Provisioned),
+            Event::Suspended { reason: None },
+        ],
         Status::Failed => vec![approved(), reported(1, failed())],
         Status::Rejected => vec![Event::Rejected { reason: text() }],
         Status::Withdrawn => vec![Event::Withdrawn { reason: None }],
@@ -122,6 +127,7 @@ fn an_approved_one_is_revoked_wherever_its_registration_stands() {
         Status::Approved,
         Status::Provisioning,
         Status::Active,
+        Status::Suspended,
         Status::Failed,
     ] {
         given::<AccessRequest>(past(status))
@@ -143,13 +149,62 @@ fn a_failed_one_is_retried() {
 }
 
 #[test]
+fn an_approved_one_is_suspended_and_resumed() {
+    let suspend = Command::Suspend {
+        reason: Some(text()),
+    };
+    let suspended = Event::Suspended {
+        reason: Some(text()),
+    };
+    given::<AccessRequest>(past(Status::Active))
+        .when(&suspend)
+        .then([suspended.clone()]);
+    let mut events = past(Status::Active);
+    events.push(suspended);
+    given::<AccessRequest>(events.clone())
+        .when(&Command::Resume)
+        .then([Event::Resumed]);
+    events.push(Event::Resumed);
+    let state = given::<AccessRequest>(events).state();
+    assert_eq!((state.status(), state.reason), (Some(Status::Active), None));
+}
+
+#[test]
+fn what_happens_to_the_client_says_nothing_of_where_a_request_stands() {
+    for status in [
+        Status::Approved,
+        Status::Active,
+        Status::Failed,
+        Status::Revoked,
+    ] {
+        let mut events = past(status);
+        events.push(reported(
+            9,
+            Fact::ClientChanged {
+                change: ClientChange::parse("secret_rotated"),
+                detail: String::new(),
+                by: "service:registration".into(),
+            },
+        ));
+        let state = given::<AccessRequest>(events).state();
+        assert_eq!(state.status(), Some(status));
+    }
+    assert_eq!(
+        ClientChange::parse("something newer"),
+        ClientChange::ClientChanged
+    );
+}
+
+#[test]
 fn every_refusal_has_its_name() {
-    let commands: [(&str, Command); 5] = [
+    let commands: [(&str, Command); 7] = [
         ("approve", approve()),
         ("reject", Command::Reject { reason: text() }),
         ("withdraw", Command::Withdraw { reason: None }),
         ("revoke", Command::Revoke { reason: None }),
         ("retry", Command::Retry),
+        ("suspend", Command::Suspend { reason: None }),
+        ("resume", Command::Resume),
     ];
     let mut table = Vec::new();
     for (name, command) in &commands {
@@ -170,16 +225,19 @@ fn every_refusal_has_its_name() {
     assert_eq!(
         table,
         [
-            // pending approved provisioning active failed rejected withdrawn revoked
-            "approve: ok already_approved already_approved already_approved already_approved already_rejected \
+            // pending approved provisioning active suspended failed rejected withdrawn revoked
+            "approve: ok already_approved already_approved already_approved already_approved already_approved \
+             already_rejected already_withdrawn already_revoked",
+            "reject: ok already_approved already_approved already_approved already_approved already_approved \
+             already_rejected already_withdrawn already_revoked",
+            "withdraw: ok not_pending not_pending not_pending not_pending not_pending already_rejected \
              already_withdrawn already_revoked",
-            "reject: ok already_approved already_approved already_approved already_approved already_rejected \
+            "revoke: not_approved ok ok ok ok ok already_rejected already_withdrawn already_revoked",
+            "retry: not_failed not_failed not_failed not_failed not_failed ok already_rejected already_withdrawn \
+             already_revoked",
+            "suspend: not_approved ok ok ok already_suspended ok already_rejected already_withdrawn already_revoked",
+            "resume: not_approved not_suspended not_suspended not_suspended ok not_suspended already_rejected \
              already_withdrawn already_revoked",
-            "withdraw: ok not_pending not_pending not_pending not_pending already_rejected already_withdrawn \
-             already_revoked",
-            "revoke: not_approved ok ok ok ok already_rejected already_withdrawn already_revoked",
-            "retry: not_failed not_failed not_failed not_failed ok already_rejected already_withdrawn \
-             already_revoked",
         ]
     );
 }

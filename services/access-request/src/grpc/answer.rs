@@ -26,6 +26,7 @@ pub(crate) fn application(row: ApplicationRow) -> api::Application {
         version: version(row.version),
         created_at: row.created_at,
         updated_at: row.updated_at,
+        suspended: row.state.suspended,
     }
 }
 

@@ -108,6 +108,43 @@ pub(super) async fn delete_application(
     Ok(api::DeleteApplicationResponse {})
 }
 
+/// For admins.
+pub(super) async fn suspend_application(
+    grpc: &Grpc,
+    request: Request<api::SuspendApplicationRequest>,
+) -> Result<api::Application, Error> {
+    let call = Call::of(&request, "suspend_application", &grpc.deps.clock)?;
+    let given = request.get_ref();
+    suspend(grpc, &call, &given.id, given.if_version, true).await
+}
+
+/// For admins.
+pub(super) async fn resume_application(
+    grpc: &Grpc,
+    request: Request<api::ResumeApplicationRequest>,
+) -> Result<api::Application, Error> {
+    let call = Call::of(&request, "resume_application", &grpc.deps.clock)?;
+    let given = request.get_ref();
+    suspend(grpc, &call, &given.id, given.if_version, false).await
+}
+
+async fn suspend(
+    grpc: &Grpc,
+    call: &Call,
+    id: &str,
+    if_version: u64,
+    suspended: bool,
+) -> Result<api::Application, Error> {
+    call.caller.require_admin()?;
+    let id = parse_id("id", id)?;
+    find(grpc, id).await?;
+    grpc.store
+        .execute_at::<Application>(id, if_version, &Command::Suspend(suspended), &call.context)
+        .await
+        .map_err(refused)?;
+    find(grpc, id).await.map(answer::application)
+}
+
 /// For its owner, admins and services.
 pub(super) async fn get_application(
     grpc: &Grpc,

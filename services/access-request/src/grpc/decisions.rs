@@ -1,18 +1,21 @@
 //! What people decide about an access request.
 
-use portico_eventstore::Outcome;
+use portico_eventstore::{ExecuteError, Outcome};
 use portico_proto::{Error, Kind, access::v1 as api};
-use portico_runtime::{Call, Problems, fault, parse_id};
+use portico_runtime::{Call, Problems, fault, parse_id, query_error};
 use portico_vault::VaultRef;
 use tonic::Request;
 use uuid::Uuid;
 
 use super::{Grpc, answer, requests::visible};
 use crate::{
-    access_request::{AccessRequest, Command},
+    access_request::{AccessRequest, Command, Rejection},
     text,
-    views::refused,
+    views::{access_requests, refused},
 };
+
+/// Requests that one call tries again.
+const MANY: u32 = 200;
 
 /// For admins.
 pub(super) async fn approve_access_request(
@@ -102,6 +105,67 @@ pub(super) async fn retry_access_request(
     let id = parse_id("id", &request.get_ref().id)?;
     visible(grpc, &call.caller, id).await?;
     decide(grpc, &call, id, 0, &Command::Retry, None).await
+}
+
+/// For admins. What is not failed any more when its turn comes is left alone.
+pub(super) async fn retry_access_requests(
+    grpc: &Grpc,
+    request: Request<api::RetryAccessRequestsRequest>,
+) -> Result<api::RetryAccessRequestsResponse, Error> {
+    let call = Call::of(&request, "retry_access_requests", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let provider = parse_id(
+        "identity_provider_id",
+        &request.get_ref().identity_provider_id,
+    )?;
+    let pool = grpc.store.database().pool();
+    let failed = access_requests::failed_at(pool, provider, i64::from(MANY) + 1)
+        .await
+        .map_err(query_error)?;
+    let mut answer = api::RetryAccessRequestsResponse {
+        retried: 0,
+        more: failed.len() > MANY as usize,
+    };
+    for id in failed.into_iter().take(MANY as usize) {
+        let context = call.context.step(&format!("retry {id}"));
+        let retried: Result<Outcome<AccessRequest>, _> =
+            grpc.store.execute(id, &Command::Retry, &context).await;
+        match retried {
+            Ok(_) => answer.retried += 1,
+            Err(ExecuteError::Rejected(_)) => {}
+            Err(error) => return Err(refused::<Rejection>(error)),
+        }
+    }
+    Ok(answer)
+}
+
+/// For admins.
+pub(super) async fn suspend_access_request(
+    grpc: &Grpc,
+    request: Request<api::SuspendAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "suspend_access_request", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let given = request.get_ref();
+    let id = parse_id("id", &given.id)?;
+    let reason = checked("reason", &given.reason)?;
+    visible(grpc, &call.caller, id).await?;
+    let reason = grpc.notes.keep(id, &call.context, &reason).await?;
+    let command = Command::Suspend { reason };
+    decide(grpc, &call, id, given.if_version, &command, reason).await
+}
+
+/// For admins.
+pub(super) async fn resume_access_request(
+    grpc: &Grpc,
+    request: Request<api::ResumeAccessRequestRequest>,
+) -> Result<api::AccessRequest, Error> {
+    let call = Call::of(&request, "resume_access_request", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let given = request.get_ref();
+    let id = parse_id("id", &given.id)?;
+    visible(grpc, &call.caller, id).await?;
+    decide(grpc, &call, id, given.if_version, &Command::Resume, None).await
 }
 
 /// Runs the command and answers with the request as it is then.

@@ -69,7 +69,7 @@ fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
         problems.add(
             "status",
             "status_unknown",
-            "`status` must be pending, approved, provisioning, active, failed, rejected, withdrawn or revoked.",
+            "`status` must be pending, approved, provisioning, active, suspended, failed, rejected, withdrawn or revoked.",
         );
     }
     let mut id = |field: &str, text: &str| match text.parse::<Uuid>() {
@@ -85,6 +85,7 @@ fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
         requester_id: id("requester_id", &given.requester_id),
         application_id: id("application_id", &given.application_id),
         product_id: id("product_id", &given.product_id),
+        plan_id: id("plan_id", &given.plan_id),
         status: given.status.clone(),
         q: given.q.clone(),
     };

@@ -155,6 +155,13 @@ async fn target(
             if !loaded.state.is_usable_by(user) {
                 return Err(Error::not_found("application"));
             }
+            if loaded.state.suspended {
+                problems.add(
+                    "application_id",
+                    "application_suspended",
+                    "This application is suspended by an admin; it can ask for access when it is resumed.",
+                );
+            }
             Ok(Some(For::Existing(id, loaded.state)))
         }
         Some(Target::Application(application)) => {

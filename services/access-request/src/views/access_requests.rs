@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Statuses of requests that hold their application, product and client.
-pub(crate) const LIVING: &str = "('pending', 'approved', 'provisioning', 'active', 'failed')";
+pub(crate) const LIVING: &str =
+    "('pending', 'approved', 'provisioning', 'active', 'suspended', 'failed')";
 
 /// Keeps the tables `access_requests` and `access_request_products`.
 pub(crate) struct AccessRequests;
@@ -41,6 +42,7 @@ pub(crate) struct Filter {
     pub(crate) status: String,
     pub(crate) application_id: String,
     pub(crate) product_id: String,
+    pub(crate) plan_id: String,
     pub(crate) q: String,
 }
 
@@ -232,6 +234,41 @@ fn read(row: &Row) -> Result<AccessRequestRow, sqlx::Error> {
     })
 }
 
+/// Requests whose registration at a provider has failed, the oldest first, at most so many.
+pub(crate) async fn failed_at(
+    pool: &AnyPool,
+    identity_provider_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids(sqlx::query(
+        "SELECT id FROM access_requests WHERE status = 'failed' AND identity_provider_id = $1 \
+             ORDER BY created_ms, id LIMIT $2",
+    )
+    .bind(identity_provider_id.to_string())
+    .bind(limit)
+    .fetch_all(pool)
+    .await?)
+}
+
+/// All requests that a user has submitted.
+pub(crate) async fn of_requester(pool: &AnyPool, user: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids(
+        sqlx::query("SELECT id FROM access_requests WHERE requester_id = $1 ORDER BY id")
+            .bind(user.to_string())
+            .fetch_all(pool)
+            .await?,
+    )
+}
+
+fn ids(rows: Vec<Row>) -> Result<Vec<Uuid>, sqlx::Error> {
+    let id = |row: &Row| {
+        let text: String = row.try_get(0)?;
+        text.parse()
+            .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+    };
+    rows.iter().map(id).collect()
+}
+
 /// One access request.
 pub(crate) async fn find(
     pool: &AnyPool,
@@ -256,6 +293,11 @@ pub(crate) async fn list(
         "id IN (SELECT access_request_id FROM access_request_products WHERE product_id = ?)",
         &filter.product_id,
     );
+    if !filter.plan_id.is_empty() {
+        // Asked for when a plan is deleted, which is seldom; so the states are searched.
+        let plan = format!("%\"plan_id\":\"{}\"%", filter.plan_id);
+        select.and("state LIKE ?", vec![Arg::Text(plan)]);
+    }
     let pattern = pattern(&filter.q);
     if !pattern.is_empty() {
         select.and(

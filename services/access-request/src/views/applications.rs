@@ -82,7 +82,9 @@ async fn check(tx: &mut AnyConnection, id: Uuid, change: &Event) -> Result<(), P
         Event::Updated(changes) if changes.redirect_urls.as_ref().is_some_and(Vec::is_empty) => {
             ("AND needs_redirect_urls = 1", rule::REDIRECT_URLS_MISSING)
         }
-        Event::Created { .. } | Event::Updated(_) => return Ok(()),
+        Event::Created { .. } | Event::Updated(_) | Event::Suspended | Event::Resumed => {
+            return Ok(());
+        }
     };
     let statement = format!(
         "SELECT 1 FROM access_requests WHERE application_id = $1 AND status IN {LIVING} {condition} LIMIT 1"

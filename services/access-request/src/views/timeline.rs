@@ -38,6 +38,8 @@ pub(crate) fn step(event: &Event) -> &'static str {
         Event::Withdrawn { .. } => "withdrawn",
         Event::Revoked { .. } => "revoked",
         Event::Retried => "retried",
+        Event::Suspended { .. } => "suspended",
+        Event::Resumed => "resumed",
         Event::Reported(report) => step_of(&report.fact),
     }
 }
@@ -51,6 +53,7 @@ fn step_of(fact: &Fact) -> &'static str {
         Fact::Delayed { .. } => DELAYED,
         Fact::Failed { .. } => "failed",
         Fact::Deprovisioned { .. } => "deprovisioned",
+        Fact::ClientChanged { change, .. } => change.as_str(),
     }
 }
 
@@ -58,10 +61,12 @@ fn step_of(fact: &Fact) -> &'static str {
 pub(crate) fn of_event(event: &Event, recorded: &RecordedEvent) -> Entry {
     let text = match event {
         Event::Reported(report) => return of_report(report),
-        Event::Submitted(_) | Event::Retried => None,
+        Event::Submitted(_) | Event::Retried | Event::Resumed => None,
         Event::Approved { note, .. } => *note,
         Event::Rejected { reason } => Some(*reason),
-        Event::Withdrawn { reason } | Event::Revoked { reason } => *reason,
+        Event::Withdrawn { reason } | Event::Revoked { reason } | Event::Suspended { reason } => {
+            *reason
+        }
     };
     Entry {
         step: step(event).to_owned(),
@@ -87,12 +92,17 @@ pub(crate) fn of_report(report: &Report) -> Entry {
                 "scopes_removed".to_owned()
             }
         }
+        Fact::ClientChanged { detail, .. } => detail.clone(),
+    };
+    let by = match &report.fact {
+        Fact::ClientChanged { by, .. } if !by.is_empty() => by.clone(),
+        _ => REGISTRATION.to_owned(),
     };
     Entry {
         step: step_of(&report.fact).to_owned(),
         at: report.at,
         order: report.order,
-        by: REGISTRATION.to_owned(),
+        by,
         detail,
         text: None,
     }

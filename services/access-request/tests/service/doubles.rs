@@ -168,4 +168,13 @@ double! { registration, RegistrationService {
         list_orphans(ListOrphansRequest) -> ListOrphansResponse,
         plan_drift(PlanDriftRequest) -> DriftReport,
         repair_drift(RepairDriftRequest) -> DriftReport,
+        read_oauth_client(ReadOauthClientRequest) -> ReadOauthClientResponse,
+        reissue_registration_token(ReissueRegistrationTokenRequest) -> OauthClient,
+        adopt_orphan(AdoptOrphanRequest) -> Orphan,
+        delete_orphan(DeleteOrphanRequest) -> Orphan,
+        dismiss_orphan(DismissOrphanRequest) -> Orphan,
+        retry_identity_provider(RetryIdentityProviderRequest) -> RetryIdentityProviderResponse,
+        set_secret_rotation(SetSecretRotationRequest) -> IdentityProvider,
+        start_conformance_check(StartConformanceCheckRequest) -> ConformanceCheck,
+        get_conformance_check(GetConformanceCheckRequest) -> ConformanceCheck,
 } }

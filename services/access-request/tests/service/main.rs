@@ -9,4 +9,5 @@ mod doubles;
 mod lists;
 mod reports;
 mod support;
+mod suspension;
 mod watch;

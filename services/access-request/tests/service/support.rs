@@ -43,6 +43,8 @@ const WATCHER: ConsumerSpec = ConsumerSpec {
         "portico.access.access_revoked",
         "portico.access.access_retried",
         "portico.access.application_changed",
+        "portico.access.access_suspended",
+        "portico.access.access_resumed",
     ],
 };
 

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::Grpc;
 use crate::{
-    access_requests, client_types,
+    access_requests::{self, Subject},
+    client_types,
     input::{APIS, Input},
     product::{Api, Change, Command, Details, Product, SCOPES_MISSING, Visibility},
     views::{
@@ -153,7 +154,7 @@ pub(super) async fn delete(
     call.caller.require_admin()?;
     let message = request.get_ref();
     let id = parse_id("id", &message.id)?;
-    access_requests::none_living(&grpc.deps, id).await?;
+    access_requests::none_living(&grpc.deps, Subject::Product(id)).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
     run(

@@ -157,3 +157,29 @@ async fn plans_are_searched_and_paged() {
     assert_eq!(found.plans[0].name, "Silver");
     assert_eq!(found.plans.len(), 1);
 }
+
+#[tokio::test]
+async fn a_plan_that_somebody_has_or_waits_for_stays() {
+    let app = App::start().await;
+    let plan = app.create_plan(free_plan()).await.unwrap();
+    app.wanted.lock().unwrap().insert(plan.id.clone());
+    let delete = async || {
+        let message = DeletePlanRequest {
+            id: plan.id.clone(),
+            if_version: 0,
+        };
+        answer(
+            app.client()
+                .delete_plan(app.request(&admin(), message))
+                .await,
+        )
+    };
+    let error = delete().await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_ref()),
+        (Kind::Conflict, "plan_in_use")
+    );
+    assert_eq!(app.get_plan(&admin(), &plan.id).await.unwrap(), plan);
+    app.wanted.lock().unwrap().clear();
+    delete().await.unwrap();
+}

@@ -283,13 +283,16 @@ fn registration() -> Router {
     )
 }
 
-/// Answers `ListAccessRequests` of one product and one status, and nothing else.
+/// Answers `ListAccessRequests` of one product or plan and one status, and nothing else.
 fn access_requests(wanted: Wanted) -> Router {
     let list = async move |request: axum::http::Request<Body>| {
         let method = tower::service_fn(move |request: Request<ListAccessRequestsRequest>| {
             let asked = request.into_inner();
-            let there =
-                asked.status == "pending" && wanted.lock().unwrap().contains(&asked.product_id);
+            let subject = match asked.plan_id.is_empty() {
+                true => asked.product_id,
+                false => asked.plan_id,
+            };
+            let there = asked.status == "pending" && wanted.lock().unwrap().contains(&subject);
             let access_requests = there.then(AccessRequest::default).into_iter().collect();
             std::future::ready(Ok::<_, Status>(Response::new(ListAccessRequestsResponse {
                 access_requests,

@@ -69,6 +69,16 @@ impl Facts {
                 facts.reason = "Please use the sandbox product first.\nWrite to the API team if you need help."
                     .to_owned();
             }
+            Template::AccessSuspended => facts.reason = "Too many errors.".to_owned(),
+            Template::ClientSecretExpiring => {
+                facts.provider_name = "Company login".to_owned();
+                facts.code = "7".to_owned();
+                facts.reason = "2026-12-01T00:00:00Z".to_owned();
+            }
+            Template::CredentialsChanged => {
+                facts.provider_name = "Company login".to_owned();
+                facts.code = "secret_rotated".to_owned();
+            }
             Template::AccessRevoked => facts.reason = "The trial has ended.".to_owned(),
             Template::RegistrationFailed => {
                 facts.provider_name = "Company login".to_owned();

@@ -7,7 +7,7 @@ mod tests;
 use portico_proto::access::v1::access_service_client::AccessServiceClient;
 use portico_proto::access::v1::{Application, GetApplicationRequest};
 use portico_proto::{Error, Kind, registration::v1 as api};
-use portico_runtime::{Call, Caller, Page, ServiceName, parse_id, query_error, store_error};
+use portico_runtime::{Call, Caller, ServiceName, parse_id, query_error, store_error};
 use portico_vault::{Owner, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
@@ -16,8 +16,9 @@ use super::Grpc;
 use super::refusal::{refuse, vault_error};
 use crate::client_type::ClientType;
 use crate::identity_provider;
-use crate::oauth_client::{Command, Live, OWNER, OauthClient};
+use crate::oauth_client::{Command, Live, OWNER, OauthClient, Rejection};
 use crate::views::oauth_clients::{self as view, Listed};
+use crate::worker::Look;
 pub(super) use rotation::rotate_credentials;
 
 /// Who may see the application: its owner, or an admin.
@@ -52,17 +53,89 @@ pub(crate) async fn get_credentials(
     Ok(api::GetCredentialsResponse { credentials })
 }
 
-/// An admin.
-pub(crate) async fn list_orphans(
+/// Who may see the application: its owner, or an admin. Changes nothing at the provider.
+pub(crate) async fn read_oauth_client(
     grpc: &Grpc,
-    request: Request<api::ListOrphansRequest>,
-) -> Result<api::ListOrphansResponse, Error> {
-    Caller::of(&request).require_admin()?;
-    let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
-    let pool = grpc.store.database().pool();
-    let (orphans, next) = view::orphans(pool, &page).await.map_err(query_error)?;
-    Ok(api::ListOrphansResponse { orphans, next })
+    request: Request<api::ReadOauthClientRequest>,
+) -> Result<api::ReadOauthClientResponse, Error> {
+    let caller = Caller::of(&request);
+    caller.require_known()?;
+    let id = parse_id("id", &request.get_ref().id)?;
+    let listed = visible(grpc, &caller, id).await?;
+    let (look, found) = grpc.worker.read_at_provider(id).await.map_err(|error| {
+        tracing::error!(oauth_client_id = %id, %error, "a client could not be read");
+        Error::internal()
+    })?;
+    let (state, reason) = match &look {
+        Look::AsMade => ("as_made", String::new()),
+        Look::Missing { .. } => ("missing", String::new()),
+        Look::Changed { .. } => ("changed", String::new()),
+        Look::UnderWay => ("being_changed", String::new()),
+        Look::NotReadable { reason, .. } => ("not_readable", reason.clone()),
+    };
+    let found_json = match found {
+        Some(found) => serde_json::to_string(&found).map_err(|error| {
+            tracing::error!(%error, "metadata cannot be written");
+            Error::internal()
+        })?,
+        None => String::new(),
+    };
+    let registered = view::Registered {
+        id,
+        application_id: listed.client.application_id.clone(),
+        provider_id: listed.client.identity_provider_id.clone(),
+        provider_name: listed.client.identity_provider_name.clone(),
+    };
+    let items = match look {
+        Look::Changed { .. } | Look::Missing { .. } => {
+            super::drift::at_provider(&registered, look, false)
+        }
+        _ => Vec::new(),
+    };
+    Ok(api::ReadOauthClientResponse {
+        client: Some(listed.client),
+        state: state.to_owned(),
+        found_json,
+        items,
+        reason,
+    })
+}
+
+/// An admin.
+pub(crate) async fn reissue_registration_token(
+    grpc: &Grpc,
+    request: Request<api::ReissueRegistrationTokenRequest>,
+) -> Result<api::OauthClient, Error> {
+    let caller = Caller::of(&request);
+    caller.require_admin()?;
+    let id = parse_id("id", &request.get_ref().id)?;
+    visible(grpc, &caller, id).await?;
+    let reissued = grpc.worker.reissue(id).await.map_err(|error| {
+        tracing::error!(oauth_client_id = %id, %error, "no token could be issued");
+        Error::internal()
+    })?;
+    if let Err(failure) = reissued {
+        let code = match failure.code.as_str() {
+            "reissue_unsupported" | "client_busy" => failure.code,
+            _ => "reissue_failed".to_owned(),
+        };
+        return Err(Error::new(Kind::Conflict, code, failure.description));
+    }
+    Ok(visible(grpc, &caller, id).await?.client)
+}
+
+/// A client of an application that the caller may see.
+async fn visible(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<Listed, Error> {
+    let listed = view::by_id(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)?
+        .ok_or_else(|| Error::not_found("OAuth client"))?;
+    let application_id = parse_id("application_id", &listed.client.application_id)?;
+    match application(grpc, caller, application_id).await {
+        Ok(_) => Ok(listed),
+        Err(error) if error.kind == Kind::NotFound => Err(Error::not_found("OAuth client")),
+        Err(error) => Err(error),
+    }
 }
 
 /// The application as the caller may see it; otherwise it is not there.
@@ -110,7 +183,9 @@ async fn reveal(
         .await;
     let state = match outcome {
         Ok(outcome) => outcome.state,
-        Err(portico_eventstore::ExecuteError::Rejected(_)) => return Ok(None),
+        Err(portico_eventstore::ExecuteError::Rejected(Rejection::NotRegistered)) => {
+            return Ok(None);
+        }
         Err(error) => return Err(refuse(error)),
     };
     match state.live() {
@@ -149,6 +224,7 @@ async fn credentials(
         issuer: listed.issuer.clone(),
         status: state.status().to_owned(),
         audience: audience(grpc, state.identity_provider_id).await?,
+        old_secret_valid_until: view::old_secret_valid_until(state),
     })
 }
 

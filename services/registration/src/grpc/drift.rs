@@ -27,7 +27,7 @@ pub(crate) async fn plan_drift(
     let message = request.into_inner();
     let scope = Scope::of(&message.identity_provider_id, &message.gateway_id)?;
     let page = Page::parse(message.limit, &message.after)?;
-    report(grpc, &scope, &page, None).await
+    report(grpc, &scope, &page, None, None).await
 }
 
 /// An admin. Clients are repaired by the worker after the answer; gateways are when it comes.
@@ -40,7 +40,8 @@ pub(crate) async fn repair_drift(
     let message = request.into_inner();
     let scope = Scope::of(&message.identity_provider_id, &message.gateway_id)?;
     let page = Page::parse(message.limit, &message.after)?;
-    report(grpc, &scope, &page, Some(&call.context)).await
+    let plan = Some(message.plan.as_str()).filter(|plan| !plan.is_empty());
+    report(grpc, &scope, &page, Some(&call.context), plan).await
 }
 
 /// Where to look.
@@ -72,8 +73,10 @@ async fn report(
     scope: &Scope,
     page: &Page,
     repair: Option<&Context>,
+    plan: Option<&str>,
 ) -> Result<api::DriftReport, Error> {
     let mut report = api::DriftReport::default();
+    let mut shown: Vec<String> = Vec::new();
     // Gateways go with the first page.
     if let Some(named) = &scope.gateway
         && page.after.is_none()
@@ -88,7 +91,9 @@ async fn report(
             return Err(Error::not_found("gateway"));
         }
         for id in all {
-            report.items.extend(at_gateway(grpc, id, repair).await?);
+            let (items, digest) = at_gateway(grpc, id, repair, plan).await?;
+            report.items.extend(items);
+            shown.extend(digest);
         }
     }
     if let Some(provider) = &scope.provider {
@@ -100,7 +105,7 @@ async fn report(
         report.next = next;
         let looks = stream::iter(found).map(|one| async move {
             let look = match repair {
-                Some(_) => grpc.worker.repair(one.id).await,
+                Some(_) => grpc.worker.repair(one.id, plan).await,
                 None => grpc.worker.look_at(one.id).await,
             };
             (one, look)
@@ -111,15 +116,36 @@ async fn report(
                 tracing::error!(oauth_client_id = %one.id, %error, "a client could not be looked at");
                 Error::internal()
             })?;
-            report
-                .items
-                .extend(at_provider(&one, look, repair.is_some()));
+            let digest = look.digest();
+            let as_shown = is_shown(plan, &digest);
+            let items = at_provider(&one, look, repair.is_some() && as_shown);
+            report.items.extend(match as_shown {
+                true => items,
+                false => items.into_iter().map(not_in_plan).collect(),
+            });
+            if !digest.is_empty() {
+                shown.push(digest);
+            }
         }
     }
+    report.plan = shown.join(".");
     Ok(report)
 }
 
-fn at_provider(client: &Registered, look: Look, repair: bool) -> Vec<api::DriftItem> {
+/// Without a plan everything is meant.
+fn is_shown(plan: Option<&str>, digest: &str) -> bool {
+    plan.is_none_or(|plan| plan.split('.').any(|shown| shown == digest))
+}
+
+/// It came after the plan, so it is left as it is.
+fn not_in_plan(item: api::DriftItem) -> api::DriftItem {
+    api::DriftItem {
+        detail: "The plan did not show this; look again before it is repaired.".to_owned(),
+        ..item
+    }
+}
+
+pub(super) fn at_provider(client: &Registered, look: Look, repair: bool) -> Vec<api::DriftItem> {
     let item = |kind: &str, client_id: String, repairable: bool| api::DriftItem {
         place: "identity_provider".to_owned(),
         place_id: client.provider_id.clone(),
@@ -160,6 +186,8 @@ fn at_provider(client: &Registered, look: Look, repair: bool) -> Vec<api::DriftI
                     "scope" => "scopes_changed",
                     "redirect_uris" => "redirect_urls_changed",
                     "client_name" => "name_changed",
+                    "enabled" if one.found == "true" => "enabled",
+                    "enabled" => "disabled",
                     _ => "client_type_changed",
                 };
                 let detail = match one.repairable {
@@ -188,7 +216,8 @@ async fn at_gateway(
     grpc: &Grpc,
     id: Uuid,
     repair: Option<&Context>,
-) -> Result<Vec<api::DriftItem>, Error> {
+    plan: Option<&str>,
+) -> Result<(Vec<api::DriftItem>, Option<String>), Error> {
     let name = grpc
         .store
         .load::<Gateway>(id)
@@ -211,8 +240,10 @@ async fn at_gateway(
     };
     let before = match grpc.mapper.drift(id).await {
         Ok(drift) => drift,
-        Err(failure) => return Ok(failed(&failure)),
+        Err(failure) => return Ok((failed(&failure), None)),
     };
+    let digest = digest(id, &before);
+    let as_shown = digest.as_ref().is_none_or(|digest| is_shown(plan, digest));
     let words = |one: &Drift| {
         if one.repairable {
             "possible"
@@ -220,21 +251,21 @@ async fn at_gateway(
             "not_possible"
         }
     };
-    let Some(context) = repair.filter(|_| before.iter().any(|one| one.repairable)) else {
-        return Ok(before
-            .into_iter()
-            .map(|one| {
-                let words = words(&one);
-                item(one, words)
-            })
-            .collect());
+    let repair = repair.filter(|_| as_shown && before.iter().any(|one| one.repairable));
+    let Some(context) = repair else {
+        let items = before.into_iter().map(|one| {
+            let words = words(&one);
+            let item = item(one, words);
+            if as_shown { item } else { not_in_plan(item) }
+        });
+        return Ok((items.collect(), digest));
     };
     let done = grpc.mapper.repair(id, context).await;
     let after = match &done {
         Ok(_) => grpc.mapper.drift(id).await,
         Err(failure) => Err(failure.clone()),
     };
-    Ok(before
+    let items = before
         .into_iter()
         .map(|one| {
             let left = after.as_ref().is_ok_and(|after| {
@@ -257,7 +288,21 @@ async fn at_gateway(
                 ..item(one, words)
             }
         })
-        .collect())
+        .collect();
+    Ok((items, digest))
+}
+
+/// Names what was found at a gateway; none where nothing was.
+fn digest(gateway: Uuid, found: &[Drift]) -> Option<String> {
+    let lines = found
+        .iter()
+        .map(|one| format!("{} {} {} {}", one.kind, one.subject, one.member, one.found));
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| {
+        Uuid::new_v5(&gateway, lines.join("\n").as_bytes())
+            .simple()
+            .to_string()
+    })
 }
 
 fn item(gateway: Uuid, name: &str, one: Drift, repair: &str) -> api::DriftItem {

@@ -14,6 +14,7 @@ use super::refusal::{name_taken, refuse, refuse_at, vault_error};
 use crate::identity_provider::{
     self, Command, Draft, IdentityProvider, ManagementRef, OWNER, Settings, TokenChange,
 };
+use crate::oauth_client::NOTICES;
 use crate::providers::{Options, ProviderType};
 use crate::views::{client_types, identity_providers, usage};
 pub(super) use check::check_identity_provider;
@@ -178,6 +179,31 @@ pub(crate) async fn delete_identity_provider(
     let owner = Owner::new(OWNER, id);
     grpc.vault.erase(&owner).await.map_err(vault_error)?;
     Ok(api::DeleteIdentityProviderResponse {})
+}
+
+/// An admin.
+pub(crate) async fn set_secret_rotation(
+    grpc: &Grpc,
+    request: Request<api::SetSecretRotationRequest>,
+) -> Result<api::IdentityProvider, Error> {
+    let call = Call::of(&request, "set_secret_rotation", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let id = parse_id("identity_provider_id", &message.identity_provider_id)?;
+    let days_before = message.days_before;
+    if !NOTICES.contains(&days_before) {
+        return Err(Error::field(
+            "days_before",
+            "days_before_invalid",
+            "`days_before` must be 30, 7 or 1, or 0 for no rotation.",
+        ));
+    }
+    let command = Command::SetRotation { days_before };
+    grpc.store
+        .execute_at::<IdentityProvider>(id, message.if_version, &command, &call.context)
+        .await
+        .map_err(refuse)?;
+    answer(grpc, id).await
 }
 
 /// An admin or a service.

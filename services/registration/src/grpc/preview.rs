@@ -38,7 +38,9 @@ pub(crate) async fn preview_registration(
     let missing = asked
         .iter()
         .filter(|scope| !supported.is_empty() && !supported.contains(scope));
+    let obstacles = obstacles(grpc, &subject).await?;
     Ok(api::PreviewRegistrationResponse {
+        obstacles,
         action: preview.action.to_owned(),
         endpoint: preview.endpoint.to_string(),
         method: preview.method.to_owned(),
@@ -46,6 +48,30 @@ pub(crate) async fn preview_registration(
         scopes_missing_at_provider: missing.cloned().collect(),
         mapping_changes: mapping_changes(grpc, message, subject.provider_id).await,
     })
+}
+
+/// What stands in the way now, whatever is approved.
+async fn obstacles(grpc: &Grpc, subject: &Subject) -> Result<Vec<String>, Error> {
+    let provider = identity_provider::load(&grpc.store, subject.provider_id)
+        .await
+        .map_err(store_error)?
+        .state;
+    let mut obstacles = Vec::new();
+    if let identity_provider::Status::Paused { reason } = &provider.status {
+        obstacles.push(format!("The identity provider is paused: {reason}"));
+    }
+    if subject.client.application.suspended {
+        obstacles.push("The application is suspended; it is sent when it is resumed.".to_owned());
+    }
+    if subject.client.is_parked()
+        && let Some(words) = subject.client.last_error()
+    {
+        obstacles.push(format!(
+            "The application's client is parked until something changes or it is tried again: {}",
+            words.reason
+        ));
+    }
+    Ok(obstacles)
 }
 
 /// The client as it is, and what it is to be.

@@ -7,8 +7,12 @@ use portico_proto::Error;
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
+use url::Url;
+
 use super::catalogue::CatalogueChange;
 use super::event::{Answered, Application, Granted, Target, Wanted};
+use super::lifecycle::OldSecret;
+use super::orphan::Resolution;
 
 /// What the client types of a client make it. Grant and response types are the union of all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,6 +138,8 @@ pub enum Command {
         attempt: u32,
         /// By the provider.
         answer: Answered,
+        /// The one before, where it still works.
+        old_secret: Option<OldSecret>,
     },
     /// The secret cannot be replaced.
     RefuseRotation {
@@ -205,6 +211,90 @@ pub enum Command {
     },
     /// The provider takes no registrations.
     Hold(Failing),
+    /// An admin takes a request's access away for a time, or gives it back.
+    SuspendGrant {
+        /// Which one.
+        request_id: Uuid,
+        /// Whose client.
+        application_id: Uuid,
+        /// Where.
+        identity_provider_id: Uuid,
+        /// Away, or back.
+        suspended: bool,
+        /// Position in the log of the access-request service.
+        as_of: i64,
+    },
+    /// A client type was changed: clients of it follow.
+    FollowType {
+        /// Which one.
+        client_type_id: Uuid,
+    },
+    /// Delete the client and register another one.
+    Replace,
+    /// An admin wants everything tried now that waits at the provider.
+    RetryNow,
+    /// It is time to say that the secret ends.
+    NoticeExpiry {
+        /// One of [`super::NOTICES`].
+        days_left: u32,
+        /// It is rotated now.
+        rotates: bool,
+        /// It was so near already when the secret was given.
+        silent: bool,
+    },
+    /// The secret before the last rotation does not work any more.
+    RetireSecret,
+    /// The provider does not delete the client.
+    RefuseDelete {
+        /// Which client.
+        client_id: String,
+        /// Why.
+        failing: Failing,
+        /// Its scopes were taken away instead.
+        powerless: bool,
+        /// What it is managed with, in the vault under [`super::ORPHAN_OWNER`].
+        rat_ref: Option<VaultRef>,
+    },
+    /// A client was registered after its attempt had been given up.
+    FindOrphan {
+        /// What it is marked with.
+        marker: String,
+        /// Which client.
+        client_id: String,
+        /// As in [`Command::RefuseDelete`].
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody says which client an orphan is.
+    ClaimOrphan {
+        /// What it is marked with.
+        marker: String,
+        /// Which client.
+        client_id: String,
+        /// As in [`Command::RefuseDelete`].
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody has seen to an orphan.
+    ResolveOrphan {
+        /// What it is marked with.
+        marker: String,
+        /// How.
+        how: Resolution,
+        /// Why, in the vault.
+        note: Option<VaultRef>,
+    },
+    /// An orphan becomes the client.
+    Adopt {
+        /// What it is marked with.
+        marker: String,
+        /// As the provider has it, with a new secret.
+        answer: Answered,
+        /// Of the first request.
+        client_type_id: Uuid,
+    },
 }
 
 /// Why a command was refused.
@@ -219,6 +309,21 @@ pub enum Rejection {
     /// Something is under way at the provider.
     #[error("the OAuth client is being changed")]
     Busy,
+    /// An admin has taken it away for a time.
+    #[error("the OAuth client is suspended")]
+    Suspended,
+    /// There is no such orphan.
+    #[error("there is no such orphan")]
+    OrphanUnknown,
+    /// Somebody has seen to it before.
+    #[error("the orphan was seen to already")]
+    OrphanResolved,
+    /// The application has a client.
+    #[error("the application has an OAuth client")]
+    HasClient,
+    /// No access is granted that a client would be for.
+    #[error("no OAuth client is wanted")]
+    NotWanted,
 }
 
 impl From<Rejection> for Error {
@@ -231,6 +336,24 @@ impl From<Rejection> for Error {
                 "client_not_registered",
                 "The application has no OAuth client at this identity provider yet; wait until its access request \
                  is active.",
+            ),
+            Rejection::Suspended => conflict(
+                "client_suspended",
+                "An admin has suspended this access; its credentials work again when it is resumed.",
+            ),
+            Rejection::OrphanUnknown => Self::not_found("orphan"),
+            Rejection::OrphanResolved => conflict(
+                "orphan_resolved",
+                "This orphan was adopted, deleted or dismissed already.",
+            ),
+            Rejection::HasClient => conflict(
+                "application_has_client",
+                "The application has another OAuth client at this identity provider by now; delete the orphan instead.",
+            ),
+            Rejection::NotWanted => conflict(
+                "client_not_wanted",
+                "No access of the application needs an OAuth client at this identity provider; delete the orphan \
+                 instead.",
             ),
             Rejection::Superseded | Rejection::Busy => conflict(
                 "client_busy",

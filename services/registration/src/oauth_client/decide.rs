@@ -41,7 +41,10 @@ impl OauthClient {
             }
             Command::Rotate { secret_ref } => {
                 let live = self.live().ok_or(Rejection::NotRegistered)?;
-                if live.operation.is_some() || self.wanted().is_none() {
+                if self.is_all_suspended() {
+                    return Err(Rejection::Suspended);
+                }
+                if live.operation.is_some() || self.wanted().is_none() || self.replacing {
                     return Err(Rejection::Busy);
                 }
                 Ok(vec![Event::RotationIntended {
@@ -51,6 +54,9 @@ impl OauthClient {
             }
             Command::Reveal => {
                 self.live().ok_or(Rejection::NotRegistered)?;
+                if self.is_all_suspended() {
+                    return Err(Rejection::Suspended);
+                }
                 Ok(vec![Event::CredentialsRevealed])
             }
             _ => self.decide_work(command),
@@ -93,11 +99,16 @@ impl OauthClient {
                 }]),
                 _ => Err(Rejection::Superseded),
             },
-            Command::CompleteRotation { attempt, answer } => {
+            Command::CompleteRotation {
+                attempt,
+                answer,
+                old_secret,
+            } => {
                 self.operation(*attempt)?;
                 Ok(vec![Event::SecretRotated {
                     attempt: *attempt,
                     answer: answer.clone(),
+                    old_secret: *old_secret,
                 }])
             }
             Command::RefuseRotation { attempt, failing } => {
@@ -249,7 +260,13 @@ impl OauthClient {
             answer: answer.clone(),
             request_ids,
         };
-        Ok(std::iter::once(updated).chain(failed).collect())
+        let live = self.live().ok_or(Rejection::Superseded)?;
+        let suspension = self.suspension_applied(live, wanted);
+        Ok(suspension
+            .into_iter()
+            .chain([updated])
+            .chain(failed)
+            .collect())
     }
 
     /// What is sent to the provider.

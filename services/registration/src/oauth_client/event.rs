@@ -11,6 +11,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::catalogue::CatalogueChange;
+use super::lifecycle::OldSecret;
+use super::orphan::Resolution;
 use crate::providers::{Difference, Metadata, WantedClient};
 
 /// A product under a plan, as it was when the request was submitted.
@@ -86,6 +88,9 @@ pub struct Application {
     pub redirect_urls: Vec<String>,
     /// Position in the log of the access-request service. Messages come in any order; the highest is the newest.
     pub as_of: i64,
+    /// An admin has stopped it for a time.
+    #[serde(default)]
+    pub suspended: bool,
 }
 
 /// An approved access request.
@@ -118,6 +123,9 @@ pub struct Wanted {
     pub client_type_ids: BTreeSet<Uuid>,
     /// Of all products and plans granted.
     pub scopes: BTreeSet<String>,
+    /// Nothing of it works for a time: it has no scopes, and is switched off where the provider can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
 }
 
 /// A registration is about to be tried: from now on a client may exist.
@@ -342,6 +350,9 @@ pub enum Event {
         attempt: u32,
         /// By the provider.
         answer: Answered,
+        /// The one before, where it still works.
+        #[serde(default)]
+        old_secret: Option<OldSecret>,
     },
     /// The secret was not replaced.
     RotationRefused {
@@ -415,6 +426,100 @@ pub enum Event {
     Resumed,
     /// Somebody looked at the secret; who is in the metadata.
     CredentialsRevealed,
+    /// A request's access is taken away for a time, or given back. It may not be granted here yet: messages come in
+    /// any order.
+    GrantSuspended {
+        /// Which one.
+        request_id: Uuid,
+        /// Whose client.
+        application_id: Uuid,
+        /// Where.
+        identity_provider_id: Uuid,
+        /// Away, or back.
+        suspended: bool,
+        /// Position in the log of the access-request service.
+        as_of: i64,
+    },
+    /// The client is switched off at the provider, or on again.
+    SuspensionApplied {
+        /// Off, or on.
+        suspended: bool,
+    },
+    /// A client type of the client was changed.
+    ClientTypeChanged {
+        /// Which one.
+        client_type_id: Uuid,
+    },
+    /// The client is to be deleted and another one registered; who wants it is in the metadata.
+    ReplacementIntended,
+    /// The secret ends soon, or has ended.
+    SecretExpiring {
+        /// Unix seconds.
+        expires_at: u64,
+        /// One of [`super::NOTICES`].
+        days_left: u32,
+        /// It is rotated now.
+        rotates: bool,
+        /// It was so near already when the secret was given: nobody is told.
+        silent: bool,
+    },
+    /// The secret before the last rotation does not work any more.
+    OldSecretRetired,
+    /// The provider does not delete the client.
+    DeleteRefused {
+        /// What it is marked with.
+        marker: String,
+        /// Which client.
+        client_id: String,
+        /// A stable word.
+        code: String,
+        /// The provider's own words.
+        reason: String,
+        /// Its scopes were taken away instead, and it is given up.
+        powerless: bool,
+        /// What it is managed with.
+        rat_ref: Option<VaultRef>,
+    },
+    /// A client was registered after its attempt had been given up.
+    OrphanFound {
+        /// What it is marked with.
+        marker: String,
+        /// Which client.
+        client_id: String,
+        /// What it is managed with.
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody said which client an orphan is.
+    OrphanClaimed {
+        /// What it is marked with.
+        marker: String,
+        /// Which client.
+        client_id: String,
+        /// What it is managed with.
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody has seen to an orphan; who is in the metadata.
+    OrphanResolved {
+        /// What it is marked with.
+        marker: String,
+        /// How.
+        how: Resolution,
+        /// Why, in the vault.
+        note: Option<VaultRef>,
+    },
+    /// An orphan is the client now.
+    Adopted {
+        /// What it is marked with.
+        marker: String,
+        /// As the provider has it, with a new secret.
+        answer: Answered,
+        /// Of the first request.
+        client_type_id: Uuid,
+    },
 }
 
 /// Gateways that an item's APIs are behind, as they stand there: an empty one is found out by who maps.

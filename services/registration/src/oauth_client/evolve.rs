@@ -31,8 +31,13 @@ impl OauthClient {
             }
             Event::Retried { request_id } => self.retried(*request_id),
             Event::ApplicationChanged(application) => {
+                let before = self.application.suspended;
                 self.application = application.clone();
                 self.refused = None;
+                if before != self.application.suspended {
+                    let all: Vec<Uuid> = self.grants.keys().copied().collect();
+                    self.suspension_changed(all);
+                }
             }
             Event::CatalogueChanged(change) => self.follow_catalogue(change),
             Event::Started { request_id, .. } => self.grant(*request_id, |g| g.started = true),
@@ -66,7 +71,8 @@ impl OauthClient {
                 self.link = Link::Intended(Box::new(intended.clone()));
             }
             Event::Registered { answer, .. } => self.registered(answer),
-            Event::OrphanSuspected { .. } => {
+            Event::OrphanSuspected { marker, .. } => {
+                self.list_suspected(marker);
                 self.link = Link::None;
                 self.orphans += 1;
             }
@@ -85,19 +91,14 @@ impl OauthClient {
                 }
             }
             Event::DeleteIntended { attempt } => self.began(*attempt, OperationKind::Delete),
+            Event::Deleted { .. } if self.replacing => self.gone(),
             Event::Deleted { .. } => {
                 self.link = Link::None;
                 self.succeeded();
             }
             Event::FoundMissing { .. } => {
-                self.link = Link::None;
                 // They get new credentials, and are told when those work.
-                for grant in self.grants.values_mut() {
-                    if grant.stage == Stage::Active {
-                        grant.stage = Stage::Waiting;
-                    }
-                }
-                self.succeeded();
+                self.gone();
             }
             Event::FoundChanged { .. } => {
                 if let Link::Live(live) = &mut self.link {
@@ -112,9 +113,12 @@ impl OauthClient {
                 let secret_ref = *secret_ref;
                 self.began(*attempt, OperationKind::Rotate { secret_ref });
             }
-            Event::SecretRotated { answer, .. } => {
+            Event::SecretRotated {
+                answer, old_secret, ..
+            } => {
                 if let Link::Live(live) = &mut self.link {
                     live.answer = answer.clone();
+                    live.old_secret = *old_secret;
                     live.operation = None;
                 }
                 self.rotation_refused = None;
@@ -189,14 +193,14 @@ impl OauthClient {
                     grant.outdated &= behind;
                 }
             }
-            // All others are taken in by the callers.
-            _ => {}
+            _ => self.apply_lifecycle(event),
         }
     }
 
     fn granted(&mut self, granted: &Granted) {
         self.application_id = granted.application_id;
         self.identity_provider_id = granted.identity_provider_id;
+        let before = self.application.suspended;
         if self.application.name.is_empty() || granted.application.as_of > self.application.as_of {
             self.application = granted.application.clone();
         }
@@ -214,6 +218,10 @@ impl OauthClient {
         };
         self.ask_gateways(&grant);
         self.grants.insert(granted.request_id, grant);
+        if before != self.application.suspended {
+            let all: Vec<Uuid> = self.grants.keys().copied().collect();
+            self.suspension_changed(all);
+        }
     }
 
     fn withdraw(&mut self, request_id: Uuid) {
@@ -261,6 +269,9 @@ impl OauthClient {
                 applied: intended.wanted.clone(),
                 operation: None,
                 drifted: false,
+                marker: intended.client.marker.to_string(),
+                old_secret: None,
+                notice: None,
             }));
         }
         self.was_live = true;
@@ -289,7 +300,7 @@ impl OauthClient {
         }
     }
 
-    fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self) {
         self.provider_delay = None;
         self.refused = None;
         self.held = None;

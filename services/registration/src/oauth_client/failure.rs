@@ -52,7 +52,8 @@ impl OauthClient {
             Command::Hold(failing) if self.held.is_none() || failing.attempt_over => {
                 self.held_back(failing)
             }
-            _ => Vec::new(),
+            Command::Hold(_) => Vec::new(),
+            _ => return self.decide_lifecycle(command),
         })
     }
 

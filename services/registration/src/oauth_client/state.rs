@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use super::RegistrationIntended;
 use super::event::{Answered, Application, Item, Target, Unmapped, Wanted};
+use super::lifecycle::{Notice, OldSecret, Suspension};
+use super::orphan::Orphan;
 use crate::providers::WantedClient;
 
 /// One application's OAuth client at one identity provider.
@@ -48,6 +50,15 @@ pub struct OauthClient {
     pub was_live: bool,
     /// How the last rotation ended, where it was refused.
     pub rotation_refused: Option<(u32, Words)>,
+    /// Requests whose access was taken away for a time, or given back.
+    #[serde(default)]
+    pub suspensions: BTreeMap<Uuid, Suspension>,
+    /// The client is to be deleted and another one registered.
+    #[serde(default)]
+    pub replacing: bool,
+    /// Clients at the provider that nobody uses, by their markers.
+    #[serde(default)]
+    pub listed: BTreeMap<String, Orphan>,
 }
 
 /// A code and the words that go with it.
@@ -124,9 +135,18 @@ pub struct Live {
     pub applied: Wanted,
     /// What has no outcome yet.
     pub operation: Option<Operation>,
-    /// Somebody else changed it at the provider.
+    /// Somebody else changed it at the provider, or its client type has changed.
     #[serde(default)]
     pub drifted: bool,
+    /// What it is marked with at the provider; empty where that was not kept.
+    #[serde(default)]
+    pub marker: String,
+    /// The secret before the last rotation, as long as it works.
+    #[serde(default)]
+    pub old_secret: Option<OldSecret>,
+    /// What was said of the end of its secret.
+    #[serde(default)]
+    pub notice: Option<Notice>,
 }
 
 /// What may have been done at the provider.

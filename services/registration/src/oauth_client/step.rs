@@ -19,8 +19,15 @@ pub enum Step {
     Update(Wanted),
     /// Give the client a new secret.
     Rotate,
-    /// Delete the client: nothing is wanted of it.
+    /// Delete the client: nothing is wanted of it, or another one.
     Delete,
+    /// Say that the secret ends. Network only where it is rotated.
+    Notice {
+        /// How many days are left.
+        days_left: u32,
+    },
+    /// End the secret before the last rotation.
+    Retire,
     /// Write these gateways.
     Map {
         /// Which ones.
@@ -44,6 +51,12 @@ impl OauthClient {
     pub fn next_step(&self, now: Timestamp) -> Step {
         if self.finished().next().is_some() {
             return Step::Announce;
+        }
+        if let Some(days_left) = self.due_notice(now) {
+            return Step::Notice { days_left };
+        }
+        if self.retires_secret(now) {
+            return Step::Retire;
         }
         let work = self.provider_work();
         let settled = work.is_none();
@@ -78,11 +91,12 @@ impl OauthClient {
     /// When there is something to do; `None`: not before something happens.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        match self.next_step(Timestamp::MIN) {
+        let work = match self.next_step(Timestamp::MIN) {
             Step::Wait(until) => Some(until),
             Step::Paused | Step::Idle => None,
             _ => Some(Timestamp::UNIX_EPOCH),
-        }
+        };
+        work.into_iter().chain(self.next_date()).min()
     }
 
     /// What the client is to be; `None`: it is not to be.
@@ -95,9 +109,13 @@ impl OauthClient {
             redirect_urls: self.application.redirect_urls.clone(),
             ..Wanted::default()
         };
-        for (_, grant) in grants {
+        wanted.suspended = true;
+        for (id, grant) in grants {
             wanted.client_type_ids.insert(grant.client_type_id);
-            wanted.scopes.extend(grant.scopes());
+            if !self.is_suspended(id) {
+                wanted.suspended = false;
+                wanted.scopes.extend(grant.scopes());
+            }
         }
         Some(wanted)
     }
@@ -114,13 +132,15 @@ impl OauthClient {
     pub(super) fn provider_work(&self) -> Option<Step> {
         let wanted = self.wanted();
         let live = match &self.link {
-            Link::None => return wanted.map(Step::Register),
+            // What is suspended before it was registered waits.
+            Link::None => return wanted.filter(|w| !w.suspended).map(Step::Register),
             Link::Intended(_) => return Some(Step::Reconcile),
             Link::Live(live) => live,
         };
         match (live.operation.as_ref().map(|o| &o.kind), wanted) {
             (Some(OperationKind::Rotate { .. }), _) => Some(Step::Rotate),
             (_, None) => Some(Step::Delete),
+            (_, Some(wanted)) if self.replacing && !wanted.suspended => Some(Step::Delete),
             // Also after a deletion without an outcome: the update finds out whether the client is there.
             (Some(_), Some(wanted)) => Some(Step::Update(wanted)),
             (None, Some(wanted)) => {
@@ -151,7 +171,7 @@ impl OauthClient {
     /// Requests that wait and that this attempt is for.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
         self.considered()
-            .filter(|(_, grant)| grant.stage == Stage::Waiting)
+            .filter(|(id, grant)| grant.stage == Stage::Waiting && !self.is_suspended(*id))
     }
 
     /// Whether the client has everything that the request asked for.
@@ -234,7 +254,7 @@ impl OauthClient {
             .iter()
             .map(|(id, grant)| (*id, grant))
             .filter(move |(id, grant)| match &grant.stage {
-                Stage::Waiting => only.is_none_or(|only| only == *id),
+                Stage::Waiting => only.is_none_or(|only| only == *id) || self.is_suspended(*id),
                 Stage::Active | Stage::Failed { .. } => grant.is_wanted(),
                 Stage::Withdrawn => false,
             })
@@ -243,7 +263,7 @@ impl OauthClient {
     fn oldest_waiting(&self) -> Option<Uuid> {
         self.grants
             .iter()
-            .filter(|(_, grant)| grant.stage == Stage::Waiting)
+            .filter(|(id, grant)| grant.stage == Stage::Waiting && !self.is_suspended(**id))
             .min_by_key(|(_, grant)| grant.order)
             .map(|(id, _)| *id)
     }

@@ -14,11 +14,14 @@ impl OauthClient {
             (false, true) => "paused",
             (false, false) => otherwise,
         };
+        let suspended = wanted.as_ref().is_some_and(|wanted| wanted.suspended);
         match &self.link {
+            Link::None if suspended => "suspended",
             Link::None if wanted.is_some() => tried("waiting"),
             Link::None if self.has_failed() => "failed",
             Link::None => "deleted",
             Link::Intended(_) => tried("registering"),
+            Link::Live(_) if self.provider_work().is_none() && suspended => "suspended",
             Link::Live(_) if self.provider_work().is_none() => "ready",
             Link::Live(_) if self.is_parked() || self.is_stuck() => "failed",
             Link::Live(_) if wanted.is_none() => "deleting",

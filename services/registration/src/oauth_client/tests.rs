@@ -2,6 +2,8 @@
 
 mod catalogue;
 mod decisions;
+mod lifecycle;
+mod orphans;
 mod sequences;
 mod steps;
 
@@ -76,6 +78,7 @@ fn application(name: &str, as_of: i64) -> Application {
         name: name.into(),
         redirect_urls: vec![],
         as_of,
+        suspended: false,
     }
 }
 
@@ -127,6 +130,7 @@ fn wanted(scopes: &[&str]) -> Wanted {
         redirect_urls: vec![],
         client_type_ids: BTreeSet::from([MACHINE]),
         scopes: set(scopes),
+        suspended: false,
     }
 }
 

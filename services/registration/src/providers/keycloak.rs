@@ -196,6 +196,15 @@ impl Driver for Keycloak {
         put(session, client, &token, Step::Update, body).await
     }
 
+    /// By the management credentials.
+    async fn reissue(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        presence::reissued(session, client).await
+    }
+
     async fn delete(
         &self,
         session: &Session<'_>,

@@ -173,6 +173,35 @@ pub trait Driver: Send + Sync {
         chosen: &Secret,
     ) -> Result<RegisteredClient, Failure>;
 
+    /// Ends the secret before the last rotation, where the provider waits for that: see
+    /// [`metadata::OLD_SECRET_TO_RETIRE`]. Idempotent.
+    ///
+    /// # Errors
+    /// The provider refuses, or does not answer.
+    async fn retire_old_secret(
+        &self,
+        _session: &Session<'_>,
+        _client: &KnownClient,
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// A new registration access token in place of one that got lost, by what the portal itself may do.
+    ///
+    /// # Errors
+    /// `reissue_unsupported`, where there is no way to it.
+    async fn reissue(
+        &self,
+        _session: &Session<'_>,
+        _client: &KnownClient,
+    ) -> Result<RegisteredClient, Failure> {
+        Err(Failure::new(
+            Disposition::Fail,
+            "reissue_unsupported",
+            "this kind of provider has no way to a new registration access token",
+        ))
+    }
+
     /// Takes all power from the client without deleting it, where the provider has
     /// a way: no token is given to it until [`Driver::resume`]. Idempotent.
     ///

@@ -50,6 +50,13 @@ pub(super) async fn apply(
             .await?;
         }
         Event::Paused { reason } => write_status(tx, id, "paused", reason).await?,
+        Event::RotationSet { days_before } => {
+            sqlx::query("UPDATE identity_providers SET rotates_days_before = $2 WHERE id = $1")
+                .bind(id)
+                .bind(i64::from(*days_before))
+                .execute(&mut *tx)
+                .await?;
+        }
         Event::Resumed => write_status(tx, id, "active", "").await?,
         Event::Deleted => {
             let sql = "SELECT 1 FROM client_types WHERE identity_provider_id = $1 AND status <> $2";
@@ -133,7 +140,8 @@ async fn write_status(
 }
 
 const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token, scope_claim, skip_tls_verify, \
-                       endpoints, status, status_reason, version, created_at, updated_at, management_client_id, more";
+                       endpoints, status, status_reason, version, created_at, updated_at, management_client_id, more, \
+                       rotates_days_before";
 
 /// A provider, deleted or not.
 pub(crate) async fn get(
@@ -250,5 +258,6 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
         client_template: options.client_template,
         has_software_statement: more.has_software_statement,
         warnings,
+        rotate_secrets_days_before: u32::try_from(number("rotates_days_before")?).unwrap_or(0),
     })
 }

@@ -3,6 +3,7 @@
 mod ahead;
 mod anothers;
 mod grants;
+mod orphans;
 mod queries;
 
 use async_trait::async_trait;
@@ -14,9 +15,11 @@ use crate::oauth_client::{Event, OauthClient};
 
 pub(crate) use ahead::{latest, written_ahead};
 pub(crate) use anothers::is_anothers;
+pub(crate) use orphans::{ListedOrphan, orphan, orphans};
 pub(crate) use queries::{
-    Due, Listed, Registered, differences, due, manages, of_application, orphans, registered,
-    streams_of_application, streams_of_catalogue, stuck,
+    Due, Listed, Registered, by_id, differences, due, manages, of_application,
+    old_secret_valid_until, registered, streams_of_application, streams_of_catalogue,
+    streams_of_type, stuck, waiting_at,
 };
 
 /// The projection.
@@ -52,10 +55,7 @@ impl Projection for OauthClients {
         for request in requests(&change, &client) {
             grants::write(tx, id, request, &client).await?;
         }
-        if let Event::OrphanSuspected { marker, .. } = &change {
-            suspect(tx, event, &client, marker).await?;
-        }
-        Ok(())
+        orphans::follow(tx, event, &change, &client).await
     }
 }
 
@@ -63,6 +63,9 @@ impl Projection for OauthClients {
 fn requests(event: &Event, client: &OauthClient) -> Vec<Uuid> {
     match event {
         Event::CatalogueChanged(change) => client.requests_for(change).collect(),
+        // It may have been suspended.
+        Event::ApplicationChanged(_) => client.grants.keys().copied().collect(),
+        Event::GrantSuspended { request_id, .. } => vec![*request_id],
         Event::Granted(granted) => vec![granted.request_id],
         Event::Failed(failed) => vec![failed.request_id],
         Event::GrantWithdrawn { request_id, .. }
@@ -149,24 +152,5 @@ async fn write(
         .bind(client.identity_provider_id.to_string())
         .execute(tx)
         .await?;
-    Ok(())
-}
-
-async fn suspect(
-    tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    client: &OauthClient,
-    marker: &str,
-) -> Result<(), ProjectionError> {
-    sqlx::query(
-        "INSERT INTO orphans (marker, identity_provider_id, application_id, suspected_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (marker) DO NOTHING",
-    )
-    .bind(marker.to_owned())
-    .bind(client.identity_provider_id.to_string())
-    .bind(client.application_id.to_string())
-    .bind(at.recorded_at.to_string())
-    .execute(tx)
-    .await?;
     Ok(())
 }

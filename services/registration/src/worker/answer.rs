@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use portico_vault::{Owner, Secret, VaultRef};
 use uuid::Uuid;
 
@@ -10,10 +11,11 @@ use super::{WorkError, Worker};
 use crate::client_type::ClientType;
 use crate::identity_provider::{self, Access, AccessError, Status};
 use crate::oauth_client::{
-    Answered, Command, Failing, Kind, Live, OWNER, OperationKind, Target, Wanted,
+    Answered, Command, Failing, Kind, Live, OWNER, OldSecret, OperationKind, Target, Wanted,
 };
+use crate::providers::metadata::{OLD_SECRET_EXPIRES_AT, OLD_SECRET_TO_RETIRE};
 use crate::providers::{
-    Driver, KnownClient, ProviderType, RegisteredClient, Step, WantedClient, driver_for,
+    Driver, KnownClient, Metadata, ProviderType, RegisteredClient, Step, WantedClient, driver_for,
 };
 use crate::spool::AnswerSpool;
 
@@ -184,8 +186,11 @@ impl Worker {
             token = registered.registration_access_token.clone().or(token);
             let is_outcome = matches!(
                 (&operation.kind, answer.step),
-                (OperationKind::Update { .. }, Step::Update)
-                    | (OperationKind::Rotate { .. }, Step::Rotate)
+                // What is to be switched off after the update is done once more as a whole.
+                (OperationKind::Update { wanted, .. }, Step::Update) if !wanted.suspended
+            ) || matches!(
+                (&operation.kind, answer.step),
+                (OperationKind::Rotate { .. }, Step::Rotate)
             );
             if is_outcome {
                 outcome = Some(registered);
@@ -231,7 +236,12 @@ impl Worker {
                 // A rotation changes the secret and nothing else.
                 let mut answer = self.answered(job, registered, &before, &unasked()).await?;
                 answer.differences.clone_from(&live.answer.differences);
-                Ok(Command::CompleteRotation { attempt, answer })
+                let old_secret = old_secret(&answer.granted);
+                Ok(Command::CompleteRotation {
+                    attempt,
+                    answer,
+                    old_secret,
+                })
             }
             Some(OperationKind::Update { client, .. }) => {
                 let answer = self.answered(job, registered, &before, client).await?;
@@ -326,6 +336,16 @@ fn lacking(code: &str, reason: &str) -> Failing {
         reason: reason.to_owned(),
         attempt_over: true,
     }
+}
+
+/// Until when the secret before a rotation works, where the driver says that it does.
+fn old_secret(granted: &Metadata) -> Option<OldSecret> {
+    let seconds = granted.members().get(OLD_SECRET_EXPIRES_AT)?.as_i64()?;
+    let retire = granted.members().get(OLD_SECRET_TO_RETIRE);
+    Some(OldSecret {
+        valid_until: Timestamp::from_second(seconds).ok()?,
+        retire: retire.and_then(serde_json::Value::as_bool).unwrap_or(false),
+    })
 }
 
 /// Asks for nothing, so that nothing differs from it.

@@ -1,15 +1,20 @@
 //! Changes of a registered client: update, rotation of its secret, deletion. All of them may be repeated; what may
 //! not get lost is the registration access token that an answer brings, so answers go through the spool too.
 
+use std::collections::BTreeSet;
+
 use portico_runtime::fault;
+use portico_vault::Owner;
 
 use super::answer::Recovered;
 use super::drive::Job;
 use super::failure::failing;
 use super::{WorkError, Worker};
 use crate::identity_provider::Access;
-use crate::oauth_client::{Command, Failing, Live, OperationKind, Target, Wanted};
-use crate::providers::{Disposition, Failure};
+use crate::oauth_client::{Command, Failing, Live, ORPHAN_OWNER, OperationKind, Target, Wanted};
+use crate::providers::{
+    Disposition, Failure, KnownClient, RegisteredClient, Session, WantedClient,
+};
 use crate::spool::AnswerSpool;
 
 impl Worker {
@@ -36,11 +41,8 @@ impl Worker {
         };
         let spool = AnswerSpool::new(&self.vault, job.id, attempt);
         let known = self.known(job, live).await?;
-        match access
-            .driver()
-            .update(&access.session(&spool), &known, client)
-            .await
-        {
+        let session = access.session(&spool);
+        match changed(live, &access, &session, &known, client).await {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => self.not_changed(job, live, &access, &failure).await,
         }
@@ -93,8 +95,74 @@ impl Worker {
             .await
         {
             Ok(_) => self.gone(job, live).await,
+            Err(failure) if is_refusal(&failure) => {
+                self.not_deleted(job, live, &access, &known, &failure).await
+            }
             Err(failure) => self.not_changed(job, live, &access, &failure).await,
         }
+    }
+
+    /// The provider does not delete the client: it gets no scopes instead, and is listed. Where that is refused too
+    /// it stays what it is, is listed, and is tried again from time to time.
+    async fn not_deleted(
+        &self,
+        job: &Job,
+        live: &Live,
+        access: &Access,
+        known: &KnownClient,
+        failure: &Failure,
+    ) -> Result<(), WorkError> {
+        let spool = AnswerSpool::new(&self.vault, job.id, job.client.attempt);
+        let session = access.session(&spool);
+        let powerless = match self.powerless(job, live).await? {
+            Some(powerless) => access
+                .driver()
+                .update(&session, known, &powerless)
+                .await
+                .ok(),
+            None => None,
+        };
+        let is_listed = job
+            .client
+            .listed
+            .values()
+            .any(|orphan| orphan.client_id == live.answer.client_id);
+        if powerless.is_none() && is_listed {
+            return self.not_changed(job, live, access, failure).await;
+        }
+        let token = powerless
+            .as_ref()
+            .and_then(|registered| registered.registration_access_token.as_ref())
+            .or(known.registration_access_token.as_ref());
+        let rat_ref = match token {
+            Some(token) => {
+                let owner = Owner::new(ORPHAN_OWNER, job.id);
+                Some(self.vault.put(&owner, token).await?)
+            }
+            None => None,
+        };
+        tracing::warn!(oauth_client_id = %job.id, client_id = live.answer.client_id, code = failure.code,
+            reason = failure.description, powerless = powerless.is_some(), "the provider does not delete the client");
+        let command = Command::RefuseDelete {
+            client_id: live.answer.client_id.clone(),
+            failing: failing(failure, true),
+            powerless: powerless.is_some(),
+            rat_ref,
+        };
+        self.record(job, &command).await?;
+        if powerless.is_some() {
+            return spool.clear().await.map_err(Into::into);
+        }
+        self.not_changed(job, live, access, failure).await
+    }
+
+    /// The client as it is, less its scopes.
+    async fn powerless(&self, job: &Job, live: &Live) -> Result<Option<WantedClient>, WorkError> {
+        let sent = self.sent(job, live).await?;
+        Ok(sent.map(|sent| WantedClient {
+            scopes: BTreeSet::new(),
+            ..sent
+        }))
     }
 
     /// The provider and the client. `None` where something had to be recorded first.
@@ -116,7 +184,7 @@ impl Worker {
         job: &Job,
         live: &Live,
         spool: &AnswerSpool,
-        registered: crate::providers::RegisteredClient,
+        registered: RegisteredClient,
     ) -> Result<(), WorkError> {
         let command = self.completed(job, live, registered).await?;
         self.record(job, &command).await?;
@@ -188,6 +256,51 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// The update, and the switch beside it where the provider has one.
+async fn changed(
+    live: &Live,
+    access: &Access,
+    session: &Session<'_>,
+    known: &KnownClient,
+    client: &WantedClient,
+) -> Result<RegisteredClient, Failure> {
+    let driver = access.driver();
+    let suspended = match under_way(live) {
+        Some((_, OperationKind::Update { wanted, .. })) => wanted.suspended,
+        _ => false,
+    };
+    if !suspended && (live.applied.suspended || live.drifted) {
+        return driver.resume(session, known, client).await;
+    }
+    let mut registered = driver.update(session, known, client).await?;
+    if suspended {
+        // The update may have brought a new token.
+        let known = registered
+            .clone()
+            .merge_into(known.clone(), client.scopes.clone());
+        match driver.suspend(session, &known).await {
+            Ok(off) => {
+                let token = off.registration_access_token;
+                registered.registration_access_token =
+                    token.or(registered.registration_access_token);
+                registered.granted = off.granted;
+            }
+            Err(failure) if failure.code == "suspension_unsupported" => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(registered)
+}
+
+/// Whether trying again changes nothing.
+fn is_refusal(failure: &Failure) -> bool {
+    !failure.outcome_unknown
+        && matches!(
+            failure.disposition,
+            Disposition::Fail | Disposition::Unmanageable
+        )
 }
 
 /// What was intended and has no outcome.

@@ -11,9 +11,13 @@ use super::{WorkError, Worker};
 use crate::client_type::ClientType;
 use crate::identity_provider::{self, Access, AccessError};
 use crate::oauth_client::{Command, Live};
-use crate::providers::{Difference, Disposition, KnownClient, Marker, Metadata, WantedClient};
+use crate::providers::{
+    Difference, Disposition, Failure, KnownClient, Marker, Metadata, WantedClient,
+};
 use crate::spool::AnswerSpool;
 
+/// A member that is not RFC 7591's: whether the client may have tokens at all. Drivers give it that can switch it.
+const ENABLED: &str = "enabled";
 /// Answers to a look are spooled under this, which no attempt has.
 const LOOK: u32 = u32::MAX;
 
@@ -58,30 +62,95 @@ pub(crate) struct Edited {
     pub(crate) repairable: bool,
 }
 
+impl Look {
+    /// Names what was found, so that it is known again.
+    pub(crate) fn digest(&self) -> String {
+        let text = match self {
+            Self::AsMade | Self::UnderWay | Self::NotReadable { .. } => return String::new(),
+            Self::Missing { client_id } => format!("missing {client_id}"),
+            Self::Changed { client_id, members } => {
+                let members = members
+                    .iter()
+                    .map(|one| format!("{}={}", one.member, one.found));
+                format!(
+                    "changed {client_id} {}",
+                    members.collect::<Vec<_>>().join(" ")
+                )
+            }
+        };
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes())
+            .simple()
+            .to_string()
+    }
+
+    /// Whether it is what a plan has shown.
+    fn is(&self, plan: &str) -> bool {
+        let digest = self.digest();
+        !digest.is_empty() && plan.split('.').any(|shown| shown == digest)
+    }
+}
+
 impl Worker {
     /// Looks at a client. Changes nothing at the provider.
     pub(crate) async fn look_at(&self, id: Uuid) -> Result<Look, WorkError> {
-        self.alone_with(id, self.look_alone(id)).await
+        Ok(self.read_at_provider(id).await?.0)
     }
 
-    /// Looks at a client, and has the worker repair what is found. Gives what was found.
-    pub(crate) async fn repair(&self, id: Uuid) -> Result<Look, WorkError> {
-        let work = async {
-            let look = self.look_alone(id).await?;
-            self.record_look(id, &look).await?;
-            Ok(look)
-        };
-        self.alone_with(id, work).await
-    }
-
-    /// Nobody else works on it meanwhile: a read may replace the registration access token.
-    async fn alone_with(
+    /// Looks at a client; gives its metadata too, where they could be read. Changes nothing at the provider.
+    pub(crate) async fn read_at_provider(
         &self,
         id: Uuid,
-        work: impl Future<Output = Result<Look, WorkError>>,
-    ) -> Result<Look, WorkError> {
+    ) -> Result<(Look, Option<Metadata>), WorkError> {
+        let looked = self.alone_with(id, self.look_alone(id)).await?;
+        Ok(looked.unwrap_or((Look::UnderWay, None)))
+    }
+
+    /// A new registration access token in place of one that got lost. Gives why there is none.
+    pub(crate) async fn reissue(&self, id: Uuid) -> Result<Result<(), Failure>, WorkError> {
+        let work = async {
+            let job = self.job(id).await?;
+            let Some(live) = job.client.live().filter(|live| live.operation.is_none()) else {
+                return Ok(Err(under_way()));
+            };
+            let Some(provider) = self.provider(&job).await? else {
+                return Ok(Err(under_way()));
+            };
+            let mut known = self.known(&job, live).await?;
+            let spool = AnswerSpool::new(&self.vault, id, LOOK);
+            let session = provider.access.session(&spool);
+            let reissued = provider.access.driver().reissue(&session, &known).await;
+            self.keep_token(&job, live, &provider.access, &mut known)
+                .await?;
+            Ok(reissued.map(drop))
+        };
+        Ok(self
+            .alone_with(id, work)
+            .await?
+            .unwrap_or_else(|| Err(under_way())))
+    }
+
+    /// Looks at a client, and has the worker repair what is found; where `only` is given, only if it is that. Gives
+    /// what was found.
+    pub(crate) async fn repair(&self, id: Uuid, only: Option<&str>) -> Result<Look, WorkError> {
+        let work = async {
+            let (look, _) = self.look_alone(id).await?;
+            if only.is_none_or(|only| look.is(only)) {
+                self.record_look(id, &look).await?;
+            }
+            Ok(look)
+        };
+        Ok(self.alone_with(id, work).await?.unwrap_or(Look::UnderWay))
+    }
+
+    /// Nobody else works on it meanwhile: a read may replace the registration access token. `None` where somebody
+    /// does.
+    pub(super) async fn alone_with<T>(
+        &self,
+        id: Uuid,
+        work: impl Future<Output = Result<T, WorkError>>,
+    ) -> Result<Option<T>, WorkError> {
         if !self.begin(id) {
-            return Ok(Look::UnderWay);
+            return Ok(None);
         }
         let lease = self
             .deps
@@ -95,27 +164,30 @@ impl Worker {
                 if let Err(error) = lease.release().await {
                     tracing::warn!(oauth_client_id = %id, %error, "the lease of an OAuth client was not given back");
                 }
-                done
+                done.map(Some)
             }
-            Ok(false) => Ok(Look::UnderWay),
+            Ok(false) => Ok(None),
             Err(error) => Err(error.into()),
         };
         self.running().remove(&id);
         done
     }
 
-    async fn look_alone(&self, id: Uuid) -> Result<Look, WorkError> {
+    async fn look_alone(&self, id: Uuid) -> Result<(Look, Option<Metadata>), WorkError> {
         let job = self.job(id).await?;
         let Some(live) = job.client.live().filter(|live| live.operation.is_none()) else {
-            return Ok(Look::UnderWay);
+            return Ok((Look::UnderWay, None));
         };
         if job.client.wanted().is_none() || live.drifted {
-            return Ok(Look::UnderWay);
+            return Ok((Look::UnderWay, None));
         }
         let client_id = live.answer.client_id.clone();
-        let not_readable = |reason: &str| Look::NotReadable {
-            client_id: client_id.clone(),
-            reason: reason.to_owned(),
+        let not_readable = |reason: &str| {
+            let look = Look::NotReadable {
+                client_id: client_id.clone(),
+                reason: reason.to_owned(),
+            };
+            (look, None)
         };
         let provider =
             identity_provider::load(&self.store, job.client.identity_provider_id).await?;
@@ -150,18 +222,25 @@ impl Worker {
             Ok(found) => {
                 let differences = access.driver().differences(&sent, &found.granted);
                 let members = edited(live, &sent, differences, &found.granted);
-                match members.is_empty() {
+                let look = match members.is_empty() {
                     true => Look::AsMade,
                     false => Look::Changed { client_id, members },
-                }
+                };
+                (look, Some(found.granted))
             }
-            Err(failure) if failure.disposition == Disposition::Gone => Look::Missing { client_id },
+            Err(failure) if failure.disposition == Disposition::Gone => {
+                (Look::Missing { client_id }, None)
+            }
             Err(failure) => not_readable(&failure.description),
         })
     }
 
     /// What Portico made it. `None` where a client type is gone.
-    async fn sent(&self, job: &Job, live: &Live) -> Result<Option<WantedClient>, WorkError> {
+    pub(super) async fn sent(
+        &self,
+        job: &Job,
+        live: &Live,
+    ) -> Result<Option<WantedClient>, WorkError> {
         let wanted = &live.applied;
         let mut sent = WantedClient {
             name: wanted.name.clone(),
@@ -300,7 +379,28 @@ fn edited(
             repairable: true,
         });
     }
+    edited.extend(switched(live, found));
     edited
+}
+
+/// Somebody has switched the client off, or on again although it is suspended.
+fn switched(live: &Live, found: &Metadata) -> Option<Edited> {
+    let enabled = found.members().get(ENABLED)?.as_bool()?;
+    let suspended = live.applied.suspended;
+    (enabled == suspended).then(|| Edited {
+        member: ENABLED.to_owned(),
+        wanted: (!suspended).to_string(),
+        found: enabled.to_string(),
+        repairable: true,
+    })
+}
+
+fn under_way() -> Failure {
+    Failure::new(
+        Disposition::Retry,
+        "client_busy",
+        "nothing is registered, or it is being changed right now",
+    )
 }
 
 fn only_added(wanted: &BTreeSet<String>, found: &Metadata) -> bool {

@@ -117,6 +117,8 @@ impl Worker {
             Step::Update(wanted) => self.update(job, wanted).await,
             Step::Rotate => self.rotate(job).await,
             Step::Delete => self.delete(job).await,
+            Step::Notice { days_left } => self.notice(job, days_left).await,
+            Step::Retire => self.retire(job).await,
             Step::Map {
                 gateway_ids,
                 revision,
@@ -192,6 +194,8 @@ fn name(step: &Step) -> &'static str {
         Step::Update(_) => "update",
         Step::Rotate => "rotate",
         Step::Delete => "delete",
+        Step::Notice { .. } => "notice",
+        Step::Retire => "retire",
         Step::Map { .. } => "map",
         Step::Announce => "announce",
         Step::Wait(_) => "wait",

@@ -6,7 +6,8 @@
 //! (RFC 7592), which only its first answer tells; so its first client is registered with its scopes.
 
 use portico_runtime::fault;
-use portico_vault::{Secret, VaultError, VaultRef};
+use portico_vault::{Owner, Secret, VaultError, VaultRef};
+use url::Url;
 use uuid::Uuid;
 
 use super::answer::{Before, Provider, owner};
@@ -14,7 +15,7 @@ use super::drive::Job;
 use super::failure::failing;
 use super::{WorkError, Worker};
 use crate::identity_provider;
-use crate::oauth_client::{Command, Failing, RegistrationIntended, Target, Wanted};
+use crate::oauth_client::{Command, Failing, ORPHAN_OWNER, RegistrationIntended, Target, Wanted};
 use crate::providers::{
     ChosenIds, Disposition, Failure, ReconcileClass, Reconciled, RegisteredClient, Step,
 };
@@ -183,6 +184,11 @@ impl Worker {
         ids: &ChosenIds,
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
+        let late = Late {
+            client_id: registered.client_id.clone(),
+            token: registered.registration_access_token.clone(),
+            uri: registered.registration_client_uri.clone(),
+        };
         let before = Before {
             answer: None,
             secrets: vec![(intended.secret_ref, ids.client_secret.clone())],
@@ -199,10 +205,9 @@ impl Worker {
         let recorded = self.record(job, &command).await?;
         fault::point("registered");
         if recorded.is_none() {
-            // The answer stays in the spool.
             tracing::error!(oauth_client_id = %job.id, marker = %intended.client.marker,
                 "a client was registered after its attempt had been given up");
-            return Ok(());
+            return self.list_late(job, intended, late).await;
         }
         AnswerSpool::new(&self.vault, job.id, intended.attempt)
             .clear()
@@ -211,6 +216,39 @@ impl Worker {
             self.vault.delete(&intended.secret_ref).await?;
         }
         Ok(())
+    }
+
+    /// A client that came too late is listed with what it is managed with, unless it is the one that is known.
+    async fn list_late(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+        late: Late,
+    ) -> Result<(), WorkError> {
+        let now = self.job(job.id).await?;
+        let is_known = now
+            .client
+            .live()
+            .is_some_and(|live| live.answer.client_id == late.client_id);
+        if !is_known {
+            let rat_ref = match &late.token {
+                Some(token) => {
+                    let owner = Owner::new(ORPHAN_OWNER, job.id);
+                    Some(self.vault.put(&owner, token).await?)
+                }
+                None => None,
+            };
+            let command = Command::FindOrphan {
+                marker: intended.client.marker.to_string(),
+                client_id: late.client_id,
+                rat_ref,
+                uri: late.uri,
+            };
+            self.record(job, &command).await?;
+        }
+        Ok(AnswerSpool::new(&self.vault, job.id, intended.attempt)
+            .clear()
+            .await?)
     }
 
     /// `first`: the attempt has just begun, so a plain refusal is its outcome.
@@ -299,6 +337,13 @@ impl Worker {
                 .ok_or_else(|| WorkError::Other("the chosen secret is not in the vault".into()))?,
         })
     }
+}
+
+/// What is needed of a client that may have come too late.
+struct Late {
+    client_id: String,
+    token: Option<Secret>,
+    uri: Option<Url>,
 }
 
 /// 256 random bits, base64url (RFC 6749 section 10.10 asks for 128 at least).

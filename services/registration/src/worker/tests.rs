@@ -2,6 +2,7 @@
 
 mod flow;
 mod keycloak;
+mod lifecycle;
 mod recovery;
 mod trouble;
 pub(crate) mod world;

@@ -156,7 +156,7 @@ async fn retry(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     decided(&ask, &id, &form, answer.map(|_| "retried")).await
 }
 
-async fn decided(
+pub(super) async fn decided(
     ask: &Ask,
     id: &str,
     form: &Form,

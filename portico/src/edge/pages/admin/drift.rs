@@ -28,9 +28,10 @@ async fn plan(ask: Ask, Query(listing): Query<Listing>) -> Shown {
 }
 
 /// Repairs what the page shows.
-async fn repair(Query(listing): Query<Listing>, Posted { ask, .. }: Posted) -> Shown {
+async fn repair(Query(listing): Query<Listing>, Posted { ask, form }: Posted) -> Shown {
     let request = ask.request(RepairDriftRequest {
         after: listing.after.clone(),
+        plan: form.text("plan"),
         ..Default::default()
     });
     match ask.registration().repair_drift(request).await {
@@ -48,6 +49,7 @@ async fn show(ask: &Ask, report: &DriftReport, listing: &Listing, repaired: bool
         items => report.items.iter().map(show::drift).collect::<Vec<_>>(),
         possible => report.items.iter().any(|item| item.repair == "possible"),
         looked_at => report.looked_at,
+        plan => &report.plan,
         repaired,
         after => &listing.after,
         list => listing.shown(&report.next),

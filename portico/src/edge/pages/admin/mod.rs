@@ -18,9 +18,11 @@ use crate::edge::{
 
 mod access_requests;
 mod client_types;
+mod conformance;
 mod drift;
 mod gateways;
 mod identity_providers;
+mod lifecycle;
 mod mails;
 mod orphans;
 mod parked;
@@ -42,6 +44,8 @@ pub(super) fn routes(edge: &Edge) -> Router<Edge> {
         .merge(users::routes())
         .merge(mails::routes())
         .merge(orphans::routes())
+        .merge(conformance::routes())
+        .merge(lifecycle::routes())
         .merge(drift::routes())
         .merge(parked::routes())
         .merge(relays::routes())

@@ -408,3 +408,43 @@ async fn a_rejection_needs_a_reason_and_reaches_the_developer() {
         .shows("sent once more");
     portal.world.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_provider_can_do_and_what_is_tried_again_there() {
+    let portal = Portal::start().await;
+    let mut admin = portal.admin().await;
+    admin.get("/admin/identity-providers").await.is(200);
+    let link = admin.page.html.split("/admin/identity-providers/").skip(1);
+    let id = link
+        .filter_map(|rest| rest.split(['"', '/']).next())
+        .find(|id| id.parse::<uuid::Uuid>().is_ok())
+        .unwrap()
+        .to_owned();
+    let page = format!("/admin/identity-providers/{id}/conformance");
+    admin
+        .get(&page)
+        .await
+        .is(200)
+        .shows("It was not checked yet.");
+    admin
+        .submit(&page, &[("scopes", "")])
+        .await
+        .is(200)
+        .shows("The check has begun.");
+    admin.get(&page).await.is(200);
+    admin
+        .submit(&format!("/admin/identity-providers/{id}/retry"), &[])
+        .await
+        .is(200)
+        .shows("is being tried again");
+    admin.get(&page).await.is(200);
+    admin
+        .submit(
+            &format!("/admin/identity-providers/{id}/secret-rotation"),
+            &[("days_before", "7")],
+        )
+        .await
+        .is(200)
+        .shows("<option value=\"7\" selected>");
+    portal.world.stop().await;
+}

@@ -6,7 +6,8 @@ use portico_proto::{
     catalog::v1::Product,
     notification::v1::Delivery,
     registration::v1::{
-        Difference, IdentityProvider, OauthClient, Orphan, PreviewRegistrationResponse,
+        ConformanceCheck, ConformanceStep, Difference, DriftItem, IdentityProvider, OauthClient,
+        Orphan, PreviewRegistrationResponse,
     },
 };
 
@@ -81,6 +82,7 @@ fn a_failure_stands_there_in_the_providers_words() {
         "approved",
         "provisioning",
         "active",
+        "suspended",
         "failed",
         "rejected",
         "withdrawn",
@@ -111,6 +113,11 @@ fn a_failure_stands_there_in_the_providers_words() {
         assert_eq!(own.contains("/withdraw\""), status == "pending");
         assert_eq!(admin.contains("/approve\""), status == "pending");
         assert_eq!(admin.contains("/retry\""), status == "failed");
+        assert_eq!(admin.contains("/resume\""), status == "suspended");
+        assert_eq!(
+            admin.contains("/suspend\""),
+            status == "active" || under_way || status == "failed"
+        );
     }
 }
 
@@ -170,6 +177,63 @@ fn what_the_provider_granted_otherwise_is_shown() {
 }
 
 #[test]
+fn what_a_provider_can_do_is_a_matrix() {
+    let provider = show::identity_provider(&IdentityProvider {
+        name: HOSTILE.into(),
+        rotate_secrets_days_before: 7,
+        ..Default::default()
+    });
+    let step = |name: &str, outcome: &str| ConformanceStep {
+        name: name.into(),
+        outcome: outcome.into(),
+        detail: HOSTILE.into(),
+    };
+    let check = |status: &str| {
+        show::conformance(&ConformanceCheck {
+            status: status.into(),
+            started_at: "2026-11-04T03:05:09Z".into(),
+            steps: vec![step("register", "passed"), step("rotate", "not_offered")],
+            left_behind: "left".into(),
+            ..Default::default()
+        })
+    };
+    let page = |status| {
+        let shown = context! { provider => provider.clone(), check => check(status) };
+        render("admin/conformance.html", shown)
+    };
+    let finished = page("finished");
+    assert!(finished.contains("not offered") && finished.contains("<code>left</code>"));
+    assert!(
+        finished.contains("<option value=\"7\" selected>"),
+        "{finished}"
+    );
+    assert!(page("running").contains("http-equiv=\"refresh\""));
+    let none = page("none");
+    assert!(none.contains("It was not checked yet."), "{none}");
+}
+
+#[test]
+fn a_client_is_shown_as_it_is_at_its_provider() {
+    let client = show::oauth_client(&OauthClient {
+        client_id: HOSTILE.into(),
+        warnings: vec![HOSTILE.into()],
+        old_secret_valid_until: "2026-11-04T03:05:09Z".into(),
+        ..Default::default()
+    });
+    let item = show::drift(&DriftItem {
+        kind: "disabled".into(),
+        found: HOSTILE.into(),
+        ..Default::default()
+    });
+    let shown = context! {
+        application_id => "1", client, state => "changed", reason => "", found => HOSTILE,
+        items => vec![item],
+    };
+    let html = render("admin/oauth_client.html", shown);
+    assert!(html.contains("Old secret valid until") && html.contains("/reissue-token\""));
+}
+
+#[test]
 fn what_is_gone_can_be_taken_out() {
     let item = context! { product_id => "1", plan_id => "", plan_field => "items[0].plan_id", product_field => "items[0].product_id", product => () };
     let cart = render(
@@ -210,13 +274,19 @@ fn lists_with_trouble_in_them() {
     let orphan = show::orphan(&Orphan {
         identity_provider_id: "9".into(),
         marker: HOSTILE.into(),
+        detail: HOSTILE.into(),
+        reason: "delete_refused".into(),
+        status: "open".into(),
         ..Default::default()
     });
     let orphans = render(
         "admin/orphans.html",
         context! { orphans => vec![orphan], providers => context! {}, list => list() },
     );
-    assert!(orphans.contains("/admin/identity-providers/9"), "{orphans}");
+    assert!(
+        orphans.contains("/admin/identity-providers/9") && orphans.contains("/dismiss\""),
+        "{orphans}"
+    );
     let product = show::product(&Product {
         name: HOSTILE.into(),
         tags: vec!["a&b c".into()],

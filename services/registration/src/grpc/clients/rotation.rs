@@ -35,6 +35,9 @@ pub(crate) async fn rotate_credentials(
         &message.identity_provider_id,
     )?;
     let id = parse_id("id", &listed.client.id)?;
+    if message.replace {
+        return replace(grpc, &call, id, &listed).await;
+    }
     let secret_ref = VaultRef(Uuid::new_v5(&call.context.command_id, b"secret"));
     let owner = Owner::new(OWNER, id);
     match grpc
@@ -65,6 +68,32 @@ pub(crate) async fn rotate_credentials(
     }
 }
 
+/// Another client in place of this one, for a provider that cannot rotate.
+async fn replace(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    listed: &Listed,
+) -> Result<api::Credentials, Error> {
+    grpc.store
+        .execute::<OauthClient>(id, &Command::Replace, &call.context)
+        .await
+        .map_err(refuse)?;
+    let before = listed.client.client_id.clone();
+    let replaced = |state: &OauthClient| match state.live() {
+        Some(live) if live.answer.client_id != before && live.operation.is_none() => {
+            Some(Ok(state.clone()))
+        }
+        _ if state.is_parked() => Some(Err(refusal(state.last_error()?))),
+        _ => None,
+    };
+    let state = waited(grpc, id, replaced).await?;
+    match state.live() {
+        Some(live) => credentials(grpc, id, &state, live, listed).await,
+        None => Err(Error::not_found("OAuth client")),
+    }
+}
+
 /// The client that is meant.
 fn only(clients: Vec<Listed>, provider: &str) -> Result<Listed, Error> {
     let mut found: Vec<Listed> = clients
@@ -86,6 +115,28 @@ fn only(clients: Vec<Listed>, provider: &str) -> Result<Listed, Error> {
 
 /// Waits for the outcome of an attempt.
 async fn rotated(grpc: &Grpc, id: Uuid, attempt: u32) -> Result<OauthClient, Error> {
+    let outcome = |state: &OauthClient| {
+        let under_way = state
+            .live()
+            .and_then(|live| live.operation.as_ref())
+            .is_some_and(|o| {
+                o.attempt == attempt && matches!(o.kind, OperationKind::Rotate { .. })
+            });
+        match &state.rotation_refused {
+            _ if under_way => None,
+            Some((refused, words)) if *refused == attempt => Some(Err(refusal(words))),
+            _ => Some(Ok(state.clone())),
+        }
+    };
+    waited(grpc, id, outcome).await
+}
+
+/// Waits until there is an outcome.
+async fn waited(
+    grpc: &Grpc,
+    id: Uuid,
+    outcome: impl Fn(&OauthClient) -> Option<Result<OauthClient, Error>>,
+) -> Result<OauthClient, Error> {
     let deadline = Instant::now() + PATIENCE;
     let mut head = grpc.store.head();
     let wait = async {
@@ -97,16 +148,8 @@ async fn rotated(grpc: &Grpc, id: Uuid, attempt: u32) -> Result<OauthClient, Err
                 .await
                 .map_err(store_error)?
                 .state;
-            let under_way = state
-                .live()
-                .and_then(|live| live.operation.as_ref())
-                .is_some_and(|o| {
-                    o.attempt == attempt && matches!(o.kind, OperationKind::Rotate { .. })
-                });
-            match &state.rotation_refused {
-                _ if under_way => {}
-                Some((refused, words)) if *refused == attempt => return Err(refusal(words)),
-                _ => return Ok(state),
+            if let Some(outcome) = outcome(&state) {
+                return outcome;
             }
             // Another replica's appends do not change the head here.
             let _ = timeout(POLL, head.changed()).await;
@@ -125,7 +168,8 @@ fn refusal(words: &Words) -> Error {
         return Error::new(
             Kind::Conflict,
             "rotation_not_supported",
-            "This identity provider has no way to give a client a new secret.",
+            "This identity provider has no way to give a client a new secret; `replace` deletes the client and registers \
+             another one.",
         );
     }
     Error::new(

@@ -9,6 +9,7 @@ use portico_proto::registration::v1 as api;
 use portico_proto::registration::v1::registration_service_client::RegistrationServiceClient;
 use portico_proto::{Error, Kind};
 use portico_runtime::{Caller, Role, ServiceChannel, ServiceName};
+use portico_sandbox::identity_provider::{Answer, Fault, Operation};
 use tonic::server::Grpc;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
@@ -109,9 +110,52 @@ impl Test {
         let message = api::RotateCredentialsRequest {
             application_id: self.world.application_id.to_string(),
             identity_provider_id: String::new(),
+            replace: false,
         };
         let request = self.world.deps.identity.request(caller, message);
         Ok(self.service.rotate_credentials(request).await?.into_inner())
+    }
+
+    async fn replace(&mut self, caller: &Caller) -> Result<api::Credentials, Error> {
+        let message = api::RotateCredentialsRequest {
+            application_id: self.world.application_id.to_string(),
+            identity_provider_id: String::new(),
+            replace: true,
+        };
+        let request = self.world.deps.identity.request(caller, message);
+        Ok(self.service.rotate_credentials(request).await?.into_inner())
+    }
+
+    async fn read(&mut self, caller: &Caller) -> Result<api::ReadOauthClientResponse, Error> {
+        let message = api::ReadOauthClientRequest {
+            id: self.world.id().to_string(),
+        };
+        let request = self.world.deps.identity.request(caller, message);
+        Ok(self.service.read_oauth_client(request).await?.into_inner())
+    }
+
+    async fn conformance(&mut self) -> api::ConformanceCheck {
+        let provider = self.world.provider_id.to_string();
+        let start = api::StartConformanceCheckRequest {
+            identity_provider_id: provider.clone(),
+            scopes: vec!["product_pay".into()],
+        };
+        let start = self.world.deps.identity.request(&ADMIN, start);
+        self.service.start_conformance_check(start).await.unwrap();
+        let mut head = self.world.store.head();
+        loop {
+            head.borrow_and_update();
+            let get = api::GetConformanceCheckRequest {
+                identity_provider_id: provider.clone(),
+            };
+            let get = self.world.deps.identity.request(&ADMIN, get);
+            let check = self.service.get_conformance_check(get).await.unwrap();
+            let check = check.into_inner();
+            if check.status == "finished" {
+                return check;
+            }
+            head.changed().await.unwrap();
+        }
     }
 
     async fn looks(&self) -> usize {
@@ -223,6 +267,81 @@ async fn a_provider_without_rotation_is_named_as_the_reason() {
     assert_eq!(test.list(&OWNER).await.unwrap()[0].status, "ready");
     let second = test.world.approve("ship", "free").await;
     test.world.until_active(second).await;
+}
+
+#[tokio::test]
+async fn where_there_is_no_rotation_the_client_is_replaced_on_demand() {
+    let mut test = Test::start().await;
+    let before = test.world.only_client();
+    let refused = test.replace(&ADMIN).await.unwrap_err();
+    assert_eq!(&*refused.code, "credentials_not_yours");
+    let replaced = test.replace(&OWNER).await.unwrap();
+    let after = test.world.only_client();
+    assert_ne!(after.client_id, before.client_id);
+    assert_eq!(replaced.client_id, after.client_id);
+    assert_eq!(Some(replaced.client_secret), after.client_secret);
+    test.world.until_active(test.request).await;
+}
+
+#[tokio::test]
+async fn a_client_is_read_at_its_provider_by_owner_and_admin() {
+    let mut test = Test::start().await;
+    for caller in [&OWNER, &ADMIN] {
+        let read = test.read(caller).await.unwrap();
+        assert_eq!((read.state.as_str(), read.items.len()), ("as_made", 0));
+        let found: serde_json::Value = serde_json::from_str(&read.found_json).unwrap();
+        let there = test.world.only_client();
+        assert_eq!(found["client_id"], there.client_id.as_str());
+        let token = there.registration_access_token.unwrap();
+        assert!(!read.found_json.contains(&there.client_secret.unwrap()));
+        assert!(!read.found_json.contains(&token));
+    }
+    let refused = test.read(&STRANGER).await.unwrap_err();
+    assert_eq!(refused.kind, Kind::NotFound);
+    let id = test.world.only_client().client_id;
+    test.world.provider.delete_client(&id);
+    assert_eq!(test.read(&OWNER).await.unwrap().state, "missing");
+}
+
+#[tokio::test]
+async fn a_conformance_check_leaves_nothing_behind() {
+    let mut test = Test::start().await;
+    let check = test.conformance().await;
+    let steps: Vec<(&str, &str)> = check
+        .steps
+        .iter()
+        .map(|step| (step.name.as_str(), step.outcome.as_str()))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            ("register", "passed"),
+            ("read", "passed"),
+            ("update", "passed"),
+            ("rotate", "not_offered"),
+            ("token", "passed"),
+            ("delete", "passed"),
+            ("gone", "passed"),
+        ],
+        "{check:?}"
+    );
+    assert_eq!(check.left_behind, "");
+    assert_eq!(test.world.provider.client_count(), 1);
+}
+
+#[tokio::test]
+async fn what_a_check_could_not_delete_the_next_one_does() {
+    let mut test = Test::start().await;
+    let refusal = Fault::Refuse(Answer::status(403));
+    test.world.provider.fail_next(Operation::Delete, 1, refusal);
+    let check = test.conformance().await;
+    let deleted = check.steps.iter().find(|step| step.name == "delete");
+    assert_eq!(deleted.unwrap().outcome, "failed");
+    assert_ne!(check.left_behind, "");
+    assert_eq!(test.world.provider.client_count(), 2);
+    let check = test.conformance().await;
+    assert_eq!(check.left_behind, "", "{check:?}");
+    assert_eq!(test.world.provider.client_count(), 1);
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ impl Machine {
             } => self.map(gateway_ids, revision, fate),
             Step::Announce => self.tell(&Command::Announce),
             Step::Rotate => unreachable!("nobody rotates here"),
+            Step::Notice { .. } | Step::Retire => unreachable!("no secret ends here"),
             Step::Wait(_) | Step::Paused | Step::Idle => {}
         }
     }

@@ -5,7 +5,7 @@ use http::Method;
 use portico_vault::Secret;
 use serde_json::{Map, Value};
 
-use super::answer::{member, object, parse, reissue_url, unread};
+use super::answer::{member, object, parse, refused, reissue_url, unread};
 use super::call::{Token, call};
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
@@ -131,6 +131,34 @@ async fn reissue(
         return Ok(None);
     }
     Ok(parse(session.endpoints, &answer)?.registration_access_token)
+}
+
+/// A new registration access token for a client that is there.
+pub(super) async fn reissued(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<RegisteredClient, Failure> {
+    let Some(token) = session.management_token(Need::default()).await? else {
+        return Err(Failure::unmanageable(
+            "a new registration access token needs management credentials (a client with the realm-management roles \
+             manage-clients and view-clients)",
+        ));
+    };
+    let token = (Bearer::Management, token);
+    let url = member(session.endpoints, "default", &client.client_id);
+    let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;
+    if !answer.is_success() {
+        return Err(refused(&answer, token.0));
+    }
+    let found = object(&answer)?;
+    let mut registered = parse(session.endpoints, &answer)?;
+    registered.registration_access_token = reissue(session, &found, &token).await?;
+    match registered.registration_access_token {
+        Some(_) => Ok(registered),
+        None => Err(Failure::unmanageable(
+            "the management credentials may not issue a registration access token",
+        )),
+    }
 }
 
 /// The answer to an earlier rotation may have got lost, and the token with it.

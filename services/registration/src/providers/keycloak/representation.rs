@@ -161,6 +161,7 @@ pub(super) fn metadata(representation: &Map<String, Value>) -> Metadata {
     copy("name", "client_name");
     copy("redirectUris", "redirect_uris");
     copy("defaultClientScopes", "default_scopes");
+    copy("enabled", "enabled");
     let scopes = texts(representation, "optionalClientScopes");
     members.insert("scope".into(), joined(&scopes).into());
     members.insert("grant_types".into(), array(&grants(representation)));

@@ -20,7 +20,7 @@ pub(super) async fn write(
     let Some(grant) = client
         .grants
         .get(&request)
-        .filter(|grant| grant.is_wanted())
+        .filter(|grant| grant.is_wanted() && !client.is_suspended(request))
     else {
         return Ok(());
     };

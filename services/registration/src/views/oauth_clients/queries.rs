@@ -7,7 +7,7 @@ use portico_proto::registration::v1 as api;
 use portico_runtime::Page;
 use uuid::Uuid;
 
-use crate::oauth_client::OauthClient;
+use crate::oauth_client::{Answered, OauthClient};
 use crate::providers::Difference;
 
 /// What the worker has to do.
@@ -110,6 +110,41 @@ pub(crate) async fn streams_of_catalogue(
         .collect()
 }
 
+/// Registered clients of a client type, also as one of several.
+pub(crate) async fn streams_of_type(
+    pool: &AnyPool,
+    provider: Uuid,
+    client_type: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    // The first type has a column; a client of several has the others in its state only.
+    sqlx::query(
+        "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 AND live = 1 \
+         AND (client_type_id = $2 OR state LIKE $3) ORDER BY id",
+    )
+    .bind(provider.to_string())
+    .bind(client_type.to_string())
+    .bind(format!("%\"{client_type}\"%"))
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(id)
+    .collect()
+}
+
+/// Clients at a provider that wait, were parked, or cannot be taken away.
+pub(crate) async fn waiting_at(pool: &AnyPool, provider: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query(
+        "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 \
+         AND (parked_at_ms IS NOT NULL OR next_try_at <> '' OR held = 1) ORDER BY id",
+    )
+    .bind(provider.to_string())
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(id)
+    .collect()
+}
+
 /// A registered client, for looking at it.
 pub(crate) struct Registered {
     pub(crate) id: Uuid,
@@ -154,18 +189,28 @@ pub(crate) struct Listed {
     pub(crate) issuer: String,
 }
 
+/// One client.
+pub(crate) async fn by_id(pool: &AnyPool, id: Uuid) -> Result<Option<Listed>, sqlx::Error> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("{LISTED} WHERE c.id = $1")))
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(listed).transpose()
+}
+
+const LISTED: &str = "SELECT c.id, c.application_id, c.identity_provider_id, c.client_type_id, c.client_id, c.status, \
+                      c.wanted_scopes, c.scopes, c.differences, c.last_error, c.next_try_at, c.state, c.created_at, \
+                      c.updated_at, COALESCE(p.name, '') AS provider_name, COALESCE(p.endpoints, '') AS endpoints \
+                      FROM oauth_clients c LEFT JOIN identity_providers p ON p.id = c.identity_provider_id";
+
 /// The clients of an application, by provider. A revocation that came before its approval made no client.
 pub(crate) async fn of_application(
     pool: &AnyPool,
     application: Uuid,
 ) -> Result<Vec<Listed>, sqlx::Error> {
-    sqlx::query(
-        "SELECT c.id, c.application_id, c.identity_provider_id, c.client_type_id, c.client_id, c.status, \
-         c.wanted_scopes, c.scopes, c.differences, c.last_error, c.next_try_at, c.state, c.created_at, \
-         c.updated_at, COALESCE(p.name, '') AS provider_name, COALESCE(p.endpoints, '') AS endpoints \
-         FROM oauth_clients c LEFT JOIN identity_providers p ON p.id = c.identity_provider_id \
-         WHERE c.application_id = $1 ORDER BY c.created_at, c.id",
-    )
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "{LISTED} WHERE c.application_id = $1 ORDER BY c.created_at, c.id"
+    )))
     .bind(application.to_string())
     .fetch_all(pool)
     .await?
@@ -183,6 +228,8 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
         value.unwrap_or_default().to_owned()
     };
     let differences: Vec<Difference> = json(&text("differences")?)?;
+    let state: OauthClient = json(&text("state")?)?;
+    let answer = state.live().map(|live| &live.answer);
     Ok(Listed {
         client: api::OauthClient {
             id: text("id")?,
@@ -200,10 +247,28 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
             client_type_id: text("client_type_id")?,
             created_at: text("created_at")?,
             updated_at: text("updated_at")?,
+            client_secret_expires_at: answer.map_or_else(String::new, expiry),
+            old_secret_valid_until: old_secret_valid_until(&state),
+            has_registration_access_token: answer.is_some_and(|answer| answer.rat_ref.is_some()),
+            warnings: answer.map_or_else(Vec::new, |answer| answer.warnings.clone()),
         },
-        state: json(&text("state")?)?,
+        state,
         issuer: endpoint("issuer"),
     })
+}
+
+/// RFC 3339; empty where it never ends.
+fn expiry(answer: &Answered) -> String {
+    let seconds = i64::try_from(answer.secret_expires_at).ok();
+    let at = seconds.filter(|seconds| *seconds > 0);
+    at.and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .map_or_else(String::new, |at| at.to_string())
+}
+
+/// RFC 3339; empty where only the newest secret works.
+pub(crate) fn old_secret_valid_until(state: &OauthClient) -> String {
+    let old = state.live().and_then(|live| live.old_secret);
+    old.map_or_else(String::new, |old| old.valid_until.to_string())
 }
 
 /// As the API has them.
@@ -215,35 +280,6 @@ pub(crate) fn differences(differences: Vec<Difference>) -> Vec<api::Difference> 
         consequence: difference.consequence,
     };
     differences.into_iter().map(one).collect()
-}
-
-/// Suspected orphans, the oldest first, and the cursor of the next page.
-pub(crate) async fn orphans(
-    pool: &AnyPool,
-    page: &Page,
-) -> Result<(Vec<api::Orphan>, String), sqlx::Error> {
-    let (at, marker) = page.after.clone().unwrap_or_default();
-    let rows = sqlx::query(
-        "SELECT marker, identity_provider_id, application_id, suspected_at FROM orphans \
-         WHERE (suspected_at, marker) > ($1, $2) ORDER BY suspected_at, marker LIMIT $3",
-    )
-    .bind(at)
-    .bind(marker)
-    .bind(page.fetch())
-    .fetch_all(pool)
-    .await?;
-    let mut orphans = Vec::with_capacity(rows.len());
-    for row in &rows {
-        orphans.push(api::Orphan {
-            identity_provider_id: row.try_get("identity_provider_id")?,
-            marker: row.try_get("marker")?,
-            suspected_at: row.try_get("suspected_at")?,
-            application_id: row.try_get("application_id")?,
-        });
-    }
-    Ok(page.cut(orphans, |orphan| {
-        (orphan.suspected_at.clone(), orphan.marker.clone())
-    }))
 }
 
 fn id(row: &Row) -> Result<Uuid, sqlx::Error> {

@@ -37,6 +37,8 @@ const PUBLIC: ConsumerSpec = ConsumerSpec {
         "portico.registration.access_deprovisioned",
         "portico.registration.provider_paused",
         "portico.registration.provider_resumed",
+        "portico.registration.client_changed",
+        "portico.registration.client_secret_expiring",
     ],
 };
 
@@ -271,6 +273,7 @@ impl World {
                 ..Default::default()
             }],
             approved_by: "admin".into(),
+            application_suspended: false,
         }
     }
 
@@ -303,9 +306,42 @@ impl World {
             application_id: self.application_id.to_string(),
             name: name.into(),
             redirect_urls: vec![],
+            suspended: false,
         };
         self.tell("portico.access.application_changed", &changed)
             .await;
+    }
+
+    pub(crate) async fn suspend_application(&mut self, suspended: bool) {
+        let changed = access::ApplicationChanged {
+            application_id: self.application_id.to_string(),
+            name: "Weather app".into(),
+            redirect_urls: vec![],
+            suspended,
+        };
+        self.tell("portico.access.application_changed", &changed)
+            .await;
+    }
+
+    pub(crate) async fn suspend(&mut self, request: Uuid) {
+        let suspended = access::AccessSuspended {
+            request_id: request.to_string(),
+            application_id: self.application_id.to_string(),
+            identity_provider_id: self.provider_id.to_string(),
+            ..Default::default()
+        };
+        self.tell("portico.access.access_suspended", &suspended)
+            .await;
+    }
+
+    pub(crate) async fn resume(&mut self, request: Uuid) {
+        let resumed = access::AccessResumed {
+            request_id: request.to_string(),
+            application_id: self.application_id.to_string(),
+            identity_provider_id: self.provider_id.to_string(),
+            ..Default::default()
+        };
+        self.tell("portico.access.access_resumed", &resumed).await;
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -401,6 +437,33 @@ impl World {
         let clients = self.provider.clients();
         assert_eq!(clients.len(), 1, "{clients:?}");
         clients.into_iter().next().unwrap()
+    }
+
+    /// A worker beside the service's own.
+    pub(crate) fn worker(&self) -> crate::worker::Worker {
+        crate::grpc::Grpc::new(&self.deps, &self.store, &self.vault).worker
+    }
+
+    /// Somebody else's client: its id, registration access token and client URI.
+    pub(crate) async fn register_by_hand(&self, name: &str) -> (String, String, String) {
+        let body = serde_json::json!({
+            "client_name": name, "grant_types": ["client_credentials"], "scope": "",
+        });
+        let answer = portico_sandbox::outgoing::http_client()
+            .unwrap()
+            .post(format!("{}/register", self.provider.url()))
+            .bearer_auth(TOKEN)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        let body: serde_json::Value = answer.json().await.unwrap();
+        let text = |member: &str| body[member].as_str().unwrap().to_owned();
+        (
+            text("client_id"),
+            text("registration_access_token"),
+            text("registration_client_uri"),
+        )
     }
 
     /// Rows of a query that gives one text.

@@ -1,0 +1,117 @@
+//! Suspension, and clients as they are at their providers.
+
+use axum::{
+    Router,
+    extract::Path,
+    routing::{get, post},
+};
+use minijinja::context;
+use portico_proto::{
+    Error,
+    access::v1::{
+        ResumeAccessRequestRequest, ResumeApplicationRequest, SuspendAccessRequestRequest,
+        SuspendApplicationRequest,
+    },
+    registration::v1::{ReadOauthClientRequest, ReissueRegistrationTokenRequest},
+};
+
+use super::super::{
+    form::Posted,
+    show,
+    view::{Page, Shown, done, mendable},
+};
+use super::access_requests;
+use crate::edge::{Edge, ask::Ask};
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/access-requests/{id}/suspend", post(suspend_request))
+        .route("/access-requests/{id}/resume", post(resume_request))
+        .route("/applications/{id}/suspend", post(suspend_application))
+        .route("/applications/{id}/resume", post(resume_application))
+        .route("/oauth-clients/{id}", get(client))
+        .route("/oauth-clients/{id}/reissue-token", post(reissue))
+}
+
+async fn suspend_request(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = SuspendAccessRequestRequest {
+        id: id.clone(),
+        reason: form.text("reason"),
+        if_version: form.version(),
+    };
+    let answer = ask
+        .access()
+        .suspend_access_request(ask.request(request))
+        .await;
+    access_requests::decided(&ask, &id, &form, answer.map(|_| "suspended")).await
+}
+
+async fn resume_request(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = ResumeAccessRequestRequest {
+        id: id.clone(),
+        if_version: form.version(),
+    };
+    let answer = ask
+        .access()
+        .resume_access_request(ask.request(request))
+        .await;
+    access_requests::decided(&ask, &id, &form, answer.map(|_| "resumed")).await
+}
+
+async fn suspend_application(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = ask.request(SuspendApplicationRequest {
+        id: id.clone(),
+        if_version: form.version(),
+    });
+    ask.access().suspend_application(request).await?;
+    Ok(done(&format!("/dashboard/applications/{id}"), "suspended"))
+}
+
+async fn resume_application(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = ask.request(ResumeApplicationRequest {
+        id: id.clone(),
+        if_version: form.version(),
+    });
+    ask.access().resume_application(request).await?;
+    Ok(done(&format!("/dashboard/applications/{id}"), "resumed"))
+}
+
+async fn client(ask: Ask, Path(id): Path<String>) -> Shown {
+    page(&ask, &id, None).await
+}
+
+async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
+    let request = ask.request(ReadOauthClientRequest { id: id.to_owned() });
+    let read = ask
+        .registration()
+        .read_oauth_client(request)
+        .await?
+        .into_inner();
+    let client = read.client.unwrap_or_default();
+    let shown = context! {
+        application_id => &client.application_id,
+        client => show::oauth_client(&client),
+        state => read.state,
+        reason => read.reason,
+        found => pretty(&read.found_json),
+        items => read.items.iter().map(show::drift).collect::<Vec<_>>(),
+    };
+    Page::new("admin/oauth_client.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+async fn reissue(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    let request = ask.request(ReissueRegistrationTokenRequest { id: id.clone() });
+    match ask.registration().reissue_registration_token(request).await {
+        Ok(_) => Ok(done(&format!("/admin/oauth-clients/{id}"), "reissued")),
+        Err(status) => page(&ask, &id, Some(&mendable(status)?)).await,
+    }
+}
+
+fn pretty(json: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(json);
+    let text = value.and_then(|value| serde_json::to_string_pretty(&value));
+    text.unwrap_or_else(|_| json.to_owned())
+}

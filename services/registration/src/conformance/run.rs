@@ -1,0 +1,384 @@
+//! One check, step after step. Whatever happens, its client is deleted in the end; where that cannot be done now, it
+//! is done before the next check.
+
+use std::collections::BTreeSet;
+
+use portico_eventstore::{Context, ExecuteError};
+use portico_vault::Secret;
+use uuid::Uuid;
+
+use super::{Command, ConformanceCheck, LeftBehind, Outcome, Step};
+use crate::grpc::Grpc;
+use crate::identity_provider::Access;
+use crate::providers::failure::{Bearer, refusal};
+use crate::providers::{
+    ChosenIds, Deleted, Disposition, Failure, KnownClient, Marker, Reconciled, RegisteredClient,
+    WantedClient,
+};
+use crate::spool::AnswerSpool;
+use crate::worker::random_secret;
+
+/// Steps in their order.
+const STEPS: [&str; 7] = [
+    "register", "read", "update", "rotate", "token", "delete", "gone",
+];
+
+/// What a check works with.
+pub(crate) struct Check {
+    pub(crate) grpc: Grpc,
+    pub(crate) provider: Uuid,
+    pub(crate) run: Uuid,
+    pub(crate) access: Access,
+    pub(crate) scopes: BTreeSet<String>,
+    pub(crate) context: Context,
+}
+
+/// The client as far as it is known.
+struct Subject {
+    known: KnownClient,
+    wanted: WantedClient,
+}
+
+impl Check {
+    /// Never fails: what goes wrong is a step that failed.
+    pub(crate) async fn run(self) {
+        self.clean_up_earlier().await;
+        let spool = AnswerSpool::new(&self.grpc.vault, self.run, 1);
+        if let Some(mut subject) = self.register(&spool).await {
+            self.read(&spool, &mut subject).await;
+            self.update(&spool, &mut subject).await;
+            self.rotate(&spool, &mut subject).await;
+            self.token(&spool, &subject).await;
+            if self.delete(&spool, &subject).await {
+                self.gone(&spool, &subject).await;
+            } else {
+                self.note("gone", Outcome::Skipped, "it was not deleted")
+                    .await;
+            }
+        } else {
+            for step in &STEPS[1..] {
+                self.note(step, Outcome::Skipped, "nothing was registered")
+                    .await;
+            }
+        }
+        let at = self.grpc.deps.clock.now();
+        self.tell(&Command::Finish { at }, "finish").await;
+    }
+
+    fn wanted(&self) -> WantedClient {
+        WantedClient {
+            name: "Portico conformance check".to_owned(),
+            redirect_uris: vec!["https://portico.invalid/callback".to_owned()],
+            grant_types: BTreeSet::from(["client_credentials".to_owned()]),
+            response_types: BTreeSet::new(),
+            token_endpoint_auth_method: "client_secret_basic".to_owned(),
+            scopes: self.scopes.clone(),
+            okta_application_type: "service".to_owned(),
+            marker: Marker {
+                id: self.run.to_string(),
+                attempt: 1,
+            },
+        }
+    }
+
+    async fn register(&self, spool: &AnswerSpool) -> Option<Subject> {
+        let wanted = self.wanted();
+        let ids = ChosenIds {
+            client_id: self.run.to_string(),
+            client_secret: random_secret(),
+        };
+        let driver = self.access.driver();
+        let session = self.access.session(spool);
+        let registered = match driver.prepare(self.access.site(), &wanted, &ids) {
+            Err(failure) => Err(failure),
+            Ok(prepared) => match driver.register(&session, &prepared).await {
+                Err(failure) if failure.outcome_unknown => {
+                    match driver.reconcile(&session, &prepared).await {
+                        Ok(Reconciled::Registered(registered)) => Ok(*registered),
+                        _ => Err(failure),
+                    }
+                }
+                outcome => outcome,
+            },
+        };
+        match registered {
+            Ok(mut registered) => {
+                let client = LeftBehind {
+                    run: self.run,
+                    client_id: registered.client_id.clone(),
+                };
+                self.tell(&Command::Register(client), "register").await;
+                registered.client_secret = registered.client_secret.or(Some(ids.client_secret));
+                let detail = said(&registered, &wanted);
+                self.note("register", Outcome::Passed, &detail).await;
+                Some(Subject {
+                    known: registered.into_known(wanted.scopes.clone()),
+                    wanted,
+                })
+            }
+            Err(failure) => {
+                let mut words = words(&failure);
+                if failure.outcome_unknown {
+                    words = format!(
+                        "{words}; a client marked {} may be at the provider",
+                        wanted.marker
+                    );
+                }
+                self.note("register", Outcome::Failed, &words).await;
+                None
+            }
+        }
+    }
+
+    /// Whether the client can be managed at all; says so where it cannot.
+    async fn can(&self, step: &str, spool: &AnswerSpool, subject: &Subject) -> bool {
+        let session = self.access.session(spool);
+        let can = self.access.driver().can_manage(&session, &subject.known);
+        if !can {
+            let why = "the provider gave no registration_access_token and registration_client_uri (RFC 7592), and \
+                       there are no management credentials";
+            self.note(step, Outcome::NotOffered, why).await;
+        }
+        can
+    }
+
+    async fn read(&self, spool: &AnswerSpool, subject: &mut Subject) {
+        if !self.can("read", spool, subject).await {
+            return;
+        }
+        let session = self.access.session(spool);
+        let read = self.access.driver().read(&session, &subject.known).await;
+        self.took("read", read, subject).await;
+    }
+
+    async fn update(&self, spool: &AnswerSpool, subject: &mut Subject) {
+        if !self.can("update", spool, subject).await {
+            return;
+        }
+        subject.wanted.name.push_str(", updated");
+        let session = self.access.session(spool);
+        let updated = self
+            .access
+            .driver()
+            .update(&session, &subject.known, &subject.wanted)
+            .await;
+        self.took("update", updated, subject).await;
+    }
+
+    async fn rotate(&self, spool: &AnswerSpool, subject: &mut Subject) {
+        let chosen = random_secret();
+        let session = self.access.session(spool);
+        let rotated = self
+            .access
+            .driver()
+            .rotate_secret(&session, &subject.known, &chosen)
+            .await
+            .map(|mut rotated| {
+                rotated.client_secret = rotated.client_secret.or(Some(chosen));
+                rotated
+            });
+        self.took("rotate", rotated, subject).await;
+    }
+
+    async fn token(&self, spool: &AnswerSpool, subject: &Subject) {
+        let (outcome, detail) = match self.ask_token(spool, subject).await {
+            Ok(()) => (Outcome::Passed, "an access token was issued".to_owned()),
+            Err(failure) => (Outcome::Failed, words(&failure)),
+        };
+        self.note("token", outcome, &detail).await;
+    }
+
+    /// By client credentials, for the scopes of the check.
+    async fn ask_token(&self, spool: &AnswerSpool, subject: &Subject) -> Result<(), Failure> {
+        let secret = subject.known.client_secret.as_ref();
+        let empty = Secret::new("");
+        let session = self.access.session(spool);
+        let post =
+            subject.known.granted.text("token_endpoint_auth_method") == Some("client_secret_post");
+        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        // An empty scope is refused by some.
+        let scope = (!scopes.is_empty()).then(|| ("scope", scopes.join(" ")));
+        let secret = secret.unwrap_or(&empty);
+        let answer = session
+            .token_request(
+                &subject.known.client_id,
+                secret,
+                post,
+                scope.into_iter().collect(),
+            )
+            .await?;
+        if !answer.is_success() {
+            return Err(refusal(&answer, Bearer::None));
+        }
+        let token = answer.json().and_then(|body| {
+            let token = body.get("access_token")?.as_str()?;
+            Some(!token.is_empty())
+        });
+        match token {
+            Some(true) => Ok(()),
+            _ => Err(Failure::new(
+                Disposition::Fail,
+                "token_answer_invalid",
+                "the token endpoint answered without an access_token",
+            )),
+        }
+    }
+
+    /// True where the client is gone.
+    async fn delete(&self, spool: &AnswerSpool, subject: &Subject) -> bool {
+        if !self.can("delete", spool, subject).await {
+            return false;
+        }
+        let session = self.access.session(spool);
+        let mut deleted = self.access.driver().delete(&session, &subject.known).await;
+        if matches!(&deleted, Err(failure) if failure.disposition == Disposition::Retry) {
+            // Nobody comes back to it before the next check.
+            deleted = self.access.driver().delete(&session, &subject.known).await;
+        }
+        match deleted {
+            Ok(Deleted::Deleted | Deleted::AlreadyGone) => {
+                self.tell(&Command::CleanUp, "clean up").await;
+                let _ = spool.clear().await;
+                self.note("delete", Outcome::Passed, "").await;
+                true
+            }
+            Err(failure) => {
+                self.note("delete", outcome(&failure), &words(&failure))
+                    .await;
+                false
+            }
+        }
+    }
+
+    /// Whether the credentials are dead.
+    async fn gone(&self, spool: &AnswerSpool, subject: &Subject) {
+        let (outcome, detail) = match self.ask_token(spool, subject).await {
+            Ok(()) => (
+                Outcome::Failed,
+                "the deleted client still gets access tokens".to_owned(),
+            ),
+            Err(failure) if failure.disposition == Disposition::Retry => {
+                (Outcome::Failed, words(&failure))
+            }
+            Err(failure) => (Outcome::Passed, words(&failure)),
+        };
+        self.note("gone", outcome, &detail).await;
+    }
+
+    async fn took(
+        &self,
+        step: &str,
+        outcome_of: Result<RegisteredClient, Failure>,
+        subject: &mut Subject,
+    ) {
+        match outcome_of {
+            Ok(registered) => {
+                let detail = said(&registered, &subject.wanted);
+                let scopes = subject.known.scopes.clone();
+                let known = registered.merge_into(subject.known.clone(), scopes);
+                subject.known = known;
+                self.note(step, Outcome::Passed, &detail).await;
+            }
+            Err(failure) => {
+                self.note(step, outcome(&failure), &words(&failure)).await;
+            }
+        }
+    }
+
+    /// A client that an earlier check could not delete, or was broken off before it did.
+    async fn clean_up_earlier(&self) {
+        let loaded = self.grpc.store.load::<ConformanceCheck>(self.provider);
+        let Ok(loaded) = loaded.await else { return };
+        let Some(left) = loaded.state.left_behind.filter(|left| left.run != self.run) else {
+            return;
+        };
+        let spool = AnswerSpool::new(&self.grpc.vault, left.run, 1);
+        let endpoints = &self.access.settings.location.endpoints;
+        let mut known: Option<KnownClient> = None;
+        for answer in spool.load().await.unwrap_or_default() {
+            if let Ok(registered) = self.access.driver().parse(endpoints, &answer)
+                && registered.client_id == left.client_id
+            {
+                known = Some(match known {
+                    None => registered.into_known(BTreeSet::new()),
+                    Some(known) => registered.merge_into(known, BTreeSet::new()),
+                });
+            }
+        }
+        let Some(known) = known else { return };
+        let session = self.access.session(&spool);
+        match self.access.driver().delete(&session, &known).await {
+            Ok(_) => {
+                self.tell(&Command::CleanUp, "clean up earlier").await;
+                let _ = spool.clear().await;
+            }
+            Err(failure) => {
+                tracing::warn!(identity_provider_id = %self.provider, client_id = left.client_id, code = failure.code,
+                    "the client of an earlier conformance check could not be deleted");
+            }
+        }
+    }
+
+    async fn note(&self, name: &str, outcome: Outcome, detail: &str) {
+        let step = Step {
+            name: name.to_owned(),
+            outcome,
+            detail: detail.to_owned(),
+        };
+        self.tell(&Command::Note(step), name).await;
+    }
+
+    async fn tell(&self, command: &Command, step: &str) {
+        let context = self.context.step(step);
+        let told = self
+            .grpc
+            .store
+            .execute::<ConformanceCheck>(self.provider, command, &context)
+            .await;
+        if let Err(error) = told {
+            let error: ExecuteError<_> = error;
+            tracing::error!(identity_provider_id = %self.provider, %error,
+                "a step of a conformance check could not be recorded");
+        }
+    }
+}
+
+/// What the provider said of the client, in a line.
+fn said(registered: &RegisteredClient, wanted: &WantedClient) -> String {
+    let differences = crate::providers::metadata::differences(wanted, &registered.granted);
+    let mut lines: Vec<String> = differences
+        .into_iter()
+        .filter(|one| one.member != "client_secret_expires_at")
+        .map(|one| {
+            format!(
+                "{}: asked {}, granted {}",
+                one.member, one.asked, one.granted
+            )
+        })
+        .collect();
+    if registered.registration_access_token.is_some() {
+        lines.push("with a registration access token".to_owned());
+    }
+    if registered.client_secret_expires_at > 0 {
+        lines.push("its secret expires".to_owned());
+    }
+    lines.extend(registered.warnings.iter().cloned());
+    lines.join("; ")
+}
+
+fn outcome(failure: &Failure) -> Outcome {
+    let not_offered = failure.code.ends_with("_unsupported")
+        || matches!(failure.status, Some(404 | 405 | 501))
+        || failure.code == "client_unmanageable";
+    match not_offered {
+        true => Outcome::NotOffered,
+        false => Outcome::Failed,
+    }
+}
+
+fn words(failure: &Failure) -> String {
+    match failure.status {
+        Some(status) => format!("{status} {}: {}", failure.code, failure.description),
+        None => format!("{}: {}", failure.code, failure.description),
+    }
+}

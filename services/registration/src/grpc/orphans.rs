@@ -1,0 +1,206 @@
+//! Clients that are, or may be, at a provider without being in use here. For admins.
+
+use portico_proto::{Error, registration::v1 as api};
+use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error};
+use portico_vault::{Owner, Secret, VaultRef};
+use tonic::Request;
+use url::Url;
+use uuid::Uuid;
+
+use super::Grpc;
+use super::refusal::{refuse, vault_error};
+use crate::oauth_client::{Command, OauthClient, Resolution};
+use crate::text;
+use crate::views::oauth_clients::{self as view, ListedOrphan};
+use crate::worker::{Act, Found};
+
+/// Kind of the vault owner of what people write about orphans. Its id is the OAuth client's.
+const NOTE_OWNER: &str = "orphan_note";
+/// Characters of a token or secret.
+const SECRET: usize = 8192;
+/// Characters of a client id or of a note.
+const LINE: usize = 1000;
+
+/// An admin.
+pub(crate) async fn list_orphans(
+    grpc: &Grpc,
+    request: Request<api::ListOrphansRequest>,
+) -> Result<api::ListOrphansResponse, Error> {
+    Caller::of(&request).require_admin()?;
+    let message = request.into_inner();
+    let page = Page::parse(message.limit, &message.after)?;
+    let status = match message.status.as_str() {
+        "" | "open" => "open",
+        "all" => "",
+        _ => {
+            return Err(Error::field(
+                "status",
+                "status_unknown",
+                "`status` must be open or all.",
+            ));
+        }
+    };
+    let provider = match message.identity_provider_id.as_str() {
+        "" => String::new(),
+        id => parse_id("identity_provider_id", id)?.to_string(),
+    };
+    let pool = grpc.store.database().pool();
+    let (listed, next) = view::orphans(pool, &page, status, &provider)
+        .await
+        .map_err(query_error)?;
+    let mut orphans = Vec::with_capacity(listed.len());
+    for one in listed {
+        orphans.push(with_note(grpc, one).await?);
+    }
+    Ok(api::ListOrphansResponse { orphans, next })
+}
+
+/// An admin.
+pub(crate) async fn adopt_orphan(
+    grpc: &Grpc,
+    request: Request<api::AdoptOrphanRequest>,
+) -> Result<api::Orphan, Error> {
+    let call = Call::of(&request, "adopt_orphan", &grpc.deps.clock)?;
+    let message = request.into_inner();
+    see_to(grpc, &call, &message.marker, message.client, Act::Adopt).await
+}
+
+/// An admin.
+pub(crate) async fn delete_orphan(
+    grpc: &Grpc,
+    request: Request<api::DeleteOrphanRequest>,
+) -> Result<api::Orphan, Error> {
+    let call = Call::of(&request, "delete_orphan", &grpc.deps.clock)?;
+    let message = request.into_inner();
+    see_to(grpc, &call, &message.marker, message.client, Act::Delete).await
+}
+
+/// An admin.
+pub(crate) async fn dismiss_orphan(
+    grpc: &Grpc,
+    request: Request<api::DismissOrphanRequest>,
+) -> Result<api::Orphan, Error> {
+    let call = Call::of(&request, "dismiss_orphan", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let mut problems = Problems::default();
+    let reason = message.reason.trim();
+    text::line(&mut problems, "reason", reason, LINE);
+    if reason.is_empty() {
+        problems.add(
+            "reason",
+            "reason_missing",
+            "`reason` must say why nothing is left to be done.",
+        );
+    }
+    problems.into_result()?;
+    let id = found(grpc, &message.marker).await?;
+    let note = VaultRef(Uuid::new_v5(&call.context.command_id, b"note"));
+    let owner = Owner::new(NOTE_OWNER, id);
+    match grpc.vault.put_at(note, &owner, &Secret::new(reason)).await {
+        Ok(()) => {}
+        Err(error) => return Err(vault_error(error)),
+    }
+    let command = Command::ResolveOrphan {
+        marker: message.marker.clone(),
+        how: Resolution::Dismissed,
+        note: Some(note),
+    };
+    let told = grpc
+        .store
+        .execute::<OauthClient>(id, &command, &call.context)
+        .await;
+    if let Err(error) = told {
+        grpc.vault.delete(&note).await.map_err(vault_error)?;
+        return Err(refuse(error));
+    }
+    answer(grpc, &message.marker).await
+}
+
+async fn see_to(
+    grpc: &Grpc,
+    call: &Call,
+    marker: &str,
+    client: Option<api::FoundClient>,
+    act: Act,
+) -> Result<api::Orphan, Error> {
+    call.caller.require_admin()?;
+    let client = checked(client.unwrap_or_default())?;
+    let id = found(grpc, marker).await?;
+    let done = grpc
+        .worker
+        .see_to(id, marker, act, &client, &call.context)
+        .await;
+    done.map_err(|error| {
+        tracing::error!(oauth_client_id = %id, %error, "an orphan could not be seen to");
+        Error::internal()
+    })??;
+    answer(grpc, marker).await
+}
+
+fn checked(given: api::FoundClient) -> Result<Found, Error> {
+    let mut problems = Problems::default();
+    let client_id = given.client_id.trim().to_owned();
+    text::line(&mut problems, "client.client_id", &client_id, LINE);
+    let token = given.registration_access_token.trim().to_owned();
+    text::line(
+        &mut problems,
+        "client.registration_access_token",
+        &token,
+        SECRET,
+    );
+    let uri = match given.registration_client_uri.trim() {
+        "" => None,
+        text => match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "https" | "http") => Some(url),
+            _ => {
+                problems.add(
+                    "client.registration_client_uri",
+                    "url_invalid",
+                    "`client.registration_client_uri` must be an http or https URL.",
+                );
+                None
+            }
+        },
+    };
+    problems.into_result()?;
+    Ok(Found {
+        client_id,
+        token: (!token.is_empty()).then(|| Secret::new(token)),
+        uri,
+    })
+}
+
+/// The stream that an orphan belongs to: from the view, or from the mark, which begins with it.
+async fn found(grpc: &Grpc, marker: &str) -> Result<Uuid, Error> {
+    let listed = view::orphan(grpc.store.database().pool(), marker)
+        .await
+        .map_err(query_error)?
+        .ok_or_else(|| Error::not_found("orphan"))?;
+    let by_marker = || marker.split('.').next().and_then(|id| id.parse().ok());
+    listed
+        .oauth_client_id
+        .or_else(by_marker)
+        .ok_or_else(|| Error::not_found("orphan"))
+}
+
+async fn answer(grpc: &Grpc, marker: &str) -> Result<api::Orphan, Error> {
+    let listed = view::orphan(grpc.store.database().pool(), marker)
+        .await
+        .map_err(query_error)?
+        .ok_or_else(|| Error::not_found("orphan"))?;
+    with_note(grpc, listed).await
+}
+
+async fn with_note(grpc: &Grpc, listed: ListedOrphan) -> Result<api::Orphan, Error> {
+    let mut orphan = listed.orphan;
+    if let (Some(id), Some(note)) = (listed.oauth_client_id, listed.note) {
+        let note = grpc
+            .vault
+            .get(&Owner::new(NOTE_OWNER, id), &note)
+            .await
+            .map_err(vault_error)?;
+        orphan.note = note.map_or_else(String::new, |note| note.expose().to_owned());
+    }
+    Ok(orphan)
+}

@@ -1,0 +1,134 @@
+//! The end of secrets: it is said in time, and the secret is rotated where the provider's settings say so.
+
+use jiff::{SignedDuration, Timestamp};
+use portico_eventstore::Stream;
+use portico_vault::{VaultError, VaultRef};
+use uuid::Uuid;
+
+use super::answer::owner;
+use super::drive::Job;
+use super::registration::random_secret;
+use super::{WorkError, Worker};
+use crate::identity_provider::{self, Access};
+use crate::oauth_client::{Command, Event, Live, OauthClient, OperationKind};
+use crate::spool::AnswerSpool;
+
+impl Worker {
+    /// The rotation is recorded first: a process that dies in between finds it under way.
+    pub(super) async fn notice(&self, job: &Job, days_left: u32) -> Result<(), WorkError> {
+        let Some(live) = job.client.live() else {
+            return Ok(());
+        };
+        let provider = identity_provider::load(&self.store, job.client.identity_provider_id)
+            .await?
+            .state;
+        let asked_for = (1..).contains(&provider.rotates_days_before)
+            && days_left <= provider.rotates_days_before;
+        let silent = self.was_near(job, live, days_left).await?;
+        let mut rotates = is_rotating(live);
+        // One that was refused is not tried again by itself: the developer is told instead.
+        // A secret that lives shorter than that would be rotated for ever.
+        let possible = !silent
+            && live.operation.is_none()
+            && live.answer.secret_ref.is_some()
+            && job.client.rotation_refused.is_none()
+            && !job.client.is_all_suspended();
+        if asked_for && !rotates && possible {
+            rotates = self.begin_rotation(job, live).await?;
+        }
+        let command = Command::NoticeExpiry {
+            days_left,
+            rotates,
+            silent,
+        };
+        if self.record(job, &command).await?.is_some() {
+            tracing::info!(oauth_client_id = %job.id, client_id = live.answer.client_id, days_left, rotates,
+                "the secret of an OAuth client ends");
+        }
+        Ok(())
+    }
+
+    /// Whether the end was no further away than this when the secret was given.
+    async fn was_near(&self, job: &Job, live: &Live, days_left: u32) -> Result<bool, WorkError> {
+        let stream = Stream::of::<OauthClient>(job.id);
+        let mut given = None;
+        for recorded in self.store.read_stream(&stream).await? {
+            let (Event::Registered { answer, .. }
+            | Event::Updated { answer, .. }
+            | Event::SecretRotated { answer, .. }
+            | Event::Adopted { answer, .. }) = (match recorded.decode::<OauthClient>()? {
+                Some(event) => event,
+                None => continue,
+            })
+            else {
+                continue;
+            };
+            let same = answer.secret_ref == live.answer.secret_ref
+                && answer.secret_expires_at == live.answer.secret_expires_at;
+            // The first answer that brought it.
+            given = given
+                .filter(|_| same)
+                .or(same.then_some(recorded.recorded_at));
+        }
+        let expires = i64::try_from(live.answer.secret_expires_at).ok();
+        let expires = expires.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let near = expires.zip(given).map(|(expires, given)| {
+            let left = expires.duration_since(given);
+            left <= SignedDuration::from_hours(24 * i64::from(days_left))
+        });
+        Ok(near.unwrap_or(false))
+    }
+
+    async fn begin_rotation(&self, job: &Job, live: &Live) -> Result<bool, WorkError> {
+        let name = format!("rotation/{}", live.answer.secret_expires_at);
+        let secret_ref = VaultRef(Uuid::new_v5(&job.id, name.as_bytes()));
+        match self
+            .vault
+            .put_at(secret_ref, &owner(job.id), &random_secret())
+            .await
+        {
+            Ok(()) | Err(VaultError::Taken) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let begun = self.record(job, &Command::Rotate { secret_ref }).await?;
+        Ok(begun.is_some())
+    }
+
+    /// Ends the secret before the last rotation, where the provider waits for that. What is refused is not tried
+    /// again: the secret ends by itself or an admin ends it, and the page says so no longer.
+    pub(super) async fn retire(&self, job: &Job) -> Result<(), WorkError> {
+        let Some(live) = job.client.live() else {
+            return Ok(());
+        };
+        if let Some(provider) = self.provider(job).await? {
+            self.end_old_secret(job, live, &provider.access).await?;
+        }
+        self.record(job, &Command::RetireSecret).await?;
+        Ok(())
+    }
+
+    async fn end_old_secret(
+        &self,
+        job: &Job,
+        live: &Live,
+        access: &Access,
+    ) -> Result<(), WorkError> {
+        let spool = AnswerSpool::new(&self.vault, job.id, job.client.attempt);
+        let known = self.known(job, live).await?;
+        let retired = access
+            .driver()
+            .retire_old_secret(&access.session(&spool), &known)
+            .await;
+        if let Err(failure) = retired {
+            tracing::warn!(oauth_client_id = %job.id, code = failure.code, reason = failure.description,
+                "the secret before the last rotation could not be ended");
+        }
+        Ok(())
+    }
+}
+
+fn is_rotating(live: &Live) -> bool {
+    live.operation
+        .as_ref()
+        .is_some_and(|operation| matches!(operation.kind, OperationKind::Rotate { .. }))
+}

@@ -1,0 +1,184 @@
+//! What befalls clients that are registered, at the sandbox's provider.
+
+use portico_proto::registration::v1 as public;
+use portico_sandbox::identity_provider::{Answer, Fault, Operation};
+use portico_vault::Secret;
+use prost::Message as _;
+
+use super::world::{World, set};
+use crate::client_type::{self, ClientType};
+use crate::oauth_client::{Command, OauthClient, OrphanReason, Resolution, Stage};
+use crate::worker::{Act, Found};
+
+fn changes(world: &World) -> Vec<String> {
+    let messages = world.public("client_changed");
+    let decode = |message: &portico_bus::Message| {
+        public::ClientChanged::decode(message.payload.clone())
+            .unwrap()
+            .change
+    };
+    messages.iter().map(decode).collect()
+}
+
+fn is_ready(client: &OauthClient) -> bool {
+    client.status() == "ready"
+}
+
+fn is_suspended(client: &OauthClient) -> bool {
+    client.status() == "suspended"
+}
+
+#[tokio::test]
+async fn a_suspended_access_has_no_scopes_until_it_is_resumed() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_active(request).await;
+    let before = world.only_client();
+    world.suspend(request).await;
+    world.until("suspended", is_suspended).await;
+    assert_eq!(world.only_client().metadata.scopes, set(&[]));
+    assert_eq!(
+        world.texts("SELECT request_id FROM grants").await,
+        [] as [&str; 0]
+    );
+    world.resume(request).await;
+    world.until_active(request).await;
+    let after = world.only_client();
+    assert_eq!(after.client_id, before.client_id);
+    assert_eq!(after.metadata.scopes, set(&["product_pay", "free_plan"]));
+    world.until_public("client_changed", 2).await;
+    assert_eq!(changes(&world), ["client_suspended", "client_resumed"]);
+    world.until_public("access_provisioned", 2).await;
+}
+
+#[tokio::test]
+async fn a_suspended_application_waits_and_loses_nothing() {
+    let mut world = World::start().await;
+    let first = world.approve("pay", "free").await;
+    world.until_active(first).await;
+    world.suspend_application(true).await;
+    world.until("suspended", is_suspended).await;
+    let second = world.approve("ship", "free").await;
+    let second = move |client: &OauthClient| client.grants.contains_key(&second);
+    world.until("granted", second).await;
+    assert_eq!(world.only_client().metadata.scopes, set(&[]));
+    // An approval brings the application as it is: here not suspended.
+    world.until("ready", is_ready).await;
+    assert_eq!(
+        world.only_client().metadata.scopes,
+        set(&["product_pay", "product_ship", "free_plan"])
+    );
+}
+
+#[tokio::test]
+async fn a_changed_client_type_reaches_its_clients() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_active(request).await;
+    let before = world
+        .store
+        .load::<ClientType>(world.client_type_id)
+        .await
+        .unwrap()
+        .state;
+    let mut definition = before.definition.unwrap();
+    definition.grant_types.insert("refresh_token".into());
+    let command = client_type::Command::Change { definition };
+    world
+        .execute::<ClientType>(world.client_type_id, &command)
+        .await;
+    let updated = |client: &OauthClient| {
+        let live = client.live();
+        is_ready(client)
+            && live.is_some_and(|live| {
+                let grants = live.answer.granted.list("grant_types");
+                grants.is_some_and(|grants| grants.contains("refresh_token"))
+            })
+    };
+    world.until("updated", updated).await;
+}
+
+#[tokio::test]
+async fn a_client_that_the_provider_keeps_has_no_power_and_is_listed() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_active(request).await;
+    let refusal = Fault::Refuse(Answer::status(405));
+    world.provider.fail_next(Operation::Delete, 1, refusal);
+    world.revoke(request).await;
+    let client = world.until_ended(request).await;
+    assert_eq!(client.live(), None);
+    let there = world.only_client();
+    assert_eq!(there.metadata.scopes, set(&[]));
+    let (marker, orphan) = client.listed.iter().next().unwrap();
+    assert_eq!(orphan.reason, OrphanReason::DeleteRefused);
+    assert_eq!(orphan.client_id, there.client_id);
+    let listed = world
+        .texts("SELECT marker FROM orphans WHERE status = 'open' AND manageable = 1")
+        .await;
+    assert_eq!(listed, [marker.as_str()]);
+    // Its provider deletes now; what is needed for it was kept.
+    let context = world.context();
+    let done = world
+        .worker()
+        .see_to(world.id(), marker, Act::Delete, &Found::default(), &context)
+        .await
+        .unwrap();
+    assert_eq!(done, Ok(()));
+    assert_eq!(world.provider.client_count(), 0);
+    let client = world.client().await;
+    assert_eq!(client.listed[marker].resolution, Some(Resolution::Deleted));
+}
+
+#[tokio::test]
+async fn an_orphan_that_is_not_ours_is_not_touched() {
+    let mut world = World::start().await;
+    // Registered, and nobody hears of it; until the request is parked.
+    world
+        .provider
+        .fail_next(Operation::Register, 3, Fault::CommitThenClose);
+    let request = world.approve("pay", "free").await;
+    let parked = move |client: &OauthClient| matches!(&client.grants.get(&request), Some(grant) if matches!(grant.stage, Stage::Failed { .. }));
+    let client = world.until("parked", parked).await;
+    assert_eq!(client.listed.len(), 3);
+    let orphans = world.provider.clients();
+    assert_eq!(orphans.len(), 3);
+    let foreign = world.register_by_hand("Somebody else's").await;
+    let (marker, _) = client.listed.iter().next().unwrap();
+    let found = Found {
+        client_id: foreign.0.clone(),
+        token: Some(Secret::new(foreign.1)),
+        uri: Some(foreign.2.parse().unwrap()),
+    };
+    let context = world.context();
+    let done = world
+        .worker()
+        .see_to(world.id(), marker, Act::Delete, &found, &context)
+        .await
+        .unwrap();
+    assert_eq!(done.unwrap_err().code, "orphan_not_ours");
+    assert_eq!(world.provider.client_count(), 4);
+    // Without saying which it is, nothing can be found at this kind of provider.
+    let context = world.context();
+    let done = world
+        .worker()
+        .see_to(world.id(), marker, Act::Adopt, &Found::default(), &context)
+        .await
+        .unwrap();
+    assert_eq!(done.unwrap_err().code, "client_id_missing");
+    let context = world.context();
+    let command = Command::ResolveOrphan {
+        marker: marker.clone(),
+        how: Resolution::Dismissed,
+        note: None,
+    };
+    world
+        .store
+        .execute::<OauthClient>(world.id(), &command, &context)
+        .await
+        .unwrap();
+    let open = world
+        .texts("SELECT marker FROM orphans WHERE status = 'open'")
+        .await;
+    assert_eq!(open.len(), 2);
+}
