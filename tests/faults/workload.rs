@@ -160,6 +160,16 @@ impl Portal {
         );
     }
 
+    /// Asks for new secrets of every application in turn, without end.
+    pub async fn keep_rotating(&self) -> std::convert::Infallible {
+        loop {
+            for application in self.ledger.scopes().into_keys() {
+                self.rotate(&application).await;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+        }
+    }
+
     /// Submits and approves without waiting; the request's id and the application's.
     pub async fn granted(&self, expected: Expected) -> (String, String) {
         let (request, application) = self.submit(&self.payments, "product_payments", None).await;
