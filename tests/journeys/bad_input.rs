@@ -81,7 +81,10 @@ async fn sandbox_world() -> (World, Configured) {
 fn sandbox(world: &World) -> &portico_sandbox::identity_provider::Handle {
     match &world.provider {
         Provider::Sandbox(provider) => provider,
-        Provider::Keycloak(_) | Provider::KeycloakThrough(..) | Provider::Double(_) => {
+        Provider::Keycloak(_)
+        | Provider::KeycloakThrough(..)
+        | Provider::Double(_)
+        | Provider::Stranger(_) => {
             panic!("this world has the sandbox's provider")
         }
     }

@@ -1,7 +1,8 @@
-//! One journey against every kind of identity provider: Keycloak is real, the others are doubles.
+//! One journey against every kind of identity provider: Keycloak and a certified stranger are real, the others are
+//! doubles.
 
 use http::StatusCode;
-use portico_tests::keycloak::KEYCLOAK;
+use portico_tests::{keycloak::KEYCLOAK, oidc_provider::OIDC_PROVIDER};
 use portico_trials::{Trial, trials};
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ use crate::support::{
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = trials!(single, []; okta, auth0, gluu, curity, other);
     trials.extend(trials!(single, [KEYCLOAK]; keycloak));
+    trials.extend(trials!(single, [OIDC_PROVIDER]; node_oidc_provider));
     trials
 }
 
@@ -36,6 +38,10 @@ async fn curity() {
 
 async fn other() {
     journey(Provider::sandbox().await).await;
+}
+
+async fn node_oidc_provider() {
+    journey(Provider::stranger()).await;
 }
 
 async fn keycloak() {

@@ -26,7 +26,10 @@ async fn not_in_databases_logs_or_mails() {
     .await;
     let registered = match &world.provider {
         Provider::Sandbox(provider) => provider.clients().remove(0),
-        Provider::Keycloak(_) | Provider::KeycloakThrough(..) | Provider::Double(_) => {
+        Provider::Keycloak(_)
+        | Provider::KeycloakThrough(..)
+        | Provider::Double(_)
+        | Provider::Stranger(_) => {
             panic!("this world has the sandbox's provider")
         }
     };

@@ -7,3 +7,4 @@
 
 pub mod cluster;
 pub mod keycloak;
+pub mod oidc_provider;

@@ -26,7 +26,7 @@ use serde_json::json;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
-        trials!(single, [KEYCLOAK]; registers_with_chosen_id_secret_and_scopes, the_connection_test_passes, an_attempt_may_be_repeated_and_makes_one_client, management_credentials_recover_a_lost_registration_access_token, scopes_grow_and_shrink_and_what_is_not_ours_stays, with_management_credentials_no_token_is_rotated, secrets_rotate_to_the_chosen_one_and_may_be_repeated, deletes_once_and_knows_what_is_gone, what_is_refused_has_a_name, a_client_for_people_signing_in_gets_its_redirect_urls, a_spooled_answer_is_as_good_as_the_call),
+        trials!(single, [KEYCLOAK]; registers_with_chosen_id_secret_and_scopes, the_connection_test_passes, an_attempt_may_be_repeated_and_makes_one_client, management_credentials_recover_a_lost_registration_access_token, scopes_grow_and_shrink_and_what_is_not_ours_stays, with_management_credentials_no_token_is_rotated, secrets_rotate_to_the_chosen_one_and_may_be_repeated, deletes_once_and_knows_what_is_gone, what_is_refused_has_a_name, a_client_for_people_signing_in_gets_its_redirect_urls, a_spooled_answer_is_as_good_as_the_call, a_suspended_client_gets_no_token_until_it_is_resumed),
     ])
 }
 
@@ -525,4 +525,30 @@ async fn a_spooled_answer_is_as_good_as_the_call() {
     let parsed = driver().parse(&provider.endpoints, &answer).unwrap();
     let known = parsed.merge_into(known, set(&["free_plan"]));
     assert!(driver().read(&provider.session(), &known).await.is_ok());
+}
+
+async fn a_suspended_client_gets_no_token_until_it_is_resumed() {
+    let provider = Provider::start().await;
+    let known = provider
+        .registered(&["product_payments", "free_plan"])
+        .await;
+    let scopes = known.scopes.clone();
+    let suspended = driver().suspend(&provider.session(), &known).await.unwrap();
+    // An update rotates the token, as every one does.
+    assert!(suspended.registration_access_token.is_some());
+    let known = suspended.merge_into(known, scopes.clone());
+    assert!(provider.token(&known, PAYMENTS).await.is_err());
+    let again = driver().suspend(&provider.session(), &known).await.unwrap();
+    let known = again.merge_into(known, scopes.clone());
+    let resumed = driver()
+        .resume(
+            &provider.session(),
+            &known,
+            &wanted(&["product_payments", "free_plan"]),
+        )
+        .await
+        .unwrap();
+    let known = resumed.merge_into(known, scopes);
+    let granted = provider.token(&known, PAYMENTS).await.unwrap();
+    assert_eq!(granted, set(&["product_payments", "free_plan"]));
 }

@@ -9,7 +9,7 @@ use portico_sandbox::{
     gateway::{self, DashboardSettings, seed},
     identity_provider, mail,
 };
-use portico_tests::{cluster::Part, keycloak::Keycloak};
+use portico_tests::{cluster::Part, keycloak::Keycloak, oidc_provider::OidcProvider};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -26,6 +26,8 @@ pub enum Provider {
     KeycloakThrough(Keycloak, String),
     /// A double of a provider that cannot be run here.
     Double(Double),
+    /// A real provider that nobody here has written, driven as *Other*.
+    Stranger(OidcProvider),
 }
 
 pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
@@ -52,9 +54,13 @@ impl Provider {
         Self::Keycloak(Keycloak::start().await)
     }
 
+    pub fn stranger() -> Self {
+        Self::Stranger(OidcProvider::start(INITIAL_ACCESS_TOKEN, &SCOPES))
+    }
+
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Sandbox(_) => "other",
+            Self::Sandbox(_) | Self::Stranger(_) => "other",
             Self::Keycloak(_) | Self::KeycloakThrough(..) => "keycloak",
             Self::Double(double) => double.kind(),
         }
@@ -66,13 +72,14 @@ impl Provider {
             Self::Keycloak(keycloak) => keycloak.well_known_url(),
             Self::KeycloakThrough(_, url) => url.clone(),
             Self::Double(double) => double.well_known_url(),
+            Self::Stranger(provider) => provider.well_known_url(),
         }
     }
 
     /// How the portal authorises itself there.
     pub async fn way_in(&self) -> Value {
         let token = match self {
-            Self::Sandbox(_) => INITIAL_ACCESS_TOKEN.to_owned(),
+            Self::Sandbox(_) | Self::Stranger(_) => INITIAL_ACCESS_TOKEN.to_owned(),
             Self::Keycloak(keycloak) | Self::KeycloakThrough(keycloak, _) => {
                 keycloak.initial_access_token(100).await
             }
@@ -89,6 +96,7 @@ impl Provider {
                 keycloak.client_count().await
             }
             Self::Double(double) => double.client_count(),
+            Self::Stranger(provider) => provider.client_count().await,
         }
     }
 }

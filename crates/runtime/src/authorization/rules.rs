@@ -48,6 +48,8 @@ const ACCESS_METHODS: Rules = &[
     ("CreateApplication", SIGNED_IN),
     ("UpdateApplication", SIGNED_IN),
     ("DeleteApplication", SIGNED_IN),
+    ("SuspendApplication", ADMINS),
+    ("ResumeApplication", ADMINS),
     // Registration asks whose an application is before it shows its credentials.
     (
         "GetApplication",
@@ -62,6 +64,9 @@ const ACCESS_METHODS: Rules = &[
     ("RevokeAccessRequest", SIGNED_IN),
     ("WithdrawAccessRequest", SIGNED_IN),
     ("RetryAccessRequest", ADMINS),
+    ("RetryAccessRequests", ADMINS),
+    ("SuspendAccessRequest", ADMINS),
+    ("ResumeAccessRequest", ADMINS),
     // Mails say what a request is about.
     ("GetAccessRequest", SIGNED_IN.or(NOTIFICATION)),
     // A product that is in use cannot be deleted.
@@ -157,10 +162,19 @@ const REGISTRATION_METHODS: Rules = &[
     ("ListGatewayContents", ADMINS.or(CATALOG)),
     ("RefreshGatewayKeys", ADMINS),
     ("ListOauthClients", SIGNED_IN),
+    ("ReadOauthClient", SIGNED_IN),
+    ("ReissueRegistrationToken", ADMINS),
     ("GetCredentials", SIGNED_IN),
     ("RotateCredentials", SIGNED_IN),
     ("PreviewRegistration", ADMINS),
     ("ListOrphans", ADMINS),
+    ("AdoptOrphan", ADMINS),
+    ("DeleteOrphan", ADMINS),
+    ("DismissOrphan", ADMINS),
+    ("RetryIdentityProvider", ADMINS),
+    ("SetSecretRotation", ADMINS),
+    ("StartConformanceCheck", ADMINS),
+    ("GetConformanceCheck", ADMINS),
     ("PlanDrift", ADMINS),
     ("RepairDrift", ADMINS),
 ];

@@ -37,7 +37,8 @@ pub(crate) async fn preview_registration(
     let supported = &subject.settings.location.endpoints.scopes_supported;
     let missing = asked
         .iter()
-        .filter(|scope| !supported.is_empty() && !supported.contains(scope));
+        .filter(|_| subject.driver.announces_scopes() && !supported.is_empty())
+        .filter(|scope| !supported.contains(scope));
     let obstacles = obstacles(grpc, &subject).await?;
     Ok(api::PreviewRegistrationResponse {
         obstacles,

@@ -106,6 +106,11 @@ impl Driver for Auth0 {
         session.method != Method::None
     }
 
+    /// Those of OpenID Connect, and not an API's.
+    fn announces_scopes(&self) -> bool {
+        false
+    }
+
     async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
         if session.method == Method::None {
             let open = "registration is open to anybody, and its clients are third-party clients that cannot use \

@@ -125,7 +125,7 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
     };
     match (answer.status, bearer) {
         (408 | 425 | 429, _) | (500.., _) => failure.retry(),
-        (401, Bearer::Initial) => {
+        (400 | 401 | 403, Bearer::Initial) if token_is_bad(&failure, answer) => {
             failure.with(Disposition::PauseProvider, "initial_access_token_refused")
         }
         (401 | 403, Bearer::None) => {
@@ -147,6 +147,11 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         _ if scope_is_unknown => failure.with(Disposition::Fail, "scope_unknown_at_provider"),
         _ => failure,
     }
+}
+
+/// 401 says so, and elsewhere the code of RFC 6750 section 3.1.
+fn token_is_bad(failure: &Failure, answer: &RawAnswer) -> bool {
+    answer.status == 401 || failure.code == "invalid_token"
 }
 
 impl Failure {

@@ -203,10 +203,15 @@ fn of_sets(
     granted: &BTreeSet<String>,
     (missing, added): Words,
 ) -> Option<Difference> {
+    let lacking: BTreeSet<String> = asked.difference(granted).cloned().collect();
+    let missing = match member {
+        "grant_types" => format!("this client cannot use {}: {missing}", joined(&lacking)),
+        _ => missing.to_owned(),
+    };
     let consequence = match (asked.is_subset(granted), granted.is_subset(asked)) {
         (true, true) => return None,
         (true, false) => added.to_owned(),
-        (false, true) => missing.to_owned(),
+        (false, true) => missing,
         (false, false) => format!("{missing}; {added}"),
     };
     Some(Difference {
@@ -303,6 +308,17 @@ mod tests {
         assert_eq!(differences(&wanted, &metadata(json!({"scope": "b a"}))), []);
         assert_eq!(differences(&wanted, &metadata(json!({}))), []);
         assert_eq!(differences(&wanted, &Metadata::assumed(&wanted)), []);
+    }
+
+    #[test]
+    fn a_grant_type_that_is_missing_is_named() {
+        let granted = metadata(json!({"grant_types": ["authorization_code"]}));
+        let found = differences(&wanted(&[]), &granted);
+        let consequence = &found[0].consequence;
+        assert!(
+            consequence.contains("this client cannot use client_credentials"),
+            "{consequence}"
+        );
     }
 
     #[test]

@@ -119,6 +119,11 @@ pub trait Driver: Send + Sync {
     /// Whether this client can be read, changed and deleted with what is at hand.
     fn can_manage(&self, session: &Session<'_>, client: &KnownClient) -> bool;
 
+    /// Whether the well-known document lists the scopes that clients can be given.
+    fn announces_scopes(&self) -> bool {
+        true
+    }
+
     /// Tries what the portal authorises itself with, without registering anything.
     /// Says what was found.
     ///

@@ -196,6 +196,36 @@ async fn the_secret_is_in_an_update_unless_it_is_refused() {
     assert_eq!(strict.server.seen().len(), 1);
 }
 
+/// What stands for the secret in an answer to an update may be another secret, or only look like one.
+#[tokio::test]
+async fn a_secret_in_the_answer_to_an_update_is_tried_before_it_is_believed() {
+    for (works, expected) in [("s1", None), ("$2y$hash", Some("$2y$hash"))] {
+        let fixture = Fixture::start(move |seen: &Seen| match seen.target.as_str() {
+            "/token" => {
+                let pair = seen.authorization().strip_prefix("Basic ").unwrap();
+                let known = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, pair);
+                let known = String::from_utf8(known.unwrap()).unwrap();
+                let encoded: String =
+                    url::form_urlencoded::byte_serialize(works.as_bytes()).collect();
+                match known.ends_with(&format!(":{encoded}")) {
+                    true => reply(200, json!({"access_token": "t"})),
+                    false => reply(401, json!({"error": "invalid_client"})),
+                }
+            }
+            _ => granted(seen, json!({"client_secret": "$2y$hash"})),
+        })
+        .await;
+        let update = Other
+            .update(&fixture.session(), &fixture.known(), &wanted(&["b"]))
+            .await;
+        assert_eq!(
+            update.unwrap().client_secret,
+            expected.map(Secret::new),
+            "{works}"
+        );
+    }
+}
+
 /// Members that the server said and does not take back.
 #[tokio::test]
 async fn an_update_says_only_what_is_wanted_where_more_is_refused() {

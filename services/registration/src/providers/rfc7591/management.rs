@@ -46,7 +46,8 @@ pub(crate) async fn update_with(
         let sent = Body::Json(Value::Object(body.clone()));
         let answer = managed(session, client, step, Method::PUT, sent).await?;
         if answer.is_success() {
-            return about(client, parse(session.endpoints, &answer)?, &answer);
+            let updated = about(client, parse(session.endpoints, &answer)?, &answer)?;
+            return Ok(with_true_secret(session, client, updated).await);
         }
         let failure = refusal(&answer, Bearer::Registration);
         match adaptations.of_update(&body, wanted, &failure) {
@@ -54,6 +55,30 @@ pub(crate) async fn update_with(
             None => return understood(session, client, &answer, "update").await,
         }
     }
+}
+
+/// An update may bring another secret (RFC 7592 section 2.2), or a hash or a mask of the one that there is: the token
+/// endpoint knows which. Where it does not tell, the answer is believed.
+async fn with_true_secret(
+    session: &Session<'_>,
+    client: &KnownClient,
+    mut updated: RegisteredClient,
+) -> RegisteredClient {
+    if updated.client_secret.is_none() || updated.client_secret == client.client_secret {
+        return updated;
+    }
+    let claimed = KnownClient {
+        client_secret: updated.client_secret.clone(),
+        ..client.clone()
+    };
+    if !works(session, &claimed).await && works(session, client).await {
+        updated.client_secret = None;
+    }
+    updated
+}
+
+async fn works(session: &Session<'_>, client: &KnownClient) -> bool {
+    matches!(still_there(session, client).await, Ok(Some(true)))
 }
 
 /// Deletes the client (RFC 7592 section 2.3). Where the provider does not delete, the client at least loses its
