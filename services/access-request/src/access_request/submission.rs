@@ -66,11 +66,15 @@ pub struct ApprovedItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Limit>,
     /// Of the product's stream in the catalogue; 0: not known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub product_version: u64,
     /// Of the plan's stream in the catalogue; 0: not known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub plan_version: u64,
+}
+
+fn is_zero(version: &u64) -> bool {
+    *version == 0
 }
 
 /// An API at a gateway.
