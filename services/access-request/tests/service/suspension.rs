@@ -83,7 +83,7 @@ async fn a_suspended_application_asks_for_nothing() {
     another.target = Some(existing(&application));
     assert_eq!(
         codes(anna.submit_access_request(another.clone()).await),
-        ["application_suspended"]
+        ["application_id application_suspended"]
     );
     let resume = api::ResumeApplicationRequest {
         id: application,
