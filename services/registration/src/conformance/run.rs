@@ -107,7 +107,7 @@ impl Check {
                     run: self.run,
                     client_id: registered.client_id.clone(),
                 };
-                self.tell(&Command::Register(client), "register").await;
+                self.tell(&Command::Register(client), "registered").await;
                 registered.client_secret = registered.client_secret.or(Some(ids.client_secret));
                 let detail = said(&registered, &wanted);
                 self.note("register", Outcome::Passed, &detail).await;

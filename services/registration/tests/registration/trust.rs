@@ -132,7 +132,10 @@ async fn what_is_no_trust_store_is_refused_by_name() {
         let error = app.create(message).await.unwrap_err();
         assert_eq!(error.kind, Kind::Invalid);
         assert_eq!(field(&error), ("trusted_certificates", code));
-        assert!(!format!("{error:?}").contains("BEGIN"), "{error:?}");
+        let typed = pem.lines().filter(|line| !line.starts_with("-----"));
+        for line in typed.filter(|line| line.len() > 8) {
+            assert!(!format!("{error:?}").contains(line), "{error:?}");
+        }
     }
     let message = CreateIdentityProviderRequest {
         allowed_origins: vec!["https://a.example/path".into()],

@@ -266,26 +266,6 @@ async fn what_a_server_does_not_offer_is_not_taken_for_a_missing_client() {
     }
 }
 
-/// Where nothing can be deleted, the client at least loses its power.
-#[tokio::test]
-async fn a_client_that_cannot_be_deleted_loses_its_scopes() {
-    let fixture = Fixture::start(|seen: &Seen| match seen.method.as_str() {
-        "DELETE" => Reply(405, vec![], String::new()),
-        "PUT" => granted(seen, json!({})),
-        _ => reply(200, json!({"access_token": "t"})),
-    })
-    .await;
-    let failure = Other
-        .delete(&fixture.session(), &fixture.known())
-        .await
-        .unwrap_err();
-    assert_eq!(failure.code, "deletion_unsupported");
-    assert!(failure.description.contains("its scopes were taken away"));
-    let seen = fixture.server.seen();
-    let put = seen.iter().find(|one| one.method == "PUT").unwrap();
-    assert_eq!(members(put)["scope"], "");
-}
-
 /// Lists that are one text (IBM Security Verify Access), and numbers and nulls where texts should be.
 #[tokio::test]
 async fn members_of_another_shape_do_no_harm() {

@@ -81,8 +81,8 @@ async fn works(session: &Session<'_>, client: &KnownClient) -> bool {
     matches!(still_there(session, client).await, Ok(Some(true)))
 }
 
-/// Deletes the client (RFC 7592 section 2.3). Where the provider does not delete, the client at least loses its
-/// scopes.
+/// Deletes the client (RFC 7592 section 2.3). Where the provider does not delete, the caller takes the client's scopes
+/// away and lists it.
 pub(crate) async fn delete(
     session: &Session<'_>,
     client: &KnownClient,
@@ -97,7 +97,7 @@ pub(crate) async fn delete(
     match (answer.status, still_there(session, client).await?) {
         (_, Some(false)) | (404 | 410, None) => Ok(Deleted::AlreadyGone),
         (401 | 403, _) => Err(refusal(&answer, Bearer::Registration)),
-        _ => Err(without_deletion(session, client, &answer).await),
+        _ => Err(unsupported(&answer, "deletion")),
     }
 }
 
@@ -112,26 +112,6 @@ async fn deleted(
         return Err(failure.with(Disposition::Retry, "deletion_without_effect"));
     }
     Ok(Deleted::Deleted)
-}
-
-async fn without_deletion(
-    session: &Session<'_>,
-    client: &KnownClient,
-    answer: &RawAnswer,
-) -> Failure {
-    let mut failure = unsupported(answer, "deletion");
-    if update(session, client, &powerless(client)).await.is_ok() {
-        failure.description.push_str("; its scopes were taken away");
-    }
-    failure
-}
-
-/// The client as it is, without any scope.
-fn powerless(client: &KnownClient) -> WantedClient {
-    WantedClient {
-        scopes: BTreeSet::new(),
-        ..as_granted(client)
-    }
 }
 
 /// The client as it was granted, so that nothing changes.
