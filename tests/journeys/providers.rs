@@ -166,7 +166,9 @@ async fn token_of(credentials: &Credentials, ways: &Ways, scope: &str) -> (u16, 
         .unwrap();
     let status = response.status().as_u16();
     let body: Value = response.json().await.unwrap_or_default();
-    let granted = body["scope"].as_str().unwrap_or_default();
+    // Some name the scope in a refusal, too.
+    let granted = body["scope"].as_str().filter(|_| status == 200);
+    let granted = granted.unwrap_or_default();
     let mut scopes: Vec<&str> = granted.split_whitespace().collect();
     // Keycloak gives some of its own.
     scopes.retain(|scope| scope.starts_with("product_") || scope.ends_with("_plan"));

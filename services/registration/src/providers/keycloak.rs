@@ -184,11 +184,20 @@ impl Driver for Keycloak {
         put(session, client, &token, Step::Rotate, body).await
     }
 
+    /// With management credentials only.
     async fn suspend(
         &self,
         session: &Session<'_>,
         client: &KnownClient,
     ) -> Result<RegisteredClient, Failure> {
+        if session.management.is_none() {
+            return Err(Failure::new(
+                Disposition::Fail,
+                "suspension_unsupported",
+                "Keycloak refuses the registration access token of a client that is switched off, so without \
+                 management credentials it could not be switched on again",
+            ));
+        }
         let (answer, token) = read(session, client).await?;
         let scopes = ClientScopes::of(&object(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);

@@ -192,7 +192,7 @@ async fn identity_providers_and_client_types() {
         .submit(&format!("{provider}/token"), &[])
         .await
         .is(400)
-        .shows("Give the new initial access token.");
+        .shows("Give the new token.");
     admin
         .submit(
             &format!("{provider}/token"),

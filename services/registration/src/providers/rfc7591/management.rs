@@ -1,7 +1,5 @@
 //! Managing a client with its registration access token (RFC 7592 section 2).
 
-use std::collections::BTreeSet;
-
 use http::Method;
 use serde_json::{Map, Value};
 
