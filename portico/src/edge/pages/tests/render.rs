@@ -164,7 +164,7 @@ fn what_the_provider_granted_otherwise_is_shown() {
     revealed => false, has_secret => true, auth_method => "client_secret_basic",
     calls => Vec::<Value>::new(), token_command => "curl", machine => true, ..show::oauth_client(&client) };
     let shown = context! {
-        application => context! { id => "1", name => "A", description => "", redirect_urls => Vec::<Value>::new(), created_at => "x", suspended => false },
+        application => context! { id => "1", name => "A", description => "", redirect_urls => Vec::<Value>::new(), created_at => "x", suspended => false, version => 1 },
         clients => vec![client],
         own => false,
     };
