@@ -34,6 +34,12 @@ async fn suspended_clients_are_watched_and_a_plan_is_kept_to() {
     let Provider::Keycloak(keycloak) = &world.provider else {
         panic!("a real Keycloak is needed");
     };
+    // Keycloak switches a client off only where it can be switched on again.
+    let (id, secret) = keycloak.management();
+    let provider = format!("/api/v1/identity-providers/{}", portal.provider_id);
+    let management = json!({"management_client_id": id, "management_client_secret": secret});
+    let patched = world.admin.patch(&provider, management).await.unwrap();
+    patched.expect(StatusCode::OK).unwrap();
     let (request, application) = portal.submit(&portal.payments, None).await;
     let (other, spared) = portal.submit(&portal.orders, None).await;
     world.approve(&request).await;
