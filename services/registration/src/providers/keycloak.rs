@@ -19,6 +19,7 @@
 //! | PUT with one of `optionalClientScopes`, `defaultClientScopes` | **empties the other**; other members left out stay |
 //! | PUT that adds `service_account` back | 403, so it must never get lost |
 //! | PUT on `openid-connect/{clientId}` | 500 unless `clientId` equals the internal `id` |
+//! | PUT `enabled: false` by registration access token | 200, and from then on the token is 401 at every call: nobody but the management credentials can switch the client on again |
 //! | DELETE | 204; GET and DELETE after that: 401 |
 //! | `install/{clientId}` with the client's own credentials | 200 if the client is there and the secret is right; "Failed to authenticate client" if it is there, but disabled or with another secret; "Not authorized to view client" if it is not |
 //!
@@ -50,7 +51,7 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Disposition, Failure};
+use super::failure::{Bearer, Disposition, Failure};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, ReconcileClass};
@@ -190,18 +191,33 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
     ) -> Result<RegisteredClient, Failure> {
-        if session.management.is_none() {
+        let (answer, token) = read(session, client).await?;
+        if token.0 != Bearer::Management {
             return Err(Failure::new(
                 Disposition::Fail,
                 "suspension_unsupported",
-                "Keycloak refuses the registration access token of a client that is switched off, so without \
-                 management credentials it could not be switched on again",
+                "a disabled client is not open to its own registration access token any more: only a provider with \
+                 management credentials can be asked to switch one off",
             ));
         }
-        let (answer, token) = read(session, client).await?;
         let scopes = ClientScopes::of(&object(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("enabled".into(), false.into());
+        put(session, client, &token, Step::Update, body).await
+    }
+
+    /// An update alone leaves a client switched off: an admin of Keycloak may have done it.
+    async fn resume(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+        wanted: &WantedClient,
+    ) -> Result<RegisteredClient, Failure> {
+        let (answer, token) = read(session, client).await?;
+        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
+        let mut body = representation::update(wanted, &client.client_id, &scopes)?;
+        body.insert("enabled".into(), true.into());
         put(session, client, &token, Step::Update, body).await
     }
 

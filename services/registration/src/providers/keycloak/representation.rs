@@ -93,7 +93,6 @@ pub(super) fn update(
 ) -> Result<Map<String, Value>, Failure> {
     let mut body = common(wanted)?;
     body.insert("clientId".into(), client_id.into());
-    body.insert("enabled".into(), true.into());
     scopes.write(&mut body);
     Ok(body)
 }
