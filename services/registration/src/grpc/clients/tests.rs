@@ -16,7 +16,7 @@ use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
 use crate::oauth_client::Event;
-use crate::worker::tests::world::World;
+use crate::worker::tests::world::{PATIENCE, World};
 
 const OWNER: Caller = user(1, Role::Developer);
 const STRANGER: Caller = user(2, Role::Developer);
@@ -130,8 +130,20 @@ impl Test {
         let message = api::ReadOauthClientRequest {
             id: self.world.id().to_string(),
         };
-        let request = self.world.deps.identity.request(caller, message);
-        Ok(self.service.read_oauth_client(request).await?.into_inner())
+        let read = async {
+            loop {
+                let request = self.world.deps.identity.request(caller, message.clone());
+                let read = self.service.read_oauth_client(request).await?.into_inner();
+                // The worker may not have let go of it yet.
+                if read.state != "being_changed" {
+                    return Ok(read);
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, read)
+            .await
+            .expect("the worker lets go of it")
     }
 
     async fn conformance(&mut self) -> api::ConformanceCheck {

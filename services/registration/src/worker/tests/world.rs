@@ -21,7 +21,7 @@ use crate::oauth_client::{Event, OauthClient};
 use crate::providers::{Endpoints, ProviderType};
 
 /// A test that waits longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const SCOPES: [&str; 4] = ["product_pay", "product_ship", "free_plan", "gold_plan"];
 pub(crate) const TOKEN: &str = "initial-access-token-of-the-test";
 
