@@ -15,7 +15,7 @@ use crate::support::{
     PATIENCE,
     actions::{Configured, id},
     process::{ADMIN_EMAIL, ADMIN_PASSWORD},
-    until,
+    until, until_all,
     world::{Provider, World},
 };
 
@@ -107,6 +107,7 @@ async fn restarts_under_load_lose_nothing() {
     }
     let requests: BTreeSet<String> = requests.into_iter().collect();
     assert_eq!(requests.len(), UNDER_LOAD);
+    until_all("active requests", UNDER_LOAD, || count(&world, "active")).await;
     for request in &requests {
         world.wait_for_status(request, "active").await;
     }
@@ -115,13 +116,28 @@ async fn restarts_under_load_lose_nothing() {
     };
     assert_eq!(provider.client_count(), UNDER_LOAD);
     // Of each request: submitted, to the admin, and ready, to the developer.
-    until("the mails", || async {
-        (world.mail.messages().len() >= 2 * UNDER_LOAD).then_some(())
+    until_all("mails", 2 * UNDER_LOAD, async || {
+        world.mail.messages().len()
     })
     .await;
     let mails = world.mail.messages();
     let facts: BTreeSet<&str> = mails.iter().map(|mail| mail.message_id.as_str()).collect();
     assert_eq!((mails.len(), facts.len()), (2 * UNDER_LOAD, 2 * UNDER_LOAD));
+}
+
+/// How many requests have this status.
+async fn count(world: &World, status: &str) -> usize {
+    let (mut count, mut after) = (0, String::new());
+    loop {
+        let path = format!("/api/v1/access-requests?status={status}&limit=100&after={after}");
+        let page = world.admin.get(&path).await.unwrap();
+        let page = page.expect(StatusCode::OK).unwrap();
+        count += page["items"].as_array().unwrap().len();
+        match page["next"].as_str() {
+            Some(next) if !next.is_empty() => after = next.to_owned(),
+            _ => return count,
+        }
+    }
 }
 
 async fn what_is_away_is_named_and_comes_back() {

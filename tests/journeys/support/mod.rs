@@ -23,3 +23,16 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
+
+/// Waits until there are so many, however long the queue is: what ends it is that nothing is added for as long as
+/// anything may take.
+pub async fn until_all(what: &str, wanted: usize, count: impl AsyncFn() -> usize) {
+    let mut seen = count().await;
+    while seen < wanted {
+        seen = until(what, || async {
+            let now = count().await;
+            (now > seen).then_some(now)
+        })
+        .await;
+    }
+}

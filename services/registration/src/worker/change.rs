@@ -96,7 +96,13 @@ impl Worker {
         {
             Ok(_) => self.gone(job, live).await,
             Err(failure) if is_refusal(&failure) => {
-                self.not_deleted(job, live, &access, &known, &failure).await
+                // What the driver tried instead may have brought a new token.
+                self.recovered(job, live, &access).await?;
+                let job = &self.job(job.id).await?;
+                match job.client.live() {
+                    Some(live) => self.not_deleted(job, live, &access, &failure).await,
+                    None => Ok(()),
+                }
             }
             Err(failure) => self.not_changed(job, live, &access, &failure).await,
         }
@@ -109,15 +115,15 @@ impl Worker {
         job: &Job,
         live: &Live,
         access: &Access,
-        known: &KnownClient,
         failure: &Failure,
     ) -> Result<(), WorkError> {
+        let known = self.known(job, live).await?;
         let spool = AnswerSpool::new(&self.vault, job.id, job.client.attempt);
         let session = access.session(&spool);
         let powerless = match self.powerless(job, live).await? {
             Some(powerless) => access
                 .driver()
-                .update(&session, known, &powerless)
+                .update(&session, &known, &powerless)
                 .await
                 .ok(),
             None => None,
