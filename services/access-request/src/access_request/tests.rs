@@ -353,7 +353,7 @@ fn payloads_stay_as_they_are() {
     assert_eq!(kind, "access_request.approved");
     assert_eq!(
         data,
-        json!({"items": [{"product_id": Uuid::nil(), "apis": [], "product_version": 0, "plan_version": 0}]})
+        json!({"items": [{"product_id": Uuid::nil(), "apis": []}]})
     );
     assert_eq!(encode(&Event::Retried).0, "access_request.retried");
     let (_, data) = encode(&submitted());
