@@ -5,6 +5,7 @@ pub mod app;
 pub mod at;
 pub mod backup;
 pub mod check_provider;
+pub mod cli;
 pub mod commands;
 pub mod demo;
 pub mod drift;
