@@ -308,19 +308,34 @@ async fn exactly_the_wanted(
             .await;
         assert_eq!(status, 200, "{body}");
     }
-    there.retain(|_, client| {
-        let marker = client["attributes"]["portico.marker"].as_str();
-        !marker.is_some_and(|marker| listed.contains(marker))
-    });
-    assert!(there.is_empty(), "clients that nobody knows: {there:#?}");
+    let unknown: Vec<String> = there
+        .iter()
+        .map(|(id, client)| (id, &client["name"], &client["attributes"]["portico.marker"]))
+        .filter(|(_, _, marker)| {
+            !marker
+                .as_str()
+                .is_some_and(|marker| listed.contains(marker))
+        })
+        .map(|(id, name, marker)| format!("{id} of {name}, marked {marker}"))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "clients that nobody knows: {unknown:#?}"
+    );
 }
 
 /// The marks of the orphan list.
 async fn listed(admin: &Portal) -> BTreeSet<String> {
-    let page = admin.get("/api/v1/orphans?limit=100").await.unwrap();
-    let page = page.expect(StatusCode::OK).unwrap();
-    let orphans = page["items"].as_array().unwrap().iter();
-    orphans
-        .filter_map(|orphan| Some(orphan["marker"].as_str()?.to_owned()))
-        .collect()
+    let (mut listed, mut after) = (BTreeSet::new(), String::new());
+    loop {
+        let path = format!("/api/v1/orphans?limit=100&after={after}");
+        let page = admin.get(&path).await.unwrap();
+        let page = page.expect(StatusCode::OK).unwrap();
+        let orphans = page["items"].as_array().unwrap().iter();
+        listed.extend(orphans.filter_map(|orphan| Some(orphan["marker"].as_str()?.to_owned())));
+        match page["next"].as_str() {
+            Some(next) if !next.is_empty() => next.clone_into(&mut after),
+            _ => return listed,
+        }
+    }
 }

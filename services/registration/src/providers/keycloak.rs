@@ -57,7 +57,7 @@ use super::site::Site;
 use super::{Driver, ReconcileClass};
 use answer::{collection, is_in_use, member, object, parse, refused};
 use call::{call, explained, post, put, read, tokens};
-use presence::{Presence, adopt, already_rotated, presence_of};
+use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
 
 /// The driver.
@@ -123,7 +123,7 @@ impl Driver for Keycloak {
             return parse(session.endpoints, &answer);
         }
         if is_in_use(&answer) {
-            return adopt(session, prepared).await;
+            return adopt(session, prepared).await.map_err(undecided);
         }
         let mut failure = refused(&answer, bearer);
         if failure.disposition == Disposition::Unmanageable {
@@ -131,9 +131,9 @@ impl Driver for Keycloak {
         }
         // A used-up token hides whether an earlier attempt had made the client.
         if failure.disposition == Disposition::PauseProvider
-            && presence_of(session, prepared).await? == Presence::There
+            && presence_of(session, prepared).await.map_err(undecided)? == Presence::There
         {
-            return adopt(session, prepared).await;
+            return adopt(session, prepared).await.map_err(undecided);
         }
         Err(failure)
     }

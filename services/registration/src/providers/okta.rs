@@ -144,7 +144,8 @@ impl Driver for Okta {
         }
         // The name has the marker of this attempt, so what is there already is what it made.
         if calls::is_taken(&failure) {
-            return match self.reconcile(session, prepared).await? {
+            let found = self.reconcile(session, prepared).await;
+            return match found.map_err(Failure::unknown_outcome)? {
                 Reconciled::Registered(registered) => Ok(*registered),
                 Reconciled::NotThere | Reconciled::Unknown => Err(failure),
             };

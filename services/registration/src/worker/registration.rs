@@ -135,15 +135,18 @@ impl Worker {
         if self.hold_if_paused(job, &provider).await? {
             return Ok(());
         }
-        let reconciled = match access
-            .driver()
-            .prepare(access.site(), &intended.client, &ids)
-        {
+        let driver = access.driver();
+        let reconciled = match driver.prepare(access.site(), &intended.client, &ids) {
             Ok(prepared) => {
-                access
-                    .driver()
-                    .reconcile(&access.session(&spool), &prepared)
-                    .await
+                let found = driver.reconcile(&access.session(&spool), &prepared).await;
+                match driver.class() {
+                    // It is the attempt again, so a refusal is its outcome.
+                    ReconcileClass::ChosenId => found,
+                    // It is a look, and one that failed says nothing of the attempt.
+                    ReconcileClass::Search | ReconcileClass::Plain => {
+                        found.map_err(Failure::unknown_outcome)
+                    }
+                }
             }
             Err(failure) => Err(failure),
         };

@@ -99,10 +99,21 @@ pub(super) async fn adopt(
     }
 }
 
+/// A look that failed says nothing of the registration that it was to find out about: only that the client is
+/// somebody else's does.
+pub(super) fn undecided(failure: Failure) -> Failure {
+    match failure.code == TAKEN {
+        true => failure,
+        false => failure.unknown_outcome(),
+    }
+}
+
+const TAKEN: &str = "client_id_taken";
+
 fn taken() -> Failure {
     Failure::new(
         Disposition::Fail,
-        "client_id_taken",
+        TAKEN,
         "a client with the chosen id is at the provider, but it does not have the chosen secret",
     )
 }

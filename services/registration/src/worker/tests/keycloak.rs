@@ -24,6 +24,10 @@ struct Realm {
     posts: u32,
     /// Does what is asked, and answers so instead.
     answer_instead: Option<u16>,
+    /// The next registration comes in twice, as by a proxy that tries again.
+    doubled: bool,
+    /// Does not do what the next client asks with its own credentials, and answers so.
+    busy: Option<u16>,
 }
 
 impl Keycloak {
@@ -59,8 +63,16 @@ impl Realm {
             .unwrap_or_default()
             .to_owned();
         match (seen.method.as_str(), path.split_once('/')) {
-            ("POST", None) => self.register(seen.json()),
-            ("GET", Some(("install", id))) => self.install(id, seen.authorization()),
+            ("POST", None) => {
+                if std::mem::take(&mut self.doubled) {
+                    self.register(seen.json());
+                }
+                self.register(seen.json())
+            }
+            ("GET", Some(("install", id))) => match self.busy.take() {
+                Some(status) => reply(status, json!({})),
+                None => self.install(id, seen.authorization()),
+            },
             (method, Some(("default", id))) => {
                 let token = seen.authorization().trim_start_matches("Bearer ");
                 let known = self
@@ -202,6 +214,22 @@ async fn a_lost_answer_ends_in_the_one_client_that_was_made() {
         world.texts("SELECT marker FROM orphans").await,
         [] as [&str; 0]
     );
+}
+
+#[tokio::test]
+async fn a_failed_look_at_what_is_there_does_not_end_the_attempt() {
+    let (mut world, keycloak, _server) = start().await;
+    {
+        let mut realm = keycloak.0.lock().unwrap();
+        (realm.doubled, realm.busy) = (true, Some(503));
+    }
+    let request = world.approve("pay", "free").await;
+    let client = world.until_active(request).await;
+    assert_eq!(
+        keycloak.only()["clientId"].as_str().unwrap(),
+        client.live().unwrap().answer.client_id
+    );
+    assert!(keycloak.0.lock().unwrap().busy.is_none(), "it was asked");
 }
 
 #[tokio::test]
