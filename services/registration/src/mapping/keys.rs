@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use portico_eventstore::Metadata;
 use serde_json::Value;
+use url::Url;
 use uuid::Uuid;
 
 use super::{Mapper, MappingFailure};
@@ -122,8 +123,8 @@ impl Mapper {
         let access =
             identity_provider::access(&self.deps, &self.vault, provider, &loaded.state).await;
         let access = access.ok()?;
-        let url = &access.settings.location.endpoints.jwks_uri;
-        let keys = fetch(&access).await;
+        let url = access.settings.location.endpoints.jwks_uri.as_ref()?;
+        let keys = fetch(&access, url).await;
         if keys.is_none() {
             tracing::warn!(%provider, "the keys of an identity provider cannot be read");
         }
@@ -132,8 +133,7 @@ impl Mapper {
 }
 
 /// RFC 7517 section 5. A key is compared as a whole: its id may stay.
-async fn fetch(access: &Access) -> Option<BTreeSet<String>> {
-    let url = &access.settings.location.endpoints.jwks_uri;
+async fn fetch(access: &Access, url: &Url) -> Option<BTreeSet<String>> {
     let (status, body) = access.fetch().get(url, DEADLINE).await.ok()?;
     let document: Value = serde_json::from_slice(&body)
         .ok()

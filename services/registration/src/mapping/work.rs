@@ -154,7 +154,8 @@ impl<'a> Work<'a> {
             return Ok(false);
         }
         let provider = self.provider(&target.identity_provider_id).await?;
-        Ok(provider.is_some_and(|(jwks_uri, _)| !written.contains(&jwks_uri)))
+        let jwks_uri = provider.and_then(|(jwks_uri, _)| jwks_uri);
+        Ok(jwks_uri.is_some_and(|jwks_uri| !written.contains(&jwks_uri)))
     }
 
     async fn wanted_apis(
@@ -162,7 +163,7 @@ impl<'a> Work<'a> {
         due: &BTreeSet<String>,
         failures: &mut Failures,
     ) -> Result<Vec<WantedApi>, MappingFailure> {
-        let mut providers: BTreeMap<&str, Option<(String, String)>> = BTreeMap::new();
+        let mut providers = BTreeMap::new();
         let mut apis = Vec::new();
         for api in due {
             let Some(target) = self.target.apis.get(api) else {
@@ -172,16 +173,12 @@ impl<'a> Work<'a> {
             if !providers.contains_key(provider) {
                 providers.insert(provider, self.provider(provider).await?);
             }
-            let found = providers.get(provider).cloned().flatten();
             // Taking away needs no provider.
-            let (jwks_uri, scope_claim) = match found {
-                Some(found) => found,
-                None if target.entries.is_empty() => Default::default(),
-                None => {
-                    let why = "the identity provider is not there any more";
-                    let failure =
-                        Failure::new(Disposition::Fail, "identity_provider_not_found", why);
-                    failures.insert(api.clone(), failure);
+            let (jwks_uri, scope_claim) = match providers.get(provider).cloned().flatten() {
+                Some((Some(jwks_uri), scope_claim)) => (jwks_uri, scope_claim),
+                _ if target.entries.is_empty() => Default::default(),
+                found => {
+                    failures.insert(api.clone(), without_keys(found.is_some()));
                     continue;
                 }
             };
@@ -303,4 +300,19 @@ impl<'a> Work<'a> {
             .get(api)
             .map_or(&NOTHING, |recorded| &recorded.owned)
     }
+}
+
+/// Why nothing can be let through: the provider is gone, or nobody but itself can read its tokens.
+fn without_keys(is_there: bool) -> Failure {
+    let (code, why) = match is_there {
+        true => (
+            "identity_provider_without_keys",
+            "the identity provider has no jwks_uri, so the gateway cannot check its tokens",
+        ),
+        false => (
+            "identity_provider_not_found",
+            "the identity provider is not there any more",
+        ),
+    };
+    Failure::new(Disposition::Fail, code, why)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use url::Url;
 
 use super::Driver;
 use super::discovery::{DiscoveryError, Endpoints, discover};
@@ -55,6 +56,11 @@ const STEPS: [&str; 6] = [
     "jwks",
     "scopes",
 ];
+
+const NO_KEYS: &str = "the document has no jwks_uri: clients can be registered, but gateways that check tokens by \
+                       their signature cannot check this provider's";
+const NO_KID: &str = "no signing key has a kid: clients can be registered, but gateways that find a key by its kid \
+                      cannot check this provider's tokens";
 
 /// What the connection test found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,10 +140,9 @@ pub async fn check(fetch: Fetch<'_>, well_known_url: &str, allowed_origins: &[St
         outcome,
         detail,
     };
-    let jwks = signing_keys(fetch, &endpoints).await;
-    let (jwks_outcome, jwks_detail) = match jwks {
-        Ok(count) => (Outcome::Passed, format!("{count} signing keys")),
-        Err(why) => (Outcome::Failed, why),
+    let (jwks_outcome, jwks_detail) = match &endpoints.jwks_uri {
+        Some(url) => signing_keys(fetch, url).await,
+        None => (Outcome::Warning, NO_KEYS.to_owned()),
     };
     let scopes = match endpoints.scopes_supported.len() {
         0 => (
@@ -207,25 +212,28 @@ fn failed_at(error: &DiscoveryError) -> Vec<CheckStep> {
     steps
 }
 
-/// How many keys the provider signs with (RFC 7517 section 5). Gateways find a
-/// key by its `kid`.
-async fn signing_keys(fetch: Fetch<'_>, endpoints: &Endpoints) -> Result<usize, String> {
-    let (status, body) = fetch
-        .get(&endpoints.jwks_uri, Duration::from_secs(10))
-        .await
-        .map_err(|error| error.to_string())?;
+/// How many keys the provider signs with (RFC 7517 section 5). Clients are registered without them; gateways need
+/// them, and find a key by its `kid`.
+async fn signing_keys(fetch: Fetch<'_>, jwks_uri: &Url) -> (Outcome, String) {
+    let (status, body) = match fetch.get(jwks_uri, Duration::from_secs(10)).await {
+        Ok(answer) => answer,
+        Err(error) => return (Outcome::Failed, error.to_string()),
+    };
     let document: Option<Value> = serde_json::from_slice(&body).ok().filter(|_| status == 200);
     let keys = document
         .as_ref()
         .and_then(|document| document.get("keys")?.as_array());
-    let keys =
-        keys.ok_or_else(|| format!("the jwks_uri answers status {status} without a key set"))?;
-    let signs = |key: &&Value| {
-        key.get("use").is_none_or(|usage| usage == "sig") && key.get("kid").is_some()
+    let Some(keys) = keys else {
+        let why = format!("the jwks_uri answers status {status} without a key set");
+        return (Outcome::Failed, why);
     };
-    match keys.iter().filter(signs).count() {
-        0 => Err("the key set has no signing key with a kid".into()),
-        count => Ok(count),
+    let signs = |key: &&Value| key.get("use").is_none_or(|usage| usage == "sig");
+    let signing: Vec<&Value> = keys.iter().filter(signs).collect();
+    let named = signing.iter().filter(|key| key.get("kid").is_some());
+    match (signing.len(), named.count()) {
+        (0, _) => (Outcome::Warning, "the key set has no signing key".into()),
+        (_, 0) => (Outcome::Warning, NO_KID.to_owned()),
+        (_, count) => (Outcome::Passed, format!("{count} signing keys")),
     }
 }
 
@@ -300,11 +308,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_without_a_kid_are_no_use() {
-        let server = provider(json!([{"use": "sig"}]), json!(["a"])).await;
+    async fn keys_that_no_gateway_can_use_do_not_hinder_registration() {
+        for keys in [json!([{"use": "sig"}]), json!([]), json!([{"use": "enc"}])] {
+            let server = provider(keys, json!(["a"])).await;
+            let check = run(server.url(PATH).as_str()).await;
+            assert_eq!(check.steps[4].outcome, Outcome::Warning);
+            assert!(check.ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_document_without_a_key_set_is_taken_with_a_warning() {
+        let server = Server::start(|seen: &Seen| {
+            let base = format!("http://{}", seen.headers["host"].to_str().unwrap());
+            let endpoint = format!("{base}/r");
+            reply(
+                200,
+                json!({"issuer": base, "registration_endpoint": endpoint, "token_endpoint": endpoint}),
+            )
+        })
+        .await;
+        let check = run(server.url(PATH).as_str()).await;
+        assert_eq!(outcomes(&check)[4..], ["warning", "warning"]);
+        assert!(check.steps[4].detail.contains("jwks_uri"));
+        assert!(check.ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_set_that_cannot_be_read_fails() {
+        let server = provider(json!("none"), json!(["a"])).await;
         let check = run(server.url(PATH).as_str()).await;
         assert_eq!(check.steps[4].outcome, Outcome::Failed);
-        assert!(!check.ok());
     }
 
     #[tokio::test]

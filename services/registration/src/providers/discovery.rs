@@ -26,13 +26,17 @@ pub struct Endpoints {
     pub registration_endpoint: Url,
     /// RFC 6749 section 3.2.
     pub token_endpoint: Url,
-    /// RFC 7517 section 5.
-    pub jwks_uri: Url,
+    /// RFC 7517 section 5. Optional in RFC 8414: nobody but the provider can read its tokens where it has none.
+    #[serde(default)]
+    pub jwks_uri: Option<Url>,
     /// Empty where the document does not say.
     pub scopes_supported: Vec<String>,
     /// `token_endpoint_auth_methods_supported`; empty where the document does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub auth_methods_supported: Vec<String>,
+    /// RFC 8414 section 2; empty where the document does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grant_types_supported: Vec<String>,
     /// Origins beside the issuer's that an admin allowed tokens to be sent to,
     /// for example `https://internal.example:8443`.
     #[serde(default)]
@@ -45,6 +49,14 @@ impl Endpoints {
     #[must_use]
     pub fn trusts(&self, url: &Url) -> bool {
         trusted(&self.issuer, &self.allowed_origins, url)
+    }
+}
+
+impl Endpoints {
+    /// Whether the document names `client_secret_post` and not `client_secret_basic`.
+    pub(crate) fn only_secrets_in_the_body(&self) -> bool {
+        let supports = |method: &str| self.auth_methods_supported.iter().any(|one| one == method);
+        supports("client_secret_post") && !supports("client_secret_basic")
     }
 }
 
@@ -86,7 +98,7 @@ pub enum DiscoveryError {
     },
     /// Registration is not offered, or is switched off.
     #[error(
-        "the document has no registration_endpoint: the provider does not offer dynamic client registration"
+        "the document has no registration_endpoint: the provider does not offer dynamic client registration, or its settings do not say where it is"
     )]
     RegistrationEndpointMissing,
     /// A member that is needed is missing or is no URL.
@@ -200,9 +212,13 @@ pub fn verify(
         }
         Ok(url)
     };
-    if !members.contains_key("registration_endpoint") {
+    let given = |member: &str| members.get(member).is_some_and(|value| !value.is_null());
+    if !given("registration_endpoint") {
         return Err(DiscoveryError::RegistrationEndpointMissing);
     }
+    let jwks_uri = given("jwks_uri")
+        .then(|| endpoint("jwks_uri"))
+        .transpose()?;
     let texts = |member: &str| {
         let values = members.get(member).and_then(Value::as_array);
         values
@@ -216,9 +232,10 @@ pub fn verify(
         issuer: issuer.to_owned(),
         registration_endpoint: endpoint("registration_endpoint")?,
         token_endpoint: endpoint("token_endpoint")?,
-        jwks_uri: endpoint("jwks_uri")?,
+        jwks_uri,
         scopes_supported: texts("scopes_supported"),
         auth_methods_supported: texts("token_endpoint_auth_methods_supported"),
+        grant_types_supported: texts("grant_types_supported"),
         allowed_origins: allowed_origins.to_vec(),
     })
 }
@@ -257,6 +274,26 @@ mod tests {
         assert_eq!(endpoints.auth_methods_supported, ["client_secret_post"]);
         let text = serde_json::to_string(&endpoints).unwrap();
         assert_eq!(serde_json::from_str::<Endpoints>(&text).unwrap(), endpoints);
+    }
+
+    /// RFC 8414 section 2 makes all but the issuer and the token endpoint optional.
+    #[test]
+    fn needs_no_more_than_registration_and_tokens() {
+        let mut document = json!({
+            "issuer": "https://id.example/realms/r",
+            "registration_endpoint": "https://id.example/register",
+            "token_endpoint": "https://id.example/token",
+        });
+        for jwks_uri in [None, Some(Value::Null)] {
+            if let Some(value) = jwks_uri {
+                document["jwks_uri"] = value;
+            }
+            let endpoints = verify(URL, &document, &[]).unwrap();
+            assert_eq!(endpoints.jwks_uri, None);
+            assert!(endpoints.grant_types_supported.is_empty());
+            let text = serde_json::to_string(&endpoints).unwrap();
+            assert_eq!(serde_json::from_str::<Endpoints>(&text).unwrap(), endpoints);
+        }
     }
 
     #[test]
@@ -339,6 +376,10 @@ mod tests {
             (without("issuer"), "issuer_mismatch"),
             (
                 without("registration_endpoint"),
+                "registration_endpoint_missing",
+            ),
+            (
+                with("registration_endpoint", Value::Null),
                 "registration_endpoint_missing",
             ),
             (

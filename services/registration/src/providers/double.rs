@@ -206,9 +206,10 @@ impl Fixture {
             issuer: server.base.clone(),
             registration_endpoint: server.url("/register"),
             token_endpoint: server.url("/token"),
-            jwks_uri: server.url("/jwks"),
+            jwks_uri: Some(server.url("/jwks")),
             scopes_supported: Vec::new(),
             auth_methods_supported: Vec::new(),
+            grant_types_supported: Vec::new(),
             allowed_origins: Vec::new(),
         };
         Self {

@@ -103,7 +103,7 @@ impl Session<'_> {
             .token_request(
                 &management.client_id,
                 &management.client_secret,
-                self.options.management_in_body,
+                self.options.management_in_body || self.endpoints.only_secrets_in_the_body(),
                 more.collect(),
             )
             .await?;

@@ -235,7 +235,7 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
         issuer: endpoints.issuer,
         registration_endpoint: endpoints.registration_endpoint.into(),
         token_endpoint: endpoints.token_endpoint.into(),
-        jwks_uri: endpoints.jwks_uri.into(),
+        jwks_uri: endpoints.jwks_uri.map(Into::into).unwrap_or_default(),
         scopes_supported: endpoints.scopes_supported,
         status: text("status")?,
         status_reason: text("status_reason")?,

@@ -248,9 +248,10 @@ impl World {
                     issuer: url.into(),
                     registration_endpoint: at("register"),
                     token_endpoint: at("token"),
-                    jwks_uri: at("jwks"),
+                    jwks_uri: Some(at("jwks")),
                     scopes_supported: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
                     auth_methods_supported: Vec::new(),
+                    grant_types_supported: Vec::new(),
                     allowed_origins: vec![],
                 },
             },
@@ -278,7 +279,7 @@ impl World {
             .await
             .unwrap();
         let mut settings = loaded.state.present().unwrap().clone();
-        settings.location.endpoints.jwks_uri = format!("{url}/jwks").parse().unwrap();
+        settings.location.endpoints.jwks_uri = format!("{url}/jwks").parse().ok();
         let command = identity_provider::Command::Change {
             settings,
             initial_access_token: identity_provider::TokenChange::Keep,

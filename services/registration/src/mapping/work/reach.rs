@@ -17,19 +17,19 @@ use crate::mapping::{Mapper, MappingFailure};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 impl Work<'_> {
-    /// Where a provider's keys are, and which claim has the scopes.
+    /// Where a provider's keys are, if it has any, and which claim has the scopes.
     pub(super) async fn provider(
         &self,
         id: &str,
-    ) -> Result<Option<(String, String)>, MappingFailure> {
+    ) -> Result<Option<(Option<String>, String)>, MappingFailure> {
         let Ok(id) = id.parse::<Uuid>() else {
             return Ok(None);
         };
         let loaded = identity_provider::load(&self.mapper.store, id).await?;
         let settings = loaded.state.present().ok();
         Ok(settings.map(|settings| {
-            let jwks_uri = settings.location.endpoints.jwks_uri.to_string();
-            (jwks_uri, settings.scope_claim.clone())
+            let jwks_uri = settings.location.endpoints.jwks_uri.as_ref();
+            (jwks_uri.map(Url::to_string), settings.scope_claim.clone())
         }))
     }
 

@@ -144,9 +144,10 @@ impl World {
                     issuer: url.clone(),
                     registration_endpoint: at("register"),
                     token_endpoint: at("token"),
-                    jwks_uri: at("jwks"),
+                    jwks_uri: Some(at("jwks")),
                     scopes_supported: vec![],
                     auth_methods_supported: Vec::new(),
+                    grant_types_supported: Vec::new(),
                     allowed_origins: vec![],
                 },
             },
@@ -170,7 +171,7 @@ impl World {
         settings.location.endpoints = Endpoints {
             registration_endpoint: at("clients-registrations/openid-connect"),
             token_endpoint: at("protocol/openid-connect/token"),
-            jwks_uri: at("protocol/openid-connect/certs"),
+            jwks_uri: Some(at("protocol/openid-connect/certs")),
             issuer: realm.clone(),
             ..settings.location.endpoints
         };
