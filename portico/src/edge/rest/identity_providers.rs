@@ -88,10 +88,10 @@ struct NewIdentityProvider {
     management_client_id: Option<String>,
     management_client_secret: Option<String>,
     /// How the portal authorises itself when it registers a client: `none`, `initial_access_token`, `api_token` (Okta,
-    /// Auth0) or `client_credentials` (the management client gets a fresh token for each call). Where it is absent, by
+    /// Auth0, other) or `client_credentials` (the management client gets a fresh token for each call). Where it is absent, by
     /// what else is given.
     authorization: Option<String>,
-    /// Okta: an API token (SSWS). Auth0: a token for the Management API.
+    /// Okta: an API token (SSWS). Auth0: a token for the Management API. Other: one that registers clients, as Bearer.
     api_token: Option<String>,
     /// Scopes that the management client asks for; where absent, what the type needs.
     management_scope: Option<String>,

@@ -12,8 +12,8 @@ use crate::grpc::Grpc;
 use crate::identity_provider::Access;
 use crate::providers::failure::{Bearer, refusal};
 use crate::providers::{
-    ChosenIds, Deleted, Disposition, Failure, KnownClient, Marker, Reconciled, RegisteredClient,
-    WantedClient,
+    ChosenIds, Deleted, Disposition, Endpoints, Failure, KnownClient, Marker, Reconciled,
+    RegisteredClient, WantedClient,
 };
 use crate::spool::AnswerSpool;
 use crate::worker::random_secret;
@@ -22,6 +22,37 @@ use crate::worker::random_secret;
 const STEPS: [&str; 7] = [
     "register", "read", "update", "rotate", "token", "delete", "gone",
 ];
+
+const CLIENT_CREDENTIALS: &str = "client_credentials";
+
+/// The kind of client that a check registers.
+struct ClientKind {
+    grant_type: &'static str,
+    response_type: Option<&'static str>,
+    auth_method: &'static str,
+}
+
+impl ClientKind {
+    /// Client credentials by the header, unless the document lists others and not these.
+    fn fit_for(endpoints: &Endpoints) -> Self {
+        let lists = |listed: &[String], one: &str| listed.iter().any(|listed| listed == one);
+        let grants = &endpoints.grant_types_supported;
+        let redirects = lists(grants, "authorization_code") && !lists(grants, CLIENT_CREDENTIALS);
+        let (grant_type, response_type) = match redirects {
+            true => ("authorization_code", Some("code")),
+            false => (CLIENT_CREDENTIALS, None),
+        };
+        let auth_method = match endpoints.only_secrets_in_the_body() {
+            true => "client_secret_post",
+            false => "client_secret_basic",
+        };
+        Self {
+            grant_type,
+            response_type,
+            auth_method,
+        }
+    }
+}
 
 /// What a check works with.
 pub(crate) struct Check {
@@ -48,12 +79,17 @@ impl Check {
             self.read(&spool, &mut subject).await;
             self.update(&spool, &mut subject).await;
             self.rotate(&spool, &mut subject).await;
-            self.token(&spool, &subject).await;
-            if self.delete(&spool, &subject).await {
-                self.gone(&spool, &subject).await;
-            } else {
-                self.note("gone", Outcome::Skipped, "it was not deleted")
-                    .await;
+            let had_token = self.token(&spool, &subject).await;
+            match self.delete(&spool, &subject).await {
+                false => {
+                    let why = "it was not deleted";
+                    self.note("gone", Outcome::Skipped, why).await;
+                }
+                true if had_token == Outcome::NotOffered => {
+                    let why = "it could get no access token before either";
+                    self.note("gone", Outcome::Skipped, why).await;
+                }
+                true => self.gone(&spool, &subject).await,
             }
         } else {
             for step in &STEPS[1..] {
@@ -66,12 +102,13 @@ impl Check {
     }
 
     fn wanted(&self) -> WantedClient {
+        let kind = ClientKind::fit_for(&self.access.settings.location.endpoints);
         WantedClient {
             name: "Portico conformance check".to_owned(),
             redirect_uris: vec!["https://portico.invalid/callback".to_owned()],
-            grant_types: BTreeSet::from(["client_credentials".to_owned()]),
-            response_types: BTreeSet::new(),
-            token_endpoint_auth_method: "client_secret_basic".to_owned(),
+            grant_types: BTreeSet::from([kind.grant_type.to_owned()]),
+            response_types: kind.response_type.map(str::to_owned).into_iter().collect(),
+            token_endpoint_auth_method: kind.auth_method.to_owned(),
             scopes: self.scopes.clone(),
             okta_application_type: "service".to_owned(),
             marker: Marker {
@@ -180,12 +217,18 @@ impl Check {
         self.took("rotate", rotated, subject).await;
     }
 
-    async fn token(&self, spool: &AnswerSpool, subject: &Subject) {
-        let (outcome, detail) = match self.ask_token(spool, subject).await {
-            Ok(()) => (Outcome::Passed, "an access token was issued".to_owned()),
-            Err(failure) => (Outcome::Failed, words(&failure)),
+    async fn token(&self, spool: &AnswerSpool, subject: &Subject) -> Outcome {
+        let (outcome, detail) = if subject.wanted.grant_types.contains(CLIENT_CREDENTIALS) {
+            match self.ask_token(spool, subject).await {
+                Ok(()) => (Outcome::Passed, "an access token was issued".to_owned()),
+                Err(failure) => (outcome_of_token(&failure, subject), words(&failure)),
+            }
+        } else {
+            let why = "the document does not list the grant type client_credentials".to_owned();
+            (Outcome::NotOffered, why)
         };
         self.note("token", outcome, &detail).await;
+        outcome
     }
 
     /// By client credentials, for the scopes of the check.
@@ -193,8 +236,8 @@ impl Check {
         let secret = subject.known.client_secret.as_ref();
         let empty = Secret::new("");
         let session = self.access.session(spool);
-        let post =
-            subject.known.granted.text("token_endpoint_auth_method") == Some("client_secret_post");
+        let granted = subject.known.granted.text("token_endpoint_auth_method");
+        let post = granted.unwrap_or(subject.wanted.auth_method()) == "client_secret_post";
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
         // An empty scope is refused by some.
         let scope = (!scopes.is_empty()).then(|| ("scope", scopes.join(" ")));
@@ -208,7 +251,7 @@ impl Check {
             )
             .await?;
         if !answer.is_success() {
-            return Err(refusal(&answer, Bearer::None));
+            return Err(refusal(&answer, Bearer::Client));
         }
         let token = answer.json().and_then(|body| {
             let token = body.get("access_token")?.as_str()?;
@@ -364,6 +407,17 @@ fn said(registered: &RegisteredClient, wanted: &WantedClient) -> String {
     }
     lines.extend(registered.warnings.iter().cloned());
     lines.join("; ")
+}
+
+/// A provider may grant no client credentials to clients that it registers, whatever its document says.
+fn outcome_of_token(failure: &Failure, subject: &Subject) -> Outcome {
+    let granted = subject.known.granted.list("grant_types");
+    let left_out = granted.is_some_and(|granted| !granted.contains(CLIENT_CREDENTIALS));
+    match failure.code.as_str() {
+        "unsupported_grant_type" => Outcome::NotOffered,
+        "unauthorized_client" if left_out => Outcome::NotOffered,
+        _ => Outcome::Failed,
+    }
 }
 
 fn outcome(failure: &Failure) -> Outcome {

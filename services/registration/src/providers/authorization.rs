@@ -52,9 +52,15 @@ impl Method {
             ProviderType::Okta => &[Self::ApiToken],
             ProviderType::Auth0 => &[Self::ClientCredentials, Self::ApiToken, Self::None],
             ProviderType::Curity => &[Self::ClientCredentials, Self::InitialAccessToken],
-            ProviderType::Keycloak | ProviderType::Gluu | ProviderType::Other => &[
+            ProviderType::Keycloak | ProviderType::Gluu => &[
                 Self::InitialAccessToken,
                 Self::ClientCredentials,
+                Self::None,
+            ],
+            ProviderType::Other => &[
+                Self::InitialAccessToken,
+                Self::ClientCredentials,
+                Self::ApiToken,
                 Self::None,
             ],
         }
@@ -63,8 +69,9 @@ impl Method {
     /// What follows from what is stored, where nothing was chosen.
     #[must_use]
     pub fn implied(kind: ProviderType, has_token: bool, has_management: bool) -> Self {
+        let ways = Self::of(kind);
         match (has_token, has_management) {
-            (true, _) if Self::of(kind).contains(&Self::ApiToken) => Self::ApiToken,
+            (true, _) if !ways.contains(&Self::InitialAccessToken) => Self::ApiToken,
             (true, _) => Self::InitialAccessToken,
             (false, true) => Self::ClientCredentials,
             (false, false) => Self::None,
@@ -141,12 +148,14 @@ mod tests {
 
     #[test]
     fn what_is_implied_is_what_earlier_settings_meant() {
-        use ProviderType::{Auth0, Keycloak, Okta};
+        use ProviderType::{Auth0, Keycloak, Okta, Other};
         for (kind, token, management, expected) in [
             (Keycloak, true, true, Method::InitialAccessToken),
             (Keycloak, false, true, Method::ClientCredentials),
             (Keycloak, false, false, Method::None),
             (Okta, true, false, Method::ApiToken),
+            (Other, true, false, Method::InitialAccessToken),
+            (Other, false, false, Method::None),
             (Auth0, true, true, Method::ApiToken),
             (Auth0, false, true, Method::ClientCredentials),
             (Auth0, false, false, Method::None),

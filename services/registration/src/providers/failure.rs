@@ -94,6 +94,8 @@ impl Failure {
 pub(crate) enum Bearer {
     /// None at all.
     None,
+    /// The client's own credentials, at the token endpoint (RFC 6749 section 5.2).
+    Client,
     /// An initial access token (RFC 7591 section 1.2).
     Initial,
     /// A registration access token (RFC 7592 section 3).
@@ -116,29 +118,25 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         retry_after: answer.retry_after(),
         outcome_unknown: matches!(answer.status, 408 | 500 | 502 | 504),
     };
-    // RFC 7591 section 3.2.2 has no code of its own for scopes.
-    let names_scope = failure.description.to_lowercase().contains("scope");
-    let scope_is_unknown = match failure.code.as_str() {
-        "invalid_scope" | "insufficient_scope" => true,
-        "invalid_client_metadata" => names_scope,
-        _ => false,
-    };
+    let scope_is_unknown = scope_is_unknown(&failure);
+    let is_forbidden = matches!(answer.status, 401 | 403) && !scope_is_unknown;
+    let token_is_bad = token_is_bad(&failure, answer) && !scope_is_unknown;
     match (answer.status, bearer) {
         (408 | 425 | 429, _) | (500.., _) => failure.retry(),
-        (400 | 401 | 403, Bearer::Initial) if token_is_bad(&failure, answer) => {
+        (_, Bearer::Initial) if token_is_bad => {
             failure.with(Disposition::PauseProvider, "initial_access_token_refused")
         }
-        (401 | 403, Bearer::None) => {
+        (_, Bearer::None) if token_is_bad || is_forbidden => {
             failure.with(Disposition::PauseProvider, "initial_access_token_missing")
         }
-        (401 | 403, Bearer::Registration) if !scope_is_unknown => failure.with(
+        (_, Bearer::Registration) if token_is_bad || is_forbidden => failure.with(
             Disposition::Unmanageable,
             "registration_access_token_refused",
         ),
-        (401 | 403, Bearer::Management) if !scope_is_unknown => {
+        (_, Bearer::Management) if token_is_bad || is_forbidden => {
             failure.with(Disposition::Unmanageable, "management_credentials_refused")
         }
-        (401 | 403, Bearer::Api) if !scope_is_unknown => {
+        (_, Bearer::Api) if token_is_bad || is_forbidden => {
             failure.with(Disposition::Unmanageable, "api_token_refused")
         }
         (404 | 410, Bearer::Registration | Bearer::Management | Bearer::Api) => {
@@ -149,9 +147,24 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
     }
 }
 
-/// 401 says so, and elsewhere the code of RFC 6750 section 3.1.
+/// 401 says so, and elsewhere the codes of RFC 6750 section 3.1; servers made with Authlib answer 400 `access_denied`.
 fn token_is_bad(failure: &Failure, answer: &RawAnswer) -> bool {
-    answer.status == 401 || failure.code == "invalid_token"
+    let codes = ["invalid_token", "insufficient_scope", "access_denied"];
+    answer.status == 401
+        || (matches!(answer.status, 400 | 403) && codes.contains(&failure.code.as_str()))
+}
+
+/// Whether a scope of the client is meant. RFC 7591 section 3.2.2 has no code of its own for that, and
+/// `insufficient_scope` is by RFC 6750 section 3.1 about the token of the call, but at Keycloak about the client.
+fn scope_is_unknown(failure: &Failure) -> bool {
+    let words = failure.description.to_lowercase();
+    let names_scope = words.contains("scope");
+    match failure.code.as_str() {
+        "invalid_scope" => true,
+        "insufficient_scope" => names_scope && !words.contains("token"),
+        "invalid_client_metadata" => names_scope,
+        _ => false,
+    }
 }
 
 impl Failure {
@@ -173,7 +186,12 @@ fn own_words(answer: &RawAnswer) -> (Option<String>, String) {
     };
     let error = text(&["error", "errorCode"]);
     // Auth0 has a phrase in `error` and its code beside it.
-    let codes = [text(&["error"]), text(&["errorCode"]), text(&["code"])];
+    let codes = [
+        text(&["error"]),
+        text(&["errorCode"]),
+        text(&["code"]),
+        challenge(answer, "error"),
+    ];
     let code = codes.into_iter().flatten().find(|error| is_code(error));
     let described = text(&[
         "error_description",
@@ -188,9 +206,23 @@ fn own_words(answer: &RawAnswer) -> (Option<String>, String) {
         (words, causes) => words.or(causes),
     };
     // Keycloak 26.7.3 puts a whole sentence into `error` where JSON does not fit.
-    let words = described.or_else(|| error.filter(|error| !is_code(error)));
+    let words = described
+        .or_else(|| error.filter(|error| !is_code(error)))
+        .or_else(|| challenge(answer, "error_description"));
     let words = words.unwrap_or_else(|| bare_body(answer, parsed.is_some()));
     (code, sanitized(&words))
+}
+
+/// A parameter of the challenge, where RFC 6750 section 3 has what is wrong with a token; bodies may be empty then.
+fn challenge(answer: &RawAnswer, parameter: &str) -> Option<String> {
+    let challenge = answer.header("www-authenticate")?;
+    let start = format!("{parameter}=\"");
+    let (at, _) = challenge.match_indices(&start).find(|(at, _)| {
+        let before = challenge[..*at].chars().next_back();
+        before.is_none_or(|c| c == ' ' || c == ',')
+    })?;
+    let (value, _) = challenge[at + start.len()..].split_once('"')?;
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// Okta's `errorCauses`, each with a summary of its own.
@@ -303,6 +335,51 @@ mod tests {
                 assert_eq!(failure.description, "no such scope");
             }
         }
+    }
+
+    /// RFC 6750 section 3.1, in the body (Spring Authorization Server) or in the challenge alone.
+    #[test]
+    fn a_token_that_may_not_register_is_told_from_a_scope_that_is_unknown() {
+        let rfc = "The request requires higher privileges than provided by the access token.";
+        let mut told = answer(403, "");
+        told.headers = vec![(
+            "www-authenticate".into(),
+            format!(
+                r#"Bearer error="insufficient_scope", error_description="{rfc}", error_uri="x""#
+            ),
+        )];
+        for answer in [
+            answer(403, r#"{"error":"insufficient_scope"}"#),
+            told.clone(),
+        ] {
+            for (bearer, code) in [
+                (Bearer::Initial, "initial_access_token_refused"),
+                (Bearer::Management, "management_credentials_refused"),
+                (Bearer::Api, "api_token_refused"),
+                (Bearer::Registration, "registration_access_token_refused"),
+            ] {
+                assert_eq!(refusal(&answer, bearer).code, code);
+            }
+        }
+        assert_eq!(refusal(&told, Bearer::Initial).description, rfc);
+    }
+
+    /// Authlib and what is made with it.
+    #[test]
+    fn a_refused_token_may_be_answered_with_400() {
+        let body = r#"{"error":"access_denied","error_description":"The authorization server denied the request"}"#;
+        let initial = refusal(&answer(400, body), Bearer::Initial);
+        assert_eq!(initial.disposition, Disposition::PauseProvider);
+        let registration = refusal(&answer(400, body), Bearer::Registration);
+        assert_eq!(registration.disposition, Disposition::Unmanageable);
+        let token = refusal(
+            &answer(401, r#"{"error":"invalid_client"}"#),
+            Bearer::Client,
+        );
+        assert_eq!(
+            (token.code.as_str(), token.disposition),
+            ("invalid_client", Disposition::Fail)
+        );
     }
 
     #[test]

@@ -89,12 +89,37 @@ impl Metadata {
     }
 
     /// What an update starts from: everything that the provider returned, less
-    /// what only it may set.
+    /// what only it may set, and less what is empty: absent means the same (RFC 7592 section 2.2), and some refuse
+    /// their own `null` or `{}`.
     pub(crate) fn for_update(&self) -> Map<String, Value> {
         let mut members = self.0.clone();
-        members.retain(|name, _| !SERVER_MEMBERS.contains(&name.as_str()));
+        members.retain(|name, value| !SERVER_MEMBERS.contains(&name.as_str()) && !is_empty(value));
         members
     }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// When a secret ends, in Unix seconds, 0: never (RFC 7591 section 3.2.1). Some give the number as a text.
+pub(crate) fn secret_expires_at(members: &Map<String, Value>) -> u64 {
+    let seconds = match members.get("client_secret_expires_at") {
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(value) => value.as_u64().or_else(|| whole(value.as_f64()?)),
+        None => None,
+    };
+    seconds.unwrap_or(0)
+}
+
+fn whole(seconds: f64) -> Option<u64> {
+    format!("{seconds:.0}").parse().ok()
 }
 
 /// The members that are sent: a strict allow-list, and no more than says what is
@@ -233,10 +258,7 @@ fn of_auth_method(wanted: &WantedClient, granted: &Metadata) -> Option<Differenc
 }
 
 fn of_expiry(granted: &Metadata) -> Option<Difference> {
-    let expires = granted
-        .members()
-        .get("client_secret_expires_at")?
-        .as_u64()?;
+    let expires = secret_expires_at(granted.members());
     (expires != 0).then(|| Difference {
         member: "client_secret_expires_at".into(),
         asked: "0".into(),
@@ -286,11 +308,28 @@ mod tests {
         let kept = metadata(json!({
             "client_id": "c", "registration_client_uri": "u", "client_id_issued_at": 1,
             "client_secret_expires_at": 0, "subject_type": "public",
+            "jwks": null, "logo_uri": "", "contacts": [], "metadata": {}, "require_auth_time": false,
         }));
         assert_eq!(
             Value::Object(kept.for_update()),
-            json!({"client_id": "c", "subject_type": "public"})
+            json!({"client_id": "c", "subject_type": "public", "require_auth_time": false})
         );
+    }
+
+    #[test]
+    fn the_end_of_a_secret_is_read_in_every_form() {
+        for (given, expected) in [
+            (json!(1_800_000_000), 1_800_000_000),
+            (json!(1_800_000_000.0), 1_800_000_000),
+            (json!("1800000000"), 1_800_000_000),
+            (json!("0"), 0),
+            (json!(null), 0),
+            (json!(-1), 0),
+            (json!("never"), 0),
+        ] {
+            let members = metadata(json!({"client_secret_expires_at": given}));
+            assert_eq!(secret_expires_at(members.members()), expected, "{given}");
+        }
     }
 
     #[test]

@@ -122,6 +122,8 @@ impl Driver for Other {
 }
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod strangers;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use url::Url;
 use super::client::{KnownClient, Prepared, REDACTED, RegisteredClient, WantedClient};
 use super::discovery::Endpoints;
 use super::failure::{Bearer, Disposition, Failure, refusal};
-use super::metadata::{Metadata, registration_members};
+use super::metadata::{Metadata, registration_members, secret_expires_at};
 use super::session::{RawAnswer, Step};
 use super::site::Site;
 pub(crate) use management::{as_granted, delete, read, still_there, update, update_with};
@@ -176,9 +176,6 @@ pub(crate) fn parse(
     };
     let secret = text("client_secret").filter(|secret| !is_masked(secret));
     let (uri, warning) = client_uri(endpoints, text("registration_client_uri"));
-    let expires = members
-        .get("client_secret_expires_at")
-        .and_then(Value::as_u64);
     Ok(RegisteredClient {
         client_id,
         client_secret: secret
@@ -186,7 +183,7 @@ pub(crate) fn parse(
             .map(Secret::new),
         registration_access_token: text("registration_access_token").map(Secret::new),
         registration_client_uri: uri,
-        client_secret_expires_at: expires.unwrap_or(0),
+        client_secret_expires_at: secret_expires_at(&members),
         granted: Metadata::from_answer(members),
         warnings: warning.into_iter().collect(),
     })

@@ -207,6 +207,7 @@ fn headers_of_interest(answer: &OutgoingResponse) -> Vec<(String, String)> {
         "retry-after",
         "date",
         "link",
+        "www-authenticate",
         "x-rate-limit-reset",
         "x-ratelimit-reset",
     ];

@@ -78,6 +78,32 @@ async fn a_redirect_url_that_leads_nowhere_is_given_where_one_is_demanded() {
     assert_eq!(body["redirect_uris"], json!([UNUSED_REDIRECT]));
 }
 
+/// Both at once, in the words of Spring Authorization Server: what is absent is demanded, and what is empty is refused.
+#[tokio::test]
+async fn a_redirect_url_alone_is_given_where_empty_response_types_are_refused() {
+    let fixture = Fixture::start(|seen| {
+        let body = members(seen);
+        let is_empty = |member: &str| body.get(member).is_some_and(|list| *list == json!([]));
+        let empty = ["response_types", "redirect_uris"].into_iter().find(|member| is_empty(member));
+        match (empty, body.contains_key("redirect_uris")) {
+            (Some(member), _) => reply(
+                400,
+                json!({"error": "invalid_request", "error_description": format!("{member} cannot be empty")}),
+            ),
+            (None, false) => reply(
+                400,
+                json!({"error": "invalid_redirect_uri", "error_description": "redirect_uris is missing"}),
+            ),
+            (None, true) => granted(seen, json!({"client_secret": "s1"})),
+        }
+    })
+    .await;
+    let registered = register(&fixture).await.unwrap();
+    let uris = registered.granted.list("redirect_uris").unwrap();
+    assert_eq!(uris, set(&[UNUSED_REDIRECT]));
+    assert_eq!(fixture.server.seen().len(), 3);
+}
+
 /// `response_types: []` is refused, so it is not sent unasked.
 #[tokio::test]
 async fn an_empty_list_is_not_sent_unless_it_is_demanded() {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{UNUSED_REDIRECT, marked_name};
 use crate::providers::client::{Prepared, WantedClient};
-use crate::providers::failure::Failure;
+use crate::providers::failure::{Disposition, Failure};
 use crate::providers::metadata::registration_members;
 
 /// Most names are taken up to this length.
@@ -22,12 +22,19 @@ enum Adaptation {
     EmptyLists,
     /// A redirect URL that leads nowhere.
     UnusedRedirect,
+    /// The same, and no word on response types: an empty list of them is refused.
+    RedirectAlone,
     /// Nothing but what is wanted, instead of all that the provider said (RFC 7592 section 2.2).
     OnlyWanted,
     /// Without the secret, which some providers take for a choice of it.
     WithoutSecret,
+    /// No scope at all instead of an empty one. What the provider gives then is its own choice, and is shown.
+    WithoutScope,
 }
-use Adaptation::{EmptyLists, MarkerInName, OnlyWanted, UnusedRedirect, WithoutSecret};
+use Adaptation::{
+    EmptyLists, MarkerInName, OnlyWanted, RedirectAlone, UnusedRedirect, WithoutScope,
+    WithoutSecret,
+};
 
 /// What was tried already.
 #[derive(Debug, Default)]
@@ -41,26 +48,36 @@ impl Adaptations {
         failure: &Failure,
     ) -> Option<Prepared> {
         let complaint = Complaint::of(failure)?;
-        let redirects = [EmptyLists, UnusedRedirect];
+        let redirects = [EmptyLists, UnusedRedirect, RedirectAlone];
         let candidates: &[Adaptation] = match complaint {
             Complaint::Name | Complaint::Member => &[MarkerInName],
             Complaint::Redirect | Complaint::Response => &redirects,
-            Complaint::Secret => return None,
-            Complaint::Unsaid => &[EmptyLists, MarkerInName, UnusedRedirect],
+            Complaint::EmptyResponse => &[RedirectAlone],
+            Complaint::Scope => &[WithoutScope],
+            Complaint::Secret | Complaint::Unclear => return None,
+            Complaint::Unsaid => &[
+                EmptyLists,
+                MarkerInName,
+                WithoutScope,
+                UnusedRedirect,
+                RedirectAlone,
+            ],
         };
         let mut adapted = prepared.clone();
         self.first(candidates, |adaptation| match adaptation {
             MarkerInName => marker_in_name(&mut adapted),
+            WithoutScope => without_scope(&mut adapted.body, &prepared.wanted),
             other => lists(&mut adapted.body, &prepared.wanted, other),
         })
         .then_some(adapted)
     }
 
-    /// Another body of an update, where one may help.
+    /// Another body of an update, where one may help. `had_no_scopes`: none were asked for before either.
     pub(super) fn of_update(
         &mut self,
         body: &Map<String, Value>,
         wanted: &WantedClient,
+        had_no_scopes: bool,
         failure: &Failure,
     ) -> Option<Map<String, Value>> {
         let complaint = Complaint::of(failure)?;
@@ -68,13 +85,20 @@ impl Adaptations {
             Complaint::Secret => &[WithoutSecret],
             Complaint::Name => return None,
             Complaint::Member => &[OnlyWanted, WithoutSecret],
-            Complaint::Redirect | Complaint::Response => &[EmptyLists, UnusedRedirect, OnlyWanted],
-            Complaint::Unsaid => &[OnlyWanted, EmptyLists, WithoutSecret],
+            Complaint::Redirect | Complaint::Response => {
+                &[EmptyLists, UnusedRedirect, RedirectAlone, OnlyWanted]
+            }
+            Complaint::EmptyResponse => &[RedirectAlone, OnlyWanted],
+            Complaint::Scope => &[WithoutScope],
+            Complaint::Unclear => &[OnlyWanted],
+            Complaint::Unsaid => &[OnlyWanted, EmptyLists, WithoutSecret, WithoutScope],
         };
         let mut adapted = body.clone();
         self.first(candidates, |adaptation| match adaptation {
             OnlyWanted => only_wanted(&mut adapted, wanted),
             WithoutSecret => adapted.remove("client_secret").is_some(),
+            // Absent may mean as before, so scopes are never taken away like this.
+            WithoutScope => had_no_scopes && without_scope(&mut adapted, wanted),
             other => lists(&mut adapted, wanted, other),
         })
         .then_some(adapted)
@@ -111,15 +135,21 @@ fn lists(body: &mut Map<String, Value>, wanted: &WantedClient, adaptation: Adapt
         return false;
     }
     let before = body.clone();
-    if wanted.response_types.is_empty() {
+    if wanted.response_types.is_empty() && adaptation == RedirectAlone {
+        body.remove("response_types");
+    } else if wanted.response_types.is_empty() {
         body.insert("response_types".into(), json!([]));
     }
     let redirects = match adaptation {
-        UnusedRedirect => json!([UNUSED_REDIRECT]),
+        UnusedRedirect | RedirectAlone => json!([UNUSED_REDIRECT]),
         _ => json!([]),
     };
     body.insert("redirect_uris".into(), redirects);
     *body != before
+}
+
+fn without_scope(body: &mut Map<String, Value>, wanted: &WantedClient) -> bool {
+    wanted.scopes.is_empty() && body.remove("scope").is_some()
 }
 
 fn only_wanted(body: &mut Map<String, Value>, wanted: &WantedClient) -> bool {
@@ -142,7 +172,11 @@ enum Complaint {
     Member,
     Redirect,
     Response,
+    EmptyResponse,
+    Scope,
     Secret,
+    /// It has words, but not of anything that is known here.
+    Unclear,
     Unsaid,
 }
 
@@ -158,16 +192,20 @@ impl Complaint {
         }
         if failure.outcome_unknown
             || !matches!(status, 400 | 409 | 422)
-            || failure.code == "scope_unknown_at_provider"
+            || failure.disposition == Disposition::Unmanageable
         {
             return None;
         }
-        let complaint = if has(&["already", "duplicate", "unique"]) || status == 409 {
+        let complaint = if failure.code == "scope_unknown_at_provider" {
+            Self::Scope
+        } else if has(&["already", "duplicate", "unique"]) || status == 409 {
             Self::Name
         } else if has(&["software"]) {
             Self::Member
         } else if has(&["client_secret", "client secret"]) {
             Self::Secret
+        } else if has(&["response_types", "response types"]) && has(&["empty"]) {
+            Self::EmptyResponse
         } else if has(&["redirect"]) || failure.code == "invalid_redirect_uri" {
             Self::Redirect
         } else if has(&["response_type", "response type", "authorization_code"]) {
@@ -185,10 +223,12 @@ impl Complaint {
             "read only",
         ]) {
             Self::Member
+        } else if has(&["scope"]) {
+            Self::Scope
         } else if failure.says_nothing() {
             Self::Unsaid
         } else {
-            return None;
+            Self::Unclear
         };
         Some(complaint)
     }

@@ -1,6 +1,7 @@
 //! Managing a client with its registration access token (RFC 7592 section 2).
 
 use http::Method;
+use portico_vault::Secret;
 use serde_json::{Map, Value};
 
 use super::adaptation::Adaptations;
@@ -43,12 +44,16 @@ pub(crate) async fn update_with(
     loop {
         let sent = Body::Json(Value::Object(body.clone()));
         let answer = managed(session, client, step, Method::PUT, sent).await?;
+        if step == Step::Update && answer.is_success() && answer.body.trim_ascii().is_empty() {
+            // RFC 7592 section 2.2 asks for the client in the answer; a look at it tells the same.
+            return read(session, client).await;
+        }
         if answer.is_success() {
             let updated = about(client, parse(session.endpoints, &answer)?, &answer)?;
             return Ok(with_true_secret(session, client, updated).await);
         }
         let failure = refusal(&answer, Bearer::Registration);
-        match adaptations.of_update(&body, wanted, &failure) {
+        match adaptations.of_update(&body, wanted, client.scopes.is_empty(), &failure) {
             Some(adapted) => body = adapted,
             None => return understood(session, client, &answer, "update").await,
         }
@@ -86,17 +91,24 @@ pub(crate) async fn delete(
     client: &KnownClient,
 ) -> Result<Deleted, Failure> {
     let answer = managed(session, client, Step::Other, Method::DELETE, Body::None).await?;
-    match answer.status {
-        200..=299 => return deleted(session, client, &answer).await,
-        401 | 403 | 404 | 405 | 410 | 501 => {}
-        _ => return Err(refusal(&answer, Bearer::Registration)),
+    if answer.is_success() {
+        return deleted(session, client, &answer).await;
     }
-    // Already gone, or not allowed?
+    let failure = refusal(&answer, Bearer::Registration);
+    if !may_be_gone(&failure) {
+        return Err(failure);
+    }
     match (answer.status, still_there(session, client).await?) {
         (_, Some(false)) | (404 | 410, None) => Ok(Deleted::AlreadyGone),
-        (401 | 403, _) => Err(refusal(&answer, Bearer::Registration)),
-        _ => Err(unsupported(&answer, "deletion")),
+        (404 | 405 | 410 | 501, _) => Err(unsupported(&answer, "deletion")),
+        _ => Err(failure),
     }
+}
+
+/// Whether the client may be gone, or may not be managed, or not in this way: the status alone does not tell.
+fn may_be_gone(failure: &Failure) -> bool {
+    failure.disposition == Disposition::Unmanageable
+        || matches!(failure.status, Some(401 | 403 | 404 | 405 | 410 | 501))
 }
 
 /// A success with a body is not that of RFC 7592 section 2.3: it may be the page of a proxy, and nothing was deleted.
@@ -158,10 +170,10 @@ async fn understood(
     answer: &RawAnswer,
     what: &str,
 ) -> Result<RegisteredClient, Failure> {
-    if matches!(answer.status, 401 | 403 | 404 | 405 | 410 | 501) {
-        let failure = refusal(answer, Bearer::Registration);
+    let failure = refusal(answer, Bearer::Registration);
+    if !answer.is_success() && may_be_gone(&failure) {
         return Err(match (answer.status, still_there(session, client).await?) {
-            (401 | 404 | 405 | 410, Some(false)) | (404 | 410, None) => {
+            (400 | 401 | 404 | 405 | 410, Some(false)) | (404 | 410, None) => {
                 failure.with(Disposition::Gone, "client_not_at_provider")
             }
             (404 | 405 | 410 | 501, _) => unsupported(answer, what),
@@ -205,11 +217,29 @@ pub(crate) async fn still_there(
     let Some(secret) = &client.client_secret else {
         return Ok(None);
     };
-    let in_body = match client.granted.text("token_endpoint_auth_method") {
-        None | Some("client_secret_basic") => false,
-        Some("client_secret_post") => true,
+    let ways: &[bool] = match client.granted.text("token_endpoint_auth_method") {
+        Some("client_secret_basic") => &[false],
+        Some("client_secret_post") => &[true],
+        // The default is the header, but who does not say it may have taken the other that was asked for.
+        None => &[false, true],
         Some(_) => return Ok(None),
     };
+    let mut known = None;
+    for in_body in ways.iter().copied() {
+        known = known_to_the_token_endpoint(session, client, secret, in_body).await?;
+        if known != Some(false) {
+            break;
+        }
+    }
+    Ok(known)
+}
+
+async fn known_to_the_token_endpoint(
+    session: &Session<'_>,
+    client: &KnownClient,
+    secret: &Secret,
+    in_body: bool,
+) -> Result<Option<bool>, Failure> {
     let answer = session
         .token_request(&client.client_id, secret, in_body, Vec::new())
         .await?;

@@ -67,8 +67,13 @@ pub(crate) async fn register_once(
         return parse(session.endpoints, &answer);
     }
     let mut failure = refusal(&answer, authorization.bearer());
-    if failure.disposition == Disposition::Unmanageable {
-        failure.disposition = Disposition::PauseProvider;
+    match failure.disposition {
+        Disposition::Unmanageable => failure.disposition = Disposition::PauseProvider,
+        // There is no client yet: it is the endpoint that is not there.
+        Disposition::Gone => {
+            failure = failure.with(Disposition::Fail, &format!("http_{}", answer.status));
+        }
+        _ => {}
     }
     Err(failure)
 }
