@@ -1,8 +1,11 @@
-//! One journey against every kind of identity provider: Keycloak and a certified stranger are real, the others are
-//! doubles.
+//! One journey against every kind of identity provider: Keycloak and the strangers are real, one of them certified;
+//! the others are doubles.
 
 use http::StatusCode;
-use portico_tests::{keycloak::KEYCLOAK, oidc_provider::OIDC_PROVIDER};
+use portico_tests::{
+    keycloak::KEYCLOAK,
+    peers::{AUTHLIB, OIDC_PROVIDER},
+};
 use portico_trials::{Trial, trials};
 use serde_json::{Value, json};
 
@@ -17,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = trials!(single, []; okta, auth0, gluu, curity, other);
     trials.extend(trials!(single, [KEYCLOAK]; keycloak));
     trials.extend(trials!(single, [OIDC_PROVIDER]; node_oidc_provider));
+    trials.extend(trials!(single, [AUTHLIB]; authlib));
     trials
 }
 
@@ -41,7 +45,16 @@ async fn other() {
 }
 
 async fn node_oidc_provider() {
-    journey(Provider::stranger()).await;
+    journey(Provider::oidc_provider()).await;
+}
+
+async fn authlib() {
+    let provider = Provider::authlib();
+    let ways = Ways {
+        taken_away: Some(200),
+        ..Ways::of(provider.kind())
+    };
+    journey_by(ways, provider).await;
 }
 
 async fn keycloak() {
@@ -53,7 +66,7 @@ struct Ways {
     /// Auth0 gives a token for an API, and only for one that is asked for.
     audience: Option<&'static str>,
     /// What a token request for a scope that was taken away is answered with. Okta's policies decide, not the client;
-    /// Gluu leaves the scope out.
+    /// Gluu and Authlib leave the scope out.
     taken_away: Option<u16>,
     /// Whether a client keeps its secret when its scopes change.
     keeps_secret: bool,
@@ -98,8 +111,11 @@ impl Ways {
 }
 
 async fn journey(provider: Provider) {
+    journey_by(Ways::of(provider.kind()), provider).await;
+}
+
+async fn journey_by(ways: Ways, provider: Provider) {
     let world = World::start(provider, Backends::embedded()).await;
-    let ways = Ways::of(world.provider.kind());
     let portal = world.configure().await;
     the_connection_test_passes(&world, &portal).await;
 

@@ -7,4 +7,4 @@
 
 pub mod cluster;
 pub mod keycloak;
-pub mod oidc_provider;
+pub mod peers;

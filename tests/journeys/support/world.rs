@@ -9,7 +9,7 @@ use portico_sandbox::{
     gateway::{self, DashboardSettings, seed},
     identity_provider, mail,
 };
-use portico_tests::{cluster::Part, keycloak::Keycloak, oidc_provider::OidcProvider};
+use portico_tests::{cluster::Part, keycloak::Keycloak, peers::Peer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,7 +27,7 @@ pub enum Provider {
     /// A double of a provider that cannot be run here.
     Double(Double),
     /// A real provider that nobody here has written, driven as *Other*.
-    Stranger(OidcProvider),
+    Stranger(Peer),
 }
 
 pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
@@ -54,8 +54,12 @@ impl Provider {
         Self::Keycloak(Keycloak::start().await)
     }
 
-    pub fn stranger() -> Self {
-        Self::Stranger(OidcProvider::start(INITIAL_ACCESS_TOKEN, &SCOPES))
+    pub fn oidc_provider() -> Self {
+        Self::Stranger(Peer::oidc_provider(INITIAL_ACCESS_TOKEN, &SCOPES))
+    }
+
+    pub fn authlib() -> Self {
+        Self::Stranger(Peer::authlib(INITIAL_ACCESS_TOKEN, &SCOPES))
     }
 
     pub fn kind(&self) -> &'static str {
