@@ -5,6 +5,7 @@
 //! * `decision_table`: what the gateway says to every kind of token, after the portal configured it and after the
 //!   catalogue changed
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
+//! * `api_keys`: a product without OAuth credentials, from the order to the revoked key, and the process dies on the way
 //! * `gateway_import`: products and plans of policies that were made at the gateway, which stay as they are
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
@@ -28,6 +29,7 @@
 )]
 
 mod apart;
+mod api_keys;
 mod backup;
 mod bad_input;
 mod decision_table;
@@ -46,6 +48,7 @@ mod traces;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
+        api_keys::trials(),
         apart::trials(),
         backup::trials(),
         bad_input::trials(),

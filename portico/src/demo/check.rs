@@ -9,6 +9,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+mod keys;
+
 use super::{
     portal::Portal,
     seed::{self, Catalogue, id, made},
@@ -83,6 +85,7 @@ pub async fn walk(world: &World, catalogue: &Catalogue) -> Result<(), String> {
     walk.wait_for_no_client().await?;
     walk.token_refused(&grown, None, StatusCode::UNAUTHORIZED)
         .await?;
+    walk.keys().await?;
     walk.mails().await?;
     walk.done();
     Ok(())
@@ -168,19 +171,7 @@ impl<'a> Walk<'a> {
         product: usize,
         application: Option<&str>,
     ) -> Result<Request, String> {
-        let items = json!([{
-            "product_id": self.catalogue.product_ids[product],
-            "plan_id": self.catalogue.plan_ids[0],
-        }]);
-        let cart = self
-            .developer
-            .put("/api/v1/cart", json!({"items": items}))
-            .await?
-            .expect(StatusCode::OK)?;
-        self.say(
-            "developer fills the cart",
-            format!("200, {} item", cart["items"].as_array().map_or(0, Vec::len)),
-        );
+        let items = self.cart(&self.catalogue.product_ids[product]).await?;
         let mut body = json!({"items": items, "client_type_id": self.catalogue.client_type_id});
         match application {
             Some(id) => body["application_id"] = id.into(),
@@ -191,6 +182,25 @@ impl<'a> Walk<'a> {
                 });
             }
         }
+        self.submit(body).await
+    }
+
+    /// One product under the first plan, put into the cart.
+    async fn cart(&mut self, product: &str) -> Result<Value, String> {
+        let items = json!([{"product_id": product, "plan_id": self.catalogue.plan_ids[0]}]);
+        let cart = self
+            .developer
+            .put("/api/v1/cart", json!({"items": items}))
+            .await?
+            .expect(StatusCode::OK)?;
+        self.say(
+            "developer fills the cart",
+            format!("200, {} item", cart["items"].as_array().map_or(0, Vec::len)),
+        );
+        Ok(items)
+    }
+
+    async fn submit(&mut self, body: Value) -> Result<Request, String> {
         let request = made(&self.developer, "/api/v1/access-requests", body).await?;
         let status = text(&request, "status");
         if status != "pending" {
@@ -228,8 +238,12 @@ impl<'a> Walk<'a> {
             "admin approves it",
             format!("202, {}", text(&approved, "status")),
         );
-        self.wait_for_status(request, "active").await?;
-        self.say("client registered, gateway mapped", "status active");
+        let active = self.wait_for_status(request, "active").await?;
+        let done = match text(&active, "credential") {
+            "api_key" => "API key made at the gateway",
+            _ => "client registered, gateway mapped",
+        };
+        self.say(done, "status active");
         Ok(())
     }
 
@@ -418,16 +432,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Two requests: two to the admin, two "ready" and two "revoked" to the developer.
+    /// Three requests: three to the admin, three "ready" and three "revoked" to the developer.
     async fn mails(&mut self) -> Result<(), String> {
         let messages = self
             .world
             .mail()
-            .wait_for_count(PATIENCE, 6)
+            .wait_for_count(PATIENCE, 9)
             .await
             .ok_or_else(|| {
                 format!(
-                    "{} mails arrived, expected 6",
+                    "{} mails arrived, expected 9",
                     self.world.mail().messages().len()
                 )
             })?;

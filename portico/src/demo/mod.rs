@@ -60,6 +60,7 @@ Try it:
   3. Log in as the admin, open \"Access requests\" and approve.
   4. Back as the developer: open the application. Its credentials and two curl commands are there,
      and the mail has arrived.
+  5. \"Weather API\" gives an API key instead: it is shown once, on the application's page.
 
 The catalogue has {products} products and {plans} plans. `portico demo --check` walks all of it by itself.
 ",

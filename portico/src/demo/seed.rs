@@ -38,6 +38,9 @@ pub const APIS: [(&str, &str, &str); 4] = [
     ("catalog", "Product catalogue", "/catalog/"),
 ];
 
+/// The API that takes keys instead of tokens: id, name, listen path.
+pub const KEY_API: (&str, &str, &str) = ("weather", "Weather", "/weather/");
+
 /// What was made.
 pub struct Catalogue {
     /// How many products.
@@ -48,6 +51,8 @@ pub struct Catalogue {
     pub client_type_id: String,
     /// Payments, then orders.
     pub product_ids: Vec<String>,
+    /// The product that gives an API key.
+    pub key_product_id: String,
     /// Free, then gold.
     pub plan_ids: Vec<String>,
 }
@@ -152,13 +157,40 @@ pub async fn seed(world: &World) -> Result<Catalogue, String> {
     .await?;
     let plan_ids = plans(&admin).await?;
     let product_ids = products(&admin, &client_type_id, &world.gateway_url()).await?;
+    let key_product_id = key_product(&admin, &world.gateway_url()).await?;
     Ok(Catalogue {
-        products: product_ids.len(),
+        products: product_ids.len() + 1,
         plans: plan_ids.len(),
         client_type_id,
         product_ids,
+        key_product_id,
         plan_ids,
     })
+}
+
+/// A product without dynamic client registration: no scopes, no client types.
+async fn key_product(admin: &Portal, gateway_url: &str) -> Result<String, String> {
+    let (api_id, name, path) = KEY_API;
+    let product = json!({
+        "name": "Weather API",
+        "description": "Forecasts for every warehouse. With an API key instead of OAuth credentials.",
+        "documentation": "## Weather\n\nSend the key as it is in the header `Authorization`.",
+        "dcr_enabled": false,
+        "visibility": "public",
+        "tags": ["weather", "logistics"],
+        "apis": [{"api_id": api_id, "name": name, "url": format!("{gateway_url}{path}")}],
+    });
+    let id = id(&made(admin, "/api/v1/products", product).await?)?;
+    publish(admin, &id).await?;
+    Ok(id)
+}
+
+async fn publish(admin: &Portal, id: &str) -> Result<(), String> {
+    let publish = format!("/api/v1/products/{id}/publish");
+    let answer = admin.post(&publish, json!({})).await?;
+    let published = answer.expect(StatusCode::OK);
+    published.map_err(|error| format!("POST {publish}: {error}"))?;
+    Ok(())
 }
 
 async fn plans(admin: &Portal) -> Result<Vec<String>, String> {
@@ -213,12 +245,7 @@ async fn products(
         }))
         .await?;
         let id = id(&created)?;
-        let publish = format!("/api/v1/products/{id}/publish");
-        admin
-            .post(&publish, json!({}))
-            .await?
-            .expect(StatusCode::OK)
-            .map_err(|error| format!("POST {publish}: {error}"))?;
+        publish(admin, &id).await?;
         ids.push(id);
     }
     Ok(ids)

@@ -56,6 +56,8 @@ impl World {
         apis.extend(
             seed::APIS.map(|(id, name, path)| gateway_seed::api(id, name, path, &echo.url())),
         );
+        let (id, name, path) = seed::KEY_API;
+        apis.push(gateway_seed::key_api(id, name, path, &echo.url()));
         let gateway = gateway::start(gateway::Settings {
             listen: address(check, GATEWAY),
             apis,
@@ -133,6 +135,11 @@ impl World {
     /// OpenID Connect Discovery document of the identity provider.
     pub fn well_known_url(&self) -> String {
         self.identity_provider.well_known_url()
+    }
+
+    /// API keys at the gateway now.
+    pub fn key_count(&self) -> usize {
+        self.gateway.key_hashes().len()
     }
 
     /// The gateway's control secret.

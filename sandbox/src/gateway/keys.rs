@@ -63,6 +63,12 @@ pub(super) fn create(gateway: &Gateway, session: &Value) -> Result<(String, Stri
     Ok((key, hash))
 }
 
+/// What stands for the answer, where the double was told to lose it.
+pub(super) fn lost(gateway: &Gateway) -> Option<StatusCode> {
+    let status = lock(&gateway.lost_keys).pop_front()?;
+    StatusCode::from_u16(status).ok()
+}
+
 #[derive(Deserialize)]
 struct Hashed {
     #[serde(default)]
@@ -92,6 +98,7 @@ async fn add(State(gateway): State<Arc<Gateway>>, body: Bytes) -> Response {
         return error(StatusCode::BAD_REQUEST, "Request malformed");
     };
     match create(&gateway, &session) {
+        Ok(_) if let Some(status) = lost(&gateway) => error(status, "the answer got lost"),
         Ok((key, hash)) => {
             let answer = json!({"key": key, "status": "ok", "action": "added", "key_hash": hash});
             Json(answer).into_response()

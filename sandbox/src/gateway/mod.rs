@@ -130,6 +130,7 @@ pub async fn start(settings: Settings) -> Result<Handle, StartError> {
         jwks: jwks::JwksCache::default(),
         calls: Mutex::default(),
         faults: Mutex::default(),
+        lost_keys: Mutex::default(),
         stop: CancellationToken::new(),
     });
     let mut router = control::router(&gateway);
@@ -273,6 +274,16 @@ impl Handle {
     /// The next `times` calls of the control API are answered with this status.
     pub fn fail_next_control(&self, times: usize, status: u16) {
         lock(&self.gateway.faults).extend(std::iter::repeat_n(status, times));
+    }
+
+    /// The next `times` keys are made, but the answer is this status.
+    pub fn lose_next_keys(&self, times: usize, status: u16) {
+        lock(&self.gateway.lost_keys).extend(std::iter::repeat_n(status, times));
+    }
+
+    /// Deletes a key behind Portico's back. `false` if there was none.
+    pub fn remove_key(&self, hash: &str) -> bool {
+        lock(&self.gateway.keys).remove(hash).is_some()
     }
 
     /// How often the gateway read a provider's keys.

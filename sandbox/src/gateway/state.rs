@@ -102,6 +102,8 @@ pub(super) struct Gateway {
     pub(super) jwks: JwksCache,
     pub(super) calls: Mutex<VecDeque<ControlCall>>,
     pub(super) faults: Mutex<VecDeque<u16>>,
+    /// Statuses that stand for the answers of the next keys, which are made all the same.
+    pub(super) lost_keys: Mutex<VecDeque<u16>>,
     pub(super) stop: CancellationToken,
 }
 

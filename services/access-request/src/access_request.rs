@@ -18,7 +18,7 @@ use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
 pub use provisioning::{ClientChange, Fact, Provisioning, Report};
-pub use submission::{ApprovedItem, GatewayApi, Limit, RequestedItem, Submission};
+pub use submission::{ApprovedItem, Credential, GatewayApi, Limit, RequestedItem, Submission};
 
 /// What is to be done with a request. The caller has checked who may.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use portico_runtime::{Caller, Problems};
 use uuid::Uuid;
 
 use crate::{
-    access_request::RequestedItem,
+    access_request::{Credential, RequestedItem},
     cart::{MOST, items_too_many, product_repeated},
     neighbours::Neighbours,
 };
@@ -24,7 +24,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) items: Vec<RequestedItem>,
+    pub(crate) credential: Credential,
+    /// Nil where API keys are asked for.
     pub(crate) client_type_id: Uuid,
+    /// Nil where API keys are asked for.
     pub(crate) identity_provider_id: Uuid,
     pub(crate) needs_redirect_urls: bool,
     pub(crate) auto_approve: bool,
@@ -52,6 +55,24 @@ impl<T> Found<T> {
 struct Line {
     product: Found<Product>,
     plan: Found<Plan>,
+}
+
+impl Line {
+    /// What it gives; what is not known gives nothing.
+    fn credential(&self) -> Option<Credential> {
+        let product = self.product.known()?;
+        Some(if product.dcr_enabled {
+            Credential::OauthClient
+        } else {
+            Credential::ApiKey
+        })
+    }
+}
+
+/// What an order leads to, by its first product that there is.
+fn credential(lines: &[Line]) -> Credential {
+    let first = lines.iter().find_map(Line::credential);
+    first.unwrap_or_default()
 }
 
 /// Looks everything up in the caller's name and checks it.
@@ -112,11 +133,17 @@ fn examine(
     }
     for (index, line) in lines.iter().enumerate() {
         check_product(index, &line.product, problems);
-        check_plan(index, &line.plan, problems);
+        check_plan(index, line, problems);
         check_against_earlier(index, lines, problems);
     }
-    check_client_type(client_type, lines, problems);
-    order(lines, client_type)
+    match credential(lines) {
+        Credential::OauthClient => {
+            check_client_type(client_type, lines, problems);
+            order(lines, client_type)
+        }
+        // Keys have no client type; one that is given says nothing.
+        Credential::ApiKey => key_order(lines),
+    }
 }
 
 fn check_product(index: usize, product: &Found<Product>, problems: &mut Problems) {
@@ -132,29 +159,34 @@ fn check_product(index: usize, product: &Found<Product>, problems: &mut Problems
             "product_unknown",
             format!("`{field}` must be the id of a published product."),
         ),
-        Found::Known(_, product) => {
-            let name = &product.name;
-            if !product.dcr_enabled {
-                problems.add(
-                    &field,
-                    "product_not_dcr",
-                    format!("\u{201c}{name}\u{201d} does not give OAuth credentials; choose a product that does."),
-                );
-            }
-            if product.scopes.is_empty() {
-                problems.add(
-                    &field,
-                    "product_scopes_missing",
-                    format!("\u{201c}{name}\u{201d} has no scope; an admin must give it one."),
-                );
-            }
+        Found::Known(_, product) if !product.dcr_enabled && product.apis.is_empty() => {
+            problems.add(
+                &field,
+                "product_without_api",
+                format!(
+                    "\u{201c}{}\u{201d} gives API keys, but has no API at a gateway; an admin must give it one.",
+                    product.name
+                ),
+            );
         }
+        Found::Known(_, product) if product.dcr_enabled && product.scopes.is_empty() => {
+            problems.add(
+                &field,
+                "product_scopes_missing",
+                format!(
+                    "\u{201c}{}\u{201d} has no scope; an admin must give it one.",
+                    product.name
+                ),
+            );
+        }
+        Found::Known(..) => {}
     }
 }
 
-fn check_plan(index: usize, plan: &Found<Plan>, problems: &mut Problems) {
+fn check_plan(index: usize, line: &Line, problems: &mut Problems) {
     let field = format!("items[{index}].plan_id");
-    match plan {
+    let needs_scopes = line.credential() != Some(Credential::ApiKey);
+    match &line.plan {
         Found::Missing => problems.add(
             &field,
             "plan_missing",
@@ -165,7 +197,7 @@ fn check_plan(index: usize, plan: &Found<Plan>, problems: &mut Problems) {
             "plan_unknown",
             format!("`{field}` must be the id of a plan."),
         ),
-        Found::Known(_, plan) if plan.scopes.is_empty() => problems.add(
+        Found::Known(_, plan) if plan.scopes.is_empty() && needs_scopes => problems.add(
             &field,
             "plan_scopes_missing",
             format!(
@@ -177,7 +209,8 @@ fn check_plan(index: usize, plan: &Found<Plan>, problems: &mut Problems) {
     }
 }
 
-/// Two products under one scope could not be told apart at the gateway.
+/// Two products under one scope could not be told apart at the gateway, and a request has credentials of one kind, so
+/// that its status means one thing.
 fn check_against_earlier(index: usize, lines: &[Line], problems: &mut Problems) {
     let Some(Found::Known(id, product)) = lines.get(index).map(|line| &line.product) else {
         return;
@@ -190,6 +223,21 @@ fn check_against_earlier(index: usize, lines: &[Line], problems: &mut Problems) 
             let error = product_repeated(index);
             problems.add(error.field, &error.code, error.message);
             return;
+        }
+        if product.dcr_enabled != earlier.dcr_enabled {
+            problems.add(
+                format!("items[{index}].product_id"),
+                "credentials_mixed",
+                format!(
+                    "\u{201c}{}\u{201d} and \u{201c}{}\u{201d} give different credentials, an API key and an OAuth \
+                     client; order them separately.",
+                    product.name, earlier.name
+                ),
+            );
+            return;
+        }
+        if !product.dcr_enabled {
+            continue;
         }
         let scopes: BTreeSet<&String> = earlier.scopes.iter().collect();
         if let Some(shared) = product.scopes.iter().find(|scope| scopes.contains(scope)) {
@@ -219,7 +267,8 @@ fn check_client_type(client_type: &Found<ClientType>, lines: &[Line], problems: 
             "`client_type_id` must be the id of a client type.",
         ),
         Found::Known(id, client_type) => {
-            for product in lines.iter().filter_map(|line| line.product.known()) {
+            let products = lines.iter().filter_map(|line| line.product.known());
+            for product in products.filter(|product| product.dcr_enabled) {
                 let allowed = |text: &String| text.parse::<Uuid>().is_ok_and(|other| other == *id);
                 if !product.client_type_ids.iter().any(allowed) {
                     problems.add(
@@ -252,6 +301,31 @@ fn order(lines: &[Line], client_type: &Found<ClientType>) -> Option<Order> {
     let Found::Known(client_type_id, client_type) = client_type else {
         return None;
     };
+    let (items, auto_approve) = items(lines)?;
+    Some(Order {
+        items,
+        credential: Credential::OauthClient,
+        client_type_id: *client_type_id,
+        identity_provider_id: client_type.identity_provider_id.parse().ok()?,
+        needs_redirect_urls: needs_redirect_urls(client_type),
+        auto_approve,
+    })
+}
+
+fn key_order(lines: &[Line]) -> Option<Order> {
+    let (items, auto_approve) = items(lines)?;
+    Some(Order {
+        items,
+        credential: Credential::ApiKey,
+        client_type_id: Uuid::nil(),
+        identity_provider_id: Uuid::nil(),
+        needs_redirect_urls: false,
+        auto_approve,
+    })
+}
+
+/// With whether all of them are approved by themselves.
+fn items(lines: &[Line]) -> Option<(Vec<RequestedItem>, bool)> {
     let mut items = Vec::with_capacity(lines.len());
     let mut auto_approve = true;
     for line in lines {
@@ -270,11 +344,5 @@ fn order(lines: &[Line], client_type: &Found<ClientType>) -> Option<Order> {
             plan_scopes: plan.scopes.clone(),
         });
     }
-    Some(Order {
-        items,
-        client_type_id: *client_type_id,
-        identity_provider_id: client_type.identity_provider_id.parse().ok()?,
-        needs_redirect_urls: needs_redirect_urls(client_type),
-        auto_approve,
-    })
+    Some((items, auto_approve))
 }

@@ -15,7 +15,9 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::{
-    access_request::{AccessRequest, ClientChange, Command, Fact, Rejection, Report},
+    access_request::{
+        AccessRequest, ClientChange, Command, Credential, Decision, Fact, Rejection, Report,
+    },
     approval::Approvals,
     notes::Notes,
     publish::SUBMITTED,
@@ -30,6 +32,7 @@ const DELAYED: &str = "portico.registration.provisioning_delayed";
 const FAILED: &str = "portico.registration.provisioning_failed";
 const DEPROVISIONED: &str = "portico.registration.access_deprovisioned";
 const CLIENT_CHANGED: &str = "portico.registration.client_changed";
+const API_KEY_CHANGED: &str = "portico.registration.api_key_changed";
 const USER_ERASED: &str = "portico.accounts.user_erased";
 
 /// What this service consumes. Its own `access_submitted` is among it, so that an automatic approval that a crash
@@ -46,6 +49,7 @@ pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
         FAILED,
         DEPROVISIONED,
         CLIENT_CHANGED,
+        API_KEY_CHANGED,
         USER_ERASED,
     ],
 };
@@ -69,7 +73,7 @@ impl Policy for Policies {
             return self.when_access_submitted(message, context, entry).await;
         }
         if message.subject == USER_ERASED {
-            return self.when_user_erased(message).await;
+            return self.when_user_erased(message, context).await;
         }
         let Some((requests, fact)) = fact(message)? else {
             return Ok(());
@@ -109,9 +113,13 @@ impl Policies {
         }
     }
 
-    /// What was written about the requests of somebody who is erased goes with them. Needs no mark in the inbox:
+    /// What was written about the requests of somebody who is erased goes with them, and so do their API keys. Needs no mark in the inbox:
     /// what is erased stays so.
-    async fn when_user_erased(&self, message: &Message) -> Result<(), PolicyError> {
+    async fn when_user_erased(
+        &self,
+        message: &Message,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
         let erased = UserErased::decode(message.payload.clone()).map_err(poison)?;
         let retry = |error: &dyn std::fmt::Display| PolicyError::Retry(error.to_string());
         let pool = self.store.database().pool();
@@ -119,12 +127,37 @@ impl Policies {
             .await
             .map_err(|error| retry(&error))?;
         for request in requests {
+            self.take_keys_back(request, context).await?;
             self.notes
                 .erase(request)
                 .await
                 .map_err(|error| retry(&error))?;
         }
         Ok(())
+    }
+
+    /// Nobody is left who could use the API keys of a request, or replace them.
+    async fn take_keys_back(&self, request: Uuid, context: &Context) -> Result<(), PolicyError> {
+        let state = self.store.load::<AccessRequest>(request).await?.state;
+        let command = match state.decision {
+            _ if state.submission.credential != Credential::ApiKey => return Ok(()),
+            Decision::Pending => Command::Withdraw { reason: None },
+            Decision::Approved => Command::Revoke { reason: None },
+            Decision::None | Decision::Rejected | Decision::Withdrawn | Decision::Revoked => {
+                return Ok(());
+            }
+        };
+        let context = context.step(&format!("keys of {request}"));
+        let done = self
+            .store
+            .execute::<AccessRequest>(request, &command, &context);
+        match done.await {
+            // Decided meanwhile; the message comes again where it was an approval.
+            Err(ExecuteError::Rejected(_)) => {
+                Err(PolicyError::Retry("the request was decided".to_owned()))
+            }
+            other => other.map(drop).map_err(failed),
+        }
     }
 
     /// Takes a report in, for each request that it is about.
@@ -214,6 +247,15 @@ fn fact(message: &Message) -> Result<Option<(Vec<Uuid>, Fact)>, PolicyError> {
                 by: said.by,
             };
             (ids(&said.request_ids)?, fact)
+        }
+        API_KEY_CHANGED => {
+            let said: registration::ApiKeyChanged = decode(message)?;
+            let fact = Fact::ClientChanged {
+                change: ClientChange::parse(&said.change),
+                detail: said.product_name,
+                by: said.by,
+            };
+            (one(&said.request_id)?, fact)
         }
         _ => return Ok(None),
     }))

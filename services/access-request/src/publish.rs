@@ -119,7 +119,7 @@ async fn of_request(
                     application_id: submission.application_id.to_string(),
                     application_name: application.profile.name,
                     requester_id: submission.requester_id.to_string(),
-                    identity_provider_id: submission.identity_provider_id.to_string(),
+                    identity_provider_id: submission.identity_provider(),
                 },
             )
         }
@@ -133,7 +133,7 @@ async fn of_request(
                     application_id: submission.application_id.to_string(),
                     application_name: application.profile.name,
                     requester_id: submission.requester_id.to_string(),
-                    identity_provider_id: submission.identity_provider_id.to_string(),
+                    identity_provider_id: submission.identity_provider(),
                 },
             )
         }
@@ -142,7 +142,7 @@ async fn of_request(
             let message = public::AccessRetried {
                 request_id: id.to_string(),
                 application_id: submission.application_id.to_string(),
-                identity_provider_id: submission.identity_provider_id.to_string(),
+                identity_provider_id: submission.identity_provider(),
             };
             encode(RETRIED, &message)
         }
@@ -207,8 +207,8 @@ fn approved(
         application_name: application.profile.name.clone(),
         redirect_urls: urls(application),
         requester_id: submission.requester_id.to_string(),
-        identity_provider_id: submission.identity_provider_id.to_string(),
-        client_type_id: submission.client_type_id.to_string(),
+        identity_provider_id: submission.identity_provider(),
+        client_type_id: submission.client_type(),
         items: items.collect(),
         approved_by: by.to_owned(),
         application_suspended: application.suspended,
@@ -265,7 +265,7 @@ fn revoked(id: Uuid, submission: &Submission, application: Application) -> Publi
         application_id: submission.application_id.to_string(),
         application_name: application.profile.name,
         requester_id: submission.requester_id.to_string(),
-        identity_provider_id: submission.identity_provider_id.to_string(),
+        identity_provider_id: submission.identity_provider(),
         reason: String::new(),
     };
     encode(REVOKED, &message)

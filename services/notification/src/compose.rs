@@ -125,6 +125,7 @@ fn facts(mail: &Mail, request: AccessRequest) -> Facts {
         | Template::CredentialsChanged => String::new(),
     };
     let mut facts = Facts {
+        api_key: request.credential == "api_key",
         request_id: request.id,
         status: request.status,
         application_id: request.application_id,

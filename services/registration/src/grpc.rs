@@ -1,6 +1,7 @@
 //! Requests from outside. Every method is a function in the file of its subject, and begins with the rule of who
 //! may call it.
 
+mod api_keys;
 mod client_types;
 mod clients;
 mod conformance;
@@ -93,6 +94,11 @@ methods! {
         rotate_credentials(RotateCredentialsRequest) -> Credentials,
         read_oauth_client(ReadOauthClientRequest) -> ReadOauthClientResponse,
         reissue_registration_token(ReissueRegistrationTokenRequest) -> OauthClient,
+    }
+    api_keys {
+        list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse,
+        reveal_api_key(RevealApiKeyRequest) -> RevealApiKeyResponse,
+        replace_api_key(ReplaceApiKeyRequest) -> ApiKey,
     }
     orphans {
         list_orphans(ListOrphansRequest) -> ListOrphansResponse,

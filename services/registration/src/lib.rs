@@ -12,6 +12,8 @@
 //! | `application` | aggregate: the newest that is known of an application |
 //! | `catalogue` | aggregate: the newest that is known of a product or a plan |
 //! | `worker` | does what is to be done for OAuth clients |
+//! | `key_order` | aggregate: the API keys of one access request, for products without OAuth clients |
+//! | `key_worker` | does what is to be done for API keys |
 //! | `measures` | what waits here, for `/metrics` |
 //! | `spool` | answers of providers, kept before they are understood |
 //! | `conformance` | what a provider can do, found out with a client that lives for a moment |
@@ -28,6 +30,8 @@ mod gateway;
 pub mod gateways;
 mod grpc;
 pub mod identity_provider;
+mod key_order;
+mod key_worker;
 mod mapping;
 mod measures;
 pub mod oauth_client;
@@ -47,6 +51,7 @@ use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
 
 use crate::grpc::Grpc;
+use crate::key_worker::KeyWorker;
 use crate::policies::Policies;
 use crate::publish::Publisher;
 
@@ -66,6 +71,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let grpc = Grpc::new(deps, &store, &vault);
     let worker = grpc.worker.clone();
     let keys = grpc.mapper.clone();
+    let api_keys = KeyWorker::new(deps, &store, &vault, &grpc.mapper);
     measures::observe(deps, store.database());
     let routes = Routes::new(RegistrationServiceServer::new(grpc));
     let policies = Policies {
@@ -75,6 +81,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         .publishes(deps, Publisher)
         .consumes(deps, policies::CONSUMER, policies)
         .works(worker.run())
+        .works(api_keys.run())
         .works(keys.watch_keys()))
 }
 
@@ -83,5 +90,6 @@ fn projections() -> Vec<Arc<dyn Projection>> {
         Arc::new(views::providers::Providers),
         Arc::new(views::gateways::Gateways),
         Arc::new(views::oauth_clients::OauthClients),
+        Arc::new(views::key_orders::KeyOrders),
     ]
 }

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::providers::{Disposition, Failure};
 use crate::views::gateways as view;
-use grants::{Grant, Place, Places};
+use grants::{Grant, GrantedApi, Place, Places};
 use lock::{LeaseOf, Locks};
 pub(crate) use work::Drift;
 use work::Work;
@@ -241,6 +241,71 @@ impl Mapper {
             work.run(&context).await
         };
         self.locks.alone(gateway, &self.lease(), work).await
+    }
+
+    /// Brings the policies of an API key to what product and plan say. Idempotent.
+    ///
+    /// # Errors
+    /// The gateway refused, or cannot be reached.
+    pub(crate) async fn write_key_policies(
+        &self,
+        gateway: Uuid,
+        policies: &BTreeSet<String>,
+        api_ids: &[String],
+    ) -> Result<(), MappingFailure> {
+        let work = async {
+            let work = Work::survey(self, gateway, &[], &[]).await?;
+            work.write_key_policies(policies, api_ids).await
+        };
+        self.locks.alone(gateway, &self.lease(), work).await
+    }
+
+    /// Removes policies of keys that nothing leads to any more.
+    ///
+    /// # Errors
+    /// As [`Mapper::write_key_policies`].
+    pub(crate) async fn tidy_key_policies(
+        &self,
+        gateway: Uuid,
+        policies: &BTreeSet<String>,
+    ) -> Result<(), MappingFailure> {
+        let work = async {
+            let work = Work::survey(self, gateway, &[], &[]).await?;
+            work.tidy_key_policies(policies).await
+        };
+        self.locks.alone(gateway, &self.lease(), work).await
+    }
+
+    /// Where these APIs are: ids by gateway.
+    ///
+    /// # Errors
+    /// One is at no gateway that is known.
+    pub(crate) async fn located(
+        &self,
+        apis: &[GrantedApi],
+    ) -> Result<BTreeMap<Uuid, Vec<String>>, MappingFailure> {
+        let places = self.places().await?;
+        let mut located: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+        for api in apis {
+            match places.of(api) {
+                Place::At(gateway) => {
+                    let ids = located.entry(gateway).or_default();
+                    ids.push(api.api_id.clone());
+                }
+                Place::NoGateway => {
+                    return Err(MappingFailure::fail(
+                        "gateway_missing",
+                        "No gateway is configured that could give an API key.",
+                    ));
+                }
+                place => {
+                    if let Some(failure) = failure_at(&api.api_id, place) {
+                        return Err(failure);
+                    }
+                }
+            }
+        }
+        Ok(located)
     }
 
     fn lease(&self) -> LeaseOf<'_> {

@@ -18,6 +18,8 @@ use crate::oauth_client::{
 };
 use crate::views::oauth_clients as view;
 
+mod keys;
+
 const APPROVED: &str = "portico.access.access_approved";
 const REVOKED: &str = "portico.access.access_revoked";
 const RETRIED: &str = "portico.access.access_retried";
@@ -64,17 +66,28 @@ impl Policy for Policies {
     ) -> Result<(), PolicyError> {
         match message.subject.as_str() {
             APPROVED => {
-                let approved = decode(message)?;
+                let approved: access::AccessApproved = decode(message)?;
+                if approved.identity_provider_id.is_empty() {
+                    return self
+                        .when_keys_approved(approved, position(message), context, entry)
+                        .await;
+                }
                 self.when_access_approved(approved, position(message), context, entry)
                     .await
             }
             REVOKED => {
-                self.when_access_revoked(decode(message)?, context, entry)
-                    .await
+                let revoked: access::AccessRevoked = decode(message)?;
+                if revoked.identity_provider_id.is_empty() {
+                    return self.when_keys_revoked(&revoked, context, entry).await;
+                }
+                self.when_access_revoked(revoked, context, entry).await
             }
             RETRIED => {
-                self.when_access_retried(decode(message)?, context, entry)
-                    .await
+                let retried: access::AccessRetried = decode(message)?;
+                if retried.identity_provider_id.is_empty() {
+                    return self.when_keys_retried(&retried, context, entry).await;
+                }
+                self.when_access_retried(retried, context, entry).await
             }
             APPLICATION_CHANGED => {
                 let changed = decode(message)?;
@@ -186,7 +199,7 @@ impl Policies {
         for client in clients {
             self.follow(client, change.clone(), context).await?;
         }
-        Ok(())
+        self.keys_follow(subject, &change, context).await
     }
 
     /// Idempotent: only what is newer has an effect.
@@ -234,6 +247,11 @@ impl Policies {
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
         let [request, application, provider] = ids;
+        if provider.is_empty() {
+            return self
+                .when_key_suspension_changed(request, suspended, as_of, context, entry)
+                .await;
+        }
         let application_id = id("application_id", application)?;
         let identity_provider_id = id("identity_provider_id", provider)?;
         let command = Command::SuspendGrant {
@@ -311,7 +329,8 @@ impl Policies {
         for client in clients {
             self.change(client, application.clone(), context).await?;
         }
-        Ok(())
+        self.keys_follow_application(id, &application, context)
+            .await
     }
 
     /// Idempotent: only what is newer has an effect.

@@ -1,5 +1,7 @@
 //! Private events as public ones. A private event becomes one public event at most.
 
+mod keys;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portico_eventstore::relay::{PublicEvent, Publish};
@@ -10,6 +12,7 @@ use uuid::Uuid;
 
 use crate::client_type::{self, ClientType};
 use crate::identity_provider::{self, IdentityProvider};
+use crate::key_order::KeyOrder;
 use crate::oauth_client::{Answered, Delayed, Event, Failed, OauthClient, Provisioned};
 
 /// The translation.
@@ -24,6 +27,9 @@ impl Publish for Publisher {
     ) -> Result<Option<PublicEvent>, StoreError> {
         if let Some(private) = event.decode::<OauthClient>()? {
             return of_client(store, event, private).await;
+        }
+        if let Some(private) = event.decode::<KeyOrder>()? {
+            return keys::of_keys(store, event, private).await;
         }
         if let Some(private) = event.decode::<IdentityProvider>()? {
             return of_provider(store, event, private).await;

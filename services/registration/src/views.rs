@@ -3,6 +3,7 @@
 pub(crate) mod client_types;
 pub(crate) mod gateways;
 pub(crate) mod identity_providers;
+pub(crate) mod key_orders;
 pub(crate) mod oauth_clients;
 pub(crate) mod providers;
 pub(crate) mod usage;

@@ -40,6 +40,7 @@ use crate::oauth_client::{Command, OauthClient};
 use crate::views::oauth_clients as view;
 
 pub(crate) use drift::Look;
+pub(crate) use failure::{AGAIN, later, pause};
 pub(crate) use orphans::{Act, Found};
 pub(crate) use registration::random_secret;
 

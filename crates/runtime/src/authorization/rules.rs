@@ -166,6 +166,10 @@ const REGISTRATION_METHODS: Rules = &[
     ("ReissueRegistrationToken", ADMINS),
     ("GetCredentials", SIGNED_IN),
     ("RotateCredentials", SIGNED_IN),
+    // Whose the application is, the method finds out.
+    ("ListApiKeys", SIGNED_IN),
+    ("RevealApiKey", SIGNED_IN),
+    ("ReplaceApiKey", SIGNED_IN),
     ("PreviewRegistration", ADMINS),
     ("ListOrphans", ADMINS),
     ("AdoptOrphan", ADMINS),

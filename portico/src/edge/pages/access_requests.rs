@@ -94,8 +94,11 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let request = find(ask, id).await?;
     let question = Question {
         title: "Give this access back?".to_owned(),
-        consequence: "Tokens with these scopes are no longer given out. What the application has by other \
-            requests stays.",
+        consequence: if request.credential == "api_key" {
+            "Its API keys are deleted and stop to work. What the application has by other requests stays."
+        } else {
+            "Tokens with these scopes are no longer given out. What the application has by other requests stays."
+        },
         button: "Give it back",
         back: path(id),
         version: request.version,

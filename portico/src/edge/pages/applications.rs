@@ -11,6 +11,7 @@ use portico_proto::{
 };
 
 use super::{
+    api_keys,
     confirm::Question,
     credentials::{self, Revealed},
     dashboard::own_id,
@@ -39,6 +40,7 @@ async fn application(ask: Ask, Path(id): Path<String>) -> Shown {
 pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<&Error>) -> Shown {
     let application = find(ask, id).await?;
     let requests = requests(ask, id).await?;
+    let keys = api_keys::of_application(ask, id, &revealed).await?;
     let clients = credentials::clients(ask, &application, &requests, revealed).await?;
     let under_way = |value: &Value| value.get_attr("under_way").is_ok_and(|flag| flag.is_true());
     let requests: Vec<Value> = requests
@@ -46,12 +48,13 @@ pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<
         .map(|one| show::access_request(one, |by| by.to_owned()))
         .collect();
     let shown = context! {
-        under_way => requests.iter().chain(&clients).any(under_way),
+        under_way => requests.iter().chain(&clients).chain(&keys).any(under_way),
         pending => requests.iter().any(|one| one.get_attr("status").is_ok_and(|status| status.as_str() == Some("pending"))),
         own => application.owner_id == own_id(ask),
         application => show::application(&application),
         requests,
         clients,
+        keys,
     };
     Page::new("application.html")
         .refused_if(error)
@@ -145,8 +148,8 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let application = find(ask, id).await?;
     let question = Question {
         title: format!("Delete \u{201c}{}\u{201d}?", application.name),
-        consequence: "Its access is revoked and its OAuth clients are deleted at the identity providers. \
-            Its credentials stop to work at once.",
+        consequence: "Its access is revoked and its OAuth clients are deleted at the identity providers, its API keys \
+            at the gateways. Its credentials stop to work at once.",
         button: "Delete the application",
         back: path(id),
         version: application.version,

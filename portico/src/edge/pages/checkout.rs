@@ -44,6 +44,7 @@ async fn page(ask: &Ask, refused: Option<(&Form, &Error)>) -> Shown {
         .iter()
         .filter_map(|(_, product)| product.as_ref())
         .collect();
+    let wants_keys = wants_keys(&products);
     let (types, applications) =
         futures::join!(client_types(ask, common(&products)), own_applications(ask));
     let (types, applications) = (types?, applications?);
@@ -58,11 +59,17 @@ async fn page(ask: &Ask, refused: Option<(&Form, &Error)>) -> Shown {
         items => cart.shown(refused.map(|(form, _)| form)),
         plans => cart.shown_plans(),
         applications => applications.iter().map(show::application).collect::<Vec<_>>(),
+        wants_keys,
         client_types => types.iter().map(show::client_type).collect::<Vec<_>>(),
         form,
     };
     let page = Page::new("checkout.html").refused_if(refused.map(|(_, error)| error));
     page.show(ask, shown).await
+}
+
+/// Nothing in the cart has a client type to be chosen.
+fn wants_keys(products: &[&Product]) -> bool {
+    !products.is_empty() && products.iter().all(|product| !product.dcr_enabled)
 }
 
 /// The client types that every product allows.
@@ -118,6 +125,18 @@ async fn submit(Posted { ask, form }: Posted) -> Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_type_is_chosen_where_a_product_has_one() {
+        let product = |dcr_enabled| Product {
+            dcr_enabled,
+            ..Product::default()
+        };
+        let (with, without) = (product(true), product(false));
+        assert!(wants_keys(&[&without, &without]));
+        assert!(!wants_keys(&[&without, &with]));
+        assert!(!wants_keys(&[]));
+    }
 
     #[test]
     fn only_what_every_product_allows_can_be_chosen() {

@@ -90,6 +90,16 @@ pub(super) fn call(url: &str) -> String {
     )
 }
 
+/// The command that calls an API with a key, which stands in the header as it is. Without one it comes from the
+/// shell's variable `API_KEY`.
+pub(in crate::edge) fn call_with_key(url: &str, header: &str, key: Option<&str>) -> String {
+    let header = match key {
+        Some(key) => quoted(&format!("{header}: {key}")),
+        None => format!("\"{header}: $API_KEY\""),
+    };
+    format!("curl {} \\\n  -H {header}", quoted(url))
+}
+
 /// As one word of a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
@@ -154,6 +164,18 @@ mod tests {
         assert!(
             command.contains("'redirect_uri=https://shop.example/cb'"),
             "{command}"
+        );
+    }
+
+    #[test]
+    fn a_key_stands_in_the_header_without_a_scheme() {
+        assert_eq!(
+            call_with_key("https://gateway.example/weather/", "Authorization", None),
+            "curl 'https://gateway.example/weather/' \\\n  -H \"Authorization: $API_KEY\""
+        );
+        assert_eq!(
+            call_with_key("https://a/", "Authorization", Some("k'1")),
+            "curl 'https://a/' \\\n  -H 'Authorization: k'\\''1'"
         );
     }
 

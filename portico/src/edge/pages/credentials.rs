@@ -14,6 +14,7 @@ use portico_proto::{
         RotateCredentialsRequest,
     },
 };
+use portico_vault::Secret;
 
 use super::{
     applications,
@@ -35,6 +36,8 @@ pub(super) fn routes() -> Router<Edge> {
 pub(super) enum Revealed {
     Nothing,
     All(Vec<Credentials>),
+    /// One API key, by its id.
+    Key(String, Secret),
 }
 
 async fn reveal(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
@@ -98,7 +101,7 @@ pub(super) async fn clients(
     let client = |client: &OauthClient| {
         let client_type = types.iter().find(|one| one.id == client.client_type_id);
         let credentials = match &revealed {
-            Revealed::Nothing => None,
+            Revealed::Nothing | Revealed::Key(..) => None,
             Revealed::All(all) => all
                 .iter()
                 .find(|one| one.identity_provider_id == client.identity_provider_id),

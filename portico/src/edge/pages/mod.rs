@@ -14,12 +14,13 @@ use super::Edge;
 
 mod access_requests;
 mod admin;
+mod api_keys;
 mod api_tokens;
 mod applications;
 mod cart;
 mod catalogue;
 mod checkout;
-mod commands;
+pub(super) mod commands;
 mod confirm;
 mod credentials;
 mod dashboard;
@@ -46,6 +47,7 @@ pub(super) fn routes(edge: &Edge) -> Router<Edge> {
         .merge(dashboard::routes())
         .merge(applications::routes())
         .merge(credentials::routes())
+        .merge(api_keys::routes())
         .merge(access_requests::routes())
         .merge(api_tokens::routes())
         .nest("/admin", admin::routes(edge))

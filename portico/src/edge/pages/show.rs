@@ -7,10 +7,12 @@ use portico_proto::{
     catalog::v1::{Api, Plan, Product},
     notification::v1::Delivery,
     registration::v1::{
-        CheckIdentityProviderResponse, ClientType, ConformanceCheck, Difference, DriftItem,
+        ApiKey, CheckIdentityProviderResponse, ClientType, ConformanceCheck, Difference, DriftItem,
         Gateway, IdentityProvider, OauthClient, Orphan, PreviewRegistrationResponse,
     },
 };
+
+use super::commands::call_with_key;
 
 pub(super) fn product(from: &Product) -> Value {
     context! {
@@ -23,6 +25,7 @@ pub(super) fn product(from: &Product) -> Value {
         visibility => &from.visibility,
         tags => &from.tags,
         apis => from.apis.iter().map(api).collect::<Vec<_>>(),
+        orderable => from.status == "published" && (from.dcr_enabled || !from.apis.is_empty()),
         status => &from.status,
         policy_id => &from.policy_id,
         version => &from.version,
@@ -101,6 +104,7 @@ pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String
         requester_id => &from.requester_id,
         items => from.items.iter().map(item).collect::<Vec<_>>(),
         products => from.items.iter().map(|item| item.product_name.as_str()).collect::<Vec<_>>().join(", "),
+        api_key => from.credential == "api_key",
         note => &from.note,
         reason => &from.reason,
         next_try_at => &from.next_try_at,
@@ -154,6 +158,42 @@ pub(super) fn oauth_client(from: &OauthClient) -> Value {
         last_error => &from.last_error,
         next_try_at => &from.next_try_at,
         under_way => matches!(from.status.as_str(), "waiting" | "registering" | "updating" | "deleting"),
+    }
+}
+
+/// An API key; with the key itself only where it was just revealed.
+pub(super) fn api_key(from: &ApiKey, key: Option<&str>) -> Value {
+    let calls: Vec<Value> = from
+        .apis
+        .iter()
+        .filter(|api| !api.url.is_empty())
+        .map(|api| {
+            let name = if api.name.is_empty() {
+                &from.product_name
+            } else {
+                &api.name
+            };
+            let command = call_with_key(&api.url, &from.header_name, key);
+            context! { name, url => &api.url, command }
+        })
+        .collect();
+    context! {
+        id => &from.id,
+        request_id => &from.request_id,
+        product_name => &from.product_name,
+        plan_name => &from.plan_name,
+        gateway_name => &from.gateway_name,
+        status => &from.status,
+        hash_prefix => &from.hash_prefix,
+        created_at => &from.created_at,
+        revealed_at => &from.revealed_at,
+        version => &from.version,
+        last_error => &from.last_error,
+        next_try_at => &from.next_try_at,
+        header_name => &from.header_name,
+        calls,
+        key,
+        under_way => matches!(from.status.as_str(), "waiting" | "replacing" | "deleting"),
     }
 }
 

@@ -43,8 +43,12 @@ pub(in crate::edge) struct AccessRequest {
     application_name: String,
     requester_id: String,
     items: Vec<RequestedItem>,
-    client_type_id: String,
-    identity_provider_id: String,
+    /// What it leads to: `oauth_client` or `api_key`.
+    credential: String,
+    /// Null where it leads to API keys.
+    client_type_id: Option<String>,
+    /// Null where it leads to API keys.
+    identity_provider_id: Option<String>,
     note: String,
     /// Why it was rejected, revoked or withdrawn, or why it failed.
     reason: Option<String>,
@@ -72,7 +76,8 @@ struct Step {
     /// `submitted`, `approved`, `rejected`, `withdrawn`, `registering`, `registered`, `mapped`, `provisioned`,
     /// `delayed`, `failed`, `retried`, `suspended`, `resumed`, `revoked` or `deprovisioned`; and what happens to the
     /// client at the provider: `client_suspended`, `client_resumed`, `client_replaced`, `client_missing`,
-    /// `client_edited`, `client_adopted`, `secret_rotated`, `secret_expiring` or `client_changed`.
+    /// `client_edited`, `client_adopted`, `secret_rotated`, `secret_expiring` or `client_changed`; or to an API key:
+    /// `key_created`, `key_replaced`, `key_revealed` or `key_deleted`.
     step: String,
     at: Option<String>,
     /// A user's id, or the service that did it.
@@ -89,6 +94,7 @@ struct NewAccessRequest {
     application_id: Option<String>,
     /// a new one.
     application: Option<NewApplication>,
+    /// Not needed for products that give API keys.
     #[serde(default)]
     client_type_id: String,
     #[serde(default)]
@@ -139,8 +145,9 @@ impl From<proto::AccessRequest> for AccessRequest {
             application_name: from.application_name,
             requester_id: from.requester_id,
             items: from.items.into_iter().map(Into::into).collect(),
-            client_type_id: from.client_type_id,
-            identity_provider_id: from.identity_provider_id,
+            credential: from.credential,
+            client_type_id: given(from.client_type_id),
+            identity_provider_id: given(from.identity_provider_id),
             note: from.note,
             reason: given(from.reason),
             next_try_at: given(from.next_try_at),
@@ -253,7 +260,7 @@ pub(super) async fn find(ask: &Ask, id: &str) -> Result<proto::AccessRequest> {
     Ok(ask.access().get_access_request(request).await?.into_inner())
 }
 
-/// Lets it in; the client is registered and mapped at the gateway next.
+/// Lets it in; the client is registered and mapped at the gateway next, or the API keys are made.
 #[utoipa::path(post, path = "/access-requests/{id}/approve", tag = "Access requests", request_body = Option<Approval>, responses((status = 202, body = AccessRequest)))]
 async fn approve_access_request(
     ask: Ask,
@@ -300,7 +307,7 @@ async fn reject_access_request(
     ))
 }
 
-/// Takes access away: the client's scopes shrink, or it is deleted when nothing is left.
+/// Takes access away: the client's scopes shrink, or it is deleted when nothing is left; API keys are deleted.
 #[utoipa::path(post, path = "/access-requests/{id}/revoke", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
 async fn revoke_access_request(
     ask: Ask,

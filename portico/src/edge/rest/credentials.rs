@@ -14,6 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{List, Unstored, given},
+    api_keys::ApiKey,
     input::{Id, OptionalBody},
     values::Scopes,
 };
@@ -102,6 +103,8 @@ struct AllCredentials {
     only: Option<Credentials>,
     /// One for each identity provider.
     clients: Vec<Credentials>,
+    /// Of products without OAuth credentials. The keys themselves are shown by `POST /api-keys/{id}/reveal`, once.
+    api_keys: Vec<ApiKey>,
 }
 
 #[derive(Deserialize, Default, ToSchema)]
@@ -196,14 +199,15 @@ async fn get_credentials(
     Id(application_id): Id,
 ) -> Result<Unstored<Json<AllCredentials>>> {
     let request = ask.request(GetCredentialsRequest { application_id });
-    let mut registered = ask
+    let answer = ask
         .registration()
         .get_credentials(request)
         .await?
-        .into_inner()
-        .credentials;
+        .into_inner();
+    let api_keys: Vec<ApiKey> = answer.api_keys.into_iter().map(Into::into).collect();
+    let mut registered = answer.credentials;
     registered.retain(|credentials| !credentials.client_id.is_empty());
-    if registered.is_empty() {
+    if registered.is_empty() && api_keys.is_empty() {
         return Err(not_ready().into());
     }
     let clients: Vec<Credentials> = registered.iter().cloned().map(Into::into).collect();
@@ -211,7 +215,11 @@ async fn get_credentials(
         1 => registered.pop().map(Into::into),
         _ => None,
     };
-    Ok(Unstored(Json(AllCredentials { only, clients })))
+    Ok(Unstored(Json(AllCredentials {
+        only,
+        clients,
+        api_keys,
+    })))
 }
 
 fn not_ready() -> Error {

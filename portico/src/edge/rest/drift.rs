@@ -39,7 +39,7 @@ pub(super) struct DriftItem {
     /// Of a client: `client_deleted`, `scopes_changed`, `scopes_added`, `redirect_urls_changed`,
     /// `client_type_changed`, `name_changed`, `disabled`, `enabled`, `being_changed`. Of a gateway: `mapping_missing`, `mapping_changed`,
     /// `mapping_left_over`, `mapping_not_written`, `mapping_taken`, `policy_missing`, `policy_changed`,
-    /// `key_source_changed`, `api_changed`, `api_missing`. Of both: `not_readable`.
+    /// `key_source_changed`, `api_changed`, `api_missing`, `key_missing` (an API key). Of both: `not_readable`.
     kind: String,
     /// The client id, the API or the policy.
     subject: String,

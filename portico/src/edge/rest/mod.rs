@@ -13,6 +13,7 @@ use super::{Edge, events};
 
 mod access_requests;
 mod answer;
+mod api_keys;
 mod api_tokens;
 mod applications;
 mod cart;
@@ -50,6 +51,7 @@ pub(super) fn routes() -> (Router<Edge>, OpenApi) {
         .merge(cart::routes())
         .merge(applications::routes())
         .merge(credentials::routes())
+        .merge(api_keys::routes())
         .merge(access_requests::routes())
         .merge(preview::routes())
         .merge(events::routes())

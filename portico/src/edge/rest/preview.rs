@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 /// What an approval would do; nothing of it is done.
 #[derive(Serialize, ToSchema)]
 struct Preview {
-    /// `register` a new client, or `update` the application's client.
+    /// `register` a new client, `update` the application's client, or `create_keys`.
     action: String,
     /// HTTP method and address of the call.
     method: String,

@@ -33,6 +33,7 @@ async fn add(State(gateway): Shared, body: Bytes) -> Response {
         return malformed();
     };
     match keys::create(&gateway, &session) {
+        Ok(_) if let Some(status) = keys::lost(&gateway) => error(status, "the answer got lost"),
         Ok((key, hash)) => {
             let answer = json!({"api_model": {}, "key_id": key, "key_hash": hash, "data": session});
             Json(answer).into_response()

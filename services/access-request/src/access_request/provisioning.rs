@@ -65,7 +65,7 @@ pub enum Fact {
     },
 }
 
-/// What happened to the client at the provider.
+/// What happened to the client at the provider, or to an API key at a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientChange {
@@ -85,6 +85,14 @@ pub enum ClientChange {
     SecretRotated,
     /// Its secret ends soon, or has ended.
     SecretExpiring,
+    /// An API key was made.
+    KeyCreated,
+    /// Its owner has another API key in place of one.
+    KeyReplaced,
+    /// Its owner was shown an API key.
+    KeyRevealed,
+    /// An API key is not at the gateway any more.
+    KeyDeleted,
     /// What a later version knows.
     ClientChanged,
 }
@@ -101,6 +109,10 @@ impl ClientChange {
             Self::ClientAdopted => "client_adopted",
             Self::SecretRotated => "secret_rotated",
             Self::SecretExpiring => "secret_expiring",
+            Self::KeyCreated => "key_created",
+            Self::KeyReplaced => "key_replaced",
+            Self::KeyRevealed => "key_revealed",
+            Self::KeyDeleted => "key_deleted",
             Self::ClientChanged => "client_changed",
         }
     }
@@ -116,6 +128,10 @@ impl ClientChange {
             Self::ClientAdopted,
             Self::SecretRotated,
             Self::SecretExpiring,
+            Self::KeyCreated,
+            Self::KeyReplaced,
+            Self::KeyRevealed,
+            Self::KeyDeleted,
         ]
         .into_iter()
         .find(|change| change.as_str() == text)

@@ -4,6 +4,31 @@ use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// What a request leads to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// Scopes of the application's OAuth client at an identity provider.
+    #[default]
+    OauthClient,
+    /// API keys at the gateways.
+    ApiKey,
+}
+
+impl Credential {
+    /// As in REST and gRPC.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OauthClient => "oauth_client",
+            Self::ApiKey => "api_key",
+        }
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A request as it was submitted: names and scopes are those of that time, so that an approval grants what the
 /// developer saw and the admin reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,9 +39,12 @@ pub struct Submission {
     pub application_id: Uuid,
     /// Its name at that time.
     pub application_name: String,
-    /// Which kind of OAuth client.
+    /// What it leads to.
+    #[serde(default, skip_serializing_if = "Credential::is_usual")]
+    pub credential: Credential,
+    /// Which kind of OAuth client; nil for API keys.
     pub client_type_id: Uuid,
-    /// The client type's provider.
+    /// The client type's provider; nil for API keys.
     pub identity_provider_id: Uuid,
     /// Whether such a client cannot do without redirect URLs.
     pub needs_redirect_urls: bool,
@@ -27,6 +55,26 @@ pub struct Submission {
     /// What the requester wrote; in the vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<VaultRef>,
+}
+
+impl Submission {
+    /// The identity provider as others are told: empty where there is none.
+    pub(crate) fn identity_provider(&self) -> String {
+        named(self.identity_provider_id)
+    }
+
+    /// The client type as others are told: empty where there is none.
+    pub(crate) fn client_type(&self) -> String {
+        named(self.client_type_id)
+    }
+}
+
+fn named(id: Uuid) -> String {
+    if id.is_nil() {
+        String::new()
+    } else {
+        id.to_string()
+    }
 }
 
 /// A product under a plan.

@@ -99,14 +99,14 @@ fn all_that_does_not_fit_is_told_at_once() {
             "items[0].plan_id plan_scopes_missing",
             "items[1].plan_id plan_missing",
             "items[1].product_id scope_shared",
-            "items[2].product_id product_not_dcr",
-            "items[2].product_id product_scopes_missing",
+            "items[2].product_id product_without_api",
             "items[2].plan_id plan_unknown",
+            "items[2].product_id credentials_mixed",
             "items[3].plan_id plan_unknown",
             "items[3].product_id product_repeated",
             "items[4].product_id product_unknown",
             "items[5].product_id product_unknown",
-            "client_type_id client_type_not_of_product",
+            "items[5].product_id credentials_mixed",
         ]
     );
     assert_eq!(

@@ -4,7 +4,7 @@ use portico_proto::{Error, access::v1 as api};
 use uuid::Uuid;
 
 use crate::{
-    access_request::{RequestedItem, Status},
+    access_request::{Credential, RequestedItem, Status},
     notes::Notes,
     views::{access_requests::AccessRequestRow, applications::ApplicationRow, timeline},
 };
@@ -75,10 +75,13 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
             step: entry.step,
             at: entry.at.to_string(),
             by: entry.by,
-            detail: if entry.text.is_some() {
-                text(true)
-            } else {
-                entry.detail
+            detail: match (entry.text, state.submission.credential) {
+                (Some(_), _) => text(true),
+                // Says which scopes or client were taken away, of which there are none.
+                (None, Credential::ApiKey) if entry.detail == timeline::SCOPES_REMOVED => {
+                    String::new()
+                }
+                (None, _) => entry.detail,
             },
         })
         .collect();
@@ -101,9 +104,10 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
         application_id: submission.application_id.to_string(),
         application_name: row.application_name,
         requester_id: submission.requester_id.to_string(),
+        credential: submission.credential.as_str().to_owned(),
+        client_type_id: submission.client_type(),
+        identity_provider_id: submission.identity_provider(),
         items: submission.items.into_iter().map(item).collect(),
-        client_type_id: submission.client_type_id.to_string(),
-        identity_provider_id: submission.identity_provider_id.to_string(),
         note,
         reason,
         next_try_at,

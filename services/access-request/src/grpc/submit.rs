@@ -123,6 +123,7 @@ async fn submit(
         requester_id: user,
         application_id: target.id(),
         application_name: target.profile().name.clone(),
+        credential: order.credential,
         client_type_id: order.client_type_id,
         identity_provider_id: order.identity_provider_id,
         needs_redirect_urls: order.needs_redirect_urls,

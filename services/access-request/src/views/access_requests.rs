@@ -116,8 +116,8 @@ async fn submit(
     .bind(submission.application_name.to_lowercase())
     .bind(products.join("\n").to_lowercase())
     .bind(submission.requester_id.to_string())
-    .bind(submission.identity_provider_id.to_string())
-    .bind(submission.client_type_id.to_string())
+    .bind(submission.identity_provider())
+    .bind(submission.client_type())
     .bind(i64::from(submission.needs_redirect_urls))
     .bind(serde_json::to_string(&state)?)
     .bind(serde_json::to_string(&[timeline::of_event(change, event)])?)
@@ -156,10 +156,10 @@ async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), Pr
     );
     let others = sqlx::query(AssertSqlSafe(statement))
         .bind(application)
-        .bind(submission.identity_provider_id.to_string())
+        .bind(submission.identity_provider())
         .fetch_all(&mut *tx)
         .await?;
-    let client_type = submission.client_type_id.to_string();
+    let client_type = submission.client_type();
     for other in &others {
         let product: String = other.try_get(1)?;
         let same =

@@ -12,6 +12,8 @@ const REGISTRATION: &str = "service:registration";
 /// A provider that is away for days would fill the timeline: only the latest delays are kept.
 const DELAYS: usize = 20;
 const DELAYED: &str = "delayed";
+/// Detail of what was taken away while the client stays.
+pub(crate) const SCOPES_REMOVED: &str = "scopes_removed";
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +91,7 @@ pub(crate) fn of_report(report: &Report) -> Entry {
             if *client_deleted {
                 "client_deleted".to_owned()
             } else {
-                "scopes_removed".to_owned()
+                SCOPES_REMOVED.to_owned()
             }
         }
         Fact::ClientChanged { detail, .. } => detail.clone(),

@@ -177,4 +177,7 @@ double! { registration, RegistrationService {
         set_secret_rotation(SetSecretRotationRequest) -> IdentityProvider,
         start_conformance_check(StartConformanceCheckRequest) -> ConformanceCheck,
         get_conformance_check(GetConformanceCheckRequest) -> ConformanceCheck,
+        list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse,
+        reveal_api_key(RevealApiKeyRequest) -> RevealApiKeyResponse,
+        replace_api_key(ReplaceApiKeyRequest) -> ApiKey,
 } }

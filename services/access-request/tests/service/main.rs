@@ -6,6 +6,7 @@ mod applications;
 mod checkout;
 mod decisions;
 mod doubles;
+mod keys;
 mod lists;
 mod reports;
 mod support;

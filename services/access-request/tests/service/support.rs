@@ -146,6 +146,11 @@ impl Portal {
         })
     }
 
+    /// What another service publishes.
+    pub(crate) async fn bus_publish(&self, message: Message) {
+        self.bus.publish(message).await.unwrap().await.unwrap();
+    }
+
     pub(crate) async fn published(&self) -> Published {
         Published(self.bus.consume(&WATCHER).await.unwrap())
     }

@@ -38,6 +38,8 @@ pub struct Facts {
     pub provider_name: String,
     /// Stable word of its refusal.
     pub code: String,
+    /// The access is by API keys, not by an OAuth client.
+    pub api_key: bool,
 }
 
 impl Facts {
@@ -113,6 +115,7 @@ impl Facts {
             reason => &self.reason,
             provider_name => &self.provider_name,
             code => &self.code,
+            api_key => self.api_key,
         }
     }
 }

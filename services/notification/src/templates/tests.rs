@@ -49,6 +49,25 @@ fn every_template_fills_where_nothing_optional_is_known() {
 }
 
 #[test]
+fn a_key_is_ready_in_other_words() {
+    let facts = Facts {
+        application_name: "Shop".to_owned(),
+        api_key: true,
+        ..Facts::default()
+    };
+    let filled = built_in().fill(Template::AccessProvisioned, &facts);
+    let filled = filled.unwrap();
+    assert_eq!(filled.subject, "Your API key for Shop is ready");
+    for part in [&filled.text, &filled.html] {
+        assert!(part.contains("look at the key once"), "{part}");
+        assert!(
+            !part.contains("OAuth") && !part.contains("client ID"),
+            "{part}"
+        );
+    }
+}
+
+#[test]
 fn both_parts_carry_the_link() {
     for template in Template::ALL {
         let facts = Facts::example(template);

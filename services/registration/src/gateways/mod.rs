@@ -307,6 +307,9 @@ pub trait Gateway: Send + Sync {
         marker: &str,
     ) -> Result<Vec<String>, Failure>;
 
+    /// Whether a key is there, by its hash.
+    async fn has_key(&self, session: &GatewaySession<'_>, hash: &str) -> Result<bool, Failure>;
+
     /// Deletes a key by its hash. One that is not there is a success.
     async fn delete_key(&self, session: &GatewaySession<'_>, hash: &str) -> Result<(), Failure>;
 }

@@ -229,6 +229,10 @@ impl Gateway for Tyk {
         Ok(found)
     }
 
+    async fn has_key(&self, session: &GatewaySession<'_>, hash: &str) -> Result<bool, Failure> {
+        Ok(self.open(session).key(hash).await?.is_some())
+    }
+
     async fn delete_key(&self, session: &GatewaySession<'_>, hash: &str) -> Result<(), Failure> {
         self.open(session).delete_key(hash).await
     }

@@ -2,7 +2,7 @@
 
 mod rotation;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use portico_proto::access::v1::access_service_client::AccessServiceClient;
 use portico_proto::access::v1::{Application, GetApplicationRequest};
@@ -50,7 +50,11 @@ pub(crate) async fn get_credentials(
             credentials.extend(reveal(grpc, &call, &listed).await?);
         }
     }
-    Ok(api::GetCredentialsResponse { credentials })
+    let api_keys = super::api_keys::of_application(grpc, id).await?;
+    Ok(api::GetCredentialsResponse {
+        credentials,
+        api_keys,
+    })
 }
 
 /// Who may see the application: its owner, or an admin. Changes nothing at the provider.
@@ -139,7 +143,11 @@ async fn visible(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<Listed, Error
 }
 
 /// The application as the caller may see it; otherwise it is not there.
-async fn application(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<Application, Error> {
+pub(super) async fn application(
+    grpc: &Grpc,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<Application, Error> {
     let mut access = AccessServiceClient::new(grpc.deps.channels.to(ServiceName::AccessRequest));
     let message = GetApplicationRequest { id: id.to_string() };
     let request = grpc.deps.identity.request(caller, message);
@@ -147,7 +155,7 @@ async fn application(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<Applicati
 }
 
 /// The application, where the caller owns it.
-async fn owned(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<(), Error> {
+pub(super) async fn owned(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<(), Error> {
     let (user, _) = caller.require_user()?;
     if application(grpc, caller, id).await?.owner_id == user.to_string() {
         return Ok(());

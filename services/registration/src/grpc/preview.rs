@@ -1,5 +1,6 @@
 //! What an approval would send and change. Nothing is written.
 
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,9 @@ pub(crate) async fn preview_registration(
     let call = Call::of(&request, "preview_registration", &grpc.deps.clock)?;
     call.caller.require_admin_or_service()?;
     let message = request.into_inner();
+    if message.client_type_id.is_empty() && !message.items.is_empty() {
+        return keys::preview(grpc, message).await;
+    }
     let subject = Subject::load(grpc, &message).await?;
     let asked = scopes(&message);
     let preview = subject.preview(&asked).map_err(refused)?;

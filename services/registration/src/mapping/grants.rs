@@ -59,6 +59,22 @@ pub(crate) async fn all(pool: &AnyPool) -> Result<Vec<Grant>, sqlx::Error> {
     rows.iter().map(read).collect()
 }
 
+/// What API keys need, in the same shape: at no identity provider and without scopes.
+pub(crate) async fn of_keys(pool: &AnyPool) -> Result<Vec<Grant>, sqlx::Error> {
+    // As `WHAT`, without what keys do not have.
+    const WHAT: &str = "product_id, product_name, product_policy_id, plan_id, plan_name, plan_policy_id, \
+        rate_requests, rate_per_seconds, quota_requests, quota_renews_every_seconds, apis";
+    let sql = format!(
+        "SELECT MIN(request_id) AS first_request, MAX(request_id) AS last_request, COUNT(*) AS uses, \
+         '' AS identity_provider_id, '[]' AS product_scopes, '[]' AS plan_scopes, {WHAT} \
+         FROM key_grants GROUP BY {WHAT} ORDER BY 1, product_id, plan_id"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .fetch_all(pool)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
 /// The policy that each product and plan has by the last request for it: an admin may
 /// have given it another one meanwhile.
 #[derive(Debug, Clone, Default)]

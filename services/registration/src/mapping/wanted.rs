@@ -35,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) apis: BTreeMap<String, ApiTarget>,
     /// By id; only those that Portico makes.
     pub(crate) policies: BTreeMap<String, WantedPolicy>,
+    /// Ids of policies that API keys have.
+    pub(crate) of_keys: BTreeSet<String>,
 }
 
 /// Why an API cannot have what a grant needs.
@@ -60,7 +62,7 @@ impl Clash {
 
 impl Grant {
     /// The policy that the product's scopes give.
-    fn product_policy(&self) -> String {
+    pub(crate) fn product_policy(&self) -> String {
         if self.product_policy_id.is_empty() {
             product_policy_id(&self.product_id)
         } else {
@@ -69,7 +71,7 @@ impl Grant {
     }
 
     /// The policy that the plan's scopes give.
-    fn plan_policy(&self) -> String {
+    pub(crate) fn plan_policy(&self) -> String {
         if self.plan_policy_id.is_empty() {
             plan_policy_id(&self.plan_id)
         } else {
@@ -132,9 +134,12 @@ impl Grant {
 /// What a gateway should have. Where grants contradict each other, what is in force
 /// stays, and otherwise the first one has its way: nobody loses access because
 /// somebody else gets some.
+///
+/// API keys need no mapping, but policies, which they may share with scopes.
 pub(crate) fn target(
     gateway: Uuid,
     grants: &[Grant],
+    keys: &[Grant],
     places: &Places,
     recorded: &BTreeMap<String, Recorded>,
 ) -> Target {
@@ -142,11 +147,7 @@ pub(crate) fn target(
     for api in recorded.keys() {
         target.apis.insert(api.clone(), ApiTarget::default());
     }
-    let at: Vec<(&Grant, Vec<String>)> = grants
-        .iter()
-        .map(|grant| (grant, grant.apis_at(gateway, places)))
-        .filter(|(_, apis)| !apis.is_empty())
-        .collect();
+    let mut at = here(gateway, grants, places);
     for (api, provider) in providers(&at, recorded) {
         target.apis.entry(api).or_default().identity_provider_id = provider;
     }
@@ -162,8 +163,23 @@ pub(crate) fn target(
             }
         }
     }
+    let of_keys = here(gateway, keys, places);
+    target.of_keys = of_keys
+        .iter()
+        .flat_map(|(grant, _)| [grant.product_policy(), grant.plan_policy()])
+        .collect();
+    at.extend(of_keys);
     target.policies = policies(&at);
     target
+}
+
+/// What is granted at this gateway, with the APIs there.
+fn here<'a>(gateway: Uuid, grants: &'a [Grant], places: &Places) -> Vec<(&'a Grant, Vec<String>)> {
+    grants
+        .iter()
+        .map(|grant| (grant, grant.apis_at(gateway, places)))
+        .filter(|(_, apis)| !apis.is_empty())
+        .collect()
 }
 
 /// Whose tokens each API takes.
@@ -240,10 +256,11 @@ impl Target {
 
     /// Whether nothing leads to a policy any more.
     pub(crate) fn is_unused(&self, policy: &str) -> bool {
-        !self
+        let mapped = self
             .apis
             .values()
-            .any(|api| api.entries.values().any(|used| used == policy))
+            .any(|api| api.entries.values().any(|used| used == policy));
+        !mapped && !self.of_keys.contains(policy)
     }
 }
 

@@ -4,9 +4,11 @@
 //! - `tidy`: removing policies that nothing leads to any more
 //! - `verdict`: how it went for those who asked for it
 //! - `preview`: what it would do
+//! - `keys`: the policies of API keys
 //! - `drift`: what somebody else changed
 
 mod drift;
+mod keys;
 mod preview;
 mod reach;
 mod tidy;
@@ -65,7 +67,8 @@ impl<'a> Work<'a> {
         for grant in all.iter_mut().chain(mine.values_mut().flatten()) {
             policies.update(grant);
         }
-        let target = target(gateway, &all, &places, &recorded);
+        let keys = grants::of_keys(pool).await?;
+        let target = target(gateway, &all, &keys, &places, &recorded);
         Ok(Self {
             mapper,
             gateway,

@@ -89,7 +89,7 @@ impl CatalogueChange {
     }
 
     /// The item as it is after the change; `None` where it is so already, or newer.
-    fn applied_to(&self, item: &Item) -> Option<Item> {
+    pub(crate) fn applied_to(&self, item: &Item) -> Option<Item> {
         let known = match self {
             Self::Plan(_) => item.plan_version,
             Self::Product(_) | Self::ProductDeleted { .. } => item.product_version,

@@ -229,7 +229,8 @@ pub(crate) async fn recorded(
 /// How many approved items of requests need a gateway.
 pub(crate) async fn uses(pool: &AnyPool, gateway: Uuid) -> Result<u64, sqlx::Error> {
     let places = places(pool).await?;
-    let grants = grants::all(pool).await?;
+    let mut grants = grants::all(pool).await?;
+    grants.extend(grants::of_keys(pool).await?);
     let here = grants.iter().filter(|grant| {
         grant
             .apis

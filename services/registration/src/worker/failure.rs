@@ -12,7 +12,7 @@ use crate::oauth_client::{Command, Failing, Target};
 use crate::providers::Failure;
 
 /// The pause of what is never given up: a revocation that was refused.
-const AGAIN: Duration = Duration::from_secs(60 * 60);
+pub(crate) const AGAIN: Duration = Duration::from_secs(60 * 60);
 
 impl Worker {
     /// After a try that may be repeated: a pause, and after the last one it is parked.
@@ -146,7 +146,7 @@ pub(super) fn failing(failure: &Failure, attempt_over: bool) -> Failing {
 
 /// The first pause doubled with each failed try, at most the longest; less up to half of it, so that many clients
 /// do not come back at once.
-fn pause(retry: &Retry, attempts: u32, jitter: f64) -> Duration {
+pub(crate) fn pause(retry: &Retry, attempts: u32, jitter: f64) -> Duration {
     let doubled = retry
         .first_delay
         .saturating_mul(2_u32.saturating_pow(attempts.min(30)));
@@ -156,7 +156,7 @@ fn pause(retry: &Retry, attempts: u32, jitter: f64) -> Duration {
 }
 
 /// In whole milliseconds, as views keep it, and not earlier.
-fn later(now: Timestamp, pause: Duration) -> Timestamp {
+pub(crate) fn later(now: Timestamp, pause: Duration) -> Timestamp {
     let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX / 2);
     Timestamp::from_millisecond(now.as_millisecond().saturating_add(pause).saturating_add(1))
         .unwrap_or(Timestamp::MAX)

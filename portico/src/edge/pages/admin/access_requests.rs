@@ -9,8 +9,8 @@ use minijinja::{Value, context};
 use portico_proto::{
     Error,
     access::v1::{
-        ApproveAccessRequestRequest, ListAccessRequestsRequest, RejectAccessRequestRequest,
-        RetryAccessRequestRequest, RevokeAccessRequestRequest,
+        AccessRequest, ApproveAccessRequestRequest, ListAccessRequestsRequest,
+        RejectAccessRequestRequest, RetryAccessRequestRequest, RevokeAccessRequestRequest,
     },
 };
 
@@ -76,10 +76,7 @@ async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown 
     let request = find(ask, id).await?;
     let people = request.timeline.iter().map(|entry| entry.by.as_str());
     let people = people.chain([request.requester_id.as_str()]);
-    let (names, types) = futures::join!(
-        names(ask, people),
-        client_types(ask, vec![request.client_type_id.clone()])
-    );
+    let (names, types) = futures::join!(names(ask, people), client_types(ask, chosen(&request)));
     // A client type that was deleted meanwhile is no reason not to show the request.
     let types = types.unwrap_or_default();
     let shown = context! {
@@ -91,6 +88,12 @@ async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown 
         .refused_if(error)
         .show(ask, shown)
         .await
+}
+
+/// A request for API keys has no client type.
+fn chosen(request: &AccessRequest) -> Vec<String> {
+    let id = &request.client_type_id;
+    (!id.is_empty()).then(|| id.clone()).into_iter().collect()
 }
 
 async fn preview(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {

@@ -12,6 +12,7 @@ mod browser;
 mod developer;
 mod doors;
 mod html;
+mod keys;
 mod operations;
 mod refusals;
 mod render;

@@ -6,8 +6,8 @@ use portico_proto::{
     catalog::v1::Product,
     notification::v1::Delivery,
     registration::v1::{
-        ConformanceCheck, ConformanceStep, Difference, DriftItem, IdentityProvider, OauthClient,
-        Orphan, PreviewRegistrationResponse,
+        ApiKey, ConformanceCheck, ConformanceStep, Difference, DriftItem, IdentityProvider,
+        OauthClient, Orphan, PreviewRegistrationResponse,
     },
 };
 
@@ -163,9 +163,16 @@ fn what_the_provider_granted_otherwise_is_shown() {
     let client = context! {
     revealed => false, has_secret => true, auth_method => "client_secret_basic",
     calls => Vec::<Value>::new(), token_command => "curl", machine => true, ..show::oauth_client(&client) };
+    let key = ApiKey {
+        product_name: HOSTILE.into(),
+        status: "failed".into(),
+        last_error: "policy not found".into(),
+        ..Default::default()
+    };
     let shown = context! {
         application => context! { id => "1", name => "A", description => "", redirect_urls => Vec::<Value>::new(), created_at => "x", suspended => false, version => 1 },
         clients => vec![client],
+        keys => vec![show::api_key(&key, None)],
         own => false,
     };
     let html = render("application.html", shown);
@@ -174,6 +181,8 @@ fn what_the_provider_granted_otherwise_is_shown() {
         "{html}"
     );
     assert!(!html.contains("Show the secret"), "{html}");
+    assert!(html.contains("policy not found"), "{html}");
+    assert!(!html.contains("Show the key"), "{html}");
 }
 
 #[test]

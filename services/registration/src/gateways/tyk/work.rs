@@ -133,7 +133,14 @@ impl<'a> Work<'a> {
 
     /// Of a key to be created. What it may do is said by policies alone.
     pub(super) async fn key_session(&self, wanted: &WantedKey) -> Result<Value, Failure> {
-        let (_, org_id) = self.named(&wanted.api_ids).await?;
+        let (found, org_id) = self.named(&wanted.api_ids).await?;
+        for id in &wanted.api_ids {
+            // Its key would open nothing.
+            if !found.iter().any(|(there, _)| there == id) {
+                let why = format!("the API {id} is not at the gateway");
+                return Err(super::fail("api_not_at_gateway", why));
+            }
+        }
         for id in &wanted.policies {
             if self.control.policy(id).await?.is_none() {
                 return Err(policy_missing(id));

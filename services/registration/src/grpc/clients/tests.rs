@@ -18,9 +18,9 @@ use uuid::Uuid;
 use crate::oauth_client::Event;
 use crate::worker::tests::world::{PATIENCE, World};
 
-const OWNER: Caller = user(1, Role::Developer);
-const STRANGER: Caller = user(2, Role::Developer);
-const ADMIN: Caller = user(3, Role::Admin);
+pub(crate) const OWNER: Caller = user(1, Role::Developer);
+pub(crate) const STRANGER: Caller = user(2, Role::Developer);
+pub(crate) const ADMIN: Caller = user(3, Role::Admin);
 
 const fn user(id: u128, role: Role) -> Caller {
     Caller::User {
@@ -30,7 +30,7 @@ const fn user(id: u128, role: Role) -> Caller {
 }
 
 /// Knows the application, of which strangers are told nothing.
-fn access(world: &World) -> Router {
+pub(crate) fn access(world: &World) -> Router {
     let id = world.application_id.to_string();
     let key = world.deps.identity.clone();
     let method = move |http: http::Request<axum::body::Body>| {

@@ -54,7 +54,7 @@ fn recorded(api: &str, provider: &str, entries: &[(&str, &str)]) -> BTreeMap<Str
 }
 
 fn target_of(grants: &[Grant], recorded: &BTreeMap<String, Recorded>) -> Target {
-    target(GATEWAY, grants, &places(), recorded)
+    target(GATEWAY, grants, &[], &places(), recorded)
 }
 
 #[test]

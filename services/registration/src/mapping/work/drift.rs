@@ -57,6 +57,7 @@ impl Work<'_> {
             }
         }
         drift.extend(failures.iter().map(|(api, failure)| unknown(api, failure)));
+        drift.extend(self.missing_keys().await?);
         Ok(drift)
     }
 }

@@ -10,6 +10,11 @@ use crate::providers::Disposition;
 /// Of policies that Portico makes.
 const OURS: [&str; 2] = ["portico-product-", "portico-plan-"];
 
+/// Whether Portico makes policies of this name.
+pub(super) fn is_ours(policy: &str) -> bool {
+    OURS.iter().any(|prefix| policy.starts_with(prefix))
+}
+
 impl Work<'_> {
     /// Removes policies of Portico's that nothing leads to any more. Gives the APIs
     /// whose record must stay as it is, so that the next work tries again.
@@ -26,7 +31,7 @@ impl Work<'_> {
         }
         // Where an API could not be written, it may lead there still.
         led_from.retain(|policy, apis| {
-            OURS.iter().any(|prefix| policy.starts_with(prefix))
+            is_ours(policy)
                 && self.target.is_unused(policy)
                 && apis.iter().all(|api| written.contains_key(*api))
         });

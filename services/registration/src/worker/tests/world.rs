@@ -39,6 +39,7 @@ const PUBLIC: ConsumerSpec = ConsumerSpec {
         "portico.registration.provider_resumed",
         "portico.registration.client_changed",
         "portico.registration.client_secret_expiring",
+        "portico.registration.api_key_changed",
     ],
 };
 
@@ -233,7 +234,7 @@ impl World {
             .state
     }
 
-    async fn tell(&mut self, subject: &str, message: &impl prost::Message) {
+    pub(crate) async fn tell(&mut self, subject: &str, message: &impl prost::Message) {
         self.position += 1;
         let message = Message {
             id: self.deps.clock.new_id(),

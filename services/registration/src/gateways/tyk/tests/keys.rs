@@ -72,6 +72,11 @@ async fn a_key_opens_what_its_policies_say_until_it_is_deleted() {
                 .unwrap()
                 .is_empty()
         );
+        let has_key = async || {
+            let found = world.driver.has_key(&session, &created.hash).await;
+            found.unwrap()
+        };
+        assert!(has_key().await);
         for _ in 0..2 {
             world
                 .driver
@@ -79,6 +84,13 @@ async fn a_key_opens_what_its_policies_say_until_it_is_deleted() {
                 .await
                 .unwrap();
         }
+        assert!(!has_key().await);
         assert_eq!(world.call_with("store", key).await.0, 403);
+        let nowhere = WantedKey {
+            api_ids: vec!["gone".into()],
+            ..wanted
+        };
+        let refused = world.driver.create_key(&session, &nowhere).await;
+        assert_eq!(refused.unwrap_err().code, "api_not_at_gateway");
     }
 }

@@ -1,0 +1,205 @@
+//! Products without OAuth credentials: what their requests need, what others are told, and what is taken back.
+
+use portico_bus::Message;
+use portico_eventstore::testing::context;
+use portico_proto::access::v1 as api;
+use portico_proto::accounts::v1::UserErased;
+use portico_proto::catalog::v1::Api;
+use portico_proto::registration::v1 as registration;
+use prost::Message as _;
+use uuid::Uuid;
+
+use crate::support::{
+    DEADLINE, FREE, ORDERS, PAYMENTS, Portal, codes, existing, item, order, reported, steps,
+};
+
+/// Orders give keys, and are served at a gateway.
+async fn portal() -> Portal {
+    let portal = Portal::running().await;
+    portal.world.change(|known| {
+        let orders = known.products.get_mut(&ORDERS.to_string()).unwrap();
+        orders.dcr_enabled = false;
+        orders.scopes.clear();
+        orders.client_type_ids.clear();
+        orders.apis = vec![Api {
+            api_id: "orders".into(),
+            ..Api::default()
+        }];
+        let free = known.plans.get_mut(&FREE.to_string()).unwrap();
+        free.scopes.clear();
+    });
+    portal
+}
+
+fn key_order() -> api::SubmitAccessRequestRequest {
+    api::SubmitAccessRequestRequest {
+        client_type_id: String::new(),
+        ..order(ORDERS, FREE)
+    }
+}
+
+#[tokio::test]
+async fn a_key_needs_no_client_type_no_redirect_url_and_no_scope() {
+    let portal = portal().await;
+    let (anna, admin) = (portal.developer(1), portal.admin());
+    let mut published = portal.published().await;
+    let made = anna.submit_access_request(key_order()).await.unwrap();
+    assert_eq!(
+        (made.status.as_str(), made.credential.as_str()),
+        ("pending", "api_key")
+    );
+    assert_eq!(
+        (
+            made.client_type_id.as_str(),
+            made.identity_provider_id.as_str()
+        ),
+        ("", "")
+    );
+
+    let again = api::SubmitAccessRequestRequest {
+        target: Some(existing(&made.application_id)),
+        ..key_order()
+    };
+    assert_eq!(
+        codes(anna.submit_access_request(again).await),
+        ["already_requested"]
+    );
+
+    admin
+        .approve_access_request(api::ApproveAccessRequestRequest {
+            id: made.id.clone(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    let approved: api::AccessApproved = published.next("access_approved").await;
+    assert_eq!(
+        (
+            approved.client_type_id.as_str(),
+            approved.identity_provider_id.as_str()
+        ),
+        ("", "")
+    );
+    assert_eq!(approved.items[0].apis[0].api_id, "orders");
+    admin
+        .revoke_access_request(api::RevokeAccessRequestRequest {
+            id: made.id.clone(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    let revoked: api::AccessRevoked = published.next("access_revoked").await;
+    assert_eq!(
+        (revoked.request_id, revoked.identity_provider_id),
+        (made.id, String::new())
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_told_by_name() {
+    let portal = portal().await;
+    let anna = portal.developer(1);
+    portal.world.change(|known| {
+        let free = known.plans.get_mut(&FREE.to_string()).unwrap();
+        free.scopes = vec!["free_plan".into()];
+    });
+    let mixed = api::SubmitAccessRequestRequest {
+        items: vec![item(PAYMENTS, FREE), item(ORDERS, FREE)],
+        ..order(PAYMENTS, FREE)
+    };
+    assert_eq!(
+        codes(anna.submit_access_request(mixed).await),
+        ["items[1].product_id credentials_mixed"]
+    );
+    portal.world.change(|known| {
+        known
+            .products
+            .get_mut(&ORDERS.to_string())
+            .unwrap()
+            .apis
+            .clear();
+    });
+    assert_eq!(
+        codes(anna.submit_access_request(key_order()).await),
+        ["items[0].product_id product_without_api"]
+    );
+    assert_eq!(portal.store.read(0, 10).await.unwrap(), []);
+}
+
+/// The request as soon as it is so.
+async fn until(portal: &Portal, id: &str, is_so: impl Fn(&api::AccessRequest) -> bool) {
+    let admin = portal.admin();
+    let wait = async {
+        loop {
+            let get = api::GetAccessRequestRequest { id: id.to_owned() };
+            let request = admin.get_access_request(get).await.unwrap();
+            if is_so(&request) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_befalls_a_key_is_in_the_timeline() {
+    let portal = portal().await;
+    let anna = portal.developer(1);
+    let made = anna.submit_access_request(key_order()).await.unwrap();
+    for (position, change) in [(1, "key_created"), (2, "key_revealed"), (3, "key_deleted")] {
+        let said = registration::ApiKeyChanged {
+            request_id: made.id.clone(),
+            change: change.into(),
+            product_name: "Orders".into(),
+            by: anna.id.to_string(),
+            ..Default::default()
+        };
+        let message = reported("api_key_changed", position, &said);
+        portal.bus_publish(message).await;
+    }
+    until(&portal, &made.id, |request| {
+        steps(request) == ["submitted", "key_created", "key_revealed", "key_deleted"]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_keys_of_somebody_who_is_erased_are_taken_back() {
+    let portal = portal().await;
+    let (anna, admin) = (portal.developer(1), portal.admin());
+    let pending = anna.submit_access_request(key_order()).await.unwrap();
+    let granted = anna.submit_access_request(key_order()).await.unwrap();
+    admin
+        .approve_access_request(api::ApproveAccessRequestRequest {
+            id: granted.id.clone(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    portal.world.change(|known| {
+        let free = known.plans.get_mut(&FREE.to_string()).unwrap();
+        free.scopes = vec!["free_plan".into()];
+    });
+    let other = anna
+        .submit_access_request(order(PAYMENTS, FREE))
+        .await
+        .unwrap();
+    let erased = UserErased {
+        user_id: anna.id.to_string(),
+    };
+    portal
+        .bus_publish(Message {
+            id: context(Uuid::from_u128(77)).command_id,
+            subject: "portico.accounts.user_erased".into(),
+            payload: erased.encode_to_vec().into(),
+            headers: Default::default(),
+        })
+        .await;
+    until(&portal, &pending.id, |request| {
+        request.status == "withdrawn"
+    })
+    .await;
+    until(&portal, &granted.id, |request| request.status == "revoked").await;
+    until(&portal, &other.id, |request| request.status == "pending").await;
+}
