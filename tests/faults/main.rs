@@ -6,16 +6,17 @@
 //!
 //! | fault | code |
 //! |---|---|
-//! | `kill -9` before and after approval commit, publish, ack, intent, POST sent, 201 received, spool, `Registered`, mail queued, SMTP 250, checkpoint; at random | [`rows::kills`]: `kill-embedded`, `kill-servers`, `kill-replicas`, `kill-keycloak`, `kill-all-real`; points in `portico_eventstore::fault` |
+//! | `kill -9` before and after approval commit, publish, ack, intent, POST sent, 201 received, spool, `Registered`, mail queued, SMTP 250, checkpoint; at random | [`rows::kills`]: `kill-embedded`, `kill-servers`, `kill-replicas`, `kill-keycloak`, `kill-okta` (class B), `kill-all-real`; [`rows::apart`]: `kill-apart`; points in `portico_eventstore::fault` |
 //! | `kill -9` during the rotation of keys | [`rows::kills`]: `kill-rewrap`; of a client's secret: point `rotating` in `kill-keycloak` |
-//! | NATS down ten minutes, or its data deleted | [`rows::messages`]: `nats-away`; down for seconds |
-//! | PostgreSQL restarted or killed | [`rows::database`]: `postgres-killed` |
+//! | NATS down ten minutes, or its data deleted | [`rows::messages`]: `nats-away`, `nats-away-apart`; down for seconds |
+//! | PostgreSQL restarted or killed | [`rows::database`]: `postgres-killed`, `postgres-killed-apart` |
+//! | a replica told to end, each in turn | [`rows::apart`]: `restart-apart` |
 //! | provider times out after it committed | [`rows::outside`]: `provider-times-out` |
 //! | provider 500, 429, slow drip, garbage, 200 for 201, 10 MB, wrong types, duplicate answers | [`rows::outside`]: `provider-misbehaves`, `provider-duplicates` |
 //! | initial access token used up | [`rows::outside`]: `token-used-up` |
 //! | SMTP down, 451, 550 | [`rows::outside`]: `mail-server` |
 //! | duplicates, shuffled order, late redelivery | [`rows::messages`]: `redelivery`; the journey `seeds` has two hundred seeds of the memory bus |
-//! | poison message | [`rows::messages`]: `poison` |
+//! | poison message | [`rows::messages`]: `poison`, replayed by `portico parked replay` |
 //! | two approvers at once, a thousand times | [`rows::approvers`]: `two-approvers`, on two replicas |
 //! | disk full, clock one hour off, long idle transaction | [`rows::database`]: `disk-full` (by `ulimit -f`, which needs no privilege), `clock` (by `FAULT_CLOCK_OFFSET_SECONDS`), `idle-transaction` |
 //!
@@ -44,6 +45,7 @@ mod invariants;
 mod ledger;
 mod options;
 mod process;
+mod provider;
 mod random;
 mod report;
 mod round;

@@ -15,6 +15,20 @@ use crate::client::until;
 pub const ADMIN_EMAIL: &str = "root@portal.example";
 pub const ADMIN_PASSWORD: &str = "a-long-admin-password";
 
+/// What every process of every round is told.
+pub fn common() -> [(&'static str, String); 7] {
+    [
+        ("PORTICO_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
+        ("PORTICO_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+        ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost".to_owned()),
+        ("PORTICO_RETRY_FIRST_DELAY", "100ms".to_owned()),
+        ("PORTICO_RETRY_MAX_DELAY", "2s".to_owned()),
+        ("PORTICO_LOG_LEVEL", "info,portico=debug".to_owned()),
+        // Otherwise what a killed process held would rest for ten seconds.
+        ("FAULT_LEASE_MS", "1000".to_owned()),
+    ]
+}
+
 /// `portico run` on one data folder and one pair of addresses.
 pub struct Portico {
     child: Option<Child>,
@@ -37,17 +51,10 @@ impl Portico {
             ),
             ("PORTICO_LISTEN", rest.to_string()),
             ("PORTICO_GRPC_LISTEN", grpc.to_string()),
-            ("PORTICO_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
-            ("PORTICO_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
-            ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost".to_owned()),
-            ("PORTICO_RETRY_FIRST_DELAY", "100ms".to_owned()),
-            ("PORTICO_RETRY_MAX_DELAY", "2s".to_owned()),
-            ("PORTICO_LOG_LEVEL", "info,portico=debug".to_owned()),
-            // Otherwise what a killed process held would rest for ten seconds.
-            ("FAULT_LEASE_MS", "1000".to_owned()),
         ];
         let fixed = fixed
             .into_iter()
+            .chain(common())
             .map(|(name, value)| (name.to_owned(), value));
         Self {
             child: None,

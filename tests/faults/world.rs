@@ -7,26 +7,26 @@ use portico_eventstore::testing::postgres::Postgres;
 use portico_sandbox::{
     echo,
     gateway::{self, seed},
-    identity_provider::{self, Behaviour},
-    mail,
+    identity_provider, mail,
 };
-use portico_tests::keycloak::Keycloak;
+use portico_tests::cluster::{self, Cluster};
 use serde_json::json;
 
 use crate::{
     client::Client,
     ledger::Ledger,
-    process::{ADMIN_EMAIL, ADMIN_PASSWORD, Portico},
+    process::{self, ADMIN_EMAIL, ADMIN_PASSWORD, Portico},
+    provider::{Provider, Which},
     stores::Stores,
 };
 
 pub const DEVELOPER_NAME: &str = "Augusta Byron-Lovelace";
 pub const DEVELOPER_EMAIL: &str = "augusta.lovelace@customer.example";
 pub const DEVELOPER_PASSWORD: &str = "a-long-developer-password";
-pub const INITIAL_ACCESS_TOKEN: &str = "initial-access-token-of-the-sandbox";
 /// The key-encryption key that replicas share.
 const SHARED_KEY: &str = "cmVwbGljYXMtc2hhcmUtdGhpcy1vbmUta2V5LTAwMDE=";
-const SCOPES: [&str; 3] = ["product_payments", "product_orders", "free_plan"];
+/// Of each part, where every service is a process of its own.
+pub const REPLICAS: usize = 2;
 
 /// What a round is started on.
 #[derive(Default)]
@@ -37,16 +37,11 @@ pub struct Setup {
     pub own_postgres: bool,
     /// A second process on the same PostgreSQL and NATS: a replica of everything.
     pub replicas: bool,
-    /// A real Keycloak instead of the sandbox's provider.
-    pub keycloak: bool,
+    /// Every service as processes of its own, on the same PostgreSQL and NATS.
+    pub apart: bool,
+    pub provider: Which,
     /// On top of what every round has.
     pub environment: Vec<(&'static str, String)>,
-}
-
-/// The identity provider of a round.
-pub enum Provider {
-    Sandbox(identity_provider::Handle),
-    Keycloak(Keycloak),
 }
 
 /// The servers; they live as long as this.
@@ -60,6 +55,8 @@ pub struct World {
     pub portico: Portico,
     /// The other replica.
     pub second: Option<Portico>,
+    /// All of it, where every service is a process of its own; `portico` only runs commands then.
+    cluster: Option<Cluster>,
     pub provider: Provider,
     pub gateway: gateway::Handle,
     pub mail: mail::Handle,
@@ -85,11 +82,7 @@ pub struct Portal {
 impl World {
     /// Starts everything, and Portico without a fault.
     pub async fn start(folder: &Path, setup: Setup) -> Self {
-        let provider = if setup.keycloak {
-            Provider::Keycloak(Keycloak::start().await)
-        } else {
-            Provider::Sandbox(sandbox_provider().await)
-        };
+        let provider = Provider::start(setup.provider).await;
         let echo = echo::start(echo::Settings::default()).await.unwrap();
         let gateway = gateway::start(gateway::Settings {
             apis: vec![
@@ -118,21 +111,28 @@ impl World {
         let (backends, stores) = backends(folder, &setup, &mut environment).await;
         let given = setup.environment.into_iter();
         environment.extend(given.map(|(name, value)| (name.to_owned(), value)));
-        let mut second = None;
-        if setup.replicas {
+        if setup.replicas || setup.apart {
             environment.push(("PORTICO_KEK".to_owned(), SHARED_KEY.to_owned()));
             // Longer than the time after which a lease is prolonged, or two replicas would both hold it.
             environment.push(("FAULT_LEASE_MS".to_owned(), "4000".to_owned()));
+        }
+        let (mut second, mut cluster) = (None, None);
+        if setup.replicas {
             second = Some(Portico::new(&folder.join("second"), environment.clone()));
         }
-        let mut portico = Portico::new(folder, environment);
-        portico.start().await;
+        let mut portico = Portico::new(folder, environment.clone());
+        if setup.apart {
+            cluster = Some(start_apart(folder, &backends, environment).await);
+        } else {
+            portico.start().await;
+        }
         if let Some(second) = &mut second {
             second.start().await;
         }
         Self {
             portico,
             second,
+            cluster,
             provider,
             gateway,
             mail,
@@ -143,8 +143,11 @@ impl World {
         }
     }
 
-    /// Nobody, at either replica.
+    /// Nobody, at either replica, or at the balancer before the edges.
     pub fn anonymous(&self) -> Client {
+        if let Some(cluster) = &self.cluster {
+            return Client::anonymous(vec![format!("http://{}", cluster.address())]);
+        }
         let replicas = [Some(&self.portico), self.second.as_ref()];
         Client::anonymous(replicas.into_iter().flatten().map(Portico::url).collect())
     }
@@ -155,6 +158,28 @@ impl World {
         if let Some(second) = &mut self.second {
             second.kill().await;
         }
+        if let Some(cluster) = &mut self.cluster {
+            for replica in cluster.replicas() {
+                cluster.kill(replica);
+            }
+        }
+    }
+
+    /// Until every process says that it is ready.
+    pub async fn ready(&mut self) {
+        match &self.cluster {
+            None => self.portico.ready().await,
+            Some(cluster) => {
+                for replica in cluster.replicas() {
+                    cluster.ready(replica).await;
+                }
+            }
+        }
+    }
+
+    /// The processes of a round that has every service apart.
+    pub fn cluster(&mut self) -> &mut Cluster {
+        self.cluster.as_mut().unwrap()
     }
 
     /// Steps 3 to 5 of the product: provider, client type, gateway, plan, products; and a developer signs up.
@@ -228,49 +253,9 @@ impl World {
     pub fn sandbox(&self) -> &identity_provider::Handle {
         match &self.provider {
             Provider::Sandbox(provider) => provider,
-            Provider::Keycloak(_) => panic!("the round has a Keycloak"),
+            _ => panic!("the round has another provider"),
         }
     }
-}
-
-impl Provider {
-    async fn definition(&self) -> serde_json::Value {
-        match self {
-            Self::Sandbox(provider) => json!({
-                "name": "Company login", "type": "other", "well_known_url": provider.well_known_url(),
-                "initial_access_token": INITIAL_ACCESS_TOKEN,
-            }),
-            Self::Keycloak(keycloak) => json!({
-                "name": "Company login", "type": "keycloak", "well_known_url": keycloak.well_known_url(),
-                "initial_access_token": keycloak.initial_access_token(1000).await,
-                "management_client_id": keycloak.management().0,
-                "management_client_secret": keycloak.management().1,
-            }),
-        }
-    }
-
-    /// Whether what became of an attempt can be found out there, so that nobody has to help (classes A and B).
-    pub fn reconciles(&self) -> bool {
-        matches!(self, Self::Keycloak(_))
-    }
-}
-
-async fn sandbox_provider() -> identity_provider::Handle {
-    let provider = identity_provider::start(identity_provider::Settings {
-        scopes: SCOPES.map(str::to_owned).to_vec(),
-        initial_access_token: Some(INITIAL_ACCESS_TOKEN.to_owned()),
-        ..identity_provider::Settings::default()
-    })
-    .await
-    .unwrap();
-    provider.behave(steady);
-    provider
-}
-
-/// The registration access token of a plain provider cannot be got back when the answer that rotates it is lost; a
-/// client of such a provider needs an admin then, which is another test.
-pub fn steady(behaviour: &mut Behaviour) {
-    behaviour.keep_token_on_update = true;
 }
 
 async fn backends(
@@ -283,7 +268,8 @@ async fn backends(
     }
     let nats = NatsServer::start().await.unwrap();
     let mut backends = Backends::default();
-    let url = if setup.own_postgres {
+    // Many processes have many connections.
+    let url = if setup.own_postgres || setup.apart {
         let postgres = Postgres::start().await;
         let url = postgres.url();
         backends.postgres = Some(postgres);
@@ -295,4 +281,27 @@ async fn backends(
     environment.push(("PORTICO_NATS_URL".to_owned(), nats.url()));
     backends.nats = Some(nats);
     (backends, Stores::Postgres(url))
+}
+
+async fn start_apart(
+    folder: &Path,
+    backends: &Backends,
+    environment: Vec<(String, String)>,
+) -> Cluster {
+    let (database, nats) = ("PORTICO_DATABASE_URL", "PORTICO_NATS_URL");
+    let url = backends.nats.as_ref().unwrap().url();
+    let (servers, others): (Vec<_>, Vec<_>) = environment
+        .into_iter()
+        .partition(|(name, _)| name == database || name == nats);
+    let database_url = servers.into_iter().find(|(name, _)| name == database);
+    let common = process::common().map(|(name, value)| (name.to_owned(), value));
+    Cluster::start(cluster::Settings {
+        binary: env!("CARGO_BIN_EXE_portico").into(),
+        folder: folder.join("logs"),
+        database_url: database_url.unwrap().1,
+        nats_url: Box::new(move |_| url.clone()),
+        environment: common.into_iter().chain(others).collect(),
+        replicas: REPLICAS,
+    })
+    .await
 }

@@ -97,6 +97,20 @@ impl Okta {
         lock(&self.applications).len()
     }
 
+    /// Their ids.
+    #[must_use]
+    pub fn client_ids(&self) -> Vec<String> {
+        lock(&self.applications).keys().cloned().collect()
+    }
+
+    /// Their secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let applications = lock(&self.applications);
+        let secrets = applications.values().filter_map(|one| one.secret.clone());
+        secrets.collect()
+    }
+
     /// The settings of a client, as somebody else sees them.
     #[must_use]
     pub fn client(&self, id: &str) -> Option<Value> {

@@ -5,10 +5,7 @@ use std::path::Path;
 use crate::{
     process::{ADMIN_EMAIL, ADMIN_PASSWORD},
     stores::SERVICES,
-    world::{
-        DEVELOPER_EMAIL, DEVELOPER_NAME, DEVELOPER_PASSWORD, INITIAL_ACCESS_TOKEN, Portal,
-        Provider, World,
-    },
+    world::{DEVELOPER_EMAIL, DEVELOPER_NAME, DEVELOPER_PASSWORD, Portal, World},
 };
 
 pub(super) async fn in_no_log_event_or_message(world: &World, portal: &Portal) {
@@ -57,16 +54,7 @@ fn secrets(world: &World, portal: &Portal) -> Vec<String> {
             .into_iter()
             .filter_map(|who| who.token.clone()),
     );
-    match &world.provider {
-        Provider::Sandbox(provider) => {
-            secrets.push(INITIAL_ACCESS_TOKEN.to_owned());
-            for client in provider.clients() {
-                secrets.extend(client.client_secret);
-                secrets.extend(client.registration_access_token);
-            }
-        }
-        Provider::Keycloak(keycloak) => secrets.push(keycloak.management().1.to_owned()),
-    }
+    secrets.extend(world.provider.secrets());
     assert!(
         secrets.iter().all(|secret| secret.len() >= 8),
         "I5: a secret is too short to look for"

@@ -19,9 +19,19 @@ use crate::{
 
 /// PostgreSQL is killed under load, then only its connections are cut, as at a restart.
 pub async fn postgres_killed(round: Arc<Round>) {
+    killed(&round, false).await;
+}
+
+/// As [`postgres_killed`], with two replicas of every service.
+pub async fn postgres_killed_apart(round: Arc<Round>) {
+    killed(&round, true).await;
+}
+
+async fn killed(round: &Round, apart: bool) {
     let setup = Setup {
         servers: true,
         own_postgres: true,
+        apart,
         ..Setup::default()
     };
     let mut world = World::start(&round.folder, setup).await;
@@ -40,7 +50,7 @@ pub async fn postgres_killed(round: Arc<Round>) {
             .restart()
             .await
             .unwrap();
-        world.portico.ready().await;
+        world.ready().await;
     }
     for _ in 0..3 {
         portal.wait_for_requests(1).await;

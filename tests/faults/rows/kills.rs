@@ -10,6 +10,7 @@ use portico_sandbox::identity_provider::{Fault, Operation};
 
 use crate::{
     invariants,
+    provider::{Provider, Which},
     random::Random,
     round::Round,
     workload::Workload,
@@ -18,6 +19,7 @@ use crate::{
 
 /// The longest life of a process that is to die at a point.
 const LIFE: Duration = Duration::from_secs(5);
+const OKTA_CLIENTS: &str = "/oauth2/v1/clients";
 /// Applications in a round at most, so that a round can end.
 const APPLICATIONS: usize = 40;
 
@@ -63,7 +65,19 @@ pub async fn embedded_keycloak(round: Arc<Round>) {
     run(
         &round,
         Setup {
-            keycloak: true,
+            provider: Which::Keycloak,
+            ..Setup::default()
+        },
+    )
+    .await;
+}
+
+/// Class B.
+pub async fn embedded_okta(round: Arc<Round>) {
+    run(
+        &round,
+        Setup {
+            provider: Which::Okta,
             ..Setup::default()
         },
     )
@@ -75,7 +89,7 @@ pub async fn servers_keycloak(round: Arc<Round>) {
         &round,
         Setup {
             servers: true,
-            keycloak: true,
+            provider: Which::Keycloak,
             ..Setup::default()
         },
     )
@@ -83,11 +97,11 @@ pub async fn servers_keycloak(round: Arc<Round>) {
 }
 
 async fn run(round: &Round, setup: Setup) {
-    let keycloak = setup.keycloak;
+    let provider = setup.provider;
     let mut world = World::start(&round.folder, setup).await;
     let portal = world.configure().await;
     let workload = Workload::begin(&portal, round.seed, 3, APPLICATIONS);
-    for death in deaths(round, keycloak) {
+    for death in deaths(round, provider) {
         if let Some(second) = &mut world.second {
             // The other replica goes on alone, and is the next to die.
             std::mem::swap(&mut world.portico, second);
@@ -104,12 +118,14 @@ async fn run(round: &Round, setup: Setup) {
 }
 
 /// The deaths of a round: some points, one after another over the seeds, in an order of the seed's own.
-fn deaths(round: &Round, keycloak: bool) -> Vec<Death> {
+fn deaths(round: &Round, provider: Which) -> Vec<Death> {
     let mut random = Random::new(round.seed, "deaths");
-    // `portico rewrap` is a row of its own; only Keycloak's driver can rotate.
+    // `portico rewrap` is a row of its own; the plain one cannot rotate.
     let points: Vec<&str> = portico_eventstore::fault::POINTS
         .into_iter()
-        .filter(|point| !point.starts_with("rewrap") && (keycloak || *point != "rotating"))
+        .filter(|point| {
+            !point.starts_with("rewrap") && (provider != Which::Sandbox || *point != "rotating")
+        })
         .collect();
     let points_in_round = round.kills_in_round - round.kills_in_round / 4;
     let first = usize::try_from(round.seed).unwrap() * points_in_round;
@@ -118,7 +134,7 @@ fn deaths(round: &Round, keycloak: bool) -> Vec<Death> {
         .collect();
     while deaths.len() < round.kills_in_round {
         deaths.push(match random.below(3) {
-            0 if !keycloak => Death::PostSent,
+            0 if provider != Which::Keycloak => Death::PostSent,
             _ => Death::After(Duration::from_millis(random.below(1200))),
         });
     }
@@ -156,23 +172,34 @@ async fn die(round: &Round, world: &mut World, portal: &Portal, death: Death) {
 
 /// The provider does its work and is slow to say so; the process dies meanwhile.
 async fn post_sent(round: &Round, world: &mut World) {
-    let provider = world.sandbox();
-    provider.clear_faults();
-    provider.fail_next(Operation::Register, 50, Fault::CommitThenDelay(LIFE));
-    let (before, deadline) = (
-        provider.requests(Operation::Register),
-        tokio::time::Instant::now() + LIFE,
-    );
+    match &world.provider {
+        Provider::Sandbox(provider) => {
+            provider.clear_faults();
+            provider.fail_next(Operation::Register, 50, Fault::CommitThenDelay(LIFE));
+        }
+        Provider::Okta(org) => org.lose_next(http::Method::POST, OKTA_CLIENTS),
+        Provider::Keycloak(_) => {}
+    }
+    let (before, deadline) = (posts(world), tokio::time::Instant::now() + LIFE);
     world.portico.spawn(None);
-    while world.sandbox().requests(Operation::Register) == before
-        && tokio::time::Instant::now() < deadline
-    {
+    while posts(world) == before && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    if world.sandbox().requests(Operation::Register) > before {
+    if posts(world) > before {
         round.reached("post sent");
     }
-    world.sandbox().clear_faults();
+    if let Provider::Sandbox(provider) = &world.provider {
+        provider.clear_faults();
+    }
+}
+
+/// Registrations that the provider was asked for.
+fn posts(world: &World) -> u64 {
+    match &world.provider {
+        Provider::Sandbox(provider) => provider.requests(Operation::Register),
+        Provider::Okta(org) => org.calls(&http::Method::POST, OKTA_CLIENTS) as u64,
+        Provider::Keycloak(_) => 0,
+    }
 }
 
 /// `portico rewrap` dies between services and within one, beside a running portal; in the end every data key is

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream;
 use futures::StreamExt as _;
+use serde_json::json;
 
 use crate::{
     client::until,
@@ -13,7 +14,7 @@ use crate::{
     round::Round,
     settle::{settle, settle_within},
     workload::Workload,
-    world::{Setup, World},
+    world::{Portal, Setup, World},
 };
 
 const STREAM: &str = "PORTICO";
@@ -22,10 +23,20 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(30);
 
 /// NATS is away, and comes back with its data or, at every other seed, without it.
 pub async fn nats_away(round: Arc<Round>) {
+    away(&round, false).await;
+}
+
+/// As [`nats_away`], with two replicas of every service.
+pub async fn nats_away_apart(round: Arc<Round>) {
+    away(&round, true).await;
+}
+
+async fn away(round: &Round, apart: bool) {
     let mut world = World::start(
         &round.folder,
         Setup {
             servers: true,
+            apart,
             ..Setup::default()
         },
     )
@@ -204,10 +215,7 @@ pub async fn poison(round: Arc<Round>) {
     );
 
     world.stores.run("registration", untrigger(servers)).await;
-    world
-        .stores
-        .run("registration", "UPDATE parked SET attempts = 0")
-        .await;
+    replay(&world, &portal, &parked[0][1]).await;
     portal.wait_for(&request, "active").await;
     until("only garbage is parked", || async {
         let parked = world
@@ -218,6 +226,18 @@ pub async fn poison(round: Arc<Round>) {
     })
     .await;
     invariants::check(&mut world, &portal).await;
+}
+
+/// As an operator does it.
+async fn replay(world: &World, portal: &Portal, message: &str) {
+    let new = json!({"name": "operator", "expires_in_days": 1});
+    let made = portal.admin.post("/api/v1/api-tokens", new).await;
+    let made = made.expect(201);
+    let (url, token) = (world.portico.url(), made["token"].as_str().unwrap());
+    let portal = ["parked", "--url", &url, "--token", token];
+    let command = [&portal[..], &["replay", "registration", "--id", message]].concat();
+    let (succeeded, words) = world.portico.run(&command, None).await;
+    assert!(succeeded, "parked replay: {words}");
 }
 
 async fn garbage(world: &World, seed: u64) {

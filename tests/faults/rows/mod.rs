@@ -1,5 +1,6 @@
 //! The faults, in the order of the table.
 
+mod apart;
 mod approvers;
 mod database;
 mod kills;
@@ -46,7 +47,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-embedded",
         "kill -9: SQLite, memory bus, plain provider",
         [],
-        12,
+        8,
         25,
         kills::embedded
     ),
@@ -54,7 +55,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-servers",
         "kill -9: PostgreSQL, NATS, plain provider",
         [POSTGRESQL, NATS],
-        6,
+        5,
         25,
         kills::servers
     ),
@@ -62,7 +63,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-replicas",
         "kill -9: two replicas in turn, PostgreSQL, NATS, plain provider",
         [POSTGRESQL, NATS],
-        4,
+        3,
         40,
         kills::replicas
     ),
@@ -70,7 +71,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-keycloak",
         "kill -9: SQLite, memory bus, Keycloak",
         [KEYCLOAK],
-        6,
+        4,
         30,
         kills::embedded_keycloak
     ),
@@ -78,9 +79,33 @@ pub const FAULTS: &[Fault] = &[
         "kill-all-real",
         "kill -9: PostgreSQL, NATS, Keycloak",
         [POSTGRESQL, NATS, KEYCLOAK],
-        3,
+        2,
         30,
         kills::servers_keycloak
+    ),
+    fault!(
+        "kill-okta",
+        "kill -9: SQLite, memory bus, provider of class B (double of Okta)",
+        [],
+        4,
+        25,
+        kills::embedded_okta
+    ),
+    fault!(
+        "kill-apart",
+        "kill -9: every service apart, one of two replicas or all of a service",
+        [POSTGRESQL, NATS],
+        3,
+        90,
+        apart::kills
+    ),
+    fault!(
+        "restart-apart",
+        "every service apart, each replica restarted under load",
+        [POSTGRESQL, NATS],
+        1,
+        80,
+        apart::restarts
     ),
     fault!(
         "kill-rewrap",
@@ -94,17 +119,33 @@ pub const FAULTS: &[Fault] = &[
         "nats-away",
         "NATS away (seconds for ten minutes), and its data deleted",
         [POSTGRESQL, NATS],
-        4,
+        2,
         25,
         messages::nats_away
+    ),
+    fault!(
+        "nats-away-apart",
+        "every service apart: NATS away, and its data deleted",
+        [POSTGRESQL, NATS],
+        2,
+        60,
+        messages::nats_away_apart
     ),
     fault!(
         "postgres-killed",
         "PostgreSQL killed, and its connections cut",
         [POSTGRESQL, NATS],
-        2,
+        1,
         40,
         database::postgres_killed
+    ),
+    fault!(
+        "postgres-killed-apart",
+        "every service apart: PostgreSQL killed, and its connections cut",
+        [POSTGRESQL, NATS],
+        1,
+        80,
+        database::postgres_killed_apart
     ),
     fault!(
         "idle-transaction",
@@ -158,13 +199,13 @@ pub const FAULTS: &[Fault] = &[
         "redelivery",
         "every message again, late, twice, in random order",
         [POSTGRESQL, NATS],
-        4,
+        2,
         20,
         messages::redelivered
     ),
     fault!(
         "poison",
-        "poison message",
+        "poison message, replayed by `portico parked replay`",
         [POSTGRESQL, NATS],
         2,
         70,
@@ -182,7 +223,7 @@ pub const FAULTS: &[Fault] = &[
         "disk-full",
         "disk full (no file may grow)",
         [],
-        3,
+        2,
         20,
         database::disk_full
     ),

@@ -128,7 +128,7 @@ impl Portico {
     pub async fn cluster(
         settings: Settings,
         database_url: String,
-        nats_url: Box<dyn Fn(Part) -> String + Send>,
+        nats_url: Box<dyn Fn(Part) -> String + Send + Sync>,
     ) -> Self {
         let cluster = Cluster::start(cluster::Settings {
             binary: env!("CARGO_BIN_EXE_portico").into(),

@@ -199,7 +199,7 @@ fn nats_password(user: &str) -> String {
 }
 
 /// The URL with the user of a part.
-fn nats_user_of(url: String) -> impl Fn(Part) -> String + Send {
+fn nats_user_of(url: String) -> impl Fn(Part) -> String + Send + Sync {
     move |part| {
         let (user, password) = (part.as_str(), nats_password(part.as_str()));
         url.replace("://", &format!("://{user}:{password}@"))

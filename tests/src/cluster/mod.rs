@@ -79,7 +79,7 @@ pub struct Settings {
     /// PostgreSQL.
     pub database_url: String,
     /// NATS, for each part that runs a service.
-    pub nats_url: Box<dyn Fn(Part) -> String + Send>,
+    pub nats_url: Box<dyn Fn(Part) -> String + Send + Sync>,
     /// More variables, for all parts.
     pub environment: Vec<(String, String)>,
     /// Of each part.
