@@ -163,10 +163,6 @@ fn answers(path: &str) -> bool {
 /// Whether a variable is one that the program knows; its value may be wrong.
 pub fn knows(variable: &str) -> bool {
     static ASKED: Mutex<BTreeMap<String, bool>> = Mutex::new(BTreeMap::new());
-    // What the command line takes from the environment.
-    if matches!(variable, "PORTICO_CONFIG" | "PORTICO_URL" | "PORTICO_TOKEN") {
-        return true;
-    }
     let mut asked = ASKED.lock().unwrap();
     let name = variable.to_owned();
     *asked.entry(name).or_insert_with(|| {

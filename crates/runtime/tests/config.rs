@@ -214,6 +214,16 @@ mod config {
     }
 
     #[test]
+    fn what_commands_take_from_the_environment_is_no_mistake() {
+        let session = [
+            ("PORTICO_URL", "https://portal.example.org"),
+            ("PORTICO_TOKEN", "an-admin's"),
+        ];
+        assert!(variables(&session).is_ok());
+        assert_eq!(keys(variables(&[("PORTICO_URLS", "x")])), ["PORTICO_URLS"]);
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let old = format!("{OLD},{OLD}");
         let config = variables(&[

@@ -9,8 +9,14 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::{ConfigError, FILE_VARIABLE};
 
-/// Tells our tests how strict to be; where it is set, programs that they start see it too.
-const TESTS_VARIABLE: &str = "PORTICO_TESTS";
+/// Variables beside the keys: the configuration file; the portal that commands such as `portico parked` ask, which an
+/// operator sets for all commands of a session; and how strict our tests are, which programs that they start see too.
+const NOT_KEYS: [&str; 4] = [
+    FILE_VARIABLE,
+    "PORTICO_URL",
+    "PORTICO_TOKEN",
+    "PORTICO_TESTS",
+];
 
 /// The keys there are, their kinds and their defaults.
 pub(super) const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -69,7 +75,7 @@ impl Layers {
             layers.file(&file);
         }
         for (name, value) in ours {
-            if name != FILE_VARIABLE && name != TESTS_VARIABLE && !is_kubernetes_link(&name) {
+            if !NOT_KEYS.contains(&name.as_str()) && !is_kubernetes_link(&name) {
                 layers.variable(&name, value);
             }
         }
