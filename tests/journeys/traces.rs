@@ -26,6 +26,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
+/// Of another vendor.
+const STATE: &str = "vendor=t61rcWkgMzE";
 const REQUEST: &str = "0190b6f1-7c3e-7d2a-9b1e-5f3c2a1b0d4e";
 const COLLECTOR_TOKEN: &str = "token-of-the-collector";
 
@@ -115,6 +117,9 @@ async fn follow(world: World, collector: &Collector, processes: &[&str]) {
     assert!(mails.is_some(), "the mails");
     let spans = whole(collector).await;
     hangs_together(&spans);
+    // What another vendor keeps about the trace came along, through events and messages, up to the mail.
+    let mail = spans.iter().find(|one| one.span.name == "smtp send");
+    assert_eq!(mail.unwrap().span.trace_state, STATE);
     for process in processes {
         let has = spans.iter().any(|one| one.service_name == *process);
         assert!(has, "no span of {process}");
@@ -183,7 +188,7 @@ async fn approve(world: &World, request: &str) {
         ))
         .bearer_auth(world.admin.token().unwrap())
         .header("traceparent", format!("00-{TRACE}-{CALLER}-01"))
-        .header("tracestate", "vendor=canary")
+        .header("tracestate", STATE)
         .header("x-request-id", REQUEST)
         .json(&serde_json::json!({"reason": "A reason."}))
         .send()

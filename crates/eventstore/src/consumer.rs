@@ -220,11 +220,15 @@ async fn traced<T>(message: &Message, consumer: &'static str, work: impl Future<
         messaging.destination.name = message.subject,
         messaging.message.id = %message.id,
     );
-    let parent = message.headers.get(trace::TRACEPARENT);
-    trace::follow(&span, parent.map(String::as_str));
+    trace::follow(&span, place(message).as_ref());
     let request_id = correlation(message);
     let lines = tracing::info_span!("message", consumer, %request_id, trace_id = trace::id(&span));
     trace::correlated(request_id, work.instrument(lines).instrument(span)).await
+}
+
+/// Where a message is in a trace.
+fn place(message: &Message) -> Option<trace::Place> {
+    trace::Place::given(|name| message.headers.get(name).map(String::as_str))
 }
 
 /// The same for everything that one request from outside caused.
@@ -255,9 +259,9 @@ pub fn context(message: &Message, consumer: &str, now: jiff::Timestamp) -> Conte
             actor: format!("service:{consumer}"),
             correlation: Some(correlation(message)),
             causation: Some(message.id),
-            traceparent: message.headers.get(trace::TRACEPARENT).cloned(),
-            command_digest: None,
-        },
+            ..Metadata::default()
+        }
+        .at(place(message)),
         now,
         command_id: Uuid::new_v5(&message.id, consumer.as_bytes()),
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     aggregate::{Aggregate, schema_version, upcast},
+    trace::Place,
 };
 
 /// A stream's name: `<category>-<uuid>`.
@@ -46,9 +47,37 @@ pub struct Metadata {
     /// W3C trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What other vendors keep about the trace, beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// Digest of the command that an `Idempotency-Key` came with, to recognise a reused key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_digest: Option<String>,
+}
+
+impl Metadata {
+    /// Where it is in a trace.
+    pub fn place(&self) -> Option<Place> {
+        let traceparent = self.traceparent.clone()?;
+        Some(Place {
+            traceparent,
+            tracestate: self.tracestate.clone(),
+        })
+    }
+
+    /// The same at another place in a trace, or in none.
+    #[must_use]
+    pub fn at(self, place: Option<Place>) -> Self {
+        let (traceparent, tracestate) = match place {
+            Some(place) => (Some(place.traceparent), place.tracestate),
+            None => (None, None),
+        };
+        Self {
+            traceparent,
+            tracestate,
+            ..self
+        }
+    }
 }
 
 /// Who runs a command, and whether it is a repetition.

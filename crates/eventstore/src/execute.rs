@@ -217,10 +217,11 @@ fn encode<A: Aggregate>(
     events: &[A::Event],
     context: &Context,
 ) -> Result<Vec<NewEvent>, StoreError> {
-    let metadata = Metadata {
-        // What the events cause then hangs below what appended them.
-        traceparent: trace::traceparent().or_else(|| context.metadata.traceparent.clone()),
-        ..context.metadata.clone()
+    let metadata = context.metadata.clone();
+    // What the events cause then hangs below what appended them.
+    let metadata = match trace::Place::present() {
+        None => metadata,
+        present => metadata.at(present),
     };
     (0..)
         .zip(events)

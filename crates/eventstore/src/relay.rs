@@ -240,7 +240,7 @@ impl Relay {
 
 /// For the trace of the request that caused the event; there is none for an event without one.
 fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
-    let Some(traceparent) = &event.metadata.traceparent else {
+    let Some(place) = event.metadata.place() else {
         return Span::none();
     };
     let span = tracing::info_span!(
@@ -251,7 +251,7 @@ fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
         messaging.destination.name = public.subject,
         messaging.message.id = %event.id,
     );
-    trace::follow(&span, Some(traceparent));
+    trace::follow(&span, Some(&place));
     span
 }
 
@@ -300,8 +300,10 @@ fn message(event: &RecordedEvent, public: PublicEvent) -> Message {
     if let Some(correlation) = event.metadata.correlation {
         headers.insert("correlation".to_owned(), correlation.to_string());
     }
-    if let Some(traceparent) = trace::traceparent().or_else(|| event.metadata.traceparent.clone()) {
-        headers.insert(trace::TRACEPARENT.to_owned(), traceparent);
+    if let Some(place) = trace::Place::present().or_else(|| event.metadata.place()) {
+        headers.insert(trace::TRACEPARENT.to_owned(), place.traceparent);
+        let state = place.tracestate.into_iter();
+        headers.extend(state.map(|state| (trace::TRACESTATE.to_owned(), state)));
     }
     Message {
         id: event.id,

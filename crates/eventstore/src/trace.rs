@@ -1,15 +1,16 @@
 //! What joins the log lines and spans of everything that one request from outside causes, across processes and
 //! however much later: its id, and the W3C trace context (<https://www.w3.org/TR/trace-context/>).
 //!
-//! `tracestate` is not kept in events: it is somebody else's text of up to 512 characters, and an event is for ever.
+//! Both of its headers go along, `traceparent` and `tracestate`. The second is somebody else's text, and an event is for
+//! ever: only what the standard lets it be is taken, of 512 characters at most.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, str::FromStr as _};
 
 use opentelemetry::{
     Context,
     global::get_text_map_propagator,
     propagation::{Extractor, Injector},
-    trace::TraceContextExt as _,
+    trace::{TraceContextExt as _, TraceState},
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -20,6 +21,52 @@ use uuid::Uuid;
 pub const EXPORTED: &str = "portico::exported";
 /// Name of the trace context in metadata and message headers.
 pub const TRACEPARENT: &str = "traceparent";
+/// Name of what other vendors keep about the trace, beside it.
+pub const TRACESTATE: &str = "tracestate";
+/// A longer one may be left out (section 3.3.1.5).
+const LONGEST_STATE: usize = 512;
+
+/// A place in a trace, as it travels: in headers of HTTP, gRPC and messages, and in the metadata of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where it is.
+    pub traceparent: String,
+    /// What other vendors keep about the trace.
+    pub tracestate: Option<String>,
+}
+
+impl Place {
+    /// What came in headers. A `tracestate` means nothing without a valid `traceparent` (section 4.3), and one that is
+    /// not valid is left out.
+    pub fn given<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        let traceparent = header(TRACEPARENT).filter(|text| is_traceparent(text))?;
+        Some(Self {
+            traceparent: traceparent.to_owned(),
+            tracestate: header(TRACESTATE).and_then(state),
+        })
+    }
+
+    /// The present span as a remote one sees it; `None` where nothing is exported.
+    pub fn present() -> Option<Self> {
+        let context = Context::current();
+        if !context.span().span_context().is_valid() {
+            return None;
+        }
+        let mut headers = Headers::default();
+        get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut headers));
+        Some(Self {
+            traceparent: headers.0.remove(TRACEPARENT)?,
+            tracestate: headers.0.get(TRACESTATE).and_then(|text| state(text)),
+        })
+    }
+}
+
+/// The list as the standard has it: 32 members at most, keys and values of its characters; `None` for anything else.
+fn state(text: &str) -> Option<String> {
+    let state = TraceState::from_str(text).ok()?.header();
+    let visible = state.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    (visible && !state.is_empty() && state.len() <= LONGEST_STATE).then_some(state)
+}
 
 tokio::task_local! {
     static CORRELATION: Uuid;
@@ -36,28 +83,17 @@ pub fn correlation() -> Option<Uuid> {
 }
 
 /// Makes a span that has not begun a child of a remote one. Without an exporter it does nothing.
-pub fn follow(span: &Span, traceparent: Option<&str>) {
-    let Some(traceparent) = traceparent else {
+pub fn follow(span: &Span, place: Option<&Place>) {
+    let Some(place) = place else {
         return;
     };
     let context = get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &One(traceparent))
+        propagator.extract_with_context(&Context::new(), place)
     });
     if context.span().span_context().is_valid() {
         // Fails only where nothing is exported.
         let _ = span.set_parent(context);
     }
-}
-
-/// The present span as a remote one sees it; `None` where nothing is exported.
-pub fn traceparent() -> Option<String> {
-    let context = Context::current();
-    if !context.span().span_context().is_valid() {
-        return None;
-    }
-    let mut headers = Headers::default();
-    get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut headers));
-    headers.0.remove(TRACEPARENT)
 }
 
 /// Id of a span's trace, for log lines; `None` where nothing is exported. The span cannot follow another after this.
@@ -81,15 +117,17 @@ pub fn is_traceparent(text: &str) -> bool {
     [2, 32, 16, 2].into_iter().all(&mut hexadecimal) && parts.next().is_none()
 }
 
-struct One<'a>(&'a str);
-
-impl Extractor for One<'_> {
+impl Extractor for Place {
     fn get(&self, key: &str) -> Option<&str> {
-        (key == TRACEPARENT).then_some(self.0)
+        match key {
+            TRACEPARENT => Some(&self.traceparent),
+            TRACESTATE => self.tracestate.as_deref(),
+            _ => None,
+        }
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec![TRACEPARENT]
+        vec![TRACEPARENT, TRACESTATE]
     }
 }
 
@@ -121,6 +159,34 @@ mod tests {
         ] {
             assert!(!is_traceparent(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_state_counts_beside_a_parent_and_as_the_standard_has_it() {
+        const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let given = |parent: &'static str, state: &str| {
+            let state = state.to_owned();
+            let headers = [(TRACEPARENT, parent), (TRACESTATE, &state)];
+            let header = |name: &str| {
+                let found = headers.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| *value)
+            };
+            Place::given(header).map(|place| place.tracestate)
+        };
+        let kept = |state: &str| given(PARENT, state).unwrap();
+        assert_eq!(
+            kept("congo=t61rcWkgMzE").as_deref(),
+            Some("congo=t61rcWkgMzE")
+        );
+        assert_eq!(
+            kept(" rojo=00f067aa0ba902b7 , congo=t61 ,").as_deref(),
+            Some("rojo=00f067aa0ba902b7,congo=t61")
+        );
+        for wrong in ["", "canary", "Upper=1", "a=b=c", "a=\u{e9}", "a=\tb"] {
+            assert_eq!(kept(wrong), None, "{wrong}");
+        }
+        assert_eq!(kept(&format!("a={}", "x".repeat(600))), None);
+        assert_eq!(given("canary", "congo=t61"), None);
     }
 
     #[tokio::test]

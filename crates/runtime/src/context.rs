@@ -15,6 +15,8 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub const REQUEST_ID: &str = "x-request-id";
 /// W3C trace context.
 pub const TRACEPARENT: &str = trace::TRACEPARENT;
+/// What other vendors keep about the trace.
+pub const TRACESTATE: &str = trace::TRACESTATE;
 const LONGEST_KEY: usize = 255;
 
 /// The caller, and the context that its command runs in.
@@ -62,12 +64,10 @@ impl Call {
                     .and_then(|id| id.parse().ok())
                     .unwrap_or(command_id),
             ),
-            causation: None,
-            traceparent: text(TRACEPARENT)
-                .filter(|text| trace::is_traceparent(text))
-                .map(str::to_owned),
             command_digest: key.map(|_| digest(request.get_ref())),
-        };
+            ..Metadata::default()
+        }
+        .at(trace::Place::given(text));
         Ok(Self {
             caller,
             context: Context {

@@ -22,8 +22,8 @@ pub use channel::{Channels, Remote, SERVICE, ServiceChannel, ServiceName, servic
 pub use clock::Clock;
 pub use config::Config;
 pub use context::{
-    Call, IDEMPOTENCY_KEY, Problems, REQUEST_ID, TRACEPARENT, parse_id, query_error, refuse,
-    store_error,
+    Call, IDEMPOTENCY_KEY, Problems, REQUEST_ID, TRACEPARENT, TRACESTATE, parse_id, query_error,
+    refuse, store_error,
 };
 pub use data_folder::DataFolder;
 pub use health::Health;

@@ -14,7 +14,8 @@ use portico_proto::{
     registration::v1::registration_service_client::RegistrationServiceClient,
 };
 use portico_runtime::{
-    Caller, IDEMPOTENCY_KEY, REQUEST_ID, ServiceChannel, ServiceName, TRACEPARENT, identity,
+    Caller, IDEMPOTENCY_KEY, REQUEST_ID, ServiceChannel, ServiceName, TRACEPARENT, TRACESTATE,
+    identity,
 };
 use portico_vault::Secret;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -189,7 +190,7 @@ fn whole_uri(parts: &Parts) -> Uri {
 /// What of a request's headers goes on to the services.
 fn forwarded(headers: &HeaderMap) -> Result<MetadataMap> {
     let mut metadata = MetadataMap::new();
-    for name in [REQUEST_ID, TRACEPARENT] {
+    for name in [REQUEST_ID, TRACEPARENT, TRACESTATE] {
         if let Some(value) = headers.get(name).and_then(|value| ascii(value.as_bytes())) {
             metadata.insert(name, value);
         }

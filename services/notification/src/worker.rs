@@ -81,7 +81,7 @@ impl Worker {
             "mail",
             portico.delivery_id = %due.id,
         );
-        trace::follow(&span, cause.traceparent.as_deref());
+        trace::follow(&span, cause.place().as_ref());
         let request_id = cause.correlation.unwrap_or_else(|| self.clock.new_id());
         let lines = tracing::info_span!("mail", delivery_id = %due.id, %request_id, trace_id = trace::id(&span));
         let work = self.send(due, &cause).instrument(lines).instrument(span);

@@ -196,10 +196,8 @@ impl Worker {
         Context {
             metadata: Metadata {
                 actor: "service:registration".to_owned(),
-                correlation: cause.correlation,
-                causation: cause.causation,
-                traceparent: cause.traceparent.clone(),
                 command_digest: None,
+                ..cause.clone()
             },
             now: self.deps.clock.now(),
             command_id: self.deps.clock.new_id(),

@@ -106,6 +106,7 @@ async fn events_come_back_as_they_were(place: Place) {
     wanted.events[0].metadata.actor = "somebody".into();
     wanted.events[0].metadata.correlation = Some(new_id());
     wanted.events[0].metadata.traceparent = Some("00-ab-cd-01".into());
+    wanted.events[0].metadata.tracestate = Some("congo=t61rcWkgMzE".into());
     let Appended::New(new) = store.append(wanted.clone()).await.unwrap() else {
         panic!("not new")
     };

@@ -52,6 +52,7 @@ async fn public_events_are_published_in_order(place: Place) {
     let mut call = context(new_id());
     call.metadata.correlation = Some(new_id());
     call.metadata.traceparent = Some("00-ab-cd-01".into());
+    call.metadata.tracestate = Some("congo=t61rcWkgMzE".into());
     let bus = StubBus::default();
     let (running, shutdown) = start(&store, &bus, &TestClock::default());
     let command = Command::AddEach((1..=300).collect());
@@ -78,6 +79,7 @@ async fn public_events_are_published_in_order(place: Place) {
         call.metadata.correlation.unwrap().to_string()
     );
     assert_eq!(header("traceparent"), "00-ab-cd-01");
+    assert_eq!(header("tracestate"), "congo=t61rcWkgMzE");
     shutdown.cancel();
     within(running).await.unwrap();
 }

@@ -95,7 +95,7 @@ impl Worker {
             portico.oauth_client_id = %job.id,
             portico.attempt = job.client.attempt,
         );
-        trace::follow(&span, job.cause.traceparent.as_deref());
+        trace::follow(&span, job.cause.place().as_ref());
         // What the worker begins by itself has no request that caused it.
         let request_id = job
             .cause
