@@ -53,7 +53,8 @@ pub(crate) async fn start(store: &EventStore, after: &str) -> Result<i64, Error>
     }
 }
 
-/// The changes after a position that the caller may see, until the process ends.
+/// The changes after a position that the caller may see, until the process ends: with unavailable, as there is more to
+/// come, and who watches has to come back with the last cursor.
 pub(crate) fn changes(
     grpc: Grpc,
     caller: Caller,
@@ -70,18 +71,23 @@ pub(crate) fn changes(
     };
     stream::try_unfold(watch, |mut watch| async move {
         let change = watch.next().await?;
-        Ok(change.map(|change| (change, watch)))
+        Ok(Some((change, watch)))
     })
 }
 
+fn stopping() -> Error {
+    let message =
+        "This replica is stopping; connect again with the cursor of the last change seen.";
+    Error::unavailable("stopping", message)
+}
+
 impl Watch {
-    /// `None` when the process ends.
-    async fn next(&mut self) -> Result<Option<AccessRequestChange>, Error> {
+    async fn next(&mut self) -> Result<AccessRequestChange, Error> {
         loop {
             while let Some(event) = self.ahead.pop_front() {
                 self.cursor = event.position;
                 if let Some(change) = self.change(&event).await? {
-                    return Ok(Some(change));
+                    return Ok(change);
                 }
             }
             // Marks the head as seen before reading, so that no append between is slept over.
@@ -97,7 +103,7 @@ impl Watch {
                 continue;
             }
             tokio::select! {
-                () = self.shutdown.cancelled() => return Ok(None),
+                () = self.shutdown.cancelled() => return Err(stopping()),
                 () = self.clock.sleep(POLL) => {}
                 changed = self.head.changed() => if changed.is_err() {
                     return Err(store_error(StoreError::Closed));

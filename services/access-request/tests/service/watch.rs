@@ -88,5 +88,8 @@ async fn a_wrong_cursor_is_named_and_a_stream_ends_with_the_process() {
     let end = tokio::time::timeout(DEADLINE, live.message())
         .await
         .unwrap();
-    assert!(end.unwrap().is_none());
+    // An end that is well would tell a client that there is nothing more to come.
+    let status = end.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    assert_eq!(portico_proto::Error::from(status).code, "stopping");
 }
