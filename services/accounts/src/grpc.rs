@@ -32,7 +32,11 @@ impl Accounts {
             config: Arc::clone(&deps.config),
             clock: deps.clock.clone(),
             identity: deps.identity.clone(),
-            limits: SignInLimits::new(deps.clock.clone()),
+            limits: SignInLimits::new(
+                deps.clock.clone(),
+                store.database().pool().clone(),
+                people.address_key.clone(),
+            ),
             signup: SignUps {
                 store: store.clone(),
                 people: people.clone(),

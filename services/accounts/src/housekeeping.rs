@@ -1,4 +1,4 @@
-//! Forgets sessions that ended, and finishes erasures that a crash interrupted after their event.
+//! Forgets sessions that ended and failures to sign in that are over, and finishes erasures that a crash interrupted after their event.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use portico_eventstore::EventStore;
 use portico_proto::Error;
 use portico_runtime::{Deps, query_error};
 
-use crate::{people::People, sessions, views};
+use crate::{limits, people::People, sessions, views};
 
 /// How often.
 const PERIOD: Duration = Duration::from_mins(10);
@@ -31,6 +31,9 @@ async fn tidy(deps: &Deps, store: &EventStore, people: &People) -> Result<(), Er
         tracing::info!(%user_id, "erasure of user {user_id} finished");
     }
     let ended = sessions::delete_ended(pool, &deps.config.session, deps.clock.now())
+        .await
+        .map_err(query_error)?;
+    limits::forget(pool, deps.clock.now())
         .await
         .map_err(query_error)?;
     tracing::debug!(sessions = ended, "{ended} sessions that ended deleted");

@@ -1,145 +1,209 @@
-//! How often signing in may fail, for each account and for each address, in this process. In memory: addresses
-//! are not stored.
+//! How often signing in may fail, for each account and for each address: all replicas count into one table. Addresses
+//! are not stored, only their blind index.
+//!
+//! A failure is written when it is known, so that signing in without one writes nothing here. Meanwhile a try counts in
+//! the memory of its process, or many at once would be more tries.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use portico_proto::{Error, Kind};
-use portico_runtime::Clock;
+use portico_runtime::{Clock, query_error};
+use portico_vault::IndexKey;
+use sqlx::{AnyPool, Row as _};
 
 /// Failures of an account in a window.
-const ACCOUNT: u32 = 10;
+const ACCOUNT: i64 = 10;
 /// Failures from an address in a window; many people may share one.
-const ADDRESS: u32 = 50;
+const ADDRESS: i64 = 50;
 /// From the first failure on.
 const WINDOW: Duration = Duration::from_mins(5);
-/// Entries from which on those whose window is over are looked for and dropped.
-const MANY: usize = 10_000;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    /// Blind index of the e-mail address, whether there is an account or not.
-    Account(String),
-    Address(IpAddr),
+/// What is counted, by its blind index, and how much of it is allowed.
+#[derive(Debug, Clone)]
+struct Key {
+    index: String,
+    limit: i64,
 }
 
-impl Key {
-    fn limit(&self) -> u32 {
-        match self {
-            Self::Account(_) => ACCOUNT,
-            Self::Address(_) => ADDRESS,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    until: Timestamp,
-    failures: u32,
-}
-
-/// Counts failures. Cheap to clone; clones share the counts.
+/// Counts failures. Cheap to clone; clones share what is under way.
 #[derive(Clone)]
 pub(crate) struct SignInLimits {
     clock: Clock,
-    windows: Arc<Mutex<HashMap<Key, Window>>>,
+    pool: AnyPool,
+    address_key: IndexKey,
+    under_way: Arc<Mutex<HashMap<String, i64>>>,
 }
 
-/// One try to sign in. It counts as a failure from its beginning, so that many at once are not more tries; unless
-/// it is withdrawn.
+/// One try to sign in. It counts as long as it is here, and after that where it failed.
 #[must_use]
 pub(crate) struct Attempt {
     limits: SignInLimits,
-    keys: Vec<Key>,
+    account: Key,
+    address: Option<Key>,
+    /// Whether the account has failures to forget.
+    failed_before: bool,
 }
 
 impl SignInLimits {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, pool: AnyPool, address_key: IndexKey) -> Self {
         Self {
             clock,
-            windows: Arc::default(),
+            pool,
+            address_key,
+            under_way: Arc::default(),
         }
     }
 
-    /// Begins a try. `account` is the blind index of the e-mail address; an unreadable `address` has no limit of
-    /// its own.
+    /// Begins a try. `account` is the blind index of the e-mail address, whether there is an account or not; an
+    /// unreadable `address` has no limit of its own.
     ///
     /// # Errors
-    /// Limited, with the time until the window is over.
-    pub(crate) fn begin(&self, account: &str, address: &str) -> Result<Attempt, Error> {
-        let account = Key::Account(account.to_owned());
-        let address = parse(address).map(network).map(Key::Address);
-        let keys: Vec<Key> = [account].into_iter().chain(address).collect();
-        let now = self.clock.now();
-        let mut windows = self.lock();
-        if windows.len() >= MANY {
-            windows.retain(|_, window| window.until > now);
-        }
-        for key in &keys {
-            if let Some(window) = windows.get(key)
-                && window.until > now
-                && window.failures >= key.limit()
-            {
-                return Err(limited(window.until, now));
-            }
-        }
-        for key in &keys {
-            let fresh = Window {
-                until: now + WINDOW,
-                failures: 0,
-            };
-            let window = windows.entry(key.clone()).or_insert(fresh);
-            if window.until <= now {
-                *window = fresh;
-            }
-            window.failures += 1;
-        }
-        drop(windows);
-        Ok(Attempt {
+    /// Limited, with the time until the window is over; or the database is not available.
+    pub(crate) async fn begin(&self, account: &str, address: &str) -> Result<Attempt, Error> {
+        let account = Key {
+            index: account.to_owned(),
+            limit: ACCOUNT,
+        };
+        let address = parse(address).map(|address| Key {
+            index: self.address_key.blind_index(&network(address).to_string()),
+            limit: ADDRESS,
+        });
+        let mut attempt = Attempt {
             limits: self.clone(),
-            keys,
-        })
+            account,
+            address,
+            failed_before: false,
+        };
+        let now = self.clock.now();
+        // Before the table is read, so that what another one has finished meanwhile is counted once at least.
+        let under_way = attempt.enter();
+        let keys: Vec<Key> = attempt.keys().cloned().collect();
+        for (key, under_way) in keys.into_iter().zip(under_way) {
+            let Some((failures, until)) = self.failures(&key, now).await? else {
+                if under_way >= key.limit {
+                    return Err(limited(now, now));
+                }
+                continue;
+            };
+            if failures + under_way >= key.limit {
+                return Err(limited(until, now));
+            }
+            attempt.failed_before |= key.limit == ACCOUNT;
+        }
+        Ok(attempt)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Window>> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Failures in the window that is open, and its end.
+    async fn failures(&self, key: &Key, now: Timestamp) -> Result<Option<(i64, Timestamp)>, Error> {
+        let sql = "SELECT failures, until_ms FROM sign_in_failures WHERE key_index = $1 AND until_ms > $2";
+        let row = sqlx::query(sql)
+            .bind(key.index.clone())
+            .bind(now.as_millisecond())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(query_error)?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let number = |column: usize| row.try_get::<i64, _>(column).map_err(query_error);
+        let until = Timestamp::from_millisecond(number(1)?).unwrap_or(now);
+        Ok(Some((number(0)?, until)))
+    }
+
+    /// One failure more, in the window that is open or in a new one.
+    async fn count(&self, key: &Key) -> Result<(), Error> {
+        let now = self.clock.now();
+        let sql = "INSERT INTO sign_in_failures (key_index, failures, until_ms) VALUES ($1, 1, $2) \
+                   ON CONFLICT (key_index) DO UPDATE SET \
+                   failures = CASE WHEN sign_in_failures.until_ms > $3 THEN sign_in_failures.failures + 1 ELSE 1 END, \
+                   until_ms = CASE WHEN sign_in_failures.until_ms > $3 THEN sign_in_failures.until_ms \
+                   ELSE excluded.until_ms END";
+        sqlx::query(sql)
+            .bind(key.index.clone())
+            .bind((now + WINDOW).as_millisecond())
+            .bind(now.as_millisecond())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(query_error)
     }
 }
 
 impl Attempt {
-    /// The password was right: the account's failures are forgotten, the address's are not, or somebody with an
-    /// account of their own could go on guessing others'.
-    pub(crate) fn succeeded(self) {
-        let mut windows = self.limits.lock();
-        for key in &self.keys {
-            match key {
-                Key::Account(_) => drop(windows.remove(key)),
-                Key::Address(_) => take_back(&mut windows, key),
-            }
+    /// The password was wrong.
+    ///
+    /// # Errors
+    /// The database is not available; it is not counted then.
+    pub(crate) async fn failed(self) -> Result<(), Error> {
+        for key in self.keys() {
+            self.limits.count(key).await?;
         }
+        Ok(())
     }
 
-    /// It was not decided whether the password is right, for a reason of ours.
-    pub(crate) fn withdraw(self) {
-        let mut windows = self.limits.lock();
-        for key in &self.keys {
-            take_back(&mut windows, key);
+    /// The password was right: the account's failures are forgotten, the address's are not, or somebody with an
+    /// account of their own could go on guessing others'.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub(crate) async fn succeeded(self) -> Result<(), Error> {
+        if !self.failed_before {
+            return Ok(());
+        }
+        sqlx::query("DELETE FROM sign_in_failures WHERE key_index = $1")
+            .bind(self.account.index.clone())
+            .execute(&self.limits.pool)
+            .await
+            .map(|_| ())
+            .map_err(query_error)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        [&self.account].into_iter().chain(&self.address)
+    }
+
+    /// Counts it as under way; gives how many others are, for each key.
+    fn enter(&self) -> Vec<i64> {
+        let under_way = &self.limits.under_way;
+        let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keys()
+            .map(|key| {
+                let count = under_way.entry(key.index.clone()).or_default();
+                *count += 1;
+                *count - 1
+            })
+            .collect()
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let under_way = &self.limits.under_way;
+        let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in self.keys() {
+            if let Some(count) = under_way.get_mut(&key.index) {
+                *count -= 1;
+                if *count == 0 {
+                    under_way.remove(&key.index);
+                }
+            }
         }
     }
 }
 
-fn take_back(windows: &mut HashMap<Key, Window>, key: &Key) {
-    if let Some(window) = windows.get_mut(key) {
-        window.failures = window.failures.saturating_sub(1);
-        if window.failures == 0 {
-            windows.remove(key);
-        }
-    }
+/// Forgets what is over.
+pub(crate) async fn forget(pool: &AnyPool, now: Timestamp) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM sign_in_failures WHERE until_ms <= $1")
+        .bind(now.as_millisecond())
+        .execute(pool)
+        .await
+        .map(|_| ())
 }
 
 /// An address, with a port or without.
@@ -167,65 +231,13 @@ fn limited(until: Timestamp, now: Timestamp) -> Error {
 mod tests {
     use super::*;
 
-    fn fail(limits: &SignInLimits, account: &str, address: &str) -> Result<(), Error> {
-        limits.begin(account, address).map(drop)
-    }
-
     #[test]
-    fn an_account_has_ten_failures_in_five_minutes() {
-        let (clock, time) = Clock::manual(Timestamp::UNIX_EPOCH);
-        let limits = SignInLimits::new(clock);
-        for n in 0..10 {
-            assert!(fail(&limits, "ada", &format!("192.0.2.{n}")).is_ok());
-        }
-        let error = fail(&limits, "ada", "192.0.2.99").unwrap_err();
-        assert_eq!(
-            (error.kind, error.code.as_ref()),
-            (Kind::Limited, "too_many_attempts")
-        );
-        assert_eq!(error.retry_after, Some(Duration::from_secs(301)));
-        assert!(fail(&limits, "bob", "192.0.2.99").is_ok());
-        time.advance(Duration::from_secs(300));
-        assert!(fail(&limits, "ada", "192.0.2.99").is_ok());
-    }
-
-    #[test]
-    fn an_address_has_fifty_whatever_the_account() {
-        let limits = SignInLimits::new(Clock::fixed(Timestamp::UNIX_EPOCH));
-        for n in 0..50 {
-            let address = format!("2001:db8::{n}");
-            assert!(fail(&limits, &format!("user {n}"), &address).is_ok());
-        }
-        assert!(fail(&limits, "another", "2001:db8::ffff:1").is_err());
-        assert!(fail(&limits, "another", "[2001:db8::7]:443").is_err());
-        assert!(fail(&limits, "another", "2001:db8:0:1::1").is_ok());
-        assert!(fail(&limits, "another", "").is_ok());
-    }
-
-    #[test]
-    fn success_clears_the_account_and_not_the_address() {
-        let limits = SignInLimits::new(Clock::fixed(Timestamp::UNIX_EPOCH));
-        for n in 0..49 {
-            assert!(fail(&limits, &format!("user {n}"), "192.0.2.1").is_ok());
-        }
-        for _ in 0..8 {
-            assert!(fail(&limits, "ada", "").is_ok());
-        }
-        limits.begin("ada", "192.0.2.1").unwrap().succeeded();
-        for _ in 0..10 {
-            assert!(fail(&limits, "ada", "").is_ok());
-        }
-        assert!(fail(&limits, "ada", "").is_err());
-        assert!(fail(&limits, "bob", "192.0.2.1").is_ok());
-        assert!(fail(&limits, "bob", "192.0.2.1").is_err());
-    }
-
-    #[test]
-    fn what_was_withdrawn_does_not_count() {
-        let limits = SignInLimits::new(Clock::fixed(Timestamp::UNIX_EPOCH));
-        for _ in 0..20 {
-            limits.begin("ada", "192.0.2.1").unwrap().withdraw();
-        }
-        assert!(limits.lock().is_empty());
+    fn a_household_has_one_address() {
+        let of = |text: &str| parse(text).map(network);
+        assert_eq!(of("2001:db8::1"), of("[2001:db8::ffff:7]:443"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1:80"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of(""), None);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct People {
     pub(crate) vault: Vault,
     pub(crate) pool: AnyPool,
     email_key: IndexKey,
+    /// Of network addresses.
+    pub(crate) address_key: IndexKey,
 }
 
 impl People {
@@ -36,10 +38,12 @@ impl People {
     pub(crate) async fn open(vault: Vault, pool: AnyPool) -> Result<Self, VaultError> {
         vault.check().await?;
         let email_key = vault.index_key("email").await?;
+        let address_key = vault.index_key("address").await?;
         Ok(Self {
             vault,
             pool,
             email_key,
+            address_key,
         })
     }
 

@@ -56,22 +56,23 @@ impl Accounts {
     ) -> Result<CreateSessionResponse, Error> {
         let wanted = request.get_ref();
         let email_index = self.people.email_index(&wanted.email);
-        let attempt = self.limits.begin(&email_index, &wanted.remote_address)?;
+        let limits = &self.limits;
+        let attempt = limits.begin(&email_index, &wanted.remote_address).await?;
         match self.check_password(&email_index, &wanted.password).await {
             Ok(Some(user)) => {
-                attempt.succeeded();
+                attempt.succeeded().await?;
                 self.open_session(user).await
             }
-            // The attempt stays counted.
-            Ok(None) => Err(Error::new(
-                Kind::Unauthenticated,
-                "credentials_wrong",
-                "E-mail address or password is wrong.",
-            )),
-            Err(error) => {
-                attempt.withdraw();
-                Err(error)
+            Ok(None) => {
+                attempt.failed().await?;
+                Err(Error::new(
+                    Kind::Unauthenticated,
+                    "credentials_wrong",
+                    "E-mail address or password is wrong.",
+                ))
             }
+            // It was not decided whether the password is right, for a reason of ours: not counted.
+            Err(error) => Err(error),
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
 
 mod api_tokens;
+mod limits;
 mod passing_in;
 mod secrecy;
 mod sign_up;
@@ -12,6 +13,7 @@ mod users;
 fn main() -> std::process::ExitCode {
     portico_trials::run([
         api_tokens::trials(),
+        limits::trials(),
         passing_in::trials(),
         secrecy::trials(),
         sign_up::trials(),

@@ -24,6 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const NAME: &str = "Augusta Ada King";
 const EMAIL: &str = "Ada.Lovelace@Example.org";
+/// From which signing in failed.
+const ADDRESS: &str = "203.0.113.77";
 
 /// What is in the files of the data folder, the write-ahead log too; with PostgreSQL, in its tables.
 async fn stored(world: &World) -> Vec<u8> {
@@ -36,6 +38,7 @@ async fn stored(world: &World) -> Vec<u8> {
         ("users", &["id", "name_ref", "email_ref", "password_ref"]),
         ("user_emails", &["email_index", "user_id"]),
         ("sessions", &["digest", "user_id"]),
+        ("sign_in_failures", &["key_index", "failures"]),
         ("api_tokens", &["id", "digest", "name"]),
         ("vault_value", &["id", "subject", "sealed"]),
     ] {
@@ -66,6 +69,8 @@ async fn nothing_personal_or_secret_is_stored_in_clear(place: Place) {
     let request = world.keyed(&developer(&user), "key 1", message);
     let created = world.client().create_api_token(request).await.unwrap();
     let api_token = created.into_inner().token;
+    let wrong = world.sign_in_with(EMAIL, "a wrong guess", ADDRESS).await;
+    assert!(wrong.is_err());
     world.authenticate(&session).await.unwrap();
     world.authenticate(&api_token).await.unwrap();
 
@@ -75,6 +80,7 @@ async fn nothing_personal_or_secret_is_stored_in_clear(place: Place) {
         NAME,
         "Lovelace",
         EMAIL,
+        ADDRESS,
         ADMIN,
         PASSWORD,
         "$argon2id",

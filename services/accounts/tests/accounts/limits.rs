@@ -1,0 +1,106 @@
+//! How often signing in may fail: all replicas count together.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use portico_proto::Kind;
+use portico_trials::Trial;
+
+use crate::support::{ADMIN, PASSWORD, Place, World, code, on_every_database};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    on_every_database!(
+        replicas_count_an_account_together,
+        replicas_count_an_address_together,
+        success_clears_the_account_and_not_the_address,
+        many_at_once_are_not_more_tries,
+    )
+}
+
+const WRONG: &str = "not the password";
+
+/// A failure, and its code.
+async fn fail(world: &World, email: &str, address: &str) -> String {
+    code(world.sign_in_with(email, WRONG, address).await)
+}
+
+async fn replicas_count_an_account_together(place: Place) {
+    let one = World::start(&place).await;
+    let other = one.again().await;
+    for n in 0..5 {
+        for replica in [&one, &other] {
+            let code = fail(replica, ADMIN, &format!("192.0.2.{n}")).await;
+            assert_eq!(code, "credentials_wrong");
+        }
+    }
+    for replica in [&one, &other] {
+        let limited = replica.sign_in(ADMIN).await.unwrap_err();
+        assert_eq!(
+            (limited.kind, limited.code.as_ref()),
+            (Kind::Limited, "too_many_attempts")
+        );
+        assert_eq!(limited.retry_after, Some(Duration::from_secs(301)));
+        assert_eq!(
+            fail(replica, "nobody@example.org", "").await,
+            "credentials_wrong"
+        );
+    }
+    for replica in [&one, &other] {
+        replica.advance(300);
+        assert!(replica.sign_in(ADMIN).await.is_ok());
+    }
+}
+
+async fn replicas_count_an_address_together(place: Place) {
+    let one = World::start(&place).await;
+    let other = one.again().await;
+    for n in 0..25 {
+        for (replica, word) in [(&one, "one"), (&other, "other")] {
+            let email = format!("{word}{n}@example.org");
+            let code = fail(replica, &email, &format!("2001:db8::{n}")).await;
+            assert_eq!(code, "credentials_wrong");
+        }
+    }
+    for replica in [&one, &other] {
+        let address = "[2001:db8::ffff:1]:443";
+        let limited = replica.sign_in_with(ADMIN, PASSWORD, address).await;
+        assert_eq!(code(limited), "too_many_attempts");
+        let elsewhere = replica
+            .sign_in_with(ADMIN, PASSWORD, "2001:db8:0:1::1")
+            .await;
+        assert!(elsewhere.is_ok());
+    }
+}
+
+async fn success_clears_the_account_and_not_the_address(place: Place) {
+    let world = World::start(&place).await;
+    for n in 0..49 {
+        let email = format!("user{n}@example.org");
+        assert_eq!(fail(&world, &email, "192.0.2.1").await, "credentials_wrong");
+    }
+    for _ in 0..8 {
+        assert_eq!(fail(&world, ADMIN, "").await, "credentials_wrong");
+    }
+    assert!(
+        world
+            .sign_in_with(ADMIN, PASSWORD, "192.0.2.1")
+            .await
+            .is_ok()
+    );
+    for _ in 0..10 {
+        assert_eq!(fail(&world, ADMIN, "").await, "credentials_wrong");
+    }
+    assert_eq!(fail(&world, ADMIN, "").await, "too_many_attempts");
+    let other = "bob@example.org";
+    assert_eq!(fail(&world, other, "192.0.2.1").await, "credentials_wrong");
+    assert_eq!(fail(&world, other, "192.0.2.1").await, "too_many_attempts");
+}
+
+async fn many_at_once_are_not_more_tries(place: Place) {
+    let world = World::start(&place).await;
+    let codes = join_all((0..40).map(|_| fail(&world, ADMIN, ""))).await;
+    let tried = codes.iter().filter(|code| *code == "credentials_wrong");
+    assert_eq!(tried.count(), 10, "{codes:?}");
+    let rows = world.rows("sign_in_failures", &["failures"]).await;
+    assert_eq!(rows, [["10"]]);
+}
