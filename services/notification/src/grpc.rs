@@ -69,9 +69,11 @@ impl NotificationService for Grpc {
             id => parse_id("subject_id", id)?.to_string(),
         };
         let page = Page::parse(query.limit, &query.after)?;
+        let order = views::Order::parse(&query.sort)?;
         let (deliveries, next) = views::list(
             self.store.database(),
             &page,
+            order,
             &query.status,
             &subject_id,
             self.sender.host(),

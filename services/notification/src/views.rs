@@ -198,16 +198,48 @@ pub async fn find(
         .transpose()
 }
 
-/// A page of the list, the newest first; empty filters: all.
+/// The order of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they were queued.
+    OldestFirst,
+    /// The other way round.
+    NewestFirst,
+}
+
+impl Order {
+    /// Reads `sort`.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn parse(sort: &str) -> Result<Self, Error> {
+        match sort {
+            "" | "-created_at" => Ok(Self::NewestFirst),
+            "created_at" => Ok(Self::OldestFirst),
+            _ => Err(Error::field(
+                "sort",
+                "sort_invalid",
+                "`sort` must be created_at or -created_at.",
+            )),
+        }
+    }
+}
+
+/// A page of the list; empty filters: all.
 pub async fn list(
     database: &Database,
     page: &Page,
+    order: Order,
     status: &str,
     subject_id: &str,
     host: &str,
 ) -> Result<(Vec<proto::Delivery>, String), ListError> {
-    let before = match &page.after {
-        None => i64::MAX,
+    let (compare, direction, first) = match order {
+        Order::OldestFirst => (">", "ASC", 0),
+        Order::NewestFirst => ("<", "DESC", i64::MAX),
+    };
+    let from = match &page.after {
+        None => first,
         Some((position, _)) => position.parse().map_err(|_| {
             Error::field(
                 "after",
@@ -217,11 +249,11 @@ pub async fn list(
         })?,
     };
     let statement = format!(
-        "SELECT {COLUMNS} FROM deliveries WHERE position < $1 AND ($2 = '' OR status = $2) \
-         AND ($3 = '' OR subject_id = $3) ORDER BY position DESC LIMIT $4"
+        "SELECT {COLUMNS} FROM deliveries WHERE position {compare} $1 AND ($2 = '' OR status = $2) \
+         AND ($3 = '' OR subject_id = $3) ORDER BY position {direction} LIMIT $4"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
-        .bind(before)
+        .bind(from)
         .bind(status.to_owned())
         .bind(subject_id.to_owned())
         .bind(page.fetch())

@@ -5,5 +5,6 @@ pub(crate) mod gateways;
 pub(crate) mod identity_providers;
 pub(crate) mod key_orders;
 pub(crate) mod oauth_clients;
+pub(crate) mod order;
 pub(crate) mod providers;
 pub(crate) mod usage;

@@ -82,6 +82,8 @@ struct ClientTypeQuery {
     identity_provider_id: String,
     /// Only these, separated by commas.
     ids: String,
+    /// `name`, `-name`, `created_at` or `-created_at`.
+    sort: String,
 }
 
 #[derive(Deserialize, Default, IntoParams)]
@@ -92,6 +94,8 @@ struct ProviderClientTypeQuery {
     limit: u32,
     /// `next` of the page before.
     after: String,
+    /// `name`, `-name`, `created_at` or `-created_at`.
+    sort: String,
 }
 
 impl From<proto::ClientType> for ClientType {
@@ -136,6 +140,7 @@ async fn list_client_types(
         after: query.after,
         identity_provider_id: query.identity_provider_id,
         ids: ids.map(str::to_owned).collect(),
+        sort: query.sort,
     };
     list(&ask, request).await
 }
@@ -152,6 +157,7 @@ async fn list_client_types_of_provider(
         after: query.after,
         identity_provider_id,
         ids: Vec::new(),
+        sort: query.sort,
     };
     list(&ask, request).await
 }

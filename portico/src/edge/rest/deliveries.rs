@@ -51,6 +51,8 @@ struct DeliveryQuery {
     status: String,
     /// The access request that it is about.
     subject_id: String,
+    /// `-created_at` or `created_at`.
+    sort: String,
 }
 
 impl From<proto::Delivery> for Delivery {
@@ -80,6 +82,7 @@ async fn list_deliveries(ask: Ask, Query(query): Query<DeliveryQuery>) -> Result
         after: query.after,
         status: query.status,
         subject_id: query.subject_id,
+        sort: query.sort,
     };
     let page = ask
         .notification()

@@ -76,6 +76,19 @@ struct GatewayQuery {
     limit: u32,
     /// `next` of the page before.
     after: String,
+    /// `name`, `-name`, `created_at` or `-created_at`.
+    sort: String,
+}
+
+/// A page of what is at a gateway, in the gateway's own order.
+#[derive(Deserialize, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+struct ContentsQuery {
+    /// 1 to 100; 20 where it is absent.
+    limit: u32,
+    /// `next` of the page before.
+    after: String,
 }
 
 impl From<proto::Gateway> for Gateway {
@@ -107,6 +120,7 @@ async fn list_gateways(ask: Ask, Query(query): Query<GatewayQuery>) -> Result<Li
     let request = ask.request(ListGatewaysRequest {
         limit: query.limit,
         after: query.after,
+        sort: query.sort,
     });
     let page = ask
         .registration()

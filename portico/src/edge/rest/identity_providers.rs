@@ -147,6 +147,8 @@ struct IdentityProviderQuery {
     after: String,
     /// Words in the name.
     q: String,
+    /// `name`, `-name`, `created_at` or `-created_at`.
+    sort: String,
 }
 
 /// What a connection test found.
@@ -243,6 +245,7 @@ async fn list_identity_providers(
         limit: query.limit,
         after: query.after,
         q: query.q,
+        sort: query.sort,
     };
     let page = ask
         .registration()

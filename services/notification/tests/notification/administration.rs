@@ -84,6 +84,32 @@ async fn a_test_mail_goes_to_the_caller_once_for_each_key() {
 }
 
 #[tokio::test]
+async fn the_list_can_begin_with_the_oldest() {
+    let app = Setup::new().await.start().await;
+    for id in 1..=5 {
+        app.tell(rejected(id)).await;
+    }
+    let list = async |sort: &str, after: &str| {
+        let message = ListDeliveriesRequest {
+            limit: 3,
+            after: after.into(),
+            sort: sort.into(),
+            ..Default::default()
+        };
+        let request = app.request(&admin(), message);
+        answer(app.client().list_deliveries(request).await)
+    };
+    let mut newest_first = app.deliveries().await;
+    let first = list("created_at", "").await.unwrap();
+    let second = list("created_at", &first.next).await.unwrap();
+    let oldest_first = [first.deliveries, second.deliveries].concat();
+    newest_first.reverse();
+    assert_eq!(oldest_first, newest_first);
+    let error = list("status", "").await.unwrap_err();
+    assert_eq!(error.fields[0].field, "sort");
+}
+
+#[tokio::test]
 async fn the_list_has_pages_and_filters() {
     let app = Setup::new().await.start().await;
     for id in 1..=5 {

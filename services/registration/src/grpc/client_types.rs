@@ -11,7 +11,7 @@ use super::Grpc;
 use super::refusal::{refuse, refuse_at};
 use crate::client_type::{self, ClientType, Command, Draft};
 use crate::identity_provider;
-use crate::views::{client_types, usage};
+use crate::views::{client_types, order::Order, usage};
 
 /// How many ids one list may ask for.
 const IDS: usize = 100;
@@ -132,6 +132,7 @@ pub(crate) async fn list_client_types(
     call.caller.require_known()?;
     let message = request.into_inner();
     let page = Page::parse(message.limit, &message.after)?;
+    let order = Order::parse(&message.sort)?;
     let provider = match message.identity_provider_id.as_str() {
         "" => None,
         id => Some(parse_id("identity_provider_id", id)?),
@@ -145,7 +146,7 @@ pub(crate) async fn list_client_types(
         ids.insert(parse_id(&format!("ids[{index}]"), id)?);
     }
     let pool = grpc.store.database().pool();
-    let (client_types, next) = client_types::list(pool, &page, provider, &ids)
+    let (client_types, next) = client_types::list(pool, &page, order, provider, &ids)
         .await
         .map_err(query_error)?;
     Ok(api::ListClientTypesResponse { client_types, next })

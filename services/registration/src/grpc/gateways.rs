@@ -18,7 +18,7 @@ use super::refusal::{refuse, refuse_at, vault_error};
 use crate::gateway::{Command, Gateway, Rejection, Settings};
 use crate::gateways::NO_OPERATION;
 use crate::mapping::Mapper;
-use crate::views::gateways as view;
+use crate::views::{gateways as view, order::Order};
 use draft::Draft;
 
 pub(crate) use contents::{list_gateway_contents, refresh_gateway_keys};
@@ -188,8 +188,9 @@ pub(crate) async fn list_gateways(
     call.caller.require_admin_or_service()?;
     let message = request.into_inner();
     let page = Page::parse(message.limit, &message.after)?;
+    let order = Order::parse(&message.sort)?;
     let pool = grpc.store.database().pool();
-    let (gateways, next) = view::list(pool, &page).await.map_err(query_error)?;
+    let (gateways, next) = view::list(pool, &page, order).await.map_err(query_error)?;
     Ok(api::ListGatewaysResponse { gateways, next })
 }
 

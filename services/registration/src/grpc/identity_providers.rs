@@ -16,7 +16,7 @@ use crate::identity_provider::{
 };
 use crate::oauth_client::NOTICES;
 use crate::providers::{Options, ProviderType};
-use crate::views::{client_types, identity_providers, usage};
+use crate::views::{client_types, identity_providers, order::Order, usage};
 pub(super) use check::check_identity_provider;
 use secrets::Secrets;
 
@@ -226,8 +226,9 @@ pub(crate) async fn list_identity_providers(
     call.caller.require_admin_or_service()?;
     let message = request.into_inner();
     let page = Page::parse(message.limit, &message.after)?;
+    let order = Order::parse(&message.sort)?;
     let pool = grpc.store.database().pool();
-    let (identity_providers, next) = identity_providers::list(pool, &page, &message.q)
+    let (identity_providers, next) = identity_providers::list(pool, &page, order, &message.q)
         .await
         .map_err(query_error)?;
     Ok(api::ListIdentityProvidersResponse {

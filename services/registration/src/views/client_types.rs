@@ -8,6 +8,7 @@ use portico_proto::registration::v1 as api;
 use portico_runtime::Page;
 use uuid::Uuid;
 
+use super::order::Order;
 use super::providers::PROVIDER_NOT_FOUND;
 use crate::client_type::{Definition, Event};
 
@@ -94,25 +95,27 @@ pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::ClientTy
     row.as_ref().map(read).transpose()
 }
 
-/// Client types that are there, by name, and the cursor of the next page. `provider` and `ids` narrow it down.
+/// Client types that are there, and the cursor of the next page. `provider` and `ids` narrow it down.
 pub(crate) async fn list(
     pool: &AnyPool,
     page: &Page,
+    order: Order,
     provider: Option<Uuid>,
     ids: &BTreeSet<Uuid>,
 ) -> Result<(Vec<api::ClientType>, String), sqlx::Error> {
+    let (after, by) = order.of("c");
     let mut sql = format!(
-        "{SELECT} WHERE c.status <> 'deleted' AND (c.name_key, c.id) > ($1, $2) \
+        "{SELECT} WHERE c.status <> 'deleted' AND {after} \
          AND ($3 = '' OR c.identity_provider_id = $3)"
     );
     if !ids.is_empty() {
         let places: Vec<String> = (5..).take(ids.len()).map(|n| format!("${n}")).collect();
         sql.push_str(&format!(" AND c.id IN ({})", places.join(", ")));
     }
-    sql.push_str(" ORDER BY c.name_key, c.id LIMIT $4");
-    let (name, id) = page.after.clone().unwrap_or_default();
+    sql.push_str(&format!(" ORDER BY {by} LIMIT $4"));
+    let (value, id) = page.after.clone().unwrap_or_default();
     let mut query = sqlx::query(AssertSqlSafe(sql))
-        .bind(name)
+        .bind(value)
         .bind(id)
         .bind(provider.map_or_else(String::new, |id| id.to_string()))
         .bind(page.fetch());
@@ -123,7 +126,9 @@ pub(crate) async fn list(
     for row in &query.fetch_all(pool).await? {
         types.push(read(row)?);
     }
-    Ok(page.cut(types, |kind| (kind.name.to_lowercase(), kind.id.clone())))
+    Ok(page.cut(types, |kind| {
+        (order.value(&kind.name, &kind.created_at), kind.id.clone())
+    }))
 }
 
 /// How many client types a provider has.

@@ -9,6 +9,7 @@ use portico_proto::registration::v1 as api;
 use portico_runtime::Page;
 use uuid::Uuid;
 
+use super::order::Order;
 use super::providers::refuse_where;
 use crate::gateway::{Event, Gateway, Settings};
 use crate::gateways::Owned;
@@ -154,25 +155,27 @@ pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::Gateway>
     row.as_ref().map(read).transpose()
 }
 
-/// Gateways that are there, by name, and the cursor of the next page.
+/// Gateways that are there, and the cursor of the next page.
 pub(crate) async fn list(
     pool: &AnyPool,
     page: &Page,
+    order: Order,
 ) -> Result<(Vec<api::Gateway>, String), sqlx::Error> {
-    let (name, id) = page.after.clone().unwrap_or_default();
+    let (value, id) = page.after.clone().unwrap_or_default();
+    let (after, by) = order.of("g");
     let sql = format!(
-        "SELECT {COLUMNS} FROM gateways WHERE status <> 'deleted' AND (name_key, id) > ($1, $2) \
-         ORDER BY name_key, id LIMIT $3"
+        "SELECT {COLUMNS} FROM gateways g WHERE status <> 'deleted' AND {after} ORDER BY {by} LIMIT $3"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(name)
+        .bind(value)
         .bind(id)
         .bind(page.fetch())
         .fetch_all(pool)
         .await?;
     let gateways: Result<Vec<_>, _> = rows.iter().map(read).collect();
     Ok(page.cut(gateways?, |gateway| {
-        (gateway.name.to_lowercase(), gateway.id.clone())
+        let value = order.value(&gateway.name, &gateway.created_at);
+        (value, gateway.id.clone())
     }))
 }
 

@@ -7,6 +7,7 @@ use portico_runtime::Page;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::order::Order;
 use super::providers::{NAME_TAKEN, PROVIDER_IN_USE, refuse_where};
 use crate::identity_provider::{Event, IN_BODY, Location, ManagementRef, Settings};
 use crate::providers::{Endpoints, Method, Options, ProviderType};
@@ -156,19 +157,21 @@ pub(crate) async fn get(
     row.as_ref().map(read).transpose()
 }
 
-/// Providers that are there, by name, and the cursor of the next page.
+/// Providers that are there, and the cursor of the next page.
 pub(crate) async fn list(
     pool: &AnyPool,
     page: &Page,
+    order: Order,
     q: &str,
 ) -> Result<(Vec<api::IdentityProvider>, String), sqlx::Error> {
-    let (name, id) = page.after.clone().unwrap_or_default();
+    let (value, id) = page.after.clone().unwrap_or_default();
+    let (after, by) = order.of("p");
     let sql = format!(
-        "SELECT {COLUMNS} FROM identity_providers WHERE status <> 'deleted' AND (name_key, id) > ($1, $2) \
-         AND name_key LIKE $3 ESCAPE '\\' ORDER BY name_key, id LIMIT $4"
+        "SELECT {COLUMNS} FROM identity_providers p WHERE status <> 'deleted' AND {after} \
+         AND name_key LIKE $3 ESCAPE '\\' ORDER BY {by} LIMIT $4"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(name)
+        .bind(value)
         .bind(id)
         .bind(like(q))
         .bind(page.fetch())
@@ -179,7 +182,8 @@ pub(crate) async fn list(
         providers.push(read(row)?);
     }
     Ok(page.cut(providers, |provider| {
-        (provider.name.to_lowercase(), provider.id.clone())
+        let value = order.value(&provider.name, &provider.created_at);
+        (value, provider.id.clone())
     }))
 }
 

@@ -136,6 +136,24 @@ async fn everybody_who_is_known_may_list_them() {
         ..all()
     };
     assert_eq!(list(&app, &service(), these).await.unwrap(), ["b", "c"]);
+    for (sort, names) in [
+        ("name", ["A", "b", "c"]),
+        ("-name", ["c", "b", "A"]),
+        ("created_at", ["b", "A", "c"]),
+        ("-created_at", ["c", "A", "b"]),
+    ] {
+        let sorted = ListClientTypesRequest {
+            sort: sort.into(),
+            ..all()
+        };
+        assert_eq!(list(&app, &service(), sorted).await.unwrap(), names);
+    }
+    let wrong = ListClientTypesRequest {
+        sort: "id".into(),
+        ..all()
+    };
+    let error = list(&app, &service(), wrong).await.unwrap_err();
+    assert_eq!(error.fields[0].field, "sort");
     let wrong = ListClientTypesRequest {
         ids: vec!["x".into()],
         ..all()

@@ -119,6 +119,7 @@ impl App {
             limit,
             after: after.into(),
             q: q.into(),
+            sort: String::new(),
         });
         let page = answer(self.client().list_identity_providers(request).await).unwrap();
         let names = page.identity_providers.into_iter();

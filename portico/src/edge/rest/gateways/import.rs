@@ -13,7 +13,7 @@ use super::super::{
     input::{Body, Id, Query},
     values::Scopes,
 };
-use super::GatewayQuery;
+use super::ContentsQuery;
 use crate::edge::{Edge, ask::Ask, problem::Result};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
@@ -76,11 +76,11 @@ impl From<proto::ImportedPolicy> for ImportedPolicy {
 }
 
 /// What an import would make of each policy at the gateway. Changes nothing.
-#[utoipa::path(get, path = "/gateways/{id}/import", tag = "Gateways", params(GatewayQuery), responses((status = 200, body = List<ImportedPolicy>)))]
+#[utoipa::path(get, path = "/gateways/{id}/import", tag = "Gateways", params(ContentsQuery), responses((status = 200, body = List<ImportedPolicy>)))]
 async fn preview_gateway_import(
     ask: Ask,
     Id(gateway_id): Id,
-    Query(query): Query<GatewayQuery>,
+    Query(query): Query<ContentsQuery>,
 ) -> Result<List<ImportedPolicy>> {
     let request = ask.request(PreviewGatewayImportRequest {
         gateway_id,

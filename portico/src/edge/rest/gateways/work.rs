@@ -14,7 +14,7 @@ use super::super::{
     input::{Body, Id, Query},
     values::Scopes,
 };
-use super::GatewayQuery;
+use super::ContentsQuery;
 use crate::edge::{Edge, ask::Ask, problem::Result};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
@@ -173,11 +173,11 @@ async fn simulate_gateway_call(
 }
 
 /// The policies at a gateway, with the APIs that they name.
-#[utoipa::path(get, path = "/gateways/{id}/policies", tag = "Gateways", params(GatewayQuery), responses((status = 200, body = List<GatewayPolicy>)))]
+#[utoipa::path(get, path = "/gateways/{id}/policies", tag = "Gateways", params(ContentsQuery), responses((status = 200, body = List<GatewayPolicy>)))]
 async fn list_gateway_policies(
     ask: Ask,
     Id(gateway_id): Id,
-    Query(query): Query<GatewayQuery>,
+    Query(query): Query<ContentsQuery>,
 ) -> Result<List<GatewayPolicy>> {
     let request = ask.request(ListGatewayContentsRequest {
         gateway_id,
