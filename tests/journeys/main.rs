@@ -10,6 +10,7 @@
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
 //! * `operations`: a bus that lost everything, migrations, publishing again
+//! * `browser`: a developer at a desk and an admin with a phone, in Chromium
 //! * `kill`: the process dies at the worst points and is started again
 //! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
@@ -32,6 +33,7 @@ mod apart;
 mod api_keys;
 mod backup;
 mod bad_input;
+mod browser;
 mod decision_table;
 mod drift;
 mod flow;
@@ -52,6 +54,7 @@ fn main() -> std::process::ExitCode {
         apart::trials(),
         backup::trials(),
         bad_input::trials(),
+        browser::trials(),
         decision_table::trials(),
         drift::trials(),
         flow::trials(),

@@ -1,6 +1,7 @@
 //! What the journeys stand on.
 
 pub mod actions;
+pub mod browser;
 pub mod collector;
 pub mod peers;
 pub mod process;
