@@ -140,6 +140,7 @@ impl KeyWorker {
                 correlation: cause.correlation,
                 causation: cause.causation,
                 traceparent: cause.traceparent.clone(),
+                tracestate: cause.tracestate.clone(),
                 command_digest: None,
             },
             now: self.deps.clock.now(),

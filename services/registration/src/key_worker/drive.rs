@@ -94,7 +94,7 @@ impl KeyWorker {
             otel.name = format_args!("api key {step_name}"),
             portico.request_id = %job.id,
         );
-        trace::follow(&span, job.cause.traceparent.as_deref());
+        trace::follow(&span, job.cause.place().as_ref());
         let request_id = job
             .cause
             .correlation
