@@ -71,7 +71,7 @@ async fn from_the_catalogue_to_a_call_and_its_end() {
     })
     .await;
     for browser in [desk, phone] {
-        browser.driver.quit().await.unwrap();
+        browser.quit().await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Commands: load, decide, append; again when somebody else was faster.
 
+use std::time::{Duration, Instant};
+
 use uuid::Uuid;
 
 use crate::{
@@ -8,8 +10,11 @@ use crate::{
 };
 
 /// How often a command is decided anew when somebody else was faster. Commands of this process for the same
-/// stream wait for each other after the first time, so only other replicas can win; not fifty times in a row.
+/// stream wait for each other after the first time, so only other replicas can win. On a busy machine one that writes
+/// on and on has been seen to win fifty times in a row, so it must be for a while, too: [`CONFLICT_PATIENCE`].
 const CONFLICT_RETRIES: usize = 50;
+/// How long a command is decided anew at least.
+const CONFLICT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a command did.
 #[derive(Debug, Clone)]
@@ -103,11 +108,15 @@ impl EventStore {
             inbox,
         };
         let mut turn = None;
-        let mut tries = 0;
+        let (mut tries, begun) = (0, Instant::now());
         loop {
             match self.attempt::<A>(&attempt).await? {
                 Tried::Done(outcome) => return Ok(outcome),
-                Tried::Again(error) if tries == CONFLICT_RETRIES => return Err(error.into()),
+                Tried::Again(error)
+                    if tries >= CONFLICT_RETRIES && begun.elapsed() >= CONFLICT_PATIENCE =>
+                {
+                    return Err(error.into());
+                }
                 Tried::Again(_) => tries += 1,
             }
             if turn.is_none() {

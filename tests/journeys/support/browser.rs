@@ -1,16 +1,22 @@
-//! A headless Chromium, driven through its own chromedriver (W3C WebDriver).
+//! A headless Chromium, driven by its chromedriver with the few calls of W3C WebDriver that the journeys need. The
+//! libraries for it switch `preserve_order` of serde_json on, for everything that is built beside them.
 
 use std::{net::TcpListener, process::Stdio};
 
-use thirtyfour::prelude::*;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::until;
 
+/// The member that names an element (W3C WebDriver section 12.1).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
 /// Ends with its driver, which ends with this.
 pub struct Browser {
-    /// The one window.
-    pub driver: WebDriver,
+    http: Client,
+    /// URL of the session.
+    session: String,
     portal: String,
     _chromedriver: Child,
     _profile: tempfile::TempDir,
@@ -35,80 +41,140 @@ impl Browser {
         })
         .await;
         let profile = tempfile::tempdir().unwrap();
-        let mut capabilities = DesiredCapabilities::chrome();
-        capabilities.set_headless().unwrap();
-        for argument in [
-            // The tests run as root in containers, where neither can be had.
+        let arguments = [
+            "--headless=new".to_owned(),
+            // It ends when its driver does.
+            "--remote-debugging-pipe".to_owned(),
+            // The tests may run as root in containers, where neither can be had.
             "--no-sandbox".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
+            format!("--window-size={width},{height}"),
             format!("--user-data-dir={}", profile.path().display()),
-        ] {
-            capabilities.add_arg(&argument).unwrap();
-        }
-        let driver = WebDriver::new(format!("http://{address}"), capabilities)
-            .await
-            .unwrap();
-        driver.set_window_rect(0, 0, width, height).await.unwrap();
-        Self {
-            driver,
+        ];
+        let capabilities =
+            json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        let mut browser = Self {
+            http: portico_sandbox::outgoing::http_client().unwrap(),
+            session: format!("http://{address}/session"),
             portal: portal.to_owned(),
             _chromedriver: chromedriver,
             _profile: profile,
+        };
+        let session = browser.call(Method::POST, "", Some(capabilities)).await;
+        let id = session.unwrap()["sessionId"].as_str().unwrap().to_owned();
+        browser.session = format!("http://{address}/session/{id}");
+        let size = json!({"width": width, "height": height});
+        browser
+            .call(Method::POST, "/window/rect", Some(size))
+            .await
+            .unwrap();
+        browser
+    }
+
+    /// One command; `Err` has the error code of WebDriver and its words.
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let mut request = self.http.request(method, format!("{}{path}", self.session));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let succeeded = answer.status().is_success();
+        let mut answer: Value = answer.json().await.unwrap();
+        let value = answer["value"].take();
+        match succeeded {
+            true => Ok(value),
+            false => Err(format!("{}: {}", value["error"], value["message"])),
         }
     }
 
+    async fn find(&self, using: &str, what: &str) -> Vec<String> {
+        let body = json!({"using": using, "value": what});
+        let found = self
+            .call(Method::POST, "/elements", Some(body))
+            .await
+            .unwrap();
+        let found = found.as_array().unwrap().iter();
+        found
+            .map(|element| format!("/element/{}", element[ELEMENT].as_str().unwrap()))
+            .collect()
+    }
+
+    async fn click(&self, element: &str) {
+        let path = format!("{element}/click");
+        self.call(Method::POST, &path, Some(json!({})))
+            .await
+            .unwrap();
+    }
+
+    async fn attribute(&self, element: &str, name: &str) -> String {
+        let path = format!("{element}/attribute/{name}");
+        let value = self.call(Method::GET, &path, None).await.unwrap();
+        value
+            .as_str()
+            .unwrap_or_else(|| panic!("{element} has no {name}"))
+            .to_owned()
+    }
+
     pub async fn go(&self, path: &str) {
-        let url = format!("{}{path}", self.portal);
-        self.driver.goto(url).await.unwrap();
+        let url = json!({"url": format!("{}{path}", self.portal)});
+        self.call(Method::POST, "/url", Some(url)).await.unwrap();
         self.fits().await;
     }
 
     /// No page is wider than its window.
     async fn fits(&self) {
         let script = "return document.documentElement.scrollWidth - window.innerWidth";
-        let answer = self.driver.execute(script, vec![]).await.unwrap();
-        let over: i64 = answer.convert().unwrap();
-        let url = self.driver.current_url().await.unwrap();
-        assert!(over <= 0, "{url} is {over} pixels wider than its window");
+        let body = json!({"script": script, "args": []});
+        let over = self
+            .call(Method::POST, "/execute/sync", Some(body))
+            .await
+            .unwrap();
+        let url = self.call(Method::GET, "/url", None).await.unwrap();
+        assert!(
+            over.as_i64() <= Some(0),
+            "{url} is {over} pixels wider than its window"
+        );
     }
 
     /// The field of this label gets this text.
     pub async fn fill(&self, label: &str, text: &str) {
-        let field = self.labelled(label).await;
-        field.send_keys(text).await.unwrap();
-    }
-
-    /// Of the select box of this label, the option that begins so.
-    pub async fn choose(&self, label: &str, option: &str) {
-        let xpath = format!("./option[starts-with(normalize-space(), '{option}')]");
-        let field = self.labelled(label).await;
-        field
-            .find(By::XPath(xpath))
-            .await
-            .unwrap()
-            .click()
+        let path = format!("{}/value", self.labelled(label).await);
+        self.call(Method::POST, &path, Some(json!({"text": text})))
             .await
             .unwrap();
     }
 
-    async fn labelled(&self, label: &str) -> WebElement {
+    /// Of the select box of this label, the option that begins so.
+    pub async fn choose(&self, label: &str, option: &str) {
+        let id = self.id_of(label).await;
+        let xpath =
+            format!("//select[@id='{id}']/option[starts-with(normalize-space(), '{option}')]");
+        self.click(&self.find("xpath", &xpath).await[0]).await;
+    }
+
+    async fn labelled(&self, label: &str) -> String {
+        let xpath = format!("//*[@id='{}']", self.id_of(label).await);
+        self.find("xpath", &xpath).await.remove(0)
+    }
+
+    async fn id_of(&self, label: &str) -> String {
         let xpath = format!("//main//label[starts-with(normalize-space(), '{label}')]");
-        let id = self.shown(&xpath).await.attr("for").await.unwrap().unwrap();
-        self.driver.find(By::Id(id)).await.unwrap()
+        self.attribute(&self.shown(&xpath).await, "for").await
     }
 
     /// The button or link of this text.
     pub async fn press(&self, text: &str) {
         let xpath =
             format!("//*[self::a or self::button or self::summary][normalize-space()='{text}']");
-        self.shown(&xpath).await.click().await.unwrap();
+        self.click(&self.shown(&xpath).await).await;
         self.fits().await;
     }
 
     /// The first that can be seen.
-    async fn shown(&self, xpath: &str) -> WebElement {
-        for element in self.driver.find_all(By::XPath(xpath)).await.unwrap() {
-            if element.is_displayed().await.unwrap() {
+    async fn shown(&self, xpath: &str) -> String {
+        for element in self.find("xpath", xpath).await {
+            let path = format!("{element}/displayed");
+            if self.call(Method::GET, &path, None).await == Ok(true.into()) {
                 return element;
             }
         }
@@ -125,35 +191,43 @@ impl Browser {
 
     /// What a person reads; nothing while the page is replaced under the hand.
     pub async fn text(&self) -> String {
-        match self.driver.find(By::Tag("body")).await {
-            Ok(page) => page.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
+        self.texts("body").await.pop().unwrap_or_default()
+    }
+
+    async fn texts(&self, css: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self.find("css selector", css).await {
+            let text = self
+                .call(Method::GET, &format!("{element}/text"), None)
+                .await;
+            texts.extend(text.ok().and_then(|text| Some(text.as_str()?.to_owned())));
         }
+        texts
     }
 
     /// Where these links lead.
     pub async fn links(&self, css: &str) -> Vec<String> {
         let mut links = Vec::new();
-        for link in self.driver.find_all(By::Css(css)).await.unwrap() {
-            links.push(link.attr("href").await.unwrap().unwrap());
+        for link in self.find("css selector", css).await {
+            links.push(self.attribute(&link, "href").await);
         }
         links
     }
 
     /// The commands that stand there to be copied.
     pub async fn commands(&self) -> Vec<String> {
-        let mut commands = Vec::new();
-        for command in self.driver.find_all(By::Css("main pre")).await.unwrap() {
-            commands.push(command.text().await.unwrap());
-        }
-        commands
+        self.texts("main pre").await
     }
 
     pub async fn log_in(&self, email: &str, password: &str) {
         self.go("/login").await;
         self.fill("E-mail", email).await;
         self.fill("Password", password).await;
-        let button = self.driver.find(By::Css("main form button")).await.unwrap();
-        button.click().await.unwrap();
+        self.click(&self.shown("//main//form//button").await).await;
+    }
+
+    /// Closes the window and ends the browser.
+    pub async fn quit(self) {
+        self.call(Method::DELETE, "", None).await.unwrap();
     }
 }

@@ -51,8 +51,8 @@ async fn a_document_that_is_wrong_is_named_and_nothing_is_stored() {
         field(&error),
         ("well_known_url", "registration_endpoint_missing")
     );
-    let keys = Answer::json(200, &json!({"keys": []}));
-    sandbox.fail_next(Operation::Jwks, 1, Fault::Refuse(keys));
+    let page = Answer::html(200);
+    sandbox.fail_next(Operation::Jwks, 1, Fault::Refuse(page));
     let error = refused(of(&sandbox)).await;
     assert_eq!(field(&error), ("well_known_url", "jwks_unusable"));
     let message = of(&sandbox);
