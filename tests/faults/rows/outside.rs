@@ -75,8 +75,7 @@ const MISBEHAVIOURS: [Misbehaviour; 9] = [
     (
         "400 with a reason",
         || {
-            let body =
-                json!({"error": "invalid_client_metadata", "error_description": "not today"});
+            let body = json!({"error": "invalid_client_metadata", "error_description": "no clients are taken today"});
             Fault::Refuse(Answer::json(400, &body))
         },
         Expected::Failed,
@@ -104,7 +103,7 @@ pub async fn provider_misbehaves(round: Arc<Round>) {
     if expected == Expected::Failed {
         let reason = seen["reason"].as_str().unwrap();
         assert!(
-            reason.contains("not today"),
+            reason.contains("no clients are taken today"),
             "the provider's own words are missing: {reason}"
         );
         retry(&portal, &request).await;
@@ -112,7 +111,9 @@ pub async fn provider_misbehaves(round: Arc<Round>) {
         portal.ledger.decided(&request, "retried", Expected::Active);
     }
 
-    world.sandbox().fail_next(Operation::Update, 1, fault());
+    // An update that is refused is tried with less in it, and that is refused, too.
+    let times = if expected == Expected::Failed { 8 } else { 1 };
+    world.sandbox().fail_next(Operation::Update, times, fault());
     let (second, _) = portal
         .submit(&portal.orders, "product_orders", Some(&application))
         .await;
@@ -121,6 +122,7 @@ pub async fn provider_misbehaves(round: Arc<Round>) {
         .await;
     portal.wait_for(&second, expected.as_str()).await;
     if expected == Expected::Failed {
+        world.sandbox().clear_faults();
         retry(&portal, &second).await;
         portal.wait_for(&second, "active").await;
         portal.ledger.decided(&second, "retried", Expected::Active);
