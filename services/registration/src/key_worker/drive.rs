@@ -105,7 +105,7 @@ impl KeyWorker {
             tracing::debug!("next step");
             self.step(job, step).await
         };
-        work.instrument(lines).instrument(span).await
+        trace::correlated(request_id, work.instrument(lines).instrument(span)).await
     }
 
     async fn step(&self, job: &Job, step: Step) -> Result<(), WorkError> {
