@@ -11,6 +11,7 @@
 //! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
 //! | `application` | aggregate: the newest that is known of an application |
 //! | `catalogue` | aggregate: the newest that is known of a product or a plan |
+//! | `work` | what both workers have in common |
 //! | `worker` | does what is to be done for OAuth clients |
 //! | `key_order` | aggregate: the API keys of one access request, for products without OAuth clients |
 //! | `key_worker` | does what is to be done for API keys |
@@ -41,6 +42,7 @@ mod publish;
 mod spool;
 mod text;
 mod views;
+mod work;
 mod worker;
 
 use std::sync::Arc;
@@ -54,6 +56,7 @@ use crate::grpc::Grpc;
 use crate::key_worker::KeyWorker;
 use crate::policies::Policies;
 use crate::publish::Publisher;
+use crate::work::Work as _;
 
 /// The tables of this service.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

@@ -1,19 +1,14 @@
 //! One request's keys, step after step, until they wait for something.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use portico_eventstore::{Aggregate as _, ExecuteError, Lease, Metadata, Outcome, Stream, trace};
+use portico_eventstore::{ExecuteError, Metadata, Outcome, trace};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::KeyWorker;
 use crate::key_order::{Command, KeyOrder, Step};
-use crate::views::oauth_clients as view;
-use crate::worker::WorkError;
+use crate::work::{Present, Work as _, WorkError};
 
-/// How often a sign of life is given; the lease lasts some times longer.
-const SIGN: Duration = Duration::from_secs(3);
 /// Steps until others get their turn.
 const STEPS: usize = 100;
 
@@ -22,61 +17,19 @@ pub(super) struct Job {
     pub(super) id: Uuid,
     pub(super) order: KeyOrder,
     pub(super) cause: Metadata,
-    /// The latest time at which one of the events was recorded.
-    recorded_at: Timestamp,
-}
-
-impl Job {
-    /// Pauses that were reckoned by a clock that was ahead do not bind.
-    fn now(&self, now: Timestamp) -> Timestamp {
-        if self.recorded_at > view::latest(now) {
-            Timestamp::MAX
-        } else {
-            now
-        }
-    }
+    /// The time by which pauses are over.
+    pauses_until: Timestamp,
 }
 
 impl KeyWorker {
-    /// Works on the keys of a request until they wait for something. False where another replica does.
-    pub(super) async fn drive(&self, id: Uuid) -> Result<bool, WorkError> {
-        let lease = self
-            .deps
-            .lease(self.store.database(), format!("key_order-{id}"));
-        if !lease.take(self.deps.clock.now()).await? {
-            return Ok(false);
-        }
-        let done = tokio::select! {
-            done = self.steps(id) => done,
-            // Never ends: what is under way at a gateway is not given up.
-            never = self.prolong(&lease) => match never {},
-        };
-        if let Err(error) = lease.release().await {
-            tracing::warn!(request_id = %id, %error, "the lease of a request's API keys was not given back");
-        }
-        done.map(|()| true)
-    }
-
-    async fn prolong(&self, lease: &Lease) -> std::convert::Infallible {
-        loop {
-            tokio::time::sleep(SIGN).await;
-            match lease.take(self.deps.clock.now()).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("the lease of a request's API keys was lost"),
-                Err(error) => {
-                    tracing::warn!(%error, "the lease of a request's API keys was not prolonged");
-                }
-            }
-        }
-    }
-
-    async fn steps(&self, id: Uuid) -> Result<(), WorkError> {
+    /// Works on the keys of a request until they wait for something.
+    pub(super) async fn drive(&self, id: Uuid) -> Result<(), WorkError> {
         for _ in 0..STEPS {
             if self.deps.shutdown.is_cancelled() {
                 break;
             }
             let job = self.job(id).await?;
-            let step = job.order.next_step(job.now(self.deps.clock.now()));
+            let step = job.order.next_step(job.pauses_until);
             if matches!(step, Step::Wait(_) | Step::Idle) {
                 break;
             }
@@ -124,25 +77,12 @@ impl KeyWorker {
     }
 
     async fn job(&self, id: Uuid) -> Result<Job, WorkError> {
-        let recorded = self.store.read_stream(&Stream::of::<KeyOrder>(id)).await?;
-        let mut order = KeyOrder::default();
-        for event in &recorded {
-            if let Some(event) = event.decode::<KeyOrder>()? {
-                order.evolve(&event);
-            }
-        }
-        let cause = recorded
-            .last()
-            .map_or_else(Metadata::default, |last| Metadata {
-                causation: Some(last.id),
-                ..last.metadata.clone()
-            });
-        let times = recorded.iter().map(|event| event.recorded_at);
+        let present = Present::<KeyOrder>::load(&self.store, id).await?;
         Ok(Job {
             id,
-            order,
-            cause,
-            recorded_at: times.max().unwrap_or(Timestamp::MIN),
+            pauses_until: present.pauses_until(self.deps.clock.now()),
+            order: present.state,
+            cause: present.cause,
         })
     }
 

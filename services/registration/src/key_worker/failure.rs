@@ -8,7 +8,8 @@ use super::KeyWorker;
 use super::drive::Job;
 use crate::key_order::{Command, Failing};
 use crate::mapping::MappingFailure;
-use crate::worker::{AGAIN, WorkError, later, pause};
+use crate::work::WorkError;
+use crate::worker::{AGAIN, later, pause};
 
 impl KeyWorker {
     /// After a try to make something. `undone`: the key whose attempt has an outcome by that.

@@ -18,7 +18,7 @@ use crate::mapping::MappingFailure;
 use crate::mapping::grants::GrantedApi;
 use crate::oauth_client::Item;
 use crate::providers::Failure;
-use crate::worker::WorkError;
+use crate::work::WorkError;
 
 /// A key in the vault, from the gateway's answer until its owner has seen it.
 #[derive(Serialize, Deserialize)]

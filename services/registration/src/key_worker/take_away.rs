@@ -9,7 +9,7 @@ use super::drive::Job;
 use super::make::ids;
 use crate::key_order::{Command, owner, place_in_vault};
 use crate::mapping::MappingFailure;
-use crate::worker::WorkError;
+use crate::work::WorkError;
 
 impl KeyWorker {
     /// Deletes a key, or the one that it replaced. One that is gone is a success.

@@ -15,6 +15,7 @@ use crate::providers::{
     Difference, Disposition, Failure, KnownClient, Marker, Metadata, WantedClient,
 };
 use crate::spool::AnswerSpool;
+use crate::work::Work as _;
 
 /// A member that is not RFC 7591's: whether the client may have tokens at all. Drivers give it that can switch it.
 const ENABLED: &str = "enabled";
@@ -144,32 +145,16 @@ impl Worker {
 
     /// Nobody else works on it meanwhile: a read may replace the registration access token. `None` where somebody
     /// does.
-    pub(super) async fn alone_with<T>(
+    pub(super) async fn alone_with<T: Send>(
         &self,
         id: Uuid,
-        work: impl Future<Output = Result<T, WorkError>>,
+        work: impl Future<Output = Result<T, WorkError>> + Send,
     ) -> Result<Option<T>, WorkError> {
         if !self.begin(id) {
             return Ok(None);
         }
-        let lease = self
-            .deps
-            .lease(self.store.database(), format!("oauth_client-{id}"));
-        let done = match lease.take(self.deps.clock.now()).await {
-            Ok(true) => {
-                let done = tokio::select! {
-                    done = work => done,
-                    never = self.prolong(&lease) => match never {},
-                };
-                if let Err(error) = lease.release().await {
-                    tracing::warn!(oauth_client_id = %id, %error, "the lease of an OAuth client was not given back");
-                }
-                done.map(Some)
-            }
-            Ok(false) => Ok(None),
-            Err(error) => Err(error.into()),
-        };
-        self.running().remove(&id);
+        let done = self.alone(id, work).await;
+        self.end(id);
         done
     }
 

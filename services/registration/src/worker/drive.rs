@@ -1,18 +1,14 @@
 //! One client, step after step, until it waits for something.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use portico_eventstore::{Aggregate as _, ExecuteError, Lease, Metadata, Outcome, Stream, trace};
+use portico_eventstore::{ExecuteError, Metadata, Outcome, trace};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{WorkError, Worker};
+use super::Worker;
 use crate::oauth_client::{Command, OauthClient, Step};
-use crate::views::oauth_clients as view;
+use crate::work::{Present, Work as _, WorkError};
 
-/// How often a sign of life is given while a client is worked on; the lease lasts some times longer.
-const SIGN: Duration = Duration::from_secs(3);
 /// Steps until others get their turn.
 const STEPS: usize = 100;
 
@@ -21,62 +17,19 @@ pub(super) struct Job {
     pub(super) id: Uuid,
     pub(super) client: OauthClient,
     pub(super) cause: Metadata,
-    /// The latest time at which one of its events was recorded.
-    pub(super) recorded_at: Timestamp,
-}
-
-impl Job {
-    /// The time by which pauses are over. Those that were reckoned by a clock that was ahead do not bind, or work
-    /// would wait until the right clock shows that time.
-    fn now(&self, now: Timestamp) -> Timestamp {
-        if self.recorded_at > view::latest(now) {
-            Timestamp::MAX
-        } else {
-            now
-        }
-    }
+    /// The time by which pauses are over.
+    pauses_until: Timestamp,
 }
 
 impl Worker {
-    /// Works on a client until it waits for something. False where another replica does.
-    pub(super) async fn drive(&self, id: Uuid) -> Result<bool, WorkError> {
-        let database = self.store.database();
-        let lease = self.deps.lease(database, format!("oauth_client-{id}"));
-        if !lease.take(self.deps.clock.now()).await? {
-            return Ok(false);
-        }
-        let work = self.steps(id);
-        let done = tokio::select! {
-            done = work => done,
-            // Never ends: what is under way at a provider is not given up.
-            never = self.prolong(&lease) => match never {},
-        };
-        if let Err(error) = lease.release().await {
-            tracing::warn!(oauth_client_id = %id, %error, "the lease of an OAuth client was not given back");
-        }
-        done.map(|()| true)
-    }
-
-    pub(super) async fn prolong(&self, lease: &Lease) -> std::convert::Infallible {
-        loop {
-            tokio::time::sleep(SIGN).await;
-            match lease.take(self.deps.clock.now()).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("the lease of an OAuth client was lost"),
-                Err(error) => {
-                    tracing::warn!(%error, "the lease of an OAuth client was not prolonged")
-                }
-            }
-        }
-    }
-
-    async fn steps(&self, id: Uuid) -> Result<(), WorkError> {
+    /// Works on a client until it waits for something.
+    pub(super) async fn drive(&self, id: Uuid) -> Result<(), WorkError> {
         for _ in 0..STEPS {
             if self.deps.shutdown.is_cancelled() {
                 break;
             }
             let job = self.job(id).await?;
-            let step = job.client.next_step(job.now(self.deps.clock.now()));
+            let step = job.client.next_step(job.pauses_until);
             if matches!(step, Step::Wait(_) | Step::Paused | Step::Idle) {
                 break;
             }
@@ -135,29 +88,12 @@ impl Worker {
 
     /// Loads a client.
     pub(super) async fn job(&self, id: Uuid) -> Result<Job, WorkError> {
-        let recorded = self
-            .store
-            .read_stream(&Stream::of::<OauthClient>(id))
-            .await?;
-        let mut client = OauthClient::default();
-        for event in &recorded {
-            if let Some(event) = event.decode::<OauthClient>()? {
-                client.evolve(&event);
-            }
-        }
-        let cause = recorded
-            .last()
-            .map_or_else(Metadata::default, |last| Metadata {
-                causation: Some(last.id),
-                ..last.metadata.clone()
-            });
-        let times = recorded.iter().map(|event| event.recorded_at);
-        let recorded_at = times.max().unwrap_or(Timestamp::MIN);
+        let present = Present::<OauthClient>::load(&self.store, id).await?;
         Ok(Job {
             id,
-            client,
-            cause,
-            recorded_at,
+            pauses_until: present.pauses_until(self.deps.clock.now()),
+            client: present.state,
+            cause: present.cause,
         })
     }
 

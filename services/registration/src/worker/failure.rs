@@ -10,6 +10,7 @@ use super::{WorkError, Worker};
 use crate::mapping::MappingFailure;
 use crate::oauth_client::{Command, Failing, Target};
 use crate::providers::Failure;
+use crate::work::Work as _;
 
 /// The pause of what is never given up: a revocation that was refused.
 pub(crate) const AGAIN: Duration = Duration::from_secs(60 * 60);

@@ -21,6 +21,7 @@ use crate::providers::{
 };
 use crate::spool::AnswerSpool;
 use crate::views::oauth_clients as view;
+use crate::work::Work as _;
 
 /// Suspected orphans in a row before a client is parked.
 const ORPHANS: u32 = 3;

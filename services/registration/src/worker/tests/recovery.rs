@@ -11,6 +11,7 @@ use crate::oauth_client::{
 };
 use crate::providers::ChosenIds;
 use crate::spool::AnswerSpool;
+use crate::work::Work as _;
 
 impl World {
     /// A grant, as the policy records it, without anything running.
