@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portico_registration::providers::check::check;
-use portico_registration::providers::discovery::discover;
+use portico_registration::providers::discovery::{Overrides, discover};
 use portico_registration::providers::metadata::differences;
 use portico_registration::providers::session::Fetch;
 use portico_registration::providers::{
@@ -65,7 +65,7 @@ impl Provider {
             skip_tls_verify: false,
             trusted_certificates: "",
         };
-        let endpoints = discover(fetch, &keycloak.well_known_url(), &[])
+        let endpoints = discover(fetch, &keycloak.well_known_url(), Overrides::default())
             .await
             .unwrap();
         let initial = Some(Secret::new(keycloak.initial_access_token(100).await));

@@ -33,6 +33,8 @@ pub struct Behaviour {
     pub hide_secret_on_read: bool,
     /// Leaves `client_secret_expires_at` out.
     pub no_secret_expiry: bool,
+    /// The discovery document is silent about where clients are registered (RFC 8414 section 2).
+    pub registration_unannounced: bool,
     /// The `issuer` of the discovery document, where it shall not match.
     pub issuer: Option<String>,
     /// The claim that carries the scopes, where it is not `scope`.

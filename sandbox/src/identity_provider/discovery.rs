@@ -39,12 +39,14 @@ fn try_document(provider: &Provider) -> Response {
         .issuer
         .clone()
         .unwrap_or_else(|| url.clone());
+    let announced = !inner.behaviour.registration_unannounced;
+    let registration_endpoint = announced.then(|| provider.registration_endpoint());
     Json(json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{url}/authorize"),
         "token_endpoint": format!("{url}/token"),
         "jwks_uri": format!("{url}/jwks"),
-        "registration_endpoint": provider.registration_endpoint(),
+        "registration_endpoint": registration_endpoint,
         "scopes_supported": inner.stored.scopes,
         "response_types_supported": ["code"],
         "grant_types_supported": ["client_credentials"],

@@ -232,6 +232,7 @@ pub(super) fn identity_provider(from: &IdentityProvider) -> Value {
         management_auth_method => &from.management_auth_method,
         trusted_certificates => &from.trusted_certificates,
         allowed_origins => from.allowed_origins.join("\n"),
+        registration_endpoint_override => &from.registration_endpoint_override,
         api_audience => &from.api_audience,
         client_template => &from.client_template,
         has_software_statement => &from.has_software_statement,

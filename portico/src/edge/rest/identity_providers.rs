@@ -60,6 +60,7 @@ pub(super) struct IdentityProvider {
     /// PEM.
     trusted_certificates: Option<String>,
     allowed_origins: Vec<String>,
+    registration_endpoint_override: Option<String>,
     api_audience: Option<String>,
     client_template: Option<String>,
     /// The statement itself is never answered.
@@ -103,6 +104,8 @@ struct NewIdentityProvider {
     trusted_certificates: Option<String>,
     /// Origins beside the issuer's at which endpoints may be, such as `https://internal.example:8443`.
     allowed_origins: Vec<String>,
+    /// Where clients are registered, whatever the well-known document says of it; needed where it says nothing.
+    registration_endpoint_override: Option<String>,
     /// Auth0: the identifier of the API whose scopes clients are granted.
     api_audience: Option<String>,
     /// Curity: the client that dynamic clients are instances of.
@@ -132,6 +135,8 @@ struct IdentityProviderChange {
     management_auth_method: Option<String>,
     trusted_certificates: Option<String>,
     allowed_origins: Option<Vec<String>>,
+    /// An empty one: as the well-known document says.
+    registration_endpoint_override: Option<String>,
     api_audience: Option<String>,
     client_template: Option<String>,
     software_statement: Option<String>,
@@ -192,6 +197,7 @@ impl From<proto::IdentityProvider> for IdentityProvider {
             management_auth_method: given(from.management_auth_method),
             trusted_certificates: given(from.trusted_certificates),
             allowed_origins: from.allowed_origins,
+            registration_endpoint_override: given(from.registration_endpoint_override),
             api_audience: given(from.api_audience),
             client_template: given(from.client_template),
             has_software_statement: from.has_software_statement,
@@ -222,6 +228,7 @@ impl From<NewIdentityProvider> for CreateIdentityProviderRequest {
             management_auth_method: new.management_auth_method.unwrap_or_default(),
             trusted_certificates: new.trusted_certificates.unwrap_or_default(),
             allowed_origins: new.allowed_origins,
+            registration_endpoint_override: new.registration_endpoint_override.unwrap_or_default(),
             api_audience: new.api_audience.unwrap_or_default(),
             client_template: new.client_template.unwrap_or_default(),
             software_statement: new.software_statement.unwrap_or_default(),
@@ -308,6 +315,7 @@ async fn update_identity_provider(
         management_auth_method: change.management_auth_method,
         trusted_certificates: change.trusted_certificates,
         allowed_origins: change.allowed_origins.map(|values| OriginList { values }),
+        registration_endpoint_override: change.registration_endpoint_override,
         api_audience: change.api_audience,
         client_template: change.client_template,
         software_statement: change.software_statement,

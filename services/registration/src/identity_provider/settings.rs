@@ -144,6 +144,8 @@ pub struct Draft {
     pub trusted_certificates: Option<String>,
     /// See [`Endpoints`].
     pub allowed_origins: Option<Vec<String>>,
+    /// See [`Endpoints`]; a URL. Empty: the document says it.
+    pub registration_endpoint_override: Option<String>,
     /// See [`Options`].
     pub api_audience: Option<String>,
     /// See [`Options`].
@@ -241,6 +243,18 @@ impl Draft {
                 problems.add("trusted_certificates", error.code(), right);
             }
         }
+        if let Some(url) = &mut self.registration_endpoint_override {
+            *url = url.trim().to_owned();
+            if !url.is_empty() && !trust::endpoint(url) {
+                let right = "`registration_endpoint_override` must be an http(s) URL such as \
+                             https://id.example.org/oauth2/register, without fragment or user information.";
+                problems.add(
+                    "registration_endpoint_override",
+                    "registration_endpoint_override_invalid",
+                    right,
+                );
+            }
+        }
         for origin in self.allowed_origins.iter_mut().flatten() {
             match trust::origin(origin) {
                 Some(checked) => *origin = checked,
@@ -286,6 +300,7 @@ impl Draft {
             || self.skip_tls_verify.is_some()
             || self.trusted_certificates.is_some()
             || self.allowed_origins.is_some()
+            || self.registration_endpoint_override.is_some()
     }
 
     /// The one token that was given, whichever of the two fields it came in.

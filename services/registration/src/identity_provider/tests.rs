@@ -28,6 +28,7 @@ fn settings(issuer: &str) -> Settings {
                 auth_methods_supported: Vec::new(),
                 grant_types_supported: Vec::new(),
                 allowed_origins: Vec::new(),
+                registration_endpoint_override: None,
             },
         },
         scope_claim: "scope".into(),

@@ -63,6 +63,17 @@ pub(super) fn origin(text: &str) -> Option<String> {
     plain.then(|| url.origin().ascii_serialization())
 }
 
+/// Whether the text is the absolute URL of an endpoint (RFC 6749 section 3.2: no fragment).
+#[must_use]
+pub(super) fn endpoint(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +96,21 @@ mod tests {
             "*",
         ] {
             assert_eq!(origin(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_absolute() {
+        assert!(endpoint("https://a.example:8443/register?tenant=1"));
+        for wrong in [
+            "/register",
+            "a.example",
+            "ftp://a.example/r",
+            "https://u:p@a.example/r",
+            "https://a.example/r#x",
+            "javascript:alert(1)",
+        ] {
+            assert!(!endpoint(wrong), "{wrong}");
         }
     }
 

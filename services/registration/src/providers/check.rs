@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::Driver;
-use super::discovery::{DiscoveryError, Endpoints, discover};
+use super::discovery::{DiscoveryError, Endpoints, Overrides, discover};
 use super::session::{Fetch, Session};
 
 /// How one step ended.
@@ -124,8 +124,8 @@ pub fn tls(fetch: Fetch<'_>) -> CheckStep {
 }
 
 /// Tests a provider without registering anything.
-pub async fn check(fetch: Fetch<'_>, well_known_url: &str, allowed_origins: &[String]) -> Check {
-    let endpoints = match discover(fetch, well_known_url, allowed_origins).await {
+pub async fn check(fetch: Fetch<'_>, well_known_url: &str, overrides: Overrides<'_>) -> Check {
+    let endpoints = match discover(fetch, well_known_url, overrides).await {
         Ok(endpoints) => endpoints,
         Err(error) => {
             return Check {
@@ -254,7 +254,7 @@ mod tests {
                 trusted_certificates: "",
             },
             url,
-            &[],
+            Overrides::default(),
         )
         .await
     }

@@ -41,6 +41,29 @@ pub struct Endpoints {
     /// for example `https://internal.example:8443`.
     #[serde(default)]
     pub allowed_origins: Vec<String>,
+    /// What an admin gave as the registration endpoint; the document's own does not count then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint_override: Option<Url>,
+}
+
+/// What an admin says beside the document. See [`Endpoints`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides<'a> {
+    /// Origins beside the issuer's.
+    pub allowed_origins: &'a [String],
+    /// RFC 8414 section 2 lets a server be silent about it.
+    pub registration_endpoint: Option<&'a Url>,
+}
+
+impl Endpoints {
+    /// What an admin said beside the document.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides<'_> {
+        Overrides {
+            allowed_origins: &self.allowed_origins,
+            registration_endpoint: self.registration_endpoint_override.as_ref(),
+        }
+    }
 }
 
 impl Endpoints {
@@ -98,7 +121,7 @@ pub enum DiscoveryError {
     },
     /// Registration is not offered, or is switched off.
     #[error(
-        "the document has no registration_endpoint: the provider does not offer dynamic client registration, or its settings do not say where it is"
+        "the document has no registration_endpoint: the provider does not offer dynamic client registration, or does not say where; `registration_endpoint_override` can say it"
     )]
     RegistrationEndpointMissing,
     /// A member that is needed is missing or is no URL.
@@ -132,15 +155,14 @@ impl DiscoveryError {
     }
 }
 
-/// Fetches and verifies a well-known document. `allowed_origins` as in
-/// [`Endpoints`].
+/// Fetches and verifies a well-known document.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub async fn discover(
     fetch: Fetch<'_>,
     well_known_url: &str,
-    allowed_origins: &[String],
+    overrides: Overrides<'_>,
 ) -> Result<Endpoints, DiscoveryError> {
     let (url, _) = parse_url(well_known_url)?;
     let (status, body) = fetch.get(&url, DEADLINE).await?;
@@ -148,7 +170,7 @@ pub async fn discover(
         return Err(DiscoveryError::Status(status));
     }
     let document = serde_json::from_slice(&body).map_err(|_| DiscoveryError::NotJson)?;
-    verify(well_known_url, &document, allowed_origins)
+    verify(well_known_url, &document, overrides)
 }
 
 /// The URL of a well-known document, and the issuer that it belongs to.
@@ -186,7 +208,7 @@ fn parse_url(text: &str) -> Result<(Url, String), DiscoveryError> {
 pub fn verify(
     well_known_url: &str,
     document: &Value,
-    allowed_origins: &[String],
+    overrides: Overrides<'_>,
 ) -> Result<Endpoints, DiscoveryError> {
     let (_, expected) = parse_url(well_known_url)?;
     let members = document.as_object().ok_or(DiscoveryError::NotJson)?;
@@ -201,21 +223,25 @@ pub fn verify(
             found: issuer.chars().take(200).collect(),
         });
     }
-    let endpoint = |member: &'static str| {
-        let text = members.get(member).and_then(Value::as_str);
-        let url = text.and_then(|text| Url::parse(text).ok());
-        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or(DiscoveryError::EndpointMissing(member))?;
-        if !trusted(issuer, allowed_origins, &url) {
+    let near = |member: &'static str, url: Url| {
+        if !trusted(issuer, overrides.allowed_origins, &url) {
             let origin = url.origin().ascii_serialization();
             return Err(DiscoveryError::EndpointForeignOrigin { member, origin });
         }
         Ok(url)
     };
+    let endpoint = |member: &'static str| {
+        let text = members.get(member).and_then(Value::as_str);
+        let url = text.and_then(|text| Url::parse(text).ok());
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        near(member, url.ok_or(DiscoveryError::EndpointMissing(member))?)
+    };
     let given = |member: &str| members.get(member).is_some_and(|value| !value.is_null());
-    if !given("registration_endpoint") {
-        return Err(DiscoveryError::RegistrationEndpointMissing);
-    }
+    let registration_endpoint = match overrides.registration_endpoint {
+        Some(url) => near("registration_endpoint", url.clone())?,
+        None if given("registration_endpoint") => endpoint("registration_endpoint")?,
+        None => return Err(DiscoveryError::RegistrationEndpointMissing),
+    };
     let jwks_uri = given("jwks_uri")
         .then(|| endpoint("jwks_uri"))
         .transpose()?;
@@ -230,13 +256,14 @@ pub fn verify(
     };
     Ok(Endpoints {
         issuer: issuer.to_owned(),
-        registration_endpoint: endpoint("registration_endpoint")?,
+        registration_endpoint,
         token_endpoint: endpoint("token_endpoint")?,
         jwks_uri,
         scopes_supported: texts("scopes_supported"),
         auth_methods_supported: texts("token_endpoint_auth_methods_supported"),
         grant_types_supported: texts("grant_types_supported"),
-        allowed_origins: allowed_origins.to_vec(),
+        allowed_origins: overrides.allowed_origins.to_vec(),
+        registration_endpoint_override: overrides.registration_endpoint.cloned(),
     })
 }
 
@@ -259,12 +286,14 @@ mod tests {
     }
 
     fn code(url: &str, document: &Value) -> &'static str {
-        verify(url, document, &[]).unwrap_err().code()
+        verify(url, document, Overrides::default())
+            .unwrap_err()
+            .code()
     }
 
     #[test]
     fn takes_what_it_needs() {
-        let endpoints = verify(URL, &document(), &[]).unwrap();
+        let endpoints = verify(URL, &document(), Overrides::default()).unwrap();
         assert_eq!(endpoints.issuer, "https://id.example/realms/r");
         assert_eq!(
             endpoints.token_endpoint.as_str(),
@@ -288,7 +317,7 @@ mod tests {
             if let Some(value) = jwks_uri {
                 document["jwks_uri"] = value;
             }
-            let endpoints = verify(URL, &document, &[]).unwrap();
+            let endpoints = verify(URL, &document, Overrides::default()).unwrap();
             assert_eq!(endpoints.jwks_uri, None);
             assert!(endpoints.grant_types_supported.is_empty());
             let text = serde_json::to_string(&endpoints).unwrap();
@@ -409,10 +438,39 @@ mod tests {
     fn an_admin_may_allow_an_origin() {
         let mut document = document();
         document["token_endpoint"] = json!("https://inner.example:8443/t");
-        let endpoints = verify(URL, &document, &["https://inner.example:8443".into()]).unwrap();
+        let overrides = Overrides {
+            allowed_origins: &["https://inner.example:8443".into()],
+            ..Overrides::default()
+        };
+        let endpoints = verify(URL, &document, overrides).unwrap();
         assert!(endpoints.trusts(&endpoints.token_endpoint));
         assert!(endpoints.trusts(&Url::parse("https://id.example/anything?q").unwrap()));
         assert!(!endpoints.trusts(&Url::parse("http://id.example/").unwrap()));
         assert!(!endpoints.trusts(&Url::parse("data:text/plain,x").unwrap()));
+    }
+
+    /// RFC 8414 section 2: the member is optional, also where clients can be registered.
+    #[test]
+    fn an_admin_may_say_where_clients_are_registered() {
+        let told = |url: &str| Url::parse(url).unwrap();
+        let verified = |document: &Value, url: &Url| {
+            let overrides = Overrides {
+                registration_endpoint: Some(url),
+                ..Overrides::default()
+            };
+            verify(URL, document, overrides)
+        };
+        let url = told("https://id.example/oauth2/register");
+        for value in [Value::Null, json!("nope"), json!("https://evil.example/x")] {
+            let mut document = document();
+            document["registration_endpoint"] = value;
+            let endpoints = verified(&document, &url).unwrap();
+            assert_eq!(endpoints.registration_endpoint, url);
+            let text = serde_json::to_string(&endpoints).unwrap();
+            let read: Endpoints = serde_json::from_str(&text).unwrap();
+            assert_eq!(read.overrides().registration_endpoint, Some(&url));
+        }
+        let foreign = verified(&document(), &told("https://evil.example/register"));
+        assert_eq!(foreign.unwrap_err().code(), "endpoint_foreign_origin");
     }
 }

@@ -18,7 +18,7 @@ use url::Url;
 use super::Driver;
 use super::authorization::{Method, Options};
 use super::client::{ChosenIds, KnownClient, Marker, WantedClient};
-use super::discovery::Endpoints;
+use super::discovery::{Endpoints, Overrides, discover};
 use super::metadata::Metadata;
 use super::session::{Fetch, Management, RawAnswer, Session, Spool, SpoolError};
 use super::site::Site;
@@ -211,6 +211,7 @@ impl Fixture {
             auth_methods_supported: Vec::new(),
             grant_types_supported: Vec::new(),
             allowed_origins: Vec::new(),
+            registration_endpoint_override: None,
         };
         Self {
             server,
@@ -301,7 +302,7 @@ impl Peer {
             skip_tls_verify: false,
             trusted_certificates: "",
         };
-        let endpoints = super::discovery::discover(fetch, well_known_url, &[])
+        let endpoints = discover(fetch, well_known_url, Overrides::default())
             .await
             .unwrap();
         Self {

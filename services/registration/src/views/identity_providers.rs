@@ -258,6 +258,10 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
         },
         trusted_certificates: location.trusted_certificates,
         allowed_origins: endpoints.allowed_origins,
+        registration_endpoint_override: endpoints
+            .registration_endpoint_override
+            .map(Into::into)
+            .unwrap_or_default(),
         api_audience: options.api_audience,
         client_template: options.client_template,
         has_software_statement: more.has_software_statement,

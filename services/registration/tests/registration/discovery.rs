@@ -63,6 +63,58 @@ async fn a_document_that_is_wrong_is_named_and_nothing_is_stored() {
     assert_eq!(app.vault_entries().await, 0);
 }
 
+/// RFC 8414 section 2: a server may take registrations and not say where.
+#[tokio::test]
+async fn an_admin_may_say_where_clients_are_registered() {
+    let (app, sandbox) = (App::start().await, provider().await);
+    let announced = app.create(of(&sandbox)).await.unwrap();
+    let endpoint = announced.registration_endpoint.clone();
+    assert_eq!(announced.registration_endpoint_override, "");
+    sandbox.behave(|behaviour| behaviour.registration_unannounced = true);
+    let told = |url: &str| CreateIdentityProviderRequest {
+        name: "Silent".into(),
+        registration_endpoint_override: url.into(),
+        ..of(&sandbox)
+    };
+    let error = app.create(told("")).await.unwrap_err();
+    assert_eq!(
+        field(&error),
+        ("well_known_url", "registration_endpoint_missing")
+    );
+    assert!(error.message.contains("registration_endpoint_override"));
+    for (url, code) in [
+        ("/register", "registration_endpoint_override_invalid"),
+        ("https://elsewhere.example/r", "endpoint_foreign_origin"),
+    ] {
+        let error = app.create(told(url)).await.unwrap_err();
+        assert_eq!(field(&error), ("registration_endpoint_override", code));
+    }
+
+    let created = app.create(told(&format!(" {endpoint}"))).await.unwrap();
+    assert_eq!(created.registration_endpoint, endpoint);
+    assert_eq!(created.registration_endpoint_override, endpoint);
+    // It stays where something else changes, and is used again by the test of what is stored.
+    let renamed = UpdateIdentityProviderRequest {
+        well_known_url: Some(created.well_known_url.clone()),
+        ..change(&created.id)
+    };
+    let renamed = app.update(renamed).await.unwrap();
+    assert_eq!(renamed.registration_endpoint_override, endpoint);
+    let without = UpdateIdentityProviderRequest {
+        registration_endpoint_override: Some(String::new()),
+        ..change(&created.id)
+    };
+    let error = app.update(without.clone()).await.unwrap_err();
+    assert_eq!(
+        field(&error),
+        ("well_known_url", "registration_endpoint_missing")
+    );
+    sandbox.behave(|behaviour| behaviour.registration_unannounced = false);
+    let announced = app.update(without).await.unwrap();
+    assert_eq!(announced.registration_endpoint, endpoint);
+    assert_eq!(announced.registration_endpoint_override, "");
+}
+
 #[tokio::test]
 async fn all_that_is_wrong_with_the_fields_is_told_at_once() {
     let (app, sandbox) = (App::start().await, provider().await);

@@ -124,6 +124,7 @@ fn settings(form: &Form) -> CreateIdentityProviderRequest {
         management_auth_method: form.text("management_auth_method"),
         trusted_certificates: form.text("trusted_certificates"),
         allowed_origins: form.words("allowed_origins"),
+        registration_endpoint_override: form.text("registration_endpoint_override"),
         api_audience: form.text("api_audience"),
         client_template: form.text("client_template"),
         software_statement: form.text("software_statement"),
@@ -202,6 +203,7 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         allowed_origins: Some(OriginList {
             values: form.words("allowed_origins"),
         }),
+        registration_endpoint_override: Some(form.text("registration_endpoint_override")),
         api_audience: Some(form.text("api_audience")),
         client_template: Some(form.text("client_template")),
         software_statement: form.secret("software_statement"),

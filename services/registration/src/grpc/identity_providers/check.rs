@@ -3,6 +3,7 @@
 use portico_proto::{Error, registration::v1 as api};
 use portico_runtime::{Call, Problems, parse_id, store_error};
 use tonic::Request;
+use url::Url;
 
 use super::{Grpc, draft_of, kind_of};
 use crate::grpc::refusal::vault_error;
@@ -10,6 +11,7 @@ use crate::identity_provider::{
     self, Access, AccessError, Draft, Location, ManagementRef, Settings, Unsaved,
 };
 use crate::providers::check::{self, Check, CheckStep, Outcome};
+use crate::providers::discovery::{DiscoveryError, Overrides};
 use crate::providers::session::Fetch;
 use crate::providers::{Options, ProviderType};
 
@@ -62,7 +64,7 @@ async fn stored(access: &Access) -> Vec<CheckStep> {
     let found = check::check(
         access.fetch(),
         &location.well_known_url,
-        &location.endpoints.allowed_origins,
+        location.endpoints.overrides(),
     )
     .await;
     let mut steps = found.steps;
@@ -151,23 +153,29 @@ pub(super) async fn verified(
     before: Option<&Location>,
 ) -> Result<Location, Error> {
     let place = Place::of(draft, before);
-    let refuse = |code, why: String| {
-        Error::field("well_known_url", code, format!("`well_known_url`: {why}."))
-    };
+    let refuse = |field, code, why: String| Error::field(field, code, format!("`{field}`: {why}."));
     if place.well_known_url.is_empty() {
-        let right = "give the URL of the well-known document";
-        return Err(refuse("well_known_url_missing", right.to_owned()));
+        let right = "give the URL of the well-known document".to_owned();
+        return Err(refuse("well_known_url", "well_known_url_missing", right));
     }
     let result = run(grpc, &place).await;
     if let Some(error) = &result.error {
-        return Err(refuse(error.code(), error.to_string()));
+        return Err(refuse(
+            place.field_of(error),
+            error.code(),
+            error.to_string(),
+        ));
     }
     let failed = result
         .steps
         .iter()
         .find(|step| step.outcome == Outcome::Failed);
     if let Some(step) = failed {
-        return Err(refuse("jwks_unusable", step.detail.clone()));
+        return Err(refuse(
+            "well_known_url",
+            "jwks_unusable",
+            step.detail.clone(),
+        ));
     }
     if place.skip_tls_verify && before.is_none_or(|before| !before.skip_tls_verify) {
         tracing::warn!(
@@ -184,6 +192,7 @@ struct Place {
     skip_tls_verify: bool,
     trusted_certificates: String,
     allowed_origins: Vec<String>,
+    registration_endpoint: Option<Url>,
 }
 
 impl Place {
@@ -210,6 +219,29 @@ impl Place {
                 .or(before.map(|before| &before.endpoints.allowed_origins))
                 .cloned()
                 .unwrap_or_default(),
+            registration_endpoint: match &draft.registration_endpoint_override {
+                Some(given) => given.parse().ok(),
+                None => before
+                    .and_then(|before| before.endpoints.registration_endpoint_override.clone()),
+            },
+        }
+    }
+
+    fn overrides(&self) -> Overrides<'_> {
+        Overrides {
+            allowed_origins: &self.allowed_origins,
+            registration_endpoint: self.registration_endpoint.as_ref(),
+        }
+    }
+
+    /// The setting that is to blame.
+    fn field_of(&self, error: &DiscoveryError) -> &'static str {
+        match error {
+            DiscoveryError::EndpointForeignOrigin {
+                member: "registration_endpoint",
+                ..
+            } if self.registration_endpoint.is_some() => "registration_endpoint_override",
+            _ => "well_known_url",
         }
     }
 
@@ -232,10 +264,5 @@ impl Place {
 }
 
 async fn run(grpc: &Grpc, place: &Place) -> Check {
-    check::check(
-        place.fetch(grpc),
-        &place.well_known_url,
-        &place.allowed_origins,
-    )
-    .await
+    check::check(place.fetch(grpc), &place.well_known_url, place.overrides()).await
 }

@@ -517,9 +517,8 @@ async fn a_client_lives_and_dies() {
         trusted_certificates: "",
     };
     let url = provider.well_known_url();
-    fixture.endpoints = crate::providers::discovery::discover(fetch, &url, &[])
-        .await
-        .unwrap();
+    use crate::providers::discovery::{Overrides, discover};
+    fixture.endpoints = discover(fetch, &url, Overrides::default()).await.unwrap();
 
     let registered = register(&fixture).await.unwrap();
     assert_eq!(differences(&wanted(&["a", "b"]), &registered.granted), []);

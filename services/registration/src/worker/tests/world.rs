@@ -150,6 +150,7 @@ impl World {
                     auth_methods_supported: Vec::new(),
                     grant_types_supported: Vec::new(),
                     allowed_origins: vec![],
+                    registration_endpoint_override: None,
                 },
             },
             scope_claim: "scope".into(),
