@@ -10,13 +10,33 @@ use portico_runtime::{
     metrics::gauges::{self, Gauge, Reading},
 };
 
-const QUEUE: Gauge = Gauge {
-    name: "portico_registration_queue",
-    help: "OAuth clients with work: due now, waiting for their next try, paused with their provider, or parked.",
+const CLIENTS: Queue = Queue {
+    length: Gauge {
+        name: "portico_registration_queue",
+        help: "OAuth clients with work: due now, waiting for their next try, paused with their provider, or parked.",
+    },
+    oldest: Gauge {
+        name: "portico_registration_queue_oldest_age_seconds",
+        help: "How long the longest due, and the longest parked, OAuth client has been so; 0 where there is none.",
+    },
+    due: "SELECT COUNT(*), MIN(NULLIF(due_at_ms, 0)), MIN(CASE WHEN due_at_ms = 0 THEN updated_at END) \
+          FROM oauth_clients WHERE due_at_ms IS NOT NULL AND due_at_ms <= $1",
+    waiting: "SELECT COUNT(*), MIN(due_at_ms) FROM oauth_clients WHERE due_at_ms IS NOT NULL AND due_at_ms > $1",
+    parked: "SELECT COUNT(*), MIN(parked_at_ms) FROM oauth_clients WHERE parked_at_ms IS NOT NULL AND $1 > 0",
 };
-const AGE: Gauge = Gauge {
-    name: "portico_registration_queue_oldest_age_seconds",
-    help: "How long the longest due, and the longest parked, OAuth client has been so; 0 where there is none.",
+const KEYS: Queue = Queue {
+    length: Gauge {
+        name: "portico_api_key_queue",
+        help: "Access requests whose API keys have work: due now, waiting for their next try, or parked.",
+    },
+    oldest: Gauge {
+        name: "portico_api_key_queue_oldest_age_seconds",
+        help: "How long the API keys that are longest due, and longest parked, have been so; 0 where there are none.",
+    },
+    due: "SELECT COUNT(*), MIN(NULLIF(due_at_ms, 0)), MIN(CASE WHEN due_at_ms = 0 THEN updated_at END) \
+          FROM key_orders WHERE due_at_ms IS NOT NULL AND due_at_ms <= $1",
+    waiting: "SELECT COUNT(*), MIN(due_at_ms) FROM key_orders WHERE due_at_ms IS NOT NULL AND due_at_ms > $1",
+    parked: "SELECT COUNT(*), MIN(parked_at_ms) FROM key_orders WHERE parked_at_ms IS NOT NULL AND $1 > 0",
 };
 const PROVIDERS: Gauge = Gauge {
     name: "portico_identity_providers",
@@ -27,58 +47,73 @@ const ORPHANS: Gauge = Gauge {
     help: "Clients that may exist at a provider and are not known here.",
 };
 
+/// A queue of a worker. A query for each number, so that each finds its own small index.
+struct Queue {
+    length: Gauge,
+    oldest: Gauge,
+    /// Counts, and says since when: of those that waited for a time, and of those that are due since they changed.
+    due: &'static str,
+    waiting: &'static str,
+    parked: &'static str,
+}
+
 /// Has them told from now on.
 pub(crate) fn observe(deps: &Deps, database: &Database) {
     let (clock, database) = (deps.clock.clone(), database.clone());
-    gauges::register(
-        "registration",
-        &[QUEUE, AGE, PROVIDERS, ORPHANS],
-        move || read(database.clone(), clock.now()),
-    );
+    let told = [
+        CLIENTS.length,
+        CLIENTS.oldest,
+        KEYS.length,
+        KEYS.oldest,
+        PROVIDERS,
+        ORPHANS,
+    ];
+    gauges::register("registration", &told, move || {
+        read(database.clone(), clock.now())
+    });
 }
 
 async fn read(database: Database, now: Timestamp) -> Result<Vec<Reading>, sqlx::Error> {
     let pool = database.pool();
     let now = now.as_millisecond();
-    let age = |since: Option<i64>| since.map_or(0.0, |since| seconds(now - since));
-    // A query each, so that each finds its own small index.
-    let (due, oldest_due) = count(
-        pool,
-        "SELECT COUNT(*), MIN(due_at_ms) FROM oauth_clients WHERE due_at_ms IS NOT NULL AND due_at_ms <= $1",
-        now,
-    )
-    .await?;
-    let (waiting, _) = count(
-        pool,
-        "SELECT COUNT(*), MIN(due_at_ms) FROM oauth_clients WHERE due_at_ms IS NOT NULL AND due_at_ms > $1",
-        now,
-    )
-    .await?;
-    let (paused, _) = count(
-        pool,
-        "SELECT COUNT(*), MIN(due_at_ms) FROM oauth_clients WHERE held = 1 AND $1 > 0",
-        now,
-    )
-    .await?;
-    let (parked, oldest_parked) = count(
-        pool,
-        "SELECT COUNT(*), MIN(parked_at_ms) FROM oauth_clients WHERE parked_at_ms IS NOT NULL AND $1 > 0",
-        now,
-    )
-    .await?;
-    let state = |gauge, value, state| Reading::new(gauge, value).label("state", state);
-    let mut readings = vec![
-        state(QUEUE, due, "due"),
-        state(QUEUE, waiting, "waiting"),
-        state(QUEUE, paused, "paused"),
-        state(QUEUE, parked, "parked"),
-        Reading::seconds(AGE, age(oldest_due)).label("state", "due"),
-        Reading::seconds(AGE, age(oldest_parked)).label("state", "parked"),
-    ];
+    let mut readings = queue(pool, &CLIENTS, now).await?;
+    readings.extend(queue(pool, &KEYS, now).await?);
+    let paused = "SELECT COUNT(*), MIN(due_at_ms) FROM oauth_clients WHERE held = 1 AND $1 > 0";
+    let (paused, _) = count(pool, paused, now).await?;
+    readings.push(Reading::new(CLIENTS.length, paused).label("state", "paused"));
     let (orphans, _) = count(pool, "SELECT COUNT(*), MIN($1) FROM orphans", now).await?;
     readings.push(Reading::new(ORPHANS, orphans));
     readings.extend(providers(pool).await?);
     Ok(readings)
+}
+
+async fn queue(pool: &AnyPool, queue: &Queue, now: i64) -> Result<Vec<Reading>, sqlx::Error> {
+    let age = |since: Option<i64>| since.map_or(0.0, |since| seconds(now - since));
+    let (due, oldest_due) = due(pool, queue.due, now).await?;
+    let (waiting, _) = count(pool, queue.waiting, now).await?;
+    let (parked, oldest_parked) = count(pool, queue.parked, now).await?;
+    let length = |value, state| Reading::new(queue.length, value).label("state", state);
+    let oldest = |since, state| Reading::seconds(queue.oldest, age(since)).label("state", state);
+    Ok(vec![
+        length(due, "due"),
+        length(waiting, "waiting"),
+        length(parked, "parked"),
+        oldest(oldest_due, "due"),
+        oldest(oldest_parked, "parked"),
+    ])
+}
+
+async fn due(
+    pool: &AnyPool,
+    statement: &'static str,
+    now: i64,
+) -> Result<(i64, Option<i64>), sqlx::Error> {
+    let row = sqlx::query(statement).bind(now).fetch_one(pool).await?;
+    let waited: Option<i64> = row.try_get(1)?;
+    let changed: Option<String> = row.try_get(2)?;
+    let changed = changed.and_then(|at| at.parse::<Timestamp>().ok());
+    let changed = changed.map(Timestamp::as_millisecond);
+    Ok((row.try_get(0)?, waited.into_iter().chain(changed).min()))
 }
 
 async fn count(
@@ -111,4 +146,45 @@ async fn providers(pool: &AnyPool) -> Result<Vec<Reading>, sqlx::Error> {
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries")]
 fn seconds(milliseconds: i64) -> f64 {
     milliseconds.max(0) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key_order::{Command, KeyOrder};
+    use crate::key_worker::tests::world::Keys;
+
+    /// Work that is due at once has no time of its own to count from.
+    #[tokio::test]
+    async fn what_is_due_has_an_age_since_it_changed() {
+        let keys = Keys::prepare(None).await;
+        let (clock, pool) = (&keys.world.deps.clock, keys.world.store.database().pool());
+        let before = clock.now().as_millisecond();
+        let request = clock.new_id();
+        keys.world
+            .execute::<KeyOrder>(request, &Command::Grant(keys.granted()))
+            .await;
+        let now = clock.now().as_millisecond();
+        let (length, since) = due(pool, KEYS.due, now).await.unwrap();
+        assert_eq!(length, 1);
+        assert!((before..=now).contains(&since.unwrap()), "{since:?}");
+        assert_eq!(due(pool, CLIENTS.due, now).await.unwrap(), (0, None));
+    }
+
+    #[tokio::test]
+    async fn parked_keys_are_counted_until_they_are_retried() {
+        let mut keys = Keys::start(None).await;
+        let before = keys.world.deps.clock.now().as_millisecond();
+        let request = keys.approve(&["elsewhere"]).await;
+        keys.until(request, "parked", |order| order.failed.is_some())
+            .await;
+        let pool = keys.world.store.database().pool().clone();
+        let now = keys.world.deps.clock.now().as_millisecond();
+        let (length, since) = count(&pool, KEYS.parked, now).await.unwrap();
+        assert_eq!(length, 1);
+        assert!((before..=now).contains(&since.unwrap()), "{since:?}");
+        keys.revoke(request).await;
+        keys.world.until_public("access_deprovisioned", 1).await;
+        assert_eq!(count(&pool, KEYS.parked, now).await.unwrap(), (0, None));
+    }
 }

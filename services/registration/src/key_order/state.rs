@@ -177,6 +177,11 @@ impl KeyOrder {
         names.collect()
     }
 
+    /// Refused at a gateway: nothing is tried until somebody says so, or something changes.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.failed.is_some() && self.is_wanted()
+    }
+
     /// The last failure, where it still counts.
     pub(crate) fn last_error(&self) -> Option<&Words> {
         let delayed = self.delay.as_ref().map(|delay| &delay.words);

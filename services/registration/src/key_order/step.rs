@@ -46,7 +46,7 @@ impl KeyOrder {
         if step == Step::Idle {
             return step;
         }
-        if self.failed.is_some() && self.is_wanted() {
+        if self.is_parked() {
             return Step::Idle;
         }
         match &self.delay {

@@ -58,14 +58,17 @@ async fn write(
     order: &KeyOrder,
 ) -> Result<(), ProjectionError> {
     sqlx::query(
-        "INSERT INTO key_orders (id, application_id, due_at_ms, state, version, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (id) DO UPDATE SET application_id = excluded.application_id, \
-         due_at_ms = excluded.due_at_ms, state = excluded.state, version = excluded.version, \
-         updated_at = excluded.updated_at",
+        "INSERT INTO key_orders (id, application_id, due_at_ms, parked_at_ms, state, version, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (id) DO UPDATE SET \
+         application_id = excluded.application_id, due_at_ms = excluded.due_at_ms, \
+         parked_at_ms = CASE WHEN excluded.parked_at_ms IS NULL THEN NULL \
+         ELSE COALESCE(key_orders.parked_at_ms, excluded.parked_at_ms) END, \
+         state = excluded.state, version = excluded.version, updated_at = excluded.updated_at",
     )
     .bind(at.stream_id().to_string())
     .bind(order.application_id.to_string())
     .bind(order.due().map(|due| due.as_millisecond()))
+    .bind(order.is_parked().then(|| at.recorded_at.as_millisecond()))
     .bind(serde_json::to_string(order)?)
     .bind(at.version)
     .bind(at.recorded_at.to_string())

@@ -94,31 +94,6 @@ async fn a_deletion_is_repeated_until_it_succeeds_and_gone_is_done() {
 
 /// As a process leaves it that ends between the intent and its outcome.
 async fn intended(keys: &Keys, request: uuid::Uuid) -> uuid::Uuid {
-    let granted = crate::key_order::Granted {
-        application_id: keys.world.application_id,
-        requester_id: String::new(),
-        application: crate::oauth_client::Application::default(),
-        items: vec![crate::oauth_client::Item {
-            product_id: "weather".into(),
-            product_name: "Weather".into(),
-            product_scopes: Default::default(),
-            product_policy_id: String::new(),
-            apis: vec![crate::oauth_client::Api {
-                api_id: "weather".into(),
-                name: "weather".into(),
-                url: String::new(),
-                gateway_id: String::new(),
-            }],
-            plan_id: "free".into(),
-            plan_name: "Free".into(),
-            plan_scopes: Default::default(),
-            plan_policy_id: String::new(),
-            rate: None,
-            quota: None,
-            product_version: 0,
-            plan_version: 0,
-        }],
-    };
     let id = key_id(request, "weather", keys.gateway_id);
     let places = vec![Place {
         key_id: id,
@@ -127,7 +102,7 @@ async fn intended(keys: &Keys, request: uuid::Uuid) -> uuid::Uuid {
         api_ids: vec!["weather".into()],
     }];
     for command in [
-        Command::Grant(granted),
+        Command::Grant(keys.granted()),
         Command::Place { places },
         Command::Intend { key_id: id },
     ] {

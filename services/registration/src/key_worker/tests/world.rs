@@ -7,7 +7,8 @@ use portico_vault::Secret;
 use uuid::Uuid;
 
 use crate::gateway::{Command, Gateway, Settings};
-use crate::key_order::KeyOrder;
+use crate::key_order::{Granted, KeyOrder};
+use crate::oauth_client::{Api, Application, Item};
 use crate::worker::tests::world::{PATIENCE, World};
 
 pub(crate) struct Keys {
@@ -58,6 +59,35 @@ impl Keys {
             gateway,
             gateway_id,
             _upstream: upstream,
+        }
+    }
+
+    /// What an approval of the product `weather` says.
+    pub(crate) fn granted(&self) -> Granted {
+        Granted {
+            application_id: self.world.application_id,
+            requester_id: String::new(),
+            application: Application::default(),
+            items: vec![Item {
+                product_id: "weather".into(),
+                product_name: "Weather".into(),
+                product_scopes: Default::default(),
+                product_policy_id: String::new(),
+                apis: vec![Api {
+                    api_id: "weather".into(),
+                    name: "weather".into(),
+                    url: String::new(),
+                    gateway_id: String::new(),
+                }],
+                plan_id: "free".into(),
+                plan_name: "Free".into(),
+                plan_scopes: Default::default(),
+                plan_policy_id: String::new(),
+                rate: None,
+                quota: None,
+                product_version: 0,
+                plan_version: 0,
+            }],
         }
     }
 
