@@ -210,7 +210,12 @@ async fn registers_with_chosen_id_secret_and_scopes() {
 
 async fn the_connection_test_passes() {
     let provider = Provider::start().await;
-    let found = check(provider.fetch(), &provider.keycloak.well_known_url(), &[]).await;
+    let found = check(
+        provider.fetch(),
+        &provider.keycloak.well_known_url(),
+        Overrides::default(),
+    )
+    .await;
     assert!(found.ok(), "{found:?}");
     assert_eq!(found.steps.len(), 6);
     let scopes = found.endpoints.unwrap().scopes_supported;
