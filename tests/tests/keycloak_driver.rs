@@ -26,7 +26,7 @@ use serde_json::json;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
-        trials!(single, [KEYCLOAK]; registers_with_chosen_id_secret_and_scopes, the_connection_test_passes, an_attempt_may_be_repeated_and_makes_one_client, management_credentials_recover_a_lost_registration_access_token, scopes_grow_and_shrink_and_what_is_not_ours_stays, with_management_credentials_no_token_is_rotated, secrets_rotate_to_the_chosen_one_and_may_be_repeated, deletes_once_and_knows_what_is_gone, what_is_refused_has_a_name, a_client_for_people_signing_in_gets_its_redirect_urls, a_spooled_answer_is_as_good_as_the_call, a_suspended_client_gets_no_token_until_it_is_resumed),
+        trials!(single, [KEYCLOAK]; registers_with_chosen_id_secret_and_scopes, the_connection_test_passes, an_attempt_may_be_repeated_and_makes_one_client, management_credentials_recover_a_lost_registration_access_token, scopes_grow_and_shrink_and_what_is_not_ours_stays, the_realms_own_scopes_stay, with_management_credentials_no_token_is_rotated, secrets_rotate_to_the_chosen_one_and_may_be_repeated, deletes_once_and_knows_what_is_gone, what_is_refused_has_a_name, a_client_for_people_signing_in_gets_its_redirect_urls, a_spooled_answer_is_as_good_as_the_call, a_suspended_client_gets_no_token_until_it_is_resumed),
     ])
 }
 
@@ -335,6 +335,59 @@ async fn scopes_grow_and_shrink_and_what_is_not_ours_stays() {
     let client = provider.keycloak.client(&known.client_id).await.unwrap();
     let defaults = client["defaultClientScopes"].as_array().unwrap();
     assert!(defaults.contains(&json!("basic")) && defaults.contains(&json!("service_account")));
+}
+
+/// From 26.8 on Keycloak gives the realm's default scopes to clients that name others, too. Here an admin does, so that
+/// it is the same with each of its releases.
+async fn the_realms_own_scopes_stay() {
+    let provider = Provider::start().await;
+    let admin = async |method: &str, path: &str, body| {
+        let url = provider.keycloak.admin_url(path);
+        provider.keycloak.admin(method, &url, body).await
+    };
+    let profile = json!({
+        "name": "profile", "protocol": "openid-connect", "attributes": {"include.in.token.scope": "true"},
+    });
+    let (status, _) = admin("POST", "/client-scopes", Some(profile)).await;
+    assert_eq!(status, 201);
+    let (_, scopes) = admin("GET", "/client-scopes", None).await;
+    let mut scopes = scopes.as_array().unwrap().iter();
+    let profile = scopes.find(|scope| scope["name"] == "profile").unwrap();
+    let profile = profile["id"].as_str().unwrap();
+    let of_realm = format!("/default-default-client-scopes/{profile}");
+    assert_eq!(admin("PUT", &of_realm, None).await.0, 204);
+
+    let mut known = provider
+        .registered(&["product_payments", "free_plan"])
+        .await;
+    let id = provider.keycloak.client(&known.client_id).await.unwrap()["id"].clone();
+    let id = id.as_str().unwrap();
+    let of_client = format!("/clients/{id}/default-client-scopes/{profile}");
+    assert_eq!(admin("PUT", &of_client, None).await.0, 204);
+
+    for scopes in [
+        &["product_payments", "product_orders", "free_plan"][..],
+        &["product_orders", "free_plan"],
+    ] {
+        let updated = driver()
+            .update(&provider.session(), &known, &wanted(scopes))
+            .await
+            .unwrap();
+        known = updated.merge_into(known, set(scopes));
+        assert_eq!(differences(&wanted(scopes), &known.granted), []);
+        let mut expected = set(scopes);
+        expected.insert("profile".into());
+        let carried = provider.token(&known, &scopes.join(" ")).await.unwrap();
+        assert_eq!(carried, expected);
+    }
+    let secret = ids().client_secret;
+    driver()
+        .rotate_secret(&provider.session(), &known, &secret)
+        .await
+        .unwrap();
+    let (_, defaults) = admin("GET", &format!("/clients/{id}/default-client-scopes"), None).await;
+    let mut defaults = defaults.as_array().unwrap().iter();
+    assert!(defaults.any(|scope| scope["name"] == "profile"));
 }
 
 async fn with_management_credentials_no_token_is_rotated() {
