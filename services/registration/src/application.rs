@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use portico_eventstore::Aggregate;
 use serde::{Deserialize, Serialize};
 
-use crate::oauth_client::Application;
+use crate::granted::Application;
 
 /// The newest that is known; none as long as nothing is.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use portico_eventstore::Aggregate;
 use portico_proto::catalog::v1 as api;
 use serde::{Deserialize, Serialize};
 
-use crate::oauth_client::{Api, CatalogueChange, PlanChange, ProductChange, Quota, Rate};
+use crate::granted::{Api, CatalogueChange, PlanChange, ProductChange, Quota, Rate};
 
 /// The newest that is known; none as long as nothing is.
 #[derive(Debug, Clone, Default)]

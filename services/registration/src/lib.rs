@@ -9,6 +9,7 @@
 //! | `mapping` | keeps gateways in step with what is granted |
 //! | [`providers`] | what is said to identity providers over the network, a driver for each kind |
 //! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
+//! | [`granted`] | products under plans, as they are granted and as they change |
 //! | `application` | aggregate: the newest that is known of an application |
 //! | `catalogue` | aggregate: the newest that is known of a product or a plan |
 //! | `work` | what both workers have in common |
@@ -29,6 +30,7 @@ pub mod client_type;
 mod conformance;
 mod gateway;
 pub mod gateways;
+pub mod granted;
 mod grpc;
 pub mod identity_provider;
 mod key_order;

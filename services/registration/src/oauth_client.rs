@@ -29,11 +29,10 @@ mod tests;
 
 use portico_eventstore::Aggregate;
 
-pub use catalogue::{CatalogueChange, PlanChange, ProductChange};
 pub use command::{Command, Failing, Kind, Rejection};
 pub use event::{
-    Answered, Api, Application, Delayed, Event, Failed, Granted, Item, Provisioned, Quota, Rate,
-    Refused, RegistrationIntended, Target, Wanted,
+    Answered, Delayed, Event, Failed, Granted, Provisioned, Refused, RegistrationIntended, Target,
+    Wanted,
 };
 pub use lifecycle::{NOTICES, Notice, OldSecret, Suspension};
 pub use orphan::{ORPHAN_OWNER, Orphan, OrphanReason, Resolution};

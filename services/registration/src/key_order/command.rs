@@ -5,7 +5,7 @@ use portico_proto::{Error, Kind};
 use uuid::Uuid;
 
 use super::event::{Granted, Place};
-use crate::oauth_client::{Application, CatalogueChange};
+use crate::granted::{Application, CatalogueChange};
 
 /// A try that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

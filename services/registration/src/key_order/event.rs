@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::oauth_client::{Application, CatalogueChange, Item};
+use crate::granted::{Application, CatalogueChange, Item};
 
 /// An approved access request for products without OAuth clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

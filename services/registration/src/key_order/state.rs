@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::event::{Event, Granted, Place, Policies};
-use crate::oauth_client::{Application, CatalogueChange, Item};
+use crate::granted::{Application, CatalogueChange, Item};
 
 /// What people decided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::oauth_client::{Application, CatalogueChange, Item, PlanChange};
+use crate::granted::{Application, CatalogueChange, Item, PlanChange};
 
 const KEY: Uuid = Uuid::from_u128(7);
 const GATEWAY: Uuid = Uuid::from_u128(3);
@@ -356,7 +356,7 @@ fn a_plan_that_changes_is_written_to_the_gateway() {
         version: 2,
         name: "Free".into(),
         policy_id: "their-plan".into(),
-        rate: Some(crate::oauth_client::Rate {
+        rate: Some(crate::granted::Rate {
             requests: 1,
             per_seconds: 1,
         }),

@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::KeyWorker;
 use super::drive::Job;
 use crate::gateways::{CreatedKey, WantedKey, plan_policy_id, product_policy_id};
+use crate::granted::Item;
 use crate::key_order::{
     Command, Key, Link, Place, Policies, key_id, marker, owner, place_in_vault,
 };
 use crate::mapping::MappingFailure;
 use crate::mapping::grants::GrantedApi;
-use crate::oauth_client::Item;
 use crate::providers::Failure;
 use crate::work::WorkError;
 

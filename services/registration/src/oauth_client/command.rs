@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use url::Url;
 
-use super::catalogue::CatalogueChange;
-use super::event::{Answered, Application, Granted, Target, Wanted};
+use super::event::{Answered, Granted, Target, Wanted};
 use super::lifecycle::OldSecret;
 use super::orphan::Resolution;
+use crate::granted::Application;
+use crate::granted::CatalogueChange;
 
 /// What the client types of a client make it. Grant and response types are the union of all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

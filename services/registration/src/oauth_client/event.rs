@@ -10,88 +10,10 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use super::catalogue::CatalogueChange;
 use super::lifecycle::OldSecret;
 use super::orphan::Resolution;
+use crate::granted::{Application, CatalogueChange, Item};
 use crate::providers::{Difference, Metadata, WantedClient};
-
-/// A product under a plan, as it was when the request was submitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
-    /// Of the catalogue.
-    pub product_id: String,
-    /// For people.
-    pub product_name: String,
-    /// RFC 6749 section 3.3.
-    pub product_scopes: BTreeSet<String>,
-    /// An existing policy at the gateway; empty: Portico makes one.
-    pub product_policy_id: String,
-    /// Where the product is served.
-    pub apis: Vec<Api>,
-    /// Of the catalogue.
-    pub plan_id: String,
-    /// For people.
-    pub plan_name: String,
-    /// RFC 6749 section 3.3.
-    pub plan_scopes: BTreeSet<String>,
-    /// As `product_policy_id`.
-    pub plan_policy_id: String,
-    /// None: no limit.
-    pub rate: Option<Rate>,
-    /// None: no limit.
-    pub quota: Option<Quota>,
-    /// What the catalogue said of the product up to this version of it; 0: not known.
-    #[serde(default)]
-    pub product_version: u64,
-    /// As `product_version`.
-    #[serde(default)]
-    pub plan_version: u64,
-}
-
-/// An API behind a gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Api {
-    /// Its id at the gateway.
-    pub api_id: String,
-    /// For people.
-    pub name: String,
-    /// Where it is called.
-    pub url: String,
-    /// May be empty where there is one gateway.
-    pub gateway_id: String,
-}
-
-/// Requests in a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// How many.
-    pub requests: u64,
-    /// In how long.
-    pub per_seconds: u64,
-}
-
-/// Requests until the renewal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quota {
-    /// How many.
-    pub requests: u64,
-    /// How long until all are there again.
-    pub renews_every_seconds: u64,
-}
-
-/// What the client follows of its application.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Application {
-    /// For people.
-    pub name: String,
-    /// Already checked: exact, absolute, without fragment or wildcard.
-    pub redirect_urls: Vec<String>,
-    /// Position in the log of the access-request service. Messages come in any order; the highest is the newest.
-    pub as_of: i64,
-    /// An admin has stopped it for a time.
-    #[serde(default)]
-    pub suspended: bool,
-}
 
 /// An approved access request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

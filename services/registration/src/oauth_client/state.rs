@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::RegistrationIntended;
-use super::event::{Answered, Application, Item, Target, Unmapped, Wanted};
+use super::event::{Answered, Target, Unmapped, Wanted};
 use super::lifecycle::{Notice, OldSecret, Suspension};
 use super::orphan::Orphan;
+use crate::granted::{Application, Item};
 use crate::providers::WantedClient;
 
 /// One application's OAuth client at one identity provider.

@@ -15,6 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::granted::{Api, Application, CatalogueChange, Item, PlanChange, ProductChange, Rate};
 use crate::providers::Metadata;
 
 const APPLICATION: Uuid = Uuid::from_u128(0xa);

@@ -5,11 +5,12 @@ use portico_eventstore::{Context, InboxEntry, sqlx};
 use portico_proto::access::v1 as access;
 use uuid::Uuid;
 
-use super::{Policies, failed, id, item};
+use super::messages::{id, item};
+use super::{Policies, failed};
 use crate::application::KnownApplication;
 use crate::catalogue::KnownEntry;
+use crate::granted::{Application, CatalogueChange};
 use crate::key_order::{Command, Granted, KeyOrder};
-use crate::oauth_client::{Application, CatalogueChange};
 use crate::views::key_orders as view;
 
 impl Policies {

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::world::Keys;
 use crate::gateways::{plan_policy_id, product_policy_id};
+use crate::granted::{CatalogueChange, PlanChange, Rate};
 use crate::key_order::{Command, KeyOrder};
-use crate::oauth_client::{CatalogueChange, PlanChange, Rate};
 
 fn kinds() -> [Option<DashboardSettings>; 2] {
     let without_ids = DashboardSettings {
@@ -185,7 +185,7 @@ async fn a_revocation_that_comes_first_leaves_nothing() {
     let granted = crate::key_order::Granted {
         application_id: keys.world.application_id,
         requester_id: String::new(),
-        application: crate::oauth_client::Application::default(),
+        application: crate::granted::Application::default(),
         items: Vec::new(),
     };
     let order = keys

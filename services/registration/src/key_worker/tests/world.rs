@@ -7,8 +7,8 @@ use portico_vault::Secret;
 use uuid::Uuid;
 
 use crate::gateway::{Command, Gateway, Settings};
+use crate::granted::{Api, Application, Item};
 use crate::key_order::{Granted, KeyOrder};
-use crate::oauth_client::{Api, Application, Item};
 use crate::worker::tests::world::{PATIENCE, World};
 
 pub(crate) struct Keys {

@@ -4,8 +4,8 @@ use portico_eventstore::ProjectionError;
 use portico_eventstore::sqlx::{self, AnyConnection};
 use uuid::Uuid;
 
+use crate::granted::Item;
 use crate::key_order::{Key, KeyOrder, Link, Policies};
-use crate::oauth_client::Item;
 
 /// Brings the rows of one request to what its state says.
 pub(super) async fn write(

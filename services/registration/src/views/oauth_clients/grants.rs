@@ -4,7 +4,8 @@ use portico_eventstore::ProjectionError;
 use portico_eventstore::sqlx::{self, AnyConnection};
 use uuid::Uuid;
 
-use crate::oauth_client::{Item, OauthClient};
+use crate::granted::Item;
+use crate::oauth_client::OauthClient;
 
 /// Brings the rows of one request to what the client's state says.
 pub(super) async fn write(

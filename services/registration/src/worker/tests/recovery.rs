@@ -5,9 +5,10 @@ use portico_vault::VaultRef;
 use uuid::Uuid;
 
 use super::world::{World, set};
+use crate::granted::{Application, Item};
 use crate::identity_provider;
 use crate::oauth_client::{
-    Application, Command, Granted, Item, Kind, OWNER, OauthClient, OperationKind, Stage, Wanted,
+    Command, Granted, Kind, OWNER, OauthClient, OperationKind, Stage, Wanted,
 };
 use crate::providers::ChosenIds;
 use crate::spool::AnswerSpool;
