@@ -1,4 +1,4 @@
-//! API definitions and policies as gateway.md and Tyk's documentation have them, for
+//! API definitions and policies as Tyk's documentation has them, for
 //! the demo and the tests.
 
 use base64::Engine;
