@@ -20,7 +20,7 @@ use super::{
 /// The longest that a step in the background may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Walks the flow of product.md; the first step that is wrong ends it.
+/// Walks the whole flow; the first step that is wrong ends it.
 ///
 /// # Errors
 /// The step and what came back instead.

@@ -40,7 +40,7 @@ async fn every_operation_described_is_there() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), all, "two operations have one id");
-    // Whoever adds a call of design.md's table by hand, past the description, is missed here.
+    // Whoever adds a call by hand, past the description, is missed here.
     assert!(all >= 60, "{all}");
 }
 
