@@ -154,6 +154,8 @@ async fn report_names_and_repair_restores() {
     client["serviceAccountsEnabled"] = json!(false);
     let url = keycloak.admin_url(&path);
     assert_eq!(keycloak.admin("PUT", &url, Some(client)).await.0, 204);
+    let secret = keycloak.admin_url(&format!("{path}/client-secret"));
+    assert_eq!(keycloak.admin("POST", &secret, None).await.0, 200);
     keycloak.delete_client(&gone.client_id).await;
     // At the gateway: an entry leads elsewhere, a limit is raised, an entry is added that is not ours.
     let (product, plan_policy) = edit_gateway(&world, &portal.payments, &portal.free).await;
@@ -162,6 +164,7 @@ async fn report_names_and_repair_restores() {
     for (kind, subject) in [
         ("redirect_urls_changed", &before.client_id),
         ("client_type_changed", &before.client_id),
+        ("secret_changed", &before.client_id),
         ("client_deleted", &gone.client_id),
         ("mapping_changed", &"payments".to_owned()),
         ("policy_changed", &plan_policy),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portico_registration::providers::check::check;
 use portico_registration::providers::discovery::{Overrides, discover};
-use portico_registration::providers::metadata::differences;
+use portico_registration::providers::metadata::{SECRET_CHANGED, differences};
 use portico_registration::providers::session::Fetch;
 use portico_registration::providers::{
     ChosenIds, Deleted, Disposition, Driver, Endpoints, Failure, KnownClient, Management, Marker,
@@ -26,7 +26,7 @@ use serde_json::json;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
-        trials!(single, [KEYCLOAK]; registers_with_chosen_id_secret_and_scopes, the_connection_test_passes, an_attempt_may_be_repeated_and_makes_one_client, management_credentials_recover_a_lost_registration_access_token, scopes_grow_and_shrink_and_what_is_not_ours_stays, the_realms_own_scopes_stay, with_management_credentials_no_token_is_rotated, secrets_rotate_to_the_chosen_one_and_may_be_repeated, deletes_once_and_knows_what_is_gone, what_is_refused_has_a_name, a_client_for_people_signing_in_gets_its_redirect_urls, a_spooled_answer_is_as_good_as_the_call, a_suspended_client_gets_no_token_until_it_is_resumed),
+        trials!(single, [KEYCLOAK]; registers_with_chosen_id_secret_and_scopes, the_connection_test_passes, an_attempt_may_be_repeated_and_makes_one_client, management_credentials_recover_a_lost_registration_access_token, scopes_grow_and_shrink_and_what_is_not_ours_stays, the_realms_own_scopes_stay, a_secret_that_somebody_changed_is_put_back, with_management_credentials_no_token_is_rotated, secrets_rotate_to_the_chosen_one_and_may_be_repeated, deletes_once_and_knows_what_is_gone, what_is_refused_has_a_name, a_client_for_people_signing_in_gets_its_redirect_urls, a_spooled_answer_is_as_good_as_the_call, a_suspended_client_gets_no_token_until_it_is_resumed),
     ])
 }
 
@@ -388,6 +388,35 @@ async fn the_realms_own_scopes_stay() {
     let (_, defaults) = admin("GET", &format!("/clients/{id}/default-client-scopes"), None).await;
     let mut defaults = defaults.as_array().unwrap().iter();
     assert!(defaults.any(|scope| scope["name"] == "profile"));
+}
+
+async fn a_secret_that_somebody_changed_is_put_back() {
+    let provider = Provider::start().await;
+    let known = provider
+        .registered(&["product_payments", "free_plan"])
+        .await;
+    let secret_changed = |found: &RegisteredClient| found.granted.members().get(SECRET_CHANGED);
+    let found = driver().read(&provider.session(), &known).await.unwrap();
+    assert_eq!(secret_changed(&found), None);
+    let client = provider.keycloak.client(&known.client_id).await.unwrap();
+    let path = format!("/clients/{}/client-secret", client["id"].as_str().unwrap());
+    let url = provider.keycloak.admin_url(&path);
+    assert_eq!(provider.keycloak.admin("POST", &url, None).await.0, 200);
+    assert!(provider.token(&known, PAYMENTS).await.is_err());
+
+    let found = driver().read(&provider.session(), &known).await.unwrap();
+    assert_eq!(secret_changed(&found), Some(&json!(true)));
+    assert!(found.client_secret.is_none(), "a read gives no secret");
+    let wanted = wanted(&["product_payments", "free_plan"]);
+    let resumed = driver()
+        .resume(&provider.session(), &known, &wanted)
+        .await
+        .unwrap();
+    let scopes = wanted.scopes.clone();
+    let resumed = resumed.merge_into(known.clone(), scopes);
+    assert!(provider.token(&known, PAYMENTS).await.is_ok());
+    let found = driver().read(&provider.session(), &resumed).await.unwrap();
+    assert_eq!(secret_changed(&found), None);
 }
 
 async fn with_management_credentials_no_token_is_rotated() {

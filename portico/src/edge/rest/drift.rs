@@ -37,9 +37,10 @@ pub(super) struct DriftItem {
     place_id: String,
     place_name: String,
     /// Of a client: `client_deleted`, `scopes_changed`, `scopes_added`, `redirect_urls_changed`,
-    /// `client_type_changed`, `name_changed`, `disabled`, `enabled`, `being_changed`. Of a gateway: `mapping_missing`, `mapping_changed`,
-    /// `mapping_left_over`, `mapping_not_written`, `mapping_taken`, `policy_missing`, `policy_changed`,
-    /// `key_source_changed`, `api_changed`, `api_missing`, `key_missing` (an API key). Of both: `not_readable`.
+    /// `client_type_changed`, `name_changed`, `secret_changed`, `disabled`, `enabled`, `being_changed`. Of a gateway:
+    /// `mapping_missing`, `mapping_changed`, `mapping_left_over`, `mapping_not_written`, `mapping_taken`,
+    /// `policy_missing`, `policy_changed`, `key_source_changed`, `api_changed`, `api_missing`, `key_missing` (an API
+    /// key). Of both: `not_readable`.
     kind: String,
     /// The client id, the API or the policy.
     subject: String,

@@ -186,6 +186,7 @@ pub(super) fn at_provider(client: &Registered, look: Look, repair: bool) -> Vec<
                     "scope" => "scopes_changed",
                     "redirect_uris" => "redirect_urls_changed",
                     "client_name" => "name_changed",
+                    "client_secret" => "secret_changed",
                     "enabled" if one.found == "true" => "enabled",
                     "enabled" => "disabled",
                     _ => "client_type_changed",

@@ -52,11 +52,12 @@ use super::client::{
 };
 use super::discovery::Endpoints;
 use super::failure::{Bearer, Disposition, Failure};
+use super::metadata::SECRET_CHANGED;
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, ReconcileClass};
-use answer::{collection, is_in_use, member, object, parse, refused};
-use call::{call, explained, post, put, read, tokens};
+use answer::{collection, has_another_secret, is_in_use, member, object, parse, refused};
+use call::{call, explained, insert_secret, post, put, read, tokens};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
 
@@ -153,7 +154,11 @@ impl Driver for Keycloak {
         client: &KnownClient,
     ) -> Result<RegisteredClient, Failure> {
         let (answer, _) = read(session, client).await?;
-        parse(session.endpoints, &answer)
+        let mut found = parse(session.endpoints, &answer)?;
+        if has_another_secret(client, &object(&answer)?) {
+            found.granted = found.granted.with(SECRET_CHANGED, true);
+        }
+        Ok(found)
     }
 
     async fn update(
@@ -203,10 +208,11 @@ impl Driver for Keycloak {
         let scopes = ClientScopes::of(&object(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("enabled".into(), false.into());
+        insert_secret(client, &mut body);
         put(session, client, &token, Step::Update, body).await
     }
 
-    /// An update alone leaves a client switched off: an admin of Keycloak may have done it.
+    /// An update alone leaves a client switched off and its secret as it is: an admin of Keycloak may have done it.
     async fn resume(
         &self,
         session: &Session<'_>,
@@ -218,6 +224,7 @@ impl Driver for Keycloak {
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let mut body = representation::update(wanted, &client.client_id, &scopes)?;
         body.insert("enabled".into(), true.into());
+        insert_secret(client, &mut body);
         put(session, client, &token, Step::Update, body).await
     }
 

@@ -22,14 +22,19 @@ pub const OLD_SECRET_EXPIRES_AT: &str = "portico_old_secret_expires_at";
 /// [`OLD_SECRET_EXPIRES_AT`], which then says when that is called.
 pub const OLD_SECRET_TO_RETIRE: &str = "portico_old_secret_to_retire";
 
+/// True in the answer to a read where the client has another secret than the stored one. Only a driver whose provider
+/// shows secrets as they are can say so: others show digests, which are no sign of anything.
+pub const SECRET_CHANGED: &str = "portico_secret_changed";
+
 /// Members that an update must not send back (RFC 7592 section 2.2).
-const SERVER_MEMBERS: [&str; 6] = [
+const SERVER_MEMBERS: [&str; 7] = [
     "registration_access_token",
     "registration_client_uri",
     "client_id_issued_at",
     "client_secret_expires_at",
     OLD_SECRET_EXPIRES_AT,
     OLD_SECRET_TO_RETIRE,
+    SECRET_CHANGED,
 ];
 
 /// What a provider says about a client, with the member names of RFC 7591 and
@@ -51,6 +56,13 @@ impl Metadata {
     #[must_use]
     pub fn assumed(wanted: &WantedClient) -> Self {
         Self(registration_members(wanted))
+    }
+
+    /// With a member that is the driver's own.
+    #[must_use]
+    pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(member.to_owned(), value.into());
+        self
     }
 
     /// All members.

@@ -11,6 +11,7 @@ use super::{WorkError, Worker};
 use crate::client_type::ClientType;
 use crate::identity_provider::{self, Access, AccessError};
 use crate::oauth_client::{Command, Live};
+use crate::providers::metadata::SECRET_CHANGED;
 use crate::providers::{
     Difference, Disposition, Failure, KnownClient, Marker, Metadata, WantedClient,
 };
@@ -365,6 +366,7 @@ fn edited(
         });
     }
     edited.extend(switched(live, found));
+    edited.extend(reissued(found));
     edited
 }
 
@@ -376,6 +378,17 @@ fn switched(live: &Live, found: &Metadata) -> Option<Edited> {
         member: ENABLED.to_owned(),
         wanted: (!suspended).to_string(),
         found: enabled.to_string(),
+        repairable: true,
+    })
+}
+
+/// Somebody has given the client another secret, of which its developer knows nothing.
+fn reissued(found: &Metadata) -> Option<Edited> {
+    let changed = found.members().get(SECRET_CHANGED)?.as_bool()?;
+    changed.then(|| Edited {
+        member: "client_secret".to_owned(),
+        wanted: "the one that its developer has".to_owned(),
+        found: "another".to_owned(),
         repairable: true,
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::representation;
-use crate::providers::client::RegisteredClient;
+use crate::providers::client::{KnownClient, RegisteredClient};
 use crate::providers::discovery::Endpoints;
 use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
 use crate::providers::metadata::Metadata;
@@ -77,6 +77,15 @@ pub(super) fn parse(
         warnings: Vec::new(),
         client_id,
     })
+}
+
+/// Somebody else has given the client another secret than the stored one. Keycloak shows it in clear.
+pub(super) fn has_another_secret(client: &KnownClient, found: &Map<String, Value>) -> bool {
+    let Some(known) = &client.client_secret else {
+        return false;
+    };
+    let found = found.get("secret").and_then(Value::as_str);
+    found.is_some_and(|found| !is_masked(found) && found != known.expose())
 }
 
 /// As [`refusal`], less what Keycloak says in other words: `insufficient_scope`

@@ -118,6 +118,13 @@ pub(super) async fn put(
     }
 }
 
+/// Makes the secret the stored one, also where it is so already.
+pub(super) fn insert_secret(client: &KnownClient, body: &mut Map<String, Value>) {
+    if let Some(secret) = &client.client_secret {
+        body.insert("secret".into(), secret.expose().into());
+    }
+}
+
 /// Why no token was good enough: the client may be gone, which looks the same.
 pub(super) async fn explained(
     session: &Session<'_>,
