@@ -2,12 +2,13 @@
 
 use std::{
     fs::File,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
+use portico_tests::ports::free_port;
 use tokio::process::{Child, Command};
 
 use crate::client::until;
@@ -175,10 +176,4 @@ impl Portico {
             .kill_on_drop(true);
         command
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
 }

@@ -92,7 +92,7 @@ fn sandbox(world: &World) -> &portico_sandbox::identity_provider::Handle {
 
 async fn well_known_urls() {
     let (world, _portal) = sandbox_world().await;
-    let closed = crate::support::process::free_port();
+    let closed = portico_tests::ports::free_port();
     let issuer = sandbox(&world).url();
     let cases = [
         ("not a url".to_owned(), None, "well_known_url_invalid"),

@@ -7,7 +7,6 @@
 
 use std::fs::{File, create_dir_all};
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,6 +19,8 @@ use portico_runtime::outgoing::{Outgoing, OutgoingRequest, OutgoingSettings};
 use portico_trials::works;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+
+use crate::ports::free_port;
 
 const VERSION: &str = "26.7.3";
 const REALM: &str = include_str!("../keycloak/realm.json");
@@ -237,7 +238,7 @@ impl Server {
         let lock = File::create(root.join("lock")).expect("a lock file");
         lock.lock().expect("the lock");
         let home = home(&root);
-        let port = free_port();
+        let port = free_port().port();
         let log = root.join(format!("{port}.log"));
         let mut server = launch(&home, port, &log).expect("Keycloak can be started");
         let url = format!("{}/realms/master", server.base);
@@ -257,11 +258,6 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// Where Keycloak is unpacked and writes its logs.

@@ -8,3 +8,4 @@
 pub mod cluster;
 pub mod keycloak;
 pub mod peers;
+pub mod ports;

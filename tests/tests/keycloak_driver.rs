@@ -395,7 +395,8 @@ async fn a_secret_that_somebody_changed_is_put_back() {
     let known = provider
         .registered(&["product_payments", "free_plan"])
         .await;
-    let secret_changed = |found: &RegisteredClient| found.granted.members().get(SECRET_CHANGED);
+    let secret_changed =
+        |found: &RegisteredClient| found.granted.members().get(SECRET_CHANGED).cloned();
     let found = driver().read(&provider.session(), &known).await.unwrap();
     assert_eq!(secret_changed(&found), None);
     let client = provider.keycloak.client(&known.client_id).await.unwrap();
@@ -405,7 +406,7 @@ async fn a_secret_that_somebody_changed_is_put_back() {
     assert!(provider.token(&known, PAYMENTS).await.is_err());
 
     let found = driver().read(&provider.session(), &known).await.unwrap();
-    assert_eq!(secret_changed(&found), Some(&json!(true)));
+    assert_eq!(secret_changed(&found), Some(json!(true)));
     assert!(found.client_secret.is_none(), "a read gives no secret");
     let wanted = wanted(&["product_payments", "free_plan"]);
     let resumed = driver()

@@ -1,8 +1,9 @@
 //! A headless Chromium, driven by its chromedriver with the few calls of W3C WebDriver that the journeys need. The
 //! libraries for it switch `preserve_order` of serde_json on, for everything that is built beside them.
 
-use std::{net::TcpListener, process::Stdio};
+use std::process::Stdio;
 
+use portico_tests::ports::free_port;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -25,9 +26,7 @@ pub struct Browser {
 impl Browser {
     /// A window of this many pixels before the portal at this address.
     pub async fn open(portal: &str, width: u32, height: u32) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = port.local_addr().unwrap();
-        drop(port);
+        let address = free_port();
         let chromedriver = Command::new("chromedriver")
             .arg(format!("--port={}", address.port()))
             .stdin(Stdio::null())

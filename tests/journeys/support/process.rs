@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -10,7 +10,10 @@ use std::{
 use portico::{app::App, demo::portal::Portal};
 use portico_bus::SharedBus;
 use portico_runtime::{Clock, Config};
-use portico_tests::cluster::{self, Cluster, Part};
+use portico_tests::{
+    cluster::{self, Cluster, Part},
+    ports::free_port,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::until;
@@ -314,12 +317,4 @@ pub async fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) 
 
 fn log_file(folder: &Path) -> PathBuf {
     folder.join("portico.log")
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }

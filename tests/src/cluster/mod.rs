@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -26,6 +26,7 @@ use portico_runtime::ServiceName;
 
 use self::balancer::Balancer;
 pub use self::certificates::Authority;
+use crate::ports::free_port;
 
 /// The longest that a start or an end may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -133,9 +134,6 @@ impl Cluster {
     async fn spawn_all(settings: Settings) -> Self {
         std::fs::create_dir_all(&settings.folder).expect("a folder");
         let authority = Authority::new(&settings.folder);
-        let wanted = Part::ALL.len() * settings.replicas;
-        let mut ports = free_ports(wanted * 2).into_iter();
-        let mut port = || ports.next().expect("enough ports");
         let mut places = Vec::new();
         for part in Part::ALL {
             authority.issue(part.as_str());
@@ -143,8 +141,8 @@ impl Cluster {
                 places.push(Place {
                     part,
                     number,
-                    main: port(),
-                    second: port(),
+                    main: free_port(),
+                    second: free_port(),
                     process: None,
                 });
             }
@@ -388,14 +386,4 @@ fn terminate(process: &Child) -> io::Result<()> {
 
 fn log_file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.log"))
-}
-
-/// Different ports that were free a moment ago.
-fn free_ports(count: usize) -> Vec<SocketAddr> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let listeners: Vec<TcpListener> = (0..count).map(|_| bind()).collect();
-    let addresses = listeners.iter().map(TcpListener::local_addr);
-    addresses
-        .map(|address| address.expect("an address"))
-        .collect()
 }
