@@ -1,5 +1,5 @@
 //! Keycloak, through `clients-registrations/default`, its own dialect of client
-//! registration. Measured on 26.7.3, with nothing but an initial access token:
+//! registration. Measured on 26.7.3 (26.4.7 and 26.5.6 do the same), with nothing but an initial access token:
 //!
 //! | call | what happens |
 //! |---|---|
@@ -22,6 +22,9 @@
 //! | PUT `enabled: false` by registration access token | 200, and from then on the token is 401 at every call: nobody but the management credentials can switch the client on again |
 //! | DELETE | 204; GET and DELETE after that: 401 |
 //! | `install/{clientId}` with the client's own credentials | 200 if the client is there and the secret is right; "Failed to authenticate client" if it is there, but disabled or with another secret; "Not authorized to view client" if it is not |
+//!
+//! From 26.8 on a client that names scopes gets the realm's default scopes too (keycloak/keycloak#50807); both lists
+//! are always put as they are, less and plus what is Portico's.
 //!
 //! With management credentials (a client whose service account has the
 //! realm-management roles `manage-clients` and `view-clients`) as Bearer at the
