@@ -143,7 +143,7 @@ fn by_field(error: &Error) -> BTreeMap<String, String> {
             if !text.is_empty() {
                 text.push(' ');
             }
-            text.push_str(&for_people(wrong, "It"));
+            text.push_str(&beside_field(wrong));
         }
     }
     fields
@@ -152,6 +152,22 @@ fn by_field(error: &Error) -> BTreeMap<String, String> {
 /// The message in which the name of the field, which programs need, is replaced.
 fn for_people(wrong: &FieldError, name: &str) -> String {
     wrong.message.replace(&format!("`{}`", wrong.field), name)
+}
+
+/// The message where the field's name is to be seen already.
+fn beside_field(wrong: &FieldError) -> String {
+    match wrong.message.strip_prefix(&format!("`{}`: ", wrong.field)) {
+        Some(message) => capitalised(message),
+        None => for_people(wrong, "It"),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
 }
 
 /// `application.redirect_urls[0]` as `Redirect urls (1)`, `items[1].plan_id` as `Plan (2)`.
@@ -163,11 +179,7 @@ fn words(field: &str) -> String {
     let last = field.rsplit('.').next().unwrap_or(field);
     let name = last.split('[').next().unwrap_or(last);
     let name = name.strip_suffix("_id").unwrap_or(name).replace('_', " ");
-    let mut letters = name.chars();
-    let mut text: String = match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => return field.to_owned(),
-    };
+    let mut text = capitalised(&name);
     if let Some(index) = number {
         text.push_str(&format!(" ({})", index + 1));
     }
@@ -351,6 +363,8 @@ mod tests {
         assert_eq!(by_field(&error)["client_type_id"], "It must be given.");
         let shown = problem(&error).get_attr("message").unwrap().to_string();
         assert_eq!(shown, "Client type must be given.");
+        let error = Error::field("url", "wrong", "`url`: the answer is no JSON.");
+        assert_eq!(by_field(&error)["url"], "The answer is no JSON.");
     }
 
     #[test]

@@ -128,7 +128,9 @@ pub enum DiscoveryError {
     #[error("the document has no usable {0}")]
     EndpointMissing(&'static str),
     /// An endpoint on another origin: a token sent there could be stolen.
-    #[error("{member} is at {origin}, not at the issuer's origin, and that origin was not allowed")]
+    #[error(
+        "its {member} is at {origin}, not at the issuer's origin; allow that origin in `allowed_origins` if tokens may be sent there"
+    )]
     EndpointForeignOrigin {
         /// The member of the document.
         member: &'static str,
