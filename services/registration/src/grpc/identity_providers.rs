@@ -77,8 +77,8 @@ pub(crate) async fn create_identity_provider(
     answer(grpc, id).await
 }
 
-/// An admin. A new `well_known_url`, also the same one again, and `skip_tls_verify` are verified first; a new
-/// initial access token resumes a paused provider.
+/// An admin. A new `well_known_url`, also the same one again, and whatever says how to read it are verified first; a
+/// new initial access token resumes a paused provider.
 pub(crate) async fn update_identity_provider(
     grpc: &Grpc,
     request: Request<api::UpdateIdentityProviderRequest>,

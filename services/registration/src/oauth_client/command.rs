@@ -12,8 +12,7 @@ use url::Url;
 use super::event::{Answered, Granted, Target, Wanted};
 use super::lifecycle::OldSecret;
 use super::orphan::Resolution;
-use crate::granted::Application;
-use crate::granted::CatalogueChange;
+use crate::granted::{Application, CatalogueChange};
 
 /// What the client types of a client make it. Grant and response types are the union of all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
