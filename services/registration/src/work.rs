@@ -107,15 +107,25 @@ pub(crate) trait Work: Clone + Send + Sync + 'static {
 #[derive(Clone, Default)]
 pub(crate) struct UnderWay(Arc<Mutex<HashSet<Uuid>>>);
 
-impl UnderWay {
-    /// False where it is worked on already.
-    pub(crate) fn begin(&self, id: Uuid) -> bool {
-        self.ids().insert(id)
-    }
+/// A stream that this process works on: until this is dropped, however the work ends.
+pub(crate) struct Mark {
+    under_way: UnderWay,
+    id: Uuid,
+}
 
-    /// What [`UnderWay::begin`] began.
-    pub(crate) fn end(&self, id: Uuid) {
-        self.ids().remove(&id);
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.under_way.ids().remove(&self.id);
+    }
+}
+
+impl UnderWay {
+    /// `None` where it is worked on already.
+    pub(crate) fn begin(&self, id: Uuid) -> Option<Mark> {
+        self.ids().insert(id).then(|| Mark {
+            under_way: self.clone(),
+            id,
+        })
     }
 
     fn ids(&self) -> MutexGuard<'_, HashSet<Uuid>> {
@@ -140,13 +150,13 @@ async fn run<W: Work>(worker: W) {
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
                         break;
                     };
-                    if !worker.under_way().begin(id) {
+                    let Some(mark) = worker.under_way().begin(id) else {
                         continue;
-                    }
+                    };
                     let (worker, done) = (worker.clone(), Arc::clone(&done));
                     tasks.spawn(async move {
                         work_on(&worker, id).await;
-                        drop(permit);
+                        drop((mark, permit));
                         done.notify_one();
                     });
                 }
@@ -186,7 +196,6 @@ async fn work_on<W: Work>(worker: &W, id: Uuid) {
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
-    worker.under_way().end(id);
 }
 
 async fn prolong(lease: &Lease, stream: &Stream, deps: &Deps) -> Infallible {

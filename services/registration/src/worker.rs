@@ -31,7 +31,7 @@ use uuid::Uuid;
 use crate::mapping::Mapper;
 use crate::oauth_client::{Command, OauthClient};
 use crate::views::oauth_clients as view;
-use crate::work::{UnderWay, Work, WorkError};
+use crate::work::{Mark, UnderWay, Work, WorkError};
 
 pub(crate) use drift::Look;
 pub(crate) use failure::{AGAIN, later, pause};
@@ -61,14 +61,9 @@ impl Worker {
         }
     }
 
-    /// False where it is worked on already.
-    pub(crate) fn begin(&self, id: Uuid) -> bool {
+    /// `None` where it is worked on already.
+    pub(crate) fn begin(&self, id: Uuid) -> Option<Mark> {
         self.under_way.begin(id)
-    }
-
-    /// What [`Worker::begin`] began.
-    pub(crate) fn end(&self, id: Uuid) {
-        self.under_way.end(id);
     }
 
     fn provider_types(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, &'static str>> {

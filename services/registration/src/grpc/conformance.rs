@@ -49,21 +49,18 @@ pub(crate) async fn start_conformance_check(
         .await
         .map_err(store_error)?;
     // The lease keeps other replicas out, the mark others in this process.
-    if !free || !grpc.worker.begin(id) {
+    let Some(mark) = free.then(|| grpc.worker.begin(id)).flatten() else {
         return Err(Error::new(
             Kind::Conflict,
             "conformance_check_running",
             "A conformance check of this identity provider is running; wait until it has finished.",
         ));
-    }
+    };
     let at = call.context.now;
     let started = grpc
         .store
         .execute::<ConformanceCheck>(id, &Command::Start { run, at }, &call.context)
         .await;
-    if started.is_err() {
-        grpc.worker.end(id);
-    }
     started.map_err(|error| match error {
         portico_eventstore::ExecuteError::Store(error) => store_error(error),
         other => {
@@ -79,7 +76,7 @@ pub(crate) async fn start_conformance_check(
         scopes: BTreeSet::from_iter(message.scopes.into_iter().filter(|s| !s.trim().is_empty())),
         context: call.context.clone(),
     };
-    let (clock, worker) = (grpc.deps.clock.clone(), grpc.worker.clone());
+    let clock = grpc.deps.clock.clone();
     grpc.deps.tasks.spawn(async move {
         tokio::select! {
             () = check.run() => {}
@@ -88,7 +85,7 @@ pub(crate) async fn start_conformance_check(
         if let Err(error) = lease.release().await {
             tracing::warn!(%error, "the lease of a conformance check was not given back");
         }
-        worker.end(id);
+        drop(mark);
     });
     answer(grpc, id).await
 }

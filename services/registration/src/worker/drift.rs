@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use portico_eventstore::trace;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::answer::owner;
@@ -103,25 +105,27 @@ impl Worker {
         &self,
         id: Uuid,
     ) -> Result<(Look, Option<Metadata>), WorkError> {
-        let looked = self.alone_with(id, self.look_alone(id)).await?;
+        let work = async move |worker: Self| worker.look_alone(id).await;
+        let looked = self.alone_with(id, work).await?;
         Ok(looked.unwrap_or((Look::UnderWay, None)))
     }
 
     /// A new registration access token in place of one that got lost. Gives why there is none.
     pub(crate) async fn reissue(&self, id: Uuid) -> Result<Result<(), Failure>, WorkError> {
-        let work = async {
-            let job = self.job(id).await?;
+        let work = async move |worker: Self| {
+            let job = worker.job(id).await?;
             let Some(live) = job.client.live().filter(|live| live.operation.is_none()) else {
                 return Ok(Err(under_way()));
             };
-            let Some(provider) = self.provider(&job).await? else {
+            let Some(provider) = worker.provider(&job).await? else {
                 return Ok(Err(under_way()));
             };
-            let mut known = self.known(&job, live).await?;
-            let spool = AnswerSpool::new(&self.vault, id, LOOK);
+            let mut known = worker.known(&job, live).await?;
+            let spool = AnswerSpool::new(&worker.vault, id, LOOK);
             let session = provider.access.session(&spool);
             let reissued = provider.access.driver().reissue(&session, &known).await;
-            self.keep_token(&job, live, &provider.access, &mut known)
+            worker
+                .keep_token(&job, live, &provider.access, &mut known)
                 .await?;
             Ok(reissued.map(drop))
         };
@@ -134,29 +138,44 @@ impl Worker {
     /// Looks at a client, and has the worker repair what is found; where `only` is given, only if it is that. Gives
     /// what was found.
     pub(crate) async fn repair(&self, id: Uuid, only: Option<&str>) -> Result<Look, WorkError> {
-        let work = async {
-            let (look, _) = self.look_alone(id).await?;
-            if only.is_none_or(|only| look.is(only)) {
-                self.record_look(id, &look).await?;
+        let only = only.map(str::to_owned);
+        let work = async move |worker: Self| {
+            let (look, _) = worker.look_alone(id).await?;
+            if only.is_none_or(|only| look.is(&only)) {
+                worker.record_look(id, &look).await?;
             }
             Ok(look)
         };
         Ok(self.alone_with(id, work).await?.unwrap_or(Look::UnderWay))
     }
 
-    /// Nobody else works on it meanwhile: a read may replace the registration access token. `None` where somebody
-    /// does.
-    pub(super) async fn alone_with<T: Send>(
+    /// Nobody else works on it meanwhile, for a read may replace the registration access token; and it goes on where
+    /// nobody waits for it any more, or that token would get lost with the answer. `None` where somebody else does.
+    pub(super) async fn alone_with<T, F>(
         &self,
         id: Uuid,
-        work: impl Future<Output = Result<T, WorkError>> + Send,
-    ) -> Result<Option<T>, WorkError> {
-        if !self.begin(id) {
+        work: impl FnOnce(Self) -> F,
+    ) -> Result<Option<T>, WorkError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, WorkError>> + Send + 'static,
+    {
+        let Some(mark) = self.begin(id) else {
             return Ok(None);
-        }
-        let done = self.alone(id, work).await;
-        self.end(id);
-        done
+        };
+        let (worker, work) = (self.clone(), work(self.clone()));
+        let alone = async move {
+            let done = worker.alone(id, work).await;
+            drop(mark);
+            done
+        };
+        let alone = alone.in_current_span();
+        let task = match trace::correlation() {
+            Some(request_id) => self.deps.tasks.spawn(trace::correlated(request_id, alone)),
+            None => self.deps.tasks.spawn(alone),
+        };
+        task.await
+            .unwrap_or_else(|error| Err(WorkError::Other(error.to_string())))
     }
 
     async fn look_alone(&self, id: Uuid) -> Result<(Look, Option<Metadata>), WorkError> {

@@ -59,15 +59,18 @@ impl Worker {
         found: &Found,
         context: &Context,
     ) -> Result<Result<(), Error>, WorkError> {
-        let work = async {
-            let job = self.job(id).await?;
-            let subject = match self.subject(&job, marker, act, found, context).await? {
+        let (marker, found, context) = (marker.to_owned(), found.clone(), context.clone());
+        let work = async move |worker: Self| {
+            let (marker, context) = (marker.as_str(), &context);
+            let job = worker.job(id).await?;
+            let subject = worker.subject(&job, marker, act, &found, context).await?;
+            let subject = match subject {
                 Ok(subject) => subject,
                 Err(error) => return Ok(Err(error)),
             };
             match act {
-                Act::Adopt => self.adopt(&job, marker, subject, context).await,
-                Act::Delete => self.delete_orphan(&job, marker, subject, context).await,
+                Act::Adopt => worker.adopt(&job, marker, subject, context).await,
+                Act::Delete => worker.delete_orphan(&job, marker, subject, context).await,
             }
         };
         Ok(self.alone_with(id, work).await?.unwrap_or_else(|| {

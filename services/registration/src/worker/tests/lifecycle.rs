@@ -1,14 +1,16 @@
 //! What befalls clients that are registered, at the sandbox's provider.
 
+use std::time::Duration;
+
 use portico_proto::registration::v1 as public;
 use portico_sandbox::identity_provider::{Answer, Fault, Operation};
 use portico_vault::Secret;
 use prost::Message as _;
 
-use super::world::{World, set};
+use super::world::{PATIENCE, World, set};
 use crate::client_type::{self, ClientType};
 use crate::oauth_client::{Command, OauthClient, OrphanReason, Resolution, Stage};
-use crate::worker::{Act, Found};
+use crate::worker::{Act, Found, Look};
 
 fn changes(world: &World) -> Vec<String> {
     let messages = world.public("client_changed");
@@ -181,4 +183,37 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
         .texts("SELECT marker FROM orphans WHERE status = 'open'")
         .await;
     assert_eq!(open.len(), 2);
+}
+
+/// A page that is left before it is shown, at a provider that gives a new token with every read.
+#[tokio::test]
+async fn a_look_that_nobody_waits_for_any_more_loses_no_token_and_blocks_nobody() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_active(request).await;
+    world
+        .provider
+        .behave(|behaviour| behaviour.rotate_on_read = true);
+    let late = Fault::CommitThenDelay(Duration::from_millis(300));
+    world.provider.fail_next(Operation::Read, 1, late);
+    let worker = world.worker();
+    let asked = async {
+        while world.provider.requests(Operation::Read) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        look = worker.look_at(world.id()) => panic!("{look:?}"),
+        () = asked => {}
+    }
+    let look = async {
+        loop {
+            match worker.look_at(world.id()).await.unwrap() {
+                Look::UnderWay => tokio::time::sleep(Duration::from_millis(5)).await,
+                look => return look,
+            }
+        }
+    };
+    let look = tokio::time::timeout(PATIENCE, look).await;
+    assert_eq!(look.expect("the client is free again"), Look::AsMade);
 }
