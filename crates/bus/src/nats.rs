@@ -8,6 +8,7 @@
 //! [`Bus::publish`] and [`Bus::check`] say [`BusError::Unavailable`] meanwhile and deliveries pause.
 
 mod deliveries;
+mod pull;
 mod settings;
 mod streams;
 mod wire;
@@ -24,7 +25,7 @@ use async_nats::{
     connection::State,
     jetstream::{
         self,
-        consumer::{Consumer, pull},
+        consumer::PullConsumer,
         context::{ContextBuilder, PublishAckFuture, PublishErrorKind},
         message::PublishMessage,
     },
@@ -32,7 +33,7 @@ use async_nats::{
 use async_trait::async_trait;
 use futures::FutureExt;
 use tokio::{sync::watch, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{deliveries::NatsDeliveries, settings::Connection};
 pub use settings::NatsSettings;
@@ -55,6 +56,8 @@ struct Inner {
     declared: Mutex<BTreeMap<&'static str, ConsumerSpec>>,
     restoring: tokio::sync::Mutex<()>,
     closed: CancellationToken,
+    /// Deliveries that give back what they hold.
+    leaving: TaskTracker,
 }
 
 impl NatsBus {
@@ -92,6 +95,7 @@ impl NatsBus {
             declared: Mutex::default(),
             restoring: tokio::sync::Mutex::default(),
             closed: CancellationToken::new(),
+            leaving: TaskTracker::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -133,7 +137,7 @@ impl Inner {
         declared.extend(consumers.iter().map(|spec| (spec.name, spec.clone())));
     }
 
-    async fn find_consumer(&self, spec: &ConsumerSpec) -> Result<Consumer<pull::Config>, BusError> {
+    async fn find_consumer(&self, spec: &ConsumerSpec) -> Result<PullConsumer, BusError> {
         streams::find_consumer(&self.js, &self.settings, spec).await
     }
 
@@ -217,11 +221,17 @@ impl Bus for NatsBus {
         )))
     }
 
-    /// Ends the deliveries and sends what the client still holds.
+    /// Ends the deliveries, gives back what they hold, and sends what the client still has to say.
     async fn close(&self) {
-        self.inner.closed.cancel();
+        let inner = &self.inner;
+        inner.closed.cancel();
+        inner.leaving.close();
+        let said = async {
+            inner.leaving.wait().await;
+            inner.client.flush().await
+        };
         // Without a connection there is nobody to send to; unacknowledged deliveries are repeated.
-        let _ = timeout(self.inner.settings.timeout, self.inner.client.flush()).await;
+        let _ = timeout(inner.settings.timeout, said).await;
     }
 
     async fn check(&self) -> Result<(), BusError> {

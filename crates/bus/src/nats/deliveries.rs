@@ -2,22 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::{AckKind, consumer::pull, message::Acker};
+use async_nats::jetstream::{self, AckKind, message::Acker};
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     Inner,
+    pull::Pull,
     settings::{Connection, backoff},
-    unavailable, wire,
+    wire,
 };
 use crate::{BusError, ConsumerSpec, Deliveries, Delivery, Settle};
 
-/// One pull request lives this long on the server.
-const PULL_EXPIRES: Duration = Duration::from_secs(30);
-/// A consumer that is silent for two of these is looked for again.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A pull that lasted this long was no failure.
 const STEADY: Duration = Duration::from_secs(8);
 
@@ -25,13 +25,13 @@ pub(super) struct NatsDeliveries {
     inner: Arc<Inner>,
     spec: ConsumerSpec,
     connection: watch::Receiver<Connection>,
-    pull: Option<Pull>,
+    pull: Option<Open>,
     /// Failures in a row; the first is logged, the others delay.
     failures: usize,
 }
 
-struct Pull {
-    messages: pull::Stream,
+struct Open {
+    pull: Pull,
     /// The connection it runs on, see [`Inner::generation`].
     generation: u64,
     opened: Instant,
@@ -49,11 +49,11 @@ impl NatsDeliveries {
     }
 
     /// Waits for the connection, finds the consumer or makes it again, and asks for messages.
-    async fn open(&mut self) -> Result<Pull, BusError> {
+    async fn open(&mut self) -> Result<Open, BusError> {
         self.connection
             .wait_for(|connection| connection.up)
             .await
-            .map_err(unavailable)?;
+            .map_err(super::unavailable)?;
         let generation = self.inner.generation();
         let consumer = match self.inner.find_consumer(&self.spec).await {
             Ok(consumer) => consumer,
@@ -62,18 +62,10 @@ impl NatsDeliveries {
                 self.inner.find_consumer(&self.spec).await?
             }
         };
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(
-                usize::try_from(self.inner.settings.batch).unwrap_or(usize::MAX),
-            )
-            .expires(PULL_EXPIRES)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await
-            .map_err(unavailable)?;
-        Ok(Pull {
-            messages,
+        let inner = &self.inner;
+        let batch = usize::try_from(inner.settings.batch).unwrap_or(usize::MAX);
+        Ok(Open {
+            pull: Pull::open(&inner.client, inner.js.clone(), consumer, batch).await?,
             generation,
             opened: Instant::now(),
         })
@@ -122,7 +114,8 @@ impl NatsDeliveries {
 
     /// The next message of the open pull, if there is one and it did not break.
     async fn pull(&mut self) -> Option<Delivery> {
-        let pull = self.pull.as_mut()?;
+        let open = self.pull.as_mut()?;
+        let generation = open.generation;
         let message = tokio::select! {
             biased;
             // On a new connection the server does not know our requests any more. What was fetched ahead is
@@ -131,30 +124,21 @@ impl NatsDeliveries {
                 self.pull = None;
                 return None;
             }
-            message = pull.messages.next() => message,
+            message = open.pull.next() => message,
         };
         match message {
-            Some(Ok(message)) => {
-                let generation = pull.generation;
+            Ok(message) => {
                 self.failures = 0;
                 self.delivery(message, generation).await
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 self.failed(&error);
-                None
-            }
-            None => {
-                self.failed(&"the server ended the pull");
                 None
             }
         }
     }
 
-    async fn delivery(
-        &self,
-        message: async_nats::jetstream::Message,
-        generation: u64,
-    ) -> Option<Delivery> {
+    async fn delivery(&self, message: jetstream::Message, generation: u64) -> Option<Delivery> {
         let attempt = message.info().ok()?.delivered;
         let (message, acker) = message.split();
         let Some(message) = wire::message(message) else {
@@ -182,16 +166,11 @@ impl NatsDeliveries {
 impl Drop for NatsDeliveries {
     /// Gives back what was fetched ahead, so that another replica has it at once and not after the ack wait.
     fn drop(&mut self) {
-        let Some(mut pull) = self.pull.take() else {
+        let (Some(open), Ok(runtime)) = (self.pull.take(), Handle::try_current()) else {
             return;
         };
-        while let Some(Some(Ok(message))) = pull.messages.next().now_or_never() {
-            let (_, acker) = message.split();
-            // Only queues the word; sent by the time that the bus is closed.
-            if let Some(Err(error)) = acker.ack_with(AckKind::Nak(None)).now_or_never() {
-                tracing::debug!(%error, "a delivery was not given back");
-            }
-        }
+        let give_back = timeout(self.inner.settings.timeout, open.pull.give_back());
+        self.inner.leaving.spawn_on(give_back, &runtime);
     }
 }
 
@@ -222,7 +201,7 @@ impl NatsSettle {
                 "the connection of this delivery is gone".into(),
             ));
         }
-        self.acker.ack_with(kind).await.map_err(unavailable)
+        self.acker.ack_with(kind).await.map_err(super::unavailable)
     }
 }
 
