@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     future::Future,
     sync::Arc,
     time::Duration,
@@ -43,6 +44,14 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
 
 pub(crate) async fn next(deliveries: &mut Box<dyn Deliveries>) -> Delivery {
     within(deliveries.next()).await.expect("the bus is open")
+}
+
+/// Acknowledges whatever comes, without end.
+pub(crate) async fn acknowledge_all(deliveries: &mut Box<dyn Deliveries>) -> Infallible {
+    loop {
+        let delivery = deliveries.next().await.expect("the bus is open");
+        delivery.ack().await.expect("acknowledged");
+    }
 }
 
 /// Acknowledges until `wanted` different messages were delivered; what was delivered, repetitions included.
