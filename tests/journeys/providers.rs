@@ -72,6 +72,8 @@ struct Ways {
     keeps_secret: bool,
     /// Whether a secret can be replaced.
     rotates: bool,
+    /// Whether the one before works until it is ended.
+    keeps_old_secret: bool,
 }
 
 impl Ways {
@@ -81,10 +83,12 @@ impl Ways {
             taken_away: Some(400),
             keeps_secret: true,
             rotates: true,
+            keeps_old_secret: false,
         };
         match kind {
             "okta" => Self {
                 taken_away: None,
+                keeps_old_secret: true,
                 ..usual
             },
             "auth0" => Self {
@@ -234,6 +238,24 @@ async fn rotate(
     let after = portal.credentials(application).await;
     assert_ne!(after.client_secret, before.client_secret);
     assert_eq!(token_of(&after, ways, "free_plan").await.0, 200);
+    if ways.keeps_old_secret {
+        assert_eq!(token_of(before, ways, "free_plan").await.0, 200);
+        let path = format!("/api/v1/applications/{application}/credentials");
+        let shown = portal.developer.get(&path).await.unwrap().body;
+        assert!(shown["old_secret_valid_until"].is_string(), "{shown}");
+        let (ended, body) = end_old_secret(portal, application).await;
+        assert_eq!(ended, StatusCode::NO_CONTENT, "{body}");
+    }
+    let (again, body) = end_old_secret(portal, application).await;
+    assert_eq!(again, StatusCode::CONFLICT, "{body}");
+    assert_eq!(body["code"], "no_old_secret", "{body}");
     assert_eq!(token_of(before, ways, "free_plan").await.0, 401);
+    assert_eq!(token_of(&after, ways, "free_plan").await.0, 200);
     after
+}
+
+async fn end_old_secret(portal: &Configured, application: &str) -> (StatusCode, Value) {
+    let path = format!("/api/v1/applications/{application}/credentials/old-secret");
+    let answer = portal.developer.delete(&path).await.unwrap();
+    (answer.status, answer.body)
 }

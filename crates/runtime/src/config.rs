@@ -74,6 +74,8 @@ pub struct Config {
     pub session: Session,
     /// How what failed is tried again.
     pub retry: Retry,
+    /// How long the secret before a rotation works, where a provider keeps both.
+    pub old_secret_lifetime: Duration,
     /// Limits of calls to addresses that people type in.
     pub outgoing: OutgoingSettings,
     /// Logging.
@@ -170,6 +172,7 @@ impl Config {
             mail: Mail::read(reader),
             session: Session::read(reader),
             retry: Retry::read(reader),
+            old_secret_lifetime: reader.duration_or_none("registration.old_secret_lifetime"),
             outgoing: sections::outgoing(reader, allow),
             log: Log::read(reader),
             telemetry: Telemetry::read(reader),

@@ -1,10 +1,12 @@
-//! A double of Okta's Dynamic Client Registration API, of the part of its applications API that switches a client off
-//! and on, and of the token endpoint of a custom authorization server. From
+//! A double of Okta's Dynamic Client Registration API, of the parts of its applications API that switch a client off
+//! and on and keep its secrets, and of the token endpoint of a custom authorization server. From
 //! <https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/Client/>,
 //! <https://developer.okta.com/docs/reference/api/oauth-clients/>,
 //! <https://developer.okta.com/docs/reference/error-codes/> and
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Application/>.
+//! The secrets of a client are in `secrets`.
 
+mod secrets;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +18,7 @@ use super::stage::{Asked, Double, Handle, Reply, lock, oauth_error};
 use super::tokens::{Mint, asked_scopes, claimed};
 use crate::secret;
 use crate::server::StartError;
+use secrets::Secrets;
 use settings::{has_secret, invalid, refused};
 
 /// Clients in a page, where nothing else is asked for.
@@ -23,7 +26,8 @@ const PAGE: usize = 20;
 
 struct Application {
     settings: Map<String, Value>,
-    secret: Option<String>,
+    /// None for a public client.
+    secrets: Option<Secrets>,
     issued_at: i64,
     active: bool,
 }
@@ -33,6 +37,7 @@ pub struct Okta {
     url: String,
     mint: Mint,
     api_token: Mutex<String>,
+    secrets_hidden: Mutex<bool>,
     scopes: BTreeSet<String>,
     applications: Mutex<BTreeMap<String, Application>>,
 }
@@ -48,6 +53,7 @@ pub async fn start(api_token: &str, scopes: &[&str]) -> Result<Handle<Okta>, Sta
         mint: Mint::new(format!("{url}/oauth2/default"), key, clock),
         url,
         api_token,
+        secrets_hidden: Mutex::default(),
         scopes,
         applications: Mutex::default(),
     })
@@ -92,8 +98,8 @@ impl Okta {
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let applications = lock(&self.applications);
-        let secrets = applications.values().filter_map(|one| one.secret.clone());
-        secrets.collect()
+        let secrets = applications.values().filter_map(|one| one.secrets.as_ref());
+        secrets.flat_map(Secrets::all).collect()
     }
 
     /// The settings of a client, as somebody else sees them.
@@ -101,6 +107,11 @@ impl Okta {
     pub fn client(&self, id: &str) -> Option<Value> {
         let applications = lock(&self.applications);
         applications.get(id).map(|one| one.settings.clone().into())
+    }
+
+    /// The API token is of a role that may not see or change secrets.
+    pub fn hide_secrets(&self) {
+        *lock(&self.secrets_hidden) = true;
     }
 
     /// Somebody else deletes a client.
@@ -177,6 +188,21 @@ impl Okta {
                 }
                 None => not_found(id),
             },
+            (method, ["api", "v1", "apps", id, "credentials", "secrets", rest @ ..]) => {
+                if *lock(&self.secrets_hidden) {
+                    return error(
+                        403,
+                        "E0000006",
+                        "You do not have permission to perform the requested action",
+                    );
+                }
+                let mut applications = lock(&self.applications);
+                match applications.get_mut(*id).map(|one| &mut one.secrets) {
+                    Some(Some(secrets)) => secrets.answer(method, rest, asked, self.mint.now()),
+                    Some(None) => invalid("the client has no secrets"),
+                    None => not_found(id),
+                }
+            }
             _ => error(
                 405,
                 "E0000022",
@@ -204,7 +230,7 @@ impl Okta {
         }
         let id = format!("0oa{}", secret::random(12).replace(['-', '_'], "x"));
         let one = Application {
-            secret: has_secret(&settings).then(|| secret::random(30)),
+            secrets: has_secret(&settings).then(|| Secrets::new(self.mint.now())),
             settings,
             issued_at: self.mint.now(),
             active: true,
@@ -291,13 +317,13 @@ impl Okta {
     fn new_secret(&self, id: &str) -> Reply {
         match lock(&self.applications).get_mut(id) {
             None => not_found(id),
-            Some(one) if one.secret.is_none() => error(
+            Some(one) if one.secrets.is_none() => error(
                 400,
                 "E0000001",
                 "Api validation failed: the client has no secret",
             ),
             Some(one) => {
-                one.secret = Some(secret::random(30));
+                one.secrets = Some(Secrets::new(self.mint.now()));
                 Reply::json(200, &shown(id, one, true))
             }
         }
@@ -312,7 +338,10 @@ impl Okta {
         let applications = lock(&self.applications);
         let Some(one) = applications.get(&who.client_id).filter(|one| {
             one.active
-                && one.secret.as_deref() == Some(&who.client_secret)
+                && one
+                    .secrets
+                    .as_ref()
+                    .is_some_and(|all| all.work(&who.client_secret))
                 && one.settings["token_endpoint_auth_method"] == who.method
         }) else {
             return oauth_error(
@@ -352,8 +381,8 @@ fn shown(id: &str, one: &Application, with_secret: bool) -> Value {
     let mut members = one.settings.clone();
     members.insert("client_id".into(), id.into());
     members.insert("client_id_issued_at".into(), one.issued_at.into());
-    if let Some(secret) = one.secret.as_ref().filter(|_| with_secret) {
-        members.insert("client_secret".into(), secret.clone().into());
+    if let Some(secrets) = one.secrets.as_ref().filter(|_| with_secret) {
+        members.insert("client_secret".into(), secrets.newest().into());
         members.insert("client_secret_expires_at".into(), 0.into());
     }
     members.into()

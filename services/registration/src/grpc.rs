@@ -92,6 +92,7 @@ methods! {
         list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,
         get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
         rotate_credentials(RotateCredentialsRequest) -> Credentials,
+        end_old_secret(EndOldSecretRequest) -> EndOldSecretResponse,
         read_oauth_client(ReadOauthClientRequest) -> ReadOauthClientResponse,
         reissue_registration_token(ReissueRegistrationTokenRequest) -> OauthClient,
     }

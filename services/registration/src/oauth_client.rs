@@ -11,6 +11,7 @@
 //! - `command`, `decide`, `failure`: what can be asked, and what comes of it
 //! - `catalogue`: what it follows of products and plans
 //! - `lifecycle`: suspension, replacement, the end of secrets
+//! - `old_secret`: the secret before a rotation, where both work for a time
 //! - `orphan`: clients at the provider that nobody uses
 
 mod catalogue;
@@ -20,6 +21,7 @@ mod event;
 mod evolve;
 mod failure;
 mod lifecycle;
+mod old_secret;
 mod orphan;
 mod state;
 mod step;
@@ -34,7 +36,8 @@ pub use event::{
     Answered, Delayed, Event, Failed, Granted, Provisioned, Refused, RegistrationIntended, Target,
     Wanted,
 };
-pub use lifecycle::{NOTICES, Notice, OldSecret, Suspension};
+pub use lifecycle::{NOTICES, Notice, Suspension};
+pub use old_secret::OldSecret;
 pub use orphan::{ORPHAN_OWNER, Orphan, OrphanReason, Resolution};
 pub use state::{
     Delay, Grant, Link, Live, OauthClient, Operation, OperationKind, Refusal, Stage, Words,

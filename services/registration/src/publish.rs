@@ -127,7 +127,9 @@ async fn of_client(
         }
         | Event::GrantSuspended { .. }
         | Event::ClientTypeChanged { .. }
+        | Event::OldSecretEndAsked { .. }
         | Event::OldSecretRetired
+        | Event::OldSecretNotEnded { .. }
         | Event::DeleteRefused { .. }
         | Event::OrphanFound { .. }
         | Event::OrphanClaimed { .. }

@@ -166,6 +166,7 @@ const REGISTRATION_METHODS: Rules = &[
     ("ReissueRegistrationToken", ADMINS),
     ("GetCredentials", SIGNED_IN),
     ("RotateCredentials", SIGNED_IN),
+    ("EndOldSecret", SIGNED_IN),
     // Whose the application is, the method finds out.
     ("ListApiKeys", SIGNED_IN),
     ("RevealApiKey", SIGNED_IN),

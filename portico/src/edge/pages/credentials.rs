@@ -10,8 +10,8 @@ use portico_proto::{
     access::v1::{AccessRequest, Application},
     catalog::v1::Product,
     registration::v1::{
-        ClientType, Credentials, GetCredentialsRequest, ListOauthClientsRequest, OauthClient,
-        RotateCredentialsRequest,
+        ClientType, Credentials, EndOldSecretRequest, GetCredentialsRequest,
+        ListOauthClientsRequest, OauthClient, RotateCredentialsRequest,
     },
 };
 use portico_vault::Secret;
@@ -30,6 +30,10 @@ pub(super) fn routes() -> Router<Edge> {
     Router::new()
         .route("/dashboard/applications/{id}/credentials", post(reveal))
         .route("/dashboard/applications/{id}/rotate", post(rotate))
+        .route(
+            "/dashboard/applications/{id}/old-secret",
+            post(end_old_secret),
+        )
 }
 
 /// What of the credentials is on the page.
@@ -68,6 +72,27 @@ async fn rotate(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         .await
     {
         Ok(_) => Ok(done(&format!("/dashboard/applications/{id}"), "rotated")),
+        Err(status) => {
+            let error = mendable(status)?;
+            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+        }
+    }
+}
+
+async fn end_old_secret(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = EndOldSecretRequest {
+        application_id: id.clone(),
+        identity_provider_id: form.text("identity_provider_id"),
+    };
+    match ask
+        .registration()
+        .end_old_secret(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(
+            &format!("/dashboard/applications/{id}"),
+            "old_secret_ended",
+        )),
         Err(status) => {
             let error = mendable(status)?;
             applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
@@ -153,6 +178,7 @@ fn shown(
         has_secret => auth_method != "none",
         secret_expires => given(&client.client_secret_expires_at),
         old_secret_until => given(&client.old_secret_valid_until),
+        old_secret_error => given(&client.old_secret_error),
         issuer => credentials.map(|one| one.issuer.as_str()),
         granted => credentials.map(|one| pretty(&one.granted_json)),
         auth_method => &auth_method,

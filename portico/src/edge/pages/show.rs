@@ -145,6 +145,7 @@ pub(super) fn oauth_client(from: &OauthClient) -> Value {
         id => &from.id,
         secret_expires_at => &from.client_secret_expires_at,
         old_secret_valid_until => &from.old_secret_valid_until,
+        old_secret_error => &from.old_secret_error,
         has_registration_access_token => from.has_registration_access_token,
         warnings => &from.warnings,
         identity_provider_id => &from.identity_provider_id,

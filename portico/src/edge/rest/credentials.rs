@@ -1,21 +1,22 @@
 //! `/applications/{id}/clients` and `/credentials`: the OAuth clients of an application.
 
-use axum::Json;
+use axum::{Json, http::StatusCode};
 use portico_proto::{
     Error, Kind,
     registration::v1::{
-        self as proto, GetCredentialsRequest, ListOauthClientsRequest, RotateCredentialsRequest,
+        self as proto, EndOldSecretRequest, GetCredentialsRequest, ListOauthClientsRequest,
+        RotateCredentialsRequest,
     },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{List, Unstored, given},
     api_keys::ApiKey,
-    input::{Id, OptionalBody},
+    input::{Id, OptionalBody, Query},
     values::Scopes,
 };
 use crate::edge::{Edge, ask::Ask, problem::Result};
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(list_clients))
         .routes(routes!(get_credentials))
         .routes(routes!(rotate_credentials))
+        .routes(routes!(end_old_secret))
 }
 
 /// An application's client at one identity provider, without its secret.
@@ -52,6 +54,8 @@ pub(super) struct Client {
     client_secret_expires_at: Option<String>,
     /// Until then the secret before the last rotation works too; null: it does not.
     old_secret_valid_until: Option<String>,
+    /// Why the provider has not ended the old secret; it is asked again then.
+    old_secret_error: Option<String>,
     /// What it is managed with (RFC 7592 section 3) is stored.
     has_registration_access_token: bool,
     /// What an admin should know of the provider's last answer.
@@ -116,6 +120,14 @@ struct Rotation {
     replace: bool,
 }
 
+#[derive(Deserialize, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+struct OldSecretQuery {
+    /// Needed where the application has clients at several providers.
+    identity_provider_id: String,
+}
+
 impl From<proto::OauthClient> for Client {
     fn from(from: proto::OauthClient) -> Self {
         Self {
@@ -134,6 +146,7 @@ impl From<proto::OauthClient> for Client {
             client_type_id: from.client_type_id,
             client_secret_expires_at: given(from.client_secret_expires_at),
             old_secret_valid_until: given(from.old_secret_valid_until),
+            old_secret_error: given(from.old_secret_error),
             has_registration_access_token: from.has_registration_access_token,
             warnings: from.warnings,
             created_at: given(from.created_at),
@@ -247,4 +260,21 @@ async fn rotate_credentials(
         .rotate_credentials(ask.request(request))
         .await?;
     Ok(Unstored(Json(answer.into_inner().into())))
+}
+
+/// Ends the secret before the last rotation before its time, where the provider has both work for a while.
+#[utoipa::path(delete, path = "/applications/{id}/credentials/old-secret", tag = "Credentials", params(OldSecretQuery), responses((status = 204)))]
+async fn end_old_secret(
+    ask: Ask,
+    Id(application_id): Id,
+    Query(query): Query<OldSecretQuery>,
+) -> Result<StatusCode> {
+    let request = EndOldSecretRequest {
+        application_id,
+        identity_provider_id: query.identity_provider_id,
+    };
+    ask.registration()
+        .end_old_secret(ask.request(request))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
 }

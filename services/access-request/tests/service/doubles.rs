@@ -164,6 +164,7 @@ double! { registration, RegistrationService {
         list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,
         get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
         rotate_credentials(RotateCredentialsRequest) -> Credentials,
+        end_old_secret(EndOldSecretRequest) -> EndOldSecretResponse,
         preview_registration(PreviewRegistrationRequest) -> PreviewRegistrationResponse,
         list_orphans(ListOrphansRequest) -> ListOrphansResponse,
         plan_drift(PlanDriftRequest) -> DriftReport,

@@ -19,7 +19,7 @@ use crate::identity_provider;
 use crate::oauth_client::{Command, Live, OWNER, OauthClient, Rejection};
 use crate::views::oauth_clients::{self as view, Listed};
 use crate::worker::Look;
-pub(super) use rotation::rotate_credentials;
+pub(super) use rotation::{end_old_secret, rotate_credentials};
 
 /// Who may see the application: its owner, or an admin.
 pub(crate) async fn list_oauth_clients(

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use url::Url;
 
 use super::event::{Answered, Granted, Target, Wanted};
-use super::lifecycle::OldSecret;
+use super::old_secret::OldSecret;
 use super::orphan::Resolution;
 use crate::granted::{Application, CatalogueChange};
 
@@ -242,8 +242,20 @@ pub enum Command {
         /// It was so near already when the secret was given.
         silent: bool,
     },
+    /// Somebody wants the secret before the last rotation to end before its time.
+    EndOldSecret {
+        /// Now.
+        at: Timestamp,
+    },
     /// The secret before the last rotation does not work any more.
     RetireSecret,
+    /// The provider has not ended the secret before the last rotation.
+    KeepOldSecret {
+        /// Why.
+        failing: Failing,
+        /// When to try again: that is never given up.
+        again_at: Timestamp,
+    },
     /// The provider does not delete the client.
     RefuseDelete {
         /// Which client.
@@ -306,6 +318,9 @@ pub enum Rejection {
     /// Nothing is registered that could be rotated or revealed.
     #[error("there is no registered OAuth client")]
     NotRegistered,
+    /// Only the newest secret works.
+    #[error("the OAuth client has no old secret")]
+    NoOldSecret,
     /// Something is under way at the provider.
     #[error("the OAuth client is being changed")]
     Busy,
@@ -336,6 +351,10 @@ impl From<Rejection> for Error {
                 "client_not_registered",
                 "The application has no OAuth client at this identity provider yet; wait until its access request \
                  is active.",
+            ),
+            Rejection::NoOldSecret => conflict(
+                "no_old_secret",
+                "Only the newest client secret works; there is no old one to end.",
             ),
             Rejection::Suspended => conflict(
                 "client_suspended",

@@ -108,7 +108,7 @@ impl OauthClient {
                 Ok(vec![Event::SecretRotated {
                     attempt: *attempt,
                     answer: answer.clone(),
-                    old_secret: *old_secret,
+                    old_secret: old_secret.clone(),
                 }])
             }
             Command::RefuseRotation { attempt, failing } => {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use super::lifecycle::OldSecret;
+use super::old_secret::OldSecret;
 use super::orphan::Resolution;
 use crate::granted::{Application, CatalogueChange, Item};
 use crate::providers::{Difference, Metadata, WantedClient};
@@ -385,8 +385,22 @@ pub enum Event {
         /// It was so near already when the secret was given: nobody is told.
         silent: bool,
     },
+    /// The secret before the last rotation is to end before its time; who wants it is in the metadata.
+    OldSecretEndAsked {
+        /// At once.
+        at: Timestamp,
+    },
     /// The secret before the last rotation does not work any more.
     OldSecretRetired,
+    /// The provider has not ended the secret before the last rotation.
+    OldSecretNotEnded {
+        /// When it is asked again.
+        again_at: Timestamp,
+        /// A stable word.
+        code: String,
+        /// The provider's own words.
+        reason: String,
+    },
     /// The provider does not delete the client.
     DeleteRefused {
         /// What it is marked with.

@@ -118,7 +118,7 @@ impl OauthClient {
             } => {
                 if let Link::Live(live) = &mut self.link {
                     live.answer = answer.clone();
-                    live.old_secret = *old_secret;
+                    live.old_secret.clone_from(old_secret);
                     live.operation = None;
                 }
                 self.rotation_refused = None;

@@ -22,15 +22,6 @@ pub struct Suspension {
     pub as_of: i64,
 }
 
-/// The secret before the last rotation, as long as it works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OldSecret {
-    /// Both work until then.
-    pub valid_until: Timestamp,
-    /// The provider waits for us to end it.
-    pub retire: bool,
-}
-
 /// What was said of the end of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
@@ -67,16 +58,8 @@ impl OauthClient {
     #[must_use]
     pub fn next_date(&self) -> Option<Timestamp> {
         let notice = self.notices().map(|(at, _)| at).min();
-        let old = self.live().and_then(|live| live.old_secret);
-        let retire = old.filter(|old| old.retire).map(|old| old.valid_until);
-        notice.into_iter().chain(retire).min()
-    }
-
-    /// Whether an old secret is to be ended by now.
-    #[must_use]
-    pub fn retires_secret(&self, now: Timestamp) -> bool {
-        let old = self.live().and_then(|live| live.old_secret);
-        old.is_some_and(|old| old.retire && old.valid_until <= now)
+        let old = self.old_secret().map(|old| old.valid_until);
+        notice.into_iter().chain(old).min()
     }
 
     /// Notices that have not been given, and when they are due.
@@ -165,10 +148,9 @@ impl OauthClient {
                     self.held.is_some() || self.refused.is_some() || self.provider_delay.is_some();
                 Ok(only_if(waits, Event::Resumed))
             }
-            Command::RetireSecret => {
-                let old = self.live().and_then(|live| live.old_secret);
-                Ok(only_if(old.is_some(), Event::OldSecretRetired))
-            }
+            Command::EndOldSecret { .. }
+            | Command::RetireSecret
+            | Command::KeepOldSecret { .. } => self.decide_old_secret(command),
             _ => self.decide_orphans(command),
         }
     }
@@ -217,11 +199,9 @@ impl OauthClient {
                     });
                 }
             }
-            Event::OldSecretRetired => {
-                if let Link::Live(live) = &mut self.link {
-                    live.old_secret = None;
-                }
-            }
+            Event::OldSecretEndAsked { .. }
+            | Event::OldSecretRetired
+            | Event::OldSecretNotEnded { .. } => self.apply_old_secret(event),
             // It is in what was applied.
             Event::SuspensionApplied { .. } => {}
             _ => self.apply_orphans(event),

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::RegistrationIntended;
 use super::event::{Answered, Target, Unmapped, Wanted};
-use super::lifecycle::{Notice, OldSecret, Suspension};
+use super::lifecycle::{Notice, Suspension};
+use super::old_secret::OldSecret;
 use super::orphan::Orphan;
 use crate::granted::{Application, Item};
 use crate::providers::WantedClient;

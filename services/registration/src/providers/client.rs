@@ -166,6 +166,8 @@ pub struct RegisteredClient {
     pub granted: Metadata,
     /// What an admin should know about the answer beyond the metadata.
     pub warnings: Vec<String>,
+    /// After a rotation: the secret before it works, too, until [`super::Driver::retire_old_secret`].
+    pub keeps_old_secret: bool,
 }
 
 impl RegisteredClient {

@@ -169,6 +169,7 @@ impl Driver for Curity {
                 "the client is there; it was not read, because Curity gives it a new secret then"
                     .into(),
             ],
+            keeps_old_secret: false,
         })
     }
 

@@ -15,25 +15,16 @@ const SECRET_MEMBERS: [&str; 3] = [
     "software_statement",
 ];
 
-/// Unix seconds until which the secret before a rotation works too. Where that is so, a driver puts it into the
-/// metadata of its answer to the rotation; it is no member of RFC 7591.
-pub const OLD_SECRET_EXPIRES_AT: &str = "portico_old_secret_expires_at";
-/// True where the provider waits until [`super::Driver::retire_old_secret`] ends it. Beside
-/// [`OLD_SECRET_EXPIRES_AT`], which then says when that is called.
-pub const OLD_SECRET_TO_RETIRE: &str = "portico_old_secret_to_retire";
-
 /// True in the answer to a read where the client has another secret than the stored one. Only a driver whose provider
 /// shows secrets as they are can say so: others show digests, which are no sign of anything.
 pub const SECRET_CHANGED: &str = "portico_secret_changed";
 
 /// Members that an update must not send back (RFC 7592 section 2.2).
-const SERVER_MEMBERS: [&str; 7] = [
+const SERVER_MEMBERS: [&str; 5] = [
     "registration_access_token",
     "registration_client_uri",
     "client_id_issued_at",
     "client_secret_expires_at",
-    OLD_SECRET_EXPIRES_AT,
-    OLD_SECRET_TO_RETIRE,
     SECRET_CHANGED,
 ];
 

@@ -178,8 +178,8 @@ pub trait Driver: Send + Sync {
         chosen: &Secret,
     ) -> Result<RegisteredClient, Failure>;
 
-    /// Ends the secret before the last rotation, where the provider waits for that: see
-    /// [`metadata::OLD_SECRET_TO_RETIRE`]. Idempotent.
+    /// Ends every secret of `client` but the one that is known here: what comes some time after a rotation that said
+    /// [`RegisteredClient::keeps_old_secret`]. Idempotent.
     ///
     /// # Errors
     /// The provider refuses, or does not answer.

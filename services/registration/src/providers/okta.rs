@@ -13,6 +13,7 @@
 //! | GET `/oauth2/v1/clients/{id}` | without the secret; a wrong id is 401 `invalid_client` |
 //! | PUT | every setting must be there, the times must not; `application_type` never changes |
 //! | POST `.../lifecycle/newSecret` | a new secret of Okta's choice, the old one is void; a wrong id is 404 with `errorCode` E0000007 |
+//! | `/api/v1/apps/{id}/credentials/secrets` | the secrets of a client, up to two at once: see `secrets` |
 //! | DELETE | 204; a wrong id is 401 `invalid_client` |
 //! | too many calls | 429 E0000047 with `X-Rate-Limit-Reset`, Unix seconds |
 //!
@@ -26,6 +27,7 @@
 
 mod application;
 mod calls;
+mod secrets;
 
 use async_trait::async_trait;
 use http::Method;
@@ -43,6 +45,7 @@ use super::site::Site;
 use super::{Driver, ReconcileClass, rfc7591};
 use application::{registration, update};
 use calls::{Wrong, call, client, collection, found, named, parse, read_refused};
+use secrets::Added;
 
 /// The driver.
 pub struct Okta;
@@ -210,14 +213,33 @@ impl Driver for Okta {
         Err(read_refused(session, &answer).await)
     }
 
-    /// Okta chooses the secret. After a rotation whose answer got lost there is another one.
+    /// Beside the one before, which [`Driver::retire_old_secret`] ends. For an API token that may not add one, Okta
+    /// chooses the secret and ends the other; after such a rotation whose answer got lost there is another one.
     async fn rotate_secret(
         &self,
         session: &Session<'_>,
         known: &KnownClient,
-        _chosen: &Secret,
+        chosen: &Secret,
     ) -> Result<RegisteredClient, Failure> {
-        new_secret(session, &known.client_id).await
+        match secrets::add(session, known, chosen).await? {
+            Added::Added { keeps_old } => {
+                let there = self.read(session, known).await;
+                Ok(RegisteredClient {
+                    client_secret: Some(chosen.clone()),
+                    keeps_old_secret: keeps_old,
+                    ..there.map_err(Failure::unknown_outcome)?
+                })
+            }
+            Added::NotOffered => new_secret(session, &known.client_id).await,
+        }
+    }
+
+    async fn retire_old_secret(
+        &self,
+        session: &Session<'_>,
+        known: &KnownClient,
+    ) -> Result<(), Failure> {
+        secrets::end_others(session, known).await
     }
 
     async fn suspend(

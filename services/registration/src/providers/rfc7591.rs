@@ -186,6 +186,7 @@ pub(crate) fn parse(
         client_secret_expires_at: secret_expires_at(&members),
         granted: Metadata::from_answer(members),
         warnings: warning.into_iter().collect(),
+        keeps_old_secret: false,
     })
 }
 

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use portico_vault::{Owner, Secret, VaultRef};
 use uuid::Uuid;
 
 use super::drive::Job;
+use super::failure::later;
 use super::{WorkError, Worker};
 use crate::client_type::ClientType;
 use crate::identity_provider::{self, Access, AccessError, Status};
 use crate::oauth_client::{
     Answered, Command, Failing, Kind, Live, OWNER, OldSecret, OperationKind, Target, Wanted,
 };
-use crate::providers::metadata::{OLD_SECRET_EXPIRES_AT, OLD_SECRET_TO_RETIRE};
 use crate::providers::{
-    Driver, KnownClient, Metadata, ProviderType, RegisteredClient, Step, WantedClient, driver_for,
+    Driver, KnownClient, ProviderType, RegisteredClient, Step, WantedClient, driver_for,
 };
 use crate::spool::AnswerSpool;
 
@@ -233,10 +232,13 @@ impl Worker {
                 if let Some(chosen) = self.secret(job.id, Some(*secret_ref)).await? {
                     before.secrets.push((*secret_ref, chosen));
                 }
+                let old_secret = registered.keeps_old_secret.then(|| {
+                    let lifetime = self.deps.config.old_secret_lifetime;
+                    OldSecret::until(later(self.deps.clock.now(), lifetime))
+                });
                 // A rotation changes the secret and nothing else.
                 let mut answer = self.answered(job, registered, &before, &unasked()).await?;
                 answer.differences.clone_from(&live.answer.differences);
-                let old_secret = old_secret(&answer.granted);
                 Ok(Command::CompleteRotation {
                     attempt,
                     answer,
@@ -336,16 +338,6 @@ fn lacking(code: &str, reason: &str) -> Failing {
         reason: reason.to_owned(),
         attempt_over: true,
     }
-}
-
-/// Until when the secret before a rotation works, where the driver says that it does.
-fn old_secret(granted: &Metadata) -> Option<OldSecret> {
-    let seconds = granted.members().get(OLD_SECRET_EXPIRES_AT)?.as_i64()?;
-    let retire = granted.members().get(OLD_SECRET_TO_RETIRE);
-    Some(OldSecret {
-        valid_until: Timestamp::from_second(seconds).ok()?,
-        retire: retire.and_then(serde_json::Value::as_bool).unwrap_or(false),
-    })
 }
 
 /// Asks for nothing, so that nothing differs from it.

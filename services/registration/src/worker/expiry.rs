@@ -7,10 +7,12 @@ use uuid::Uuid;
 
 use super::answer::owner;
 use super::drive::Job;
+use super::failure::{AGAIN, failing, later, pause};
 use super::registration::random_secret;
 use super::{WorkError, Worker};
-use crate::identity_provider::{self, Access};
+use crate::identity_provider::{self, AccessError};
 use crate::oauth_client::{Command, Event, Live, OauthClient, OperationKind};
+use crate::providers::{Disposition, Failure};
 use crate::spool::AnswerSpool;
 
 impl Worker {
@@ -94,16 +96,29 @@ impl Worker {
         Ok(begun.is_some())
     }
 
-    /// Ends the secret before the last rotation, where the provider waits for that. What is refused is not tried
-    /// again: the secret ends by itself or an admin ends it, and the page says so no longer.
+    /// Ends the secret before the last rotation, where the provider waits for that. That is never given up.
     pub(super) async fn retire(&self, job: &Job) -> Result<(), WorkError> {
-        let Some(live) = job.client.live() else {
+        let (Some(live), Some(old)) = (job.client.live(), job.client.old_secret()) else {
             return Ok(());
         };
-        if let Some(provider) = self.provider(job).await? {
-            self.end_old_secret(job, live, &provider.access).await?;
-        }
-        self.record(job, &Command::RetireSecret).await?;
+        let Err(failure) = self.end_old_secret(job, live).await? else {
+            self.record(job, &Command::RetireSecret).await?;
+            return Ok(());
+        };
+        tracing::warn!(oauth_client_id = %job.id, code = failure.code, reason = failure.description,
+            attempts = old.attempts + 1, "the secret before the last rotation could not be ended");
+        let pause = match failure.disposition {
+            Disposition::Retry => {
+                let pause = pause(&self.deps.config.retry, old.attempts, rand::random());
+                pause.max(failure.retry_after.unwrap_or_default())
+            }
+            _ => AGAIN,
+        };
+        let command = Command::KeepOldSecret {
+            failing: failing(&failure, true),
+            again_at: later(self.deps.clock.now(), pause),
+        };
+        self.record(job, &command).await?;
         Ok(())
     }
 
@@ -111,19 +126,26 @@ impl Worker {
         &self,
         job: &Job,
         live: &Live,
-        access: &Access,
-    ) -> Result<(), WorkError> {
+    ) -> Result<Result<(), Failure>, WorkError> {
+        let id = job.client.identity_provider_id;
+        let provider = identity_provider::load(&self.store, id).await?.state;
+        let access = match identity_provider::access(&self.deps, &self.vault, id, &provider).await {
+            Ok(access) => access,
+            Err(AccessError::Vault(error)) => return Err(error.into()),
+            // Nobody can be asked any more.
+            Err(AccessError::Rejected(_)) => return Ok(Ok(())),
+        };
         let spool = AnswerSpool::new(&self.vault, job.id, job.client.attempt);
         let known = self.known(job, live).await?;
-        let retired = access
-            .driver()
+        let driver = access.driver();
+        let ended = driver
             .retire_old_secret(&access.session(&spool), &known)
             .await;
-        if let Err(failure) = retired {
-            tracing::warn!(oauth_client_id = %job.id, code = failure.code, reason = failure.description,
-                "the secret before the last rotation could not be ended");
-        }
-        Ok(())
+        Ok(match ended {
+            // With it went its secrets.
+            Err(failure) if failure.disposition == Disposition::Gone => Ok(()),
+            ended => ended,
+        })
     }
 }
 

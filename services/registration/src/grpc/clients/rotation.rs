@@ -1,4 +1,4 @@
-//! A new secret: intended here, done by the worker, waited for here.
+//! A new secret, and the end of the old one: intended here, done by the worker, waited for here.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{clients, credentials, owned};
+use super::{application, clients, credentials, owned};
 use crate::grpc::Grpc;
 use crate::grpc::refusal::{refuse, vault_error};
 use crate::oauth_client::{Command, OWNER, OauthClient, OperationKind, Words};
@@ -18,6 +18,11 @@ use crate::worker::random_secret;
 
 /// How long a caller waits for the provider.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// Code and words where that was not enough.
+const UNDER_WAY: (&str, &str) = (
+    "rotation_under_way",
+    "The identity provider has not answered yet. The rotation goes on; look at the credentials in a moment.",
+);
 /// How often to look, where another replica does the work.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -68,6 +73,48 @@ pub(crate) async fn rotate_credentials(
     }
 }
 
+/// The application's owner, or an admin: nothing secret is in the answer.
+pub(crate) async fn end_old_secret(
+    grpc: &Grpc,
+    request: Request<api::EndOldSecretRequest>,
+) -> Result<api::EndOldSecretResponse, Error> {
+    let call = Call::of(&request, "end_old_secret", &grpc.deps.clock)?;
+    let message = request.into_inner();
+    let application_id = parse_id("application_id", &message.application_id)?;
+    application(grpc, &call.caller, application_id).await?;
+    let listed = only(
+        clients(grpc, application_id).await?,
+        &message.identity_provider_id,
+    )?;
+    let id = parse_id("id", &listed.client.id)?;
+    let command = Command::EndOldSecret {
+        at: grpc.deps.clock.now(),
+    };
+    let asked = grpc
+        .store
+        .execute::<OauthClient>(id, &command, &call.context)
+        .await
+        .map_err(refuse)?;
+    let before = asked.state.old_secret().map_or(0, |old| old.attempts);
+    let ended = |state: &OauthClient| match state.old_secret() {
+        None => Some(Ok(state.clone())),
+        Some(old) if old.attempts > before => {
+            let reason = old.not_ended.as_ref().map_or("", |words| &words.reason);
+            Some(Err(Error::unavailable(
+                "old_secret_not_ended",
+                format!(
+                    "The identity provider has not ended the old secret yet, and is asked again: {reason}."
+                ),
+            )))
+        }
+        Some(_) => None,
+    };
+    let still =
+        "The identity provider has not answered yet. The old secret ends as soon as it does.";
+    waited(grpc, id, ended, ("old_secret_ending", still)).await?;
+    Ok(api::EndOldSecretResponse {})
+}
+
 /// Another client in place of this one, for a provider that cannot rotate.
 async fn replace(
     grpc: &Grpc,
@@ -87,7 +134,7 @@ async fn replace(
         _ if state.is_parked() => Some(Err(refusal(state.last_error()?))),
         _ => None,
     };
-    let state = waited(grpc, id, replaced).await?;
+    let state = waited(grpc, id, replaced, UNDER_WAY).await?;
     match state.live() {
         Some(live) => credentials(grpc, id, &state, live, listed).await,
         None => Err(Error::not_found("OAuth client")),
@@ -128,7 +175,7 @@ async fn rotated(grpc: &Grpc, id: Uuid, attempt: u32) -> Result<OauthClient, Err
             _ => Some(Ok(state.clone())),
         }
     };
-    waited(grpc, id, outcome).await
+    waited(grpc, id, outcome, UNDER_WAY).await
 }
 
 /// Waits until there is an outcome.
@@ -136,6 +183,7 @@ async fn waited(
     grpc: &Grpc,
     id: Uuid,
     outcome: impl Fn(&OauthClient) -> Option<Result<OauthClient, Error>>,
+    (code, under_way): (&'static str, &'static str),
 ) -> Result<OauthClient, Error> {
     let deadline = Instant::now() + PATIENCE;
     let mut head = grpc.store.head();
@@ -155,12 +203,9 @@ async fn waited(
             let _ = timeout(POLL, head.changed()).await;
         }
     };
-    timeout_at(deadline, wait).await.unwrap_or_else(|_| {
-        Err(Error::unavailable(
-            "rotation_under_way",
-            "The identity provider has not answered yet. The rotation goes on; look at the credentials in a moment.",
-        ))
-    })
+    timeout_at(deadline, wait)
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable(code, under_way)))
 }
 
 fn refusal(words: &Words) -> Error {

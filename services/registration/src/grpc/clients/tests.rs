@@ -1,6 +1,8 @@
 //! Who sees which credentials, and what is recorded of it. The access-request service is a double that knows one
 //! application.
 
+mod old_secret;
+
 use std::convert::Infallible;
 
 use axum::Router;
@@ -75,7 +77,10 @@ struct Test {
 impl Test {
     /// With one active request.
     async fn start() -> Self {
-        let mut world = World::start().await;
+        Self::with(World::start().await).await
+    }
+
+    async fn with(mut world: World) -> Self {
         world.provide_access(access(&world));
         world.provide_registration();
         let request = world.approve("pay", "free").await;

@@ -218,10 +218,7 @@ fn a_new_secret_is_announced_anew() {
 #[test]
 fn an_old_secret_is_ended_when_its_time_has_come() {
     let mut story = Story::active(&[1]);
-    let old = OldSecret {
-        valid_until: later(),
-        retire: true,
-    };
+    let old = OldSecret::until(later());
     story.client.evolve(&Event::SecretRotated {
         attempt: 9,
         answer: answer("c1", &set(&["p1", "free"])),
@@ -232,6 +229,32 @@ fn an_old_secret_is_ended_when_its_time_has_come() {
     assert_eq!(story.client.next_step(later()), Step::Retire);
     let story = story.then(&Command::RetireSecret);
     assert_eq!(story.client.next_step(later()), Step::Idle);
+    let again = story.client.decide(&Command::EndOldSecret { at: now() });
+    assert_eq!(again, Err(Rejection::NoOldSecret));
+}
+
+#[test]
+fn an_old_secret_ends_before_its_time_where_somebody_wants_it_and_is_never_given_up() {
+    let mut story = Story::active(&[1]);
+    story.client.evolve(&Event::SecretRotated {
+        attempt: 9,
+        answer: answer("c1", &set(&["p1", "free"])),
+        old_secret: Some(OldSecret::until(later())),
+    });
+    let asked = Command::EndOldSecret { at: now() };
+    let story = story.then(&asked);
+    assert_eq!(story.step(), Step::Retire);
+    assert_eq!(story.client.decide(&asked), Ok(Vec::new()));
+    let story = story.then(&Command::KeepOldSecret {
+        failing: failing("provider_unreachable", true),
+        again_at: later(),
+    });
+    assert_eq!(story.step(), Step::Idle);
+    assert_eq!(story.client.due(), Some(later()));
+    let old = story.client.old_secret().unwrap();
+    assert_eq!((old.attempts, old.not_ended.is_some()), (1, true));
+    let story = story.then(&asked).then(&Command::RetireSecret);
+    assert_eq!(story.client.old_secret(), None);
 }
 
 #[test]

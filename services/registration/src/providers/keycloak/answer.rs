@@ -75,6 +75,7 @@ pub(super) fn parse(
         client_secret_expires_at: 0,
         granted: representation::metadata(&members),
         warnings: Vec::new(),
+        keeps_old_secret: false,
         client_id,
     })
 }
@@ -137,5 +138,6 @@ pub(super) fn unread(
              until the provider has management credentials"
                 .into(),
         ],
+        keeps_old_secret: false,
     }
 }

@@ -162,16 +162,23 @@ fn next(answer: &RawAnswer) -> Option<Url> {
     Url::parse(url).ok()
 }
 
-/// Of the application that a client is: `/api/v1/apps/{id}/lifecycle/{what}`, whose id is the client's
+/// Below the application that a client is: `/api/v1/apps/{id}`, whose id is the client's
 /// (<https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Application/>).
-pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Result<(), Failure> {
-    let mut url = collection(session.endpoints);
+pub(super) fn application(endpoints: &Endpoints, id: &str, below: &[&str]) -> Url {
+    let mut url = collection(endpoints);
     url.set_query(None);
     if let Ok(mut segments) = url.path_segments_mut() {
         segments
             .clear()
-            .extend(["api", "v1", "apps", id, "lifecycle", what]);
+            .extend(["api", "v1", "apps", id])
+            .extend(below);
     }
+    url
+}
+
+/// Switches the application off or on.
+pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Result<(), Failure> {
+    let url = application(session.endpoints, id, &["lifecycle", what]);
     let body = Body::Json(Value::Object(Map::new()));
     let answer = call(session, Step::Other, Method::POST, &url, body).await?;
     match answer.is_success() {

@@ -43,11 +43,19 @@ async fn a_client_lives_and_dies() {
         before["client_name"]
     );
     let rotated = Okta
-        .rotate_secret(&peer.session(), &client, &Secret::new("chosen"))
+        .rotate_secret(&peer.session(), &client, &chosen("second"))
         .await
         .unwrap();
-    assert_eq!(peer.token_of(&client, "a", "").await.0, 401);
+    assert!(rotated.keeps_old_secret);
+    assert_eq!(peer.token_of(&client, "a", "").await.0, 200);
+    let before = client.clone();
     let client = rotated.merge_into(client, set(&["a", "b"]));
+    assert_eq!(client.client_secret, Some(chosen("second")));
+    assert_eq!(peer.token_of(&client, "a b", "").await.0, 200);
+    Okta.retire_old_secret(&peer.session(), &client)
+        .await
+        .unwrap();
+    assert_eq!(peer.token_of(&before, "a", "").await.0, 401);
     assert_eq!(peer.token_of(&client, "a b", "").await.0, 200);
 
     Okta.suspend(&peer.session(), &client).await.unwrap();
@@ -61,6 +69,101 @@ async fn a_client_lives_and_dies() {
     assert_eq!(deleted, Ok(Deleted::Deleted));
     assert_eq!(peer.token_of(&client, "a", "").await.0, 401);
     assert_eq!(org.double().client_count(), 0);
+}
+
+/// Long enough for Okta.
+fn chosen(name: &str) -> Secret {
+    Secret::new(format!("a-chosen-secret-{name}"))
+}
+
+async fn rotated(peer: &Peer, client: KnownClient, name: &str) -> KnownClient {
+    let rotated = Okta
+        .rotate_secret(&peer.session(), &client, &chosen(name))
+        .await
+        .unwrap();
+    rotated.merge_into(client, set(&["a"]))
+}
+
+#[tokio::test]
+async fn a_third_secret_ends_the_first() {
+    let (org, peer) = org().await;
+    let first = registered(&Okta, &peer, &["a"]).await;
+    let second = rotated(&peer, first.clone(), "second").await;
+    let third = rotated(&peer, second.clone(), "third").await;
+    let mut works = Vec::new();
+    for client in [&first, &second, &third] {
+        works.push(peer.token_of(client, "a", "").await.0);
+    }
+    assert_eq!(works, [401, 200, 200]);
+    // Ended already, by an admin of Okta: nothing is left to do.
+    for _ in 0..2 {
+        Okta.retire_old_secret(&peer.session(), &third)
+            .await
+            .unwrap();
+        assert_eq!(org.double().secrets().len(), 1);
+    }
+    assert_eq!(peer.token_of(&third, "a", "").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_rotation_whose_answer_got_lost_is_repeated() {
+    let (org, peer) = org().await;
+    let client = registered(&Okta, &peer, &["a"]).await;
+    let path = format!("/api/v1/apps/{}/credentials/secrets", client.client_id);
+    org.lose_next(Verb::POST, &path);
+    let failure = Okta
+        .rotate_secret(&peer.session(), &client, &chosen("new"))
+        .await
+        .unwrap_err();
+    assert!(failure.outcome_unknown, "{failure}");
+    // Also where the look after it fails.
+    let look = format!("{CLIENTS}/{}", client.client_id);
+    org.refuse_next(Verb::GET, &look, Reply::empty(503));
+    let failure = Okta
+        .rotate_secret(&peer.session(), &client, &chosen("new"))
+        .await
+        .unwrap_err();
+    assert!(failure.outcome_unknown, "{failure}");
+    let after = rotated(&peer, client.clone(), "new").await;
+    assert_eq!(org.double().secrets().len(), 2);
+    assert_eq!(peer.token_of(&client, "a", "").await.0, 200);
+    assert_eq!(peer.token_of(&after, "a", "").await.0, 200);
+    assert_eq!(org.calls(&Verb::POST, &path), 1);
+}
+
+#[tokio::test]
+async fn a_secret_that_somebody_else_gave_is_not_ended() {
+    let (org, peer) = org().await;
+    let client = registered(&Okta, &peer, &["a"]).await;
+    let stranger = KnownClient {
+        client_secret: Some(chosen("gone meanwhile")),
+        ..client.clone()
+    };
+    Okta.retire_old_secret(&peer.session(), &stranger)
+        .await
+        .unwrap();
+    assert_eq!(peer.token_of(&client, "a", "").await.0, 200);
+    org.double().remove(&client.client_id);
+    let failure = Okta
+        .retire_old_secret(&peer.session(), &client)
+        .await
+        .unwrap_err();
+    assert_eq!(failure.disposition, Disposition::Gone);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_add_secrets_still_rotates() {
+    let (org, peer) = org().await;
+    org.double().hide_secrets();
+    let before = registered(&Okta, &peer, &["a"]).await;
+    let rotated = Okta
+        .rotate_secret(&peer.session(), &before, &chosen("new"))
+        .await
+        .unwrap();
+    assert!(!rotated.keeps_old_secret);
+    let after = rotated.merge_into(before.clone(), set(&["a"]));
+    assert_eq!(peer.token_of(&before, "a", "").await.0, 401);
+    assert_eq!(peer.token_of(&after, "a", "").await.0, 200);
 }
 
 #[tokio::test]

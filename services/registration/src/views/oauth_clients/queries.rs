@@ -249,6 +249,7 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
             updated_at: text("updated_at")?,
             client_secret_expires_at: answer.map_or_else(String::new, expiry),
             old_secret_valid_until: old_secret_valid_until(&state),
+            old_secret_error: old_secret_not_ended(&state),
             has_registration_access_token: answer.is_some_and(|answer| answer.rat_ref.is_some()),
             warnings: answer.map_or_else(Vec::new, |answer| answer.warnings.clone()),
         },
@@ -267,8 +268,14 @@ fn expiry(answer: &Answered) -> String {
 
 /// RFC 3339; empty where only the newest secret works.
 pub(crate) fn old_secret_valid_until(state: &OauthClient) -> String {
-    let old = state.live().and_then(|live| live.old_secret);
+    let old = state.old_secret();
     old.map_or_else(String::new, |old| old.valid_until.to_string())
+}
+
+/// Why the provider has not ended the old secret; empty where it was not asked, or has.
+fn old_secret_not_ended(state: &OauthClient) -> String {
+    let words = state.old_secret().and_then(|old| old.not_ended.as_ref());
+    words.map_or_else(String::new, |words| words.reason.clone())
 }
 
 /// As the API has them.

@@ -180,6 +180,24 @@ impl World {
         self.add(settings).await;
     }
 
+    /// From now on another provider, of Okta's kind; its API token is [`TOKEN`].
+    pub(crate) async fn use_okta(&mut self, base: &str) {
+        self.provider_id = self.deps.clock.new_id();
+        self.client_type_id = self.deps.clock.new_id();
+        let at = |path: &str| format!("{base}/oauth2/{path}").parse().unwrap();
+        let mut settings = self.settings();
+        settings.name = "Okta".into();
+        settings.kind = ProviderType::Okta;
+        settings.location.endpoints = Endpoints {
+            issuer: format!("{base}/oauth2/default"),
+            registration_endpoint: at("v1/clients"),
+            token_endpoint: at("default/v1/token"),
+            jwks_uri: Some(at("default/v1/keys")),
+            ..settings.location.endpoints
+        };
+        self.add(settings).await;
+    }
+
     async fn add_provider(&mut self) {
         let settings = self.settings();
         self.add(settings).await;
