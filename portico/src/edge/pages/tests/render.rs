@@ -186,6 +186,39 @@ fn what_the_provider_granted_otherwise_is_shown() {
 }
 
 #[test]
+fn an_old_secret_that_still_works_can_be_ended() {
+    let client = OauthClient {
+        client_id: "client".into(),
+        identity_provider_id: "p1".into(),
+        status: "ready".into(),
+        ..Default::default()
+    };
+    let page = |until: Option<&str>, error: Option<&str>| {
+        let client = context! {
+            revealed => false, has_secret => true, auth_method => "client_secret_basic", calls => Vec::<Value>::new(),
+            token_command => "curl", machine => true, old_secret_until => until, old_secret_error => error,
+            ..show::oauth_client(&client)
+        };
+        let application = context! {
+            id => "a1", name => "A", description => "", redirect_urls => Vec::<Value>::new(), created_at => "x",
+            suspended => false, version => 1,
+        };
+        render(
+            "application.html",
+            context! { application, clients => vec![client], keys => Vec::<Value>::new(), own => true },
+        )
+    };
+    assert!(!page(None, None).contains("Old secret"));
+    let html = page(Some("2026-11-04T03:05:09Z"), Some(HOSTILE));
+    let form = "action=\"/dashboard/applications/a1/old-secret\"";
+    assert!(html.contains(form) && html.contains("End it now"), "{html}");
+    assert!(
+        html.contains("has not ended it yet") && !html.contains(HOSTILE),
+        "{html}"
+    );
+}
+
+#[test]
 fn what_a_provider_can_do_is_a_matrix() {
     let provider = show::identity_provider(&IdentityProvider {
         name: HOSTILE.into(),
