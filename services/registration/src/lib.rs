@@ -37,6 +37,7 @@ mod key_order;
 mod key_worker;
 mod mapping;
 mod measures;
+pub mod moment;
 pub mod oauth_client;
 mod policies;
 pub mod providers;

@@ -20,7 +20,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::views::oauth_clients::{Due, latest};
+use crate::moment::Moment;
+use crate::views::oauth_clients::Due;
 
 /// How often to look for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
@@ -240,13 +241,9 @@ impl<A: Aggregate> Present<A> {
         })
     }
 
-    /// The time by which pauses are over. Those that were reckoned by a clock that was ahead do not bind, or work
-    /// would wait until the right clock shows that time.
-    pub(crate) fn pauses_until(&self, now: Timestamp) -> Timestamp {
-        if self.recorded_at > latest(now) {
-            Timestamp::MAX
-        } else {
-            now
-        }
+    /// What time it is for this stream.
+    pub(crate) fn moment(&self, deps: &Deps) -> Moment {
+        let longest = deps.config.retry.max_delay;
+        Moment::new(deps.clock.now(), self.recorded_at, longest)
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::state::{Key, KeyOrder, Link, Said, Stage};
+use crate::moment::Moment;
 
 /// What the worker does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) enum Step {
 
 impl KeyOrder {
     /// The next step at that time.
-    pub(crate) fn next_step(&self, now: Timestamp) -> Step {
+    pub(crate) fn next_step(&self, at: impl Into<Moment>) -> Step {
         // Needs no gateway.
         if let Some(id) = self.find(|key| {
             key.made()
@@ -50,7 +51,7 @@ impl KeyOrder {
             return Step::Idle;
         }
         match &self.delay {
-            Some(delay) if delay.next_try_at > now => Step::Wait(delay.next_try_at),
+            Some(delay) if at.into().is_before(delay.next_try_at) => Step::Wait(delay.next_try_at),
             _ => step,
         }
     }

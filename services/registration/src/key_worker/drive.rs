@@ -1,12 +1,12 @@
 //! One request's keys, step after step, until they wait for something.
 
-use jiff::Timestamp;
 use portico_eventstore::{ExecuteError, Metadata, Outcome, trace};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::KeyWorker;
 use crate::key_order::{Command, KeyOrder, Step};
+use crate::moment::Moment;
 use crate::work::{Present, Work as _, WorkError};
 
 /// Steps until others get their turn.
@@ -17,8 +17,7 @@ pub(super) struct Job {
     pub(super) id: Uuid,
     pub(super) order: KeyOrder,
     pub(super) cause: Metadata,
-    /// The time by which pauses are over.
-    pauses_until: Timestamp,
+    at: Moment,
 }
 
 impl KeyWorker {
@@ -29,7 +28,7 @@ impl KeyWorker {
                 break;
             }
             let job = self.job(id).await?;
-            let step = job.order.next_step(job.pauses_until);
+            let step = job.order.next_step(job.at);
             if matches!(step, Step::Wait(_) | Step::Idle) {
                 break;
             }
@@ -80,7 +79,7 @@ impl KeyWorker {
         let present = Present::<KeyOrder>::load(&self.store, id).await?;
         Ok(Job {
             id,
-            pauses_until: present.pauses_until(self.deps.clock.now()),
+            at: present.moment(&self.deps),
             order: present.state,
             cause: present.cause,
         })

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::event::{Target, Wanted, gateways};
 use super::state::{Grant, Link, OauthClient, OperationKind, Stage};
+use crate::moment::Moment;
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,14 +49,15 @@ pub enum Step {
 impl OauthClient {
     /// What is to be done next.
     #[must_use]
-    pub fn next_step(&self, now: Timestamp) -> Step {
+    pub fn next_step(&self, at: impl Into<Moment>) -> Step {
+        let at = at.into();
         if self.finished().next().is_some() {
             return Step::Announce;
         }
-        if let Some(days_left) = self.due_notice(now) {
+        if let Some(days_left) = self.due_notice(at.now) {
             return Step::Notice { days_left };
         }
-        if self.retires_secret(now) {
+        if self.retires_secret(at.now) {
             return Step::Retire;
         }
         let work = self.provider_work();
@@ -64,14 +66,14 @@ impl OauthClient {
         match work {
             Some(_) if self.is_parked() => {}
             Some(Step::Register(_) | Step::Reconcile) if self.held.is_some() => paused = true,
-            Some(work) => match self.pause(Target::Provider, now) {
+            Some(work) => match self.pause(Target::Provider, at) {
                 None => return work,
                 until => wait = until,
             },
             None => {}
         }
         if self.mapping_is_due(settled) {
-            match self.pause(Target::Gateway, now) {
+            match self.pause(Target::Gateway, at) {
                 None => {
                     return Step::Map {
                         gateway_ids: self.unmapped.keys().cloned().collect(),
@@ -268,8 +270,8 @@ impl OauthClient {
             .map(|(id, _)| *id)
     }
 
-    fn pause(&self, target: Target, now: Timestamp) -> Option<Timestamp> {
+    fn pause(&self, target: Target, at: Moment) -> Option<Timestamp> {
         let until = self.delay(target)?.next_try_at;
-        (until > now).then_some(until)
+        at.is_before(until).then_some(until)
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::oauth_client::{Event, OauthClient};
 
-pub(crate) use ahead::{latest, written_ahead};
+pub(crate) use ahead::written_ahead;
 pub(crate) use anothers::is_anothers;
 pub(crate) use orphans::{ListedOrphan, orphan, orphans};
 pub(crate) use queries::{

@@ -1,11 +1,11 @@
 //! One client, step after step, until it waits for something.
 
-use jiff::Timestamp;
 use portico_eventstore::{ExecuteError, Metadata, Outcome, trace};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::Worker;
+use crate::moment::Moment;
 use crate::oauth_client::{Command, OauthClient, Step};
 use crate::work::{Present, Work as _, WorkError};
 
@@ -17,8 +17,7 @@ pub(super) struct Job {
     pub(super) id: Uuid,
     pub(super) client: OauthClient,
     pub(super) cause: Metadata,
-    /// The time by which pauses are over.
-    pauses_until: Timestamp,
+    at: Moment,
 }
 
 impl Worker {
@@ -29,7 +28,7 @@ impl Worker {
                 break;
             }
             let job = self.job(id).await?;
-            let step = job.client.next_step(job.pauses_until);
+            let step = job.client.next_step(job.at);
             if matches!(step, Step::Wait(_) | Step::Paused | Step::Idle) {
                 break;
             }
@@ -91,7 +90,7 @@ impl Worker {
         let present = Present::<OauthClient>::load(&self.store, id).await?;
         Ok(Job {
             id,
-            pauses_until: present.pauses_until(self.deps.clock.now()),
+            at: present.moment(&self.deps),
             client: present.state,
             cause: present.cause,
         })

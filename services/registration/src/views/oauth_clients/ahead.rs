@@ -8,15 +8,8 @@ use portico_eventstore::Aggregate as _;
 use portico_eventstore::sqlx::{self, AnyPool, Row as _};
 use uuid::Uuid;
 
+use crate::moment::{latest, latest_pause};
 use crate::oauth_client::OauthClient;
-
-/// No two clocks of an installation differ by more than this.
-const TOLERANCE: Duration = Duration::from_secs(60);
-
-/// The latest time that a clock may show that is not wrong.
-pub(crate) fn latest(now: Timestamp) -> Timestamp {
-    now.checked_add(TOLERANCE).unwrap_or(Timestamp::MAX)
-}
 
 /// Clients that wait longer than the longest usual pause, and of which something was written by a clock that was
 /// ahead.
@@ -25,7 +18,7 @@ pub(crate) async fn written_ahead(
     now: Timestamp,
     longest: Duration,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let usual = latest(now).checked_add(longest).unwrap_or(Timestamp::MAX);
+    let usual = latest_pause(now, longest);
     let rows = sqlx::query(
         "SELECT id FROM oauth_clients WHERE due_at_ms > $1 AND EXISTS \
          (SELECT 1 FROM events WHERE stream = $2 || oauth_clients.id AND recorded_at > $3) \
