@@ -17,13 +17,15 @@ pub const ADMIN_EMAIL: &str = "root@portal.example";
 pub const ADMIN_PASSWORD: &str = "a-long-admin-password";
 
 /// What every process of every round is told.
-pub fn common() -> [(&'static str, String); 7] {
+pub fn common() -> [(&'static str, String); 8] {
     [
         ("PORTICO_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
         ("PORTICO_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
         ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost".to_owned()),
         ("PORTICO_RETRY_FIRST_DELAY", "100ms".to_owned()),
         ("PORTICO_RETRY_MAX_DELAY", "2s".to_owned()),
+        // Otherwise a round with Okta would be over after a day.
+        ("PORTICO_REGISTRATION_OLD_SECRET_LIFETIME", "2s".to_owned()),
         ("PORTICO_LOG_LEVEL", "info,portico=debug".to_owned()),
         // Otherwise what a killed process held would rest for ten seconds.
         ("FAULT_LEASE_MS", "1000".to_owned()),

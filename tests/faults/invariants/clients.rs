@@ -25,6 +25,10 @@ pub(super) async fn at_most_one_for_each_application(world: &World, portal: &Por
             row[0]
         );
     }
+    if let Provider::Okta(org) = &world.provider {
+        let (secrets, clients) = (org.double().secrets(), org.double().client_count());
+        assert_eq!(secrets.len(), clients, "I2: an old secret still works");
+    }
     let known: BTreeSet<String> = known.into_values().collect();
     let orphans: BTreeSet<String> = world
         .stores
