@@ -27,7 +27,8 @@ struct Order {
 /// The product, with its API at the gateway.
 async fn product(world: &World) -> String {
     let target = world.gateway.api("payments").unwrap()["proxy"]["target_url"].clone();
-    let api = seed::key_api("weather", "Weather", "/weather/", target.as_str().unwrap());
+    let mut api = seed::key_api("weather", "Weather", "/weather/", target.as_str().unwrap());
+    api["auth_configs"] = json!({"authToken": {"auth_header_name": "X-Api-Key"}});
     world.gateway.load(vec![api], vec![]).unwrap();
     let product = made(&world.admin, "/api/v1/products", json!({
         "name": "Weather API", "description": "", "dcr_enabled": false, "visibility": "public",
@@ -80,7 +81,7 @@ async fn call(world: &World, key: &str) -> u16 {
     portico_sandbox::outgoing::http_client()
         .unwrap()
         .get(format!("{}/weather/status", world.gateway.url()))
-        .header("authorization", key)
+        .header("x-api-key", key)
         .send()
         .await
         .unwrap()
@@ -134,7 +135,7 @@ async fn walk(world: &World, portal: &Configured) {
     world.wait_for_status(&request, "active").await;
     let listed = ready(&portal.developer, &application).await;
     let command = listed["apis"][0]["command"].as_str().unwrap().to_owned();
-    assert!(command.contains("Authorization: $API_KEY"), "{command}");
+    assert!(command.contains("X-Api-Key: $API_KEY"), "{command}");
 
     reveal(&world.admin, &listed, StatusCode::FORBIDDEN).await;
     let shown = reveal(&portal.developer, &listed, StatusCode::OK).await;

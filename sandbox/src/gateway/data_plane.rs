@@ -98,7 +98,7 @@ fn key_of(api: &Api, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     }
     let missing = || Refusal::new(StatusCode::UNAUTHORIZED, "Authorization field missing");
     let value = headers
-        .get(AUTHORIZATION)
+        .get(api.key_header())
         .and_then(|value| value.to_str().ok());
     let value = value.unwrap_or_default();
     let key = value.strip_prefix("Bearer ").unwrap_or(value);
@@ -201,6 +201,7 @@ async fn forward(
     headers.remove(HOST);
     if api.strip_auth_data {
         headers.remove(AUTHORIZATION);
+        headers.remove(api.key_header());
     }
     let mut call = gateway.http.request(parts.method, url).headers(headers);
     if body.size_hint().exact() != Some(0) {

@@ -29,6 +29,10 @@ pub(super) struct Api {
     #[serde(deserialize_with = "nullable")]
     pub(super) use_standard_auth: bool,
     #[serde(deserialize_with = "nullable")]
+    auth: AuthConfig,
+    #[serde(deserialize_with = "nullable")]
+    auth_configs: BTreeMap<String, AuthConfig>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) jwt_signing_method: String,
     #[serde(deserialize_with = "nullable")]
     jwt_source: String,
@@ -54,6 +58,13 @@ pub(super) struct Api {
     pub(super) version_data: VersionData,
     #[serde(deserialize_with = "nullable")]
     pub(super) proxy: Proxy,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct AuthConfig {
+    #[serde(deserialize_with = "nullable")]
+    auth_header_name: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -106,6 +117,15 @@ impl VersionData {
 }
 
 impl Api {
+    /// The header that keys come in; `auth` is the older place.
+    pub(super) fn key_header(&self) -> &str {
+        let config = self.auth_configs.get("authToken").unwrap_or(&self.auth);
+        match config.auth_header_name.as_str() {
+            "" => "Authorization",
+            name => name,
+        }
+    }
+
     /// Takes in what the registry says of this API: keys and scopes beside those of the definition.
     pub(super) fn trust(&mut self, record: &serde_json::Value) {
         let mapping = record["api_mappings"][&self.api_id]["scope_to_policy"].as_object();

@@ -174,7 +174,11 @@ pub(super) fn api_key(from: &ApiKey, key: Option<&str>) -> Value {
             } else {
                 &api.name
             };
-            let command = call_with_key(&api.url, &from.header_name, key);
+            let header = from
+                .header_names
+                .get(&api.api_id)
+                .unwrap_or(&from.header_name);
+            let command = call_with_key(&api.url, header, key);
             context! { name, url => &api.url, command }
         })
         .collect();

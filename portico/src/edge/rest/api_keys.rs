@@ -42,7 +42,7 @@ pub(super) struct ApiKey {
     /// Whether its owner has seen it; it is not kept then.
     revealed: bool,
     revealed_at: Option<String>,
-    /// The header that callers send it in, as it is.
+    /// The header that callers send it in, as it is, unless an API names another one.
     header_name: String,
     apis: Vec<OpenedApi>,
     /// The gateway's own words where it failed.
@@ -57,6 +57,8 @@ struct OpenedApi {
     api_id: String,
     name: String,
     url: Option<String>,
+    /// The header that this API wants the key in.
+    header_name: String,
     /// A ready-made call, with the key in the shell's variable `API_KEY`.
     command: Option<String>,
 }
@@ -74,10 +76,12 @@ impl From<proto::ApiKey> for ApiKey {
         let header = from.header_name;
         let apis = from.apis.into_iter().map(|api| {
             let url = given(api.url);
+            let header = from.header_names.get(&api.api_id).unwrap_or(&header);
             OpenedApi {
                 api_id: api.api_id,
                 name: api.name,
-                command: url.as_deref().map(|url| call_with_key(url, &header, None)),
+                header_name: header.clone(),
+                command: url.as_deref().map(|url| call_with_key(url, header, None)),
                 url,
             }
         });

@@ -1,5 +1,7 @@
 //! API keys, for products without OAuth clients.
 
+use std::collections::BTreeMap;
+
 use portico_vault::Secret;
 
 /// A key to be created.
@@ -20,4 +22,6 @@ pub struct CreatedKey {
     pub key: Secret,
     /// What the gateway calls it; not secret.
     pub hash: String,
+    /// By the id of the API: the header that it wants the key in, where that is not `Authorization`.
+    pub headers: BTreeMap<String, String>,
 }

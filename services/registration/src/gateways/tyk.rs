@@ -207,8 +207,9 @@ impl Gateway for Tyk {
     ) -> Result<CreatedKey, Failure> {
         let control = self.open(session);
         let work = Work::new(&*control, session);
-        let session = work.key_session(wanted).await?;
-        control.create_key(session).await
+        let (session, headers) = work.key_session(wanted).await?;
+        let created = control.create_key(session).await?;
+        Ok(CreatedKey { headers, ..created })
     }
 
     async fn find_keys(

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use portico_proto::access::v1::ApprovedApi;
 use portico_proto::{Error, registration::v1 as api};
 use portico_runtime::{Call, Caller, parse_id, query_error};
@@ -221,6 +223,12 @@ fn shown(
             .as_ref()
             .map_or_else(String::new, |delay| delay.next_try_at.to_string()),
         header_name: HEADER.to_owned(),
+        header_names: made.map_or_else(HashMap::new, |made| {
+            let headers = made.headers.iter();
+            headers
+                .map(|(api, name)| (api.clone(), name.clone()))
+                .collect()
+        }),
         apis: apis.collect(),
     }
 }

@@ -1,5 +1,7 @@
 //! What can be asked of the keys of an access request, and why it is refused.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use portico_proto::{Error, Kind};
 use uuid::Uuid;
@@ -49,6 +51,7 @@ pub(crate) enum Command {
         key_id: Uuid,
         attempt: u32,
         hash: String,
+        headers: BTreeMap<String, String>,
         at: Timestamp,
     },
     /// Nothing of an attempt is at the gateway.

@@ -66,6 +66,7 @@ impl KeyOrder {
                 key_id,
                 attempt,
                 hash,
+                headers,
                 at,
             } => {
                 let key = self.attempted(*key_id, *attempt)?;
@@ -73,6 +74,7 @@ impl KeyOrder {
                     key_id: *key_id,
                     attempt: *attempt,
                     hash: hash.clone(),
+                    headers: headers.clone(),
                     at: *at,
                     replaces: key.old.is_some(),
                 }])

@@ -1,5 +1,7 @@
 //! What happened to the keys of an access request. Private; the public events are made of these in `publish`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -87,6 +89,9 @@ pub(crate) enum Event {
         attempt: u32,
         /// What the gateway calls it; not secret.
         hash: String,
+        /// By the id of the API: the header that it wants the key in, where that is not `Authorization`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
         /// When.
         at: Timestamp,
         /// The key before it is still there.

@@ -29,6 +29,9 @@ pub(crate) struct Made {
     pub(crate) attempt: u32,
     /// What the gateway calls it.
     pub(crate) hash: String,
+    /// See [`Event::Created`].
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
     /// Since when.
     pub(crate) at: Timestamp,
     /// When it was shown.
@@ -252,12 +255,14 @@ impl KeyOrder {
                 key_id,
                 attempt,
                 hash,
+                headers,
                 at,
                 ..
             } => {
                 let made = Made {
                     attempt: *attempt,
                     hash: hash.clone(),
+                    headers: headers.clone(),
                     at: *at,
                     revealed_at: None,
                     kept: true,

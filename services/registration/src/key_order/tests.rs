@@ -1,6 +1,6 @@
 //! What is taken, refused, and done quietly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use portico_eventstore::NewEvent;
@@ -72,6 +72,7 @@ fn created(attempt: u32) -> Event {
         key_id: KEY,
         attempt,
         hash: format!("hash{attempt}"),
+        headers: BTreeMap::new(),
         at: NOW,
         replaces: attempt > 1,
     }
@@ -140,6 +141,7 @@ fn an_approval_leads_to_a_key_step_by_step() {
         key_id: KEY,
         attempt: 1,
         hash: "hash1".into(),
+        headers: BTreeMap::new(),
         at: NOW,
     };
     given::<KeyOrder>(under_way)

@@ -25,6 +25,8 @@ use crate::work::WorkError;
 struct Kept {
     key: String,
     hash: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 /// The key of what the vault has of an attempt.
@@ -130,7 +132,8 @@ impl KeyWorker {
         fault::point("answer_unspooled");
         let kept = Kept {
             key: created.key.expose().to_owned(),
-            hash: created.hash.clone(),
+            hash: created.hash,
+            headers: created.headers,
         };
         let text = serde_json::to_string(&kept)
             .map_err(|_| WorkError::Other("a key cannot be written".to_owned()))?;
@@ -144,7 +147,7 @@ impl KeyWorker {
             Err(error) => return Err(error.into()),
         }
         fault::point("answer_received");
-        self.complete(job, id, attempt, created.hash).await
+        self.complete(job, id, attempt, kept).await
     }
 
     async fn complete(
@@ -152,12 +155,13 @@ impl KeyWorker {
         job: &Job,
         key_id: Uuid,
         attempt: u32,
-        hash: String,
+        kept: Kept,
     ) -> Result<(), WorkError> {
         let command = Command::Complete {
             key_id,
             attempt,
-            hash,
+            hash: kept.hash,
+            headers: kept.headers,
             at: self.deps.clock.now(),
         };
         self.record(job, &command).await?;
@@ -181,7 +185,7 @@ impl KeyWorker {
         if let Some(kept) = self.vault.get(&owner(job.id), &at).await?
             && let Ok(kept) = serde_json::from_str::<Kept>(kept.expose())
         {
-            return self.complete(job, id, attempt, kept.hash).await;
+            return self.complete(job, id, attempt, kept).await;
         }
         match self.delete_lost(key.gateway_id, &marker(id, attempt)).await {
             Ok(lost) => {

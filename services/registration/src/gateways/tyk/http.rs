@@ -1,5 +1,7 @@
 //! Calls to a control API: their deadline, the secret, and what comes of a refusal.
 
+use std::collections::BTreeMap;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use portico_runtime::outgoing::{OutgoingError, OutgoingRequest, Peer};
@@ -148,5 +150,6 @@ pub(super) fn created(status: u16, body: &Value, member: &str) -> Result<Created
     Ok(CreatedKey {
         key: Secret::new(key),
         hash: hash.to_owned(),
+        headers: BTreeMap::new(),
     })
 }

@@ -37,6 +37,18 @@ fn found_api(api: &Value) -> Option<FoundApi> {
     })
 }
 
+/// The header that the API wants keys in, where it is not `Authorization`. `auth` is the older place.
+pub(super) fn key_header(api: &Value) -> Option<String> {
+    let newer = &api["auth_configs"]["authToken"];
+    let config = if newer.is_object() {
+        newer
+    } else {
+        &api["auth"]
+    };
+    let header = text(config, "auth_header_name");
+    (!header.is_empty() && !header.eq_ignore_ascii_case("authorization")).then_some(header)
+}
+
 fn found_policy(
     policy: &Value,
     scopes: &BTreeMap<String, BTreeSet<String>>,
@@ -122,6 +134,29 @@ mod tests {
         ] {
             let policy = json!({"id": "p", "partitions": partitions});
             assert_eq!(super::role(&policy), role, "{policy}");
+        }
+    }
+
+    #[test]
+    fn keys_go_in_the_header_that_the_api_names() {
+        for (api, header) in [
+            (json!({}), None),
+            (json!({"auth": {"auth_header_name": ""}}), None),
+            (json!({"auth": {"auth_header_name": "authorization"}}), None),
+            (
+                json!({"auth": {"auth_header_name": "X-Api-Key"}}),
+                Some("X-Api-Key"),
+            ),
+            (
+                json!({"auth": {"auth_header_name": "Old"}, "auth_configs": {"authToken": {"auth_header_name": "New"}}}),
+                Some("New"),
+            ),
+            (
+                json!({"auth": {"auth_header_name": "Old"}, "auth_configs": {"jwt": {"auth_header_name": "New"}}}),
+                Some("Old"),
+            ),
+        ] {
+            assert_eq!(key_header(&api).as_deref(), header, "{api}");
         }
     }
 

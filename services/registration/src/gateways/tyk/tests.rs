@@ -133,12 +133,17 @@ impl World {
 
     /// Status and error message of a call.
     async fn call_with(&self, api_id: &str, token: &str) -> (u16, String) {
+        let bearer = format!("Bearer {token}");
+        self.call_in(api_id, "authorization", &bearer).await
+    }
+
+    /// The same, with a header of choice.
+    async fn call_in(&self, api_id: &str, header: &'static str, value: &str) -> (u16, String) {
         let url = format!("{}/{api_id}/x", self.gateway.url())
             .parse()
             .unwrap();
         let mut request = OutgoingRequest::new(Method::GET, url);
-        let bearer = format!("Bearer {token}").parse().unwrap();
-        request.headers.insert("authorization", bearer);
+        request.headers.insert(header, value.parse().unwrap());
         let answer = self.outgoing.send(request).await.unwrap();
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let message = body["error"].as_str().unwrap_or_default().to_owned();

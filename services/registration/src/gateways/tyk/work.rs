@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::control::Control;
 use super::definition::{self, Merged};
 use super::http::UNREACHABLE;
-use super::{fail, policy};
+use super::{fail, look, policy};
 use crate::gateways::{
     ApiChanges, GatewaySession, Mapping, NO_OPERATION, PolicyKind, PolicyState, WantedApi,
     WantedKey, WantedPolicy,
@@ -131,29 +131,38 @@ impl<'a> Work<'a> {
         self.control.delete_policy(id).await
     }
 
-    /// Of a key to be created. What it may do is said by policies alone.
-    pub(super) async fn key_session(&self, wanted: &WantedKey) -> Result<Value, Failure> {
-        let (found, org_id) = self.named(&wanted.api_ids).await?;
+    /// Of a key to be created, and the headers for [`CreatedKey::headers`]. What it may do is said by policies alone.
+    ///
+    /// [`CreatedKey::headers`]: crate::gateways::CreatedKey::headers
+    pub(super) async fn key_session(
+        &self,
+        wanted: &WantedKey,
+    ) -> Result<(Value, BTreeMap<String, String>), Failure> {
+        let mut headers = BTreeMap::new();
+        let mut org_id = self.session.org_id.to_owned();
         for id in &wanted.api_ids {
-            // Its key would open nothing.
-            if !found.iter().any(|(there, _)| there == id) {
+            let Some(api) = self.control.api(id).await? else {
+                // Its key would open nothing.
                 let why = format!("the API {id} is not at the gateway");
                 return Err(super::fail("api_not_at_gateway", why));
-            }
+            };
+            headers.extend(look::key_header(&api).map(|header| (id.clone(), header)));
+            belongs(&api, &mut org_id);
         }
         for id in &wanted.policies {
             if self.control.policy(id).await?.is_none() {
                 return Err(policy_missing(id));
             }
         }
-        Ok(json!({
+        let session = json!({
             "org_id": org_id,
             "apply_policies": wanted.policies,
             "alias": wanted.marker,
             "meta_data": {"portico_marker": wanted.marker},
             "tags": [policy::TAG],
             "expires": 0,
-        }))
+        });
+        Ok((session, headers))
     }
 
     /// The policy that is there, and what it has to become; `None` where it is that already.
@@ -175,12 +184,7 @@ impl<'a> Work<'a> {
             if let Some(api) = self.control.api(id).await? {
                 let name = api["name"].as_str().unwrap_or(id);
                 apis.push((id.clone(), name.to_owned()));
-                if org_id.is_empty() {
-                    api["org_id"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .clone_into(&mut org_id);
-                }
+                belongs(&api, &mut org_id);
             }
         }
         Ok((apis, org_id))
@@ -232,6 +236,14 @@ impl<'a> Work<'a> {
         found
             .map(|found| definition::merge(&found, &wanted, self.session.default_policy_id))
             .transpose()
+    }
+}
+
+/// The first API says whose organisation it is, where the settings do not.
+fn belongs(api: &Value, org_id: &mut String) {
+    if org_id.is_empty() {
+        let found = api["org_id"].as_str().unwrap_or_default();
+        found.clone_into(org_id);
     }
 }
 

@@ -94,3 +94,28 @@ async fn a_key_opens_what_its_policies_say_until_it_is_deleted() {
         assert_eq!(refused.unwrap_err().code, "api_not_at_gateway");
     }
 }
+
+#[tokio::test]
+async fn the_header_of_each_api_comes_along() {
+    for world in worlds().await {
+        let upstream = world.gateway.api("pay").unwrap()["proxy"]["target_url"].clone();
+        let mut api = seed::key_api("lager", "lager", "/lager/", upstream.as_str().unwrap());
+        api["auth_configs"] = json!({"authToken": {"auth_header_name": "X-Api-Key"}});
+        world.gateway.load(vec![api], vec![]).unwrap();
+        let policies = world.wanted("lager", Owned::default()).policies;
+        let session = world.session();
+        let written = world.driver.write_policies(&session, &policies).await;
+        written.unwrap();
+        let wanted = WantedKey {
+            marker: "portico-r2-1".into(),
+            policies: policies.into_iter().map(|policy| policy.id).collect(),
+            api_ids: vec!["store".into(), "lager".into()],
+        };
+        let created = world.driver.create_key(&session, &wanted).await.unwrap();
+        let expected = [("lager".to_owned(), "X-Api-Key".to_owned())];
+        assert_eq!(created.headers, expected.into());
+        let key = created.key.expose();
+        assert_eq!(world.call_in("lager", "x-api-key", key).await.0, 200);
+        assert_eq!(world.call_with("lager", key).await.0, 401);
+    }
+}
