@@ -10,6 +10,7 @@
 //! | [`providers`] | what is said to identity providers over the network, a driver for each kind |
 //! | [`gateways`] | what is said to API gateways over the network, a driver for each kind |
 //! | [`granted`] | products under plans, as they are granted and as they change |
+//! | [`moment`] | what time it is, also after a clock that was ahead |
 //! | `application` | aggregate: the newest that is known of an application |
 //! | `catalogue` | aggregate: the newest that is known of a product or a plan |
 //! | `work` | what both workers have in common |
