@@ -49,6 +49,33 @@ impl App {
         // Both addresses first: who is told that a port is taken should not have to wait for it.
         let rest = listen(config.listen).await?;
         let grpc = listen(config.grpc.listen).await?;
+        Self::serve(bus, rest, grpc, config, clock, shutdown).await
+    }
+
+    /// As [`App::start`], at addresses that are taken already, for REST and for gRPC; those of the configuration must
+    /// be theirs.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub async fn start_at(
+        rest: TcpListener,
+        grpc: TcpListener,
+        config: Config,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> Result<Self, String> {
+        let bus = wiring::bus(&config, wiring::WHOLE).await?;
+        Self::serve(bus, rest, grpc, config, clock, shutdown).await
+    }
+
+    async fn serve(
+        bus: SharedBus,
+        rest: TcpListener,
+        grpc: TcpListener,
+        config: Config,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> Result<Self, String> {
         let folder = wiring::data_folder(&config)?;
         let mut deps = wiring::deps(config, clock, Arc::clone(&bus))?;
         deps.shutdown = shutdown;

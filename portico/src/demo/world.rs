@@ -8,10 +8,11 @@ use portico_sandbox::{
     gateway::{self, seed as gateway_seed},
     identity_provider, mail,
 };
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::seed;
-use crate::app::App;
+use crate::{app::App, listeners::listen};
 
 /// Ports that the demo likes to have; where one is taken, or for a check, it takes a free one.
 const PORTAL: u16 = 3000;
@@ -74,10 +75,13 @@ impl World {
         .map_err(words)?;
         let clock = Clock::system();
         let data_dir = std::env::temp_dir().join(format!("portico-demo-{}", clock.new_id()));
-        let config = config(check, &data_dir, &mail.smtp_url())?;
+        // Taken before they are named: links in mails need them, and somebody else might take them in between.
+        let rest = listen(address(check, PORTAL)).await?;
+        let grpc = listen(address(check, GRPC)).await?;
+        let config = config(&data_dir, &mail.smtp_url(), &rest, &grpc)?;
         // A second initialisation in the same process only happens in tests, and does no harm.
         let _ = telemetry::init_log(&config.log);
-        let app = App::start(config, clock, shutdown.clone()).await?;
+        let app = App::start_at(rest, grpc, config, clock, shutdown.clone()).await?;
         Ok(Self {
             app,
             data_dir,
@@ -167,19 +171,20 @@ fn address(check: bool, port: u16) -> SocketAddr {
     }
 }
 
-/// A free port that is known before it is bound: links in mails need it.
-fn fixed(check: bool, port: u16) -> Result<SocketAddr, String> {
-    let wanted = address(check, port);
-    let listener =
-        std::net::TcpListener::bind(wanted).map_err(|error| format!("{wanted}: {error}"))?;
-    listener.local_addr().map_err(|error| error.to_string())
-}
-
-fn config(check: bool, data_dir: &std::path::Path, smtp_url: &str) -> Result<Config, String> {
+fn config(
+    data_dir: &std::path::Path,
+    smtp_url: &str,
+    rest: &TcpListener,
+    grpc: &TcpListener,
+) -> Result<Config, String> {
+    let at = |listener: &TcpListener| match listener.local_addr() {
+        Ok(address) => Ok(address.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
     let variables = [
         ("PORTICO_DATA_DIR", data_dir.display().to_string()),
-        ("PORTICO_LISTEN", fixed(check, PORTAL)?.to_string()),
-        ("PORTICO_GRPC_LISTEN", fixed(check, GRPC)?.to_string()),
+        ("PORTICO_LISTEN", at(rest)?),
+        ("PORTICO_GRPC_LISTEN", at(grpc)?),
         ("PORTICO_ADMIN_EMAIL", seed::ADMIN_EMAIL.to_owned()),
         ("PORTICO_ADMIN_PASSWORD", seed::ADMIN_PASSWORD.to_owned()),
         ("PORTICO_SMTP_URL", smtp_url.to_owned()),
