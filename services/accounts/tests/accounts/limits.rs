@@ -100,7 +100,14 @@ async fn many_at_once_are_not_more_tries(place: Place) {
     let world = World::start(&place).await;
     let codes = join_all((0..40).map(|_| fail(&world, ADMIN, ""))).await;
     let tried = codes.iter().filter(|code| *code == "credentials_wrong");
-    assert_eq!(tried.count(), 10, "{codes:?}");
+    let tried = tried.count();
+    // One that has just failed may be counted twice for a moment, and another one be refused for it.
+    assert!((1..=10).contains(&tried), "{codes:?}");
+    // What was refused was not counted.
+    for _ in tried..10 {
+        assert_eq!(fail(&world, ADMIN, "").await, "credentials_wrong");
+    }
+    assert_eq!(fail(&world, ADMIN, "").await, "too_many_attempts");
     let rows = world.rows("sign_in_failures", &["failures"]).await;
     assert_eq!(rows, [["10"]]);
 }
