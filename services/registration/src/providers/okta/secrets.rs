@@ -18,7 +18,7 @@ use url::Url;
 
 use super::calls::{Wrong, call, found, read_refused};
 use crate::providers::client::KnownClient;
-use crate::providers::failure::Failure;
+use crate::providers::failure::{Disposition, Failure};
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, RawAnswer, Session, Step};
 
@@ -80,11 +80,24 @@ pub(super) async fn add(
     Ok(Added::Added { keeps_old })
 }
 
-/// Ends all others. Where none of them is the one that is known here, somebody else has seen to them.
+/// Ends all others. Nothing is ended, and that is said, where it cannot be told which one is known here.
 pub(super) async fn end_others(session: &Session<'_>, client: &KnownClient) -> Result<(), Failure> {
-    let held = list(session, &client.client_id).await?.unwrap_or_default();
-    let Some(current) = current(&held, client) else {
+    let Some(held) = list(session, &client.client_id).await? else {
+        return Err(Failure::new(
+            Disposition::Fail,
+            "secrets_not_open",
+            "the API token may not see the secrets of the client, so the old one was not ended",
+        ));
+    };
+    if held.is_empty() {
         return Ok(());
+    }
+    let Some(current) = current(&held, client) else {
+        return Err(Failure::new(
+            Disposition::Fail,
+            "secret_not_at_provider",
+            "the secret that is known here is not at Okta any more, so no other one was ended; rotate it",
+        ));
     };
     for one in held.iter().filter(|one| one.id != current.id) {
         end(session, &client.client_id, one).await?;

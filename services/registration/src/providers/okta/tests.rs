@@ -139,9 +139,11 @@ async fn a_secret_that_somebody_else_gave_is_not_ended() {
         client_secret: Some(chosen("gone meanwhile")),
         ..client.clone()
     };
-    Okta.retire_old_secret(&peer.session(), &stranger)
+    let failure = Okta
+        .retire_old_secret(&peer.session(), &stranger)
         .await
-        .unwrap();
+        .unwrap_err();
+    assert_eq!(failure.code, "secret_not_at_provider");
     assert_eq!(peer.token_of(&client, "a", "").await.0, 200);
     org.double().remove(&client.client_id);
     let failure = Okta
@@ -164,6 +166,12 @@ async fn a_token_that_may_not_add_secrets_still_rotates() {
     let after = rotated.merge_into(before.clone(), set(&["a"]));
     assert_eq!(peer.token_of(&before, "a", "").await.0, 401);
     assert_eq!(peer.token_of(&after, "a", "").await.0, 200);
+    // A token that could once and cannot any more has not ended anything.
+    let failure = Okta
+        .retire_old_secret(&peer.session(), &after)
+        .await
+        .unwrap_err();
+    assert_eq!(failure.code, "secrets_not_open");
 }
 
 #[tokio::test]
