@@ -1,5 +1,5 @@
 //! Migrations: which have run, which are to run, and whether this program can work with a database that a newer one
-//! has migrated (docs/adr/0014-zero-downtime.md).
+//! has migrated (docs/adr/0010-zero-downtime.md).
 //!
 //! A migration adds, so an older program goes on beside it. One that takes something away says in its name which
 //! migration a program has to know that no longer needs it: `1005_needs_1004_drop_old_column.sql`.
