@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     app::{Running, serve_edge},
-    listeners::{client_tls, listen, mutual_tls, serve, serve_grpc},
+    listeners::{EdgeListeners, client_tls, listen, mutual_tls, serve, serve_grpc},
     parts::Parts,
     probes, wiring,
 };
@@ -39,8 +39,14 @@ pub async fn start(
     let own = &parts.services;
     // All addresses first: who is told that a port is taken should not have to wait for it.
     let (calls, probes) = (config.services.listen, config.services.probe_listen);
-    let inside = both(!own.is_empty(), calls, probes).await?;
-    let outside = both(parts.edge, config.listen, config.grpc.listen).await?;
+    let inside = match own.is_empty() {
+        true => None,
+        false => Some((listen(calls).await?, listen(probes).await?)),
+    };
+    let outside = match parts.edge {
+        true => Some(EdgeListeners::bind(config.listen, config.grpc.listen).await?),
+        false => None,
+    };
     // The edge alone has no events.
     let bus: SharedBus = match own.is_empty() {
         true => Arc::new(MemoryBus::new()),
@@ -54,22 +60,10 @@ pub async fn start(
     if let Some((calls, probes)) = inside {
         serve_at(&deps, &services, calls, probes)?;
     }
-    if let Some((rest, grpc)) = outside {
-        serve_edge(&deps, rest, grpc).await?;
+    if let Some(listeners) = outside {
+        serve_edge(&deps, listeners).await?;
     }
     Ok(Running::new(deps, None))
-}
-
-/// Two listeners, where they are wanted.
-async fn both(
-    wanted: bool,
-    one: SocketAddr,
-    other: SocketAddr,
-) -> Result<Option<(TcpListener, TcpListener)>, String> {
-    Ok(match wanted {
-        true => Some((listen(one).await?, listen(other).await?)),
-        false => None,
-    })
 }
 
 /// Where services listen.

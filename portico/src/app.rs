@@ -4,12 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use portico_bus::SharedBus;
 use portico_runtime::{Clock, Config, DataFolder, Deps, ServiceName};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     edge,
-    listeners::{listen, public_tls, serve, serve_grpc},
+    listeners::{EdgeListeners, public_tls, serve, serve_grpc},
     wiring,
 };
 
@@ -47,31 +46,17 @@ impl App {
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
         // Both addresses first: who is told that a port is taken should not have to wait for it.
-        let rest = listen(config.listen).await?;
-        let grpc = listen(config.grpc.listen).await?;
-        Self::serve(bus, rest, grpc, config, clock, shutdown).await
+        let listeners = EdgeListeners::bind(config.listen, config.grpc.listen).await?;
+        Self::start_at(listeners, bus, config, clock, shutdown).await
     }
 
-    /// As [`App::start`], at addresses that are taken already, for REST and for gRPC; those of the configuration must
-    /// be theirs.
+    /// As [`App::start_on`], at addresses that are taken already; those of the configuration must be theirs.
     ///
     /// # Errors
     /// In words for the person at the terminal.
     pub async fn start_at(
-        rest: TcpListener,
-        grpc: TcpListener,
-        config: Config,
-        clock: Clock,
-        shutdown: CancellationToken,
-    ) -> Result<Self, String> {
-        let bus = wiring::bus(&config, wiring::WHOLE).await?;
-        Self::serve(bus, rest, grpc, config, clock, shutdown).await
-    }
-
-    async fn serve(
+        listeners: EdgeListeners,
         bus: SharedBus,
-        rest: TcpListener,
-        grpc: TcpListener,
         config: Config,
         clock: Clock,
         shutdown: CancellationToken,
@@ -81,7 +66,7 @@ impl App {
         deps.shutdown = shutdown;
         let mut services = wiring::services(&deps, &ServiceName::ALL).await?;
         wiring::run(&mut services, &deps).await;
-        let (rest_address, grpc_address) = serve_edge(&deps, rest, grpc).await?;
+        let (rest_address, grpc_address) = serve_edge(&deps, listeners).await?;
         Ok(Self {
             rest_address,
             grpc_address,
@@ -136,14 +121,13 @@ impl Running {
     }
 }
 
-/// The edge at its two addresses.
+/// The edge at its two addresses, REST's and gRPC's.
 pub(crate) async fn serve_edge(
     deps: &Deps,
-    rest: TcpListener,
-    grpc: TcpListener,
+    listeners: EdgeListeners,
 ) -> Result<(SocketAddr, SocketAddr), String> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
-    let addresses = (address(&rest)?, address(&grpc)?);
+    let addresses = listeners.addresses()?;
+    let EdgeListeners { rest, grpc } = listeners;
     serve(deps, rest, edge::router(deps).await);
     match &deps.config.grpc.tls {
         Some(files) => serve_grpc(

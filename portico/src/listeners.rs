@@ -25,6 +25,35 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
+/// The edge's two addresses, taken.
+pub struct EdgeListeners {
+    pub(crate) rest: TcpListener,
+    pub(crate) grpc: TcpListener,
+}
+
+impl EdgeListeners {
+    /// Takes both addresses; with port 0 a free one.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub async fn bind(rest: SocketAddr, grpc: SocketAddr) -> Result<Self, String> {
+        Ok(Self {
+            rest: listen(rest).await?,
+            grpc: listen(grpc).await?,
+        })
+    }
+
+    /// Where they are, REST's and gRPC's.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub fn addresses(&self) -> Result<(SocketAddr, SocketAddr), String> {
+        let address =
+            |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+        Ok((address(&self.rest)?, address(&self.grpc)?))
+    }
+}
+
 fn read(file: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
 }

@@ -8,11 +8,10 @@ use portico_sandbox::{
     gateway::{self, seed as gateway_seed},
     identity_provider, mail,
 };
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::seed;
-use crate::{app::App, listeners::listen};
+use crate::{app::App, listeners::EdgeListeners, wiring};
 
 /// Ports that the demo likes to have; where one is taken, or for a check, it takes a free one.
 const PORTAL: u16 = 3000;
@@ -76,12 +75,12 @@ impl World {
         let clock = Clock::system();
         let data_dir = std::env::temp_dir().join(format!("portico-demo-{}", clock.new_id()));
         // Taken before they are named: links in mails need them, and somebody else might take them in between.
-        let rest = listen(address(check, PORTAL)).await?;
-        let grpc = listen(address(check, GRPC)).await?;
-        let config = config(&data_dir, &mail.smtp_url(), &rest, &grpc)?;
+        let listeners = EdgeListeners::bind(address(check, PORTAL), address(check, GRPC)).await?;
+        let config = config(&data_dir, &mail.smtp_url(), listeners.addresses()?)?;
         // A second initialisation in the same process only happens in tests, and does no harm.
         let _ = telemetry::init_log(&config.log);
-        let app = App::start_at(rest, grpc, config, clock, shutdown.clone()).await?;
+        let bus = wiring::bus(&config, wiring::WHOLE).await?;
+        let app = App::start_at(listeners, bus, config, clock, shutdown.clone()).await?;
         Ok(Self {
             app,
             data_dir,
@@ -174,17 +173,12 @@ fn address(check: bool, port: u16) -> SocketAddr {
 fn config(
     data_dir: &std::path::Path,
     smtp_url: &str,
-    rest: &TcpListener,
-    grpc: &TcpListener,
+    (rest, grpc): (SocketAddr, SocketAddr),
 ) -> Result<Config, String> {
-    let at = |listener: &TcpListener| match listener.local_addr() {
-        Ok(address) => Ok(address.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
     let variables = [
         ("PORTICO_DATA_DIR", data_dir.display().to_string()),
-        ("PORTICO_LISTEN", at(rest)?),
-        ("PORTICO_GRPC_LISTEN", at(grpc)?),
+        ("PORTICO_LISTEN", rest.to_string()),
+        ("PORTICO_GRPC_LISTEN", grpc.to_string()),
         ("PORTICO_ADMIN_EMAIL", seed::ADMIN_EMAIL.to_owned()),
         ("PORTICO_ADMIN_PASSWORD", seed::ADMIN_PASSWORD.to_owned()),
         ("PORTICO_SMTP_URL", smtp_url.to_owned()),
