@@ -13,7 +13,8 @@
 //! - [`authorization`]: how the portal authorises itself; [`site`]: a provider
 //!   without its secrets
 //! - [`discovery`]: the well-known document; [`check`]: the connection test
-//! - [`failure`]: what went wrong and what to do about it
+//! - [`failure`]: what went wrong and what to do about it; `words`: the
+//!   provider's own about it, without anything that looks like a token
 //! - [`metadata`]: client metadata of RFC 7591 and its differences
 //! - [`session`]: the calls themselves, their deadline and where tokens may go;
 //!   `tokens`: where tokens come from; [`answer`]: what came back
@@ -38,6 +39,7 @@ pub mod rfc7591;
 pub mod session;
 pub mod site;
 mod tokens;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod double;

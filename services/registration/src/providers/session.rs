@@ -19,8 +19,9 @@ use url::Url;
 pub use super::answer::{RawAnswer, Step};
 use super::authorization::{Method as Way, Options};
 use super::discovery::{DiscoveryError, Endpoints};
-use super::failure::{Bearer, Disposition, Failure, sanitized};
+use super::failure::{Bearer, Disposition, Failure};
 use super::site::Site;
+use super::words::sanitized;
 
 /// Why an answer could not be kept. The call is then repeated or reconciled.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::gateways::{CreatedKey, GatewaySession};
-use crate::providers::failure::sanitized;
+use crate::providers::words::sanitized;
 use crate::providers::{Disposition, Failure};
 
 /// The code where a call got no answer.

@@ -1,0 +1,194 @@
+//! What a provider says about a refusal, in words that may be kept and shown.
+
+use serde_json::Value;
+
+use super::client::REDACTED;
+use super::session::RawAnswer;
+
+/// Characters of a provider's own words that are kept.
+const DESCRIPTION: usize = 400;
+/// A run of this many token characters is taken for a token. A UUID has 36.
+const TOKEN_LIKE: usize = 40;
+
+/// The provider's error code, where it is one, and its description. Bodies may be
+/// empty, HTML, or have another shape than RFC 7591 section 3.2.2 asks for.
+pub(super) fn own_words(answer: &RawAnswer) -> (Option<String>, String) {
+    let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let text = |members: &[&str]| {
+        members.iter().find_map(|member| {
+            let value = parsed.as_ref()?.get(member)?.as_str()?.trim();
+            (!value.is_empty()).then(|| value.to_owned())
+        })
+    };
+    let error = text(&["error", "errorCode"]);
+    // Auth0 has a phrase in `error` and its code beside it.
+    let codes = [
+        text(&["error"]),
+        text(&["errorCode"]),
+        text(&["code"]),
+        challenge(answer, "error"),
+    ];
+    let code = codes.into_iter().flatten().find(|error| is_code(error));
+    let described = text(&[
+        "error_description",
+        "errorSummary",
+        "message",
+        "detail",
+        "description",
+    ]);
+    let causes = causes(parsed.as_ref());
+    let described = match (described, causes) {
+        (Some(words), Some(causes)) => Some(format!("{words} ({causes})")),
+        (words, causes) => words.or(causes),
+    };
+    // Keycloak 26.7.3 puts a whole sentence into `error` where JSON does not fit.
+    let words = described
+        .or_else(|| error.filter(|error| !is_code(error)))
+        .or_else(|| challenge(answer, "error_description"));
+    let words = words.unwrap_or_else(|| bare_body(answer, parsed.is_some()));
+    (code, sanitized(&words))
+}
+
+/// A parameter of the challenge, where RFC 6750 section 3 has what is wrong with a token; bodies may be empty then.
+fn challenge(answer: &RawAnswer, parameter: &str) -> Option<String> {
+    let challenge = answer.header("www-authenticate")?;
+    let start = format!("{parameter}=\"");
+    let (at, _) = challenge.match_indices(&start).find(|(at, _)| {
+        let before = challenge[..*at].chars().next_back();
+        before.is_none_or(|c| c == ' ' || c == ',')
+    })?;
+    let (value, _) = challenge[at + start.len()..].split_once('"')?;
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Okta's `errorCauses`, each with a summary of its own.
+fn causes(parsed: Option<&Value>) -> Option<String> {
+    let causes = parsed?.get("errorCauses")?.as_array()?;
+    let words: Vec<&str> = causes
+        .iter()
+        .filter_map(|cause| cause.get("errorSummary")?.as_str())
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// An error code of an RFC, in the form of those, or of Okta: `E0000007`.
+fn is_code(text: &str) -> bool {
+    let of_rfc = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let of_okta = |text: &str| {
+        let digits = text.strip_prefix('E').unwrap_or_default();
+        digits.len() == 7 && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    (1..=64).contains(&text.len()) && (text.bytes().all(of_rfc) || of_okta(text))
+}
+
+fn bare_body(answer: &RawAnswer, is_json: bool) -> String {
+    let body = String::from_utf8_lossy(&answer.body);
+    let body = body.trim();
+    if body.is_empty() || is_json {
+        format!("the provider gave no reason with status {}", answer.status)
+    } else if body.starts_with('<') {
+        format!("the provider answered status {} with a page", answer.status)
+    } else {
+        body.to_owned()
+    }
+}
+
+/// One line, not too long, without anything that looks like a token.
+pub(crate) fn sanitized(text: &str) -> String {
+    let mut clean = String::new();
+    for word in text.split_whitespace() {
+        if !clean.is_empty() {
+            clean.push(' ');
+        }
+        let mut rest = word;
+        while !rest.is_empty() {
+            let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            let end = rest.find(|c| !is_token(c)).unwrap_or(rest.len());
+            let (run, tail) = rest.split_at(end);
+            // Base64url of `{"`: a part of a JWT.
+            if run.len() >= TOKEN_LIKE || run.starts_with("eyJ") {
+                clean.push_str(REDACTED);
+            } else {
+                clean.push_str(run);
+            }
+            let next = tail.find(is_token).unwrap_or(tail.len());
+            clean.extend(tail[..next].chars().filter(|c| !c.is_control()));
+            rest = &tail[next..];
+        }
+    }
+    if clean.chars().count() > DESCRIPTION {
+        clean = clean.chars().take(DESCRIPTION).collect();
+        clean.push('…');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::session::Step;
+
+    fn answer(body: &str) -> RawAnswer {
+        RawAnswer::new(Step::Register, 400, body)
+    }
+
+    #[test]
+    fn bodies_of_any_shape_give_words() {
+        let table = [
+            ("", "the provider gave no reason with status 400"),
+            ("{}", "the provider gave no reason with status 400"),
+            (
+                "<html><body>Oops</body></html>",
+                "the provider answered status 400 with a page",
+            ),
+            ("Bad Request", "Bad Request"),
+            (
+                r#"{"error":"Invalid json: field \"bogus\""}"#,
+                "Invalid json: field \"bogus\"",
+            ),
+            (r#"{"errorSummary":"name taken"}"#, "name taken"),
+            (
+                r#"{"errorCode":"E0000001","errorSummary":"Api validation failed","errorCauses":[{"errorSummary":"name: taken"}]}"#,
+                "Api validation failed (name: taken)",
+            ),
+            (
+                r#"{"statusCode":400,"error":"Bad Request","message":"Payload validation error"}"#,
+                "Payload validation error",
+            ),
+            (r#"{"statusCode":400,"error":"Bad Request"}"#, "Bad Request"),
+            ("\"text\"", "the provider gave no reason with status 400"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(own_words(&answer(body)).1, expected);
+        }
+        for (body, code) in [
+            (r#"{"error":"Not A Code"}"#, None),
+            (
+                r#"{"error":"Bad Request","errorCode":"invalid_body"}"#,
+                Some("invalid_body"),
+            ),
+            (
+                r#"{"errorCode":"E0000007","errorSummary":"Not found"}"#,
+                Some("E0000007"),
+            ),
+        ] {
+            assert_eq!(own_words(&answer(body)).0.as_deref(), code);
+        }
+    }
+
+    #[test]
+    fn words_hold_no_token() {
+        let opaque = "A".repeat(43);
+        let jwt = format!("eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{opaque}");
+        let text = sanitized(&format!(
+            "token {jwt} and '{opaque}' at https://id.example/a\u{7}b"
+        ));
+        assert_eq!(
+            text,
+            "token [redacted].[redacted].[redacted] and '[redacted]' at https://id.example/ab"
+        );
+        assert!(sanitized(&"ab ".repeat(1000)).chars().count() <= DESCRIPTION + 1);
+        let uuid = "0191d8e4-7b1c-7c3e-9f00-000000000000";
+        assert_eq!(sanitized(uuid), uuid);
+    }
+}
