@@ -27,6 +27,7 @@ pub(super) fn routes() -> Router<Edge> {
 async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
     let request = ListProductsRequest {
         after: listing.after.clone(),
+        sort: listing.sort.clone(),
         q: listing.q.clone(),
         tag: listing.tag.clone(),
         status: "published".to_owned(),

@@ -14,6 +14,7 @@ pub(super) struct Listing {
     pub(super) subject_id: String,
     pub(super) service: String,
     pub(super) consumer: String,
+    pub(super) sort: String,
     pub(super) after: String,
 }
 
@@ -28,6 +29,7 @@ impl Listing {
             subject_id => &self.subject_id,
             service => &self.service,
             consumer => &self.consumer,
+            sort => &self.sort,
             filtered => !self.filters().is_empty(),
             first => (!self.after.is_empty()).then(|| self.link("")),
             next => (!next.is_empty()).then(|| self.link(next)),
@@ -51,8 +53,10 @@ impl Listing {
     fn link(&self, after: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         query.extend_pairs(self.filters());
-        if !after.is_empty() {
-            query.append_pair("after", after);
+        for (name, value) in [("sort", self.sort.as_str()), ("after", after)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
         }
         query.finish()
     }
@@ -63,22 +67,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_keep_the_filters() {
+    fn links_keep_the_filters_and_the_order() {
         let listing = Listing {
             q: "pay & go".into(),
             status: "draft".into(),
+            sort: "-name".into(),
             after: "here".into(),
             ..Listing::default()
         };
         let shown = listing.shown("there");
         assert_eq!(
             shown.get_attr("next").unwrap().to_string(),
-            "?q=pay+%26+go&status=draft&after=there"
+            "?q=pay+%26+go&status=draft&sort=-name&after=there"
         );
         assert_eq!(
             shown.get_attr("first").unwrap().to_string(),
-            "?q=pay+%26+go&status=draft"
+            "?q=pay+%26+go&status=draft&sort=-name"
         );
         assert!(listing.shown("").get_attr("next").unwrap().is_none());
+        let ordered = Listing {
+            sort: "-name".into(),
+            ..Listing::default()
+        };
+        let filtered = ordered.shown("").get_attr("filtered").unwrap();
+        assert!(!filtered.is_true(), "an order leaves nothing out");
     }
 }

@@ -203,7 +203,7 @@ fn sort(text: &str) -> Result<Sort, Error> {
         _ => {
             return Err(Error::field(
                 "sort",
-                "sort_unknown",
+                "sort_invalid",
                 "`sort` must be name, -name, created_at or -created_at.",
             ));
         }

@@ -43,7 +43,7 @@ pub(super) async fn list_access_requests(
         _ => {
             return Err(Error::field(
                 "sort",
-                "sort_unknown",
+                "sort_invalid",
                 "`sort` must be created_at or -created_at.",
             ));
         }

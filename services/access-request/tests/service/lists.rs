@@ -136,7 +136,7 @@ pub(crate) async fn applications(portal: &Portal) {
     };
     assert_eq!(
         codes(anna.list_applications(wrong).await),
-        ["sort sort_unknown"]
+        ["sort sort_invalid"]
     );
     let mut after = String::new();
     let mut seen = Vec::new();

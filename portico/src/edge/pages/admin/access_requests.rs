@@ -41,6 +41,7 @@ pub(super) fn routes() -> Router<Edge> {
 async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
     let request = ListAccessRequestsRequest {
         after: listing.after.clone(),
+        sort: listing.sort.clone(),
         q: listing.q.clone(),
         status: listing.status.clone(),
         ..Default::default()

@@ -49,6 +49,7 @@ fn path(id: &str) -> String {
 async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
     let request = ListIdentityProvidersRequest {
         after: listing.after.clone(),
+        sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
     };

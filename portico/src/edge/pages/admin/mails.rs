@@ -48,6 +48,7 @@ async fn deliveries(ask: Ask, Query(listing): Query<Listing>) -> Shown {
 async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
     let request = ListDeliveriesRequest {
         after: listing.after.clone(),
+        sort: listing.sort.clone(),
         status: listing.status.clone(),
         subject_id: listing.subject_id.clone(),
         ..Default::default()

@@ -39,6 +39,7 @@ pub(super) fn routes() -> Router<Edge> {
 async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
     let request = ListPlansRequest {
         after: listing.after.clone(),
+        sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
     };

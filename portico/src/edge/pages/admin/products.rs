@@ -45,6 +45,7 @@ fn path(id: &str) -> String {
 async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
     let request = ListProductsRequest {
         after: listing.after.clone(),
+        sort: listing.sort.clone(),
         q: listing.q.clone(),
         status: listing.status.clone(),
         ..Default::default()

@@ -39,6 +39,7 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
 async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
     let request = ListUsersRequest {
         after: listing.after.clone(),
+        sort: listing.sort.clone(),
         status: listing.status.clone(),
         role: listing.role.clone(),
         ..Default::default()

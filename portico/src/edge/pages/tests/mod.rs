@@ -13,6 +13,7 @@ mod developer;
 mod doors;
 mod html;
 mod keys;
+mod lists;
 mod operations;
 mod refusals;
 mod render;

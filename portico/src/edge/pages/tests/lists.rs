@@ -1,0 +1,62 @@
+//! Lists: their order.
+
+use super::Portal;
+
+const LISTS: [&str; 8] = [
+    "/catalogue",
+    "/admin/access-requests",
+    "/admin/gateways",
+    "/admin/identity-providers",
+    "/admin/mails",
+    "/admin/plans",
+    "/admin/products",
+    "/admin/users",
+];
+
+#[tokio::test]
+async fn every_order_that_is_offered_is_taken_and_no_other() {
+    let portal = Portal::start().await;
+    let mut admin = portal.admin().await;
+    for list in LISTS {
+        let page = admin.get(list).await.is(200);
+        let choices = page.between("name=\"sort\"", "</select>");
+        let choices: Vec<String> = choices
+            .split("value=\"")
+            .skip(1)
+            .map(|choice| choice.split('"').next().unwrap().to_owned())
+            .collect();
+        assert!(choices.len() > 1, "{list}: {choices:?}");
+        for choice in &choices {
+            let chosen = format!("value=\"{choice}\" selected");
+            admin
+                .get(&format!("{list}?sort={choice}"))
+                .await
+                .is(200)
+                .shows(&chosen);
+        }
+        admin
+            .get(&format!("{list}?sort=colour"))
+            .await
+            .is(400)
+            .shows("`sort` must be");
+    }
+    portal.world.stop().await;
+}
+
+#[tokio::test]
+async fn the_catalogue_is_shown_in_the_order_that_was_chosen() {
+    let portal = Portal::start().await;
+    let mut developer = portal.developer().await;
+    let mut order = Vec::new();
+    for query in ["", "?sort=-name"] {
+        let page = developer.get(&format!("/catalogue{query}")).await.is(200);
+        let text = page.text();
+        let at = |name| {
+            text.find(name)
+                .unwrap_or_else(|| panic!("no {name}: {text}"))
+        };
+        order.push(at("Details of Orders API") < at("Details of Shipping API"));
+    }
+    assert_eq!(order, [true, false]);
+    portal.world.stop().await;
+}
