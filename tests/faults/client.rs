@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{Method, StatusCode};
+use portico_tests::patience::Pauses;
 use serde_json::{Value, json};
 
 /// The longest that anything may take, in the background or in front.
@@ -17,13 +18,13 @@ const PAUSE: Duration = Duration::from_millis(40);
 
 /// Asks again until there is an answer.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let pauses = Pauses::begin();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        tokio::time::sleep(PAUSE).await;
+        assert!(pauses.waited() < PATIENCE, "waited in vain: {what}");
+        pauses.pause().await;
     }
 }
 

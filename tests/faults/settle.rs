@@ -1,6 +1,8 @@
 //! When a round is over: nothing is under way any more, anywhere, and every request is where it must end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use portico_tests::patience::Pauses;
 
 use crate::{
     client::PATIENCE,
@@ -17,22 +19,22 @@ pub async fn settle(world: &World, portal: &Portal) -> Duration {
 
 /// As [`settle`], where the fault table says how long that may take.
 pub async fn settle_within(world: &World, portal: &Portal, limit: Duration) -> Duration {
-    let start = Instant::now();
+    let pauses = Pauses::begin();
     let mut quiet = 0;
     loop {
         match unsettled(world, portal).await {
             // Twice: what has just been acknowledged may cause something.
-            None if quiet == 1 => return start.elapsed(),
+            None if quiet == 1 => return pauses.waited(),
             None => quiet += 1,
             Some(what) => {
                 quiet = 0;
                 assert!(
-                    start.elapsed() < limit,
+                    pauses.waited() < limit,
                     "not settled after {limit:?}: {what}"
                 );
             }
         }
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        pauses.pause().await;
     }
 }
 

@@ -49,9 +49,12 @@ mod support;
 mod traces;
 
 fn main() -> std::process::ExitCode {
+    // The longest first, so that none of them is left over alone.
     portico_trials::run([
-        api_keys::trials(),
+        seeds::trials(),
+        many::trials(),
         apart::trials(),
+        api_keys::trials(),
         backup::trials(),
         bad_input::trials(),
         browser::trials(),
@@ -60,12 +63,10 @@ fn main() -> std::process::ExitCode {
         flow::trials(),
         gateway_import::trials(),
         kill::trials(),
-        many::trials(),
         metrics::trials(),
         providers::trials(),
         operations::trials(),
         secrets::trials(),
-        seeds::trials(),
         traces::trials(),
     ])
 }

@@ -7,5 +7,6 @@
 
 pub mod cluster;
 pub mod keycloak;
+pub mod patience;
 pub mod peers;
 pub mod ports;

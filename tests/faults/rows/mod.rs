@@ -47,7 +47,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-embedded",
         "kill -9: SQLite, memory bus, plain provider",
         [],
-        8,
+        9,
         25,
         kills::embedded
     ),
@@ -55,7 +55,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-servers",
         "kill -9: PostgreSQL, NATS, plain provider",
         [POSTGRESQL, NATS],
-        5,
+        4,
         25,
         kills::servers
     ),
@@ -63,7 +63,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-replicas",
         "kill -9: two replicas in turn, PostgreSQL, NATS, plain provider",
         [POSTGRESQL, NATS],
-        3,
+        2,
         40,
         kills::replicas
     ),
@@ -71,7 +71,7 @@ pub const FAULTS: &[Fault] = &[
         "kill-keycloak",
         "kill -9: SQLite, memory bus, Keycloak",
         [KEYCLOAK],
-        4,
+        3,
         30,
         kills::embedded_keycloak
     ),
@@ -207,7 +207,7 @@ pub const FAULTS: &[Fault] = &[
         "poison",
         "poison message, replayed by `portico parked replay`",
         [POSTGRESQL, NATS],
-        2,
+        1,
         70,
         messages::poison
     ),

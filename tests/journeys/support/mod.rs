@@ -8,20 +8,22 @@ pub mod process;
 pub mod proxy;
 pub mod world;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use portico_tests::patience::Pauses;
 
 /// The longest that anything in the background may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again until there is an answer.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let pauses = Pauses::begin();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        assert!(pauses.waited() < PATIENCE, "waited in vain: {what}");
+        pauses.pause().await;
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{
 
 pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
-        a_thousand_at_once_all_count,
-        a_thousand_across_two_processes_all_count,
+        hundreds_at_once_all_count,
+        hundreds_across_two_processes_all_count,
         a_repeated_command_has_one_effect,
         a_repetition_is_not_refused_by_the_rules,
         a_reused_key_is_told,
@@ -24,11 +24,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     )
 }
 
+/// Each conflict is decided anew, so the work grows with the square of it.
+const COMMANDS: usize = 300;
+
 async fn increments(stores: &[portico_eventstore::EventStore]) {
     let id = new_id();
     let mut commands = JoinSet::new();
-    for n in 0..1000 {
-        let store = stores[n % stores.len()].clone();
+    for store in stores.iter().cycle().take(COMMANDS) {
+        let store = store.clone();
         commands.spawn(async move {
             store
                 .execute::<Counter>(id, &Command::Add(1), &context(new_id()))
@@ -39,15 +42,15 @@ async fn increments(stores: &[portico_eventstore::EventStore]) {
         done.unwrap().unwrap();
     }
     let loaded = stores[0].load::<Counter>(id).await.unwrap();
-    assert_eq!((loaded.state.total, loaded.version), (1000, 1000));
-    assert_eq!(assert_gap_free(&stores[0]).await, 1000);
+    assert_eq!((loaded.state.total, loaded.version), (300, 300));
+    assert_eq!(assert_gap_free(&stores[0]).await, 300);
 }
 
-async fn a_thousand_at_once_all_count(place: Place) {
+async fn hundreds_at_once_all_count(place: Place) {
     increments(&[place.open().await]).await;
 }
 
-async fn a_thousand_across_two_processes_all_count(place: Place) {
+async fn hundreds_across_two_processes_all_count(place: Place) {
     increments(&[place.open().await, place.open().await]).await;
 }
 

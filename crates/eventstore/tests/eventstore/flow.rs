@@ -32,14 +32,14 @@ use crate::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = on_every_database!(
+    let mut trials = trials!(multi, [NATS];
+        nats_goes_on_beside_a_poison_message,
+        nats_that_loses_its_data_is_told_again,
+        nats_brings_again_what_is_published_again,
+    );
+    trials.extend(on_every_database!(
         every_event_has_one_effect_however_bad_the_bus,
         nothing_is_lost_when_the_process_dies,
-    );
-    trials.extend(trials!(multi, [NATS];
-        nats_that_loses_its_data_is_told_again,
-        nats_goes_on_beside_a_poison_message,
-        nats_brings_again_what_is_published_again,
     ));
     trials
 }

@@ -26,11 +26,12 @@ mod views;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
+        // One of them waits for long.
+        flow::trials(),
         append::trials(),
         backup::trials(),
         commands::trials(),
         consumer::trials(),
-        flow::trials(),
         inbox::trials(),
         lease::trials(),
         newer::trials(),
