@@ -1,10 +1,12 @@
 //! The description of the REST API (OpenAPI 3.1), and a page that shows it to people. The routes describe
 //! themselves; here stands what is the same for all of them.
 
+use std::sync::{Arc, LazyLock};
+
 use axum::{
     Router,
     body::Bytes,
-    response::{Html, IntoResponse},
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
 use http::{StatusCode, header};
@@ -86,38 +88,59 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
     });
 }
 
-/// `/api/v1/openapi.json` and `/api/docs`.
-pub(super) fn routes(routes: OpenApi) -> Router<Edge> {
-    let document = document(routes);
-    let page = render(&document);
-    let json = Bytes::from(document.to_string());
-    let tag = format!("\"{}\"", &hex(&Sha256::digest(&json))[..16]);
-    let json = move || {
-        let headers = [
-            (header::CONTENT_TYPE, "application/json".to_owned()),
-            (header::ETAG, tag.clone()),
-        ];
-        std::future::ready((headers, json.clone()))
-    };
-    let style = async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE);
-    Router::new()
-        .route(&format!("{PREFIX}/openapi.json"), get(json))
-        .route("/api/docs", get(move || std::future::ready(show(&page))))
-        .route("/api/docs/page.css", get(style))
+/// What is answered. Nothing of it depends on who asks.
+struct Description {
+    json: Bytes,
+    tag: String,
+    page: Option<String>,
 }
 
-fn show(page: &Option<String>) -> axum::response::Response {
-    match page {
-        Some(page) => Html(page.clone()).into_response(),
-        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+impl Description {
+    fn of(routes: OpenApi) -> Self {
+        let document = document(routes);
+        let json = Bytes::from(document.to_string());
+        Self {
+            tag: format!("\"{}\"", &hex(&Sha256::digest(&json))[..16]),
+            page: render(&document),
+            json,
+        }
     }
+
+    fn json(&self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::ETAG, self.tag.clone()),
+        ];
+        (headers, self.json.clone()).into_response()
+    }
+
+    fn page(&self) -> Response {
+        match &self.page {
+            Some(page) => Html(page.clone()).into_response(),
+            None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+/// `/api/v1/openapi.json` and `/api/docs`.
+pub(super) fn routes(routes: OpenApi) -> Router<Edge> {
+    // At the first question: it would be a good part of a start, and few ask.
+    let json = Arc::new(LazyLock::new(move || Description::of(routes)));
+    let page = Arc::clone(&json);
+    let style = async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE);
+    Router::new()
+        .route(
+            &format!("{PREFIX}/openapi.json"),
+            get(move || std::future::ready(json.json())),
+        )
+        .route("/api/docs", get(move || std::future::ready(page.page())))
+        .route("/api/docs/page.css", get(style))
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The page, rendered once: nothing of it depends on who looks.
 fn render(document: &Value) -> Option<String> {
     let mut environment = Environment::new();
     environment.add_filter("type", type_of);
