@@ -42,7 +42,6 @@ pub(super) fn routes() -> Router<Edge> {
 async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
     let request = ListGatewaysRequest {
         after: listing.after.clone(),
-        sort: listing.sort.clone(),
         ..Default::default()
     };
     let page = ask

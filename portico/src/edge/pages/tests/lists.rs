@@ -2,10 +2,9 @@
 
 use super::Portal;
 
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 7] = [
     "/catalogue",
     "/admin/access-requests",
-    "/admin/gateways",
     "/admin/identity-providers",
     "/admin/mails",
     "/admin/plans",
