@@ -121,6 +121,13 @@ async fn dies_and_completes(provider: Provider, point: &str) {
     let mut world = World::start_to_die(provider, Backends::embedded(), fault).await;
     let portal = world.configure().await;
     let (request, application) = portal.submit(&portal.payments, None).await;
+    // Between the mail server's answer and its record a kill may repeat a mail; that is not the subject here.
+    until("the admin's mail is recorded", || async {
+        let sent = world.admin.get("/api/v1/deliveries?status=sent").await;
+        let sent = sent.unwrap().expect(StatusCode::OK).unwrap();
+        (!sent["items"].as_array().unwrap().is_empty()).then_some(())
+    })
+    .await;
     let path = format!("/api/v1/access-requests/{request}/approve");
     // At "approved" the answer itself is lost.
     let _ = world.admin.post(&path, json!({})).await;
