@@ -6,6 +6,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use portico_proto::{Error, Kind};
+use portico_runtime::MAX_LIMIT;
 use serde::de::DeserializeOwned;
 
 use super::super::{
@@ -187,10 +188,20 @@ impl<T: DeserializeOwned> FromRequestParts<Edge> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
         match axum::extract::Query::try_from_uri(&parts.uri) {
+            // To the services 0 means that nothing was said.
+            Ok(_) if limit_is_zero(parts.uri.query().unwrap_or_default()) => {
+                let message = format!("`limit` must be 1 to {MAX_LIMIT}.");
+                Err(Error::field("limit", "limit_invalid", message).into())
+            }
             Ok(axum::extract::Query(query)) => Ok(Self(query)),
             Err(rejection) => Err(wrong_query(&rejection)),
         }
     }
+}
+
+fn limit_is_zero(query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "limit" && value.parse() == Ok(0_u32))
 }
 
 fn wrong_query(rejection: &QueryRejection) -> Failure {

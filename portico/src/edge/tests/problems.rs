@@ -56,7 +56,7 @@ type Wrong = (
     &'static str,
 );
 
-const WRONG: [Wrong; 13] = [
+const WRONG: [Wrong; 14] = [
     ("GET", "/nothing", "", "", 404, "path_unknown", ""),
     ("GET", "/products/a/b/c", "", "", 404, "path_unknown", ""),
     (
@@ -131,6 +131,15 @@ const WRONG: [Wrong; 13] = [
         "",
         400,
         "field_type_wrong",
+        "limit",
+    ),
+    (
+        "GET",
+        "/products?limit=0",
+        "",
+        "",
+        400,
+        "limit_invalid",
         "limit",
     ),
     (
