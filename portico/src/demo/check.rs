@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 mod credentials;
@@ -257,6 +257,35 @@ impl<'a> Walk<'a> {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// A call through the gateway: the status, and the gateway's words where it refuses.
+    async fn call_gateway(
+        &self,
+        api: &str,
+        authorization: &str,
+        expected: StatusCode,
+    ) -> Result<String, String> {
+        let url = format!("{}/{api}/status", self.world.gateway_url());
+        let response = self
+            .http
+            .get(&url)
+            .header(header::AUTHORIZATION, authorization)
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = response.status();
+        let words = response.text().await.unwrap_or_default();
+        if status != expected {
+            return Err(format!(
+                "the gateway answered {status}, expected {expected}: {words}"
+            ));
+        }
+        let refusal: Value = serde_json::from_str(&words).unwrap_or_default();
+        let detail = text(&refusal, "error");
+        Ok(format!("{} {detail}", status.as_u16())
+            .trim_end()
+            .to_owned())
     }
 
     async fn revoke(&mut self, request: &Request) -> Result<(), String> {

@@ -94,30 +94,11 @@ impl Walk<'_> {
         }
         let token = text(&body, "access_token");
         let claims = claims(token)?;
-        let url = format!("{}/{api}/status", self.world.gateway_url());
-        let response = self
-            .http
-            .get(&url)
-            .bearer_auth(token)
-            .send()
-            .await
-            .map_err(|error| error.to_string())?;
-        let status = response.status();
-        let words = response.text().await.unwrap_or_default();
-        if status != expected {
-            return Err(format!(
-                "the gateway answered {status}, expected {expected}: {words}"
-            ));
-        }
-        let refusal: Value = serde_json::from_str(&words).unwrap_or_default();
-        let detail = if status.is_success() {
-            ""
-        } else {
-            text(&refusal, "error")
-        };
+        let bearer = format!("Bearer {token}");
+        let came_back = self.call_gateway(api, &bearer, expected).await?;
         self.say(
             &format!("token with `{}` calls /{api}/", text(&claims, "scope")),
-            format!("{} {detail}", status.as_u16()),
+            came_back,
         );
         Ok(())
     }

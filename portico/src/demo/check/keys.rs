@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{PATIENCE, Request, Walk, text};
@@ -76,25 +76,8 @@ impl Walk<'_> {
     }
 
     async fn call_with_key(&mut self, key: &str, expected: StatusCode) -> Result<(), String> {
-        let url = format!("{}/weather/status", self.world.gateway_url());
-        let response = self
-            .http
-            .get(&url)
-            .header(header::AUTHORIZATION, key)
-            .send()
-            .await
-            .map_err(|error| error.to_string())?;
-        let status = response.status();
-        let words = response.text().await.unwrap_or_default();
-        if status != expected {
-            return Err(format!(
-                "the gateway answered {status}, expected {expected}: {words}"
-            ));
-        }
-        let refusal: Value = serde_json::from_str(&words).unwrap_or_default();
-        let detail = text(&refusal, "error");
-        let came_back = format!("{} {detail}", status.as_u16());
-        self.say("the API key calls /weather/", came_back.trim_end());
+        let came_back = self.call_gateway("weather", key, expected).await?;
+        self.say("the API key calls /weather/", came_back);
         Ok(())
     }
 
