@@ -101,7 +101,7 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         },
         button: "Give it back",
         back: path(id),
-        version: request.version,
+        version: ANY_VERSION,
         reason: false,
         admin: false,
     };
@@ -112,7 +112,7 @@ async fn revoke(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     let request = RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     match ask
         .access()

@@ -12,7 +12,7 @@ use super::{
     credentials::Revealed,
     form::Posted,
     show,
-    view::{Shown, done, mendable},
+    view::{ANY_VERSION, Shown, done, mendable},
 };
 use crate::edge::{Edge, ask::Ask, problem::Result};
 
@@ -28,10 +28,10 @@ pub(super) fn routes() -> Router<Edge> {
         )
 }
 
-async fn reveal(Path((id, key)): Path<(String, String)>, Posted { ask, form }: Posted) -> Shown {
+async fn reveal(Path((id, key)): Path<(String, String)>, Posted { ask, .. }: Posted) -> Shown {
     let request = RevealApiKeyRequest {
         id: key.clone(),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     match ask
         .registration()
@@ -49,10 +49,10 @@ async fn reveal(Path((id, key)): Path<(String, String)>, Posted { ask, form }: P
     }
 }
 
-async fn replace(Path((id, key)): Path<(String, String)>, Posted { ask, form }: Posted) -> Shown {
+async fn replace(Path((id, key)): Path<(String, String)>, Posted { ask, .. }: Posted) -> Shown {
     let request = ReplaceApiKeyRequest {
         id: key,
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     match ask
         .registration()

@@ -111,7 +111,7 @@ impl Page {
 }
 
 /// For decisions: a request's state alone says whether one is possible, and why not is more helpful than that the
-/// request was changed.
+/// request was changed. Its version moves with the work in the background, too, between the page and its form.
 pub(super) const ANY_VERSION: u64 = 0;
 
 /// An error as it stands above the page: with all that was wrong where it was several things, each with the code

@@ -18,7 +18,7 @@ use portico_proto::{
 use super::super::{
     form::Posted,
     show,
-    view::{Page, Shown, done, mendable},
+    view::{ANY_VERSION, Page, Shown, done, mendable},
 };
 use super::access_requests;
 use crate::edge::{Edge, ask::Ask};
@@ -37,7 +37,7 @@ async fn suspend_request(Path(id): Path<String>, Posted { ask, form }: Posted) -
     let request = SuspendAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     let answer = ask
         .access()
@@ -49,7 +49,7 @@ async fn suspend_request(Path(id): Path<String>, Posted { ask, form }: Posted) -
 async fn resume_request(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     let request = ResumeAccessRequestRequest {
         id: id.clone(),
-        if_version: form.version(),
+        if_version: ANY_VERSION,
     };
     let answer = ask
         .access()

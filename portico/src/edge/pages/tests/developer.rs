@@ -122,6 +122,41 @@ async fn from_the_catalogue_to_a_token_and_back() {
     portal.world.stop().await;
 }
 
+/// What is decided on a page that was opened earlier is done, though the request has gone on meanwhile.
+#[tokio::test]
+async fn a_request_that_went_on_meanwhile_can_still_be_decided() {
+    let portal = Portal::start().await;
+    let (mut dana, mut admin) = (portal.developer().await, portal.admin().await);
+    let request = submit(&portal, &mut dana).await;
+    let id = request.rsplit('/').next().unwrap();
+    let decided = format!("/admin/access-requests/{id}");
+    admin.get(&decided).await.is(200);
+    admin
+        .submit(&format!("{decided}/approve"), &[])
+        .await
+        .is(200);
+    dana.get_until(&request, "Ready to use").await;
+
+    dana.get(&format!("{request}/revoke")).await.is(200);
+    let revoke = dana.form(&format!("{request}/revoke"));
+    admin.get(&decided).await.is(200);
+    let suspend = admin.form(&format!("{decided}/suspend"));
+    for way in ["suspend", "resume"] {
+        let path = format!("{decided}/{way}");
+        admin.submit(&path, &[]).await.is(200);
+    }
+    admin
+        .send(&format!("{decided}/suspend"), suspend, &[])
+        .await
+        .is(200);
+    admin.page.shows("suspended");
+    dana.send(&format!("{request}/revoke"), revoke, &[])
+        .await
+        .is(200)
+        .shows("revoked");
+    portal.world.stop().await;
+}
+
 /// Status of a request for a token, as the curl command on the page makes it.
 async fn token(endpoint: &str, client: &str, secret: &str) -> u16 {
     let http = portico_sandbox::outgoing::http_client().unwrap();
