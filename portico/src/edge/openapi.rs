@@ -11,6 +11,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use minijinja::Environment;
+use portico_runtime::{DEFAULT_LIMIT, MAX_LIMIT};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use utoipa::{PartialSchema as _, ToSchema as _, openapi::OpenApi};
@@ -65,6 +66,11 @@ fn document(routes: OpenApi) -> Value {
 fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {
+        for limit in parameters.iter_mut().filter(|one| one["name"] == "limit") {
+            limit["schema"] = json!({
+                "type": "integer", "format": "int32", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
+            });
+        }
         for name in path.split(['{', '}']).skip(1).step_by(2) {
             parameters.push(json!({
                 "name": name, "in": "path", "required": true, "schema": { "type": "string" },

@@ -57,6 +57,27 @@ async fn every_reference_leads_somewhere() {
     }
 }
 
+/// What the schema of a `limit` lets through is taken, and nothing else.
+#[tokio::test]
+async fn limits_are_as_they_are_described() {
+    let portal = Portal::new(|_, double| double).await;
+    let document = portal.get("/api/v1/openapi.json").await.json();
+    let mut lists = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let parameters = item["get"]["parameters"].as_array().into_iter().flatten();
+        for limit in parameters.filter(|one| one["name"] == "limit") {
+            lists += 1;
+            let most = limit["schema"]["maximum"].as_u64().unwrap();
+            let least = limit["schema"]["minimum"].as_u64().unwrap();
+            let path = path.replace("{id}", super::support::ID);
+            let refused = portal.get(&format!("{path}?limit={}", least - 1)).await;
+            assert_eq!(refused.problem().1, "limit_invalid", "{path}");
+            assert_eq!(most, u64::from(portico_runtime::MAX_LIMIT), "{path}");
+        }
+    }
+    assert!(lists >= 10, "{lists}");
+}
+
 fn collect(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
