@@ -1,0 +1,228 @@
+//! Read, update and delete (RFC 7592), and the whole life of a client.
+
+use super::*;
+
+#[tokio::test]
+async fn an_update_sends_everything_back_with_what_is_wanted() {
+    let fixture = Fixture::start(|_| {
+        reply(
+            200,
+            json!({"client_id": "c1", "scope": "a b", "registration_access_token": "rat2"}),
+        )
+    })
+    .await;
+    let known = fixture.known();
+    let updated = Other
+        .update(&fixture.session(), &known, &wanted(&["a", "b"]))
+        .await
+        .unwrap();
+    assert_eq!(updated.registration_access_token, Some(Secret::new("rat2")));
+    assert_eq!(fixture.spool.kept.lock().unwrap()[0].step, Step::Update);
+
+    let seen = &fixture.server.seen()[0];
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str()),
+        ("PUT", "/manage?client=c1")
+    );
+    assert_eq!(seen.authorization(), "Bearer rat1");
+    assert_eq!(
+        seen.json(),
+        json!({
+            "client_id": "c1", "client_secret": "s1", "subject_type": "public",
+            "client_name": "Weather app", "grant_types": ["client_credentials"],
+            "token_endpoint_auth_method": "client_secret_basic", "scope": "a b",
+        })
+    );
+    let preview = Other
+        .preview_update(fixture.site(), &known, &wanted(&["a", "b"]))
+        .unwrap();
+    let mut sent = seen.json();
+    sent["client_secret"] = "[redacted]".into();
+    assert_eq!((preview.method, preview.body), ("PUT", sent));
+
+    let merged = updated.merge_into(known, set(&["a", "b"]));
+    assert_eq!(merged.client_secret, Some(Secret::new("s1")));
+    assert_eq!(
+        merged.registration_client_uri.unwrap().query(),
+        Some("client=c1")
+    );
+}
+
+#[tokio::test]
+async fn a_read_never_brings_a_secret_but_may_rotate_the_token() {
+    let fixture = Fixture::start(|_| {
+        reply(
+            200,
+            json!({"client_id": "c1", "client_secret": "$2y$hash", "registration_access_token": "rat2"}),
+        )
+    })
+    .await;
+    let read = Other
+        .read(&fixture.session(), &fixture.known())
+        .await
+        .unwrap();
+    assert_eq!(read.client_secret, None);
+    assert_eq!(read.registration_access_token, Some(Secret::new("rat2")));
+    assert_eq!(fixture.spool.kept.lock().unwrap()[0].step, Step::Read);
+}
+
+#[tokio::test]
+async fn an_answer_about_another_client_is_not_taken() {
+    let fixture = Fixture::start(|_| reply(200, json!({"client_id": "c2"}))).await;
+    let failure = Other
+        .read(&fixture.session(), &fixture.known())
+        .await
+        .unwrap_err();
+    assert_eq!(failure.code, "provider_answer_invalid");
+}
+
+#[tokio::test]
+async fn a_refused_deletion_is_looked_into() {
+    for (token_status, token_body, expected) in [
+        (
+            401,
+            json!({"error": "invalid_client"}),
+            Ok(Deleted::AlreadyGone),
+        ),
+        (
+            200,
+            json!({"access_token": "t"}),
+            Err(Disposition::Unmanageable),
+        ),
+        (
+            400,
+            json!({"error": "invalid_scope"}),
+            Err(Disposition::Unmanageable),
+        ),
+        (500, json!({}), Err(Disposition::Unmanageable)),
+    ] {
+        let answer = reply(token_status, token_body);
+        let fixture = Fixture::start(move |seen: &Seen| match seen.target.as_str() {
+            "/token" => answer.clone(),
+            _ => reply(401, json!({"error": "invalid_token"})),
+        })
+        .await;
+        let deleted = Other.delete(&fixture.session(), &fixture.known()).await;
+        assert_eq!(deleted.map_err(|failure| failure.disposition), expected);
+    }
+}
+
+#[tokio::test]
+async fn deletes_and_finds_deleted() {
+    for (status, expected) in [
+        (204, Deleted::Deleted),
+        (200, Deleted::Deleted),
+        (404, Deleted::AlreadyGone),
+    ] {
+        let fixture = Fixture::start(move |_| Reply(status, vec![], String::new())).await;
+        let deleted = Other
+            .delete(&fixture.session(), &fixture.known())
+            .await
+            .unwrap();
+        assert_eq!(deleted, expected);
+        assert_eq!(fixture.server.seen()[0].method, "DELETE");
+    }
+}
+
+#[tokio::test]
+async fn a_page_instead_of_a_deletion_is_no_deletion() {
+    for (there, expected) in [
+        (true, Err(Disposition::Retry)),
+        (false, Ok(Deleted::Deleted)),
+    ] {
+        let fixture = Fixture::start(move |seen: &Seen| match (seen.target.as_str(), there) {
+            ("/token", true) => reply(400, json!({"error": "invalid_scope"})),
+            ("/token", false) => reply(401, json!({"error": "invalid_client"})),
+            _ => Reply(200, vec![], "<h1>Welcome</h1>".to_owned()),
+        })
+        .await;
+        let deleted = Other.delete(&fixture.session(), &fixture.known()).await;
+        assert_eq!(deleted.map_err(|failure| failure.disposition), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_it_cannot_do_it_says() {
+    let fixture = Fixture::start(|_| reply(500, json!({}))).await;
+    let prepared = Other.prepare(fixture.site(), &wanted(&[]), &ids()).unwrap();
+    assert!(matches!(
+        Other.reconcile(&fixture.session(), &prepared).await,
+        Ok(Reconciled::Unknown)
+    ));
+    let known = fixture.known();
+    let failure = Other
+        .rotate_secret(&fixture.session(), &known, &Secret::new("n"))
+        .await;
+    assert_eq!(failure.unwrap_err().code, "secret_rotation_unsupported");
+    assert_eq!(fixture.server.seen().len(), 0);
+}
+
+/// The whole life of a client at the small provider of the demo.
+#[tokio::test]
+async fn a_client_lives_and_dies() {
+    use portico_sandbox::identity_provider::{Settings, start};
+    let provider = start(Settings {
+        scopes: vec!["a".into(), "b".into()],
+        initial_access_token: Some("initial-token".into()),
+        initial_access_token_uses: Some(1),
+        ..Settings::default()
+    })
+    .await
+    .unwrap();
+    provider.behave(|behaviour| behaviour.rotate_on_read = true);
+    let mut fixture = Fixture::start(|_| reply(500, json!({}))).await;
+    let outgoing = crate::providers::double::outgoing();
+    let fetch = crate::providers::session::Fetch {
+        outgoing: &outgoing,
+        skip_tls_verify: false,
+        trusted_certificates: "",
+    };
+    let url = provider.well_known_url();
+    use crate::providers::discovery::{Overrides, discover};
+    fixture.endpoints = discover(fetch, &url, Overrides::default()).await.unwrap();
+
+    let registered = register(&fixture).await.unwrap();
+    assert_eq!(differences(&wanted(&["a", "b"]), &registered.granted), []);
+    let mut known = registered.into_known(set(&["a", "b"]));
+    for scopes in [&["a"][..], &["a", "b"], &[]] {
+        let read = Other.read(&fixture.session(), &known).await.unwrap();
+        assert!(
+            read.registration_access_token.is_some(),
+            "it rotates on every read"
+        );
+        let scopes_before = known.scopes.clone();
+        known = read.merge_into(known, scopes_before);
+        let updated = Other
+            .update(&fixture.session(), &known, &wanted(scopes))
+            .await
+            .unwrap();
+        known = updated.merge_into(known, set(scopes));
+        assert_eq!(known.granted.scopes(), Some(set(scopes)));
+    }
+    let failure = Other
+        .update(&fixture.session(), &known, &wanted(&["nowhere"]))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.disposition, Disposition::Fail, "{failure}");
+    let failure = register(&fixture).await.unwrap_err();
+    assert_eq!(
+        failure.disposition,
+        Disposition::PauseProvider,
+        "used up: {failure}"
+    );
+
+    assert_eq!(
+        Other.delete(&fixture.session(), &known).await,
+        Ok(Deleted::Deleted)
+    );
+    assert_eq!(provider.client_count(), 0);
+    assert_eq!(
+        Other.delete(&fixture.session(), &known).await,
+        Ok(Deleted::AlreadyGone)
+    );
+    let failure = Other
+        .update(&fixture.session(), &known, &wanted(&[]))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.disposition, Disposition::Gone);
+}
