@@ -196,18 +196,42 @@ async fn reveal(
         }
         Err(error) => return Err(refuse(error)),
     };
-    match state.live() {
-        Some(live) => Ok(Some(credentials(grpc, id, &state, live, listed).await?)),
-        None => Ok(None),
-    }
+    credentials(grpc, id, state, listed).await
 }
 
+/// Of the client in this state; `None` where it is not registered (any more).
 async fn credentials(
     grpc: &Grpc,
     id: Uuid,
+    mut state: OauthClient,
+    listed: &Listed,
+) -> Result<Option<api::Credentials>, Error> {
+    // A rotation that ends at this moment takes the secret away that was the client's in this state.
+    loop {
+        let Some(live) = state.live() else {
+            return Ok(None);
+        };
+        let reference = live.answer.secret_ref;
+        if let Some(secret) = secret(grpc, id, reference).await? {
+            return with_secret(grpc, &state, live, listed, secret)
+                .await
+                .map(Some);
+        }
+        let loaded = grpc.store.load::<OauthClient>(id).await;
+        state = loaded.map_err(store_error)?.state;
+        if state.live().map(|live| live.answer.secret_ref) == Some(reference) {
+            tracing::error!(oauth_client_id = %id, "a client's secret is not in the vault");
+            return Err(Error::internal());
+        }
+    }
+}
+
+async fn with_secret(
+    grpc: &Grpc,
     state: &OauthClient,
     live: &Live,
     listed: &Listed,
+    client_secret: String,
 ) -> Result<api::Credentials, Error> {
     let answer = &live.answer;
     let method = match answer.granted.text("token_endpoint_auth_method") {
@@ -222,7 +246,7 @@ async fn credentials(
         identity_provider_id: state.identity_provider_id.to_string(),
         identity_provider_name: listed.client.identity_provider_name.clone(),
         client_id: answer.client_id.clone(),
-        client_secret: secret(grpc, id, answer.secret_ref).await?,
+        client_secret,
         client_secret_expires_at: answer.secret_expires_at,
         token_endpoint: listed.client.token_endpoint.clone(),
         token_endpoint_auth_method: method,
@@ -249,20 +273,19 @@ async fn asked_method(grpc: &Grpc, live: &Live) -> Result<String, Error> {
     Ok(definition.map_or_else(String::new, |d| d.token_endpoint_auth_method))
 }
 
-async fn secret(grpc: &Grpc, id: Uuid, reference: Option<VaultRef>) -> Result<String, Error> {
+/// Empty for a client that has none; `None` where it is not in the vault (any more).
+async fn secret(
+    grpc: &Grpc,
+    id: Uuid,
+    reference: Option<VaultRef>,
+) -> Result<Option<String>, Error> {
     let Some(reference) = reference else {
-        return Ok(String::new());
+        return Ok(Some(String::new()));
     };
     let kept = grpc
         .vault
         .get(&Owner::new(OWNER, id), &reference)
         .await
         .map_err(vault_error)?;
-    match kept {
-        Some(secret) => Ok(secret.expose().to_owned()),
-        None => {
-            tracing::error!(oauth_client_id = %id, "a client's secret is not in the vault");
-            Err(Error::internal())
-        }
-    }
+    Ok(kept.map(|secret| secret.expose().to_owned()))
 }

@@ -67,10 +67,7 @@ pub(crate) async fn rotate_credentials(
         }
     };
     let state = rotated(grpc, id, outcome.state.attempt).await?;
-    match state.live() {
-        Some(live) => credentials(grpc, id, &state, live, &listed).await,
-        None => Err(Error::not_found("OAuth client")),
-    }
+    shown(grpc, id, state, &listed).await
 }
 
 /// The application's owner, or an admin: nothing secret is in the answer.
@@ -135,10 +132,17 @@ async fn replace(
         _ => None,
     };
     let state = waited(grpc, id, replaced, UNDER_WAY).await?;
-    match state.live() {
-        Some(live) => credentials(grpc, id, &state, live, listed).await,
-        None => Err(Error::not_found("OAuth client")),
-    }
+    shown(grpc, id, state, listed).await
+}
+
+async fn shown(
+    grpc: &Grpc,
+    id: Uuid,
+    state: OauthClient,
+    listed: &Listed,
+) -> Result<api::Credentials, Error> {
+    let credentials = credentials(grpc, id, state, listed).await?;
+    credentials.ok_or_else(|| Error::not_found("OAuth client"))
 }
 
 /// The client that is meant.
