@@ -70,7 +70,8 @@ pub async fn wait(
     if missing.is_empty() {
         return Ok(true);
     }
-    let (told, parts) = watch::channel(Vec::new());
+    say(&missing);
+    let (told, parts) = watch::channel(missing.clone());
     let done = CancellationToken::new();
     let listener = TcpListener::bind(probes)
         .await
@@ -80,10 +81,7 @@ pub async fn wait(
     let serving = tokio::spawn(served.into_future());
     while !missing.is_empty() {
         if *told.borrow() != missing {
-            for part in &missing {
-                tracing::warn!(service = %part["part"], reason = %part["reason"], pending = %part["pending"],
-                    "not ready: waiting for the database");
-            }
+            say(&missing);
             told.send_replace(missing);
         }
         if shutdown
@@ -99,6 +97,14 @@ pub async fn wait(
     // The address is free again when this has ended, however it did.
     let _ = serving.await;
     Ok(!shutdown.is_cancelled())
+}
+
+/// In the log.
+fn say(missing: &[Value]) {
+    for part in missing {
+        tracing::warn!(service = %part["part"], reason = %part["reason"], pending = %part["pending"],
+            "not ready: waiting for the database");
+    }
 }
 
 fn router(parts: watch::Receiver<Vec<Value>>) -> Router {
