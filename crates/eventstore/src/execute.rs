@@ -14,7 +14,7 @@ use crate::{
 /// on and on has been seen to win fifty times in a row, so it must be for a while, too: [`CONFLICT_PATIENCE`].
 const CONFLICT_RETRIES: usize = 50;
 /// How long a command is decided anew at least.
-const CONFLICT_PATIENCE: Duration = Duration::from_secs(5);
+const CONFLICT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a command did.
 #[derive(Debug, Clone)]
