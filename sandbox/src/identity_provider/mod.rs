@@ -84,6 +84,7 @@ pub struct Handle {
 
 /// Starts the provider. Fails when the address is taken or the data file is not one.
 pub async fn start(settings: Settings) -> Result<Handle, StartError> {
+    let bound = Bound::bind(settings.listen).await?;
     let stored: Option<Stored> = store::load(settings.data_file.as_deref())?;
     let (mut stored, key) = with_key(stored.unwrap_or_default()).await?;
     stored.scopes.extend(settings.scopes);
@@ -96,7 +97,6 @@ pub async fn start(settings: Settings) -> Result<Handle, StartError> {
         reason: error.to_string(),
     };
     store::save(settings.data_file.as_deref(), &stored).map_err(data_file_failed)?;
-    let bound = Bound::bind(settings.listen).await?;
     let provider = Arc::new(Provider {
         url: bound.url(),
         key,
