@@ -41,7 +41,7 @@ pub struct Client {
 }
 
 /// An idempotency key that nobody has used.
-pub fn new_key() -> u64 {
+fn new_key() -> u64 {
     static KEYS: AtomicU64 = AtomicU64::new(0);
     KEYS.fetch_add(1, Ordering::Relaxed)
 }

@@ -94,6 +94,12 @@ impl Portico {
 
     /// Waits until it says that it is ready.
     pub async fn ready(&mut self) {
+        let is_ready = self.ready_or_dead().await;
+        assert!(is_ready, "portico ended instead of getting ready");
+    }
+
+    /// Waits until it says that it is ready, which is true, or has ended.
+    pub async fn ready_or_dead(&mut self) -> bool {
         let http = portico_sandbox::outgoing::http_client().unwrap();
         let url = format!("{}/readyz", self.url());
         let child = self.child.as_mut().unwrap();
@@ -102,8 +108,8 @@ impl Portico {
             answer.status().is_success().then_some(())
         });
         tokio::select! {
-            () = ready => {}
-            status = child.wait() => panic!("portico ended instead of getting ready: {status:?}"),
+            () = ready => true,
+            _ = child.wait() => false,
         }
     }
 

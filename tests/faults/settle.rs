@@ -10,7 +10,7 @@ use crate::{
     stores::SERVICES,
     world::{Portal, World},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Waits until everything has come to rest; gives how long that took.
 pub async fn settle(world: &World, portal: &Portal) -> Duration {
@@ -51,6 +51,10 @@ async fn unsettled(world: &World, portal: &Portal) -> Option<String> {
                 now["reason"]
             ));
         }
+        // "revoked" is said at once; what was granted goes when registration has heard of it.
+        if request.expected == Expected::Revoked && !is_taken_back(&now) {
+            return Some(format!("{id} is revoked, and not yet taken back"));
+        }
     }
     let clients = "SELECT status, last_error FROM oauth_clients \
                    WHERE due_at_ms IS NOT NULL OR status NOT IN ('ready', 'deleted', 'failed')";
@@ -70,6 +74,11 @@ async fn unsettled(world: &World, portal: &Portal) -> Option<String> {
         }
     }
     missing_mail(world, portal).await
+}
+
+fn is_taken_back(request: &Value) -> bool {
+    let mut timeline = request["timeline"].as_array().unwrap().iter();
+    timeline.any(|step| step["step"] == "deprovisioned")
 }
 
 /// Where a provider gives no way to find out what became of an attempt, it is an admin's turn after some of them.

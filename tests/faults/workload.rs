@@ -12,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{client::until, ledger::Expected, random::Random, world::Portal};
 
+/// At most in a round whose faults decide when it is over: more than come to be meanwhile, so that there is work until
+/// the last fault, and few enough that a round can end.
+pub const APPLICATIONS: usize = 40;
+
 /// Several people at work until they are told to stop.
 pub struct Workload {
     stop: CancellationToken,

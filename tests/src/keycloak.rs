@@ -86,6 +86,9 @@ impl Keycloak {
         let url = format!("{}/admin/realms", keycloak.server.base);
         let (status, body) = keycloak.admin("POST", &url, Some(document)).await;
         assert_eq!(status, 201, "realm was not created: {body}");
+        // The first one to look waits the longest.
+        let (status, body) = send("GET", &keycloak.well_known_url(), None, Payload::None).await;
+        assert_eq!(status, 200, "realm is not there: {body}");
         keycloak
     }
 
@@ -398,6 +401,8 @@ async fn try_send(
             request.body = form.extend_pairs(pairs).finish().into();
         }
     }
+    // A realm is imported, and its keys are made, by a Java that has only just begun.
+    request.timeout = Some(Duration::from_secs(120));
     let answer = outgoing.send(request).await.ok()?;
     let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     Some((answer.status.as_u16(), body))

@@ -118,7 +118,16 @@ impl NatsServer {
     /// When it cannot be ended or does not listen within 20 s.
     pub async fn restart(&mut self) -> io::Result<()> {
         self.kill()?;
-        self.spawn(&self.port.to_string()).await
+        let deadline = Instant::now() + START_LIMIT;
+        // Somebody else may have the port for a moment.
+        while let Err(error) = self.spawn(&self.port.to_string()).await {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            self.kill()?;
+            sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Kills the server if it runs and deletes its data: streams, messages and consumers.

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod remote {
     use std::{
+        io::ErrorKind,
         net::SocketAddr,
         sync::{
             Arc,
@@ -50,7 +51,15 @@ mod remote {
         }
 
         async fn listen(address: SocketAddr) -> Self {
-            let listener = std::net::TcpListener::bind(address).unwrap();
+            let listener = loop {
+                match std::net::TcpListener::bind(address) {
+                    // Of the replica before, whose runtime is still ending.
+                    Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                        tokio::task::yield_now().await;
+                    }
+                    bound => break bound.unwrap(),
+                }
+            };
             let address = listener.local_addr().unwrap();
             listener.set_nonblocking(true).unwrap();
             let runtime = Builder::new_multi_thread()

@@ -10,14 +10,12 @@ use crate::{
     invariants,
     random::Random,
     round::Round,
-    workload::Workload,
+    workload::{APPLICATIONS, Workload},
     world::{REPLICAS, Setup, World},
 };
 
 /// The longest that a replica may take to come to its point; the other one may have the work.
 const LIFE: Duration = Duration::from_secs(3);
-/// Applications in a round at most, so that a round can end.
-const APPLICATIONS: usize = 40;
 
 /// Who has which points.
 const POINTS: [(ServiceName, &[&str]); 5] = [

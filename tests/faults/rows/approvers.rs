@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 
 use crate::{
-    client::{Answer, Client, new_key},
+    client::{Answer, Client},
     invariants,
     process::{ADMIN_EMAIL, ADMIN_PASSWORD},
     round::Round,
@@ -73,8 +73,5 @@ pub async fn two_at_once(round: Arc<Round>) {
 
 async fn approve(admin: &Client, id: &str) -> Answer {
     let path = format!("/api/v1/access-requests/{id}/approve");
-    admin
-        .once(&Method::POST, &path, Some(&json!({})), new_key())
-        .await
-        .unwrap()
+    admin.post(&path, json!({})).await
 }

@@ -13,7 +13,7 @@ use crate::{
     ledger::Expected,
     round::Round,
     settle::settle,
-    workload::Workload,
+    workload::{APPLICATIONS, Workload},
     world::{Portal, Setup, World},
 };
 
@@ -36,7 +36,7 @@ async fn killed(round: &Round, apart: bool) {
     };
     let mut world = World::start(&round.folder, setup).await;
     let portal = world.configure().await;
-    let workload = Workload::begin(&portal, round.seed, 3, 12);
+    let workload = Workload::begin(&portal, round.seed, 3, APPLICATIONS);
     for _ in 0..2 {
         portal.wait_for_requests(2).await;
         world.backends.postgres.as_mut().unwrap().kill().unwrap();
@@ -183,7 +183,7 @@ pub async fn clock_off(round: Arc<Round>) {
     world.portico.kill().await;
     world.portico.set("FAULT_CLOCK_OFFSET_SECONDS", "3600");
     world.portico.start().await;
-    let workload = Workload::begin(&portal, round.seed + 1, 2, 3);
+    let workload = Workload::begin(&portal, round.seed + 1, 2, APPLICATIONS);
     portal.wait_for_requests(1).await;
     if !replicas {
         // What waits for its next try by the wrong clock must not wait an hour by the right one.

@@ -13,15 +13,13 @@ use crate::{
     provider::{Provider, Which},
     random::Random,
     round::Round,
-    workload::Workload,
+    workload::{APPLICATIONS, Workload},
     world::{Portal, Setup, World},
 };
 
-/// The longest life of a process that is to die at a point.
+/// The longest life of a process that is to die at a point, from when it is ready.
 const LIFE: Duration = Duration::from_secs(5);
 const OKTA_CLIENTS: &str = "/oauth2/v1/clients";
-/// Applications in a round at most, so that a round can end.
-const APPLICATIONS: usize = 40;
 
 /// How one process dies.
 #[derive(Clone, Copy)]
@@ -147,6 +145,7 @@ async fn die(round: &Round, world: &mut World, portal: &Portal, death: Death) {
     match death {
         Death::At(point, times) => {
             world.portico.spawn(Some(&format!("{point}:{times}")));
+            world.portico.ready_or_dead().await;
             let died = if point == "rotating" {
                 // The workload rotates too seldom for a process that lives for seconds.
                 tokio::select! {
@@ -180,8 +179,10 @@ async fn post_sent(round: &Round, world: &mut World) {
         Provider::Okta(org) => org.lose_next(http::Method::POST, OKTA_CLIENTS),
         Provider::Keycloak(_) => {}
     }
-    let (before, deadline) = (posts(world), tokio::time::Instant::now() + LIFE);
+    let before = posts(world);
     world.portico.spawn(None);
+    world.portico.ready_or_dead().await;
+    let deadline = tokio::time::Instant::now() + LIFE;
     while posts(world) == before && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// Longer than a call to a provider may take in these rounds.
-const TOO_LONG: Duration = Duration::from_secs(3);
+const TOO_LONG: Duration = Duration::from_secs(10);
 
 fn impatient() -> Setup {
     Setup {
-        environment: vec![("PORTICO_OUTGOING_TIMEOUT", "1s".to_owned())],
+        environment: vec![("PORTICO_OUTGOING_TIMEOUT", "3s".to_owned())],
         ..Setup::default()
     }
 }

@@ -3,12 +3,12 @@
 
 use std::process::Stdio;
 
-use portico_tests::ports::free_port;
+use portico_tests::{patience::Pauses, ports::free_port};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::until;
+use super::{PATIENCE, until};
 
 /// The member that names an element (W3C WebDriver section 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -169,15 +169,23 @@ impl Browser {
         self.fits().await;
     }
 
-    /// The first that can be seen.
+    /// The first that can be seen; the page may still be on its way.
     async fn shown(&self, xpath: &str) -> String {
-        for element in self.find("xpath", xpath).await {
-            let path = format!("{element}/displayed");
-            if self.call(Method::GET, &path, None).await == Ok(true.into()) {
-                return element;
+        let pauses = Pauses::begin();
+        loop {
+            for element in self.find("xpath", xpath).await {
+                let path = format!("{element}/displayed");
+                if self.call(Method::GET, &path, None).await == Ok(true.into()) {
+                    return element;
+                }
             }
+            let text = self.text().await;
+            assert!(
+                pauses.waited() < PATIENCE,
+                "nobody sees {xpath} on:\n{text}"
+            );
+            pauses.pause().await;
         }
-        panic!("nobody sees {xpath} on:\n{}", self.text().await)
     }
 
     /// Waits until the page says so, without loading it anew.
@@ -223,6 +231,7 @@ impl Browser {
         self.fill("E-mail", email).await;
         self.fill("Password", password).await;
         self.click(&self.shown("//main//form//button").await).await;
+        self.says("Log out").await;
     }
 
     /// Closes the window and ends the browser.

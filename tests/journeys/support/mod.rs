@@ -13,7 +13,7 @@ use std::time::Duration;
 use portico_tests::patience::Pauses;
 
 /// The longest that anything in the background may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Asks again until there is an answer.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -68,10 +69,11 @@ impl Balancer {
 
 async fn watch(edges: Arc<Vec<Edge>>) {
     loop {
-        for edge in edges.iter() {
+        let asked = edges.iter().map(async |edge| {
             let ready = is_ready(edge.address).await;
             edge.ready.store(ready, Ordering::SeqCst);
-        }
+        });
+        join_all(asked).await;
         sleep(ASK_EVERY).await;
     }
 }

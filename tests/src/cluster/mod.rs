@@ -29,7 +29,7 @@ pub use self::certificates::Authority;
 use crate::ports::free_port;
 
 /// The longest that a start or an end may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 /// `openssl rand -base64 32`, once.
 const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
@@ -311,6 +311,11 @@ impl Cluster {
             let file = format!("{}.{kind}", place.part.as_str());
             self.settings.folder.join(file).display().to_string()
         };
+        // In this time the balancer has learnt that it goes.
+        let notice = match place.part {
+            Part::Service(_) => "300ms",
+            Part::Edge => "2s",
+        };
         let mut variables = BTreeMap::from(
             [
                 (
@@ -334,7 +339,7 @@ impl Cluster {
                         .display()
                         .to_string(),
                 ),
-                ("SHUTDOWN_NOTICE", "300ms".to_owned()),
+                ("SHUTDOWN_NOTICE", notice.to_owned()),
             ]
             .map(|(name, value)| (format!("PORTICO_{name}"), value)),
         );

@@ -236,12 +236,15 @@ async fn a_password_in_the_url_is_used() {
         .unwrap();
     let settings = |user: &str| NatsSettings {
         url: server.url().replace("nats://", &format!("nats://{user}@")),
-        connect_wait: Duration::from_millis(500),
-        ..NatsSettings::default()
+        ..nats_settings(&server)
     };
     let bus = NatsBus::connect(settings("portico:pa:ss")).await.unwrap();
     bus.declare(&[REGISTRATION]).await.unwrap();
-    let stranger = NatsBus::connect(settings("portico:wrong")).await.unwrap();
+    let wrong = NatsSettings {
+        connect_wait: Duration::from_millis(500),
+        ..settings("portico:wrong")
+    };
+    let stranger = NatsBus::connect(wrong).await.unwrap();
     assert!(matches!(
         stranger.check().await,
         Err(BusError::Unavailable(_))

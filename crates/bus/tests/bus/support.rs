@@ -84,6 +84,7 @@ pub(crate) async fn publish(bus: &SharedBus, message: Message) -> Result<(), Bus
 pub(crate) fn nats_settings(server: &NatsServer) -> NatsSettings {
     NatsSettings {
         url: server.url(),
+        connect_wait: LIMIT,
         ack_wait: Duration::from_secs(2),
         batch: 16,
         ..NatsSettings::default()

@@ -62,10 +62,11 @@ async fn a_killed_postgresql_is_an_outage_and_no_loss() {
         })
         .await;
         server.kill().unwrap();
-        assert!(matches!(
-            store.read(0, 1).await,
-            Err(StoreError::Unavailable(_))
-        ));
+        // What was in the middle of a query may end it.
+        eventually("nobody answers", async || {
+            matches!(store.read(0, 1).await, Err(StoreError::Unavailable(_)))
+        })
+        .await;
         server.restart().await.unwrap();
     }
     let before = acknowledged.load(Ordering::SeqCst);
@@ -95,7 +96,7 @@ async fn a_process_that_hangs_in_an_append_does_not_stop_the_others() {
     let mut hanging = store.database().pool().acquire().await.unwrap();
     let key: i64 = lock_key(&store).await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-        "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '15s'; SELECT pg_advisory_xact_lock({key})"
+        "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '30s'; SELECT pg_advisory_xact_lock({key})"
     )))
     .execute(&mut *hanging)
     .await
@@ -106,7 +107,7 @@ async fn a_process_that_hangs_in_an_append_does_not_stop_the_others() {
         matches!(refused, Err(StoreError::Unavailable(_))),
         "{refused:?}"
     );
-    assert!(asked.elapsed() < Duration::from_secs(14));
+    assert!(asked.elapsed() < Duration::from_secs(25));
     within(async {
         while store.append(append(new_id(), 0, &[1])).await.is_err() {
             tokio::task::yield_now().await;

@@ -85,7 +85,11 @@ async fn a_rebuilt_view_equals_the_live_one(place: Place) {
         let store = place.open().await;
         tokio::spawn(async move {
             for version in 0..20 {
-                store.append(append(new_id(), 0, &[version])).await.unwrap();
+                let appended = append(new_id(), 0, &[version]);
+                // The rebuild may take longer than an append waits.
+                while let Err(error) = store.append(appended.clone()).await {
+                    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+                }
             }
         })
     };

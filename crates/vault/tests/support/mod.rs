@@ -50,9 +50,11 @@ pub(crate) async fn sqlite() -> Database {
         .max_connections(4)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                sqlx::query("PRAGMA journal_mode = WAL")
-                    .execute(&mut *connection)
-                    .await?;
+                for pragma in ["journal_mode = WAL", "busy_timeout = 30000"] {
+                    sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA {pragma}")))
+                        .execute(&mut *connection)
+                        .await?;
+                }
                 Ok(())
             })
         })

@@ -59,9 +59,9 @@ async fn a_key_is_shown_once_replaced_and_given_back() {
         .submit(&format!("{decided}/approve"), &[])
         .await
         .is(200);
-    dana.get_until(&request, "Ready to use")
+    dana.get_until(&request, "Ready to use").await;
+    dana.get_until(&request, "API key made")
         .await
-        .shows("API key made")
         .shows("Get the API key");
     let application = dana
         .page
