@@ -184,7 +184,7 @@ fn known(live: &Live) -> KnownClient {
         registration_access_token: stand_in(live.answer.rat_ref.is_some()),
         registration_client_uri: live.answer.registration_client_uri.clone(),
         granted: live.answer.granted.clone(),
-        scopes: live.applied.scopes.clone(),
+        scopes: live.own_scopes(),
     }
 }
 

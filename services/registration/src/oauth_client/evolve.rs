@@ -1,5 +1,7 @@
 //! What an event makes of an OAuth client.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::Event;
@@ -81,6 +83,9 @@ impl OauthClient {
                 wanted,
                 client,
             } => {
+                if let Link::Live(live) = &mut self.link {
+                    live.perhaps.extend(wanted.scopes.iter().cloned());
+                }
                 let (wanted, client) = (wanted.clone(), Box::new(client.clone()));
                 self.began(*attempt, OperationKind::Update { wanted, client });
             }
@@ -268,6 +273,7 @@ impl OauthClient {
                 client_type_id: intended.client_type_id,
                 applied: intended.wanted.clone(),
                 operation: None,
+                perhaps: BTreeSet::new(),
                 drifted: false,
                 marker: intended.client.marker.to_string(),
                 old_secret: None,
@@ -282,6 +288,7 @@ impl OauthClient {
         if let Link::Live(live) = &mut self.link {
             live.answer = answer.clone();
             live.drifted = false;
+            live.perhaps.clear();
             if let Some(Operation {
                 kind: OperationKind::Update { wanted, .. },
                 ..

@@ -1,6 +1,8 @@
 //! Clients that are, or may be, at the provider without being in use here: listed until somebody has seen to them.
 //! Pure.
 
+use std::collections::BTreeSet;
+
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -308,6 +310,7 @@ impl OauthClient {
                     // Whatever it is, it is made what is wanted next.
                     applied: Wanted::default(),
                     operation: None,
+                    perhaps: BTreeSet::new(),
                     drifted: true,
                     marker: marker.clone(),
                     old_secret: None,

@@ -137,6 +137,10 @@ pub struct Live {
     pub applied: Wanted,
     /// What has no outcome yet.
     pub operation: Option<Operation>,
+    /// Scopes of updates without an outcome, also of those that another operation has taken the place of. They may be
+    /// there, until an update is known to have been done.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub perhaps: BTreeSet<String>,
     /// Somebody else changed it at the provider, or its client type has changed.
     #[serde(default)]
     pub drifted: bool,
@@ -149,6 +153,14 @@ pub struct Live {
     /// What was said of the end of its secret.
     #[serde(default)]
     pub notice: Option<Notice>,
+}
+
+impl Live {
+    /// The scopes at the provider that are Portico's; any other is somebody else's and stays.
+    #[must_use]
+    pub fn own_scopes(&self) -> BTreeSet<String> {
+        self.applied.scopes.union(&self.perhaps).cloned().collect()
+    }
 }
 
 /// What may have been done at the provider.

@@ -90,20 +90,13 @@ impl Worker {
 
     /// A registered client with its secrets.
     pub(super) async fn known(&self, job: &Job, live: &Live) -> Result<KnownClient, WorkError> {
-        let mut scopes: BTreeSet<String> = live.applied.scopes.clone();
-        if let Some(OperationKind::Update { wanted, .. }) =
-            live.operation.as_ref().map(|operation| &operation.kind)
-        {
-            // It may have been done.
-            scopes.extend(wanted.scopes.iter().cloned());
-        }
         Ok(KnownClient {
             client_id: live.answer.client_id.clone(),
             client_secret: self.secret(job.id, live.answer.secret_ref).await?,
             registration_access_token: self.secret(job.id, live.answer.rat_ref).await?,
             registration_client_uri: live.answer.registration_client_uri.clone(),
             granted: live.answer.granted.clone(),
-            scopes,
+            scopes: live.own_scopes(),
         })
     }
 

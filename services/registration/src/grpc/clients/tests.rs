@@ -2,6 +2,7 @@
 //! application.
 
 mod old_secret;
+mod rotation;
 
 use std::convert::Infallible;
 
@@ -270,41 +271,6 @@ async fn clients_are_listed_for_owner_and_admin_without_secrets() {
     test.world.until_ended(test.request).await;
     assert_eq!(test.list(&OWNER).await.unwrap()[0].status, "deleted");
     assert_eq!(test.credentials(&OWNER).await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn a_provider_without_rotation_is_named_as_the_reason() {
-    let mut test = Test::start().await;
-    let secret = test.credentials(&OWNER).await.unwrap()[0]
-        .client_secret
-        .clone();
-    let refused = test.rotate(&OWNER).await.unwrap_err();
-    assert_eq!(
-        (refused.kind, &*refused.code),
-        (Kind::Conflict, "rotation_not_supported")
-    );
-    // Everything is as before.
-    assert_eq!(
-        test.credentials(&OWNER).await.unwrap()[0].client_secret,
-        secret
-    );
-    assert_eq!(test.list(&OWNER).await.unwrap()[0].status, "ready");
-    let second = test.world.approve("ship", "free").await;
-    test.world.until_active(second).await;
-}
-
-#[tokio::test]
-async fn where_there_is_no_rotation_the_client_is_replaced_on_demand() {
-    let mut test = Test::start().await;
-    let before = test.world.only_client();
-    let refused = test.replace(&ADMIN).await.unwrap_err();
-    assert_eq!(&*refused.code, "credentials_not_yours");
-    let replaced = test.replace(&OWNER).await.unwrap();
-    let after = test.world.only_client();
-    assert_ne!(after.client_id, before.client_id);
-    assert_eq!(replaced.client_id, after.client_id);
-    assert_eq!(Some(replaced.client_secret), after.client_secret);
-    test.world.until_active(test.request).await;
 }
 
 #[tokio::test]

@@ -136,6 +136,27 @@ fn an_operation_without_an_outcome_is_repeated() {
     assert_eq!(story.step(), Step::Update(wanted(&["free", "p2"])));
 }
 
+/// Otherwise they would be taken for somebody else's, and stay.
+#[test]
+fn scopes_of_updates_without_an_outcome_are_ours_until_there_is_one() {
+    let intent = |client: &OauthClient| Command::IntendUpdate {
+        wanted: client.wanted().unwrap(),
+        kind: kind(),
+    };
+    let own = |story: &Story| story.client.live().unwrap().own_scopes();
+    let story = Story::active(&[1]).then(&Command::Grant(grant(2)));
+    assert_eq!(own(&story), set(&["free", "p1"]));
+    let first = intent(&story.client);
+    let story = story.then(&first).then(&withdraw(2));
+    let second = intent(&story.client);
+    let story = story.then(&second);
+    assert_eq!(own(&story), set(&["free", "p1", "p2"]));
+    // One that the provider certainly refused says nothing of the one before.
+    let over = story.clone().then(&delay(Target::Provider, true));
+    assert_eq!(own(&over), set(&["free", "p1", "p2"]));
+    assert_eq!(own(&story.updated()), set(&["free", "p1"]));
+}
+
 #[test]
 fn a_client_that_somebody_deleted_is_registered_anew() {
     let client_id = "c1".into();

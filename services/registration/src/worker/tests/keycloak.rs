@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::world::{World, set};
-use crate::oauth_client::{Command, OWNER};
+use crate::oauth_client::{Command, OWNER, OauthClient, Stage};
 use crate::providers::double::{Reply, Seen, Server, reply};
 
 const PATH: &str = "/realms/r/clients-registrations/";
@@ -26,6 +26,8 @@ struct Realm {
     answer_instead: Option<u16>,
     /// The next registration comes in twice, as by a proxy that tries again.
     doubled: bool,
+    /// Does every update and answers 500; tokens stay, as with the client policy that has them not rotated.
+    loses_updates: bool,
     /// Does not do what the next client asks with its own credentials, and answers so.
     busy: Option<u16>,
 }
@@ -114,13 +116,20 @@ impl Realm {
     }
 
     fn update(&mut self, id: &str, body: Value) -> Reply {
-        let token = self.token();
+        let lost = self.loses_updates;
+        let token = match lost {
+            true => self.clients[id]["registrationAccessToken"].clone(),
+            false => self.token(),
+        };
         let client = self.clients.get_mut(id).unwrap();
         if let Value::Object(body) = body {
             client.extend(body);
         }
         client.insert("registrationAccessToken".into(), token);
-        reply(200, client.clone().into())
+        match lost {
+            true => reply(500, json!({})),
+            false => reply(200, client.clone().into()),
+        }
     }
 
     fn install(&self, id: &str, authorization: &str) -> Reply {
@@ -213,6 +222,29 @@ async fn a_lost_answer_ends_in_the_one_client_that_was_made() {
     assert_eq!(
         world.texts("SELECT marker FROM orphans").await,
         [] as [&str; 0]
+    );
+}
+
+/// The second access is taken back before anybody knows what became of the update that gave it.
+#[tokio::test]
+async fn a_scope_that_may_have_been_given_is_taken_back() {
+    let (mut world, keycloak, _server) = start().await;
+    let first = world.approve("pay", "free").await;
+    world.until_active(first).await;
+    keycloak.0.lock().unwrap().loses_updates = true;
+    let second = world.approve("ship", "free").await;
+    let given = |client: &OauthClient| client.provider_delay.is_some();
+    world.until("an update without an outcome", given).await;
+    let both = json!(["free_plan", "product_pay", "product_ship"]);
+    assert_eq!(keycloak.only()["optionalClientScopes"], both);
+    world.revoke(second).await;
+    let withdrawn = move |client: &OauthClient| client.grants[&second].stage == Stage::Withdrawn;
+    world.until("withdrawn", withdrawn).await;
+    keycloak.0.lock().unwrap().loses_updates = false;
+    world.until_ended(second).await;
+    assert_eq!(
+        keycloak.only()["optionalClientScopes"],
+        json!(["free_plan", "product_pay"])
     );
 }
 
