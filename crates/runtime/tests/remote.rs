@@ -9,6 +9,7 @@ mod remote {
             Arc,
             atomic::{AtomicUsize, Ordering},
         },
+        time::{Duration, Instant},
     };
 
     use axum::{Router, extract::Request};
@@ -51,10 +52,13 @@ mod remote {
         }
 
         async fn listen(address: SocketAddr) -> Self {
+            let deadline = Instant::now() + Duration::from_secs(20);
             let listener = loop {
                 match std::net::TcpListener::bind(address) {
                     // Of the replica before, whose runtime is still ending.
-                    Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                    Err(error)
+                        if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline =>
+                    {
                         tokio::task::yield_now().await;
                     }
                     bound => break bound.unwrap(),

@@ -57,7 +57,7 @@ async fn every_reference_leads_somewhere() {
     }
 }
 
-/// What the schema of a `limit` lets through is taken, and nothing else.
+/// The bounds in the schema of a `limit` are those that are enforced.
 #[tokio::test]
 async fn limits_are_as_they_are_described() {
     let portal = Portal::new(|_, double| double).await;

@@ -158,15 +158,18 @@ impl Test {
             identity_provider_id: provider.clone(),
             scopes: vec!["product_pay".into()],
         };
-        loop {
-            let start = self.world.deps.identity.request(&ADMIN, start.clone());
-            let Err(error) = self.service.start_conformance_check(start).await else {
-                break;
-            };
-            // The one before has said that it has finished, and is giving its lease back.
-            assert_eq!(Error::from(error).code, "conformance_check_running");
-            tokio::task::yield_now().await;
-        }
+        let started = async {
+            loop {
+                let start = self.world.deps.identity.request(&ADMIN, start.clone());
+                let Err(error) = self.service.start_conformance_check(start).await else {
+                    return;
+                };
+                // The one before has said that it has finished, and is giving its lease back.
+                assert_eq!(Error::from(error).code, "conformance_check_running");
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, started).await.unwrap();
         let mut head = self.world.store.head();
         loop {
             head.borrow_and_update();
