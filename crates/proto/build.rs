@@ -4,10 +4,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "catalog",
     "access",
     "registration",
+    "gateway",
     "notification",
     "accounts",
 ];
@@ -21,7 +22,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             ["service", "events"]
                 .map(|file| root.join(format!("portico/{service}/v1/{file}.proto")))
         })
-        .chain([root.join("portico/operations/v1/service.proto")])
+        .chain(
+            [
+                "access/v1/report",
+                "operations/v1/service",
+                "operations/v1/drift",
+            ]
+            .map(|file| root.join(format!("portico/{file}.proto"))),
+        )
         .collect();
     let descriptors = protox::compile(&files, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

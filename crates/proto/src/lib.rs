@@ -26,12 +26,14 @@ generated! {
     catalog = "portico.catalog.v1";
     /// Applications, carts and access requests.
     access = "portico.access.v1";
-    /// Identity providers, client types, OAuth clients and gateways.
+    /// Identity providers, client types and OAuth clients.
     registration = "portico.registration.v1";
+    /// Gateways, scope mappings and API keys.
+    gateway = "portico.gateway.v1";
     /// E-mail deliveries.
     notification = "portico.notification.v1";
     /// Users, sessions and API tokens.
     accounts = "portico.accounts.v1";
-    /// Parked messages and relays, the same for every service.
+    /// Parked messages, relays and drift, the same for every service.
     operations = "portico.operations.v1";
 }
