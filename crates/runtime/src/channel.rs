@@ -24,8 +24,10 @@ pub enum ServiceName {
     Catalog,
     /// Applications, carts, access requests.
     AccessRequest,
-    /// Identity providers, OAuth clients, gateways.
+    /// Identity providers, client types, OAuth clients.
     Registration,
+    /// API gateways, scope mappings, API keys.
+    Gateway,
     /// E-mail.
     Notification,
     /// Users, sessions, API tokens.
@@ -34,10 +36,11 @@ pub enum ServiceName {
 
 impl ServiceName {
     /// Every service.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Catalog,
         Self::AccessRequest,
         Self::Registration,
+        Self::Gateway,
         Self::Notification,
         Self::Accounts,
     ];
@@ -48,6 +51,7 @@ impl ServiceName {
             Self::Catalog => "catalog",
             Self::AccessRequest => "access-request",
             Self::Registration => "registration",
+            Self::Gateway => "gateway",
             Self::Notification => "notification",
             Self::Accounts => "accounts",
         }
@@ -64,6 +68,7 @@ impl ServiceName {
             Self::Catalog => "portico.catalog.v1",
             Self::AccessRequest => "portico.access.v1",
             Self::Registration => "portico.registration.v1",
+            Self::Gateway => "portico.gateway.v1",
             Self::Notification => "portico.notification.v1",
             Self::Accounts => "portico.accounts.v1",
         }
@@ -137,6 +142,7 @@ pub struct Channels {
     catalog: ServiceChannel,
     access_request: ServiceChannel,
     registration: ServiceChannel,
+    gateway: ServiceChannel,
     notification: ServiceChannel,
     accounts: ServiceChannel,
 }
@@ -153,6 +159,7 @@ impl Channels {
             catalog: way(ServiceName::Catalog),
             access_request: way(ServiceName::AccessRequest),
             registration: way(ServiceName::Registration),
+            gateway: way(ServiceName::Gateway),
             notification: way(ServiceName::Notification),
             accounts: way(ServiceName::Accounts),
         }
@@ -164,6 +171,7 @@ impl Channels {
             ServiceName::Catalog => &self.catalog,
             ServiceName::AccessRequest => &self.access_request,
             ServiceName::Registration => &self.registration,
+            ServiceName::Gateway => &self.gateway,
             ServiceName::Notification => &self.notification,
             ServiceName::Accounts => &self.accounts,
         }

@@ -309,13 +309,13 @@ mod config {
         assert_eq!(
             missing(&[ServiceName::Catalog]),
             "kek or kek_file database.url nats.url services.access_request services.registration \
-             services.notification services.accounts"
+             services.gateway services.notification services.accounts"
         );
         // The edge has no store and no bus.
         assert_eq!(
             missing(&[]),
             "kek or kek_file services.catalog services.access_request services.registration \
-             services.notification services.accounts"
+             services.gateway services.notification services.accounts"
         );
         let config = separate(&[]).unwrap();
         config.check_separate(&[ServiceName::Catalog]).unwrap();
@@ -333,6 +333,7 @@ mod config {
                 "http://access-request:3002",
             ),
             ("PORTICO_SERVICES_REGISTRATION", "http://registration:3002"),
+            ("PORTICO_SERVICES_GATEWAY", "http://gateway:3002"),
             ("PORTICO_SERVICES_NOTIFICATION", "http://notification:3002"),
             (
                 "PORTICO_SERVICES_ACCOUNTS",
@@ -381,7 +382,7 @@ mod config {
                 .unwrap_err()
                 .0
                 .len(),
-            4
+            5
         );
         for (left_out, _) in all {
             let given: Vec<_> = all

@@ -16,6 +16,7 @@ const ACCESS_REQUEST: &[&str] = &["access-request"];
 const CATALOG: &[&str] = &["catalog"];
 const NOTIFICATION: &[&str] = &["notification"];
 const REGISTRATION: &[&str] = &["registration"];
+const REGISTRATION_AND_GATEWAY: &[&str] = &["registration", "gateway"];
 
 pub(super) fn all() -> BTreeMap<String, Rule> {
     let services = [
@@ -30,6 +31,7 @@ pub(super) fn all() -> BTreeMap<String, Rule> {
             "portico.registration.v1.RegistrationService",
             REGISTRATION_METHODS,
         ),
+        ("portico.gateway.v1.GatewayService", GATEWAY_METHODS),
         (
             "portico.operations.v1.OperationsService",
             OPERATIONS_METHODS,
@@ -50,10 +52,12 @@ const ACCESS_METHODS: Rules = &[
     ("DeleteApplication", SIGNED_IN),
     ("SuspendApplication", ADMINS),
     ("ResumeApplication", ADMINS),
-    // Registration asks whose an application is before it shows its credentials.
+    // Registration and gateway ask whose an application is before they show its credentials or keys.
     (
         "GetApplication",
-        SIGNED_IN.or(REGISTRATION).handed_on_by(REGISTRATION),
+        SIGNED_IN
+            .or(REGISTRATION_AND_GATEWAY)
+            .handed_on_by(REGISTRATION_AND_GATEWAY),
     ),
     ("ListApplications", SIGNED_IN),
     ("GetCart", SIGNED_IN),
@@ -71,6 +75,8 @@ const ACCESS_METHODS: Rules = &[
     ("GetAccessRequest", SIGNED_IN.or(NOTIFICATION)),
     // A product that is in use cannot be deleted.
     ("ListAccessRequests", SIGNED_IN.or(CATALOG)),
+    // Credentials are shown once access has been active.
+    ("GetActivation", NOBODY.or(REGISTRATION)),
     ("WatchAccessRequests", SIGNED_IN),
 ];
 
@@ -152,25 +158,12 @@ const REGISTRATION_METHODS: Rules = &[
     ),
     // A product may only have client types that there are.
     ("ListClientTypes", SIGNED_IN.or(CATALOG)),
-    ("CreateGateway", ADMINS),
-    ("UpdateGateway", ADMINS),
-    ("DeleteGateway", ADMINS),
-    ("GetGateway", ADMINS),
-    ("ListGateways", ADMINS),
-    ("SimulateGatewayCall", ADMINS),
-    // Products and plans are made of what is at a gateway.
-    ("ListGatewayContents", ADMINS.or(CATALOG)),
-    ("RefreshGatewayKeys", ADMINS),
     ("ListOauthClients", SIGNED_IN),
     ("ReadOauthClient", SIGNED_IN),
     ("ReissueRegistrationToken", ADMINS),
     ("GetCredentials", SIGNED_IN),
     ("RotateCredentials", SIGNED_IN),
     ("EndOldSecret", SIGNED_IN),
-    // Whose the application is, the method finds out.
-    ("ListApiKeys", SIGNED_IN),
-    ("RevealApiKey", SIGNED_IN),
-    ("ReplaceApiKey", SIGNED_IN),
     ("PreviewRegistration", ADMINS),
     ("ListOrphans", ADMINS),
     ("AdoptOrphan", ADMINS),
@@ -180,6 +173,27 @@ const REGISTRATION_METHODS: Rules = &[
     ("SetSecretRotation", ADMINS),
     ("StartConformanceCheck", ADMINS),
     ("GetConformanceCheck", ADMINS),
+    ("PlanDrift", ADMINS),
+    ("RepairDrift", ADMINS),
+];
+
+const GATEWAY_METHODS: Rules = &[
+    ("CreateGateway", ADMINS),
+    ("UpdateGateway", ADMINS),
+    ("DeleteGateway", ADMINS),
+    ("GetGateway", ADMINS),
+    ("ListGateways", ADMINS),
+    ("SimulateGatewayCall", ADMINS),
+    // Products and plans are made of what is at a gateway.
+    ("ListGatewayContents", ADMINS.or(CATALOG)),
+    ("RefreshGatewayKeys", ADMINS),
+    // Whose the application is, the method finds out.
+    ("ListApiKeys", SIGNED_IN),
+    ("RevealApiKey", SIGNED_IN),
+    ("ReplaceApiKey", SIGNED_IN),
+    ("PreviewMapping", ADMINS),
+    ("ListHeldScopes", ADMINS),
+    ("ReleaseHeldScope", ADMINS),
     ("PlanDrift", ADMINS),
     ("RepairDrift", ADMINS),
 ];

@@ -19,7 +19,7 @@ pub struct Services {
     /// Where it answers `/healthz`, `/readyz` and `/metrics`, unless the edge does.
     pub probe_listen: SocketAddr,
     /// Where the replicas of each service are, in the order of [`ServiceName::ALL`].
-    addresses: [Vec<Url>; 5],
+    addresses: [Vec<Url>; 6],
     /// Mutual TLS; none: not encrypted.
     pub tls: Option<MutualTls>,
     /// Signs who calls; none: derived from the key-encryption key.
@@ -41,6 +41,7 @@ impl ServiceName {
             Self::Catalog => "services.catalog",
             Self::AccessRequest => "services.access_request",
             Self::Registration => "services.registration",
+            Self::Gateway => "services.gateway",
             Self::Notification => "services.notification",
             Self::Accounts => "services.accounts",
         }
