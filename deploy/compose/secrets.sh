@@ -19,7 +19,7 @@ openssl rand -base64 32 > identity_key
 random > admin_password
 random > postgres_password
 printf 'postgres://portico:%s@postgres:5432/portico' "$(cat postgres_password)" > migrate.database_url
-for service in catalog access-request registration notification accounts; do
+for service in catalog access-request registration gateway notification accounts; do
     name=$(printf '%s' "$service" | tr - _)
     password=$(random)
     printf '%s' "$password" > "$name.database_password"
@@ -35,7 +35,7 @@ printf 'PORTICO_NATS_OPERATOR_PASSWORD=p%s\n' "$(random)" >> nats.env
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=Portico services" \
     -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign" \
     -keyout tls/authority-key.pem -out tls/authority.pem 2>/dev/null
-for name in catalog access-request registration notification accounts edge; do
+for name in catalog access-request registration gateway notification accounts edge; do
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$name" \
         -keyout "tls/$name-key.pem" -out "tls/$name.csr" 2>/dev/null
     printf 'basicConstraints=CA:FALSE\nsubjectAltName=DNS:%s\nextendedKeyUsage=serverAuth,clientAuth\n' "$name" \

@@ -3,7 +3,7 @@
 # schema. The tables are made by `portico migrate`, as the owner who runs this, once. The image of PostgreSQL does it at
 # its first start. Passwords are in files: $SECRETS/<service>_database_password.
 set -eu
-for service in catalog access_request registration notification accounts; do
+for service in catalog access_request registration gateway notification accounts; do
     password=$(cat "${SECRETS:-/run/secrets}/${service}_database_password")
     psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
         -v role="portico_$service" -v password="$password" <<'SQL'

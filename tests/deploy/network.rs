@@ -180,6 +180,7 @@ fn surroundings(
     }
     for (pod, port) in [
         ("registration", HTTPS),
+        ("gateway", HTTPS),
         ("notification", SMTPS),
         ("migrate", POSTGRESQL),
     ] {
