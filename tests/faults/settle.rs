@@ -51,7 +51,7 @@ async fn unsettled(world: &World, portal: &Portal) -> Option<String> {
                 now["reason"]
             ));
         }
-        // "revoked" is said at once; what was granted goes when registration has heard of it.
+        // "revoked" is said at once; what was granted goes when registration and gateway have heard of it.
         if request.expected == Expected::Revoked && !is_taken_back(&now) {
             return Some(format!("{id} is revoked, and not yet taken back"));
         }
@@ -60,6 +60,11 @@ async fn unsettled(world: &World, portal: &Portal) -> Option<String> {
                    WHERE due_at_ms IS NOT NULL OR status NOT IN ('ready', 'deleted', 'failed')";
     if let Some(client) = world.stores.rows("registration", clients).await.first() {
         return Some(format!("an OAuth client is {client:?}"));
+    }
+    let entitlements = "SELECT status, last_error FROM entitlements \
+                        WHERE due_at_ms IS NOT NULL OR status NOT IN ('ready', 'deleted', 'failed')";
+    if let Some(entitlement) = world.stores.rows("gateway", entitlements).await.first() {
+        return Some(format!("an entitlement is {entitlement:?}"));
     }
     let mails = "SELECT status, last_error FROM deliveries WHERE status NOT IN ('sent', 'failed')";
     if let Some(mail) = world.stores.rows("notification", mails).await.first() {

@@ -7,10 +7,11 @@ use portico_eventstore::sqlx::{
 };
 
 /// The services that have a database.
-pub const SERVICES: [&str; 5] = [
+pub const SERVICES: [&str; 6] = [
     "catalog",
     "access-request",
     "registration",
+    "gateway",
     "notification",
     "accounts",
 ];

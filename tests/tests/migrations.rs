@@ -10,12 +10,13 @@ use std::{
 };
 
 /// Folders with migrations, and the numbers that are theirs.
-const ROOMS: [(&str, std::ops::RangeInclusive<u32>); 7] = [
+const ROOMS: [(&str, std::ops::RangeInclusive<u32>); 8] = [
     ("crates/eventstore/migrations", 1..=99),
     ("crates/vault/migrations", 101..=199),
     ("services/access-request/migrations", 1001..=9999),
     ("services/accounts/migrations", 1001..=9999),
     ("services/catalog/migrations", 1001..=9999),
+    ("services/gateway/migrations", 1001..=9999),
     ("services/notification/migrations", 1001..=9999),
     ("services/registration/migrations", 1001..=9999),
 ];

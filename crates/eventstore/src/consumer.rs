@@ -128,9 +128,12 @@ impl Consumer {
     }
 
     async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
+        let subject = &delivery.message.subject;
+        fault::point_of("handling", subject);
         match self.attempt(&delivery.message).await {
             Ok(()) => {
                 fault::point("acking");
+                fault::point_of("acking", subject);
                 delivery.settle.ack().await?;
                 fault::point("acked");
                 Ok(())

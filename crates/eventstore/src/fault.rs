@@ -3,14 +3,14 @@
 //!
 //! | variable | what |
 //! |---|---|
-//! | `FAULT_ABORT_AT` | `point`, or `point:n` for the n-th time that it is reached |
+//! | `FAULT_ABORT_AT` | `point`, or `point:n` for the n-th time that it is reached; `point@what` only for that type of event or message |
 //! | `FAULT_CLOCK_OFFSET_SECONDS` | how far the clock is off; negative: it is late |
 //! | `FAULT_LEASE_MS` | how long a lease lasts, so that the work of a killed process goes on sooner |
 
 use std::time::Duration;
 
 /// Every point: before and after whatever must not be done twice, nor get lost. A test reaches each of them.
-pub const POINTS: [&str; 26] = [
+pub const POINTS: [&str; 38] = [
     // The writer: the transaction of some append is complete; is committed.
     "appending",
     "appended",
@@ -44,28 +44,53 @@ pub const POINTS: [&str; 26] = [
     "rewrapped",
     // A new secret of a client was intended; nothing was asked of the provider.
     "rotating",
+    // What the two halves report of an access request, on its way to the join: published, taken in, acknowledged.
+    "publishing@portico.registration.registration_reported",
+    "published@portico.registration.registration_reported",
+    "handling@portico.registration.registration_reported",
+    "acking@portico.registration.registration_reported",
+    "publishing@portico.gateway.gateway_reported",
+    "published@portico.gateway.gateway_reported",
+    "handling@portico.gateway.gateway_reported",
+    "acking@portico.gateway.gateway_reported",
+    // The join itself: the transaction that takes in the deciding report.
+    "appending@access_request.activated",
+    "appended@access_request.activated",
+    "appending@access_request.ended",
+    "appended@access_request.ended",
 ];
 
 /// Ends the process at once, as `kill -9` would, where `FAULT_ABORT_AT` names this point.
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {
+    debug_assert!(
+        POINTS.contains(&name),
+        "{name} is not in the list of points"
+    );
+    reach(|wanted| wanted == name);
+}
+
+/// As [`point`], where it is named together with the type of the event or the subject of the message: `name@of`.
+#[cfg(debug_assertions)]
+pub fn point_of(name: &str, of: &str) {
+    reach(|wanted| wanted.split_once('@') == Some((name, of)));
+}
+
+#[cfg(debug_assertions)]
+fn reach(is: impl Fn(&str) -> bool) {
     use std::sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     };
     static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
     static REACHED: AtomicU32 = AtomicU32::new(0);
-    debug_assert!(
-        POINTS.contains(&name),
-        "{name} is not in the list of points"
-    );
     let wanted = WANTED.get_or_init(|| {
         let text = std::env::var("FAULT_ABORT_AT").ok()?;
         let (name, times) = text.split_once(':').unwrap_or((&text, "1"));
         Some((name.to_owned(), times.parse().unwrap_or(1)))
     });
     if let Some((point, times)) = wanted
-        && point == name
+        && is(point)
         && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == *times
     {
         // No destructor, no flush: what is not committed is lost.
@@ -77,6 +102,11 @@ pub fn point(name: &str) {
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_name: &str) {}
+
+/// Nothing, in a release.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn point_of(_name: &str, _of: &str) {}
 
 /// How far the clock is off, in seconds.
 #[cfg(debug_assertions)]

@@ -205,15 +205,18 @@ impl Relay {
     ) -> Result<impl Future<Output = Result<i64, BusError>> + use<>, RelayError> {
         let receipt = match self.publish.publish(&self.store, &event).await? {
             Some(public) => {
+                let subject = public.subject;
                 fault::point("publishing");
-                Some(self.send(&event, public, again).await?)
+                fault::point_of("publishing", subject);
+                Some((subject, self.send(&event, public, again).await?))
             }
             None => None,
         };
         Ok(async move {
-            if let Some(receipt) = receipt {
+            if let Some((subject, receipt)) = receipt {
                 receipt.await?;
                 fault::point("published");
+                fault::point_of("published", subject);
             }
             Ok(event.position)
         })

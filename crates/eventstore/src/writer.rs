@@ -135,8 +135,14 @@ impl Writer {
             project(&self.projections, &mut tx, event).await?;
         }
         fault::point("appending");
+        for event in &plan.recorded {
+            fault::point_of("appending", &event.event_type);
+        }
         tx.commit().await?;
         fault::point("appended");
+        for event in &plan.recorded {
+            fault::point_of("appended", &event.event_type);
+        }
         self.numbers
             .committed(appends.len(), &plan.recorded, began.elapsed());
         if plan.position > before {

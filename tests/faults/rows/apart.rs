@@ -18,10 +18,19 @@ use crate::{
 const LIFE: Duration = Duration::from_secs(3);
 
 /// Who has which points.
-const POINTS: [(ServiceName, &[&str]); 5] = [
+const POINTS: [(ServiceName, &[&str]); 7] = [
     (
         ServiceName::AccessRequest,
-        &["approving", "approved", "appending", "appended"],
+        &[
+            "approving",
+            "approved",
+            "appending",
+            "appended",
+            "handling@portico.registration.registration_reported",
+            "handling@portico.gateway.gateway_reported",
+            "appending@access_request.activated",
+            "appended@access_request.activated",
+        ],
     ),
     (
         ServiceName::Registration,
@@ -35,8 +44,18 @@ const POINTS: [(ServiceName, &[&str]); 5] = [
             "answer_received",
             "registering",
             "registered",
+            "publishing@portico.registration.registration_reported",
+            "published@portico.registration.registration_reported",
+        ],
+    ),
+    (
+        ServiceName::Gateway,
+        &[
+            "acking",
             "gateway_intent",
             "gateway_written",
+            "publishing@portico.gateway.gateway_reported",
+            "published@portico.gateway.gateway_reported",
         ],
     ),
     (
@@ -49,6 +68,10 @@ const POINTS: [(ServiceName, &[&str]); 5] = [
     ),
     (
         ServiceName::Registration,
+        &["publishing", "published", "checkpointing", "checkpointed"],
+    ),
+    (
+        ServiceName::Gateway,
         &["publishing", "published", "checkpointing", "checkpointed"],
     ),
 ];

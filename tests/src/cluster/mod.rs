@@ -46,10 +46,11 @@ pub enum Part {
 
 impl Part {
     /// Services first, the edge last.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Service(ServiceName::Catalog),
         Self::Service(ServiceName::AccessRequest),
         Self::Service(ServiceName::Registration),
+        Self::Service(ServiceName::Gateway),
         Self::Service(ServiceName::Notification),
         Self::Service(ServiceName::Accounts),
         Self::Edge,

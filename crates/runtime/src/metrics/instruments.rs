@@ -19,6 +19,7 @@ pub struct Instruments {
     pub(crate) provider_call_duration: Histogram<f64>,
     pub(crate) gateway_call_duration: Histogram<f64>,
     registrations: Counter<u64>,
+    entitlements: Counter<u64>,
     mails: Counter<u64>,
 }
 
@@ -36,6 +37,16 @@ impl Instruments {
             KeyValue::new("outcome", outcome),
         ];
         self.registrations.add(1, &labels);
+    }
+
+    /// What became of a try to bring what an access request needs to its gateways: `credential` is `oauth_client` or
+    /// `api_key`, `outcome` a word from a small set.
+    pub fn entitlement(&self, credential: &'static str, outcome: &'static str) {
+        let labels = [
+            KeyValue::new("credential", credential),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.entitlements.add(1, &labels);
     }
 
     /// What became of a try to send a mail, each a word from a small set.
@@ -86,6 +97,10 @@ impl Instruments {
             registrations: counter(
                 "portico_registrations_total",
                 "Steps of OAuth clients, by type of the identity provider, step and outcome.",
+            ),
+            entitlements: counter(
+                "portico_entitlements_total",
+                "Tries to bring the scopes or keys of access requests to gateways, by credential and outcome.",
             ),
             mails: counter(
                 "portico_mails_total",
