@@ -1,15 +1,25 @@
-//! The walls of the house: services know the contracts and the shared crates, never each other.
+//! The walls of the house: services know the contracts and the shared crates, never each other, and within a crate
+//! arrows run down.
 
-#![expect(clippy::expect_used, reason = "a failure is the end of the test")]
+#![expect(
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "a failure is the end of the test"
+)]
+
+mod arrows;
+mod sources;
 
 use std::{collections::BTreeMap, process::Command};
 
 use serde_json::Value;
 
-const SERVICES: [&str; 5] = [
+/// A service for each neighbour in the outside world, and for each thing that is decided within.
+const SERVICES: [&str; 6] = [
     "portico-access-request",
     "portico-accounts",
     "portico-catalog",
+    "portico-gateway",
     "portico-notification",
     "portico-registration",
 ];
