@@ -21,7 +21,6 @@ const UP: [(&[&str], &[&str]); 3] = [
             "publish",
             "providers",
             "gateways",
-            "mapping",
             "smtp",
         ],
     ),
