@@ -29,13 +29,15 @@ async fn the_dashboard_and_the_alerts_name_numbers_that_are_there() {
     assert!(named.len() > 20, "they name numbers: {named:?}");
     let lines = [
         "portico_registrations_total{outcome=\"succeeded\",provider_type=\"other\",step=\"register\"} 1",
-        "portico_registrations_total{outcome=\"succeeded\",provider_type=\"other\",step=\"map\"} 1",
+        "portico_entitlements_total{credential=\"oauth_client\",outcome=\"succeeded\"} 1",
         "portico_mails_total{outcome=\"sent\",template=\"access_provisioned\"} 1",
         "portico_events_appended_total{service=\"access-request\",type=\"access_request.approved\"} 1",
         "portico_identity_providers{provider_type=\"other\",status=\"active\"} 1",
         "portico_registration_queue{state=\"parked\"} 0",
+        "portico_entitlement_queue{state=\"parked\"} 0",
         "portico_parked_messages{consumer=\"registration\",service=\"registration\"} 0",
         "portico_ready{part=\"registration\"} 1",
+        "portico_ready{part=\"gateway\"} 1",
         "portico_ready{part=\"bus\"} 1",
     ];
     let text = until("every number", || async {

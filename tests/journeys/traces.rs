@@ -32,7 +32,7 @@ const REQUEST: &str = "0190b6f1-7c3e-7d2a-9b1e-5f3c2a1b0d4e";
 const COLLECTOR_TOKEN: &str = "token-of-the-collector";
 
 /// Name, kind and service of the spans that the trace of an approval must have.
-const EXPECTED: [(&str, SpanKind, &str); 12] = [
+const EXPECTED: [(&str, SpanKind, &str); 14] = [
     (
         "POST /api/v1/access-requests/{id}/approve",
         SpanKind::Server,
@@ -59,7 +59,17 @@ const EXPECTED: [(&str, SpanKind, &str); 12] = [
     ("registration map", SpanKind::Internal, ""),
     ("gateway tyk call", SpanKind::Client, ""),
     (
-        "consume portico.registration.access_provisioned",
+        "consume portico.registration.registration_reported",
+        SpanKind::Consumer,
+        "",
+    ),
+    (
+        "consume portico.gateway.gateway_reported",
+        SpanKind::Consumer,
+        "",
+    ),
+    (
+        "consume portico.access.access_activated",
         SpanKind::Consumer,
         "",
     ),
@@ -84,6 +94,7 @@ async fn one_trace_and_one_id_through_separate_processes() {
         "portico-edge",
         "portico-access-request",
         "portico-registration",
+        "portico-gateway",
         "portico-notification",
     ];
     follow(world, &collector, &processes).await;
@@ -243,7 +254,7 @@ fn loose(spans: &[Exported]) -> Vec<&str> {
     loose.map(|one| one.span.name.as_str()).collect()
 }
 
-/// The mail hangs below the registration, and that below the approval.
+/// The mail hangs below the half that finished last, and that below the approval.
 fn hangs_together(spans: &[Exported]) {
     let mut above_mail = BTreeSet::new();
     for mail in spans.iter().filter(|one| one.span.name == "smtp send") {
@@ -253,11 +264,13 @@ fn hangs_together(spans: &[Exported]) {
     for above in [
         "POST /api/v1/access-requests/{id}/approve",
         "consume portico.access.access_approved",
-        "registration register",
-        "consume portico.registration.access_provisioned",
+        "consume portico.access.access_activated",
     ] {
         assert!(above_mail.contains(above), "{above}");
     }
+    let reported = above_mail.contains("consume portico.registration.registration_reported")
+        || above_mail.contains("consume portico.gateway.gateway_reported");
+    assert!(reported, "no report above the mail: {above_mail:?}");
 }
 
 /// Lines of every part that worked for the request have its id, and the id of the trace.
@@ -280,6 +293,7 @@ fn one_id_in_the_log(log: &str) {
         "request ",
         "call access-request",
         "message registration",
+        "message gateway",
         "registration ",
         "message notification",
         "message access-request",
