@@ -20,6 +20,7 @@ mod execute;
 pub mod fault;
 mod lease;
 mod metrics;
+mod nested;
 mod projection;
 pub mod relay;
 mod store;
@@ -33,9 +34,14 @@ pub use error::StoreError;
 pub use event::{Context, Metadata, NewEvent, RecordedEvent, Stream};
 pub use execute::{ExecuteError, Outcome};
 pub use lease::Lease;
+#[doc(hidden)]
+pub use nested::is_of_another_subject;
 pub use projection::{Projection, ProjectionError, Row};
 pub use store::{EventStore, Loaded};
 pub use writer::{Append, Appended, InboxEntry};
 
 /// Re-exported so that services name one version.
 pub use sqlx;
+/// For [`nested_events`].
+#[doc(hidden)]
+pub use {serde, serde_json};
