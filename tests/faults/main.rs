@@ -28,6 +28,7 @@
 //! | I4 views equal a rebuild | `invariants/views.rs` |
 //! | I5 no secret, no personal datum in logs, events, messages, databases | `invariants/secrets.rs` |
 //! | I6 one e-mail for each fact | `invariants/mails.rs` |
+//! | I7 one join for each revision; the gateway opens what is active | `invariants/join.rs` |
 //!
 //! [`workload`] is what people do meanwhile, through REST, repeating what gets a 503 or no answer with its
 //! `Idempotency-Key`; [`ledger`] is what was acknowledged to them; [`settle`] waits until nothing is under way.
