@@ -1,21 +1,11 @@
-//! `portico migrate`, and waiting for it.
+//! `portico migrate`: brings the databases up to date and ends.
 
-use std::{net::SocketAddr, time::Duration};
+use portico_eventstore::Database;
+use portico_runtime::{Config, ServiceName, telemetry};
 
-use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
-use http::{StatusCode, header};
-use portico_eventstore::{Database, DatabaseError};
-use portico_runtime::{Config, ServiceName, config::Migrate, shutdown::Shutdown, telemetry};
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, time::sleep};
-use tokio_util::sync::CancellationToken;
+use crate::run::{migrations::with_service, wiring::migrations};
 
-use crate::wiring::migrations;
-
-/// How often to look whether the migrations have run.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// `portico migrate`: brings the databases of services up to date and ends. Any number of processes may do it at
+/// Brings the databases of services up to date and ends. Any number of processes may do it at
 /// once.
 ///
 /// # Errors
@@ -31,7 +21,7 @@ pub async fn run(config: Config, services: &[ServiceName]) -> Result<(), String>
         let name = service.as_str();
         let url = config.database_of(*service);
         let done = Database::migrate(url.expose(), name, &migrations(*service)).await;
-        let (database, ran) = done.map_err(|error| words(name, &error))?;
+        let (database, ran) = done.map_err(|error| with_service(name, &error))?;
         database.pool().close().await;
         match ran.as_slice() {
             [] => println!("{name}: up to date"),
@@ -39,107 +29,4 @@ pub async fn run(config: Config, services: &[ServiceName]) -> Result<(), String>
         }
     }
     Ok(())
-}
-
-/// The error with its service, which some name already.
-fn words(service: &str, error: &DatabaseError) -> String {
-    let words = error.to_string();
-    if words.starts_with(service) {
-        words
-    } else {
-        format!("{service}: {words}")
-    }
-}
-
-/// Where migrations are left to somebody else: waits until they have run, answering probes meanwhile. False where the
-/// process is to end before that.
-///
-/// # Errors
-/// The database is of a version that this program cannot work with, or the address is taken.
-pub async fn wait(
-    config: &Config,
-    services: &[ServiceName],
-    probes: SocketAddr,
-    shutdown: &Shutdown,
-) -> Result<bool, String> {
-    if config.migrate == Migrate::Auto {
-        return Ok(true);
-    }
-    let shutdown = shutdown.token();
-    let mut missing = missing(config, services).await?;
-    if missing.is_empty() {
-        return Ok(true);
-    }
-    say(&missing);
-    let (told, parts) = watch::channel(missing.clone());
-    let done = CancellationToken::new();
-    let listener = TcpListener::bind(probes)
-        .await
-        .map_err(|error| format!("cannot listen on {probes}: {error}"))?;
-    let served =
-        axum::serve(listener, router(parts)).with_graceful_shutdown(done.clone().cancelled_owned());
-    let serving = tokio::spawn(served.into_future());
-    while !missing.is_empty() {
-        if *told.borrow() != missing {
-            say(&missing);
-            told.send_replace(missing);
-        }
-        if shutdown
-            .run_until_cancelled(sleep(LOOK_AGAIN))
-            .await
-            .is_none()
-        {
-            break;
-        }
-        missing = self::missing(config, services).await?;
-    }
-    done.cancel();
-    // The address is free again when this has ended, however it did.
-    let _ = serving.await;
-    Ok(!shutdown.is_cancelled())
-}
-
-/// In the log.
-fn say(missing: &[Value]) {
-    for part in missing {
-        tracing::warn!(service = %part["part"], reason = %part["reason"], pending = %part["pending"],
-            "not ready: waiting for the database");
-    }
-}
-
-fn router(parts: watch::Receiver<Vec<Value>>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || Json(json!({ "alive": true }))))
-        .route("/readyz", get(not_ready))
-        .with_state(parts)
-}
-
-async fn not_ready(State(parts): State<watch::Receiver<Vec<Value>>>) -> impl IntoResponse {
-    let body = json!({ "ready": false, "parts": *parts.borrow() });
-    let retry = [(header::RETRY_AFTER, "2")];
-    (StatusCode::SERVICE_UNAVAILABLE, retry, Json(body))
-}
-
-/// The services whose database is not up to date, with what is missing, as readiness tells it.
-async fn missing(config: &Config, services: &[ServiceName]) -> Result<Vec<Value>, String> {
-    let mut missing = Vec::new();
-    for service in services {
-        let name = service.as_str();
-        let url = config.database_of(*service);
-        let opened = Database::open_as_it_is(url.expose(), name, &migrations(*service)).await;
-        let (reason, pending) = match opened {
-            Ok(database) => {
-                database.pool().close().await;
-                continue;
-            }
-            Err(DatabaseError::Pending { pending, .. }) => ("migrations_pending", pending),
-            Err(DatabaseError::Sqlx(error)) => {
-                tracing::warn!(service = name, %error, "the database does not answer");
-                ("database_unavailable", Vec::new())
-            }
-            Err(error) => return Err(words(name, &error)),
-        };
-        missing.push(json!({ "part": name, "ready": false, "reason": reason, "pending": pending }));
-    }
-    Ok(missing)
 }

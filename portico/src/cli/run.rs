@@ -1,18 +1,16 @@
-//! What the subcommands do.
+//! `portico run`: all services and the public edge in one process, or some of them.
 
-use portico_runtime::{Clock, Config, ServiceName, fault, shutdown::Shutdown, telemetry};
-
+use portico_runtime::{Clock, Config, ServiceName, shutdown::Shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
+use crate::run::{
     apart,
     app::App,
-    migrate,
+    migrations,
     parts::{Part, Parts},
-    wiring,
 };
 
-/// `portico run`, with all of it or with some parts: until SIGTERM or SIGINT.
+/// Runs everything, or the parts that are named, until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// In words for the person at the terminal.
@@ -38,7 +36,7 @@ pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
         Some(parts) if parts.services.is_empty() => (Vec::new(), config.listen),
         Some(parts) => (parts.services.clone(), config.services.probe_listen),
     };
-    if !migrate::wait(&config, &services, probes, &signals).await? {
+    if !migrations::wait(&config, &services, probes, &signals).await? {
         return Ok(());
     }
     let running = match parts {
@@ -50,70 +48,5 @@ pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
     running.announce_end(notice).await;
     running.drain(deadline).await;
     telemetry.flush().await;
-    Ok(())
-}
-
-/// `portico check-config`.
-///
-/// # Errors
-/// None; it has been checked by now.
-#[expect(clippy::print_stdout, reason = "the output of the command")]
-pub fn check_config(config: &Config) -> Result<(), String> {
-    println!("{}", config.print_masked());
-    Ok(())
-}
-
-/// `portico replay`: rebuilds the views of every service.
-///
-/// # Errors
-/// In words for the person at the terminal.
-#[expect(clippy::print_stdout, reason = "progress of the command")]
-pub async fn replay(config: Config) -> Result<(), String> {
-    telemetry::init_log(&config.log).map_err(|error| error.to_string())?;
-    let opened = wiring::open(config, Clock::system()).await?;
-    for service in &opened.services {
-        let name = service.name.as_str();
-        let position = service
-            .store
-            .replay(|position| println!("{name}: event {position}"))
-            .await
-            .map_err(|error| format!("{name}: {error}"))?;
-        println!("{name}: views rebuilt from {position} events");
-    }
-    opened.deps.shutdown.cancel();
-    Ok(())
-}
-
-/// `portico rewrap`: puts every data key under the present key-encryption key.
-///
-/// # Errors
-/// In words for the person at the terminal.
-#[expect(clippy::print_stdout, reason = "progress of the command")]
-pub async fn rewrap(config: Config) -> Result<(), String> {
-    telemetry::init_log(&config.log).map_err(|error| error.to_string())?;
-    let opened = wiring::open(config, Clock::system()).await?;
-    let mut failed = 0;
-    for service in &opened.services {
-        let name = service.name.as_str();
-        fault::point("rewrapping");
-        let rewrapped = opened
-            .deps
-            .vault(service.store.database())
-            .rewrap()
-            .await
-            .map_err(|error| format!("{name}: {error}"))?;
-        fault::point("rewrapped");
-        println!(
-            "{name}: {} keys rewrapped, {} failed",
-            rewrapped.done, rewrapped.failed
-        );
-        failed += rewrapped.failed;
-    }
-    opened.deps.shutdown.cancel();
-    if failed > 0 {
-        return Err(format!(
-            "{failed} keys could not be rewrapped: a former key is missing from kek_previous"
-        ));
-    }
     Ok(())
 }
