@@ -22,9 +22,12 @@ CREATE TABLE access_requests (
     application_lower TEXT NOT NULL,
     products_lower TEXT NOT NULL,
     requester_id TEXT NOT NULL,
-    identity_provider_id TEXT NOT NULL,
-    client_type_id TEXT NOT NULL,
+    -- Both NULL where the request is for API keys.
+    identity_provider_id TEXT,
+    client_type_id TEXT,
     needs_redirect_urls BIGINT NOT NULL,
+    -- 1: it has been active at some revision.
+    activated BIGINT NOT NULL,
     state TEXT NOT NULL,
     timeline TEXT NOT NULL,
     version BIGINT NOT NULL,
@@ -37,9 +40,11 @@ CREATE INDEX access_requests_by_requester ON access_requests (requester_id, crea
 CREATE INDEX access_requests_by_status ON access_requests (status, created_ms, id);
 CREATE INDEX access_requests_by_application ON access_requests (application_id);
 
-CREATE TABLE access_request_products (
+CREATE TABLE access_request_items (
     access_request_id TEXT NOT NULL,
     product_id TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
     PRIMARY KEY (access_request_id, product_id)
 );
-CREATE INDEX access_request_products_by_product ON access_request_products (product_id);
+CREATE INDEX access_request_items_by_product ON access_request_items (product_id);
+CREATE INDEX access_request_items_by_plan ON access_request_items (plan_id);

@@ -1,19 +1,17 @@
-//! What an approval adds to a request: the gateway's side of its products and plans, as they are now. Names and
-//! scopes stay as they were submitted.
+//! What an approval grants: the products and plans of the request under the terms of now. Those of the submission may
+//! hold scopes that are another product's by now.
 
 use portico_eventstore::{Context, EventStore, ExecuteError, InboxEntry, Metadata, Outcome};
-use portico_proto::{
-    Error, Kind,
-    catalog::v1::{Plan, Product},
-};
+use portico_proto::{Error, Kind};
 use portico_runtime::{Caller, ServiceName, fault};
 use uuid::Uuid;
 
 use crate::{
     access_request::{
-        AccessRequest, ApprovedItem, Command, GatewayApi, Limit, Rejection, RequestedItem, Status,
+        AccessRequest, ApprovedItem, Command, Rejection, RequestedItem, Status, request,
     },
     neighbours::Neighbours,
+    terms::{Plan, Product},
     views::refused,
 };
 
@@ -25,7 +23,7 @@ pub(crate) struct Approvals {
 }
 
 impl Approvals {
-    /// What the approval of a request adds to its items. Asks the catalog on this service's own account, so that an
+    /// What the approval of a request grants. Asks the catalog on this service's own account, so that an
     /// admin's approval does not depend on what the catalog shows them.
     ///
     /// # Errors
@@ -47,7 +45,10 @@ impl Approvals {
         )?;
         let product = product.ok_or_else(|| gone("product", &item.product_name))?;
         let plan = plan.ok_or_else(|| gone("plan", &item.plan_name))?;
-        Ok(approved(item, product, &plan))
+        Ok(ApprovedItem {
+            product: Product::read(item.product_id, product),
+            plan: Plan::read(item.plan_id, plan),
+        })
     }
 
     /// Approves a request of which every plan approves by itself; quiet where it is decided already. With an
@@ -61,17 +62,17 @@ impl Approvals {
         context: &Context,
         entry: Option<InboxEntry>,
     ) -> Result<(), Error> {
-        let request = self
+        let asked = self
             .store
             .load::<AccessRequest>(id)
             .await
             .map_err(portico_runtime::store_error)?
             .state;
-        if !request.submission.auto_approve || request.status() != Some(Status::Pending) {
+        if !asked.submission.auto_approve || asked.status() != Some(Status::Pending) {
             return Ok(());
         }
-        let items = self.items(&request).await?;
-        let command = Command::Approve { items, note: None };
+        let items = self.items(&asked).await?;
+        let command = Command::Request(request::Command::Approve { items, note: None });
         let context = Context {
             metadata: Metadata {
                 actor: Caller::service(ServiceName::AccessRequest.as_str()).actor(),
@@ -110,40 +111,4 @@ fn gone(what: &str, name: &str) -> Error {
              another one."
         ),
     )
-}
-
-fn approved(item: &RequestedItem, product: Product, plan: &Plan) -> ApprovedItem {
-    let scopes = product.scopes;
-    let apis = product
-        .apis
-        .into_iter()
-        .map(|api| GatewayApi {
-            api_id: api.api_id,
-            name: api.name,
-            url: api.url,
-            gateway_id: api.gateway_id,
-        })
-        .collect();
-    ApprovedItem {
-        product_id: item.product_id,
-        product_policy_id: product.policy_id,
-        apis,
-        plan_policy_id: plan.policy_id.clone(),
-        rate: plan.rate.map(|rate| Limit {
-            requests: rate.requests,
-            seconds: rate.per_seconds,
-        }),
-        quota: plan.quota.map(|quota| Limit {
-            requests: quota.requests,
-            seconds: quota.renews_every_seconds,
-        }),
-        product_version: version(&item.product_scopes, &scopes, product.version),
-        plan_version: version(&item.plan_scopes, &plan.scopes, plan.version),
-    }
-}
-
-/// Of the product or plan that an item was taken from. Where its scopes have changed since the submission it is an
-/// earlier one, so that the registration follows what the catalogue says now: the old scopes may be another's.
-fn version(submitted: &[String], now: &[String], version: u64) -> u64 {
-    if submitted == now { version } else { 0 }
 }

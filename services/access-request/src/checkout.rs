@@ -15,7 +15,7 @@ use portico_runtime::{Caller, Problems};
 use uuid::Uuid;
 
 use crate::{
-    access_request::{Credential, RequestedItem},
+    access_request::{Credential, OauthClient, RequestedItem},
     cart::{MOST, items_too_many, product_repeated},
     neighbours::Neighbours,
 };
@@ -25,11 +25,6 @@ use crate::{
 pub(crate) struct Order {
     pub(crate) items: Vec<RequestedItem>,
     pub(crate) credential: Credential,
-    /// Nil where API keys are asked for.
-    pub(crate) client_type_id: Uuid,
-    /// Nil where API keys are asked for.
-    pub(crate) identity_provider_id: Uuid,
-    pub(crate) needs_redirect_urls: bool,
     pub(crate) auto_approve: bool,
 }
 
@@ -58,21 +53,18 @@ struct Line {
 }
 
 impl Line {
-    /// What it gives; what is not known gives nothing.
-    fn credential(&self) -> Option<Credential> {
-        let product = self.product.known()?;
-        Some(if product.dcr_enabled {
-            Credential::OauthClient
-        } else {
-            Credential::ApiKey
-        })
+    /// Whether the product gives API keys; a product that is not known is taken for one with OAuth credentials.
+    fn gives_keys(&self) -> bool {
+        self.product
+            .known()
+            .is_some_and(|product| !product.dcr_enabled)
     }
 }
 
 /// What an order leads to, by its first product that there is.
-fn credential(lines: &[Line]) -> Credential {
-    let first = lines.iter().find_map(Line::credential);
-    first.unwrap_or_default()
+fn asks_for_keys(lines: &[Line]) -> bool {
+    let first = lines.iter().find(|line| line.product.known().is_some());
+    first.is_some_and(Line::gives_keys)
 }
 
 /// Looks everything up in the caller's name and checks it.
@@ -136,14 +128,20 @@ fn examine(
         check_plan(index, line, problems);
         check_against_earlier(index, lines, problems);
     }
-    match credential(lines) {
-        Credential::OauthClient => {
-            check_client_type(client_type, lines, problems);
-            order(lines, client_type)
-        }
-        // Keys have no client type; one that is given says nothing.
-        Credential::ApiKey => key_order(lines),
+    // Keys have no client type; one that is given says nothing.
+    if asks_for_keys(lines) {
+        return order(lines, Credential::ApiKey);
     }
+    check_client_type(client_type, lines, problems);
+    let Found::Known(client_type_id, client_type) = client_type else {
+        return None;
+    };
+    let client = OauthClient {
+        identity_provider_id: client_type.identity_provider_id.parse().ok()?,
+        client_type_id: *client_type_id,
+        needs_redirect_urls: needs_redirect_urls(client_type),
+    };
+    order(lines, Credential::OauthClient(client))
 }
 
 fn check_product(index: usize, product: &Found<Product>, problems: &mut Problems) {
@@ -185,7 +183,7 @@ fn check_product(index: usize, product: &Found<Product>, problems: &mut Problems
 
 fn check_plan(index: usize, line: &Line, problems: &mut Problems) {
     let field = format!("items[{index}].plan_id");
-    let needs_scopes = line.credential() != Some(Credential::ApiKey);
+    let needs_scopes = !line.gives_keys();
     match &line.plan {
         Found::Missing => problems.add(
             &field,
@@ -297,35 +295,7 @@ fn needs_redirect_urls(client_type: &ClientType) -> bool {
             .any(|response| response.split_whitespace().any(|word| word == "code"))
 }
 
-fn order(lines: &[Line], client_type: &Found<ClientType>) -> Option<Order> {
-    let Found::Known(client_type_id, client_type) = client_type else {
-        return None;
-    };
-    let (items, auto_approve) = items(lines)?;
-    Some(Order {
-        items,
-        credential: Credential::OauthClient,
-        client_type_id: *client_type_id,
-        identity_provider_id: client_type.identity_provider_id.parse().ok()?,
-        needs_redirect_urls: needs_redirect_urls(client_type),
-        auto_approve,
-    })
-}
-
-fn key_order(lines: &[Line]) -> Option<Order> {
-    let (items, auto_approve) = items(lines)?;
-    Some(Order {
-        items,
-        credential: Credential::ApiKey,
-        client_type_id: Uuid::nil(),
-        identity_provider_id: Uuid::nil(),
-        needs_redirect_urls: false,
-        auto_approve,
-    })
-}
-
-/// With whether all of them are approved by themselves.
-fn items(lines: &[Line]) -> Option<(Vec<RequestedItem>, bool)> {
+fn order(lines: &[Line], credential: Credential) -> Option<Order> {
     let mut items = Vec::with_capacity(lines.len());
     let mut auto_approve = true;
     for line in lines {
@@ -344,5 +314,9 @@ fn items(lines: &[Line]) -> Option<(Vec<RequestedItem>, bool)> {
             plan_scopes: plan.scopes.clone(),
         });
     }
-    Some((items, auto_approve))
+    Some(Order {
+        items,
+        credential,
+        auto_approve,
+    })
 }

@@ -91,5 +91,6 @@ methods! {
     requests {
         get_access_request(GetAccessRequestRequest) -> AccessRequest,
         list_access_requests(ListAccessRequestsRequest) -> ListAccessRequestsResponse,
+        get_activation(GetActivationRequest) -> GetActivationResponse,
     }
 }

@@ -1,11 +1,12 @@
 //! Applications, carts and access requests: what developers ask for, and what became of it.
 //!
-//! * [`application`], [`cart`], [`access_request`]: the deciders
-//! * [`redirect_url`], `text`: what people may enter
-//! * `checkout`: what fits together; `approval`: what an approval adds
+//! * [`access_request`]: what is wanted of access, and the join of what registration and gateway report of it
+//! * [`application`], [`cart`], [`redirect_url`]: what asks for access, and what is put aside for checkout
+//! * [`terms`], `catalogue_entry`: products and plans as the catalogue has them, and the newest that is known of each
+//! * `checkout`: whether an order fits together; `approval`: what an approval grants
 //! * `neighbours`: questions to catalog and registration; `notes`: free text of people, in the vault
-//! * `grpc`: requests from outside; `watch`: the live stream
-//! * `policies`: reports of the registration service, automatic approval
+//! * `grpc`: requests from outside; `watch`: the live stream; `text`: what people may enter
+//! * `policies`: reports of the halves, changes of the catalogue, automatic approval, erased users
 //! * `publish`: what other services learn
 //! * `views`: tables, queries, and the rules over several streams
 
@@ -13,6 +14,7 @@ pub mod access_request;
 pub mod application;
 mod approval;
 pub mod cart;
+mod catalogue_entry;
 mod checkout;
 mod grpc;
 mod neighbours;
@@ -20,6 +22,7 @@ mod notes;
 mod policies;
 mod publish;
 pub mod redirect_url;
+pub mod terms;
 mod text;
 mod views;
 mod watch;

@@ -11,19 +11,27 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    access_request::{self, AccessRequest, ApprovedItem, RequestedItem, Submission},
+    access_request::{
+        self, AccessRequest, ApprovedItem, Cause, Credential, Half, Submission, Wanted, access,
+        credential, join, request,
+    },
     application::{self, Application},
     cart::{self, Cart},
+    terms::Limit,
 };
 
 pub(crate) const SUBMITTED: &str = "portico.access.access_submitted";
-const APPROVED: &str = "portico.access.access_approved";
+pub(crate) const APPROVED: &str = "portico.access.access_approved";
 const REJECTED: &str = "portico.access.access_rejected";
 const WITHDRAWN: &str = "portico.access.access_withdrawn";
 const REVOKED: &str = "portico.access.access_revoked";
 const SUSPENDED: &str = "portico.access.access_suspended";
 const RESUMED: &str = "portico.access.access_resumed";
 const RETRIED: &str = "portico.access.access_retried";
+const SCOPES_CHANGED: &str = "portico.access.access_scopes_changed";
+const ACTIVATED: &str = "portico.access.access_activated";
+const FAILED: &str = "portico.access.access_failed";
+const ENDED: &str = "portico.access.access_ended";
 const APPLICATION_CHANGED: &str = "portico.access.application_changed";
 
 /// Translates this service's events.
@@ -75,86 +83,177 @@ async fn of_application(
     Ok(Some(encode(APPLICATION_CHANGED, &message)))
 }
 
+/// Every event that raises the revision is published with the complete wanted state, so that nobody needs an earlier
+/// message.
 async fn of_request(
     store: &EventStore,
     event: &RecordedEvent,
     change: &access_request::Event,
 ) -> Result<Option<PublicEvent>, StoreError> {
     use access_request::Event;
-    let id = event.stream_id();
-    let public = match change {
-        Event::Submitted(submission) => submitted(id, submission),
-        Event::Approved { items, .. } => {
-            let submission = submission(store, event).await?;
-            let application = application_at(store, submission.application_id, event).await?;
-            let by = &event.metadata.actor;
-            approved(id, &submission, items, &application, by)
+    Ok(Some(match change {
+        Event::Request(request::Event::Submitted(submission)) => {
+            submitted(event.stream_id(), submission)
         }
-        Event::Rejected { .. } => {
-            let submission = submission(store, event).await?;
-            let application = application_at(store, submission.application_id, event).await?;
-            rejected(id, &submission, application)
-        }
-        Event::Withdrawn { .. } => {
-            let submission = submission(store, event).await?;
-            let message = public::AccessWithdrawn {
-                request_id: id.to_string(),
-                application_id: submission.application_id.to_string(),
-                requester_id: submission.requester_id.to_string(),
+        Event::Request(request::Event::Approved { .. }) => {
+            let message = public::AccessApproved {
+                wanted: Some(Told::load(store, event).await?.wanted()),
+                approved_by: event.metadata.actor.clone(),
             };
-            encode(WITHDRAWN, &message)
+            encode(APPROVED, &message)
         }
-        Event::Revoked { .. } => {
-            let submission = submission(store, event).await?;
-            let application = application_at(store, submission.application_id, event).await?;
-            revoked(id, &submission, application)
+        Event::Request(request::Event::Rejected { .. }) => {
+            Told::load(store, event).await?.rejected()
         }
-        Event::Suspended { .. } => {
-            let submission = submission(store, event).await?;
-            let application = application_at(store, submission.application_id, event).await?;
-            encode(
-                SUSPENDED,
-                &public::AccessSuspended {
-                    request_id: id.to_string(),
-                    application_id: submission.application_id.to_string(),
-                    application_name: application.profile.name,
-                    requester_id: submission.requester_id.to_string(),
-                    identity_provider_id: submission.identity_provider(),
-                },
-            )
+        Event::Request(request::Event::Withdrawn { .. }) => {
+            Told::load(store, event).await?.withdrawn()
         }
-        Event::Resumed => {
-            let submission = submission(store, event).await?;
-            let application = application_at(store, submission.application_id, event).await?;
-            encode(
-                RESUMED,
-                &public::AccessResumed {
-                    request_id: id.to_string(),
-                    application_id: submission.application_id.to_string(),
-                    application_name: application.profile.name,
-                    requester_id: submission.requester_id.to_string(),
-                    identity_provider_id: submission.identity_provider(),
-                },
-            )
-        }
-        Event::Retried => {
-            let submission = submission(store, event).await?;
-            let message = public::AccessRetried {
-                request_id: id.to_string(),
-                application_id: submission.application_id.to_string(),
-                identity_provider_id: submission.identity_provider(),
-            };
-            encode(RETRIED, &message)
-        }
-        // The registration service knows what it reported.
-        Event::Reported(_) => return Ok(None),
-    };
-    Ok(Some(public))
+        Event::Access(change) => Told::load(store, event).await?.access(change),
+        Event::Join(join::Event::Activated(_)) => Told::load(store, event).await?.activated(),
+        Event::Join(join::Event::Failed(_)) => Told::load(store, event).await?.failed(),
+        Event::Join(join::Event::Ended(_)) => Told::load(store, event).await?.ended(),
+        // The halves know what they reported.
+        Event::Join(join::Event::Reported(_))
+        | Event::Credential(credential::Event::CredentialChanged(_)) => return Ok(None),
+    }))
 }
 
-async fn submission(store: &EventStore, event: &RecordedEvent) -> Result<Submission, StoreError> {
-    let state: AccessRequest = store.load_at(event.stream_id(), event.version).await?;
-    Ok(state.submission)
+/// A request and its application as they were at an event. What people wrote is not told: who needs it asks for the
+/// access request.
+struct Told {
+    id: Uuid,
+    request: AccessRequest,
+    application: Application,
+}
+
+impl Told {
+    async fn load(store: &EventStore, event: &RecordedEvent) -> Result<Self, StoreError> {
+        let id = event.stream_id();
+        let request: AccessRequest = store.load_at(id, event.version).await?;
+        let application = application_at(store, request.submission.application_id, event).await?;
+        Ok(Self {
+            id,
+            request,
+            application,
+        })
+    }
+
+    fn wanted(self) -> public::WantedAccess {
+        use public::wanted_access::{Credential as Kind, State};
+        let state = match self.request.wanted() {
+            Some(Wanted::Granted) => State::Granted,
+            Some(Wanted::Suspended) => State::Suspended,
+            Some(Wanted::Revoked) => State::Revoked,
+            None => State::Unspecified,
+        };
+        let submission = &self.request.submission;
+        public::WantedAccess {
+            request_id: self.id.to_string(),
+            revision: self.request.revision(),
+            state: state.into(),
+            application_id: submission.application_id.to_string(),
+            redirect_urls: urls(&self.application),
+            application_name: self.application.profile.name,
+            application_suspended: self.application.suspended,
+            requester_id: submission.requester_id.to_string(),
+            credential: Some(match oauth_client(submission) {
+                Some(client) => Kind::OauthClient(client),
+                None => Kind::ApiKey(public::ApiKeyCredential {}),
+            }),
+            items: self.request.items.into_iter().map(item).collect(),
+        }
+    }
+
+    fn access(self, change: &access::Event) -> PublicEvent {
+        let wanted = Some(self.wanted());
+        match change {
+            access::Event::Suspended { .. } => {
+                encode(SUSPENDED, &public::AccessSuspended { wanted })
+            }
+            access::Event::Resumed => encode(RESUMED, &public::AccessResumed { wanted }),
+            access::Event::Revoked { .. } => encode(REVOKED, &public::AccessRevoked { wanted }),
+            access::Event::Retried => encode(RETRIED, &public::AccessRetried { wanted }),
+            access::Event::ScopesChanged { .. } => {
+                encode(SCOPES_CHANGED, &public::AccessScopesChanged { wanted })
+            }
+        }
+    }
+
+    fn rejected(self) -> PublicEvent {
+        let submission = self.request.submission;
+        let message = public::AccessRejected {
+            request_id: self.id.to_string(),
+            application_id: submission.application_id.to_string(),
+            application_name: self.application.profile.name,
+            requester_id: submission.requester_id.to_string(),
+        };
+        encode(REJECTED, &message)
+    }
+
+    fn withdrawn(self) -> PublicEvent {
+        let submission = self.request.submission;
+        let message = public::AccessWithdrawn {
+            request_id: self.id.to_string(),
+            application_id: submission.application_id.to_string(),
+            requester_id: submission.requester_id.to_string(),
+        };
+        encode(WITHDRAWN, &message)
+    }
+
+    fn activated(self) -> PublicEvent {
+        use public::access_activated::Credential as Kind;
+        let submission = &self.request.submission;
+        let items = self.request.items.iter();
+        let message = public::AccessActivated {
+            request_id: self.id.to_string(),
+            revision: self.request.revision(),
+            cause: cause(self.request.revisions.last()).into(),
+            application_id: submission.application_id.to_string(),
+            application_name: self.application.profile.name,
+            requester_id: submission.requester_id.to_string(),
+            product_names: items.map(|item| item.product.name.clone()).collect(),
+            credential: Some(match oauth_client(submission) {
+                Some(client) => Kind::OauthClient(client),
+                None => Kind::ApiKey(public::ApiKeyCredential {}),
+            }),
+        };
+        encode(ACTIVATED, &message)
+    }
+
+    fn failed(self) -> PublicEvent {
+        let submission = &self.request.submission;
+        let mut message = public::AccessFailed {
+            request_id: self.id.to_string(),
+            revision: self.request.revision(),
+            application_id: submission.application_id.to_string(),
+            application_name: self.application.profile.name,
+            requester_id: submission.requester_id.to_string(),
+            ..public::AccessFailed::default()
+        };
+        if let Some(failure) = self.request.failure() {
+            message.set_half(match failure.half {
+                Half::Registration => public::Half::Registration,
+                Half::Gateway => public::Half::Gateway,
+            });
+            message.neighbour_name = failure.neighbour.unwrap_or_default().to_owned();
+            message.code = failure.code.to_owned();
+            message.reason = failure.reason.to_owned();
+        }
+        encode(FAILED, &message)
+    }
+
+    fn ended(self) -> PublicEvent {
+        let submission = &self.request.submission;
+        let message = public::AccessEnded {
+            request_id: self.id.to_string(),
+            revision: self.request.revision(),
+            application_id: submission.application_id.to_string(),
+            application_name: self.application.profile.name,
+            requester_id: submission.requester_id.to_string(),
+            client_deleted: self.request.client_deleted(),
+        };
+        encode(ENDED, &message)
+    }
 }
 
 /// The application as the log has it up to the event: a change before it is in, one after it is an
@@ -176,108 +275,74 @@ async fn application_at(
 }
 
 fn submitted(id: Uuid, submission: &Submission) -> PublicEvent {
+    let items = submission.items.iter();
     let message = public::AccessSubmitted {
         request_id: id.to_string(),
         application_id: submission.application_id.to_string(),
         application_name: submission.application_name.clone(),
         requester_id: submission.requester_id.to_string(),
-        product_names: submission
-            .items
-            .iter()
-            .map(|item| item.product_name.clone())
-            .collect(),
+        product_names: items.map(|item| item.product_name.clone()).collect(),
     };
     encode(SUBMITTED, &message)
 }
 
-fn approved(
-    id: Uuid,
-    submission: &Submission,
-    items: &[ApprovedItem],
-    application: &Application,
-    by: &str,
-) -> PublicEvent {
-    let items = submission.items.iter().map(|asked| {
-        let granted = items.iter().find(|i| i.product_id == asked.product_id);
-        approved_item(asked, granted.cloned().unwrap_or_default())
-    });
-    let message = public::AccessApproved {
-        request_id: id.to_string(),
-        application_id: submission.application_id.to_string(),
-        application_name: application.profile.name.clone(),
-        redirect_urls: urls(application),
-        requester_id: submission.requester_id.to_string(),
-        identity_provider_id: submission.identity_provider(),
-        client_type_id: submission.client_type(),
-        items: items.collect(),
-        approved_by: by.to_owned(),
-        application_suspended: application.suspended,
-    };
-    encode(APPROVED, &message)
+fn cause(cause: Option<&Cause>) -> public::access_activated::Cause {
+    use public::access_activated::Cause as Public;
+    match cause {
+        Some(Cause::Approved) => Public::Approved,
+        Some(Cause::Retried) => Public::Retried,
+        Some(Cause::Resumed) => Public::Resumed,
+        Some(Cause::ScopesChanged) => Public::ScopesChanged,
+        // Nothing is activated by these.
+        Some(Cause::Suspended | Cause::Revoked) | None => Public::Unspecified,
+    }
 }
 
-fn approved_item(asked: &RequestedItem, granted: ApprovedItem) -> public::ApprovedItem {
-    let apis = granted.apis.into_iter().map(|api| public::ApprovedApi {
+fn oauth_client(submission: &Submission) -> Option<public::OauthClientCredential> {
+    match &submission.credential {
+        Credential::OauthClient(client) => Some(public::OauthClientCredential {
+            identity_provider_id: client.identity_provider_id.to_string(),
+            client_type_id: client.client_type_id.to_string(),
+        }),
+        Credential::ApiKey => None,
+    }
+}
+
+fn item(ApprovedItem { product, plan }: ApprovedItem) -> public::ApprovedItem {
+    let apis = product.apis.into_iter().map(|api| public::ApprovedApi {
         api_id: api.api_id,
         name: api.name,
         url: api.url,
         gateway_id: api.gateway_id,
     });
+    let rate = |Limit { requests, seconds }| public::ApprovedRate {
+        requests,
+        per_seconds: seconds,
+    };
+    let quota = |Limit { requests, seconds }| public::ApprovedQuota {
+        requests,
+        renews_every_seconds: seconds,
+    };
     public::ApprovedItem {
-        product_id: asked.product_id.to_string(),
-        product_name: asked.product_name.clone(),
-        product_scopes: asked.product_scopes.clone(),
-        product_policy_id: granted.product_policy_id,
+        product_id: product.product_id.to_string(),
+        product_name: product.name,
+        product_scopes: product.scopes.into_iter().collect(),
+        product_policy_id: product.policy_id,
         apis: apis.collect(),
-        plan_id: asked.plan_id.to_string(),
-        plan_name: asked.plan_name.clone(),
-        plan_scopes: asked.plan_scopes.clone(),
-        plan_policy_id: granted.plan_policy_id,
-        rate: granted.rate.map(|rate| public::ApprovedRate {
-            requests: rate.requests,
-            per_seconds: rate.seconds,
-        }),
-        quota: granted.quota.map(|quota| public::ApprovedQuota {
-            requests: quota.requests,
-            renews_every_seconds: quota.seconds,
-        }),
-        product_version: granted.product_version,
-        plan_version: granted.plan_version,
+        plan_id: plan.plan_id.to_string(),
+        plan_name: plan.name,
+        plan_scopes: plan.scopes.into_iter().collect(),
+        plan_policy_id: plan.policy_id,
+        rate: plan.rate.map(rate),
+        quota: plan.quota.map(quota),
+        product_version: product.version,
+        plan_version: plan.version,
     }
 }
 
-/// Without the reason, which a person wrote: who needs it asks for the access request.
-fn rejected(id: Uuid, submission: &Submission, application: Application) -> PublicEvent {
-    let message = public::AccessRejected {
-        request_id: id.to_string(),
-        application_id: submission.application_id.to_string(),
-        application_name: application.profile.name,
-        requester_id: submission.requester_id.to_string(),
-        reason: String::new(),
-    };
-    encode(REJECTED, &message)
-}
-
-/// Without the reason, as [`rejected`].
-fn revoked(id: Uuid, submission: &Submission, application: Application) -> PublicEvent {
-    let message = public::AccessRevoked {
-        request_id: id.to_string(),
-        application_id: submission.application_id.to_string(),
-        application_name: application.profile.name,
-        requester_id: submission.requester_id.to_string(),
-        identity_provider_id: submission.identity_provider(),
-        reason: String::new(),
-    };
-    encode(REVOKED, &message)
-}
-
 fn urls(application: &Application) -> Vec<String> {
-    application
-        .profile
-        .redirect_urls
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    let urls = application.profile.redirect_urls.iter();
+    urls.map(ToString::to_string).collect()
 }
 
 fn encode(subject: &'static str, message: &impl Message) -> PublicEvent {

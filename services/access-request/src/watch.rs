@@ -124,10 +124,13 @@ impl Watch {
         else {
             return Ok(None);
         };
+        let Some(entry) = timeline::entry(&happened, event, &row.state) else {
+            return Ok(None);
+        };
         let access_request = answer::access_request(&self.grpc.notes, row).await?;
         Ok(Some(AccessRequestChange {
             cursor: event.position.to_string(),
-            step: timeline::step(&happened).to_owned(),
+            step: entry.step,
             access_request: Some(access_request),
         }))
     }

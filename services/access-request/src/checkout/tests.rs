@@ -62,8 +62,13 @@ fn what_fits_becomes_an_order() {
     let order = examined(&lines, &client_type()).unwrap().unwrap();
     assert_eq!(order.items.len(), 2);
     assert_eq!(order.items[1].product_scopes, ["b"]);
-    assert_eq!(order.identity_provider_id, Uuid::from_u128(8));
-    assert!(order.auto_approve && !order.needs_redirect_urls);
+    let client = OauthClient {
+        identity_provider_id: Uuid::from_u128(8),
+        client_type_id: CLIENT_TYPE,
+        needs_redirect_urls: false,
+    };
+    assert_eq!(order.credential, Credential::OauthClient(client));
+    assert!(order.auto_approve);
 }
 
 #[test]

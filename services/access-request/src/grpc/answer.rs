@@ -4,7 +4,7 @@ use portico_proto::{Error, access::v1 as api};
 use uuid::Uuid;
 
 use crate::{
-    access_request::{Credential, RequestedItem, Status},
+    access_request::{OauthClient, RequestedItem, Status},
     notes::Notes,
     views::{access_requests::AccessRequestRow, applications::ApplicationRow, timeline},
 };
@@ -75,29 +75,28 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
             step: entry.step,
             at: entry.at.to_string(),
             by: entry.by,
-            detail: match (entry.text, state.submission.credential) {
-                (Some(_), _) => text(true),
-                // Says which scopes or client were taken away, of which there are none.
-                (None, Credential::ApiKey) if entry.detail == timeline::SCOPES_REMOVED => {
-                    String::new()
-                }
-                (None, _) => entry.detail,
+            detail: match entry.text {
+                Some(_) => text(true),
+                None => entry.detail,
             },
         })
         .collect();
     let status = state.status();
-    let provisioning = &state.provisioning;
-    let reason = match provisioning.failed() {
-        Some((code, reason)) if status == Some(Status::Failed) => timeline::failure(code, reason),
+    let reason = match state.failure() {
+        Some(failure) if status == Some(Status::Failed) => {
+            timeline::failure(failure.code, failure.reason)
+        }
         _ => written,
     };
-    let approved = matches!(status, Some(Status::Approved | Status::Provisioning));
-    let next_try_at = if approved {
-        provisioning.next_try_at().to_owned()
-    } else {
-        String::new()
+    let next_try_at = match status {
+        Some(Status::Provisioning) => state.standing().next_try_at(),
+        _ => None,
     };
     let submission = state.submission;
+    let client = submission.credential.oauth_client();
+    let id = |id: fn(&OauthClient) -> Uuid| {
+        client.map_or_else(String::new, |client| id(client).to_string())
+    };
     api::AccessRequest {
         id: row.id,
         status: status.map_or("", Status::as_str).to_owned(),
@@ -105,12 +104,12 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
         application_name: row.application_name,
         requester_id: submission.requester_id.to_string(),
         credential: submission.credential.as_str().to_owned(),
-        client_type_id: submission.client_type(),
-        identity_provider_id: submission.identity_provider(),
+        client_type_id: id(|client| client.client_type_id),
+        identity_provider_id: id(|client| client.identity_provider_id),
         items: submission.items.into_iter().map(item).collect(),
         note,
         reason,
-        next_try_at,
+        next_try_at: next_try_at.map_or_else(String::new, |at| at.to_string()),
         timeline,
         version: version(row.version),
         created_at: row.created_at,

@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::{Grpc, answer, requests::visible};
 use crate::{
-    access_request::{AccessRequest, Command, Rejection},
+    access_request::{AccessRequest, Command, Rejection, access, request as asking},
     text,
     views::{access_requests, refused},
 };
 
 /// Requests that one call tries again.
 const MANY: u32 = 200;
+const RETRY: Command = Command::Access(access::Command::Retry);
 
 /// For admins.
 pub(super) async fn approve_access_request(
@@ -30,7 +31,7 @@ pub(super) async fn approve_access_request(
     let row = visible(grpc, &call.caller, id).await?;
     let items = grpc.approvals.items(&row.state).await?;
     let note = grpc.notes.keep(id, &call.context, &note).await?;
-    let command = Command::Approve { items, note };
+    let command = Command::Request(asking::Command::Approve { items, note });
     decide(grpc, &call, id, given.if_version, &command, note).await
 }
 
@@ -52,7 +53,7 @@ pub(super) async fn reject_access_request(
             "`reason` must be given; the developer reads it.",
         ));
     };
-    let command = Command::Reject { reason };
+    let command = Command::Request(asking::Command::Reject { reason });
     decide(grpc, &call, id, given.if_version, &command, Some(reason)).await
 }
 
@@ -68,7 +69,7 @@ pub(super) async fn revoke_access_request(
     let reason = checked("reason", &given.reason)?;
     visible(grpc, &call.caller, id).await?;
     let reason = grpc.notes.keep(id, &call.context, &reason).await?;
-    let command = Command::Revoke { reason };
+    let command = Command::Access(access::Command::Revoke { reason });
     decide(grpc, &call, id, given.if_version, &command, reason).await
 }
 
@@ -91,7 +92,7 @@ pub(super) async fn withdraw_access_request(
         ));
     }
     let reason = grpc.notes.keep(id, &call.context, &reason).await?;
-    let command = Command::Withdraw { reason };
+    let command = Command::Request(asking::Command::Withdraw { reason });
     decide(grpc, &call, id, given.if_version, &command, reason).await
 }
 
@@ -104,7 +105,7 @@ pub(super) async fn retry_access_request(
     call.caller.require_admin()?;
     let id = parse_id("id", &request.get_ref().id)?;
     visible(grpc, &call.caller, id).await?;
-    decide(grpc, &call, id, 0, &Command::Retry, None).await
+    decide(grpc, &call, id, 0, &RETRY, None).await
 }
 
 /// For admins. What is not failed any more when its turn comes is left alone.
@@ -129,7 +130,7 @@ pub(super) async fn retry_access_requests(
     for id in failed.into_iter().take(MANY as usize) {
         let context = call.context.step(&format!("retry {id}"));
         let retried: Result<Outcome<AccessRequest>, _> =
-            grpc.store.execute(id, &Command::Retry, &context).await;
+            grpc.store.execute(id, &RETRY, &context).await;
         match retried {
             Ok(_) => answer.retried += 1,
             Err(ExecuteError::Rejected(_)) => {}
@@ -151,7 +152,7 @@ pub(super) async fn suspend_access_request(
     let reason = checked("reason", &given.reason)?;
     visible(grpc, &call.caller, id).await?;
     let reason = grpc.notes.keep(id, &call.context, &reason).await?;
-    let command = Command::Suspend { reason };
+    let command = Command::Access(access::Command::Suspend { reason });
     decide(grpc, &call, id, given.if_version, &command, reason).await
 }
 
@@ -165,7 +166,8 @@ pub(super) async fn resume_access_request(
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
     visible(grpc, &call.caller, id).await?;
-    decide(grpc, &call, id, given.if_version, &Command::Resume, None).await
+    let command = Command::Access(access::Command::Resume);
+    decide(grpc, &call, id, given.if_version, &command, None).await
 }
 
 /// Runs the command and answers with the request as it is then.
@@ -177,7 +179,7 @@ async fn decide(
     command: &Command,
     text: Option<VaultRef>,
 ) -> Result<api::AccessRequest, Error> {
-    let approves = matches!(command, Command::Approve { .. });
+    let approves = matches!(command, Command::Request(asking::Command::Approve { .. }));
     if approves {
         fault::point("approving");
     }

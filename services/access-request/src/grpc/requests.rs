@@ -58,6 +58,22 @@ pub(super) async fn list_access_requests(
     })
 }
 
+/// For the registration service.
+pub(super) async fn get_activation(
+    grpc: &Grpc,
+    request: Request<api::GetActivationRequest>,
+) -> Result<api::GetActivationResponse, Error> {
+    Caller::of(&request).require_service()?;
+    let given = request.get_ref();
+    let application = parse_id("application_id", &given.application_id)?;
+    let provider = parse_id("identity_provider_id", &given.identity_provider_id)?;
+    let pool = grpc.store.database().pool();
+    let activated = access_requests::activated(pool, application, provider)
+        .await
+        .map_err(query_error)?;
+    Ok(api::GetActivationResponse { activated })
+}
+
 fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
     let mut problems = Problems::default();
     let known = |text: &str| {

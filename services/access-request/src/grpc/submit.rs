@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{Grpc, answer, applications::profile, requests::visible};
 use crate::{
-    access_request::{AccessRequest, Command, Submission},
+    access_request::{AccessRequest, Command, Submission, request},
     application::{self, Application, Profile},
     cart::{self, Cart},
     checkout::{self, Order},
@@ -82,7 +82,7 @@ async fn submitted_before(grpc: &Grpc, call: &Call, id: Uuid) -> Result<Option<S
         return Ok(None);
     }
     // The store recognises the repetition, or says that the key was used for another request.
-    let command = Command::Submit(loaded.state.submission);
+    let command = Command::Request(request::Command::Submit(loaded.state.submission));
     let outcome: Outcome<AccessRequest> = grpc
         .store
         .execute(id, &command, &call.context)
@@ -119,18 +119,16 @@ async fn submit(
     };
     create(grpc, call, user, &target).await?;
     let note = grpc.notes.keep(id, &call.context, &note).await?;
-    let command = Command::Submit(Submission {
+    let command = request::Command::Submit(Submission {
         requester_id: user,
         application_id: target.id(),
         application_name: target.profile().name.clone(),
         credential: order.credential,
-        client_type_id: order.client_type_id,
-        identity_provider_id: order.identity_provider_id,
-        needs_redirect_urls: order.needs_redirect_urls,
         items: order.items,
         auto_approve: order.auto_approve,
         note,
     });
+    let command = Command::Request(command);
     let outcome: Result<Outcome<AccessRequest>, ExecuteError<_>> =
         grpc.store.execute(id, &command, &call.context).await;
     grpc.notes.settle(note, &outcome).await;
@@ -182,7 +180,9 @@ async fn target(
 }
 
 fn check_redirect_urls(target: &For, order: &Order, problems: &mut Problems) {
-    if !order.needs_redirect_urls || !target.profile().redirect_urls.is_empty() {
+    let client = order.credential.oauth_client();
+    let needed = client.is_some_and(|client| client.needs_redirect_urls);
+    if !needed || !target.profile().redirect_urls.is_empty() {
         return;
     }
     let field = match target {

@@ -12,7 +12,7 @@ use super::{
     timeline::{self, Entry},
 };
 use crate::{
-    access_request::{AccessRequest, Event, Submission},
+    access_request::{AccessRequest, Event, OauthClient, Submission, request},
     application::{self, Application},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const LIVING: &str =
     "('pending', 'approved', 'provisioning', 'active', 'suspended', 'failed')";
 
-/// Keeps the tables `access_requests` and `access_request_products`.
+/// Keeps the tables `access_requests` and `access_request_items`.
 pub(crate) struct AccessRequests;
 
 /// An access request as the view has it.
@@ -52,7 +52,7 @@ const COLUMNS: &str = "SELECT id, application_name, state, timeline, version, cr
 #[async_trait]
 impl Projection for AccessRequests {
     fn tables(&self) -> &'static [&'static str] {
-        &["access_requests", "access_request_products"]
+        &["access_requests", "access_request_items"]
     }
 
     async fn apply(
@@ -69,8 +69,12 @@ impl Projection for AccessRequests {
             return Ok(());
         };
         match &change {
-            Event::Submitted(submission) => submit(tx, event, &change, submission).await,
-            _ => update(tx, event, &change).await,
+            Event::Request(request::Event::Submitted(submission)) => {
+                submit(tx, event, &change, submission).await
+            }
+            Event::Request(_) | Event::Access(_) | Event::Join(_) | Event::Credential(_) => {
+                update(tx, event, &change).await
+            }
         }
     }
 }
@@ -103,11 +107,13 @@ async fn submit(
         .map(|item| item.product_name.as_str())
         .collect();
     let at = event.recorded_at;
+    let client = submission.credential.oauth_client();
+    let timeline: Vec<Entry> = timeline::entry(change, event, &state).into_iter().collect();
     sqlx::query(
         "INSERT INTO access_requests (id, status, application_id, application_name, application_lower, \
-         products_lower, requester_id, identity_provider_id, client_type_id, needs_redirect_urls, state, timeline, \
-         version, created_ms, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         products_lower, requester_id, identity_provider_id, client_type_id, needs_redirect_urls, activated, state, \
+         timeline, version, created_ms, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15, $16)",
     )
     .bind(id.clone())
     .bind(status(&state))
@@ -116,11 +122,11 @@ async fn submit(
     .bind(submission.application_name.to_lowercase())
     .bind(products.join("\n").to_lowercase())
     .bind(submission.requester_id.to_string())
-    .bind(submission.identity_provider())
-    .bind(submission.client_type())
-    .bind(i64::from(submission.needs_redirect_urls))
+    .bind(client.map(|client| client.identity_provider_id.to_string()))
+    .bind(client.map(|client| client.client_type_id.to_string()))
+    .bind(i64::from(client.is_some_and(|client| client.needs_redirect_urls)))
     .bind(serde_json::to_string(&state)?)
-    .bind(serde_json::to_string(&[timeline::of_event(change, event)])?)
+    .bind(serde_json::to_string(&timeline)?)
     .bind(event.version)
     .bind(at.as_millisecond())
     .bind(at.to_string())
@@ -129,10 +135,11 @@ async fn submit(
     .await?;
     for item in &submission.items {
         sqlx::query(
-            "INSERT INTO access_request_products (access_request_id, product_id) VALUES ($1, $2)",
+            "INSERT INTO access_request_items (access_request_id, product_id, plan_id) VALUES ($1, $2, $3)",
         )
         .bind(id.clone())
         .bind(item.product_id.to_string())
+        .bind(item.plan_id.to_string())
         .execute(&mut *tx)
         .await?;
     }
@@ -149,17 +156,21 @@ async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), Pr
     if there.is_none() {
         return Err(ProjectionError::Refused(rule::APPLICATION_GONE));
     }
+    // Requests for API keys have no provider in common, and are each other's.
     let statement = format!(
         "SELECT r.client_type_id, p.product_id FROM access_requests r \
-         JOIN access_request_products p ON p.access_request_id = r.id \
-         WHERE r.application_id = $1 AND r.identity_provider_id = $2 AND r.status IN {LIVING}"
+         JOIN access_request_items p ON p.access_request_id = r.id \
+         WHERE r.application_id = $1 AND r.identity_provider_id IS NOT DISTINCT FROM $2 \
+         AND r.status IN {LIVING}"
     );
+    let client = submission.credential.oauth_client();
+    let text = |id: fn(&OauthClient) -> Uuid| client.map(|client| id(client).to_string());
     let others = sqlx::query(AssertSqlSafe(statement))
         .bind(application)
-        .bind(submission.identity_provider())
+        .bind(text(|client| client.identity_provider_id))
         .fetch_all(&mut *tx)
         .await?;
-    let client_type = submission.client_type();
+    let client_type = text(|client| client.client_type_id);
     for other in &others {
         let product: String = other.try_get(1)?;
         let same =
@@ -169,7 +180,7 @@ async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), Pr
         }
     }
     for other in &others {
-        if other.try_get::<String, _>(0)? != client_type {
+        if other.try_get::<Option<String>, _>(0)? != client_type {
             return Err(ProjectionError::Refused(rule::CLIENT_TYPE_DIFFERS));
         }
     }
@@ -187,12 +198,15 @@ async fn update(
         return Ok(());
     };
     row.state.evolve(change);
-    timeline::insert(&mut row.timeline, timeline::of_event(change, event));
+    if let Some(entry) = timeline::entry(change, event, &row.state) {
+        timeline::insert(&mut row.timeline, entry);
+    }
     sqlx::query(
-        "UPDATE access_requests SET status = $1, state = $2, timeline = $3, version = $4, updated_at = $5 \
-         WHERE id = $6",
+        "UPDATE access_requests SET status = $1, activated = $2, state = $3, timeline = $4, version = $5, \
+         updated_at = $6 WHERE id = $7",
     )
     .bind(status(&row.state))
+    .bind(i64::from(row.state.announced.activated > 0))
     .bind(serde_json::to_string(&row.state)?)
     .bind(serde_json::to_string(&row.timeline)?)
     .bind(event.version)
@@ -234,7 +248,37 @@ fn read(row: &Row) -> Result<AccessRequestRow, sqlx::Error> {
     })
 }
 
-/// Requests whose registration at a provider has failed, the oldest first, at most so many.
+/// Granted requests for a product or plan of the catalogue.
+pub(crate) async fn granted(pool: &AnyPool, entry: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids(sqlx::query(
+        "SELECT DISTINCT r.id FROM access_requests r JOIN access_request_items i ON i.access_request_id = r.id \
+             WHERE (i.product_id = $1 OR i.plan_id = $1) \
+             AND r.status IN ('approved', 'provisioning', 'active', 'suspended', 'failed') ORDER BY r.id",
+    )
+    .bind(entry.to_string())
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Whether an OAuth client serves a request that has been active and was not revoked since.
+pub(crate) async fn activated(
+    pool: &AnyPool,
+    application_id: Uuid,
+    identity_provider_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let statement = format!(
+        "SELECT 1 FROM access_requests WHERE application_id = $1 AND identity_provider_id = $2 \
+         AND activated = 1 AND status IN {LIVING} LIMIT 1"
+    );
+    let found = sqlx::query(AssertSqlSafe(statement))
+        .bind(application_id.to_string())
+        .bind(identity_provider_id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Requests at an identity provider that have failed, the oldest first, at most so many.
 pub(crate) async fn failed_at(
     pool: &AnyPool,
     identity_provider_id: Uuid,
@@ -290,14 +334,13 @@ pub(crate) async fn list(
     select.and_text("status = ?", &filter.status);
     select.and_text("application_id = ?", &filter.application_id);
     select.and_text(
-        "id IN (SELECT access_request_id FROM access_request_products WHERE product_id = ?)",
+        "id IN (SELECT access_request_id FROM access_request_items WHERE product_id = ?)",
         &filter.product_id,
     );
-    if !filter.plan_id.is_empty() {
-        // Asked for when a plan is deleted, which is seldom; so the states are searched.
-        let plan = format!("%\"plan_id\":\"{}\"%", filter.plan_id);
-        select.and("state LIKE ?", vec![Arg::Text(plan)]);
-    }
+    select.and_text(
+        "id IN (SELECT access_request_id FROM access_request_items WHERE plan_id = ?)",
+        &filter.plan_id,
+    );
     let pattern = pattern(&filter.q);
     if !pattern.is_empty() {
         select.and(

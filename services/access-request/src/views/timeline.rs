@@ -5,24 +5,23 @@ use portico_eventstore::RecordedEvent;
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-use crate::access_request::{Event, Fact, Report};
+use crate::access_request::{
+    AccessRequest, Credential, Event, Half, Outcome, Report, Wanted, access, credential, join,
+    request,
+};
 
-/// Who reports of the registration.
-const REGISTRATION: &str = "service:registration";
-/// A provider that is away for days would fill the timeline: only the latest delays are kept.
+/// A neighbour that is away for days would fill the timeline: only the latest delays are kept.
 const DELAYS: usize = 20;
 const DELAYED: &str = "delayed";
-/// Detail of what was taken away while the client stays.
-pub(crate) const SCOPES_REMOVED: &str = "scopes_removed";
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) step: String,
     pub(crate) at: Timestamp,
-    /// Place in the reporting service's log; 0 for our own steps.
+    /// Whose log it comes from, and its position there, for steps of the same time.
     #[serde(default)]
-    order: i64,
+    source: (Source, i64),
     pub(crate) by: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) detail: String,
@@ -31,86 +30,158 @@ pub(crate) struct Entry {
     pub(crate) text: Option<VaultRef>,
 }
 
-/// The step that an event is.
-pub(crate) fn step(event: &Event) -> &'static str {
-    match event {
-        Event::Submitted(_) => "submitted",
-        Event::Approved { .. } => "approved",
-        Event::Rejected { .. } => "rejected",
-        Event::Withdrawn { .. } => "withdrawn",
-        Event::Revoked { .. } => "revoked",
-        Event::Retried => "retried",
-        Event::Suspended { .. } => "suspended",
-        Event::Resumed => "resumed",
-        Event::Reported(report) => step_of(&report.fact),
-    }
+/// In the order of cause and effect: what people decide, what the halves report of it, what follows from both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    #[default]
+    People,
+    Registration,
+    Gateway,
+    Join,
 }
 
-fn step_of(fact: &Fact) -> &'static str {
-    match fact {
-        Fact::Started => "registering",
-        Fact::ClientRegistered { .. } => "registered",
-        Fact::GatewayMapped => "mapped",
-        Fact::Provisioned => "provisioned",
-        Fact::Delayed { .. } => DELAYED,
-        Fact::Failed { .. } => "failed",
-        Fact::Deprovisioned { .. } => "deprovisioned",
-        Fact::ClientChanged { change, .. } => change.as_str(),
-    }
-}
-
-/// The entry of an event.
-pub(crate) fn of_event(event: &Event, recorded: &RecordedEvent) -> Entry {
-    let text = match event {
-        Event::Reported(report) => return of_report(report),
-        Event::Submitted(_) | Event::Retried | Event::Resumed => None,
-        Event::Approved { note, .. } => *note,
-        Event::Rejected { reason } => Some(*reason),
-        Event::Withdrawn { reason } | Event::Revoked { reason } | Event::Suspended { reason } => {
-            *reason
+impl From<Half> for Source {
+    fn from(half: Half) -> Self {
+        match half {
+            Half::Registration => Self::Registration,
+            Half::Gateway => Self::Gateway,
         }
-    };
+    }
+}
+
+impl Source {
+    fn service(self) -> &'static str {
+        match self {
+            Self::People | Self::Join => "service:access-request",
+            Self::Registration => "service:registration",
+            Self::Gateway => "service:gateway",
+        }
+    }
+}
+
+/// The entry of an event, with the request as it is after it; `None` where it is nobody's news.
+pub(crate) fn entry(
+    event: &Event,
+    recorded: &RecordedEvent,
+    request: &AccessRequest,
+) -> Option<Entry> {
+    match event {
+        Event::Request(event) => {
+            let (step, text) = of_request(event);
+            Some(of_people(step, text, recorded))
+        }
+        Event::Access(event) => {
+            let (step, text) = of_access(event)?;
+            Some(of_people(step, text, recorded))
+        }
+        Event::Join(event) => of_join(event, request),
+        Event::Credential(credential::Event::CredentialChanged(change)) => {
+            Some(of_credential(change))
+        }
+    }
+}
+
+fn of_people(step: &str, text: Option<VaultRef>, recorded: &RecordedEvent) -> Entry {
     Entry {
-        step: step(event).to_owned(),
+        step: step.to_owned(),
         at: recorded.recorded_at,
-        order: 0,
+        source: (Source::People, 0),
         by: recorded.metadata.actor.clone(),
         detail: String::new(),
         text,
     }
 }
 
-/// The entry of a report.
-pub(crate) fn of_report(report: &Report) -> Entry {
-    let detail = match &report.fact {
-        Fact::Started | Fact::GatewayMapped | Fact::Provisioned => String::new(),
-        Fact::ClientRegistered { client_id } => client_id.clone(),
-        Fact::Delayed { reason, .. } => reason.clone(),
-        Fact::Failed { code, reason } => failure(code, reason),
-        Fact::Deprovisioned { client_deleted } => {
-            if *client_deleted {
-                "client_deleted".to_owned()
-            } else {
-                SCOPES_REMOVED.to_owned()
-            }
+fn of_request(event: &request::Event) -> (&'static str, Option<VaultRef>) {
+    match event {
+        request::Event::Submitted(_) => ("submitted", None),
+        request::Event::Approved { note, .. } => ("approved", *note),
+        request::Event::Rejected { reason } => ("rejected", Some(*reason)),
+        request::Event::Withdrawn { reason } => ("withdrawn", *reason),
+    }
+}
+
+fn of_access(event: &access::Event) -> Option<(&'static str, Option<VaultRef>)> {
+    Some(match event {
+        access::Event::Suspended { reason } => ("suspended", *reason),
+        access::Event::Resumed => ("resumed", None),
+        access::Event::Revoked { reason } => ("revoked", *reason),
+        access::Event::Retried => ("retried", None),
+        // The developer sees what the halves make of it.
+        access::Event::ScopesChanged { .. } => return None,
+    })
+}
+
+fn of_join(event: &join::Event, request: &AccessRequest) -> Option<Entry> {
+    let (step, at, detail) = match event {
+        join::Event::Reported(report) => return of_report(report, request),
+        join::Event::Activated(announced) => ("provisioned", announced.at, ""),
+        // The report that it follows from stands there already.
+        join::Event::Failed(_) => return None,
+        join::Event::Ended(announced) => {
+            let detail = match request.submission.credential {
+                Credential::OauthClient(_) if request.client_deleted() => "client_deleted",
+                Credential::OauthClient(_) => "scopes_removed",
+                Credential::ApiKey => "",
+            };
+            ("deprovisioned", announced.at, detail)
         }
-        Fact::ClientChanged { detail, .. } => detail.clone(),
     };
-    let by = match &report.fact {
-        Fact::ClientChanged { by, .. } if !by.is_empty() => by.clone(),
-        _ => REGISTRATION.to_owned(),
+    let source = Source::Join;
+    Some(Entry {
+        step: step.to_owned(),
+        at,
+        source: (source, 0),
+        by: source.service().to_owned(),
+        detail: detail.to_owned(),
+        text: None,
+    })
+}
+
+/// Depends on nothing that a later report or command changes, so that every order of arrival gives the same timeline.
+pub(crate) fn of_report(report: &Report, request: &AccessRequest) -> Option<Entry> {
+    let keys = request.submission.credential == Credential::ApiKey;
+    let granted = request.wanted_at(report.revision) == Some(Wanted::Granted);
+    let (step, detail) = match (&report.outcome, report.half) {
+        (Outcome::Started, Half::Registration) => ("registering", String::new()),
+        (Outcome::Started, Half::Gateway) if keys => ("registering", String::new()),
+        (Outcome::Done { client_id, .. }, Half::Registration) if granted => {
+            ("registered", client_id.clone().unwrap_or_default())
+        }
+        (Outcome::Done { .. }, Half::Gateway) if granted && !keys => ("mapped", String::new()),
+        (Outcome::Delayed { reason, .. }, _) => (DELAYED, reason.clone()),
+        (Outcome::Failed { code, reason }, _) => ("failed", failure(code, reason)),
+        (Outcome::Started | Outcome::Done { .. } | Outcome::NothingToDo, _) => return None,
+    };
+    let source = Source::from(report.half);
+    Some(Entry {
+        step: step.to_owned(),
+        at: report.at,
+        source: (source, report.position),
+        by: source.service().to_owned(),
+        detail,
+        text: None,
+    })
+}
+
+fn of_credential(change: &credential::Change) -> Entry {
+    let source = Source::from(change.half);
+    let by = match change.by.as_str() {
+        "" => source.service(),
+        by => by,
     };
     Entry {
-        step: step_of(&report.fact).to_owned(),
-        at: report.at,
-        order: report.order,
-        by,
-        detail,
+        step: change.change.as_str().to_owned(),
+        at: change.at,
+        source: (source, change.position),
+        by: by.to_owned(),
+        detail: change.detail.clone(),
         text: None,
     }
 }
 
-/// A failure in one line: its code and, where there are any, the provider's words.
+/// A failure in one line: its code and, where there are any, the neighbour's words.
 pub(crate) fn failure(code: &str, reason: &str) -> String {
     match (code.is_empty(), reason.is_empty()) {
         (false, false) => format!("{code}: {reason}"),
@@ -121,11 +192,12 @@ pub(crate) fn failure(code: &str, reason: &str) -> String {
 
 /// Puts an entry in its place.
 pub(crate) fn insert(entries: &mut Vec<Entry>, entry: Entry) {
-    let place = entries.partition_point(|e| (e.at, e.order) <= (entry.at, entry.order));
+    let place = |entry: &Entry| (entry.at, entry.source);
+    let at = entries.partition_point(|e| place(e) <= place(&entry));
     let delayed = entry.step == DELAYED;
-    entries.insert(place, entry);
+    entries.insert(at, entry);
     if delayed && entries.iter().filter(|e| e.step == DELAYED).count() > DELAYS {
-        // The first one is the oldest, whatever came when.
+        // The first one is the oldest, whatever order they came in.
         if let Some(oldest) = entries.iter().position(|e| e.step == DELAYED) {
             entries.remove(oldest);
         }
@@ -136,24 +208,28 @@ pub(crate) fn insert(entries: &mut Vec<Entry>, entry: Entry) {
 mod tests {
     use super::*;
 
-    fn delayed(order: i64) -> Entry {
-        of_report(&Report {
-            order,
-            at: Timestamp::from_second(order).unwrap(),
-            fact: Fact::Delayed {
+    fn delayed(position: i64) -> Entry {
+        let report = Report {
+            half: Half::Registration,
+            revision: 1,
+            position,
+            at: Timestamp::from_second(position).unwrap(),
+            neighbour: None,
+            outcome: Outcome::Delayed {
                 reason: "503".into(),
-                next_try_at: String::new(),
+                next_try_at: None,
             },
-        })
+        };
+        of_report(&report, &AccessRequest::default()).unwrap()
     }
 
     #[test]
     fn the_latest_delays_are_kept_in_order() {
         let mut entries = Vec::new();
-        for order in (1..=15).chain((16..=30).rev()) {
-            insert(&mut entries, delayed(order));
+        for position in (1..=15).chain((16..=30).rev()) {
+            insert(&mut entries, delayed(position));
         }
-        let orders: Vec<i64> = entries.iter().map(|e| e.order).collect();
-        assert_eq!(orders, (11..=30).collect::<Vec<i64>>());
+        let positions: Vec<i64> = entries.iter().map(|e| e.source.1).collect();
+        assert_eq!(positions, (11..=30).collect::<Vec<i64>>());
     }
 }

@@ -1,0 +1,91 @@
+//! What happens to the OAuth client or an API key beside the wanted state. It stands in the timeline and says nothing
+//! about where the request stands.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AccessRequest, Decided, Decision, Half, Rejection};
+
+/// A change, as registration or gateway told it. Nothing personal and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Who told it.
+    pub half: Half,
+    /// Position in the half's log.
+    pub position: i64,
+    /// When it happened there.
+    pub at: Timestamp,
+    /// What happened.
+    pub change: ChangeKind,
+    /// For people.
+    pub detail: String,
+    /// A user's id, or the service that did it.
+    pub by: String,
+}
+
+/// The timeline's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Disabled, or without scopes for a time.
+    ClientSuspended,
+    /// Works again.
+    ClientResumed,
+    /// Deleted and registered anew.
+    ClientReplaced,
+    /// Somebody else deleted it at the provider.
+    ClientMissing,
+    /// Somebody else edited it at the provider.
+    ClientEdited,
+    /// A client that was not known here is the application's now.
+    ClientAdopted,
+    /// It has a new secret.
+    SecretRotated,
+    /// An API key was created.
+    KeyCreated,
+    /// Its owner has another API key in place of one.
+    KeyReplaced,
+    /// Its owner was shown an API key.
+    KeyRevealed,
+    /// An API key is gone from the gateway.
+    KeyDeleted,
+    /// Something that only a later version has a word for.
+    ClientChanged,
+}
+
+impl ChangeKind {
+    /// As in the timeline.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSuspended => "client_suspended",
+            Self::ClientResumed => "client_resumed",
+            Self::ClientReplaced => "client_replaced",
+            Self::ClientMissing => "client_missing",
+            Self::ClientEdited => "client_edited",
+            Self::ClientAdopted => "client_adopted",
+            Self::SecretRotated => "secret_rotated",
+            Self::KeyCreated => "key_created",
+            Self::KeyReplaced => "key_replaced",
+            Self::KeyRevealed => "key_revealed",
+            Self::KeyDeleted => "key_deleted",
+            Self::ClientChanged => "client_changed",
+        }
+    }
+}
+
+/// What was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// Something happened to the client or a key.
+    CredentialChanged(Change),
+}
+
+impl AccessRequest {
+    pub(super) fn decide_credential(&self, change: &Change) -> Decided {
+        if self.decision == Decision::None {
+            return Err(Rejection::NotFound);
+        }
+        Ok(vec![Event::CredentialChanged(change.clone()).into()])
+    }
+}

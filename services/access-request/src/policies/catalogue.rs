@@ -1,0 +1,99 @@
+//! Following the catalogue: granted access has the scopes that its products and plans have now.
+
+use portico_bus::Message;
+use portico_eventstore::{Context, InboxEntry, consumer::PolicyError};
+use portico_proto::catalog::v1 as catalog;
+use uuid::Uuid;
+
+use super::{
+    PLAN_CHANGED, PRODUCT_CHANGED, PRODUCT_DELETED, PRODUCT_PUBLISHED, Policies, decode, failed,
+    id, poison,
+};
+use crate::{
+    access_request::{AccessRequest, Command, access},
+    catalogue_entry::{CatalogueEntry, Note},
+    terms::{CatalogueChange, Plan, Product},
+    views::access_requests,
+};
+
+/// `None` where the message says nothing of a product or plan.
+pub(super) fn change(message: &Message) -> Result<Option<CatalogueChange>, PolicyError> {
+    let product = |product: Option<catalog::Product>| {
+        product
+            .map(|product| {
+                Ok(CatalogueChange::Product(Product::read(
+                    id(&product.id)?,
+                    product,
+                )))
+            })
+            .transpose()
+    };
+    match message.subject.as_str() {
+        PRODUCT_PUBLISHED => product(decode::<catalog::ProductPublished>(message)?.product),
+        PRODUCT_CHANGED => product(decode::<catalog::ProductChanged>(message)?.product),
+        PRODUCT_DELETED => {
+            let deleted: catalog::ProductDeleted = decode(message)?;
+            let product_id = id(&deleted.product_id)?;
+            Ok(Some(CatalogueChange::ProductDeleted { product_id }))
+        }
+        PLAN_CHANGED => {
+            let plan = decode::<catalog::PlanChanged>(message)?.plan;
+            plan.map(|plan| Ok(CatalogueChange::Plan(Plan::read(id(&plan.id)?, plan))))
+                .transpose()
+        }
+        other => Err(poison(format!("nobody asked for {other}"))),
+    }
+}
+
+impl Policies {
+    /// Notes the newest first, and looks for granted requests then: one that is approved meanwhile is not found here,
+    /// but finds the note itself.
+    pub(super) async fn when_catalogue_changed(
+        &self,
+        change: CatalogueChange,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let subject = change.subject();
+        self.store
+            .execute_once::<CatalogueEntry>(subject, &Note(change), context, entry)
+            .await
+            .map_err(failed)?;
+        let requests = access_requests::granted(self.store.database().pool(), subject)
+            .await
+            .map_err(|error| PolicyError::Retry(error.to_string()))?;
+        for request in requests {
+            self.follow_newest(request, subject, context).await?;
+        }
+        Ok(())
+    }
+
+    /// Has a request follow the newest that is noted of a product or plan. Where a newer one is noted meanwhile, its
+    /// own message may have found the request unchanged before this one changed it: so it is looked at again.
+    pub(super) async fn follow_newest(
+        &self,
+        request: Uuid,
+        subject: Uuid,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let mut followed = None;
+        loop {
+            let newest = self
+                .store
+                .load::<CatalogueEntry>(subject)
+                .await?
+                .state
+                .newest;
+            let Some(change) = newest.filter(|newest| followed != Some(newest.version())) else {
+                return Ok(());
+            };
+            followed = Some(change.version());
+            let step = format!("{request} follows {subject} version {}", change.version());
+            let command = Command::Access(access::Command::Follow(change));
+            self.store
+                .execute::<AccessRequest>(request, &command, &context.step(&step))
+                .await
+                .map_err(failed)?;
+        }
+    }
+}
