@@ -6,12 +6,15 @@
 //!   ([`Projection`]) and the inbox are written in the same transaction.
 //! * [`relay`]: position -> bus -> checkpoint. The event table is the outbox.
 //! * [`consumer`]: bus -> inbox -> effect -> ack; parks what cannot be handled.
+//! * [`worker`]: what is due -> lease -> steps outside -> outcome recorded. [`Lease`] keeps replicas apart.
+//! * [`clock`]: time, waiting and new ids; what a clock that ran ahead wrote.
 //! * [`trace`]: what joins the log lines and spans of everything that one request from outside causes.
 //! * [`backup`]: copies of SQLite databases as they were at one instant.
 //! * [`testing`]: given / when / then for deciders.
 
 mod aggregate;
 pub mod backup;
+pub mod clock;
 pub mod consumer;
 mod database;
 mod error;
@@ -26,6 +29,7 @@ pub mod relay;
 mod store;
 pub mod testing;
 pub mod trace;
+pub mod worker;
 mod writer;
 
 pub use aggregate::{Aggregate, Upcaster};
@@ -33,7 +37,7 @@ pub use database::{Database, DatabaseError};
 pub use error::StoreError;
 pub use event::{Context, Metadata, NewEvent, RecordedEvent, Stream};
 pub use execute::{ExecuteError, Outcome};
-pub use lease::Lease;
+pub use lease::{Held, Lease, LeaseLost};
 #[doc(hidden)]
 pub use nested::is_of_another_subject;
 pub use projection::{Projection, ProjectionError, Row};

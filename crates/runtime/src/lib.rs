@@ -3,7 +3,6 @@
 
 pub mod authorization;
 mod channel;
-pub mod clock;
 pub mod config;
 mod context;
 mod data_folder;
@@ -19,7 +18,6 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub use channel::{Channels, Remote, SERVICE, ServiceChannel, ServiceName, service_unavailable};
-pub use clock::Clock;
 pub use config::Config;
 pub use context::{
     Call, IDEMPOTENCY_KEY, Problems, REQUEST_ID, TRACEPARENT, TRACESTATE, parse_id, query_error,
@@ -28,7 +26,10 @@ pub use context::{
 pub use data_folder::DataFolder;
 pub use health::Health;
 pub use identity::{Caller, IdentityKey, Role};
-pub use outgoing::Outgoing;
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
-pub use portico_eventstore::fault;
+pub use outgoing::Outgoing;
+pub use portico_eventstore::{
+    clock::{self, Clock},
+    fault,
+};
 pub use service::{Deps, Service, StartError};
