@@ -8,13 +8,16 @@
 //! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
 //! - [`operations`]: what every service tells an operator about itself, gathered
+//! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
 //! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
 pub mod ask;
 pub mod auth;
 pub mod csrf;
+mod drift;
 mod events;
 mod grpc;
+mod halves;
 mod headers;
 mod health;
 mod openapi;

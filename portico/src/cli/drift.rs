@@ -1,6 +1,8 @@
 //! `portico drift`: what somebody else changed at identity providers and gateways. It asks a running portal, so that
 //! nothing else works on the same client meanwhile.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -25,6 +27,7 @@ pub enum What {
 pub async fn run(what: What, portal: PortalArgs) -> Result<(), String> {
     let portal = portal.client()?;
     let (mut after, mut count, mut bad) = (String::new(), 0, 0);
+    let mut missing = BTreeSet::new();
     loop {
         let page = page(&portal, what, &after).await?;
         for item in page["items"].as_array().into_iter().flatten() {
@@ -35,10 +38,18 @@ pub async fn run(what: What, portal: PortalArgs) -> Result<(), String> {
                 Some("possible" | "not_possible" | "failed")
             ));
         }
+        let services = page["incomplete"].as_array().into_iter().flatten();
+        missing.extend(services.filter_map(Value::as_str).map(str::to_owned));
         match page["next"].as_str().filter(|next| !next.is_empty()) {
             Some(next) => next.clone_into(&mut after),
             None => break,
         }
+    }
+    if !missing.is_empty() {
+        let missing = Vec::from_iter(missing).join(" and ");
+        return Err(format!(
+            "{missing} could not be reached; {count} differences elsewhere"
+        ));
     }
     match (count, bad) {
         (0, _) => println!("Everything is as Portico made it."),

@@ -31,7 +31,7 @@ pub enum What {
 /// Of a service: one message, or all of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Which {
-    /// `catalog`, `access-request`, `registration`, `notification` or `accounts`.
+    /// `catalog`, `access-request`, `registration`, `gateway`, `notification` or `accounts`.
     service: String,
     #[command(flatten)]
     what: OneOrAll,

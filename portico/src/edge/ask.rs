@@ -10,6 +10,7 @@ use portico_proto::{
     Error, access::v1::access_service_client::AccessServiceClient,
     accounts::v1::accounts_service_client::AccountsServiceClient,
     catalog::v1::catalog_service_client::CatalogServiceClient,
+    gateway::v1::gateway_service_client::GatewayServiceClient,
     notification::v1::notification_service_client::NotificationServiceClient,
     registration::v1::registration_service_client::RegistrationServiceClient,
 };
@@ -163,9 +164,14 @@ impl Ask {
         AccessServiceClient::new(self.to(ServiceName::AccessRequest))
     }
 
-    /// Identity providers, client types, clients and gateways.
+    /// Identity providers, client types and OAuth clients.
     pub fn registration(&self) -> RegistrationServiceClient<ServiceChannel> {
         RegistrationServiceClient::new(self.to(ServiceName::Registration))
+    }
+
+    /// Gateways, scope mappings and API keys.
+    pub fn gateway(&self) -> GatewayServiceClient<ServiceChannel> {
+        GatewayServiceClient::new(self.to(ServiceName::Gateway))
     }
 
     /// E-mail.

@@ -34,7 +34,7 @@ use super::{Edge, ask::remote_address, auth::Credential, operations};
 mod health;
 
 /// Methods that are not for outside, each with the reason.
-const INTERNAL: [(&str, &str); 2] = [
+const INTERNAL: [(&str, &str); 3] = [
     (
         "/portico.accounts.v1.AccountsService/Authenticate",
         "hands out signed identities, which only the edge may hold",
@@ -42,6 +42,10 @@ const INTERNAL: [(&str, &str); 2] = [
     (
         "/portico.accounts.v1.AccountsService/GetContacts",
         "hands out e-mail addresses, for the notification service only",
+    ),
+    (
+        "/portico.access.v1.AccessService/GetActivation",
+        "is about applications of anybody, for the registration service only",
     ),
 ];
 /// Is counted against the address of the caller, so we write that address ourselves.

@@ -1,4 +1,4 @@
-//! What the edge needs. Without registration and notification, requests for access are taken and wait.
+//! What the edge needs. Without registration, gateway and notification, requests for access are taken and wait.
 
 use portico_runtime::{Deps, Health, ServiceName};
 
@@ -14,7 +14,9 @@ pub(super) fn of_services(deps: &Deps, services: &[ServiceName]) -> Health {
     services.iter().fold(Health::default(), |health, name| {
         let health = health.neighbour(&deps.channels, *name);
         match name {
-            ServiceName::Registration | ServiceName::Notification => health.optional(),
+            ServiceName::Registration | ServiceName::Gateway | ServiceName::Notification => {
+                health.optional()
+            }
             ServiceName::Catalog | ServiceName::AccessRequest | ServiceName::Accounts => health,
         }
     })

@@ -69,7 +69,7 @@ pub(super) fn is_service(name: &str) -> bool {
 }
 
 /// An answer, or nothing where the service cannot be asked now.
-fn reached<T>(
+pub(super) fn reached<T>(
     name: ServiceName,
     answer: Result<Response<T>, Status>,
     unreachable: &mut Vec<String>,

@@ -3,6 +3,7 @@
 mod conditions;
 mod description;
 mod grpc;
+mod halves;
 mod problems;
 mod resources;
 mod sign_in;

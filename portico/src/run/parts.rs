@@ -12,8 +12,10 @@ pub enum Part {
     Catalog,
     /// Applications, carts, access requests.
     AccessRequest,
-    /// Identity providers, OAuth clients, gateways.
+    /// Identity providers, client types, OAuth clients.
     Registration,
+    /// API gateways, scope mappings, API keys.
+    Gateway,
     /// E-mail.
     Notification,
     /// Users, sessions, API tokens.
@@ -38,6 +40,7 @@ impl Part {
             Self::Catalog => Some(ServiceName::Catalog),
             Self::AccessRequest => Some(ServiceName::AccessRequest),
             Self::Registration => Some(ServiceName::Registration),
+            Self::Gateway => Some(ServiceName::Gateway),
             Self::Notification => Some(ServiceName::Notification),
             Self::Accounts => Some(ServiceName::Accounts),
         }

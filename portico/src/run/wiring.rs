@@ -115,6 +115,7 @@ pub fn migrations(service: ServiceName) -> [&'static Migrator; 2] {
         ServiceName::Catalog => &portico_catalog::MIGRATIONS,
         ServiceName::AccessRequest => &portico_access_request::MIGRATIONS,
         ServiceName::Registration => &portico_registration::MIGRATIONS,
+        ServiceName::Gateway => &portico_gateway::MIGRATIONS,
         ServiceName::Notification => &portico_notification::MIGRATIONS,
         ServiceName::Accounts => &portico_accounts::MIGRATIONS,
     };
@@ -148,6 +149,7 @@ async fn start(name: ServiceName, deps: &Deps) -> Result<Service, StartError> {
         ServiceName::Catalog => portico_catalog::start(deps).await,
         ServiceName::AccessRequest => portico_access_request::start(deps).await,
         ServiceName::Registration => portico_registration::start(deps).await,
+        ServiceName::Gateway => portico_gateway::start(deps).await,
         ServiceName::Notification => portico_notification::start(deps).await,
         ServiceName::Accounts => portico_accounts::start(deps).await,
     }

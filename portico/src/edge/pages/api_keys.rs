@@ -2,9 +2,8 @@
 
 use axum::{Router, extract::Path, routing::post};
 use minijinja::Value;
-use portico_proto::registration::v1::{
-    ListApiKeysRequest, ReplaceApiKeyRequest, RevealApiKeyRequest,
-};
+use portico_proto::gateway::v1::{ListApiKeysRequest, ReplaceApiKeyRequest, RevealApiKeyRequest};
+use portico_runtime::ServiceName;
 use portico_vault::Secret;
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
     show,
     view::{ANY_VERSION, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, ask::Ask, operations::reached, problem::Result};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -33,11 +32,7 @@ async fn reveal(Path((id, key)): Path<(String, String)>, Posted { ask, .. }: Pos
         id: key.clone(),
         if_version: ANY_VERSION,
     };
-    match ask
-        .registration()
-        .reveal_api_key(ask.request(request))
-        .await
-    {
+    match ask.gateway().reveal_api_key(ask.request(request)).await {
         Ok(answer) => {
             let shown = Revealed::Key(key, Secret::new(answer.into_inner().key));
             applications::page(&ask, &id, shown, None).await
@@ -54,11 +49,7 @@ async fn replace(Path((id, key)): Path<(String, String)>, Posted { ask, .. }: Po
         id: key,
         if_version: ANY_VERSION,
     };
-    match ask
-        .registration()
-        .replace_api_key(ask.request(request))
-        .await
-    {
+    match ask.gateway().replace_api_key(ask.request(request)).await {
         Ok(_) => Ok(done(
             &format!("/dashboard/applications/{id}"),
             "key_replaced",
@@ -70,23 +61,25 @@ async fn replace(Path((id, key)): Path<(String, String)>, Posted { ask, .. }: Po
     }
 }
 
-/// For the template; with the one that was just revealed.
+/// For the template; with the one that was just revealed. None while the gateway service cannot be reached.
 pub(super) async fn of_application(
     ask: &Ask,
     application_id: &str,
     revealed: &Revealed,
-) -> Result<Vec<Value>> {
+) -> Result<Option<Vec<Value>>> {
     let request = ask.request(ListApiKeysRequest {
         application_id: application_id.to_owned(),
     });
-    let keys = ask.registration().list_api_keys(request).await?;
-    let keys = keys.into_inner().api_keys;
+    let answer = ask.gateway().list_api_keys(request).await;
+    let Some(answer) = reached(ServiceName::Gateway, answer, &mut Vec::new())? else {
+        return Ok(None);
+    };
     let shown = |id: &str| match revealed {
         Revealed::Key(one, key) if one == id => Some(key.expose()),
         Revealed::Key(..) | Revealed::Nothing | Revealed::All(_) => None,
     };
-    Ok(keys
-        .iter()
-        .map(|key| show::api_key(key, shown(&key.id)))
-        .collect())
+    let keys = answer.api_keys.iter();
+    Ok(Some(
+        keys.map(|key| show::api_key(key, shown(&key.id))).collect(),
+    ))
 }

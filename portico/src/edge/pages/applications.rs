@@ -41,6 +41,8 @@ pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<
     let application = find(ask, id).await?;
     let requests = requests(ask, id).await?;
     let keys = api_keys::of_application(ask, id, &revealed).await?;
+    let keys_unknown = keys.is_none();
+    let keys = keys.unwrap_or_default();
     let clients = credentials::clients(ask, &application, &requests, revealed).await?;
     let under_way = |value: &Value| value.get_attr("under_way").is_ok_and(|flag| flag.is_true());
     let requests: Vec<Value> = requests
@@ -55,6 +57,7 @@ pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<
         requests,
         clients,
         keys,
+        keys_unknown,
     };
     Page::new("application.html")
         .refused_if(error)

@@ -5,14 +5,17 @@ use portico_proto::{
     access::v1::{AccessRequest, Application, RequestedItem},
     accounts::v1::{ApiToken, User},
     catalog::v1::{Api, Plan, Product},
+    gateway::v1::{ApiKey, Gateway},
     notification::v1::Delivery,
+    operations::v1::DriftItem,
     registration::v1::{
-        ApiKey, CheckIdentityProviderResponse, ClientType, ConformanceCheck, Difference, DriftItem,
-        Gateway, IdentityProvider, OauthClient, Orphan, PreviewRegistrationResponse,
+        CheckIdentityProviderResponse, ClientType, ConformanceCheck, Difference, IdentityProvider,
+        OauthClient, Orphan,
     },
 };
 
 use super::commands::call_with_key;
+use crate::edge::rest::preview::Preview;
 
 pub(super) fn product(from: &Product) -> Value {
     context! {
@@ -258,17 +261,16 @@ pub(super) fn check(from: &CheckIdentityProviderResponse) -> Value {
     context! { ok => &from.ok, steps }
 }
 
-pub(super) fn preview(from: &PreviewRegistrationResponse) -> Value {
-    let payload = serde_json::from_str::<serde_json::Value>(&from.payload_json);
-    let payload = payload.and_then(|payload| serde_json::to_string_pretty(&payload));
+pub(super) fn preview(from: &Preview) -> Value {
     context! {
         action => &from.action,
         method => &from.method,
         endpoint => &from.endpoint,
-        payload => payload.unwrap_or_else(|_| from.payload_json.clone()),
+        payload => serde_json::to_string_pretty(&from.payload).unwrap_or_default(),
         scopes_missing => &from.scopes_missing_at_provider,
         mapping_changes => &from.mapping_changes,
         obstacles => &from.obstacles,
+        incomplete => &from.incomplete,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/applications/{id}/api-keys` and `/api-keys`: keys of products without OAuth credentials.
 
 use axum::Json;
-use portico_proto::registration::v1::{
+use portico_proto::gateway::v1::{
     self as proto, ListApiKeysRequest, ReplaceApiKeyRequest, RevealApiKeyRequest,
 };
 use serde::Serialize;
@@ -113,11 +113,7 @@ impl From<proto::ApiKey> for ApiKey {
 #[utoipa::path(get, path = "/applications/{id}/api-keys", tag = "Credentials", responses((status = 200, body = List<ApiKey>)))]
 async fn list_api_keys(ask: Ask, Id(application_id): Id) -> Result<List<ApiKey>> {
     let request = ask.request(ListApiKeysRequest { application_id });
-    let answer = ask
-        .registration()
-        .list_api_keys(request)
-        .await?
-        .into_inner();
+    let answer = ask.gateway().list_api_keys(request).await?.into_inner();
     Ok(List::new(answer.api_keys, String::new()))
 }
 
@@ -129,11 +125,7 @@ async fn reveal_api_key(
     IfMatch(if_version): IfMatch,
 ) -> Result<Unstored<Json<RevealedKey>>> {
     let request = ask.request(RevealApiKeyRequest { id, if_version });
-    let answer = ask
-        .registration()
-        .reveal_api_key(request)
-        .await?
-        .into_inner();
+    let answer = ask.gateway().reveal_api_key(request).await?.into_inner();
     Ok(Unstored(Json(RevealedKey {
         key: answer.key,
         api_key: answer.api_key.unwrap_or_default().into(),
@@ -148,11 +140,7 @@ async fn replace_api_key(
     IfMatch(if_version): IfMatch,
 ) -> Result<Single<ApiKey>> {
     let request = ask.request(ReplaceApiKeyRequest { id, if_version });
-    let key = ask
-        .registration()
-        .replace_api_key(request)
-        .await?
-        .into_inner();
+    let key = ask.gateway().replace_api_key(request).await?.into_inner();
     let path = format!("applications/{}/api-keys", key.application_id);
     Ok(Single::accepted(&path, key.version, key.into()))
 }

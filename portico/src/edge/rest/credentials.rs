@@ -3,11 +3,13 @@
 use axum::{Json, http::StatusCode};
 use portico_proto::{
     Error, Kind,
+    gateway::v1::ListApiKeysRequest,
     registration::v1::{
         self as proto, EndOldSecretRequest, GetCredentialsRequest, ListOauthClientsRequest,
         RotateCredentialsRequest,
     },
 };
+use portico_runtime::ServiceName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -19,7 +21,7 @@ use super::{
     input::{Id, OptionalBody, Query},
     values::Scopes,
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, ask::Ask, halves::Halves, problem::Result};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -109,6 +111,8 @@ struct AllCredentials {
     clients: Vec<Credentials>,
     /// Of products without OAuth credentials. The keys themselves are shown by `POST /api-keys/{id}/reveal`, once.
     api_keys: Vec<ApiKey>,
+    /// Services that could not be asked, so that their credentials are missing here: `registration` or `gateway`.
+    incomplete: Vec<String>,
 }
 
 #[derive(Deserialize, Default, ToSchema)]
@@ -211,18 +215,7 @@ async fn get_credentials(
     ask: Ask,
     Id(application_id): Id,
 ) -> Result<Unstored<Json<AllCredentials>>> {
-    let request = ask.request(GetCredentialsRequest { application_id });
-    let answer = ask
-        .registration()
-        .get_credentials(request)
-        .await?
-        .into_inner();
-    let api_keys: Vec<ApiKey> = answer.api_keys.into_iter().map(Into::into).collect();
-    let mut registered = answer.credentials;
-    registered.retain(|credentials| !credentials.client_id.is_empty());
-    if registered.is_empty() && api_keys.is_empty() {
-        return Err(not_ready().into());
-    }
+    let (mut registered, api_keys, incomplete) = of_application(&ask, application_id).await?;
     let clients: Vec<Credentials> = registered.iter().cloned().map(Into::into).collect();
     let only = match registered.len() {
         1 => registered.pop().map(Into::into),
@@ -232,7 +225,51 @@ async fn get_credentials(
         only,
         clients,
         api_keys,
+        incomplete,
     })))
+}
+
+/// What registration and the gateway service have for an application, and who of them could not be asked.
+///
+/// # Errors
+/// The caller is not its owner, or there is nothing yet.
+async fn of_application(
+    ask: &Ask,
+    application_id: String,
+) -> Result<(Vec<proto::Credentials>, Vec<ApiKey>, Vec<String>)> {
+    let keys = ask.request(ListApiKeysRequest {
+        application_id: application_id.clone(),
+    });
+    let credentials = ask.request(GetCredentialsRequest { application_id });
+    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
+    let (credentials, keys) = futures::join!(
+        registration.get_credentials(credentials),
+        gateway.list_api_keys(keys),
+    );
+    let mut halves = Halves::default();
+    let keys = halves.take(ServiceName::Gateway, keys)?.api_keys;
+    let mut registered = match halves.take(ServiceName::Registration, credentials) {
+        Ok(answer) => answer.credentials,
+        // A client that is not ready hides no API key.
+        Err(error) if error.kind == Kind::Conflict && !keys.is_empty() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    registered.retain(|credentials| !credentials.client_id.is_empty());
+    let nothing = registered.is_empty() && keys.is_empty();
+    let incomplete = halves.incomplete()?;
+    match (nothing, incomplete.is_empty()) {
+        (true, true) => Err(not_ready().into()),
+        // There may be some where nobody answers.
+        (true, false) => Err(Error::unavailable(
+            "service_unavailable",
+            "A part of Portico is not reachable.",
+        )
+        .into()),
+        (false, _) => {
+            let keys = keys.into_iter().map(Into::into).collect();
+            Ok((registered, keys, incomplete))
+        }
+    }
 }
 
 fn not_ready() -> Error {

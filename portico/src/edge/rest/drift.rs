@@ -2,7 +2,7 @@
 
 use axum::Json;
 use http::StatusCode;
-use portico_proto::registration::v1::{self as proto, PlanDriftRequest, RepairDriftRequest};
+use portico_proto::operations::v1::{self as proto, PlanDriftRequest, RepairDriftRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -11,7 +11,12 @@ use super::{
     answer::given,
     input::{OptionalBody, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{
+    Edge,
+    ask::Ask,
+    drift::{self, Report},
+    problem::Result,
+};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -28,6 +33,8 @@ struct DriftReport {
     looked_at: u32,
     /// Names what this page has shown; given to a repair, nothing else is repaired. Null where there is nothing.
     plan: Option<String>,
+    /// Services that could not be asked, so that nothing is known of their part: `registration` or `gateway`.
+    incomplete: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -83,13 +90,14 @@ struct DriftRepair {
     plan: String,
 }
 
-impl From<proto::DriftReport> for DriftReport {
-    fn from(from: proto::DriftReport) -> Self {
+impl From<Report> for DriftReport {
+    fn from(from: Report) -> Self {
         Self {
             items: from.items.into_iter().map(Into::into).collect(),
             next: given(from.next),
             looked_at: from.looked_at,
             plan: given(from.plan),
+            incomplete: from.incomplete,
         }
     }
 }
@@ -115,14 +123,13 @@ impl From<proto::DriftItem> for DriftItem {
 /// Looks at clients and gateways; changes nothing.
 #[utoipa::path(get, path = "/drift", tag = "Drift", params(DriftQuery), responses((status = 200, body = DriftReport)))]
 async fn plan_drift(ask: Ask, Query(query): Query<DriftQuery>) -> Result<Json<DriftReport>> {
-    let request = ask.request(PlanDriftRequest {
+    let query = PlanDriftRequest {
         limit: query.limit,
         after: query.after,
         identity_provider_id: query.identity_provider_id,
         gateway_id: query.gateway_id,
-    });
-    let report = ask.registration().plan_drift(request).await?.into_inner();
-    Ok(Json(report.into()))
+    };
+    Ok(Json(drift::plan(&ask, query).await?.into()))
 }
 
 /// Makes it again what Portico made it. Clients are under way when this answers.
@@ -131,13 +138,13 @@ async fn repair_drift(
     ask: Ask,
     OptionalBody(repair): OptionalBody<DriftRepair>,
 ) -> Result<(StatusCode, Json<DriftReport>)> {
-    let request = ask.request(RepairDriftRequest {
+    let repair = RepairDriftRequest {
         limit: repair.limit,
         after: repair.after,
         identity_provider_id: repair.identity_provider_id,
         gateway_id: repair.gateway_id,
         plan: repair.plan,
-    });
-    let report = ask.registration().repair_drift(request).await?.into_inner();
+    };
+    let report = drift::repair(&ask, repair).await?;
     Ok((StatusCode::ACCEPTED, Json(report.into())))
 }

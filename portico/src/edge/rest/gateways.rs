@@ -1,10 +1,11 @@
 //! `/gateways`: where access is enforced.
 
+mod held_scopes;
 mod import;
 mod work;
 
 use http::StatusCode;
-use portico_proto::registration::v1::{
+use portico_proto::gateway::v1::{
     self as proto, CreateGatewayRequest, DeleteGatewayRequest, GetGatewayRequest,
     ListGatewaysRequest, UpdateGatewayRequest,
 };
@@ -24,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(get_gateway, update_gateway, delete_gateway))
         .merge(work::routes())
         .merge(import::routes())
+        .merge(held_scopes::routes())
 }
 
 #[derive(Serialize, ToSchema)]
@@ -122,11 +124,7 @@ async fn list_gateways(ask: Ask, Query(query): Query<GatewayQuery>) -> Result<Li
         after: query.after,
         sort: query.sort,
     });
-    let page = ask
-        .registration()
-        .list_gateways(request)
-        .await?
-        .into_inner();
+    let page = ask.gateway().list_gateways(request).await?.into_inner();
     Ok(List::new(page.gateways, page.next))
 }
 
@@ -142,7 +140,7 @@ async fn create_gateway(ask: Ask, Body(new): Body<NewGateway>) -> Result<Single<
         default_policy_id: new.default_policy_id.unwrap_or_default(),
     };
     let gateway = ask
-        .registration()
+        .gateway()
         .create_gateway(ask.request(request))
         .await?
         .into_inner();
@@ -158,7 +156,7 @@ async fn create_gateway(ask: Ask, Body(new): Body<NewGateway>) -> Result<Single<
 async fn get_gateway(ask: Ask, Id(id): Id) -> Result<Single<Gateway>> {
     let request = ask.request(GetGatewayRequest { id });
     Ok(ask
-        .registration()
+        .gateway()
         .get_gateway(request)
         .await?
         .into_inner()
@@ -183,7 +181,7 @@ async fn update_gateway(
         default_policy_id: change.default_policy_id,
     };
     Ok(ask
-        .registration()
+        .gateway()
         .update_gateway(ask.request(request))
         .await?
         .into_inner()
@@ -194,6 +192,6 @@ async fn update_gateway(
 #[utoipa::path(delete, path = "/gateways/{id}", tag = "Gateways", responses((status = 204)))]
 async fn delete_gateway(ask: Ask, Id(id): Id, IfMatch(if_version): IfMatch) -> Result<StatusCode> {
     let request = ask.request(DeleteGatewayRequest { id, if_version });
-    ask.registration().delete_gateway(request).await?;
+    ask.gateway().delete_gateway(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -75,7 +75,7 @@ struct ParkedQuery {
     limit: u32,
     /// `next` of the page before.
     after: String,
-    /// `catalog`, `access-request`, `registration`, `notification` or `accounts`.
+    /// `catalog`, `access-request`, `registration`, `gateway`, `notification` or `accounts`.
     service: String,
     consumer: String,
     /// Type of the event.

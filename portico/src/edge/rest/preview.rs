@@ -4,61 +4,57 @@ use axum::Json;
 use portico_proto::{
     Error, Kind,
     access::v1::{
-        ApprovedApi, ApprovedItem, ApprovedQuota, ApprovedRate, GetApplicationRequest,
-        RequestedItem,
+        AccessRequest, Application, ApprovedApi, ApprovedItem, ApprovedQuota, ApprovedRate,
+        GetApplicationRequest, RequestedItem,
     },
     catalog::v1::{GetPlanRequest, GetProductRequest},
-    registration::v1::{PreviewRegistrationRequest, PreviewRegistrationResponse},
+    gateway::v1::{PreviewMappingRequest, PreviewMappingResponse, PreviewedKey},
+    registration::v1::PreviewRegistrationRequest,
 };
+use portico_runtime::ServiceName;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{access_requests::find, input::Id};
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use super::{access_requests::find, answer::given, input::Id};
+use crate::edge::{Edge, ask::Ask, halves::Halves, problem::Result};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(preview_access_request))
 }
 
 /// What an approval would do; nothing of it is done.
-#[derive(Serialize, ToSchema)]
-struct Preview {
-    /// `register` a new client, `update` the application's client, or `create_keys`.
-    action: String,
+#[derive(Default, Serialize, ToSchema)]
+pub(in crate::edge) struct Preview {
+    /// `register` a new client, `update` the application's client, or `create_keys`; null where it is not known.
+    pub(in crate::edge) action: Option<String>,
     /// HTTP method and address of the call.
-    method: String,
-    endpoint: String,
+    pub(in crate::edge) method: Option<String>,
+    pub(in crate::edge) endpoint: Option<String>,
     /// Its body, secrets redacted.
     #[schema(value_type = Object)]
-    payload: Value,
+    pub(in crate::edge) payload: Value,
     /// Scopes that the provider does not announce.
-    scopes_missing_at_provider: Vec<String>,
+    pub(in crate::edge) scopes_missing_at_provider: Vec<String>,
     /// What would change at the gateway, in words.
-    mapping_changes: Vec<String>,
-    /// What stands in the way now: the provider is paused, the client is parked, the application is suspended.
-    obstacles: Vec<String>,
+    pub(in crate::edge) mapping_changes: Vec<String>,
+    /// What stands in the way now: the provider is paused, the client is parked, the application is suspended, another
+    /// product's clients still hold a scope.
+    pub(in crate::edge) obstacles: Vec<String>,
+    /// Services that could not be asked: `registration` or `gateway`.
+    pub(in crate::edge) incomplete: Vec<String>,
 }
 
 /// The dry run of an approval: the registration that would be sent, and what would change at the gateway.
 #[utoipa::path(post, path = "/access-requests/{id}/preview", tag = "Access requests", responses((status = 200, body = Preview)))]
 async fn preview_access_request(ask: Ask, Id(id): Id) -> Result<Json<Preview>> {
-    let answer = dry_run(&ask, &id).await?;
-    Ok(Json(Preview {
-        action: answer.action,
-        method: answer.method,
-        endpoint: answer.endpoint,
-        payload: serde_json::from_str(&answer.payload_json).unwrap_or_default(),
-        scopes_missing_at_provider: answer.scopes_missing_at_provider,
-        mapping_changes: answer.mapping_changes,
-        obstacles: answer.obstacles,
-    }))
+    Ok(Json(dry_run(&ask, &id).await?))
 }
 
 /// What an approval of this request would send and change.
-pub(in crate::edge) async fn dry_run(ask: &Ask, id: &str) -> Result<PreviewRegistrationResponse> {
-    let request = find(ask, id).await?;
+pub(in crate::edge) async fn dry_run(ask: &Ask, id: &str) -> Result<Preview> {
+    let mut request = find(ask, id).await?;
     let application = GetApplicationRequest {
         id: request.application_id.clone(),
     };
@@ -68,22 +64,93 @@ pub(in crate::edge) async fn dry_run(ask: &Ask, id: &str) -> Result<PreviewRegis
         .await?
         .into_inner();
     let mut items = Vec::with_capacity(request.items.len());
-    for item in request.items {
+    for item in std::mem::take(&mut request.items) {
         items.push(as_approved(ask, item).await?);
     }
-    let preview = PreviewRegistrationRequest {
+    let mapping = PreviewMappingRequest {
+        api_keys: request.client_type_id.is_empty(),
+        identity_provider_id: request.identity_provider_id.clone(),
+        application_id: application.id.clone(),
+        items,
+    };
+    match mapping.api_keys {
+        true => of_keys(ask, mapping).await,
+        false => of_client(ask, &request, application, mapping).await,
+    }
+}
+
+/// Registration says what is sent to the identity provider, the gateway service what changes at gateways.
+async fn of_client(
+    ask: &Ask,
+    request: &AccessRequest,
+    application: Application,
+    mapping: PreviewMappingRequest,
+) -> Result<Preview> {
+    let items = mapping.items.iter();
+    let mut scopes: Vec<String> = items
+        .flat_map(|item| item.product_scopes.iter().chain(&item.plan_scopes))
+        .cloned()
+        .collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let client = PreviewRegistrationRequest {
         application_id: application.id,
         application_name: application.name,
         redirect_urls: application.redirect_urls,
-        client_type_id: request.client_type_id,
-        items,
-        ..Default::default()
+        client_type_id: request.client_type_id.clone(),
+        scopes,
     };
-    let answer = ask
-        .registration()
-        .preview_registration(ask.request(preview))
-        .await?;
-    Ok(answer.into_inner())
+    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
+    let (client, mapping) = futures::join!(
+        registration.preview_registration(ask.request(client)),
+        gateway.preview_mapping(ask.request(mapping)),
+    );
+    let mut halves = Halves::default();
+    let client = halves.take(ServiceName::Registration, client)?;
+    let mapping = halves.take(ServiceName::Gateway, mapping)?;
+    let mut obstacles = client.obstacles;
+    // Both know whether the application is suspended.
+    let new = mapping.obstacles.into_iter();
+    let new: Vec<String> = new.filter(|one| !obstacles.contains(one)).collect();
+    obstacles.extend(new);
+    Ok(Preview {
+        action: given(client.action),
+        method: given(client.method),
+        endpoint: given(client.endpoint),
+        payload: serde_json::from_str(&client.payload_json).unwrap_or_default(),
+        scopes_missing_at_provider: client.scopes_missing_at_provider,
+        mapping_changes: mapping.changes,
+        obstacles,
+        incomplete: halves.incomplete()?,
+    })
+}
+
+/// Only the gateway service has to do with keys.
+async fn of_keys(ask: &Ask, mapping: PreviewMappingRequest) -> Result<Preview> {
+    let request = ask.request(mapping);
+    let PreviewMappingResponse {
+        changes,
+        obstacles,
+        keys,
+    } = ask.gateway().preview_mapping(request).await?.into_inner();
+    Ok(Preview {
+        action: Some("create_keys".to_owned()),
+        method: Some("POST".to_owned()),
+        endpoint: keys.last().map(|key| key.gateway_url.clone()),
+        payload: keys.into_iter().map(payload).collect(),
+        mapping_changes: changes,
+        obstacles,
+        ..Preview::default()
+    })
+}
+
+fn payload(key: PreviewedKey) -> Value {
+    json!({
+        "gateway": key.gateway_name,
+        "product": key.product_name,
+        "apis": key.api_ids,
+        "apply_policies": key.policies,
+    })
 }
 
 /// An item as an approval would hand it over; without policies and APIs where product or plan was deleted meanwhile.
@@ -103,7 +170,7 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
             .get_product(ask.request(GetProductRequest { id }))
             .await,
     )? {
-        approved.product_policy_id = product.policy_id;
+        approved.product_policy_id = given(product.policy_id);
         approved.apis = product
             .apis
             .into_iter()
@@ -111,7 +178,7 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
                 api_id: api.api_id,
                 name: api.name,
                 url: api.url,
-                gateway_id: api.gateway_id,
+                gateway_id: given(api.gateway_id),
             })
             .collect();
     }
@@ -121,7 +188,7 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
             .get_plan(ask.request(GetPlanRequest { id }))
             .await,
     )? {
-        approved.plan_policy_id = plan.policy_id;
+        approved.plan_policy_id = given(plan.policy_id);
         approved.rate = plan.rate.map(|rate| ApprovedRate {
             requests: rate.requests,
             per_seconds: rate.per_seconds,

@@ -7,6 +7,7 @@ use portico_proto::{
         submit_access_request_request::Target,
     },
     catalog::v1::{CreateProductRequest, Plan, Product, UpdatePlanRequest},
+    gateway::v1::{ListApiKeysRequest, ListApiKeysResponse},
     registration::v1::{Credentials, GetCredentialsRequest, GetCredentialsResponse},
 };
 use portico_runtime::ServiceName;
@@ -92,15 +93,16 @@ fn services(name: ServiceName, double: Double) -> Double {
                 Ok(all(credentials))
             },
         ),
+        ServiceName::Gateway => double.on(
+            "/portico.gateway.v1.GatewayService/ListApiKeys",
+            |_: Heard<ListApiKeysRequest>| Ok(ListApiKeysResponse::default()),
+        ),
         _ => double,
     }
 }
 
 fn all(credentials: Vec<Credentials>) -> GetCredentialsResponse {
-    GetCredentialsResponse {
-        credentials,
-        api_keys: Vec::new(),
-    }
+    GetCredentialsResponse { credentials }
 }
 
 fn credentials(index: usize) -> Credentials {

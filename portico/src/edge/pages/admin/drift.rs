@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::Query, routing::get};
 use minijinja::context;
-use portico_proto::registration::v1::{DriftReport, PlanDriftRequest, RepairDriftRequest};
+use portico_proto::operations::v1::{PlanDriftRequest, RepairDriftRequest};
 
 use super::super::{
     form::Posted,
@@ -10,7 +10,11 @@ use super::super::{
     show,
     view::{Page, Shown, mendable},
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{
+    Edge,
+    ask::Ask,
+    drift::{self, Report},
+};
 
 const PAGE: &str = "admin/drift.html";
 
@@ -19,37 +23,38 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn plan(ask: Ask, Query(listing): Query<Listing>) -> Shown {
-    let request = ask.request(PlanDriftRequest {
+    let query = PlanDriftRequest {
         after: listing.after.clone(),
         ..Default::default()
-    });
-    let report = ask.registration().plan_drift(request).await?.into_inner();
+    };
+    let report = drift::plan(&ask, query).await?;
     show(&ask, &report, &listing, false).await
 }
 
 /// Repairs what the page shows.
 async fn repair(Query(listing): Query<Listing>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(RepairDriftRequest {
+    let query = RepairDriftRequest {
         after: listing.after.clone(),
         plan: form.text("plan"),
         ..Default::default()
-    });
-    match ask.registration().repair_drift(request).await {
-        Ok(report) => show(&ask, &report.into_inner(), &listing, true).await,
-        Err(status) => {
-            let page = Page::new(PAGE).refused(&mendable(status)?);
+    };
+    match drift::repair(&ask, query).await {
+        Ok(report) => show(&ask, &report, &listing, true).await,
+        Err(failure) => {
+            let page = Page::new(PAGE).refused(&mendable(failure.error)?);
             let list = listing.shown("");
             page.show(&ask, context! { items => (), list }).await
         }
     }
 }
 
-async fn show(ask: &Ask, report: &DriftReport, listing: &Listing, repaired: bool) -> Shown {
+async fn show(ask: &Ask, report: &Report, listing: &Listing, repaired: bool) -> Shown {
     let shown = context! {
         items => report.items.iter().map(show::drift).collect::<Vec<_>>(),
         possible => report.items.iter().any(|item| item.repair == "possible"),
         looked_at => report.looked_at,
         plan => &report.plan,
+        incomplete => &report.incomplete,
         repaired,
         after => &listing.after,
         list => listing.shown(&report.next),

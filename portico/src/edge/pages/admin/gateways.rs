@@ -1,5 +1,6 @@
 //! API gateways.
 
+mod held_scopes;
 mod import;
 mod simulator;
 
@@ -11,7 +12,7 @@ use axum::{
 use minijinja::context;
 use portico_proto::{
     Error,
-    registration::v1::{
+    gateway::v1::{
         CreateGatewayRequest, DeleteGatewayRequest, Gateway, GetGatewayRequest,
         ListGatewaysRequest, UpdateGatewayRequest,
     },
@@ -37,6 +38,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/gateways/{id}/delete", get(ask_to_delete).post(delete))
         .merge(simulator::routes())
         .merge(import::routes())
+        .merge(held_scopes::routes())
 }
 
 async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
@@ -45,7 +47,7 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         ..Default::default()
     };
     let page = ask
-        .registration()
+        .gateway()
         .list_gateways(ask.request(request))
         .await?
         .into_inner();
@@ -58,7 +60,7 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
 
 async fn find(ask: &Ask, id: &str) -> Result<Gateway> {
     let request = ask.request(GetGatewayRequest { id: id.to_owned() });
-    Ok(ask.registration().get_gateway(request).await?.into_inner())
+    Ok(ask.gateway().get_gateway(request).await?.into_inner())
 }
 
 async fn new(ask: Ask) -> Shown {
@@ -76,11 +78,7 @@ async fn create(Posted { ask, form }: Posted) -> Shown {
         org_id: form.text("org_id"),
         default_policy_id: form.text("default_policy_id"),
     };
-    match ask
-        .registration()
-        .create_gateway(ask.request(request))
-        .await
-    {
+    match ask.gateway().create_gateway(ask.request(request)).await {
         Ok(_) => Ok(done(LIST, "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
@@ -111,11 +109,7 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         org_id: Some(form.text("org_id")),
         default_policy_id: Some(form.text("default_policy_id")),
     };
-    match ask
-        .registration()
-        .update_gateway(ask.request(request))
-        .await
-    {
+    match ask.gateway().update_gateway(ask.request(request)).await {
         Ok(_) => Ok(done(LIST, "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
@@ -148,11 +142,7 @@ async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         id: id.clone(),
         if_version: form.version(),
     };
-    match ask
-        .registration()
-        .delete_gateway(ask.request(request))
-        .await
-    {
+    match ask.gateway().delete_gateway(ask.request(request)).await {
         Ok(_) => Ok(done(LIST, "deleted")),
         Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
     }

@@ -4,14 +4,16 @@ use minijinja::{Value, context};
 use portico_proto::{
     access::v1::{AccessRequest, RequestedItem, TimelineEntry},
     catalog::v1::Product,
+    gateway::v1::ApiKey,
     notification::v1::Delivery,
+    operations::v1::DriftItem,
     registration::v1::{
-        ApiKey, ConformanceCheck, ConformanceStep, Difference, DriftItem, IdentityProvider,
-        OauthClient, Orphan, PreviewRegistrationResponse,
+        ConformanceCheck, ConformanceStep, Difference, IdentityProvider, OauthClient, Orphan,
     },
 };
 
 use super::super::{lists::Listing, show, theme};
+use crate::edge::rest::preview::Preview;
 
 const HOSTILE: &str = "<script>alert(\"1\")</script>";
 
@@ -70,9 +72,9 @@ fn request(status: &str) -> AccessRequest {
 
 #[test]
 fn a_failure_stands_there_in_the_providers_words() {
-    let preview = PreviewRegistrationResponse {
-        action: "register".into(),
-        payload_json: "{\"client_name\":\"<script>alert(1)</script>\"}".into(),
+    let preview = Preview {
+        action: Some("register".into()),
+        payload: serde_json::json!({ "client_name": "<script>alert(1)</script>" }),
         scopes_missing_at_provider: vec!["gold_plan".into()],
         mapping_changes: vec!["payments: gold_plan".into()],
         ..Default::default()

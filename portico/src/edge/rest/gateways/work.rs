@@ -1,7 +1,7 @@
 //! What can be asked of a gateway: a simulated call, what is there, new keys.
 
 use axum::Json;
-use portico_proto::registration::v1::{
+use portico_proto::gateway::v1::{
     self as proto, ListGatewayContentsRequest, RefreshGatewayKeysRequest,
     SimulateGatewayCallRequest,
 };
@@ -168,7 +168,7 @@ async fn simulate_gateway_call(
         scopes: call.scopes.0,
         token: call.token.unwrap_or_default(),
     });
-    let answer = ask.registration().simulate_gateway_call(request).await?;
+    let answer = ask.gateway().simulate_gateway_call(request).await?;
     Ok(Unstored(Json(answer.into_inner().into())))
 }
 
@@ -185,7 +185,7 @@ async fn list_gateway_policies(
         after: query.after,
     });
     let page = ask
-        .registration()
+        .gateway()
         .list_gateway_contents(request)
         .await?
         .into_inner();
@@ -196,7 +196,7 @@ async fn list_gateway_policies(
 #[utoipa::path(post, path = "/gateways/{id}/refresh-keys", tag = "Gateways", responses((status = 200, body = RefreshedKeys)))]
 async fn refresh_gateway_keys(ask: Ask, Id(gateway_id): Id) -> Result<Json<RefreshedKeys>> {
     let request = ask.request(RefreshGatewayKeysRequest { gateway_id });
-    let answer = ask.registration().refresh_gateway_keys(request).await?;
+    let answer = ask.gateway().refresh_gateway_keys(request).await?;
     let refreshed = answer.into_inner().refreshed;
     Ok(Json(RefreshedKeys { refreshed }))
 }

@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::Path, routing::get};
 use minijinja::{Value, context};
-use portico_proto::registration::v1::{
+use portico_proto::gateway::v1::{
     RefreshGatewayKeysRequest, SimulateGatewayCallRequest, SimulateGatewayCallResponse,
     SimulatedLimit,
 };
@@ -37,7 +37,7 @@ async fn simulate(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown
         token: form.text("token"),
     };
     let answer = ask
-        .registration()
+        .gateway()
         .simulate_gateway_call(ask.request(request))
         .await;
     let typed = form.typed(&[]);
@@ -58,7 +58,7 @@ async fn refresh(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
     let request = ask.request(RefreshGatewayKeysRequest {
         gateway_id: id.clone(),
     });
-    match ask.registration().refresh_gateway_keys(request).await {
+    match ask.gateway().refresh_gateway_keys(request).await {
         Ok(_) => Ok(done(&format!("/admin/gateways/{id}/edit"), "refreshed")),
         Err(status) => question_of(&ask, &id, &mendable(status)?).await,
     }

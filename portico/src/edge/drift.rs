@@ -1,0 +1,101 @@
+//! Drift at identity providers and at gateways: registration's report and the gateway service's as one.
+
+use futures::future::OptionFuture;
+use portico_proto::operations::v1::{DriftItem, DriftReport, PlanDriftRequest, RepairDriftRequest};
+use portico_runtime::ServiceName;
+use tonic::{Response, Status};
+
+use super::{ask::Ask, halves::Halves, problem::Result};
+
+/// Both reports.
+pub(super) struct Report {
+    /// What is at gateways first.
+    pub(super) items: Vec<DriftItem>,
+    /// Cursor of the clients; gateways are looked at for the first page.
+    pub(super) next: String,
+    pub(super) looked_at: u32,
+    /// What both have shown. Each half finds its own part in it.
+    pub(super) plan: String,
+    /// Services that could not be asked.
+    pub(super) incomplete: Vec<String>,
+}
+
+type Answer = std::result::Result<Response<DriftReport>, Status>;
+
+/// Who is asked.
+struct Scope {
+    registration: bool,
+    gateway: bool,
+}
+
+impl Scope {
+    /// Whoever has what is named; both where nothing is.
+    fn of(identity_provider_id: &str, gateway_id: &str, after: &str) -> Self {
+        Self {
+            registration: gateway_id.is_empty() || !identity_provider_id.is_empty(),
+            gateway: after.is_empty()
+                && (identity_provider_id.is_empty() || !gateway_id.is_empty()),
+        }
+    }
+
+    /// Asks both at once.
+    async fn report(
+        &self,
+        registration: impl Future<Output = Answer>,
+        gateway: impl Future<Output = Answer>,
+    ) -> Result<Report> {
+        let registration = OptionFuture::from(self.registration.then_some(registration));
+        let gateway = OptionFuture::from(self.gateway.then_some(gateway));
+        let (registration, gateway) = futures::join!(registration, gateway);
+        let mut halves = Halves::default();
+        let mut take = |name, answer: Option<_>| match answer {
+            Some(answer) => halves.take(name, answer),
+            None => Ok(DriftReport::default()),
+        };
+        let gateways = take(ServiceName::Gateway, gateway)?;
+        let clients = take(ServiceName::Registration, registration)?;
+        let mut plans = vec![gateways.plan, clients.plan];
+        plans.retain(|plan| !plan.is_empty());
+        Ok(Report {
+            items: [gateways.items, clients.items].concat(),
+            next: clients.next,
+            looked_at: clients.looked_at,
+            plan: plans.join("."),
+            incomplete: halves.incomplete()?,
+        })
+    }
+}
+
+/// Looks, and changes nothing.
+pub(super) async fn plan(ask: &Ask, query: PlanDriftRequest) -> Result<Report> {
+    let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
+    let clients = PlanDriftRequest {
+        gateway_id: String::new(),
+        ..query.clone()
+    };
+    let gateways = PlanDriftRequest {
+        identity_provider_id: String::new(),
+        ..query
+    };
+    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
+    let registration = registration.plan_drift(ask.request(clients));
+    let gateway = gateway.plan_drift(ask.request(gateways));
+    scope.report(registration, gateway).await
+}
+
+/// Restores what a plan has shown; without a plan, whatever is found.
+pub(super) async fn repair(ask: &Ask, query: RepairDriftRequest) -> Result<Report> {
+    let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
+    let clients = RepairDriftRequest {
+        gateway_id: String::new(),
+        ..query.clone()
+    };
+    let gateways = RepairDriftRequest {
+        identity_provider_id: String::new(),
+        ..query
+    };
+    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
+    let registration = registration.repair_drift(ask.request(clients));
+    let gateway = gateway.repair_drift(ask.request(gateways));
+    scope.report(registration, gateway).await
+}

@@ -1,0 +1,65 @@
+//! Scopes that a product waits for, because clients may still hold them from another one.
+
+use axum::{Router, extract::Query, routing::get};
+use minijinja::{Value, context};
+use portico_proto::{
+    Error,
+    gateway::v1::{HeldScope, ListHeldScopesRequest, ReleaseHeldScopeRequest},
+};
+
+use super::super::super::{
+    form::Posted,
+    lists::Listing,
+    view::{Page, Shown, done, mendable},
+};
+use crate::edge::{Edge, ask::Ask};
+
+const PAGE: &str = "/admin/gateways/held-scopes";
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new().route("/gateways/held-scopes", get(list).post(release))
+}
+
+async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    page(&ask, &listing, None).await
+}
+
+async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
+    let request = ask.request(ListHeldScopesRequest {
+        after: listing.after.clone(),
+        ..Default::default()
+    });
+    let page = ask.gateway().list_held_scopes(request).await?.into_inner();
+    let shown = context! {
+        held => page.held_scopes.iter().map(held).collect::<Vec<_>>(),
+        list => listing.shown(&page.next),
+    };
+    Page::new("admin/held_scopes.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+fn held(from: &HeldScope) -> Value {
+    context! {
+        identity_provider_id => &from.identity_provider_id,
+        scope => &from.scope,
+        product => &from.product_name,
+        holder_id => &from.holder_product_id,
+        holder => &from.holder_product_name,
+        application_ids => &from.application_ids,
+    }
+}
+
+/// By an admin: the scope goes to the product that waits, whoever holds it.
+async fn release(Query(listing): Query<Listing>, Posted { ask, form }: Posted) -> Shown {
+    let request = ask.request(ReleaseHeldScopeRequest {
+        identity_provider_id: form.text("identity_provider_id"),
+        scope: form.text("scope"),
+        holder_product_id: form.text("holder_product_id"),
+    });
+    match ask.gateway().release_held_scope(request).await {
+        Ok(_) => Ok(done(PAGE, "scope_released")),
+        Err(status) => page(&ask, &listing, Some(&mendable(status)?)).await,
+    }
+}
