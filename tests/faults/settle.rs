@@ -62,7 +62,7 @@ async fn unsettled(world: &World, portal: &Portal) -> Option<String> {
         return Some(format!("an OAuth client is {client:?}"));
     }
     let entitlements = "SELECT status, last_error FROM entitlements \
-                        WHERE due_at_ms IS NOT NULL OR status NOT IN ('ready', 'deleted', 'failed')";
+                        WHERE due_at_ms IS NOT NULL OR status NOT IN ('ready', 'suspended', 'deleted', 'failed')";
     if let Some(entitlement) = world.stores.rows("gateway", entitlements).await.first() {
         return Some(format!("an entitlement is {entitlement:?}"));
     }

@@ -56,7 +56,7 @@ const EXPECTED: [(&str, SpanKind, &str); 14] = [
     ),
     ("registration register", SpanKind::Internal, ""),
     ("provider other register", SpanKind::Client, ""),
-    ("registration map", SpanKind::Internal, ""),
+    ("entitlement map", SpanKind::Internal, ""),
     ("gateway tyk call", SpanKind::Client, ""),
     (
         "consume portico.registration.registration_reported",
