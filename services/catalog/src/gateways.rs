@@ -1,12 +1,12 @@
-//! Asks the registration service what is at a gateway.
+//! Asks the gateway service what is at a gateway.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use portico_proto::{
     Error, Kind,
-    registration::v1::{
+    gateway::v1::{
         GatewayPolicy, ListGatewayContentsRequest, ListGatewayContentsResponse,
-        registration_service_client::RegistrationServiceClient,
+        gateway_service_client::GatewayServiceClient,
     },
 };
 use portico_runtime::{Caller, Deps, MAX_LIMIT, ServiceName};
@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One page of the policies at a gateway.
 ///
 /// # Errors
-/// There is no such gateway, it does not answer, or the registration service does not.
+/// There is no such gateway, it does not answer, or the gateway service does not.
 pub(crate) async fn policies(
     deps: &Deps,
     message: ListGatewayContentsRequest,
 ) -> Result<ListGatewayContentsResponse, Error> {
     let request = deps.identity.request(&Caller::service("catalog"), message);
-    let mut client = RegistrationServiceClient::new(deps.channels.to(ServiceName::Registration));
+    let mut client = GatewayServiceClient::new(deps.channels.to(ServiceName::Gateway));
     match timeout(PATIENCE, client.list_gateway_contents(request)).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => {
@@ -72,7 +72,7 @@ pub(crate) async fn all_policies(
 
 fn unavailable() -> Error {
     Error::unavailable(
-        "registration_unavailable",
+        "gateway_unavailable",
         "The gateway cannot be asked at the moment; try again.",
     )
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use portico_proto::registration::v1::{GatewayPolicy, SimulatedLimit};
+use portico_proto::gateway::v1::{GatewayPolicy, SimulatedLimit};
 use uuid::Uuid;
 
 use crate::{plan, product};
@@ -91,7 +91,7 @@ pub(crate) fn product_change(
 
 /// With what an admin has written of an API before.
 fn apis(gateway: Uuid, policy: &GatewayPolicy, before: &[product::Api]) -> Vec<product::Api> {
-    let api = |api: &portico_proto::registration::v1::GatewayApi| {
+    let api = |api: &portico_proto::gateway::v1::GatewayApi| {
         let known = before.iter().find(|known| known.api_id == api.api_id);
         known.cloned().unwrap_or_else(|| product::Api {
             api_id: api.api_id.clone(),
@@ -138,7 +138,7 @@ pub(crate) fn plan_change(policy: &GatewayPolicy) -> plan::Change {
 
 #[cfg(test)]
 mod tests {
-    use portico_proto::registration::v1::GatewayApi;
+    use portico_proto::gateway::v1::GatewayApi;
 
     use super::*;
 

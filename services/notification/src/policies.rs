@@ -6,19 +6,24 @@
 //! tells them too; that is harmless.)
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use portico_bus::{ConsumerSpec, Message};
 use portico_eventstore::{
     Append, Context, EventStore, ExecuteError, InboxEntry, Stream,
     consumer::{Policy, PolicyError},
 };
 use portico_proto::{
-    access::v1::{AccessRejected, AccessRevoked, AccessSubmitted, AccessSuspended},
-    registration::v1::{
-        AccessProvisioned, ClientChanged, ClientSecretExpiring, ProvisioningFailed,
+    access::v1::{
+        AccessActivated, AccessFailed, AccessRejected, AccessRevoked, AccessSubmitted,
+        AccessSuspended, WantedAccess,
     },
+    registration::v1::{ClientChanged, ClientSecretExpiring, client_changed::Change},
 };
 use portico_runtime::fault;
 use uuid::Uuid;
+
+#[cfg(test)]
+mod tests;
 
 use crate::{
     delivery::{Command, Delivery, Failure, Mail, Rejection},
@@ -34,8 +39,8 @@ pub const SPEC: ConsumerSpec = ConsumerSpec {
         "portico.access.access_submitted",
         "portico.access.access_rejected",
         "portico.access.access_revoked",
-        "portico.registration.access_provisioned",
-        "portico.registration.provisioning_failed",
+        "portico.access.access_activated",
+        "portico.access.access_failed",
         "portico.access.access_suspended",
         "portico.registration.client_secret_expiring",
         "portico.registration.client_changed",
@@ -86,6 +91,14 @@ impl News {
         }
     }
 
+    /// For the developer, about what became of granted access.
+    fn about_access(template: Template, wanted: Option<WantedAccess>) -> Result<Self, PolicyError> {
+        let missing = || PolicyError::Poison("what is wanted is missing".to_owned());
+        let wanted = wanted.ok_or_else(missing)?;
+        let to = To::Requester(wanted.requester_id);
+        Ok(Self::new(template, to, wanted.request_id))
+    }
+
     fn of(message: &Message) -> Result<Self, PolicyError> {
         Ok(match message.subject.as_str() {
             "portico.access.access_submitted" => {
@@ -99,18 +112,17 @@ impl News {
             }
             "portico.access.access_revoked" => {
                 let event: AccessRevoked = decode(message)?;
-                let to = To::Requester(event.requester_id);
-                Self::new(Template::AccessRevoked, to, event.request_id)
+                Self::about_access(Template::AccessRevoked, event.wanted)?
             }
-            "portico.registration.access_provisioned" => {
-                let event: AccessProvisioned = decode(message)?;
+            "portico.access.access_activated" => {
+                let event: AccessActivated = decode(message)?;
                 let to = To::Requester(event.requester_id);
                 Self::new(Template::AccessProvisioned, to, event.request_id)
             }
-            "portico.registration.provisioning_failed" => {
-                let event: ProvisioningFailed = decode(message)?;
+            "portico.access.access_failed" => {
+                let event: AccessFailed = decode(message)?;
                 let failure = Failure {
-                    provider_name: event.identity_provider_name,
+                    provider_name: event.neighbour_name,
                     code: event.code,
                     words: without_addresses(&event.reason, "", ""),
                 };
@@ -121,8 +133,7 @@ impl News {
             }
             "portico.access.access_suspended" => {
                 let event: AccessSuspended = decode(message)?;
-                let to = To::Requester(event.requester_id);
-                Self::new(Template::AccessSuspended, to, event.request_id)
+                Self::about_access(Template::AccessSuspended, event.wanted)?
             }
             "portico.registration.client_secret_expiring" => {
                 let event: ClientSecretExpiring = decode(message)?;
@@ -131,10 +142,13 @@ impl News {
                     true => To::Nobody,
                     false => To::Requesters(event.requester_ids),
                 };
+                let expires_at = event
+                    .expires_at
+                    .and_then(|at| Timestamp::new(at.seconds, at.nanos).ok());
                 let about = Failure {
                     provider_name: event.identity_provider_name,
                     code: event.days_left.to_string(),
-                    words: event.expires_at,
+                    words: expires_at.map_or_else(String::new, |at| at.to_string()),
                 };
                 Self::about(
                     Template::ClientSecretExpiring,
@@ -147,14 +161,22 @@ impl News {
                 let event: ClientChanged = decode(message)?;
                 // Who rotated a secret knows it; and of a replaced client they hear when the new one works.
                 let automatic = event.by.starts_with("service:");
-                let to = match event.change.as_str() {
-                    "secret_rotated" if automatic => To::Requesters(event.requester_ids),
-                    "client_adopted" => To::Requesters(event.requester_ids),
-                    _ => To::Nobody,
+                let (code, to) = match event.change() {
+                    Change::SecretRotated if automatic => {
+                        ("secret_rotated", To::Requesters(event.requester_ids))
+                    }
+                    Change::Adopted => ("client_adopted", To::Requesters(event.requester_ids)),
+                    Change::SecretRotated
+                    | Change::Suspended
+                    | Change::Resumed
+                    | Change::Replaced
+                    | Change::Missing
+                    | Change::Edited
+                    | Change::Unspecified => ("", To::Nobody),
                 };
                 let about = Failure {
                     provider_name: event.identity_provider_name,
-                    code: event.change,
+                    code: code.to_owned(),
                     words: String::new(),
                 };
                 Self::about(Template::CredentialsChanged, to, &event.request_ids, about)

@@ -1,19 +1,27 @@
-//! given / when / then: does it, refuses it.
+//! given / when / then: does it, refuses it, stays quiet.
+
+mod catalogue;
+mod joining;
 
 use jiff::Timestamp;
 use portico_eventstore::{Aggregate as _, NewEvent, testing::given};
+use portico_proto::Error;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::terms::{Plan, Product};
 
 pub(super) fn submission() -> Submission {
     Submission {
         requester_id: Uuid::from_u128(1),
         application_id: Uuid::from_u128(2),
         application_name: "Shop".into(),
-        client_type_id: Uuid::from_u128(3),
-        identity_provider_id: Uuid::from_u128(4),
+        credential: Credential::OauthClient(OauthClient {
+            client_type_id: Uuid::from_u128(3),
+            identity_provider_id: Uuid::from_u128(4),
+            needs_redirect_urls: false,
+        }),
         items: vec![RequestedItem {
             product_id: Uuid::from_u128(5),
             product_name: "Payments".into(),
@@ -27,62 +35,120 @@ pub(super) fn submission() -> Submission {
 }
 
 pub(super) fn submitted() -> Event {
-    Event::Submitted(submission())
+    request::Event::Submitted(submission()).into()
+}
+
+pub(super) fn keys_submitted() -> Event {
+    request::Event::Submitted(Submission {
+        credential: Credential::ApiKey,
+        ..submission()
+    })
+    .into()
+}
+
+pub(super) fn product(version: u64, scopes: &[&str]) -> Product {
+    Product {
+        product_id: Uuid::from_u128(5),
+        version,
+        name: "Payments".into(),
+        scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+        ..Product::default()
+    }
+}
+
+pub(super) fn items() -> Vec<ApprovedItem> {
+    vec![ApprovedItem {
+        product: product(7, &["product_payments"]),
+        plan: Plan {
+            plan_id: Uuid::from_u128(6),
+            version: 3,
+            name: "Free".into(),
+            scopes: ["free_plan".to_owned()].into(),
+            ..Plan::default()
+        },
+    }]
+}
+
+pub(super) fn approve() -> Command {
+    Command::Request(request::Command::Approve {
+        items: items(),
+        note: None,
+    })
 }
 
 pub(super) fn approved() -> Event {
-    Event::Approved {
-        items: vec![ApprovedItem::default()],
+    request::Event::Approved {
+        items: items(),
         note: None,
     }
+    .into()
 }
 
-pub(super) fn report(order: i64, fact: Fact) -> Report {
+/// The half's report at this position of its log, made that many seconds into its life.
+pub(super) fn report(half: Half, revision: u64, position: i64, outcome: Outcome) -> Report {
     Report {
-        order,
-        at: Timestamp::from_second(order).unwrap(),
-        fact,
+        half,
+        revision,
+        position,
+        at: Timestamp::from_second(position).unwrap(),
+        neighbour: None,
+        outcome,
     }
 }
 
-fn reported(order: i64, fact: Fact) -> Event {
-    Event::Reported(report(order, fact))
+pub(super) fn done() -> Outcome {
+    Outcome::Done {
+        client_id: None,
+        client_deleted: false,
+    }
 }
 
-fn failed() -> Fact {
-    Fact::Failed {
+pub(super) fn failed() -> Outcome {
+    Outcome::Failed {
         code: "insufficient_scope".into(),
         reason: "Scope is not allowed".into(),
     }
+}
+
+fn reported(half: Half, revision: u64, position: i64, outcome: Outcome) -> Event {
+    join::Event::Reported(report(half, revision, position, outcome)).into()
 }
 
 fn text() -> VaultRef {
     VaultRef(Uuid::from_u128(7))
 }
 
-fn approve() -> Command {
-    Command::Approve {
-        items: vec![ApprovedItem::default()],
-        note: None,
-    }
+fn access(command: access::Command) -> Command {
+    Command::Access(command)
+}
+
+fn suspended(reason: Option<VaultRef>) -> Event {
+    access::Event::Suspended { reason }.into()
+}
+
+fn revoked() -> Event {
+    access::Event::Revoked { reason: None }.into()
 }
 
 /// A past that leads to each status.
 fn past(status: Status) -> Vec<Event> {
+    use Half::{Gateway, Registration};
+    let first = reported(Registration, 1, 1, Outcome::Started);
+    let both = vec![
+        approved(),
+        reported(Registration, 1, 2, done()),
+        reported(Gateway, 1, 1, done()),
+    ];
     let tail = match status {
         Status::Pending => vec![],
         Status::Approved => vec![approved()],
-        Status::Provisioning => vec![approved(), reported(1, Fact::Started)],
-        Status::Active => vec![approved(), reported(1, Fact::Provisioned)],
-        Status::Suspended => vec![
-            approved(),
-            reported(1, Fact::Provisioned),
-            Event::Suspended { reason: None },
-        ],
-        Status::Failed => vec![approved(), reported(1, failed())],
-        Status::Rejected => vec![Event::Rejected { reason: text() }],
-        Status::Withdrawn => vec![Event::Withdrawn { reason: None }],
-        Status::Revoked => vec![approved(), Event::Revoked { reason: None }],
+        Status::Provisioning => vec![approved(), first],
+        Status::Active => both,
+        Status::Suspended => [both, vec![suspended(None)]].concat(),
+        Status::Failed => vec![approved(), reported(Registration, 1, 1, failed())],
+        Status::Rejected => vec![request::Event::Rejected { reason: text() }.into()],
+        Status::Withdrawn => vec![request::Event::Withdrawn { reason: None }.into()],
+        Status::Revoked => vec![approved(), revoked()],
     };
     [vec![submitted()], tail].concat()
 }
@@ -97,7 +163,7 @@ fn the_pasts_lead_where_they_say() {
 
 #[test]
 fn it_is_submitted_once() {
-    let submit = Command::Submit(submission());
+    let submit = Command::Request(request::Command::Submit(submission()));
     given::<AccessRequest>([]).when(&submit).then([submitted()]);
     let refused = given::<AccessRequest>([submitted()])
         .when(&submit)
@@ -109,20 +175,18 @@ fn it_is_submitted_once() {
 fn a_pending_one_is_decided_or_withdrawn() {
     let pending = || given::<AccessRequest>([submitted()]);
     pending().when(&approve()).then([approved()]);
+    let reason = text();
     pending()
-        .when(&Command::Reject { reason: text() })
-        .then([Event::Rejected { reason: text() }]);
+        .when(&Command::Request(request::Command::Reject { reason }))
+        .then([request::Event::Rejected { reason }.into()]);
+    let reason = Some(text());
     pending()
-        .when(&Command::Withdraw {
-            reason: Some(text()),
-        })
-        .then([Event::Withdrawn {
-            reason: Some(text()),
-        }]);
+        .when(&Command::Request(request::Command::Withdraw { reason }))
+        .then([request::Event::Withdrawn { reason }.into()]);
 }
 
 #[test]
-fn an_approved_one_is_revoked_wherever_its_registration_stands() {
+fn an_approved_one_is_revoked_wherever_its_halves_are() {
     for status in [
         Status::Approved,
         Status::Provisioning,
@@ -131,80 +195,111 @@ fn an_approved_one_is_revoked_wherever_its_registration_stands() {
         Status::Failed,
     ] {
         given::<AccessRequest>(past(status))
-            .when(&Command::Revoke { reason: None })
-            .then([Event::Revoked { reason: None }]);
+            .when(&access(access::Command::Revoke { reason: None }))
+            .then([revoked()]);
     }
 }
 
 #[test]
-fn a_failed_one_is_retried() {
+fn a_failed_one_is_retried_also_while_it_is_suspended() {
+    let retry = access(access::Command::Retry);
+    let retried = || [Event::from(access::Event::Retried)];
     given::<AccessRequest>(past(Status::Failed))
-        .when(&Command::Retry)
-        .then([Event::Retried]);
-    let mut events = past(Status::Failed);
-    events.push(Event::Retried);
-    let state = given::<AccessRequest>(events).state();
+        .when(&retry)
+        .then(retried());
+    let state = given::<AccessRequest>([past(Status::Failed), retried().to_vec()].concat()).state();
     assert_eq!(state.status(), Some(Status::Approved));
-    assert_eq!(state.provisioning.failed(), None);
+    assert_eq!(state.failure(), None);
+
+    let taking_away = reported(Half::Gateway, 2, 9, failed());
+    given::<AccessRequest>([past(Status::Suspended), vec![taking_away]].concat())
+        .when(&retry)
+        .then(retried());
 }
 
 #[test]
 fn an_approved_one_is_suspended_and_resumed() {
-    let suspend = Command::Suspend {
-        reason: Some(text()),
-    };
-    let suspended = Event::Suspended {
-        reason: Some(text()),
-    };
+    let reason = Some(text());
+    let events = [past(Status::Active), vec![suspended(reason)]].concat();
     given::<AccessRequest>(past(Status::Active))
-        .when(&suspend)
-        .then([suspended.clone()]);
-    let mut events = past(Status::Active);
-    events.push(suspended);
+        .when(&access(access::Command::Suspend { reason }))
+        .then([suspended(reason)]);
     given::<AccessRequest>(events.clone())
-        .when(&Command::Resume)
-        .then([Event::Resumed]);
-    events.push(Event::Resumed);
+        .when(&access(access::Command::Resume))
+        .then([access::Event::Resumed.into()]);
+    let events = [events, vec![access::Event::Resumed.into()]].concat();
     let state = given::<AccessRequest>(events).state();
-    assert_eq!((state.status(), state.reason), (Some(Status::Active), None));
+    // Both halves have to answer that it is to work again.
+    assert_eq!(
+        (state.status(), state.reason),
+        (Some(Status::Approved), None)
+    );
+    assert_eq!(state.revision(), 3);
+}
+
+#[test]
+fn every_change_of_what_is_wanted_raises_the_revision() {
+    let mut state = given::<AccessRequest>([submitted()]).state();
+    assert_eq!((state.revision(), state.wanted()), (0, None));
+    let steps: [(Event, Wanted); 6] = [
+        (approved(), Wanted::Granted),
+        (access::Event::Retried.into(), Wanted::Granted),
+        (suspended(None), Wanted::Suspended),
+        (
+            access::Event::ScopesChanged { items: items() }.into(),
+            Wanted::Suspended,
+        ),
+        (access::Event::Resumed.into(), Wanted::Granted),
+        (revoked(), Wanted::Revoked),
+    ];
+    for (revision, (event, wanted)) in (1..).zip(steps) {
+        state.evolve(&event);
+        assert_eq!((state.revision(), state.wanted()), (revision, Some(wanted)));
+    }
+    assert_eq!(state.wanted_at(2), Some(Wanted::Granted));
+    assert_eq!(state.wanted_at(9), None);
 }
 
 #[test]
 fn what_happens_to_the_client_says_nothing_of_where_a_request_stands() {
-    for status in [
-        Status::Approved,
-        Status::Active,
-        Status::Failed,
-        Status::Revoked,
-    ] {
-        let mut events = past(status);
-        events.push(reported(
-            9,
-            Fact::ClientChanged {
-                change: ClientChange::parse("secret_rotated"),
-                detail: String::new(),
-                by: "service:registration".into(),
-            },
-        ));
+    let change = credential::Change {
+        half: Half::Registration,
+        position: 9,
+        at: Timestamp::UNIX_EPOCH,
+        change: credential::ChangeKind::SecretRotated,
+        detail: String::new(),
+        by: "service:registration".into(),
+    };
+    let command = Command::Credential(change.clone());
+    let event = Event::from(credential::Event::CredentialChanged(change));
+    for status in Status::ALL {
+        given::<AccessRequest>(past(status))
+            .when(&command)
+            .then([event.clone()]);
+        let events = [past(status), vec![event.clone()]].concat();
         let state = given::<AccessRequest>(events).state();
         assert_eq!(state.status(), Some(status));
     }
-    assert_eq!(
-        ClientChange::parse("something newer"),
-        ClientChange::ClientChanged
-    );
+    let refused = given::<AccessRequest>([]).when(&command).then_refused();
+    assert_eq!(refused, Rejection::NotFound);
 }
 
 #[test]
 fn every_refusal_has_its_name() {
-    let commands: [(&str, Command); 7] = [
+    let commands = [
         ("approve", approve()),
-        ("reject", Command::Reject { reason: text() }),
-        ("withdraw", Command::Withdraw { reason: None }),
-        ("revoke", Command::Revoke { reason: None }),
-        ("retry", Command::Retry),
-        ("suspend", Command::Suspend { reason: None }),
-        ("resume", Command::Resume),
+        (
+            "reject",
+            Command::Request(request::Command::Reject { reason: text() }),
+        ),
+        (
+            "withdraw",
+            Command::Request(request::Command::Withdraw { reason: None }),
+        ),
+        ("revoke", access(access::Command::Revoke { reason: None })),
+        ("retry", access(access::Command::Retry)),
+        ("suspend", access(access::Command::Suspend { reason: None })),
+        ("resume", access(access::Command::Resume)),
     ];
     let mut table = Vec::new();
     for (name, command) in &commands {
@@ -243,122 +338,49 @@ fn every_refusal_has_its_name() {
 }
 
 #[test]
-fn late_reports_do_not_take_back() {
-    let cases = [
-        (
-            vec![reported(2, Fact::Provisioned), reported(1, Fact::Started)],
-            Status::Active,
-        ),
-        (
-            vec![reported(2, Fact::Provisioned), reported(1, failed())],
-            Status::Active,
-        ),
-        (
-            vec![reported(2, failed()), reported(1, Fact::Started)],
-            Status::Failed,
-        ),
-        (
-            vec![reported(2, failed()), reported(3, Fact::Started)],
-            Status::Provisioning,
-        ),
-        (
-            // The client grows for another request: this one still works.
-            vec![reported(1, Fact::Provisioned), reported(2, Fact::Started)],
-            Status::Active,
-        ),
-        (
-            vec![reported(1, Fact::Provisioned), reported(2, failed())],
-            Status::Failed,
-        ),
-        (
-            vec![reported(2, failed()), Event::Retried, reported(2, failed())],
-            Status::Approved,
-        ),
-        (
-            vec![
-                reported(2, failed()),
-                Event::Retried,
-                reported(1, Fact::Started),
-            ],
-            Status::Approved,
-        ),
-        (
-            vec![
-                reported(2, failed()),
-                Event::Retried,
-                reported(3, Fact::Provisioned),
-            ],
-            Status::Active,
-        ),
-        (
-            vec![
-                Event::Revoked { reason: None },
-                reported(3, Fact::Provisioned),
-            ],
-            Status::Revoked,
-        ),
-        (
-            vec![Event::Revoked { reason: None }, reported(3, failed())],
-            Status::Revoked,
-        ),
-    ];
-    for (tail, status) in cases {
-        let events = [vec![submitted(), approved()], tail.clone()].concat();
-        let state = given::<AccessRequest>(events).state();
-        assert_eq!(state.status(), Some(status), "{tail:?}");
-    }
-}
-
-#[test]
-fn a_delay_says_when_the_next_try_is_until_something_newer_is_known() {
-    let delayed = reported(
-        2,
-        Fact::Delayed {
-            reason: "503".into(),
-            next_try_at: "2026-01-01T00:00:00Z".into(),
-        },
-    );
-    let next = |tail: Vec<Event>| {
-        let events = [vec![submitted(), approved()], tail].concat();
-        let state = given::<AccessRequest>(events).state();
-        state.provisioning.next_try_at().to_owned()
-    };
-    assert_eq!(next(vec![delayed.clone()]), "2026-01-01T00:00:00Z");
-    assert_eq!(
-        next(vec![delayed.clone(), reported(1, Fact::Started)]),
-        "2026-01-01T00:00:00Z"
-    );
-    assert_eq!(next(vec![delayed.clone(), reported(3, Fact::Started)]), "");
-    assert_eq!(next(vec![delayed, reported(3, Fact::Provisioned)]), "");
-}
-
-#[test]
 fn payloads_stay_as_they_are() {
     let encode = |event: &Event| {
         let new = NewEvent::encode::<AccessRequest>(Uuid::nil(), event, Default::default());
         let new = new.unwrap();
         (new.event_type, new.data)
     };
-    let (kind, data) = encode(&reported(9, failed()));
+    let (kind, data) = encode(&reported(Half::Gateway, 2, 9, failed()));
     assert_eq!(kind, "access_request.reported");
     assert_eq!(
         data,
-        json!({"order": 9, "at": "1970-01-01T00:00:09Z", "fact": "failed", "code": "insufficient_scope",
-            "reason": "Scope is not allowed"})
+        json!({"half": "gateway", "revision": 2, "position": 9, "at": "1970-01-01T00:00:09Z",
+            "outcome": "failed", "code": "insufficient_scope", "reason": "Scope is not allowed"})
     );
-    let (kind, data) = encode(&Event::Rejected { reason: text() });
+    let announced = join::Announced {
+        revision: 2,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    for (event, kind) in [
+        (join::Event::Activated(announced), "activated"),
+        (join::Event::Failed(announced), "failed"),
+        (join::Event::Ended(announced), "ended"),
+    ] {
+        let (found, data) = encode(&event.into());
+        assert_eq!(found, format!("access_request.{kind}"));
+        assert_eq!(data, json!({"revision": 2, "at": "1970-01-01T00:00:00Z"}));
+    }
+    let (kind, data) = encode(&request::Event::Rejected { reason: text() }.into());
     assert_eq!(kind, "access_request.rejected");
     assert_eq!(data, json!({"reason": Uuid::from_u128(7)}));
     let (kind, data) = encode(&approved());
     assert_eq!(kind, "access_request.approved");
+    assert_eq!(data["items"][0]["product"]["version"], json!(7));
+    let (kind, data) = encode(&access::Event::Retried.into());
     assert_eq!(
-        data,
-        json!({"items": [{"product_id": Uuid::nil(), "apis": []}]})
+        (kind.as_str(), data.is_null()),
+        ("access_request.retried", true)
     );
-    assert_eq!(encode(&Event::Retried).0, "access_request.retried");
     let (_, data) = encode(&submitted());
+    assert_eq!(data["credential"]["kind"], json!("oauth_client"));
     assert_eq!(
         data["items"][0]["product_scopes"],
         json!(["product_payments"])
     );
+    let (_, data) = encode(&keys_submitted());
+    assert_eq!(data["credential"], json!({"kind": "api_key"}));
 }

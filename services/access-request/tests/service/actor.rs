@@ -53,6 +53,7 @@ impl Actor {
         withdraw_access_request(WithdrawAccessRequestRequest) -> AccessRequest,
         retry_access_request(RetryAccessRequestRequest) -> AccessRequest,
         get_access_request(GetAccessRequestRequest) -> AccessRequest,
+        get_activation(GetActivationRequest) -> GetActivationResponse,
     }
 
     pub(crate) fn new(deps: &Deps, caller: Caller) -> Self {

@@ -1,6 +1,6 @@
 //! Checkout: what is refused, what a crash or a repetition leaves, and that one wins.
 
-use portico_access_request::access_request::{AccessRequest, Command};
+use portico_access_request::access_request::{AccessRequest, Command, request};
 use portico_bus::MemoryBus;
 use portico_eventstore::{
     sqlx::{self, Row as _},
@@ -223,7 +223,7 @@ async fn what_a_crash_left_half_is_completed_by_the_same_call() {
     for statement in [
         "DELETE FROM events WHERE stream LIKE 'access_request-%'",
         "DELETE FROM access_requests",
-        "DELETE FROM access_request_products",
+        "DELETE FROM access_request_items",
     ] {
         sqlx::query(statement).execute(&half).await.unwrap();
     }
@@ -277,9 +277,10 @@ async fn an_automatic_approval_that_did_not_happen_is_made_up_for() {
     submission.auto_approve = true;
     submission.items[0].product_id = ORDERS;
     let id = Uuid::from_u128(0x99);
+    let submit = Command::Request(request::Command::Submit(submission));
     portal
         .store
-        .execute::<AccessRequest>(id, &Command::Submit(submission), &context(id))
+        .execute::<AccessRequest>(id, &submit, &context(id))
         .await
         .unwrap();
     portal.run().await;

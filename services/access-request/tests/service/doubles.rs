@@ -12,6 +12,7 @@ use portico_proto::{
         self as catalog, Plan, Product,
         catalog_service_server::{CatalogService, CatalogServiceServer},
     },
+    operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRequest},
     registration::v1::{
         self as registration, ClientType,
         registration_service_server::{RegistrationService, RegistrationServiceServer},
@@ -142,6 +143,19 @@ double! { registration, RegistrationService {
         self.get(&request, "client type", |known| known.client_types.get(id))
     }
 
+    async fn plan_drift(
+        &self,
+        _: Request<PlanDriftRequest>,
+    ) -> Result<Response<DriftReport>, Status> {
+        Err(Status::unimplemented("plan_drift"))
+    }
+
+    async fn repair_drift(
+        &self,
+        _: Request<RepairDriftRequest>,
+    ) -> Result<Response<DriftReport>, Status> {
+        Err(Status::unimplemented("repair_drift"))
+    }
 } unused {
         create_identity_provider(CreateIdentityProviderRequest) -> IdentityProvider,
         update_identity_provider(UpdateIdentityProviderRequest) -> IdentityProvider,
@@ -153,22 +167,12 @@ double! { registration, RegistrationService {
         update_client_type(UpdateClientTypeRequest) -> ClientType,
         delete_client_type(DeleteClientTypeRequest) -> DeleteClientTypeResponse,
         list_client_types(ListClientTypesRequest) -> ListClientTypesResponse,
-        create_gateway(CreateGatewayRequest) -> Gateway,
-        update_gateway(UpdateGatewayRequest) -> Gateway,
-        delete_gateway(DeleteGatewayRequest) -> DeleteGatewayResponse,
-        get_gateway(GetGatewayRequest) -> Gateway,
-        list_gateways(ListGatewaysRequest) -> ListGatewaysResponse,
-        simulate_gateway_call(SimulateGatewayCallRequest) -> SimulateGatewayCallResponse,
-        list_gateway_contents(ListGatewayContentsRequest) -> ListGatewayContentsResponse,
-        refresh_gateway_keys(RefreshGatewayKeysRequest) -> RefreshGatewayKeysResponse,
         list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,
         get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
         rotate_credentials(RotateCredentialsRequest) -> Credentials,
         end_old_secret(EndOldSecretRequest) -> EndOldSecretResponse,
         preview_registration(PreviewRegistrationRequest) -> PreviewRegistrationResponse,
         list_orphans(ListOrphansRequest) -> ListOrphansResponse,
-        plan_drift(PlanDriftRequest) -> DriftReport,
-        repair_drift(RepairDriftRequest) -> DriftReport,
         read_oauth_client(ReadOauthClientRequest) -> ReadOauthClientResponse,
         reissue_registration_token(ReissueRegistrationTokenRequest) -> OauthClient,
         adopt_orphan(AdoptOrphanRequest) -> Orphan,
@@ -178,7 +182,4 @@ double! { registration, RegistrationService {
         set_secret_rotation(SetSecretRotationRequest) -> IdentityProvider,
         start_conformance_check(StartConformanceCheckRequest) -> ConformanceCheck,
         get_conformance_check(GetConformanceCheckRequest) -> ConformanceCheck,
-        list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse,
-        reveal_api_key(RevealApiKeyRequest) -> RevealApiKeyResponse,
-        replace_api_key(ReplaceApiKeyRequest) -> ApiKey,
 } }

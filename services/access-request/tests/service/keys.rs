@@ -5,12 +5,13 @@ use portico_eventstore::testing::context;
 use portico_proto::access::v1 as api;
 use portico_proto::accounts::v1::UserErased;
 use portico_proto::catalog::v1::Api;
-use portico_proto::registration::v1 as registration;
+use portico_proto::gateway::v1::{ApiKeyChanged, api_key_changed::Change};
 use prost::Message as _;
 use uuid::Uuid;
 
 use crate::support::{
-    DEADLINE, FREE, ORDERS, PAYMENTS, Portal, codes, existing, item, order, reported, steps,
+    DEADLINE, FREE, ORDERS, PAYMENTS, Portal, by_gateway, codes, done, existing, item, order,
+    steps, told,
 };
 
 /// Orders give keys, and are served at a gateway.
@@ -73,14 +74,20 @@ async fn a_key_needs_no_client_type_no_redirect_url_and_no_scope() {
         .await
         .unwrap();
     let approved: api::AccessApproved = published.next("access_approved").await;
+    let wanted = approved.wanted.unwrap();
+    let keys = api::wanted_access::Credential::ApiKey(api::ApiKeyCredential {});
+    assert_eq!(wanted.credential, Some(keys));
+    assert_eq!(wanted.items[0].apis[0].api_id, "orders");
+    // It needs no OAuth client: the gateway is all that is waited for.
+    portal.bus_publish(by_gateway(&made.id, 1, 1, done())).await;
+    let active = anna.until(&made.id, "active").await;
+    assert_eq!(steps(&active), ["submitted", "approved", "provisioned"]);
+    let activated: api::AccessActivated = published.next("access_activated").await;
+    let keys = api::access_activated::Credential::ApiKey(api::ApiKeyCredential {});
     assert_eq!(
-        (
-            approved.client_type_id.as_str(),
-            approved.identity_provider_id.as_str()
-        ),
-        ("", "")
+        (activated.request_id, activated.credential),
+        (made.id.clone(), Some(keys))
     );
-    assert_eq!(approved.items[0].apis[0].api_id, "orders");
     admin
         .revoke_access_request(api::RevokeAccessRequestRequest {
             id: made.id.clone(),
@@ -89,9 +96,14 @@ async fn a_key_needs_no_client_type_no_redirect_url_and_no_scope() {
         .await
         .unwrap();
     let revoked: api::AccessRevoked = published.next("access_revoked").await;
+    assert_eq!(revoked.wanted.unwrap().request_id, made.id);
+    portal.bus_publish(by_gateway(&made.id, 2, 2, done())).await;
+    let ended: api::AccessEnded = published.next("access_ended").await;
+    assert_eq!((&ended.request_id, ended.revision), (&made.id, 2));
+    let last = anna.get(&made.id).await.unwrap().timeline.pop().unwrap();
     assert_eq!(
-        (revoked.request_id, revoked.identity_provider_id),
-        (made.id, String::new())
+        (last.step.as_str(), last.detail.as_str()),
+        ("deprovisioned", "")
     );
 }
 
@@ -143,19 +155,23 @@ async fn until(portal: &Portal, id: &str, is_so: impl Fn(&api::AccessRequest) ->
 }
 
 #[tokio::test]
-async fn what_befalls_a_key_is_in_the_timeline() {
+async fn what_happens_to_a_key_is_in_the_timeline() {
     let portal = portal().await;
     let anna = portal.developer(1);
     let made = anna.submit_access_request(key_order()).await.unwrap();
-    for (position, change) in [(1, "key_created"), (2, "key_revealed"), (3, "key_deleted")] {
-        let said = registration::ApiKeyChanged {
+    for (position, change) in [
+        (1, Change::Created),
+        (2, Change::Revealed),
+        (3, Change::Deleted),
+    ] {
+        let changed = ApiKeyChanged {
             request_id: made.id.clone(),
             change: change.into(),
             product_name: "Orders".into(),
             by: anna.id.to_string(),
             ..Default::default()
         };
-        let message = reported("api_key_changed", position, &said);
+        let message = told("gateway.api_key_changed", position, &changed);
         portal.bus_publish(message).await;
     }
     until(&portal, &made.id, |request| {

@@ -3,6 +3,7 @@
 
 mod actor;
 mod applications;
+mod catalogue;
 mod checkout;
 mod decisions;
 mod doubles;

@@ -9,6 +9,7 @@
 
 mod actor;
 mod applications;
+mod catalogue;
 mod checkout;
 mod decisions;
 mod doubles;
@@ -40,6 +41,7 @@ async fn the_same_holds_on_postgresql() {
     lists::requests(&portal().await).await;
     lists::applications(&portal().await).await;
     checkout::rules(&portal().await).await;
+    catalogue::scopes_follow(&portal().await).await;
     watch::resumes(&portal().await).await;
     decisions::race(&portal().await).await;
     let last = portal().await;

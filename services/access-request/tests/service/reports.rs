@@ -1,61 +1,34 @@
-//! What the registration service reports, over a bus that duplicates and reorders.
+//! What the two halves report, over a bus that duplicates and reorders.
 
 use std::time::Duration;
 
 use portico_bus::{Bus as _, Faults, MemoryBus, Message};
-use portico_proto::registration::v1 as public;
+use portico_proto::access::v1::{self as api, report, report::Outcome};
+use portico_runtime::Caller;
 
-use crate::support::{DEADLINE, FREE, ORDERS, PAYMENTS, Portal, order, reported, steps};
+use crate::support::{
+    DEADLINE, FREE, MACHINE, ORDERS, PAYMENTS, PROVIDER, Portal, by_gateway, by_registration,
+    codes, done, failed, order, steps,
+};
 
-/// All that the registration service publishes of two requests that share a client.
-fn registration_of(both: &[String; 2]) -> Vec<Message> {
+/// All that both halves report of the first revision of two requests.
+fn reports_of(both: &[String; 2]) -> Vec<Message> {
+    let started = || Outcome::Started(report::Started {});
     let mut messages = Vec::new();
     for (n, id) in (0..).zip(both) {
-        let request_id = id.clone();
-        messages.push(reported(
-            "provisioning_started",
-            1 + n,
-            &public::ProvisioningStarted {
-                request_id: request_id.clone(),
-                ..Default::default()
-            },
-        ));
-        messages.push(reported(
-            "provisioning_delayed",
-            3 + n,
-            &public::ProvisioningDelayed {
-                request_id: request_id.clone(),
-                reason: "503".into(),
-                next_try_at: "2026-01-01T00:00:00Z".into(),
-                ..Default::default()
-            },
-        ));
-        messages.push(reported(
-            "access_provisioned",
-            20 + n,
-            &public::AccessProvisioned {
-                request_id,
-                ..Default::default()
-            },
-        ));
+        let delayed = Outcome::Delayed(report::Delayed {
+            code: "http_503".into(),
+            reason: "503".into(),
+            next_try_at: None,
+        });
+        messages.extend([
+            by_registration(id, 1, 1 + n, started()),
+            by_registration(id, 1, 3 + n, delayed),
+            by_registration(id, 1, 10 + n, done()),
+            by_gateway(id, 1, 1 + n, started()),
+            by_gateway(id, 1, 20 + n, done()),
+        ]);
     }
-    messages.push(reported(
-        "client_registered",
-        10,
-        &public::ClientRegistered {
-            client_id: "client-1".into(),
-            request_ids: both.to_vec(),
-            ..Default::default()
-        },
-    ));
-    messages.push(reported(
-        "gateway_mapped",
-        11,
-        &public::GatewayMapped {
-            request_ids: both.to_vec(),
-            ..Default::default()
-        },
-    ));
     messages
 }
 
@@ -72,21 +45,14 @@ async fn reports_lead_to_active_whatever_the_bus_does() {
         .await;
         portal.run().await;
         let (anna, admin) = (portal.developer(1), portal.admin());
-        let first = anna
-            .submit_access_request(order(PAYMENTS, FREE))
-            .await
-            .unwrap()
-            .id;
-        let second = anna
-            .submit_access_request(order(ORDERS, FREE))
-            .await
-            .unwrap()
-            .id;
-        admin.approve(&first).await.unwrap();
-        admin.approve(&second).await.unwrap();
-        let both = [first, second];
+        let mut both = [String::new(), String::new()];
+        for (id, product) in both.iter_mut().zip([PAYMENTS, ORDERS]) {
+            let submitted = anna.submit_access_request(order(product, FREE)).await;
+            *id = submitted.unwrap().id;
+            admin.approve(id).await.unwrap();
+        }
         let mut receipts = Vec::new();
-        for message in registration_of(&both) {
+        for message in reports_of(&both) {
             receipts.push(portal.bus.publish(message).await.unwrap());
         }
         let settled = futures::future::try_join_all(receipts);
@@ -116,7 +82,15 @@ async fn reports_lead_to_active_whatever_the_bus_does() {
             );
             assert_eq!(request.timeline[3].detail, "503");
             assert_eq!(request.timeline[4].detail, "client-1");
-            assert_eq!(request.timeline[4].by, "service:registration");
+            let by = [4, 5, 6].map(|step: usize| request.timeline[step].by.as_str());
+            assert_eq!(
+                by,
+                [
+                    "service:registration",
+                    "service:gateway",
+                    "service:access-request"
+                ]
+            );
         }
         let live = portal.views().await;
         portal.store.replay(|_| {}).await.unwrap();
@@ -124,89 +98,146 @@ async fn reports_lead_to_active_whatever_the_bus_does() {
     }
 }
 
+async fn approved(portal: &Portal) -> String {
+    let anna = portal.developer(1);
+    let submitted = anna.submit_access_request(order(PAYMENTS, FREE)).await;
+    let id = submitted.unwrap().id;
+    portal.admin().approve(&id).await.unwrap();
+    id
+}
+
 #[tokio::test]
-async fn a_failure_is_shown_and_tried_again() {
+async fn a_failure_is_shown_and_both_halves_try_again() {
     let portal = Portal::running().await;
     let (anna, admin) = (portal.developer(1), portal.admin());
     let mut published = portal.published().await;
-    let id = anna
-        .submit_access_request(order(PAYMENTS, FREE))
-        .await
-        .unwrap()
-        .id;
-    admin.approve(&id).await.unwrap();
-    let failed = public::ProvisioningFailed {
-        request_id: id.clone(),
-        code: "insufficient_scope".into(),
-        reason: "Not permitted to use specified clientScope".into(),
-        ..Default::default()
-    };
-    let receipt = portal
-        .bus
-        .publish(reported("provisioning_failed", 5, &failed))
-        .await
-        .unwrap();
-    receipt.await.unwrap();
+    let id = approved(&portal).await;
+    portal.bus_publish(by_gateway(&id, 1, 1, done())).await;
+    let refused = failed(
+        "insufficient_scope",
+        "Not permitted to use specified clientScope",
+    );
+    portal
+        .bus_publish(by_registration(&id, 1, 5, refused.clone()))
+        .await;
     let request = anna.until(&id, "failed").await;
     assert_eq!(
         request.reason,
         "insufficient_scope: Not permitted to use specified clientScope"
     );
+    let told: api::AccessFailed = published.next("access_failed").await;
+    assert_eq!(
+        (told.half(), told.neighbour_name.as_str()),
+        (api::Half::Registration, "Corporate")
+    );
+    assert_eq!(
+        (told.code.as_str(), told.reason.as_str()),
+        (
+            "insufficient_scope",
+            "Not permitted to use specified clientScope"
+        )
+    );
+
     let again = admin.retry(&id).await.unwrap();
     assert_eq!(
         (again.status.as_str(), again.reason.as_str()),
         ("approved", "")
     );
-    let retried: portico_proto::access::v1::AccessRetried = published.next("access_retried").await;
-    assert_eq!(retried.request_id, id);
+    let retried: api::AccessRetried = published.next("access_retried").await;
+    assert_eq!(retried.wanted.unwrap().revision, 2);
 
-    // The old failure under another id, late: it is of the attempt before.
-    let mut late = reported("provisioning_failed", 5, &failed);
+    // The old failure under another id, late: it is of the revision before.
+    let mut late = by_registration(&id, 1, 5, refused);
     late.id = uuid::Uuid::from_u128(77);
-    portal.bus.publish(late).await.unwrap().await.unwrap();
+    portal.bus_publish(late).await;
     assert_eq!(anna.get(&id).await.unwrap().status, "approved");
 
-    let done = public::AccessProvisioned {
-        request_id: id.clone(),
-        ..Default::default()
-    };
-    portal
-        .bus
-        .publish(reported("access_provisioned", 9, &done))
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    // The gateway had finished, and repeats its answer.
+    portal.bus_publish(by_gateway(&id, 2, 2, done())).await;
+    portal.bus_publish(by_registration(&id, 2, 9, done())).await;
     anna.until(&id, "active").await;
+    let told: api::AccessActivated = published.next("access_activated").await;
+    assert_eq!(
+        (told.revision, told.cause()),
+        (2, api::access_activated::Cause::Retried)
+    );
+    assert_eq!(told.product_names, ["Payments"]);
+}
+
+#[tokio::test]
+async fn a_revocation_ends_when_both_have_taken_the_access_away() {
+    let portal = Portal::running().await;
+    let (anna, admin) = (portal.developer(1), portal.admin());
+    let mut published = portal.published().await;
+    let id = approved(&portal).await;
     admin.revoke(&id).await.unwrap();
-    let gone = public::AccessDeprovisioned {
-        request_id: id.clone(),
-        client_deleted: true,
-        ..Default::default()
-    };
+    let never = Outcome::NothingToDo(report::NothingToDo::default());
+    // What the revocation overtook is of no account.
+    for message in [
+        by_registration(&id, 1, 1, done()),
+        by_gateway(&id, 1, 1, done()),
+        by_gateway(&id, 2, 2, never),
+    ] {
+        portal.bus_publish(message).await;
+    }
+    assert!(!steps(&anna.get(&id).await.unwrap()).contains(&"deprovisioned"));
     portal
-        .bus
-        .publish(reported("access_deprovisioned", 12, &gone))
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+        .bus_publish(by_registration(&id, 2, 12, done()))
+        .await;
+    let ended: api::AccessEnded = published.next("access_ended").await;
+    assert_eq!((&ended.request_id, ended.client_deleted), (&id, false));
     let request = anna.get(&id).await.unwrap();
     assert_eq!(request.status, "revoked");
-    assert!(steps(&request).contains(&"deprovisioned"));
+    let last = request.timeline.last().unwrap();
+    assert_eq!(
+        (last.step.as_str(), last.detail.as_str()),
+        ("deprovisioned", "scopes_removed")
+    );
+}
+
+#[tokio::test]
+async fn a_client_is_activated_by_its_first_active_request_and_a_failure_does_not_undo_it() {
+    let portal = Portal::running().await;
+    let service = portal.actor(Caller::service("registration"));
+    let (anna, admin) = (portal.developer(1), portal.admin());
+    let id = approved(&portal).await;
+    let application_id = anna.get(&id).await.unwrap().application_id;
+    let activation = |provider: uuid::Uuid| api::GetActivationRequest {
+        application_id: application_id.clone(),
+        identity_provider_id: provider.to_string(),
+    };
+    assert_eq!(
+        codes(admin.get_activation(activation(PROVIDER)).await),
+        ["forbidden"]
+    );
+    let activated = async |provider| {
+        let answer = service.get_activation(activation(provider)).await;
+        answer.unwrap().activated
+    };
+    portal.bus_publish(by_registration(&id, 1, 1, done())).await;
+    anna.until(&id, "provisioning").await;
+    assert!(!activated(PROVIDER).await);
+    portal.bus_publish(by_gateway(&id, 1, 1, done())).await;
+    anna.until(&id, "active").await;
+    assert!(activated(PROVIDER).await);
+    assert!(!activated(MACHINE).await);
+    let broken = failed("api_not_found", "");
+    portal.bus_publish(by_gateway(&id, 1, 2, broken)).await;
+    anna.until(&id, "failed").await;
+    assert!(activated(PROVIDER).await);
+    // A later client of the application is another one.
+    admin.revoke(&id).await.unwrap();
+    assert!(!activated(PROVIDER).await);
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_parked() {
     let portal = Portal::running().await;
-    let unknown = public::ProvisioningStarted {
-        request_id: uuid::Uuid::from_u128(404).to_string(),
-        ..Default::default()
-    };
-    let mut without_place = reported("provisioning_started", 2, &unknown);
+    let unknown = uuid::Uuid::from_u128(404).to_string();
+    let mut without_place = by_gateway(&unknown, 1, 2, done());
     without_place.headers.clear();
-    for message in [reported("provisioning_started", 1, &unknown), without_place] {
-        portal.bus.publish(message).await.unwrap().await.unwrap();
+    for message in [by_registration(&unknown, 1, 1, done()), without_place] {
+        portal.bus_publish(message).await;
     }
     let parked = portico_eventstore::consumer::parked(portal.store.database(), "access-request");
     assert_eq!(parked.await.unwrap(), 2);

@@ -7,9 +7,10 @@ use portico_bus::{Bus, ConsumerSpec, Deliveries, MemoryBus, Message};
 use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
-    access::v1 as api,
+    access::v1::{self as api, report::Outcome},
     catalog::v1::{Api, Plan, Product, Quota, Rate},
-    registration::v1::ClientType,
+    gateway::v1::GatewayReported,
+    registration::v1::{ClientType, RegistrationReported},
 };
 use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, Service, ServiceName,
@@ -45,6 +46,10 @@ const WATCHER: ConsumerSpec = ConsumerSpec {
         "portico.access.application_changed",
         "portico.access.access_suspended",
         "portico.access.access_resumed",
+        "portico.access.access_scopes_changed",
+        "portico.access.access_activated",
+        "portico.access.access_failed",
+        "portico.access.access_ended",
     ],
 };
 
@@ -162,9 +167,9 @@ impl Portal {
         for statement in [
             "SELECT id || owner_id || name_lower || status || state || version || created_at || updated_at \
              FROM applications ORDER BY id",
-            "SELECT id || status || application_name || application_lower || products_lower || requester_id || state \
-             || timeline || version || created_at || updated_at FROM access_requests ORDER BY id",
-            "SELECT access_request_id || product_id FROM access_request_products \
+            "SELECT id || status || application_name || application_lower || products_lower || requester_id \
+             || activated || state || timeline || version || created_at || updated_at FROM access_requests ORDER BY id",
+            "SELECT access_request_id || product_id || plan_id FROM access_request_items \
              ORDER BY access_request_id, product_id",
         ] {
             let found = sqlx::query(statement)
@@ -308,15 +313,15 @@ pub(crate) fn steps(request: &api::AccessRequest) -> Vec<&str> {
     request.timeline.iter().map(|e| e.step.as_str()).collect()
 }
 
-/// What the registration service publishes.
-pub(crate) fn reported(event: &str, position: i64, message: &impl prost::Message) -> Message {
+/// What another service publishes, at this position of its log.
+pub(crate) fn told(subject: &str, position: i64, message: &impl prost::Message) -> Message {
     let at = jiff::Timestamp::from_second(4_000_000_000 + position).unwrap();
     Message {
         id: Uuid::new_v5(
             &Uuid::NAMESPACE_OID,
-            format!("{event}{position}").as_bytes(),
+            format!("{subject}{position}").as_bytes(),
         ),
-        subject: format!("portico.registration.{event}"),
+        subject: format!("portico.{subject}"),
         payload: message.encode_to_vec().into(),
         headers: [
             ("position".to_owned(), position.to_string()),
@@ -324,4 +329,44 @@ pub(crate) fn reported(event: &str, position: i64, message: &impl prost::Message
         ]
         .into(),
     }
+}
+
+fn report(request_id: &str, revision: u64, outcome: Outcome) -> Option<api::Report> {
+    Some(api::Report {
+        request_id: request_id.into(),
+        revision,
+        outcome: Some(outcome),
+    })
+}
+
+/// A report of the registration service.
+pub(crate) fn by_registration(id: &str, revision: u64, position: i64, outcome: Outcome) -> Message {
+    let reported = RegistrationReported {
+        report: report(id, revision, outcome),
+        identity_provider_name: "Corporate".into(),
+        client_id: Some("client-1".into()),
+        client_deleted: false,
+        ..Default::default()
+    };
+    told("registration.registration_reported", position, &reported)
+}
+
+/// A report of the gateway service.
+pub(crate) fn by_gateway(id: &str, revision: u64, position: i64, outcome: Outcome) -> Message {
+    let reported = GatewayReported {
+        report: report(id, revision, outcome),
+        ..Default::default()
+    };
+    told("gateway.gateway_reported", position, &reported)
+}
+
+pub(crate) fn done() -> Outcome {
+    Outcome::Done(api::report::Done {})
+}
+
+pub(crate) fn failed(code: &str, reason: &str) -> Outcome {
+    Outcome::Failed(api::report::Failed {
+        code: code.into(),
+        reason: reason.into(),
+    })
 }

@@ -1,9 +1,10 @@
 //! Access and applications that an admin stops for a time, and what is tried again at once.
 
-use portico_bus::Bus as _;
-use portico_proto::{access::v1 as api, registration::v1 as public};
+use portico_proto::access::v1 as api;
 
-use crate::support::{FREE, ORDERS, PAYMENTS, PROVIDER, Portal, codes, existing, order, reported};
+use crate::support::{
+    FREE, ORDERS, PAYMENTS, PROVIDER, Portal, by_registration, codes, existing, failed, order,
+};
 
 fn suspend(id: &str, reason: &str) -> api::SuspendAccessRequestRequest {
     api::SuspendAccessRequestRequest {
@@ -43,15 +44,18 @@ async fn access_is_taken_away_for_a_time() {
     assert_eq!(suspended.status, "suspended");
     assert_eq!(suspended.reason, "Too many errors.");
     let message: api::AccessSuspended = published.next("access_suspended").await;
-    assert_eq!(message.request_id, id);
-    assert_eq!(message.identity_provider_id, PROVIDER.to_string());
+    let wanted = message.wanted.unwrap();
+    assert_eq!((&wanted.request_id, wanted.revision), (&id, 2));
+    assert_eq!(wanted.state(), api::wanted_access::State::Suspended);
     let resumed = admin.resume_access_request(resume(&id)).await.unwrap();
     assert_eq!(
         (resumed.status.as_str(), resumed.reason.as_str()),
         ("approved", "")
     );
     let message: api::AccessResumed = published.next("access_resumed").await;
-    assert_eq!(message.request_id, id);
+    let wanted = message.wanted.unwrap();
+    assert_eq!((&wanted.request_id, wanted.revision), (&id, 3));
+    assert_eq!(wanted.state(), api::wanted_access::State::Granted);
     assert_eq!(
         codes(admin.resume_access_request(resume(&id)).await),
         ["not_suspended"]
@@ -106,13 +110,8 @@ async fn everything_that_failed_at_a_provider_is_tried_again() {
     }
     for (position, id) in (1..).zip(&ids[..2]) {
         admin.approve(id).await.unwrap();
-        let failed = public::ProvisioningFailed {
-            request_id: id.clone(),
-            code: "http_503".into(),
-            ..Default::default()
-        };
-        let message = reported("provisioning_failed", position, &failed);
-        portal.bus.publish(message).await.unwrap().await.unwrap();
+        let message = by_registration(id, 1, position, failed("http_503", ""));
+        portal.bus_publish(message).await;
     }
     for id in &ids[..2] {
         anna.until(id, "failed").await;

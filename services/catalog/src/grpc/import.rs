@@ -6,7 +6,7 @@ use portico_eventstore::{ExecuteError, Outcome};
 use portico_proto::{
     Error,
     catalog::v1,
-    registration::v1::{GatewayPolicy, ListGatewayContentsRequest},
+    gateway::v1::{GatewayPolicy, ListGatewayContentsRequest},
 };
 use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
 use tonic::Request;

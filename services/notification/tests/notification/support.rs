@@ -10,9 +10,10 @@ use portico_bus::{ConsumerSpec, Deliveries, MemoryBus, Message, SharedBus};
 use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
-    access::v1::{AccessRejected, AccessRevoked, AccessSubmitted},
+    access::v1::{
+        AccessActivated, AccessFailed, AccessRejected, AccessRevoked, AccessSubmitted, WantedAccess,
+    },
     notification::v1::{notification_service_client::NotificationServiceClient, *},
-    registration::v1::{AccessProvisioned, ProvisioningFailed},
 };
 use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, Service, ServiceChannel,
@@ -260,33 +261,35 @@ pub(crate) fn rejected(id: u128) -> Message {
 }
 
 pub(crate) fn revoked(id: u128) -> Message {
-    let event = AccessRevoked {
+    let wanted = WantedAccess {
         request_id: REQUEST.to_string(),
         requester_id: DEVELOPER.to_string(),
-        ..AccessRevoked::default()
+        ..WantedAccess::default()
+    };
+    let event = AccessRevoked {
+        wanted: Some(wanted),
     };
     message(id, "portico.access.access_revoked", &event)
 }
 
-pub(crate) fn provisioned(id: u128) -> Message {
-    let event = AccessProvisioned {
+pub(crate) fn activated(id: u128) -> Message {
+    let event = AccessActivated {
         request_id: REQUEST.to_string(),
         application_id: APPLICATION.to_string(),
-        client_id: "client-7f3a".into(),
         requester_id: DEVELOPER.to_string(),
-        ..AccessProvisioned::default()
+        ..AccessActivated::default()
     };
-    message(id, "portico.registration.access_provisioned", &event)
+    message(id, "portico.access.access_activated", &event)
 }
 
-pub(crate) fn provisioning_failed(id: u128) -> Message {
-    let event = ProvisioningFailed {
+pub(crate) fn failed(id: u128) -> Message {
+    let event = AccessFailed {
         request_id: REQUEST.to_string(),
         application_id: APPLICATION.to_string(),
-        identity_provider_name: "Company login".into(),
+        neighbour_name: "Company login".into(),
         code: "invalid_client_metadata".into(),
         reason: "Invalid scope: free_plan".into(),
-        ..ProvisioningFailed::default()
+        ..AccessFailed::default()
     };
-    message(id, "portico.registration.provisioning_failed", &event)
+    message(id, "portico.access.access_failed", &event)
 }
