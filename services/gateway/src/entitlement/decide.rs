@@ -1,0 +1,96 @@
+//! Which command is taken, and which refused. A command repeated gives no event.
+
+use super::Failing;
+use super::command::{AccessCommand, Command, MappingCommand, Rejection, TryCommand};
+use super::event::{AccessEvent, Event, MappingEvent, TryEvent};
+use super::state::{Entitlement, Reason, WantedState};
+
+impl Entitlement {
+    pub(super) fn decided(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        match command {
+            Command::Access(command) => {
+                let event = self.decide_access(command).map(Event::Access);
+                Ok(event.into_iter().collect())
+            }
+            Command::Scopes(command) => self.decide_scopes(command),
+            Command::Mapping(command) => self.decide_mapping(command),
+            Command::Key(command) => self.decide_key(command),
+            Command::Try(command) => self.decide_try(command),
+        }
+    }
+
+    fn decide_access(&self, command: &AccessCommand) -> Option<AccessEvent> {
+        match command {
+            AccessCommand::Want(said) => {
+                let known = self.wanted.as_ref();
+                let newer = known.is_none_or(|known| said.revision > known.revision);
+                newer.then(|| AccessEvent::Wanted(said.clone()))
+            }
+            AccessCommand::ChangeApplication(said) => (said.as_of > self.application.as_of)
+                .then(|| AccessEvent::ApplicationChanged(said.clone())),
+            AccessCommand::FollowCatalogue(change) => {
+                let living = self.state() != Some(WantedState::Revoked);
+                let mut items = self.items().iter();
+                let concerned = living && items.any(|item| change.applied_to(item).is_some());
+                concerned.then(|| AccessEvent::CatalogueChanged(change.clone()))
+            }
+            AccessCommand::Wake => self.delay.as_ref().map(|_| AccessEvent::Woken),
+        }
+    }
+
+    /// What was asked since then has yet to be written.
+    fn decide_mapping(&self, command: &MappingCommand) -> Result<Vec<Event>, Rejection> {
+        match command {
+            MappingCommand::Complete { asked, .. } if *asked != self.mapping.asked => {
+                Err(Rejection::Superseded)
+            }
+            MappingCommand::Complete { asked, .. } if *asked == self.mapping.done => Ok(Vec::new()),
+            MappingCommand::Complete { asked, nothing } => {
+                Ok(vec![Event::Mapping(MappingEvent::Mapped {
+                    asked: *asked,
+                    nothing: *nothing,
+                })])
+            }
+        }
+    }
+
+    /// A try that was decided before something changed is not held against what is wanted now; a revocation, say, does
+    /// not wait because a key could not be created. Whether the attempt came to something is kept all the same.
+    fn decide_try(&self, command: &TryCommand) -> Result<Vec<Event>, Rejection> {
+        let (failing, event) = match command {
+            TryCommand::Delay {
+                failing,
+                next_try_at,
+                stuck,
+            } => (
+                failing,
+                TryEvent::Delayed {
+                    reason: reason(failing),
+                    next_try_at: *next_try_at,
+                    stuck: *stuck,
+                },
+            ),
+            TryCommand::Refuse(failing) => (
+                failing,
+                TryEvent::Failed {
+                    reason: reason(failing),
+                },
+            ),
+        };
+        let undone = self.undone(failing);
+        let counts = failing.news == self.news;
+        if !counts && undone.is_none() {
+            return Err(Rejection::Superseded);
+        }
+        let event = counts.then_some(Event::Try(event));
+        Ok(undone.into_iter().chain(event).collect())
+    }
+}
+
+fn reason(failing: &Failing) -> Reason {
+    Reason {
+        code: failing.code.clone(),
+        words: failing.reason.clone(),
+        gateway_id: failing.gateway_id,
+    }
+}

@@ -1,0 +1,155 @@
+//! Calls to a control API: their deadline, the secret, and what comes of a refusal.
+
+use std::collections::BTreeMap;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
+use portico_runtime::outgoing::{OutgoingError, OutgoingRequest, Peer};
+use portico_vault::Secret;
+use serde_json::Value;
+use url::Url;
+
+use crate::gateways::failure::sanitized;
+use crate::gateways::{CreatedKey, GatewaySession};
+use crate::gateways::{Disposition, Failure};
+
+/// The code where a call got no answer.
+pub(super) const UNREACHABLE: &str = "gateway_unreachable";
+
+/// Where to, and in which header the secret goes.
+pub(super) struct Caller<'a> {
+    pub(super) session: &'a GatewaySession<'a>,
+    pub(super) header: &'static str,
+}
+
+impl Caller<'_> {
+    /// Status, and the body where it is JSON.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<(u16, Value), Failure> {
+        let session = self.session;
+        let mut request = OutgoingRequest::new(method, self.url(path, query));
+        request.timeout = Some(session.deadline);
+        let mut secret = HeaderValue::try_from(session.secret.expose()).map_err(|_| {
+            let why = "the secret holds characters that no HTTP header can carry";
+            Failure::new(Disposition::Fail, "gateway_secret_malformed", why)
+        })?;
+        secret.set_sensitive(true);
+        request.headers.insert(self.header, secret);
+        if let Some(body) = body {
+            let json = HeaderValue::from_static("application/json");
+            request.headers.insert(CONTENT_TYPE, json);
+            request.body = body.to_string().into();
+        }
+        let answer = session
+            .outgoing
+            .to(Peer::Gateway("tyk"))
+            .send(request)
+            .await
+            .map_err(|error| unreachable(&error))?;
+        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        Ok((answer.status.as_u16(), body))
+    }
+
+    fn url(&self, path: &[&str], query: Option<&str>) -> Url {
+        let mut url = self.session.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url.set_query(query);
+        url
+    }
+}
+
+/// Everything here may be repeated, so a lost answer is no matter; only that of a created key is.
+fn unreachable(error: &OutgoingError) -> Failure {
+    let (disposition, code) = match error {
+        OutgoingError::Refused { .. } => (Disposition::Fail, "gateway_address_forbidden"),
+        OutgoingError::TooLarge { .. } => (Disposition::Fail, "gateway_answer_invalid"),
+        _ => (Disposition::Retry, UNREACHABLE),
+    };
+    Failure::new(disposition, code, sanitized(&error.to_string()))
+}
+
+/// The gateway's own words are under `message`, the Dashboard's under `Message`.
+pub(super) fn refused(status: u16, body: &Value) -> Failure {
+    let (disposition, code) = match status {
+        401 | 403 => (Disposition::Fail, "gateway_secret_refused"),
+        408 | 425 | 429 | 500.. => (Disposition::Retry, "gateway_unavailable"),
+        _ => (Disposition::Fail, "gateway_refused"),
+    };
+    let message = ["message", "Message", "error"]
+        .iter()
+        .find_map(|member| body[*member].as_str())
+        .filter(|message| !message.is_empty())
+        .unwrap_or("the gateway gave no reason");
+    let mut failure = Failure::new(disposition, code, sanitized(message));
+    failure.status = Some(status);
+    failure
+}
+
+pub(super) fn invalid(why: &str) -> Failure {
+    Failure::new(Disposition::Fail, "gateway_answer_invalid", why)
+}
+
+/// What a single document was asked for.
+pub(super) fn document(status: u16, body: Value) -> Result<Option<Value>, Failure> {
+    match status {
+        200 if body.is_object() => Ok(Some(body)),
+        404 => Ok(None),
+        200 => Err(invalid(
+            "the gateway answered with something that is no JSON object",
+        )),
+        _ => Err(refused(status, &body)),
+    }
+}
+
+/// Something was written.
+pub(super) fn written(status: u16, body: &Value) -> Result<(), Failure> {
+    match status {
+        200..=299 => Ok(()),
+        _ => Err(refused(status, body)),
+    }
+}
+
+/// Something was deleted, or was not there.
+pub(super) fn deleted(status: u16, body: &Value) -> Result<(), Failure> {
+    match status {
+        404 => Ok(()),
+        _ => written(status, body),
+    }
+}
+
+/// Texts of a list.
+pub(super) fn texts(list: &Value) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A created key; a gateway that does not hash its keys has no name for one that is not the key itself.
+pub(super) fn created(status: u16, body: &Value, member: &str) -> Result<CreatedKey, Failure> {
+    written(status, body)?;
+    let text = |member: &str| body[member].as_str().unwrap_or_default();
+    let (key, hash) = (text(member), text("key_hash"));
+    if key.is_empty() {
+        return Err(invalid("the gateway answered without a key"));
+    }
+    if hash.is_empty() {
+        return Err(Failure::new(
+            Disposition::Fail,
+            "gateway_keys_not_hashed",
+            "the gateway does not hash its keys; switch `hash_keys` on, so that a key can be revoked without keeping it",
+        ));
+    }
+    Ok(CreatedKey {
+        key: Secret::new(key),
+        hash: hash.to_owned(),
+        headers: BTreeMap::new(),
+    })
+}

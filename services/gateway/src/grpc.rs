@@ -1,0 +1,86 @@
+//! Requests from outside. Every method is a function in the file of its subject, and begins with the rule of who
+//! may call it.
+
+mod api_keys;
+mod application;
+mod drift;
+mod gateways;
+mod held_scopes;
+mod preview;
+mod refusal;
+
+use portico_eventstore::EventStore;
+use portico_proto::gateway::v1 as api;
+use portico_proto::operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRequest};
+use portico_runtime::Deps;
+use portico_vault::Vault;
+use tonic::{Request, Response, Status};
+
+use crate::worker::mapper::Mapper;
+use api::*;
+
+/// What the methods need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Grpc {
+    pub(crate) deps: Deps,
+    pub(crate) store: EventStore,
+    pub(crate) vault: Vault,
+    pub(crate) mapper: Mapper,
+}
+
+impl Grpc {
+    pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault) -> Self {
+        Self {
+            mapper: Mapper::new(deps, store, vault),
+            deps: deps.clone(),
+            store: store.clone(),
+            vault: vault.clone(),
+        }
+    }
+}
+
+/// Implements the generated trait: each method is the function of the same name in its subject's file.
+macro_rules! methods {
+    ($($subject:ident { $($method:ident($request:ident) -> $answer:ident,)+ })+) => {
+        #[tonic::async_trait]
+        impl api::gateway_service_server::GatewayService for Grpc {
+            $($(
+                async fn $method(
+                    &self,
+                    request: Request<$request>,
+                ) -> Result<Response<$answer>, Status> {
+                    Ok(Response::new($subject::$method(self, request).await?))
+                }
+            )+)+
+        }
+    };
+}
+
+methods! {
+    gateways {
+        create_gateway(CreateGatewayRequest) -> Gateway,
+        update_gateway(UpdateGatewayRequest) -> Gateway,
+        delete_gateway(DeleteGatewayRequest) -> DeleteGatewayResponse,
+        get_gateway(GetGatewayRequest) -> Gateway,
+        list_gateways(ListGatewaysRequest) -> ListGatewaysResponse,
+        simulate_gateway_call(SimulateGatewayCallRequest) -> SimulateGatewayCallResponse,
+        list_gateway_contents(ListGatewayContentsRequest) -> ListGatewayContentsResponse,
+        refresh_gateway_keys(RefreshGatewayKeysRequest) -> RefreshGatewayKeysResponse,
+    }
+    api_keys {
+        list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse,
+        reveal_api_key(RevealApiKeyRequest) -> RevealApiKeyResponse,
+        replace_api_key(ReplaceApiKeyRequest) -> ApiKey,
+    }
+    held_scopes {
+        list_held_scopes(ListHeldScopesRequest) -> ListHeldScopesResponse,
+        release_held_scope(ReleaseHeldScopeRequest) -> ReleaseHeldScopeResponse,
+    }
+    preview {
+        preview_mapping(PreviewMappingRequest) -> PreviewMappingResponse,
+    }
+    drift {
+        plan_drift(PlanDriftRequest) -> DriftReport,
+        repair_drift(RepairDriftRequest) -> DriftReport,
+    }
+}

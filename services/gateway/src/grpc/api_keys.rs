@@ -1,0 +1,224 @@
+//! API keys: their state for whoever may see the application, the key itself for its owner, once.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use portico_eventstore::Outcome;
+use portico_proto::access::v1::ApprovedApi;
+use portico_proto::{Error, gateway::v1 as api};
+use portico_runtime::{Call, Caller, parse_id, query_error};
+use tonic::Request;
+use uuid::Uuid;
+
+use super::Grpc;
+use super::application::{owned, visible};
+use super::refusal::vault_error;
+use crate::entitlement::{
+    Command, Entitlement, Key, KeyCommand, Link, Rejection, WantedState, owner, place_in_vault,
+};
+use crate::views::entitlements::{self as view, Listed};
+use crate::views::gateways;
+use crate::worker::key_of;
+
+/// Where Tyk's auth token goes, without a scheme before it.
+const HEADER: &str = "Authorization";
+/// What of a hash is enough to tell keys apart.
+const PREFIX: usize = 8;
+
+/// Who may see the application: its owner, or an admin.
+pub(crate) async fn list_api_keys(
+    grpc: &Grpc,
+    request: Request<api::ListApiKeysRequest>,
+) -> Result<api::ListApiKeysResponse, Error> {
+    let caller = Caller::of(&request);
+    caller.require_known()?;
+    let id = parse_id("application_id", &request.get_ref().application_id)?;
+    visible(grpc, &caller, id).await?;
+    let api_keys = of_application(grpc, id).await?;
+    Ok(api::ListApiKeysResponse { api_keys })
+}
+
+/// The application's owner and nobody else, not even an admin; recorded. What was shown is not kept: a call whose
+/// answer was lost is no different, for whoever got it may have the key.
+pub(crate) async fn reveal_api_key(
+    grpc: &Grpc,
+    request: Request<api::RevealApiKeyRequest>,
+) -> Result<api::RevealApiKeyResponse, Error> {
+    let call = Call::of(&request, "reveal_api_key", &grpc.deps.clock)?;
+    let message = request.get_ref();
+    let (id, listed) = mine(grpc, &call.caller, &message.id).await?;
+    let attempt = listed
+        .entitlement
+        .keys()
+        .get(&id)
+        .map_or(0, |key| key.attempt);
+    let place = place_in_vault(id, attempt);
+    // Read before it is recorded: what cannot be read was not shown.
+    let kept = grpc
+        .vault
+        .get(&owner(listed.request_id), &place)
+        .await
+        .map_err(vault_error)?;
+    let command = Command::Key(KeyCommand::Reveal {
+        key_id: id,
+        at: call.context.now,
+    });
+    let outcome = grpc
+        .store
+        .execute_at::<Entitlement>(
+            listed.request_id,
+            message.if_version,
+            &command,
+            &call.context,
+        )
+        .await
+        .map_err(portico_runtime::refuse)?;
+    let shown_now = outcome
+        .state
+        .keys()
+        .get(&id)
+        .is_some_and(|key| key.attempt == attempt);
+    let key = match kept.as_ref().and_then(key_of).filter(|_| shown_now) {
+        Some(key) => key,
+        // Repeated with its idempotency key, or replaced at this moment.
+        None => return Err(Rejection::AlreadyRevealed.into()),
+    };
+    grpc.vault.delete(&place).await.map_err(vault_error)?;
+    let listed = present(&listed, outcome);
+    Ok(api::RevealApiKeyResponse {
+        api_key: Some(one(grpc, &listed, id).await?),
+        key: key.expose().to_owned(),
+    })
+}
+
+/// The application's owner and nobody else. The old key works until the new one is there.
+pub(crate) async fn replace_api_key(
+    grpc: &Grpc,
+    request: Request<api::ReplaceApiKeyRequest>,
+) -> Result<api::ApiKey, Error> {
+    let call = Call::of(&request, "replace_api_key", &grpc.deps.clock)?;
+    let message = request.get_ref();
+    let (id, listed) = mine(grpc, &call.caller, &message.id).await?;
+    let command = Command::Key(KeyCommand::Replace { key_id: id });
+    let outcome = grpc
+        .store
+        .execute_at::<Entitlement>(
+            listed.request_id,
+            message.if_version,
+            &command,
+            &call.context,
+        )
+        .await
+        .map_err(portico_runtime::refuse)?;
+    one(grpc, &present(&listed, outcome), id).await
+}
+
+/// All keys of an application, whoever asks.
+async fn of_application(grpc: &Grpc, application: Uuid) -> Result<Vec<api::ApiKey>, Error> {
+    let pool = grpc.store.database().pool();
+    let mut keys = Vec::new();
+    let listed = view::of_application(pool, application).await;
+    for listed in listed.map_err(query_error)? {
+        for (id, key) in listed.entitlement.keys() {
+            if is_there(&listed.entitlement, key) {
+                keys.push(one(grpc, &listed, *id).await?);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// As it is after a command.
+fn present(listed: &Listed, outcome: Outcome<Entitlement>) -> Listed {
+    Listed {
+        request_id: listed.request_id,
+        entitlement: outcome.state,
+        version: outcome.version,
+    }
+}
+
+/// A key of an application that the caller owns; a stranger is told that there is none.
+async fn mine(grpc: &Grpc, caller: &Caller, id: &str) -> Result<(Uuid, Listed), Error> {
+    caller.require_user()?;
+    let id = parse_id("id", id)?;
+    let listed = view::of_key(grpc.store.database().pool(), id)
+        .await
+        .map_err(query_error)?
+        .ok_or_else(|| Error::not_found("API key"))?;
+    match owned(grpc, caller, listed.entitlement.application_id()).await {
+        Ok(()) => Ok((id, listed)),
+        Err(error) if error.kind == portico_proto::Kind::NotFound => {
+            Err(Error::not_found("API key"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn one(grpc: &Grpc, listed: &Listed, id: Uuid) -> Result<api::ApiKey, Error> {
+    let key = listed.entitlement.keys().get(&id);
+    let key = key.ok_or_else(|| Error::not_found("API key"))?;
+    let pool = grpc.store.database().pool();
+    let name = gateways::name(pool, key.gateway_id).await;
+    Ok(shown(listed, id, key, name.map_err(query_error)?))
+}
+
+/// Whether there is anything to tell of it.
+fn is_there(entitlement: &Entitlement, key: &Key) -> bool {
+    let revoked = entitlement.state() == Some(WantedState::Revoked);
+    key.may_exist() || (key.needed && !revoked)
+}
+
+fn shown(listed: &Listed, id: Uuid, key: &Key, gateway_name: String) -> api::ApiKey {
+    let entitlement = &listed.entitlement;
+    let item = entitlement.item(&key.product_id);
+    let apis = item.into_iter().flat_map(|item| &item.product.apis);
+    let apis = apis.filter(|api| key.api_ids.contains(&api.api_id));
+    let made = key.made();
+    let error = entitlement.last_error();
+    api::ApiKey {
+        id: id.to_string(),
+        request_id: listed.request_id.to_string(),
+        application_id: entitlement.application_id().to_string(),
+        product_id: key.product_id.clone(),
+        product_name: item.map_or_else(String::new, |item| item.product.name.clone()),
+        plan_id: item.map_or_else(String::new, |item| item.plan.id.clone()),
+        plan_name: item.map_or_else(String::new, |item| item.plan.name.clone()),
+        gateway_id: key.gateway_id.to_string(),
+        gateway_name,
+        status: status(entitlement, key).to_owned(),
+        hash_prefix: made.map_or_else(String::new, |made| made.hash.chars().take(PREFIX).collect()),
+        created_at: made.map_or_else(String::new, |made| made.at.to_string()),
+        revealed_at: made
+            .and_then(|made| made.revealed_at)
+            .map_or_else(String::new, |at| at.to_string()),
+        version: u64::try_from(listed.version).unwrap_or_default(),
+        last_error: error.map_or_else(String::new, |error| error.words.clone()),
+        next_try_at: entitlement
+            .delay
+            .as_ref()
+            .map_or_else(String::new, |delay| delay.next_try_at.to_string()),
+        header_name: HEADER.to_owned(),
+        header_names: made.map_or_else(HashMap::new, |made| {
+            let headers = made.headers.iter();
+            headers
+                .map(|(api, name)| (api.clone(), name.clone()))
+                .collect()
+        }),
+        apis: apis.cloned().map(ApprovedApi::from).collect(),
+    }
+}
+
+/// As the API has it.
+fn status(entitlement: &Entitlement, key: &Key) -> &'static str {
+    let wanted = entitlement.is_wanted() && key.needed;
+    match &key.link {
+        _ if !wanted && key.may_exist() => "deleting",
+        _ if !wanted => "suspended",
+        Link::Made(_) => "ready",
+        _ if entitlement.failed.is_some() => "failed",
+        _ if key.old.is_some() => "replacing",
+        Link::None | Link::Intended => "waiting",
+    }
+}

@@ -1,0 +1,68 @@
+//! Scopes that a product or plan waits for, because clients may still hold them from another one.
+
+use portico_proto::{Error, gateway::v1 as api};
+use portico_runtime::{Call, Caller, Page, parse_id, query_error};
+use tonic::Request;
+
+use super::Grpc;
+use crate::entitlement::{Command, Entitlement, SCOPE_STILL_HELD, ScopesCommand};
+use crate::policies::waiting;
+use crate::views::held_scopes as view;
+
+/// An admin.
+pub(crate) async fn list_held_scopes(
+    grpc: &Grpc,
+    request: Request<api::ListHeldScopesRequest>,
+) -> Result<api::ListHeldScopesResponse, Error> {
+    Caller::of(&request).require_admin()?;
+    let message = request.into_inner();
+    let page = Page::parse(message.limit, &message.after)?;
+    let pool = grpc.store.database().pool();
+    let (held, next) = view::list(pool, &page).await.map_err(query_error)?;
+    let held_scopes = held.into_iter().map(|one| api::HeldScope {
+        identity_provider_id: one.identity_provider_id.to_string(),
+        scope: one.scope,
+        product_id: one.waiting.id,
+        product_name: one.waiting.name,
+        holder_product_id: one.holder.id,
+        holder_product_name: one.holder.name,
+        application_ids: one.application_ids,
+    });
+    Ok(api::ListHeldScopesResponse {
+        held_scopes: held_scopes.collect(),
+        next,
+    })
+}
+
+/// An admin. Refused while access with the scope is granted for the holder: what is granted has to keep working.
+pub(crate) async fn release_held_scope(
+    grpc: &Grpc,
+    request: Request<api::ReleaseHeldScopeRequest>,
+) -> Result<api::ReleaseHeldScopeResponse, Error> {
+    let call = Call::of(&request, "release_held_scope", &grpc.deps.clock)?;
+    call.caller.require_admin()?;
+    let message = request.into_inner();
+    let provider = parse_id("identity_provider_id", &message.identity_provider_id)?;
+    let pool = grpc.store.database().pool();
+    let holder = &message.holder_product_id;
+    let claims = view::claims_of(pool, provider, &message.scope, holder)
+        .await
+        .map_err(query_error)?;
+    for (request, _) in claims {
+        let command = ScopesCommand::Release {
+            scope: message.scope.clone(),
+            holder_id: holder.clone(),
+        };
+        let context = call.context.step(&format!("release {request}"));
+        grpc.store
+            .execute::<Entitlement>(request, &Command::Scopes(command), &context)
+            .await
+            .map_err(portico_runtime::refuse)?;
+    }
+    let woken = waiting::wake(&grpc.store, provider, SCOPE_STILL_HELD, &call.context).await;
+    if let Err(error) = woken {
+        // They try again by themselves, a little later.
+        tracing::warn!(%error, "who waits for a released scope was not told");
+    }
+    Ok(api::ReleaseHeldScopeResponse {})
+}

@@ -1,0 +1,321 @@
+//! What the access-request, catalog and registration services say, and what comes of it here.
+//!
+//! Each fact is noted before anybody is told of it, and each new revision looks for what was noted before it came:
+//! whichever of two messages comes first, their effect is the same.
+//!
+//! - `messages`: reading them
+//! - [`waiting`]: who goes on when something that was in the way is gone
+
+mod messages;
+pub(crate) mod waiting;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use portico_bus::{ConsumerSpec, Message};
+use portico_eventstore::consumer::{Policy, PolicyError};
+use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, InboxEntry, sqlx};
+use portico_proto::registration::v1 as registration;
+use uuid::Uuid;
+
+use crate::entitlement::{
+    AccessCommand, Command, Credential, Entitlement, IDENTITY_PROVIDER_UNKNOWN, SCOPE_STILL_HELD,
+    ScopesCommand, Wanted, WantedState,
+};
+use crate::item::CatalogueChange;
+use crate::known::{
+    Application, ClientScopes, KnownApplication, KnownClient, KnownEntry, KnownProvider,
+    ProviderCommand,
+};
+use crate::views::entitlements as view;
+use messages::{decode, id, position};
+
+/// What this service consumes.
+pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
+    name: "gateway",
+    subjects: &[
+        "portico.access.access_approved",
+        "portico.access.access_retried",
+        "portico.access.access_suspended",
+        "portico.access.access_resumed",
+        "portico.access.access_revoked",
+        "portico.access.access_scopes_changed",
+        APPLICATION_CHANGED,
+        "portico.catalog.product_published",
+        "portico.catalog.product_changed",
+        "portico.catalog.product_deleted",
+        "portico.catalog.plan_changed",
+        CLIENT_SCOPES_HELD,
+        PROVIDER_CHANGED,
+        PROVIDER_DELETED,
+        PROVIDER_KEYS_CHANGED,
+    ],
+};
+
+const APPLICATION_CHANGED: &str = "portico.access.application_changed";
+const CLIENT_SCOPES_HELD: &str = "portico.registration.client_scopes_held";
+const PROVIDER_CHANGED: &str = "portico.registration.identity_provider_changed";
+const PROVIDER_DELETED: &str = "portico.registration.identity_provider_deleted";
+const PROVIDER_KEYS_CHANGED: &str = "portico.registration.identity_provider_keys_changed";
+
+/// The policies.
+pub(crate) struct Policies {
+    pub(crate) store: EventStore,
+}
+
+#[async_trait]
+impl Policy for Policies {
+    async fn handle(
+        &self,
+        message: &Message,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        match message.subject.as_str() {
+            APPLICATION_CHANGED => {
+                let (application, newest) = messages::application(message)?;
+                self.when_application_changed(application, newest, context, entry)
+                    .await
+            }
+            CLIENT_SCOPES_HELD => {
+                self.when_client_scopes_held(decode(message)?, position(message), context, entry)
+                    .await
+            }
+            PROVIDER_CHANGED => {
+                let (provider, newest) = messages::provider(message)?;
+                let command = ProviderCommand::Note(newest);
+                self.once::<KnownProvider>(provider, &command, context, entry)
+                    .await?;
+                waiting::wake(&self.store, provider, IDENTITY_PROVIDER_UNKNOWN, context).await
+            }
+            PROVIDER_DELETED => {
+                let said: registration::IdentityProviderDeleted = decode(message)?;
+                let provider = id("identity_provider_id", &said.identity_provider_id)?;
+                self.once::<KnownProvider>(provider, &ProviderCommand::Delete, context, entry)
+                    .await
+            }
+            PROVIDER_KEYS_CHANGED => {
+                let said: registration::IdentityProviderKeysChanged = decode(message)?;
+                let provider = id("identity_provider_id", &said.identity_provider_id)?;
+                self.once::<KnownProvider>(provider, &ProviderCommand::ChangeKeys, context, entry)
+                    .await
+            }
+            subject if subject.starts_with("portico.access.") => {
+                let (request, wanted) = messages::wanted(message)?;
+                self.when_access_wanted(request, wanted, context, entry)
+                    .await
+            }
+            _ => match messages::catalogue_change(message)? {
+                Some(change) => self.when_catalogue_changed(change, context, entry).await,
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+impl Policies {
+    async fn when_access_wanted(
+        &self,
+        request: Uuid,
+        wanted: Wanted,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let command = AccessCommand::Want(Box::new(wanted.clone()));
+        self.once::<Entitlement>(request, &Command::Access(command), context, entry)
+            .await?;
+        // What was noted before this request was known is newer than the message, or has no effect.
+        let known = self.load::<KnownApplication>(wanted.application_id).await?;
+        if let Some(newest) = known.newest {
+            self.follow_application(request, newest, context).await?;
+        }
+        let entries = wanted.items.iter();
+        let entries = entries.flat_map(|item| [&item.product.id, &item.plan.id]);
+        for entry in BTreeSet::<Uuid>::from_iter(entries.filter_map(|id| id.parse().ok())) {
+            if let Some(newest) = self.load::<KnownEntry>(entry).await?.newest {
+                self.follow_catalogue(request, newest, context).await?;
+            }
+        }
+        match wanted.credential {
+            Credential::OauthClient {
+                identity_provider_id,
+            } => {
+                self.free_scopes(wanted.application_id, identity_provider_id, context)
+                    .await
+            }
+            Credential::ApiKey => Ok(()),
+        }
+    }
+
+    async fn when_application_changed(
+        &self,
+        application: Uuid,
+        newest: Application,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        self.once::<KnownApplication>(application, &newest, context, entry)
+            .await?;
+        let pool = self.store.database().pool();
+        let listed = view::of_application(pool, application).await;
+        for one in listed.map_err(queried)? {
+            self.follow_application(one.request_id, newest.clone(), context)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn when_catalogue_changed(
+        &self,
+        change: CatalogueChange,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let subject = id("id", change.subject())?;
+        self.once::<KnownEntry>(subject, &change, context, entry)
+            .await?;
+        let pool = self.store.database().pool();
+        for request in view::of_catalogue(pool, subject).await.map_err(queried)? {
+            self.follow_catalogue(request, change.clone(), context)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn when_client_scopes_held(
+        &self,
+        held: registration::ClientScopesHeld,
+        as_of: i64,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let application = id("application_id", &held.application_id)?;
+        let provider = id("identity_provider_id", &held.identity_provider_id)?;
+        let mut answered = Vec::new();
+        for one in &held.answered {
+            answered.push((id("request_id", &one.request_id)?, one.revision));
+        }
+        let newest = ClientScopes {
+            scopes: held.scopes.into_iter().collect(),
+            answered: answered.into_iter().collect(),
+            as_of,
+        };
+        let client = KnownClient::id(application, provider);
+        self.once::<KnownClient>(client, &newest, context, entry)
+            .await?;
+        self.free_scopes(application, provider, context).await
+    }
+
+    /// Takes claims back that the client has no scope for any more, and lets those go on who waited for that. A scope
+    /// that another request of the same application is granted is not held for the former product: it is that
+    /// application's own by now.
+    async fn free_scopes(
+        &self,
+        application: Uuid,
+        provider: Uuid,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let client = KnownClient::id(application, provider);
+        let Some(newest) = self.load::<KnownClient>(client).await?.newest else {
+            return Ok(());
+        };
+        let pool = self.store.database().pool();
+        let mut listed = view::of_application(pool, application)
+            .await
+            .map_err(queried)?;
+        listed.retain(|one| one.entitlement.identity_provider_id() == Some(provider));
+        let granted = listed.iter().map(|one| &one.entitlement);
+        let granted = granted.filter(|one| one.state() == Some(WantedState::Granted));
+        let claims = granted.flat_map(|one| &one.claims);
+        let own: BTreeSet<&String> = claims
+            .filter(|claim| claim.unwanted_since.is_none())
+            .map(|claim| &claim.of.scope)
+            .collect();
+        let held = newest.scopes.iter().filter(|scope| !own.contains(scope));
+        let held: BTreeSet<String> = held.cloned().collect();
+        let mut freed = false;
+        for one in &listed {
+            let Some(answered) = newest.answered.get(&one.request_id) else {
+                continue;
+            };
+            let command = ScopesCommand::Free {
+                answered: *answered,
+                held: held.clone(),
+            };
+            let label = format!("scopes held as of {}", newest.as_of);
+            freed |= self
+                .tell(one.request_id, Command::Scopes(command), &label, context)
+                .await?;
+        }
+        match freed {
+            true => waiting::wake(&self.store, provider, SCOPE_STILL_HELD, context).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Idempotent: only what is newer has an effect.
+    async fn follow_application(
+        &self,
+        request: Uuid,
+        newest: Application,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let label = format!("application as of {}", newest.as_of);
+        let command = Command::Access(AccessCommand::ChangeApplication(newest));
+        self.tell(request, command, &label, context).await.map(drop)
+    }
+
+    /// Idempotent: only what is newer has an effect.
+    async fn follow_catalogue(
+        &self,
+        request: Uuid,
+        newest: CatalogueChange,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let label = format!("{} version {}", newest.subject(), newest.version());
+        let command = Command::Access(AccessCommand::FollowCatalogue(newest));
+        self.tell(request, command, &label, context).await.map(drop)
+    }
+
+    /// Whether it had an effect.
+    async fn tell(
+        &self,
+        request: Uuid,
+        command: Command,
+        label: &str,
+        context: &Context,
+    ) -> Result<bool, PolicyError> {
+        let context = context.step(label);
+        let told = self
+            .store
+            .execute::<Entitlement>(request, &command, &context);
+        let outcome = told.await.map_err(failed)?;
+        Ok(!outcome.events.is_empty())
+    }
+
+    async fn load<A: Aggregate>(&self, id: Uuid) -> Result<A, PolicyError> {
+        Ok(self.store.load::<A>(id).await?.state)
+    }
+
+    async fn once<A: Aggregate>(
+        &self,
+        id: Uuid,
+        command: &A::Command,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let done = self.store.execute_once::<A>(id, command, context, entry);
+        done.await.map(drop).map_err(failed)
+    }
+}
+
+fn queried(error: sqlx::Error) -> PolicyError {
+    PolicyError::Retry(error.to_string())
+}
+
+fn failed<R: std::error::Error>(error: ExecuteError<R>) -> PolicyError {
+    match error {
+        ExecuteError::Store(error) => error.into(),
+        other => PolicyError::Poison(other.to_string()),
+    }
+}
