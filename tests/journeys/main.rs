@@ -6,6 +6,7 @@
 //!   catalogue changed
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
 //! * `api_keys`: a product without OAuth credentials, from the order to the revoked key, and the process dies on the way
+//! * `join`: an approval without a mapping, a scope that goes to another product, a revocation that overtakes an approval
 //! * `gateway_import`: products and plans of policies that were made at the gateway, which stay as they are
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
@@ -38,6 +39,7 @@ mod decision_table;
 mod drift;
 mod flow;
 mod gateway_import;
+mod join;
 mod kill;
 mod many;
 mod metrics;
@@ -62,6 +64,7 @@ fn main() -> std::process::ExitCode {
         drift::trials(),
         flow::trials(),
         gateway_import::trials(),
+        join::trials(),
         kill::trials(),
         metrics::trials(),
         providers::trials(),

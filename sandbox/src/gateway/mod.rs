@@ -276,6 +276,11 @@ impl Handle {
         lock(&self.gateway.faults).extend(std::iter::repeat_n(status, times));
     }
 
+    /// Takes back what [`Handle::fail_next_control`] still has to do.
+    pub fn clear_faults(&self) {
+        lock(&self.gateway.faults).clear();
+    }
+
     /// The next `times` keys are made, but the answer is this status.
     pub fn lose_next_keys(&self, times: usize, status: u16) {
         lock(&self.gateway.lost_keys).extend(std::iter::repeat_n(status, times));
