@@ -6,7 +6,18 @@ use std::convert::Infallible;
 use portico_eventstore::Aggregate;
 use serde::{Deserialize, Serialize};
 
-use crate::granted::Application;
+/// What is followed of an application.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// For people.
+    pub name: String,
+    /// Already checked: exact, absolute, without fragment or wildcard.
+    pub redirect_urls: Vec<String>,
+    /// Position in the log of the access-request service. Messages come in any order; the highest is the newest.
+    pub as_of: i64,
+    /// An admin has suspended it.
+    pub suspended: bool,
+}
 
 /// The newest that is known; none as long as nothing is.
 #[derive(Debug, Clone, Default)]

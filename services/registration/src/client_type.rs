@@ -1,10 +1,10 @@
-//! A client type: what kind of OAuth client developers may choose at an identity provider.
+//! A client type: what type of OAuth client developers may choose at an identity provider.
 
 mod definition;
 #[cfg(test)]
 mod tests;
 
-use portico_eventstore::{Aggregate, EventStore, Loaded, StoreError};
+use portico_eventstore::Aggregate;
 use portico_proto::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -87,6 +87,7 @@ impl Aggregate for ClientType {
     type Event = Event;
     type Rejection = Rejection;
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Add {
@@ -120,6 +121,7 @@ impl Aggregate for ClientType {
         }
     }
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::Added {
@@ -144,14 +146,6 @@ impl ClientType {
         let definition = self.definition.as_ref().filter(|_| !self.deleted);
         definition.ok_or(Rejection::NotFound)
     }
-}
-
-/// A client type's state, version 0 where it never was there.
-///
-/// # Errors
-/// The store failed.
-pub async fn load(store: &EventStore, id: Uuid) -> Result<Loaded<ClientType>, StoreError> {
-    store.load::<ClientType>(id).await
 }
 
 impl From<Rejection> for Error {

@@ -1,8 +1,5 @@
-//! The conformance check of a provider: a client is registered for a moment, and everything is tried with it.
-//!
-//! This is what is kept of the last check; `run` does it.
-
-pub(crate) mod run;
+//! The conformance check of a provider: a client is registered for the check, and everything is tried with it. This
+//! is what is kept of the last one; `worker::conformance` does it.
 
 use std::convert::Infallible;
 

@@ -1,24 +1,21 @@
 //! Requests from outside. Every method is a function in the file of its subject, and begins with the rule of who
 //! may call it.
 
-mod api_keys;
 mod client_types;
 mod clients;
 mod conformance;
 mod drift;
-mod gateways;
 mod identity_providers;
 mod orphans;
 mod preview;
 pub(crate) mod refusal;
 
 use portico_eventstore::EventStore;
-use portico_proto::registration::v1 as api;
+use portico_proto::{operations::v1 as operations, registration::v1 as api};
 use portico_runtime::Deps;
 use portico_vault::Vault;
 use tonic::{Request, Response, Status};
 
-use crate::mapping::Mapper;
 use crate::worker::Worker;
 
 /// What the methods need. Cheap to clone.
@@ -27,33 +24,30 @@ pub(crate) struct Grpc {
     pub(crate) deps: Deps,
     pub(crate) store: EventStore,
     pub(crate) vault: Vault,
-    pub(crate) mapper: Mapper,
     pub(crate) worker: Worker,
 }
 
 impl Grpc {
     pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault) -> Self {
-        let mapper = Mapper::new(deps, store, vault);
         Self {
-            worker: Worker::new(deps, store, vault, &mapper),
+            worker: Worker::new(deps, store, vault),
             deps: deps.clone(),
             store: store.clone(),
             vault: vault.clone(),
-            mapper,
         }
     }
 }
 
 /// Implements the generated trait: each method is the function of the same name in its subject's file.
 macro_rules! methods {
-    ($($subject:ident { $($method:ident($request:ident) -> $answer:ident,)+ })+) => {
+    ($($subject:ident { $($method:ident($request:path) -> $answer:path,)+ })+) => {
         #[tonic::async_trait]
         impl api::registration_service_server::RegistrationService for Grpc {
             $($(
                 async fn $method(
                     &self,
-                    request: Request<api::$request>,
-                ) -> Result<Response<api::$answer>, Status> {
+                    request: Request<$request>,
+                ) -> Result<Response<$answer>, Status> {
                     Ok(Response::new($subject::$method(self, request).await?))
                 }
             )+)+
@@ -63,60 +57,45 @@ macro_rules! methods {
 
 methods! {
     identity_providers {
-        create_identity_provider(CreateIdentityProviderRequest) -> IdentityProvider,
-        update_identity_provider(UpdateIdentityProviderRequest) -> IdentityProvider,
-        delete_identity_provider(DeleteIdentityProviderRequest) -> DeleteIdentityProviderResponse,
-        get_identity_provider(GetIdentityProviderRequest) -> IdentityProvider,
-        list_identity_providers(ListIdentityProvidersRequest) -> ListIdentityProvidersResponse,
-        check_identity_provider(CheckIdentityProviderRequest) -> CheckIdentityProviderResponse,
-        set_secret_rotation(SetSecretRotationRequest) -> IdentityProvider,
+        create_identity_provider(api::CreateIdentityProviderRequest) -> api::IdentityProvider,
+        update_identity_provider(api::UpdateIdentityProviderRequest) -> api::IdentityProvider,
+        delete_identity_provider(api::DeleteIdentityProviderRequest) -> api::DeleteIdentityProviderResponse,
+        get_identity_provider(api::GetIdentityProviderRequest) -> api::IdentityProvider,
+        list_identity_providers(api::ListIdentityProvidersRequest) -> api::ListIdentityProvidersResponse,
+        check_identity_provider(api::CheckIdentityProviderRequest) -> api::CheckIdentityProviderResponse,
+        set_secret_rotation(api::SetSecretRotationRequest) -> api::IdentityProvider,
     }
     client_types {
-        create_client_type(CreateClientTypeRequest) -> ClientType,
-        update_client_type(UpdateClientTypeRequest) -> ClientType,
-        delete_client_type(DeleteClientTypeRequest) -> DeleteClientTypeResponse,
-        get_client_type(GetClientTypeRequest) -> ClientType,
-        list_client_types(ListClientTypesRequest) -> ListClientTypesResponse,
-    }
-    gateways {
-        create_gateway(CreateGatewayRequest) -> Gateway,
-        update_gateway(UpdateGatewayRequest) -> Gateway,
-        delete_gateway(DeleteGatewayRequest) -> DeleteGatewayResponse,
-        get_gateway(GetGatewayRequest) -> Gateway,
-        list_gateways(ListGatewaysRequest) -> ListGatewaysResponse,
-        simulate_gateway_call(SimulateGatewayCallRequest) -> SimulateGatewayCallResponse,
-        list_gateway_contents(ListGatewayContentsRequest) -> ListGatewayContentsResponse,
-        refresh_gateway_keys(RefreshGatewayKeysRequest) -> RefreshGatewayKeysResponse,
+        create_client_type(api::CreateClientTypeRequest) -> api::ClientType,
+        update_client_type(api::UpdateClientTypeRequest) -> api::ClientType,
+        delete_client_type(api::DeleteClientTypeRequest) -> api::DeleteClientTypeResponse,
+        get_client_type(api::GetClientTypeRequest) -> api::ClientType,
+        list_client_types(api::ListClientTypesRequest) -> api::ListClientTypesResponse,
     }
     clients {
-        list_oauth_clients(ListOauthClientsRequest) -> ListOauthClientsResponse,
-        get_credentials(GetCredentialsRequest) -> GetCredentialsResponse,
-        rotate_credentials(RotateCredentialsRequest) -> Credentials,
-        end_old_secret(EndOldSecretRequest) -> EndOldSecretResponse,
-        read_oauth_client(ReadOauthClientRequest) -> ReadOauthClientResponse,
-        reissue_registration_token(ReissueRegistrationTokenRequest) -> OauthClient,
-    }
-    api_keys {
-        list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse,
-        reveal_api_key(RevealApiKeyRequest) -> RevealApiKeyResponse,
-        replace_api_key(ReplaceApiKeyRequest) -> ApiKey,
+        list_oauth_clients(api::ListOauthClientsRequest) -> api::ListOauthClientsResponse,
+        get_credentials(api::GetCredentialsRequest) -> api::GetCredentialsResponse,
+        rotate_credentials(api::RotateCredentialsRequest) -> api::Credentials,
+        end_old_secret(api::EndOldSecretRequest) -> api::EndOldSecretResponse,
+        read_oauth_client(api::ReadOauthClientRequest) -> api::ReadOauthClientResponse,
+        reissue_registration_token(api::ReissueRegistrationTokenRequest) -> api::OauthClient,
     }
     orphans {
-        list_orphans(ListOrphansRequest) -> ListOrphansResponse,
-        adopt_orphan(AdoptOrphanRequest) -> Orphan,
-        delete_orphan(DeleteOrphanRequest) -> Orphan,
-        dismiss_orphan(DismissOrphanRequest) -> Orphan,
+        list_orphans(api::ListOrphansRequest) -> api::ListOrphansResponse,
+        adopt_orphan(api::AdoptOrphanRequest) -> api::Orphan,
+        delete_orphan(api::DeleteOrphanRequest) -> api::Orphan,
+        dismiss_orphan(api::DismissOrphanRequest) -> api::Orphan,
     }
     conformance {
-        start_conformance_check(StartConformanceCheckRequest) -> ConformanceCheck,
-        get_conformance_check(GetConformanceCheckRequest) -> ConformanceCheck,
-        retry_identity_provider(RetryIdentityProviderRequest) -> RetryIdentityProviderResponse,
+        start_conformance_check(api::StartConformanceCheckRequest) -> api::ConformanceCheck,
+        get_conformance_check(api::GetConformanceCheckRequest) -> api::ConformanceCheck,
+        retry_identity_provider(api::RetryIdentityProviderRequest) -> api::RetryIdentityProviderResponse,
     }
     drift {
-        plan_drift(PlanDriftRequest) -> DriftReport,
-        repair_drift(RepairDriftRequest) -> DriftReport,
+        plan_drift(operations::PlanDriftRequest) -> operations::DriftReport,
+        repair_drift(operations::RepairDriftRequest) -> operations::DriftReport,
     }
     preview {
-        preview_registration(PreviewRegistrationRequest) -> PreviewRegistrationResponse,
+        preview_registration(api::PreviewRegistrationRequest) -> api::PreviewRegistrationResponse,
     }
 }

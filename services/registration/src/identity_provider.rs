@@ -1,25 +1,32 @@
 //! An identity provider: its settings, its verified endpoints, and where its tokens are in the vault.
 //!
-//! A provider that refuses what the portal authorises itself with is paused: no client is registered there until an
+//! A provider that refuses what the portal authorizes itself with is paused: no client is registered there until an
 //! admin gives something else.
 
-mod access;
+mod authorization;
+mod endpoints;
+mod keys;
+mod provider_type;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod trust;
-mod way_in;
 
 use portico_eventstore::Aggregate;
 use portico_proto::{Error, Kind};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, AccessError, NoSpool, OWNER, Unsaved, access, load, pause};
+pub use authorization::{Method, Options, UnknownMethod};
+pub(crate) use endpoints::has_trusted_origin;
+pub use endpoints::{Endpoints, Overrides};
+pub use keys::{Event as KeysEvent, Seen as SeenKeys};
+pub(crate) use keys::{NoteKeys, ProviderKeys};
+pub use provider_type::ProviderType;
 pub use settings::{Draft, IN_BODY, Location, ManagementRef, Settings};
-pub use way_in::Gap;
 
-use crate::providers::Endpoints;
+/// Kind of the vault owner whose id is the provider's.
+pub const OWNER: &str = "identity_provider";
 
 /// Where a provider stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -189,6 +196,7 @@ impl Aggregate for IdentityProvider {
     type Event = Event;
     type Rejection = Rejection;
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Add {
@@ -199,7 +207,7 @@ impl Aggregate for IdentityProvider {
                     settings: settings.clone(),
                     initial_access_token: *initial_access_token,
                 }]),
-                _ => Err(Rejection::Exists),
+                Status::Active | Status::Paused { .. } | Status::Deleted => Err(Rejection::Exists),
             },
             Command::Change {
                 settings,
@@ -230,8 +238,8 @@ impl Aggregate for IdentityProvider {
             } => match (&self.status, client_types + live_clients) {
                 (Status::Absent, _) => Err(Rejection::NotFound),
                 (Status::Deleted, _) => Ok(Vec::new()),
-                (_, 0) => Ok(vec![Event::Deleted]),
-                _ => Err(Rejection::InUse {
+                (Status::Active | Status::Paused { .. }, 0) => Ok(vec![Event::Deleted]),
+                (Status::Active | Status::Paused { .. }, _) => Err(Rejection::InUse {
                     client_types: *client_types,
                     live_clients: *live_clients,
                 }),
@@ -239,6 +247,7 @@ impl Aggregate for IdentityProvider {
         }
     }
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::Added {
@@ -277,12 +286,11 @@ impl IdentityProvider {
         }
     }
 
-    /// The endpoints of a provider that is there.
-    ///
-    /// # Errors
-    /// [`Rejection::NotFound`].
-    pub fn endpoints(&self) -> Result<&Endpoints, Rejection> {
-        Ok(&self.present()?.location.endpoints)
+    /// The name for people; empty where it never was there.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let settings = self.settings.as_ref();
+        settings.map_or_else(String::new, |settings| settings.name.clone())
     }
 
     fn change(
@@ -325,11 +333,11 @@ impl IdentityProvider {
                 initial_access_token,
             });
         }
-        let other_way = events.iter().any(|event| match event {
-            Event::TokenReplaced { .. } => true,
-            _ => settings.authorises_otherwise(before),
-        });
-        if other_way && matches!(self.status, Status::Paused { .. }) {
+        let reauthorized = settings.authorizes_otherwise(before)
+            || events
+                .iter()
+                .any(|event| matches!(event, Event::TokenReplaced { .. }));
+        if reauthorized && matches!(self.status, Status::Paused { .. }) {
             events.push(Event::Resumed);
         }
         Ok(events)

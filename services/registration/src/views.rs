@@ -1,9 +1,8 @@
 //! Tables that follow the log, and their queries.
 
 pub(crate) mod client_types;
-pub(crate) mod gateways;
 pub(crate) mod identity_providers;
-pub(crate) mod key_orders;
+pub(crate) mod measures;
 pub(crate) mod oauth_clients;
 pub(crate) mod order;
 pub(crate) mod providers;

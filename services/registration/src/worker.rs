@@ -1,24 +1,30 @@
-//! Does what is to be done for OAuth clients: many at once, each by one worker at a time (see [`crate::work`]).
+//! Does what is to be done for OAuth clients: many at once, each by one worker at a time (see [`work`]).
 //!
 //! - `drive`: one client, step after step, until it waits for something
 //! - `registration`: steps 1 to 5 of the protocol; `change`: update, rotation, deletion
-//! - `answer`: from the provider's answer to what is recorded, its secrets into the vault
-//! - `drift`: a look at a client at its provider
-//! - `expiry`: the end of secrets; `orphans`: clients that nobody uses
-//! - `failure`: what comes of a failed try
+//! - `answer`: from the provider's answer to what is recorded, its secrets into the vault; `spool`: answers of
+//!   providers, kept before they are understood
+//! - `drift`: compares a client with its provider; `orphans`: clients that nobody uses
+//! - `expiry`: the end of secrets; `failure`: what comes of a failed attempt
+//! - `conformance`: what a provider can do, found out with a client that is registered for the check
+//! - `key_watch`: whether providers sign with other keys
 //! - `measured`: outcomes, for `/metrics`
 
 mod answer;
 mod change;
+mod conformance;
 mod drift;
 mod drive;
 mod expiry;
 mod failure;
+mod key_watch;
 mod measured;
 mod orphans;
 mod registration;
+mod spool;
 #[cfg(test)]
 pub(crate) mod tests;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,15 +34,15 @@ use portico_runtime::Deps;
 use portico_vault::Vault;
 use uuid::Uuid;
 
-use crate::mapping::Mapper;
-use crate::oauth_client::{Command, OauthClient};
+use crate::oauth_client::{Command, FollowCommand, OauthClient};
 use crate::views::oauth_clients as view;
-use crate::work::{Mark, UnderWay, Work, WorkError};
+use work::{Mark, UnderWay};
 
-pub(crate) use drift::Look;
-pub(crate) use failure::{AGAIN, later, pause};
-pub(crate) use orphans::{Act, Found};
+pub(crate) use conformance::Check;
+pub(crate) use drift::DriftResult;
+pub(crate) use orphans::{ClaimedClient, OrphanAction};
 pub(crate) use registration::random_secret;
+pub(crate) use work::{Work, WorkError};
 
 /// The worker of one process. Cheap to clone.
 #[derive(Clone)]
@@ -44,25 +50,23 @@ pub(crate) struct Worker {
     deps: Deps,
     store: EventStore,
     vault: Vault,
-    mapper: Mapper,
     under_way: UnderWay,
     provider_types: Arc<Mutex<HashMap<Uuid, &'static str>>>,
 }
 
 impl Worker {
-    pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault, mapper: &Mapper) -> Self {
+    pub(crate) fn new(deps: &Deps, store: &EventStore, vault: &Vault) -> Self {
         Self {
             deps: deps.clone(),
             store: store.clone(),
             vault: vault.clone(),
-            mapper: mapper.clone(),
             under_way: UnderWay::default(),
             provider_types: Arc::default(),
         }
     }
 
     /// `None` where it is worked on already.
-    pub(crate) fn begin(&self, id: Uuid) -> Option<Mark> {
+    fn begin(&self, id: Uuid) -> Option<Mark> {
         self.under_way.begin(id)
     }
 
@@ -91,11 +95,10 @@ impl Work for Worker {
 
     async fn due(&self, limit: i64) -> Result<view::Due, WorkError> {
         let pool = self.store.database().pool();
-        for id in view::stuck(pool).await? {
+        for id in view::resumable(pool).await? {
             let context = self.context(&Metadata::default());
-            let resumed = self
-                .store
-                .execute::<OauthClient>(id, &Command::Resume, &context);
+            let command = Command::Follow(FollowCommand::Provider);
+            let resumed = self.store.execute::<OauthClient>(id, &command, &context);
             if let Err(error) = resumed.await {
                 tracing::warn!(oauth_client_id = %id, %error, "an OAuth client could not be resumed");
             }

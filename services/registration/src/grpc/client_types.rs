@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::Grpc;
 use super::refusal::{refuse, refuse_at};
-use crate::client_type::{self, ClientType, Command, Draft};
-use crate::identity_provider;
+use crate::client_type::{ClientType, Command, Draft};
+use crate::identity_provider::IdentityProvider;
 use crate::views::{client_types, order::Order, usage};
 
 /// How many ids one list may ask for.
@@ -26,7 +26,7 @@ pub(crate) async fn create_client_type(
     let id = call.new_id("client_type", &grpc.deps.clock);
     let message = request.into_inner();
     let provider = parse_id("identity_provider_id", &message.identity_provider_id)?;
-    let loaded = identity_provider::load(&grpc.store, provider)
+    let loaded = grpc.store.load::<IdentityProvider>(provider)
         .await
         .map_err(store_error)?;
     loaded.state.present()?;
@@ -58,7 +58,7 @@ pub(crate) async fn update_client_type(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let loaded = client_type::load(&grpc.store, id)
+    let loaded = grpc.store.load::<ClientType>(id)
         .await
         .map_err(store_error)?;
     let before = Draft::from(loaded.state.present()?.clone());

@@ -5,7 +5,7 @@ mod rotation;
 pub(crate) mod tests;
 
 use portico_proto::access::v1::access_service_client::AccessServiceClient;
-use portico_proto::access::v1::{Application, GetApplicationRequest};
+use portico_proto::access::v1::{Application, GetActivationRequest, GetApplicationRequest};
 use portico_proto::{Error, Kind, registration::v1 as api};
 use portico_runtime::{Call, Caller, ServiceName, parse_id, query_error, store_error};
 use portico_vault::{Owner, VaultRef};
@@ -13,13 +13,16 @@ use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{refuse, vault_error};
+use super::refusal::{refuse, vault_error, work_error};
 use crate::client_type::ClientType;
-use crate::identity_provider;
-use crate::oauth_client::{Command, Live, OWNER, OauthClient, Rejection};
+use crate::identity_provider::IdentityProvider;
+use crate::oauth_client::{AccessCommand, Command, Live, OWNER, OauthClient, Rejection};
 use crate::views::oauth_clients::{self as view, Listed};
-use crate::worker::Look;
+use crate::worker::DriftResult;
 pub(super) use rotation::{end_old_secret, rotate_credentials};
+
+/// Code of [`Rejection::NotReady`].
+const NOT_READY: &str = "not_ready";
 
 /// Who may see the application: its owner, or an admin.
 pub(crate) async fn list_oauth_clients(
@@ -44,17 +47,22 @@ pub(crate) async fn get_credentials(
     let call = Call::of(&request, "get_credentials", &grpc.deps.clock)?;
     let id = parse_id("application_id", &request.get_ref().application_id)?;
     owned(grpc, &call.caller, id).await?;
-    let mut credentials = Vec::new();
+    let (mut credentials, mut unready) = (Vec::new(), None);
     for listed in clients(grpc, id).await? {
-        if listed.state.live().is_some() {
-            credentials.extend(reveal(grpc, &call, &listed).await?);
+        if listed.state.live().is_none() {
+            continue;
+        }
+        match reveal(grpc, &call, &listed).await {
+            Ok(one) => credentials.extend(one),
+            Err(error) if error.code == NOT_READY => unready = Some(error),
+            Err(error) => return Err(error),
         }
     }
-    let api_keys = super::api_keys::of_application(grpc, id).await?;
-    Ok(api::GetCredentialsResponse {
-        credentials,
-        api_keys,
-    })
+    // Those that work are shown, whatever is to come at other providers.
+    match unready {
+        Some(error) if credentials.is_empty() => Err(error),
+        _ => Ok(api::GetCredentialsResponse { credentials }),
+    }
 }
 
 /// Who may see the application: its owner, or an admin. Changes nothing at the provider.
@@ -66,16 +74,14 @@ pub(crate) async fn read_oauth_client(
     caller.require_known()?;
     let id = parse_id("id", &request.get_ref().id)?;
     let listed = visible(grpc, &caller, id).await?;
-    let (look, found) = grpc.worker.read_at_provider(id).await.map_err(|error| {
-        tracing::error!(oauth_client_id = %id, %error, "a client could not be read");
-        Error::internal()
-    })?;
-    let (state, reason) = match &look {
-        Look::AsMade => ("as_made", String::new()),
-        Look::Missing { .. } => ("missing", String::new()),
-        Look::Changed { .. } => ("changed", String::new()),
-        Look::UnderWay => ("being_changed", String::new()),
-        Look::NotReadable { reason, .. } => ("not_readable", reason.clone()),
+    let read = grpc.worker.read_at_provider(id).await;
+    let (result, found) = read.map_err(|error| work_error(id, &error))?;
+    let (state, reason) = match &result {
+        DriftResult::Unchanged => ("as_made", String::new()),
+        DriftResult::Missing { .. } => ("missing", String::new()),
+        DriftResult::Changed { .. } => ("changed", String::new()),
+        DriftResult::Busy => ("being_changed", String::new()),
+        DriftResult::NotReadable { reason, .. } => ("not_readable", reason.clone()),
     };
     let found_json = match found {
         Some(found) => serde_json::to_string(&found).map_err(|error| {
@@ -90,9 +96,9 @@ pub(crate) async fn read_oauth_client(
         provider_id: listed.client.identity_provider_id.clone(),
         provider_name: listed.client.identity_provider_name.clone(),
     };
-    let items = match look {
-        Look::Changed { .. } | Look::Missing { .. } => {
-            super::drift::at_provider(&registered, look, false)
+    let items = match result {
+        DriftResult::Changed { .. } | DriftResult::Missing { .. } => {
+            super::drift::items(&registered, result, false)
         }
         _ => Vec::new(),
     };
@@ -114,10 +120,8 @@ pub(crate) async fn reissue_registration_token(
     caller.require_admin()?;
     let id = parse_id("id", &request.get_ref().id)?;
     visible(grpc, &caller, id).await?;
-    let reissued = grpc.worker.reissue(id).await.map_err(|error| {
-        tracing::error!(oauth_client_id = %id, %error, "no token could be issued");
-        Error::internal()
-    })?;
+    let reissued = grpc.worker.reissue(id).await;
+    let reissued = reissued.map_err(|error| work_error(id, &error))?;
     if let Err(failure) = reissued {
         let code = match failure.code.as_str() {
             "reissue_unsupported" | "client_busy" => failure.code,
@@ -177,17 +181,20 @@ async fn clients(grpc: &Grpc, application: Uuid) -> Result<Vec<Listed>, Error> {
     Ok(clients)
 }
 
-/// Records the look, then gives the credentials. `None` where the client was deleted meanwhile.
+/// Records that somebody looks, then gives the credentials. `None` where the client was deleted meanwhile.
 async fn reveal(
     grpc: &Grpc,
     call: &Call,
     listed: &Listed,
 ) -> Result<Option<api::Credentials>, Error> {
     let id = parse_id("id", &listed.client.id)?;
+    if !listed.state.activated {
+        confirm_activation(grpc, call, id, &listed.state).await?;
+    }
     let context = call.context.step(&format!("reveal {id}"));
     let outcome = grpc
         .store
-        .execute::<OauthClient>(id, &Command::Reveal, &context)
+        .execute::<OauthClient>(id, &Command::Access(AccessCommand::Reveal), &context)
         .await;
     let state = match outcome {
         Ok(outcome) => outcome.state,
@@ -197,6 +204,30 @@ async fn reveal(
         Err(error) => return Err(refuse(error)),
     };
     credentials(grpc, id, state, listed).await
+}
+
+/// The news that access is active may still be on its way, so access-request is asked: a developer who sees an active
+/// request gets its credentials.
+async fn confirm_activation(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    client: &OauthClient,
+) -> Result<(), Error> {
+    let mut access = AccessServiceClient::new(grpc.deps.channels.to(ServiceName::AccessRequest));
+    let message = GetActivationRequest {
+        application_id: client.application_id.to_string(),
+        identity_provider_id: client.identity_provider_id.to_string(),
+    };
+    let service = Caller::service(ServiceName::Registration.as_str());
+    let request = grpc.deps.identity.request(&service, message);
+    if !access.get_activation(request).await?.into_inner().activated {
+        return Err(Rejection::NotReady.into());
+    }
+    let context = call.context.step(&format!("activation of {id}"));
+    let command = Command::Access(AccessCommand::ConfirmActivation);
+    let confirmed = grpc.store.execute::<OauthClient>(id, &command, &context);
+    confirmed.await.map(drop).map_err(refuse)
 }
 
 /// Of the client in this state; `None` where it is not registered (any more).
@@ -262,7 +293,7 @@ async fn with_secret(
 
 /// Of the API that a token is for, at a provider that gives tokens for one only.
 async fn audience(grpc: &Grpc, provider: Uuid) -> Result<String, Error> {
-    let loaded = identity_provider::load(&grpc.store, provider).await;
+    let loaded = grpc.store.load::<IdentityProvider>(provider).await;
     let settings = loaded.map_err(store_error)?.state.settings;
     Ok(settings.map_or_else(String::new, |settings| settings.options.api_audience))
 }

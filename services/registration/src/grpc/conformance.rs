@@ -1,22 +1,20 @@
-//! What a provider can do, found out with a client that lives for a moment. For admins.
+//! What a provider can do, found out with a client that is registered for the check. For admins.
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::Lease;
 use portico_proto::{Error, Kind, registration::v1 as api};
-use portico_runtime::{Call, Caller, parse_id, store_error};
+use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{refuse, vault_error};
-use crate::conformance::run::Check;
-use crate::conformance::{Command, ConformanceCheck};
-use crate::identity_provider::{self, AccessError};
+use super::refusal::{access_error, refuse, work_error};
+use crate::conformance::ConformanceCheck;
+use crate::identity_provider::IdentityProvider;
+use crate::oauth_client::{Command, FollowCommand, OauthClient};
+use crate::providers::access;
 use crate::views::oauth_clients as view;
-
-/// How often a running check gives a sign of life; its lease lasts some times longer.
-const SIGN: std::time::Duration = std::time::Duration::from_secs(3);
+use crate::worker::Check;
 
 /// An admin. The check goes on after the answer.
 pub(crate) async fn start_conformance_check(
@@ -27,77 +25,30 @@ pub(crate) async fn start_conformance_check(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("identity_provider_id", &message.identity_provider_id)?;
-    let provider = identity_provider::load(&grpc.store, id)
-        .await
-        .map_err(store_error)?
-        .state;
-    let access = identity_provider::access(&grpc.deps, &grpc.vault, id, &provider).await;
-    let access = access.map_err(|error| match error {
-        AccessError::Vault(error) => vault_error(error),
-        AccessError::Rejected(rejection) => rejection.into(),
-    })?;
+    let provider = grpc.store.load::<IdentityProvider>(id).await;
+    let provider = provider.map_err(store_error)?.state;
+    let access = access::open(&grpc.deps, &grpc.vault, id, &provider).await;
     let run = call.new_id("conformance_check", &grpc.deps.clock);
+    let check = Check {
+        provider: id,
+        run,
+        access: access.map_err(access_error)?,
+        scopes: BTreeSet::from_iter(message.scopes.into_iter().filter(|s| !s.trim().is_empty())),
+        context: call.context.clone(),
+    };
     if last(grpc, id).await?.run == run {
         // Repeated with its idempotency key.
         return answer(grpc, id).await;
     }
-    let lease = grpc
-        .deps
-        .lease(grpc.store.database(), format!("conformance-{id}"));
-    let free = lease
-        .take(grpc.deps.clock.now())
-        .await
-        .map_err(store_error)?;
-    // The lease keeps other replicas out, the mark others in this process.
-    let Some(mark) = free.then(|| grpc.worker.begin(id)).flatten() else {
+    let started = grpc.worker.start_check(check).await;
+    if !started.map_err(|error| work_error(id, &error))? {
         return Err(Error::new(
             Kind::Conflict,
             "conformance_check_running",
             "A conformance check of this identity provider is running; wait until it has finished.",
         ));
-    };
-    let at = call.context.now;
-    let started = grpc
-        .store
-        .execute::<ConformanceCheck>(id, &Command::Start { run, at }, &call.context)
-        .await;
-    started.map_err(|error| match error {
-        portico_eventstore::ExecuteError::Store(error) => store_error(error),
-        other => {
-            tracing::error!(error = %other, "a conformance check could not begin");
-            Error::internal()
-        }
-    })?;
-    let check = Check {
-        grpc: grpc.clone(),
-        provider: id,
-        run,
-        access,
-        scopes: BTreeSet::from_iter(message.scopes.into_iter().filter(|s| !s.trim().is_empty())),
-        context: call.context.clone(),
-    };
-    let clock = grpc.deps.clock.clone();
-    grpc.deps.tasks.spawn(async move {
-        tokio::select! {
-            () = check.run() => {}
-            () = alive(&lease, &clock) => {}
-        }
-        if let Err(error) = lease.release().await {
-            tracing::warn!(%error, "the lease of a conformance check was not given back");
-        }
-        drop(mark);
-    });
-    answer(grpc, id).await
-}
-
-/// Never ends: what is under way at a provider is not given up.
-async fn alive(lease: &Lease, clock: &portico_runtime::Clock) {
-    loop {
-        tokio::time::sleep(SIGN).await;
-        if let Err(error) = lease.take(clock.now()).await {
-            tracing::warn!(%error, "the lease of a conformance check was not prolonged");
-        }
     }
+    answer(grpc, id).await
 }
 
 /// An admin.
@@ -110,11 +61,8 @@ pub(crate) async fn get_conformance_check(
         "identity_provider_id",
         &request.get_ref().identity_provider_id,
     )?;
-    identity_provider::load(&grpc.store, id)
-        .await
-        .map_err(store_error)?
-        .state
-        .present()?;
+    let provider = grpc.store.load::<IdentityProvider>(id).await;
+    provider.map_err(store_error)?.state.present()?;
     answer(grpc, id).await
 }
 
@@ -129,21 +77,18 @@ pub(crate) async fn retry_identity_provider(
         "identity_provider_id",
         &request.get_ref().identity_provider_id,
     )?;
-    identity_provider::load(&grpc.store, id)
-        .await
-        .map_err(store_error)?
-        .state
-        .present()?;
+    let provider = grpc.store.load::<IdentityProvider>(id).await;
+    provider.map_err(store_error)?.state.present()?;
     let clients = view::waiting_at(grpc.store.database().pool(), id)
         .await
-        .map_err(portico_runtime::query_error)?;
+        .map_err(query_error)?;
     let mut retried = 0;
     for client in clients {
         let context = call.context.step(&format!("retry {client}"));
-        let command = crate::oauth_client::Command::RetryNow;
+        let command = Command::Follow(FollowCommand::RetryNow);
         let outcome = grpc
             .store
-            .execute::<crate::oauth_client::OauthClient>(client, &command, &context)
+            .execute::<OauthClient>(client, &command, &context)
             .await
             .map_err(refuse)?;
         retried += u32::from(!outcome.events.is_empty());
@@ -158,16 +103,13 @@ async fn last(grpc: &Grpc, id: Uuid) -> Result<ConformanceCheck, Error> {
 
 async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::ConformanceCheck, Error> {
     let check = last(grpc, id).await?;
-    let lease = grpc
-        .deps
-        .lease(grpc.store.database(), format!("conformance-{id}"));
     let status = match (check.started_at, check.finished_at) {
         (None, _) => "none",
         (Some(_), Some(_)) => "finished",
-        (Some(_), None) => match lease.is_held(grpc.deps.clock.now()).await {
+        (Some(_), None) => match grpc.worker.is_checking(id).await {
             Ok(true) => "running",
             Ok(false) => "interrupted",
-            Err(error) => return Err(store_error(error)),
+            Err(error) => return Err(work_error(id, &error)),
         },
     };
     let time = |at: Option<jiff::Timestamp>| at.map_or_else(String::new, |at| at.to_string());

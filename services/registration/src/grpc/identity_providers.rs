@@ -12,11 +12,13 @@ use uuid::Uuid;
 use super::Grpc;
 use super::refusal::{name_taken, refuse, refuse_at, vault_error};
 use crate::identity_provider::{
-    self, Command, Draft, IdentityProvider, ManagementRef, OWNER, Settings, TokenChange,
+    Command, Draft, IdentityProvider, ManagementRef, Method, OWNER, Options, ProviderType, Settings,
+    TokenChange,
 };
 use crate::oauth_client::NOTICES;
-use crate::providers::{Options, ProviderType};
-use crate::views::{client_types, identity_providers, order::Order, usage};
+use crate::providers::{DRIVERS, provider_type, requirements};
+use crate::views::identity_providers::{self, Listed};
+use crate::views::{client_types, order::Order, usage};
 pub(super) use check::check_identity_provider;
 use secrets::Secrets;
 
@@ -36,10 +38,8 @@ pub(crate) async fn create_identity_provider(
     let has_token = draft.token()?.is_some_and(|token| !token.is_empty());
     let name = draft.name.clone().unwrap_or_default();
     unique(grpc, &name, id).await?;
-    let earlier = identity_provider::load(&grpc.store, id)
-        .await
-        .map_err(store_error)?;
-    let location = match earlier.state.settings {
+    let earlier = grpc.store.load::<IdentityProvider>(id).await;
+    let location = match earlier.map_err(store_error)?.state.settings {
         // Repeated with its idempotency key: what was verified then.
         Some(settings) => settings.location,
         None => check::verified(grpc, &draft, None).await?,
@@ -55,7 +55,7 @@ pub(crate) async fn create_identity_provider(
         options: draft.options(&Options::default()),
         software_statement: None,
     };
-    settings.check_chosen_way(has_token)?;
+    requirements::check_chosen_method(&settings, has_token)?;
     let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
     settings.management = secrets.management(client_id, None);
     settings.software_statement = secrets.statement;
@@ -88,9 +88,8 @@ pub(crate) async fn update_identity_provider(
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
     let if_version = message.if_version;
-    let loaded = identity_provider::load(&grpc.store, id)
-        .await
-        .map_err(store_error)?;
+    let loaded = grpc.store.load::<IdentityProvider>(id).await;
+    let loaded = loaded.map_err(store_error)?;
     let before = loaded.state.present()?;
     let draft = changes_of(message).checked(Problems::default())?;
     let known = before.management.as_ref();
@@ -112,7 +111,7 @@ pub(crate) async fn update_identity_provider(
     let client_id = management.map(|(client_id, _)| client_id);
     let mut settings = Settings {
         name: draft.name.clone().unwrap_or_else(|| before.name.clone()),
-        kind: before.kind,
+        kind: before.kind.clone(),
         location,
         scope_claim: draft
             .scope_claim
@@ -123,7 +122,7 @@ pub(crate) async fn update_identity_provider(
         options: draft.options(&before.options),
         software_statement: before.software_statement,
     };
-    settings.check_chosen_way(has_token)?;
+    requirements::check_chosen_method(&settings, has_token)?;
     let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
     settings.management = secrets.management(client_id, known);
     if draft.software_statement.is_some() {
@@ -232,7 +231,7 @@ pub(crate) async fn list_identity_providers(
         .await
         .map_err(query_error)?;
     Ok(api::ListIdentityProvidersResponse {
-        identity_providers,
+        identity_providers: identity_providers.into_iter().map(shown).collect(),
         next,
     })
 }
@@ -242,8 +241,24 @@ async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::IdentityProvider, Error> {
     identity_providers::get(grpc.store.database().pool(), id)
         .await
         .map_err(query_error)?
-        .filter(|provider| provider.status != "deleted")
+        .filter(|listed| listed.provider.status != "deleted")
+        .map(shown)
         .ok_or_else(|| Error::not_found("identity provider"))
+}
+
+/// With what the driver makes of the settings.
+fn shown(listed: Listed) -> api::IdentityProvider {
+    let Listed {
+        mut provider,
+        settings,
+        has_token,
+    } = listed;
+    let method = requirements::method(&settings, has_token);
+    provider.authorization = method.to_string();
+    provider.has_api_token = has_token && method == Method::ApiToken;
+    provider.has_initial_access_token = has_token && method != Method::ApiToken;
+    provider.warnings = requirements::warnings(&settings, has_token);
+    provider
 }
 
 async fn unique(grpc: &Grpc, name: &str, id: Uuid) -> Result<(), Error> {
@@ -260,13 +275,14 @@ async fn clients(grpc: &Grpc, id: Uuid) -> Result<u64, Error> {
         .map_err(query_error)
 }
 
-/// The type; an unknown one is noted, and another stands for it.
+/// The type; an unknown one is noted, and stands for itself.
 fn kind_of(problems: &mut Problems, text: &str) -> ProviderType {
-    text.trim().parse().unwrap_or_else(|_| {
-        let names: Vec<&str> = ProviderType::ALL.iter().map(|kind| kind.as_str()).collect();
+    let name = text.trim();
+    provider_type(name).unwrap_or_else(|| {
+        let names: Vec<&str> = DRIVERS.iter().map(|(name, _)| *name).collect();
         let right = format!("`type` must be one of {}.", names.join(", "));
         problems.add("type", "type_unknown", right);
-        ProviderType::Other
+        ProviderType::new(name)
     })
 }
 

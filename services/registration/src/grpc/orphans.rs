@@ -8,11 +8,11 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{refuse, vault_error};
-use crate::oauth_client::{Command, OauthClient, Resolution};
+use super::refusal::{refuse, vault_error, work_error};
+use crate::oauth_client::{Command, OauthClient, OrphanCommand, Resolution};
 use crate::text;
 use crate::views::oauth_clients::{self as view, ListedOrphan};
-use crate::worker::{Act, Found};
+use crate::worker::{ClaimedClient, OrphanAction};
 
 /// Kind of the vault owner of what people write about orphans. Its id is the OAuth client's.
 const NOTE_OWNER: &str = "orphan_note";
@@ -62,7 +62,7 @@ pub(crate) async fn adopt_orphan(
 ) -> Result<api::Orphan, Error> {
     let call = Call::of(&request, "adopt_orphan", &grpc.deps.clock)?;
     let message = request.into_inner();
-    see_to(grpc, &call, &message.marker, message.client, Act::Adopt).await
+    resolve(grpc, &call, &message.marker, message.client, OrphanAction::Adopt).await
 }
 
 /// An admin.
@@ -72,7 +72,7 @@ pub(crate) async fn delete_orphan(
 ) -> Result<api::Orphan, Error> {
     let call = Call::of(&request, "delete_orphan", &grpc.deps.clock)?;
     let message = request.into_inner();
-    see_to(grpc, &call, &message.marker, message.client, Act::Delete).await
+    resolve(grpc, &call, &message.marker, message.client, OrphanAction::Delete).await
 }
 
 /// An admin.
@@ -101,11 +101,11 @@ pub(crate) async fn dismiss_orphan(
         Ok(()) => {}
         Err(error) => return Err(vault_error(error)),
     }
-    let command = Command::ResolveOrphan {
+    let command = Command::Orphan(OrphanCommand::Resolve {
         marker: message.marker.clone(),
         how: Resolution::Dismissed,
         note: Some(note),
-    };
+    });
     let told = grpc
         .store
         .execute::<OauthClient>(id, &command, &call.context)
@@ -117,28 +117,25 @@ pub(crate) async fn dismiss_orphan(
     answer(grpc, &message.marker).await
 }
 
-async fn see_to(
+async fn resolve(
     grpc: &Grpc,
     call: &Call,
     marker: &str,
     client: Option<api::FoundClient>,
-    act: Act,
+    action: OrphanAction,
 ) -> Result<api::Orphan, Error> {
     call.caller.require_admin()?;
     let client = checked(client.unwrap_or_default())?;
     let id = found(grpc, marker).await?;
     let done = grpc
         .worker
-        .see_to(id, marker, act, &client, &call.context)
+        .resolve_orphan(id, marker, action, &client, &call.context)
         .await;
-    done.map_err(|error| {
-        tracing::error!(oauth_client_id = %id, %error, "an orphan could not be seen to");
-        Error::internal()
-    })??;
+    done.map_err(|error| work_error(id, &error))??;
     answer(grpc, marker).await
 }
 
-fn checked(given: api::FoundClient) -> Result<Found, Error> {
+fn checked(given: api::FoundClient) -> Result<ClaimedClient, Error> {
     let mut problems = Problems::default();
     let client_id = given.client_id.trim().to_owned();
     text::line(&mut problems, "client.client_id", &client_id, LINE);
@@ -164,7 +161,7 @@ fn checked(given: api::FoundClient) -> Result<Found, Error> {
         },
     };
     problems.into_result()?;
-    Ok(Found {
+    Ok(ClaimedClient {
         client_id,
         token: (!token.is_empty()).then(|| Secret::new(token)),
         uri,

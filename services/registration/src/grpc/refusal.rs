@@ -4,8 +4,11 @@ use portico_eventstore::{ExecuteError, StoreError};
 use portico_proto::{Error, FieldError, Kind};
 use portico_runtime::store_error;
 use portico_vault::VaultError;
+use uuid::Uuid;
 
+use crate::providers::AccessError;
 use crate::views::providers::{NAME_TAKEN, PROVIDER_IN_USE, PROVIDER_NOT_FOUND};
+use crate::worker::WorkError;
 
 /// As [`portico_runtime::refuse`], and the rules of the views.
 pub(crate) fn refuse<R>(error: ExecuteError<R>) -> Error
@@ -75,4 +78,18 @@ pub(crate) fn vault_error(error: VaultError) -> Error {
             Error::internal()
         }
     }
+}
+
+/// A provider cannot be talked to.
+pub(crate) fn access_error(error: AccessError) -> Error {
+    match error {
+        AccessError::Rejected(rejection) => rejection.into(),
+        AccessError::Vault(error) => vault_error(error),
+    }
+}
+
+/// The worker stopped; logged here, once.
+pub(crate) fn work_error(id: Uuid, error: &WorkError) -> Error {
+    tracing::error!(%id, %error, "work for a caller stopped");
+    Error::internal()
 }

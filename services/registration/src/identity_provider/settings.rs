@@ -5,8 +5,7 @@ use portico_runtime::Problems;
 use portico_vault::{Secret, VaultRef};
 use serde::{Deserialize, Serialize};
 
-use super::trust;
-use crate::providers::{Endpoints, Method, Options, ProviderType, Site};
+use super::{Endpoints, Method, Options, ProviderType, trust};
 use crate::text;
 
 /// Where the scopes are in a token, unless the admin says otherwise (RFC 9068 section 2.2.3).
@@ -33,10 +32,10 @@ pub struct Settings {
     pub scope_claim: String,
     /// Credentials beyond RFC 7592.
     pub management: Option<ManagementRef>,
-    /// How the portal authorises itself. None: by what is stored.
+    /// How the portal authorizes itself. None: by what is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Method>,
-    /// What its kind needs to be told.
+    /// What its type needs to be told.
     #[serde(default, skip_serializing_if = "Options::is_empty")]
     pub options: Options,
     /// RFC 7591 section 2.3; a reference into the vault.
@@ -45,27 +44,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How the portal authorises itself, whether chosen or not.
+    /// Whether what the portal authorizes itself with is something else than before, tokens aside.
     #[must_use]
-    pub fn method(&self, has_token: bool) -> Method {
-        let implied = Method::implied(self.kind, has_token, self.management.is_some());
-        self.authorization.unwrap_or(implied)
-    }
-
-    /// As a driver needs to know it, where the portal authorises itself like this.
-    #[must_use]
-    pub fn site(&self, method: Method) -> Site<'_> {
-        Site {
-            endpoints: &self.location.endpoints,
-            method,
-            options: &self.options,
-            software_statement: self.software_statement.is_some(),
-        }
-    }
-
-    /// Whether what the portal authorises itself with is something else than before, tokens aside.
-    #[must_use]
-    pub fn authorises_otherwise(&self, before: &Self) -> bool {
+    pub fn authorizes_otherwise(&self, before: &Self) -> bool {
         self.authorization != before.authorization
             || self.management != before.management
             || self.options != before.options
@@ -268,7 +249,7 @@ impl Draft {
         }
     }
 
-    /// What the kind of provider needs to be told after this draft, given what it was told before.
+    /// What the type of provider needs to be told after this draft, given what it was told before.
     #[must_use]
     pub fn options(&self, before: &Options) -> Options {
         let text = |new: &Option<String>, before: &String| new.as_ref().unwrap_or(before).clone();
@@ -314,7 +295,7 @@ impl Draft {
             (Some(_), Some(_)) => Err(Error::field(
                 "api_token",
                 "api_token_mismatch",
-                "Give `api_token` or `initial_access_token`, not both: a provider has one way in.",
+                "Give `api_token` or `initial_access_token`, not both: a provider has one authorization method.",
             )),
             (token, None) | (None, token) => Ok(token.or(initial).or(api)),
         }

@@ -1,214 +1,232 @@
-//! What comes of a try that failed, and of what gateways say. Pure.
+//! What comes of an attempt that failed. Pure.
 
 use jiff::Timestamp;
-use uuid::Uuid;
+use serde::{Deserialize, Serialize};
 
-use super::decide::Decision;
-use super::event::{Delayed, Event, Failed, Refused, Target};
-use super::state::{Grant, OauthClient};
-use super::{Command, Failing, Rejection};
+use super::grant::{Grant, Outcome, report};
+use super::state::{Delay, OauthClient, Problem, Refusal};
+use super::{Event as Any, only_if};
 
 /// When to try again what is never given up, and now.
-type Times = (Timestamp, Timestamp);
+pub(super) type Times = (Timestamp, Timestamp);
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// Why.
+    pub problem: Problem,
+    /// The attempt has an outcome: nothing came of it.
+    pub attempt_over: bool,
+}
+
+/// An attempt failed.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// It is repeated.
+    Delay {
+        /// How it failed.
+        failed: FailedAttempt,
+        /// When to try again.
+        next_try_at: Timestamp,
+    },
+    /// The provider refused for good.
+    Refuse {
+        /// How it failed.
+        failed: FailedAttempt,
+        /// When to try again, if something is to be taken away: that is never given up.
+        again_at: Timestamp,
+        /// Now.
+        at: Timestamp,
+    },
+    /// The provider takes no registrations.
+    Pause(FailedAttempt),
+}
+
+/// An attempt failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// It is repeated.
+    Delayed {
+        /// Why it failed.
+        problem: Problem,
+        /// With back-off and jitter, and not before the provider said.
+        next_try_at: Timestamp,
+        /// Failed attempts in a row.
+        attempts: u32,
+        /// Nothing came of the attempt.
+        attempt_over: bool,
+        /// Something is to be taken away and cannot be: it is tried from time to time, for ever.
+        stuck_since: Option<Timestamp>,
+    },
+    /// Trying again changes nothing: parked until something changes or an admin retries.
+    Refused {
+        /// Why it failed.
+        problem: Problem,
+        /// Nothing came of the attempt.
+        attempt_over: bool,
+        /// It may be due to one of several requests: from now on they are tried one at a time.
+        one_at_a_time: bool,
+        /// When it was parked.
+        at: Timestamp,
+    },
+    /// The provider takes no registrations: this one waits, and is not counted.
+    Paused {
+        /// Why it takes none.
+        problem: Problem,
+        /// Nothing came of the attempt.
+        attempt_over: bool,
+    },
+}
 
 impl OauthClient {
-    pub(super) fn decide_failure(&self, command: &Command) -> Decision {
-        Ok(match command {
-            Command::SuspectOrphan {
-                attempt,
-                cap,
-                again_at,
-                at,
-            } => return self.decide_orphan(*attempt, *cap, (*again_at, *at)),
-            Command::CompleteMapping {
-                gateway_ids,
-                revision,
-                skipped,
-            } => vec![Event::GatewayMapped {
-                gateway_ids: gateway_ids.clone(),
-                revision: *revision,
-                request_ids: match skipped {
-                    true => Vec::new(),
-                    false => self.mappable().map(|(id, _)| id).collect(),
-                },
-            }],
-            Command::RefuseMapping {
-                gateway_ids,
-                revision,
-                failing,
-                again_at,
-                at,
-            } => self.refused_by_gateway(gateway_ids, *revision, failing, (*again_at, *at)),
+    pub(super) fn decide_failure(&self, command: &Command) -> Vec<Any> {
+        match command {
             Command::Delay {
-                target,
-                failing,
+                failed,
                 next_try_at,
-            } => self.delayed(*target, failing, *next_try_at),
+            } => {
+                let delayed = Outcome::Delayed {
+                    problem: failed.problem.clone(),
+                    next_try_at: Some(*next_try_at),
+                };
+                std::iter::once(self.delayed(failed, *next_try_at, None).into())
+                    .chain(self.tell_uncovered(&delayed))
+                    .collect()
+            }
             Command::Refuse {
-                failing,
+                failed,
                 again_at,
                 at,
-            } => self.refused_by_provider(failing, (*again_at, *at)),
-            Command::Hold(failing) if self.held.is_none() || failing.attempt_over => {
-                self.held_back(failing)
+            } => {
+                // One of several requests may spoil it for the others; then each is tried on its own.
+                let several = self.uncovered().count() > 1 && !self.one_at_a_time;
+                if several && failed.attempt_over {
+                    return vec![refused(failed, true, *at).into()];
+                }
+                self.refused_together(failed, (*again_at, *at))
             }
-            Command::Hold(_) => Vec::new(),
-            _ => return self.decide_lifecycle(command),
-        })
-    }
-
-    /// The failed try before this has had its pause, so the next attempt may begin at once.
-    fn decide_orphan(&self, attempt: u32, cap: u32, times: Times) -> Decision {
-        let intended = self.intended().filter(|i| i.attempt == attempt);
-        let intended = intended.ok_or(Rejection::Superseded)?;
-        let mut events = vec![Event::OrphanSuspected {
-            attempt,
-            marker: intended.client.marker.to_string(),
-        }];
-        if self.orphans + 1 >= cap {
-            let last = self.delay(Target::Provider);
-            let last = last.map_or("no answer was kept", |delay| &delay.words.reason);
-            let reason = format!(
-                "it is not known whether the provider registered a client, and it cannot be asked: {last}"
-            );
-            let failing = Failing {
-                code: "registration_outcome_unknown".into(),
-                reason,
-                attempt_over: true,
-            };
-            events.extend(self.refused_together(&failing, times));
+            Command::Pause(failed) => {
+                let problem = Problem {
+                    reason: format!(
+                        "the identity provider is paused until an admin sees to it: {}",
+                        failed.problem.reason
+                    ),
+                    code: failed.problem.code.clone(),
+                };
+                let paused = Event::Paused {
+                    problem: problem.clone(),
+                    attempt_over: failed.attempt_over,
+                };
+                let mut events = only_if(self.paused.is_none() || failed.attempt_over, paused);
+                if !events.is_empty() {
+                    events.extend(self.tell_uncovered(&Outcome::Delayed {
+                        problem,
+                        next_try_at: None,
+                    }));
+                }
+                events
+            }
         }
-        Ok(events)
     }
 
-    /// Waiting requests that lack something at the provider.
-    fn uncovered(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
-        self.waiting().filter(|(_, grant)| !self.covers(grant))
-    }
-
-    fn held_back(&self, failing: &Failing) -> Vec<Event> {
-        let held = |request_id| Event::Held {
-            request_id,
-            code: failing.code.clone(),
-            reason: failing.reason.clone(),
-            attempt_over: failing.attempt_over,
+    pub(super) fn apply_failure(&mut self, event: &Event) {
+        let over = match event {
+            Event::Delayed {
+                problem,
+                next_try_at,
+                attempts,
+                attempt_over,
+                stuck_since,
+            } => {
+                self.delay = Some(Delay {
+                    problem: problem.clone(),
+                    next_try_at: *next_try_at,
+                    attempts: *attempts,
+                    stuck_since: *stuck_since,
+                });
+                *attempt_over
+            }
+            Event::Refused {
+                problem,
+                attempt_over,
+                one_at_a_time,
+                at,
+            } => {
+                self.delay = None;
+                if *one_at_a_time {
+                    self.one_at_a_time = true;
+                } else {
+                    self.refused = Some(Refusal {
+                        wanted: self.wanted(),
+                        problem: problem.clone(),
+                        at: *at,
+                    });
+                }
+                *attempt_over
+            }
+            Event::Paused {
+                problem,
+                attempt_over,
+            } => {
+                self.paused = Some(problem.clone());
+                *attempt_over
+            }
         };
-        let waiting: Vec<Event> = self.uncovered().map(|(id, _)| held(Some(id))).collect();
-        if waiting.is_empty() {
-            return vec![held(None)];
+        if over {
+            self.attempt_over();
         }
-        waiting
     }
 
-    fn delayed(&self, target: Target, failing: &Failing, next_try_at: Timestamp) -> Vec<Event> {
-        let requests: Vec<Uuid> = match target {
-            Target::Provider => self.uncovered().map(|(id, _)| id).collect(),
-            Target::Gateway => self.mappable().map(|(id, _)| id).collect(),
-        };
-        let delayed = |request_id| self.one_delayed(request_id, target, failing, next_try_at, None);
-        if requests.is_empty() {
-            return vec![delayed(None)];
+    pub(super) fn refused_together(&self, failed: &FailedAttempt, times: Times) -> Vec<Any> {
+        let told = Outcome::Failed(failed.problem.clone());
+        let waits = self.uncovered().next().is_some();
+        if !waits
+            && self
+                .to_take_away()
+                .any(|(_, grant)| !self.is_released(grant))
+        {
+            return self.stuck(failed, times);
         }
-        requests.into_iter().map(|id| delayed(Some(id))).collect()
-    }
-
-    fn one_delayed(
-        &self,
-        request_id: Option<Uuid>,
-        target: Target,
-        failing: &Failing,
-        next_try_at: Timestamp,
-        stuck_since: Option<Timestamp>,
-    ) -> Event {
-        Event::Delayed(Delayed {
-            request_id,
-            target,
-            code: failing.code.clone(),
-            reason: failing.reason.clone(),
-            next_try_at,
-            attempts: self.delay(target).map_or(0, |delay| delay.attempts) + 1,
-            attempt_over: failing.attempt_over,
-            stuck_since,
-        })
-    }
-
-    /// One of several requests may spoil it for the others; then each is tried on its own.
-    fn refused_by_provider(&self, failing: &Failing, times: Times) -> Vec<Event> {
-        let several = self.uncovered().count() > 1 && !self.one_at_a_time && failing.attempt_over;
-        if several {
-            return vec![refused(failing, true, times.1)];
-        }
-        self.refused_together(failing, times)
-    }
-
-    fn refused_together(&self, failing: &Failing, times: Times) -> Vec<Event> {
-        let waiting: Vec<Uuid> = self.uncovered().map(|(id, _)| id).collect();
-        if waiting.is_empty() && self.withdrawn().any(|(_, grant)| !self.is_released(grant)) {
-            return self.stuck(Target::Provider, failing, times);
-        }
-        let failed = waiting
-            .into_iter()
-            .map(|id| self.failed(id, Target::Provider, failing));
-        std::iter::once(refused(failing, false, times.1))
-            .chain(failed)
+        std::iter::once(refused(failed, false, times.1).into())
+            .chain(self.tell_uncovered(&told))
             .collect()
-    }
-
-    fn refused_by_gateway(
-        &self,
-        gateway_ids: &[String],
-        revision: u64,
-        failing: &Failing,
-        times: Times,
-    ) -> Vec<Event> {
-        let failed = self
-            .mappable()
-            .map(|(id, _)| self.failed(id, Target::Gateway, failing));
-        if self.withdrawn().next().is_some() {
-            let stuck = self.stuck(Target::Gateway, failing, times);
-            return failed.chain(stuck).collect();
-        }
-        let refused = Event::MappingRefused {
-            gateway_ids: gateway_ids.to_vec(),
-            revision,
-            code: failing.code.clone(),
-            reason: failing.reason.clone(),
-        };
-        std::iter::once(refused).chain(failed).collect()
     }
 
     /// What is to be taken away is tried for ever, and said once.
-    fn stuck(&self, target: Target, failing: &Failing, (again_at, at): Times) -> Vec<Event> {
-        let since = self.delay(target).and_then(|delay| delay.stuck_since);
-        let since = Some(since.unwrap_or(at));
-        let failed = self
-            .withdrawn()
-            .filter(|(_, grant)| !grant.stuck)
-            .map(|(id, _)| self.failed(id, target, failing));
-        failed
-            .chain([self.one_delayed(None, target, failing, again_at, since)])
-            .collect()
+    fn stuck(&self, failed: &FailedAttempt, (again_at, at): Times) -> Vec<Any> {
+        let since = self.delay.as_ref().and_then(|delay| delay.stuck_since);
+        let told = self
+            .to_take_away()
+            .filter(|(_, grant): &(_, &Grant)| grant.failure().is_none())
+            .map(|(id, grant)| {
+                report(id, grant, Outcome::Failed(failed.problem.clone())).into()
+            });
+        let delayed = self.delayed(failed, again_at, Some(since.unwrap_or(at)));
+        told.chain([delayed.into()]).collect()
     }
 
-    pub(super) fn failed(&self, request_id: Uuid, target: Target, failing: &Failing) -> Event {
-        Event::Failed(Failed {
-            request_id,
-            application_id: self.application_id,
-            application_name: self.application.name.clone(),
-            identity_provider_id: self.identity_provider_id,
-            target,
-            code: failing.code.clone(),
-            reason: failing.reason.clone(),
-        })
+    fn delayed(
+        &self,
+        failed: &FailedAttempt,
+        next_try_at: Timestamp,
+        stuck_since: Option<Timestamp>,
+    ) -> Event {
+        Event::Delayed {
+            problem: failed.problem.clone(),
+            next_try_at,
+            attempts: self.delay.as_ref().map_or(0, |delay| delay.attempts) + 1,
+            attempt_over: failed.attempt_over,
+            stuck_since,
+        }
     }
 }
 
-fn refused(failing: &Failing, one_at_a_time: bool, at: Timestamp) -> Event {
-    Event::Refused(Refused {
-        code: failing.code.clone(),
-        reason: failing.reason.clone(),
-        attempt_over: failing.attempt_over,
+fn refused(failed: &FailedAttempt, one_at_a_time: bool, at: Timestamp) -> Event {
+    Event::Refused {
+        problem: failed.problem.clone(),
+        attempt_over: failed.attempt_over,
         one_at_a_time,
         at,
-    })
+    }
 }

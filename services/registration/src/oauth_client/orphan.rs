@@ -1,4 +1,4 @@
-//! Clients that are, or may be, at the provider without being in use here: listed until somebody has seen to them.
+//! Clients that are, or may be, at the provider without being in use here: listed until somebody has resolved them.
 //! Pure.
 
 use std::collections::BTreeSet;
@@ -6,23 +6,23 @@ use std::collections::BTreeSet;
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 use url::Url;
+use uuid::Uuid;
 
-use super::decide::Decision;
-use super::event::{Event, Target, Wanted};
-use super::state::{Link, Live, OauthClient, Stage};
-use super::{Command, Failing, Rejection};
-use crate::providers::WantedClient;
+use super::grant::{Outcome, report};
+use super::state::{Answered, Link, Live, OauthClient, Problem, Wanted};
+use super::{Decision, DeletionEvent, Event as Any, Rejection};
+use crate::client_metadata::WantedClient;
 
 /// Kind of the vault owner of what orphans are managed with. Its id is the OAuth client's, whose own secrets are
 /// erased when nothing of it is left.
 pub const ORPHAN_OWNER: &str = "orphan";
 
-/// Such a client.
+/// A client that nobody uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Orphan {
     /// How it came about.
     pub reason: OrphanReason,
-    /// The provider's own words, where it had some.
+    /// The provider's own message, where it had one.
     pub detail: String,
     /// RFC 7591 section 3.2.1; empty where nobody knows it.
     pub client_id: String,
@@ -32,6 +32,8 @@ pub struct Orphan {
     pub uri: Option<Url>,
     /// It was left without scopes.
     pub powerless: bool,
+    /// What it may be able to do.
+    pub scopes: BTreeSet<String>,
     /// What was sent; by it some providers can be searched.
     pub sent: Option<Box<WantedClient>>,
     /// What became of it.
@@ -58,7 +60,7 @@ pub enum Resolution {
     Adopted,
     /// It was deleted at the provider.
     Deleted,
-    /// Somebody saw to it elsewhere, or nothing can be done.
+    /// Somebody took care of it elsewhere, or nothing can be done.
     Dismissed,
 }
 
@@ -86,66 +88,150 @@ impl Resolution {
     }
 }
 
+/// A client that nobody uses.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A client was registered after its attempt had been given up.
+    Find {
+        /// What it is marked with.
+        marker: String,
+        /// RFC 7591 section 3.2.1.
+        client_id: String,
+        /// What was asked for.
+        scopes: BTreeSet<String>,
+        /// What it is managed with, in the vault under [`ORPHAN_OWNER`].
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody says which client an orphan is.
+    Claim {
+        /// What it is marked with.
+        marker: String,
+        /// RFC 7591 section 3.2.1.
+        client_id: String,
+        /// As in [`Command::Find`].
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody has resolved an orphan.
+    Resolve {
+        /// What it is marked with.
+        marker: String,
+        /// What became of it.
+        how: Resolution,
+        /// The reason, in the vault.
+        note: Option<VaultRef>,
+    },
+    /// An orphan becomes the client.
+    Adopt {
+        /// What it is marked with.
+        marker: String,
+        /// As the provider has it, with a new secret.
+        answer: Answered,
+        /// Of the first request.
+        client_type_id: Uuid,
+    },
+}
+
+/// A client that nobody uses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// A client was registered after its attempt had been given up.
+    OrphanFound {
+        /// What it is marked with.
+        marker: String,
+        /// RFC 7591 section 3.2.1.
+        client_id: String,
+        /// What was asked for.
+        scopes: BTreeSet<String>,
+        /// What it is managed with.
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody said which client an orphan is.
+    OrphanClaimed {
+        /// What it is marked with.
+        marker: String,
+        /// RFC 7591 section 3.2.1.
+        client_id: String,
+        /// What it is managed with.
+        rat_ref: Option<VaultRef>,
+        /// Where it is managed.
+        uri: Option<Url>,
+    },
+    /// Somebody has resolved an orphan; who is in the metadata.
+    OrphanResolved {
+        /// What it is marked with.
+        marker: String,
+        /// What became of it.
+        how: Resolution,
+        /// The reason, in the vault.
+        note: Option<VaultRef>,
+    },
+    /// An orphan is the client now.
+    Adopted {
+        /// What it is marked with.
+        marker: String,
+        /// As the provider has it, with a new secret.
+        answer: Answered,
+        /// Of the first request.
+        client_type_id: Uuid,
+    },
+}
+
 impl OauthClient {
-    /// An orphan that nobody has seen to.
+    /// An orphan that nobody has resolved.
     ///
     /// # Errors
     /// [`Rejection::OrphanUnknown`], [`Rejection::OrphanResolved`].
     pub fn open_orphan(&self, marker: &str) -> Result<&Orphan, Rejection> {
-        let orphan = self.listed.get(marker).ok_or(Rejection::OrphanUnknown)?;
+        let orphan = self.orphans.get(marker).ok_or(Rejection::OrphanUnknown)?;
         match orphan.resolution {
             None => Ok(orphan),
             Some(_) => Err(Rejection::OrphanResolved),
         }
     }
 
-    pub(super) fn decide_orphans(&self, command: &Command) -> Decision {
+    pub(super) fn decide_orphan(&self, command: &Command) -> Decision {
         match command {
-            Command::RefuseDelete {
-                client_id,
-                failing,
-                powerless,
-                rat_ref,
-            } => self.decide_undeletable(client_id, failing, *powerless, *rat_ref),
-            Command::FindOrphan {
+            Command::Find {
                 marker,
                 client_id,
+                scopes,
                 rat_ref,
                 uri,
-            } => Ok(vec![Event::OrphanFound {
-                marker: marker.clone(),
-                client_id: client_id.clone(),
-                rat_ref: *rat_ref,
-                uri: uri.clone(),
-            }]),
-            Command::ClaimOrphan {
+            } => Ok(vec![
+                Event::OrphanFound {
+                    marker: marker.clone(),
+                    client_id: client_id.clone(),
+                    scopes: scopes.clone(),
+                    rat_ref: *rat_ref,
+                    uri: uri.clone(),
+                }
+                .into(),
+            ]),
+            Command::Claim {
                 marker,
                 client_id,
                 rat_ref,
                 uri,
             } => {
                 self.open_orphan(marker)?;
-                Ok(vec![Event::OrphanClaimed {
-                    marker: marker.clone(),
-                    client_id: client_id.clone(),
-                    rat_ref: *rat_ref,
-                    uri: uri.clone(),
-                }])
+                Ok(vec![
+                    Event::OrphanClaimed {
+                        marker: marker.clone(),
+                        client_id: client_id.clone(),
+                        rat_ref: *rat_ref,
+                        uri: uri.clone(),
+                    }
+                    .into(),
+                ])
             }
-            Command::ResolveOrphan { marker, how, note } => {
-                let orphan = self.open_orphan(marker)?;
-                let resolved = Event::OrphanResolved {
-                    marker: marker.clone(),
-                    how: *how,
-                    note: *note,
-                };
-                // One that could not be deleted is still the client here, until somebody says that it is gone.
-                let live = self.live().is_some_and(|live| {
-                    live.answer.client_id == orphan.client_id && self.wanted().is_none()
-                });
-                let deleted = live.then_some(Event::Deleted { unexpected: false });
-                Ok(std::iter::once(resolved).chain(deleted).collect())
-            }
+            Command::Resolve { marker, how, note } => self.decide_resolution(marker, *how, *note),
             Command::Adopt {
                 marker,
                 answer,
@@ -157,39 +243,35 @@ impl OauthClient {
                     answer: answer.clone(),
                     client_type_id: *client_type_id,
                 };
-                let retried = self
-                    .parked()
-                    .map(|request_id| Event::Retried { request_id });
-                Ok(retried.chain([adopted]).collect())
+                // What was parked for want of a client goes on.
+                let reopened = self.parked().filter_map(|id| {
+                    let grant = self.grants.get(&id)?;
+                    Some(report(id, grant, Outcome::Started).into())
+                });
+                Ok(reopened.chain([adopted.into()]).collect())
             }
-            _ => Ok(Vec::new()),
         }
     }
 
-    fn decide_undeletable(
+    fn decide_resolution(
         &self,
-        client_id: &str,
-        failing: &Failing,
-        powerless: bool,
-        rat_ref: Option<VaultRef>,
+        marker: &str,
+        how: Resolution,
+        note: Option<VaultRef>,
     ) -> Decision {
-        let live = self
-            .live()
-            .filter(|live| live.answer.client_id == client_id);
-        let live = live.ok_or(Rejection::Superseded)?;
-        let marker = self.mark(live);
-        let listed = self.listed.get(&marker);
-        if listed.is_some_and(|orphan| orphan.powerless == powerless) {
-            return Ok(Vec::new());
-        }
-        Ok(vec![Event::DeleteRefused {
-            marker,
-            client_id: client_id.to_owned(),
-            code: failing.code.clone(),
-            reason: failing.reason.clone(),
-            powerless,
-            rat_ref,
-        }])
+        let orphan = self.open_orphan(marker)?;
+        let resolved = Event::OrphanResolved {
+            marker: marker.to_owned(),
+            how,
+            note,
+        };
+        // One that could not be deleted is still the client here, until somebody says that it is gone.
+        let live = self.live().is_some_and(|live| {
+            live.answer.client_id == orphan.client_id && self.wanted().is_none()
+        });
+        let deleted = live.then_some(DeletionEvent::Deleted { unexpected: false });
+        let deleted: Option<Any> = deleted.map(Into::into);
+        Ok(std::iter::once(resolved.into()).chain(deleted).collect())
     }
 
     /// Whether the orphan can become the client: there is none, and one is wanted.
@@ -213,7 +295,7 @@ impl OauthClient {
 
     /// The client type of a client that is adopted.
     #[must_use]
-    pub fn type_for_adoption(&self) -> Option<uuid::Uuid> {
+    pub fn type_for_adoption(&self) -> Option<Uuid> {
         let parked = self.parked().filter_map(|id| self.grants.get(&id));
         self.first_client_type().or_else(|| {
             parked
@@ -223,67 +305,31 @@ impl OauthClient {
     }
 
     /// Requests that the provider has refused.
-    fn parked(&self) -> impl Iterator<Item = uuid::Uuid> {
-        let parked = self.grants.iter().filter(|(_, grant)| {
-            matches!(&grant.stage, Stage::Failed { target, .. } if *target == Target::Provider)
-        });
+    fn parked(&self) -> impl Iterator<Item = Uuid> {
+        let parked = self
+            .grants
+            .iter()
+            .filter(|(_, grant)| grant.is_granted() && grant.failure().is_some());
         parked.map(|(id, _)| *id)
     }
 
-    /// What the client is marked with at the provider. Those of earlier versions did not keep it.
-    fn mark(&self, live: &Live) -> String {
-        if live.marker.is_empty() {
-            let id = Self::id(self.application_id, self.identity_provider_id);
-            return format!("{id}.{}", live.answer.client_id);
-        }
-        live.marker.clone()
-    }
-
-    pub(super) fn apply_orphans(&mut self, event: &Event) {
+    pub(super) fn apply_orphan(&mut self, event: &Event) {
         match event {
-            Event::DeleteRefused {
-                marker,
-                client_id,
-                reason,
-                powerless,
-                rat_ref,
-                ..
-            } => {
-                let uri = self
-                    .live()
-                    .and_then(|live| live.answer.registration_client_uri.clone());
-                let orphan = Orphan {
-                    reason: OrphanReason::DeleteRefused,
-                    detail: reason.clone(),
-                    client_id: client_id.clone(),
-                    rat_ref: *rat_ref,
-                    uri,
-                    powerless: *powerless,
-                    sent: None,
-                    resolution: None,
-                };
-                self.listed.insert(marker.clone(), orphan);
-                if *powerless {
-                    self.gone();
-                }
-            }
             Event::OrphanFound {
                 marker,
                 client_id,
+                scopes,
                 rat_ref,
                 uri,
             } => {
                 let orphan = Orphan {
-                    reason: OrphanReason::RegisteredLate,
-                    detail: String::new(),
                     client_id: client_id.clone(),
                     rat_ref: *rat_ref,
                     uri: uri.clone(),
-                    powerless: false,
-                    sent: None,
-                    resolution: None,
+                    scopes: scopes.clone(),
+                    ..Orphan::new(OrphanReason::RegisteredLate)
                 };
-                self.listed.insert(marker.clone(), orphan);
+                self.orphans.insert(marker.clone(), orphan);
             }
             Event::OrphanClaimed {
                 marker,
@@ -291,7 +337,7 @@ impl OauthClient {
                 rat_ref,
                 uri,
             } => {
-                if let Some(orphan) = self.listed.get_mut(marker) {
+                if let Some(orphan) = self.orphans.get_mut(marker) {
                     orphan.client_id.clone_from(client_id);
                     orphan.rat_ref = rat_ref.or(orphan.rat_ref);
                     orphan.uri = uri.clone().or(orphan.uri.take());
@@ -304,60 +350,78 @@ impl OauthClient {
                 client_type_id,
             } => {
                 self.resolve(marker, Resolution::Adopted);
+                // Whatever it is, it is made what is wanted next.
                 self.link = Link::Live(Box::new(Live {
-                    answer: answer.clone(),
-                    client_type_id: *client_type_id,
-                    // Whatever it is, it is made what is wanted next.
-                    applied: Wanted::default(),
-                    operation: None,
-                    perhaps: BTreeSet::new(),
                     drifted: true,
-                    marker: marker.clone(),
-                    old_secret: None,
-                    notice: None,
+                    ..Live::new(
+                        answer.clone(),
+                        *client_type_id,
+                        Wanted::default(),
+                        marker.clone(),
+                    )
                 }));
                 self.was_live = true;
+                self.secrets_left = true;
                 self.succeeded();
             }
-            // All others are taken in by the callers.
-            _ => {}
         }
     }
 
     /// An attempt without an outcome is listed.
     pub(super) fn list_suspected(&mut self, marker: &str) {
-        let Link::Intended(intended) = &self.link else {
+        let Some(intended) = self.intended() else {
             return;
         };
         let orphan = Orphan {
-            reason: OrphanReason::OutcomeUnknown,
-            detail: String::new(),
-            client_id: String::new(),
-            rat_ref: None,
-            uri: None,
-            powerless: intended.wanted.scopes.is_empty(),
+            powerless: intended.client.scopes.is_empty(),
+            scopes: intended.client.scopes.clone(),
             sent: Some(Box::new(intended.client.clone())),
-            resolution: None,
+            ..Orphan::new(OrphanReason::OutcomeUnknown)
         };
-        self.listed.insert(marker.to_owned(), orphan);
+        self.orphans.insert(marker.to_owned(), orphan);
+    }
+
+    /// A client that the provider does not delete is listed. One that keeps its power stays the client, too.
+    pub(super) fn list_undeletable(
+        &mut self,
+        marker: &str,
+        client_id: &str,
+        problem: &Problem,
+        powerless: bool,
+        rat_ref: Option<VaultRef>,
+    ) {
+        let live = self.live();
+        let orphan = Orphan {
+            detail: problem.reason.clone(),
+            client_id: client_id.to_owned(),
+            rat_ref,
+            uri: live.and_then(|live| live.answer.registration_client_uri.clone()),
+            powerless,
+            ..Orphan::new(OrphanReason::DeleteRefused)
+        };
+        self.orphans.insert(marker.to_owned(), orphan);
     }
 
     fn resolve(&mut self, marker: &str, how: Resolution) {
-        if let Some(orphan) = self.listed.get_mut(marker) {
+        if let Some(orphan) = self.orphans.get_mut(marker) {
             orphan.resolution = Some(how);
             orphan.rat_ref = None;
         }
     }
+}
 
-    /// Nothing of ours is at the provider any more; where it is wanted, everybody waits for the next client.
-    pub(super) fn gone(&mut self) {
-        self.link = Link::None;
-        for grant in self.grants.values_mut() {
-            if grant.stage == Stage::Active {
-                grant.stage = Stage::Waiting;
-            }
+impl Orphan {
+    fn new(reason: OrphanReason) -> Self {
+        Self {
+            reason,
+            detail: String::new(),
+            client_id: String::new(),
+            rat_ref: None,
+            uri: None,
+            powerless: false,
+            scopes: BTreeSet::new(),
+            sent: None,
+            resolution: None,
         }
-        self.replacing = false;
-        self.succeeded();
     }
 }

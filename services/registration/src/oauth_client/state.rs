@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use uuid::Uuid;
 
-use super::RegistrationIntended;
-use super::event::{Answered, Target, Unmapped, Wanted};
-use super::lifecycle::{Notice, Suspension};
-use super::old_secret::OldSecret;
+use super::grant::held::HeldScopes;
+use super::grant::{Grant, Standing};
 use super::orphan::Orphan;
-use crate::granted::{Application, Item};
-use crate::providers::WantedClient;
+use super::registration::RegistrationIntended;
+use super::rotation::Notice;
+use super::rotation::old_secret::OldSecret;
+use crate::application::Application;
+use crate::client_metadata::{Difference, Metadata, WantedClient};
 
 /// One application's OAuth client at one identity provider.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -24,93 +26,49 @@ pub struct OauthClient {
     pub identity_provider_id: Uuid,
     /// The newest that is known.
     pub application: Application,
-    /// Requests that are not over.
+    /// Access requests that are not over.
     pub grants: BTreeMap<Uuid, Grant>,
-    /// Requests that are over; a late approval of one has no effect.
-    pub ended: BTreeSet<Uuid>,
-    /// Grows with everything that changes what is wanted at gateways.
-    pub revision: u64,
-    /// Of any kind.
+    /// Revoked requests of which nothing is left, with their revision; an earlier one has no effect any more.
+    pub ended: BTreeMap<Uuid, u64>,
+    /// Counts the grants.
+    pub order: u64,
+    /// Counts every attempt of any kind, from 1.
     pub attempt: u32,
     /// What is at the provider.
     pub link: Link,
-    /// Gateways that have yet to be written, with the revision that asked for it.
-    pub unmapped: Unmapped,
-    /// The provider's pause before the next try.
-    pub provider_delay: Option<Delay>,
-    /// The gateways' pause before the next try.
-    pub gateway_delay: Option<Delay>,
+    /// The pause before the next attempt.
+    pub delay: Option<Delay>,
     /// What the provider refused last, for good.
     pub refused: Option<Refusal>,
     /// The provider takes no registrations.
-    pub held: Option<Words>,
-    /// One of several waiting requests spoils it for the others: each on its own.
+    pub paused: Option<Problem>,
+    /// One of several waiting requests spoils it for the others: each is tried on its own.
     pub one_at_a_time: bool,
-    /// Suspected in a row.
-    pub orphans: u32,
+    /// Suspected orphans in a row.
+    pub suspicions: u32,
     /// It was registered at least once.
     pub was_live: bool,
     /// How the last rotation ended, where it was refused.
-    pub rotation_refused: Option<(u32, Words)>,
-    /// Requests whose access was taken away for a time, or given back.
-    #[serde(default)]
-    pub suspensions: BTreeMap<Uuid, Suspension>,
+    pub rotation_refused: Option<(u32, Problem)>,
     /// The client is to be deleted and another one registered.
-    #[serde(default)]
     pub replacing: bool,
     /// Clients at the provider that nobody uses, by their markers.
-    #[serde(default)]
-    pub listed: BTreeMap<String, Orphan>,
+    pub orphans: BTreeMap<String, Orphan>,
+    /// Access by this client has been active, so its credentials may be shown.
+    pub activated: bool,
+    /// Secrets of a client that is gone may be in the vault.
+    pub secrets_left: bool,
+    /// What was said last of the scopes that a client may hold.
+    pub held: HeldScopes,
 }
 
-/// A code and the words that go with it.
+/// A stable code and a message for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Words {
+pub struct Problem {
     /// A stable word.
     pub code: String,
-    /// For people; the provider's own where it had some.
+    /// The provider's own message where it had one.
     pub reason: String,
-}
-
-/// An approved request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// The order in which they came.
-    pub order: u64,
-    /// What kind of client the developer chose.
-    pub client_type_id: Uuid,
-    /// Who asked.
-    pub requester_id: String,
-    /// What was asked for.
-    pub items: Vec<Item>,
-    /// Where it stands.
-    pub stage: Stage,
-    /// An attempt was made for it.
-    pub started: bool,
-    /// It was said that it cannot be taken away.
-    pub stuck: bool,
-    /// It works, but gateways have yet to follow a change of its product or plan.
-    #[serde(default)]
-    pub outdated: bool,
-}
-
-/// Where a request stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// To be provisioned.
-    Waiting,
-    /// Provisioned.
-    Active,
-    /// Parked until it is retried. What a gateway refused stays wanted at the provider.
-    Failed {
-        /// Who refused.
-        target: Target,
-        /// Why.
-        words: Words,
-    },
-    /// To be taken away.
-    Withdrawn,
 }
 
 /// What is at the provider.
@@ -137,38 +95,123 @@ pub struct Live {
     pub applied: Wanted,
     /// What has no outcome yet.
     pub operation: Option<Operation>,
-    /// Scopes of updates without an outcome, also of those that another operation has taken the place of. They may be
-    /// there, until an update is known to have been done.
+    /// Scopes of updates without an outcome whose place another operation has taken. They may be there, until an
+    /// update is known to have been done.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub perhaps: BTreeSet<String>,
     /// Somebody else changed it at the provider, or its client type has changed.
-    #[serde(default)]
     pub drifted: bool,
-    /// What it is marked with at the provider; empty where that was not kept.
-    #[serde(default)]
+    /// What it is marked with at the provider.
     pub marker: String,
     /// The secret before the last rotation, as long as it works.
-    #[serde(default)]
     pub old_secret: Option<OldSecret>,
-    /// What was said of the end of its secret.
-    #[serde(default)]
+    /// The last notice of the end of its secret.
     pub notice: Option<Notice>,
 }
 
 impl Live {
-    /// The scopes at the provider that are Portico's; any other is somebody else's and stays.
+    /// A client that was just registered or adopted.
+    pub(super) fn new(
+        answer: Answered,
+        client_type_id: Uuid,
+        applied: Wanted,
+        marker: String,
+    ) -> Self {
+        Self {
+            answer,
+            client_type_id,
+            applied,
+            operation: None,
+            perhaps: BTreeSet::new(),
+            drifted: false,
+            marker,
+            old_secret: None,
+            notice: None,
+        }
+    }
+
+    /// The scopes at the provider that are, or may be, Portico's; any other is somebody else's and stays.
     #[must_use]
     pub fn own_scopes(&self) -> BTreeSet<String> {
-        self.applied.scopes.union(&self.perhaps).cloned().collect()
+        let mut scopes = self.applied.scopes.union(&self.perhaps).cloned().collect();
+        if let Some(wanted) = self.update_under_way() {
+            scopes = wanted.scopes.union(&scopes).cloned().collect();
+        }
+        scopes
     }
+
+    /// What an update without an outcome makes the client.
+    pub(super) fn update_under_way(&self) -> Option<&Wanted> {
+        match &self.operation.as_ref()?.kind {
+            OperationKind::Update { wanted, .. } => Some(wanted),
+            OperationKind::Rotate { .. } | OperationKind::Delete => None,
+        }
+    }
+
+    /// Whether a rotation has no outcome yet.
+    #[must_use]
+    pub fn is_rotating(&self) -> bool {
+        let kind = self.operation.as_ref().map(|operation| &operation.kind);
+        matches!(kind, Some(OperationKind::Rotate { .. }))
+    }
+}
+
+/// What the client is to be, as the grants and the application want it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Of the application.
+    pub name: String,
+    /// Of the application.
+    pub redirect_urls: Vec<String>,
+    /// Of all grants. Grant and response types are the union; the first one of the client decides the rest.
+    pub client_type_ids: BTreeSet<Uuid>,
+    /// Of all grants.
+    pub scopes: BTreeSet<String>,
+    /// Nothing of it works for a time: it has no scopes, and is disabled where the provider can do that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
+}
+
+/// What the client types of a client make it. Grant and response types are the union of all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientProfile {
+    /// RFC 7591 section 2.
+    pub grant_types: BTreeSet<String>,
+    /// RFC 7591 section 2.
+    pub response_types: BTreeSet<String>,
+    /// RFC 7591 section 2; of the client type that came first.
+    pub token_endpoint_auth_method: String,
+    /// As [`ClientProfile::token_endpoint_auth_method`]; used by Okta only.
+    pub okta_application_type: String,
+}
+
+/// What an answer of the provider says about the client. Without any secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// RFC 7591 section 3.2.1.
+    pub client_id: String,
+    /// None for a public client.
+    pub secret_ref: Option<VaultRef>,
+    /// The latest registration access token (RFC 7592 section 3); none where the provider gave none.
+    pub rat_ref: Option<VaultRef>,
+    /// Used verbatim.
+    pub registration_client_uri: Option<Url>,
+    /// Unix seconds, 0: never.
+    pub secret_expires_at: u64,
+    /// The metadata as granted.
+    pub granted: Metadata,
+    /// Where it differs from what was asked.
+    pub differences: Vec<Difference>,
+    /// What an admin should know beyond that.
+    pub warnings: Vec<String>,
 }
 
 /// What may have been done at the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// Which attempt.
+    /// Number of the attempt.
     pub attempt: u32,
-    /// What.
+    /// What was attempted.
     pub kind: OperationKind,
 }
 
@@ -195,13 +238,13 @@ pub enum OperationKind {
 /// A pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
-    /// Why.
-    pub words: Words,
-    /// How long.
+    /// Why the last attempt failed.
+    pub problem: Problem,
+    /// When it is over.
     pub next_try_at: Timestamp,
-    /// Failed tries in a row.
+    /// Failed attempts in a row.
     pub attempts: u32,
-    /// See [`super::Delayed`].
+    /// Something is to be taken away and cannot be: it is tried from time to time, for ever.
     pub stuck_since: Option<Timestamp>,
 }
 
@@ -210,46 +253,10 @@ pub struct Delay {
 pub struct Refusal {
     /// While just this is wanted, nothing is tried.
     pub wanted: Option<Wanted>,
-    /// Why.
-    pub words: Words,
+    /// The provider's answer.
+    pub problem: Problem,
     /// Since when.
     pub at: Timestamp,
-}
-
-impl Grant {
-    /// All scopes of its products and plans.
-    #[must_use]
-    pub fn scopes(&self) -> BTreeSet<String> {
-        let of = |item: &Item| {
-            item.product_scopes
-                .union(&item.plan_scopes)
-                .cloned()
-                .collect()
-        };
-        self.items
-            .iter()
-            .flat_map(|item| -> Vec<String> { of(item) })
-            .collect()
-    }
-
-    /// Whether gateways are to let it through.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        match &self.stage {
-            Stage::Waiting | Stage::Active => true,
-            Stage::Failed { target, .. } => *target == Target::Gateway,
-            Stage::Withdrawn => false,
-        }
-    }
-
-    /// Names of its products, for people.
-    #[must_use]
-    pub fn product_names(&self) -> Vec<String> {
-        self.items
-            .iter()
-            .map(|item| item.product_name.clone())
-            .collect()
-    }
 }
 
 impl OauthClient {
@@ -268,6 +275,13 @@ impl OauthClient {
         }
     }
 
+    pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
+        match &mut self.link {
+            Link::Live(live) => Some(live),
+            Link::None | Link::Intended(_) => None,
+        }
+    }
+
     /// The attempt to register that has no outcome yet.
     #[must_use]
     pub fn intended(&self) -> Option<&RegistrationIntended> {
@@ -277,10 +291,49 @@ impl OauthClient {
         }
     }
 
-    pub(super) fn delay(&self, target: Target) -> Option<&Delay> {
-        match target {
-            Target::Provider => self.provider_delay.as_ref(),
-            Target::Gateway => self.gateway_delay.as_ref(),
+    /// An operation begins. What the one before it may have done stays possible until an update is known to be done.
+    pub(super) fn began(&mut self, attempt: u32, kind: OperationKind) {
+        self.attempt = attempt;
+        if let Some(live) = self.live_mut() {
+            if let Some(before) = live.update_under_way() {
+                let scopes = before.scopes.clone();
+                live.perhaps.extend(scopes);
+            }
+            live.operation = Some(Operation { attempt, kind });
         }
+    }
+
+    /// The provider did what was wanted.
+    pub(super) fn succeeded(&mut self) {
+        self.delay = None;
+        self.refused = None;
+        self.paused = None;
+        self.suspicions = 0;
+    }
+
+    /// The attempt has an outcome: nothing came of it.
+    pub(super) fn attempt_over(&mut self) {
+        match &mut self.link {
+            Link::Intended(_) => self.link = Link::None,
+            Link::Live(live) => live.operation = None,
+            Link::None => {}
+        }
+    }
+
+    /// Nothing of ours is at the provider any more; where a client is wanted, everybody waits for the next one, which
+    /// has another id.
+    pub(super) fn gone(&mut self) {
+        self.link = Link::None;
+        for grant in self.grants.values_mut() {
+            if grant.is_granted() && grant.standing == Standing::Done {
+                grant.standing = Standing::Started;
+            }
+        }
+        if self.wanted().is_none() {
+            // The next client's credentials are not shown before its own access is active.
+            self.activated = false;
+        }
+        self.replacing = false;
+        self.succeeded();
     }
 }

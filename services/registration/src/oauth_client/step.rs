@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::event::{Target, Wanted, gateways};
-use super::state::{Grant, Link, OauthClient, OperationKind, Stage};
-use crate::moment::Moment;
+use super::grant::{Access, Grant, Standing};
+use super::state::{Link, Live, OauthClient, OperationKind, Wanted};
+use crate::clock::ClockReading;
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,16 +29,9 @@ pub enum Step {
     },
     /// End the secret before the last rotation.
     Retire,
-    /// Write these gateways.
-    Map {
-        /// Which ones.
-        gateway_ids: Vec<String>,
-        /// What is wanted up to now.
-        revision: u64,
-    },
-    /// Requests have come to their end: say so. No network.
-    Announce,
-    /// A try failed.
+    /// Erase what is secret of a client that is gone. No network.
+    Forget,
+    /// An attempt failed.
     Wait(Timestamp),
     /// The provider takes no registrations.
     Paused,
@@ -49,43 +42,22 @@ pub enum Step {
 impl OauthClient {
     /// What is to be done next.
     #[must_use]
-    pub fn next_step(&self, at: impl Into<Moment>) -> Step {
+    pub fn next_step(&self, at: impl Into<ClockReading>) -> Step {
         let at = at.into();
-        if self.finished().next().is_some() {
-            return Step::Announce;
-        }
         if let Some(days_left) = self.due_notice(at.now) {
             return Step::Notice { days_left };
         }
         if self.retires_secret(at.now) {
             return Step::Retire;
         }
-        let work = self.provider_work();
-        let settled = work.is_none();
-        let (mut wait, mut paused) = (None, false);
-        match work {
-            Some(_) if self.is_parked() => {}
-            Some(Step::Register(_) | Step::Reconcile) if self.held.is_some() => paused = true,
-            Some(work) => match self.pause(Target::Provider, at) {
-                None => return work,
-                until => wait = until,
+        match self.provider_work() {
+            Some(_) if self.is_parked() => Step::Idle,
+            Some(_) if self.waits_for_provider() => Step::Paused,
+            Some(work) => match self.pause(at) {
+                Some(until) => Step::Wait(until),
+                None => work,
             },
-            None => {}
-        }
-        if self.mapping_is_due(settled) {
-            match self.pause(Target::Gateway, at) {
-                None => {
-                    return Step::Map {
-                        gateway_ids: self.unmapped.keys().cloned().collect(),
-                        revision: self.revision,
-                    };
-                }
-                until => wait = wait.into_iter().chain(until).min(),
-            }
-        }
-        match wait {
-            Some(until) => Step::Wait(until),
-            None if paused => Step::Paused,
+            None if self.secrets_left && self.link == Link::None => Step::Forget,
             None => Step::Idle,
         }
     }
@@ -96,7 +68,14 @@ impl OauthClient {
         let work = match self.next_step(Timestamp::MIN) {
             Step::Wait(until) => Some(until),
             Step::Paused | Step::Idle => None,
-            _ => Some(Timestamp::UNIX_EPOCH),
+            Step::Register(_)
+            | Step::Reconcile
+            | Step::Update(_)
+            | Step::Rotate
+            | Step::Delete
+            | Step::Notice { .. }
+            | Step::Retire
+            | Step::Forget => Some(Timestamp::UNIX_EPOCH),
         };
         work.into_iter().chain(self.next_date()).min()
     }
@@ -109,14 +88,19 @@ impl OauthClient {
         let mut wanted = Wanted {
             name: self.application.name.clone(),
             redirect_urls: self.application.redirect_urls.clone(),
+            suspended: true,
             ..Wanted::default()
         };
-        wanted.suspended = true;
-        for (id, grant) in grants {
-            wanted.client_type_ids.insert(grant.client_type_id);
-            if !self.is_suspended(id) {
+        let applied = self.live().map(|live| &live.applied.client_type_ids);
+        for (_, grant) in grants {
+            // A suspended request keeps what the client has for it, and asks for nothing new.
+            let has_type = applied.is_some_and(|ids| ids.contains(&grant.client_type_id));
+            if grant.is_granted() || has_type {
+                wanted.client_type_ids.insert(grant.client_type_id);
+            }
+            if grant.is_granted() && !self.application.suspended {
                 wanted.suspended = false;
-                wanted.scopes.extend(grant.scopes());
+                wanted.scopes.extend(grant.scopes.iter().cloned());
             }
         }
         Some(wanted)
@@ -126,6 +110,7 @@ impl OauthClient {
     #[must_use]
     pub fn first_client_type(&self) -> Option<Uuid> {
         self.considered()
+            .filter(|(_, grant)| grant.is_granted())
             .min_by_key(|(_, grant)| grant.order)
             .map(|(_, grant)| grant.client_type_id)
     }
@@ -146,7 +131,10 @@ impl OauthClient {
             // Also after a deletion without an outcome: the update finds out whether the client is there.
             (Some(_), Some(wanted)) => Some(Step::Update(wanted)),
             (None, Some(wanted)) => {
-                (live.drifted || wanted != live.applied).then_some(Step::Update(wanted))
+                // Scopes of a lost update that nobody wants any more may be there.
+                let left_over = !live.perhaps.is_subset(&wanted.scopes);
+                (live.drifted || left_over || wanted != live.applied)
+                    .then_some(Step::Update(wanted))
             }
         }
     }
@@ -159,68 +147,61 @@ impl OauthClient {
         };
         match &self.link {
             Link::Intended(_) => true,
-            Link::Live(live)
-                if live.operation.as_ref().is_some_and(|operation| {
-                    matches!(operation.kind, OperationKind::Rotate { .. })
-                }) =>
-            {
-                false
-            }
+            Link::Live(live) if live.is_rotating() => false,
             Link::None | Link::Live(_) => refused.wanted == self.wanted(),
         }
     }
 
-    /// Requests that wait and that this attempt is for.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
-        self.considered()
-            .filter(|(id, grant)| grant.stage == Stage::Waiting && !self.is_suspended(*id))
+    /// A registration waits until the provider takes some again.
+    pub(super) fn waits_for_provider(&self) -> bool {
+        let registers = || match self.provider_work() {
+            Some(Step::Register(_) | Step::Reconcile) => true,
+            Some(_) | None => false,
+        };
+        self.paused.is_some() && registers()
     }
 
-    /// Whether the client has everything that the request asked for.
-    pub(super) fn covers(&self, grant: &Grant) -> bool {
-        self.live().is_some_and(|live| {
-            live.applied.client_type_ids.contains(&grant.client_type_id)
-                && grant.scopes().is_subset(&live.applied.scopes)
+    /// Granted requests that lack an answer, and that this attempt is for.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
+        self.considered().filter(|(_, grant)| {
+            let settled = grant.standing == Standing::Done && self.covers(grant);
+            grant.is_granted() && !settled && !self.application.suspended
         })
     }
 
-    /// Requests that need the gateways to be written.
-    pub fn mapping_requests(&self) -> impl Iterator<Item = Uuid> {
-        let mappable = self.mappable();
-        mappable.chain(self.withdrawn()).map(|(id, _)| id)
+    /// Waiting requests that lack something at the provider.
+    pub(super) fn uncovered(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
+        self.waiting().filter(|(_, grant)| !self.covers(grant))
     }
 
-    /// Requests that have everything at the provider, and not yet at the gateways.
-    pub(super) fn mappable(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
-        let covered = self.waiting().filter(|(_, grant)| self.covers(grant));
-        let outdated = self
-            .considered()
-            .filter(|(_, grant)| grant.stage == Stage::Active && grant.outdated);
-        covered.chain(outdated)
+    /// Whether the client has everything that the request asks for, and keeps it whatever is under way.
+    pub(super) fn covers(&self, grant: &Grant) -> bool {
+        let is_in = |wanted: &Wanted| {
+            !wanted.suspended
+                && wanted.client_type_ids.contains(&grant.client_type_id)
+                && grant.scopes.is_subset(&wanted.scopes)
+        };
+        self.live().is_some_and(|live| {
+            is_in(&live.applied)
+                && match live.operation.as_ref().map(|operation| &operation.kind) {
+                    Some(OperationKind::Update { wanted, .. }) => is_in(wanted),
+                    Some(OperationKind::Delete) => false,
+                    Some(OperationKind::Rotate { .. }) | None => true,
+                }
+        })
     }
 
-    /// Requests that have come to their end, without it being said yet.
-    pub(super) fn finished(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
-        let provisioned = self
-            .waiting()
-            .filter(|(_, grant)| self.covers(grant) && self.is_mapped(grant));
-        let deprovisioned = self
-            .withdrawn()
-            .filter(|(_, grant)| self.is_released(grant) && self.is_mapped(grant));
-        provisioned.chain(deprovisioned)
-    }
-
-    /// Revoked requests of which something may be left.
-    pub(super) fn withdrawn(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
+    /// Suspended and revoked requests of which something may be left.
+    pub(super) fn to_take_away(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
         self.grants
             .iter()
-            .filter(|(_, grant)| grant.stage == Stage::Withdrawn)
+            .filter(|(_, grant)| !grant.is_granted() && grant.standing != Standing::Done)
             .map(|(id, grant)| (*id, grant))
     }
 
-    /// Whether nothing of a revoked request is left at the provider.
+    /// Whether nothing of a suspended or revoked request is left at the provider, save for what others need.
     pub(super) fn is_released(&self, grant: &Grant) -> bool {
-        let live = match &self.link {
+        let live: &Live = match &self.link {
             Link::None => return true,
             Link::Intended(_) => return false,
             Link::Live(live) => live,
@@ -229,49 +210,36 @@ impl OauthClient {
             return false;
         };
         let no_longer: BTreeSet<String> =
-            grant.scopes().difference(&wanted.scopes).cloned().collect();
-        let may_have = match live.operation.as_ref().map(|operation| &operation.kind) {
-            Some(OperationKind::Update { wanted, .. }) => Some(&wanted.scopes),
-            _ => None,
-        };
-        no_longer.is_disjoint(&live.applied.scopes)
-            && may_have.is_none_or(|scopes| no_longer.is_disjoint(scopes))
-    }
-
-    fn is_mapped(&self, grant: &Grant) -> bool {
-        gateways(&grant.items)
-            .iter()
-            .all(|gateway| !self.unmapped.contains_key(gateway))
-    }
-
-    fn mapping_is_due(&self, settled: bool) -> bool {
-        !self.unmapped.is_empty()
-            && (settled || self.withdrawn().next().is_some() || self.mappable().next().is_some())
+            grant.scopes.difference(&wanted.scopes).cloned().collect();
+        let switched = live.applied.suspended == wanted.suspended;
+        switched && no_longer.is_disjoint(&live.own_scopes())
     }
 
     /// The requests that the client is to serve now.
     fn considered(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
         let only = self.one_at_a_time.then(|| self.oldest_waiting()).flatten();
-        self.grants
-            .iter()
-            .map(|(id, grant)| (*id, grant))
-            .filter(move |(id, grant)| match &grant.stage {
-                Stage::Waiting => only.is_none_or(|only| only == *id) || self.is_suspended(*id),
-                Stage::Active | Stage::Failed { .. } => grant.is_wanted(),
-                Stage::Withdrawn => false,
-            })
+        let all = self.grants.iter().map(|(id, grant)| (*id, grant));
+        all.filter(move |(id, grant)| match (grant.access, &grant.standing) {
+            (Access::Revoked, _) | (Access::Granted, Standing::Failed(_)) => false,
+            (Access::Granted, Standing::New | Standing::Started | Standing::Delayed) => {
+                only.is_none_or(|only| only == *id) || self.application.suspended
+            }
+            (Access::Granted, Standing::Done) | (Access::Suspended, _) => true,
+        })
     }
 
     fn oldest_waiting(&self) -> Option<Uuid> {
         self.grants
             .iter()
-            .filter(|(id, grant)| grant.stage == Stage::Waiting && !self.is_suspended(**id))
+            .filter(|(_, grant)| {
+                grant.is_granted() && grant.is_open() && !self.application.suspended
+            })
             .min_by_key(|(_, grant)| grant.order)
             .map(|(id, _)| *id)
     }
 
-    fn pause(&self, target: Target, at: Moment) -> Option<Timestamp> {
-        let until = self.delay(target)?.next_try_at;
+    fn pause(&self, at: ClockReading) -> Option<Timestamp> {
+        let until = self.delay.as_ref()?.next_try_at;
         at.is_before(until).then_some(until)
     }
 }

@@ -1,9 +1,15 @@
 //! The decider by itself.
 
-mod catalogue;
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "tests look for one event among all"
+)]
+
 mod decisions;
+mod held;
 mod lifecycle;
 mod orphans;
+mod reports;
 mod sequences;
 mod steps;
 
@@ -15,8 +21,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::granted::{Api, Application, CatalogueChange, Item, PlanChange, ProductChange, Rate};
-use crate::providers::Metadata;
+use crate::application::Application;
+use crate::client_metadata::Metadata;
 
 const APPLICATION: Uuid = Uuid::from_u128(0xa);
 const PROVIDER: Uuid = Uuid::from_u128(0xb);
@@ -42,35 +48,19 @@ fn set(values: &[&str]) -> BTreeSet<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-/// A product `number` under the free plan, behind the gateway `g`.
-fn grant(number: u128) -> Granted {
-    Granted {
+/// A product `number` under the free plan, in this revision.
+fn requested(number: u128, revision: u64, access: Access) -> Requested {
+    Requested {
         request_id: request(number),
+        revision,
+        access,
         application_id: APPLICATION,
         identity_provider_id: PROVIDER,
         client_type_id: MACHINE,
         requester_id: "developer".into(),
         application: application("Weather app", 1),
-        items: vec![Item {
-            product_id: format!("p{number}"),
-            product_name: format!("P{number}"),
-            product_scopes: set(&[&format!("p{number}")]),
-            product_policy_id: String::new(),
-            apis: vec![Api {
-                api_id: format!("api{number}"),
-                name: String::new(),
-                url: String::new(),
-                gateway_id: "g".into(),
-            }],
-            plan_id: "free".into(),
-            plan_name: "Free".into(),
-            plan_scopes: set(&["free"]),
-            plan_policy_id: String::new(),
-            rate: None,
-            quota: None,
-            product_version: 0,
-            plan_version: 0,
-        }],
+        scopes: set(&[&format!("p{number}"), "free"]),
+        retried: false,
     }
 }
 
@@ -83,41 +73,56 @@ fn application(name: &str, as_of: i64) -> Application {
     }
 }
 
-/// What the catalogue says of a product in a version: its scope is another one, all else as in [`grant`].
-fn product(number: u128, version: u64) -> CatalogueChange {
-    let item = grant(number).items.remove(0);
-    CatalogueChange::Product(ProductChange {
-        product_id: item.product_id,
-        version,
-        name: item.product_name,
-        scopes: set(&[&format!("p{number}v{version}")]),
-        policy_id: item.product_policy_id,
-        apis: item.apis,
+fn want(requested: Requested) -> Command {
+    Command::Grant(GrantCommand::Want(requested))
+}
+
+fn granted(number: u128) -> Command {
+    want(requested(number, 1, Access::Granted))
+}
+
+fn suspended(number: u128, revision: u64) -> Command {
+    want(requested(number, revision, Access::Suspended))
+}
+
+fn revoked(number: u128, revision: u64) -> Command {
+    want(requested(number, revision, Access::Revoked))
+}
+
+fn retried(number: u128, revision: u64) -> Command {
+    want(Requested {
+        retried: true,
+        ..requested(number, revision, Access::Granted)
     })
 }
 
-fn granted(number: u128) -> Event {
-    Event::Granted(grant(number))
+/// Other scopes of a product.
+fn rescoped(number: u128, revision: u64, scopes: &[&str]) -> Command {
+    want(Requested {
+        scopes: set(scopes),
+        ..requested(number, revision, Access::Granted)
+    })
 }
 
-fn withdraw(number: u128) -> Command {
-    Command::Withdraw {
-        request_id: request(number),
-        application_id: APPLICATION,
-        identity_provider_id: PROVIDER,
-    }
+fn report(number: u128, revision: u64, outcome: Outcome) -> Event {
+    let request_id = request(number);
+    GrantEvent::Reported(Reported {
+        request_id,
+        revision,
+        outcome,
+    })
+    .into()
 }
 
-fn withdrawn(number: u128) -> Event {
-    Event::GrantWithdrawn {
-        request_id: request(number),
-        application_id: APPLICATION,
-        identity_provider_id: PROVIDER,
-    }
-}
+const DONE: Outcome = Outcome::Done {
+    client_deleted: false,
+};
+const DELETED: Outcome = Outcome::Done {
+    client_deleted: true,
+};
 
-fn kind() -> Kind {
-    Kind {
+fn profile() -> ClientProfile {
+    ClientProfile {
         grant_types: set(&["client_credentials"]),
         response_types: set(&[]),
         token_endpoint_auth_method: "client_secret_basic".into(),
@@ -135,16 +140,83 @@ fn wanted(scopes: &[&str]) -> Wanted {
     }
 }
 
-fn intend(wanted: Wanted) -> Command {
-    Command::IntendRegistration {
+fn intent(wanted: Wanted) -> Intent {
+    Intent {
         wanted,
-        kind: kind(),
+        profile: profile(),
         client_type_id: MACHINE,
         client_id: "chosen".into(),
         secret_ref: VaultRef(Uuid::from_u128(1)),
         without_scopes: false,
     }
 }
+
+fn intend(wanted: Wanted) -> Command {
+    Command::Registration(RegistrationCommand::Intend(intent(wanted)))
+}
+
+fn register(attempt: u32, answer: Answered) -> Command {
+    Command::Registration(RegistrationCommand::Complete { attempt, answer })
+}
+
+fn suspect(attempt: u32, cap: u32) -> Command {
+    Command::Registration(RegistrationCommand::Suspect {
+        attempt,
+        cap,
+        again_at: much_later(),
+        at: now(),
+    })
+}
+
+fn intend_update(wanted: Wanted) -> Command {
+    Command::Update(UpdateCommand::Intend {
+        wanted,
+        profile: profile(),
+    })
+}
+
+fn update(attempt: u32, answer: Answered) -> Command {
+    Command::Update(UpdateCommand::Complete { attempt, answer })
+}
+
+fn intend_delete() -> Command {
+    Command::Deletion(DeletionCommand::Intend)
+}
+
+fn deleted(client_id: &str) -> Command {
+    let client_id = client_id.to_owned();
+    Command::Deletion(DeletionCommand::Complete { client_id })
+}
+
+fn follow(application: Application) -> Command {
+    Command::Follow(FollowCommand::Application(application))
+}
+
+fn rotate(secret: u128) -> Command {
+    let secret_ref = VaultRef(Uuid::from_u128(secret));
+    Command::Rotation(RotationCommand::Intend { secret_ref })
+}
+
+fn delay(code: &str, attempt_over: bool) -> Command {
+    Command::Failure(FailureCommand::Delay {
+        failed: failed(code, attempt_over),
+        next_try_at: later(),
+    })
+}
+
+fn refuse(attempt_over: bool) -> Command {
+    Command::Failure(FailureCommand::Refuse {
+        failed: failed("no", attempt_over),
+        again_at: much_later(),
+        at: now(),
+    })
+}
+
+fn pause(attempt_over: bool) -> Command {
+    Command::Failure(FailureCommand::Pause(failed("paused", attempt_over)))
+}
+
+const RESUME: Command = Command::Follow(FollowCommand::Provider);
 
 fn answer(client_id: &str, scopes: &BTreeSet<String>) -> Answered {
     let scope: Vec<&str> = scopes.iter().map(String::as_str).collect();
@@ -161,15 +233,21 @@ fn answer(client_id: &str, scopes: &BTreeSet<String>) -> Answered {
     }
 }
 
-fn failing(code: &str, attempt_over: bool) -> Failing {
-    Failing {
+fn problem(code: &str) -> Problem {
+    Problem {
         code: code.into(),
         reason: "because".into(),
+    }
+}
+
+fn failed(code: &str, attempt_over: bool) -> FailedAttempt {
+    FailedAttempt {
+        problem: problem(code),
         attempt_over,
     }
 }
 
-/// A client, changed by commands as the worker gives them.
+/// A client, changed by commands as the policies and the worker give them.
 #[derive(Default, Clone)]
 struct Story {
     client: OauthClient,
@@ -177,11 +255,10 @@ struct Story {
 }
 
 impl Story {
-    fn new(events: impl IntoIterator<Item = Event>) -> Self {
+    fn new(commands: impl IntoIterator<Item = Command>) -> Self {
         let mut story = Self::default();
-        for event in events {
-            story.client.evolve(&event);
-            story.events.push(event);
+        for command in commands {
+            story.tell(&command).unwrap();
         }
         story
     }
@@ -189,10 +266,14 @@ impl Story {
     fn tell(&mut self, command: &Command) -> Result<Vec<Event>, Rejection> {
         let events = self.client.decide(command)?;
         for event in &events {
-            self.client.evolve(event);
-            self.events.push(event.clone());
+            self.take_in(event.clone());
         }
         Ok(events)
+    }
+
+    fn take_in(&mut self, event: Event) {
+        self.client.evolve(&event);
+        self.events.push(event);
     }
 
     fn then(mut self, command: &Command) -> Self {
@@ -210,46 +291,52 @@ impl Story {
         let story = self.then(&intend(wanted.clone()));
         let attempt = story.client.attempt;
         let answer = answer("c1", &wanted.scopes);
-        story.then(&Command::CompleteRegistration { attempt, answer })
+        story.then(&register(attempt, answer))
     }
 
     /// The provider updates to what is wanted.
     fn updated(self) -> Self {
         let wanted = self.client.wanted().unwrap();
-        let story = self.then(&Command::IntendUpdate {
-            wanted: wanted.clone(),
-            kind: kind(),
-        });
+        let story = self.then(&intend_update(wanted.clone()));
         let attempt = story.client.attempt;
         let answer = answer("c1", &wanted.scopes);
-        story.then(&Command::CompleteUpdate { attempt, answer })
+        story.then(&update(attempt, answer))
     }
 
-    fn mapped(self) -> Self {
-        let revision = self.client.revision;
-        self.then(&Command::CompleteMapping {
-            gateway_ids: vec!["g".into()],
-            revision,
-            skipped: false,
-        })
+    /// The provider deletes it.
+    fn deleted(self) -> Self {
+        self.then(&intend_delete()).then(&deleted("c1"))
     }
 
-    fn announced(self) -> Self {
-        self.then(&Command::Announce)
-    }
-
-    /// With these requests active.
+    /// With these requests granted and done.
     fn active(numbers: &[u128]) -> Self {
-        Self::new(numbers.iter().map(|n| granted(*n)))
-            .registered()
-            .mapped()
-            .announced()
+        let mut story = Self::new(numbers.iter().map(|n| granted(*n))).registered();
+        if let Some(first) = numbers.first() {
+            let request_id = request(*first);
+            story = story.then(&Command::Access(AccessCommand::Activate { request_id }));
+        }
+        story
     }
 
-    fn stage(&self, number: u128) -> Option<&Stage> {
-        self.client
-            .grants
-            .get(&request(number))
-            .map(|grant| &grant.stage)
+    fn standing(&self, number: u128) -> Option<&Standing> {
+        let grant = self.client.grants.get(&request(number));
+        grant.map(|grant| &grant.standing)
+    }
+
+    fn has_failed(&self, number: u128) -> bool {
+        matches!(self.standing(number), Some(Standing::Failed(_)))
+    }
+
+    /// What was reported of a request, in order.
+    fn reports(&self, number: u128) -> Vec<(u64, Outcome)> {
+        let of_request = self.events.iter().filter_map(|event| match event {
+            Event::Grant(GrantEvent::Reported(reported))
+                if reported.request_id == request(number) =>
+            {
+                Some((reported.revision, reported.outcome.clone()))
+            }
+            _ => None,
+        });
+        of_request.collect()
     }
 }

@@ -1,14 +1,12 @@
 //! What is in the messages. One that cannot be read is poison: it is parked with the reason.
 
-use std::collections::BTreeSet;
-
 use portico_bus::Message;
 use portico_eventstore::consumer::PolicyError;
 use portico_proto::access::v1 as access;
 use uuid::Uuid;
 
-use crate::granted::{Api, Application, Item, Quota, Rate};
-use crate::oauth_client::Granted;
+use crate::application::Application;
+use crate::oauth_client::{Access, Requested};
 
 pub(super) fn decode<M: prost::Message + Default>(message: &Message) -> Result<M, PolicyError> {
     M::decode(message.payload.clone()).map_err(|error| {
@@ -30,55 +28,55 @@ pub(super) fn id(field: &str, text: &str) -> Result<Uuid, PolicyError> {
         .map_err(|_| PolicyError::Poison(format!("{field} is no id")))
 }
 
-pub(super) fn granted(
-    approved: access::AccessApproved,
+/// The identity provider and the client type.
+pub(super) fn credential(
+    credential: &access::OauthClientCredential,
+) -> Result<(Uuid, Uuid), PolicyError> {
+    Ok((
+        id("identity_provider_id", &credential.identity_provider_id)?,
+        id("client_type_id", &credential.client_type_id)?,
+    ))
+}
+
+/// `None` where the request is for API keys.
+pub(super) fn requested(
+    wanted: access::WantedAccess,
     as_of: i64,
-) -> Result<Granted, PolicyError> {
-    Ok(Granted {
-        request_id: id("request_id", &approved.request_id)?,
-        application_id: id("application_id", &approved.application_id)?,
-        identity_provider_id: id("identity_provider_id", &approved.identity_provider_id)?,
-        client_type_id: id("client_type_id", &approved.client_type_id)?,
-        requester_id: approved.requester_id,
+    retried: bool,
+) -> Result<Option<Requested>, PolicyError> {
+    use access::wanted_access::{Credential, State};
+    let access = match wanted.state() {
+        State::Granted => Access::Granted,
+        State::Suspended => Access::Suspended,
+        State::Revoked => Access::Revoked,
+        State::Unspecified => {
+            return Err(PolicyError::Poison("state is missing".into()));
+        }
+    };
+    let (provider, client_type_id) = match &wanted.credential {
+        Some(Credential::OauthClient(oauth_client)) => credential(oauth_client)?,
+        Some(Credential::ApiKey(_)) => return Ok(None),
+        None => return Err(PolicyError::Poison("credential is missing".into())),
+    };
+    let scopes = wanted
+        .items
+        .into_iter()
+        .flat_map(|item| item.product_scopes.into_iter().chain(item.plan_scopes));
+    Ok(Some(Requested {
+        request_id: id("request_id", &wanted.request_id)?,
+        revision: wanted.revision,
+        access,
+        application_id: id("application_id", &wanted.application_id)?,
+        identity_provider_id: provider,
+        client_type_id,
+        requester_id: wanted.requester_id,
         application: Application {
-            name: approved.application_name,
-            redirect_urls: approved.redirect_urls,
+            name: wanted.application_name,
+            redirect_urls: wanted.redirect_urls,
             as_of,
-            suspended: approved.application_suspended,
+            suspended: wanted.application_suspended,
         },
-        items: approved.items.into_iter().map(item).collect(),
-    })
-}
-
-pub(super) fn item(item: access::ApprovedItem) -> Item {
-    Item {
-        product_id: item.product_id,
-        product_name: item.product_name,
-        product_scopes: BTreeSet::from_iter(item.product_scopes),
-        product_policy_id: item.product_policy_id,
-        apis: item.apis.into_iter().map(api).collect(),
-        plan_id: item.plan_id,
-        plan_name: item.plan_name,
-        plan_scopes: BTreeSet::from_iter(item.plan_scopes),
-        plan_policy_id: item.plan_policy_id,
-        rate: item.rate.map(|rate| Rate {
-            requests: rate.requests,
-            per_seconds: rate.per_seconds,
-        }),
-        quota: item.quota.map(|quota| Quota {
-            requests: quota.requests,
-            renews_every_seconds: quota.renews_every_seconds,
-        }),
-        product_version: item.product_version,
-        plan_version: item.plan_version,
-    }
-}
-
-fn api(api: access::ApprovedApi) -> Api {
-    Api {
-        api_id: api.api_id,
-        name: api.name,
-        url: api.url,
-        gateway_id: api.gateway_id,
-    }
+        scopes: scopes.collect(),
+        retried,
+    }))
 }

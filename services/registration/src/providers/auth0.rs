@@ -32,7 +32,6 @@ use http::Method as Verb;
 use portico_vault::Secret;
 use serde_json::{Map, Value, json};
 
-use super::authorization::Method;
 use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
@@ -41,7 +40,7 @@ use super::failure::{Disposition, Failure};
 use super::metadata::{self, Difference, Metadata};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
-use super::{Driver, ReconcileClass, rfc7591};
+use super::{Driver, Method, Options, ReconcileClass, rfc7591};
 use calls::{call, clients, one, refused};
 
 /// The driver.
@@ -51,6 +50,21 @@ pub struct Auth0;
 impl Driver for Auth0 {
     fn class(&self) -> ReconcileClass {
         ReconcileClass::Search
+    }
+
+    fn authorization_methods(&self) -> &'static [Method] {
+        &[Method::ClientCredentials, Method::ApiToken, Method::None]
+    }
+
+    fn missing_option(
+        &self,
+        method: Method,
+        options: &Options,
+    ) -> Option<(&'static str, &'static str)> {
+        (method != Method::None && options.api_audience.is_empty()).then_some((
+            "api_audience",
+            "`api_audience` must be the identifier of the Auth0 API whose scopes clients are granted.",
+        ))
     }
 
     fn prepare(
@@ -111,7 +125,7 @@ impl Driver for Auth0 {
         false
     }
 
-    async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<String, Failure> {
         if session.method == Method::None {
             let open = "registration is open to anybody, and its clients are third-party clients that cannot use \
                         client_credentials and cannot be managed; management credentials are better";

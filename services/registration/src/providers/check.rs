@@ -83,11 +83,15 @@ impl Check {
     }
 }
 
-/// Whether the portal may register. `gap` is what the settings lack.
-pub async fn way_in(driver: &dyn Driver, session: &Session<'_>, gap: Option<String>) -> CheckStep {
-    let (outcome, detail) = match gap {
-        Some(gap) => (Outcome::Failed, gap),
-        None => match driver.try_way_in(session).await {
+/// Whether the portal may register. `missing` is what the settings lack.
+pub async fn authorization(
+    driver: &dyn Driver,
+    session: &Session<'_>,
+    missing: Option<String>,
+) -> CheckStep {
+    let (outcome, detail) = match missing {
+        Some(missing) => (Outcome::Failed, missing),
+        None => match driver.try_authorization(session).await {
             Ok(found) => (Outcome::Passed, found),
             Err(failure) => (Outcome::Failed, failure.to_string()),
         },

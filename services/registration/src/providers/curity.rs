@@ -21,16 +21,15 @@ use portico_vault::Secret;
 use serde_json::{Map, Value};
 
 use super::client::{
-    ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
+    ChosenIds, KnownClient, Prepared, Preview, RegisteredClient, WantedClient,
 };
-use super::discovery::Endpoints;
 use super::failure::{Disposition, Failure};
 use super::metadata::{self, Difference, Metadata};
 use super::other::Other;
-use super::session::{RawAnswer, Session, Step};
+use super::session::{Session, Step};
 use super::site::Site;
 use super::tokens::Need;
-use super::{Driver, ReconcileClass, rfc7591};
+use super::{Driver, Method, rfc7591};
 
 /// Scope of an initial access token.
 const REGISTRATION: Need<'static> = Need {
@@ -45,8 +44,13 @@ pub struct Curity;
 
 #[async_trait]
 impl Driver for Curity {
-    fn class(&self) -> ReconcileClass {
-        ReconcileClass::Plain
+    /// Curity registers nobody without a token.
+    fn authorization_methods(&self) -> &'static [Method] {
+        &[Method::ClientCredentials, Method::InitialAccessToken]
+    }
+
+    fn need(&self) -> Need<'static> {
+        REGISTRATION
     }
 
     fn prepare(
@@ -79,25 +83,10 @@ impl Driver for Curity {
     ) -> Result<Preview, Failure> {
         let mut preview = Other.preview_update(site, client, wanted)?;
         if is_instance(site) {
+            // The template decides everything.
             preview.body = Value::Object(Map::new());
         }
         Ok(preview)
-    }
-
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
-        rfc7591::parse(endpoints, answer)
-    }
-
-    fn can_manage(&self, session: &Session<'_>, client: &KnownClient) -> bool {
-        Other.can_manage(session, client)
-    }
-
-    async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
-        session.try_way_in(REGISTRATION).await
     }
 
     fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
@@ -125,14 +114,6 @@ impl Driver for Curity {
             return rfc7591::register_once(session, prepared, REGISTRATION).await;
         }
         rfc7591::register(session, prepared, REGISTRATION).await
-    }
-
-    async fn reconcile(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
-        Other.reconcile(session, prepared).await
     }
 
     /// Asks whether the client is there, without reading it: see the module.
@@ -224,13 +205,6 @@ impl Driver for Curity {
         }
     }
 
-    async fn delete(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<Deleted, Failure> {
-        rfc7591::delete(session, client).await
-    }
 }
 
 impl Curity {

@@ -13,21 +13,12 @@
 //!   an update must carry everything.
 //! * There is no rotation of a secret.
 
-use async_trait::async_trait;
-use portico_vault::Secret;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::client::{
-    ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
-};
-use super::discovery::Endpoints;
-use super::failure::Failure;
+use super::client::WantedClient;
 use super::metadata::{self, Difference, Metadata};
-use super::other::Other;
-use super::session::{RawAnswer, Session, Step};
 use super::site::Site;
-use super::tokens::Need;
-use super::{Driver, ReconcileClass, rfc7591};
+use super::{Driver, Method};
 
 /// Beyond RFC 7591.
 const AS_JWT: &str = "access_token_as_jwt";
@@ -35,46 +26,17 @@ const AS_JWT: &str = "access_token_as_jwt";
 /// The driver.
 pub struct Gluu;
 
-#[async_trait]
 impl Driver for Gluu {
-    fn class(&self) -> ReconcileClass {
-        Other.class()
+    fn authorization_methods(&self) -> &'static [Method] {
+        &[
+            Method::InitialAccessToken,
+            Method::ClientCredentials,
+            Method::None,
+        ]
     }
 
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        _ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
-        let mut prepared = rfc7591::prepare(site, wanted)?;
-        prepared.body.insert(AS_JWT.into(), true.into());
-        Ok(prepared)
-    }
-
-    fn preview_update(
-        &self,
-        site: Site<'_>,
-        client: &KnownClient,
-        wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
-        let mut preview = Other.preview_update(site, client, wanted)?;
-        if let Value::Object(body) = &mut preview.body {
-            body.insert(AS_JWT.into(), true.into());
-        }
-        Ok(preview)
-    }
-
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
-        rfc7591::parse(endpoints, answer)
-    }
-
-    fn can_manage(&self, session: &Session<'_>, client: &KnownClient) -> bool {
-        Other.can_manage(session, client)
+    fn customize(&self, _site: Site<'_>, body: &mut Map<String, Value>) {
+        body.insert(AS_JWT.into(), true.into());
     }
 
     fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
@@ -97,58 +59,6 @@ impl Driver for Gluu {
             });
         }
         found
-    }
-
-    async fn register(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
-        rfc7591::register(session, prepared, Need::default()).await
-    }
-
-    async fn reconcile(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
-        Other.reconcile(session, prepared).await
-    }
-
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
-        rfc7591::read(session, client).await
-    }
-
-    async fn update(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-        wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
-        let mut body = rfc7591::update_body(client, wanted);
-        body.insert(AS_JWT.into(), true.into());
-        rfc7591::update_with(session, client, wanted, Step::Update, body).await
-    }
-
-    async fn rotate_secret(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-        chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
-        Other.rotate_secret(session, client, chosen).await
-    }
-
-    async fn delete(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<Deleted, Failure> {
-        rfc7591::delete(session, client).await
     }
 }
 

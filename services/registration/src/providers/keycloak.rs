@@ -58,7 +58,7 @@ use super::failure::{Bearer, Disposition, Failure};
 use super::metadata::SECRET_CHANGED;
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
-use super::{Driver, ReconcileClass};
+use super::{Driver, Method as AuthorizationMethod, ReconcileClass};
 use answer::{collection, has_another_secret, is_in_use, member, object, parse, refused};
 use call::{call, explained, insert_secret, post, put, read, tokens};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
@@ -71,6 +71,14 @@ pub struct Keycloak;
 impl Driver for Keycloak {
     fn class(&self) -> ReconcileClass {
         ReconcileClass::ChosenId
+    }
+
+    fn authorization_methods(&self) -> &'static [AuthorizationMethod] {
+        &[
+            AuthorizationMethod::InitialAccessToken,
+            AuthorizationMethod::ClientCredentials,
+            AuthorizationMethod::None,
+        ]
     }
 
     fn prepare(

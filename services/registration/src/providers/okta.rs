@@ -42,7 +42,7 @@ use super::failure::{Disposition, Failure};
 use super::metadata::{self, Difference, Metadata, joined};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
-use super::{Driver, ReconcileClass, rfc7591};
+use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591};
 use application::{registration, update};
 use calls::{Wrong, call, client, collection, found, named, parse, read_refused};
 use secrets::Added;
@@ -54,6 +54,12 @@ pub struct Okta;
 impl Driver for Okta {
     fn class(&self) -> ReconcileClass {
         ReconcileClass::Search
+    }
+
+    /// Okta gives scopes of its own API only to clients that authenticate by `private_key_jwt`, for which Portico
+    /// holds no key.
+    fn authorization_methods(&self) -> &'static [AuthorizationMethod] {
+        &[AuthorizationMethod::ApiToken]
     }
 
     fn prepare(
@@ -97,7 +103,7 @@ impl Driver for Okta {
         session.token.is_some()
     }
 
-    async fn try_way_in(&self, session: &Session<'_>) -> Result<String, Failure> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<String, Failure> {
         let mut url = collection(session.endpoints);
         url.set_query(Some("limit=1"));
         let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::order::Order;
 use super::providers::{NAME_TAKEN, PROVIDER_IN_USE, refuse_where};
-use crate::identity_provider::{Event, IN_BODY, Location, ManagementRef, Settings};
-use crate::providers::{Endpoints, Method, Options, ProviderType};
+use crate::identity_provider::{
+    Endpoints, Event, IN_BODY, Location, ManagementRef, Method, Options, ProviderType, Settings,
+};
 use crate::text::like;
 
 pub(super) async fn apply(
@@ -26,12 +27,12 @@ pub(super) async fn apply(
         } => {
             sqlx::query(
                 "INSERT INTO identity_providers (id, name, name_key, type, well_known_url, scope_claim, \
-                 skip_tls_verify, has_initial_access_token, management_client_id, endpoints, status, \
-                 status_reason, version, created_at, updated_at) \
-                 VALUES ($1, '', '', $2, '', '', 0, $3, '', '{}', 'active', '', 0, $4, $4)",
+                 skip_tls_verify, has_initial_access_token, management_client_id, endpoints, more, \
+                 rotates_days_before, status, status_reason, version, created_at, updated_at) \
+                 VALUES ($1, '', '', $2, '', '', 0, $3, '', '{}', '{}', 0, 'active', '', 0, $4, $4)",
             )
             .bind(id)
-            .bind(settings.kind.as_str())
+            .bind(settings.kind.to_string())
             .bind(i64::from(initial_access_token.is_some()))
             .bind(at.recorded_at.to_string())
             .execute(&mut *tx)
@@ -144,11 +145,34 @@ const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token,
                        endpoints, status, status_reason, version, created_at, updated_at, management_client_id, more, \
                        rotates_days_before";
 
+/// A provider as the API has it, less what its driver makes of the settings; and those.
+pub(crate) struct Listed {
+    pub(crate) provider: api::IdentityProvider,
+    pub(crate) settings: Settings,
+    pub(crate) has_token: bool,
+}
+
+/// Providers that OAuth clients are registered at, or may be.
+pub(crate) async fn in_use(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id FROM identity_providers p WHERE status <> 'deleted' AND EXISTS \
+         (SELECT 1 FROM oauth_clients c WHERE c.identity_provider_id = p.id AND c.live = 1) ORDER BY id",
+    )
+    .fetch_all(pool)
+    .await?;
+    let id = |row: &Row| {
+        let text: String = row.try_get(0)?;
+        text.parse()
+            .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+    };
+    rows.iter().map(id).collect()
+}
+
 /// A provider, deleted or not.
 pub(crate) async fn get(
     pool: &AnyPool,
     id: Uuid,
-) -> Result<Option<api::IdentityProvider>, sqlx::Error> {
+) -> Result<Option<Listed>, sqlx::Error> {
     let sql = format!("SELECT {COLUMNS} FROM identity_providers WHERE id = $1");
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
@@ -163,7 +187,7 @@ pub(crate) async fn list(
     page: &Page,
     order: Order,
     q: &str,
-) -> Result<(Vec<api::IdentityProvider>, String), sqlx::Error> {
+) -> Result<(Vec<Listed>, String), sqlx::Error> {
     let (value, id) = page.after.clone().unwrap_or_default();
     let (after, by) = order.of("p");
     let sql = format!(
@@ -181,7 +205,7 @@ pub(crate) async fn list(
     for row in &rows {
         providers.push(read(row)?);
     }
-    Ok(page.cut(providers, |provider| {
+    Ok(page.cut(providers, |Listed { provider, .. }| {
         let value = order.value(&provider.name, &provider.created_at);
         (value, provider.id.clone())
     }))
@@ -199,7 +223,7 @@ pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<b
     .map(|row| row.is_some())
 }
 
-fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
+fn read(row: &Row) -> Result<Listed, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let number = |column: &str| row.try_get::<i64, _>(column);
     let endpoints: Endpoints = serde_json::from_str(&text("endpoints")?)
@@ -210,7 +234,7 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
     let has_token = number("has_initial_access_token")? != 0;
     let settings = Settings {
         name: text("name")?,
-        kind: kind.parse().unwrap_or(ProviderType::Other),
+        kind: ProviderType::new(&kind),
         scope_claim: text("scope_claim")?,
         management: Some(text("management_client_id")?)
             .filter(|id| !id.is_empty())
@@ -225,16 +249,21 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
         options: more.options,
         software_statement: None,
     };
-    let method = settings.method(has_token);
-    let (warnings, location) = (settings.warnings(has_token), settings.location);
-    let (endpoints, options) = (location.endpoints, settings.options);
-    Ok(api::IdentityProvider {
+    let Settings {
+        name,
+        scope_claim,
+        location,
+        options,
+        management,
+        ..
+    } = settings.clone();
+    let endpoints = location.endpoints;
+    let provider = api::IdentityProvider {
         id: text("id")?,
-        name: settings.name,
+        name,
         r#type: kind,
         well_known_url: location.well_known_url,
-        has_initial_access_token: has_token && method != Method::ApiToken,
-        scope_claim: settings.scope_claim,
+        scope_claim,
         skip_tls_verify: location.skip_tls_verify,
         issuer: endpoints.issuer,
         registration_endpoint: endpoints.registration_endpoint.into(),
@@ -247,11 +276,9 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
         created_at: text("created_at")?,
         updated_at: text("updated_at")?,
         management_client_id: text("management_client_id")?,
-        authorization: method.to_string(),
-        has_api_token: has_token && method == Method::ApiToken,
         management_scope: options.management_scope,
         management_audience: options.management_audience,
-        management_auth_method: match (options.management_in_body, settings.management) {
+        management_auth_method: match (options.management_in_body, management) {
             (_, None) => String::new(),
             (true, _) => IN_BODY.to_owned(),
             (false, _) => "client_secret_basic".to_owned(),
@@ -265,7 +292,12 @@ fn read(row: &Row) -> Result<api::IdentityProvider, sqlx::Error> {
         api_audience: options.api_audience,
         client_template: options.client_template,
         has_software_statement: more.has_software_statement,
-        warnings,
         rotate_secrets_days_before: u32::try_from(number("rotates_days_before")?).unwrap_or(0),
+        ..Default::default()
+    };
+    Ok(Listed {
+        provider,
+        settings,
+        has_token,
     })
 }

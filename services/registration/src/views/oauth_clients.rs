@@ -1,8 +1,7 @@
-//! The tables `oauth_clients`, `grants` and `orphans`, and their queries.
+//! The tables `oauth_clients` and `orphans`, and their queries.
 
 mod ahead;
 mod anothers;
-mod grants;
 mod orphans;
 mod queries;
 
@@ -11,15 +10,15 @@ use portico_eventstore::sqlx::{self, AnyConnection, Row as _};
 use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent};
 use uuid::Uuid;
 
-use crate::oauth_client::{Event, OauthClient};
+use crate::oauth_client::{AccessEvent, Event, OauthClient, RegistrationEvent};
 
 pub(crate) use ahead::written_ahead;
 pub(crate) use anothers::is_anothers;
 pub(crate) use orphans::{ListedOrphan, orphan, orphans};
 pub(crate) use queries::{
     Due, Listed, Registered, by_id, differences, due, manages, of_application,
-    old_secret_valid_until, registered, streams_of_application, streams_of_catalogue,
-    streams_of_type, stuck, waiting_at,
+    old_secret_valid_until, registered, resumable, streams_of_application, streams_of_type,
+    waiting_at,
 };
 
 /// The projection.
@@ -28,7 +27,7 @@ pub(crate) struct OauthClients;
 #[async_trait]
 impl Projection for OauthClients {
     fn tables(&self) -> &'static [&'static str] {
-        &["oauth_clients", "grants", "orphans"]
+        &["oauth_clients", "orphans"]
     }
 
     async fn apply(
@@ -40,7 +39,7 @@ impl Projection for OauthClients {
             return Ok(());
         };
         // Changes nothing that anybody could see here.
-        if change == Event::CredentialsRevealed {
+        if change == Event::Access(AccessEvent::CredentialsRevealed) {
             return Ok(());
         }
         let id = event.stream_id();
@@ -48,30 +47,11 @@ impl Projection for OauthClients {
         let known = before.is_some();
         let mut client = before.unwrap_or_default();
         client.evolve(&change);
-        if let Event::Registered { answer, .. } = &change {
+        if let Event::Registration(RegistrationEvent::Registered { answer, .. }) = &change {
             anothers::refuse(tx, id, client.identity_provider_id, &answer.client_id).await?;
         }
         write(tx, event, &client, known).await?;
-        for request in requests(&change, &client) {
-            grants::write(tx, id, request, &client).await?;
-        }
         orphans::follow(tx, event, &change, &client).await
-    }
-}
-
-/// Requests whose rows in `grants` an event may change.
-fn requests(event: &Event, client: &OauthClient) -> Vec<Uuid> {
-    match event {
-        Event::CatalogueChanged(change) => client.requests_for(change).collect(),
-        // It may have been suspended.
-        Event::ApplicationChanged(_) => client.grants.keys().copied().collect(),
-        Event::GrantSuspended { request_id, .. } => vec![*request_id],
-        Event::Granted(granted) => vec![granted.request_id],
-        Event::Failed(failed) => vec![failed.request_id],
-        Event::GrantWithdrawn { request_id, .. }
-        | Event::Retried { request_id }
-        | Event::Deprovisioned { request_id, .. } => vec![*request_id],
-        _ => Vec::new(),
     }
 }
 
@@ -94,11 +74,11 @@ async fn write(
 ) -> Result<(), ProjectionError> {
     let sql = if known {
         "UPDATE oauth_clients SET client_type_id = $2, client_id = $3, status = $4, live = $5, manageable = $6, \
-         held = $7, due_at_ms = $8, parked_at_ms = $9, wanted_scopes = $10, scopes = $11, differences = $12, \
+         paused = $7, due_at_ms = $8, parked_at_ms = $9, wanted_scopes = $10, scopes = $11, differences = $12, \
          last_error = $13, next_try_at = $14, state = $15, updated_at = $16, application_id = $17, \
          identity_provider_id = $18 WHERE id = $1"
     } else {
-        "INSERT INTO oauth_clients (id, client_type_id, client_id, status, live, manageable, held, due_at_ms, \
+        "INSERT INTO oauth_clients (id, client_type_id, client_id, status, live, manageable, paused, due_at_ms, \
          parked_at_ms, wanted_scopes, scopes, differences, last_error, next_try_at, state, created_at, updated_at, \
          application_id, identity_provider_id) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18)"
@@ -113,18 +93,10 @@ async fn write(
         answer.is_some_and(|a| a.rat_ref.is_some() && a.registration_client_uri.is_some());
     let wanted = client.wanted().unwrap_or_default();
     let parked = client.refused.as_ref().filter(|_| client.is_parked());
-    let stuck = client
-        .provider_delay
-        .as_ref()
-        .and_then(|delay| delay.stuck_since);
+    let stuck = client.delay.as_ref().and_then(|delay| delay.stuck_since);
     let parked = parked.map(|refused| refused.at).or(stuck);
-    let delays = [&client.provider_delay, &client.gateway_delay];
-    let next_try = delays
-        .into_iter()
-        .flatten()
-        .map(|delay| delay.next_try_at)
-        .min();
-    let error = client.last_error().map(|words| words.reason.clone());
+    let next_try = client.delay.as_ref().map(|delay| delay.next_try_at);
+    let error = client.last_error().map(|problem| problem.reason.clone());
     sqlx::query(sql)
         .bind(at.stream_id().to_string())
         .bind(client_type.map(|id| id.to_string()).unwrap_or_default())
@@ -132,7 +104,7 @@ async fn write(
         .bind(client.status().to_owned())
         .bind(i64::from(live.is_some() || client.intended().is_some()))
         .bind(i64::from(manageable))
-        .bind(i64::from(client.held.is_some()))
+        .bind(i64::from(client.paused.is_some()))
         .bind(client.due().map(|due| due.as_millisecond()))
         .bind(parked.map(|at| at.as_millisecond()))
         .bind(serde_json::to_string(&wanted.scopes)?)

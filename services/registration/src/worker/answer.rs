@@ -6,22 +6,23 @@ use portico_vault::{Owner, Secret, VaultRef};
 use uuid::Uuid;
 
 use super::drive::Job;
-use super::failure::later;
+use super::failure::{lacking, later};
+use super::spool::AnswerSpool;
 use super::{WorkError, Worker};
+use crate::client_metadata::{Marker, WantedClient};
 use crate::client_type::ClientType;
-use crate::identity_provider::{self, Access, AccessError, Status};
+use crate::identity_provider::{IdentityProvider, Status};
 use crate::oauth_client::{
-    Answered, Command, Failing, Kind, Live, OWNER, OldSecret, OperationKind, Target, Wanted,
+    Answered, ClientProfile, Command, Live, OWNER, OldSecret, OperationKind, RotationCommand,
+    UpdateCommand, Wanted,
 };
-use crate::providers::{
-    Driver, KnownClient, ProviderType, RegisteredClient, Step, WantedClient, driver_for,
-};
-use crate::spool::AnswerSpool;
+use crate::providers::access::{self, Access, AccessError};
+use crate::providers::{Driver, KnownClient, RegisteredClient, Step, driver_for, other::Other};
 
 /// A provider, and whether it takes registrations.
 pub(super) struct Provider {
     pub(super) access: Access,
-    /// The provider's own words, where it takes none.
+    /// The provider's own message, where it takes none.
     pub(super) paused: Option<String>,
 }
 
@@ -40,52 +41,60 @@ impl Worker {
     /// The provider of a client. `None` where it is gone: that was recorded.
     pub(super) async fn provider(&self, job: &Job) -> Result<Option<Provider>, WorkError> {
         let id = job.client.identity_provider_id;
-        let provider = identity_provider::load(&self.store, id).await?.state;
+        let provider = self.store.load::<IdentityProvider>(id).await?.state;
         let paused = match &provider.status {
             Status::Paused { reason } => Some(reason.clone()),
             _ => None,
         };
-        match identity_provider::access(&self.deps, &self.vault, id, &provider).await {
+        match access::open(&self.deps, &self.vault, id, &provider).await {
             Ok(access) => Ok(Some(Provider { access, paused })),
             Err(AccessError::Vault(error)) => Err(error.into()),
             Err(AccessError::Rejected(_)) => {
-                let failing = lacking(
+                let gone = lacking(
                     "identity_provider_not_found",
                     "the identity provider was deleted",
                 );
-                self.refuse(job, Target::Provider, failing).await?;
+                self.refuse(job, gone).await?;
                 Ok(None)
             }
         }
     }
 
     /// What the client types make the client. `None` where one is gone: that was recorded.
-    pub(super) async fn kind(
+    pub(super) async fn profile(
         &self,
         job: &Job,
         wanted: &Wanted,
         first: Uuid,
-    ) -> Result<Option<Kind>, WorkError> {
-        let mut kind = Kind::default();
-        let others = wanted
-            .client_type_ids
-            .iter()
-            .copied()
-            .filter(|id| *id != first);
-        for id in std::iter::once(first).chain(others) {
+    ) -> Result<Option<ClientProfile>, WorkError> {
+        let profile = self.profile_of(wanted, first).await?;
+        if profile.is_none() {
+            let gone = lacking("client_type_not_found", "the client type is not there");
+            self.refuse(job, gone).await?;
+        }
+        Ok(profile)
+    }
+
+    /// `first` decides how the client authenticates. `None` where a client type is gone.
+    pub(super) async fn profile_of(
+        &self,
+        wanted: &Wanted,
+        first: Uuid,
+    ) -> Result<Option<ClientProfile>, WorkError> {
+        let mut profile = ClientProfile::default();
+        let types = wanted.client_type_ids.iter().copied();
+        for id in std::iter::once(first).chain(types) {
             let Some(definition) = self.store.load::<ClientType>(id).await?.state.definition else {
-                let failing = lacking("client_type_not_found", "the client type is not there");
-                self.refuse(job, Target::Provider, failing).await?;
                 return Ok(None);
             };
-            kind.grant_types.extend(definition.grant_types);
-            kind.response_types.extend(definition.response_types);
+            profile.grant_types.extend(definition.grant_types);
+            profile.response_types.extend(definition.response_types);
             if id == first {
-                kind.token_endpoint_auth_method = definition.token_endpoint_auth_method;
-                kind.okta_application_type = definition.okta_application_type;
+                profile.token_endpoint_auth_method = definition.token_endpoint_auth_method;
+                profile.okta_application_type = definition.okta_application_type;
             }
         }
-        Ok(Some(kind))
+        Ok(Some(profile))
     }
 
     /// A registered client with its secrets.
@@ -100,15 +109,14 @@ impl Worker {
         })
     }
 
-    /// Of the provider's kind. A deleted provider's answers are read as those of any.
+    /// Of the provider's type. A deleted provider's answers are read as those of any.
     async fn driver(&self, job: &Job) -> Result<&'static dyn Driver, WorkError> {
         let id = job.client.identity_provider_id;
-        let settings = identity_provider::load(&self.store, id)
-            .await?
-            .state
-            .settings;
-        let kind = settings.map_or(ProviderType::Other, |settings| settings.kind);
-        Ok(driver_for(kind))
+        let provider = self.store.load::<IdentityProvider>(id).await?.state;
+        Ok(match provider.settings {
+            Some(settings) => driver_for(&settings.kind),
+            None => &Other,
+        })
     }
 
     /// What is recorded of an answer. Nothing stored is lost where the answer brings none.
@@ -178,7 +186,7 @@ impl Worker {
             token = registered.registration_access_token.clone().or(token);
             let is_outcome = matches!(
                 (&operation.kind, answer.step),
-                // What is to be switched off after the update is done once more as a whole.
+                // What is to be disabled after the update is done once more as a whole.
                 (OperationKind::Update { wanted, .. }, Step::Update) if !wanted.suspended
             ) || matches!(
                 (&operation.kind, answer.step),
@@ -196,11 +204,11 @@ impl Worker {
                 Recovered::Outcome,
             )
         } else if let Some(token) = token.filter(|token| known.as_ref() != Some(token)) {
-            let command = Command::ReplaceToken {
+            let command = UpdateCommand::ReplaceToken {
                 attempt: operation.attempt,
                 rat_ref: self.vault.put(&owner(job.id), &token).await?,
             };
-            (command, Recovered::Token)
+            (Command::Update(command), Recovered::Token)
         } else {
             return Ok(Recovered::Nothing);
         };
@@ -232,15 +240,15 @@ impl Worker {
                 // A rotation changes the secret and nothing else.
                 let mut answer = self.answered(job, registered, &before, &unasked()).await?;
                 answer.differences.clone_from(&live.answer.differences);
-                Ok(Command::CompleteRotation {
+                Ok(Command::Rotation(RotationCommand::Complete {
                     attempt,
                     answer,
                     old_secret,
-                })
+                }))
             }
             Some(OperationKind::Update { client, .. }) => {
                 let answer = self.answered(job, registered, &before, client).await?;
-                Ok(Command::CompleteUpdate { attempt, answer })
+                Ok(Command::Update(UpdateCommand::Complete { attempt, answer }))
             }
             Some(OperationKind::Delete) | None => Err(WorkError::Other(
                 "nothing was under way that could be completed".into(),
@@ -325,14 +333,6 @@ pub(super) fn owner(id: Uuid) -> Owner {
     Owner::new(OWNER, id)
 }
 
-fn lacking(code: &str, reason: &str) -> Failing {
-    Failing {
-        code: code.to_owned(),
-        reason: reason.to_owned(),
-        attempt_over: true,
-    }
-}
-
 /// Asks for nothing, so that nothing differs from it.
 fn unasked() -> WantedClient {
     WantedClient {
@@ -343,7 +343,7 @@ fn unasked() -> WantedClient {
         token_endpoint_auth_method: String::new(),
         scopes: BTreeSet::new(),
         okta_application_type: String::new(),
-        marker: crate::providers::Marker {
+        marker: Marker {
             id: String::new(),
             attempt: 0,
         },

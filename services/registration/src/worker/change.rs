@@ -8,28 +8,27 @@ use portico_vault::Owner;
 
 use super::answer::Recovered;
 use super::drive::Job;
-use super::failure::failing;
+use super::failure::{failed, lacking, problem};
+use super::spool::AnswerSpool;
 use super::{WorkError, Worker};
-use crate::identity_provider::Access;
-use crate::oauth_client::{Command, Failing, Live, ORPHAN_OWNER, OperationKind, Target, Wanted};
-use crate::providers::{
-    Disposition, Failure, KnownClient, RegisteredClient, Session, WantedClient,
+use crate::client_metadata::WantedClient;
+use crate::oauth_client::{
+    Command, DeletionCommand, Live, ORPHAN_OWNER, OperationKind, Problem, RotationCommand,
+    UpdateCommand, Wanted,
 };
-use crate::spool::AnswerSpool;
+use crate::providers::{Access, Disposition, Failure, KnownClient, RegisteredClient, Session};
 
 impl Worker {
     pub(super) async fn update(&self, job: &Job, wanted: Wanted) -> Result<(), WorkError> {
         let Some((access, live)) = self.manageable(job).await? else {
             return Ok(());
         };
-        let Some(kind) = self.kind(job, &wanted, live.client_type_id).await? else {
+        let profile = self.profile(job, &wanted, live.client_type_id).await?;
+        let Some(profile) = profile else {
             return Ok(());
         };
-        if self
-            .record(job, &Command::IntendUpdate { wanted, kind })
-            .await?
-            .is_none()
-        {
+        let intend = Command::Update(UpdateCommand::Intend { wanted, profile });
+        if self.record(job, &intend).await?.is_none() {
             return Ok(());
         }
         let job = &self.job(job.id).await?;
@@ -59,12 +58,8 @@ impl Worker {
         let spool = AnswerSpool::new(&self.vault, job.id, attempt);
         let known = self.known(job, live).await?;
         let Some(chosen) = self.secret(job.id, Some(*secret_ref)).await? else {
-            let failing = Failing {
-                code: "secret_missing".into(),
-                reason: "the chosen secret is not in the vault".into(),
-                attempt_over: true,
-            };
-            return self.not_rotated(job, attempt, failing).await;
+            let lost = lacking("secret_missing", "the chosen secret is not in the vault");
+            return self.not_rotated(job, attempt, lost.problem).await;
         };
         match access
             .driver()
@@ -80,7 +75,8 @@ impl Worker {
         let Some((access, _)) = self.manageable(job).await? else {
             return Ok(());
         };
-        if self.record(job, &Command::IntendDelete).await?.is_none() {
+        let intend = Command::Deletion(DeletionCommand::Intend);
+        if self.record(job, &intend).await?.is_none() {
             return Ok(());
         }
         let job = &self.job(job.id).await?;
@@ -130,7 +126,7 @@ impl Worker {
         };
         let is_listed = job
             .client
-            .listed
+            .orphans
             .values()
             .any(|orphan| orphan.client_id == live.answer.client_id);
         if powerless.is_none() && is_listed {
@@ -149,13 +145,13 @@ impl Worker {
         };
         tracing::warn!(oauth_client_id = %job.id, client_id = live.answer.client_id, code = failure.code,
             reason = failure.description, powerless = powerless.is_some(), "the provider does not delete the client");
-        let command = Command::RefuseDelete {
+        let command = DeletionCommand::Refuse {
             client_id: live.answer.client_id.clone(),
-            failing: failing(failure, true),
+            problem: problem(failure),
             powerless: powerless.is_some(),
             rat_ref,
         };
-        self.record(job, &command).await?;
+        self.record(job, &Command::Deletion(command)).await?;
         if powerless.is_some() {
             return spool.clear().await.map_err(Into::into);
         }
@@ -199,10 +195,14 @@ impl Worker {
     }
 
     async fn gone(&self, job: &Job, live: &Live) -> Result<(), WorkError> {
-        let command = Command::CompleteDelete {
+        let command = DeletionCommand::Complete {
             client_id: live.answer.client_id.clone(),
         };
-        if self.record(job, &command).await?.is_some() {
+        if self
+            .record(job, &Command::Deletion(command))
+            .await?
+            .is_some()
+        {
             self.forget(job.id).await?;
         }
         Ok(())
@@ -225,25 +225,19 @@ impl Worker {
                 "the client was deleted at the provider by somebody else");
             return self.gone(job, live).await;
         }
-        let failing = failing(failure, !failure.outcome_unknown);
+        let failed = failed(failure, !failure.outcome_unknown);
         if let Some((attempt, OperationKind::Rotate { .. })) = under_way(live) {
-            let last = job
-                .client
-                .provider_delay
-                .as_ref()
-                .map_or(0, |delay| delay.attempts)
-                + 1
-                >= self.deps.config.retry.max_attempts;
+            let attempts = job.client.delay.as_ref().map_or(0, |delay| delay.attempts);
+            let last = attempts + 1 >= self.deps.config.retry.max_attempts;
             // Somebody waits for it, so only what may have happened is found out.
             if last || !failure.outcome_unknown {
-                return self.not_rotated(job, attempt, failing).await;
+                return self.not_rotated(job, attempt, failed.problem).await;
             }
         }
         if repeat {
-            self.delay(job, Target::Provider, failing, failure.retry_after)
-                .await
+            self.delay(job, failed, failure.retry_after).await
         } else {
-            self.refuse(job, Target::Provider, failing).await
+            self.refuse(job, failed).await
         }
     }
 
@@ -251,10 +245,10 @@ impl Worker {
         &self,
         job: &Job,
         attempt: u32,
-        failing: Failing,
+        problem: Problem,
     ) -> Result<(), WorkError> {
-        self.record(job, &Command::RefuseRotation { attempt, failing })
-            .await?;
+        let refuse = RotationCommand::Refuse { attempt, problem };
+        self.record(job, &Command::Rotation(refuse)).await?;
         if let Some(live) = job.client.live()
             && let Some((_, OperationKind::Rotate { secret_ref })) = under_way(live)
         {

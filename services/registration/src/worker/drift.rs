@@ -1,5 +1,5 @@
-//! A look at a client at its provider: is it what Portico made it? Only a look; the repair is what the worker does
-//! after it was recorded what was found.
+//! Compares a client with its provider: is it as Portico left it? Nothing is changed there; the repair is what the
+//! worker does after it was recorded what was found.
 
 use std::collections::BTreeSet;
 
@@ -9,27 +9,24 @@ use uuid::Uuid;
 
 use super::answer::owner;
 use super::drive::Job;
-use super::{WorkError, Worker};
-use crate::client_type::ClientType;
-use crate::identity_provider::{self, Access, AccessError};
-use crate::oauth_client::{Command, Live};
-use crate::providers::metadata::SECRET_CHANGED;
-use crate::providers::{
-    Difference, Disposition, Failure, KnownClient, Marker, Metadata, WantedClient,
-};
-use crate::spool::AnswerSpool;
-use crate::work::Work as _;
+use super::{Work as _, WorkError, Worker};
+use super::spool::AnswerSpool;
+use crate::client_metadata::{Difference, Marker, Metadata, SECRET_CHANGED, WantedClient};
+use crate::identity_provider::IdentityProvider;
+use crate::oauth_client::{Command, DriftCommand, Live};
+use crate::providers::access::{self, Access, AccessError};
+use crate::providers::{Disposition, Failure, KnownClient};
 
 /// A member that is not RFC 7591's: whether the client may have tokens at all. Drivers give it that can switch it.
 const ENABLED: &str = "enabled";
-/// Answers to a look are spooled under this, which no attempt has.
-const LOOK: u32 = u32::MAX;
+/// Answers to a read are spooled under this, which no attempt has.
+const READ: u32 = u32::MAX;
 
-/// What was found.
+/// How a client at its provider compares with what Portico left there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum DriftResult {
     /// It is as it was left.
-    AsMade,
+    Unchanged,
     /// It is not there any more.
     Missing {
         /// Which client.
@@ -43,7 +40,7 @@ pub(crate) enum Look {
         members: Vec<Edited>,
     },
     /// Nothing is registered, or it is being changed right now.
-    UnderWay,
+    Busy,
     /// It cannot be read, and why.
     NotReadable {
         /// Which client.
@@ -66,11 +63,11 @@ pub(crate) struct Edited {
     pub(crate) repairable: bool,
 }
 
-impl Look {
+impl DriftResult {
     /// Names what was found, so that it is known again.
     pub(crate) fn digest(&self) -> String {
         let text = match self {
-            Self::AsMade | Self::UnderWay | Self::NotReadable { .. } => return String::new(),
+            Self::Unchanged | Self::Busy | Self::NotReadable { .. } => return String::new(),
             Self::Missing { client_id } => format!("missing {client_id}"),
             Self::Changed { client_id, members } => {
                 let members = members
@@ -95,19 +92,19 @@ impl Look {
 }
 
 impl Worker {
-    /// Looks at a client. Changes nothing at the provider.
-    pub(crate) async fn look_at(&self, id: Uuid) -> Result<Look, WorkError> {
+    /// Compares a client. Changes nothing at the provider.
+    pub(crate) async fn compare(&self, id: Uuid) -> Result<DriftResult, WorkError> {
         Ok(self.read_at_provider(id).await?.0)
     }
 
-    /// Looks at a client; gives its metadata too, where they could be read. Changes nothing at the provider.
+    /// Compares a client; gives its metadata too, where they could be read. Changes nothing at the provider.
     pub(crate) async fn read_at_provider(
         &self,
         id: Uuid,
-    ) -> Result<(Look, Option<Metadata>), WorkError> {
-        let work = async move |worker: Self| worker.look_alone(id).await;
-        let looked = self.alone_with(id, work).await?;
-        Ok(looked.unwrap_or((Look::UnderWay, None)))
+    ) -> Result<(DriftResult, Option<Metadata>), WorkError> {
+        let work = async move |worker: Self| worker.compare_alone(id).await;
+        let compared = self.alone_with(id, work).await?;
+        Ok(compared.unwrap_or((DriftResult::Busy, None)))
     }
 
     /// A new registration access token in place of one that got lost. Gives why there is none.
@@ -121,7 +118,7 @@ impl Worker {
                 return Ok(Err(under_way()));
             };
             let mut known = worker.known(&job, live).await?;
-            let spool = AnswerSpool::new(&worker.vault, id, LOOK);
+            let spool = AnswerSpool::new(&worker.vault, id, READ);
             let session = provider.access.session(&spool);
             let reissued = provider.access.driver().reissue(&session, &known).await;
             worker
@@ -135,18 +132,18 @@ impl Worker {
             .unwrap_or_else(|| Err(under_way())))
     }
 
-    /// Looks at a client, and has the worker repair what is found; where `only` is given, only if it is that. Gives
+    /// Compares a client, and has the worker repair what is found; where `only` is given, only if it is that. Gives
     /// what was found.
-    pub(crate) async fn repair(&self, id: Uuid, only: Option<&str>) -> Result<Look, WorkError> {
+    pub(crate) async fn repair(&self, id: Uuid, only: Option<&str>) -> Result<DriftResult, WorkError> {
         let only = only.map(str::to_owned);
         let work = async move |worker: Self| {
-            let (look, _) = worker.look_alone(id).await?;
-            if only.is_none_or(|only| look.is(&only)) {
-                worker.record_look(id, &look).await?;
+            let (result, _) = worker.compare_alone(id).await?;
+            if only.is_none_or(|only| result.is(&only)) {
+                worker.record_drift(id, &result).await?;
             }
-            Ok(look)
+            Ok(result)
         };
-        Ok(self.alone_with(id, work).await?.unwrap_or(Look::UnderWay))
+        Ok(self.alone_with(id, work).await?.unwrap_or(DriftResult::Busy))
     }
 
     /// Nobody else works on it meanwhile, for a read may replace the registration access token; and it goes on where
@@ -178,32 +175,25 @@ impl Worker {
             .unwrap_or_else(|error| Err(WorkError::Other(error.to_string())))
     }
 
-    async fn look_alone(&self, id: Uuid) -> Result<(Look, Option<Metadata>), WorkError> {
+    async fn compare_alone(&self, id: Uuid) -> Result<(DriftResult, Option<Metadata>), WorkError> {
         let job = self.job(id).await?;
         let Some(live) = job.client.live().filter(|live| live.operation.is_none()) else {
-            return Ok((Look::UnderWay, None));
+            return Ok((DriftResult::Busy, None));
         };
         if job.client.wanted().is_none() || live.drifted {
-            return Ok((Look::UnderWay, None));
+            return Ok((DriftResult::Busy, None));
         }
         let client_id = live.answer.client_id.clone();
         let not_readable = |reason: &str| {
-            let look = Look::NotReadable {
+            let result = DriftResult::NotReadable {
                 client_id: client_id.clone(),
                 reason: reason.to_owned(),
             };
-            (look, None)
+            (result, None)
         };
-        let provider =
-            identity_provider::load(&self.store, job.client.identity_provider_id).await?;
-        let access = identity_provider::access(
-            &self.deps,
-            &self.vault,
-            job.client.identity_provider_id,
-            &provider.state,
-        )
-        .await;
-        let access = match access {
+        let id = job.client.identity_provider_id;
+        let provider = self.store.load::<IdentityProvider>(id).await?.state;
+        let access = match access::open(&self.deps, &self.vault, id, &provider).await {
             Ok(access) => access,
             Err(AccessError::Vault(error)) => return Err(error.into()),
             Err(AccessError::Rejected(_)) => {
@@ -214,9 +204,9 @@ impl Worker {
             return Ok(not_readable("its client type was deleted"));
         };
         let mut known = self.known(&job, live).await?;
-        // Of a look that was broken off.
+        // Of a read that was broken off.
         self.keep_token(&job, live, &access, &mut known).await?;
-        let spool = AnswerSpool::new(&self.vault, id, LOOK);
+        let spool = AnswerSpool::new(&self.vault, job.id, READ);
         let session = access.session(&spool);
         if !access.driver().can_manage(&session, &known) {
             return Ok(not_readable("nothing at hand allows to read it"));
@@ -227,14 +217,14 @@ impl Worker {
             Ok(found) => {
                 let differences = access.driver().differences(&sent, &found.granted);
                 let members = edited(live, &sent, differences, &found.granted);
-                let look = match members.is_empty() {
-                    true => Look::AsMade,
-                    false => Look::Changed { client_id, members },
+                let result = match members.is_empty() {
+                    true => DriftResult::Unchanged,
+                    false => DriftResult::Changed { client_id, members },
                 };
-                (look, Some(found.granted))
+                (result, Some(found.granted))
             }
             Err(failure) if failure.disposition == Disposition::Gone => {
-                (Look::Missing { client_id }, None)
+                (DriftResult::Missing { client_id }, None)
             }
             Err(failure) => not_readable(&failure.description),
         })
@@ -247,32 +237,20 @@ impl Worker {
         live: &Live,
     ) -> Result<Option<WantedClient>, WorkError> {
         let wanted = &live.applied;
-        let mut sent = WantedClient {
+        let profile = self.profile_of(wanted, live.client_type_id).await?;
+        Ok(profile.map(|profile| WantedClient {
             name: wanted.name.clone(),
             redirect_uris: wanted.redirect_urls.clone(),
-            grant_types: BTreeSet::new(),
-            response_types: BTreeSet::new(),
-            token_endpoint_auth_method: String::new(),
+            grant_types: profile.grant_types,
+            response_types: profile.response_types,
+            token_endpoint_auth_method: profile.token_endpoint_auth_method,
             scopes: wanted.scopes.clone(),
-            okta_application_type: String::new(),
+            okta_application_type: profile.okta_application_type,
             marker: Marker {
                 id: job.id.to_string(),
                 attempt: job.client.attempt,
             },
-        };
-        let types = wanted.client_type_ids.iter().copied();
-        for id in std::iter::once(live.client_type_id).chain(types) {
-            let Some(definition) = self.store.load::<ClientType>(id).await?.state.definition else {
-                return Ok(None);
-            };
-            if id == live.client_type_id {
-                sent.token_endpoint_auth_method = definition.token_endpoint_auth_method;
-                sent.okta_application_type = definition.okta_application_type;
-            }
-            sent.grant_types.extend(definition.grant_types);
-            sent.response_types.extend(definition.response_types);
-        }
-        Ok(Some(sent))
+        }))
     }
 
     /// A provider may give a new registration access token with every answer; the old one is void then.
@@ -283,7 +261,7 @@ impl Worker {
         access: &Access,
         known: &mut KnownClient,
     ) -> Result<(), WorkError> {
-        let spool = AnswerSpool::new(&self.vault, job.id, LOOK);
+        let spool = AnswerSpool::new(&self.vault, job.id, READ);
         let endpoints = &access.settings.location.endpoints;
         let mut token = None;
         for answer in spool.load().await? {
@@ -297,10 +275,10 @@ impl Worker {
             token.filter(|new| known.registration_access_token.as_ref() != Some(new))
         {
             let rat_ref = self.vault.put(&owner(job.id), &token).await?;
-            let command = Command::KeepToken {
+            let command = Command::Drift(DriftCommand::KeepToken {
                 client_id: live.answer.client_id.clone(),
                 rat_ref,
-            };
+            });
             if self.record(job, &command).await?.is_some() {
                 self.forget_replaced(job, live).await?;
             }
@@ -309,16 +287,16 @@ impl Worker {
         Ok(spool.clear().await?)
     }
 
-    async fn record_look(&self, id: Uuid, look: &Look) -> Result<(), WorkError> {
+    async fn record_drift(&self, id: Uuid, result: &DriftResult) -> Result<(), WorkError> {
         let job = self.job(id).await?;
         let Some(live) = job.client.live() else {
             return Ok(());
         };
-        match look {
-            Look::Missing { client_id } => {
-                let command = Command::FindMissing {
+        match result {
+            DriftResult::Missing { client_id } => {
+                let command = Command::Drift(DriftCommand::Missing {
                     client_id: client_id.clone(),
-                };
+                });
                 if self.record(&job, &command).await?.is_some() {
                     // Not all of the client's: new ones may be on their way already.
                     for old in [live.answer.secret_ref, live.answer.rat_ref]
@@ -329,7 +307,7 @@ impl Worker {
                     }
                 }
             }
-            Look::Changed { client_id, members } => {
+            DriftResult::Changed { client_id, members } => {
                 let members: Vec<String> = members
                     .iter()
                     .filter(|one| one.repairable)
@@ -337,11 +315,11 @@ impl Worker {
                     .collect();
                 if !members.is_empty() {
                     let client_id = client_id.clone();
-                    let command = Command::FindChanged { client_id, members };
-                    self.record(&job, &command).await?;
+                    let command = DriftCommand::Changed { client_id, members };
+                    self.record(&job, &Command::Drift(command)).await?;
                 }
             }
-            Look::AsMade | Look::UnderWay | Look::NotReadable { .. } => {}
+            DriftResult::Unchanged | DriftResult::Busy | DriftResult::NotReadable { .. } => {}
         }
         Ok(())
     }
@@ -389,7 +367,7 @@ fn edited(
     edited
 }
 
-/// Somebody has switched the client off, or on again although it is suspended.
+/// Somebody has disabled the client, or enabled it again although it is suspended.
 fn switched(live: &Live, found: &Metadata) -> Option<Edited> {
     let enabled = found.members().get(ENABLED)?.as_bool()?;
     let suspended = live.applied.suspended;

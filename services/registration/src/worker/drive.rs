@@ -4,10 +4,10 @@ use portico_eventstore::{ExecuteError, Metadata, Outcome, trace};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::Worker;
-use crate::moment::Moment;
-use crate::oauth_client::{Command, OauthClient, Step};
-use crate::work::{Present, Work as _, WorkError};
+use super::work::Present;
+use super::{Work as _, WorkError, Worker};
+use crate::clock::ClockReading;
+use crate::oauth_client::{Command, DeletionCommand, OauthClient, Step};
 
 /// Steps until others get their turn.
 const STEPS: usize = 100;
@@ -17,7 +17,7 @@ pub(super) struct Job {
     pub(super) id: Uuid,
     pub(super) client: OauthClient,
     pub(super) cause: Metadata,
-    at: Moment,
+    at: ClockReading,
 }
 
 impl Worker {
@@ -71,15 +71,10 @@ impl Worker {
             Step::Delete => self.delete(job).await,
             Step::Notice { days_left } => self.notice(job, days_left).await,
             Step::Retire => self.retire(job).await,
-            Step::Map {
-                gateway_ids,
-                revision,
-            } => self.map(job, gateway_ids, revision).await,
-            Step::Announce => {
-                if job.client.live().is_none() && job.client.intended().is_none() {
-                    self.forget(job.id).await?;
-                }
-                self.record(job, &Command::Announce).await.map(drop)
+            Step::Forget => {
+                self.forget(job.id).await?;
+                let command = Command::Deletion(DeletionCommand::ForgetSecrets);
+                self.record(job, &command).await.map(drop)
             }
             Step::Wait(_) | Step::Paused | Step::Idle => Ok(()),
         }
@@ -90,7 +85,7 @@ impl Worker {
         let present = Present::<OauthClient>::load(&self.store, id).await?;
         Ok(Job {
             id,
-            at: present.moment(&self.deps),
+            at: present.clock_reading(&self.deps),
             client: present.state,
             cause: present.cause,
         })
@@ -131,8 +126,7 @@ fn name(step: &Step) -> &'static str {
         Step::Delete => "delete",
         Step::Notice { .. } => "notice",
         Step::Retire => "retire",
-        Step::Map { .. } => "map",
-        Step::Announce => "announce",
+        Step::Forget => "forget",
         Step::Wait(_) => "wait",
         Step::Paused => "paused",
         Step::Idle => "idle",

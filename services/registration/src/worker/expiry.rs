@@ -7,13 +7,17 @@ use uuid::Uuid;
 
 use super::answer::owner;
 use super::drive::Job;
-use super::failure::{AGAIN, failing, later, pause};
+use super::failure::{AGAIN, later, pause, problem};
 use super::registration::random_secret;
+use super::spool::AnswerSpool;
 use super::{WorkError, Worker};
-use crate::identity_provider::{self, AccessError};
-use crate::oauth_client::{Command, Event, Live, OauthClient, OperationKind};
+use crate::identity_provider::IdentityProvider;
+use crate::oauth_client::{
+    Command, Event, Live, OauthClient, OldSecretCommand, OrphanEvent, RegistrationEvent,
+    RotationCommand, RotationEvent, UpdateEvent,
+};
+use crate::providers::access::{self, AccessError};
 use crate::providers::{Disposition, Failure};
-use crate::spool::AnswerSpool;
 
 impl Worker {
     /// The rotation is recorded first: a process that dies in between finds it under way.
@@ -21,13 +25,12 @@ impl Worker {
         let Some(live) = job.client.live() else {
             return Ok(());
         };
-        let provider = identity_provider::load(&self.store, job.client.identity_provider_id)
-            .await?
-            .state;
+        let id = job.client.identity_provider_id;
+        let provider = self.store.load::<IdentityProvider>(id).await?.state;
         let asked_for = (1..).contains(&provider.rotates_days_before)
             && days_left <= provider.rotates_days_before;
         let silent = self.was_near(job, live, days_left).await?;
-        let mut rotates = is_rotating(live);
+        let mut rotates = live.is_rotating();
         // One that was refused is not tried again by itself: the developer is told instead.
         // A secret that lives shorter than that would be rotated for ever.
         let possible = !silent
@@ -38,11 +41,11 @@ impl Worker {
         if asked_for && !rotates && possible {
             rotates = self.begin_rotation(job, live).await?;
         }
-        let command = Command::NoticeExpiry {
+        let command = Command::Rotation(RotationCommand::NoticeExpiry {
             days_left,
             rotates,
             silent,
-        };
+        });
         if self.record(job, &command).await?.is_some() {
             tracing::info!(oauth_client_id = %job.id, client_id = live.answer.client_id, days_left, rotates,
                 "the secret of an OAuth client ends");
@@ -55,10 +58,10 @@ impl Worker {
         let stream = Stream::of::<OauthClient>(job.id);
         let mut given = None;
         for recorded in self.store.read_stream(&stream).await? {
-            let (Event::Registered { answer, .. }
-            | Event::Updated { answer, .. }
-            | Event::SecretRotated { answer, .. }
-            | Event::Adopted { answer, .. }) = (match recorded.decode::<OauthClient>()? {
+            let (Event::Registration(RegistrationEvent::Registered { answer, .. })
+            | Event::Update(UpdateEvent::Updated { answer, .. })
+            | Event::Rotation(RotationEvent::SecretRotated { answer, .. })
+            | Event::Orphan(OrphanEvent::Adopted { answer, .. })) = (match recorded.decode::<OauthClient>()? {
                 Some(event) => event,
                 None => continue,
             })
@@ -92,7 +95,8 @@ impl Worker {
             Ok(()) | Err(VaultError::Taken) => {}
             Err(error) => return Err(error.into()),
         }
-        let begun = self.record(job, &Command::Rotate { secret_ref }).await?;
+        let command = Command::Rotation(RotationCommand::Intend { secret_ref });
+        let begun = self.record(job, &command).await?;
         Ok(begun.is_some())
     }
 
@@ -102,7 +106,8 @@ impl Worker {
             return Ok(());
         };
         let Err(failure) = self.end_old_secret(job, live).await? else {
-            self.record(job, &Command::RetireSecret).await?;
+            let command = Command::OldSecret(OldSecretCommand::Retire);
+            self.record(job, &command).await?;
             return Ok(());
         };
         tracing::warn!(oauth_client_id = %job.id, code = failure.code, reason = failure.description,
@@ -114,11 +119,11 @@ impl Worker {
             }
             _ => AGAIN,
         };
-        let command = Command::KeepOldSecret {
-            failing: failing(&failure, true),
+        let command = OldSecretCommand::Keep {
+            problem: problem(&failure),
             again_at: later(self.deps.clock.now(), pause),
         };
-        self.record(job, &command).await?;
+        self.record(job, &Command::OldSecret(command)).await?;
         Ok(())
     }
 
@@ -128,8 +133,8 @@ impl Worker {
         live: &Live,
     ) -> Result<Result<(), Failure>, WorkError> {
         let id = job.client.identity_provider_id;
-        let provider = identity_provider::load(&self.store, id).await?.state;
-        let access = match identity_provider::access(&self.deps, &self.vault, id, &provider).await {
+        let provider = self.store.load::<IdentityProvider>(id).await?.state;
+        let access = match access::open(&self.deps, &self.vault, id, &provider).await {
             Ok(access) => access,
             Err(AccessError::Vault(error)) => return Err(error.into()),
             // Nobody can be asked any more.
@@ -147,10 +152,4 @@ impl Worker {
             ended => ended,
         })
     }
-}
-
-fn is_rotating(live: &Live) -> bool {
-    live.operation
-        .as_ref()
-        .is_some_and(|operation| matches!(operation.kind, OperationKind::Rotate { .. }))
 }

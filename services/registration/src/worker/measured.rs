@@ -4,8 +4,11 @@ use portico_runtime::metrics::instruments;
 use uuid::Uuid;
 
 use super::Worker;
-use crate::identity_provider;
-use crate::oauth_client::{Command, Target};
+use crate::identity_provider::IdentityProvider;
+use crate::oauth_client::{
+    Command, DeletionCommand, FailureCommand, RegistrationCommand, RotationCommand, UpdateCommand,
+};
+use crate::providers::entry;
 
 impl Worker {
     /// Counts what was recorded, where it is an outcome.
@@ -22,11 +25,8 @@ impl Worker {
         if let Some(known) = known {
             return known;
         }
-        let loaded = identity_provider::load(&self.store, id).await.ok();
-        let kind = loaded.and_then(|loaded| {
-            let settings = loaded.state.present().ok()?;
-            Some(settings.kind.as_str())
-        });
+        let loaded = self.store.load::<IdentityProvider>(id).await.ok();
+        let kind = loaded.and_then(|loaded| Some(entry(&loaded.state.present().ok()?.kind).0));
         let Some(kind) = kind else {
             return "unknown";
         };
@@ -37,20 +37,15 @@ impl Worker {
 
 fn outcome(command: &Command) -> Option<(&'static str, &'static str)> {
     Some(match command {
-        Command::CompleteRegistration { .. } => ("register", "succeeded"),
-        Command::CompleteUpdate { .. } => ("update", "succeeded"),
-        Command::CompleteRotation { .. } => ("rotate", "succeeded"),
-        Command::CompleteDelete { .. } => ("delete", "succeeded"),
-        Command::CompleteMapping { .. } => ("map", "succeeded"),
-        Command::RefuseRotation { .. } => ("rotate", "failed"),
-        Command::RefuseMapping { .. } => ("map", "failed"),
-        Command::Refuse { .. } => ("provider", "failed"),
-        Command::SuspectOrphan { .. } => ("register", "unknown"),
-        Command::Hold(_) => ("provider", "paused"),
-        Command::Delay { target, .. } => match target {
-            Target::Provider => ("provider", "delayed"),
-            Target::Gateway => ("map", "delayed"),
-        },
+        Command::Registration(RegistrationCommand::Complete { .. }) => ("register", "succeeded"),
+        Command::Registration(RegistrationCommand::Suspect { .. }) => ("register", "unknown"),
+        Command::Update(UpdateCommand::Complete { .. }) => ("update", "succeeded"),
+        Command::Rotation(RotationCommand::Complete { .. }) => ("rotate", "succeeded"),
+        Command::Rotation(RotationCommand::Refuse { .. }) => ("rotate", "failed"),
+        Command::Deletion(DeletionCommand::Complete { .. }) => ("delete", "succeeded"),
+        Command::Failure(FailureCommand::Delay { .. }) => ("provider", "delayed"),
+        Command::Failure(FailureCommand::Refuse { .. }) => ("provider", "failed"),
+        Command::Failure(FailureCommand::Pause(_)) => ("provider", "paused"),
         _ => return None,
     })
 }

@@ -10,24 +10,25 @@ use uuid::Uuid;
 use super::answer::owner;
 use super::drive::Job;
 use super::registration::random_secret;
+use super::spool::AnswerSpool;
 use super::{WorkError, Worker};
-use crate::grpc::refusal::refuse;
-use crate::identity_provider::{self, Access};
+use crate::client_metadata::{Metadata, WantedClient};
+use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
-    Answered, Command, ORPHAN_OWNER, OauthClient, Orphan, OrphanReason, Resolution,
+    Answered, Command, ORPHAN_OWNER, OauthClient, Orphan, OrphanCommand, OrphanReason, Rejection,
+    Resolution,
 };
+use crate::providers::access::{self, Access, AccessError};
 use crate::providers::{
-    ChosenIds, Disposition, Failure, KnownClient, Metadata, Reconciled, RegisteredClient,
-    WantedClient,
+    ChosenIds, Disposition, Failure, KnownClient, ReconcileClass, Reconciled, RegisteredClient,
 };
-use crate::spool::AnswerSpool;
 
 /// Answers to work on orphans are spooled under this, which no attempt has.
 const ORPHAN: u32 = u32::MAX - 1;
 
 /// Which client it is, as far as somebody says.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Found {
+pub(crate) struct ClaimedClient {
     pub(crate) client_id: String,
     pub(crate) token: Option<Secret>,
     pub(crate) uri: Option<Url>,
@@ -35,7 +36,7 @@ pub(crate) struct Found {
 
 /// What is to be done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum OrphanAction {
     Adopt,
     Delete,
 }
@@ -51,34 +52,30 @@ struct Subject {
 
 impl Worker {
     /// Adopts or deletes an orphan in the name of an admin.
-    pub(crate) async fn see_to(
+    pub(crate) async fn resolve_orphan(
         &self,
         id: Uuid,
         marker: &str,
-        act: Act,
-        found: &Found,
+        action: OrphanAction,
+        found: &ClaimedClient,
         context: &Context,
     ) -> Result<Result<(), Error>, WorkError> {
         let (marker, found, context) = (marker.to_owned(), found.clone(), context.clone());
         let work = async move |worker: Self| {
             let (marker, context) = (marker.as_str(), &context);
             let job = worker.job(id).await?;
-            let subject = worker.subject(&job, marker, act, &found, context).await?;
+            let subject = worker.subject(&job, marker, action, &found, context).await?;
             let subject = match subject {
                 Ok(subject) => subject,
                 Err(error) => return Ok(Err(error)),
             };
-            match act {
-                Act::Adopt => worker.adopt(&job, marker, subject, context).await,
-                Act::Delete => worker.delete_orphan(&job, marker, subject, context).await,
+            match action {
+                OrphanAction::Adopt => worker.adopt(&job, marker, subject, context).await,
+                OrphanAction::Delete => worker.delete_orphan(&job, marker, subject, context).await,
             }
         };
         Ok(self.alone_with(id, work).await?.unwrap_or_else(|| {
-            Err(Error::new(
-                Kind::Conflict,
-                "client_busy",
-                "The OAuth client is being changed right now; try again in a moment.",
-            ))
+            Err(Rejection::Busy.into())
         }))
     }
 
@@ -87,13 +84,13 @@ impl Worker {
         &self,
         job: &Job,
         marker: &str,
-        act: Act,
-        found: &Found,
+        action: OrphanAction,
+        found: &ClaimedClient,
         context: &Context,
     ) -> Result<Result<Subject, Error>, WorkError> {
-        let orphan = match act {
-            Act::Adopt => job.client.adoptable(marker),
-            Act::Delete => job.client.open_orphan(marker),
+        let orphan = match action {
+            OrphanAction::Adopt => job.client.adoptable(marker),
+            OrphanAction::Delete => job.client.open_orphan(marker),
         };
         let orphan = match orphan {
             Ok(orphan) => orphan.clone(),
@@ -167,11 +164,11 @@ impl Worker {
 
     async fn access(&self, job: &Job) -> Result<Result<Access, Error>, WorkError> {
         let id = job.client.identity_provider_id;
-        let provider = identity_provider::load(&self.store, id).await?.state;
-        match identity_provider::access(&self.deps, &self.vault, id, &provider).await {
+        let provider = self.store.load::<IdentityProvider>(id).await?.state;
+        match access::open(&self.deps, &self.vault, id, &provider).await {
             Ok(access) => Ok(Ok(access)),
-            Err(identity_provider::AccessError::Vault(error)) => Err(error.into()),
-            Err(identity_provider::AccessError::Rejected(rejection)) => Ok(Err(rejection.into())),
+            Err(AccessError::Vault(error)) => Err(error.into()),
+            Err(AccessError::Rejected(rejection)) => Ok(Err(rejection.into())),
         }
     }
 
@@ -180,7 +177,7 @@ impl Worker {
         &self,
         job: &Job,
         orphan: &Orphan,
-        found: &Found,
+        found: &ClaimedClient,
     ) -> Result<KnownClient, WorkError> {
         let stored = match orphan.rat_ref {
             Some(reference) => {
@@ -231,7 +228,7 @@ impl Worker {
             client_secret: random_secret(),
         };
         let driver = access.driver();
-        if driver.class() != crate::providers::ReconcileClass::Search {
+        if driver.class() != ReconcileClass::Search {
             return Ok(Err(unknown()));
         }
         let session = access.session(spool);
@@ -266,13 +263,13 @@ impl Worker {
             }
             None => None,
         };
-        let command = Command::ClaimOrphan {
+        let command = OrphanCommand::Claim {
             marker: marker.to_owned(),
             client_id: known.client_id.clone(),
             rat_ref,
             uri: known.registration_client_uri.clone(),
         };
-        self.tell(job.id, &command, &context.step("claim")).await
+        self.tell(job.id, command, &context.step("claim")).await
     }
 
     async fn adopt(
@@ -283,7 +280,7 @@ impl Worker {
         context: &Context,
     ) -> Result<Result<(), Error>, WorkError> {
         let Some(client_type_id) = job.client.type_for_adoption() else {
-            return Ok(Err(crate::oauth_client::Rejection::NotWanted.into()));
+            return Ok(Err(Rejection::NotWanted.into()));
         };
         let Subject {
             access,
@@ -321,12 +318,12 @@ impl Worker {
         let answer = self
             .adopted(job.id, &known, secret, registered.as_ref())
             .await?;
-        let command = Command::Adopt {
+        let command = OrphanCommand::Adopt {
             marker: marker.to_owned(),
             answer,
             client_type_id,
         };
-        let told = self.tell(job.id, &command, context).await?;
+        let told = self.tell(job.id, command, context).await?;
         spool.clear().await?;
         Ok(told)
     }
@@ -397,25 +394,26 @@ impl Worker {
         {
             return Ok(Err(refused(&failure)));
         }
-        let command = Command::ResolveOrphan {
+        let command = OrphanCommand::Resolve {
             marker: marker.to_owned(),
             how: Resolution::Deleted,
             note: None,
         };
-        self.tell(job.id, &command, context).await
+        self.tell(job.id, command, context).await
     }
 
     async fn tell(
         &self,
         id: Uuid,
-        command: &Command,
+        command: OrphanCommand,
         context: &Context,
     ) -> Result<Result<(), Error>, WorkError> {
+        let command = Command::Orphan(command);
         let told = self
             .store
-            .execute::<OauthClient>(id, command, context)
+            .execute::<OauthClient>(id, &command, context)
             .await;
-        Ok(told.map(drop).map_err(refuse))
+        Ok(told.map(drop).map_err(portico_runtime::refuse))
     }
 }
 
@@ -430,7 +428,7 @@ fn is_ours(sent: &WantedClient, found: &Metadata) -> bool {
     by_software || name.contains(&mark) || name == sent.client_name()
 }
 
-/// The provider's own words.
+/// What an admin is told of a refusal.
 fn refused(failure: &Failure) -> Error {
     let kind = match failure.disposition {
         Disposition::Retry => Kind::Unavailable,

@@ -12,16 +12,17 @@ use uuid::Uuid;
 
 use super::answer::{Before, Provider, owner};
 use super::drive::Job;
-use super::failure::failing;
-use super::{WorkError, Worker};
-use crate::identity_provider;
-use crate::oauth_client::{Command, Failing, ORPHAN_OWNER, RegistrationIntended, Target, Wanted};
-use crate::providers::{
-    ChosenIds, Disposition, Failure, ReconcileClass, Reconciled, RegisteredClient, Step,
+use super::failure::{failed, lacking};
+use super::spool::AnswerSpool;
+use super::{Work as _, WorkError, Worker};
+use crate::oauth_client::{
+    Command, FailedAttempt, FailureCommand, Intent, ORPHAN_OWNER, OrphanCommand, Problem,
+    RegistrationCommand, RegistrationIntended, Wanted,
 };
-use crate::spool::AnswerSpool;
+use crate::providers::{
+    ChosenIds, Disposition, Failure, ReconcileClass, Reconciled, RegisteredClient, Step, access,
+};
 use crate::views::oauth_clients as view;
-use crate::work::Work as _;
 
 /// Suspected orphans in a row before a client is parked.
 const ORPHANS: u32 = 3;
@@ -34,7 +35,7 @@ impl Worker {
         let Some(client_type_id) = job.client.first_client_type() else {
             return Ok(());
         };
-        let Some(kind) = self.kind(job, &wanted, client_type_id).await? else {
+        let Some(profile) = self.profile(job, &wanted, client_type_id).await? else {
             return Ok(());
         };
         if job.client.attempt > 0 {
@@ -46,9 +47,9 @@ impl Worker {
         let driver = provider.access.driver();
         let plain = driver.class() == ReconcileClass::Plain;
         let bare = !driver.registers_scopes(provider.access.site());
-        let command = Command::IntendRegistration {
+        let intent = Intent {
             wanted,
-            kind,
+            profile,
             client_type_id,
             client_id: uuid::Builder::from_random_bytes(rand::random())
                 .into_uuid()
@@ -58,6 +59,7 @@ impl Worker {
                 || (plain && view::manages(pool, job.client.identity_provider_id).await?),
         };
         fault::point("intending");
+        let command = Command::Registration(RegistrationCommand::Intend(intent));
         let Some(outcome) = self.record(job, &command).await? else {
             return Ok(());
         };
@@ -133,7 +135,7 @@ impl Worker {
                 return self.registered(job, intended, &ids, registered).await;
             }
         }
-        if self.hold_if_paused(job, &provider).await? {
+        if self.is_paused(job, &provider).await? {
             return Ok(());
         }
         let driver = access.driver();
@@ -156,12 +158,11 @@ impl Worker {
                 self.registered(job, intended, &ids, *registered).await
             }
             Ok(Reconciled::NotThere) => {
-                let failing = Failing {
-                    code: "registration_without_effect".into(),
-                    reason: "the provider has no client of the last attempt".into(),
-                    attempt_over: true,
-                };
-                self.delay(job, Target::Provider, failing, None).await
+                let nothing = lacking(
+                    "registration_without_effect",
+                    "the provider has no client of the last attempt",
+                );
+                self.delay(job, nothing, None).await
             }
             Ok(Reconciled::Unknown) => self.suspect(job, intended).await,
             Err(failure) => self.not_registered(job, &provider, &failure, false).await,
@@ -171,13 +172,13 @@ impl Worker {
     async fn suspect(&self, job: &Job, intended: &RegistrationIntended) -> Result<(), WorkError> {
         tracing::warn!(oauth_client_id = %job.id, marker = %intended.client.marker,
             "a client may exist at the provider that is not known here");
-        let command = Command::SuspectOrphan {
+        let command = RegistrationCommand::Suspect {
             attempt: intended.attempt,
             cap: ORPHANS,
             again_at: self.again_at(),
             at: self.deps.clock.now(),
         };
-        self.record(job, &command).await?;
+        self.record(job, &Command::Registration(command)).await?;
         Ok(())
     }
 
@@ -201,10 +202,10 @@ impl Worker {
             .answered(job, registered, &before, &intended.client)
             .await?;
         let chosen_is_used = answer.secret_ref == Some(intended.secret_ref);
-        let command = Command::CompleteRegistration {
+        let command = Command::Registration(RegistrationCommand::Complete {
             attempt: intended.attempt,
             answer,
-        };
+        });
         fault::point("registering");
         let recorded = self.record(job, &command).await?;
         fault::point("registered");
@@ -242,13 +243,14 @@ impl Worker {
                 }
                 None => None,
             };
-            let command = Command::FindOrphan {
+            let command = OrphanCommand::Find {
                 marker: intended.client.marker.to_string(),
                 client_id: late.client_id,
+                scopes: intended.client.scopes.clone(),
                 rat_ref,
                 uri: late.uri,
             };
-            self.record(job, &command).await?;
+            self.record(job, &Command::Orphan(command)).await?;
         }
         Ok(AnswerSpool::new(&self.vault, job.id, intended.attempt)
             .clear()
@@ -269,19 +271,18 @@ impl Worker {
                 let context = self.context(&job.cause);
                 let id = job.client.identity_provider_id;
                 let reason = &failure.description;
-                identity_provider::pause(&self.store, id, provider.access.token, reason, &context)
+                access::pause(&self.store, id, provider.access.token, reason, &context)
                     .await
                     .map_err(|error| WorkError::Other(error.to_string()))?;
-                self.hold(job, failing(failure, definite && first)).await
+                self.pause_client(job, failed(failure, definite && first))
+                    .await
             }
             Disposition::Fail | Disposition::Unmanageable | Disposition::Gone if definite => {
-                self.refuse(job, Target::Provider, failing(failure, true))
-                    .await
+                self.refuse(job, failed(failure, true)).await
             }
             _ => {
-                let failing = failing(failure, definite && first);
-                self.delay(job, Target::Provider, failing, failure.retry_after)
-                    .await
+                let failed = failed(failure, definite && first);
+                self.delay(job, failed, failure.retry_after).await
             }
         }
     }
@@ -291,27 +292,31 @@ impl Worker {
         let Some(provider) = self.provider(job).await? else {
             return Ok(None);
         };
-        let held = self.hold_if_paused(job, &provider).await?;
-        Ok((!held).then_some(provider))
+        let paused = self.is_paused(job, &provider).await?;
+        Ok((!paused).then_some(provider))
     }
 
-    async fn hold_if_paused(&self, job: &Job, provider: &Provider) -> Result<bool, WorkError> {
+    /// Whether the provider takes no registrations; the client waits for it then.
+    async fn is_paused(&self, job: &Job, provider: &Provider) -> Result<bool, WorkError> {
         let Some(reason) = &provider.paused else {
             return Ok(false);
         };
-        let failing = Failing {
-            code: "identity_provider_paused".into(),
-            reason: reason.clone(),
+        let paused = FailedAttempt {
+            problem: Problem {
+                code: "identity_provider_paused".into(),
+                reason: reason.clone(),
+            },
             attempt_over: false,
         };
-        self.hold(job, failing).await?;
+        self.pause_client(job, paused).await?;
         Ok(true)
     }
 
-    async fn hold(&self, job: &Job, failing: Failing) -> Result<(), WorkError> {
-        tracing::warn!(oauth_client_id = %job.id, code = failing.code, reason = failing.reason,
-            "waiting until the provider takes registrations");
-        self.record(job, &Command::Hold(failing)).await?;
+    async fn pause_client(&self, job: &Job, failed: FailedAttempt) -> Result<(), WorkError> {
+        let Problem { code, reason } = &failed.problem;
+        tracing::warn!(oauth_client_id = %job.id, code, reason, "waiting until the provider takes registrations");
+        let command = Command::Failure(FailureCommand::Pause(failed));
+        self.record(job, &command).await?;
         Ok(())
     }
 

@@ -12,13 +12,15 @@ use uuid::Uuid;
 use super::{application, clients, credentials, owned};
 use crate::grpc::Grpc;
 use crate::grpc::refusal::{refuse, vault_error};
-use crate::oauth_client::{Command, OWNER, OauthClient, OperationKind, Words};
+use crate::oauth_client::{
+    Command, DeletionCommand, OWNER, OauthClient, OldSecretCommand, Problem, RotationCommand,
+};
 use crate::views::oauth_clients::Listed;
 use crate::worker::random_secret;
 
 /// How long a caller waits for the provider.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// Code and words where that was not enough.
+/// Code and message where that was not enough.
 const UNDER_WAY: (&str, &str) = (
     "rotation_under_way",
     "The identity provider has not answered yet. The rotation goes on; look at the credentials in a moment.",
@@ -54,7 +56,7 @@ pub(crate) async fn rotate_credentials(
         Ok(()) | Err(VaultError::Taken) => {}
         Err(error) => return Err(vault_error(error)),
     }
-    let command = Command::Rotate { secret_ref };
+    let command = Command::Rotation(RotationCommand::Intend { secret_ref });
     let outcome = grpc
         .store
         .execute::<OauthClient>(id, &command, &call.context)
@@ -67,7 +69,7 @@ pub(crate) async fn rotate_credentials(
         }
     };
     let state = rotated(grpc, id, outcome.state.attempt).await?;
-    shown(grpc, id, state, &listed).await
+    revealed(grpc, id, state, &listed).await
 }
 
 /// The application's owner, or an admin: nothing secret is in the answer.
@@ -84,9 +86,9 @@ pub(crate) async fn end_old_secret(
         &message.identity_provider_id,
     )?;
     let id = parse_id("id", &listed.client.id)?;
-    let command = Command::EndOldSecret {
+    let command = Command::OldSecret(OldSecretCommand::End {
         at: grpc.deps.clock.now(),
-    };
+    });
     let asked = grpc
         .store
         .execute::<OauthClient>(id, &command, &call.context)
@@ -96,7 +98,7 @@ pub(crate) async fn end_old_secret(
     let ended = |state: &OauthClient| match state.old_secret() {
         None => Some(Ok(state.clone())),
         Some(old) if old.attempts > before => {
-            let reason = old.not_ended.as_ref().map_or("", |words| &words.reason);
+            let reason = old.not_ended.as_ref().map_or("", |problem| &problem.reason);
             Some(Err(Error::unavailable(
                 "old_secret_not_ended",
                 format!(
@@ -120,7 +122,7 @@ async fn replace(
     listed: &Listed,
 ) -> Result<api::Credentials, Error> {
     grpc.store
-        .execute::<OauthClient>(id, &Command::Replace, &call.context)
+        .execute::<OauthClient>(id, &Command::Deletion(DeletionCommand::Replace), &call.context)
         .await
         .map_err(refuse)?;
     let before = listed.client.client_id.clone();
@@ -132,10 +134,10 @@ async fn replace(
         _ => None,
     };
     let state = waited(grpc, id, replaced, UNDER_WAY).await?;
-    shown(grpc, id, state, listed).await
+    revealed(grpc, id, state, listed).await
 }
 
-async fn shown(
+async fn revealed(
     grpc: &Grpc,
     id: Uuid,
     state: OauthClient,
@@ -169,13 +171,12 @@ async fn rotated(grpc: &Grpc, id: Uuid, attempt: u32) -> Result<OauthClient, Err
     let outcome = |state: &OauthClient| {
         let under_way = state
             .live()
+            .filter(|live| live.is_rotating())
             .and_then(|live| live.operation.as_ref())
-            .is_some_and(|o| {
-                o.attempt == attempt && matches!(o.kind, OperationKind::Rotate { .. })
-            });
+            .is_some_and(|operation| operation.attempt == attempt);
         match &state.rotation_refused {
             _ if under_way => None,
-            Some((refused, words)) if *refused == attempt => Some(Err(refusal(words))),
+            Some((refused, problem)) if *refused == attempt => Some(Err(refusal(problem))),
             _ => Some(Ok(state.clone())),
         }
     };
@@ -212,8 +213,8 @@ async fn waited(
         .unwrap_or_else(|_| Err(Error::unavailable(code, under_way)))
 }
 
-fn refusal(words: &Words) -> Error {
-    if words.code == "secret_rotation_unsupported" {
+fn refusal(problem: &Problem) -> Error {
+    if problem.code == "secret_rotation_unsupported" {
         return Error::new(
             Kind::Conflict,
             "rotation_not_supported",
@@ -226,7 +227,7 @@ fn refusal(words: &Words) -> Error {
         "rotation_failed",
         format!(
             "The identity provider did not give a new secret: {}.",
-            words.reason
+            problem.reason
         ),
     )
 }

@@ -6,17 +6,17 @@ use tonic::Request;
 use url::Url;
 
 use super::{Grpc, draft_of, kind_of};
-use crate::grpc::refusal::vault_error;
+use crate::grpc::refusal::access_error;
 use crate::identity_provider::{
-    self, Access, AccessError, Draft, Location, ManagementRef, Settings, Unsaved,
+    Draft, IdentityProvider, Location, ManagementRef, Options, ProviderType, Settings,
 };
+use crate::providers::access::{self, Access, NoSpool, Unsaved};
 use crate::providers::check::{self, Check, CheckStep, Outcome};
 use crate::providers::discovery::{DiscoveryError, Overrides};
 use crate::providers::session::Fetch;
-use crate::providers::{Options, ProviderType};
 
 /// An admin. Nothing is stored, also not where settings are given: their name does not matter here. What the portal
-/// authorises itself with is tried where that uses nothing up.
+/// authorizes itself with is tried where that uses nothing up.
 pub(crate) async fn check_identity_provider(
     grpc: &Grpc,
     request: Request<api::CheckIdentityProviderRequest>,
@@ -34,16 +34,10 @@ pub(crate) async fn check_identity_provider(
         }
         Some(Subject::Id(id)) => {
             let id = parse_id("id", &id)?;
-            let provider = identity_provider::load(&grpc.store, id)
-                .await
-                .map_err(store_error)?
-                .state;
-            let access = identity_provider::access(&grpc.deps, &grpc.vault, id, &provider);
-            let access = access.await.map_err(|error| match error {
-                AccessError::Rejected(rejection) => rejection.into(),
-                AccessError::Vault(error) => vault_error(error),
-            })?;
-            stored(&access).await
+            let provider = grpc.store.load::<IdentityProvider>(id).await;
+            let provider = provider.map_err(store_error)?.state;
+            let access = access::open(&grpc.deps, &grpc.vault, id, &provider).await;
+            stored(&access.map_err(access_error)?).await
         }
         Some(Subject::Settings(settings)) => unsaved(grpc, settings).await?,
     };
@@ -68,7 +62,7 @@ async fn stored(access: &Access) -> Vec<CheckStep> {
     )
     .await;
     let mut steps = found.steps;
-    steps.push(way_in(access, found.endpoints.is_some()).await);
+    steps.push(authorization(access, found.endpoints.is_some()).await);
     steps.push(check::tls(access.fetch()));
     steps
 }
@@ -84,17 +78,17 @@ async fn unsaved(
         ..settings
     });
     let draft = draft.checked(problems)?;
-    let found = run(grpc, &Place::of(&draft, None)).await;
+    let found = run(grpc, &Document::of(&draft, None)).await;
     let mut steps = found.steps;
-    let place = Place::of(&draft, None);
+    let document = Document::of(&draft, None);
     match found.endpoints {
         Some(endpoints) => {
-            let access = access_of(grpc, kind, &draft, place.located(endpoints))?;
-            steps.push(way_in(&access, true).await);
+            let access = access_of(grpc, kind, &draft, document.located(endpoints))?;
+            steps.push(authorization(&access, true).await);
         }
         None => steps.push(skipped()),
     }
-    steps.push(check::tls(place.fetch(grpc)));
+    steps.push(check::tls(document.fetch(grpc)));
     Ok(steps)
 }
 
@@ -129,13 +123,12 @@ fn access_of(
     ))
 }
 
-async fn way_in(access: &Access, found: bool) -> CheckStep {
+async fn authorization(access: &Access, found: bool) -> CheckStep {
     if !found {
         return skipped();
     }
-    let gap = access.gap().map(|gap| gap.right);
-    let spool = identity_provider::NoSpool;
-    check::way_in(access.driver(), &access.session(&spool), gap).await
+    let missing = access.missing().map(|missing| missing.right);
+    check::authorization(access.driver(), &access.session(&NoSpool), missing).await
 }
 
 fn skipped() -> CheckStep {
@@ -146,22 +139,22 @@ fn skipped() -> CheckStep {
     }
 }
 
-/// Fetches and verifies the document that a draft names, or the one before with what the draft says of its place.
+/// Fetches and verifies the document that a draft names, or the one before with what the draft says of its document.
 pub(super) async fn verified(
     grpc: &Grpc,
     draft: &Draft,
     before: Option<&Location>,
 ) -> Result<Location, Error> {
-    let place = Place::of(draft, before);
+    let document = Document::of(draft, before);
     let refuse = |field, code, why: String| Error::field(field, code, format!("`{field}`: {why}."));
-    if place.well_known_url.is_empty() {
+    if document.well_known_url.is_empty() {
         let right = "give the URL of the well-known document".to_owned();
         return Err(refuse("well_known_url", "well_known_url_missing", right));
     }
-    let result = run(grpc, &place).await;
+    let result = run(grpc, &document).await;
     if let Some(error) = &result.error {
         return Err(refuse(
-            place.field_of(error),
+            document.field_of(error),
             error.code(),
             error.to_string(),
         ));
@@ -177,17 +170,17 @@ pub(super) async fn verified(
             step.detail.clone(),
         ));
     }
-    if place.skip_tls_verify && before.is_none_or(|before| !before.skip_tls_verify) {
+    if document.skip_tls_verify && before.is_none_or(|before| !before.skip_tls_verify) {
         tracing::warn!(
-            well_known_url = place.well_known_url,
+            well_known_url = document.well_known_url,
             "TLS certificates of an identity provider are not verified from now on"
         );
     }
-    Ok(place.located(result.endpoints.ok_or_else(Error::internal)?))
+    Ok(document.located(result.endpoints.ok_or_else(Error::internal)?))
 }
 
 /// Where the document is, and how it is fetched.
-struct Place {
+struct Document {
     well_known_url: String,
     skip_tls_verify: bool,
     trusted_certificates: String,
@@ -195,7 +188,7 @@ struct Place {
     registration_endpoint: Option<Url>,
 }
 
-impl Place {
+impl Document {
     fn of(draft: &Draft, before: Option<&Location>) -> Self {
         let text = |new: &Option<String>, before: Option<&String>| {
             new.as_ref().or(before).cloned().unwrap_or_default()
@@ -253,7 +246,7 @@ impl Place {
         }
     }
 
-    fn located(&self, endpoints: crate::providers::Endpoints) -> Location {
+    fn located(&self, endpoints: crate::identity_provider::Endpoints) -> Location {
         Location {
             well_known_url: self.well_known_url.clone(),
             skip_tls_verify: self.skip_tls_verify,
@@ -263,6 +256,6 @@ impl Place {
     }
 }
 
-async fn run(grpc: &Grpc, place: &Place) -> Check {
-    check::check(place.fetch(grpc), &place.well_known_url, place.overrides()).await
+async fn run(grpc: &Grpc, document: &Document) -> Check {
+    check::check(document.fetch(grpc), &document.well_known_url, document.overrides()).await
 }

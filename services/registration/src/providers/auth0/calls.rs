@@ -66,7 +66,7 @@ pub(super) async fn call(
         scope: "",
         audience: &audience,
     };
-    let credential = session.way_in(need).await?;
+    let credential = session.credential(need).await?;
     session
         .call(Call {
             step,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::providers::authorization::Method;
+use crate::providers::Method;
 use crate::providers::client::{Prepared, RegisteredClient, WantedClient};
 use crate::providers::failure::{Disposition, Failure};
 use crate::providers::metadata::array;

@@ -80,12 +80,12 @@ async fn a_client_lives_and_dies() {
 #[tokio::test]
 async fn credentials_that_are_refused_pause_the_provider() {
     let (tenant, peer) = tenant().await;
-    assert!(Auth0.try_way_in(&peer.session()).await.is_ok());
+    assert!(Auth0.try_authorization(&peer.session()).await.is_ok());
     let wrong = peer.with_management("portal", "wrong");
     let failure = register(&wrong).await.unwrap_err();
     assert_eq!(failure.disposition, Disposition::PauseProvider);
     assert_eq!(failure.code, "management_credentials_refused");
-    assert!(Auth0.try_way_in(&wrong.session()).await.is_err());
+    assert!(Auth0.try_authorization(&wrong.session()).await.is_err());
     let mut static_token = wrong;
     static_token.method = Method::ApiToken;
     static_token.token = Some(Secret::new("expired"));

@@ -77,7 +77,7 @@ async fn every_registration_has_a_token_of_its_own() {
     register(&peer).await.unwrap();
     register(&peer).await.unwrap();
     assert_eq!(profile.calls(&Verb::POST, "/oauth/v2/oauth-token"), 2);
-    assert!(Curity.try_way_in(&peer.session()).await.is_ok());
+    assert!(Curity.try_authorization(&peer.session()).await.is_ok());
     // Without the scope the token is good for nothing.
     peer.options.management_scope = "openid".into();
     let failure = register(&peer).await.unwrap_err();

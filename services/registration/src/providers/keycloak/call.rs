@@ -40,7 +40,7 @@ pub(super) async fn post(
     session: &Session<'_>,
     prepared: &Prepared,
 ) -> Result<(RawAnswer, Bearer), Failure> {
-    let credential = session.way_in(Need::default()).await?;
+    let credential = session.credential(Need::default()).await?;
     let authorization = credential.authorization();
     let mut body = prepared.body.clone();
     if let Some(chosen) = prepared

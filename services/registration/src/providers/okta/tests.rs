@@ -187,9 +187,9 @@ async fn a_wrong_api_token_pauses_the_provider_and_is_not_taken_for_a_missing_cl
     assert_eq!(failure.disposition, Disposition::Unmanageable);
     let failure = Okta.delete(&peer.session(), &client).await.unwrap_err();
     assert_eq!(failure.disposition, Disposition::Unmanageable);
-    assert!(Okta.try_way_in(&peer.session()).await.is_err());
+    assert!(Okta.try_authorization(&peer.session()).await.is_err());
     peer.token = Some(Secret::new("another"));
-    assert!(Okta.try_way_in(&peer.session()).await.is_ok());
+    assert!(Okta.try_authorization(&peer.session()).await.is_ok());
     // A bearer is not what Okta asks for.
     assert_eq!(org.double().client_count(), 1);
 }

@@ -8,7 +8,7 @@ use portico_eventstore::Aggregate as _;
 use portico_eventstore::sqlx::{self, AnyPool, Row as _};
 use uuid::Uuid;
 
-use crate::moment::{latest, latest_pause};
+use crate::clock::{latest, latest_pause};
 use crate::oauth_client::OauthClient;
 
 /// Clients that wait longer than the longest usual pause, and of which something was written by a clock that was

@@ -7,7 +7,7 @@ use portico_runtime::Page;
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
-use crate::oauth_client::{Event, OauthClient};
+use crate::oauth_client::{DeletionEvent, Event, OauthClient, OrphanEvent, RegistrationEvent};
 
 /// An orphan as the API has it, and where the note about it is.
 pub(crate) struct ListedOrphan {
@@ -24,15 +24,17 @@ pub(super) async fn follow(
     client: &OauthClient,
 ) -> Result<(), ProjectionError> {
     let marker = match event {
-        Event::OrphanSuspected { marker, .. }
-        | Event::DeleteRefused { marker, .. }
-        | Event::OrphanFound { marker, .. }
-        | Event::OrphanClaimed { marker, .. }
-        | Event::OrphanResolved { marker, .. }
-        | Event::Adopted { marker, .. } => marker,
+        Event::Registration(RegistrationEvent::OrphanSuspected { marker, .. })
+        | Event::Deletion(DeletionEvent::Refused { marker, .. })
+        | Event::Orphan(
+            OrphanEvent::OrphanFound { marker, .. }
+            | OrphanEvent::OrphanClaimed { marker, .. }
+            | OrphanEvent::OrphanResolved { marker, .. }
+            | OrphanEvent::Adopted { marker, .. },
+        ) => marker,
         _ => return Ok(()),
     };
-    let Some(orphan) = client.listed.get(marker) else {
+    let Some(orphan) = client.orphans.get(marker) else {
         return Ok(());
     };
     sqlx::query(
@@ -58,7 +60,7 @@ pub(super) async fn follow(
         return Ok(());
     };
     let note = match event {
-        Event::OrphanResolved { note, .. } => *note,
+        Event::Orphan(OrphanEvent::OrphanResolved { note, .. }) => *note,
         _ => None,
     };
     sqlx::query(

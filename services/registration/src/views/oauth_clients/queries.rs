@@ -7,8 +7,8 @@ use portico_proto::registration::v1 as api;
 use portico_runtime::Page;
 use uuid::Uuid;
 
+use crate::client_metadata::Difference;
 use crate::oauth_client::{Answered, OauthClient};
-use crate::providers::Difference;
 
 /// What the worker has to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,31 +43,31 @@ pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Du
 
 /// Clients that wait for their provider and need not any more: it takes registrations again, or it was changed
 /// since they were parked.
-pub(crate) async fn stuck(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(crate) async fn resumable(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
     // Two queries, so that each finds its own small index.
     let rows = sqlx::query(
-        "SELECT c.id, c.held, c.parked_at_ms, p.updated_at FROM oauth_clients c \
-         JOIN identity_providers p ON p.id = c.identity_provider_id WHERE c.held = 1 AND p.status = 'active' \
+        "SELECT c.id, c.paused, c.parked_at_ms, p.updated_at FROM oauth_clients c \
+         JOIN identity_providers p ON p.id = c.identity_provider_id WHERE c.paused = 1 AND p.status = 'active' \
          UNION ALL \
-         SELECT c.id, c.held, c.parked_at_ms, p.updated_at FROM oauth_clients c \
+         SELECT c.id, c.paused, c.parked_at_ms, p.updated_at FROM oauth_clients c \
          JOIN identity_providers p ON p.id = c.identity_provider_id \
-         WHERE c.parked_at_ms IS NOT NULL AND c.held = 0 AND p.status = 'active'",
+         WHERE c.parked_at_ms IS NOT NULL AND c.paused = 0 AND p.status = 'active'",
     )
     .fetch_all(pool)
     .await?;
-    let mut stuck = Vec::new();
+    let mut resumable = Vec::new();
     for row in &rows {
-        let held = row.try_get::<i64, _>("held")? != 0;
+        let paused = row.try_get::<i64, _>("paused")? != 0;
         let changed: String = row.try_get("updated_at")?;
         let parked: Option<i64> = row.try_get("parked_at_ms")?;
         let changed_since = changed
             .parse::<Timestamp>()
             .is_ok_and(|changed| parked.is_some_and(|at| changed.as_millisecond() > at));
-        if held || changed_since {
-            stuck.push(id(row)?);
+        if paused || changed_since {
+            resumable.push(id(row)?);
         }
     }
-    Ok(stuck)
+    Ok(resumable)
 }
 
 /// Whether the provider is known to give what is needed to manage clients (RFC 7592).
@@ -88,21 +88,6 @@ pub(crate) async fn streams_of_application(
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query("SELECT id FROM oauth_clients WHERE application_id = $1 ORDER BY id")
         .bind(application.to_string())
-        .fetch_all(pool)
-        .await?
-        .iter()
-        .map(id)
-        .collect()
-}
-
-/// Clients with a request that has the product or plan, failed ones too. The catalogue changes seldom, so the
-/// states are searched instead of keeping a table in step with every grant.
-pub(crate) async fn streams_of_catalogue(
-    pool: &AnyPool,
-    subject: Uuid,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query("SELECT id FROM oauth_clients WHERE state LIKE $1 ORDER BY id")
-        .bind(format!("%\"{subject}\"%"))
         .fetch_all(pool)
         .await?
         .iter()
@@ -135,7 +120,7 @@ pub(crate) async fn streams_of_type(
 pub(crate) async fn waiting_at(pool: &AnyPool, provider: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query(
         "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 \
-         AND (parked_at_ms IS NOT NULL OR next_try_at <> '' OR held = 1) ORDER BY id",
+         AND (parked_at_ms IS NOT NULL OR next_try_at <> '' OR paused = 1) ORDER BY id",
     )
     .bind(provider.to_string())
     .fetch_all(pool)
@@ -145,7 +130,7 @@ pub(crate) async fn waiting_at(pool: &AnyPool, provider: Uuid) -> Result<Vec<Uui
     .collect()
 }
 
-/// A registered client, for looking at it.
+/// A registered client, for comparing it with its provider.
 pub(crate) struct Registered {
     pub(crate) id: Uuid,
     pub(crate) application_id: String,
@@ -274,8 +259,8 @@ pub(crate) fn old_secret_valid_until(state: &OauthClient) -> String {
 
 /// Why the provider has not ended the old secret; empty where it was not asked, or has.
 fn old_secret_not_ended(state: &OauthClient) -> String {
-    let words = state.old_secret().and_then(|old| old.not_ended.as_ref());
-    words.map_or_else(String::new, |words| words.reason.clone())
+    let problem = state.old_secret().and_then(|old| old.not_ended.as_ref());
+    problem.map_or_else(String::new, |problem| problem.reason.clone())
 }
 
 /// As the API has them.

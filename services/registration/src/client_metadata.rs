@@ -1,0 +1,115 @@
+//! Client metadata (RFC 7591 section 2): what is asked for, what a provider granted, and what the difference means.
+//! The vocabulary that the OAuth client's decider and the provider drivers share; no network.
+
+mod differences;
+mod metadata;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use differences::{Difference, differences};
+pub(crate) use metadata::secret_expires_at;
+pub use metadata::{Metadata, SECRET_CHANGED};
+
+/// Tells an attempt apart from every other; goes where the provider keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The request or client that the registration is for.
+    pub id: String,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.id, self.attempt)
+    }
+}
+
+/// The client that is wanted. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedClient {
+    /// Of the application; shortened to what providers take.
+    pub name: String,
+    /// Already checked: exact, absolute, without fragment or wildcard.
+    pub redirect_uris: Vec<String>,
+    /// RFC 7591 section 2.
+    pub grant_types: BTreeSet<String>,
+    /// RFC 7591 section 2; empty: not sent.
+    pub response_types: BTreeSet<String>,
+    /// RFC 7591 section 2; empty: `client_secret_basic`.
+    pub token_endpoint_auth_method: String,
+    /// Of the products and plans that were approved. Empty means none at all.
+    pub scopes: BTreeSet<String>,
+    /// Okta's kind of application; empty: what the grant types make it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub okta_application_type: String,
+    /// See [`Marker`].
+    pub marker: Marker,
+}
+
+impl WantedClient {
+    /// The method by which the client authenticates; RFC 7591 section 2 has the
+    /// default.
+    #[must_use]
+    pub fn auth_method(&self) -> &str {
+        if self.token_endpoint_auth_method.is_empty() {
+            "client_secret_basic"
+        } else {
+            &self.token_endpoint_auth_method
+        }
+    }
+
+    /// Whether the client has no secret.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.auth_method() == "none"
+    }
+
+    /// The name without control characters and short enough: at 256 characters
+    /// Keycloak 26.7.3 answers with a 500.
+    pub(crate) fn client_name(&self) -> String {
+        self.name
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect()
+    }
+}
+
+/// The members that are sent: a strict allow-list, and no more than says what is
+/// wanted. `response_types: []` is refused by some, so it is left out.
+pub(crate) fn registration_members(wanted: &WantedClient) -> Map<String, Value> {
+    let mut members = Map::new();
+    members.insert("client_name".into(), wanted.client_name().into());
+    members.insert("grant_types".into(), array(&wanted.grant_types));
+    members.insert(
+        "token_endpoint_auth_method".into(),
+        wanted.auth_method().into(),
+    );
+    if !wanted.response_types.is_empty() {
+        members.insert("response_types".into(), array(&wanted.response_types));
+    }
+    if !wanted.redirect_uris.is_empty() {
+        members.insert("redirect_uris".into(), array(&wanted.redirect_uris));
+    }
+    // Absent would mean the provider's own choice of scopes, often all of them.
+    members.insert("scope".into(), joined(&wanted.scopes).into());
+    members
+}
+
+/// A JSON array of texts.
+pub(crate) fn array<'a>(values: impl IntoIterator<Item = &'a String>) -> Value {
+    values.into_iter().cloned().map(Value::String).collect()
+}
+
+/// Scopes as one text (RFC 6749 section 3.3), in alphabetical order.
+pub(crate) fn joined<'a>(values: impl IntoIterator<Item = &'a String>) -> String {
+    let values: Vec<&str> = values.into_iter().map(String::as_str).collect();
+    values.join(" ")
+}

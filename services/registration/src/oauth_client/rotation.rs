@@ -1,0 +1,252 @@
+//! A new client secret, and the end of the one that there is. Pure.
+
+pub(super) mod old_secret;
+
+use jiff::{SignedDuration, Timestamp};
+use portico_vault::VaultRef;
+use serde::{Deserialize, Serialize};
+
+use super::state::{Answered, Live, OauthClient, OperationKind, Problem};
+use super::{Decision, Rejection, only_if};
+use old_secret::OldSecret;
+
+/// Days before the end of a secret at which it is said, and at its end.
+pub const NOTICES: [u32; 4] = [30, 7, 1, 0];
+
+/// The last notice of the end of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Unix seconds.
+    pub expires_at: u64,
+    /// One of [`NOTICES`].
+    pub days_left: u32,
+}
+
+/// A new client secret.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Give the client a new secret.
+    Intend {
+        /// The chosen one, in the vault.
+        secret_ref: VaultRef,
+    },
+    /// The secret was replaced.
+    Complete {
+        /// Number of the attempt.
+        attempt: u32,
+        /// By the provider.
+        answer: Answered,
+        /// The one before, where it still works.
+        old_secret: Option<OldSecret>,
+    },
+    /// The secret cannot be replaced.
+    Refuse {
+        /// Number of the attempt.
+        attempt: u32,
+        /// The provider's answer.
+        problem: Problem,
+    },
+    /// It is time to say that the secret ends.
+    NoticeExpiry {
+        /// One of [`NOTICES`].
+        days_left: u32,
+        /// It is rotated now.
+        rotates: bool,
+        /// It was so near already when the secret was given.
+        silent: bool,
+    },
+}
+
+/// A new client secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// The secret is about to be replaced.
+    #[serde(rename = "rotation_intended")]
+    Intended {
+        /// Number of the attempt.
+        attempt: u32,
+        /// The chosen secret.
+        secret_ref: VaultRef,
+    },
+    /// The secret was replaced.
+    SecretRotated {
+        /// Number of the attempt.
+        attempt: u32,
+        /// By the provider.
+        answer: Answered,
+        /// The one before, where it still works.
+        old_secret: Option<OldSecret>,
+    },
+    /// The secret was not replaced.
+    #[serde(rename = "rotation_refused")]
+    Refused {
+        /// Number of the attempt.
+        attempt: u32,
+        /// The provider's answer.
+        problem: Problem,
+    },
+    /// The secret ends soon, or has ended.
+    SecretExpiring {
+        /// Unix seconds.
+        expires_at: u64,
+        /// One of [`NOTICES`].
+        days_left: u32,
+        /// It is rotated now.
+        rotates: bool,
+        /// It was so near already when the secret was given: nobody is told.
+        silent: bool,
+    },
+}
+
+impl OauthClient {
+    pub(super) fn decide_rotation(&self, command: &Command) -> Decision {
+        match command {
+            Command::Intend { secret_ref } => {
+                let live = self.changeable()?;
+                if live.operation.is_some() || self.replacing {
+                    return Err(Rejection::Busy);
+                }
+                Ok(vec![
+                    Event::Intended {
+                        attempt: self.attempt + 1,
+                        secret_ref: *secret_ref,
+                    }
+                    .into(),
+                ])
+            }
+            Command::Complete {
+                attempt,
+                answer,
+                old_secret,
+            } => {
+                self.operation(*attempt)?;
+                Ok(vec![
+                    Event::SecretRotated {
+                        attempt: *attempt,
+                        answer: answer.clone(),
+                        old_secret: old_secret.clone(),
+                    }
+                    .into(),
+                ])
+            }
+            Command::Refuse { attempt, problem } => {
+                self.operation(*attempt)?;
+                Ok(vec![
+                    Event::Refused {
+                        attempt: *attempt,
+                        problem: problem.clone(),
+                    }
+                    .into(),
+                ])
+            }
+            Command::NoticeExpiry {
+                days_left,
+                rotates,
+                silent,
+            } => {
+                let live = self.live().ok_or(Rejection::Superseded)?;
+                Ok(only_if(
+                    self.notices().any(|(_, days)| days == *days_left),
+                    Event::SecretExpiring {
+                        expires_at: live.answer.secret_expires_at,
+                        days_left: *days_left,
+                        rotates: *rotates,
+                        silent: *silent,
+                    },
+                ))
+            }
+        }
+    }
+
+    pub(super) fn apply_rotation(&mut self, event: &Event) {
+        match event {
+            Event::Intended {
+                attempt,
+                secret_ref,
+            } => {
+                let secret_ref = *secret_ref;
+                self.began(*attempt, OperationKind::Rotate { secret_ref });
+            }
+            Event::SecretRotated {
+                answer, old_secret, ..
+            } => {
+                if let Some(live) = self.live_mut() {
+                    live.answer = answer.clone();
+                    live.old_secret.clone_from(old_secret);
+                    live.operation = None;
+                }
+                self.rotation_refused = None;
+                self.delay = None;
+            }
+            Event::Refused { attempt, problem } => {
+                self.attempt_over();
+                self.delay = None;
+                self.rotation_refused = Some((*attempt, problem.clone()));
+            }
+            Event::SecretExpiring {
+                expires_at,
+                days_left,
+                ..
+            } => {
+                if let Some(live) = self.live_mut() {
+                    live.notice = Some(Notice {
+                        expires_at: *expires_at,
+                        days_left: *days_left,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The client, where somebody may rotate or replace it.
+    pub(super) fn changeable(&self) -> Result<&Live, Rejection> {
+        let live = self.live().ok_or(Rejection::NotRegistered)?;
+        if self.is_all_suspended() {
+            return Err(Rejection::Suspended);
+        }
+        match self.wanted() {
+            Some(_) => Ok(live),
+            None => Err(Rejection::Busy),
+        }
+    }
+
+    /// What is to be said of the end of the secret by now: how many days are left.
+    #[must_use]
+    pub fn due_notice(&self, now: Timestamp) -> Option<u32> {
+        self.notices()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, days)| days)
+            .min()
+    }
+
+    /// When there is something to say of the end of the secret, or an old one to end.
+    #[must_use]
+    pub fn next_date(&self) -> Option<Timestamp> {
+        let notice = self.notices().map(|(at, _)| at).min();
+        let old = self.old_secret().map(|old| old.valid_until);
+        notice.into_iter().chain(old).min()
+    }
+
+    /// Notices that have not been given, and when they are due.
+    fn notices(&self) -> impl Iterator<Item = (Timestamp, u32)> {
+        let live = self.live().filter(|live| live.answer.secret_expires_at > 0);
+        let live = live.filter(|_| self.wanted().is_some());
+        let expires = live.and_then(|live| {
+            let seconds = i64::try_from(live.answer.secret_expires_at).ok()?;
+            Timestamp::from_second(seconds).ok()
+        });
+        let given = live.and_then(|live| {
+            live.notice
+                .filter(|notice| notice.expires_at == live.answer.secret_expires_at)
+                .map(|notice| notice.days_left)
+        });
+        NOTICES
+            .into_iter()
+            .filter(move |days| given.is_none_or(|given| *days < given))
+            .filter_map(move |days| {
+                let before = SignedDuration::from_hours(24 * i64::from(days));
+                Some((expires?.checked_sub(before).ok()?, days))
+            })
+    }
+}

@@ -1,0 +1,232 @@
+//! Plain RFC 7591 (registration) and RFC 7592 (management): bodies, answers, and
+//! the calls, without any provider's quirks but with patience for all of them.
+//!
+//! - `registration`: the POST; `adaptation`: what is sent after a refusal
+//! - `management`: read, update, delete
+
+mod adaptation;
+mod management;
+mod registration;
+
+use portico_vault::Secret;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::client::{KnownClient, Prepared, REDACTED, RegisteredClient, WantedClient};
+use super::failure::{Bearer, Disposition, Failure, refusal};
+use super::session::{RawAnswer, Step};
+use super::site::Site;
+use crate::client_metadata::{Metadata, registration_members, secret_expires_at};
+use crate::identity_provider::Endpoints;
+pub(crate) use management::{as_granted, delete, read, still_there, update_with};
+pub(crate) use registration::{register, register_once};
+
+/// A redirect URL for providers that demand one of clients that never redirect. The domain cannot exist (RFC 2606
+/// section 2), so nobody can be sent there.
+pub(crate) const UNUSED_REDIRECT: &str = "https://redirect.invalid/unused";
+
+/// The registration request (RFC 7591 section 3.1). The marker goes into
+/// `software_id` and `software_version`, which an operator can look for.
+///
+/// # Errors
+/// See [`check_auth_method`].
+pub(crate) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared, Failure> {
+    check_auth_method(site.endpoints, wanted)?;
+    let mut body = registration_members(wanted);
+    body.insert("software_id".into(), wanted.marker.id.clone().into());
+    body.insert(
+        "software_version".into(),
+        wanted.marker.attempt.to_string().into(),
+    );
+    if site.software_statement {
+        body.insert("software_statement".into(), REDACTED.into());
+    }
+    Ok(Prepared {
+        endpoint: site.endpoints.registration_endpoint.clone(),
+        wanted: wanted.clone(),
+        chosen: None,
+        body,
+    })
+}
+
+/// Whether the client can authenticate at the token endpoint in the way that is wanted.
+///
+/// # Errors
+/// `auth_method_unsupported`: a method that needs a key, or one that the well-known document does not name. `none`
+/// is no authentication, so many documents do not name it.
+pub(crate) fn check_auth_method(
+    endpoints: &Endpoints,
+    wanted: &WantedClient,
+) -> Result<(), Failure> {
+    let method = wanted.auth_method();
+    let why = if method == "private_key_jwt" {
+        "needs a key that Portico does not hold".to_owned()
+    } else {
+        let supported = &endpoints.auth_methods_supported;
+        if method == "none" || supported.is_empty() || supported.iter().any(|one| one == method) {
+            return Ok(());
+        }
+        format!(
+            "is not among those that the provider supports: {}",
+            supported.join(", ")
+        )
+    };
+    Err(Failure::new(
+        Disposition::Fail,
+        "auth_method_unsupported",
+        format!("token_endpoint_auth_method {method} {why}; change it in the client type"),
+    ))
+}
+
+/// Where and with which token the client is managed.
+///
+/// # Errors
+/// [`Disposition::Unmanageable`], where the provider gave the one or the other not.
+pub(crate) fn management(client: &KnownClient) -> Result<(&Url, &Secret), Failure> {
+    match (
+        &client.registration_client_uri,
+        &client.registration_access_token,
+    ) {
+        (Some(uri), Some(token)) => Ok((uri, token)),
+        _ => Err(Failure::unmanageable(
+            "the provider gave no usable registration_client_uri and registration_access_token \
+             (RFC 7592) for this client",
+        )),
+    }
+}
+
+/// The body of an update (RFC 7592 section 2.2): everything that the provider
+/// returned, with what is wanted on top. The secret is not in it.
+pub(crate) fn update_body(client: &KnownClient, wanted: &WantedClient) -> Map<String, Value> {
+    let mut body = client.granted.for_update();
+    let kept = |member: &str, keep: fn(&[Value]) -> bool| {
+        let values = client.granted.members().get(member)?.as_array()?;
+        keep(values).then(|| (member.to_owned(), Value::Array(values.clone())))
+    };
+    // What the provider demanded at the registration it demands again.
+    let demanded = [
+        kept("response_types", <[Value]>::is_empty),
+        kept("redirect_uris", |values| {
+            values.is_empty() || values.iter().any(|url| url == UNUSED_REDIRECT)
+        }),
+    ];
+    for member in ["response_types", "redirect_uris"] {
+        body.remove(member);
+    }
+    body.extend(demanded.into_iter().flatten());
+    body.extend(registration_members(wanted));
+    if let Some(name) = renamed(&client.granted, wanted) {
+        body.insert("client_name".into(), name.into());
+    }
+    body.insert("client_id".into(), client.client_id.clone().into());
+    body
+}
+
+/// The name of a client with the marker of an attempt; never longer than `most` characters.
+pub(crate) fn marked_name(wanted: &WantedClient, most: usize) -> String {
+    let marker = format!(" [{}]", wanted.marker);
+    let left = most.saturating_sub(marker.chars().count());
+    let name: String = wanted.client_name().chars().take(left).collect();
+    format!("{}{marker}", name.trim_end())
+}
+
+/// The wanted name with the marker that the client's name has already. `None` where it has none.
+pub(crate) fn renamed(granted: &Metadata, wanted: &WantedClient) -> Option<String> {
+    let name = granted.text("client_name")?;
+    let (_, marker) = name.strip_suffix(']')?.rsplit_once(" [")?;
+    let (id, attempt) = marker.rsplit_once('.')?;
+    let of_ours = uuid::Uuid::try_parse(id).is_ok() && attempt.parse::<u32>().is_ok();
+    let most = 255 - marker.len() - 3;
+    let plain: String = wanted.client_name().chars().take(most).collect();
+    of_ours.then(|| format!("{} [{marker}]", plain.trim_end()))
+}
+
+/// The body of an update as an admin may see it.
+pub(crate) fn redacted_update_body(
+    client: &KnownClient,
+    wanted: &WantedClient,
+) -> Map<String, Value> {
+    let mut body = update_body(client, wanted);
+    if client.client_secret.is_some() {
+        body.insert("client_secret".into(), REDACTED.into());
+    }
+    body
+}
+
+/// Reads an answer to a registration, a read or an update (RFC 7591 section
+/// 3.2.1). Status 200 is as good as 201. The secret in the answer to a read is
+/// ignored: some providers answer with a hash or with asterisks.
+pub(crate) fn parse(
+    endpoints: &Endpoints,
+    answer: &RawAnswer,
+) -> Result<RegisteredClient, Failure> {
+    if !answer.is_success() {
+        let bearer = match answer.step {
+            Step::Register => Bearer::Initial,
+            _ => Bearer::Registration,
+        };
+        return Err(refusal(answer, bearer));
+    }
+    let Some(Value::Object(members)) = answer.json() else {
+        return Err(invalid_answer(answer, "its body is no JSON object"));
+    };
+    let text = |member: &str| {
+        let text = members.get(member)?.as_str()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let Some(client_id) = text("client_id") else {
+        return Err(invalid_answer(answer, "it has no client_id"));
+    };
+    let secret = text("client_secret").filter(|secret| !is_masked(secret));
+    let (uri, warning) = client_uri(endpoints, text("registration_client_uri"));
+    Ok(RegisteredClient {
+        client_id,
+        client_secret: secret
+            .filter(|_| answer.step != Step::Read)
+            .map(Secret::new),
+        registration_access_token: text("registration_access_token").map(Secret::new),
+        registration_client_uri: uri,
+        client_secret_expires_at: secret_expires_at(&members),
+        granted: Metadata::from_answer(members),
+        warnings: warning.into_iter().collect(),
+        keeps_old_secret: false,
+    })
+}
+
+pub(crate) fn is_masked(secret: &str) -> bool {
+    secret.chars().all(|c| c == '*')
+}
+
+/// A success that cannot be used. A client may exist because of it.
+pub(crate) fn invalid_answer(answer: &RawAnswer, why: &str) -> Failure {
+    let mut failure = Failure::new(
+        Disposition::Fail,
+        "provider_answer_invalid",
+        format!("the provider answered status {}, but {why}", answer.status),
+    );
+    failure.status = Some(answer.status);
+    failure.unknown_outcome()
+}
+
+/// The management URL, if a token may be sent there.
+fn client_uri(endpoints: &Endpoints, text: Option<String>) -> (Option<Url>, Option<String>) {
+    let Some(text) = text else {
+        return (None, None);
+    };
+    // RFC 7592 section 3 asks for an absolute one; a relative one can be meant in one way only.
+    match endpoints.registration_endpoint.join(&text) {
+        Ok(url) if endpoints.trusts(&url) => (Some(url), None),
+        Ok(url) => {
+            let origin = url.origin().ascii_serialization();
+            let warning = format!(
+                "registration_client_uri is at {origin}, not at the issuer's origin: no token is \
+                 sent there, so the client cannot be managed"
+            );
+            (None, Some(warning))
+        }
+        Err(_) => (
+            None,
+            Some("registration_client_uri is no URL: the client cannot be managed".into()),
+        ),
+    }
+}

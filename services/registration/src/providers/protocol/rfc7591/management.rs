@@ -1,0 +1,245 @@
+//! Managing a client with its registration access token (RFC 7592 section 2).
+
+use http::Method;
+use portico_vault::Secret;
+use serde_json::{Map, Value};
+
+use super::adaptation::Adaptations;
+use super::{invalid_answer, management, parse};
+use crate::providers::client::{Deleted, KnownClient, Marker, RegisteredClient, WantedClient};
+use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+
+/// Reads the client (RFC 7592 section 2.1).
+pub(crate) async fn read(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<RegisteredClient, Failure> {
+    let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
+    understood(session, client, &answer, "read").await
+}
+
+/// Updates the client (RFC 7592 section 2.2) with this body, and after a refusal with others that mean the same.
+pub(crate) async fn update_with(
+    session: &Session<'_>,
+    client: &KnownClient,
+    wanted: &WantedClient,
+    step: Step,
+    mut body: Map<String, Value>,
+) -> Result<RegisteredClient, Failure> {
+    if let Some(secret) = &client.client_secret {
+        body.insert("client_secret".into(), secret.expose().into());
+    }
+    let mut adaptations = Adaptations::default();
+    loop {
+        let sent = Body::Json(Value::Object(body.clone()));
+        let answer = managed(session, client, step, Method::PUT, sent).await?;
+        if step == Step::Update && answer.is_success() && answer.body.trim_ascii().is_empty() {
+            // RFC 7592 section 2.2 asks for the client in the answer; a look at it tells the same.
+            return read(session, client).await;
+        }
+        if answer.is_success() {
+            let updated = about(client, parse(session.endpoints, &answer)?, &answer)?;
+            return Ok(with_true_secret(session, client, updated).await);
+        }
+        let failure = refusal(&answer, Bearer::Registration);
+        match adaptations.of_update(&body, wanted, client.scopes.is_empty(), &failure) {
+            Some(adapted) => body = adapted,
+            None => return understood(session, client, &answer, "update").await,
+        }
+    }
+}
+
+/// An update may bring another secret (RFC 7592 section 2.2), or a hash or a mask of the one that there is: the token
+/// endpoint knows which. Where it does not tell, the answer is believed.
+async fn with_true_secret(
+    session: &Session<'_>,
+    client: &KnownClient,
+    mut updated: RegisteredClient,
+) -> RegisteredClient {
+    if updated.client_secret.is_none() || updated.client_secret == client.client_secret {
+        return updated;
+    }
+    let claimed = KnownClient {
+        client_secret: updated.client_secret.clone(),
+        ..client.clone()
+    };
+    if !works(session, &claimed).await && works(session, client).await {
+        updated.client_secret = None;
+    }
+    updated
+}
+
+async fn works(session: &Session<'_>, client: &KnownClient) -> bool {
+    matches!(still_there(session, client).await, Ok(Some(true)))
+}
+
+/// Deletes the client (RFC 7592 section 2.3). Where the provider does not delete, the caller takes the client's scopes
+/// away and lists it.
+pub(crate) async fn delete(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<Deleted, Failure> {
+    let answer = managed(session, client, Step::Other, Method::DELETE, Body::None).await?;
+    if answer.is_success() {
+        return deleted(session, client, &answer).await;
+    }
+    let failure = refusal(&answer, Bearer::Registration);
+    if !may_be_gone(&failure) {
+        return Err(failure);
+    }
+    match (answer.status, still_there(session, client).await?) {
+        (_, Some(false)) | (404 | 410, None) => Ok(Deleted::AlreadyGone),
+        (404 | 405 | 410 | 501, _) => Err(unsupported(&answer, "deletion")),
+        _ => Err(failure),
+    }
+}
+
+/// Whether the client may be gone, or may not be managed, or not in this way: the status alone does not tell.
+fn may_be_gone(failure: &Failure) -> bool {
+    failure.disposition == Disposition::Unmanageable
+        || matches!(failure.status, Some(401 | 403 | 404 | 405 | 410 | 501))
+}
+
+/// A success with a body is not that of RFC 7592 section 2.3: it may be the page of a proxy, and nothing was deleted.
+async fn deleted(
+    session: &Session<'_>,
+    client: &KnownClient,
+    answer: &RawAnswer,
+) -> Result<Deleted, Failure> {
+    if !answer.body.is_empty() && still_there(session, client).await? == Some(true) {
+        let failure = invalid_answer(answer, "the client is still there");
+        return Err(failure.with(Disposition::Retry, "deletion_without_effect"));
+    }
+    Ok(Deleted::Deleted)
+}
+
+/// The client as it was granted, so that nothing changes.
+pub(crate) fn as_granted(client: &KnownClient) -> WantedClient {
+    let granted = &client.granted;
+    let text = |member: &str| granted.text(member).unwrap_or_default().to_owned();
+    let list = |member: &str| granted.list(member).unwrap_or_default();
+    WantedClient {
+        name: text("client_name"),
+        redirect_uris: list("redirect_uris").into_iter().collect(),
+        grant_types: list("grant_types"),
+        response_types: list("response_types"),
+        token_endpoint_auth_method: text("token_endpoint_auth_method"),
+        scopes: granted.scopes().unwrap_or_default(),
+        okta_application_type: String::new(),
+        marker: Marker {
+            id: String::new(),
+            attempt: 0,
+        },
+    }
+}
+
+async fn managed(
+    session: &Session<'_>,
+    client: &KnownClient,
+    step: Step,
+    method: Method,
+    body: Body,
+) -> Result<RawAnswer, Failure> {
+    let (url, token) = management(client)?;
+    session
+        .call(Call {
+            step,
+            method,
+            url,
+            authorization: Authorization::Bearer(Bearer::Registration, token),
+            body,
+        })
+        .await
+}
+
+/// An answer to `what`; a refusal may mean that the client is gone, or that the provider does not offer it.
+async fn understood(
+    session: &Session<'_>,
+    client: &KnownClient,
+    answer: &RawAnswer,
+    what: &str,
+) -> Result<RegisteredClient, Failure> {
+    let failure = refusal(answer, Bearer::Registration);
+    if !answer.is_success() && may_be_gone(&failure) {
+        return Err(match (answer.status, still_there(session, client).await?) {
+            (400 | 401 | 404 | 405 | 410, Some(false)) | (404 | 410, None) => {
+                failure.with(Disposition::Gone, "client_not_at_provider")
+            }
+            (404 | 405 | 410 | 501, _) => unsupported(answer, what),
+            _ => failure,
+        });
+    }
+    about(client, parse(session.endpoints, answer)?, answer)
+}
+
+fn about(
+    client: &KnownClient,
+    registered: RegisteredClient,
+    answer: &RawAnswer,
+) -> Result<RegisteredClient, Failure> {
+    if registered.client_id == client.client_id {
+        Ok(registered)
+    } else {
+        Err(invalid_answer(answer, "it is about another client"))
+    }
+}
+
+fn unsupported(answer: &RawAnswer, what: &str) -> Failure {
+    let mut failure = Failure::new(
+        Disposition::Unmanageable,
+        format!("{what}_unsupported"),
+        format!(
+            "the client is there, but the provider answers its {what} (RFC 7592) with status {}",
+            answer.status
+        ),
+    );
+    failure.status = Some(answer.status);
+    failure
+}
+
+/// Whether the client's own credentials are known to the token endpoint; `None`
+/// where that cannot be told.
+pub(crate) async fn still_there(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<Option<bool>, Failure> {
+    let Some(secret) = &client.client_secret else {
+        return Ok(None);
+    };
+    let ways: &[bool] = match client.granted.text("token_endpoint_auth_method") {
+        Some("client_secret_basic") => &[false],
+        Some("client_secret_post") => &[true],
+        // The default is the header, but who does not say it may have taken the other that was asked for.
+        None => &[false, true],
+        Some(_) => return Ok(None),
+    };
+    let mut known = None;
+    for in_body in ways.iter().copied() {
+        known = known_to_the_token_endpoint(session, client, secret, in_body).await?;
+        if known != Some(false) {
+            break;
+        }
+    }
+    Ok(known)
+}
+
+async fn known_to_the_token_endpoint(
+    session: &Session<'_>,
+    client: &KnownClient,
+    secret: &Secret,
+    in_body: bool,
+) -> Result<Option<bool>, Failure> {
+    let answer = session
+        .token_request(&client.client_id, secret, in_body, Vec::new())
+        .await?;
+    let error = answer
+        .json()
+        .and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
+    Ok(match (answer.status, error.as_deref()) {
+        (200..=299, _) => Some(true),
+        (_, Some("invalid_client")) => Some(false),
+        (400..=499, Some("unauthorized_client" | "invalid_scope" | "invalid_target")) => Some(true),
+        _ => None,
+    })
+}

@@ -1,0 +1,288 @@
+//! The calls to one provider: their deadline, which token they carry, where it
+//! may go, and the spool that every answer with credentials passes first.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use portico_runtime::fault;
+use portico_runtime::outgoing::{
+    Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings,
+};
+use portico_vault::Secret;
+use serde_json::Value;
+use url::Url;
+
+pub use super::answer::{RawAnswer, Step};
+use super::failure::{Bearer, Disposition, Failure};
+use super::site::Site;
+use super::words::sanitized;
+use crate::identity_provider::{Endpoints, Method as AuthorizationMethod, Options};
+use crate::providers::discovery::DiscoveryError;
+
+/// Why an answer could not be kept. The call is then repeated or reconciled.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the answer could not be kept: {0}")]
+pub struct SpoolError(pub String);
+
+/// Keeps answers, encrypted and durable, before they are parsed.
+#[async_trait]
+pub trait Spool: Send + Sync {
+    /// Keeps one answer; it is on disk when this returns.
+    async fn keep(&self, answer: &RawAnswer) -> Result<(), SpoolError>;
+}
+
+/// Credentials of a client that may do more than RFC 7592 allows.
+#[derive(Debug, Clone)]
+pub struct Management {
+    /// Its id at the provider.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+}
+
+/// Access to the network as the provider's settings allow it.
+#[derive(Clone, Copy)]
+pub struct Fetch<'a> {
+    /// The checked way out.
+    pub outgoing: &'a Outgoing,
+    /// The provider's own switch; certificates are not verified where it is set.
+    pub skip_tls_verify: bool,
+    /// Certificates in PEM that are trusted beside the system's; may be empty.
+    pub trusted_certificates: &'a str,
+}
+
+impl Fetch<'_> {
+    /// Status and body of a GET without any token.
+    pub(crate) async fn get(
+        &self,
+        url: &Url,
+        deadline: Duration,
+    ) -> Result<(u16, Vec<u8>), DiscoveryError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = OutgoingRequest {
+            headers,
+            ..self.request(Method::GET, url, deadline)
+        };
+        let answer = self
+            .outgoing
+            .send(request)
+            .await
+            .map_err(|error| match error {
+                OutgoingError::Refused { .. } => {
+                    DiscoveryError::AddressForbidden(error.to_string())
+                }
+                error => DiscoveryError::Unreachable(error.to_string()),
+            })?;
+        Ok((answer.status.as_u16(), answer.body.to_vec()))
+    }
+
+    fn request(&self, method: Method, url: &Url, deadline: Duration) -> OutgoingRequest {
+        OutgoingRequest {
+            timeout: Some(deadline),
+            tls: TlsSettings {
+                skip_verify: self.skip_tls_verify,
+                ca_pem: (!self.trusted_certificates.is_empty())
+                    .then(|| self.trusted_certificates.to_owned()),
+            },
+            ..OutgoingRequest::new(method, url.clone())
+        }
+    }
+}
+
+/// One provider as a worker sees it for one piece of work.
+pub struct Session<'a> {
+    /// The network.
+    pub fetch: Fetch<'a>,
+    /// From the verified well-known document.
+    pub endpoints: &'a Endpoints,
+    /// How the portal authorises itself.
+    pub method: AuthorizationMethod,
+    /// What the admin said beyond that.
+    pub options: &'a Options,
+    /// The initial access token (RFC 7591 section 1.2), or the API token.
+    pub token: Option<&'a Secret>,
+    /// Beyond RFC 7592, where the admin gave them.
+    pub management: Option<&'a Management>,
+    /// RFC 7591 section 2.3.
+    pub software_statement: Option<&'a Secret>,
+    /// Where answers with credentials go first.
+    pub spool: &'a dyn Spool,
+    /// The hard deadline of each single call.
+    pub deadline: Duration,
+}
+
+/// One call.
+pub(crate) struct Call<'a> {
+    pub(crate) step: Step,
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    pub(crate) authorization: Authorization<'a>,
+    pub(crate) body: Body,
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(crate) enum Authorization<'a> {
+    Nobody,
+    Bearer(Bearer, &'a Secret),
+    /// Okta's scheme for its API tokens.
+    Ssws(&'a Secret),
+    /// RFC 6749 section 2.3.1.
+    Basic(&'a str, &'a Secret),
+}
+
+impl Authorization<'_> {
+    pub(crate) fn bearer(&self) -> Bearer {
+        match self {
+            Self::Nobody | Self::Basic(..) => Bearer::None,
+            Self::Bearer(bearer, _) => *bearer,
+            Self::Ssws(_) => Bearer::Api,
+        }
+    }
+
+    fn header(&self) -> Option<Result<HeaderValue, Failure>> {
+        let text = match self {
+            Self::Nobody => return None,
+            Self::Bearer(_, token) => format!("Bearer {}", token.expose().trim()),
+            Self::Ssws(token) => format!("SSWS {}", token.expose().trim()),
+            Self::Basic(id, secret) => {
+                let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
+                format!("Basic {}", BASE64_STANDARD.encode(pair))
+            }
+        };
+        let mut header = HeaderValue::try_from(text).map_err(|_| {
+            let why = "the token holds characters that no HTTP header can carry";
+            Failure::new(Disposition::Fail, "token_malformed", why)
+        });
+        if let Ok(header) = &mut header {
+            header.set_sensitive(true);
+        }
+        Some(header)
+    }
+}
+
+/// What is sent.
+pub(crate) enum Body {
+    None,
+    Json(Value),
+    Form(Vec<(&'static str, String)>),
+}
+
+impl Body {
+    fn encoded(self) -> Option<(&'static str, String)> {
+        match self {
+            Self::None => None,
+            Self::Json(value) => Some(("application/json", value.to_string())),
+            Self::Form(pairs) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.extend_pairs(pairs);
+                Some(("application/x-www-form-urlencoded", form.finish()))
+            }
+        }
+    }
+}
+
+/// No answer came; what was asked may have been done unless it was never sent.
+fn no_answer(error: &OutgoingError, writes: bool) -> Failure {
+    let (disposition, code) = match error {
+        OutgoingError::Refused { .. } => (Disposition::Fail, "provider_address_forbidden"),
+        OutgoingError::Connect { .. } => (Disposition::Retry, "provider_unreachable"),
+        OutgoingError::Tls { .. } => (Disposition::Retry, "provider_tls_failed"),
+        OutgoingError::Timeout(_) => (Disposition::Retry, "provider_timeout"),
+        OutgoingError::TooLarge { .. } => (Disposition::Fail, "provider_answer_invalid"),
+        OutgoingError::Protocol { .. } => (Disposition::Retry, "provider_connection_broke"),
+    };
+    let mut failure = Failure::new(disposition, code, sanitized(&error.to_string()));
+    failure.outcome_unknown = writes && !error.never_sent();
+    failure
+}
+
+fn headers_of_interest(answer: &OutgoingResponse) -> Vec<(String, String)> {
+    let of_interest = [
+        "content-type",
+        "retry-after",
+        "date",
+        "link",
+        "www-authenticate",
+        "x-rate-limit-reset",
+        "x-ratelimit-reset",
+    ];
+    let values = of_interest.into_iter().flat_map(|name| {
+        let values = answer.headers.get_all(name).iter();
+        values.map(move |value| (name, value))
+    });
+    values
+        .filter_map(|(name, value)| Some((name.to_owned(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+impl Session<'_> {
+    /// What a driver needs to say what it would send.
+    #[must_use]
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            endpoints: self.endpoints,
+            method: self.method,
+            options: self.options,
+            software_statement: self.software_statement.is_some(),
+        }
+    }
+
+    /// Makes one call, spools its answer where it may hold credentials, and gives
+    /// it back whatever its status.
+    pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer, Failure> {
+        if !self.endpoints.trusts(call.url) {
+            return Err(Failure::new(
+                Disposition::Fail,
+                "endpoint_foreign_origin",
+                format!(
+                    "{} is not the provider's origin; no token is sent there",
+                    call.url.origin().ascii_serialization()
+                ),
+            ));
+        }
+        let step = call.step;
+        let writes = call.method != Method::GET;
+        let mut request = self.fetch.request(call.method, call.url, self.deadline);
+        request.step = step.name();
+        request
+            .headers
+            .insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(authorization) = call.authorization.header() {
+            request.headers.insert(AUTHORIZATION, authorization?);
+        }
+        if let Some((kind, body)) = call.body.encoded() {
+            request
+                .headers
+                .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            request.body = body.into();
+        }
+        if step == Step::Register {
+            fault::point("posting");
+        }
+        let answer = self.fetch.outgoing.send(request).await;
+        let answer = answer.map_err(|error| no_answer(&error, writes))?;
+        let answer = RawAnswer {
+            step,
+            status: answer.status.as_u16(),
+            headers: headers_of_interest(&answer),
+            body: answer.body.to_vec(),
+        };
+        if step != Step::Other && answer.is_success() {
+            self.spool.keep(&answer).await.map_err(|error| {
+                Failure::new(Disposition::Retry, "spool_unavailable", error.to_string())
+                    .unknown_outcome()
+            })?;
+        }
+        Ok(answer)
+    }
+}

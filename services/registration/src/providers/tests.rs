@@ -1,0 +1,68 @@
+//! The table of drivers, and what the tests of drivers share.
+
+pub(crate) mod double;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::*;
+use double::{Fixture, ids, reply, wanted};
+
+#[test]
+fn every_type_has_one_name_and_one_driver() {
+    for (name, driver) in DRIVERS {
+        let found = provider_type(name).unwrap();
+        assert_eq!(found.as_str(), *name);
+        assert_eq!(driver_for(&found).class(), driver.class(), "{name}");
+        assert_eq!(
+            DRIVERS.iter().filter(|(other, _)| other == name).count(),
+            1
+        );
+    }
+    assert_eq!(provider_type("Keycloak"), None);
+}
+
+#[test]
+fn types_differ_in_what_can_be_found_out_about_an_attempt() {
+    use ReconcileClass::{ChosenId, Plain, Search};
+    let classes: Vec<_> = DRIVERS.iter().map(|(_, driver)| driver.class()).collect();
+    assert_eq!(classes, [ChosenId, Search, Search, Plain, Plain, Plain]);
+}
+
+/// A provider that follows the RFCs and says one thing more. The line of [`DRIVERS`] would be
+/// `("minimal", &minimal::Minimal)`.
+struct Minimal;
+
+#[async_trait]
+impl Driver for Minimal {
+    fn customize(&self, _site: Site<'_>, body: &mut serde_json::Map<String, serde_json::Value>) {
+        body.insert("minimal".into(), true.into());
+    }
+}
+
+#[tokio::test]
+async fn a_driver_says_only_where_its_provider_differs_from_the_rfcs() {
+    let fixture = Fixture::start(|seen| match seen.method.as_str() {
+        "DELETE" => reply(204, json!(null)),
+        _ => reply(200, json!({"client_id": "c1", "scope": "a"})),
+    })
+    .await;
+    let table: &[Entry] = &[("minimal", &Minimal)];
+    let (_, driver) = table[0];
+    let prepared = driver.prepare(fixture.site(), &wanted(&["a"]), &ids());
+    let session = fixture.session();
+    driver.register(&session, &prepared.unwrap()).await.unwrap();
+    let known = fixture.known();
+    driver.read(&session, &known).await.unwrap();
+    let updated = driver.update(&session, &known, &wanted(&["a"])).await;
+    updated.unwrap();
+    assert_eq!(
+        driver.delete(&session, &known).await.unwrap(),
+        Deleted::Deleted
+    );
+    let seen = fixture.server.seen();
+    let methods: Vec<&str> = seen.iter().map(|seen| seen.method.as_str()).collect();
+    assert_eq!(methods, ["POST", "GET", "PUT", "DELETE"]);
+    assert_eq!(seen[0].json()["minimal"], true);
+    assert_eq!(seen[2].json()["minimal"], true);
+}

@@ -1,0 +1,249 @@
+//! OAuth clients: what is reported of access requests, what scopes are held, and what people are told.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use portico_eventstore::relay::PublicEvent;
+use portico_eventstore::{EventStore, RecordedEvent, StoreError};
+use portico_proto::access::v1::{Report, report};
+use portico_proto::registration::v1::{self as public, client_changed::Change};
+
+use super::some;
+use crate::identity_provider::IdentityProvider;
+use crate::oauth_client::{
+    DeletionEvent, DriftEvent, Event, GrantEvent, HeldScopes, OauthClient, OrphanEvent, Outcome,
+    Reported, RotationEvent, UpdateEvent,
+};
+
+pub(super) async fn translate(
+    store: &EventStore,
+    at: &RecordedEvent,
+    event: Event,
+) -> Result<Option<PublicEvent>, StoreError> {
+    let translation = Translation { store, at };
+    match event {
+        Event::Grant(GrantEvent::Wanted(_)) => Ok(None),
+        Event::Grant(GrantEvent::Reported(reported)) => translation.reported(reported).await,
+        Event::Grant(GrantEvent::ScopesHeld(held)) => translation.held(held).await,
+        Event::Update(event) => match event {
+            UpdateEvent::SuspensionApplied { suspended: true } => {
+                translation.changed(Change::Suspended, String::new()).await
+            }
+            UpdateEvent::SuspensionApplied { suspended: false } => {
+                translation.changed(Change::Resumed, String::new()).await
+            }
+            UpdateEvent::Intended { .. }
+            | UpdateEvent::Updated { .. }
+            | UpdateEvent::TokenReplaced { .. } => Ok(None),
+        },
+        Event::Rotation(event) => match event {
+            RotationEvent::SecretRotated { .. } => {
+                let change = Change::SecretRotated;
+                translation.changed(change, String::new()).await
+            }
+            RotationEvent::SecretExpiring {
+                expires_at,
+                days_left,
+                rotates,
+                silent: false,
+            } => translation.expiring(expires_at, days_left, rotates).await,
+            RotationEvent::SecretExpiring { silent: true, .. }
+            | RotationEvent::Intended { .. }
+            | RotationEvent::Refused { .. } => Ok(None),
+        },
+        Event::Deletion(event) => match event {
+            DeletionEvent::ReplacementIntended => {
+                translation.changed(Change::Replaced, String::new()).await
+            }
+            DeletionEvent::Intended { .. }
+            | DeletionEvent::Deleted { .. }
+            | DeletionEvent::Refused { .. }
+            | DeletionEvent::SecretsForgotten => Ok(None),
+        },
+        Event::Drift(DriftEvent::FoundMissing { client_id }) => {
+            translation.changed(Change::Missing, client_id).await
+        }
+        Event::Drift(DriftEvent::FoundChanged { members }) => {
+            translation.changed(Change::Edited, members.join(" ")).await
+        }
+        Event::Orphan(event) => match event {
+            OrphanEvent::Adopted { .. } => {
+                translation.changed(Change::Adopted, String::new()).await
+            }
+            OrphanEvent::OrphanFound { .. }
+            | OrphanEvent::OrphanClaimed { .. }
+            | OrphanEvent::OrphanResolved { .. } => Ok(None),
+        },
+        Event::Access(_)
+        | Event::Follow(_)
+        | Event::Registration(_)
+        | Event::OldSecret(_)
+        | Event::Failure(_) => Ok(None),
+    }
+}
+
+/// An event of a client, with what is needed to tell of it.
+struct Translation<'a> {
+    store: &'a EventStore,
+    at: &'a RecordedEvent,
+}
+
+impl Translation<'_> {
+    /// As of the event.
+    async fn client(&self) -> Result<OauthClient, StoreError> {
+        self.store
+            .load_at::<OauthClient>(self.at.stream_id(), self.at.version)
+            .await
+    }
+
+    async fn provider_name(&self, client: &OauthClient) -> Result<String, StoreError> {
+        let id = client.identity_provider_id;
+        let provider = self.store.load::<IdentityProvider>(id).await?;
+        Ok(provider.state.name())
+    }
+
+    async fn reported(&self, reported: Reported) -> Result<Option<PublicEvent>, StoreError> {
+        let client = self.client().await?;
+        let client_deleted = matches!(
+            reported.outcome,
+            Outcome::Done {
+                client_deleted: true
+            }
+        );
+        Ok(some(
+            "portico.registration.registration_reported",
+            &public::RegistrationReported {
+                application_id: client.application_id.to_string(),
+                identity_provider_id: client.identity_provider_id.to_string(),
+                identity_provider_name: self.provider_name(&client).await?,
+                client_id: client.live().map(|live| live.answer.client_id.clone()),
+                client_deleted,
+                report: Some(Report {
+                    request_id: reported.request_id.to_string(),
+                    revision: reported.revision,
+                    outcome: Some(outcome(reported.outcome)),
+                }),
+            },
+        ))
+    }
+
+    async fn held(&self, held: HeldScopes) -> Result<Option<PublicEvent>, StoreError> {
+        let client = self.client().await?;
+        let answered = held.answered.into_iter();
+        Ok(some(
+            "portico.registration.client_scopes_held",
+            &public::ClientScopesHeld {
+                application_id: client.application_id.to_string(),
+                identity_provider_id: client.identity_provider_id.to_string(),
+                scopes: held.scopes.into_iter().collect(),
+                answered: answered
+                    .map(|(request, revision)| public::AnsweredRevision {
+                        request_id: request.to_string(),
+                        revision,
+                    })
+                    .collect(),
+            },
+        ))
+    }
+
+    /// What happened to a client beside its requests, for everybody whom it serves.
+    async fn changed(
+        &self,
+        change: Change,
+        detail: String,
+    ) -> Result<Option<PublicEvent>, StoreError> {
+        let client = self.client().await?;
+        if client.grants.is_empty() {
+            return Ok(None);
+        }
+        Ok(some(
+            "portico.registration.client_changed",
+            &public::ClientChanged {
+                application_id: client.application_id.to_string(),
+                application_name: client.application.name.clone(),
+                identity_provider_id: client.identity_provider_id.to_string(),
+                identity_provider_name: self.provider_name(&client).await?,
+                client_id: client_id(&client),
+                request_ids: requests(&client),
+                requester_ids: requesters(&client),
+                change: change.into(),
+                detail,
+                by: self.at.metadata.actor.clone(),
+            },
+        ))
+    }
+
+    async fn expiring(
+        &self,
+        expires_at: u64,
+        days_left: u32,
+        rotates: bool,
+    ) -> Result<Option<PublicEvent>, StoreError> {
+        let client = self.client().await?;
+        Ok(some(
+            "portico.registration.client_secret_expiring",
+            &public::ClientSecretExpiring {
+                application_id: client.application_id.to_string(),
+                application_name: client.application.name.clone(),
+                identity_provider_id: client.identity_provider_id.to_string(),
+                identity_provider_name: self.provider_name(&client).await?,
+                client_id: client_id(&client),
+                request_ids: requests(&client),
+                requester_ids: requesters(&client),
+                expires_at: Some(prost_types::Timestamp {
+                    seconds: i64::try_from(expires_at).unwrap_or(i64::MAX),
+                    nanos: 0,
+                }),
+                days_left,
+                rotates,
+            },
+        ))
+    }
+}
+
+fn outcome(outcome: Outcome) -> report::Outcome {
+    match outcome {
+        Outcome::Started => report::Outcome::Started(report::Started {}),
+        Outcome::Done { .. } => report::Outcome::Done(report::Done {}),
+        Outcome::NeverCreated => report::Outcome::NothingToDo(report::NothingToDo {
+            reason: report::nothing_to_do::Reason::NeverCreated.into(),
+        }),
+        Outcome::Delayed {
+            problem,
+            next_try_at,
+        } => report::Outcome::Delayed(report::Delayed {
+            code: problem.code,
+            reason: problem.reason,
+            next_try_at: next_try_at.map(timestamp),
+        }),
+        Outcome::Failed(problem) => report::Outcome::Failed(report::Failed {
+            code: problem.code,
+            reason: problem.reason,
+        }),
+    }
+}
+
+fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: at.as_second(),
+        nanos: at.subsec_nanosecond(),
+    }
+}
+
+fn client_id(client: &OauthClient) -> String {
+    let live = client.live();
+    live.map_or_else(String::new, |live| live.answer.client_id.clone())
+}
+
+fn requests(client: &OauthClient) -> Vec<String> {
+    client.grants.keys().map(ToString::to_string).collect()
+}
+
+/// Everybody whom the client serves, once.
+fn requesters(client: &OauthClient) -> Vec<String> {
+    let grants = client.grants.values();
+    let all: BTreeSet<String> = grants.map(|grant| grant.requester_id.clone()).collect();
+    all.into_iter().collect()
+}
