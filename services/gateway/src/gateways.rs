@@ -301,3 +301,45 @@ pub fn driver_for(kind: &str) -> Option<&'static dyn Gateway> {
     let found = DRIVERS.iter().find(|(name, _)| *name == kind);
     found.map(|(_, driver)| *driver)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A driver is its own file or folder here and its line in [`DRIVERS`]: nothing else names a type of gateway.
+    #[test]
+    fn a_driver_is_one_file_and_one_line() {
+        for (kind, _) in DRIVERS {
+            assert!(driver_for(kind).is_some(), "{kind}");
+        }
+        assert!(driver_for("unheard-of").is_none());
+        let mut named = Vec::new();
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        naming(&sources, &mut named);
+        assert_eq!(named, [sources.join("gateways.rs")]);
+    }
+
+    /// Files outside the drivers, tests left out, that name a type of gateway.
+    fn naming(folder: &Path, named: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                if name != "gateways" && name != "tests" {
+                    naming(&path, named);
+                }
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let names = DRIVERS
+                .iter()
+                .any(|(kind, _)| text.contains(&format!("\"{kind}\"")));
+            if name != "tests.rs" && names {
+                named.push(path);
+            }
+        }
+    }
+}

@@ -100,3 +100,43 @@ async fn count(
 fn seconds(milliseconds: i64) -> f64 {
     milliseconds.max(0) as f64 / 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::tests::world::World;
+
+    /// Work that is due at once has no time of its own to count from, so its age is that of its last change.
+    #[tokio::test]
+    async fn what_is_due_or_parked_is_counted_with_its_age() {
+        let mut world = World::start_by(None).await;
+        let before = world.deps.clock.now().as_millisecond();
+        let request = world.approve_keys(&["elsewhere"]).await;
+        let parked = world.until(request, "parked", |one| one.is_parked());
+        assert_eq!(parked.await.status(), "failed");
+        let pool = world.store.database().pool().clone();
+        let now = world.deps.clock.now().as_millisecond();
+        let (length, since) = count(&pool, ENTITLEMENTS.parked, now).await.unwrap();
+        assert_eq!(length, 1);
+        assert!((before..=now).contains(&since.unwrap()), "{since:?}");
+        assert_eq!(due(&pool, ENTITLEMENTS.due, now).await.unwrap(), (0, None));
+        world.revoke(request).await;
+        world.until_reported(request, 2, "done").await;
+        let parked = count(&pool, ENTITLEMENTS.parked, now).await.unwrap();
+        assert_eq!(parked, (0, None));
+
+        let waiting = world.deps.clock.new_id();
+        sqlx::query(
+            "INSERT INTO entitlements (request_id, application_id, status, due_at_ms, state, version, created_at, \
+             updated_at) VALUES ($1, '', 'working', 0, '{}', 1, $2, $2)",
+        )
+        .bind(waiting.to_string())
+        .bind(world.deps.clock.now().to_string())
+        .execute(&pool)
+        .await
+        .unwrap();
+        let now = world.deps.clock.now().as_millisecond();
+        let (_, since) = due(&pool, ENTITLEMENTS.due, now).await.unwrap();
+        assert!((before..=now).contains(&since.unwrap()), "{since:?}");
+    }
+}

@@ -1,41 +1,95 @@
 //! Who sees which key, and how often. The access-request service is a double that knows one application.
 
-use portico_proto::registration::v1 as api;
-use portico_proto::registration::v1::registration_service_client::RegistrationServiceClient;
+use std::convert::Infallible;
+
+use axum::Router;
+use portico_proto::access::v1::{Application, GetApplicationRequest};
+use portico_proto::gateway::v1 as api;
+use portico_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
 use portico_proto::{Error, Kind};
-use portico_runtime::{Caller, ServiceChannel, ServiceName};
+use portico_runtime::{Caller, Role, ServiceChannel, ServiceName};
+use tonic::server::Grpc;
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
-use crate::grpc::clients::tests::{ADMIN, OWNER, STRANGER, access};
-use crate::key_worker::tests::world::Keys;
+use crate::entitlement::Entitlement;
+use crate::worker::tests::world::World;
+
+const OWNER: Caller = user(1, Role::Developer);
+const STRANGER: Caller = user(2, Role::Developer);
+const ADMIN: Caller = user(3, Role::Admin);
+
+const fn user(id: u128, role: Role) -> Caller {
+    Caller::User {
+        id: Uuid::from_u128(id),
+        role,
+    }
+}
+
+/// Knows the application, of which strangers are told nothing.
+fn access(world: &World) -> Router {
+    let id = world.application_id.to_string();
+    let key = world.deps.identity.clone();
+    let method = move |http: http::Request<axum::body::Body>| {
+        let (id, key) = (id.clone(), key.clone());
+        let answer = move |request: Request<GetApplicationRequest>| {
+            let identity = request.metadata().get("x-portico-identity").unwrap();
+            let caller = key.verify(identity.to_str().unwrap()).unwrap();
+            let found = request.get_ref().id == id && caller != STRANGER;
+            let application = Application {
+                id: id.clone(),
+                owner_id: OWNER.actor(),
+                ..Default::default()
+            };
+            std::future::ready(match found {
+                true => Ok(Response::new(application)),
+                false => Err(Status::from(Error::not_found("application"))),
+            })
+        };
+        async move {
+            let codec = ProstCodec::<Application, GetApplicationRequest>::default();
+            let service = tower::service_fn(answer);
+            Ok::<_, Infallible>(
+                Grpc::new(codec)
+                    .unary(service, http)
+                    .await
+                    .map(axum::body::Body::new),
+            )
+        }
+    };
+    Router::new().route(
+        "/portico.access.v1.AccessService/GetApplication",
+        axum::routing::any_service(tower::service_fn(method)),
+    )
+}
 
 struct Test {
-    keys: Keys,
-    service: RegistrationServiceClient<ServiceChannel>,
+    world: World,
+    service: GatewayServiceClient<ServiceChannel>,
     request: Uuid,
 }
 
 impl Test {
     /// With one key that is ready.
     async fn start() -> Self {
-        let mut keys = Keys::start(None).await;
-        keys.world.provide_access(access(&keys.world));
-        keys.world.provide_registration();
-        let request = keys.approve(&["weather"]).await;
-        keys.world.until_public("access_provisioned", 1).await;
-        let channel = keys.world.deps.channels.to(ServiceName::Registration);
+        let mut world = World::start_by(None).await;
+        world.provide(access(&world));
+        let request = world.approve_keys(&["weather"]).await;
+        world.until_reported(request, 1, "done").await;
+        let channel = world.deps.channels.to(ServiceName::Gateway);
         Self {
-            service: RegistrationServiceClient::new(channel),
-            keys,
+            service: GatewayServiceClient::new(channel),
+            world,
             request,
         }
     }
 
     async fn list(&mut self, caller: &Caller) -> Result<Vec<api::ApiKey>, Error> {
         let message = api::ListApiKeysRequest {
-            application_id: self.keys.world.application_id.to_string(),
+            application_id: self.world.application_id.to_string(),
         };
-        let request = self.keys.world.deps.identity.request(caller, message);
+        let request = self.world.deps.identity.request(caller, message);
         let answer = self.service.list_api_keys(request).await?;
         Ok(answer.into_inner().api_keys)
     }
@@ -49,7 +103,7 @@ impl Test {
     ) -> Result<api::RevealApiKeyResponse, Error> {
         let id = id.to_owned();
         let message = api::RevealApiKeyRequest { id, if_version };
-        let mut request = self.keys.world.deps.identity.request(caller, message);
+        let mut request = self.world.deps.identity.request(caller, message);
         if let Some(key) = idempotency_key {
             let metadata = request.metadata_mut();
             metadata.insert("idempotency-key", key.parse().unwrap());
@@ -62,7 +116,7 @@ impl Test {
             id: id.to_owned(),
             if_version: 0,
         };
-        let request = self.keys.world.deps.identity.request(caller, message);
+        let request = self.world.deps.identity.request(caller, message);
         Ok(self.service.replace_api_key(request).await?.into_inner())
     }
 }
@@ -86,7 +140,7 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
         ("Tyk", "Authorization")
     );
     assert_eq!(key.request_id, test.request.to_string());
-    assert!(test.keys.gateway.key_hashes()[0].starts_with(&key.hash_prefix));
+    assert!(test.world.gateway.key_hashes()[0].starts_with(&key.hash_prefix));
     let id = key.id.clone();
 
     let stale = test.reveal(&OWNER, &id, key.version + 1, None).await;
@@ -95,7 +149,7 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
         .reveal(&OWNER, &id, key.version, Some("once"))
         .await
         .unwrap();
-    assert_eq!(test.keys.call("weather", &shown.key).await, 200);
+    assert_eq!(test.world.call("weather", &shown.key).await, 200);
     assert_ne!(shown.api_key.unwrap().revealed_at, "");
     for idempotency_key in [None, Some("once")] {
         let again = test
@@ -106,22 +160,16 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
         assert_eq!(again.kind, Kind::Conflict);
         assert!(known.contains(&again.code.as_ref()), "{again:?}");
     }
-    let wiped = |order: &crate::key_order::KeyOrder| {
-        order
-            .keys
+    let wiped = |entitlement: &Entitlement| {
+        entitlement
+            .keys()
             .values()
             .all(|key| key.made().is_some_and(|made| !made.kept))
     };
-    test.keys.until(test.request, "wiped", wiped).await;
-    assert!(!test.keys.said().await.contains(&shown.key));
+    test.world.until(test.request, "wiped", wiped).await;
+    assert!(!test.world.said().await.contains(&shown.key));
     let listed = test.list(&OWNER).await.unwrap();
     assert_ne!(listed[0].revealed_at, "");
-    let credentials = api::GetCredentialsRequest {
-        application_id: test.keys.world.application_id.to_string(),
-    };
-    let credentials = test.keys.world.deps.identity.request(&OWNER, credentials);
-    let credentials = test.service.get_credentials(credentials).await.unwrap();
-    assert_eq!(credentials.into_inner().api_keys, listed);
 }
 
 #[tokio::test]
@@ -151,21 +199,18 @@ async fn a_lost_key_is_replaced_by_another_that_is_shown_once() {
     let id = test.list(&OWNER).await.unwrap()[0].id.clone();
     let old = test.reveal(&OWNER, &id, 0, None).await.unwrap().key;
     test.replace(&OWNER, &id).await.unwrap();
-    let replaced = |order: &crate::key_order::KeyOrder| {
-        let mut keys = order.keys.values();
+    let replaced = |entitlement: &Entitlement| {
+        let mut keys = entitlement.keys().values();
         keys.all(|key| key.attempt == 2 && key.made().is_some() && key.old.is_none())
     };
-    test.keys.until(test.request, "replaced", replaced).await;
+    test.world.until(test.request, "replaced", replaced).await;
     let new = test.reveal(&OWNER, &id, 0, None).await.unwrap().key;
     assert_ne!(old, new);
-    assert_eq!(test.keys.call("weather", &new).await, 200);
-    assert_eq!(test.keys.call("weather", &old).await, 403);
+    assert_eq!(test.world.call("weather", &new).await, 200);
+    assert_eq!(test.world.call("weather", &old).await, 403);
 
-    test.keys.revoke(test.request).await;
-    test.keys
-        .world
-        .until_public("access_deprovisioned", 1)
-        .await;
+    test.world.revoke(test.request).await;
+    test.world.until_reported(test.request, 2, "done").await;
     assert!(test.list(&OWNER).await.unwrap().is_empty());
     let refused = test.reveal(&OWNER, &id, 0, None).await.unwrap_err();
     assert_eq!(refused.kind, Kind::NotFound);

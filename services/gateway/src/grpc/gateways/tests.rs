@@ -1,8 +1,10 @@
 use portico_eventstore::sqlx::{self, Row as _};
+use portico_proto::Kind;
 use portico_runtime::{Caller, Role};
 
 use super::*;
-use crate::mapping::tests::world::{Granted, World, nowhere};
+use crate::item::Limit;
+use crate::worker::mapper::tests::world::{Granted, World, nowhere};
 
 fn grpc(world: &World) -> Grpc {
     let vault = world.deps.vault(world.store.database());
@@ -270,7 +272,7 @@ async fn a_gateway_in_use_is_not_deleted() {
         (error.kind, error.code.as_ref()),
         (Kind::Conflict, "gateway_in_use")
     );
-    world.synchronise(&[request]).await.unwrap();
+    world.synchronise(request).await.unwrap();
     assert!(world.gateway.policy("portico-plan-free").is_some());
     world.revoke(request).await;
     delete_gateway(&grpc, delete()).await.unwrap();
@@ -320,9 +322,12 @@ async fn a_call_is_simulated_by_scopes_or_by_a_token() {
     let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
     let request = Uuid::from_u128(5);
     let mut granted = Granted::new("pay", "free", &["pay"]);
-    granted.rate = Some((7, 60));
+    granted.rate = Some(Limit {
+        requests: 7,
+        seconds: 60,
+    });
     world.grant(request, &granted).await;
-    world.synchronise(&[request]).await.unwrap();
+    world.synchronise(request).await.unwrap();
     let by_scopes = api::SimulateGatewayCallRequest {
         scopes: vec!["product_pay".into(), "free_plan".into()],
         ..simulate(&made.id, "pay")

@@ -10,8 +10,9 @@ use super::{BOTH, mapping_of, request};
 use crate::gateways::NO_OPERATION;
 
 async fn follow(world: &World, gateway: Uuid) {
-    let (mapper, provider) = (&world.mapper, world.provider_id);
-    let followed = mapper.follow_provider(gateway, provider, &world.context());
+    let context = world.context();
+    let provider = world.provider_id;
+    let followed = world.mapper.follow_provider(gateway, provider, &context);
     followed.await.unwrap();
 }
 
