@@ -34,7 +34,7 @@ pub use submission::{Credential, OauthClient, RequestedItem, Submission};
 
 use join::{Announcements, Halves, Standing};
 
-/// What is to be done with a request. The caller has checked who may.
+/// What is wanted of a request, or known of it. The caller has checked who may.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Asking for access, and the decision on it.

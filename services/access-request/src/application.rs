@@ -1,11 +1,18 @@
 //! An application: what asks for access, and whom the OAuth client at a provider is for.
+//!
+//! * this file: the decider; [`redirect_url`]: which redirect URLs it may have
+#![deny(clippy::wildcard_enum_match_arm)]
+
+pub mod redirect_url;
+#[cfg(test)]
+mod tests;
 
 use portico_eventstore::Aggregate;
 use portico_proto::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::redirect_url::RedirectUrl;
+use redirect_url::RedirectUrl;
 
 /// Who else than its owner an application is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,10 +85,10 @@ impl Changes {
     }
 }
 
-/// What is to be done with an application. The caller has checked that it is the owner's wish.
+/// What is wanted of an application. The caller has checked who may.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Makes it.
+    /// Creates it.
     Create {
         /// A user's id.
         owner_id: Uuid,
@@ -100,7 +107,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
-    /// It was made.
+    /// It was created.
     Created {
         /// A user's id.
         owner_id: Uuid,
@@ -200,7 +207,7 @@ impl Aggregate for Application {
                 owner_id: *owner_id,
                 profile: profile.clone(),
             }]),
-            (Command::Create { .. }, _) => Err(Rejection::Exists),
+            (Command::Create { .. }, Status::Active | Status::Deleted) => Err(Rejection::Exists),
             (
                 Command::Update(_) | Command::Delete | Command::Suspend(_),
                 Status::None | Status::Deleted,
@@ -216,7 +223,7 @@ impl Aggregate for Application {
                 Ok(match (self.suspended, suspended) {
                     (false, true) => vec![Event::Suspended],
                     (true, false) => vec![Event::Resumed],
-                    _ => Vec::new(),
+                    (false, false) | (true, true) => Vec::new(),
                 })
             }
             (Command::Delete, Status::Active) => Ok(vec![Event::Deleted]),
@@ -244,91 +251,5 @@ impl Aggregate for Application {
             Event::Resumed => self.suspended = false,
             Event::Deleted => self.status = Status::Deleted,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use portico_eventstore::{NewEvent, testing::given};
-    use serde_json::json;
-
-    use super::*;
-
-    fn profile() -> Profile {
-        Profile {
-            name: "Shop".into(),
-            redirect_urls: vec![RedirectUrl::try_new("https://shop.example/cb").unwrap()],
-            ..Profile::default()
-        }
-    }
-
-    fn created() -> Event {
-        Event::Created {
-            owner_id: Uuid::from_u128(1),
-            profile: profile(),
-        }
-    }
-
-    fn rename(name: &str) -> Changes {
-        Changes {
-            name: Some(name.into()),
-            ..Changes::default()
-        }
-    }
-
-    #[test]
-    fn it_is_created_once() {
-        let create = Command::Create {
-            owner_id: Uuid::from_u128(1),
-            profile: profile(),
-        };
-        given::<Application>([]).when(&create).then([created()]);
-        let refused = given::<Application>([created()])
-            .when(&create)
-            .then_refused();
-        assert_eq!(refused, Rejection::Exists);
-    }
-
-    #[test]
-    fn only_what_differs_is_recorded() {
-        let mut changes = rename("Store");
-        changes.redirect_urls = Some(profile().redirect_urls);
-        given::<Application>([created()])
-            .when(&Command::Update(changes))
-            .then([Event::Updated(rename("Store"))]);
-        given::<Application>([created()])
-            .when(&Command::Update(rename("Shop")))
-            .then_nothing();
-        let state = given::<Application>([created(), Event::Updated(rename("Store"))]).state();
-        assert_eq!(state.profile.name, "Store");
-        assert_eq!(state.profile.redirect_urls, profile().redirect_urls);
-    }
-
-    #[test]
-    fn what_is_not_there_is_not_found() {
-        for command in [Command::Update(rename("x")), Command::Delete] {
-            for past in [vec![], vec![created(), Event::Deleted]] {
-                let refused = given::<Application>(past).when(&command).then_refused();
-                assert_eq!(refused, Rejection::NotFound);
-            }
-        }
-        given::<Application>([created()])
-            .when(&Command::Delete)
-            .then([Event::Deleted]);
-    }
-
-    #[test]
-    fn payloads_stay_as_they_are() {
-        let encode = |event: &Event| {
-            NewEvent::encode::<Application>(Uuid::nil(), event, Default::default())
-                .unwrap()
-                .data
-        };
-        assert_eq!(
-            encode(&created()),
-            json!({"owner_id": Uuid::from_u128(1), "name": "Shop", "description": "",
-                "redirect_urls": ["https://shop.example/cb"], "visibility": "personal"})
-        );
-        assert_eq!(encode(&Event::Updated(rename("x"))), json!({"name": "x"}));
     }
 }

@@ -4,9 +4,12 @@
 pub(crate) mod answer;
 mod applications;
 mod carts;
+mod checkout;
 mod decisions;
 mod requests;
 mod submit;
+mod text;
+mod watch;
 
 use futures::{StreamExt as _, stream::BoxStream};
 use portico_eventstore::EventStore;
@@ -15,7 +18,7 @@ use portico_runtime::{Caller, Deps};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::{approval::Approvals, neighbours::Neighbours, notes::Notes, watch};
+use crate::{approval::Approvals, neighbours::Neighbours, notes::Notes};
 
 /// What the methods need. Cheap to clone.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
 //! Applications, carts and access requests: what developers ask for, and what became of it.
 //!
 //! * [`access_request`]: what is wanted of access, and the join of what registration and gateway report of it
-//! * [`application`], [`cart`], [`redirect_url`]: what asks for access, and what is put aside for checkout
+//! * [`application`], [`cart`]: what asks for access, and what is put aside for checkout
 //! * [`terms`], `catalogue_entry`: products and plans as the catalogue has them, and the newest that is known of each
-//! * `checkout`: whether an order fits together; `approval`: what an approval grants
+//! * `approval`: what an approval grants
 //! * `neighbours`: questions to catalog and registration; `notes`: free text of people, in the vault
-//! * `grpc`: requests from outside; `watch`: the live stream; `text`: what people may enter
+//! * `grpc`: requests from outside, whether an order fits together, the live stream
 //! * `policies`: reports of the halves, changes of the catalogue, automatic approval, erased users
 //! * `publish`: what other services learn
 //! * `views`: tables, queries, and the rules over several streams
@@ -15,17 +15,13 @@ pub mod application;
 mod approval;
 pub mod cart;
 mod catalogue_entry;
-mod checkout;
 mod grpc;
 mod neighbours;
 mod notes;
 mod policies;
 mod publish;
-pub mod redirect_url;
 pub mod terms;
-mod text;
 mod views;
-mod watch;
 
 use std::sync::Arc;
 

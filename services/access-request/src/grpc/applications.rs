@@ -5,10 +5,9 @@ use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Grpc, answer, may_see};
+use super::{Grpc, answer, may_see, text};
 use crate::{
-    application::{Application, Changes, Command, Profile, Visibility},
-    redirect_url, text,
+    application::{Application, Changes, Command, Profile, Visibility, redirect_url},
     views::{applications, applications::ApplicationRow, refused, select::Sort},
 };
 

@@ -7,10 +7,9 @@ use portico_vault::VaultRef;
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Grpc, answer, requests::visible};
+use super::{Grpc, answer, requests::visible, text};
 use crate::{
     access_request::{AccessRequest, Command, Rejection, access, request as asking},
-    text,
     views::{access_requests, refused},
 };
 

@@ -14,13 +14,17 @@ use portico_runtime::{Call, Problems, store_error};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Grpc, answer, applications::profile, requests::visible};
+use super::{
+    Grpc, answer,
+    applications::profile,
+    checkout::{self, Order},
+    requests::visible,
+    text,
+};
 use crate::{
     access_request::{AccessRequest, Command, Submission, request},
     application::{self, Application, Profile},
     cart::{self, Cart},
-    checkout::{self, Order},
-    text,
     views::refused,
 };
 

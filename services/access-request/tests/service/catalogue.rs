@@ -2,7 +2,7 @@
 
 use portico_proto::{
     access::v1 as api,
-    catalog::v1::{Plan, PlanChanged, Product, ProductChanged, ProductDeleted},
+    catalog::v1::{PlanChanged, Product, ProductChanged, ProductDeleted},
 };
 
 use crate::support::{
@@ -38,6 +38,20 @@ async fn scopes_changed(published: &mut Published) -> api::WantedAccess {
     changed.wanted.unwrap()
 }
 
+/// Two active requests, one for each product.
+async fn two_active(portal: &Portal) -> [String; 2] {
+    let ids = [
+        submitted(portal, PAYMENTS).await,
+        submitted(portal, ORDERS).await,
+    ];
+    for id in &ids {
+        portal.admin().approve(id).await.unwrap();
+        portal.bus_publish(by_registration(id, 1, 1, done())).await;
+        portal.bus_publish(by_gateway(id, 1, 1, done())).await;
+    }
+    ids
+}
+
 #[tokio::test]
 async fn granted_access_has_the_scopes_of_now() {
     scopes_follow(&Portal::running().await).await;
@@ -46,53 +60,21 @@ async fn granted_access_has_the_scopes_of_now() {
 pub(crate) async fn scopes_follow(portal: &Portal) {
     let mut published = portal.published().await;
     let admin = portal.admin();
-    let id = submitted(portal, PAYMENTS).await;
-    let other = submitted(portal, ORDERS).await;
-    for id in [&id, &other] {
-        admin.approve(id).await.unwrap();
-        portal.bus_publish(by_registration(id, 1, 1, done())).await;
-        portal.bus_publish(by_gateway(id, 1, 1, done())).await;
-    }
-    let mut limits = portal
-        .world
-        .change(|known| known.plans[&FREE.to_string()].clone());
-    limits.version = 4;
-    limits.quota = None;
-    let plan_changed = |plan: &Plan, position| {
-        let changed = PlanChanged {
-            plan: Some(plan.clone()),
-        };
-        told("catalog.plan_changed", position, &changed)
-    };
-    // Limits alone are the gateway's to follow.
-    portal.bus_publish(plan_changed(&limits, 4)).await;
+    let [id, _] = two_active(portal).await;
     product_changed(portal, payments(portal, 9, "pay")).await;
     let wanted = scopes_changed(&mut published).await;
     assert_eq!((&wanted.request_id, wanted.revision), (&id, 2));
     let item = &wanted.items[0];
-    assert_eq!(
-        (item.product_version, item.product_scopes.as_slice()),
-        (9, ["pay".to_owned()].as_slice())
-    );
-    assert_eq!(admin.get(&id).await.unwrap().status, "approved");
+    assert_eq!(item.product_version, 9);
+    assert_eq!(item.product_scopes, ["pay"]);
+    let mut request = admin.get(&id).await.unwrap();
+    assert_eq!(request.status, "approved");
     // What the developer asked for stays as it was.
-    let asked = admin.get(&id).await.unwrap().items.remove(0);
+    let asked = request.items.remove(0);
     assert_eq!(asked.product_scopes, ["product_payments"]);
-    // An older change that comes late.
+
+    // An older change that comes late is of no account.
     product_changed(portal, payments(portal, 8, "late")).await;
-
-    limits.version = 5;
-    limits.scopes = vec!["gold_plan".into()];
-    portal.bus_publish(plan_changed(&limits, 5)).await;
-    let mut both = vec![
-        scopes_changed(&mut published).await,
-        scopes_changed(&mut published).await,
-    ];
-    both.sort_by_key(|wanted| wanted.revision);
-    let seen = both.iter().map(|w| (&w.request_id, w.revision));
-    assert_eq!(seen.collect::<Vec<_>>(), [(&other, 2), (&id, 3)]);
-    assert!(both.iter().all(|w| w.items[0].quota.is_none()));
-
     let deleted = ProductDeleted {
         product_id: PAYMENTS.to_string(),
     };
@@ -100,9 +82,43 @@ pub(crate) async fn scopes_follow(portal: &Portal) {
         .bus_publish(told("catalog.product_deleted", 1, &deleted))
         .await;
     let wanted = scopes_changed(&mut published).await;
-    assert_eq!((&wanted.request_id, wanted.revision), (&id, 4));
-    assert_eq!(wanted.items[0].product_scopes, Vec::<String>::new());
+    assert_eq!((&wanted.request_id, wanted.revision), (&id, 3));
+    assert_eq!(wanted.items[0].product_scopes, [""; 0]);
     assert_eq!(wanted.items[0].apis, []);
+}
+
+#[tokio::test]
+async fn a_plan_is_followed_by_all_who_have_it_and_its_limits_by_the_gateway() {
+    let portal = Portal::running().await;
+    let mut published = portal.published().await;
+    let ids = two_active(&portal).await;
+    let mut plan = portal
+        .world
+        .change(|known| known.plans[&FREE.to_string()].clone());
+    plan.quota = None;
+    for (version, scope) in [(4, "free_plan"), (5, "gold_plan")] {
+        plan.version = version;
+        plan.scopes = vec![scope.into()];
+        let changed = PlanChanged {
+            plan: Some(plan.clone()),
+        };
+        let position = i64::try_from(version).unwrap();
+        portal
+            .bus_publish(told("catalog.plan_changed", position, &changed))
+            .await;
+    }
+    // The limits alone raised no revision; they come with the scopes, of the same version.
+    let mut seen = Vec::new();
+    for _ in &ids {
+        let mut wanted = scopes_changed(&mut published).await;
+        let item = wanted.items.remove(0);
+        assert_eq!((item.plan_version, item.quota), (5, None));
+        seen.push((wanted.request_id, wanted.revision));
+    }
+    seen.sort();
+    let mut expected = ids.map(|id| (id, 2));
+    expected.sort();
+    assert_eq!(seen, expected);
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! What each public event asks to be told, and to whom.
 
 use portico_proto::registration::v1::client_changed::Change;
-use prost::Message as _;
 
 use super::*;
 

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::{Grpc, answer, may_see};
 use crate::{
     access_request::AccessRequest,
-    grpc::{Grpc, answer, may_see},
     views::{access_requests, timeline},
 };
 
