@@ -46,7 +46,7 @@ pub struct WantedClient {
     pub token_endpoint_auth_method: String,
     /// Of the products and plans that were approved. Empty means none at all.
     pub scopes: BTreeSet<String>,
-    /// Okta's kind of application; empty: what the grant types make it.
+    /// Okta's `application_type`; empty: derived from the grant types.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub okta_application_type: String,
     /// See [`Marker`].

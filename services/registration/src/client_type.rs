@@ -25,19 +25,19 @@ pub struct ClientType {
 /// What can be asked of a client type.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Takes it in.
+    /// Creates it.
     Add {
-        /// Whose it is.
+        /// Its identity provider.
         identity_provider_id: Uuid,
-        /// All of it.
+        /// The complete definition.
         definition: Definition,
     },
     /// Changes it. Registered clients stay as they are until they are updated next.
     Change {
-        /// All of it, changed or not.
+        /// The complete definition, changed or not.
         definition: Definition,
     },
-    /// Takes it out.
+    /// Deletes it.
     Delete {
         /// OAuth clients of this type.
         live_clients: u64,
@@ -48,19 +48,19 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
-    /// It was taken in.
+    /// It was created.
     Added {
-        /// Whose it is.
+        /// Its identity provider.
         identity_provider_id: Uuid,
-        /// All of it.
+        /// The complete definition.
         definition: Definition,
     },
     /// It changed.
     Changed {
-        /// All of it.
+        /// The complete definition.
         definition: Definition,
     },
-    /// It was taken out.
+    /// It was deleted.
     Deleted,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct ConformanceCheck {
 pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) outcome: Outcome,
-    /// The provider's own words.
+    /// The provider's own message.
     pub(crate) detail: String,
 }
 

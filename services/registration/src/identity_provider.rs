@@ -38,7 +38,7 @@ pub enum Status {
     Active,
     /// Takes none until an admin gives a new initial access token.
     Paused {
-        /// The provider's own words.
+        /// The provider's own message.
         reason: String,
     },
     /// Not used any more.
@@ -71,16 +71,16 @@ pub enum TokenChange {
 /// What can be asked of a provider.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Takes it in; its well-known document was verified.
+    /// Creates it; its well-known document was verified.
     Add {
-        /// All of them.
+        /// The complete settings.
         settings: Settings,
         /// In the vault already.
         initial_access_token: Option<VaultRef>,
     },
     /// Changes the settings; what was verified anew is in them.
     Change {
-        /// All of them, changed or not.
+        /// The complete settings, changed or not.
         settings: Settings,
         /// A new one resumes a paused provider.
         initial_access_token: TokenChange,
@@ -96,10 +96,10 @@ pub enum Command {
     Pause {
         /// The token that was refused: a newer one is not paused for it.
         refused: Option<VaultRef>,
-        /// The provider's own words.
+        /// The provider's own message.
         reason: String,
     },
-    /// Takes it out.
+    /// Deletes it.
     Delete {
         /// Client types that refer to it.
         client_types: u64,
@@ -112,16 +112,16 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
-    /// It was taken in.
+    /// It was created.
     Added {
-        /// All of them.
+        /// The complete settings.
         settings: Settings,
         /// Reference into the vault.
         initial_access_token: Option<VaultRef>,
     },
     /// Its settings changed.
     Changed {
-        /// All of them.
+        /// The complete settings.
         settings: Settings,
     },
     /// It got another initial access token, or none.
@@ -136,12 +136,12 @@ pub enum Event {
     },
     /// It takes no registrations until it gets a new token.
     Paused {
-        /// The provider's own words.
+        /// The provider's own message.
         reason: String,
     },
     /// It takes registrations again.
     Resumed,
-    /// It was taken out.
+    /// It was deleted.
     Deleted,
 }
 

@@ -8,7 +8,7 @@
 //! | `application` | aggregate: the newest that is known of an application |
 //! | `conformance` | aggregate: the last conformance check of a provider |
 //! | [`client_metadata`] | what is asked of a provider and what it granted (RFC 7591 section 2) |
-//! | [`clock`], `text` | clock readings of replicas that differ; names and texts that people enter |
+//! | `text` | names and texts that people enter |
 //! | `grpc` | requests from outside, a file for each subject |
 //! | `policies` | what other services say, and what comes of it |
 //! | `publish` | private events as public ones |
@@ -19,7 +19,6 @@
 mod application;
 pub mod client_metadata;
 pub mod client_type;
-pub mod clock;
 mod conformance;
 mod grpc;
 pub mod identity_provider;
@@ -33,7 +32,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use portico_eventstore::{Projection, sqlx::migrate::Migrator};
+use portico_eventstore::{Projection, sqlx::migrate::Migrator, worker::run};
 use portico_proto::registration::v1::registration_service_server::RegistrationServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
@@ -41,7 +40,6 @@ use tonic::service::Routes;
 use crate::grpc::Grpc;
 use crate::policies::Policies;
 use crate::publish::Publisher;
-use crate::worker::Work as _;
 
 /// The tables of this service.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -57,7 +55,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let vault = deps.vault(&database);
     let store = deps.store(database, projections()).await?;
     let grpc = Grpc::new(deps, &store, &vault);
-    let worker = grpc.worker.clone();
+    let clients = grpc.worker.clone();
     let keys = grpc.worker.clone();
     views::measures::observe(deps, store.database());
     let routes = Routes::new(RegistrationServiceServer::new(grpc));
@@ -67,7 +65,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     Ok(Service::new(name, deps, store, routes)
         .publishes(deps, Publisher)
         .consumes(deps, policies::CONSUMER, policies)
-        .works(worker.run())
+        .works(run(clients))
         .works(keys.watch_keys()))
 }
 

@@ -1,4 +1,4 @@
-//! What other services say, and what comes of it here.
+//! Public events of other services as commands of this one.
 
 mod messages;
 

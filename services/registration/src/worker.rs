@@ -1,11 +1,12 @@
-//! Does what is to be done for OAuth clients: many at once, each by one worker at a time (see [`work`]).
+//! Does what is to be done for OAuth clients: many at once, each by one worker at a time (see
+//! [`portico_eventstore::worker`]).
 //!
-//! - `drive`: one client, step after step, until it waits for something
+//! - `steps`: which step is next for a client, and its outcome
 //! - `registration`: steps 1 to 5 of the protocol; `change`: update, rotation, deletion
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault; `spool`: answers of
 //!   providers, kept before they are understood
 //! - `drift`: compares a client with its provider; `orphans`: clients that nobody uses
-//! - `expiry`: the end of secrets; `failure`: what comes of a failed attempt
+//! - `expiry`: notices before a secret expires; `failure`: what comes of a failed attempt
 //! - `conformance`: what a provider can do, found out with a client that is registered for the check
 //! - `key_watch`: whether providers sign with other keys
 //! - `measured`: outcomes, for `/metrics`
@@ -14,7 +15,6 @@ mod answer;
 mod change;
 mod conformance;
 mod drift;
-mod drive;
 mod expiry;
 mod failure;
 mod key_watch;
@@ -22,27 +22,41 @@ mod measured;
 mod orphans;
 mod registration;
 mod spool;
+mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
-mod work;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portico_eventstore::{EventStore, Metadata};
+use portico_eventstore::worker::{self, Jobs};
+use portico_eventstore::{EventStore, StoreError, sqlx};
 use portico_runtime::Deps;
-use portico_vault::Vault;
+use portico_vault::{Vault, VaultError};
 use uuid::Uuid;
 
-use crate::oauth_client::{Command, FollowCommand, OauthClient};
-use crate::views::oauth_clients as view;
-use work::{Mark, UnderWay};
+use crate::oauth_client::OauthClient;
 
 pub(crate) use conformance::Check;
 pub(crate) use drift::DriftResult;
 pub(crate) use orphans::{ClaimedClient, OrphanAction};
 pub(crate) use registration::random_secret;
-pub(crate) use work::{Work, WorkError};
+
+/// A client to be worked on, and what caused its last event.
+type Job = worker::Job<OauthClient>;
+
+/// Why work stopped; nothing of it is the provider's fault, and it is taken up again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error("query: {0}")]
+    Query(#[from] sqlx::Error),
+    #[error("{0}")]
+    Other(String),
+}
 
 /// The worker of one process. Cheap to clone.
 #[derive(Clone)]
@@ -50,7 +64,7 @@ pub(crate) struct Worker {
     deps: Deps,
     store: EventStore,
     vault: Vault,
-    under_way: UnderWay,
+    jobs: Jobs<OauthClient>,
     provider_types: Arc<Mutex<HashMap<Uuid, &'static str>>>,
 }
 
@@ -60,57 +74,14 @@ impl Worker {
             deps: deps.clone(),
             store: store.clone(),
             vault: vault.clone(),
-            under_way: UnderWay::default(),
+            jobs: deps.jobs(store),
             provider_types: Arc::default(),
         }
-    }
-
-    /// `None` where it is worked on already.
-    fn begin(&self, id: Uuid) -> Option<Mark> {
-        self.under_way.begin(id)
     }
 
     fn provider_types(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, &'static str>> {
         self.provider_types
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Work for Worker {
-    type Of = OauthClient;
-    const PARALLEL: usize = 32;
-
-    fn deps(&self) -> &Deps {
-        &self.deps
-    }
-
-    fn store(&self) -> &EventStore {
-        &self.store
-    }
-
-    fn under_way(&self) -> &UnderWay {
-        &self.under_way
-    }
-
-    async fn due(&self, limit: i64) -> Result<view::Due, WorkError> {
-        let pool = self.store.database().pool();
-        for id in view::resumable(pool).await? {
-            let context = self.context(&Metadata::default());
-            let command = Command::Follow(FollowCommand::Provider);
-            let resumed = self.store.execute::<OauthClient>(id, &command, &context);
-            if let Err(error) = resumed.await {
-                tracing::warn!(oauth_client_id = %id, %error, "an OAuth client could not be resumed");
-            }
-        }
-        let now = self.deps.clock.now();
-        let mut due = view::due(pool, now, limit).await?;
-        due.now
-            .extend(view::written_ahead(pool, now, self.deps.config.retry.max_delay).await?);
-        Ok(due)
-    }
-
-    async fn steps(&self, id: Uuid) -> Result<(), WorkError> {
-        self.drive(id).await
     }
 }

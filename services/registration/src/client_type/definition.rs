@@ -29,7 +29,7 @@ const AUTH_METHODS: [&str; 5] = [
     "private_key_jwt",
     "none",
 ];
-/// Okta's kinds of application.
+/// Okta's application types.
 const OKTA_TYPES: [&str; 4] = ["web", "native", "browser", "service"];
 
 /// A client type that is right.

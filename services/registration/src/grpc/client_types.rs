@@ -26,7 +26,9 @@ pub(crate) async fn create_client_type(
     let id = call.new_id("client_type", &grpc.deps.clock);
     let message = request.into_inner();
     let provider = parse_id("identity_provider_id", &message.identity_provider_id)?;
-    let loaded = grpc.store.load::<IdentityProvider>(provider)
+    let loaded = grpc
+        .store
+        .load::<IdentityProvider>(provider)
         .await
         .map_err(store_error)?;
     loaded.state.present()?;
@@ -58,7 +60,9 @@ pub(crate) async fn update_client_type(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let loaded = grpc.store.load::<ClientType>(id)
+    let loaded = grpc
+        .store
+        .load::<ClientType>(id)
         .await
         .map_err(store_error)?;
     let before = Draft::from(loaded.state.present()?.clone());

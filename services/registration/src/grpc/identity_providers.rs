@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::Grpc;
 use super::refusal::{name_taken, refuse, refuse_at, vault_error};
 use crate::identity_provider::{
-    Command, Draft, IdentityProvider, ManagementRef, Method, OWNER, Options, ProviderType, Settings,
-    TokenChange,
+    Command, Draft, IdentityProvider, ManagementRef, Method, OWNER, Options, ProviderType,
+    Settings, TokenChange,
 };
 use crate::oauth_client::NOTICES;
 use crate::providers::{DRIVERS, provider_type, requirements};

@@ -62,7 +62,14 @@ pub(crate) async fn adopt_orphan(
 ) -> Result<api::Orphan, Error> {
     let call = Call::of(&request, "adopt_orphan", &grpc.deps.clock)?;
     let message = request.into_inner();
-    resolve(grpc, &call, &message.marker, message.client, OrphanAction::Adopt).await
+    resolve(
+        grpc,
+        &call,
+        &message.marker,
+        message.client,
+        OrphanAction::Adopt,
+    )
+    .await
 }
 
 /// An admin.
@@ -72,7 +79,14 @@ pub(crate) async fn delete_orphan(
 ) -> Result<api::Orphan, Error> {
     let call = Call::of(&request, "delete_orphan", &grpc.deps.clock)?;
     let message = request.into_inner();
-    resolve(grpc, &call, &message.marker, message.client, OrphanAction::Delete).await
+    resolve(
+        grpc,
+        &call,
+        &message.marker,
+        message.client,
+        OrphanAction::Delete,
+    )
+    .await
 }
 
 /// An admin.

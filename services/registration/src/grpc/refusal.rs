@@ -1,4 +1,4 @@
-//! What callers are told where a command, a rule between streams, or the vault refuses.
+//! Errors that callers get where a command, a rule between streams, or the vault refuses.
 
 use portico_eventstore::{ExecuteError, StoreError};
 use portico_proto::{Error, FieldError, Kind};

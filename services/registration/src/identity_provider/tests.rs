@@ -4,7 +4,6 @@ use portico_vault::{Secret, VaultRef};
 use uuid::Uuid;
 
 use super::*;
-use crate::providers::ProviderType;
 
 fn reference(n: u128) -> VaultRef {
     VaultRef(Uuid::from_u128(n))
@@ -14,7 +13,7 @@ fn settings(issuer: &str) -> Settings {
     let url = |path: &str| format!("{issuer}{path}").parse().unwrap();
     Settings {
         name: "Keycloak".into(),
-        kind: ProviderType::Keycloak,
+        kind: ProviderType::new("keycloak"),
         location: Location {
             well_known_url: format!("{issuer}/.well-known/openid-configuration"),
             skip_tls_verify: false,
@@ -34,7 +33,7 @@ fn settings(issuer: &str) -> Settings {
         scope_claim: "scope".into(),
         management: None,
         authorization: None,
-        options: crate::providers::Options::default(),
+        options: Options::default(),
         software_statement: None,
     }
 }

@@ -61,7 +61,9 @@ impl OauthClient {
             }
             Command::KeepToken { client_id, rat_ref } => {
                 self.at_rest(client_id)?;
-                Ok(vec![UpdateEvent::TokenReplaced { rat_ref: *rat_ref }.into()])
+                Ok(vec![
+                    UpdateEvent::TokenReplaced { rat_ref: *rat_ref }.into(),
+                ])
             }
         }
     }

@@ -199,9 +199,7 @@ impl OauthClient {
         let told = self
             .to_take_away()
             .filter(|(_, grant): &(_, &Grant)| grant.failure().is_none())
-            .map(|(id, grant)| {
-                report(id, grant, Outcome::Failed(failed.problem.clone())).into()
-            });
+            .map(|(id, grant)| report(id, grant, Outcome::Failed(failed.problem.clone())).into());
         let delayed = self.delayed(failed, again_at, Some(since.unwrap_or(at)));
         told.chain([delayed.into()]).collect()
     }

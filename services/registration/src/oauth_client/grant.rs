@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::state::{OauthClient, Problem};
 use super::Link;
+use super::state::{OauthClient, Problem};
 use crate::application::Application;
 
 /// What access-request wants of one request, complete.
@@ -253,12 +253,12 @@ impl OauthClient {
                 Access::Suspended | Access::Revoked => (grant.standing != Standing::Done
                     && self.is_released(grant))
                 .then(|| self.taken_away()),
-                Access::Granted => (grant.is_open()
-                    && !self.application.suspended
-                    && self.covers(grant))
-                .then_some(Outcome::Done {
-                    client_deleted: false,
-                }),
+                Access::Granted => {
+                    (grant.is_open() && !self.application.suspended && self.covers(grant))
+                        .then_some(Outcome::Done {
+                            client_deleted: false,
+                        })
+                }
             };
             outcome.map(|outcome| report(*id, grant, outcome))
         })
@@ -279,9 +279,9 @@ impl OauthClient {
             problem: problem.clone(),
             next_try_at: None,
         };
-        let unaware = self.uncovered().filter(|(_, grant)| {
-            matches!(grant.standing, Standing::New | Standing::Started)
-        });
+        let unaware = self
+            .uncovered()
+            .filter(|(_, grant)| matches!(grant.standing, Standing::New | Standing::Started));
         unaware.map(move |(id, grant)| report(id, grant, delayed.clone()))
     }
 

@@ -253,12 +253,7 @@ impl OauthClient {
         }
     }
 
-    fn decide_resolution(
-        &self,
-        marker: &str,
-        how: Resolution,
-        note: Option<VaultRef>,
-    ) -> Decision {
+    fn decide_resolution(&self, marker: &str, how: Resolution, note: Option<VaultRef>) -> Decision {
         let orphan = self.open_orphan(marker)?;
         let resolved = Event::OrphanResolved {
             marker: marker.to_owned(),

@@ -1,4 +1,4 @@
-//! Why a command is refused, and what callers are told.
+//! Why a command is refused, and the error that callers get.
 
 use portico_proto::{Error, Kind};
 
@@ -39,9 +39,8 @@ pub enum Rejection {
 
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
-        let conflict = |code: &'static str, message: &str| {
-            Self::new(Kind::Conflict, code, message.to_owned())
-        };
+        let conflict =
+            |code: &'static str, message: &str| Self::new(Kind::Conflict, code, message.to_owned());
         match rejection {
             Rejection::NotRegistered => conflict(
                 "client_not_registered",

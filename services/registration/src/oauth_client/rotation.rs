@@ -1,4 +1,4 @@
-//! A new client secret, and the end of the one that there is. Pure.
+//! Rotation and expiry of the client secret. Pure.
 
 pub(super) mod old_secret;
 
@@ -10,10 +10,10 @@ use super::state::{Answered, Live, OauthClient, OperationKind, Problem};
 use super::{Decision, Rejection, only_if};
 use old_secret::OldSecret;
 
-/// Days before the end of a secret at which it is said, and at its end.
+/// Days before a secret expires at which notice is given; 0: when it has expired.
 pub const NOTICES: [u32; 4] = [30, 7, 1, 0];
 
-/// The last notice of the end of a secret.
+/// The last notice before a secret expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Unix seconds.
@@ -46,13 +46,13 @@ pub enum Command {
         /// The provider's answer.
         problem: Problem,
     },
-    /// It is time to say that the secret ends.
+    /// A notice before the secret expires is due.
     NoticeExpiry {
         /// One of [`NOTICES`].
         days_left: u32,
         /// It is rotated now.
         rotates: bool,
-        /// It was so near already when the secret was given.
+        /// The secret had no more days left than this when it was issued.
         silent: bool,
     },
 }
@@ -86,7 +86,7 @@ pub enum Event {
         /// The provider's answer.
         problem: Problem,
     },
-    /// The secret ends soon, or has ended.
+    /// The secret expires soon, or has expired.
     SecretExpiring {
         /// Unix seconds.
         expires_at: u64,
@@ -94,7 +94,7 @@ pub enum Event {
         days_left: u32,
         /// It is rotated now.
         rotates: bool,
-        /// It was so near already when the secret was given: nobody is told.
+        /// The secret had no more days left than this when it was issued: no notice is sent.
         silent: bool,
     },
 }
@@ -211,7 +211,7 @@ impl OauthClient {
         }
     }
 
-    /// What is to be said of the end of the secret by now: how many days are left.
+    /// The notice that is due: how many days the secret has left.
     #[must_use]
     pub fn due_notice(&self, now: Timestamp) -> Option<u32> {
         self.notices()
@@ -220,7 +220,7 @@ impl OauthClient {
             .min()
     }
 
-    /// When there is something to say of the end of the secret, or an old one to end.
+    /// When the next notice is due, or an old secret is to be ended.
     #[must_use]
     pub fn next_date(&self) -> Option<Timestamp> {
         let notice = self.notices().map(|(at, _)| at).min();

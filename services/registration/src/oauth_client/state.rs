@@ -105,7 +105,7 @@ pub struct Live {
     pub marker: String,
     /// The secret before the last rotation, as long as it works.
     pub old_secret: Option<OldSecret>,
-    /// The last notice of the end of its secret.
+    /// The last notice before its secret expires.
     pub notice: Option<Notice>,
 }
 

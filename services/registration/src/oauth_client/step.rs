@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use portico_eventstore::clock::ClockReading;
 use uuid::Uuid;
 
 use super::grant::{Access, Grant, Standing};
 use super::state::{Link, Live, OauthClient, OperationKind, Wanted};
-use crate::clock::ClockReading;
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Step {
     Rotate,
     /// Delete the client: nothing is wanted of it, or another one.
     Delete,
-    /// Say that the secret ends. Network only where it is rotated.
+    /// Give notice that the secret expires. Network only where it is rotated.
     Notice {
         /// How many days are left.
         days_left: u32,

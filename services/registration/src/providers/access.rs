@@ -170,7 +170,7 @@ impl Access {
         }
     }
 
-    /// Of this kind of provider.
+    /// Of the provider's type.
     #[must_use]
     pub fn driver(&self) -> &'static dyn Driver {
         driver_for(&self.settings.kind)

@@ -20,9 +20,7 @@ use async_trait::async_trait;
 use portico_vault::Secret;
 use serde_json::{Map, Value};
 
-use super::client::{
-    ChosenIds, KnownClient, Prepared, Preview, RegisteredClient, WantedClient,
-};
+use super::client::{ChosenIds, KnownClient, Prepared, Preview, RegisteredClient, WantedClient};
 use super::failure::{Disposition, Failure};
 use super::metadata::{self, Difference, Metadata};
 use super::other::Other;
@@ -204,7 +202,6 @@ impl Driver for Curity {
             )),
         }
     }
-
 }
 
 impl Curity {

@@ -58,7 +58,7 @@ pub trait Driver: Send + Sync {
         Need::default()
     }
 
-    /// Adds what the type wants to be told beyond RFC 7591 to the body of a registration or an update.
+    /// Adds members beyond RFC 7591 to the body of a registration or an update.
     fn customize(&self, _site: Site<'_>, _body: &mut Map<String, Value>) {}
 
     /// The registration request for `wanted`. Pure: the same input gives the same request, so that an attempt can be
@@ -135,7 +135,7 @@ pub trait Driver: Send + Sync {
         session.try_authorization(self.need()).await
     }
 
-    /// What was granted otherwise than asked, and what it means.
+    /// Where the granted metadata differ from those that were asked for, and what that means.
     fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
         metadata::differences(wanted, granted)
     }

@@ -90,7 +90,7 @@ pub fn check_chosen_method(settings: &Settings, has_token: bool) -> Result<(), E
     }
 }
 
-/// What an admin should change, in words.
+/// What an admin should change, for people.
 #[must_use]
 pub fn warnings(settings: &Settings, has_token: bool) -> Vec<String> {
     let mut warnings = Vec::new();

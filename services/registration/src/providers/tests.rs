@@ -14,10 +14,7 @@ fn every_type_has_one_name_and_one_driver() {
         let found = provider_type(name).unwrap();
         assert_eq!(found.as_str(), *name);
         assert_eq!(driver_for(&found).class(), driver.class(), "{name}");
-        assert_eq!(
-            DRIVERS.iter().filter(|(other, _)| other == name).count(),
-            1
-        );
+        assert_eq!(DRIVERS.iter().filter(|(other, _)| other == name).count(), 1);
     }
     assert_eq!(provider_type("Keycloak"), None);
 }

@@ -169,10 +169,7 @@ pub(crate) async fn in_use(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
 }
 
 /// A provider, deleted or not.
-pub(crate) async fn get(
-    pool: &AnyPool,
-    id: Uuid,
-) -> Result<Option<Listed>, sqlx::Error> {
+pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<Listed>, sqlx::Error> {
     let sql = format!("SELECT {COLUMNS} FROM identity_providers WHERE id = $1");
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())

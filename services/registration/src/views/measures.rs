@@ -46,12 +46,7 @@ struct Queue {
 /// Registers these gauges.
 pub(crate) fn observe(deps: &Deps, database: &Database) {
     let (clock, database) = (deps.clock.clone(), database.clone());
-    let gauges = [
-        CLIENTS.length,
-        CLIENTS.oldest,
-        PROVIDERS,
-        ORPHANS,
-    ];
+    let gauges = [CLIENTS.length, CLIENTS.oldest, PROVIDERS, ORPHANS];
     gauges::register("registration", &gauges, move || {
         read(database.clone(), clock.now())
     });

@@ -16,9 +16,8 @@ pub(crate) use ahead::written_ahead;
 pub(crate) use anothers::is_anothers;
 pub(crate) use orphans::{ListedOrphan, orphan, orphans};
 pub(crate) use queries::{
-    Due, Listed, Registered, by_id, differences, due, manages, of_application,
-    old_secret_valid_until, registered, resumable, streams_of_application, streams_of_type,
-    waiting_at,
+    Listed, Registered, by_id, differences, due, manages, of_application, old_secret_valid_until,
+    registered, resumable, streams_of_application, streams_of_type, waiting_at,
 };
 
 /// The projection.

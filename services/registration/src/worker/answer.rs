@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use portico_runtime::config::Retry;
 use portico_vault::{Owner, Secret, VaultRef};
 use uuid::Uuid;
 
-use super::drive::Job;
-use super::failure::{lacking, later};
+use super::failure::lacking;
 use super::spool::AnswerSpool;
-use super::{WorkError, Worker};
+use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Marker, WantedClient};
 use crate::client_type::ClientType;
 use crate::identity_provider::{IdentityProvider, Status};
@@ -40,7 +40,7 @@ pub(super) enum Recovered {
 impl Worker {
     /// The provider of a client. `None` where it is gone: that was recorded.
     pub(super) async fn provider(&self, job: &Job) -> Result<Option<Provider>, WorkError> {
-        let id = job.client.identity_provider_id;
+        let id = job.state.identity_provider_id;
         let provider = self.store.load::<IdentityProvider>(id).await?.state;
         let paused = match &provider.status {
             Status::Paused { reason } => Some(reason.clone()),
@@ -111,7 +111,7 @@ impl Worker {
 
     /// Of the provider's type. A deleted provider's answers are read as those of any.
     async fn driver(&self, job: &Job) -> Result<&'static dyn Driver, WorkError> {
-        let id = job.client.identity_provider_id;
+        let id = job.state.identity_provider_id;
         let provider = self.store.load::<IdentityProvider>(id).await?.state;
         Ok(match provider.settings {
             Some(settings) => driver_for(&settings.kind),
@@ -235,7 +235,7 @@ impl Worker {
                 }
                 let old_secret = registered.keeps_old_secret.then(|| {
                     let lifetime = self.deps.config.old_secret_lifetime;
-                    OldSecret::until(later(self.deps.clock.now(), lifetime))
+                    OldSecret::until(Retry::after(self.deps.clock.now(), lifetime))
                 });
                 // A rotation changes the secret and nothing else.
                 let mut answer = self.answered(job, registered, &before, &unasked()).await?;
@@ -274,8 +274,8 @@ impl Worker {
 
     /// Deletes from the vault what an outcome has replaced.
     pub(super) async fn forget_replaced(&self, job: &Job, before: &Live) -> Result<(), WorkError> {
-        let after = self.job(job.id).await?;
-        let Some(after) = after.client.live() else {
+        let after = self.jobs.load(job.id).await?;
+        let Some(after) = after.state.live() else {
             return Ok(());
         };
         let kept = [after.answer.secret_ref, after.answer.rat_ref];
@@ -301,7 +301,7 @@ impl Worker {
         }
     }
 
-    /// Everything secret of a client that is not there any more.
+    /// Erases every secret of a client that is gone.
     pub(super) async fn forget(&self, id: Uuid) -> Result<(), WorkError> {
         Ok(self.vault.erase(&owner(id)).await?)
     }

@@ -7,10 +7,9 @@ use portico_runtime::fault;
 use portico_vault::Owner;
 
 use super::answer::Recovered;
-use super::drive::Job;
 use super::failure::{failed, lacking, problem};
 use super::spool::AnswerSpool;
-use super::{WorkError, Worker};
+use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
     Command, DeletionCommand, Live, ORPHAN_OWNER, OperationKind, Problem, RotationCommand,
@@ -27,12 +26,14 @@ impl Worker {
         let Some(profile) = profile else {
             return Ok(());
         };
+        // What was sent before may have been done, whatever is answered now.
+        let repeated = live.operation.is_some();
         let intend = Command::Update(UpdateCommand::Intend { wanted, profile });
         if self.record(job, &intend).await?.is_none() {
             return Ok(());
         }
-        let job = &self.job(job.id).await?;
-        let Some(live) = job.client.live() else {
+        let job = &self.jobs.load(job.id).await?;
+        let Some(live) = job.state.live() else {
             return Ok(());
         };
         let Some((attempt, OperationKind::Update { client, .. })) = under_way(live) else {
@@ -43,7 +44,11 @@ impl Worker {
         let session = access.session(&spool);
         match changed(live, &access, &session, &known, client).await {
             Ok(registered) => self.done(job, live, &spool, registered).await,
-            Err(failure) => self.not_changed(job, live, &access, &failure).await,
+            Err(failure) => {
+                let certain = !failure.outcome_unknown && !repeated;
+                self.not_changed(job, live, &access, &failure, certain)
+                    .await
+            }
         }
     }
 
@@ -67,7 +72,11 @@ impl Worker {
             .await
         {
             Ok(registered) => self.done(job, live, &spool, registered).await,
-            Err(failure) => self.not_changed(job, live, &access, &failure).await,
+            Err(failure) => {
+                let certain = !failure.outcome_unknown;
+                self.not_changed(job, live, &access, &failure, certain)
+                    .await
+            }
         }
     }
 
@@ -79,11 +88,11 @@ impl Worker {
         if self.record(job, &intend).await?.is_none() {
             return Ok(());
         }
-        let job = &self.job(job.id).await?;
-        let Some(live) = job.client.live() else {
+        let job = &self.jobs.load(job.id).await?;
+        let Some(live) = job.state.live() else {
             return Ok(());
         };
-        let spool = AnswerSpool::new(&self.vault, job.id, job.client.attempt);
+        let spool = AnswerSpool::new(&self.vault, job.id, job.state.attempt);
         let known = self.known(job, live).await?;
         match access
             .driver()
@@ -94,13 +103,17 @@ impl Worker {
             Err(failure) if is_refusal(&failure) => {
                 // What the driver tried instead may have brought a new token.
                 self.recovered(job, live, &access).await?;
-                let job = &self.job(job.id).await?;
-                match job.client.live() {
+                let job = &self.jobs.load(job.id).await?;
+                match job.state.live() {
                     Some(live) => self.not_deleted(job, live, &access, &failure).await,
                     None => Ok(()),
                 }
             }
-            Err(failure) => self.not_changed(job, live, &access, &failure).await,
+            Err(failure) => {
+                let certain = !failure.outcome_unknown;
+                self.not_changed(job, live, &access, &failure, certain)
+                    .await
+            }
         }
     }
 
@@ -114,7 +127,7 @@ impl Worker {
         failure: &Failure,
     ) -> Result<(), WorkError> {
         let known = self.known(job, live).await?;
-        let spool = AnswerSpool::new(&self.vault, job.id, job.client.attempt);
+        let spool = AnswerSpool::new(&self.vault, job.id, job.state.attempt);
         let session = access.session(&spool);
         let powerless = match self.powerless(job, live).await? {
             Some(powerless) => access
@@ -125,12 +138,12 @@ impl Worker {
             None => None,
         };
         let is_listed = job
-            .client
+            .state
             .orphans
             .values()
             .any(|orphan| orphan.client_id == live.answer.client_id);
         if powerless.is_none() && is_listed {
-            return self.not_changed(job, live, access, failure).await;
+            return self.not_changed(job, live, access, failure, true).await;
         }
         let token = powerless
             .as_ref()
@@ -155,7 +168,7 @@ impl Worker {
         if powerless.is_some() {
             return spool.clear().await.map_err(Into::into);
         }
-        self.not_changed(job, live, access, failure).await
+        self.not_changed(job, live, access, failure, true).await
     }
 
     /// The client as it is, less its scopes.
@@ -169,7 +182,7 @@ impl Worker {
 
     /// The provider and the client. `None` where something had to be recorded first.
     async fn manageable<'a>(&self, job: &'a Job) -> Result<Option<(Access, &'a Live)>, WorkError> {
-        let Some(live) = job.client.live() else {
+        let Some(live) = job.state.live() else {
             return Ok(None);
         };
         let Some(provider) = self.provider(job).await? else {
@@ -208,12 +221,14 @@ impl Worker {
         Ok(())
     }
 
+    /// `certain`: nothing came of the attempt.
     async fn not_changed(
         &self,
         job: &Job,
         live: &Live,
         access: &Access,
         failure: &Failure,
+        certain: bool,
     ) -> Result<(), WorkError> {
         // An answer may have brought a new token, although the change failed.
         if self.recovered(job, live, access).await? == Recovered::Outcome {
@@ -225,9 +240,9 @@ impl Worker {
                 "the client was deleted at the provider by somebody else");
             return self.gone(job, live).await;
         }
-        let failed = failed(failure, !failure.outcome_unknown);
+        let failed = failed(failure, certain);
         if let Some((attempt, OperationKind::Rotate { .. })) = under_way(live) {
-            let attempts = job.client.delay.as_ref().map_or(0, |delay| delay.attempts);
+            let attempts = job.state.delay.as_ref().map_or(0, |delay| delay.attempts);
             let last = attempts + 1 >= self.deps.config.retry.max_attempts;
             // Somebody waits for it, so only what may have happened is found out.
             if last || !failure.outcome_unknown {
@@ -249,7 +264,7 @@ impl Worker {
     ) -> Result<(), WorkError> {
         let refuse = RotationCommand::Refuse { attempt, problem };
         self.record(job, &Command::Rotation(refuse)).await?;
-        if let Some(live) = job.client.live()
+        if let Some(live) = job.state.live()
             && let Some((_, OperationKind::Rotate { secret_ref })) = under_way(live)
         {
             self.vault.delete(secret_ref).await?;

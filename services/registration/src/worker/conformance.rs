@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::registration::random_secret;
 use super::spool::AnswerSpool;
-use super::work::renew;
 use super::{WorkError, Worker};
 use crate::client_metadata::{Marker, WantedClient, differences};
 use crate::conformance::{Command, ConformanceCheck, LeftBehind, Outcome, Step};
@@ -83,10 +82,12 @@ impl Worker {
     pub(crate) async fn start_check(&self, check: Check) -> Result<bool, WorkError> {
         let (id, run) = (check.provider, check.run);
         let name = format!("conformance-{id}");
-        let lease = self.deps.lease(self.store.database(), name.clone());
-        let free = lease.take(self.deps.clock.now()).await?;
-        // The lease keeps other replicas out, the mark others in this process.
-        let Some(mark) = free.then(|| self.begin(id)).flatten() else {
+        let lease = self.deps.lease(self.store.database(), name);
+        // The mark keeps others in this process out, the lease other replicas.
+        let Some(mark) = self.jobs.begin(id) else {
+            return Ok(false);
+        };
+        let Some(held) = lease.acquire(&self.deps.clock).await? else {
             return Ok(false);
         };
         let at = check.context.now;
@@ -98,15 +99,9 @@ impl Worker {
             worker: self.clone(),
             check,
         };
-        let deps = self.deps.clone();
         self.deps.tasks.spawn(async move {
-            tokio::select! {
-                () = running.run() => {}
-                // Never ends: what is under way at a provider is not given up.
-                never = renew(&lease, &name, &deps) => match never {},
-            }
-            if let Err(error) = lease.release().await {
-                tracing::warn!(%error, "the lease of a conformance check was not released");
+            if let Err(lost) = held.run(running.run()).await {
+                tracing::warn!(%lost, "a conformance check was broken off");
             }
             drop(mark);
         });
@@ -164,7 +159,11 @@ impl Running {
             name: "Portico conformance check".to_owned(),
             redirect_uris: vec!["https://portico.invalid/callback".to_owned()],
             grant_types: BTreeSet::from([profile.grant_type.to_owned()]),
-            response_types: profile.response_type.map(str::to_owned).into_iter().collect(),
+            response_types: profile
+                .response_type
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
             token_endpoint_auth_method: profile.auth_method.to_owned(),
             scopes: self.scopes.clone(),
             okta_application_type: "service".to_owned(),

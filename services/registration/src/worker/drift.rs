@@ -8,9 +8,8 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::answer::owner;
-use super::drive::Job;
-use super::{Work as _, WorkError, Worker};
 use super::spool::AnswerSpool;
+use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Difference, Marker, Metadata, SECRET_CHANGED, WantedClient};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{Command, DriftCommand, Live};
@@ -110,8 +109,8 @@ impl Worker {
     /// A new registration access token in place of one that got lost. Gives why there is none.
     pub(crate) async fn reissue(&self, id: Uuid) -> Result<Result<(), Failure>, WorkError> {
         let work = async move |worker: Self| {
-            let job = worker.job(id).await?;
-            let Some(live) = job.client.live().filter(|live| live.operation.is_none()) else {
+            let job = worker.jobs.load(id).await?;
+            let Some(live) = job.state.live().filter(|live| live.operation.is_none()) else {
                 return Ok(Err(under_way()));
             };
             let Some(provider) = worker.provider(&job).await? else {
@@ -134,7 +133,11 @@ impl Worker {
 
     /// Compares a client, and has the worker repair what is found; where `only` is given, only if it is that. Gives
     /// what was found.
-    pub(crate) async fn repair(&self, id: Uuid, only: Option<&str>) -> Result<DriftResult, WorkError> {
+    pub(crate) async fn repair(
+        &self,
+        id: Uuid,
+        only: Option<&str>,
+    ) -> Result<DriftResult, WorkError> {
         let only = only.map(str::to_owned);
         let work = async move |worker: Self| {
             let (result, _) = worker.compare_alone(id).await?;
@@ -143,7 +146,10 @@ impl Worker {
             }
             Ok(result)
         };
-        Ok(self.alone_with(id, work).await?.unwrap_or(DriftResult::Busy))
+        Ok(self
+            .alone_with(id, work)
+            .await?
+            .unwrap_or(DriftResult::Busy))
     }
 
     /// Nobody else works on it meanwhile, for a read may replace the registration access token; and it goes on where
@@ -157,12 +163,12 @@ impl Worker {
         T: Send + 'static,
         F: Future<Output = Result<T, WorkError>> + Send + 'static,
     {
-        let Some(mark) = self.begin(id) else {
+        let Some(mark) = self.jobs.begin(id) else {
             return Ok(None);
         };
         let (worker, work) = (self.clone(), work(self.clone()));
         let alone = async move {
-            let done = worker.alone(id, work).await;
+            let done = worker.jobs.alone(id, work).await;
             drop(mark);
             done
         };
@@ -176,11 +182,11 @@ impl Worker {
     }
 
     async fn compare_alone(&self, id: Uuid) -> Result<(DriftResult, Option<Metadata>), WorkError> {
-        let job = self.job(id).await?;
-        let Some(live) = job.client.live().filter(|live| live.operation.is_none()) else {
+        let job = self.jobs.load(id).await?;
+        let Some(live) = job.state.live().filter(|live| live.operation.is_none()) else {
             return Ok((DriftResult::Busy, None));
         };
-        if job.client.wanted().is_none() || live.drifted {
+        if job.state.wanted().is_none() || live.drifted {
             return Ok((DriftResult::Busy, None));
         }
         let client_id = live.answer.client_id.clone();
@@ -191,7 +197,7 @@ impl Worker {
             };
             (result, None)
         };
-        let id = job.client.identity_provider_id;
+        let id = job.state.identity_provider_id;
         let provider = self.store.load::<IdentityProvider>(id).await?.state;
         let access = match access::open(&self.deps, &self.vault, id, &provider).await {
             Ok(access) => access,
@@ -248,7 +254,7 @@ impl Worker {
             okta_application_type: profile.okta_application_type,
             marker: Marker {
                 id: job.id.to_string(),
-                attempt: job.client.attempt,
+                attempt: job.state.attempt,
             },
         }))
     }
@@ -288,8 +294,8 @@ impl Worker {
     }
 
     async fn record_drift(&self, id: Uuid, result: &DriftResult) -> Result<(), WorkError> {
-        let job = self.job(id).await?;
-        let Some(live) = job.client.live() else {
+        let job = self.jobs.load(id).await?;
+        let Some(live) = job.state.live() else {
             return Ok(());
         };
         match result {
@@ -325,7 +331,7 @@ impl Worker {
     }
 }
 
-/// What is otherwise than it was left. What the provider has made otherwise from the start is no drift.
+/// Members changed since our last write. What the provider granted differently from the start is no drift.
 fn edited(
     live: &Live,
     sent: &WantedClient,

@@ -1,16 +1,16 @@
-//! The end of secrets: it is said in time, and the secret is rotated where the provider's settings say so.
+//! Expiry of secrets: notices in time, and automatic rotation where the provider's settings ask for it.
 
 use jiff::{SignedDuration, Timestamp};
 use portico_eventstore::Stream;
+use portico_runtime::config::Retry;
 use portico_vault::{VaultError, VaultRef};
 use uuid::Uuid;
 
 use super::answer::owner;
-use super::drive::Job;
-use super::failure::{AGAIN, later, pause, problem};
+use super::failure::{AGAIN, problem};
 use super::registration::random_secret;
 use super::spool::AnswerSpool;
-use super::{WorkError, Worker};
+use super::{Job, WorkError, Worker};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
     Command, Event, Live, OauthClient, OldSecretCommand, OrphanEvent, RegistrationEvent,
@@ -22,22 +22,22 @@ use crate::providers::{Disposition, Failure};
 impl Worker {
     /// The rotation is recorded first: a process that dies in between finds it under way.
     pub(super) async fn notice(&self, job: &Job, days_left: u32) -> Result<(), WorkError> {
-        let Some(live) = job.client.live() else {
+        let Some(live) = job.state.live() else {
             return Ok(());
         };
-        let id = job.client.identity_provider_id;
+        let id = job.state.identity_provider_id;
         let provider = self.store.load::<IdentityProvider>(id).await?.state;
         let asked_for = (1..).contains(&provider.rotates_days_before)
             && days_left <= provider.rotates_days_before;
         let silent = self.was_near(job, live, days_left).await?;
         let mut rotates = live.is_rotating();
-        // One that was refused is not tried again by itself: the developer is told instead.
+        // A refused rotation is not repeated automatically: the developer gets a notice instead.
         // A secret that lives shorter than that would be rotated for ever.
         let possible = !silent
             && live.operation.is_none()
             && live.answer.secret_ref.is_some()
-            && job.client.rotation_refused.is_none()
-            && !job.client.is_all_suspended();
+            && job.state.rotation_refused.is_none()
+            && !job.state.is_all_suspended();
         if asked_for && !rotates && possible {
             rotates = self.begin_rotation(job, live).await?;
         }
@@ -53,7 +53,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether the end was no further away than this when the secret was given.
+    /// Whether the secret had no more days left than this when it was issued.
     async fn was_near(&self, job: &Job, live: &Live, days_left: u32) -> Result<bool, WorkError> {
         let stream = Stream::of::<OauthClient>(job.id);
         let mut given = None;
@@ -61,10 +61,11 @@ impl Worker {
             let (Event::Registration(RegistrationEvent::Registered { answer, .. })
             | Event::Update(UpdateEvent::Updated { answer, .. })
             | Event::Rotation(RotationEvent::SecretRotated { answer, .. })
-            | Event::Orphan(OrphanEvent::Adopted { answer, .. })) = (match recorded.decode::<OauthClient>()? {
-                Some(event) => event,
-                None => continue,
-            })
+            | Event::Orphan(OrphanEvent::Adopted { answer, .. })) =
+                (match recorded.decode::<OauthClient>()? {
+                    Some(event) => event,
+                    None => continue,
+                })
             else {
                 continue;
             };
@@ -102,7 +103,7 @@ impl Worker {
 
     /// Ends the secret before the last rotation, where the provider waits for that. That is never given up.
     pub(super) async fn retire(&self, job: &Job) -> Result<(), WorkError> {
-        let (Some(live), Some(old)) = (job.client.live(), job.client.old_secret()) else {
+        let (Some(live), Some(old)) = (job.state.live(), job.state.old_secret()) else {
             return Ok(());
         };
         let Err(failure) = self.end_old_secret(job, live).await? else {
@@ -114,14 +115,15 @@ impl Worker {
             attempts = old.attempts + 1, "the secret before the last rotation could not be ended");
         let pause = match failure.disposition {
             Disposition::Retry => {
-                let pause = pause(&self.deps.config.retry, old.attempts, rand::random());
+                let retry = &self.deps.config.retry;
+                let pause = retry.pause(old.attempts + 1, rand::random());
                 pause.max(failure.retry_after.unwrap_or_default())
             }
             _ => AGAIN,
         };
         let command = OldSecretCommand::Keep {
             problem: problem(&failure),
-            again_at: later(self.deps.clock.now(), pause),
+            again_at: Retry::after(self.deps.clock.now(), pause),
         };
         self.record(job, &Command::OldSecret(command)).await?;
         Ok(())
@@ -132,7 +134,7 @@ impl Worker {
         job: &Job,
         live: &Live,
     ) -> Result<Result<(), Failure>, WorkError> {
-        let id = job.client.identity_provider_id;
+        let id = job.state.identity_provider_id;
         let provider = self.store.load::<IdentityProvider>(id).await?.state;
         let access = match access::open(&self.deps, &self.vault, id, &provider).await {
             Ok(access) => access,
@@ -140,7 +142,7 @@ impl Worker {
             // Nobody can be asked any more.
             Err(AccessError::Rejected(_)) => return Ok(Ok(())),
         };
-        let spool = AnswerSpool::new(&self.vault, job.id, job.client.attempt);
+        let spool = AnswerSpool::new(&self.vault, job.id, job.state.attempt);
         let known = self.known(job, live).await?;
         let driver = access.driver();
         let ended = driver

@@ -1,5 +1,5 @@
 //! Watches the signing keys of the identity providers in use. A gateway keeps what it fetched for some minutes, in
-//! which it refuses every token that a new key signed; so a change is recorded, and told to whoever keeps keys.
+//! which it refuses every token that a new key signed; so a change is recorded and published.
 //! Registration does it because nobody else calls providers.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use portico_eventstore::{Metadata, sqlx};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Work as _, WorkError, Worker};
+use super::{WorkError, Worker};
 use crate::identity_provider::{IdentityProvider, NoteKeys, ProviderKeys, SeenKeys};
 use crate::providers::access;
 use crate::views::identity_providers as view;
@@ -60,7 +60,7 @@ impl Worker {
             jwks_uri: url.to_string(),
             digest,
         });
-        let context = self.context(&Metadata::default());
+        let context = self.jobs.context(&Metadata::default());
         let noted = self.store.execute::<ProviderKeys>(id, &note, &context);
         noted.await.map_err(|error| other(&error))?;
         Ok(())

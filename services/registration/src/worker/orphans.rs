@@ -8,10 +8,9 @@ use url::Url;
 use uuid::Uuid;
 
 use super::answer::owner;
-use super::drive::Job;
 use super::registration::random_secret;
 use super::spool::AnswerSpool;
-use super::{WorkError, Worker};
+use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Metadata, WantedClient};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
@@ -63,8 +62,10 @@ impl Worker {
         let (marker, found, context) = (marker.to_owned(), found.clone(), context.clone());
         let work = async move |worker: Self| {
             let (marker, context) = (marker.as_str(), &context);
-            let job = worker.job(id).await?;
-            let subject = worker.subject(&job, marker, action, &found, context).await?;
+            let job = worker.jobs.load(id).await?;
+            let subject = worker
+                .subject(&job, marker, action, &found, context)
+                .await?;
             let subject = match subject {
                 Ok(subject) => subject,
                 Err(error) => return Ok(Err(error)),
@@ -74,9 +75,10 @@ impl Worker {
                 OrphanAction::Delete => worker.delete_orphan(&job, marker, subject, context).await,
             }
         };
-        Ok(self.alone_with(id, work).await?.unwrap_or_else(|| {
-            Err(Rejection::Busy.into())
-        }))
+        Ok(self
+            .alone_with(id, work)
+            .await?
+            .unwrap_or_else(|| Err(Rejection::Busy.into())))
     }
 
     /// Finds the client, and makes sure that it is one of ours.
@@ -89,8 +91,8 @@ impl Worker {
         context: &Context,
     ) -> Result<Result<Subject, Error>, WorkError> {
         let orphan = match action {
-            OrphanAction::Adopt => job.client.adoptable(marker),
-            OrphanAction::Delete => job.client.open_orphan(marker),
+            OrphanAction::Adopt => job.state.adoptable(marker),
+            OrphanAction::Delete => job.state.open_orphan(marker),
         };
         let orphan = match orphan {
             Ok(orphan) => orphan.clone(),
@@ -163,7 +165,7 @@ impl Worker {
     }
 
     async fn access(&self, job: &Job) -> Result<Result<Access, Error>, WorkError> {
-        let id = job.client.identity_provider_id;
+        let id = job.state.identity_provider_id;
         let provider = self.store.load::<IdentityProvider>(id).await?.state;
         match access::open(&self.deps, &self.vault, id, &provider).await {
             Ok(access) => Ok(Ok(access)),
@@ -279,7 +281,7 @@ impl Worker {
         subject: Subject,
         context: &Context,
     ) -> Result<Result<(), Error>, WorkError> {
-        let Some(client_type_id) = job.client.type_for_adoption() else {
+        let Some(client_type_id) = job.state.type_for_adoption() else {
             return Ok(Err(Rejection::NotWanted.into()));
         };
         let Subject {
@@ -374,7 +376,7 @@ impl Worker {
             ..
         } = subject;
         // The client that is in use is deleted by a revocation, and by nothing else.
-        let in_use = job.client.live().is_some_and(|live| {
+        let in_use = job.state.live().is_some_and(|live| {
             live.answer.client_id == known.client_id && orphan.reason != OrphanReason::DeleteRefused
         });
         if in_use {
@@ -428,7 +430,7 @@ fn is_ours(sent: &WantedClient, found: &Metadata) -> bool {
     by_software || name.contains(&mark) || name == sent.client_name()
 }
 
-/// What an admin is told of a refusal.
+/// The error that an admin gets when the provider refuses.
 fn refused(failure: &Failure) -> Error {
     let kind = match failure.disposition {
         Disposition::Retry => Kind::Unavailable,

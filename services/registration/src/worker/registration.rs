@@ -11,10 +11,9 @@ use url::Url;
 use uuid::Uuid;
 
 use super::answer::{Before, Provider, owner};
-use super::drive::Job;
 use super::failure::{failed, lacking};
 use super::spool::AnswerSpool;
-use super::{Work as _, WorkError, Worker};
+use super::{Job, WorkError, Worker};
 use crate::oauth_client::{
     Command, FailedAttempt, FailureCommand, Intent, ORPHAN_OWNER, OrphanCommand, Problem,
     RegistrationCommand, RegistrationIntended, Wanted,
@@ -32,13 +31,13 @@ impl Worker {
         let Some(provider) = self.open_provider(job).await? else {
             return Ok(());
         };
-        let Some(client_type_id) = job.client.first_client_type() else {
+        let Some(client_type_id) = job.state.first_client_type() else {
             return Ok(());
         };
         let Some(profile) = self.profile(job, &wanted, client_type_id).await? else {
             return Ok(());
         };
-        if job.client.attempt > 0 {
+        if job.state.attempt > 0 {
             // Nothing of an earlier client is needed any more.
             self.forget(job.id).await?;
         }
@@ -56,7 +55,7 @@ impl Worker {
                 .to_string(),
             secret_ref,
             without_scopes: bare
-                || (plain && view::manages(pool, job.client.identity_provider_id).await?),
+                || (plain && view::manages(pool, job.state.identity_provider_id).await?),
         };
         fault::point("intending");
         let command = Command::Registration(RegistrationCommand::Intend(intent));
@@ -108,14 +107,14 @@ impl Worker {
         job: &Job,
         registered: &RegisteredClient,
     ) -> Result<bool, WorkError> {
-        let provider = job.client.identity_provider_id;
+        let provider = job.state.identity_provider_id;
         let pool = self.store.database().pool();
         Ok(view::is_anothers(pool, job.id, provider, &registered.client_id).await?)
     }
 
     /// What became of an attempt without an outcome.
     pub(super) async fn reconcile(&self, job: &Job) -> Result<(), WorkError> {
-        let Some(intended) = job.client.intended() else {
+        let Some(intended) = job.state.intended() else {
             return Ok(());
         };
         let Some(provider) = self.provider(job).await? else {
@@ -230,9 +229,9 @@ impl Worker {
         intended: &RegistrationIntended,
         late: Late,
     ) -> Result<(), WorkError> {
-        let now = self.job(job.id).await?;
+        let now = self.jobs.load(job.id).await?;
         let is_known = now
-            .client
+            .state
             .live()
             .is_some_and(|live| live.answer.client_id == late.client_id);
         if !is_known {
@@ -268,8 +267,8 @@ impl Worker {
         let definite = !failure.outcome_unknown;
         match failure.disposition {
             Disposition::PauseProvider => {
-                let context = self.context(&job.cause);
-                let id = job.client.identity_provider_id;
+                let context = self.jobs.context(&job.cause);
+                let id = job.state.identity_provider_id;
                 let reason = &failure.description;
                 access::pause(&self.store, id, provider.access.token, reason, &context)
                     .await
@@ -322,7 +321,7 @@ impl Worker {
 
     /// Chosen before the intent; a process that died in between finds its choice again.
     async fn choose_secret(&self, job: &Job) -> Result<VaultRef, WorkError> {
-        let name = format!("chosen/{}", job.client.attempt + 1);
+        let name = format!("chosen/{}", job.state.attempt + 1);
         let reference = VaultRef(Uuid::new_v5(&job.id, name.as_bytes()));
         match self
             .vault
@@ -348,7 +347,7 @@ impl Worker {
     }
 }
 
-/// What is needed of a client that may have come too late.
+/// What is kept of a client that may have been registered too late.
 struct Late {
     client_id: String,
     token: Option<Secret>,

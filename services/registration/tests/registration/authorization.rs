@@ -1,4 +1,4 @@
-//! How the portal authorises itself: chosen, checked, kept, tried, never given out.
+//! How the portal authorizes itself: chosen, checked, kept, tried, never given out.
 
 use portico_proto::registration::v1::*;
 use portico_sandbox::identity_provider::{self as sandbox};

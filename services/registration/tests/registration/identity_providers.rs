@@ -123,17 +123,18 @@ async fn what_is_not_given_stays() {
 
 #[tokio::test]
 async fn a_new_token_resumes_a_paused_provider_and_the_old_one_leaves_the_vault() {
-    use portico_registration::identity_provider::{self, OWNER};
+    use portico_registration::identity_provider::{IdentityProvider, OWNER};
+    use portico_registration::providers::access;
     let (app, sandbox) = (App::start().await, provider().await);
     let created = app.create(with_secrets(of(&sandbox))).await.unwrap();
     let id = created.id.parse().unwrap();
     let token = async || {
-        let loaded = identity_provider::load(&app.store, id).await.unwrap();
+        let loaded = app.store.load::<IdentityProvider>(id).await.unwrap();
         loaded.state.initial_access_token.unwrap()
     };
     let pause = async |refused: VaultRef| {
         let context = portico_eventstore::testing::context(app.deps.clock.new_id());
-        identity_provider::pause(&app.store, id, Some(refused), "used up", &context)
+        access::pause(&app.store, id, Some(refused), "used up", &context)
             .await
             .unwrap();
     };

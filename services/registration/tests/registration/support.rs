@@ -149,7 +149,7 @@ impl App {
     pub(crate) async fn insert_oauth_client(&self, provider: &str, client_type: &str) {
         sqlx::query(
             "INSERT INTO oauth_clients (id, application_id, identity_provider_id, client_type_id, client_id, \
-             status, live, manageable, held, wanted_scopes, scopes, differences, last_error, next_try_at, \
+             status, live, manageable, paused, wanted_scopes, scopes, differences, last_error, next_try_at, \
              state, created_at, updated_at) \
              VALUES ('c', 'a', $1, $2, '', 'waiting', 0, 0, 0, '[]', '[]', '[]', '', '', '{}', '', '')",
         )

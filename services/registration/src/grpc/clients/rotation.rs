@@ -122,7 +122,11 @@ async fn replace(
     listed: &Listed,
 ) -> Result<api::Credentials, Error> {
     grpc.store
-        .execute::<OauthClient>(id, &Command::Deletion(DeletionCommand::Replace), &call.context)
+        .execute::<OauthClient>(
+            id,
+            &Command::Deletion(DeletionCommand::Replace),
+            &call.context,
+        )
         .await
         .map_err(refuse)?;
     let before = listed.client.client_id.clone();

@@ -7,23 +7,25 @@ mod rotation;
 use std::convert::Infallible;
 
 use axum::Router;
-use portico_proto::access::v1::{Application, GetApplicationRequest};
+use portico_proto::access::v1::{
+    Application, GetActivationRequest, GetActivationResponse, GetApplicationRequest,
+};
 use portico_proto::registration::v1 as api;
 use portico_proto::registration::v1::registration_service_client::RegistrationServiceClient;
 use portico_proto::{Error, Kind};
-use portico_runtime::{Caller, Role, ServiceChannel, ServiceName};
+use portico_runtime::{Caller, IdentityKey, Role, ServiceChannel, ServiceName};
 use portico_sandbox::identity_provider::{Answer, Fault, Operation};
 use tonic::server::Grpc;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
-use crate::oauth_client::Event;
+use crate::oauth_client::{AccessEvent, Event};
 use crate::worker::tests::world::{PATIENCE, World};
 
-pub(crate) const OWNER: Caller = user(1, Role::Developer);
-pub(crate) const STRANGER: Caller = user(2, Role::Developer);
-pub(crate) const ADMIN: Caller = user(3, Role::Admin);
+const OWNER: Caller = user(1, Role::Developer);
+const STRANGER: Caller = user(2, Role::Developer);
+const ADMIN: Caller = user(3, Role::Admin);
 
 const fn user(id: u128, role: Role) -> Caller {
     Caller::User {
@@ -32,41 +34,94 @@ const fn user(id: u128, role: Role) -> Caller {
     }
 }
 
-/// Knows the application, of which strangers are told nothing.
-pub(crate) fn access(world: &World) -> Router {
-    let id = world.application_id.to_string();
-    let key = world.deps.identity.clone();
+/// Answers one method of the double.
+fn method<A, F>(answer: F) -> axum::routing::MethodRouter
+where
+    A: prost::Message + Default + 'static,
+    F: AnswerOf<A>,
+{
     let method = move |http: http::Request<axum::body::Body>| {
-        let (id, key) = (id.clone(), key.clone());
-        let answer = move |request: Request<GetApplicationRequest>| {
-            let identity = request.metadata().get("x-portico-identity").unwrap();
-            let caller = key.verify(identity.to_str().unwrap()).unwrap();
-            let found = request.get_ref().id == id && caller != STRANGER;
-            let application = Application {
-                id: id.clone(),
-                owner_id: OWNER.actor(),
-                ..Default::default()
-            };
-            std::future::ready(match found {
-                true => Ok(Response::new(application)),
-                false => Err(Status::from(Error::not_found("application"))),
-            })
-        };
+        let answer = answer.clone();
         async move {
-            let codec = ProstCodec::<Application, GetApplicationRequest>::default();
-            let service = tower::service_fn(answer);
-            Ok::<_, Infallible>(
-                Grpc::new(codec)
-                    .unary(service, http)
-                    .await
-                    .map(axum::body::Body::new),
-            )
+            let codec = ProstCodec::<F::Answer, A>::default();
+            let service = tower::service_fn(move |request: Request<A>| {
+                std::future::ready(answer.answer(&request).map(Response::new))
+            });
+            let response = Grpc::new(codec).unary(service, http).await;
+            Ok::<_, Infallible>(response.map(axum::body::Body::new))
         }
     };
-    Router::new().route(
-        "/portico.access.v1.AccessService/GetApplication",
-        axum::routing::any_service(tower::service_fn(method)),
-    )
+    axum::routing::any_service(tower::service_fn(method))
+}
+
+/// What a method answers.
+trait AnswerOf<A>: Clone + Send + Sync + 'static {
+    type Answer: prost::Message + Default + 'static;
+
+    fn answer(&self, request: &Request<A>) -> Result<Self::Answer, Status>;
+}
+
+/// The access-request service, which knows one application, of which strangers are told nothing.
+#[derive(Clone)]
+struct Double {
+    id: String,
+    key: IdentityKey,
+    activated: bool,
+}
+
+impl Double {
+    fn caller<A>(&self, request: &Request<A>) -> Caller {
+        let identity = request.metadata().get("x-portico-identity").unwrap();
+        self.key.verify(identity.to_str().unwrap()).unwrap()
+    }
+}
+
+impl AnswerOf<GetApplicationRequest> for Double {
+    type Answer = Application;
+
+    fn answer(&self, request: &Request<GetApplicationRequest>) -> Result<Application, Status> {
+        match request.get_ref().id == self.id && self.caller(request) != STRANGER {
+            true => Ok(Application {
+                id: self.id.clone(),
+                owner_id: OWNER.actor(),
+                ..Default::default()
+            }),
+            false => Err(Status::from(Error::not_found("application"))),
+        }
+    }
+}
+
+impl AnswerOf<GetActivationRequest> for Double {
+    type Answer = GetActivationResponse;
+
+    fn answer(
+        &self,
+        request: &Request<GetActivationRequest>,
+    ) -> Result<GetActivationResponse, Status> {
+        assert_eq!(self.caller(request), Caller::service("registration"));
+        let known = request.get_ref().application_id == self.id;
+        let activated = known && self.activated;
+        Ok(GetActivationResponse { activated })
+    }
+}
+
+/// `activated`: what access-request says of the client's access.
+fn access(world: &World, activated: bool) -> Router {
+    let double = Double {
+        id: world.application_id.to_string(),
+        key: world.deps.identity.clone(),
+        activated,
+    };
+    let path = |name: &str| format!("/portico.access.v1.AccessService/{name}");
+    Router::new()
+        .route(
+            &path("GetApplication"),
+            method::<GetApplicationRequest, _>(double.clone()),
+        )
+        .route(
+            &path("GetActivation"),
+            method::<GetActivationRequest, _>(double),
+        )
 }
 
 struct Test {
@@ -81,11 +136,18 @@ impl Test {
         Self::with(World::start().await).await
     }
 
-    async fn with(mut world: World) -> Self {
-        world.provide_access(access(&world));
+    async fn with(world: World) -> Self {
+        let test = Self::registered(world, false).await;
+        test.world.confirm_activation().await;
+        test
+    }
+
+    /// With one request that is done here. `activated`: access-request says that it is active.
+    async fn registered(mut world: World, activated: bool) -> Self {
+        world.provide_access(access(&world, activated));
         world.provide_registration();
         let request = world.approve("pay", "free").await;
-        world.until_active(request).await;
+        world.until_done(request).await;
         let channel = world.deps.channels.to(ServiceName::Registration);
         Self {
             service: RegistrationServiceClient::new(channel),
@@ -190,7 +252,7 @@ impl Test {
         let events = self.world.events().await;
         events
             .iter()
-            .filter(|event| **event == Event::CredentialsRevealed)
+            .filter(|event| **event == Event::Access(AccessEvent::CredentialsRevealed))
             .count()
     }
 }
@@ -224,6 +286,31 @@ async fn the_owner_sees_the_credentials_and_every_look_is_recorded() {
     assert_eq!(test.looks().await, 1);
     test.credentials(&OWNER).await.unwrap();
     assert_eq!(test.looks().await, 2);
+}
+
+/// The mapping at the gateway may not stand yet.
+#[tokio::test]
+async fn credentials_are_not_ready_before_the_access_is_active() {
+    let mut test = Test::registered(World::start().await, false).await;
+    let refused = test.credentials(&OWNER).await.unwrap_err();
+    assert_eq!(
+        (refused.kind, &*refused.code),
+        (Kind::Conflict, "not_ready")
+    );
+    assert_eq!(test.looks().await, 0);
+    test.world.activate(test.request).await;
+    assert_eq!(test.credentials(&OWNER).await.unwrap().len(), 1);
+    // A later failure hides nothing.
+    let bad = test.world.approve("nonsense", "free").await;
+    test.world.until_outcome(bad, "failed 1").await;
+    assert_eq!(test.credentials(&OWNER).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn who_sees_an_active_request_gets_its_credentials_at_once() {
+    let mut test = Test::registered(World::start().await, true).await;
+    assert_eq!(test.credentials(&OWNER).await.unwrap().len(), 1);
+    assert!(test.world.client().await.activated);
 }
 
 #[tokio::test]

@@ -257,5 +257,10 @@ impl Document {
 }
 
 async fn run(grpc: &Grpc, document: &Document) -> Check {
-    check::check(document.fetch(grpc), &document.well_known_url, document.overrides()).await
+    check::check(
+        document.fetch(grpc),
+        &document.well_known_url,
+        document.overrides(),
+    )
+    .await
 }

@@ -17,7 +17,10 @@ fn what_is_granted_may_be_held_from_now_on() {
     assert_eq!(events[1..], [GrantEvent::ScopesHeld(expected).into()]);
     // The same scopes of the same revision are said once.
     let told = |event: &Event| matches!(event, Event::Grant(GrantEvent::ScopesHeld(_)));
-    assert_eq!(story.registered().events.iter().filter(|e| told(e)).count(), 1);
+    assert_eq!(
+        story.registered().events.iter().filter(|e| told(e)).count(),
+        1
+    );
 }
 
 #[test]

@@ -123,9 +123,19 @@ fn every_waiting_request_is_told_of_a_delay_and_attempts_are_counted_once() {
 
 #[test]
 fn who_waits_for_a_paused_provider_is_told_so_also_who_comes_later() {
-    let story = Story::new([granted(1)]).then(&pause(true)).then(&granted(2));
+    let story = Story::new([granted(1)])
+        .then(&pause(true))
+        .then(&granted(2));
     for number in [1, 2] {
-        let [(1, Outcome::Delayed { problem, next_try_at: None })] = &story.reports(number)[..]
+        let [
+            (
+                1,
+                Outcome::Delayed {
+                    problem,
+                    next_try_at: None,
+                },
+            ),
+        ] = &story.reports(number)[..]
         else {
             panic!("{:?}", story.reports(number));
         };
@@ -170,7 +180,10 @@ fn a_refused_take_away_is_said_once_never_given_up_and_done_in_the_end() {
             Step::Delete => story.deleted(),
             _ => story.updated(),
         };
-        assert!(matches!(story.reports(1).last(), Some((2, Outcome::Done { .. }))));
+        assert!(matches!(
+            story.reports(1).last(),
+            Some((2, Outcome::Done { .. }))
+        ));
     }
 }
 

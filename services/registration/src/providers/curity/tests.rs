@@ -4,7 +4,7 @@ use http::Method as Verb;
 use portico_sandbox::doubles::{Handle, Reply, curity};
 
 use super::*;
-use crate::providers::Method;
+use crate::providers::Deleted;
 use crate::providers::double::{Peer, ids, registered, set, updated, wanted};
 
 const REGISTRATION_PATH: &str = "/oauth/v2/oauth-registration";

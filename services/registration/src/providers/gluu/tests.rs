@@ -1,10 +1,11 @@
 //! Against the double of Gluu.
 
 use portico_sandbox::doubles::{Handle, gluu};
+use portico_vault::Secret;
 
 use super::*;
 use crate::providers::double::{Peer, ids, registered, set, updated, wanted};
-use crate::providers::{Disposition, Method};
+use crate::providers::{Deleted, Disposition};
 
 async fn server(change: impl FnOnce(&mut gluu::Policy)) -> (Handle<gluu::Gluu>, Peer) {
     let mut policy = gluu::Policy {

@@ -35,7 +35,7 @@ pub(super) async fn call(
         .await
 }
 
-/// The one POST, by the way in that was chosen.
+/// The one POST, by the authorization method that was chosen.
 pub(super) async fn post(
     session: &Session<'_>,
     prepared: &Prepared,

@@ -148,7 +148,7 @@ fn common(wanted: &WantedClient) -> Result<Map<String, Value>, Failure> {
     Ok(body)
 }
 
-/// What a representation grants, in the words of RFC 7591.
+/// What a representation grants, as metadata of RFC 7591.
 pub(super) fn metadata(representation: &Map<String, Value>) -> Metadata {
     let mut members = Map::new();
     let mut copy = |from: &str, to: &str| {

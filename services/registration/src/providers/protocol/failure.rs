@@ -30,7 +30,7 @@ pub struct Failure {
     /// A stable word: ours, or an error code of RFC 6749, 6750 or 7591 as the
     /// provider gave it.
     pub code: String,
-    /// For people; the provider's own words where it had some.
+    /// For people; the provider's own message where it had some.
     pub description: String,
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,
@@ -41,7 +41,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that no answer told of.
+    /// A failure that does not come from an answer.
     pub(crate) fn new(
         disposition: Disposition,
         code: impl Into<String>,
@@ -67,7 +67,7 @@ impl Failure {
         self
     }
 
-    /// Whether the provider gave no reason in words of its own.
+    /// Whether the provider gave no message of its own.
     pub(crate) fn says_nothing(&self) -> bool {
         let words = self.description.to_lowercase();
         words.starts_with("the provider ")

@@ -100,7 +100,7 @@ pub struct Session<'a> {
     pub fetch: Fetch<'a>,
     /// From the verified well-known document.
     pub endpoints: &'a Endpoints,
-    /// How the portal authorises itself.
+    /// How the portal authorizes itself.
     pub method: AuthorizationMethod,
     /// What the admin said beyond that.
     pub options: &'a Options,

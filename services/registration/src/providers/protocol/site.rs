@@ -7,7 +7,7 @@ use crate::identity_provider::{Endpoints, Method, Options, Settings};
 pub struct Site<'a> {
     /// From the verified well-known document.
     pub endpoints: &'a Endpoints,
-    /// How the portal authorises itself.
+    /// How the portal authorizes itself.
     pub method: Method,
     /// What the admin said beyond that.
     pub options: &'a Options,

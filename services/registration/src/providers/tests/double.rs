@@ -10,7 +10,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Response};
 use portico_runtime::outgoing::address::AllowEntry;
-use portico_runtime::outgoing::{Outgoing, OutgoingRequest, OutgoingSettings};
+use portico_runtime::outgoing::{Outgoing, OutgoingSettings};
 use portico_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
@@ -77,23 +77,6 @@ impl Seen {
         self.headers
             .get("authorization")
             .map_or("", |value| value.to_str().unwrap())
-    }
-}
-
-impl Seen {
-    /// The same request, elsewhere.
-    pub(crate) async fn forward(&self, outgoing: &Outgoing, base: &Url) -> Reply {
-        let url = base.join(&self.target).unwrap();
-        let mut request = OutgoingRequest::new(self.method.parse().unwrap(), url);
-        for name in ["authorization", "x-tyk-authorization", "content-type"] {
-            if let Some(value) = self.headers.get(name) {
-                request.headers.insert(name, value.clone());
-            }
-        }
-        request.body = self.body.clone();
-        let answer = outgoing.send(request).await.unwrap();
-        let body = String::from_utf8(answer.body.to_vec()).unwrap();
-        Reply(answer.status.as_u16(), Vec::new(), body)
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portico_eventstore::Aggregate as _;
+use portico_eventstore::clock::ClockReading;
 use portico_eventstore::sqlx::{self, AnyPool, Row as _};
 use uuid::Uuid;
 
-use crate::clock::{latest, latest_pause};
 use crate::oauth_client::OauthClient;
 
 /// Clients that wait longer than the longest usual pause, and of which something was written by a clock that was
@@ -18,7 +18,7 @@ pub(crate) async fn written_ahead(
     now: Timestamp,
     longest: Duration,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let usual = latest_pause(now, longest);
+    let usual = ClockReading::latest_pause(now, longest);
     let rows = sqlx::query(
         "SELECT id FROM oauth_clients WHERE due_at_ms > $1 AND EXISTS \
          (SELECT 1 FROM events WHERE stream = $2 || oauth_clients.id AND recorded_at > $3) \
@@ -26,7 +26,7 @@ pub(crate) async fn written_ahead(
     )
     .bind(usual.as_millisecond())
     .bind(format!("{}-", OauthClient::CATEGORY))
-    .bind(latest(now).to_string())
+    .bind(ClockReading::latest(now).to_string())
     .fetch_all(pool)
     .await?;
     rows.iter()

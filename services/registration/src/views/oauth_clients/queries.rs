@@ -3,21 +3,13 @@
 use jiff::Timestamp;
 use portico_eventstore::Row;
 use portico_eventstore::sqlx::{self, AnyPool, Row as _};
+use portico_eventstore::worker::Due;
 use portico_proto::registration::v1 as api;
 use portico_runtime::Page;
 use uuid::Uuid;
 
 use crate::client_metadata::Difference;
 use crate::oauth_client::{Answered, OauthClient};
-
-/// What the worker has to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Due {
-    /// Clients that are due now, the longest due first.
-    pub(crate) now: Vec<Uuid>,
-    /// When the next one is due.
-    pub(crate) next: Option<Timestamp>,
-}
 
 /// Clients with something to do, at most so many of them.
 pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {

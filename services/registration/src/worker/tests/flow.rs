@@ -1,35 +1,28 @@
 //! Scopes grow and shrink; the last revocation deletes.
 
-use portico_proto::registration::v1 as public;
+use portico_proto::access::v1 as access;
 use portico_sandbox::identity_provider::Operation;
 use prost::Message as _;
 
 use super::world::{World, set};
-use crate::oauth_client::{Event, OauthClient};
+use crate::oauth_client::{Event, OauthClient, RegistrationEvent};
 
 #[tokio::test]
 async fn an_approval_ends_in_a_client_that_works() {
     let mut world = World::start().await;
     let request = world.approve("pay", "free").await;
-    let client = world.until_active(request).await;
+    let client = world.until_done(request).await;
     let there = world.only_client();
     assert_eq!(client.live().unwrap().answer.client_id, there.client_id);
     assert_eq!(there.metadata.scopes, set(&["product_pay", "free_plan"]));
     assert_eq!(there.metadata.client_name.as_deref(), Some("Weather app"));
-    world.until_public("access_provisioned", 1).await;
-    assert_eq!(
-        world.subjects(),
-        [
-            "provisioning_started",
-            "client_registered",
-            "access_provisioned"
-        ]
-    );
-    let message = &world.public("access_provisioned")[0];
-    let provisioned = public::AccessProvisioned::decode(message.payload.clone()).unwrap();
-    assert_eq!(provisioned.client_id, there.client_id);
-    assert_eq!(provisioned.scopes, ["free_plan", "product_pay"]);
-    assert_eq!(provisioned.application_name, "Weather app");
+    world.until_outcome(request, "done 1").await;
+    assert_eq!(world.outcomes(request), ["started 1", "done 1"]);
+    let done = world.reports(request).pop().unwrap();
+    assert_eq!(done.client_id, Some(there.client_id));
+    assert_eq!(done.application_id, world.application_id.to_string());
+    assert_eq!(done.identity_provider_name, "The provider");
+    assert_eq!(world.held(), ["free_plan", "product_pay"]);
     assert_eq!(
         world.texts("SELECT status FROM oauth_clients").await,
         ["ready"]
@@ -40,10 +33,10 @@ async fn an_approval_ends_in_a_client_that_works() {
 async fn scopes_grow_and_shrink_and_the_last_revocation_deletes() {
     let mut world = World::start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     let client_id = world.only_client().client_id;
     let second = world.approve("ship", "free").await;
-    world.until_active(second).await;
+    world.until_done(second).await;
     let all = set(&["product_pay", "product_ship", "free_plan"]);
     assert_eq!(world.only_client().metadata.scopes, all);
     assert_eq!(world.only_client().client_id, client_id);
@@ -58,6 +51,9 @@ async fn scopes_grow_and_shrink_and_the_last_revocation_deletes() {
     assert_eq!(world.provider.client_count(), 0);
     assert!(client.live().is_none());
     // Nothing secret of it is left.
+    world
+        .until("forgotten", |client| !client.secrets_left)
+        .await;
     assert_eq!(
         world
             .texts("SELECT subject FROM vault_value WHERE subject LIKE 'oauth_client/%'")
@@ -65,35 +61,16 @@ async fn scopes_grow_and_shrink_and_the_last_revocation_deletes() {
         [] as [&str; 0]
     );
     assert_eq!(world.provider.requests(Operation::Register), 1);
-    world.until_public("access_deprovisioned", 2).await;
-    let deleted: Vec<bool> = world
-        .public("access_deprovisioned")
-        .iter()
-        .map(|m| {
-            public::AccessDeprovisioned::decode(m.payload.clone())
-                .unwrap()
-                .client_deleted
-        })
-        .collect();
-    assert_eq!(deleted, [false, true]);
+    world.until_outcome(second, "done 2").await;
+    let deleted = |request| world.reports(request).pop().unwrap().client_deleted;
+    assert_eq!([deleted(first), deleted(second)], [false, true]);
+    assert_eq!(world.held(), [] as [&str; 0]);
     // A grant after that registers anew.
     let third = world.approve("pay", "gold").await;
-    world.until_active(third).await;
+    world.until_done(third).await;
     let there = world.only_client();
     assert_ne!(there.client_id, client_id);
     assert_eq!(there.metadata.scopes, set(&["product_pay", "gold_plan"]));
-}
-
-#[tokio::test]
-async fn the_wanted_rows_for_gateways_are_there_exactly_while_wanted() {
-    let mut world = World::start().await;
-    let request = world.approve("pay", "free").await;
-    world.until_active(request).await;
-    let rows = "SELECT product_scopes FROM grants";
-    assert_eq!(world.texts(rows).await, [r#"["product_pay"]"#]);
-    world.revoke(request).await;
-    world.until_ended(request).await;
-    assert_eq!(world.texts(rows).await, [] as [&str; 0]);
 }
 
 #[tokio::test]
@@ -104,8 +81,9 @@ async fn a_revocation_that_comes_first_leaves_the_approval_without_effect() {
     world.approve_as(request, "pay", "free").await;
     world.approve_as(request, "pay", "free").await;
     let client = world.client().await;
-    assert!(client.ended.contains(&request) && client.grants.is_empty());
-    world.until_public("access_deprovisioned", 1).await;
+    assert!(client.ended.contains_key(&request) && client.grants.is_empty());
+    world.until_outcome(request, "nothing_to_do 2").await;
+    assert_eq!(world.reports(request).len(), 1);
     assert_eq!(world.provider.requests(Operation::Register), 0);
 }
 
@@ -119,7 +97,12 @@ async fn the_client_follows_its_application_in_any_order_of_messages() {
     let message = portico_bus::Message {
         id: world.deps.clock.new_id(),
         subject: "portico.access.access_approved".into(),
-        payload: approval.encode_to_vec().into(),
+        payload: access::AccessApproved {
+            wanted: Some(approval),
+            approved_by: "admin".into(),
+        }
+        .encode_to_vec()
+        .into(),
         headers: [("position".to_owned(), "0".to_owned())].into(),
     };
     world
@@ -130,7 +113,7 @@ async fn the_client_follows_its_application_in_any_order_of_messages() {
         .unwrap()
         .await
         .unwrap();
-    world.until_active(request).await;
+    world.until_done(request).await;
     world
         .until("renamed", |c| {
             c.live().is_some_and(|l| l.applied.name == "Storm app")
@@ -152,10 +135,10 @@ async fn the_client_follows_its_application_in_any_order_of_messages() {
 async fn two_applications_have_two_clients_and_orphans_of_the_second_would_be_powerless() {
     let mut world = World::start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     world.application_id = world.deps.clock.new_id();
     let second = world.approve("pay", "free").await;
-    world.until_active(second).await;
+    world.until_done(second).await;
     assert_eq!(world.provider.client_count(), 2);
     // The provider is known to manage clients: registered without scopes, which came by an update.
     let intended = world
@@ -163,7 +146,9 @@ async fn two_applications_have_two_clients_and_orphans_of_the_second_would_be_po
         .await
         .into_iter()
         .filter_map(|event| match event {
-            Event::RegistrationIntended(intended) => Some(intended.wanted.scopes.len()),
+            Event::Registration(RegistrationEvent::Intended(intended)) => {
+                Some(intended.wanted.scopes.len())
+            }
             _ => None,
         });
     assert_eq!(intended.collect::<Vec<_>>(), [2, 0]);
@@ -177,10 +162,10 @@ async fn two_applications_have_two_clients_and_orphans_of_the_second_would_be_po
 async fn no_secret_is_in_the_database_or_in_a_message() {
     let mut world = World::start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     let second = world.approve("ship", "free").await;
-    world.until_active(second).await;
-    world.until_public("access_provisioned", 2).await;
+    world.until_done(second).await;
+    world.until_outcome(second, "done 1").await;
     let there = world.only_client();
     let secrets = [
         there.client_secret.unwrap(),
@@ -222,13 +207,12 @@ async fn no_secret_is_in_the_database_or_in_a_message() {
 async fn a_rebuilt_view_equals_the_live_one() {
     let mut world = World::start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     let second = world.approve("ship", "free").await;
-    world.until_active(second).await;
+    world.until_done(second).await;
     world.revoke(first).await;
     world.until_ended(first).await;
-    let sql = "SELECT c.state || c.status || COALESCE(c.due_at_ms, -1) || c.updated_at || \
-               COALESCE((SELECT MIN(g.product_id || g.request_id) FROM grants g), '') FROM oauth_clients c";
+    let sql = "SELECT state || status || COALESCE(due_at_ms, -1) || updated_at FROM oauth_clients";
     let before = world.texts(sql).await;
     let state: OauthClient = {
         let states = world.texts("SELECT state FROM oauth_clients").await;

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::world::{World, set};
-use crate::oauth_client::{Command, OWNER, OauthClient, Stage};
+use crate::oauth_client::{Access, Command, OWNER, OauthClient, RotationCommand};
 use crate::providers::double::{Reply, Seen, Server, reply};
 
 const PATH: &str = "/realms/r/clients-registrations/";
@@ -182,7 +182,7 @@ async fn secret(world: &World) -> String {
 async fn from_the_first_approval_to_the_last_revocation() {
     let (mut world, keycloak, _server) = start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     let there = keycloak.only();
     assert_eq!(
         there["optionalClientScopes"],
@@ -190,7 +190,7 @@ async fn from_the_first_approval_to_the_last_revocation() {
     );
     assert_eq!(there["secret"].as_str().unwrap(), secret(&world).await);
     let second = world.approve("ship", "free").await;
-    world.until_active(second).await;
+    world.until_done(second).await;
     let scopes = json!(["free_plan", "product_pay", "product_ship"]);
     assert_eq!(keycloak.only()["optionalClientScopes"], scopes);
     world.revoke(first).await;
@@ -210,7 +210,7 @@ async fn a_lost_answer_ends_in_the_one_client_that_was_made() {
     let (mut world, keycloak, _server) = start().await;
     keycloak.0.lock().unwrap().answer_instead = Some(500);
     let request = world.approve("pay", "free").await;
-    let client = world.until_active(request).await;
+    let client = world.until_done(request).await;
     let there = keycloak.only();
     assert_eq!(
         there["clientId"].as_str().unwrap(),
@@ -230,16 +230,16 @@ async fn a_lost_answer_ends_in_the_one_client_that_was_made() {
 async fn a_scope_that_may_have_been_given_is_taken_back() {
     let (mut world, keycloak, _server) = start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     keycloak.0.lock().unwrap().loses_updates = true;
     let second = world.approve("ship", "free").await;
-    let given = |client: &OauthClient| client.provider_delay.is_some();
+    let given = |client: &OauthClient| client.delay.is_some();
     world.until("an update without an outcome", given).await;
     let both = json!(["free_plan", "product_pay", "product_ship"]);
     assert_eq!(keycloak.only()["optionalClientScopes"], both);
     world.revoke(second).await;
-    let withdrawn = move |client: &OauthClient| client.grants[&second].stage == Stage::Withdrawn;
-    world.until("withdrawn", withdrawn).await;
+    let revoked = move |client: &OauthClient| client.grants[&second].access == Access::Revoked;
+    world.until("revoked", revoked).await;
     keycloak.0.lock().unwrap().loses_updates = false;
     world.until_ended(second).await;
     assert_eq!(
@@ -256,7 +256,7 @@ async fn a_failed_look_at_what_is_there_does_not_end_the_attempt() {
         (realm.doubled, realm.busy) = (true, Some(503));
     }
     let request = world.approve("pay", "free").await;
-    let client = world.until_active(request).await;
+    let client = world.until_done(request).await;
     assert_eq!(
         keycloak.only()["clientId"].as_str().unwrap(),
         client.live().unwrap().answer.client_id
@@ -268,12 +268,12 @@ async fn a_failed_look_at_what_is_there_does_not_end_the_attempt() {
 async fn a_secret_is_rotated_and_the_old_one_is_forgotten() {
     let (mut world, keycloak, _server) = start().await;
     let request = world.approve("pay", "free").await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     let before = secret(&world).await;
     let owner = portico_vault::Owner::new(OWNER, world.id());
     let chosen = crate::worker::random_secret();
     let secret_ref = world.vault.put(&owner, &chosen).await.unwrap();
-    let command = Command::Rotate { secret_ref };
+    let command = Command::Rotation(RotationCommand::Intend { secret_ref });
     world
         .execute::<crate::oauth_client::OauthClient>(world.id(), &command)
         .await;

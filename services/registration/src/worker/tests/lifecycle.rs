@@ -1,23 +1,23 @@
-//! What befalls clients that are registered, at the sandbox's provider.
+//! Lifecycle of a registered client, at the sandbox's provider.
 
 use std::time::Duration;
 
-use portico_proto::registration::v1 as public;
+use portico_proto::registration::v1::{self as public, client_changed::Change};
 use portico_sandbox::identity_provider::{Answer, Fault, Operation};
 use portico_vault::Secret;
 use prost::Message as _;
 
 use super::world::{PATIENCE, World, set};
 use crate::client_type::{self, ClientType};
-use crate::oauth_client::{Command, OauthClient, OrphanReason, Resolution, Stage};
-use crate::worker::{Act, Found, Look};
+use crate::oauth_client::{Command, OauthClient, OrphanCommand, OrphanReason, Resolution};
+use crate::worker::{ClaimedClient, DriftResult, OrphanAction};
 
-fn changes(world: &World) -> Vec<String> {
+fn changes(world: &World) -> Vec<Change> {
     let messages = world.public("client_changed");
     let decode = |message: &portico_bus::Message| {
         public::ClientChanged::decode(message.payload.clone())
             .unwrap()
-            .change
+            .change()
     };
     messages.iter().map(decode).collect()
 }
@@ -34,30 +34,28 @@ fn is_suspended(client: &OauthClient) -> bool {
 async fn a_suspended_access_has_no_scopes_until_it_is_resumed() {
     let mut world = World::start().await;
     let request = world.approve("pay", "free").await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     let before = world.only_client();
     world.suspend(request).await;
     world.until("suspended", is_suspended).await;
     assert_eq!(world.only_client().metadata.scopes, set(&[]));
-    assert_eq!(
-        world.texts("SELECT request_id FROM grants").await,
-        [] as [&str; 0]
-    );
+    world.until_outcome(request, "done 2").await;
+    assert_eq!(world.held(), [] as [&str; 0]);
     world.resume(request).await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     let after = world.only_client();
     assert_eq!(after.client_id, before.client_id);
     assert_eq!(after.metadata.scopes, set(&["product_pay", "free_plan"]));
     world.until_public("client_changed", 2).await;
-    assert_eq!(changes(&world), ["client_suspended", "client_resumed"]);
-    world.until_public("access_provisioned", 2).await;
+    assert_eq!(changes(&world), [Change::Suspended, Change::Resumed]);
+    world.until_outcome(request, "done 3").await;
 }
 
 #[tokio::test]
 async fn a_suspended_application_waits_and_loses_nothing() {
     let mut world = World::start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     world.suspend_application(true).await;
     world.until("suspended", is_suspended).await;
     let second = world.approve("ship", "free").await;
@@ -75,7 +73,7 @@ async fn a_suspended_application_waits_and_loses_nothing() {
 async fn a_changed_client_type_reaches_its_clients() {
     let mut world = World::start().await;
     let request = world.approve("pay", "free").await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     let before = world
         .store
         .load::<ClientType>(world.client_type_id)
@@ -103,7 +101,7 @@ async fn a_changed_client_type_reaches_its_clients() {
 async fn a_client_that_the_provider_keeps_has_no_power_and_is_listed() {
     let mut world = World::start().await;
     let request = world.approve("pay", "free").await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     let refusal = Fault::Refuse(Answer::status(405));
     world.provider.fail_next(Operation::Delete, 1, refusal);
     world.revoke(request).await;
@@ -111,7 +109,7 @@ async fn a_client_that_the_provider_keeps_has_no_power_and_is_listed() {
     assert_eq!(client.live(), None);
     let there = world.only_client();
     assert_eq!(there.metadata.scopes, set(&[]));
-    let (marker, orphan) = client.listed.iter().next().unwrap();
+    let (marker, orphan) = client.orphans.iter().next().unwrap();
     assert_eq!(orphan.reason, OrphanReason::DeleteRefused);
     assert_eq!(orphan.client_id, there.client_id);
     let listed = world
@@ -122,13 +120,19 @@ async fn a_client_that_the_provider_keeps_has_no_power_and_is_listed() {
     let context = world.context();
     let done = world
         .worker()
-        .see_to(world.id(), marker, Act::Delete, &Found::default(), &context)
+        .resolve_orphan(
+            world.id(),
+            marker,
+            OrphanAction::Delete,
+            &ClaimedClient::default(),
+            &context,
+        )
         .await
         .unwrap();
     assert_eq!(done, Ok(()));
     assert_eq!(world.provider.client_count(), 0);
     let client = world.client().await;
-    assert_eq!(client.listed[marker].resolution, Some(Resolution::Deleted));
+    assert_eq!(client.orphans[marker].resolution, Some(Resolution::Deleted));
 }
 
 #[tokio::test]
@@ -139,14 +143,17 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
         .provider
         .fail_next(Operation::Register, 3, Fault::CommitThenClose);
     let request = world.approve("pay", "free").await;
-    let parked = move |client: &OauthClient| matches!(&client.grants.get(&request), Some(grant) if matches!(grant.stage, Stage::Failed { .. }));
+    let parked = move |client: &OauthClient| {
+        let grant = client.grants.get(&request);
+        grant.is_some_and(|grant| grant.failure().is_some())
+    };
     let client = world.until("parked", parked).await;
-    assert_eq!(client.listed.len(), 3);
+    assert_eq!(client.orphans.len(), 3);
     let orphans = world.provider.clients();
     assert_eq!(orphans.len(), 3);
     let foreign = world.register_by_hand("Somebody else's").await;
-    let (marker, _) = client.listed.iter().next().unwrap();
-    let found = Found {
+    let (marker, _) = client.orphans.iter().next().unwrap();
+    let found = ClaimedClient {
         client_id: foreign.0.clone(),
         token: Some(Secret::new(foreign.1)),
         uri: Some(foreign.2.parse().unwrap()),
@@ -154,7 +161,7 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
     let context = world.context();
     let done = world
         .worker()
-        .see_to(world.id(), marker, Act::Delete, &found, &context)
+        .resolve_orphan(world.id(), marker, OrphanAction::Delete, &found, &context)
         .await
         .unwrap();
     assert_eq!(done.unwrap_err().code, "orphan_not_ours");
@@ -163,16 +170,22 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
     let context = world.context();
     let done = world
         .worker()
-        .see_to(world.id(), marker, Act::Adopt, &Found::default(), &context)
+        .resolve_orphan(
+            world.id(),
+            marker,
+            OrphanAction::Adopt,
+            &ClaimedClient::default(),
+            &context,
+        )
         .await
         .unwrap();
     assert_eq!(done.unwrap_err().code, "client_id_missing");
     let context = world.context();
-    let command = Command::ResolveOrphan {
+    let command = Command::Orphan(OrphanCommand::Resolve {
         marker: marker.clone(),
         how: Resolution::Dismissed,
         note: None,
-    };
+    });
     world
         .store
         .execute::<OauthClient>(world.id(), &command, &context)
@@ -189,7 +202,7 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
 async fn a_look_that_nobody_waits_for_any_more_loses_no_token_and_blocks_nobody() {
     let mut world = World::start().await;
     let request = world.approve("pay", "free").await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     world
         .provider
         .behave(|behaviour| behaviour.rotate_on_read = true);
@@ -202,17 +215,20 @@ async fn a_look_that_nobody_waits_for_any_more_loses_no_token_and_blocks_nobody(
         }
     };
     tokio::select! {
-        look = worker.look_at(world.id()) => panic!("{look:?}"),
+        look = worker.compare(world.id()) => panic!("{look:?}"),
         () = asked => {}
     }
     let look = async {
         loop {
-            match worker.look_at(world.id()).await.unwrap() {
-                Look::UnderWay => tokio::time::sleep(Duration::from_millis(5)).await,
+            match worker.compare(world.id()).await.unwrap() {
+                DriftResult::Busy => tokio::time::sleep(Duration::from_millis(5)).await,
                 look => return look,
             }
         }
     };
     let look = tokio::time::timeout(PATIENCE, look).await;
-    assert_eq!(look.expect("the client is free again"), Look::AsMade);
+    assert_eq!(
+        look.expect("the client is free again"),
+        DriftResult::Unchanged
+    );
 }

@@ -1,25 +1,28 @@
 //! Attempts without an outcome, and processes that end in the middle.
 
+use portico_eventstore::worker::run;
 use portico_sandbox::identity_provider::{Fault, Operation};
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
 use super::world::{World, set};
-use crate::granted::{Application, Item};
-use crate::identity_provider;
+use crate::application::Application;
+use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
-    Command, Granted, Kind, OWNER, OauthClient, OperationKind, Stage, Wanted,
+    Access, ClientProfile, Command, GrantCommand, Intent, OWNER, OauthClient, OperationKind,
+    RegistrationCommand, Requested, UpdateCommand, Wanted,
 };
-use crate::providers::ChosenIds;
-use crate::spool::AnswerSpool;
-use crate::work::Work as _;
+use crate::providers::{self, ChosenIds, access};
+use crate::worker::spool::AnswerSpool;
 
 impl World {
     /// A grant, as the policy records it, without anything running.
     async fn granted(&self, product: &str) -> Uuid {
         let request_id = self.deps.clock.new_id();
-        let command = Command::Grant(Granted {
+        let command = Command::Grant(GrantCommand::Want(Requested {
             request_id,
+            revision: 1,
+            access: Access::Granted,
             application_id: self.application_id,
             identity_provider_id: self.provider_id,
             client_type_id: self.client_type_id,
@@ -28,28 +31,15 @@ impl World {
                 name: "Weather app".into(),
                 ..Application::default()
             },
-            items: vec![Item {
-                product_id: product.into(),
-                product_name: product.into(),
-                product_scopes: set(&[&format!("product_{product}")]),
-                product_policy_id: String::new(),
-                apis: vec![],
-                plan_id: "free".into(),
-                plan_name: "free".into(),
-                plan_scopes: set(&["free_plan"]),
-                plan_policy_id: String::new(),
-                rate: None,
-                quota: None,
-                product_version: 0,
-                plan_version: 0,
-            }],
-        });
+            scopes: set(&[&format!("product_{product}"), "free_plan"]),
+            retried: false,
+        }));
         self.execute::<OauthClient>(self.id(), &command).await;
         request_id
     }
 
-    fn kind() -> Kind {
-        Kind {
+    fn profile() -> ClientProfile {
+        ClientProfile {
             grant_types: set(&["client_credentials"]),
             response_types: set(&[]),
             token_endpoint_auth_method: "client_secret_basic".into(),
@@ -70,23 +60,21 @@ impl World {
             .put_at(secret_ref, &owner, &chosen)
             .await
             .unwrap();
-        let command = Command::IntendRegistration {
+        let command = Command::Registration(RegistrationCommand::Intend(Intent {
             wanted: Self::wanted(&self.client().await),
-            kind: Self::kind(),
+            profile: Self::profile(),
             client_type_id: self.client_type_id,
             client_id: "chosen".into(),
             secret_ref,
             without_scopes: false,
-        };
+        }));
         self.execute::<OauthClient>(self.id(), &command).await
     }
 
-    async fn access(&self) -> identity_provider::Access {
-        let provider = identity_provider::load(&self.store, self.provider_id)
-            .await
-            .unwrap()
-            .state;
-        identity_provider::access(&self.deps, &self.vault, self.provider_id, &provider)
+    async fn access(&self) -> providers::Access {
+        let provider = self.store.load::<IdentityProvider>(self.provider_id).await;
+        let provider = provider.unwrap().state;
+        access::open(&self.deps, &self.vault, self.provider_id, &provider)
             .await
             .unwrap()
     }
@@ -116,7 +104,7 @@ async fn an_answer_in_the_spool_is_taken_up_without_a_second_post() {
     // The process ends here.
     world.restart().await;
     world.run().await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     assert_eq!(world.provider.requests(Operation::Register), 1);
     assert_eq!(world.provider.client_count(), 1);
     let left = world
@@ -140,7 +128,7 @@ async fn an_intent_of_which_nothing_can_be_found_out_is_a_suspected_orphan() {
     world.intended().await;
     world.restart().await;
     world.run().await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     assert_eq!(
         world.texts("SELECT marker FROM orphans").await,
         [format!("{}.1", world.id())]
@@ -155,7 +143,7 @@ async fn a_connection_that_breaks_after_the_commit_lists_the_orphan() {
         .provider
         .fail_next(Operation::Register, 1, Fault::CommitThenClose);
     let request = world.approve("pay", "free").await;
-    let client = world.until_active(request).await;
+    let client = world.until_done(request).await;
     assert_eq!(world.provider.client_count(), 2);
     let markers = world.texts("SELECT marker FROM orphans").await;
     let orphan = world
@@ -185,9 +173,7 @@ async fn suspicions_have_an_end() {
     let request = world.approve("pay", "free").await;
     let client = world
         .until("failed", |c| {
-            c.grants
-                .values()
-                .any(|g| matches!(g.stage, Stage::Failed { .. }))
+            c.grants.values().any(|grant| grant.failure().is_some())
         })
         .await;
     assert_eq!(
@@ -197,7 +183,7 @@ async fn suspicions_have_an_end() {
     assert_eq!(world.provider.client_count(), 3);
     assert_eq!(world.texts("SELECT marker FROM orphans").await.len(), 3);
     world.retry(request).await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     assert_eq!(world.provider.client_count(), 4);
 }
 
@@ -205,14 +191,13 @@ async fn suspicions_have_an_end() {
 async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
     let mut world = World::start().await;
     let first = world.approve("pay", "free").await;
-    world.until_active(first).await;
+    world.until_done(first).await;
     world.restart().await;
     let second = world.granted("ship").await;
     let wanted = World::wanted(&world.client().await);
-    let kind = World::kind();
-    let client = world
-        .execute::<OauthClient>(world.id(), &Command::IntendUpdate { wanted, kind })
-        .await;
+    let profile = World::profile();
+    let intend = Command::Update(UpdateCommand::Intend { wanted, profile });
+    let client = world.execute::<OauthClient>(world.id(), &intend).await;
     let live = client.live().unwrap();
     let operation = live.operation.as_ref().unwrap();
     let OperationKind::Update { client: sent, .. } = &operation.kind else {
@@ -245,7 +230,7 @@ async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
     // The process ends here: the token that is recorded is refused from now on.
     world.restart().await;
     world.run().await;
-    world.until_active(second).await;
+    world.until_done(second).await;
     assert_eq!(world.provider.requests(Operation::Update), 1);
     // The new token works.
     world.revoke(first).await;
@@ -279,7 +264,7 @@ async fn a_revocation_while_registering_leaves_nothing() {
 async fn a_deletion_without_an_answer_is_repeated() {
     let mut world = World::start().await;
     let request = world.approve("pay", "free").await;
-    world.until_active(request).await;
+    world.until_done(request).await;
     world
         .provider
         .fail_next(Operation::Delete, 1, Fault::CommitThenClose);
@@ -302,14 +287,13 @@ async fn two_replicas_make_one_client_each() {
     // Another worker on the same database, under another name, as another process has it.
     let mut other = world.deps.clone();
     other.process = world.deps.clock.new_id();
-    let mapper = crate::mapping::Mapper::new(&other, &world.store, &world.vault);
-    let second = crate::worker::Worker::new(&other, &world.store, &world.vault, &mapper);
-    let first = crate::worker::Worker::new(&world.deps, &world.store, &world.vault, &mapper);
-    world.deps.tasks.spawn(second.run());
-    world.deps.tasks.spawn(first.run());
+    let second = crate::worker::Worker::new(&other, &world.store, &world.vault);
+    let first = crate::worker::Worker::new(&world.deps, &world.store, &world.vault);
+    world.deps.tasks.spawn(run(second));
+    world.deps.tasks.spawn(run(first));
     for (application, request) in applications.iter().zip(&requests) {
         world.application_id = *application;
-        world.until_active(*request).await;
+        world.until_done(*request).await;
     }
     assert_eq!(world.provider.requests(Operation::Register), 12);
     assert_eq!(world.provider.client_count(), 12);

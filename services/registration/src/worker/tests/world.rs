@@ -4,21 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use portico_bus::{ConsumerSpec, Message};
+use portico_bus::{ConsumerSpec, MemoryBus, Message};
 use portico_eventstore::{Context, EventStore, RecordedEvent, sqlx};
-use portico_proto::access::v1 as access;
+use portico_proto::access::v1::{self as access, report::Outcome};
+use portico_proto::registration::v1 as public;
 use portico_runtime::config::Retry;
-use portico_runtime::{Deps, Service, ServiceName};
+use portico_runtime::{Channels, Clock, Config, Deps, IdentityKey, Outgoing, Service, ServiceName};
 use portico_sandbox::identity_provider as sandbox;
-use portico_vault::{Owner, Secret, Vault};
+use portico_vault::{Kek, KekRing, Owner, Secret, Vault};
 use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::client_type::{self, ClientType, Definition};
-use crate::identity_provider::{self, IdentityProvider, Location, TokenChange};
-use crate::mapping::tests::world::deps;
-use crate::oauth_client::{Event, OauthClient};
-use crate::providers::{Endpoints, ProviderType};
+use crate::identity_provider::{
+    self, Endpoints, IdentityProvider, Location, Options, ProviderType, TokenChange,
+};
+use crate::oauth_client::{Access, AccessCommand, Command, Event, OauthClient, Standing};
 
 /// A test that waits longer than this has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,18 +30,15 @@ pub(crate) const TOKEN: &str = "initial-access-token-of-the-test";
 const PUBLIC: ConsumerSpec = ConsumerSpec {
     name: "test",
     subjects: &[
-        "portico.registration.provisioning_started",
-        "portico.registration.client_registered",
-        "portico.registration.gateway_mapped",
-        "portico.registration.access_provisioned",
-        "portico.registration.provisioning_delayed",
-        "portico.registration.provisioning_failed",
-        "portico.registration.access_deprovisioned",
+        "portico.registration.registration_reported",
+        "portico.registration.client_scopes_held",
+        "portico.registration.identity_provider_changed",
+        "portico.registration.identity_provider_deleted",
+        "portico.registration.identity_provider_keys_changed",
         "portico.registration.provider_paused",
         "portico.registration.provider_resumed",
         "portico.registration.client_changed",
         "portico.registration.client_secret_expiring",
-        "portico.registration.api_key_changed",
     ],
 };
 
@@ -54,6 +53,8 @@ pub(crate) struct World {
     pub(crate) application_id: Uuid,
     pub(crate) messages: Arc<Mutex<Vec<Message>>>,
     position: i64,
+    /// What is wanted of each request.
+    wanted: BTreeMap<Uuid, access::WantedAccess>,
     pub(crate) folder: TempDir,
 }
 
@@ -85,6 +86,7 @@ impl World {
             application_id: deps.clock.new_id(),
             messages: Arc::default(),
             position: 0,
+            wanted: BTreeMap::new(),
             deps,
             service,
             folder,
@@ -136,7 +138,7 @@ impl World {
         let at = |path: &str| format!("{url}/{path}").parse().unwrap();
         identity_provider::Settings {
             name: "The provider".into(),
-            kind: ProviderType::Other,
+            kind: ProviderType::new("other"),
             location: Location {
                 well_known_url: self.provider.well_known_url(),
                 skip_tls_verify: false,
@@ -146,7 +148,7 @@ impl World {
                     registration_endpoint: at("register"),
                     token_endpoint: at("token"),
                     jwks_uri: Some(at("jwks")),
-                    scopes_supported: vec![],
+                    scopes_supported: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
                     auth_methods_supported: Vec::new(),
                     grant_types_supported: Vec::new(),
                     allowed_origins: vec![],
@@ -156,12 +158,12 @@ impl World {
             scope_claim: "scope".into(),
             management: None,
             authorization: None,
-            options: crate::providers::Options::default(),
+            options: Options::default(),
             software_statement: None,
         }
     }
 
-    /// From now on another provider, of Keycloak's kind.
+    /// From now on another provider, of type Keycloak.
     pub(crate) async fn use_keycloak(&mut self, base: &str) {
         self.provider_id = self.deps.clock.new_id();
         self.client_type_id = self.deps.clock.new_id();
@@ -169,7 +171,7 @@ impl World {
         let at = |path: &str| format!("{realm}/{path}").parse().unwrap();
         let mut settings = self.settings();
         settings.name = "Keycloak".into();
-        settings.kind = ProviderType::Keycloak;
+        settings.kind = ProviderType::new("keycloak");
         settings.location.endpoints = Endpoints {
             registration_endpoint: at("clients-registrations/openid-connect"),
             token_endpoint: at("protocol/openid-connect/token"),
@@ -180,14 +182,14 @@ impl World {
         self.add(settings).await;
     }
 
-    /// From now on another provider, of Okta's kind; its API token is [`TOKEN`].
+    /// From now on another provider, of type Okta; its API token is [`TOKEN`].
     pub(crate) async fn use_okta(&mut self, base: &str) {
         self.provider_id = self.deps.clock.new_id();
         self.client_type_id = self.deps.clock.new_id();
         let at = |path: &str| format!("{base}/oauth2/{path}").parse().unwrap();
         let mut settings = self.settings();
         settings.name = "Okta".into();
-        settings.kind = ProviderType::Okta;
+        settings.kind = ProviderType::new("okta");
         settings.location.endpoints = Endpoints {
             issuer: format!("{base}/oauth2/default"),
             registration_endpoint: at("v1/clients"),
@@ -270,20 +272,28 @@ impl World {
         request
     }
 
+    /// What an approval wants, at revision 1.
     pub(crate) fn approval(
         &self,
         request: Uuid,
         product: &str,
         plan: &str,
-    ) -> access::AccessApproved {
-        access::AccessApproved {
+    ) -> access::WantedAccess {
+        access::WantedAccess {
             request_id: request.to_string(),
+            revision: 1,
+            state: access::wanted_access::State::Granted.into(),
             application_id: self.application_id.to_string(),
             application_name: "Weather app".into(),
             redirect_urls: vec![],
+            application_suspended: false,
             requester_id: Uuid::nil().to_string(),
-            identity_provider_id: self.provider_id.to_string(),
-            client_type_id: self.client_type_id.to_string(),
+            credential: Some(access::wanted_access::Credential::OauthClient(
+                access::OauthClientCredential {
+                    identity_provider_id: self.provider_id.to_string(),
+                    client_type_id: self.client_type_id.to_string(),
+                },
+            )),
             items: vec![access::ApprovedItem {
                 product_id: product.into(),
                 product_name: product.to_uppercase(),
@@ -293,33 +303,84 @@ impl World {
                 plan_scopes: vec![format!("{plan}_plan")],
                 ..Default::default()
             }],
-            approved_by: "admin".into(),
-            application_suspended: false,
         }
     }
 
     pub(crate) async fn approve_as(&mut self, request: Uuid, product: &str, plan: &str) {
-        let approved = self.approval(request, product, plan);
+        let wanted = self.approval(request, product, plan);
+        self.wanted.insert(request, wanted.clone());
+        let approved = access::AccessApproved {
+            wanted: Some(wanted),
+            approved_by: "admin".into(),
+        };
         self.tell("portico.access.access_approved", &approved).await;
     }
 
-    pub(crate) async fn revoke(&mut self, request: Uuid) {
-        let revoked = access::AccessRevoked {
-            request_id: request.to_string(),
-            application_id: self.application_id.to_string(),
-            identity_provider_id: self.provider_id.to_string(),
-            ..Default::default()
+    /// The next revision of a request.
+    fn next(&mut self, request: Uuid, access: Access) -> Option<access::WantedAccess> {
+        use access::wanted_access::State;
+        let first = self.approval(request, "pay", "free");
+        let wanted = self.wanted.entry(request).or_insert(first);
+        wanted.revision += 1;
+        let state = match access {
+            Access::Granted => State::Granted,
+            Access::Suspended => State::Suspended,
+            Access::Revoked => State::Revoked,
         };
+        wanted.set_state(state);
+        Some(wanted.clone())
+    }
+
+    pub(crate) async fn revoke(&mut self, request: Uuid) {
+        let wanted = self.next(request, Access::Revoked);
+        let revoked = access::AccessRevoked { wanted };
         self.tell("portico.access.access_revoked", &revoked).await;
     }
 
     pub(crate) async fn retry(&mut self, request: Uuid) {
-        let retried = access::AccessRetried {
-            request_id: request.to_string(),
-            application_id: self.application_id.to_string(),
-            identity_provider_id: self.provider_id.to_string(),
-        };
+        let wanted = self.next(request, Access::Granted);
+        let retried = access::AccessRetried { wanted };
         self.tell("portico.access.access_retried", &retried).await;
+    }
+
+    pub(crate) async fn suspend(&mut self, request: Uuid) {
+        let wanted = self.next(request, Access::Suspended);
+        let suspended = access::AccessSuspended { wanted };
+        self.tell("portico.access.access_suspended", &suspended)
+            .await;
+    }
+
+    pub(crate) async fn resume(&mut self, request: Uuid) {
+        let wanted = self.next(request, Access::Granted);
+        let resumed = access::AccessResumed { wanted };
+        self.tell("portico.access.access_resumed", &resumed).await;
+    }
+
+    /// Both halves have finished.
+    pub(crate) async fn activate(&mut self, request: Uuid) {
+        let wanted = self.wanted[&request].clone();
+        let credential = access::OauthClientCredential {
+            identity_provider_id: self.provider_id.to_string(),
+            client_type_id: self.client_type_id.to_string(),
+        };
+        let activated = access::AccessActivated {
+            request_id: request.to_string(),
+            revision: wanted.revision,
+            application_id: self.application_id.to_string(),
+            credential: Some(access::access_activated::Credential::OauthClient(
+                credential,
+            )),
+            ..Default::default()
+        };
+        self.tell("portico.access.access_activated", &activated)
+            .await;
+        self.until("activated", |client| client.activated).await;
+    }
+
+    /// As after an activation that was taken in.
+    pub(crate) async fn confirm_activation(&self) {
+        let command = Command::Access(AccessCommand::ConfirmActivation);
+        self.execute::<OauthClient>(self.id(), &command).await;
     }
 
     pub(crate) async fn rename(&mut self, name: &str) {
@@ -342,27 +403,6 @@ impl World {
         };
         self.tell("portico.access.application_changed", &changed)
             .await;
-    }
-
-    pub(crate) async fn suspend(&mut self, request: Uuid) {
-        let suspended = access::AccessSuspended {
-            request_id: request.to_string(),
-            application_id: self.application_id.to_string(),
-            identity_provider_id: self.provider_id.to_string(),
-            ..Default::default()
-        };
-        self.tell("portico.access.access_suspended", &suspended)
-            .await;
-    }
-
-    pub(crate) async fn resume(&mut self, request: Uuid) {
-        let resumed = access::AccessResumed {
-            request_id: request.to_string(),
-            application_id: self.application_id.to_string(),
-            identity_provider_id: self.provider_id.to_string(),
-            ..Default::default()
-        };
-        self.tell("portico.access.access_resumed", &resumed).await;
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -404,19 +444,75 @@ impl World {
         }
     }
 
+    /// The provider is as the request wants it.
     #[track_caller]
-    pub(crate) fn until_active(&self, request: Uuid) -> impl Future<Output = OauthClient> {
-        self.until("active", move |client| {
+    pub(crate) fn until_done(&self, request: Uuid) -> impl Future<Output = OauthClient> {
+        let revision = self
+            .wanted
+            .get(&request)
+            .map_or(1, |wanted| wanted.revision);
+        self.until("done", move |client| {
             client
                 .grants
                 .get(&request)
-                .is_some_and(|g| g.stage == crate::oauth_client::Stage::Active)
+                .is_some_and(|grant| grant.revision == revision && grant.standing == Standing::Done)
         })
     }
 
+    /// Nothing of the request is left.
     #[track_caller]
     pub(crate) fn until_ended(&self, request: Uuid) -> impl Future<Output = OauthClient> {
-        self.until("ended", move |client| client.ended.contains(&request))
+        self.until("ended", move |client| client.ended.contains_key(&request))
+    }
+
+    /// What was reported of a request, in order, as the public messages have it.
+    pub(crate) fn reports(&self, request: Uuid) -> Vec<public::RegistrationReported> {
+        use prost::Message as _;
+        let messages = self.public("registration_reported").into_iter();
+        let reported =
+            messages.map(|message| public::RegistrationReported::decode(message.payload).unwrap());
+        let of_request = |one: &public::RegistrationReported| {
+            let report = one.report.as_ref().unwrap();
+            report.request_id == request.to_string()
+        };
+        reported.filter(of_request).collect()
+    }
+
+    /// The same in words, with the revision: "done 1".
+    pub(crate) fn outcomes(&self, request: Uuid) -> Vec<String> {
+        let words = |one: public::RegistrationReported| {
+            let report = one.report.unwrap();
+            let word = match report.outcome.unwrap() {
+                Outcome::Started(_) => "started",
+                Outcome::Done(_) => "done",
+                Outcome::NothingToDo(_) => "nothing_to_do",
+                Outcome::Delayed(_) => "delayed",
+                Outcome::Failed(_) => "failed",
+            };
+            format!("{word} {}", report.revision)
+        };
+        self.reports(request).into_iter().map(words).collect()
+    }
+
+    /// The last outcome of a request as soon as it was published.
+    pub(crate) async fn until_outcome(&self, request: Uuid, outcome: &str) {
+        let wait = async {
+            while self.outcomes(request).last().map(String::as_str) != Some(outcome) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("not {outcome}: {:?}", self.outcomes(request));
+        }
+    }
+
+    /// The scopes that may be held, by the last public message.
+    pub(crate) fn held(&self) -> Vec<String> {
+        use prost::Message as _;
+        let last = self.public("client_scopes_held").pop().unwrap();
+        public::ClientScopesHeld::decode(last.payload)
+            .unwrap()
+            .scopes
     }
 
     /// The public message as soon as it was published: subject and request.
@@ -507,6 +603,30 @@ impl World {
         self.deps
             .channels
             .provide(ServiceName::Registration, self.service.router.clone());
+    }
+}
+
+/// A folder with a service's database, and what a service is given.
+fn deps(folder: &TempDir) -> Deps {
+    let clock = Clock::system();
+    let (kek, _) = Kek::load_or_generate(folder.path()).unwrap();
+    let data_dir = folder.path().display().to_string();
+    let variables = [
+        ("PORTICO_DATA_DIR", data_dir.as_str()),
+        ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "127.0.0.0/8"),
+    ];
+    let config = Config::from_parts(None, variables).unwrap();
+    Deps {
+        outgoing: Outgoing::new(config.outgoing.clone()),
+        config: Arc::new(config),
+        bus: Arc::new(MemoryBus::new()),
+        channels: Channels::local(),
+        identity: IdentityKey::new(&kek.derive("identity"), clock.clone()),
+        kek: KekRing::new(kek, []),
+        process: clock.new_id(),
+        tasks: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
+        clock,
     }
 }
 

@@ -4,6 +4,7 @@ use http::Method;
 use portico_sandbox::doubles::{Handle, Reply, okta};
 
 use super::*;
+use crate::oauth_client::{Command, OauthClient, OldSecretCommand, Problem};
 use crate::worker::tests::world::TOKEN;
 
 const SCOPES: [&str; 4] = ["product_pay", "product_ship", "free_plan", "gold_plan"];
@@ -89,18 +90,15 @@ async fn an_end_that_fails_is_said_and_tried_again() {
 async fn it_ends_by_itself() {
     let (mut test, org) = start().await;
     test.rotate(&OWNER).await.unwrap();
-    let command = crate::oauth_client::Command::KeepOldSecret {
-        failing: crate::oauth_client::Failing {
+    let command = Command::OldSecret(OldSecretCommand::Keep {
+        problem: Problem {
             code: "test".into(),
             reason: "its time comes soon".into(),
-            attempt_over: true,
         },
         again_at: test.world.deps.clock.now() + jiff::SignedDuration::from_millis(50),
-    };
+    });
     let id = test.world.id();
-    test.world
-        .execute::<crate::oauth_client::OauthClient>(id, &command)
-        .await;
+    test.world.execute::<OauthClient>(id, &command).await;
     test.world
         .until("without an old secret", |client| {
             client.old_secret().is_none()

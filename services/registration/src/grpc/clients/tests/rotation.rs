@@ -26,7 +26,7 @@ async fn a_provider_without_rotation_is_named_as_the_reason() {
     );
     assert_eq!(test.list(&OWNER).await.unwrap()[0].status, "ready");
     let second = test.world.approve("ship", "free").await;
-    test.world.until_active(second).await;
+    test.world.until_done(second).await;
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn where_there_is_no_rotation_the_client_is_replaced_on_demand() {
     assert_ne!(after.client_id, before.client_id);
     assert_eq!(replaced.client_id, after.client_id);
     assert_eq!(Some(replaced.client_secret), after.client_secret);
-    test.world.until_active(test.request).await;
+    test.world.until_done(test.request).await;
 }
 
 /// Who looks when a secret goes and another comes gets one of them, or none.

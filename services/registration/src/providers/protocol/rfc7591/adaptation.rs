@@ -1,4 +1,4 @@
-//! What is sent after a refusal. Providers differ in what they demand and what they mind beyond what RFC 7591 says;
+//! Retries refused requests with another body that means the same. Providers differ in what they demand and what they mind beyond what RFC 7591 says;
 //! a definite refusal made no client and changed none, so another request that means the same may follow it. Each
 //! change is tried once.
 
@@ -165,7 +165,7 @@ fn only_wanted(body: &mut Map<String, Value>, wanted: &WantedClient) -> bool {
     body.len() != before
 }
 
-/// What a refusal is about, as far as its words tell.
+/// What a refusal is about, as far as its message tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Complaint {
     Name,
@@ -175,7 +175,7 @@ enum Complaint {
     EmptyResponse,
     Scope,
     Secret,
-    /// It has words, but not of anything that is known here.
+    /// It has a message, but about nothing that is known here.
     Unclear,
     Unsaid,
 }

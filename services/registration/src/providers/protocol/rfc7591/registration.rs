@@ -14,7 +14,7 @@ use crate::providers::tokens::Need;
 /// another request: a refusal made no client.
 ///
 /// # Errors
-/// Those of the last request. Where a token was used up by an earlier refusal, the words of that.
+/// Those of the last request. Where a token was used up by an earlier refusal, that refusal.
 pub(crate) async fn register(
     session: &Session<'_>,
     prepared: &Prepared,
@@ -39,7 +39,7 @@ pub(crate) async fn register(
     }
 }
 
-/// A registration in these words and no others.
+/// A registration with exactly this body.
 ///
 /// # Errors
 /// Whatever the provider says.
