@@ -81,11 +81,11 @@ impl Provider {
         Session {
             fetch: self.fetch(),
             endpoints: &self.endpoints,
-            method: Method::implied(
-                ProviderType::Keycloak,
-                self.initial.is_some(),
-                self.management.is_some(),
-            ),
+            method: match (&self.initial, &self.management) {
+                (Some(_), _) => Method::InitialAccessToken,
+                (None, Some(_)) => Method::ClientCredentials,
+                (None, None) => Method::None,
+            },
             options: &self.options,
             token: self.initial.as_ref(),
             management: self.management.as_ref(),
@@ -137,7 +137,7 @@ impl Provider {
 }
 
 pub fn driver() -> &'static dyn Driver {
-    driver_for(ProviderType::Keycloak)
+    driver_for(&ProviderType::new("keycloak"))
 }
 
 pub fn set(values: &[&str]) -> BTreeSet<String> {
