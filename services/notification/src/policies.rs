@@ -99,6 +99,52 @@ impl News {
         Ok(Self::new(template, to, wanted.request_id))
     }
 
+    fn of_expiring(event: ClientSecretExpiring) -> Self {
+        let to = match event.rotates {
+            // It is told when the new secret is there.
+            true => To::Nobody,
+            false => To::Requesters(event.requester_ids),
+        };
+        let expires_at = event
+            .expires_at
+            .and_then(|at| Timestamp::new(at.seconds, at.nanos).ok());
+        let about = Failure {
+            provider_name: event.identity_provider_name,
+            code: event.days_left.to_string(),
+            words: expires_at.map_or_else(String::new, |at| at.to_string()),
+        };
+        Self::about(
+            Template::ClientSecretExpiring,
+            to,
+            &event.request_ids,
+            about,
+        )
+    }
+
+    fn of_client(event: ClientChanged) -> Self {
+        // Who rotated a secret knows it; and of a replaced client they hear when the new one works.
+        let automatic = event.by.starts_with("service:");
+        let (code, to) = match event.change() {
+            Change::SecretRotated if automatic => {
+                ("secret_rotated", To::Requesters(event.requester_ids))
+            }
+            Change::Adopted => ("client_adopted", To::Requesters(event.requester_ids)),
+            Change::SecretRotated
+            | Change::Suspended
+            | Change::Resumed
+            | Change::Replaced
+            | Change::Missing
+            | Change::Edited
+            | Change::Unspecified => ("", To::Nobody),
+        };
+        let about = Failure {
+            provider_name: event.identity_provider_name,
+            code: code.to_owned(),
+            words: String::new(),
+        };
+        Self::about(Template::CredentialsChanged, to, &event.request_ids, about)
+    }
+
     fn of(message: &Message) -> Result<Self, PolicyError> {
         Ok(match message.subject.as_str() {
             "portico.access.access_submitted" => {
@@ -135,52 +181,8 @@ impl News {
                 let event: AccessSuspended = decode(message)?;
                 Self::about_access(Template::AccessSuspended, event.wanted)?
             }
-            "portico.registration.client_secret_expiring" => {
-                let event: ClientSecretExpiring = decode(message)?;
-                let to = match event.rotates {
-                    // It is told when the new secret is there.
-                    true => To::Nobody,
-                    false => To::Requesters(event.requester_ids),
-                };
-                let expires_at = event
-                    .expires_at
-                    .and_then(|at| Timestamp::new(at.seconds, at.nanos).ok());
-                let about = Failure {
-                    provider_name: event.identity_provider_name,
-                    code: event.days_left.to_string(),
-                    words: expires_at.map_or_else(String::new, |at| at.to_string()),
-                };
-                Self::about(
-                    Template::ClientSecretExpiring,
-                    to,
-                    &event.request_ids,
-                    about,
-                )
-            }
-            "portico.registration.client_changed" => {
-                let event: ClientChanged = decode(message)?;
-                // Who rotated a secret knows it; and of a replaced client they hear when the new one works.
-                let automatic = event.by.starts_with("service:");
-                let (code, to) = match event.change() {
-                    Change::SecretRotated if automatic => {
-                        ("secret_rotated", To::Requesters(event.requester_ids))
-                    }
-                    Change::Adopted => ("client_adopted", To::Requesters(event.requester_ids)),
-                    Change::SecretRotated
-                    | Change::Suspended
-                    | Change::Resumed
-                    | Change::Replaced
-                    | Change::Missing
-                    | Change::Edited
-                    | Change::Unspecified => ("", To::Nobody),
-                };
-                let about = Failure {
-                    provider_name: event.identity_provider_name,
-                    code: code.to_owned(),
-                    words: String::new(),
-                };
-                Self::about(Template::CredentialsChanged, to, &event.request_ids, about)
-            }
+            "portico.registration.client_secret_expiring" => Self::of_expiring(decode(message)?),
+            "portico.registration.client_changed" => Self::of_client(decode(message)?),
             other => return Err(PolicyError::Poison(format!("unexpected subject {other}"))),
         })
     }
