@@ -37,7 +37,7 @@ pub(crate) use event::{Event, KeyEvent, ReportEvent};
 pub(crate) use keys::{Key, KeyPlace, KeyPolicies, Link};
 pub(crate) use report::{IDENTITY_PROVIDER_UNKNOWN, Nothing, Outcome, Report, SCOPE_STILL_HELD};
 pub(crate) use scopes::Claim;
-pub(crate) use state::{Credential, Entitlement, Reason, Wanted, WantedState};
+pub(crate) use state::{Credential, Entitlement, Prospect, Reason, Wanted, WantedState};
 pub(crate) use step::Step;
 
 /// The vault owner of a request's keys.

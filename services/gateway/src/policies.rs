@@ -3,10 +3,11 @@
 //! Each fact is noted before anybody is told of it, and each new revision looks for what was noted before it came:
 //! whichever of two messages comes first, their effect is the same.
 //!
-//! - `messages`: reading them
+//! - `messages`: reading them; `scopes`: what OAuth clients hold
 //! - [`waiting`]: who goes on when something that was in the way is gone
 
 mod messages;
+mod scopes;
 pub(crate) mod waiting;
 
 use std::collections::BTreeSet;
@@ -19,14 +20,10 @@ use portico_proto::registration::v1 as registration;
 use uuid::Uuid;
 
 use crate::entitlement::{
-    AccessCommand, Command, Credential, Entitlement, IDENTITY_PROVIDER_UNKNOWN, SCOPE_STILL_HELD,
-    ScopesCommand, Wanted, WantedState,
+    AccessCommand, Command, Credential, Entitlement, IDENTITY_PROVIDER_UNKNOWN, Wanted,
 };
 use crate::item::CatalogueChange;
-use crate::known::{
-    Application, ClientScopes, KnownApplication, KnownClient, KnownEntry, KnownProvider,
-    ProviderCommand,
-};
+use crate::known::{Application, KnownApplication, KnownEntry, KnownProvider, ProviderCommand};
 use crate::views::entitlements as view;
 use messages::{decode, id, position};
 
@@ -180,77 +177,6 @@ impl Policies {
                 .await?;
         }
         Ok(())
-    }
-
-    async fn when_client_scopes_held(
-        &self,
-        held: registration::ClientScopesHeld,
-        as_of: i64,
-        context: &Context,
-        entry: InboxEntry,
-    ) -> Result<(), PolicyError> {
-        let application = id("application_id", &held.application_id)?;
-        let provider = id("identity_provider_id", &held.identity_provider_id)?;
-        let mut answered = Vec::new();
-        for one in &held.answered {
-            answered.push((id("request_id", &one.request_id)?, one.revision));
-        }
-        let newest = ClientScopes {
-            scopes: held.scopes.into_iter().collect(),
-            answered: answered.into_iter().collect(),
-            as_of,
-        };
-        let client = KnownClient::id(application, provider);
-        self.once::<KnownClient>(client, &newest, context, entry)
-            .await?;
-        self.free_scopes(application, provider, context).await
-    }
-
-    /// Takes claims back that the client has no scope for any more, and lets those go on who waited for that. A scope
-    /// that another request of the same application is granted is not held for the former product: it is that
-    /// application's own by now.
-    async fn free_scopes(
-        &self,
-        application: Uuid,
-        provider: Uuid,
-        context: &Context,
-    ) -> Result<(), PolicyError> {
-        let client = KnownClient::id(application, provider);
-        let Some(newest) = self.load::<KnownClient>(client).await?.newest else {
-            return Ok(());
-        };
-        let pool = self.store.database().pool();
-        let mut listed = view::of_application(pool, application)
-            .await
-            .map_err(queried)?;
-        listed.retain(|one| one.entitlement.identity_provider_id() == Some(provider));
-        let granted = listed.iter().map(|one| &one.entitlement);
-        let granted = granted.filter(|one| one.state() == Some(WantedState::Granted));
-        let claims = granted.flat_map(|one| &one.claims);
-        let own: BTreeSet<&String> = claims
-            .filter(|claim| claim.unwanted_since.is_none())
-            .map(|claim| &claim.of.scope)
-            .collect();
-        let held = newest.scopes.iter().filter(|scope| !own.contains(scope));
-        let held: BTreeSet<String> = held.cloned().collect();
-        let mut freed = false;
-        for one in &listed {
-            let Some(answered) = newest.answered.get(&one.request_id) else {
-                continue;
-            };
-            let command = ScopesCommand::Free {
-                answered: *answered,
-                held: held.clone(),
-            };
-            let label = format!("scopes held as of {}", newest.as_of);
-            freed |= self
-                .tell(one.request_id, Command::Scopes(command), &label, context)
-                .await?;
-        }
-        match freed {
-            true => waiting::wake(&self.store, provider, SCOPE_STILL_HELD, context).await,
-            false => Ok(()),
-        }
     }
 
     /// Idempotent: only what is newer has an effect.

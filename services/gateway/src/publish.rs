@@ -92,7 +92,7 @@ fn outcome(outcome: Outcome) -> report::Outcome {
         } => report::Outcome::Delayed(report::Delayed {
             code: reason.code,
             reason: reason.words,
-            next_try_at: Some(timestamp(next_try_at)),
+            next_try_at: next_try_at.map(timestamp),
         }),
         Outcome::Failed(reason) => report::Outcome::Failed(report::Failed {
             code: reason.code,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::keys::KeyPlace;
 use super::report::Nothing;
-use super::state::Wanted;
+use super::state::{Prospect, Wanted};
 use crate::item::CatalogueChange;
 use crate::known::Application;
 
@@ -94,8 +94,7 @@ pub(crate) enum TryCommand {
     Delay {
         failing: Failing,
         next_try_at: Timestamp,
-        /// Nobody knows whether repeating helps; somebody should look at it.
-        stuck: bool,
+        prospect: Prospect,
     },
     /// The gateway refused for good.
     Refuse(Failing),

@@ -61,13 +61,13 @@ impl Entitlement {
             TryCommand::Delay {
                 failing,
                 next_try_at,
-                stuck,
+                prospect,
             } => (
                 failing,
                 TryEvent::Delayed {
                     reason: reason(failing),
                     next_try_at: *next_try_at,
-                    stuck: *stuck,
+                    prospect: *prospect,
                 },
             ),
             TryCommand::Refuse(failing) => (

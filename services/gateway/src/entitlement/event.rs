@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::keys::{KeyPlace, KeyPolicies};
 use super::report::{Nothing, Report};
 use super::scopes::ClaimOf;
-use super::state::{Reason, Wanted};
+use super::state::{Prospect, Reason, Wanted};
 use crate::item::CatalogueChange;
 use crate::known::Application;
 
@@ -133,8 +133,7 @@ pub(crate) enum TryEvent {
     Delayed {
         reason: Reason,
         next_try_at: Timestamp,
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        stuck: bool,
+        prospect: Prospect,
     },
     /// Parked until something changes or an admin retries.
     Failed { reason: Reason },

@@ -19,14 +19,14 @@ impl Entitlement {
             Event::Try(TryEvent::Delayed {
                 reason,
                 next_try_at,
-                stuck,
+                prospect,
             }) => {
                 let attempts = self.delay.as_ref().map_or(0, |delay| delay.attempts);
                 self.delay = Some(Delay {
                     attempts: attempts + 1,
                     next_try_at: *next_try_at,
                     reason: reason.clone(),
-                    stuck: *stuck,
+                    prospect: *prospect,
                 });
             }
             Event::Try(TryEvent::Failed { reason }) => {

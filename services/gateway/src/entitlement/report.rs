@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Entitlement, Reason, WantedState};
+use super::state::{Entitlement, Prospect, Reason, WantedState};
 
 /// Code of a delay: the clients of another product may still hold a scope.
 pub(crate) const SCOPE_STILL_HELD: &str = "scope_still_held";
@@ -27,7 +27,8 @@ pub(crate) enum Outcome {
     NothingToDo(Nothing),
     Delayed {
         reason: Reason,
-        next_try_at: Timestamp,
+        /// None: not before another service has said something.
+        next_try_at: Option<Timestamp>,
     },
     Failed(Reason),
 }
@@ -75,7 +76,10 @@ impl Entitlement {
         if let Some(delay) = self.delay.as_ref().filter(|_| self.has_work()) {
             return Outcome::Delayed {
                 reason: delay.reason.clone(),
-                next_try_at: delay.next_try_at,
+                next_try_at: match delay.prospect {
+                    Prospect::Usual | Prospect::Stuck => Some(delay.next_try_at),
+                    Prospect::Waits => None,
+                },
             };
         }
         // Granted access of a suspended application does not work: it goes on when the application is resumed.

@@ -71,7 +71,19 @@ pub(crate) struct Delay {
     pub(crate) attempts: u32,
     pub(crate) next_try_at: Timestamp,
     pub(crate) reason: Reason,
-    pub(crate) stuck: bool,
+    pub(crate) prospect: Prospect,
+}
+
+/// What a repetition depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Prospect {
+    /// On nothing but the gateway.
+    Usual,
+    /// Another service has to say something first, which ends the pause.
+    Waits,
+    /// Nobody knows whether it helps; somebody should look at it.
+    Stuck,
 }
 
 /// What one access request is entitled to at the gateways.

@@ -3,6 +3,8 @@
 mod keys;
 mod scopes;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use portico_eventstore::NewEvent;
 use portico_eventstore::testing::given;
@@ -124,7 +126,7 @@ fn delay(news: u64) -> Command {
     Command::Try(TryCommand::Delay {
         failing: failing(news),
         next_try_at: Timestamp::MAX,
-        stuck: false,
+        prospect: Prospect::Usual,
     })
 }
 
@@ -132,7 +134,7 @@ fn delayed() -> Event {
     TryEvent::Delayed {
         reason: reason(),
         next_try_at: Timestamp::MAX,
-        stuck: false,
+        prospect: Prospect::Usual,
     }
     .into()
 }
@@ -144,7 +146,7 @@ fn failed() -> Event {
 fn told_delayed(revision: u64) -> Event {
     let outcome = Outcome::Delayed {
         reason: reason(),
-        next_try_at: Timestamp::MAX,
+        next_try_at: Some(Timestamp::MAX),
     };
     reported(revision, outcome)
 }
@@ -272,6 +274,36 @@ fn a_failed_try_waits_is_told_and_is_parked_only_while_it_is_wanted() {
         Step::Map { asked: 2 },
         "at once"
     );
+}
+
+/// It is tried again now and then, which is no news to anybody.
+#[test]
+fn what_waits_for_another_service_is_told_once() {
+    let waits = Command::Try(TryCommand::Delay {
+        failing: failing(1),
+        next_try_at: NOW,
+        prospect: Prospect::Waits,
+    });
+    let waiting: Event = TryEvent::Delayed {
+        reason: reason(),
+        next_try_at: NOW,
+        prospect: Prospect::Waits,
+    }
+    .into();
+    let told = reported(
+        1,
+        Outcome::Delayed {
+            reason: reason(),
+            next_try_at: None,
+        },
+    );
+    let started = vec![granted(1), reported(1, Outcome::Started)];
+    given::<Entitlement>(started.clone())
+        .when(&waits)
+        .then([waiting.clone(), told.clone()]);
+    given::<Entitlement>(with(started, [waiting.clone(), told]))
+        .when(&waits)
+        .then([waiting]);
 }
 
 /// A change that comes without a revision is followed quietly, unless it does not go well.
@@ -428,8 +460,11 @@ proptest! {
         prop_assert_eq!(&shuffled.wanted, &in_order.wanted);
         prop_assert_eq!(&shuffled.application, &in_order.application);
         prop_assert_eq!(shuffled.is_wanted(), in_order.is_wanted());
-        let claimed = |one: &Entitlement| one.claims.iter().any(|claim| claim.unwanted_since.is_none());
-        prop_assert!(!claimed(&shuffled));
+        let wanted = |one: &Entitlement| -> BTreeSet<String> {
+            let wanted = one.claims.iter().filter(|claim| claim.unwanted_since.is_none());
+            wanted.map(|claim| claim.of.scope.clone()).collect()
+        };
+        prop_assert_eq!(wanted(&shuffled), wanted(&in_order));
     }
 }
 
@@ -456,7 +491,7 @@ fn messages() -> Vec<Command> {
         command(want(OAUTH, 1, WantedState::Granted)),
         command(other),
         command(want(OAUTH, 3, WantedState::Suspended)),
-        command(want(OAUTH, 4, WantedState::Revoked)),
+        command(want(OAUTH, 4, WantedState::Granted)),
         Command::Access(AccessCommand::FollowCatalogue(CatalogueChange::Plan(plan))),
         application(7, true),
         application(8, false),

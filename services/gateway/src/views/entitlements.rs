@@ -9,7 +9,7 @@ use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEv
 use uuid::Uuid;
 
 use super::{grants, held_scopes, id, json};
-use crate::entitlement::{Entitlement, Event, KeyEvent};
+use crate::entitlement::{Entitlement, Event, KeyEvent, Prospect};
 
 /// The projection.
 pub(crate) struct Entitlements;
@@ -66,7 +66,8 @@ async fn write(
     entitlement: &Entitlement,
 ) -> Result<(), ProjectionError> {
     let delay = entitlement.delay.as_ref();
-    let stuck = entitlement.is_parked() || delay.is_some_and(|delay| delay.stuck);
+    let stuck = delay.is_some_and(|delay| delay.prospect == Prospect::Stuck);
+    let stuck = stuck || entitlement.is_parked();
     let error = entitlement.last_error();
     sqlx::query(
         "INSERT INTO entitlements (request_id, application_id, identity_provider_id, status, due_at_ms, parked_at_ms, \

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::mapper::MappingFailure;
 use super::{Job, WorkError, Worker};
-use crate::entitlement::{Command, Failing, TryCommand};
+use crate::entitlement::{Command, Failing, Prospect, TryCommand};
 
 /// The pause where nothing suggests that repeating helps.
 const AGAIN: Duration = Duration::from_secs(60 * 60);
@@ -40,7 +40,8 @@ impl Worker {
         let delay = job.state.delay.as_ref();
         let failures = delay.map_or(0, |delay| delay.attempts) + 1;
         let last = failures >= self.deps.config.retry.max_attempts;
-        let hopeless = !failure.waits && (!failure.retry || last);
+        let waits = failure.waits;
+        let hopeless = !waits && (!failure.retry || last);
         let failing = Failing {
             code: failure.code,
             reason: failure.reason,
@@ -59,7 +60,11 @@ impl Worker {
             TryCommand::Delay {
                 failing,
                 next_try_at: Retry::after(self.deps.clock.now(), usual.max(asked).max(least)),
-                stuck: hopeless,
+                prospect: match (waits, hopeless) {
+                    (true, _) => Prospect::Waits,
+                    (false, true) => Prospect::Stuck,
+                    (false, false) => Prospect::Usual,
+                },
             }
         };
         self.record(job, &Command::Try(command)).await.map(drop)

@@ -58,7 +58,7 @@ impl Work for ProviderWorker {
             asked: job.state.asked,
         };
         for gateway in gateways::of_provider(pool, job.id).await? {
-            let told = self.mapper.follow_provider(gateway, job.id, &context).await;
+            let told = Box::pin(self.mapper.follow_provider(gateway, job.id, &context)).await;
             if let Err(failure) = told {
                 tracing::warn!(%gateway, provider = %job.id, %failure,
                     "a gateway does not know the keys of an identity provider yet, trying again");

@@ -71,7 +71,7 @@ fn a_scope_that_is_given_up_is_claimed_for_its_product_still() {
 
 #[test]
 fn claims_end_when_registration_has_answered_and_nobody_holds_them() {
-    let past = vec![granted(1), revoked(2)];
+    let past = vec![granted(1), revoked(2), reported(2, Outcome::Started)];
     let freed = |claims| -> Event { ScopesEvent::Freed { claims }.into() };
     given::<Entitlement>(past.clone())
         .when(&free(1, &[]))
@@ -101,10 +101,11 @@ fn an_admin_releases_what_is_held_and_not_what_is_granted() {
         claims: vec![claim("product_weather", "weather")],
     }
     .into();
-    given::<Entitlement>([granted(1), revoked(2)])
+    let held = vec![granted(1), revoked(2), reported(2, Outcome::Started)];
+    given::<Entitlement>(held.clone())
         .when(&release)
         .then([released.clone()]);
-    given::<Entitlement>([granted(1), revoked(2), released])
+    given::<Entitlement>(with(held, [released]))
         .when(&release)
         .then_nothing();
     let refused = given::<Entitlement>([granted(1)])

@@ -2,7 +2,11 @@
 
 use portico_proto::access::v1::ApprovedItem;
 use portico_proto::access::v1::wanted_access::State;
+use portico_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
+use portico_proto::gateway::v1::{HeldScope, ListHeldScopesRequest, ReleaseHeldScopeRequest};
 use portico_proto::registration::v1::IdentityProviderKeysChanged;
+use portico_proto::{Error, Kind};
+use portico_runtime::{Caller, Role, ServiceChannel, ServiceName};
 use portico_sandbox::identity_provider as provider;
 use uuid::Uuid;
 
@@ -144,6 +148,61 @@ async fn an_application_that_is_granted_both_products_does_not_wait_for_itself()
     world.hold(&scopes, &[(former, 2), (next, 1)]).await;
     world.until_reported(next, 1, "done").await;
     assert_eq!(world.call_with("ship", BOTH).await, 200);
+}
+
+/// Rule 8: an admin sees who waits for whom, and may release what is only held.
+#[tokio::test]
+async fn an_admin_may_release_a_held_scope() {
+    let mut world = World::start().await;
+    world.provide(axum::Router::new());
+    let former = world.approve_product("pay").await;
+    world.until_reported(former, 1, "done").await;
+    let item = ship_with_the_scope_of_pay(&world);
+    let next = world.approve_items(vec![item]).await;
+    until_held(&world, next).await;
+    let held = held_scopes(&world).await;
+    assert_eq!(held.len(), 1);
+    let (waiting, holder) = (&held[0].product_name, &held[0].holder_product_name);
+    assert_eq!((waiting.as_str(), holder.as_str()), ("SHIP", "PAY"));
+    assert_eq!(held[0].application_ids, [world.application_id.to_string()]);
+
+    let refused = release(&world, &held[0], Role::Admin).await.unwrap_err();
+    assert_eq!(refused.code, "scope_still_granted");
+    world.revoke(former).await;
+    world.until_reported(former, 2, "done").await;
+    let refused = release(&world, &held[0], Role::Developer).await;
+    assert_eq!(refused.unwrap_err().kind, Kind::Forbidden);
+    release(&world, &held[0], Role::Admin).await.unwrap();
+    world.until_reported(next, 1, "done").await;
+    assert_eq!(world.call_with("ship", BOTH).await, 200);
+    assert_eq!(held_scopes(&world).await, []);
+}
+
+async fn held_scopes(world: &World) -> Vec<HeldScope> {
+    let message = ListHeldScopesRequest::default();
+    let request = world.deps.identity.request(&user(Role::Admin), message);
+    let listed = service(world).list_held_scopes(request).await.unwrap();
+    listed.into_inner().held_scopes
+}
+
+async fn release(world: &World, held: &HeldScope, role: Role) -> Result<(), Error> {
+    let message = ReleaseHeldScopeRequest {
+        identity_provider_id: held.identity_provider_id.clone(),
+        scope: held.scope.clone(),
+        holder_product_id: held.holder_product_id.clone(),
+    };
+    let request = world.deps.identity.request(&user(role), message);
+    service(world).release_held_scope(request).await?;
+    Ok(())
+}
+
+fn user(role: Role) -> Caller {
+    let id = Uuid::from_u128(3);
+    Caller::User { id, role }
+}
+
+fn service(world: &World) -> GatewayServiceClient<ServiceChannel> {
+    GatewayServiceClient::new(world.deps.channels.to(ServiceName::Gateway))
 }
 
 /// Rule 9: facts that come before what they are about are kept, whatever the order.

@@ -1,0 +1,87 @@
+//! Which scopes OAuth clients may still hold, and who goes on when they hold one no longer.
+
+use std::collections::BTreeSet;
+
+use portico_eventstore::consumer::PolicyError;
+use portico_eventstore::{Context, InboxEntry};
+use portico_proto::registration::v1 as registration;
+use uuid::Uuid;
+
+use super::messages::id;
+use super::{Policies, queried, waiting};
+use crate::entitlement::{Command, SCOPE_STILL_HELD, ScopesCommand, WantedState};
+use crate::known::{ClientScopes, KnownClient};
+use crate::views::entitlements as view;
+
+impl Policies {
+    pub(super) async fn when_client_scopes_held(
+        &self,
+        held: registration::ClientScopesHeld,
+        as_of: i64,
+        context: &Context,
+        entry: InboxEntry,
+    ) -> Result<(), PolicyError> {
+        let application = id("application_id", &held.application_id)?;
+        let provider = id("identity_provider_id", &held.identity_provider_id)?;
+        let mut answered = Vec::new();
+        for one in &held.answered {
+            answered.push((id("request_id", &one.request_id)?, one.revision));
+        }
+        let newest = ClientScopes {
+            scopes: held.scopes.into_iter().collect(),
+            answered: answered.into_iter().collect(),
+            as_of,
+        };
+        let client = KnownClient::id(application, provider);
+        self.once::<KnownClient>(client, &newest, context, entry)
+            .await?;
+        self.free_scopes(application, provider, context).await
+    }
+
+    /// Takes claims back that the client has no scope for any more, and lets those go on who waited for that. A scope
+    /// that another request of the same application is granted is not held for the former product: it is that
+    /// application's own by now.
+    pub(super) async fn free_scopes(
+        &self,
+        application: Uuid,
+        provider: Uuid,
+        context: &Context,
+    ) -> Result<(), PolicyError> {
+        let client = KnownClient::id(application, provider);
+        let Some(newest) = self.load::<KnownClient>(client).await?.newest else {
+            return Ok(());
+        };
+        let pool = self.store.database().pool();
+        let mut listed = view::of_application(pool, application)
+            .await
+            .map_err(queried)?;
+        listed.retain(|one| one.entitlement.identity_provider_id() == Some(provider));
+        let granted = listed.iter().map(|one| &one.entitlement);
+        let granted = granted.filter(|one| one.state() == Some(WantedState::Granted));
+        let claims = granted.flat_map(|one| &one.claims);
+        let own: BTreeSet<&String> = claims
+            .filter(|claim| claim.unwanted_since.is_none())
+            .map(|claim| &claim.of.scope)
+            .collect();
+        let held = newest.scopes.iter().filter(|scope| !own.contains(scope));
+        let held: BTreeSet<String> = held.cloned().collect();
+        let mut freed = false;
+        for one in &listed {
+            let Some(answered) = newest.answered.get(&one.request_id) else {
+                continue;
+            };
+            let command = ScopesCommand::Free {
+                answered: *answered,
+                held: held.clone(),
+            };
+            let label = format!("scopes held as of {}", newest.as_of);
+            freed |= self
+                .tell(one.request_id, Command::Scopes(command), &label, context)
+                .await?;
+        }
+        match freed {
+            true => waiting::wake(&self.store, provider, SCOPE_STILL_HELD, context).await,
+            false => Ok(()),
+        }
+    }
+}
