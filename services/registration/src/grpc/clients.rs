@@ -188,9 +188,7 @@ async fn reveal(
     listed: &Listed,
 ) -> Result<Option<api::Credentials>, Error> {
     let id = parse_id("id", &listed.client.id)?;
-    if !listed.state.activated {
-        confirm_activation(grpc, call, id, &listed.state).await?;
-    }
+    ensure_activated(grpc, call, id, &listed.state).await?;
     let context = call.context.step(&format!("reveal {id}"));
     let outcome = grpc
         .store
@@ -206,14 +204,17 @@ async fn reveal(
     credentials(grpc, id, state, listed).await
 }
 
-/// The news that access is active may still be on its way, so access-request is asked: a developer who sees an active
-/// request gets its credentials.
-async fn confirm_activation(
+/// Credentials are not shown before access by the client has been active. The news of that may still be on its way, so
+/// access-request is asked: a developer who sees an active request gets its credentials.
+async fn ensure_activated(
     grpc: &Grpc,
     call: &Call,
     id: Uuid,
     client: &OauthClient,
 ) -> Result<(), Error> {
+    if client.activated {
+        return Ok(());
+    }
     let mut access = AccessServiceClient::new(grpc.deps.channels.to(ServiceName::AccessRequest));
     let message = GetActivationRequest {
         application_id: client.application_id.to_string(),

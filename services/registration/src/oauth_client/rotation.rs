@@ -202,6 +202,9 @@ impl OauthClient {
     /// The client, where somebody may rotate or replace it.
     pub(super) fn changeable(&self) -> Result<&Live, Rejection> {
         let live = self.live().ok_or(Rejection::NotRegistered)?;
+        if !self.activated {
+            return Err(Rejection::NotReady);
+        }
         if self.is_all_suspended() {
             return Err(Rejection::Suspended);
         }

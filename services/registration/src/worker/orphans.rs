@@ -1,9 +1,9 @@
 //! Orphans: who knows which client it is, or a driver that can search, lets it be adopted or deleted. A client that
 //! Portico did not make is neither.
 
-use portico_eventstore::Context;
+use portico_eventstore::{Context, StoreError};
 use portico_proto::{Error, Kind};
-use portico_vault::{Owner, Secret};
+use portico_vault::{Owner, Secret, VaultError};
 use url::Url;
 use uuid::Uuid;
 
@@ -45,34 +45,53 @@ struct Subject {
     access: Access,
     known: KnownClient,
     orphan: Orphan,
-    /// As the provider says it is, where it was read already.
-    read: Option<RegisteredClient>,
+    /// As the provider says it is.
+    read: RegisteredClient,
+}
+
+/// Why an orphan was not resolved.
+enum Stop {
+    /// The admin gets this answer.
+    Refused(Box<Error>),
+    /// The work is to be repeated.
+    Work(WorkError),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(Box::new(error))
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Work(error.into())
+    }
+}
+
+impl From<VaultError> for Stop {
+    fn from(error: VaultError) -> Self {
+        Self::Work(error.into())
+    }
 }
 
 impl Worker {
-    /// Adopts or deletes an orphan in the name of an admin.
+    /// Adopts or deletes an orphan in the name of an admin. Gives why that is refused.
     pub(crate) async fn resolve_orphan(
         &self,
         id: Uuid,
         marker: &str,
         action: OrphanAction,
-        found: &ClaimedClient,
+        claimed: &ClaimedClient,
         context: &Context,
     ) -> Result<Result<(), Error>, WorkError> {
-        let (marker, found, context) = (marker.to_owned(), found.clone(), context.clone());
+        let (marker, claimed, context) = (marker.to_owned(), claimed.clone(), context.clone());
         let work = async move |worker: Self| {
-            let (marker, context) = (marker.as_str(), &context);
-            let job = worker.jobs.load(id).await?;
-            let subject = worker
-                .subject(&job, marker, action, &found, context)
-                .await?;
-            let subject = match subject {
-                Ok(subject) => subject,
-                Err(error) => return Ok(Err(error)),
-            };
-            match action {
-                OrphanAction::Adopt => worker.adopt(&job, marker, subject, context).await,
-                OrphanAction::Delete => worker.delete_orphan(&job, marker, subject, context).await,
+            let orphans = Orphans { worker, context };
+            match orphans.resolve(id, &marker, action, &claimed).await {
+                Ok(()) => Ok(Ok(())),
+                Err(Stop::Refused(error)) => Ok(Err(*error)),
+                Err(Stop::Work(error)) => Err(error),
             }
         };
         Ok(self
@@ -80,189 +99,121 @@ impl Worker {
             .await?
             .unwrap_or_else(|| Err(Rejection::Busy.into())))
     }
+}
+
+/// The worker, in the name of an admin.
+struct Orphans {
+    worker: Worker,
+    context: Context,
+}
+
+impl Orphans {
+    async fn resolve(
+        &self,
+        id: Uuid,
+        marker: &str,
+        action: OrphanAction,
+        claimed: &ClaimedClient,
+    ) -> Result<(), Stop> {
+        let job = self.worker.jobs.load(id).await?;
+        let orphan = match action {
+            OrphanAction::Adopt => job.state.adoptable(marker),
+            OrphanAction::Delete => job.state.open_orphan(marker),
+        };
+        let orphan = orphan.map_err(Error::from)?.clone();
+        let subject = self.subject(&job, marker, orphan, claimed).await?;
+        match action {
+            OrphanAction::Adopt => self.adopt(&job, marker, subject).await,
+            OrphanAction::Delete => self.delete(&job, marker, subject).await,
+        }
+    }
 
     /// Finds the client, and makes sure that it is one of ours.
     async fn subject(
         &self,
         job: &Job,
         marker: &str,
-        action: OrphanAction,
-        found: &ClaimedClient,
-        context: &Context,
-    ) -> Result<Result<Subject, Error>, WorkError> {
-        let orphan = match action {
-            OrphanAction::Adopt => job.state.adoptable(marker),
-            OrphanAction::Delete => job.state.open_orphan(marker),
+        orphan: Orphan,
+        claimed: &ClaimedClient,
+    ) -> Result<Subject, Stop> {
+        let access = self.access(job).await?;
+        let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
+        let mut known = self.known(job, &orphan, claimed).await?;
+        let read = if known.client_id.is_empty() {
+            let registered = search(&access, &spool, &orphan).await?;
+            known.client_id.clone_from(&registered.client_id);
+            check_manageable(&access, &spool, &known)?;
+            registered
+        } else {
+            check_manageable(&access, &spool, &known)?;
+            read(&access, &spool, &known).await?
         };
-        let orphan = match orphan {
-            Ok(orphan) => orphan.clone(),
-            Err(rejection) => return Ok(Err(rejection.into())),
-        };
-        let access = match self.access(job).await? {
-            Ok(access) => access,
-            Err(error) => return Ok(Err(error)),
-        };
-        let spool = AnswerSpool::new(&self.vault, job.id, ORPHAN);
-        let mut known = self.claimed(job, &orphan, found).await?;
-        let mut read = None;
-        if known.client_id.is_empty() {
-            match self.searched(job, &access, &spool, &orphan).await? {
-                Ok(registered) => {
-                    known.client_id.clone_from(&registered.client_id);
-                    read = Some(registered);
-                }
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        if !access.driver().can_manage(&access.session(&spool), &known) {
-            return Ok(Err(Error::field(
-                "client.registration_access_token",
-                "registration_access_token_missing",
-                "`client.registration_access_token` and `client.registration_client_uri` must be given: nothing at \
-                 hand allows to manage this client.",
-            )));
-        }
-        if read.is_none() {
-            match access.driver().read(&access.session(&spool), &known).await {
-                Ok(registered) => read = Some(registered),
-                Err(failure) if failure.disposition == Disposition::Gone => {
-                    return Ok(Err(Error::new(
-                        Kind::Conflict,
-                        "orphan_not_there",
-                        "There is no such client at the identity provider; dismiss the orphan.",
-                    )));
-                }
-                Err(failure) => return Ok(Err(refused(&failure))),
-            }
-        }
-        if let (Some(sent), Some(read)) = (&orphan.sent, &read)
+        if let Some(sent) = &orphan.sent
             && !is_ours(sent, &read.granted)
         {
-            return Ok(Err(Error::new(
-                Kind::Conflict,
-                "orphan_not_ours",
-                format!(
-                    "The client {} does not bear the mark {marker} or the application's name, so it is not the one \
-                     that Portico asked for.",
-                    known.client_id
-                ),
-            )));
+            let message = format!(
+                "The client {} does not bear the mark {marker} or the application's name, so it is not the one that \
+                 Portico asked for.",
+                known.client_id
+            );
+            return Err(conflict("orphan_not_ours", message));
         }
-        if let Some(read) = &read {
-            known = read.clone().merge_into(known.clone(), known.scopes.clone());
-        }
+        let scopes = known.scopes.clone();
+        known = read.clone().merge_into(known, scopes);
         // A provider may give a new token with every answer, so the newest is kept before anything else is done.
-        if let Err(error) = self.claim(job, marker, &known, context).await? {
-            return Ok(Err(error));
-        }
+        self.claim(job, marker, &known).await?;
         spool.clear().await?;
-        Ok(Ok(Subject {
+        Ok(Subject {
             access,
             known,
             orphan,
             read,
-        }))
+        })
     }
 
-    async fn access(&self, job: &Job) -> Result<Result<Access, Error>, WorkError> {
+    async fn access(&self, job: &Job) -> Result<Access, Stop> {
         let id = job.state.identity_provider_id;
-        let provider = self.store.load::<IdentityProvider>(id).await?.state;
-        match access::open(&self.deps, &self.vault, id, &provider).await {
-            Ok(access) => Ok(Ok(access)),
+        let Worker {
+            deps, store, vault, ..
+        } = &self.worker;
+        let provider = store.load::<IdentityProvider>(id).await?.state;
+        match access::open(deps, vault, id, &provider).await {
+            Ok(access) => Ok(access),
             Err(AccessError::Vault(error)) => Err(error.into()),
-            Err(AccessError::Rejected(rejection)) => Ok(Err(rejection.into())),
+            Err(AccessError::Rejected(rejection)) => Err(Error::from(rejection).into()),
         }
     }
 
     /// What is stored of the orphan, with what somebody says of it on top.
-    async fn claimed(
+    async fn known(
         &self,
         job: &Job,
         orphan: &Orphan,
-        found: &ClaimedClient,
-    ) -> Result<KnownClient, WorkError> {
+        claimed: &ClaimedClient,
+    ) -> Result<KnownClient, Stop> {
+        let owner = Owner::new(ORPHAN_OWNER, job.id);
         let stored = match orphan.rat_ref {
-            Some(reference) => {
-                self.vault
-                    .get(&Owner::new(ORPHAN_OWNER, job.id), &reference)
-                    .await?
-            }
+            Some(reference) => self.worker.vault.get(&owner, &reference).await?,
             None => None,
         };
-        let client_id = match found.client_id.as_str() {
+        let client_id = match claimed.client_id.as_str() {
             "" => orphan.client_id.clone(),
             given => given.to_owned(),
         };
         Ok(KnownClient {
             client_id,
             client_secret: None,
-            registration_access_token: found.token.clone().or(stored),
-            registration_client_uri: found.uri.clone().or_else(|| orphan.uri.clone()),
+            registration_access_token: claimed.token.clone().or(stored),
+            registration_client_uri: claimed.uri.clone().or_else(|| orphan.uri.clone()),
             granted: Metadata::default(),
-            scopes: orphan
-                .sent
-                .as_ref()
-                .map(|sent| sent.scopes.clone())
-                .unwrap_or_default(),
+            scopes: orphan.scopes.clone(),
         })
     }
 
-    /// Asks the driver to find the client by what was sent.
-    async fn searched(
-        &self,
-        job: &Job,
-        access: &Access,
-        spool: &AnswerSpool,
-        orphan: &Orphan,
-    ) -> Result<Result<RegisteredClient, Error>, WorkError> {
-        let unknown = || {
-            Error::field(
-                "client.client_id",
-                "client_id_missing",
-                "`client.client_id` must be given: this identity provider cannot be searched for the mark.",
-            )
-        };
-        let Some(sent) = &orphan.sent else {
-            return Ok(Err(unknown()));
-        };
-        let ids = ChosenIds {
-            client_id: String::new(),
-            client_secret: random_secret(),
-        };
-        let driver = access.driver();
-        if driver.class() != ReconcileClass::Search {
-            return Ok(Err(unknown()));
-        }
-        let session = access.session(spool);
-        let reconciled = match driver.prepare(access.site(), sent, &ids) {
-            Ok(prepared) => driver.reconcile(&session, &prepared).await,
-            Err(failure) => Err(failure),
-        };
-        tracing::debug!(oauth_client_id = %job.id, "searched for an orphan");
-        Ok(match reconciled {
-            Ok(Reconciled::Registered(registered)) => Ok(*registered),
-            Ok(Reconciled::NotThere) => Err(Error::new(
-                Kind::Conflict,
-                "orphan_not_there",
-                "There is no client with this mark at the identity provider; dismiss the orphan.",
-            )),
-            Ok(Reconciled::Unknown) => Err(unknown()),
-            Err(failure) => Err(refused(&failure)),
-        })
-    }
-
-    async fn claim(
-        &self,
-        job: &Job,
-        marker: &str,
-        known: &KnownClient,
-        context: &Context,
-    ) -> Result<Result<(), Error>, WorkError> {
+    async fn claim(&self, job: &Job, marker: &str, known: &KnownClient) -> Result<(), Stop> {
+        let owner = Owner::new(ORPHAN_OWNER, job.id);
         let rat_ref = match &known.registration_access_token {
-            Some(token) => {
-                let owner = Owner::new(ORPHAN_OWNER, job.id);
-                Some(self.vault.put(&owner, token).await?)
-            }
+            Some(token) => Some(self.worker.vault.put(&owner, token).await?),
             None => None,
         };
         let command = OrphanCommand::Claim {
@@ -271,63 +222,33 @@ impl Worker {
             rat_ref,
             uri: known.registration_client_uri.clone(),
         };
-        self.tell(job.id, command, &context.step("claim")).await
+        self.execute(job.id, command, &self.context.step("claim"))
+            .await
     }
 
-    async fn adopt(
-        &self,
-        job: &Job,
-        marker: &str,
-        subject: Subject,
-        context: &Context,
-    ) -> Result<Result<(), Error>, WorkError> {
-        let Some(client_type_id) = job.state.type_for_adoption() else {
-            return Ok(Err(Rejection::NotWanted.into()));
-        };
+    async fn adopt(&self, job: &Job, marker: &str, subject: Subject) -> Result<(), Stop> {
+        let client_type_id = job.state.type_for_adoption();
+        let client_type_id = client_type_id.ok_or_else(|| Error::from(Rejection::NotWanted))?;
         let Subject {
             access,
             known,
             orphan,
             read,
         } = subject;
+        let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
         let public = orphan.sent.as_ref().is_some_and(|sent| sent.is_public());
-        let spool = AnswerSpool::new(&self.vault, job.id, ORPHAN);
-        let (secret, registered) = if public {
-            (None, read)
-        } else {
-            let chosen = random_secret();
-            let session = access.session(&spool);
-            match access
-                .driver()
-                .rotate_secret(&session, &known, &chosen)
-                .await
-            {
-                Ok(rotated) => {
-                    let secret = rotated.client_secret.clone().unwrap_or(chosen);
-                    (Some(secret), Some(rotated))
-                }
-                Err(failure) if failure.code == "secret_rotation_unsupported" => {
-                    return Ok(Err(Error::new(
-                        Kind::Conflict,
-                        "orphan_not_adoptable",
-                        "This identity provider has no way to give the client a new secret, and nobody knows the \
-                         one it has; delete the orphan instead.",
-                    )));
-                }
-                Err(failure) => return Ok(Err(refused(&failure))),
-            }
+        let (secret, registered) = match public {
+            true => (None, read),
+            false => new_secret(&access, &spool, &known).await?,
         };
-        let answer = self
-            .adopted(job.id, &known, secret, registered.as_ref())
-            .await?;
         let command = OrphanCommand::Adopt {
             marker: marker.to_owned(),
-            answer,
+            answer: self.adopted(job.id, &known, secret, registered).await?,
             client_type_id,
         };
-        let told = self.tell(job.id, command, context).await?;
+        let adopted = self.execute(job.id, command, &self.context).await;
         spool.clear().await?;
-        Ok(told)
+        adopted
     }
 
     /// What is recorded of an adopted client; its secrets are the application's client's from now on.
@@ -336,39 +257,33 @@ impl Worker {
         id: Uuid,
         known: &KnownClient,
         secret: Option<Secret>,
-        registered: Option<&RegisteredClient>,
-    ) -> Result<Answered, WorkError> {
-        let token = registered
-            .and_then(|registered| registered.registration_access_token.clone())
-            .or_else(|| known.registration_access_token.clone());
+        registered: RegisteredClient,
+    ) -> Result<Answered, Stop> {
+        let vault = &self.worker.vault;
+        let token = registered.registration_access_token;
+        let token = token.or_else(|| known.registration_access_token.clone());
         let secret_ref = match &secret {
-            Some(secret) => Some(self.vault.put(&owner(id), secret).await?),
+            Some(secret) => Some(vault.put(&owner(id), secret).await?),
             None => None,
         };
         let rat_ref = match &token {
-            Some(token) => Some(self.vault.put(&owner(id), token).await?),
+            Some(token) => Some(vault.put(&owner(id), token).await?),
             None => None,
         };
-        let uri = registered.and_then(|registered| registered.registration_client_uri.clone());
+        let uri = registered.registration_client_uri;
         Ok(Answered {
             client_id: known.client_id.clone(),
             secret_ref,
             rat_ref,
             registration_client_uri: uri.or_else(|| known.registration_client_uri.clone()),
-            secret_expires_at: registered.map_or(0, |one| one.client_secret_expires_at),
-            granted: registered.map_or_else(|| known.granted.clone(), |one| one.granted.clone()),
+            secret_expires_at: registered.client_secret_expires_at,
+            granted: registered.granted,
             differences: Vec::new(),
-            warnings: registered.map_or_else(Vec::new, |one| one.warnings.clone()),
+            warnings: registered.warnings,
         })
     }
 
-    async fn delete_orphan(
-        &self,
-        job: &Job,
-        marker: &str,
-        subject: Subject,
-        context: &Context,
-    ) -> Result<Result<(), Error>, WorkError> {
+    async fn delete(&self, job: &Job, marker: &str, subject: Subject) -> Result<(), Stop> {
         let Subject {
             access,
             known,
@@ -380,43 +295,127 @@ impl Worker {
             live.answer.client_id == known.client_id && orphan.reason != OrphanReason::DeleteRefused
         });
         if in_use {
-            return Ok(Err(Error::new(
-                Kind::Conflict,
-                "client_in_use",
-                "This client is the application's; revoke its access instead.",
-            )));
+            let right = "This client is the application's; revoke its access instead.";
+            return Err(conflict("client_in_use", right));
         }
-        let spool = AnswerSpool::new(&self.vault, job.id, ORPHAN);
-        let deleted = access
-            .driver()
-            .delete(&access.session(&spool), &known)
-            .await;
-        if let Err(failure) = deleted
+        let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
+        let session = access.session(&spool);
+        if let Err(failure) = access.driver().delete(&session, &known).await
             && failure.disposition != Disposition::Gone
         {
-            return Ok(Err(refused(&failure)));
+            return Err(refused(&failure).into());
         }
         let command = OrphanCommand::Resolve {
             marker: marker.to_owned(),
             how: Resolution::Deleted,
             note: None,
         };
-        self.tell(job.id, command, context).await
+        self.execute(job.id, command, &self.context).await
     }
 
-    async fn tell(
+    async fn execute(
         &self,
         id: Uuid,
         command: OrphanCommand,
         context: &Context,
-    ) -> Result<Result<(), Error>, WorkError> {
+    ) -> Result<(), Stop> {
         let command = Command::Orphan(command);
-        let told = self
-            .store
-            .execute::<OauthClient>(id, &command, context)
-            .await;
-        Ok(told.map(drop).map_err(portico_runtime::refuse))
+        let store = &self.worker.store;
+        let done = store.execute::<OauthClient>(id, &command, context).await;
+        done.map_err(portico_runtime::refuse)?;
+        Ok(())
     }
+}
+
+/// Asks the driver to find the client by what was sent.
+async fn search(
+    access: &Access,
+    spool: &AnswerSpool,
+    orphan: &Orphan,
+) -> Result<RegisteredClient, Stop> {
+    let unknown = || {
+        Error::field(
+            "client.client_id",
+            "client_id_missing",
+            "`client.client_id` must be given: this identity provider cannot be searched for the mark.",
+        )
+    };
+    let driver = access.driver();
+    let searchable = driver.class() == ReconcileClass::Search;
+    let sent = orphan.sent.as_ref().filter(|_| searchable);
+    let ids = ChosenIds {
+        client_id: String::new(),
+        client_secret: random_secret(),
+    };
+    let prepared = driver.prepare(access.site(), sent.ok_or_else(unknown)?, &ids);
+    let prepared = prepared.map_err(|failure| refused(&failure))?;
+    match driver.reconcile(&access.session(spool), &prepared).await {
+        Ok(Reconciled::Registered(registered)) => Ok(*registered),
+        Ok(Reconciled::NotThere) => Err(conflict(
+            "orphan_not_there",
+            "There is no client with this mark at the identity provider; dismiss the orphan.",
+        )),
+        Ok(Reconciled::Unknown) => Err(unknown().into()),
+        Err(failure) => Err(refused(&failure).into()),
+    }
+}
+
+fn check_manageable(
+    access: &Access,
+    spool: &AnswerSpool,
+    known: &KnownClient,
+) -> Result<(), Error> {
+    match access.driver().can_manage(&access.session(spool), known) {
+        true => Ok(()),
+        false => Err(Error::field(
+            "client.registration_access_token",
+            "registration_access_token_missing",
+            "`client.registration_access_token` and `client.registration_client_uri` must be given: nothing at hand \
+             allows to manage this client.",
+        )),
+    }
+}
+
+async fn read(
+    access: &Access,
+    spool: &AnswerSpool,
+    known: &KnownClient,
+) -> Result<RegisteredClient, Stop> {
+    match access.driver().read(&access.session(spool), known).await {
+        Ok(registered) => Ok(registered),
+        Err(failure) if failure.disposition == Disposition::Gone => Err(conflict(
+            "orphan_not_there",
+            "There is no such client at the identity provider; dismiss the orphan.",
+        )),
+        Err(failure) => Err(refused(&failure).into()),
+    }
+}
+
+/// Nobody knows the secret that the client has.
+async fn new_secret(
+    access: &Access,
+    spool: &AnswerSpool,
+    known: &KnownClient,
+) -> Result<(Option<Secret>, RegisteredClient), Stop> {
+    let chosen = random_secret();
+    let session = access.session(spool);
+    let rotated = access.driver().rotate_secret(&session, known, &chosen);
+    match rotated.await {
+        Ok(rotated) => {
+            let secret = rotated.client_secret.clone().unwrap_or(chosen);
+            Ok((Some(secret), rotated))
+        }
+        Err(failure) if failure.code == "secret_rotation_unsupported" => Err(conflict(
+            "orphan_not_adoptable",
+            "This identity provider has no way to give the client a new secret, and nobody knows the one it has; \
+             delete the orphan instead.",
+        )),
+        Err(failure) => Err(refused(&failure).into()),
+    }
+}
+
+fn conflict(code: &'static str, message: impl Into<String>) -> Stop {
+    Error::new(Kind::Conflict, code, message).into()
 }
 
 /// Whether the provider's metadata bear what was sent: the mark, or at least the name.

@@ -3,6 +3,7 @@
 mod flow;
 mod keycloak;
 mod lifecycle;
+mod providers;
 mod recovery;
 mod trouble;
 pub(crate) mod world;

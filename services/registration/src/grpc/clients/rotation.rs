@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{application, clients, credentials, owned};
+use super::{application, clients, credentials, ensure_activated, owned};
 use crate::grpc::Grpc;
 use crate::grpc::refusal::{refuse, vault_error};
 use crate::oauth_client::{
@@ -42,6 +42,9 @@ pub(crate) async fn rotate_credentials(
         &message.identity_provider_id,
     )?;
     let id = parse_id("id", &listed.client.id)?;
+    if listed.state.live().is_some() {
+        ensure_activated(grpc, &call, id, &listed.state).await?;
+    }
     if message.replace {
         return replace(grpc, &call, id, &listed).await;
     }

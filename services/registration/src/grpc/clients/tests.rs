@@ -297,6 +297,11 @@ async fn credentials_are_not_ready_before_the_access_is_active() {
         (refused.kind, &*refused.code),
         (Kind::Conflict, "not_ready")
     );
+    let refused = test.rotate(&OWNER).await.unwrap_err();
+    assert_eq!(
+        (refused.kind, &*refused.code),
+        (Kind::Conflict, "not_ready")
+    );
     assert_eq!(test.looks().await, 0);
     test.world.activate(test.request).await;
     assert_eq!(test.credentials(&OWNER).await.unwrap().len(), 1);

@@ -70,6 +70,8 @@ fn suspicions_are_capped() {
 fn a_rotation_needs_a_client_at_rest() {
     let mut waiting = Story::new([granted(1)]);
     assert_eq!(waiting.tell(&rotate(9)), Err(Rejection::NotRegistered));
+    let mut unready = waiting.registered();
+    assert_eq!(unready.tell(&rotate(9)), Err(Rejection::NotReady));
     let mut active = Story::active(&[1]);
     let intended = RotationEvent::Intended {
         attempt: active.client.attempt + 1,

@@ -269,6 +269,7 @@ async fn a_secret_is_rotated_and_the_old_one_is_forgotten() {
     let (mut world, keycloak, _server) = start().await;
     let request = world.approve("pay", "free").await;
     world.until_done(request).await;
+    world.confirm_activation().await;
     let before = secret(&world).await;
     let owner = portico_vault::Owner::new(OWNER, world.id());
     let chosen = crate::worker::random_secret();

@@ -200,6 +200,18 @@ impl World {
         self.add(settings).await;
     }
 
+    /// Another provider with the same settings, and without client types.
+    pub(crate) async fn add_copy(&self, id: Uuid) {
+        let command = identity_provider::Command::Add {
+            settings: identity_provider::Settings {
+                name: "Another".into(),
+                ..self.settings()
+            },
+            initial_access_token: None,
+        };
+        self.execute::<IdentityProvider>(id, &command).await;
+    }
+
     async fn add_provider(&mut self) {
         let settings = self.settings();
         self.add(settings).await;
