@@ -168,6 +168,8 @@ pub struct Delivery {
     pub attempts_of_round: u32,
     /// How often an admin asked for it again.
     pub resends: u32,
+    /// When to try again, where the last attempt was delayed.
+    pub next_try_at: Option<Timestamp>,
 }
 
 /// Why a command was refused.
@@ -234,12 +236,16 @@ impl Aggregate for Delivery {
                 self.attempts_of_round += 1;
             }
             Event::Sent { .. } => self.phase = Phase::Sent,
-            Event::Delayed { .. } => self.phase = Phase::Waiting,
+            Event::Delayed { next_try_at, .. } => {
+                self.phase = Phase::Waiting;
+                self.next_try_at = Some(*next_try_at);
+            }
             Event::Failed { .. } => self.phase = Phase::Failed,
             Event::ResendRequested { resend } => {
                 self.phase = Phase::Waiting;
                 self.attempts_of_round = 0;
                 self.resends = *resend;
+                self.next_try_at = None;
             }
         }
     }

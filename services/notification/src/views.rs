@@ -1,11 +1,14 @@
 //! The list of deliveries, and what is due.
 
-use std::collections::HashSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use portico_eventstore::{
-    Database, Projection, ProjectionError, RecordedEvent, Row, sqlx,
-    sqlx::{AnyConnection, Row as _},
+    Database, Projection, ProjectionError, RecordedEvent, Row,
+    clock::ClockReading,
+    sqlx::{self, AnyConnection, Row as _},
+    worker::Due,
 };
 use portico_proto::{Error, notification::v1 as proto};
 use portico_runtime::Page;
@@ -129,58 +132,40 @@ impl Change {
     }
 }
 
-/// A delivery to be sent now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
-    /// Its id.
-    pub id: Uuid,
-    /// Version that it was seen at; it is taken only at this one.
-    pub version: u64,
-}
-
-/// Up to `limit` deliveries that are due, the oldest first, and those whose sending was begun by a process that
-/// is gone: `sending`, but not in `busy`, which is what this process is sending. What would be due after `latest_ms`
-/// was written by a clock that was ahead; it is due now.
+/// Up to `limit` deliveries that are due, the oldest first, and those that are being sent, of which some were left
+/// without an outcome by a process that died. A pause longer than `longest` was set by a clock that ran ahead; it does
+/// not bind.
 pub async fn due(
     database: &Database,
-    now_ms: i64,
-    latest_ms: i64,
-    busy: &HashSet<Uuid>,
-    limit: usize,
-) -> Result<Vec<Due>, sqlx::Error> {
+    now: Timestamp,
+    longest: Duration,
+    limit: i64,
+) -> Result<Due, sqlx::Error> {
+    let now_ms = now.as_millisecond();
     let rows = sqlx::query(
-        "SELECT id, version FROM deliveries \
+        "SELECT id FROM deliveries \
          WHERE status = 'sending' OR (status = 'queued' AND (due_ms <= $1 OR due_ms > $2)) \
          ORDER BY due_ms, id LIMIT $3",
     )
     .bind(now_ms)
-    .bind(latest_ms)
-    .bind((limit + busy.len()) as i64)
+    .bind(ClockReading::latest_pause(now, longest).as_millisecond())
+    .bind(limit)
     .fetch_all(database.pool())
     .await?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
+    let id = |row: &Row| {
         let id: String = row.try_get(0)?;
-        let id = Uuid::parse_str(&id).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-        if !busy.contains(&id) {
-            let version: i64 = row.try_get(1)?;
-            found.push(Due {
-                id,
-                version: version.unsigned_abs(),
-            });
-        }
-    }
-    found.truncate(limit);
-    Ok(found)
-}
-
-/// When the next delivery that waits for its time is due, in milliseconds since 1970.
-pub async fn next_due_ms(database: &Database, now_ms: i64) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query("SELECT MIN(due_ms) FROM deliveries WHERE status = 'queued' AND due_ms > $1")
-        .bind(now_ms)
-        .fetch_one(database.pool())
-        .await?
-        .try_get(0)
+        Uuid::parse_str(&id).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    };
+    let next: Option<i64> =
+        sqlx::query("SELECT MIN(due_ms) FROM deliveries WHERE status = 'queued' AND due_ms > $1")
+            .bind(now_ms)
+            .fetch_one(database.pool())
+            .await?
+            .try_get(0)?;
+    Ok(Due {
+        now: rows.iter().map(id).collect::<Result<_, _>>()?,
+        next: next.and_then(|next| Timestamp::from_millisecond(next).ok()),
+    })
 }
 
 /// One delivery; `host` is that of the sender's address.
