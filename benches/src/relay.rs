@@ -15,6 +15,7 @@ use portico_bus::{
 };
 use portico_eventstore::{
     Database, EventStore, Lease, RecordedEvent, StoreError,
+    clock::Clock,
     relay::{PublicEvent, Publish, Relay},
 };
 use tokio_util::sync::CancellationToken;
@@ -82,7 +83,7 @@ async fn relay_rate(store: &EventStore, head: i64) -> Result<f64, String> {
     bus.declare(&[]).await.map_err(message)?;
     let lease = Lease::new(
         store.database().clone(),
-        Relay::lease_name(),
+        Relay::LEASE,
         Uuid::now_v7(),
         Duration::from_secs(10),
     );
@@ -91,7 +92,7 @@ async fn relay_rate(store: &EventStore, head: i64) -> Result<f64, String> {
         bus,
         publish: Arc::new(All),
         lease,
-        now: Arc::new(jiff::Timestamp::now),
+        clock: Clock::system(),
     };
     let client = async_nats::connect(server.url()).await.map_err(message)?;
     let context = jetstream::new(client);

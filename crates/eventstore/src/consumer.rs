@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{Context, Database, InboxEntry, Metadata, StoreError, fault, relay::Now, trace};
+use crate::{Context, Database, InboxEntry, Metadata, StoreError, clock::Clock, fault, trace};
 
 /// Deliveries after which a message is parked.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -73,8 +73,8 @@ pub struct Consumer {
     pub database: Database,
     /// What to do.
     pub policy: Arc<dyn Policy>,
-    /// Clock.
-    pub now: Now,
+    /// Time.
+    pub clock: Clock,
 }
 
 impl Consumer {
@@ -149,7 +149,16 @@ impl Consumer {
 
     async fn give_up(&self, delivery: &Delivery, reason: &PolicyError) -> Result<(), BusError> {
         let (message, name, attempt) = (&delivery.message, self.spec.name, delivery.attempt);
-        match parked::park(&self.database, name, message, reason, attempt, (self.now)()).await {
+        match parked::park(
+            &self.database,
+            name,
+            message,
+            reason,
+            attempt,
+            self.clock.now(),
+        )
+        .await
+        {
             Ok(()) => {
                 tracing::error!(consumer = name, message_id = %message.id, subject = message.subject, %reason,
                     "message parked");
@@ -175,7 +184,7 @@ impl Consumer {
             consumer: self.spec.name.to_owned(),
             message_id: message.id,
         };
-        let context = context(message, self.spec.name, (self.now)());
+        let context = context(message, self.spec.name, self.clock.now());
         self.policy.handle(message, &context, entry).await
     }
 
@@ -200,7 +209,7 @@ impl Consumer {
                 Err(error) => {
                     tracing::error!(consumer = name, message_id = %message.id, subject = message.subject,
                         reason = %error, "message parked again");
-                    let now = (self.now)();
+                    let now = self.clock.now();
                     parked::park_again(&self.database, name, message.id, &error, now).await?;
                 }
             }

@@ -14,7 +14,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use checkpoint::Checkpoint;
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
-use jiff::Timestamp;
 use portico_bus::{BusError, Message, REPUBLISHED, Receipt, SharedBus};
 use republish::Again;
 pub use republish::{RelayStatus, Republishing, republish, status};
@@ -22,7 +21,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use crate::{EventStore, Lease, RecordedEvent, StoreError, fault, trace};
+use crate::{EventStore, Lease, RecordedEvent, StoreError, clock::Clock, fault, trace};
 
 /// Messages that may be under way at once.
 const WINDOW: usize = 256;
@@ -30,15 +29,12 @@ const WINDOW: usize = 256;
 const POLL: Duration = Duration::from_secs(1);
 /// Positions after which the checkpoint is moved, although more messages are under way.
 const SAVE_EVERY: i64 = 64;
-/// How often the lease is prolonged, and the bus asked whether it still holds what it was given.
-const RENEW_SECONDS: i64 = 3;
+/// How often to ask the bus whether it still holds what it was given, and whether somebody wants more.
+const CHECK_SECONDS: i64 = 3;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// Name of the lease, and of the checkpoint.
 const NAME: &str = "relay";
-
-/// The time, from the runtime's clock.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A public event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,58 +66,56 @@ pub struct Relay {
     pub publish: Arc<dyn Publish>,
     /// One replica relays at a time.
     pub lease: Lease,
-    /// Clock.
-    pub now: Now,
+    /// Time.
+    pub clock: Clock,
 }
 
 impl Relay {
-    /// Makes the lease name; the rest of [`Relay`] is plain data.
-    pub fn lease_name() -> &'static str {
-        NAME
-    }
+    /// Name of the lease.
+    pub const LEASE: &'static str = NAME;
 
     /// Runs until shutdown. Failures are logged and tried again with back-off.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut backoff = SHORTEST_BACKOFF;
-        while let Some(result) = shutdown.run_until_cancelled(self.relay()).await {
-            let Err(error) = result else {
+        while !shutdown.is_cancelled() {
+            let Err(error) = self.take_turn(&shutdown).await else {
                 backoff = SHORTEST_BACKOFF;
                 continue;
             };
             if let RelayError::Store(StoreError::Newer(event)) = &error {
-                self.leave_it_to_others(event).await;
+                // None may be left out: it would never be published. The lease is free for a replica that knows it.
+                tracing::warn!(
+                    event,
+                    "an event of a newer version waits for a replica of that version to be published"
+                );
                 backoff = LONGEST_BACKOFF;
             } else {
                 tracing::warn!(%error, "relay interrupted, trying again");
             }
-            if shutdown.run_until_cancelled(sleep(backoff)).await.is_none() {
-                break;
-            }
+            shutdown.run_until_cancelled(sleep(backoff)).await;
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
-        if let Err(error) = self.lease.release().await {
-            tracing::debug!(%error, "relay lease not released");
-        }
     }
 
-    /// Lets a replica take the lease that knows the event. None may be left out: it would never be published.
-    async fn leave_it_to_others(&self, event: &str) {
-        tracing::warn!(
-            event,
-            "an event of a newer version waits for a replica of that version to be published"
-        );
-        if let Err(error) = self.lease.release().await {
-            tracing::debug!(%error, "relay lease not released");
-        }
-    }
-
-    /// Relays from the checkpoint on until something fails, the lease is lost or the bus has lost its messages.
-    async fn relay(&self) -> Result<(), RelayError> {
-        let mut renewed = (self.now)();
-        if !self.lease.take(renewed).await? {
-            sleep(POLL).await;
+    /// Relays while this replica holds the lease; waits a little where another one does.
+    async fn take_turn(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
+        let Some(held) = self.lease.acquire(&self.clock).await? else {
+            shutdown.run_until_cancelled(sleep(POLL)).await;
             return Ok(());
+        };
+        match held.run(shutdown.run_until_cancelled(self.relay())).await {
+            Ok(done) => done.unwrap_or(Ok(())),
+            // The new holder publishes again what was under way; consumers recognise it.
+            Err(lost) => {
+                tracing::info!(%lost, "another replica relays");
+                Ok(())
+            }
         }
+    }
+
+    /// Relays from the checkpoint on until something fails, the bus has lost its messages or somebody asks for more.
+    async fn relay(&self) -> Result<(), RelayError> {
+        let mut checked = self.clock.now();
         let incarnation = self.bus.incarnation().await?;
         let mut progress = Progress::load(&self.store, incarnation.as_deref()).await?;
         let mut cursor = progress.saved;
@@ -149,31 +143,24 @@ impl Relay {
             if in_flight.is_empty() || safe - progress.saved >= SAVE_EVERY {
                 progress.save(&self.store, safe).await?;
             }
-            let now = (self.now)();
+            let now = self.clock.now();
             // The clock may also be set back.
-            if now.duration_since(renewed).as_secs().abs() >= RENEW_SECONDS {
+            if now.duration_since(checked).as_secs().abs() >= CHECK_SECONDS {
                 progress.save(&self.store, safe).await?;
-                if !self
-                    .goes_on(now, incarnation.as_ref(), &progress.again)
-                    .await?
-                {
+                if !self.goes_on(incarnation.as_ref(), &progress.again).await? {
                     return Ok(());
                 }
-                renewed = now;
+                checked = now;
             }
         }
     }
 
-    /// Whether the lease is still ours, the bus still holds what it was given, and nobody has asked for more.
+    /// Whether the bus still holds what it was given, and nobody has asked for more.
     async fn goes_on(
         &self,
-        now: Timestamp,
         incarnation: Option<&String>,
         again: &Again,
     ) -> Result<bool, RelayError> {
-        if !self.lease.take(now).await? {
-            return Ok(false);
-        }
         let same = self.bus.incarnation().await?.as_ref() == incarnation;
         if !same {
             tracing::warn!("the bus has lost its messages, all are published again");

@@ -2,7 +2,7 @@
 
 use portico_eventstore::{Context, EventStore, Metadata, Outcome};
 use portico_proto::Error;
-use portico_runtime::{Clock, Deps, Problems, Role, StartError, query_error, refuse};
+use portico_runtime::{Clock, Deps, Problems, Role, StartError, query_error, refuse, texts};
 use portico_vault::{Secret, VaultRef};
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ impl NewUser {
     /// Invalid, with a problem for every wrong field.
     pub(crate) fn parse(name: &str, email: &str, password: &str) -> Result<Self, Error> {
         let mut problems = Problems::default();
-        let name = parse_name(name, &mut problems);
+        let name = texts::name(&mut problems, "name", name);
         let parsed = Email::parse(email);
         if parsed.is_none() {
             problems.add(
@@ -46,19 +46,6 @@ impl NewUser {
             password: password.into(),
         })
     }
-}
-
-/// Trims a name; adds a problem unless it has 1 to 100 characters, none of them a control character.
-pub(crate) fn parse_name(name: &str, problems: &mut Problems) -> String {
-    let name = name.trim();
-    if !(1..=100).contains(&name.chars().count()) || name.contains(char::is_control) {
-        problems.add(
-            "name",
-            "name_invalid",
-            "`name` must have 1 to 100 characters, none of them a control character.",
-        );
-    }
-    name.to_owned()
 }
 
 /// Signs people up. Cheap to clone.

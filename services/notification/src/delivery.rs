@@ -16,6 +16,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+use jiff::Timestamp;
 use portico_eventstore::Aggregate;
 
 pub use {
@@ -55,6 +56,8 @@ pub struct Delivery {
     pub attempts_of_round: u32,
     /// How often an admin requested it again.
     pub resends: u32,
+    /// When the next attempt is due; `None`: at once.
+    pub next_try_at: Option<Timestamp>,
 }
 
 impl Aggregate for Delivery {

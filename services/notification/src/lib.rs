@@ -28,7 +28,7 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use portico_eventstore::{EventStore, sqlx, sqlx::migrate::Migrator};
+use portico_eventstore::{EventStore, sqlx, sqlx::migrate::Migrator, worker::run};
 use portico_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
@@ -92,7 +92,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         .publishes(deps, Publisher)
         .consumes(deps, policies::SPEC, policies);
     Ok(match mailer {
-        Some(mailer) => service.works(worker(deps, store, composer, mailer).run()),
+        Some(mailer) => service.works(run(worker(deps, &store, composer, mailer))),
         None => {
             tracing::warn!("no mail server is configured: mails are queued but not sent");
             service
@@ -100,14 +100,11 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     })
 }
 
-fn worker(deps: &Deps, store: EventStore, composer: Composer, mailer: Mailer) -> Worker {
+fn worker(deps: &Deps, store: &EventStore, composer: Composer, mailer: Mailer) -> Worker {
     Worker {
-        lease: deps.lease(store.database(), Worker::LEASE),
-        store,
+        jobs: deps.jobs(store),
         composer,
         mailer,
         retry: deps.config.retry,
-        clock: deps.clock.clone(),
-        shutdown: deps.shutdown.clone(),
     }
 }

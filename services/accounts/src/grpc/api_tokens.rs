@@ -10,13 +10,14 @@ use portico_proto::{
         ListApiTokensResponse, RevokeApiTokenRequest, RevokeApiTokenResponse,
     },
 };
-use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error, refuse};
+use portico_runtime::{
+    Call, Caller, Problems, lists::ListQuery, parse_id, query_error, refuse, texts,
+};
 use tonic::Request;
 
 use super::Accounts;
 use crate::{
     sign_in::token::{self, TokenKind},
-    sign_up::parse_name,
     user::{ApiTokenCommand, Command, User},
     views,
 };
@@ -79,9 +80,13 @@ impl Accounts {
     ) -> Result<ListApiTokensResponse, Error> {
         let (user_id, _) = Caller::of(request).require_user()?;
         let wanted = request.get_ref();
-        let page = Page::parse(wanted.limit, &wanted.after)?;
-        let order = views::Order::parse(&wanted.sort)?;
-        let (api_tokens, next) = views::api_tokens(self.pool(), user_id, order, &page)
+        let query = ListQuery::parse(
+            &views::API_TOKENS,
+            wanted.limit,
+            &wanted.after,
+            &wanted.sort,
+        )?;
+        let (api_tokens, next) = views::api_tokens(self.pool(), user_id, &query)
             .await
             .map_err(query_error)?;
         Ok(ListApiTokensResponse { api_tokens, next })
@@ -109,7 +114,7 @@ impl Accounts {
 
 fn parse(wanted: &CreateApiTokenRequest, now: Timestamp) -> Result<(String, Timestamp), Error> {
     let mut problems = Problems::default();
-    let name = parse_name(&wanted.name, &mut problems);
+    let name = texts::name(&mut problems, "name", &wanted.name);
     let days = match wanted.expires_in_days {
         0 => DEFAULT_DAYS,
         days => days,

@@ -9,7 +9,9 @@ use portico_proto::{
         SuspendUserRequest, User as UserMessage,
     },
 };
-use portico_runtime::{Call, Caller, Page, Problems, Role, parse_id, query_error, refuse};
+use portico_runtime::{
+    Call, Caller, Problems, Role, lists::ListQuery, parse_id, query_error, refuse,
+};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -66,13 +68,12 @@ impl Accounts {
             problems.add("role", "role_invalid", "`role` must be admin or developer.");
         }
         problems.into_result()?;
-        let page = Page::parse(wanted.limit, &wanted.after)?;
+        let query = ListQuery::parse(&views::USERS, wanted.limit, &wanted.after, &wanted.sort)?;
         let filter = UserFilter {
             status: wanted.status.clone(),
             role: wanted.role.clone(),
         };
-        let order = views::Order::parse(&wanted.sort)?;
-        let (rows, next) = views::users(self.pool(), &filter, order, &page)
+        let (rows, next) = views::users(self.pool(), &filter, &query)
             .await
             .map_err(query_error)?;
         let users = self.people.describe(&rows).await?;

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use portico_eventstore::Outcome;
 use portico_proto::{Error, catalog::v1};
-use portico_runtime::{Call, parse_id, query_error};
+use portico_runtime::{
+    Call,
+    lists::{ListQuery, Search},
+    parse_id, query_error,
+};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -13,7 +17,7 @@ use crate::{
     input::Input,
     neighbours::access_requests::{self, Subject},
     plan::{Change, Command, Details, Limit, Plan, SCOPES_MISSING},
-    views::{Audience, Listing, Words, plans},
+    views::{Audience, SORT, plans},
     wire,
 };
 
@@ -141,9 +145,9 @@ pub(super) async fn list(
     let call = Call::of(&request, "list_plans", &grpc.deps.clock)?;
     call.caller.require_known()?;
     let message = request.into_inner();
-    let listing = Listing::parse(message.limit, &message.after, &message.sort)?;
-    let words = Words::parse(&message.q)?;
-    let (plans, next) = plans::list(grpc.store.database().pool(), &words, &listing)
+    let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
+    let search = Search::parse(&message.q)?;
+    let (plans, next) = plans::list(grpc.store.database().pool(), &search, &query)
         .await
         .map_err(query_error)?;
     Ok(v1::ListPlansResponse { plans, next })

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use portico_eventstore::Outcome;
 use portico_proto::{Error, catalog::v1};
-use portico_runtime::{Call, parse_id, query_error};
+use portico_runtime::{
+    Call,
+    lists::{ListQuery, Search},
+    parse_id, query_error,
+};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -17,7 +21,7 @@ use crate::{
     },
     product::{Api, Change, Command, Details, Product, SCOPES_MISSING, Visibility},
     views::{
-        Audience, Listing, Words,
+        Audience, SORT,
         products::{self, Filter},
     },
     wire,
@@ -193,7 +197,7 @@ pub(super) async fn list(
     // Everybody may ask; the audience decides what is there.
     let audience = Audience::of(&call.caller);
     let message = request.into_inner();
-    let listing = Listing::parse(message.limit, &message.after, &message.sort)?;
+    let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
     if !matches!(message.status.as_str(), "" | "draft" | "published") {
         return Err(Error::field(
             "status",
@@ -206,13 +210,13 @@ pub(super) async fn list(
         text => parse_id("client_type_id", text)?.to_string(),
     };
     let filter = Filter {
-        words: Words::parse(&message.q)?,
+        search: Search::parse(&message.q)?,
         tag: message.tag.trim().to_lowercase(),
         status: message.status,
         client_type_id,
     };
     let pool = grpc.store.database().pool();
-    let (products, next) = products::list(pool, audience, &filter, &listing)
+    let (products, next) = products::list(pool, audience, &filter, &query)
         .await
         .map_err(query_error)?;
     Ok(v1::ListProductsResponse { products, next })

@@ -16,12 +16,16 @@ pub(super) fn evolve(delivery: &mut Delivery, event: &Event) {
             delivery.attempts_of_round += 1;
         }
         Event::Sent { .. } => delivery.phase = Phase::Sent,
-        Event::Delayed { .. } => delivery.phase = Phase::Waiting,
+        Event::Delayed { next_try_at, .. } => {
+            delivery.phase = Phase::Waiting;
+            delivery.next_try_at = Some(*next_try_at);
+        }
         Event::Failed { .. } => delivery.phase = Phase::Failed,
         Event::ResendRequested { resend } => {
             delivery.phase = Phase::Waiting;
             delivery.attempts_of_round = 0;
             delivery.resends = *resend;
+            delivery.next_try_at = None;
         }
     }
 }

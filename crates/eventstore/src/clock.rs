@@ -1,5 +1,9 @@
 //! The only place that asks the system for the time. Everything else is given a
 //! [`Clock`], so that tests decide what time it is.
+//!
+//! [`ClockReading`] compares a reading with times that the clock of another machine may have written.
+
+mod reading;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use uuid::Uuid;
 use uuid::timestamp::context::ContextV7;
+
+pub use reading::ClockReading;
 
 use crate::fault;
 

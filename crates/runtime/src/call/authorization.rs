@@ -21,11 +21,11 @@ use tonic::{
     transport::server::{TcpConnectInfo, TlsConnectInfo},
 };
 
-use crate::{
+use super::{
     Caller, Role,
     identity::{forbidden, unauthenticated},
-    methods,
 };
+use crate::channel::methods;
 
 /// What the certificate of the edge names.
 pub const EDGE: &str = "edge";
@@ -165,7 +165,7 @@ pub async fn certified(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Axum middleware in front of every service, after [`crate::identity::verify`].
+/// Axum middleware in front of every service, after [`super::identity::verify`].
 pub async fn enforce(request: Request, next: Next) -> Response {
     match allowed(&request) {
         Ok(()) => next.run(request).await,

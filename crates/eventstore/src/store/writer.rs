@@ -15,11 +15,12 @@ use uuid::Uuid;
 
 use plan::Plan;
 
+use super::{
+    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream, metrics::Numbers,
+};
 use crate::{
-    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream,
     database::{Database, Dialect},
     fault,
-    metrics::Numbers,
 };
 
 /// The most appends that share a transaction.

@@ -1,4 +1,5 @@
-//! Cursors of lists: the sort value and the id of the last row, opaque to callers.
+//! A page of a list: its length, and the cursor where it begins. A cursor holds the sort value and the id of the row
+//! before, and is opaque to callers.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use portico_proto::Error;
@@ -31,16 +32,9 @@ impl Page {
         if after.is_empty() {
             return Ok(Self { limit, after: None });
         }
-        let wrong = || {
-            Error::field(
-                "after",
-                "cursor_invalid",
-                "`after` must be the `next` of the page before.",
-            )
-        };
-        let bytes = URL_SAFE_NO_PAD.decode(after).map_err(|_| wrong())?;
-        let text = String::from_utf8(bytes).map_err(|_| wrong())?;
-        let (id, value) = text.split_once('\n').ok_or_else(wrong)?;
+        let bytes = URL_SAFE_NO_PAD.decode(after).map_err(|_| wrong_cursor())?;
+        let text = String::from_utf8(bytes).map_err(|_| wrong_cursor())?;
+        let (id, value) = text.split_once('\n').ok_or_else(wrong_cursor)?;
         Ok(Self {
             limit,
             after: Some((value.to_owned(), id.to_owned())),
@@ -69,6 +63,15 @@ impl Page {
         });
         (rows, next.unwrap_or_default())
     }
+}
+
+/// The cursor is not one of this list.
+pub(super) fn wrong_cursor() -> Error {
+    Error::field(
+        "after",
+        "cursor_invalid",
+        "`after` must be the `next` of the page before.",
+    )
 }
 
 #[cfg(test)]

@@ -31,8 +31,9 @@ use portico_bus::SharedBus;
 use portico_eventstore::Database;
 use serde::Serialize;
 
+use super::Deps;
 use crate::{
-    Channels, Deps, ServiceName,
+    Channels, ServiceName,
     metrics::{
         self,
         gauges::{self, Gauge, Reading},

@@ -7,16 +7,12 @@ use sha2::{Digest as _, Sha256};
 use tonic::Request;
 use uuid::Uuid;
 
-use crate::{Caller, Clock};
+use super::Caller;
+use crate::{
+    Clock,
+    channel::{IDEMPOTENCY_KEY, REQUEST_ID},
+};
 
-/// gRPC metadata and HTTP header of the same meaning: a repetition with the same key has no second effect.
-pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Id of the call from outside, goes into logs and event correlation.
-pub const REQUEST_ID: &str = "x-request-id";
-/// W3C trace context.
-pub const TRACEPARENT: &str = trace::TRACEPARENT;
-/// What other vendors keep about the trace.
-pub const TRACESTATE: &str = trace::TRACESTATE;
 const LONGEST_KEY: usize = 255;
 
 /// The caller, and the context that its command runs in.

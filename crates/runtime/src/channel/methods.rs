@@ -6,7 +6,7 @@ use portico_proto::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
-use crate::ServiceName;
+use super::ServiceName;
 
 /// A method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
