@@ -17,6 +17,7 @@ pub mod clock;
 pub mod consumer;
 mod database;
 pub mod fault;
+mod nested;
 pub mod relay;
 mod store;
 pub mod testing;
@@ -25,6 +26,8 @@ pub mod worker;
 
 pub use aggregate::{Aggregate, Upcaster};
 pub use database::{Database, DatabaseError, backup};
+#[doc(hidden)]
+pub use nested::is_of_another_subject;
 pub use store::{
     Append, Appended, Context, EventStore, ExecuteError, InboxEntry, Loaded, Metadata, NewEvent,
     Outcome, Projection, ProjectionError, RecordedEvent, Row, StoreError, Stream,
@@ -33,3 +36,6 @@ pub use worker::{Held, Lease, LeaseLost};
 
 /// Re-exported so that services name one version.
 pub use sqlx;
+/// For [`nested_events`].
+#[doc(hidden)]
+pub use {serde, serde_json};
