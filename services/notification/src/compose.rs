@@ -15,9 +15,9 @@ use crate::{
 /// Why there is no letter. The text holds no personal data.
 pub enum Obstacle {
     /// May succeed at another attempt.
-    Passing(String),
+    Transient(String),
     /// No attempt can succeed.
-    Final(Reason, String),
+    Permanent(Reason, String),
 }
 
 /// Composes letters.
@@ -32,7 +32,7 @@ impl Composer {
     /// Composes the letter of a delivery, with present names and addresses.
     pub async fn letter(&self, id: Uuid, delivery: &Delivery) -> Result<Letter, Obstacle> {
         let Some(mail) = &delivery.mail else {
-            return Err(Obstacle::Final(
+            return Err(Obstacle::Permanent(
                 Reason::SubjectGone,
                 "the delivery is empty".to_owned(),
             ));
@@ -45,7 +45,7 @@ impl Composer {
         let mut filled = self
             .templates
             .fill(mail.template, &facts)
-            .map_err(|mistake| Obstacle::Passing(mistake.to_string()))?;
+            .map_err(|mistake| Obstacle::Transient(mistake.to_string()))?;
         if mail.subject_id.is_none() {
             filled.subject = format!("[Test] {}", filled.subject);
         }
@@ -69,7 +69,7 @@ impl Composer {
             .access_request(subject)
             .await
             .map_err(|error| match error.kind {
-                Kind::NotFound => Obstacle::Final(
+                Kind::NotFound => Obstacle::Permanent(
                     Reason::SubjectGone,
                     "the access request does not exist any more".to_owned(),
                 ),
@@ -103,7 +103,7 @@ impl Composer {
         let find = |id: &str| people.iter().find(|contact| contact.user_id == id).cloned();
         match find(&recipient).filter(|contact| !contact.email.is_empty()) {
             Some(contact) => Ok((contact, find(requester))),
-            None => Err(Obstacle::Final(
+            None => Err(Obstacle::Permanent(
                 Reason::RecipientGone,
                 "the recipient has no account any more".to_owned(),
             )),
@@ -112,7 +112,7 @@ impl Composer {
 }
 
 fn service_failed(name: &str, error: &Error) -> Obstacle {
-    Obstacle::Passing(format!("the {name} service answered: {}", error.code))
+    Obstacle::Transient(format!("the {name} service answered: {}", error.code))
 }
 
 fn facts(mail: &Mail, request: AccessRequest) -> Facts {

@@ -71,9 +71,9 @@ pub enum Refusal {
     /// The recipient's address is invalid.
     Address,
     /// 4xx, no connection, a timeout, or a refused login: may succeed later.
-    Passing(String),
+    Transient(String),
     /// 5xx: this message will never be accepted.
-    Final(String),
+    Permanent(String),
 }
 
 /// Client of the mail server. Cheap to clone.
@@ -115,7 +115,7 @@ impl Mailer {
         match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
             Ok(Ok(response)) => Ok(response.code().into()),
             Ok(Err(error)) => Err(refusal(&error)),
-            Err(_) => Err(Refusal::Passing(format!(
+            Err(_) => Err(Refusal::Transient(format!(
                 "the mail server did not answer within {} s",
                 self.timeout.as_secs_f32()
             ))),
@@ -141,7 +141,7 @@ impl Mailer {
                 "auto-generated".to_owned(),
             ))
             .multipart(parts)
-            .map_err(|error| Refusal::Final(format!("the message could not be built: {error}")))
+            .map_err(|error| Refusal::Permanent(format!("the message could not be built: {error}")))
     }
 }
 
@@ -153,13 +153,13 @@ fn system_time(time: Timestamp) -> SystemTime {
 
 fn refusal(error: &smtp::Error) -> Refusal {
     let Some(code) = error.status().map(u16::from) else {
-        return Refusal::Passing(error.to_string());
+        return Refusal::Transient(error.to_string());
     };
     let reply = error.source().map(ToString::to_string).unwrap_or_default();
     let text = format!("{code} {reply}").trim_end().to_owned();
     if error.is_permanent() && !LOGIN_REFUSED.contains(&code) {
-        Refusal::Final(text)
+        Refusal::Permanent(text)
     } else {
-        Refusal::Passing(text)
+        Refusal::Transient(text)
     }
 }

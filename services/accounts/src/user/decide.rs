@@ -15,11 +15,11 @@ pub(super) fn decide(user: &User, command: &Command) -> Result<Vec<Event>, Rejec
     match command {
         Command::Account(command) => {
             let events = account(user, command)?;
-            Ok(events.into_iter().map(Event::Account).collect())
+            Ok(events.into_iter().map(Event::from).collect())
         }
         Command::ApiToken(command) => {
             let event = api_token(present(user)?, command)?;
-            Ok(event.map(Event::ApiToken).into_iter().collect())
+            Ok(event.map(Event::from).into_iter().collect())
         }
     }
 }

@@ -3,19 +3,19 @@
 use jiff::Timestamp;
 use portico_runtime::Role;
 use portico_vault::VaultRef;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Status;
 
-/// By subject. Stored without the subject, as `user.signed_up` or `user.api_token_issued`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-#[expect(missing_docs, reason = "their payloads have the docs")]
-pub enum Event {
-    Account(AccountEvent),
-    ApiToken(ApiTokenEvent),
+portico_eventstore::nested_events! {
+    /// By subject. Stored without the subject, as `user.signed_up` or `user.api_token_issued`.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[expect(missing_docs, reason = "their payloads have the docs")]
+    pub enum Event {
+        Account(AccountEvent),
+        ApiToken(ApiTokenEvent),
+    }
 }
 
 /// About the account itself.
@@ -68,19 +68,4 @@ pub enum ApiTokenEvent {
         /// As it was issued.
         token_id: Uuid,
     },
-}
-
-impl<'de> Deserialize<'de> for Event {
-    /// Chooses the subject by the type. `untagged` would try one after the other and hide serde's "unknown variant", by
-    /// which the store recognises an event of a newer version.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = Value::deserialize(deserializer)?;
-        let name = stored.get("type").and_then(Value::as_str);
-        if name.is_some_and(|name| name.starts_with("api_token_")) {
-            serde_json::from_value(stored).map(Self::ApiToken)
-        } else {
-            serde_json::from_value(stored).map(Self::Account)
-        }
-        .map_err(D::Error::custom)
-    }
 }
