@@ -117,7 +117,7 @@ async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let error = Error::unavailable("timed_out", "It took too long; try again in a moment.");
+            let error = Error::unavailable("timed_out", "The request timed out. Try again in a moment.");
             Failure::from(error).into_response()
         }
     }

@@ -229,7 +229,7 @@ fn refused_bearer() -> Error {
     Error::new(
         Kind::Unauthenticated,
         "bearer_invalid",
-        "The header Authorization must be `Bearer` and a token that is valid: sign in again, or make a new API token.",
+        "The Authorization header must contain a valid Bearer token. Sign in again or create a new API token.",
     )
 }
 

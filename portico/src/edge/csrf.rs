@@ -118,7 +118,7 @@ fn refused() -> Error {
     Error::new(
         Kind::Forbidden,
         "csrf_failed",
-        "This request does not come from a page of this portal. Reload the page, or use an API token as Bearer.",
+        "This request does not come from a page of this portal. Reload the page, or send an API token as a Bearer token.",
     )
 }
 

@@ -159,7 +159,7 @@ pub async fn no_such_path() -> Failure {
     Failure::with_status(
         StatusCode::NOT_FOUND,
         "path_unknown",
-        "There is nothing at this address. What there is stands in /api/v1/openapi.json.",
+        "No such endpoint. The API is described at /api/v1/openapi.json.",
     )
 }
 
@@ -168,7 +168,7 @@ pub async fn no_such_method() -> Failure {
     Failure::with_status(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "This address does not take this method; the header Allow lists those it takes.",
+        "This endpoint does not support this method. The Allow header lists the supported ones.",
     )
 }
 

@@ -93,13 +93,13 @@ async fn ask_to_revoke(ask: Ask, Path(id): Path<String>) -> Shown {
 async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let request = find(ask, id).await?;
     let question = Question {
-        title: "Give this access back?".to_owned(),
+        title: "Give up this access?".to_owned(),
         consequence: if request.credential == "api_key" {
-            "Its API keys are deleted and stop to work. What the application has by other requests stays."
+            "Its API keys are deleted and stop working. Access from other requests is kept."
         } else {
-            "Tokens with these scopes are no longer given out. What the application has by other requests stays."
+            "The application can no longer get tokens with these scopes. Access from other requests is kept."
         },
-        button: "Give it back",
+        button: "Give up access",
         back: path(id),
         version: ANY_VERSION,
         reason: false,

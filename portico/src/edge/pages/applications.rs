@@ -148,8 +148,8 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let application = find(ask, id).await?;
     let question = Question {
         title: format!("Delete \u{201c}{}\u{201d}?", application.name),
-        consequence: "Its access is revoked and its OAuth clients are deleted at the identity providers, its API keys \
-            at the gateways. Its credentials stop to work at once.",
+        consequence: "Its access is revoked. Its OAuth clients are deleted at the identity providers and its API keys at \
+            the gateways. Its credentials stop working at once.",
         button: "Delete the application",
         back: path(id),
         version: application.version,

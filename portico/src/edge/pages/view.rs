@@ -269,7 +269,7 @@ fn plain_refusal(response: &Response) -> Option<Failure> {
     Some(Failure::with_status(
         status,
         "request_invalid",
-        "This address or form is not complete. Go back and try again.",
+        "The address or form is incomplete. Go back and try again.",
     ))
 }
 
@@ -293,7 +293,7 @@ async fn error_page(edge: &Edge, mut asked: Parts, failure: Failure) -> Response
     let (title, message) = match error.code.as_ref() {
         "path_unknown" => (
             "Page not found",
-            "There is nothing at this address. It may have been moved or deleted.",
+            "This page does not exist. It may have been moved or deleted.",
         ),
         _ => (error.kind.title(), error.message.as_str()),
     };

@@ -219,7 +219,7 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let product = find(ask, id.to_owned()).await?;
     let question = Question {
         title: format!("Delete the product \u{201c}{}\u{201d}?", product.name),
-        consequence: "Nobody can ask for it any more, and it cannot be brought back. Access that was given stays \
+        consequence: "Access to it can no longer be requested, and it cannot be restored. Access already granted is kept \
             until it is revoked.",
         button: "Delete the product",
         back: path(id),

@@ -140,7 +140,7 @@ fn a_paused_provider_is_loud() {
     );
     let one = render("admin/identity_provider.html", context! { provider });
     assert!(
-        one.contains("Paused: no client is registered here."),
+        one.contains("Paused: no clients are registered here."),
         "{one}"
     );
     assert!(one.contains("The certificate is not verified."), "{one}");
@@ -177,7 +177,7 @@ fn what_the_provider_granted_otherwise_is_shown() {
     };
     let html = render("application.html", shown);
     assert!(
-        html.contains("No token without a person.") && html.contains("It did not work"),
+        html.contains("No token without a person.") && html.contains("Setup failed."),
         "{html}"
     );
     assert!(!html.contains("Show the secret"), "{html}");
@@ -211,9 +211,9 @@ fn an_old_secret_that_still_works_can_be_ended() {
     assert!(!page(None, None).contains("Old secret"));
     let html = page(Some("2026-11-04T03:05:09Z"), Some(HOSTILE));
     let form = "action=\"/dashboard/applications/a1/old-secret\"";
-    assert!(html.contains(form) && html.contains("End it now"), "{html}");
+    assert!(html.contains(form) && html.contains("Revoke it now"), "{html}");
     assert!(
-        html.contains("has not ended it yet") && !html.contains(HOSTILE),
+        html.contains("has not revoked it") && !html.contains(HOSTILE),
         "{html}"
     );
 }
@@ -251,7 +251,7 @@ fn what_a_provider_can_do_is_a_matrix() {
     );
     assert!(page("running").contains("http-equiv=\"refresh\""));
     let none = page("none");
-    assert!(none.contains("It was not checked yet."), "{none}");
+    assert!(none.contains("Not checked yet."), "{none}");
 }
 
 #[test]
