@@ -421,11 +421,7 @@ async fn what_a_provider_can_do_and_what_is_tried_again_there() {
         .unwrap()
         .to_owned();
     let page = format!("/admin/identity-providers/{id}/conformance");
-    admin
-        .get(&page)
-        .await
-        .is(200)
-        .shows("Not checked yet.");
+    admin.get(&page).await.is(200).shows("Not checked yet.");
     admin
         .submit(&page, &[("scopes", "")])
         .await

@@ -283,7 +283,10 @@ async fn api_tokens_are_shown_once() {
     let portal = Portal::start().await;
     let mut dana = portal.developer().await;
     let path = "/dashboard/api-tokens";
-    dana.get(path).await.is(200).shows("You have no API tokens.");
+    dana.get(path)
+        .await
+        .is(200)
+        .shows("You have no API tokens.");
     dana.submit(path, &[("name", "CI"), ("expires_in_days", "many")])
         .await
         .is(400)

@@ -211,7 +211,10 @@ fn an_old_secret_that_still_works_can_be_ended() {
     assert!(!page(None, None).contains("Old secret"));
     let html = page(Some("2026-11-04T03:05:09Z"), Some(HOSTILE));
     let form = "action=\"/dashboard/applications/a1/old-secret\"";
-    assert!(html.contains(form) && html.contains("Revoke it now"), "{html}");
+    assert!(
+        html.contains(form) && html.contains("Revoke it now"),
+        "{html}"
+    );
     assert!(
         html.contains("has not revoked it") && !html.contains(HOSTILE),
         "{html}"

@@ -18,8 +18,8 @@ use portico_proto::{
 
 use super::{
     cart::{Filled, listed},
-    catalogue::client_types,
     dashboard::own_applications,
+    fetch::client_types,
     form::{Form, Posted},
     show,
     view::{Page, Shown, done, mendable},

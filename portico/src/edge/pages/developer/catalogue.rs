@@ -6,17 +6,15 @@ use axum::{
     routing::get,
 };
 use minijinja::context;
-use portico_proto::{
-    catalog::v1::{GetProductRequest, ListProductsRequest, Product},
-    registration::v1::{ClientType, ListClientTypesRequest},
-};
+use portico_proto::catalog::v1::ListProductsRequest;
 
 use super::{
+    fetch,
     lists::Listing,
     markdown, show,
     view::{Page, Shown},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, ask::Ask};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -46,10 +44,10 @@ async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
 }
 
 async fn product(ask: Ask, Path(id): Path<String>) -> Shown {
-    let product = find(&ask, id).await?;
+    let product = fetch::product(&ask, id).await?;
     // Visitors are not told which client types there are.
     let client_types = match ask.session() {
-        Some(_) => client_types(&ask, product.client_type_ids.clone()).await?,
+        Some(_) => fetch::client_types(&ask, product.client_type_ids.clone()).await?,
         None => Vec::new(),
     };
     let shown = context! {
@@ -58,27 +56,4 @@ async fn product(ask: Ask, Path(id): Path<String>) -> Shown {
         client_types => client_types.iter().map(show::client_type).collect::<Vec<_>>(),
     };
     Page::new("product.html").show(&ask, shown).await
-}
-
-pub(super) async fn find(ask: &Ask, id: String) -> Result<Product> {
-    let request = ask.request(GetProductRequest { id });
-    Ok(ask.catalog().get_product(request).await?.into_inner())
-}
-
-/// The client types with these ids.
-pub(super) async fn client_types(ask: &Ask, ids: Vec<String>) -> Result<Vec<ClientType>> {
-    if ids.is_empty() {
-        // No ids would mean all.
-        return Ok(Vec::new());
-    }
-    let request = ListClientTypesRequest {
-        limit: 100,
-        ids,
-        ..Default::default()
-    };
-    let page = ask
-        .registration()
-        .list_client_types(ask.request(request))
-        .await?;
-    Ok(page.into_inner().client_types)
 }

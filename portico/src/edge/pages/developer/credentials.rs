@@ -17,14 +17,17 @@ use portico_proto::{
 use portico_vault::Secret;
 
 use super::{
-    applications,
-    catalogue::{self, client_types},
-    commands::{Token, call},
+    applications, fetch,
     form::Posted,
     show,
     view::{Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{
+    Edge,
+    ask::Ask,
+    curl::{Token, call},
+    problem::Result,
+};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -121,7 +124,7 @@ pub(super) async fn clients(
         return Ok(Vec::new());
     }
     let ids = clients.iter().map(|client| client.client_type_id.clone());
-    let types = client_types(ask, ids.filter(|id| !id.is_empty()).collect()).await?;
+    let types = fetch::client_types(ask, ids.filter(|id| !id.is_empty()).collect()).await?;
     let products = products(ask, requests).await;
     let client = |client: &OauthClient| {
         let client_type = types.iter().find(|one| one.id == client.client_type_id);
@@ -207,7 +210,7 @@ async fn products(ask: &Ask, requests: &[AccessRequest]) -> HashMap<String, Prod
         .flat_map(|request| &request.items)
         .map(|item| &item.product_id)
         .collect();
-    let found = join_all(ids.into_iter().map(|id| catalogue::find(ask, id.clone()))).await;
+    let found = join_all(ids.into_iter().map(|id| fetch::product(ask, id.clone()))).await;
     found
         .into_iter()
         .flatten()

@@ -8,20 +8,18 @@ use axum::{
 use minijinja::context;
 use portico_proto::{
     Error,
-    access::v1::{
-        AccessRequest, GetAccessRequestRequest, RevokeAccessRequestRequest,
-        WithdrawAccessRequestRequest,
-    },
+    access::v1::{RevokeAccessRequestRequest, WithdrawAccessRequestRequest},
 };
 
 use super::{
     confirm::Question,
     dashboard::own_id,
+    fetch,
     form::Posted,
     show,
     view::{ANY_VERSION, Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, ask::Ask};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -42,7 +40,7 @@ async fn request(ask: Ask, Path(id): Path<String>) -> Shown {
 }
 
 async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let request = find(ask, id).await?;
+    let request = fetch::access_request(ask, id).await?;
     let own = own_id(ask);
     let shown = context! {
         own => request.requester_id == own,
@@ -63,11 +61,6 @@ fn who(own: &str, by: &str) -> String {
     } else {
         "Portico".to_owned()
     }
-}
-
-pub(super) async fn find(ask: &Ask, id: &str) -> Result<AccessRequest> {
-    let request = ask.request(GetAccessRequestRequest { id: id.to_owned() });
-    Ok(ask.access().get_access_request(request).await?.into_inner())
 }
 
 async fn withdraw(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
@@ -91,7 +84,7 @@ async fn ask_to_revoke(ask: Ask, Path(id): Path<String>) -> Shown {
 }
 
 async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let request = find(ask, id).await?;
+    let request = fetch::access_request(ask, id).await?;
     let question = Question {
         title: "Give up this access?".to_owned(),
         consequence: if request.credential == "api_key" {

@@ -92,7 +92,7 @@ pub(super) fn call(url: &str) -> String {
 
 /// The command that calls an API with a key, which stands in the header as it is. Without one it comes from the
 /// shell's variable `API_KEY`.
-pub(in crate::edge) fn call_with_key(url: &str, header: &str, key: Option<&str>) -> String {
+pub(super) fn call_with_key(url: &str, header: &str, key: Option<&str>) -> String {
     let header = match key {
         Some(key) => quoted(&format!("{header}: {key}")),
         None => format!("\"{header}: $API_KEY\""),
