@@ -51,7 +51,7 @@ pub(super) fn embedded(config: &Config) -> Result<(), String> {
         return Ok(());
     }
     Err(
-        "this is for SQLite files, but database.url is set: use pg_dump and pg_restore, as docs/operating.md says"
+        "this is for SQLite files, but database.url is set: use pg_dump and pg_restore, as docs/run/backup.md says"
             .to_owned(),
     )
 }
