@@ -87,7 +87,10 @@ fn references(
         problems.unless(there, || format!("{at}: no volume or file {source}"));
     }
     if let Some(build) = &service.build {
-        let there = repository.path(&build.context).join(&build.dockerfile).is_file();
+        let there = repository
+            .path(&build.context)
+            .join(&build.dockerfile)
+            .is_file();
         problems.unless(there, || format!("{at}: no {}", build.dockerfile));
     }
 }

@@ -18,8 +18,16 @@ impl Repository {
     /// A copy of ours.
     pub fn copy_to(folder: &Path) -> Self {
         let ours = Self::ours();
-        let referred = ["tests/keycloak/realm.json", "docs/run/operating.md", "docs/run/backup.md"];
-        for file in ours.deployment().into_iter().chain(referred.map(str::to_owned)) {
+        let referred = [
+            "tests/keycloak/realm.json",
+            "docs/run/operating.md",
+            "docs/run/backup.md",
+        ];
+        for file in ours
+            .deployment()
+            .into_iter()
+            .chain(referred.map(str::to_owned))
+        {
             copy(&ours, folder, &file);
         }
         Self(folder.to_owned())

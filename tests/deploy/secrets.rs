@@ -85,9 +85,15 @@ pub fn example(secret: &str, key: &str) -> Option<PathBuf> {
         "ca.crt" => "deploy/compose/secrets/tls/authority.pem".to_owned(),
         "password" => "deploy/compose/secrets/admin_password".to_owned(),
         "url" if secret.ends_with("-nats") => {
-            format!("deploy/compose/secrets/{}.nats_url", owner.replace('-', "_"))
+            format!(
+                "deploy/compose/secrets/{}.nats_url",
+                owner.replace('-', "_")
+            )
         }
-        "url" => format!("deploy/compose/secrets/{}.database_url", owner.replace('-', "_")),
+        "url" => format!(
+            "deploy/compose/secrets/{}.database_url",
+            owner.replace('-', "_")
+        ),
         "smtp_url" => return Some(smtp_url(made)),
         _ => return None,
     };

@@ -1,4 +1,4 @@
-//! The page of an error.
+//! The error page.
 
 use axum::{
     extract::{FromRequestParts as _, Request, State},
@@ -12,8 +12,8 @@ use portico_proto::Kind;
 use super::view::Page;
 use crate::edge::{Edge, ask::Ask, problem::Failure};
 
-/// Middleware: what went wrong becomes a page for people; programs get the problem details of [`Failure`].
-/// Visitors who must sign in are taken there, and back again.
+/// Middleware: a failure becomes a page for people; programs get the problem details of [`Failure`]. Visitors who must
+/// sign in are redirected there, and back afterwards.
 pub(in crate::edge) async fn show_failures(
     State(edge): State<Edge>,
     request: Request,
@@ -32,8 +32,7 @@ pub(in crate::edge) async fn show_failures(
     }
 }
 
-/// Whether an answer is to be read by a person: not from the API, the probes or assets, and not to a program
-/// that brings a token.
+/// Whether a person will read the response: not for the API, probes or assets, and not for a program with a token.
 fn read_by_people(path: &str, headers: &HeaderMap) -> bool {
     let others = ["/api/", "/static/", "/healthz", "/readyz", "/metrics"];
     let accepts = headers
@@ -46,7 +45,7 @@ fn read_by_people(path: &str, headers: &HeaderMap) -> bool {
         && accepts.into_iter().any(html)
 }
 
-/// A refusal by the framework, such as a query that cannot be read.
+/// An error response of the framework, such as for a query that cannot be parsed.
 fn plain_refusal(response: &Response) -> Option<Failure> {
     let status = response.status();
     let html = response
@@ -68,7 +67,7 @@ async fn error_page(edge: &Edge, mut asked: Parts, failure: Failure) -> Response
     if error.kind == Kind::Unauthenticated {
         return to_login(&asked);
     }
-    // To show an error nothing needs to be allowed; where even that does not work, to nobody.
+    // Rendering needs a caller: the request's own as for a GET, or an anonymous one where its credential is refused.
     asked.method = Method::GET;
     let ask = match Ask::from_request_parts(&mut asked, edge).await {
         Ok(ask) => ask,

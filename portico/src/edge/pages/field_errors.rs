@@ -1,4 +1,4 @@
-//! Errors in the words of a form: above the page, and beside the fields that they are about.
+//! Errors of a form as text for people: above the form, and beside the fields that they are about.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub(super) fn problem(error: &Error) -> Value {
     }
 }
 
-/// What was wrong, by the name of the form's field. What is wrong with one of several values in a field, such as
-/// `redirect_urls[1]`, stands at that field, too.
+/// Messages by the name of the form's field. An error about one of several values, such as `redirect_urls[1]`, is shown at
+/// the field as well.
 pub(super) fn by_field(error: &Error) -> BTreeMap<String, String> {
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
     for wrong in &error.fields {
@@ -40,12 +40,12 @@ pub(super) fn by_field(error: &Error) -> BTreeMap<String, String> {
     fields
 }
 
-/// The message in which the name of the field, which programs need, is replaced.
+/// The message with the name of the field, which is for programs, replaced by its label.
 fn for_people(wrong: &FieldError, name: &str) -> String {
     wrong.message.replace(&format!("`{}`", wrong.field), name)
 }
 
-/// The message where the field's name is to be seen already.
+/// The message for display beside the field, where its name is visible already.
 fn beside_field(wrong: &FieldError) -> String {
     match wrong.message.strip_prefix(&format!("`{}`: ", wrong.field)) {
         Some(message) => capitalised(message),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::edge::{ask::Ask, problem::Result};
 
-/// A page that is being made: its template, what it shows, and what was wrong with the form on it.
+/// A page to be rendered: its template, its status, and the error of the form on it.
 pub(super) struct Page {
     template: &'static str,
     status: StatusCode,
@@ -21,7 +21,7 @@ pub(super) struct Page {
     visit: Option<HeaderValue>,
 }
 
-/// What handlers of pages return: a page or a redirect; a failure becomes the page of an error.
+/// The response of a page's handler: a page or a redirect; a failure becomes the error page.
 pub(super) type Shown = Result<Response>;
 
 impl Page {
@@ -35,7 +35,7 @@ impl Page {
         }
     }
 
-    /// The page again because its form was refused: with the error above it and beside its fields.
+    /// The same page after its form was refused, with the error above the form and beside its fields.
     pub(super) fn refused(mut self, error: &Error) -> Self {
         self.status = error.http_status();
         self.wrong = Some(error.clone());
@@ -50,7 +50,7 @@ impl Page {
         }
     }
 
-    /// Writes the page. `shown` is the page's own part of the context.
+    /// Renders the page. `shown` is the page's own part of the template context.
     pub(super) async fn show(mut self, ask: &Ask, shown: Value) -> Shown {
         let csrf_token = self.csrf_token(ask)?;
         let common = self.common(ask, csrf_token).await;
@@ -101,11 +101,11 @@ impl Page {
     }
 }
 
-/// For decisions: a request's state alone says whether one is possible, and why not is more helpful than that the
-/// request was changed. Its version moves with the work in the background, too, between the page and its form.
+/// The `if_version` of decisions. The state of the request alone says whether one is possible; a version conflict would
+/// be no help, because background work raises the version while the page is open.
 pub(super) const ANY_VERSION: u64 = 0;
 
-/// Who is signed in, for the head of the page.
+/// The signed-in user, for the header of the page.
 async fn user(ask: &Ask) -> Option<Value> {
     let Caller::User { id, role } = ask.caller() else {
         return None;
@@ -118,7 +118,7 @@ async fn user(ask: &Ask) -> Option<Value> {
     Some(context! { id => id.to_string(), name, admin => role == Role::Admin })
 }
 
-/// How many products are in the cart; nothing where it cannot be told, which is no reason not to show the page.
+/// Number of products in the cart; `None` where it is unknown, which must not stop the page from being shown.
 async fn cart_size(ask: &Ask) -> Option<usize> {
     ask.session()?;
     let request = ask.request(GetCartRequest {});
@@ -126,7 +126,7 @@ async fn cart_size(ask: &Ask) -> Option<usize> {
     Some(cart.into_inner().items.len())
 }
 
-/// An error that the form's sender can mend, for the form again; any other is a failure of the page.
+/// An error that the sender of the form can fix, to be shown with the form; any other fails the page.
 pub(super) fn mendable(error: impl Into<Error>) -> Result<Error> {
     let error = error.into();
     match error.kind {
@@ -135,7 +135,7 @@ pub(super) fn mendable(error: impl Into<Error>) -> Result<Error> {
     }
 }
 
-/// After a form did its work: to the page that shows it, with a word about it.
+/// Redirects to the page that shows what a form changed, with a notice about it.
 pub(super) fn done(path: &str, notice: &'static str) -> Response {
     let separator = if path.contains('?') { '&' } else { '?' };
     Redirect::to(&format!("{path}{separator}notice={notice}")).into_response()

@@ -1,4 +1,4 @@
-//! A request of mine: what became of it, withdrawing and revoking it.
+//! A developer's access request: its progress; withdrawing and revoking it.
 
 use axum::{
     Router,
