@@ -9,8 +9,16 @@
 use std::path::{Path, PathBuf};
 
 const ROOMS: [&str; 10] = [
-    "benches/", "crates/", "deploy/", "docs/", "portico/", "proto/", "sandbox/", "services/",
-    "tests/", "web/",
+    "benches/",
+    "crates/",
+    "deploy/",
+    "docs/",
+    "portico/",
+    "proto/",
+    "sandbox/",
+    "services/",
+    "tests/",
+    "web/",
 ];
 
 fn root() -> PathBuf {
@@ -20,12 +28,18 @@ fn root() -> PathBuf {
 /// Every Markdown file at the root, below `docs/` and `deploy/`, and of the themes.
 fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = ["docs", "deploy", "web"].map(|name| root().join(name)).to_vec();
+    let mut folders = ["docs", "deploy", "web"]
+        .map(|name| root().join(name))
+        .to_vec();
     found.extend(markdown(&root()));
     while let Some(folder) = folders.pop() {
         found.extend(markdown(&folder));
         let entries = std::fs::read_dir(folder).unwrap();
-        folders.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
+        folders.extend(
+            entries
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_dir()),
+        );
     }
     found
 }
@@ -38,7 +52,10 @@ fn markdown(folder: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// The relative targets of links, without what stands behind `#`.
 fn links(text: &str) -> impl Iterator<Item = &str> {
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
     let targets = targets.filter_map(|target| target.split('#').next());
     targets.filter(|target| !target.is_empty() && !target.contains(':'))
 }

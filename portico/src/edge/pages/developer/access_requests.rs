@@ -46,7 +46,7 @@ async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         own => request.requester_id == own,
         request => show::access_request(&request, |by| who(&own, by)),
     };
-    Page::new("access_request.html")
+    Page::new("developer/access_request.html")
         .refused_if(error)
         .show(ask, shown)
         .await

@@ -45,7 +45,7 @@ async fn list(ask: &Ask, listing: &Listing, shown: Value, error: Option<&Error>)
     let answer = ask.accounts().list_api_tokens(request).await?.into_inner();
     let tokens: Vec<Value> = answer.api_tokens.iter().map(show::api_token).collect();
     let list = listing.shown(&answer.next);
-    let page = Page::new("api_tokens.html").refused_if(error);
+    let page = Page::new("developer/api_tokens.html").refused_if(error);
     page.show(ask, context! { tokens, list, ..shown }).await
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<
         clients,
         keys,
     };
-    Page::new("application.html")
+    Page::new("developer/application.html")
         .refused_if(error)
         .show(ask, shown)
         .await
@@ -83,7 +83,9 @@ async fn requests(ask: &Ask, application_id: &str) -> Result<Vec<AccessRequest>>
 async fn new(ask: Ask) -> Shown {
     ask.caller().require_user()?;
     let shown = context! { form => context! {} };
-    Page::new("application_edit.html").show(&ask, shown).await
+    Page::new("developer/application_edit.html")
+        .show(&ask, shown)
+        .await
 }
 
 async fn create(Posted { ask, form }: Posted) -> Shown {
@@ -96,7 +98,7 @@ async fn create(Posted { ask, form }: Posted) -> Shown {
     match ask.access().create_application(ask.request(request)).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
         Err(status) => {
-            let page = Page::new("application_edit.html").refused(&mendable(status)?);
+            let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
             page.show(&ask, context! { form => form.typed(&[]) }).await
         }
     }
@@ -114,7 +116,7 @@ async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
         redirect_urls => application.redirect_urls.join(", "),
         version => &application.version,
     };
-    Page::new("application_edit.html")
+    Page::new("developer/application_edit.html")
         .show(&ask, context! { id, form })
         .await
 }
@@ -133,7 +135,7 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
     match ask.access().update_application(ask.request(request)).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
-            let page = Page::new("application_edit.html").refused(&mendable(status)?);
+            let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
             page.show(&ask, context! { id, form => form.typed(&[]) })
                 .await
         }

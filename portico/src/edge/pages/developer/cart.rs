@@ -126,7 +126,7 @@ async fn page(ask: &Ask, error: Option<&Error>) -> Shown {
         plans => cart.shown_plans(),
         version => cart.version,
     };
-    Page::new("cart.html")
+    Page::new("developer/cart.html")
         .refused_if(error)
         .show(ask, shown)
         .await

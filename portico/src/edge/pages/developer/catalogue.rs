@@ -40,7 +40,9 @@ async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("catalogue.html").show(&ask, shown).await
+    Page::new("developer/catalogue.html")
+        .show(&ask, shown)
+        .await
 }
 
 async fn product(ask: Ask, Path(id): Path<String>) -> Shown {
@@ -55,5 +57,5 @@ async fn product(ask: Ask, Path(id): Path<String>) -> Shown {
         documentation => minijinja::Value::from_safe_string(markdown::to_html(&product.documentation)),
         client_types => client_types.iter().map(show::client_type).collect::<Vec<_>>(),
     };
-    Page::new("product.html").show(&ask, shown).await
+    Page::new("developer/product.html").show(&ask, shown).await
 }

@@ -63,7 +63,7 @@ async fn page(ask: &Ask, refused: Option<(&Form, &Error)>) -> Shown {
         client_types => types.iter().map(show::client_type).collect::<Vec<_>>(),
         form,
     };
-    let page = Page::new("checkout.html").refused_if(refused.map(|(_, error)| error));
+    let page = Page::new("developer/checkout.html").refused_if(refused.map(|(_, error)| error));
     page.show(ask, shown).await
 }
 

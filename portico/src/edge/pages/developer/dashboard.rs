@@ -39,7 +39,9 @@ async fn dashboard(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         requests => requests.access_requests.iter().map(request).collect::<Vec<_>>(),
         list => listing.shown(&requests.next),
     };
-    Page::new("dashboard.html").show(&ask, shown).await
+    Page::new("developer/dashboard.html")
+        .show(&ask, shown)
+        .await
 }
 
 /// The id of who is signed in; empty for visitors.

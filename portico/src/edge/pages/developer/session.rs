@@ -49,7 +49,9 @@ struct Arrival {
 
 async fn login(ask: Ask, Query(arrival): Query<Arrival>) -> Shown {
     let form = context! { next => own_path(&arrival.next) };
-    Page::new("login.html").show(&ask, context! { form }).await
+    Page::new("developer/login.html")
+        .show(&ask, context! { form })
+        .await
 }
 
 async fn log_in(Posted { ask, form }: Posted) -> Shown {
@@ -61,7 +63,7 @@ async fn log_in(Posted { ask, form }: Posted) -> Shown {
     let made = match ask.accounts().create_session(ask.request(request)).await {
         Ok(made) => made.into_inner(),
         Err(status) => {
-            let page = Page::new("login.html").refused(&status.into());
+            let page = Page::new("developer/login.html").refused(&status.into());
             return page.show(&ask, context! { form => form.typed(&[]) }).await;
         }
     };
@@ -98,7 +100,9 @@ async fn log_out(Posted { ask, .. }: Posted) -> Shown {
 }
 
 async fn signup(ask: Ask) -> Shown {
-    Page::new("signup.html").show(&ask, context! {}).await
+    Page::new("developer/signup.html")
+        .show(&ask, context! {})
+        .await
 }
 
 async fn sign_up(Posted { ask, form }: Posted) -> Shown {
@@ -111,7 +115,7 @@ async fn sign_up(Posted { ask, form }: Posted) -> Shown {
         Ok(user) if user.get_ref().status == "active" => Ok(done("/login", "signed_up")),
         Ok(_) => Ok(done("/login", "signed_up_pending")),
         Err(status) => {
-            let page = Page::new("signup.html").refused(&status.into());
+            let page = Page::new("developer/signup.html").refused(&status.into());
             page.show(&ask, context! { form => form.typed(&[]) }).await
         }
     }

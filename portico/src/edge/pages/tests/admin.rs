@@ -21,7 +21,7 @@ async fn plans_and_products() {
         .submit("/admin/plans/new", &wrong)
         .await
         .is(400)
-        .shows("Give both numbers")
+        .shows("Enter both numbers")
         .shows("value=\"Extra\"");
     admin
         .submit(
@@ -192,7 +192,7 @@ async fn identity_providers_and_client_types() {
         .submit(&format!("{provider}/token"), &[])
         .await
         .is(400)
-        .shows("Give the new token.");
+        .shows("Enter the new token.");
     admin
         .submit(
             &format!("{provider}/token"),

@@ -215,7 +215,7 @@ async fn parked_messages() {
         .is(200)
         .shows("The message is being processed again.");
     let drop = format!("{list}/registration/registration/drop");
-    browser.get(&drop).await.is(200).shows("Drop all parked");
+    browser.get(&drop).await.is(200).shows("Drop all stuck");
     browser
         .submit(&drop, &[])
         .await

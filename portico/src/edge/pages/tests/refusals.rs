@@ -234,7 +234,7 @@ async fn signing_in_with_a_wrong_password() {
         .await
         .is(401)
         .shows("credentials_wrong")
-        .hides("wrong\"");
+        .hides("\"wrong\"");
     portal.world.stop().await;
 }
 
