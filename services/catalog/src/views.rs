@@ -15,7 +15,7 @@ pub(crate) use list::{Listing, Words};
 
 use crate::{plan::Plan, product::Product};
 
-/// The catalogue's tables.
+/// Projection that keeps the catalogue's tables.
 pub(crate) struct Catalog;
 
 #[async_trait]
@@ -52,9 +52,9 @@ pub(crate) enum Audience {
     Visitor,
     /// Signed in: published products.
     SignedIn,
-    /// An admin: all but what is deleted.
+    /// An admin: drafts too, but nothing that is deleted.
     Admin,
-    /// Another service: what was deleted too, one by one.
+    /// Another service: deleted ones too when asked for by id, because access that was granted refers to them.
     Service,
 }
 

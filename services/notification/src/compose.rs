@@ -1,4 +1,5 @@
-//! From a delivery to a letter: the people and the access request are looked up anew, the template is filled.
+//! Delivery -> letter. The people and the access request are looked up at every attempt, so that no personal data are
+//! stored and an erased user gets nothing.
 
 use portico_proto::{Error, Kind, access::v1::AccessRequest, accounts::v1::Contact};
 use portico_runtime::Clock;
@@ -6,20 +7,20 @@ use uuid::Uuid;
 
 use crate::{
     delivery::{Delivery, Mail, Reason, message_id},
-    lookups::Lookups,
+    neighbours::Lookups,
     smtp::{Letter, Sender},
     templates::{Facts, Item, Template, Templates},
 };
 
-/// Why there is no letter. The words hold no personal datum.
+/// Why there is no letter. The text holds no personal data.
 pub enum Obstacle {
-    /// Worth another try.
+    /// May succeed at another attempt.
     Passing(String),
-    /// It will never be.
+    /// No attempt can succeed.
     Final(Reason, String),
 }
 
-/// Makes letters.
+/// Composes letters.
 pub struct Composer {
     pub(crate) lookups: Lookups,
     pub(crate) templates: Templates,
@@ -28,7 +29,7 @@ pub struct Composer {
 }
 
 impl Composer {
-    /// The letter of a delivery, with the people's names and addresses of now.
+    /// Composes the letter of a delivery, with present names and addresses.
     pub async fn letter(&self, id: Uuid, delivery: &Delivery) -> Result<Letter, Obstacle> {
         let Some(mail) = &delivery.mail else {
             return Err(Obstacle::Final(
@@ -70,9 +71,9 @@ impl Composer {
             .map_err(|error| match error.kind {
                 Kind::NotFound => Obstacle::Final(
                     Reason::SubjectGone,
-                    "the access request is not there any more".to_owned(),
+                    "the access request does not exist any more".to_owned(),
                 ),
-                _ => unreachable_service("access-request", &error),
+                _ => service_failed("access-request", &error),
             })?;
         let (recipient, requester) = self
             .people(mail.recipient_id, &request.requester_id)
@@ -82,7 +83,8 @@ impl Composer {
         Ok((recipient, facts))
     }
 
-    /// The recipient, and the requester where they still are.
+    /// The recipient, and the requester if they still exist. Without a recipient there is nobody to send to; without a
+    /// requester only a name is missing.
     async fn people(
         &self,
         recipient: Uuid,
@@ -97,7 +99,7 @@ impl Composer {
             .lookups
             .people(ids)
             .await
-            .map_err(|error| unreachable_service("accounts", &error))?;
+            .map_err(|error| service_failed("accounts", &error))?;
         let find = |id: &str| people.iter().find(|contact| contact.user_id == id).cloned();
         match find(&recipient).filter(|contact| !contact.email.is_empty()) {
             Some(contact) => Ok((contact, find(requester))),
@@ -109,15 +111,15 @@ impl Composer {
     }
 }
 
-fn unreachable_service(name: &str, error: &Error) -> Obstacle {
+fn service_failed(name: &str, error: &Error) -> Obstacle {
     Obstacle::Passing(format!("the {name} service answered: {}", error.code))
 }
 
 fn facts(mail: &Mail, request: AccessRequest) -> Facts {
     let reason = match mail.template {
-        Template::AccessRejected => said_at("rejected", &request),
-        Template::AccessRevoked => said_at("revoked", &request),
-        Template::AccessSuspended => said_at("suspended", &request),
+        Template::AccessRejected => detail_of_step("rejected", &request),
+        Template::AccessRevoked => detail_of_step("revoked", &request),
+        Template::AccessSuspended => detail_of_step("suspended", &request),
         Template::AccessSubmitted
         | Template::AccessProvisioned
         | Template::RegistrationFailed
@@ -150,8 +152,9 @@ fn facts(mail: &Mail, request: AccessRequest) -> Facts {
     facts
 }
 
-/// What was said at that step; the request's own reason may have become another one meanwhile.
-fn said_at(step: &str, request: &AccessRequest) -> String {
+/// The reason given at that step. The request's own reason may be a later one: a mail about a rejection can be resent
+/// long after.
+fn detail_of_step(step: &str, request: &AccessRequest) -> String {
     request
         .timeline
         .iter()

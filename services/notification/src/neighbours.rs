@@ -1,5 +1,5 @@
-//! What is asked of other services when a message is made: who the people are, and what it is about. Nothing of
-//! it is stored.
+//! Questions to other services: who the people are, and what a message is about. The answers hold personal data and are
+//! never stored.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use portico_runtime::{Caller, Channels, Deps, IdentityKey, ServiceName, service_
 use tonic::{Response, Status};
 use uuid::Uuid;
 
-/// For one call to another service.
+/// For one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks other services in this one's name.
+/// Clients of the other services, with this service's identity. Cheap to clone.
 #[derive(Clone)]
 pub struct Lookups {
     channels: Channels,
@@ -25,7 +25,7 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// With the ways and the identity of this process.
+    /// Uses the channels and the identity of this process.
     pub fn new(deps: &Deps) -> Self {
         Self {
             channels: deps.channels.clone(),
@@ -33,7 +33,7 @@ impl Lookups {
         }
     }
 
-    /// Ids of the active admins, in order, each once.
+    /// Ids of the active admins, sorted.
     pub async fn admins(&self) -> Result<Vec<Uuid>, Error> {
         let contacts = self
             .contacts(GetContactsRequest {
@@ -50,7 +50,7 @@ impl Lookups {
         Ok(ids)
     }
 
-    /// Names and addresses of users; those that are erased or unknown are missing.
+    /// Names and addresses of active users; others are left out.
     pub async fn people(&self, ids: Vec<String>) -> Result<Vec<Contact>, Error> {
         self.contacts(GetContactsRequest {
             user_ids: ids,
@@ -59,7 +59,7 @@ impl Lookups {
         .await
     }
 
-    /// An access request.
+    /// An access request with its timeline.
     pub async fn access_request(&self, id: Uuid) -> Result<AccessRequest, Error> {
         let mut client = AccessServiceClient::new(self.channels.to(ServiceName::AccessRequest));
         let request = self.request(GetAccessRequestRequest { id: id.to_string() });
@@ -70,9 +70,9 @@ impl Lookups {
         .await
     }
 
-    async fn contacts(&self, question: GetContactsRequest) -> Result<Vec<Contact>, Error> {
+    async fn contacts(&self, message: GetContactsRequest) -> Result<Vec<Contact>, Error> {
         let mut client = AccountsServiceClient::new(self.channels.to(ServiceName::Accounts));
-        let request = self.request(question);
+        let request = self.request(message);
         Ok(answer(ServiceName::Accounts, client.get_contacts(request))
             .await?
             .contacts)

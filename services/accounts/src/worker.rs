@@ -1,4 +1,5 @@
-//! Forgets sessions that ended and failures to sign in that are over, and finishes erasures that a crash interrupted after their event.
+//! Housekeeping: finishes erasures that a crash interrupted after their event, and deletes expired sessions and failure
+//! counts.
 
 use std::time::Duration;
 
@@ -6,16 +7,19 @@ use portico_eventstore::EventStore;
 use portico_proto::Error;
 use portico_runtime::{Deps, query_error};
 
-use crate::{limits, people::People, sessions, views};
+use crate::{
+    people::People,
+    sign_in::{limits, sessions},
+    views,
+};
 
-/// How often.
 const PERIOD: Duration = Duration::from_mins(10);
 
-/// Once at the start, then every ten minutes, until shutdown. Failures are logged and tried again.
+/// Runs at the start and then every ten minutes until shutdown. A failure is logged; the next round tries again.
 pub(crate) async fn run(deps: Deps, store: EventStore, people: People) {
     loop {
         if let Err(error) = tidy(&deps, &store, &people).await {
-            tracing::warn!(%error, "housekeeping will be tried again");
+            tracing::warn!(%error, "housekeeping failed, trying again later");
         }
         tokio::select! {
             () = deps.shutdown.cancelled() => return,
@@ -28,14 +32,13 @@ async fn tidy(deps: &Deps, store: &EventStore, people: &People) -> Result<(), Er
     let pool = store.database().pool();
     for user_id in views::half_erased(pool).await.map_err(query_error)? {
         people.erase(user_id).await?;
-        tracing::info!(%user_id, "erasure of user {user_id} finished");
+        tracing::info!(%user_id, "finished the erasure of user {user_id}");
     }
-    let ended = sessions::delete_ended(pool, &deps.config.session, deps.clock.now())
+    let now = deps.clock.now();
+    let sessions = sessions::delete_ended(pool, &deps.config.session, now)
         .await
         .map_err(query_error)?;
-    limits::forget(pool, deps.clock.now())
-        .await
-        .map_err(query_error)?;
-    tracing::debug!(sessions = ended, "{ended} sessions that ended deleted");
+    limits::delete_ended(pool, now).await.map_err(query_error)?;
+    tracing::debug!(sessions, "deleted {sessions} expired sessions");
     Ok(())
 }

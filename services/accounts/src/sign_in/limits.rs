@@ -1,8 +1,8 @@
-//! How often signing in may fail, for each account and for each address: all replicas count into one table. Addresses
-//! are not stored, only their blind index.
+//! Limits failed sign-ins for each account and each network address. All replicas count in one table, which holds blind
+//! indexes and no addresses.
 //!
-//! A failure is written when it is known, so that signing in without one writes nothing here. Meanwhile a try counts in
-//! the memory of its process, or many at once would be more tries.
+//! Only a failure is written, so a successful sign-in costs no write here. An attempt that is still being verified counts
+//! in the memory of its process; otherwise many concurrent guesses would pass the limit before the first one fails.
 
 use std::{
     collections::HashMap,
@@ -17,21 +17,21 @@ use portico_runtime::{Clock, query_error};
 use portico_vault::IndexKey;
 use sqlx::{AnyPool, Row as _};
 
-/// Failures of an account in a window.
+/// Failures allowed for an account in a window.
 const ACCOUNT: i64 = 10;
-/// Failures from an address in a window; many people may share one.
+/// Failures allowed from a network address in a window; many people may share one.
 const ADDRESS: i64 = 50;
-/// From the first failure on.
+/// Counted from the first failure.
 const WINDOW: Duration = Duration::from_mins(5);
 
-/// What is counted, by its blind index, and how much of it is allowed.
+/// A counter, named by a blind index, and its limit.
 #[derive(Debug, Clone)]
 struct Key {
     index: String,
     limit: i64,
 }
 
-/// Counts failures. Cheap to clone; clones share what is under way.
+/// Cheap to clone; clones share the attempts under way.
 #[derive(Clone)]
 pub(crate) struct SignInLimits {
     clock: Clock,
@@ -40,13 +40,13 @@ pub(crate) struct SignInLimits {
     under_way: Arc<Mutex<HashMap<String, i64>>>,
 }
 
-/// One try to sign in. It counts as long as it is here, and after that where it failed.
+/// An attempt to sign in. It counts until it is dropped, and after that if it failed.
 #[must_use]
 pub(crate) struct Attempt {
     limits: SignInLimits,
     account: Key,
     address: Option<Key>,
-    /// Whether the account has failures to forget.
+    /// Whether there is a row of the account to delete on success.
     failed_before: bool,
 }
 
@@ -60,11 +60,11 @@ impl SignInLimits {
         }
     }
 
-    /// Begins a try. `account` is the blind index of the e-mail address, whether there is an account or not; an
-    /// unreadable `address` has no limit of its own.
+    /// Begins an attempt. `account` is the blind index of the e-mail address, whether or not there is such an account; an
+    /// `address` that cannot be parsed has no limit of its own.
     ///
     /// # Errors
-    /// Limited, with the time until the window is over; or the database is not available.
+    /// `Limited`, with the time until the window ends; or the database is not available.
     pub(crate) async fn begin(&self, account: &str, address: &str) -> Result<Attempt, Error> {
         let account = Key {
             index: account.to_owned(),
@@ -81,11 +81,13 @@ impl SignInLimits {
             failed_before: false,
         };
         let now = self.clock.now();
-        // Before the table is read, so that what another one has finished meanwhile is counted once at least.
+        // Enter before reading the table: an attempt that fails meanwhile is then seen in memory, in the table, or twice,
+        // but never not at all.
         let under_way = attempt.enter();
         let keys: Vec<Key> = attempt.keys().cloned().collect();
         for (key, under_way) in keys.into_iter().zip(under_way) {
             let Some((failures, until)) = self.failures(&key, now).await? else {
+                // No window is open, so there is no time to wait for: those under way end in a moment.
                 if under_way >= key.limit {
                     return Err(limited(now, now));
                 }
@@ -99,7 +101,7 @@ impl SignInLimits {
         Ok(attempt)
     }
 
-    /// Failures in the window that is open, and its end.
+    /// Failures in the open window, and its end.
     async fn failures(&self, key: &Key, now: Timestamp) -> Result<Option<(i64, Timestamp)>, Error> {
         let sql = "SELECT failures, until_ms FROM sign_in_failures WHERE key_index = $1 AND until_ms > $2";
         let row = sqlx::query(sql)
@@ -116,7 +118,7 @@ impl SignInLimits {
         Ok(Some((number(0)?, until)))
     }
 
-    /// One failure more, in the window that is open or in a new one.
+    /// Adds a failure to the open window, or opens a new one.
     async fn count(&self, key: &Key) -> Result<(), Error> {
         let now = self.clock.now();
         let sql = "INSERT INTO sign_in_failures (key_index, failures, until_ms) VALUES ($1, 1, $2) \
@@ -136,10 +138,10 @@ impl SignInLimits {
 }
 
 impl Attempt {
-    /// The password was wrong.
+    /// Counts a wrong password.
     ///
     /// # Errors
-    /// The database is not available; it is not counted then.
+    /// The database is not available; the failure is not counted then.
     pub(crate) async fn failed(self) -> Result<(), Error> {
         for key in self.keys() {
             self.limits.count(key).await?;
@@ -147,8 +149,8 @@ impl Attempt {
         Ok(())
     }
 
-    /// The password was right: the account's failures are forgotten, the address's are not, or somebody with an
-    /// account of their own could go on guessing others'.
+    /// The password was right: resets the account's failures. Those of the network address stay, or somebody with an
+    /// account of their own could reset them between guesses at other accounts.
     ///
     /// # Errors
     /// The database is not available.
@@ -168,7 +170,7 @@ impl Attempt {
         [&self.account].into_iter().chain(&self.address)
     }
 
-    /// Counts it as under way; gives how many others are, for each key.
+    /// Counts this attempt as under way, and returns how many others are, for each key.
     fn enter(&self) -> Vec<i64> {
         let under_way = &self.limits.under_way;
         let mut under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,8 +199,8 @@ impl Drop for Attempt {
     }
 }
 
-/// Forgets what is over.
-pub(crate) async fn forget(pool: &AnyPool, now: Timestamp) -> Result<(), sqlx::Error> {
+/// Deletes the counters whose window has ended.
+pub(crate) async fn delete_ended(pool: &AnyPool, now: Timestamp) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM sign_in_failures WHERE until_ms <= $1")
         .bind(now.as_millisecond())
         .execute(pool)
@@ -206,13 +208,14 @@ pub(crate) async fn forget(pool: &AnyPool, now: Timestamp) -> Result<(), sqlx::E
         .map(|_| ())
 }
 
-/// An address, with a port or without.
+/// Parses an address with or without a port.
 fn parse(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     text.parse().ok().or_else(with_port)
 }
 
-/// What one household or machine has: an IPv4 address, or an IPv6 network of 64 bits.
+/// What one customer of a provider has to guess from: an IPv4 address, or an IPv6 network of 64 bits, whose addresses are
+/// free to choose.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -223,7 +226,7 @@ fn network(address: IpAddr) -> IpAddr {
 fn limited(until: Timestamp, now: Timestamp) -> Error {
     let seconds = until.duration_since(now).as_secs().saturating_add(1);
     let after = Duration::from_secs(u64::try_from(seconds).unwrap_or(1));
-    let message = "Signing in failed too often; try again in a few minutes.";
+    let message = "Too many failed sign-ins; try again in a few minutes.";
     Error::new(Kind::Limited, "too_many_attempts", message).with_retry_after(after)
 }
 

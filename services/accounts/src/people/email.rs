@@ -1,4 +1,4 @@
-//! E-mail addresses as people type them.
+//! The shape of an e-mail address.
 
 use portico_vault::Secret;
 
@@ -7,12 +7,12 @@ const LONGEST: usize = 254;
 /// Longest part before the `@` (RFC 5321 section 4.5.3.1.1).
 const LONGEST_LOCAL: usize = 64;
 
-/// An address of the right shape: the name before the `@` as it was typed, the host too. `Debug` hides it.
+/// A trimmed address of the right shape, in the case in which it was typed. `Debug` hides it.
 #[derive(Debug, Clone)]
 pub(crate) struct Email(Secret);
 
 impl Email {
-    /// Trims and checks the shape. Whether somebody reads it, only sending shows.
+    /// `None` when the shape is wrong. Only sending a mail shows whether somebody reads it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (local, host) = text.split_once('@')?;
@@ -28,7 +28,8 @@ impl Email {
     }
 }
 
-/// The form in which addresses are compared: trimmed and in lower case.
+/// The form in which addresses are compared: trimmed and in lower case. RFC 5321 section 2.4 lets a server tell `Ada@` from
+/// `ada@`; hardly one does, and people mistype the case of their own address.
 pub(crate) fn comparable(text: &str) -> Secret {
     Secret::new(text.trim().to_lowercase())
 }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_addresses() {
+    fn accepts_addresses() {
         for text in [
             "ada@example.org",
             " Ada.L+x@EXAMPLE.co.uk ",
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn refuses_other_text() {
         for text in [
             "",
             "ada",

@@ -1,4 +1,4 @@
-//! Asks the access-request service whether anybody has, or waits for, access to a product.
+//! Asks the access-request service whether a product or plan is in use.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use portico_runtime::{Caller, Deps, ServiceName};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// An admin waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Short: an admin is waiting for the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Statuses of requests whose access is there or may come.
-const LIVING: [&str; 6] = [
+/// Statuses of requests that have access or may still get it; the others have ended for good. A failed request can be
+/// retried, a suspended one resumed.
+const OPEN: [&str; 6] = [
     "active",
     "provisioning",
     "approved",
@@ -23,32 +24,33 @@ const LIVING: [&str; 6] = [
     "suspended",
 ];
 
-/// What is to go.
+/// What an admin wants to delete.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Subject {
     Product(Uuid),
     Plan(Uuid),
 }
 
-/// That a product or a plan may go. Its scopes are free for another one then, so no client may have them any more.
+/// Refuses to delete a product or plan that has open access requests. Deletion frees its scopes for another owner, so no
+/// client may still hold them.
 ///
 /// # Errors
-/// `Conflict` where there is a request, `Unavailable` when that cannot be asked.
-pub(crate) async fn none_living(deps: &Deps, subject: Subject) -> Result<(), Error> {
-    for status in LIVING {
-        if one(deps, subject, status).await? {
+/// `Conflict` when there is an open request, `Unavailable` when the access-request service cannot be asked.
+pub(crate) async fn require_none_open(deps: &Deps, subject: Subject) -> Result<(), Error> {
+    for status in OPEN {
+        if any(deps, subject, status).await? {
             let (code, message) = match subject {
                 Subject::Product(_) => (
                     "product_in_use",
                     format!(
-                        "There are access requests for this product that are {status}; revoke or reject them first, \
-                         or unpublish it so that no more come."
+                        "This product has access requests that are {status}; revoke or reject them first, or \
+                         unpublish the product to stop new ones."
                     ),
                 ),
                 Subject::Plan(_) => (
                     "plan_in_use",
                     format!(
-                        "There are access requests under this plan that are {status}; revoke or reject them first."
+                        "This plan has access requests that are {status}; revoke or reject them first."
                     ),
                 ),
             };
@@ -58,28 +60,28 @@ pub(crate) async fn none_living(deps: &Deps, subject: Subject) -> Result<(), Err
     Ok(())
 }
 
-async fn one(deps: &Deps, subject: Subject, status: &str) -> Result<bool, Error> {
-    let (product, plan) = match subject {
+async fn any(deps: &Deps, subject: Subject, status: &str) -> Result<bool, Error> {
+    let (product_id, plan_id) = match subject {
         Subject::Product(id) => (id.to_string(), String::new()),
         Subject::Plan(id) => (String::new(), id.to_string()),
     };
     let message = ListAccessRequestsRequest {
         limit: 1,
         status: status.to_owned(),
-        product_id: product,
-        plan_id: plan,
+        product_id,
+        plan_id,
         ..ListAccessRequestsRequest::default()
     };
     let request = deps.identity.request(&Caller::service("catalog"), message);
     let mut client = AccessServiceClient::new(deps.channels.to(ServiceName::AccessRequest));
-    let why = match timeout(PATIENCE, client.list_access_requests(request)).await {
+    let cause = match timeout(TIMEOUT, client.list_access_requests(request)).await {
         Ok(Ok(answer)) => return Ok(!answer.into_inner().access_requests.is_empty()),
         Ok(Err(status)) => format!("{:?}: {}", status.code(), status.message()),
-        Err(_) => "no answer in time".to_owned(),
+        Err(_) => "timed out".to_owned(),
     };
-    tracing::warn!(why, "access requests not checked");
+    tracing::warn!(cause, "could not check for open access requests");
     Err(Error::unavailable(
         "access_request_unavailable",
-        "It cannot be checked at the moment whether it is in use; try again.",
+        "Could not check whether it is in use; try again.",
     ))
 }

@@ -1,8 +1,8 @@
-//! Signing in and out, and what tokens are worth.
+//! Sessions, tokens, authentication.
 
 use std::time::Duration;
 
-use portico_accounts::user::{Command, User};
+use portico_accounts::user::{AccountCommand, Command, User};
 use portico_proto::{
     Kind,
     accounts::v1::{
@@ -17,16 +17,16 @@ use crate::support::{ADMIN, PASSWORD, Place, World, code, developer, on_every_da
 pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
         a_session_becomes_an_identity_that_services_verify,
-        what_is_no_token_is_401,
+        a_text_that_is_no_token_is_unauthenticated,
         sign_out_ends_the_session_and_no_other,
         sessions_end_after_their_lifetime_however_busy,
         idle_sessions_end_earlier,
-        when_it_was_last_seen_is_written_once_a_minute,
-        unknown_address_and_wrong_password_look_the_same,
-        who_guesses_has_to_wait_and_so_has_the_owner,
-        suspended_is_out_at_once,
-        the_event_alone_keeps_sessions_and_api_tokens_out,
-        housekeeping_forgets_sessions_that_ended
+        the_last_use_is_recorded_once_a_minute,
+        an_unknown_address_and_a_wrong_password_look_the_same,
+        guessing_locks_the_account_for_the_owner_too,
+        a_suspension_ends_sessions_at_once,
+        the_event_alone_disables_sessions_and_api_tokens,
+        housekeeping_deletes_expired_sessions
     )
 }
 
@@ -44,7 +44,7 @@ async fn a_session_becomes_an_identity_that_services_verify(place: Place) {
     assert_eq!(user.into_inner(), session.user.unwrap());
 }
 
-async fn what_is_no_token_is_401(place: Place) {
+async fn a_text_that_is_no_token_is_unauthenticated(place: Place) {
     let world = World::start(&place).await;
     let unknown = format!("pts_{}", "a".repeat(43));
     let api = format!("ptk_{}", "a".repeat(43));
@@ -96,7 +96,7 @@ async fn idle_sessions_end_earlier(place: Place) {
     assert_eq!(code(world.authenticate(&token).await), "token_invalid");
 }
 
-async fn when_it_was_last_seen_is_written_once_a_minute(place: Place) {
+async fn the_last_use_is_recorded_once_a_minute(place: Place) {
     let world = World::start(&place).await;
     let token = world.sign_in(ADMIN).await.unwrap().token;
     let mut seen = Vec::new();
@@ -109,7 +109,7 @@ async fn when_it_was_last_seen_is_written_once_a_minute(place: Place) {
     assert_eq!(seen, [0, 0, 60_000, 60_000, 120_000]);
 }
 
-async fn unknown_address_and_wrong_password_look_the_same(place: Place) {
+async fn an_unknown_address_and_a_wrong_password_look_the_same(place: Place) {
     let world = World::start(&place).await;
     let unknown = world.sign_in("nobody@example.org").await.unwrap_err();
     let wrong = world
@@ -123,7 +123,7 @@ async fn unknown_address_and_wrong_password_look_the_same(place: Place) {
     );
 }
 
-async fn who_guesses_has_to_wait_and_so_has_the_owner(place: Place) {
+async fn guessing_locks_the_account_for_the_owner_too(place: Place) {
     let world = World::start(&place).await;
     for email in [ADMIN, "nobody@example.org"] {
         for _ in 0..10 {
@@ -144,7 +144,7 @@ async fn who_guesses_has_to_wait_and_so_has_the_owner(place: Place) {
     assert!(world.sign_in(ADMIN).await.is_ok());
 }
 
-async fn suspended_is_out_at_once(place: Place) {
+async fn a_suspension_ends_sessions_at_once(place: Place) {
     let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let token = world.sign_in("ada@example.org").await.unwrap().token;
@@ -171,7 +171,7 @@ async fn suspended_is_out_at_once(place: Place) {
     );
 }
 
-async fn the_event_alone_keeps_sessions_and_api_tokens_out(place: Place) {
+async fn the_event_alone_disables_sessions_and_api_tokens(place: Place) {
     let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let session = world.sign_in("ada@example.org").await.unwrap().token;
@@ -183,21 +183,24 @@ async fn the_event_alone_keeps_sessions_and_api_tokens_out(place: Place) {
     let created = world.client().create_api_token(request).await.unwrap();
     let api_token = created.into_inner().token;
     // As after a crash between the event and the end of the sessions.
-    let run = async |command| {
+    let run = async |command: AccountCommand| {
         let context = portico_eventstore::testing::context(world.deps.clock.new_id());
         let id = user.id.parse().unwrap();
-        let done = world.store.execute::<User>(id, &command, &context).await;
+        let done = world
+            .store
+            .execute::<User>(id, &Command::Account(command), &context)
+            .await;
         assert_eq!(done.unwrap().events.len(), 1);
     };
-    run(Command::Suspend { other_admins: true }).await;
+    run(AccountCommand::Suspend { other_admins: true }).await;
     for token in [&session, &api_token] {
         assert_eq!(code(world.authenticate(token).await), "token_invalid");
     }
-    run(Command::Activate).await;
+    run(AccountCommand::Activate).await;
     assert!(world.authenticate(&api_token).await.is_ok());
 }
 
-async fn housekeeping_forgets_sessions_that_ended(place: Place) {
+async fn housekeeping_deletes_expired_sessions(place: Place) {
     let mut world = World::start(&place).await;
     world.sign_in(ADMIN).await.unwrap();
     world.advance(7200);

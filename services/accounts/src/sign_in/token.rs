@@ -1,4 +1,4 @@
-//! Session and API tokens: 256 random bits. Only their digest is stored.
+//! Session and API tokens: a prefix and 256 random bits. Only the digest is stored.
 
 use std::fmt::Write as _;
 
@@ -9,12 +9,12 @@ use sha2::{Digest as _, Sha256};
 /// Characters of 256 bits in base64url.
 const BODY: usize = 43;
 
-/// What a token is for.
+/// Recognised by the prefix, which also lets secret scanners find a leaked token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenKind {
-    /// `pts_…`: a person signed in.
+    /// `pts_…`, from signing in.
     Session,
-    /// `ptk_…`: a program of a person.
+    /// `ptk_…`, created by a user for a program.
     Api,
 }
 
@@ -26,7 +26,7 @@ impl TokenKind {
         }
     }
 
-    /// The kind of a token of the right form; anything else cannot be one of ours.
+    /// `None` when the text cannot be a token of ours; that saves a query.
     pub(crate) fn of(token: &str) -> Option<Self> {
         let known = |kind: &Self| {
             token.strip_prefix(kind.prefix()).is_some_and(|body| {
@@ -40,19 +40,19 @@ impl TokenKind {
     }
 }
 
-/// A new token.
+/// Generates a token.
 pub(crate) fn generate(kind: TokenKind) -> Secret {
     let bits: [u8; 32] = rand::random();
     Secret::new(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bits)))
 }
 
-/// SHA-256 of a token in hexadecimal. Slow hashing is for passwords: nobody guesses 256 bits.
+/// SHA-256 of a token in hexadecimal. A slow hash, as for passwords, is not needed: 256 random bits cannot be guessed.
 pub(crate) fn digest(token: &str) -> String {
     let bytes = Sha256::digest(token.as_bytes());
     bytes
         .iter()
         .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
+            // Writing to a `String` never fails.
             let _ = write!(text, "{byte:02x}");
             text
         })

@@ -1,4 +1,4 @@
-//! Passwords: argon2id (RFC 9106) with m = 19456 KiB, t = 2, p = 1, a few at a time.
+//! Password hashing: argon2id (RFC 9106) with m = 19456 KiB, t = 2, p = 1, a few at a time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,18 +14,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Hashes at a time: each needs 19 MiB and a core.
+/// Concurrent hashes; each needs 19 MiB and a core.
 const CONCURRENCY: usize = 2;
-/// Who waits longer than this is told to come back.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for a free place.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=200;
 
-/// No password has this hash. Verified in place of an unknown user's, so that they cannot be told apart by time.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5cyBzYWx0IQ\
+/// Matches no password. Verified for an unknown user, so that the time taken does not tell whether an account exists.
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5cyBzYWx0IQ\
                        $c3VyZWx5IG5vIHBhc3N3b3JkIGhhcyBnb3QgdGhpcyE";
 
-/// Notes what is wrong with a new password.
+/// Adds a problem when a new password is too short or too long.
 pub(crate) fn check(password: &str, problems: &mut Problems) {
     if !LENGTH.contains(&password.chars().count()) {
         problems.add(
@@ -53,10 +53,10 @@ impl Passwords {
         }
     }
 
-    /// The hash as a PHC string, with a new salt.
+    /// Returns the hash as a PHC string, with a new salt.
     ///
     /// # Errors
-    /// Unavailable where too many are waiting.
+    /// `Unavailable` after waiting too long for a free place.
     pub(crate) async fn hash(&self, password: Secret) -> Result<Secret, Error> {
         let hashed = self
             .blocking(move || {
@@ -64,13 +64,13 @@ impl Passwords {
                 Ok(Secret::new(hash.to_string()))
             })
             .await?;
-        hashed.map_err(|error: argon2::password_hash::Error| broken(&error))
+        hashed.map_err(|error: argon2::password_hash::Error| internal(&error))
     }
 
-    /// Whether the password has this hash. As much work where there is no hash.
+    /// Whether the password matches the hash. Without a hash it does the same work and returns false.
     ///
     /// # Errors
-    /// Unavailable where too many are waiting.
+    /// `Unavailable` after waiting too long for a free place.
     pub(crate) async fn verify(
         &self,
         password: Secret,
@@ -79,7 +79,7 @@ impl Passwords {
         let verified = self
             .blocking(move || {
                 let known = hash.is_some();
-                let hash = hash.unwrap_or_else(|| Secret::new(NOBODYS));
+                let hash = hash.unwrap_or_else(|| Secret::new(DUMMY_HASH));
                 let hash = PasswordHash::new(hash.expose())?;
                 match argon2()?.verify_password(password.expose().as_bytes(), &hash) {
                     Ok(()) => Ok(known),
@@ -88,7 +88,7 @@ impl Passwords {
                 }
             })
             .await?;
-        verified.map_err(|error: argon2::password_hash::Error| broken(&error))
+        verified.map_err(|error: argon2::password_hash::Error| internal(&error))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -96,7 +96,8 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let permit = self.permit().await?;
-        // The permit goes along: a caller who hangs up does not let another hash begin.
+        // The permit moves into the closure: a blocking task cannot be cancelled, so when the caller hangs up it still
+        // occupies its place.
         let work = move || {
             let done = work();
             drop(permit);
@@ -104,16 +105,16 @@ impl Passwords {
         };
         tokio::task::spawn_blocking(work)
             .await
-            .map_err(|error| broken(&error))
+            .map_err(|error| internal(&error))
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         let permit = Arc::clone(&self.permits).acquire_owned();
-        match tokio::time::timeout(PATIENCE, permit).await {
+        match tokio::time::timeout(MAX_WAIT, permit).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Error::unavailable(
                 "sign_in_busy",
-                "Too many people sign in at this moment; try again in a few seconds.",
+                "Too many people are signing in right now; try again in a few seconds.",
             )),
         }
     }
@@ -124,7 +125,7 @@ fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Error {
+fn internal(error: &dyn std::fmt::Display) -> Error {
     tracing::error!(%error, "password hashing failed");
     Error::internal()
 }
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_hash_fits_its_password_only() {
+    async fn a_hash_matches_its_password_only() {
         let passwords = Passwords::new();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
@@ -148,11 +149,11 @@ mod tests {
         );
     }
 
-    /// The same parameters, so the same work; an error here would answer unknown users early.
+    /// The same parameters mean the same work; a parse error would answer unknown users early.
     #[tokio::test]
-    async fn an_unknown_user_costs_a_whole_hash_and_never_fits() {
-        let nobodys = PasswordHash::new(NOBODYS).unwrap();
-        let params = Params::try_from(&nobodys).unwrap();
+    async fn an_unknown_user_costs_a_whole_hash_and_never_matches() {
+        let dummy = PasswordHash::new(DUMMY_HASH).unwrap();
+        let params = Params::try_from(&dummy).unwrap();
         assert_eq!(
             (params.m_cost(), params.t_cost(), params.p_cost()),
             (MEMORY_KIB, PASSES, LANES)
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn length_is_in_characters() {
+    fn length_is_counted_in_characters() {
         for (password, fits) in [
             ("1234567".to_owned(), false),
             ("12345678".to_owned(), true),

@@ -1,4 +1,4 @@
-//! What waits to be sent, and for how long.
+//! Gauges of the queue for `/metrics`.
 
 use jiff::Timestamp;
 use portico_eventstore::{
@@ -19,7 +19,7 @@ const AGE: Gauge = Gauge {
     help: "How long the mail that is due the longest has been so; 0 where there is none.",
 };
 
-/// Has them told from now on.
+/// Registers these gauges.
 pub(crate) fn observe(deps: &Deps, database: &Database) {
     let (clock, database) = (deps.clock.clone(), database.clone());
     gauges::register("notification", &[QUEUE, AGE], move || {

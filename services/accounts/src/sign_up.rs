@@ -1,4 +1,4 @@
-//! How somebody becomes a user: address, vault, event. The first admin comes the same way.
+//! Sign-up: claim the e-mail address, seal the personal data, append the event. The first admin takes the same way.
 
 use portico_eventstore::{Context, EventStore, Metadata, Outcome};
 use portico_proto::Error;
@@ -7,17 +7,16 @@ use portico_vault::{Secret, VaultRef};
 use uuid::Uuid;
 
 use crate::{
-    email::Email,
-    password::{self, Passwords},
-    people::{People, owner, vault_error},
-    user::{Command, Rejection, Status, User},
+    people::{People, email::Email, owner, vault_error},
+    sign_in::password::{self, Passwords},
+    user::{AccountCommand, Command, Rejection, Status, User},
     views,
 };
 
-/// What the first admin is called.
+/// Name of the first admin.
 const FIRST_ADMIN: &str = "Administrator";
 
-/// A person whose name, address and password have the right shape.
+/// A sign-up with validated name, e-mail address and password.
 pub(crate) struct NewUser {
     name: Secret,
     email: Email,
@@ -25,10 +24,8 @@ pub(crate) struct NewUser {
 }
 
 impl NewUser {
-    /// Checks all three.
-    ///
     /// # Errors
-    /// Invalid, with every field that is wrong.
+    /// Invalid, with a problem for every wrong field.
     pub(crate) fn parse(name: &str, email: &str, password: &str) -> Result<Self, Error> {
         let mut problems = Problems::default();
         let name = parse_name(name, &mut problems);
@@ -51,7 +48,7 @@ impl NewUser {
     }
 }
 
-/// Trims a name and notes what is wrong with it: 1 to 100 characters, no control characters.
+/// Trims a name; adds a problem unless it has 1 to 100 characters, none of them a control character.
 pub(crate) fn parse_name(name: &str, problems: &mut Problems) -> String {
     let name = name.trim();
     if !(1..=100).contains(&name.chars().count()) || name.contains(char::is_control) {
@@ -74,9 +71,11 @@ pub(crate) struct SignUps {
 }
 
 impl SignUps {
-    /// Makes the user. Two who sign up with one address at the same time get the same id from
-    /// [`People::claim`], so the stream's version lets one of them in. A claim that nobody used, since a process
-    /// ended in between, is in nobody's way for the same reason.
+    /// Creates the user and returns their id. `repeatable` says that the call has an idempotency key, so it may be a
+    /// repetition of one that succeeded.
+    ///
+    /// Two sign-ups with one address at the same time get the same id from [`People::claim`], so only one of them can
+    /// append to the empty stream. For the same reason a claim that a crashed process left behind blocks nobody.
     ///
     /// # Errors
     /// Conflict `email_taken`.
@@ -90,20 +89,20 @@ impl SignUps {
     ) -> Result<Uuid, Error> {
         let email_index = self.people.email_index(new.email.secret().expose());
         let taken = self.people.by_email(&email_index).await?.is_some();
-        // Who repeats a call of theirs is let through to where that is found out.
+        // A repeated call must reach the event store, which recognises it by its command id.
         if taken && !repeatable {
             return Err(Rejection::EmailTaken.into());
         }
         let hash = self.passwords.hash(new.password.clone()).await?;
         let (id, references) = self.seal(&email_index, new, &hash).await?;
         let [name_ref, email_ref, password_ref] = references;
-        let command = Command::SignUp {
+        let command = Command::Account(AccountCommand::SignUp {
             status,
             role,
             name_ref,
             email_ref,
             password_ref,
-        };
+        });
         match self.store.execute::<User>(id, &command, context).await {
             Ok(Outcome { events, .. }) if !events.is_empty() => Ok(id),
             Ok(repeated) => {
@@ -112,7 +111,7 @@ impl SignUps {
                 Ok(id)
             }
             Err(error) => {
-                // Where it is unknown whether the append was committed, its references must stay.
+                // After any other error the append may have been committed, and then its events need the references.
                 if matches!(error, portico_eventstore::ExecuteError::Rejected(_)) {
                     self.people.forget(&references).await;
                 }
@@ -121,7 +120,7 @@ impl SignUps {
         }
     }
 
-    /// An idempotency key alone does not open somebody's account: the password must be theirs.
+    /// Idempotency keys are not secret, so a repeated sign-up must prove by its password that it is the same person's.
     async fn same_person(&self, id: Uuid, user: &User, new: &NewUser) -> Result<(), Error> {
         let hash = self.people.password_hash(id, user.password_ref()).await?;
         if self.passwords.verify(new.password.clone(), hash).await? {
@@ -130,7 +129,7 @@ impl SignUps {
         Err(Rejection::EmailTaken.into())
     }
 
-    /// Claims the address and seals name, address and hash, in one transaction.
+    /// Claims the e-mail address and seals name, address and password hash, in one transaction.
     async fn seal(
         &self,
         email_index: &str,
@@ -157,11 +156,11 @@ impl SignUps {
         Ok((id, references))
     }
 
-    /// Makes the configured admin where there is no user. Several replicas may do so at once: one makes it, the
-    /// others find it.
+    /// Creates the configured admin if there are no users. Several replicas may try at once: one succeeds, the others are
+    /// told `email_taken`.
     ///
     /// # Errors
-    /// The database failed, or the configured address or password has the wrong shape.
+    /// The database failed, or the configured address or password is invalid.
     pub(crate) async fn first_admin(&self, deps: &Deps) -> Result<(), StartError> {
         let Some(admin) = &deps.config.admin else {
             return Ok(());
@@ -190,7 +189,7 @@ impl SignUps {
             .await
         {
             Ok(id) => {
-                tracing::info!(user_id = %id, "first admin {id} made");
+                tracing::info!(user_id = %id, "created the first admin {id}");
                 Ok(())
             }
             Err(error) if error.code == "email_taken" => Ok(()),

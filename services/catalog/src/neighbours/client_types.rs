@@ -1,4 +1,4 @@
-//! Asks the registration service whether client types are there.
+//! Asks the registration service whether client types exist.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,13 +12,13 @@ use portico_runtime::{Caller, Deps, MAX_LIMIT, Problems, ServiceName};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// An admin waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Short: an admin is waiting for the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Notes every id of `client_type_ids` that the registration service does not know.
+/// Adds a problem for every id in `client_type_ids` that is unknown or deleted.
 ///
 /// # Errors
-/// `Unavailable` when it cannot be asked.
+/// `Unavailable` when the registration service cannot be asked.
 pub(crate) async fn check(deps: &Deps, ids: &[Uuid], problems: &mut Problems) -> Result<(), Error> {
     if ids.is_empty() {
         return Ok(());
@@ -29,7 +29,7 @@ pub(crate) async fn check(deps: &Deps, ids: &[Uuid], problems: &mut Problems) ->
             problems.add(
                 format!("client_type_ids[{index}]"),
                 "client_type_unknown",
-                format!("There is no client type {id}; name one of an identity provider."),
+                format!("There is no client type {id}; choose one of an identity provider's."),
             );
         }
     }
@@ -44,14 +44,14 @@ async fn known(deps: &Deps, ids: &[Uuid]) -> Result<BTreeSet<Uuid>, Error> {
     };
     let request = deps.identity.request(&Caller::service("catalog"), message);
     let mut client = RegistrationServiceClient::new(deps.channels.to(ServiceName::Registration));
-    let answer = match timeout(PATIENCE, client.list_client_types(request)).await {
+    let answer = match timeout(TIMEOUT, client.list_client_types(request)).await {
         Ok(Ok(answer)) => answer.into_inner(),
         Ok(Err(status)) => {
-            tracing::warn!(code = ?status.code(), message = status.message(), "client types not checked");
+            tracing::warn!(code = ?status.code(), message = status.message(), "could not check client types");
             return Err(unavailable());
         }
         Err(_) => {
-            tracing::warn!("client types not checked: no answer in time");
+            tracing::warn!("could not check client types: timed out");
             return Err(unavailable());
         }
     };
@@ -66,6 +66,6 @@ async fn known(deps: &Deps, ids: &[Uuid]) -> Result<BTreeSet<Uuid>, Error> {
 fn unavailable() -> Error {
     Error::unavailable(
         "registration_unavailable",
-        "The client types cannot be checked at the moment; try again.",
+        "Could not check the client types; try again.",
     )
 }

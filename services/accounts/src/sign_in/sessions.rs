@@ -1,5 +1,5 @@
-//! Sessions are rows, not events: who was signed in when is nobody's business for ever. Also finds out whose a
-//! token is.
+//! The sessions table, and authentication by a session or API token. Sessions are rows and not events, because who was
+//! signed in when must not stay in a history for ever.
 
 use std::time::Duration;
 
@@ -8,24 +8,22 @@ use portico_runtime::{Role, config::Session};
 use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
 
-use crate::{
-    token::{self, TokenKind},
-    views,
-};
+use super::token::{self, TokenKind};
+use crate::views;
 
-/// How exactly it is known when a token was last used; each time is a write.
+/// Precision of the last use of a token; recording it is a write.
 const LAST_SEEN: Duration = Duration::from_mins(1);
 
-/// Whose a token is.
+/// Whom a token authenticates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bearer {
     pub(crate) user_id: Uuid,
     pub(crate) role: Role,
-    /// When the token ends at the latest.
+    /// When the token stops working at the latest; a session may end earlier when it is idle.
     pub(crate) expires_at: Timestamp,
 }
 
-/// Begins a session, unless the user is not active any more. The answer is when it ends at the latest.
+/// Creates a session and returns when it ends at the latest; `None` when the user is no longer active.
 pub(crate) async fn create(
     pool: &AnyPool,
     session: &Session,
@@ -48,7 +46,7 @@ pub(crate) async fn create(
     Ok((done.rows_affected() == 1).then_some(expires_at))
 }
 
-/// Ends a session. Doing it again changes nothing.
+/// Ends a session. Idempotent.
 pub(crate) async fn delete(pool: &AnyPool, digest: String) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM sessions WHERE digest = $1")
         .bind(digest)
@@ -66,7 +64,7 @@ pub(crate) async fn delete_all(pool: &AnyPool, user_id: Uuid) -> Result<(), sqlx
         .map(|_| ())
 }
 
-/// Deletes sessions that ended.
+/// Deletes sessions that are expired or idle, and returns how many.
 pub(crate) async fn delete_ended(
     pool: &AnyPool,
     session: &Session,
@@ -80,7 +78,7 @@ pub(crate) async fn delete_ended(
     Ok(done.rows_affected())
 }
 
-/// Whose a token is; none where it is unknown or over, or where its user is not active. One indexed query, and
+/// Authenticates a token; `None` when it is unknown or has ended, or when its user is not active. One indexed query, and
 /// once a minute a write.
 pub(crate) async fn bearer(
     pool: &AnyPool,
@@ -114,15 +112,15 @@ async fn by_session(
     if expires_at <= at || last_seen + idle <= at {
         return Ok(None);
     }
-    // Where sessions end soon, a minute is too rough.
-    let exactness = milliseconds(LAST_SEEN).min(idle / 4);
-    if last_seen + exactness <= at {
+    // With a short idle timeout a minute is too coarse: a session in use would end.
+    let precision = milliseconds(LAST_SEEN).min(idle / 4);
+    if last_seen + precision <= at {
         let update = sqlx::query(
             "UPDATE sessions SET last_seen_ms = $1 WHERE digest = $2 AND last_seen_ms < $3",
         );
-        note(update.bind(at).bind(digest).bind(at), pool).await;
+        record_use(update.bind(at).bind(digest).bind(at), pool).await;
     }
-    found(&row, expires_at).map(Some)
+    bearer_of(&row, expires_at).map(Some)
 }
 
 async fn by_api_token(
@@ -150,19 +148,22 @@ async fn by_api_token(
              ON CONFLICT (token_id) DO UPDATE SET last_used_ms = excluded.last_used_ms",
         );
         let token_id: String = row.try_get(3)?;
-        note(upsert.bind(token_id).bind(at), pool).await;
+        record_use(upsert.bind(token_id).bind(at), pool).await;
     }
-    found(&row, expires_at).map(Some)
+    bearer_of(&row, expires_at).map(Some)
 }
 
-/// When a token was last used is worth a log line where it cannot be written, not a failed call.
-async fn note(query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>, pool: &AnyPool) {
+/// A call does not fail because the last use of its token cannot be recorded.
+async fn record_use(
+    query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>,
+    pool: &AnyPool,
+) {
     if let Err(error) = query.execute(pool).await {
-        tracing::warn!(%error, "last use of a token not noted");
+        tracing::warn!(%error, "could not record the last use of a token");
     }
 }
 
-fn found(row: &portico_eventstore::Row, expires_at_ms: i64) -> Result<Bearer, sqlx::Error> {
+fn bearer_of(row: &portico_eventstore::Row, expires_at_ms: i64) -> Result<Bearer, sqlx::Error> {
     Ok(Bearer {
         user_id: views::uuid(&row.try_get::<String, _>(0)?)?,
         role: views::role(&row.try_get::<String, _>(1)?),
