@@ -24,7 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// A key that is none of anybody's.
 const FOREIGN_KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
 
-/// A provider whose registration access tokens outlive an update, as a restored one must (docs/operating.md).
+/// A provider whose registration access tokens outlive an update, as a restored one must (docs/run/backup.md).
 async fn provider() -> Provider {
     let provider = Provider::sandbox().await;
     if let Provider::Sandbox(sandbox) = &provider {
@@ -184,7 +184,7 @@ async fn a_dump_of_postgresql_is_restored() {
     let (second, _) = portal.submit(&portal.orders, Some(&application)).await;
     world.approve(&second).await;
 
-    // As docs/operating.md says: stop, an empty database, an empty bus, restore, publish everything again, start.
+    // As docs/run/backup.md says: stop, an empty database, an empty bus, restore, publish everything again, start.
     world.portico.kill();
     let url = postgres.fresh_database().await;
     run("pg_restore", &["--exit-on-error", "--dbname", &url, file]);

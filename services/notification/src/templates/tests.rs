@@ -59,7 +59,7 @@ fn a_key_is_ready_in_other_words() {
     let filled = filled.unwrap();
     assert_eq!(filled.subject, "Your API key for Shop is ready");
     for part in [&filled.text, &filled.html] {
-        assert!(part.contains("look at the key once"), "{part}");
+        assert!(part.contains("view the key once"), "{part}");
         assert!(
             !part.contains("OAuth") && !part.contains("client ID"),
             "{part}"
