@@ -46,7 +46,7 @@ async fn files_are_backed_up_and_restored() {
     let old = world.portico.settings();
     let (well, said) = command(&old, &["backup", path]).await;
     assert!(well, "{said}");
-    assert!(said.contains("is not in it"), "{said}");
+    assert!(said.contains("is not included"), "{said}");
     let (well, said) = command(&old, &["backup", path]).await;
     assert!(!well && said.contains("exists already"), "{said}");
 
