@@ -9,11 +9,13 @@
 //! - [`grpc`]: the public gRPC listener
 //! - [`operations`]: what every service tells an operator about itself, gathered
 //! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
+//! - [`curl`]: commands to copy, for pages and REST
 //! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
 pub mod ask;
 pub mod auth;
 pub mod csrf;
+mod curl;
 mod drift;
 mod events;
 mod grpc;
@@ -120,7 +122,8 @@ async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let error = Error::unavailable("timed_out", "It took too long; try again in a moment.");
+            let error =
+                Error::unavailable("timed_out", "The request timed out. Try again in a moment.");
             Failure::from(error).into_response()
         }
     }

@@ -1,4 +1,17 @@
-//! The event store as services use it.
+//! The log of a service: append, load, execute a command, read by position, rebuild the views.
+//!
+//! * `event`: events as they are appended and as they were recorded, their streams and metadata
+//! * `execute`: load, decide, append; again on a conflict
+//! * `writer`: gathers concurrent appends into one transaction, with the views and the inbox
+//! * `projection`: a view, which follows the log
+//! * `metrics`, `error`: what is counted; what can go wrong
+
+mod error;
+mod event;
+mod execute;
+mod metrics;
+mod projection;
+mod writer;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -10,12 +23,18 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{
-    Aggregate, Append, Appended, Database, Projection, RecordedEvent, StoreError, Stream,
+pub use self::{
+    error::StoreError,
+    event::{Context, Metadata, NewEvent, RecordedEvent, Stream},
+    execute::{ExecuteError, Outcome},
+    projection::{Projection, ProjectionError, Row},
+    writer::{Append, Appended, InboxEntry},
+};
+use self::{
     metrics::Numbers,
-    trace,
     writer::{Reply, Writer, begin, head, project},
 };
+use crate::{Aggregate, Database, trace};
 
 /// Commands of one stream take turns after a conflict; streams that share a turn only wait a little more.
 const TURNS: usize = 64;

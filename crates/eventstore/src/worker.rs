@@ -10,15 +10,17 @@
 //! 3. A stream that another replica works on, or whose work an error stopped, is left alone for half a second. How long
 //!    a failed call is not repeated is the service's business: it records when it tries again.
 //!
-//! A lease that is lost drops the job where it stands (see [`crate::Lease`]). So a step records its intent before it
+//! A lease that is lost drops the job where it stands (see [`Held::run`]). So a step records its intent before it
 //! calls anybody, and the next worker finds out what became of it.
 
 mod jobs;
+mod lease;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 pub use jobs::{Job, Jobs, Mark};
+pub use lease::{Held, Lease, LeaseLost};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::sleep,

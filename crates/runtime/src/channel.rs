@@ -1,5 +1,7 @@
 //! How services reach each other: the same clients over an in-process call or over the network.
 
+mod headers;
+pub mod methods;
 mod remote;
 mod replicas;
 
@@ -14,8 +16,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
-pub use self::remote::{Remote, SERVICE, service_unavailable};
-use crate::telemetry;
+pub use self::headers::{IDEMPOTENCY_KEY, REQUEST_ID, SERVICE, TRACEPARENT, TRACESTATE};
+pub use self::remote::{Remote, service_unavailable};
 
 /// Names under which services find each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,7 +118,7 @@ impl Service<http::Request<Body>> for ServiceChannel {
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        telemetry::inject(request.headers_mut());
+        headers::inject(request.headers_mut());
         match self {
             Self::Local(name, router) => {
                 let (name, router) = (*name, router.get().cloned());

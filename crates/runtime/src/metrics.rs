@@ -14,7 +14,7 @@ mod store;
 
 use std::sync::OnceLock;
 
-use opentelemetry::global;
+use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::{
     Resource,
@@ -22,11 +22,10 @@ use opentelemetry_sdk::{
     metrics::{PeriodicReader, SdkMeterProvider},
 };
 use prometheus::{Registry, TextEncoder};
+use uuid::Uuid;
 
 pub use instruments::{Instruments, instruments};
 pub(crate) use store::observe;
-
-use crate::telemetry;
 
 /// Content type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,7 +51,19 @@ pub(crate) fn provider() -> &'static SdkMeterProvider {
 }
 
 fn metrics() -> &'static Metrics {
-    METRICS.get_or_init(|| Metrics::new(telemetry::resource("portico", uuid::Uuid::nil()), None))
+    METRICS.get_or_init(|| Metrics::new(resource("portico", Uuid::nil()), None))
+}
+
+/// What is the same for all that this process exports.
+pub(crate) fn resource(service_name: &str, instance: Uuid) -> Resource {
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", service_name.to_owned()),
+            KeyValue::new("service.namespace", "portico"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", instance.to_string()),
+        ])
+        .build()
 }
 
 impl Metrics {

@@ -1,4 +1,10 @@
-//! What every service is given, and what it gives back.
+//! A service: what it is given at its start ([`Deps`]), and what it gives back ([`Service`]).
+//!
+//! - [`health`]: whether the process is alive and ready
+//! - `operations`: the gRPC methods that all services have
+
+pub mod health;
+mod operations;
 
 use std::{future::Future, sync::Arc};
 
@@ -18,12 +24,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use uuid::Uuid;
 
+use self::{health::ServiceHealth, operations::Operations};
 use crate::{
-    Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, authorization,
+    Channels, Clock, Config, IdentityKey, Outgoing, ServiceName,
+    call::{authorization, identity},
     config::Migrate,
-    health::ServiceHealth,
-    identity, metrics,
-    operations::Operations,
+    metrics,
     telemetry::{self, Answering},
 };
 
@@ -122,11 +128,6 @@ impl Deps {
     /// Says that the process is about to end: readiness says no from now on, work goes on until `shutdown`.
     pub fn announce_end(&self) {
         self.tasks.close();
-    }
-
-    /// Whether the process is about to end.
-    pub fn is_ending(&self) -> bool {
-        self.tasks.is_closed()
     }
 
     /// A lease under this process's name.

@@ -30,8 +30,6 @@ use crate::config::{Config, Log};
 use crate::metrics::{self, gauges};
 
 pub use call::{Answering, EDGE, calls};
-pub(crate) use context::inject;
-pub(crate) use otlp::resource;
 pub use request::{request_id, trace};
 
 /// Why telemetry did not start.
@@ -62,7 +60,7 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 pub fn init(config: &Config, name: &str, instance: Uuid) -> Result<Telemetry, TelemetryError> {
     let telemetry = &config.telemetry;
     let name = telemetry.service_name.as_deref().unwrap_or(name);
-    let resource = resource(name, instance);
+    let resource = metrics::resource(name, instance);
     let Some(collector) = &telemetry.collector else {
         log::init(&config.log, None)?;
         metrics::init(resource, None);

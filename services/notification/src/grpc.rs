@@ -10,7 +10,7 @@ use portico_proto::{
         notification_service_server::NotificationService,
     },
 };
-use portico_runtime::{Call, Caller, Clock, Page, parse_id, query_error, refuse};
+use portico_runtime::{Call, Caller, Clock, lists::ListQuery, parse_id, query_error, refuse};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::{
     delivery::{Command, Delivery, Mail},
     smtp::Sender,
     templates::{Template, Templates},
-    views::{self, ListError},
+    views,
 };
 
 const STATUSES: [&str; 4] = ["queued", "sending", "sent", "failed"];
@@ -68,21 +68,16 @@ impl NotificationService for Grpc {
             "" => String::new(),
             id => parse_id("subject_id", id)?.to_string(),
         };
-        let page = Page::parse(query.limit, &query.after)?;
-        let order = views::Order::parse(&query.sort)?;
+        let page = ListQuery::parse(&views::SORT, query.limit, &query.after, &query.sort)?;
         let (deliveries, next) = views::list(
             self.store.database(),
             &page,
-            order,
             &query.status,
             &subject_id,
             self.sender.host(),
         )
         .await
-        .map_err(|error| match error {
-            ListError::Cursor(error) => error,
-            ListError::Query(error) => query_error(error),
-        })?;
+        .map_err(query_error)?;
         let deliveries = deliveries.into_iter().map(|one| self.shown(one)).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next }))
     }
@@ -115,8 +110,7 @@ impl NotificationService for Grpc {
         request: Request<ListTemplatesRequest>,
     ) -> Result<Response<ListTemplatesResponse>, Status> {
         Caller::of(&request).require_admin()?;
-        let templates = Template::ALL
-            .into_iter()
+        let templates = Template::all()
             .map(|template| proto::Template {
                 name: template.as_str().to_owned(),
                 overridden: self.templates.overridden(template),

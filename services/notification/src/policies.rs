@@ -27,7 +27,7 @@ mod tests;
 
 use crate::{
     delivery::{Command, Delivery, Failure, Mail, Rejection},
-    lookups::Lookups,
+    neighbours::Lookups,
     redact::without_addresses,
     templates::Template,
 };

@@ -20,10 +20,9 @@ use tower::Service as _;
 use url::Url;
 
 use super::{
-    ServiceName,
+    IDEMPOTENCY_KEY, SERVICE, ServiceName, methods,
     replicas::{Replica, Replicas},
 };
-use crate::{IDEMPOTENCY_KEY, methods};
 
 /// For a call, all its repetitions included. As long as the edge waits for the slowest of them, a connection test.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -37,8 +36,6 @@ const PAUSES: [Duration; 4] = [
     Duration::from_millis(1000),
 ];
 const GRPC_TIMEOUT: &str = "grpc-timeout";
-/// Metadata: which service is meant, since a process may run several, and some methods every service has.
-pub const SERVICE: &str = "x-portico-service";
 
 /// The way to one service over the network. Cheap to clone.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use tracing::{Instrument as _, Level, field::Empty};
 
 use super::context;
 use super::request::{REQUEST_ID, identified};
-use crate::{clock::Clock, methods, metrics::instruments};
+use crate::{channel::methods, clock::Clock, metrics::instruments};
 
 /// Who answers, for the middleware [`calls`].
 #[derive(Clone)]

@@ -4,7 +4,6 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use opentelemetry::KeyValue;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, Protocol, SpanExporter, WithExportConfig as _,
@@ -16,22 +15,9 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider},
 };
 use tokio::runtime::Handle;
-use uuid::Uuid;
 
 use super::TelemetryError;
 use crate::config::{Collector, Telemetry};
-
-/// What is the same for all that this process exports.
-pub(crate) fn resource(service_name: &str, instance: Uuid) -> Resource {
-    Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", service_name.to_owned()),
-            KeyValue::new("service.namespace", "portico"),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", instance.to_string()),
-        ])
-        .build()
-}
 
 /// Sends spans. A request that comes with a decision about sampling keeps it, so that traces are whole.
 pub(super) fn tracer(

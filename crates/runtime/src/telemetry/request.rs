@@ -15,7 +15,7 @@ use super::context;
 use crate::{clock::Clock, metrics::instruments};
 
 /// Carries the id of a request, in both directions.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(crate::context::REQUEST_ID);
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(crate::REQUEST_ID);
 
 /// The id under which a request is logged: the one that came with it, if it is a
 /// UUID, so that nobody writes what they like into our logs; otherwise a new one.

@@ -14,8 +14,7 @@ use portico_proto::{
     },
 };
 
-use super::commands::call_with_key;
-use crate::edge::rest::preview::Preview;
+use crate::edge::{curl::call_with_key, rest::preview::Preview};
 
 pub(super) fn product(from: &Product) -> Value {
     context! {

@@ -1,4 +1,6 @@
+use jiff::Timestamp;
 use portico_eventstore::testing::given;
+use uuid::Uuid;
 
 use super::*;
 
