@@ -1,5 +1,5 @@
-//! What a fault test sets: points at which the process ends, a clock that is off, leases that last shorter. Only in
-//! builds with debug assertions; nothing in a release.
+//! Fault injection for tests: kill points, a clock offset, short leases. Only in builds with debug assertions; no-ops in
+//! a release.
 //!
 //! | variable | what |
 //! |---|---|
@@ -73,19 +73,19 @@ pub fn point(name: &str) {
     }
 }
 
-/// Nothing, in a release.
+/// Does nothing in a release.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_name: &str) {}
 
-/// How far the clock is off, in seconds.
+/// The clock offset in seconds.
 #[cfg(debug_assertions)]
 pub fn clock_offset_seconds() -> i64 {
     static OFFSET: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
     *OFFSET.get_or_init(|| number("FAULT_CLOCK_OFFSET_SECONDS").unwrap_or(0))
 }
 
-/// Not at all, in a release.
+/// None in a release.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn clock_offset_seconds() -> i64 {
