@@ -1,5 +1,5 @@
-//! Fault injection for tests: kill points, a clock offset, short leases. Only in builds with debug assertions; no-ops in
-//! a release.
+//! What a fault test sets: points at which the process ends, a clock that is off, leases that last shorter. Only in
+//! builds with debug assertions; nothing in a release.
 //!
 //! | variable | what |
 //! |---|---|
@@ -73,19 +73,19 @@ pub fn point(name: &str) {
     }
 }
 
-/// Does nothing in a release.
+/// Nothing, in a release.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_name: &str) {}
 
-/// The clock offset in seconds.
+/// How far the clock is off, in seconds.
 #[cfg(debug_assertions)]
 pub fn clock_offset_seconds() -> i64 {
     static OFFSET: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
     *OFFSET.get_or_init(|| number("FAULT_CLOCK_OFFSET_SECONDS").unwrap_or(0))
 }
 
-/// None in a release.
+/// Not at all, in a release.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn clock_offset_seconds() -> i64 {

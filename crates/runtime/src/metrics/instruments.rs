@@ -1,4 +1,4 @@
-//! Counters and histograms, recorded where something happens.
+//! What is counted where it happens.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 
 use super::{METER, provider};
 
-/// Histogram buckets in seconds: from a call within the process to a very slow provider.
+/// Upper bounds of durations, in seconds: from a call within the process to a provider that hardly answers.
 const SECONDS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -23,7 +23,7 @@ pub struct Instruments {
 }
 
 impl Instruments {
-    /// Counts the outcome of a step of an OAuth client; each argument is from a small set.
+    /// What became of a step of an OAuth client, each a word from a small set.
     pub fn registration(
         &self,
         provider_type: &'static str,
@@ -38,7 +38,7 @@ impl Instruments {
         self.registrations.add(1, &labels);
     }
 
-    /// Counts the outcome of an attempt to send a mail; each argument is from a small set.
+    /// What became of a try to send a mail, each a word from a small set.
     pub fn mail(&self, template: &'static str, outcome: &'static str) {
         let labels = [
             KeyValue::new("template", template),
@@ -48,7 +48,7 @@ impl Instruments {
     }
 }
 
-/// The instruments of this process.
+/// Those of this process.
 pub fn instruments() -> &'static Instruments {
     static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(Instruments::new);
     &INSTRUMENTS
