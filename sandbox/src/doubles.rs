@@ -12,7 +12,7 @@ pub mod okta;
 pub mod stage;
 pub mod tokens;
 
-pub use stage::{Asked, Handle, Reply};
+pub use stage::{Handle, ReceivedRequest, Reply};
 
 /// Unix seconds of the system's clock.
 fn now() -> i64 {

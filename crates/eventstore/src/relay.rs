@@ -1,10 +1,10 @@
-//! Brings public events from the log to the bus: position -> publish -> checkpoint.
+//! Publishes the log's public events to the bus: read by position, publish, move the checkpoint.
 //!
 //! The checkpoint moves only when the bus holds a message safely (its receipt), and only over the contiguous
 //! prefix, so a crash at any point publishes again what may have been lost; consumers recognise it by its id.
 //!
 //! A bus that lost its data (another [`portico_bus::Bus::incarnation`]) has another checkpoint, so that
-//! everything is published again from the beginning. Somebody can ask for the same ([`republish`]).
+//! everything is published again from the beginning. An admin can ask for the same ([`republish`]).
 
 mod checkpoint;
 mod republish;
@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use checkpoint::Checkpoint;
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
 use portico_bus::{BusError, Message, REPUBLISHED, Receipt, SharedBus};
-use republish::Again;
+use republish::Request;
 pub use republish::{RelayStatus, Republishing, republish, status};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -23,13 +23,13 @@ use tracing::{Instrument as _, Span};
 
 use crate::{EventStore, Lease, RecordedEvent, StoreError, clock::Clock, fault, trace};
 
-/// Messages that may be under way at once.
+/// Most unacknowledged messages.
 const WINDOW: usize = 256;
-/// How often to look for what other replicas appended.
+/// Poll interval for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
-/// Positions after which the checkpoint is moved, although more messages are under way.
+/// Positions after which the checkpoint is moved even while messages are unacknowledged.
 const SAVE_EVERY: i64 = 64;
-/// How often to ask the bus whether it still holds what it was given, and whether somebody wants more.
+/// How often to check whether the bus still has its messages, and whether an admin asked to republish.
 const CHECK_SECONDS: i64 = 3;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ impl Relay {
                 continue;
             };
             if let RelayError::Store(StoreError::Newer(event)) = &error {
-                // None may be left out: it would never be published. The lease is free for a replica that knows it.
+                // Skipping it would lose it for ever. The lease is free for a replica that knows the event.
                 tracing::warn!(
                     event,
                     "an event of a newer version waits for a replica of that version to be published"
@@ -97,7 +97,7 @@ impl Relay {
         }
     }
 
-    /// Relays while this replica holds the lease; waits a little where another one does.
+    /// Relays while this replica holds the lease; waits for the poll interval where another one does.
     async fn take_turn(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
         let Some(held) = self.lease.acquire(&self.clock).await? else {
             shutdown.run_until_cancelled(sleep(POLL)).await;
@@ -113,7 +113,7 @@ impl Relay {
         }
     }
 
-    /// Relays from the checkpoint on until something fails, the bus has lost its messages or somebody asks for more.
+    /// Relays from the checkpoint on until something fails, the bus has lost its messages or an admin asks to republish.
     async fn relay(&self) -> Result<(), RelayError> {
         let mut checked = self.clock.now();
         let incarnation = self.bus.incarnation().await?;
@@ -135,7 +135,7 @@ impl Relay {
             }
             for event in events {
                 cursor = event.position;
-                in_flight.push_back(self.hand_over(event, &progress.again).await?);
+                in_flight.push_back(self.hand_over(event, &progress.request).await?);
             }
             while let Some(Some(position)) = in_flight.next().now_or_never() {
                 safe = position?;
@@ -147,7 +147,10 @@ impl Relay {
             // The clock may also be set back.
             if now.duration_since(checked).as_secs().abs() >= CHECK_SECONDS {
                 progress.save(&self.store, safe).await?;
-                if !self.goes_on(incarnation.as_ref(), &progress.again).await? {
+                if !self
+                    .goes_on(incarnation.as_ref(), &progress.request)
+                    .await?
+                {
                     return Ok(());
                 }
                 checked = now;
@@ -155,19 +158,19 @@ impl Relay {
         }
     }
 
-    /// Whether the bus still holds what it was given, and nobody has asked for more.
+    /// Whether the bus still has its messages, and no new request to republish is there.
     async fn goes_on(
         &self,
         incarnation: Option<&String>,
-        again: &Again,
+        request: &Request,
     ) -> Result<bool, RelayError> {
         let same = self.bus.incarnation().await?.as_ref() == incarnation;
         if !same {
             tracing::warn!("the bus has lost its messages, all are published again");
         }
-        let asked = again.is_outdated(&self.store).await?;
+        let asked = request.is_outdated(&self.store).await?;
         if asked {
-            tracing::info!("events are published again, as somebody asked for");
+            tracing::info!("events are published again, as an admin asked for");
         }
         Ok(same && !asked)
     }
@@ -188,7 +191,7 @@ impl Relay {
     async fn hand_over(
         &self,
         event: RecordedEvent,
-        again: &Again,
+        again: &Request,
     ) -> Result<impl Future<Output = Result<i64, BusError>> + use<>, RelayError> {
         let receipt = match self.publish.publish(&self.store, &event).await? {
             Some(public) => {
@@ -213,12 +216,12 @@ impl Relay {
         &self,
         event: &RecordedEvent,
         public: PublicEvent,
-        again: &Again,
+        request: &Request,
     ) -> Result<Receipt, BusError> {
         let span = span(event, &public);
         async {
             let mut message = message(event, public);
-            if let Some(id) = again.of(event.position) {
+            if let Some(id) = request.of(event.position) {
                 message.headers.insert(REPUBLISHED.to_owned(), id);
             }
             self.bus.publish(message).await
@@ -245,22 +248,22 @@ fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
     span
 }
 
-/// How far the log was brought to the bus, and brought to it again.
+/// How far the log has been published, and republished.
 struct Progress {
     checkpoint: Checkpoint,
-    again: Again,
-    /// Noted in both.
+    request: Request,
+    /// Saved in both.
     saved: i64,
 }
 
 impl Progress {
     async fn load(store: &EventStore, incarnation: Option<&str>) -> Result<Self, StoreError> {
         let checkpoint = Checkpoint::load(store, incarnation).await?;
-        let again = Again::load(store).await?;
-        let saved = again.begin(checkpoint.position());
+        let request = Request::load(store).await?;
+        let saved = request.begin(checkpoint.position());
         Ok(Self {
             checkpoint,
-            again,
+            request,
             saved,
         })
     }
@@ -268,7 +271,7 @@ impl Progress {
     async fn save(&mut self, store: &EventStore, safe: i64) -> Result<(), StoreError> {
         if safe > self.saved {
             self.checkpoint.advance(store, safe).await?;
-            self.again.advance(store, safe).await?;
+            self.request.advance(store, safe).await?;
             self.saved = safe;
         }
         Ok(())

@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 use crate::{Aggregate, StoreError, Stream, trace};
 
-/// How often to look for what other replicas appended.
+/// Poll interval for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
 /// How long to leave alone a stream that another replica works on, or whose work an error stopped.
 const PAUSE: Duration = Duration::from_millis(500);

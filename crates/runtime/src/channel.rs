@@ -91,7 +91,7 @@ impl ServiceName {
     }
 }
 
-/// A way to one service, for tonic's generated clients. Cheap to clone.
+/// A channel to one service, for tonic's generated clients. Cheap to clone.
 #[derive(Clone)]
 pub enum ServiceChannel {
     /// In the same process, without a network and without HTTP/2 framing.
@@ -101,7 +101,7 @@ pub enum ServiceChannel {
 }
 
 impl ServiceChannel {
-    /// To a service of the same process, which is put in with [`Channels::provide`].
+    /// To a service of the same process, which is registered with [`Channels::provide`].
     #[must_use]
     pub fn local(name: ServiceName) -> Self {
         Self::Local(name, Arc::default())
@@ -138,7 +138,7 @@ impl Service<http::Request<Body>> for ServiceChannel {
     }
 }
 
-/// Ways to every service.
+/// A channel to every service.
 #[derive(Clone)]
 pub struct Channels {
     catalog: ServiceChannel,
@@ -150,12 +150,12 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Ways to services of the same process, which are put in with [`Channels::provide`] as they start.
+    /// Channels to services of the same process, which are registered with [`Channels::provide`] as they start.
     pub fn local() -> Self {
         Self::with(ServiceChannel::local)
     }
 
-    /// Ways to services, each given by name.
+    /// Channels to services, each made from its name.
     pub fn with(mut way: impl FnMut(ServiceName) -> ServiceChannel) -> Self {
         Self {
             catalog: way(ServiceName::Catalog),
@@ -167,7 +167,7 @@ impl Channels {
         }
     }
 
-    /// The way to one service.
+    /// The channel to one service.
     pub fn to(&self, name: ServiceName) -> ServiceChannel {
         match name {
             ServiceName::Catalog => &self.catalog,
@@ -180,10 +180,10 @@ impl Channels {
         .clone()
     }
 
-    /// Puts a local service in its place; the first one stays.
+    /// Registers a local service; the first one stays.
     pub fn provide(&self, name: ServiceName, router: Router) {
         if let ServiceChannel::Local(_, slot) = self.to(name) {
-            // A second service of the same name would be a programming error; the first keeps the place.
+            // A second service of the same name would be a programming error.
             let _ = slot.set(router);
         }
     }

@@ -1,11 +1,11 @@
-//! Numbers about a running process: shown at `/metrics` in the text format of Prometheus, and sent by OTLP where a
-//! collector is configured. Both come from the same instruments of OpenTelemetry.
+//! Metrics of a process: exposed at `/metrics` in the text format of Prometheus, and sent by OTLP where a collector is
+//! configured. Both come from the same OpenTelemetry instruments.
 //!
 //! Names follow Prometheus: `portico_` first, the base unit last, `_total` for counters. Labels have values from
 //! small sets, whatever callers send; never an id of anything.
 //!
-//! - [`instruments`]: what is counted where it happens
-//! - [`gauges`]: what is asked for when somebody looks: depth and age of queues, lag, connections, memory
+//! - [`instruments`]: counters and histograms, recorded where something happens
+//! - [`gauges`]: gauges that are read on collection: depth and age of queues, lag, connections, memory
 
 pub mod gauges;
 mod instruments;
@@ -32,7 +32,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Name of the meter.
 pub(crate) const METER: &str = "portico";
 
-/// Those of this process: there is one registry, as there is one memory and one log.
+/// One registry for the process.
 static METRICS: OnceLock<Metrics> = OnceLock::new();
 
 struct Metrics {
@@ -40,12 +40,12 @@ struct Metrics {
     provider: SdkMeterProvider,
 }
 
-/// Begins to count; without it, counting begins by itself and is for `/metrics` only. The first call counts.
+/// Sets up the meter provider; without this call it is set up on first use, for `/metrics` only.
 pub(crate) fn init(resource: Resource, reader: Option<PeriodicReader<MetricExporter>>) {
     METRICS.get_or_init(|| Metrics::new(resource, reader));
 }
 
-/// The provider has to be there before the first instrument is made.
+/// The meter provider; it has to exist before the first instrument is created.
 pub(crate) fn provider() -> &'static SdkMeterProvider {
     &metrics().provider
 }
@@ -54,7 +54,7 @@ fn metrics() -> &'static Metrics {
     METRICS.get_or_init(|| Metrics::new(resource("portico", Uuid::nil()), None))
 }
 
-/// What is the same for all that this process exports.
+/// The resource attributes of everything that this process exports.
 pub(crate) fn resource(service_name: &str, instance: Uuid) -> Resource {
     Resource::builder_empty()
         .with_attributes([
@@ -91,17 +91,17 @@ impl Metrics {
     }
 }
 
-/// Everything in the text format of Prometheus. [`gauges::refresh`] comes first where they are to be of now.
+/// All metrics in the text format of Prometheus. Call [`gauges::refresh`] before for current gauges.
 ///
 /// # Errors
-/// In words; there is none in practice.
+/// The encoder failed, which does not happen in practice.
 pub fn text() -> Result<String, String> {
     TextEncoder::new()
         .encode_to_string(&metrics().registry.gather())
         .map_err(|error| error.to_string())
 }
 
-/// Sends what was counted since the last time.
+/// Exports what was recorded since the last time.
 pub(crate) fn flush() -> Result<(), OTelSdkError> {
     match METRICS.get() {
         Some(metrics) => metrics.provider.force_flush(),

@@ -125,7 +125,7 @@ impl Deps {
         self.tasks.spawn(work);
     }
 
-    /// Says that the process is about to end: readiness says no from now on, work goes on until `shutdown`.
+    /// Announces the end of the process: it is not ready from now on, work goes on until `shutdown`.
     pub fn announce_end(&self) {
         self.tasks.close();
     }

@@ -1,4 +1,4 @@
-//! What a process tells about itself while it runs: log lines, traces, numbers.
+//! Log lines and traces.
 //!
 //! Rules: a field for every identifier, units in names (`duration_ms`), a
 //! failure is logged once, at the boundary; no secret, personal datum, header,
@@ -46,7 +46,7 @@ pub enum TelemetryError {
     Client(String),
 }
 
-/// Sends what was gathered until the process ends.
+/// Exports until the process ends.
 #[must_use = "what was not sent yet is lost without a call of `flush`"]
 pub struct Telemetry(Option<SdkTracerProvider>);
 
@@ -91,8 +91,7 @@ pub fn init_log(log: &Log) -> Result<(), TelemetryError> {
 }
 
 impl Telemetry {
-    /// Sends what is left. The collector may be away, so this takes as long as
-    /// one call may at most.
+    /// Exports what is left. The collector may be unreachable, so this may take one request timeout.
     pub async fn flush(self) {
         let Some(provider) = self.0 else {
             return;

@@ -56,11 +56,9 @@ impl Csrf {
             .map_err(|_| refused())
     }
 
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     fn mac(&self, session: &Secret) -> Hmac<Sha256> {
-        let mut block = [0; 64];
-        block[..self.key.len()].copy_from_slice(&self.key);
-        // RFC 2104 section 2: a key shorter than the block is filled up with zeros.
-        let mut mac = Hmac::<Sha256>::new(&block.into());
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes 32 bytes");
         mac.update(session.expose().as_bytes());
         mac
     }

@@ -1,4 +1,4 @@
-//! Copies of SQLite databases of several services, all as they were at the same instant, while they are in use.
+//! Consistent copies of several SQLite databases at one instant, while they are in use.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use sqlx::{
     any::install_default_drivers,
 };
 
-/// How long a writer may take to let the backup in.
+/// How long to wait for a writer's transaction.
 const PATIENCE: &str = "PRAGMA busy_timeout = 30000";
 
 /// A database to be copied.
@@ -49,7 +49,7 @@ pub async fn copy_at_once(copies: &[Copy]) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// What is wrong with a SQLite file, in its own words; `None` where nothing is.
+/// The result of SQLite's integrity check; `None` where the file is sound.
 ///
 /// # Errors
 /// It cannot be read at all.
@@ -106,7 +106,7 @@ impl Reader {
         self.0.close().await
     }
 
-    /// Names and statements of what people made; what SQLite makes itself has none.
+    /// Names and statements of the schema; objects that SQLite creates itself have no statement.
     async fn schema(&mut self, which: &str) -> Result<Vec<(String, String)>, sqlx::Error> {
         let query = format!(
             "SELECT name, sql FROM source.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \

@@ -1,11 +1,11 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use crate::Stream;
 
-/// What can go wrong with the store itself.
+/// An error of the store itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else appended first: load again and decide anew.
+    /// Another append was first: load again and decide again.
     #[error("stream {stream} is at version {actual}, expected {expected}")]
     Conflict {
         /// Which stream.
@@ -18,7 +18,7 @@ pub enum StoreError {
     /// An event id of this append stands in another stream, or only some of its ids are known.
     #[error("an event id of the append to {0} was used before")]
     EventIdReused(Stream),
-    /// The database is away or too busy; the same call may succeed later.
+    /// The database is unreachable or too busy; the same call may succeed later.
     #[error("database unavailable: {0}")]
     Unavailable(String),
     /// The database refused the statement.
@@ -30,7 +30,7 @@ pub enum StoreError {
     /// A newer version of this program wrote an event that this one does not know: it is left to replicas that do.
     #[error("written by a newer version: {0}")]
     Newer(String),
-    /// A view could not take an event in.
+    /// A view could not apply an event.
     #[error("projection: {0}")]
     Projection(String),
     /// A view's rule over several streams forbids the events; nothing was appended.

@@ -47,7 +47,7 @@ pub struct Metadata {
     /// W3C trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// What other vendors keep about the trace, beside it.
+    /// Vendor-specific trace state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
     /// Digest of the command that an `Idempotency-Key` came with, to recognise a reused key.
@@ -56,7 +56,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Where it is in a trace.
+    /// The trace context, if there is one.
     pub fn place(&self) -> Option<Place> {
         let traceparent = self.traceparent.clone()?;
         Some(Place {
@@ -65,7 +65,7 @@ impl Metadata {
         })
     }
 
-    /// The same at another place in a trace, or in none.
+    /// The same with another trace context, or with none.
     #[must_use]
     pub fn at(self, place: Option<Place>) -> Self {
         let (traceparent, tracestate) = match place {

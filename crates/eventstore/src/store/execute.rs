@@ -1,4 +1,4 @@
-//! Commands: load, decide, append; again when somebody else was faster.
+//! Commands: load, decide, append; retried on a conflict.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use crate::{
     StoreError, Stream, trace,
 };
 
-/// How often a command is decided anew when somebody else was faster. Commands of this process for the same
-/// stream wait for each other after the first time, so only other replicas can win. On a busy machine one that writes
-/// on and on has been seen to win fifty times in a row, so it must be for a while, too: [`CONFLICT_PATIENCE`].
+/// Least number of retries after a conflict. Commands of this process for the same stream take turns after the first
+/// conflict, so only other replicas can win. On a busy machine one that writes all the time has been seen to win fifty
+/// times in a row, so retries also go on for [`CONFLICT_PATIENCE`].
 const CONFLICT_RETRIES: usize = 50;
-/// How long a command is decided anew at least.
+/// Least time for which a command is retried after a conflict.
 const CONFLICT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a command did.
@@ -23,7 +23,7 @@ pub struct Outcome<A: Aggregate> {
     pub state: A,
     /// After the command.
     pub version: i64,
-    /// Empty where the command had had its effect before.
+    /// Empty where the command had its effect before.
     pub events: Vec<A::Event>,
 }
 
@@ -50,7 +50,7 @@ pub enum ExecuteError<R: std::error::Error> {
 }
 
 impl EventStore {
-    /// Loads, decides and appends; decides anew when somebody else was faster.
+    /// Loads, decides and appends; retries on a conflict.
     pub async fn execute<A: Aggregate>(
         &self,
         id: Uuid,
@@ -111,13 +111,13 @@ impl EventStore {
         let (mut tries, begun) = (0, Instant::now());
         loop {
             match self.attempt::<A>(&attempt).await? {
-                Tried::Done(outcome) => return Ok(outcome),
-                Tried::Again(error)
+                Attempted::Done(outcome) => return Ok(outcome),
+                Attempted::Again(error)
                     if tries >= CONFLICT_RETRIES && begun.elapsed() >= CONFLICT_PATIENCE =>
                 {
                     return Err(error.into());
                 }
-                Tried::Again(_) => tries += 1,
+                Attempted::Again(_) => tries += 1,
             }
             if turn.is_none() {
                 turn = Some(self.turn(&attempt.stream).lock().await);
@@ -128,7 +128,7 @@ impl EventStore {
     async fn attempt<A: Aggregate>(
         &self,
         attempt: &Attempt<'_, A>,
-    ) -> Result<Tried<A>, ExecuteError<A::Rejection>> {
+    ) -> Result<Attempted<A>, ExecuteError<A::Rejection>> {
         let Attempt {
             stream, context, ..
         } = attempt;
@@ -138,7 +138,7 @@ impl EventStore {
         if let Some(earlier) = recorded.iter().find(|e| e.id == first) {
             same_command(&earlier.metadata, &context.metadata)
                 .map_err(|()| ExecuteError::KeyReused)?;
-            return Ok(Tried::quiet(state, version));
+            return Ok(Attempted::quiet(state, version));
         }
         if let Some(expected) = attempt.expected.filter(|e| *e != version) {
             return Err(ExecuteError::VersionMismatch {
@@ -150,12 +150,12 @@ impl EventStore {
             Ok(events) => events,
             // The state has moved on since the message was handled; that is no reason to refuse it now.
             Err(_) if self.was_handled(attempt.inbox.as_ref()).await? => {
-                return Ok(Tried::quiet(state, version));
+                return Ok(Attempted::quiet(state, version));
             }
             Err(rejection) => return Err(ExecuteError::Rejected(rejection)),
         };
         if events.is_empty() && attempt.inbox.is_none() {
-            return Ok(Tried::quiet(state, version));
+            return Ok(Attempted::quiet(state, version));
         }
         let append = Append {
             stream: stream.clone(),
@@ -167,19 +167,21 @@ impl EventStore {
         match self.append(append).await {
             Ok(Appended::New(new)) => {
                 events.iter().for_each(|event| state.evolve(event));
-                Ok(Tried::Done(Outcome {
+                Ok(Attempted::Done(Outcome {
                     state,
                     version: new.last().map_or(version, |e| e.version),
                     events,
                 }))
             }
-            // Somebody ran the same command between our look and our append; a second look compares the two.
-            Ok(Appended::Repeated) => Ok(Tried::Again(StoreError::EventIdReused(stream.clone()))),
+            // The same command was run between our load and our append; the next round compares the two.
+            Ok(Appended::Repeated) => {
+                Ok(Attempted::Again(StoreError::EventIdReused(stream.clone())))
+            }
             Ok(Appended::AlreadyHandled) => {
                 let Loaded { state, version } = self.load::<A>(attempt.id).await?;
-                Ok(Tried::quiet(state, version))
+                Ok(Attempted::quiet(state, version))
             }
-            Err(conflict @ StoreError::Conflict { .. }) => Ok(Tried::Again(conflict)),
+            Err(conflict @ StoreError::Conflict { .. }) => Ok(Attempted::Again(conflict)),
             Err(error) => Err(error.into()),
         }
     }
@@ -195,7 +197,7 @@ impl EventStore {
     }
 }
 
-/// What is tried, each time anew.
+/// The input of every try.
 struct Attempt<'a, A: Aggregate> {
     id: Uuid,
     stream: Stream,
@@ -205,13 +207,13 @@ struct Attempt<'a, A: Aggregate> {
     inbox: Option<InboxEntry>,
 }
 
-enum Tried<A: Aggregate> {
+enum Attempted<A: Aggregate> {
     Done(Outcome<A>),
-    /// Somebody else was faster; the error is for the last time.
+    /// A conflict; the error is returned after the last try.
     Again(StoreError),
 }
 
-impl<A: Aggregate> Tried<A> {
+impl<A: Aggregate> Attempted<A> {
     fn quiet(state: A, version: i64) -> Self {
         Self::Done(Outcome {
             state,
@@ -227,7 +229,7 @@ fn encode<A: Aggregate>(
     context: &Context,
 ) -> Result<Vec<NewEvent>, StoreError> {
     let metadata = context.metadata.clone();
-    // What the events cause then hangs below what appended them.
+    // The effects of these events then become children of the current span.
     let metadata = match trace::Place::present() {
         None => metadata,
         present => metadata.at(present),

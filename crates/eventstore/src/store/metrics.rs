@@ -1,4 +1,4 @@
-//! What the store counts, by service. Without a provider for OpenTelemetry's global meter it counts nothing.
+//! Metrics of the store, by service. They are no-ops without a global OpenTelemetry meter provider.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,14 +10,14 @@ use opentelemetry::{
 use crate::RecordedEvent;
 
 /// Of one store.
-pub(crate) struct Numbers {
+pub(crate) struct StoreMetrics {
     service: KeyValue,
     events: Counter<u64>,
     batch: Histogram<u64>,
     commit: Histogram<f64>,
 }
 
-impl Numbers {
+impl StoreMetrics {
     pub(crate) fn new(service: &str) -> Self {
         let meter = global::meter("portico");
         Self {

@@ -14,7 +14,7 @@ pub type Row = sqlx::any::AnyRow;
 pub trait Projection: Send + Sync + 'static {
     /// The tables it owns; emptied before a rebuild.
     fn tables(&self) -> &'static [&'static str];
-    /// Takes one event in. Events of other aggregates are ignored.
+    /// Applies one event. Events of other aggregates are ignored.
     async fn apply(
         &self,
         tx: &mut AnyConnection,
@@ -22,7 +22,7 @@ pub trait Projection: Send + Sync + 'static {
     ) -> Result<(), ProjectionError>;
 }
 
-/// Why a view could not take an event in; the append is not committed then.
+/// Why a view could not apply an event; the append is not committed then.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
     /// A rule over several streams forbids the event, for example that a name is unique. Becomes

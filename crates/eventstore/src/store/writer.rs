@@ -16,7 +16,7 @@ use uuid::Uuid;
 use plan::Plan;
 
 use super::{
-    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream, metrics::Numbers,
+    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream, metrics::StoreMetrics,
 };
 use crate::{
     database::{Database, Dialect},
@@ -31,10 +31,10 @@ const LOCK_TIMEOUT: &str = "10s";
 /// After this long PostgreSQL ends the append of a process that stopped in the middle of it.
 const IDLE_TIMEOUT: &str = "15s";
 
-/// All or nothing: events for one stream, and the mark that a message was handled.
+/// An atomic append: events for one stream, and the inbox entry of the message that caused them.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// Where to.
+    /// The stream.
     pub stream: Stream,
     /// The version that the stream must have, 0 where it must not exist.
     pub expected_version: i64,
@@ -46,7 +46,7 @@ pub struct Append {
     pub now: Timestamp,
 }
 
-/// A message and who handles it. One entry is for one append: the second append with it would count as handled.
+/// Marks a message as handled by a consumer. One entry is for one append: a second append with it counts as handled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InboxEntry {
     /// The consumer's durable name.
@@ -82,7 +82,7 @@ pub(crate) struct Writer {
     pub(crate) database: Database,
     pub(crate) projections: Arc<[Arc<dyn Projection>]>,
     pub(crate) head: watch::Sender<i64>,
-    pub(crate) numbers: Numbers,
+    pub(crate) numbers: StoreMetrics,
 }
 
 impl Writer {
@@ -102,12 +102,12 @@ impl Writer {
         }
     }
 
-    /// One append of a batch breaks the transaction: the others must not suffer.
+    /// Appends one by one after a batch failed, so that one bad append does not fail the others.
     async fn each_alone(&self, appends: Vec<Append>, replies: Vec<Reply>) {
         let mut unavailable = None;
         for (append, reply) in appends.into_iter().zip(replies) {
             let result = match &unavailable {
-                // Each would wait for the database as long as the first one did.
+                // The database is gone: each would wait as long as the first one did.
                 Some(words) => Err(StoreError::Unavailable(String::clone(words))),
                 None => self
                     .commit(&[append])
@@ -153,7 +153,7 @@ impl Writer {
     }
 }
 
-/// Lets every view take an event in.
+/// Applies an event to every view.
 pub(crate) async fn project(
     projections: &[Arc<dyn Projection>],
     tx: &mut AnyConnection,

@@ -1,10 +1,10 @@
-//! Who may call which method: one rule for each, enforced in front of every service. What has no rule is refused.
+//! Authorization: one rule for each method, enforced in front of every service. A method without a rule is refused.
 //!
-//! The caller is whom the signed identity names. Where services call each other over TLS, the certificate of the
-//! process at the other end counts as well: a service is only who its certificate says, and the word of a user is
-//! taken from the edge, or from a service that the rule lets hand it on.
+//! The caller is the one in the signed identity. Where services call each other over TLS, the certificate of the
+//! peer counts as well: a service must have its own certificate, and a user's identity is accepted only from the edge, or
+//! from a service that the rule allows to forward it.
 //!
-//! Whether an object is the caller's is for the methods to find out.
+//! Whether the caller owns an object is checked by the methods.
 
 mod rules;
 
@@ -27,21 +27,21 @@ use super::{
 };
 use crate::channel::methods;
 
-/// What the certificate of the edge names.
+/// DNS name in the certificate of the edge.
 pub const EDGE: &str = "edge";
-/// Not ours, and without anything to protect: whether a service serves.
+/// gRPC's own health service, which needs no protection.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Which users may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Users {
-    /// None; it is for services.
+    /// No user; only services.
     Nobody,
-    /// Whoever has signed in with the role of an admin.
+    /// Signed-in admins.
     Admins,
-    /// Whoever has signed in.
+    /// Signed-in users.
     SignedIn,
-    /// Visitors, too.
+    /// Anonymous visitors, too.
     Anybody,
 }
 
@@ -52,7 +52,7 @@ pub struct Rule {
     pub users: Users,
     /// Services on their own account, by name.
     pub services: &'static [&'static str],
-    /// Services beside the edge that may call it in the name of a user who called them.
+    /// Services beside the edge that may forward the identity of the user who called them.
     pub handed_on_by: &'static [&'static str],
 }
 
@@ -75,7 +75,7 @@ impl Rule {
         self
     }
 
-    /// Whether the rule lets this caller in, through this process. Without `peer` the call comes from this process,
+    /// Whether the rule allows this caller, coming from this process. Without `peer` the call comes from this process,
     /// or over a network that the operator did not want TLS for.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ pub fn rule(path: &str) -> Option<&'static Rule> {
     ALL.get_or_init(rules::all).get(path)
 }
 
-/// Who is at the other end of a TLS connection.
+/// The process at the other end of a TLS connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     names: Vec<String>,
@@ -158,7 +158,7 @@ impl Peer {
     }
 }
 
-/// Axum middleware of a listener with mutual TLS: notes whose process calls.
+/// Axum middleware of a listener with mutual TLS: records the peer.
 pub async fn certified(mut request: Request, next: Next) -> Response {
     let peer = Peer::of(&request);
     request.extensions_mut().insert(peer);

@@ -1,4 +1,4 @@
-//! What a service needs to know about a call beside its message.
+//! The context of a call: the caller, the command's context, errors.
 
 use portico_eventstore::{Context, ExecuteError, Metadata, StoreError, trace};
 use portico_proto::{Error, FieldError, Kind};
@@ -96,7 +96,7 @@ fn digest<T: Message>(message: &T) -> String {
         })
 }
 
-/// What a failed command is to the caller; an internal cause is logged here, once.
+/// The error of a failed command; an internal cause is logged here, once.
 pub fn refuse<R>(error: ExecuteError<R>) -> Error
 where
     R: std::error::Error + Into<Error>,
@@ -119,7 +119,7 @@ where
     }
 }
 
-/// What a failing store is to the caller; logged here, once.
+/// The error of a failing store; logged here, once.
 pub fn store_error(error: StoreError) -> Error {
     match error {
         StoreError::Conflict { .. } => Error::new(
@@ -148,12 +148,12 @@ pub fn store_error(error: StoreError) -> Error {
     }
 }
 
-/// What a failing query is to the caller; logged here, once.
+/// The error of a failing query; logged here, once.
 pub fn query_error(error: sqlx::Error) -> Error {
     store_error(StoreError::from(error))
 }
 
-/// An id in a request.
+/// Parses an id in a request.
 pub fn parse_id(field: &str, text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| {
         Error::field(
@@ -164,12 +164,12 @@ pub fn parse_id(field: &str, text: &str) -> Result<Uuid, Error> {
     })
 }
 
-/// Gathers what is wrong with a request, so that all of it is told at once.
+/// Collects the problems of a request, so that all are reported at once.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<FieldError>);
 
 impl Problems {
-    /// Notes one.
+    /// Adds one.
     pub fn add(&mut self, field: impl Into<String>, code: &str, message: impl Into<String>) {
         self.0.push(FieldError {
             field: field.into(),
@@ -178,7 +178,7 @@ impl Problems {
         });
     }
 
-    /// Ok where nothing was noted.
+    /// Ok where there is none.
     pub fn into_result(self) -> Result<(), Error> {
         Error::fields(self.0).map_or(Ok(()), Err)
     }

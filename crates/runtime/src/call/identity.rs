@@ -1,4 +1,4 @@
-//! Who calls. The edge turns a session or API token into a signed identity; every service verifies it.
+//! The signed identity of a caller. The edge makes it from a session or API token; every service verifies it.
 //!
 //! The identity is a compact JWS (RFC 7515, HS256) in the metadata `x-portico-identity`, valid for seconds. Its
 //! key is derived from the key-encryption key, which all services of an installation share.
@@ -23,7 +23,7 @@ pub const HEADER: &str = "x-portico-identity";
 /// How long an identity is valid.
 pub const LIFETIME: Duration = Duration::from_secs(60);
 
-/// What a user may do.
+/// Role of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -180,7 +180,7 @@ impl IdentityKey {
         }
     }
 
-    /// The signed identity of a caller; `None` for an anonymous one.
+    /// Signs the identity of a caller; `None` for an anonymous one.
     pub fn sign(&self, caller: &Caller) -> Option<String> {
         let (sub, role) = match caller {
             Caller::Anonymous => return None,
@@ -199,7 +199,7 @@ impl IdentityKey {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).ok()
     }
 
-    /// The caller that a signed identity stands for.
+    /// Verifies a signed identity.
     pub fn verify(&self, identity: &str) -> Result<Caller, Error> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
@@ -209,7 +209,7 @@ impl IdentityKey {
             .map_err(|_| unauthenticated())?
             .claims;
         let now = self.clock.now().as_second();
-        // Clocks of two machines may differ by a little.
+        // Clocks of two machines may differ slightly.
         if claims.exp + 5 < now || claims.iat > now + 5 {
             return Err(unauthenticated());
         }
@@ -234,7 +234,7 @@ impl IdentityKey {
     }
 }
 
-/// Axum middleware before every service: a wrong identity is refused, a missing one is anonymous.
+/// Axum middleware of every service: an invalid identity is refused, a missing one is anonymous.
 pub async fn verify(State(key): State<IdentityKey>, mut request: Request, next: Next) -> Response {
     let caller = match request.headers().get(HEADER).map(|value| value.to_str()) {
         None => Caller::Anonymous,

@@ -11,13 +11,13 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub const REQUEST_ID: &str = "x-request-id";
 /// W3C trace context.
 pub const TRACEPARENT: &str = trace::TRACEPARENT;
-/// What other vendors keep about the trace.
+/// Vendor-specific trace state.
 pub const TRACESTATE: &str = trace::TRACESTATE;
 /// Which service a call is for, since a process may run several, and some methods every service has.
 pub const SERVICE: &str = "x-portico-service";
 
-/// Puts the present trace and the id of the present request into the headers of a call between services. What is
-/// there already, from outside, goes on where there is none.
+/// Propagates the current trace context and request id to another service. Headers that came from outside are kept where
+/// there is neither.
 pub(super) fn inject(headers: &mut HeaderMap) {
     let context = Context::current();
     if context.span().span_context().is_valid() {

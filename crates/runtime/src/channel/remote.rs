@@ -2,7 +2,7 @@
 //!
 //! What certainly did not reach a replica goes to the next one. What may have reached it is repeated only where a
 //! repetition has no second effect: methods that read, and commands with an idempotency key. Otherwise the caller is
-//! told that the service is not available, with its name, and can repeat the call.
+//! told by name which service is unavailable, and can repeat the call.
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ const PAUSES: [Duration; 4] = [
 ];
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-/// The way to one service over the network. Cheap to clone.
+/// A channel to one service over the network. Cheap to clone.
 #[derive(Clone)]
 pub struct Remote {
     name: ServiceName,
@@ -120,7 +120,7 @@ impl Remote {
         if again { Attempt::Again } else { Attempt::Over }
     }
 
-    /// A stream that breaks off says so in our words.
+    /// Translates the error of a stream that breaks off.
     fn stream(&self, response: Response<Body>) -> Response<Body> {
         let name = self.name;
         response
@@ -183,14 +183,14 @@ impl Call {
     }
 }
 
-/// Tells the service how long it will be waited for, unless the caller did.
+/// Sets the deadline of the call, unless the caller did.
 fn announce(headers: &mut HeaderMap) {
     if let Ok(seconds) = HeaderValue::try_from(format!("{}S", DEADLINE.as_secs())) {
         headers.entry(GRPC_TIMEOUT).or_insert(seconds);
     }
 }
 
-/// What callers of a service that cannot be reached are told, over whatever protocol.
+/// The error of an unreachable service, whatever the protocol.
 pub fn service_unavailable(name: ServiceName) -> Error {
     let name = name.as_str();
     Error::unavailable(

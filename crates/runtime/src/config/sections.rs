@@ -1,4 +1,4 @@
-//! What is in a section, and what must go together.
+//! The sections, and what must go together in each.
 
 mod network;
 mod people;
@@ -25,12 +25,12 @@ pub use telemetry::{Collector, Telemetry};
 
 const WEB: [&str; 2] = ["https", "http"];
 
-/// What to do about migrations at the start.
+/// Whether to run migrations at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Migrate {
     /// Run them.
     Auto,
-    /// Wait until somebody else has run them.
+    /// Wait until another process has run them.
     Never,
 }
 

@@ -1,4 +1,4 @@
-//! The data folder belongs to one process.
+//! Lock of the data folder: one process at a time uses it.
 
 use std::{
     fs::{File, TryLockError},
@@ -7,14 +7,14 @@ use std::{
 
 const LOCK: &str = "lock";
 
-/// The lock on a data folder. The operating system gives it back when the process ends, in whatever way.
+/// The lock on a data folder. The operating system releases it when the process ends, in whatever way.
 #[derive(Debug)]
 pub struct DataFolder {
     _lock: File,
 }
 
 impl DataFolder {
-    /// Makes the folder where it is not there, and takes it for this process.
+    /// Creates the folder if needed, and locks it for this process.
     ///
     /// # Errors
     /// In words for the person at the terminal: another process has it, or it cannot be written.

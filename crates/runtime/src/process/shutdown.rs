@@ -1,5 +1,5 @@
-//! Stopping in order: a signal cancels a token, everybody finishes what they
-//! have begun, and after a deadline the process ends anyway.
+//! Graceful shutdown: a signal cancels a token, tasks finish what they have begun, and after a deadline the process
+//! ends anyway.
 
 use std::future::Future;
 use std::io;
@@ -52,18 +52,18 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Cancelled when it is time to stop: take no new work, finish what is begun.
+    /// Cancelled on shutdown: take no new work, finish what is begun.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// Tells everybody to stop.
+    /// Cancels the token.
     pub fn begin(&self) {
         self.token.cancel();
     }
 
-    /// Waits until it is time to stop.
+    /// Waits for the token.
     pub async fn begun(&self) {
         self.token.cancelled().await;
     }
@@ -77,7 +77,7 @@ impl Shutdown {
         self.tasks.spawn(task)
     }
 
-    /// Tells everybody to stop and waits for all tasks, at most this long.
+    /// Cancels the token and waits for all tasks, at most this long.
     pub async fn drain(&self, deadline: Duration) -> Drained {
         self.begin();
         self.tasks.close();

@@ -1,9 +1,7 @@
-//! Whether a process is alive, and whether it can do its work: `/healthz` and `/readyz`, and gRPC's own health
-//! protocol for each service.
+//! Liveness and readiness: `/healthz` and `/readyz`, and gRPC's health protocol for each service.
 //!
-//! `/healthz` is about this process alone: an operator restarts what does not answer it. `/readyz` tells of every
-//! part, in words that stay the same. Where an optional one is missing the process is ready nevertheless: it takes
-//! what comes, and that waits.
+//! `/healthz` is about this process alone: a process that does not answer is restarted. `/readyz` lists every part, with
+//! stable reason codes. The process is ready without an optional part: it accepts work, which then waits.
 //!
 //! | reason | |
 //! |---|---|
@@ -40,7 +38,7 @@ use crate::{
     },
 };
 
-/// Slower than this is not ready.
+/// Timeout of a check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const READY: Gauge = Gauge {
@@ -48,16 +46,16 @@ const READY: Gauge = Gauge {
     help: "1: the part does its work; 0: it does not. As /readyz tells it.",
 };
 
-type Ask = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type CheckFn = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 #[derive(Clone)]
 struct Check {
     part: String,
     optional: bool,
-    ask: Ask,
+    run: CheckFn,
 }
 
-/// The parts of a process's work. Cheap to clone.
+/// The parts that readiness depends on. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Arc<Vec<Check>>,
@@ -66,29 +64,29 @@ pub struct Health {
 /// What `/readyz` answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Readiness {
-    /// Every part is that is not optional.
+    /// Whether every part that is not optional is ready.
     pub ready: bool,
     /// One by one.
     pub parts: Vec<Part>,
 }
 
-/// A part of the work.
+/// One part.
 #[derive(Debug, Clone, Serialize)]
 pub struct Part {
     /// Its name.
     pub part: String,
-    /// Whether it does its work.
+    /// Whether it works.
     pub ready: bool,
-    /// The process is ready without it, too.
+    /// The process is ready without it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
-    /// Why not; a stable word, no more, for anybody may read it.
+    /// Why not: a stable code and nothing else, since anybody may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl Health {
-    /// A part more. The check gives the reason as a stable word.
+    /// Adds a part. The check returns the reason as a stable code.
     #[must_use]
     pub fn with<F>(
         mut self,
@@ -101,12 +99,12 @@ impl Health {
         Arc::make_mut(&mut self.checks).push(Check {
             part: part.into(),
             optional: false,
-            ask: Arc::new(move || check().boxed()),
+            run: Arc::new(move || check().boxed()),
         });
         self
     }
 
-    /// The process is ready without the last part, too.
+    /// Makes the last part optional.
     #[must_use]
     pub fn optional(mut self) -> Self {
         if let Some(last) = Arc::make_mut(&mut self.checks).last_mut() {
@@ -120,7 +118,7 @@ impl Health {
     pub fn until_the_end_of(self, deps: &Deps) -> Self {
         let tasks = deps.tasks.clone();
         self.with("process", move || {
-            // As `Deps::is_ending`.
+            // The tracker is closed when the end is announced: `Deps::announce_end`.
             let ending = tasks.is_closed();
             async move {
                 match ending {
@@ -157,17 +155,17 @@ impl Health {
         .optional()
     }
 
-    /// Another service, wherever it runs.
+    /// Another service, local or remote.
     #[must_use]
     pub fn neighbour(self, channels: &Channels, name: ServiceName) -> Self {
         let channel = channels.to(name);
         self.with(name.as_str(), move || grpc::ask(channel.clone(), name))
     }
 
-    /// Asks every part, all at once.
+    /// Checks every part concurrently.
     pub async fn look(&self) -> Readiness {
         let asked = self.checks.iter().map(|check| async move {
-            let reason = match tokio::time::timeout(PATIENCE, (check.ask)()).await {
+            let reason = match tokio::time::timeout(PATIENCE, (check.run)()).await {
                 Ok(Ok(())) => None,
                 Ok(Err(reason)) => Some(reason),
                 Err(_) => Some("no_answer_in_time".to_owned()),
@@ -186,7 +184,7 @@ impl Health {
         }
     }
 
-    /// Shows each part in `/metrics`, too.
+    /// Exposes each part in `/metrics`, too.
     #[must_use]
     pub fn measured(self) -> Self {
         let health = self.clone();

@@ -21,7 +21,7 @@ use crate::{Caller, Clock, Page, ServiceName, parse_id, store_error};
 /// What [`ListParkedMessagesRequest`]'s status may be.
 const STATUSES: [&str; 3] = ["parked", "replaying", "dropped"];
 
-/// Answers for one service.
+/// The implementation for one service.
 pub(crate) struct Operations {
     pub(crate) name: ServiceName,
     pub(crate) database: Database,
@@ -62,7 +62,7 @@ impl OperationsService for Operations {
         request: Request<ParkedMessagesRequest>,
     ) -> Result<Response<ParkedMessagesResponse>, Status> {
         let by = Caller::of(&request).require_admin()?;
-        let which = Which::of(request.get_ref())?;
+        let which = Selection::of(request.get_ref())?;
         let done = release_parked(&self.database, &which.consumer, which.id).await;
         let count = which.found(done.map_err(store_error)?)?;
         tracing::info!(service = self.name.as_str(), consumer = which.consumer, message_id = ?which.id, count, %by,
@@ -75,7 +75,7 @@ impl OperationsService for Operations {
         request: Request<ParkedMessagesRequest>,
     ) -> Result<Response<ParkedMessagesResponse>, Status> {
         let by = Caller::of(&request).require_admin()?;
-        let which = Which::of(request.get_ref())?;
+        let which = Selection::of(request.get_ref())?;
         let (consumer, now) = (&which.consumer, self.clock.now());
         let done = drop_parked(&self.database, consumer, which.id, &by.to_string(), now).await;
         let count = which.found(done.map_err(store_error)?)?;
@@ -157,12 +157,12 @@ impl Operations {
 }
 
 /// One message, or all of a consumer.
-struct Which {
+struct Selection {
     consumer: String,
     id: Option<Uuid>,
 }
 
-impl Which {
+impl Selection {
     fn of(request: &ParkedMessagesRequest) -> Result<Self, Error> {
         let id = match request.id.as_str() {
             "" => None,
@@ -178,7 +178,7 @@ impl Which {
         })
     }
 
-    /// That none is left of a consumer is no error; that there is no such message is.
+    /// A consumer without parked messages is no error; an unknown message id is.
     fn found(&self, count: u64) -> Result<u32, Error> {
         if count == 0 && self.id.is_some() {
             return Err(Error::not_found("parked message"));

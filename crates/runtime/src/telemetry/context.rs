@@ -7,7 +7,7 @@ use portico_eventstore::trace;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Makes a span that has not begun a child of the one that headers name, if they do.
+/// Sets the remote parent of a span from headers, if they have one.
 pub(super) fn follow(span: &Span, headers: &HeaderMap) {
     if span.is_disabled() || !headers.contains_key(trace::TRACEPARENT) {
         return;

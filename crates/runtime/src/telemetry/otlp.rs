@@ -1,5 +1,5 @@
-//! What leaves the process: spans and numbers, by OTLP over HTTP (protobuf) to the collector that the configuration
-//! names. Without one nothing of this runs.
+//! Export of spans and metrics by OTLP over HTTP (protobuf) to the configured collector. Without one nothing of this
+//! runs.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use super::TelemetryError;
 use crate::config::{Collector, Telemetry};
 
-/// Sends spans. A request that comes with a decision about sampling keeps it, so that traces are whole.
+/// Exports spans. A sampling decision that comes with a request is kept, so that traces are complete.
 pub(super) fn tracer(
     telemetry: &Telemetry,
     collector: &Collector,
@@ -41,7 +41,7 @@ pub(super) fn tracer(
         .build())
 }
 
-/// Sends numbers, again and again.
+/// Exports metrics at an interval.
 pub(super) fn reader(
     telemetry: &Telemetry,
     collector: &Collector,
@@ -59,7 +59,7 @@ pub(super) fn reader(
         .build())
 }
 
-/// The exporters run on threads of their own; their HTTP is done here, where there is a runtime for it.
+/// HTTP client of the exporters. They run on threads of their own, so their requests are sent on our runtime.
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
@@ -71,7 +71,7 @@ impl Client {
         reason = "the operator's own collector, which is private as a rule; nobody else can enter it"
     )]
     fn new(collector: &Collector) -> Result<Self, TelemetryError> {
-        // Ours is ring. Whoever was first has set the same.
+        // We use ring everywhere: an earlier installation set the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

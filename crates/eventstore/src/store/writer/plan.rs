@@ -23,7 +23,7 @@ const HEAD: &str = "head";
 const VERSION: &str = "version";
 const EVENT: &str = "event";
 
-/// All that is to be read for a batch, as one statement: what it is about, two texts, a number.
+/// One statement that reads all that a batch depends on: the kind of the row, two texts, a number.
 struct Question {
     sql: String,
     values: Vec<String>,
@@ -90,7 +90,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads what the batch depends on, as a rule in one round trip.
+    /// Reads what the batch depends on, usually in one round trip.
     pub(super) async fn load(
         tx: &mut Transaction<'_, Any>,
         appends: &[Append],

@@ -1,5 +1,5 @@
-//! `grpc.health.v1` of one service: it serves as long as its own database does. The bus and its neighbours do not
-//! matter: without them it still takes commands, and one that is away must not take the others along.
+//! `grpc.health.v1` of one service: it is serving while its own database is ready. The bus and other services do not
+//! count: without them it still takes commands, and one outage must not spread.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use tonic_health::pb::{
 use super::database_is_ready;
 use crate::{Deps, ServiceChannel, ServiceName};
 
-/// How often a watched service is looked at.
+/// Poll interval of a watched service.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// Metadata of an answer that is not `SERVING`: the word for what is missing.
+/// Metadata of an answer that is not `SERVING`: the reason code.
 const MISSING: &str = "x-portico-missing";
 
-/// Answers for one service.
+/// The implementation for one service.
 #[derive(Clone)]
 pub(crate) struct ServiceHealth {
     name: ServiceName,
@@ -46,7 +46,7 @@ impl ServiceHealth {
     }
 
     async fn missing(&self) -> Option<&'static str> {
-        // As `Deps::is_ending`.
+        // The tracker is closed when the end is announced: `Deps::announce_end`.
         if self.tasks.is_closed() {
             return Some("shutting_down");
         }
@@ -121,7 +121,7 @@ impl health_server::Health for ServiceHealth {
     }
 }
 
-/// Whether a service serves, wherever it runs; otherwise the word for why not.
+/// Whether a service, local or remote, is serving; otherwise the reason code.
 pub(super) async fn ask(channel: ServiceChannel, name: ServiceName) -> Result<(), String> {
     // The empty name is all that the server there has.
     let request = HealthCheckRequest::default();
