@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    async fn begin(&self, request: &str, action: &str) {
+    async fn decide(&self, request: &str, action: &str) {
         let answer = self.act(&self.admin, request, action).await;
         answer.expect(StatusCode::ACCEPTED).unwrap();
     }
@@ -75,7 +75,7 @@ async fn no_credentials_before_the_mapping_stands() {
     let portal = world.configure().await;
     let (request, application) = portal.submit(&portal.payments, None).await;
     world.gateway.fail_next_control(UNTIL_CLEARED, 503);
-    world.begin(&request, "approve").await;
+    world.decide(&request, "approve").await;
     world
         .step(&request, |step| step["step"] == "registered")
         .await;
@@ -133,7 +133,7 @@ async fn a_scope_goes_to_another_product_only_when_nobody_holds_it_from_the_form
         )
         .await;
     let (latter, other) = portal.submit(&returns, None).await;
-    world.begin(&latter, "approve").await;
+    world.decide(&latter, "approve").await;
     let waits = world
         .step(&latter, |step| {
             let detail = step["detail"].as_str().unwrap_or_default();
@@ -182,12 +182,12 @@ async fn a_revocation_that_overtakes_an_approval_leaves_nothing_behind() {
     let late = Fault::CommitThenDelay(Duration::from_secs(2));
     provider.fail_next(Operation::Register, 1, late);
     world.gateway.fail_next_control(4, 503);
-    world.begin(&request, "approve").await;
+    world.decide(&request, "approve").await;
     until("the provider is registering the client", || async {
         (provider.requests(Operation::Register) == 1).then_some(())
     })
     .await;
-    world.begin(&request, "revoke").await;
+    world.decide(&request, "revoke").await;
 
     world
         .step(&request, |step| step["step"] == "deprovisioned")

@@ -97,36 +97,36 @@ async fn of_request(
         }
         Event::Request(request::Event::Approved { .. }) => {
             let message = public::AccessApproved {
-                wanted: Some(Told::load(store, event).await?.wanted()),
+                wanted: Some(Snapshot::load(store, event).await?.wanted()),
                 approved_by: event.metadata.actor.clone(),
             };
             encode(APPROVED, &message)
         }
         Event::Request(request::Event::Rejected { .. }) => {
-            Told::load(store, event).await?.rejected()
+            Snapshot::load(store, event).await?.rejected()
         }
         Event::Request(request::Event::Withdrawn { .. }) => {
-            Told::load(store, event).await?.withdrawn()
+            Snapshot::load(store, event).await?.withdrawn()
         }
-        Event::Access(change) => Told::load(store, event).await?.access(change),
-        Event::Join(join::Event::Activated(_)) => Told::load(store, event).await?.activated(),
-        Event::Join(join::Event::Failed(_)) => Told::load(store, event).await?.failed(),
-        Event::Join(join::Event::Ended(_)) => Told::load(store, event).await?.ended(),
+        Event::Access(change) => Snapshot::load(store, event).await?.access(change),
+        Event::Join(join::Event::Activated(_)) => Snapshot::load(store, event).await?.activated(),
+        Event::Join(join::Event::Failed(_)) => Snapshot::load(store, event).await?.failed(),
+        Event::Join(join::Event::Ended(_)) => Snapshot::load(store, event).await?.ended(),
         // The halves know what they reported.
         Event::Join(join::Event::Reported(_))
         | Event::Credential(credential::Event::CredentialChanged(_)) => return Ok(None),
     }))
 }
 
-/// A request and its application as they were at an event. What people wrote is not told: who needs it asks for the
+/// A request and its application as they were at an event. What people wrote is not published: who needs it asks for the
 /// access request.
-struct Told {
+struct Snapshot {
     id: Uuid,
     request: AccessRequest,
     application: Application,
 }
 
-impl Told {
+impl Snapshot {
     async fn load(store: &EventStore, event: &RecordedEvent) -> Result<Self, StoreError> {
         let id = event.stream_id();
         let request: AccessRequest = store.load_at(id, event.version).await?;

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccessRequest, Decided, Decision, Half, Rejection};
 
-/// A change, as registration or gateway told it. Nothing personal and no secret.
+/// A change, as registration or gateway published it. Nothing personal and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Who told it.
+    /// Who published it.
     pub half: Half,
     /// Position in the half's log.
     pub position: i64,
@@ -73,7 +73,7 @@ impl ChangeKind {
     }
 }
 
-/// What was told.
+/// What was published about a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {

@@ -267,18 +267,18 @@ impl AccessRequest {
         Ok(events.flatten().map(Into::into).collect())
     }
 
-    /// What the reports so far amount to and nobody was told yet.
+    /// What the reports so far amount to, where it was not announced yet.
     fn announcement(&self) -> Option<Event> {
         let revision = self.revision();
-        let told = &self.announced;
+        let announced = &self.announced;
         match (self.standing(), self.wanted()?) {
-            (Standing::Finished { at }, Wanted::Granted) if told.activated < revision => {
+            (Standing::Finished { at }, Wanted::Granted) if announced.activated < revision => {
                 Some(Event::Activated(Announced { revision, at }))
             }
-            (Standing::Finished { at }, Wanted::Revoked) if told.ended < revision => {
+            (Standing::Finished { at }, Wanted::Revoked) if announced.ended < revision => {
                 Some(Event::Ended(Announced { revision, at }))
             }
-            (Standing::Failed(failure), _) if told.failed < revision => {
+            (Standing::Failed(failure), _) if announced.failed < revision => {
                 Some(Event::Failed(Announced {
                     revision,
                     at: failure.at,

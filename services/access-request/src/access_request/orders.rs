@@ -125,7 +125,7 @@ fn life(keys: bool, first: [Course; 2], wishes: &[(Wish, [Course; 2])]) -> Life 
 struct End {
     state: AccessRequest,
     timeline: Vec<Entry>,
-    told: Vec<join::Event>,
+    announced: Vec<join::Event>,
 }
 
 /// Plays a life, choosing among what may arrive next; without a choice each revision's reports in their order. What
@@ -134,7 +134,7 @@ fn play(life: &Life, choices: &[(u16, bool)]) -> End {
     let mut end = End {
         state: AccessRequest::default(),
         timeline: Vec::new(),
-        told: Vec::new(),
+        announced: Vec::new(),
     };
     let mut submission = submission();
     if life.keys {
@@ -192,7 +192,7 @@ fn take(end: &mut End, command: &Command, listed: bool) -> bool {
                 }
                 join::Event::Reported(_) => {}
                 join::Event::Activated(_) | join::Event::Failed(_) | join::Event::Ended(_) => {
-                    end.told.push(event);
+                    end.announced.push(event);
                 }
             }
         }
@@ -223,16 +223,20 @@ fn wish() -> impl Strategy<Value = (Wish, [Course; 2])> {
     (wish, [course(), course()])
 }
 
-/// What was told last of the revision that counts, as the status says it.
-fn told_of(end: &End) -> bool {
+/// What was announced last of the revision that counts, as the status says it.
+fn announced_once(end: &End) -> bool {
     let revision = end.state.revision();
-    let is = |told: &join::Event| match (told, end.state.status()) {
+    let is = |announced: &join::Event| match (announced, end.state.status()) {
         (join::Event::Activated(now), Some(Status::Active))
         | (join::Event::Failed(now), Some(Status::Failed))
         | (join::Event::Ended(now), Some(Status::Revoked)) => now.revision == revision,
         _ => false,
     };
-    end.told.iter().filter(|told| is(told)).count() == 1
+    end.announced
+        .iter()
+        .filter(|announced| is(announced))
+        .count()
+        == 1
 }
 
 proptest! {
@@ -249,7 +253,7 @@ proptest! {
         let expected = play(&life, &[]);
         let end = play(&life, &choices);
         prop_assert_eq!(&end.timeline, &expected.timeline);
-        // A state between may be told in one order and be skipped in another; where it ends is told in each, once.
+        // A state between may be announced in one order and be skipped in another; where it ends is announced in each, once.
         let whole = |state: &AccessRequest| AccessRequest {
             announced: join::Announcements::default(),
             ..state.clone()
@@ -258,8 +262,8 @@ proptest! {
         for end in [&end, &expected] {
             let finished = !matches!(end.state.standing(), join::Standing::Failed(_));
             match end.state.status() {
-                Some(Status::Active | Status::Failed) => prop_assert!(told_of(end)),
-                Some(Status::Revoked) if finished => prop_assert!(told_of(end)),
+                Some(Status::Active | Status::Failed) => prop_assert!(announced_once(end)),
+                Some(Status::Revoked) if finished => prop_assert!(announced_once(end)),
                 Some(Status::Revoked | Status::Suspended) => {}
                 other => prop_assert!(false, "ends as {other:?}"),
             }

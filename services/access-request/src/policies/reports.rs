@@ -17,24 +17,24 @@ use crate::access_request::{
 };
 
 pub(super) fn of_registration(message: &Message) -> Result<(Uuid, Report), PolicyError> {
-    let said: registration::RegistrationReported = decode(message)?;
-    let mut read = read(message, Half::Registration, said.report)?;
+    let reported: registration::RegistrationReported = decode(message)?;
+    let mut read = read(message, Half::Registration, reported.report)?;
     if let Outcome::Done {
         client_id,
         client_deleted,
     } = &mut read.1.outcome
     {
-        *client_id = said.client_id;
-        *client_deleted = said.client_deleted;
+        *client_id = reported.client_id;
+        *client_deleted = reported.client_deleted;
     }
-    read.1.neighbour = Some(said.identity_provider_name);
+    read.1.neighbour = Some(reported.identity_provider_name);
     Ok(read)
 }
 
 pub(super) fn of_gateway(message: &Message) -> Result<(Uuid, Report), PolicyError> {
-    let said: gateway::GatewayReported = decode(message)?;
-    let mut read = read(message, Half::Gateway, said.report)?;
-    read.1.neighbour = said.gateway_name;
+    let reported: gateway::GatewayReported = decode(message)?;
+    let mut read = read(message, Half::Gateway, reported.report)?;
+    read.1.neighbour = reported.gateway_name;
     Ok(read)
 }
 
@@ -44,7 +44,7 @@ fn read(
     report: Option<access::Report>,
 ) -> Result<(Uuid, Report), PolicyError> {
     let report = report.ok_or_else(|| poison("the report is missing"))?;
-    let said = report
+    let given = report
         .outcome
         .ok_or_else(|| poison("the outcome is missing or unknown"))?;
     let read = Report {
@@ -53,13 +53,13 @@ fn read(
         position: header(message, "position")?,
         at: header(message, "recorded-at")?,
         neighbour: None,
-        outcome: outcome(said)?,
+        outcome: outcome(given)?,
     };
     Ok((id(&report.request_id)?, read))
 }
 
-fn outcome(said: Reported) -> Result<Outcome, PolicyError> {
-    Ok(match said {
+fn outcome(given: Reported) -> Result<Outcome, PolicyError> {
+    Ok(match given {
         Reported::Started(_) => Outcome::Started,
         Reported::Done(_) => Outcome::Done {
             client_id: None,
@@ -85,8 +85,8 @@ fn outcome(said: Reported) -> Result<Outcome, PolicyError> {
 
 /// Which requests a change of a client is about: sorted and once each, so that a redelivery goes the same way.
 pub(super) fn of_client(message: &Message) -> Result<(Vec<Uuid>, Change), PolicyError> {
-    let said: registration::ClientChanged = decode(message)?;
-    let kind = match said.change() {
+    let changed: registration::ClientChanged = decode(message)?;
+    let kind = match changed.change() {
         ClientChange::Suspended => ChangeKind::ClientSuspended,
         ClientChange::Resumed => ChangeKind::ClientResumed,
         ClientChange::Replaced => ChangeKind::ClientReplaced,
@@ -97,15 +97,24 @@ pub(super) fn of_client(message: &Message) -> Result<(Vec<Uuid>, Change), Policy
         // A newer registration service's.
         ClientChange::Unspecified => ChangeKind::ClientChanged,
     };
-    let requests: Result<std::collections::BTreeSet<Uuid>, _> =
-        said.request_ids.iter().map(|request| id(request)).collect();
-    let change = changed(message, Half::Registration, kind, said.detail, said.by)?;
+    let requests: Result<std::collections::BTreeSet<Uuid>, _> = changed
+        .request_ids
+        .iter()
+        .map(|request| id(request))
+        .collect();
+    let change = change(
+        message,
+        Half::Registration,
+        kind,
+        changed.detail,
+        changed.by,
+    )?;
     Ok((requests?.into_iter().collect(), change))
 }
 
 pub(super) fn of_api_key(message: &Message) -> Result<(Uuid, Change), PolicyError> {
-    let said: gateway::ApiKeyChanged = decode(message)?;
-    let kind = match said.change() {
+    let changed: gateway::ApiKeyChanged = decode(message)?;
+    let kind = match changed.change() {
         KeyChange::Created => ChangeKind::KeyCreated,
         KeyChange::Replaced => ChangeKind::KeyReplaced,
         KeyChange::Revealed => ChangeKind::KeyRevealed,
@@ -113,11 +122,17 @@ pub(super) fn of_api_key(message: &Message) -> Result<(Uuid, Change), PolicyErro
         // A newer gateway service's.
         KeyChange::Unspecified => ChangeKind::ClientChanged,
     };
-    let change = changed(message, Half::Gateway, kind, said.product_name, said.by)?;
-    Ok((id(&said.request_id)?, change))
+    let change = change(
+        message,
+        Half::Gateway,
+        kind,
+        changed.product_name,
+        changed.by,
+    )?;
+    Ok((id(&changed.request_id)?, change))
 }
 
-fn changed(
+fn change(
     message: &Message,
     half: Half,
     change: ChangeKind,

@@ -6,7 +6,7 @@ use portico_proto::{
 };
 
 use crate::support::{
-    FREE, ORDERS, PAYMENTS, Portal, Published, by_gateway, by_registration, done, order, told,
+    FREE, ORDERS, PAYMENTS, Portal, Published, by_gateway, by_registration, done, foreign, order,
 };
 
 /// Payments at a later version, with this scope.
@@ -23,7 +23,7 @@ async fn product_changed(portal: &Portal, product: Product) {
     let changed = ProductChanged {
         product: Some(product),
     };
-    let message = told("catalog.product_changed", version, &changed);
+    let message = foreign("catalog.product_changed", version, &changed);
     portal.bus_publish(message).await;
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn scopes_follow(portal: &Portal) {
         product_id: PAYMENTS.to_string(),
     };
     portal
-        .bus_publish(told("catalog.product_deleted", 1, &deleted))
+        .bus_publish(foreign("catalog.product_deleted", 1, &deleted))
         .await;
     let wanted = scopes_changed(&mut published).await;
     assert_eq!((&wanted.request_id, wanted.revision), (&id, 3));
@@ -104,7 +104,7 @@ async fn a_plan_is_followed_by_all_who_have_it_and_its_limits_by_the_gateway() {
         };
         let position = i64::try_from(version).unwrap();
         portal
-            .bus_publish(told("catalog.plan_changed", position, &changed))
+            .bus_publish(foreign("catalog.plan_changed", position, &changed))
             .await;
     }
     // The limits alone raised no revision; they come with the scopes, of the same version.

@@ -1,4 +1,4 @@
-//! Products without OAuth credentials: what their requests need, what others are told, and what is taken back.
+//! Products without OAuth credentials: what their requests need, what others are foreign, and what is taken back.
 
 use portico_bus::Message;
 use portico_eventstore::testing::context;
@@ -10,8 +10,8 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::support::{
-    DEADLINE, FREE, ORDERS, PAYMENTS, Portal, by_gateway, codes, done, existing, item, order,
-    steps, told,
+    DEADLINE, FREE, ORDERS, PAYMENTS, Portal, by_gateway, codes, done, existing, foreign, item,
+    order, steps,
 };
 
 /// Orders give keys, and are served at a gateway.
@@ -171,7 +171,7 @@ async fn what_happens_to_a_key_is_in_the_timeline() {
             by: anna.id.to_string(),
             ..Default::default()
         };
-        let message = told("gateway.api_key_changed", position, &changed);
+        let message = foreign("gateway.api_key_changed", position, &changed);
         portal.bus_publish(message).await;
     }
     until(&portal, &made.id, |request| {

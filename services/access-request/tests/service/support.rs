@@ -314,7 +314,7 @@ pub(crate) fn steps(request: &api::AccessRequest) -> Vec<&str> {
 }
 
 /// What another service publishes, at this position of its log.
-pub(crate) fn told(subject: &str, position: i64, message: &impl prost::Message) -> Message {
+pub(crate) fn foreign(subject: &str, position: i64, message: &impl prost::Message) -> Message {
     let at = jiff::Timestamp::from_second(4_000_000_000 + position).unwrap();
     Message {
         id: Uuid::new_v5(
@@ -348,7 +348,7 @@ pub(crate) fn by_registration(id: &str, revision: u64, position: i64, outcome: O
         client_deleted: false,
         ..Default::default()
     };
-    told("registration.registration_reported", position, &reported)
+    foreign("registration.registration_reported", position, &reported)
 }
 
 /// A report of the gateway service.
@@ -357,7 +357,7 @@ pub(crate) fn by_gateway(id: &str, revision: u64, position: i64, outcome: Outcom
         report: report(id, revision, outcome),
         ..Default::default()
     };
-    told("gateway.gateway_reported", position, &reported)
+    foreign("gateway.gateway_reported", position, &reported)
 }
 
 pub(crate) fn done() -> Outcome {

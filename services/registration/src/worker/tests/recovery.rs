@@ -107,14 +107,8 @@ async fn an_answer_in_the_spool_is_taken_up_without_a_second_post() {
     world.until_done(request).await;
     assert_eq!(world.provider.requests(Operation::Register), 1);
     assert_eq!(world.provider.client_count(), 1);
-    let left = world
-        .texts("SELECT id FROM vault_value WHERE subject LIKE 'oauth_client/%'")
-        .await;
-    assert_eq!(
-        left.len(),
-        2,
-        "the secret and the registration access token, no answer"
-    );
+    // The secret and the registration access token, no answer.
+    world.until_secrets(2).await;
     assert_eq!(
         world.texts("SELECT marker FROM orphans").await,
         [] as [&str; 0]

@@ -268,14 +268,8 @@ async fn odd_but_legal_providers_are_taken_as_they_are() {
         Some(kept.expose()),
         world.only_client().client_secret.as_deref()
     );
-    let values = world
-        .texts("SELECT id FROM vault_value WHERE subject LIKE 'oauth_client/%'")
-        .await;
-    assert_eq!(
-        values.len(),
-        2,
-        "the secret and the registration access token"
-    );
+    // The secret and the registration access token.
+    world.until_secrets(2).await;
     world.revoke(first).await;
     world.until_ended(first).await;
     world.revoke(second).await;

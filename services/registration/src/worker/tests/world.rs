@@ -595,6 +595,19 @@ impl World {
         )
     }
 
+    /// So many secrets of clients are in the vault, as soon as the worker has tidied up after the last answer.
+    pub(crate) async fn until_secrets(&self, count: usize) {
+        let sql = "SELECT id FROM vault_value WHERE subject LIKE 'oauth_client/%'";
+        let wait = async {
+            while self.texts(sql).await.len() != count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("not {count} secrets: {:?}", self.texts(sql).await);
+        }
+    }
+
     /// Rows of a query that gives one text.
     pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
         use sqlx::Row as _;
