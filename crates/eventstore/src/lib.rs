@@ -24,7 +24,9 @@ pub mod trace;
 pub mod worker;
 
 pub use aggregate::{Aggregate, Upcaster};
-pub use database::{Database, DatabaseError, backup};
+#[doc(hidden)]
+pub use database::migrator;
+pub use database::{Database, DatabaseError, Migrations, backup};
 pub use store::{
     Append, Appended, Context, EventStore, ExecuteError, InboxEntry, Loaded, Metadata, NewEvent,
     Outcome, Projection, ProjectionError, RecordedEvent, Row, StoreError, Stream,

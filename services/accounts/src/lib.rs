@@ -25,13 +25,16 @@ mod views;
 
 use std::sync::Arc;
 
+use portico_eventstore::Migrations;
 use portico_proto::accounts::v1::accounts_service_server::AccountsServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
-use sqlx::migrate::Migrator;
 use tonic::service::Routes;
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = portico_eventstore::migrations![
+    "migrations/1001_accounts.sql",
+    "migrations/1002_sign_in_failures.sql",
+];
 
 /// Opens the store, makes the first admin where there is nobody yet, and gives the service back ready to run.
 ///

@@ -51,7 +51,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use portico_eventstore::{Projection, sqlx::migrate::Migrator};
+use portico_eventstore::{Migrations, Projection};
 use portico_proto::registration::v1::registration_service_server::RegistrationServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
@@ -63,7 +63,17 @@ use crate::publish::Publisher;
 use crate::work::Work as _;
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = portico_eventstore::migrations![
+    "migrations/1001_providers.sql",
+    "migrations/1002_oauth_clients.sql",
+    "migrations/1003_gateways.sql",
+    "migrations/1005_identity_provider_settings.sql",
+    "migrations/1020_client_ids.sql",
+    "migrations/1030_orphans.sql",
+    "migrations/1031_rotation.sql",
+    "migrations/1040_api_keys.sql",
+    "migrations/1050_parked_api_keys.sql",
+];
 
 /// Opens the service's store and makes it ready to run.
 ///
