@@ -17,6 +17,7 @@ pub mod clock;
 pub mod consumer;
 mod database;
 pub mod fault;
+mod nested;
 pub mod relay;
 mod store;
 pub mod testing;
@@ -27,6 +28,8 @@ pub use aggregate::{Aggregate, Upcaster};
 #[doc(hidden)]
 pub use database::migrator;
 pub use database::{Database, DatabaseError, Migrations, backup};
+#[doc(hidden)]
+pub use nested::is_of_another_subject;
 pub use store::{
     Append, Appended, Context, EventStore, ExecuteError, InboxEntry, Loaded, Metadata, NewEvent,
     Outcome, Projection, ProjectionError, RecordedEvent, Row, StoreError, Stream,
@@ -35,3 +38,6 @@ pub use worker::{Held, Lease, LeaseLost};
 
 /// Re-exported so that services name one version.
 pub use sqlx;
+/// For [`nested_events`].
+#[doc(hidden)]
+pub use {serde, serde_json};

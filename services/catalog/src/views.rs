@@ -25,7 +25,7 @@ pub(crate) const SORT: SortColumns = SortColumns {
     id: "id",
 };
 
-/// The catalogue's tables.
+/// Projection that keeps the catalogue's tables.
 pub(crate) struct Catalog;
 
 #[async_trait]
@@ -62,9 +62,9 @@ pub(crate) enum Audience {
     Visitor,
     /// Signed in: published products.
     SignedIn,
-    /// An admin: all but what is deleted.
+    /// An admin: drafts too, but nothing that is deleted.
     Admin,
-    /// Another service: what was deleted too, one by one.
+    /// Another service: deleted ones too when asked for by id, because access that was granted refers to them.
     Service,
 }
 

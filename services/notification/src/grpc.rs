@@ -110,8 +110,7 @@ impl NotificationService for Grpc {
         request: Request<ListTemplatesRequest>,
     ) -> Result<Response<ListTemplatesResponse>, Status> {
         Caller::of(&request).require_admin()?;
-        let templates = Template::ALL
-            .into_iter()
+        let templates = Template::all()
             .map(|template| proto::Template {
                 name: template.as_str().to_owned(),
                 overridden: self.templates.overridden(template),

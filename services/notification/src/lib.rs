@@ -3,22 +3,21 @@
 //! | where | what |
 //! |---|---|
 //! | [`delivery`] | the aggregate: one message to one person, its attempts and outcome |
-//! | [`policies`] | public events of access-request and registration -> deliveries |
-//! | [`worker`] | sends what is due, retries, sends again after a crash |
-//! | `compose`, `lookups` | people and access requests looked up at sending; the letter |
-//! | [`templates`] | `web/mail` and the operator's theme folder |
-//! | `smtp`, `redact` | the mail server, and what it says without addresses |
-//! | [`grpc`] | history, resend, preview, test message; for admins |
-//! | `measures` | what waits here, for `/metrics` |
-//! | [`views`], [`publish`] | the list of deliveries; `mail_sent` and `mail_failed` |
+//! | [`grpc`] | for admins: history, resend, preview, test message |
+//! | [`policies`] | public events of other services -> deliveries |
+//! | [`publish`] | `mail_sent` and `mail_failed` |
+//! | [`views`] | the list of deliveries, what is due, the gauges of `/metrics` |
+//! | [`worker`] | sends what is due, retries, resumes after a crash |
+//! | [`compose`], [`neighbours`] | delivery -> letter; the people and the access request, asked of other services |
+//! | [`templates`] | renders `web/mail` and the operator's theme folder |
+//! | [`smtp`], [`redact`] | the mail server; its messages without personal data |
 //!
-//! An address is never stored and never logged: it is asked for at every sending and forgotten.
+//! E-mail addresses are never stored and never logged: they are looked up for every attempt.
 
 pub mod compose;
 pub mod delivery;
 pub mod grpc;
-pub mod lookups;
-mod measures;
+pub mod neighbours;
 pub mod policies;
 pub mod publish;
 pub mod redact;
@@ -37,7 +36,7 @@ use tonic::service::Routes;
 use crate::{
     compose::Composer,
     grpc::Grpc,
-    lookups::Lookups,
+    neighbours::Lookups,
     policies::Policies,
     publish::Publisher,
     smtp::{Mailer, Sender},
@@ -50,11 +49,11 @@ use crate::{
 pub static MIGRATIONS: Migrations =
     portico_eventstore::migrations!["migrations/1001_deliveries.sql"];
 
-/// Opens the store and makes the service ready to run.
+/// Opens the store and returns the service, ready to run.
 ///
 /// # Errors
-/// The database cannot be opened, or `smtp.url` or `mail.from` cannot be used. Mistakes in the operator's
-/// templates are logged and no error.
+/// The database cannot be opened, or `smtp.url` or `mail.from` is invalid. Mistakes in the operator's templates are only
+/// logged.
 pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let name = ServiceName::Notification;
     let database = deps.database(name, &[&MIGRATIONS]).await?;
@@ -70,7 +69,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     for mistake in templates.check() {
         tracing::error!(%mistake, "a mail template of the theme folder has a mistake; the built-in ones are used");
     }
-    measures::observe(deps, store.database());
+    views::measures::observe(deps, store.database());
     let lookups = Lookups::new(deps);
     let grpc = Grpc {
         store: store.clone(),
@@ -96,7 +95,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     Ok(match mailer {
         Some(mailer) => service.works(run(worker(deps, &store, composer, mailer))),
         None => {
-            tracing::warn!("no mail server is configured: mails are kept and not sent");
+            tracing::warn!("no mail server is configured: mails are queued but not sent");
             service
         }
     })

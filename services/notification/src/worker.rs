@@ -1,8 +1,8 @@
 //! Sends what is queued and due.
 //!
-//! `SendingStarted` is recorded before the mail server is called, at the version that was seen, so that an attempt is
-//! made once. Where it stands without an outcome, a process died in between, or lost the lease of the delivery: the mail
-//! server may have the message, so it is sent again with the same `Message-ID`.
+//! `SendingStarted` is recorded before the mail server is called, at the version that was loaded, so that only one worker
+//! makes the attempt. When no outcome follows, a process crashed or lost its lease in between: the mail server may have
+//! accepted the message, so it is sent again with the same `Message-ID`.
 
 use jiff::Timestamp;
 use portico_eventstore::{
@@ -21,7 +21,7 @@ use crate::{
     views,
 };
 
-/// What sends.
+/// The mail worker.
 pub struct Worker {
     pub(crate) jobs: Jobs<Delivery>,
     pub(crate) composer: Composer,
@@ -50,7 +50,7 @@ impl Work for Worker {
                 let pause = job.state.next_try_at;
                 !pause.is_some_and(|until| job.reading.is_before(until))
             }
-            // Begun, and this worker has the lease: whoever began it does not send any more.
+            // This worker has the lease, so the one that began the attempt has crashed or given up.
             Phase::Sending => true,
             Phase::Unknown | Phase::Sent | Phase::Failed => false,
         };
@@ -58,7 +58,7 @@ impl Work for Worker {
     }
 
     async fn step(&self, job: &Job<Delivery>, (): ()) -> Result<(), StoreError> {
-        // Another worker may have the lease by now, and the delivery.
+        // Another worker may have taken the lease, and with it the delivery.
         let Some(started) = self.jobs.claim(job, &Command::StartSending).await? else {
             return Ok(());
         };
@@ -78,29 +78,29 @@ impl Work for Worker {
 }
 
 impl Worker {
-    /// Makes the letter and hands it over; the server's words come back without addresses.
+    /// Composes the letter and sends it; the server's message comes back without addresses.
     async fn attempt(&self, id: Uuid, delivery: &Delivery) -> Result<u16, Obstacle> {
         let letter = self.composer.letter(id, delivery).await?;
-        let clean = |words: String| without_addresses(&words, &letter.address, &letter.name);
+        let clean = |reply: String| without_addresses(&reply, &letter.address, &letter.name);
         let span = tracing::info_span!(target: trace::EXPORTED, "smtp send", otel.kind = "client");
         self.mailer
             .send(&letter)
             .instrument(span)
             .await
             .map_err(|refusal| match refusal {
-                Refusal::Address => Obstacle::Final(
+                Refusal::Address => Obstacle::Permanent(
                     Reason::AddressInvalid,
-                    "the recipient's address is not one".to_owned(),
+                    "the recipient's address is invalid".to_owned(),
                 ),
-                Refusal::Passing(words) => Obstacle::Passing(clean(words)),
-                Refusal::Final(words) => Obstacle::Final(Reason::Refused, clean(words)),
+                Refusal::Transient(reply) => Obstacle::Transient(clean(reply)),
+                Refusal::Permanent(reply) => Obstacle::Permanent(Reason::Refused, clean(reply)),
             })
     }
 
     fn after(&self, id: Uuid, delivery: &Delivery, obstacle: Obstacle) -> Command {
         let attempt = delivery.attempts;
         let (reason, error) = match obstacle {
-            Obstacle::Passing(error) if delivery.attempts_of_round < self.retry.max_attempts => {
+            Obstacle::Transient(error) if delivery.attempts_of_round < self.retry.max_attempts => {
                 let pause = self.retry.pause(delivery.attempts_of_round, rand::random());
                 tracing::warn!(delivery_id = %id, attempt, error, ?pause, "mail delayed");
                 return Command::Delay {
@@ -109,8 +109,8 @@ impl Worker {
                     next_try_at: Retry::after(self.jobs.clock().now(), pause),
                 };
             }
-            Obstacle::Passing(error) => (Reason::GaveUp, error),
-            Obstacle::Final(reason, error) => (reason, error),
+            Obstacle::Transient(error) => (Reason::GaveUp, error),
+            Obstacle::Permanent(reason, error) => (reason, error),
         };
         tracing::error!(delivery_id = %id, attempt, reason = reason.as_str(), error, "mail failed");
         Command::Fail {
@@ -121,14 +121,14 @@ impl Worker {
     }
 }
 
-/// An outcome, for `/metrics`.
+/// Counts an outcome for `/metrics`.
 fn count(delivery: &Delivery, command: &Command) {
     let Some(mail) = &delivery.mail else { return };
     let outcome = match command {
         Command::RecordSent { .. } => "sent",
         Command::Delay { .. } => "delayed",
         Command::Fail { .. } => "failed",
-        _ => return,
+        Command::Queue(_) | Command::StartSending | Command::Resend => return,
     };
     instruments().mail(mail.template.as_str(), outcome);
 }

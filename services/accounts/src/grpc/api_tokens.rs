@@ -17,8 +17,8 @@ use tonic::Request;
 
 use super::Accounts;
 use crate::{
-    token::{self, TokenKind},
-    user::{Command, User},
+    sign_in::token::{self, TokenKind},
+    user::{ApiTokenCommand, Command, User},
     views,
 };
 
@@ -38,13 +38,13 @@ impl Accounts {
         let (name, expires_at) = parse(request.get_ref(), now)?;
         let token = token::generate(TokenKind::Api);
         let token_id = call.new_id("api_token", &self.clock);
-        let command = Command::IssueApiToken {
+        let command = Command::ApiToken(ApiTokenCommand::Issue {
             token_id,
             digest: token::digest(token.expose()),
             name: name.clone(),
             expires_at,
             now,
-        };
+        });
         let done = self
             .store
             .execute::<User>(user_id, &command, &call.context)
@@ -103,7 +103,7 @@ impl Accounts {
         self.store
             .execute::<User>(
                 user_id,
-                &Command::RevokeApiToken { token_id },
+                &Command::ApiToken(ApiTokenCommand::Revoke { token_id }),
                 &call.context,
             )
             .await

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::Accounts;
 use crate::{
-    sessions,
-    user::{Command, User},
+    sign_in::sessions,
+    user::{AccountCommand, Command, User},
     views::{self, UserFilter},
 };
 
@@ -90,7 +90,11 @@ impl Accounts {
         let id = parse_id("id", &request.get_ref().id)?;
         let done = self
             .store
-            .execute::<User>(id, &Command::Activate, &call.context)
+            .execute::<User>(
+                id,
+                &Command::Account(AccountCommand::Activate),
+                &call.context,
+            )
             .await
             .map_err(refuse)?;
         if !done.events.is_empty() {
@@ -108,7 +112,7 @@ impl Accounts {
         let call = Call::of(request, "suspend_user", &self.clock)?;
         call.caller.require_admin()?;
         let id = parse_id("id", &request.get_ref().id)?;
-        let suspend = |other_admins| Command::Suspend { other_admins };
+        let suspend = |other_admins| AccountCommand::Suspend { other_admins };
         self.let_go(id, suspend, &call.context).await?;
         self.end_sessions(id).await?;
         self.user(id).await
@@ -122,7 +126,7 @@ impl Accounts {
         let call = Call::of(request, "erase_user", &self.clock)?;
         call.caller.require_admin()?;
         let id = parse_id("id", &request.get_ref().id)?;
-        let erase = |other_admins| Command::Erase { other_admins };
+        let erase = |other_admins| AccountCommand::Erase { other_admins };
         self.let_go(id, erase, &call.context).await?;
         // Also where there was no event: the time before may have been interrupted here.
         self.people.erase(id).await?;
@@ -184,7 +188,7 @@ impl Accounts {
     async fn let_go(
         &self,
         id: Uuid,
-        command: impl Fn(bool) -> Command,
+        command: impl Fn(bool) -> AccountCommand,
         context: &Context,
     ) -> Result<Outcome<User>, Error> {
         let mut first = true;
@@ -194,7 +198,7 @@ impl Accounts {
                 .map_err(query_error)?;
             match self
                 .store
-                .execute::<User>(id, &command(others), context)
+                .execute::<User>(id, &Command::Account(command(others)), context)
                 .await
             {
                 Err(ExecuteError::Store(StoreError::Projection(_))) if first => first = false,

@@ -1,4 +1,4 @@
-//! What is asked of the views.
+//! The queries.
 
 use jiff::Timestamp;
 use portico_eventstore::Row;
@@ -11,14 +11,12 @@ use portico_vault::VaultRef;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-use crate::people::Person;
-
 /// Most ids in one query.
 const BATCH: usize = 500;
 const COLUMNS: &str =
     "u.id, u.role, u.status, u.name_ref, u.email_ref, u.password_ref, u.version, u.created_at";
 
-/// A user without what is in the vault.
+/// A user without the personal data, which are in the vault.
 #[derive(Debug, Clone)]
 pub(crate) struct UserRow {
     pub(crate) id: Uuid,
@@ -46,7 +44,7 @@ impl UserRow {
         })
     }
 
-    /// As the API shows it.
+    /// Together with the personal data, as the API shows it.
     pub(crate) fn message(&self, person: Person) -> proto::User {
         proto::User {
             id: self.id.to_string(),
@@ -60,7 +58,14 @@ impl UserRow {
     }
 }
 
-/// Which users of a list; empty: all.
+/// Personal data of a user, out of the vault; empty once erased.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) email: String,
+}
+
+/// Conditions of a list; an empty string is no condition.
 pub(crate) struct UserFilter {
     pub(crate) status: String,
     pub(crate) role: String,
@@ -127,7 +132,7 @@ pub(crate) async fn users(
     Ok((users, next))
 }
 
-/// The active ones among these users.
+/// Those of these users who are active.
 pub(crate) async fn active_users(
     pool: &AnyPool,
     ids: &[Uuid],
@@ -165,7 +170,7 @@ pub(crate) async fn active_with_role(
     rows.iter().map(UserRow::read).collect()
 }
 
-/// Whether there is an active admin beside this user.
+/// Whether there is an active admin other than this user.
 pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id FROM users WHERE role = 'admin' AND status = 'active' AND id <> $1 LIMIT 1",
@@ -176,7 +181,7 @@ pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, 
     Ok(row.is_some())
 }
 
-/// Erased users whose address is still known: their erasure was interrupted.
+/// Erased users whose e-mail address is still claimed: their erasure was interrupted.
 pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT u.id FROM users u JOIN user_emails e ON e.user_id = u.id WHERE u.status = 'erased'",
@@ -188,7 +193,7 @@ pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error
         .collect()
 }
 
-/// A page of a user's API tokens that were not revoked, and the cursor of the next one.
+/// A page of a user's API tokens that are not revoked, and the cursor of the next one.
 pub(crate) async fn api_tokens(
     pool: &AnyPool,
     user_id: Uuid,
@@ -230,7 +235,7 @@ fn reference(text: &str) -> Result<Option<VaultRef>, sqlx::Error> {
     uuid(text).map(|id| Some(VaultRef(id)))
 }
 
-/// A role in a row. Anything unknown may do the least.
+/// A role in a row. An unknown one, of a newer version, gets the least rights.
 pub(crate) fn role(text: &str) -> Role {
     if text == Role::Admin.as_str() {
         Role::Admin

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::Grpc;
 use crate::{
-    access_requests::{self, Subject},
     input::Input,
+    neighbours::access_requests::{self, Subject},
     plan::{Change, Command, Details, Limit, Plan, SCOPES_MISSING},
     views::{Audience, SORT, plans},
     wire,
@@ -110,7 +110,7 @@ pub(super) async fn delete(
     call.caller.require_admin()?;
     let message = request.get_ref();
     let id = parse_id("id", &message.id)?;
-    access_requests::none_living(&grpc.deps, Subject::Plan(id)).await?;
+    access_requests::require_none_open(&grpc.deps, Subject::Plan(id)).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
     run(

@@ -14,9 +14,11 @@ use uuid::Uuid;
 
 use super::Grpc;
 use crate::{
-    access_requests::{self, Subject},
-    client_types,
     input::{APIS, Input},
+    neighbours::{
+        access_requests::{self, Subject},
+        client_types,
+    },
     product::{Api, Change, Command, Details, Product, SCOPES_MISSING, Visibility},
     views::{
         Audience, SORT,
@@ -158,7 +160,7 @@ pub(super) async fn delete(
     call.caller.require_admin()?;
     let message = request.get_ref();
     let id = parse_id("id", &message.id)?;
-    access_requests::none_living(&grpc.deps, Subject::Product(id)).await?;
+    access_requests::require_none_open(&grpc.deps, Subject::Product(id)).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
     run(

@@ -34,7 +34,7 @@ pub(super) async fn apply(
     }
 }
 
-/// A new product is a draft; the status of one that is there stays.
+/// Inserts a new product as a draft; an update leaves the status alone.
 async fn write(
     tx: &mut AnyConnection,
     event: &RecordedEvent,
@@ -42,6 +42,7 @@ async fn write(
     at: Timestamp,
 ) -> Result<(), ProjectionError> {
     let id = event.stream_id();
+    // Lists never show the documentation, so it has a column of its own.
     let stored = Details {
         documentation: String::new(),
         ..details.clone()
@@ -71,7 +72,7 @@ async fn write(
     .bind(wire::time(at))
     .execute(&mut *tx)
     .await?;
-    write_tags(tx, id, details).await?;
+    write_tags_and_client_types(tx, id, details).await?;
     let owner = Owner {
         kind: "product",
         id,
@@ -80,7 +81,7 @@ async fn write(
     scopes::claim(tx, &owner, &details.scopes).await
 }
 
-async fn write_tags(
+async fn write_tags_and_client_types(
     tx: &mut AnyConnection,
     id: Uuid,
     details: &Details,
@@ -146,7 +147,7 @@ pub(crate) async fn get(
     Ok(Some(product).filter(|p| audience.sees(&p.status, &p.visibility)))
 }
 
-/// What a list is restricted to; empty texts restrict nothing.
+/// Conditions of a list; an empty string is no condition.
 pub(crate) struct Filter {
     pub(crate) search: Search,
     pub(crate) tag: String,

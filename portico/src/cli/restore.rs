@@ -1,0 +1,122 @@
+//! `portico restore`: a backup becomes a data folder. Everything is checked beside it first, so a refused backup
+//! leaves nothing behind.
+
+use std::path::Path;
+
+use portico_eventstore::{Database, backup::damage, relay};
+use portico_runtime::{Clock, Config, ServiceName};
+use portico_vault::{Kek, KekRing, Vault, VaultError};
+
+use super::archive::{self, KEK, Manifest, Staging, databases, embedded};
+use crate::run::wiring::{self, migrations};
+
+/// Within the data folder, so that moving out of it is a rename.
+const STAGING: &str = "restoring";
+/// What may be in the data folder before.
+const KNOWN: [&str; 3] = [KEK, "lock", STAGING];
+/// Who asks for everything to be published again.
+const ACTOR: &str = "command:restore";
+
+/// Into an empty data folder, where at most the key-encryption key is.
+///
+/// # Errors
+/// In words for the person at the terminal.
+#[expect(clippy::print_stdout, reason = "the output of the command")]
+pub async fn run(config: Config, file: &Path) -> Result<(), String> {
+    embedded(&config)?;
+    let folder = config.data_dir();
+    let _ours = wiring::data_folder(&config)?;
+    require_empty(folder)?;
+    let staging = Staging::new(folder.join(STAGING))?;
+    let manifest = archive::read(file, &staging.0)?;
+    for name in databases() {
+        match damage(&staging.0.join(&name)).await {
+            Ok(None) => {}
+            Ok(Some(words)) => return Err(format!("{name} is damaged: {words}")),
+            Err(error) => return Err(format!("{name} is damaged: {error}")),
+        }
+    }
+    let kek = kek(&config, &staging.0, &manifest)?;
+    let ring = KekRing::new(kek, config.kek_previous.iter().cloned());
+    for service in ServiceName::ALL {
+        prepare(service, &staging.0, &ring).await?;
+    }
+    let mut names = databases().to_vec();
+    if staging.0.join(KEK).exists() && !folder.join(KEK).exists() {
+        names.push(KEK.to_owned());
+    }
+    for name in names {
+        let moved = std::fs::rename(staging.0.join(&name), folder.join(&name));
+        moved.map_err(|error| format!("{name}: {error}"))?;
+    }
+    drop(staging);
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| format!("{}: {error}", folder.display()))?;
+    println!(
+        "{}: restored as of {}; all events are republished at the next start",
+        folder.display(),
+        manifest.made_at
+    );
+    Ok(())
+}
+
+fn require_empty(folder: &Path) -> Result<(), String> {
+    let words = |error: std::io::Error| format!("data folder {}: {error}", folder.display());
+    for entry in std::fs::read_dir(folder).map_err(words)? {
+        let name = entry.map_err(words)?.file_name();
+        if !KNOWN.iter().any(|known| name == *known) {
+            return Err(format!(
+                "data folder {} is not empty: {} is in it; a backup is restored into an empty folder",
+                folder.display(),
+                name.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The configured key, the one in the data folder, or the one in the backup.
+fn kek(config: &Config, staging: &Path, manifest: &Manifest) -> Result<Kek, String> {
+    if let Some(kek) = &config.kek {
+        return Ok(kek.clone());
+    }
+    let places = [config.data_dir().join(KEK), staging.join(KEK)];
+    match places.iter().find(|place| place.exists()) {
+        Some(place) => Kek::from_file(place).map_err(|error| error.to_string()),
+        None => Err(format!(
+            "the key-encryption key {} is needed and not in the backup: set kek or kek_file, or put it as the file \
+             kek into {}",
+            manifest.kek_id,
+            config.data_dir().display()
+        )),
+    }
+}
+
+/// Brings a database up to date, tries the key, and asks for its events to be published again: consumers are as old
+/// as it is, or were told by a bus that is gone.
+async fn prepare(service: ServiceName, folder: &Path, ring: &KekRing) -> Result<(), String> {
+    let name = service.as_str();
+    let words = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+    let file = folder.join(format!("{name}.db"));
+    let url = format!("sqlite://{}?mode=rw", file.display());
+    let database = Database::open(&url, name, &migrations(service))
+        .await
+        .map_err(|error| words(&error))?;
+    let checked = Vault::new(database.pool().clone(), ring.clone())
+        .check()
+        .await;
+    checked.map_err(|error| match error {
+        VaultError::UnknownKek(needed) => format!(
+            "the secrets in this backup are under the key-encryption key {needed}, but the one given is {}: set kek \
+             or kek_file to that key, or kek_previous to it beside a newer one",
+            ring.active().id()
+        ),
+        other => words(&other),
+    })?;
+    let clock = Clock::system();
+    relay::republish(&database, 0, ACTOR, clock.now(), clock.new_id())
+        .await
+        .map_err(|error| words(&error))?;
+    database.pool().close().await;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The public edge: REST, the event stream, the description of both, and public gRPC. It has no state of its own
+//! and calls services by gRPC only.
+//!
+//! - [`auth`], [`csrf`], [`ask`]: who sends a request, and whether they mean it
+//! - [`rest`]: a file for each resource
+//! - [`events`]: server-sent events
+//! - [`openapi`]: the description of the REST API
+//! - [`pages`]: the portal in the browser
+//! - [`grpc`]: the public gRPC listener
+//! - [`operations`]: what every service tells an operator about itself, gathered
+//! - [`curl`]: commands to copy, for pages and REST
+//! - [`problem`], [`headers`], [`health`]: what is the same everywhere
+
+pub mod ask;
+pub mod auth;
+pub mod csrf;
+mod curl;
+mod events;
+mod grpc;
+mod headers;
+mod health;
+mod openapi;
+mod operations;
+mod pages;
+pub mod problem;
+mod rest;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    middleware::{self, Next, from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use portico_proto::Error;
+use portico_runtime::{Deps, telemetry};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::{
+    auth::{Auth, Cookies},
+    csrf::Csrf,
+    headers::Https,
+    problem::Failure,
+};
+
+pub use grpc::grpc_router;
+pub use rest::PREFIX;
+
+/// The largest body, in bytes.
+const LARGEST_BODY: usize = 1024 * 1024;
+/// The longest time until an answer begins. A connection test of a slow provider may take most of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    /// Given to the process at its start.
+    pub deps: Deps,
+    /// Credentials to identities, and cookies.
+    pub auth: Auth,
+    /// Against forged requests.
+    pub csrf: Csrf,
+}
+
+impl Edge {
+    /// From what the process was given.
+    pub fn new(deps: &Deps) -> Self {
+        let public_url = &deps.config.public_url;
+        let cookies = Cookies::new(public_url.scheme() == "https");
+        Self {
+            auth: Auth::new(
+                deps.channels.clone(),
+                deps.clock.clone(),
+                deps.identity.clone(),
+                cookies,
+            ),
+            csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
+            deps: deps.clone(),
+        }
+    }
+}
+
+/// Everything that is served at the public address.
+pub async fn router(deps: &Deps) -> Router {
+    let edge = Edge::new(deps);
+    let (api, description) = rest::routes(events::routes());
+    let routes = Router::new()
+        .merge(api)
+        .merge(openapi::routes(description))
+        .merge(pages::routes(&edge))
+        .merge(health::of(deps).measured().routes());
+    around(routes, &edge)
+}
+
+/// What is the same for all routes. From the inside out: the first layer is the innermost.
+fn around(routes: Router<Edge>, edge: &Edge) -> Router {
+    let https = Https(edge.deps.config.public_url.scheme() == "https");
+    routes
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(in_time))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(edge.clone(), pages::show_failures))
+        .layer(from_fn(problem::finish))
+        .layer(from_fn_with_state(https, headers::secure))
+        .layer(middleware::from_fn_with_state(
+            edge.deps.clock.clone(),
+            telemetry::trace,
+        ))
+        .with_state(edge.clone())
+}
+
+/// Middleware: an answer must begin in time. A stream may go on for as long as it likes.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let error =
+                Error::unavailable("timed_out", "The request timed out. Try again in a moment.");
+            Failure::from(error).into_response()
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Waiting until somebody else has migrated the databases.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
+use http::{StatusCode, header};
+use portico_eventstore::{Database, DatabaseError};
+use portico_runtime::{Config, ServiceName, config::Migrate, shutdown::Shutdown};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::wiring::migrations;
+
+/// How often to look whether the migrations have run.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where migrations are left to somebody else: waits until they have run, answering probes meanwhile. False where the
+/// process is to end before that.
+///
+/// # Errors
+/// The database is of a version that this program cannot work with, or the address is taken.
+pub async fn wait(
+    config: &Config,
+    services: &[ServiceName],
+    probes: SocketAddr,
+    shutdown: &Shutdown,
+) -> Result<bool, String> {
+    if config.migrate == Migrate::Auto {
+        return Ok(true);
+    }
+    let shutdown = shutdown.token();
+    let mut missing = missing(config, services).await?;
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    say(&missing);
+    let (told, parts) = watch::channel(missing.clone());
+    let done = CancellationToken::new();
+    let listener = TcpListener::bind(probes)
+        .await
+        .map_err(|error| format!("cannot listen on {probes}: {error}"))?;
+    let served =
+        axum::serve(listener, router(parts)).with_graceful_shutdown(done.clone().cancelled_owned());
+    let serving = tokio::spawn(served.into_future());
+    while !missing.is_empty() {
+        if *told.borrow() != missing {
+            say(&missing);
+            told.send_replace(missing);
+        }
+        if shutdown
+            .run_until_cancelled(sleep(LOOK_AGAIN))
+            .await
+            .is_none()
+        {
+            break;
+        }
+        missing = self::missing(config, services).await?;
+    }
+    done.cancel();
+    // The address is free again when this has ended, however it did.
+    let _ = serving.await;
+    Ok(!shutdown.is_cancelled())
+}
+
+/// In the log.
+fn say(missing: &[Value]) {
+    for part in missing {
+        tracing::warn!(service = %part["part"], reason = %part["reason"], pending = %part["pending"],
+            "not ready: waiting for the database");
+    }
+}
+
+fn router(parts: watch::Receiver<Vec<Value>>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || Json(json!({ "alive": true }))))
+        .route("/readyz", get(not_ready))
+        .with_state(parts)
+}
+
+async fn not_ready(State(parts): State<watch::Receiver<Vec<Value>>>) -> impl IntoResponse {
+    let body = json!({ "ready": false, "parts": *parts.borrow() });
+    let retry = [(header::RETRY_AFTER, "2")];
+    (StatusCode::SERVICE_UNAVAILABLE, retry, Json(body))
+}
+
+/// The services whose database is not up to date, with what is missing, as readiness tells it.
+async fn missing(config: &Config, services: &[ServiceName]) -> Result<Vec<Value>, String> {
+    let mut missing = Vec::new();
+    for service in services {
+        let name = service.as_str();
+        let url = config.database_of(*service);
+        let opened = Database::open_as_it_is(url.expose(), name, &migrations(*service)).await;
+        let (reason, pending) = match opened {
+            Ok(database) => {
+                database.pool().close().await;
+                continue;
+            }
+            Err(DatabaseError::Pending { pending, .. }) => ("migrations_pending", pending),
+            Err(DatabaseError::Sqlx(error)) => {
+                tracing::warn!(service = name, %error, "the database does not answer");
+                ("database_unavailable", Vec::new())
+            }
+            Err(error) => return Err(with_service(name, &error)),
+        };
+        missing.push(json!({ "part": name, "ready": false, "reason": reason, "pending": pending }));
+    }
+    Ok(missing)
+}
+
+/// The error's text, beginning with the service's name; some errors have it already.
+pub(crate) fn with_service(service: &str, error: &DatabaseError) -> String {
+    let words = error.to_string();
+    if words.starts_with(service) {
+        words
+    } else {
+        format!("{service}: {words}")
+    }
+}
