@@ -126,6 +126,23 @@ fn migrations_only_add_or_say_what_they_need() {
 }
 
 #[test]
+fn every_migration_is_in_the_list_of_its_crate() {
+    for (folder, _) in ROOMS {
+        let src = root().join(folder).join("../src");
+        let sources: String = ["lib.rs", "database.rs"]
+            .iter()
+            .filter_map(|file| fs::read_to_string(src.join(file)).ok())
+            .collect();
+        for (name, _) in migrations(folder).values() {
+            assert!(
+                sources.contains(&format!("migrations/{name}\"")),
+                "{folder}/{name} is not listed"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_takes_away_is_recognised() {
     for statement in [
         "DROP TABLE A",

@@ -5,14 +5,15 @@ mod migrations;
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
-use migrations::Migrations;
+use migrations::Runner;
+pub use migrations::{Migrations, migrator};
 use sqlx::{
     AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Row as _,
     any::{AnyPoolOptions, install_default_drivers},
     migrate::Migrator,
 };
 
-/// Which of the two it is, where a statement truly differs.
+/// Which database it is, for the few statements that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
@@ -23,9 +24,9 @@ pub(crate) enum Dialect {
 #[derive(Clone)]
 pub struct Database {
     pool: AnyPool,
-    /// Whose it is.
+    /// Name of the service that owns it.
     service: Arc<str>,
-    /// Versions of the migrations that this program has.
+    /// Versions of the migrations that this program knows.
     migrations: Arc<[i64]>,
     pub(crate) dialect: Dialect,
     /// Key of the advisory lock under which events are appended.
@@ -44,7 +45,7 @@ pub enum DatabaseError {
     /// A migration failed.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// Migrations have to run first, and this process is not to run them.
+    /// Migrations are pending, and this process is not to run them.
     #[error("{service}: migrations are pending: {}; run `portico migrate`", .pending.join(", "))]
     Pending {
         /// Whose database.
@@ -52,7 +53,7 @@ pub enum DatabaseError {
         /// Number and name of each.
         pending: Vec<String>,
     },
-    /// A migration that has run is another one in this program.
+    /// The checksum of a migration that has run differs from this program's.
     #[error(
         "{service}: migration {migration} was changed after it ran here; run the version of Portico that made this \
          database, or bring its migration back, and change the database by a new one"
@@ -63,7 +64,7 @@ pub enum DatabaseError {
         /// Which.
         migration: i64,
     },
-    /// A newer program has taken away what this one needs.
+    /// A newer program has removed what this one needs.
     #[error(
         "{service}: a newer version of Portico has run migration {migration}, which only versions with migration \
          {needed} can work with; run such a version"
@@ -73,15 +74,18 @@ pub enum DatabaseError {
         service: String,
         /// Which has run.
         migration: i64,
-        /// What a program must know at least.
+        /// The migration that a program must know at least.
         needed: i64,
     },
 }
 
-static EVENTS: Migrator = sqlx::migrate!("./migrations");
+static EVENTS: Migrations = crate::migrations![
+    "migrations/0001_events.sql",
+    "migrations/0002_operations.sql",
+];
 
 impl Database {
-    /// Opens `<folder>/<service>.db`, made where it is not there: WAL, `synchronous=FULL`.
+    /// Opens or creates `<folder>/<service>.db`: WAL, `synchronous=FULL`.
     pub async fn sqlite(
         folder: &Path,
         service: &str,
@@ -109,7 +113,7 @@ impl Database {
             .map(|(database, _)| database)
     }
 
-    /// As [`Database::open`], and tells which migrations were to run.
+    /// As [`Database::open`]; also returns the migrations that were pending.
     ///
     /// # Errors
     /// As [`Database::open`].
@@ -178,8 +182,7 @@ impl Database {
         &self.service
     }
 
-    /// How many of this program's migrations it has not had, as after a backup of an older version was brought
-    /// back; for readiness.
+    /// Number of pending migrations, as after the restore of an older backup; for readiness.
     pub async fn pending_migrations(&self) -> Result<usize, sqlx::Error> {
         let rows = sqlx::query("SELECT version FROM _sqlx_migrations")
             .fetch_all(&self.pool)
@@ -225,8 +228,8 @@ impl Place {
         database: &'a Database,
         service: &'a str,
         all: &'a [&'a Migrator],
-    ) -> Migrations<'a> {
-        Migrations {
+    ) -> Runner<'a> {
+        Runner {
             pool: &database.pool,
             dialect: self.dialect,
             schema: &self.schema,
@@ -237,7 +240,7 @@ impl Place {
 }
 
 fn all<'a>(migrations: &[&'a Migrator]) -> Vec<&'a Migrator> {
-    let mut all: Vec<&Migrator> = vec![&EVENTS];
+    let mut all: Vec<&Migrator> = vec![&*EVENTS];
     for migrator in migrations {
         // The vault's may be given twice.
         if !all.iter().any(|known| std::ptr::eq(*known, *migrator)) {

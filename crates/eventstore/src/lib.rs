@@ -25,7 +25,9 @@ pub mod trace;
 pub mod worker;
 
 pub use aggregate::{Aggregate, Upcaster};
-pub use database::{Database, DatabaseError, backup};
+#[doc(hidden)]
+pub use database::migrator;
+pub use database::{Database, DatabaseError, Migrations, backup};
 #[doc(hidden)]
 pub use nested::is_of_another_subject;
 pub use store::{

@@ -25,7 +25,7 @@ mod views;
 
 use std::sync::Arc;
 
-use portico_eventstore::sqlx::{self, migrate::Migrator};
+use portico_eventstore::Migrations;
 use portico_proto::access::v1::access_service_server::AccessServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 
@@ -38,7 +38,7 @@ use publish::PublicEvents;
 use views::{access_requests::AccessRequests, applications::Applications};
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = portico_eventstore::migrations!["migrations/1001_views.sql"];
 
 /// Opens the store and makes the service; its background work begins with [`Service::run`].
 ///

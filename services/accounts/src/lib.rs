@@ -24,13 +24,13 @@ mod worker;
 
 use std::sync::Arc;
 
+use portico_eventstore::Migrations;
 use portico_proto::accounts::v1::accounts_service_server::AccountsServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
-use sqlx::migrate::Migrator;
 use tonic::service::Routes;
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = portico_eventstore::migrations!["migrations/1001_accounts.sql"];
 
 /// Opens the store, creates the first admin if there are no users yet, and returns the service, ready to run.
 ///

@@ -23,13 +23,13 @@ mod wire;
 
 use std::sync::Arc;
 
+use portico_eventstore::Migrations;
 use portico_proto::catalog::v1::catalog_service_server::CatalogServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
-use sqlx::migrate::Migrator;
 use tonic::service::Routes;
 
 /// The tables of the views.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = portico_eventstore::migrations!["migrations/1001_catalog.sql"];
 
 /// Opens the store and returns the service, ready to run.
 ///

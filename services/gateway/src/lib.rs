@@ -32,7 +32,7 @@ mod worker;
 use std::sync::Arc;
 
 use portico_eventstore::worker::run;
-use portico_eventstore::{Projection, sqlx::migrate::Migrator};
+use portico_eventstore::{Migrations, Projection};
 use portico_proto::gateway::v1::gateway_service_server::GatewayServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
@@ -43,7 +43,7 @@ use publish::Publisher;
 use worker::{ProviderWorker, Worker};
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = portico_eventstore::migrations!["migrations/1001_gateway.sql"];
 
 /// Opens the service's store and makes it ready to run.
 ///
@@ -51,7 +51,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// The database cannot be opened, or a migration fails.
 pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let name = ServiceName::Gateway;
-    let migrations = [portico_vault::migrations(), &MIGRATIONS];
+    let migrations = [portico_vault::migrations(), &*MIGRATIONS];
     let database = deps.database(name, &migrations).await?;
     let vault = deps.vault(&database);
     let store = deps.store(database, projections()).await?;

@@ -28,7 +28,7 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use portico_eventstore::{EventStore, sqlx, sqlx::migrate::Migrator, worker::run};
+use portico_eventstore::{EventStore, Migrations, worker::run};
 use portico_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
@@ -46,7 +46,8 @@ use crate::{
 };
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations =
+    portico_eventstore::migrations!["migrations/1001_deliveries.sql"];
 
 /// Opens the store and returns the service, ready to run.
 ///

@@ -32,7 +32,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use portico_eventstore::{Projection, sqlx::migrate::Migrator, worker::run};
+use portico_eventstore::{Migrations, Projection, worker::run};
 use portico_proto::registration::v1::registration_service_server::RegistrationServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
@@ -42,7 +42,8 @@ use crate::policies::Policies;
 use crate::publish::Publisher;
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations =
+    portico_eventstore::migrations!["migrations/1001_registration.sql"];
 
 /// Opens the service's store and makes it ready to run.
 ///
@@ -50,7 +51,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// The database cannot be opened, or a migration fails.
 pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let name = ServiceName::Registration;
-    let migrations = [portico_vault::migrations(), &MIGRATIONS];
+    let migrations = [portico_vault::migrations(), &*MIGRATIONS];
     let database = deps.database(name, &migrations).await?;
     let vault = deps.vault(&database);
     let store = deps.store(database, projections()).await?;

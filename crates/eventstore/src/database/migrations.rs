@@ -4,12 +4,51 @@
 //! A migration adds, so an older program goes on beside it. One that takes something away says in its name which
 //! migration a program has to know that no longer needs it: `1005_needs_1004_drop_old_column.sql`.
 
+use std::sync::LazyLock;
+
 use sqlx::{
-    AnyPool, Row as _,
-    migrate::{MigrateError, Migration, Migrator},
+    AnyPool, Row as _, SqlSafeStr as _,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
 use super::{DatabaseError, Dialect};
+
+/// The migrations of one crate, made by [`migrations!`](crate::migrations).
+pub type Migrations = LazyLock<Migrator>;
+
+/// The migrations in these files of the calling crate, in order: `migrations!["migrations/1001_accounts.sql"]`. A test
+/// finds a file that is not listed.
+///
+/// sqlx's own macro would compile both database drivers a second time, for the compiler to run.
+#[macro_export]
+macro_rules! migrations {
+    ($($file:literal),+ $(,)?) => {
+        $crate::Migrations::new(|| {
+            $crate::migrator(&[$((
+                $file,
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file)),
+            )),+])
+        })
+    };
+}
+
+/// For [`migrations!`](crate::migrations): paths that end in `<number>_<description>.sql`, and their contents.
+#[doc(hidden)]
+pub fn migrator(files: &[(&'static str, &'static str)]) -> Migrator {
+    let migration = |(path, sql): &(&'static str, &'static str)| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = name.trim_end_matches(".sql");
+        let (number, description) = name.split_once('_').unwrap_or((name, ""));
+        Migration::new(
+            number.parse().unwrap_or_default(),
+            description.replace('_', " ").into(),
+            MigrationType::Simple,
+            (*sql).into_sql_str(),
+            false,
+        )
+    };
+    Migrator::with_migrations(files.iter().map(migration).collect())
+}
 
 /// A migration that has run.
 struct Applied {
@@ -19,7 +58,7 @@ struct Applied {
 }
 
 /// The migrations of a service, and its database.
-pub(super) struct Migrations<'a> {
+pub(super) struct Runner<'a> {
     pub(super) pool: &'a AnyPool,
     pub(super) dialect: Dialect,
     pub(super) schema: &'a str,
@@ -27,7 +66,7 @@ pub(super) struct Migrations<'a> {
     pub(super) all: &'a [&'a Migrator],
 }
 
-impl Migrations<'_> {
+impl Runner<'_> {
     fn known(&self) -> impl Iterator<Item = &Migration> {
         self.all.iter().flat_map(|migrator| migrator.iter())
     }

@@ -3,8 +3,8 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use portico_eventstore::{
-    Database, DatabaseError, EventStore,
-    sqlx::{self, Row as _, migrate::Migrator},
+    Database, DatabaseError, EventStore, Migrations,
+    sqlx::{self, Row as _},
     testing::postgres::Postgres,
 };
 use tempfile::TempDir;
@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::counter::Totals;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./tests/eventstore/migrations");
+static MIGRATIONS: Migrations =
+    portico_eventstore::migrations!["tests/eventstore/migrations/1001_totals.sql"];
 
 /// Far more than anything here takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -58,7 +59,7 @@ impl Place {
 
     /// As [`Place::open`], a service's own store.
     pub(crate) async fn open_as(&self, service: &str) -> EventStore {
-        let migrations = [&MIGRATIONS];
+        let migrations = [&*MIGRATIONS];
         let database = match self {
             Self::Sqlite(folder) => Database::sqlite(folder.path(), service, &migrations).await,
             Self::Postgres(url) => Database::open(url, service, &migrations).await,
