@@ -1,0 +1,47 @@
+//! Times of the contract.
+
+use prost_types::Timestamp;
+
+/// A time as the contract has it.
+pub fn to_proto(at: jiff::Timestamp) -> Timestamp {
+    // Protobuf counts nanoseconds forward from the second before.
+    let nanos = at.subsec_nanosecond();
+    let borrowed = nanos < 0;
+    Timestamp {
+        seconds: at.as_second() - i64::from(borrowed),
+        nanos: nanos + if borrowed { 1_000_000_000 } else { 0 },
+    }
+}
+
+/// The time; `None` where it is outside of the years 1 to 9999.
+pub fn from_proto(at: &Timestamp) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::new(at.seconds, at.nanos).ok()
+}
+
+/// RFC 3339; empty where there is no time. For templates and log lines.
+pub fn text(at: Option<&Timestamp>) -> String {
+    at.and_then(from_proto)
+        .map(|at| at.to_string())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_come_back() {
+        for text in [
+            "2026-01-02T12:00:00Z",
+            "2026-01-02T12:00:00.123456Z",
+            "1969-12-31T23:59:59.75Z",
+        ] {
+            let at: jiff::Timestamp = text.parse().unwrap();
+            let proto = to_proto(at);
+            assert!((0..1_000_000_000).contains(&proto.nanos), "{proto:?}");
+            assert_eq!(from_proto(&proto), Some(at));
+            assert_eq!(super::text(Some(&proto)), text);
+        }
+        assert_eq!(super::text(None), "");
+    }
+}
