@@ -20,6 +20,7 @@ mod write;
 use serde::{de::MapAccess, ser::SerializeMap};
 
 pub use patch::{Change, New, merge};
+pub use prost_types::FieldMask;
 pub use read::{Commas, Json, ReadTime, ReadWord, Scopes, alternative, deserialize, numbers};
 pub use schema::{name, parameters, schema, schemas};
 pub use word::{Enumeration, Word, Words, word, words};

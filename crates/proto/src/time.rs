@@ -1,15 +1,16 @@
 //! Times of the contract.
 
-use prost_types::Timestamp;
+pub use prost_types::Timestamp;
 
-/// A time as the contract has it.
+/// A time as the contract has it: to the microsecond, which is what the views keep, so that an answer after a command
+/// equals the one after a read.
 pub fn to_proto(at: jiff::Timestamp) -> Timestamp {
-    // Protobuf counts nanoseconds forward from the second before.
-    let nanos = at.subsec_nanosecond();
-    let borrowed = nanos < 0;
+    let micros = at.as_microsecond();
+    let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1000).unwrap_or_default();
     Timestamp {
-        seconds: at.as_second() - i64::from(borrowed),
-        nanos: nanos + if borrowed { 1_000_000_000 } else { 0 },
+        // Protobuf counts nanoseconds forward, also before 1970.
+        seconds: micros.div_euclid(1_000_000),
+        nanos,
     }
 }
 

@@ -121,14 +121,14 @@ fn approved(item: &RequestedItem, product: Product, plan: &Plan) -> ApprovedItem
             api_id: api.api_id,
             name: api.name,
             url: api.url,
-            gateway_id: api.gateway_id,
+            gateway_id: api.gateway_id.unwrap_or_default(),
         })
         .collect();
     ApprovedItem {
         product_id: item.product_id,
-        product_policy_id: product.policy_id,
+        product_policy_id: product.policy_id.unwrap_or_default(),
         apis,
-        plan_policy_id: plan.policy_id.clone(),
+        plan_policy_id: plan.policy_id().to_owned(),
         rate: plan.rate.map(|rate| Limit {
             requests: rate.requests,
             seconds: rate.per_seconds,

@@ -55,14 +55,14 @@ impl From<api::Product> for ProductChange {
             api_id: api.api_id,
             name: api.name,
             url: api.url,
-            gateway_id: api.gateway_id,
+            gateway_id: api.gateway_id.unwrap_or_default(),
         };
         Self {
             product_id: product.id,
             version: product.version,
             name: product.name,
             scopes: product.scopes.into_iter().collect(),
-            policy_id: product.policy_id,
+            policy_id: product.policy_id.unwrap_or_default(),
             apis: product.apis.into_iter().map(api).collect(),
         }
     }
@@ -75,7 +75,7 @@ impl From<api::Plan> for PlanChange {
             version: plan.version,
             name: plan.name,
             scopes: plan.scopes.into_iter().collect(),
-            policy_id: plan.policy_id,
+            policy_id: plan.policy_id.unwrap_or_default(),
             rate: plan.rate.map(|rate| Rate {
                 requests: rate.requests,
                 per_seconds: rate.per_seconds,

@@ -7,7 +7,7 @@ use axum::{
 };
 use minijinja::context;
 use portico_proto::{
-    catalog::v1::{GetProductRequest, ListProductsRequest, Product},
+    catalog::v1::{GetProductRequest, ListProductsRequest, Product, ProductStatus},
     registration::v1::{ClientType, ListClientTypesRequest},
 };
 
@@ -30,7 +30,7 @@ async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         tag: listing.tag.clone(),
-        status: "published".to_owned(),
+        status: ProductStatus::Published.into(),
         ..Default::default()
     };
     let page = ask

@@ -1,10 +1,10 @@
-//! Messages of services as templates see them.
+//! Messages of services as templates see them: in their REST form, with what pages need beside it.
 
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     access::v1::{AccessRequest, Application, RequestedItem},
     accounts::v1::{ApiToken, User},
-    catalog::v1::{Api, Plan, Product},
+    catalog::v1::{Plan, Product, ProductStatus},
     notification::v1::Delivery,
     registration::v1::{
         ApiKey, CheckIdentityProviderResponse, ClientType, ConformanceCheck, Difference, DriftItem,
@@ -15,26 +15,12 @@ use portico_proto::{
 use super::commands::call_with_key;
 
 pub(super) fn product(from: &Product) -> Value {
+    let published = from.status() == ProductStatus::Published;
     context! {
-        id => &from.id,
-        name => &from.name,
-        description => &from.description,
-        dcr_enabled => &from.dcr_enabled,
         scopes => &from.scopes,
-        client_type_ids => &from.client_type_ids,
-        visibility => &from.visibility,
-        tags => &from.tags,
-        apis => from.apis.iter().map(api).collect::<Vec<_>>(),
-        orderable => from.status == "published" && (from.dcr_enabled || !from.apis.is_empty()),
-        status => &from.status,
-        policy_id => &from.policy_id,
-        version => &from.version,
-        updated_at => &from.updated_at,
+        orderable => published && (from.dcr_enabled || !from.apis.is_empty()),
+        ..Value::from(Serde(from))
     }
-}
-
-fn api(from: &Api) -> Value {
-    context! { api_id => &from.api_id, name => &from.name, url => &from.url }
 }
 
 pub(super) fn plan(from: &Plan) -> Value {
@@ -46,17 +32,7 @@ pub(super) fn plan(from: &Plan) -> Value {
         let every = every(quota.renews_every_seconds);
         context! { requests => quota.requests, renews_every_seconds => quota.renews_every_seconds, every }
     });
-    context! {
-        id => &from.id,
-        name => &from.name,
-        description => &from.description,
-        scopes => &from.scopes,
-        rate,
-        quota,
-        auto_approve => &from.auto_approve,
-        policy_id => &from.policy_id,
-        version => &from.version,
-    }
+    context! { scopes => &from.scopes, rate, quota, ..Value::from(Serde(from)) }
 }
 
 /// A length of time in words.

@@ -8,7 +8,7 @@ use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
     access::v1 as api,
-    catalog::v1::{Api, Plan, Product, Quota, Rate},
+    catalog::v1::{Api, Plan, PlanStatus, Product, ProductStatus, Quota, Rate},
     registration::v1::ClientType,
 };
 use portico_runtime::{
@@ -220,8 +220,8 @@ fn furnish(known: &mut crate::doubles::Known) {
                 name: name.into(),
                 ..Api::default()
             }],
-            status: "published".into(),
-            policy_id: format!("{scope}_policy"),
+            status: ProductStatus::Published.into(),
+            policy_id: Some(format!("{scope}_policy")),
             version: 7,
             ..Product::default()
         };
@@ -241,7 +241,7 @@ fn furnish(known: &mut crate::doubles::Known) {
                 renews_every_seconds: 3600,
             }),
             auto_approve,
-            status: "active".into(),
+            status: PlanStatus::Active.into(),
             version: 3,
             ..Plan::default()
         };

@@ -1,8 +1,13 @@
 //! Statements of lists, put together from constants; what callers give is bound.
 
-use portico_proto::Error;
+use portico_proto::{
+    Error,
+    time::{self, Timestamp},
+};
 use portico_runtime::Page;
 use sqlx::{Any, AssertSqlSafe, query::Query};
+
+use crate::wire;
 
 /// The most characters that are searched for.
 const LONGEST: usize = 200;
@@ -35,7 +40,7 @@ impl Words {
 pub(crate) struct Listing {
     pub(crate) page: Page,
     /// A column, from the constants below.
-    pub(crate) column: &'static str,
+    column: &'static str,
     descending: bool,
 }
 
@@ -60,6 +65,16 @@ impl Listing {
             column,
             descending,
         })
+    }
+
+    /// Where a row stands in this order, for the cursor: as its column has it.
+    pub(super) fn key(&self, name: &str, created_at: Option<&Timestamp>) -> String {
+        match self.column {
+            "created_at" => created_at
+                .and_then(time::from_proto)
+                .map_or_else(String::new, wire::time),
+            _ => name.to_lowercase(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
-use portico_proto::catalog::v1;
+use portico_proto::{catalog::v1, rest::Enumeration as _};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
@@ -143,14 +143,14 @@ pub(crate) async fn get(
     let Some(row) = row else { return Ok(None) };
     let mut product = message(&row)?;
     product.documentation = row.try_get(6)?;
-    Ok(Some(product).filter(|p| audience.sees(&p.status, &p.visibility)))
+    Ok(Some(product).filter(|p| audience.sees(p.status(), p.visibility())))
 }
 
 /// What a list is restricted to; empty texts restrict nothing.
 pub(crate) struct Filter {
     pub(crate) words: Words,
     pub(crate) tag: String,
-    pub(crate) status: String,
+    pub(crate) status: Option<v1::ProductStatus>,
     pub(crate) client_type_id: String,
 }
 
@@ -172,8 +172,8 @@ pub(crate) async fn list(
             statement.and("visibility = ?", "public");
         }
     }
-    if !filter.status.is_empty() {
-        statement.and("status = ?", filter.status.clone());
+    if let Some(status) = filter.status {
+        statement.and("status = ?", status.as_word());
     }
     if !filter.tag.is_empty() {
         statement.and(
@@ -195,11 +195,7 @@ pub(crate) async fn list(
         .await?;
     let products: Vec<v1::Product> = rows.iter().map(message).collect::<Result<_, _>>()?;
     Ok(listing.page.cut(products, |p| {
-        let key = match listing.column {
-            "created_at" => p.created_at.clone(),
-            _ => p.name.to_lowercase(),
-        };
-        (key, p.id.clone())
+        (listing.key(&p.name, p.created_at.as_ref()), p.id.clone())
     }))
 }
 
@@ -210,12 +206,16 @@ fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {
     let details: Details =
         serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let times = (row.try_get(4)?, row.try_get(5)?);
+    let status = v1::ProductStatus::from_word(&status).unwrap_or_default();
+    let times = (
+        wire::parse_time(row.try_get(4)?)?,
+        wire::parse_time(row.try_get(5)?)?,
+    );
     Ok(wire::product_message(
         id,
         row.try_get(3)?,
         &details,
-        &status,
+        status,
         times,
     ))
 }
