@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::StatusCode;
-use portico::demo::portal::Portal;
+use portico::client::Portal;
 use serde_json::{Value, json};
 
 use crate::{

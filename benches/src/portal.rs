@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::StatusCode;
-use portico::demo::portal::Portal;
+use portico::client::Portal;
 use serde_json::{Value, json};
 
 use crate::log::words;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use http::StatusCode;
-use portico::demo::portal::Portal;
+use portico::client::Portal;
 use portico_sandbox::identity_provider::{self, Fault, Handle, Operation};
 use serde_json::{Value, json};
 

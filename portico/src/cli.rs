@@ -1,11 +1,28 @@
-//! The command line.
+//! The command line: a file for each subcommand.
+
+mod archive;
+pub mod backup;
+pub mod check_config;
+pub mod check_provider;
+pub mod drift;
+pub mod healthcheck;
+pub mod migrate;
+pub mod names;
+pub mod parked;
+pub mod portal;
+pub mod relay;
+pub mod replay;
+pub mod restore;
+pub mod rewrap;
+pub mod run;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use portico_runtime::ServiceName;
+use portico_runtime::{Config, ServiceName};
 
-use crate::{at::At, check_provider, drift, names, parked, parts::Part};
+use self::portal::PortalArgs;
+use crate::{demo, run::parts::Part};
 
 /// The API developer portal that registers OAuth clients at your own identity provider.
 #[derive(Parser)]
@@ -43,7 +60,7 @@ pub enum Command {
         which: check_provider::Which,
         /// The portal.
         #[command(flatten)]
-        portal: At,
+        portal: PortalArgs,
     },
     /// Find what somebody else changed at identity providers and gateways, through a running portal.
     Drift {
@@ -52,7 +69,7 @@ pub enum Command {
         what: drift::What,
         /// The portal.
         #[command(flatten)]
-        portal: At,
+        portal: PortalArgs,
     },
     /// Messages that a service could not handle, through a running portal.
     Parked {
@@ -61,7 +78,7 @@ pub enum Command {
         what: parked::What,
         /// The portal.
         #[command(flatten)]
-        portal: At,
+        portal: PortalArgs,
     },
     /// Have events published again that were published before, for a bus or a consumer that lost them. Portico may run
     /// or not.
@@ -102,4 +119,32 @@ pub enum Command {
     Replay,
     /// Put all stored secrets under the present key-encryption key.
     Rewrap,
+}
+
+impl Arguments {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// In words for the person at the terminal.
+    pub async fn execute(self) -> Result<(), String> {
+        // A closure, because the commands that call a running portal work without a configuration.
+        let config = || Config::load(self.config.as_deref()).map_err(|errors| errors.to_string());
+        match self.command {
+            Command::Run { parts } => run::run(config()?, &parts).await,
+            Command::Demo { check } => demo::demo(check).await,
+            Command::CheckConfig => check_config::run(&config()?),
+            Command::CheckProvider { which, portal } => check_provider::run(which, portal).await,
+            Command::Drift { what, portal } => drift::run(what, portal).await,
+            Command::Parked { what, portal } => parked::run(what, portal).await,
+            Command::Relay { from, service } => {
+                relay::run(config()?, &names::all(service), from).await
+            }
+            Command::Migrate { service } => migrate::run(config()?, &names::all(service)).await,
+            Command::Backup { file, with_kek } => backup::run(config()?, &file, with_kek).await,
+            Command::Restore { file } => restore::run(config()?, &file).await,
+            Command::Healthcheck { url } => healthcheck::run(url).await,
+            Command::Replay => replay::run(config()?).await,
+            Command::Rewrap => rewrap::run(config()?).await,
+        }
+    }
 }

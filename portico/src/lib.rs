@@ -1,21 +1,13 @@
-//! The one binary, `portico`, and what it is made of.
+//! The one binary, `portico`, and what it is made of. Arrows run down this list and never up:
+//!
+//! - [`cli`]: the command line, a file for each subcommand
+//! - [`demo`]: the portal with an identity provider, a gateway and a mail catcher around it
+//! - [`run`]: starts services and the edge in one process or in several
+//! - [`edge`]: what is public: REST, pages, server-sent events, gRPC
+//! - [`client`]: a client of the public REST API
 
-pub mod apart;
-pub mod app;
-pub mod at;
-pub mod backup;
-pub mod check_provider;
 pub mod cli;
-pub mod commands;
+pub mod client;
 pub mod demo;
-pub mod drift;
 pub mod edge;
-pub mod healthcheck;
-mod listeners;
-pub mod migrate;
-pub mod names;
-pub mod parked;
-pub mod parts;
-mod probes;
-pub mod relay;
-pub mod wiring;
+pub mod run;

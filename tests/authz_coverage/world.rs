@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use http::uri::PathAndQuery;
-use portico::wiring::{self, Opened};
+use portico::run::wiring::{self, Opened};
 use portico_runtime::{Caller, Clock, Config, IdentityKey, SERVICE, ServiceName};
 use portico_tests::cluster::Authority;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ impl World {
         ];
         let config = Config::from_parts(None, variables).unwrap();
         let opened = wiring::open(config, Clock::system()).await.unwrap();
-        let addresses = portico::apart::serve_services(&opened.deps, &opened.services).await;
+        let addresses = portico::run::apart::serve_services(&opened.deps, &opened.services).await;
         let url = format!("https://{}", addresses.unwrap().calls);
         let mut channels = BTreeMap::new();
         for name in ServiceName::ALL

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::ValueEnum as _;
 use portico::{
     cli::Command,
-    parts::{Part, Parts},
+    run::parts::{Part, Parts},
 };
 use portico_runtime::ServiceName;
 use url::Url;

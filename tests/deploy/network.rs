@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum as _;
-use portico::parts::Part;
+use portico::run::parts::Part;
 use portico_runtime::{
     ServiceName,
     authorization::{self, EDGE, Users},

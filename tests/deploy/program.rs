@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use http::{Request, StatusCode};
 use portico::{
     cli::{Arguments, Command},
-    parts::{Part, Parts},
+    run::parts::{Part, Parts},
 };
 use portico_runtime::{Config, Health};
 use tower::ServiceExt as _;

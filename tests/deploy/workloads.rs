@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::ValueEnum as _;
-use portico::{cli::Command, parts::Part};
+use portico::{cli::Command, run::parts::Part};
 use portico_runtime::ServiceName;
 use serde_json::Value;
 

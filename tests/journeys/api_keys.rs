@@ -2,7 +2,7 @@
 //! the gateway's APIs; and a process that dies on the way leaves one key that works.
 
 use http::StatusCode;
-use portico::demo::portal::Portal;
+use portico::client::Portal;
 use portico_sandbox::gateway::seed;
 use portico_trials::{NATS, POSTGRESQL, Trial, trials};
 use serde_json::{Value, json};

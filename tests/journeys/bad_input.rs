@@ -1,7 +1,7 @@
 //! What is refused, by name, with the same code over REST and gRPC, leaving the store as it was.
 
 use http::StatusCode;
-use portico::demo::portal::{Answer, Portal};
+use portico::client::{Answer, Portal};
 use portico_proto::{
     Error,
     access::v1::{

@@ -11,7 +11,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
-use portico::demo::portal::Portal;
+use portico::client::Portal;
 use portico_tests::keycloak::{KEYCLOAK, Keycloak};
 use portico_trials::{Trial, trials};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use portico::wiring;
+use portico::run::wiring;
 use portico_bus::ConsumerSpec;
 use portico_runtime::{Clock, Config, ServiceName};
 

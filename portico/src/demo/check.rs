@@ -12,10 +12,10 @@ mod credentials;
 mod keys;
 
 use super::{
-    portal::Portal,
     seed::{self, Catalogue, id, made},
     world::World,
 };
+use crate::client::Portal;
 
 /// The longest that a step in the background may take.
 const PATIENCE: Duration = Duration::from_secs(15);

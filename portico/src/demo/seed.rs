@@ -3,10 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{
-    portal::Portal,
-    world::{INITIAL_ACCESS_TOKEN, World},
-};
+use super::world::{INITIAL_ACCESS_TOKEN, World};
+use crate::client::Portal;
 
 /// The first admin.
 pub const ADMIN_EMAIL: &str = "admin@example.org";

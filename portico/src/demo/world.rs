@@ -11,7 +11,7 @@ use portico_sandbox::{
 use tokio_util::sync::CancellationToken;
 
 use super::seed;
-use crate::{app::App, listeners::EdgeListeners, wiring};
+use crate::run::{EdgeListeners, app::App, wiring};
 
 /// Ports that the demo likes to have; where one is taken, or for a check, it takes a free one.
 const PORTAL: u16 = 3000;

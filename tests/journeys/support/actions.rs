@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
-use portico::demo::portal::{Answer, Portal};
+use portico::client::{Answer, Portal};
 use portico_sandbox::gateway::DashboardSettings;
 use serde_json::{Value, json};
 

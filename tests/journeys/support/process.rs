@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use portico::{app::App, demo::portal::Portal};
+use portico::{client::Portal, run::app::App};
 use portico_bus::SharedBus;
 use portico_runtime::{Clock, Config};
 use portico_tests::{

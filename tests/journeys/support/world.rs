@@ -1,6 +1,6 @@
 //! Portico with everything around it.
 
-use portico::demo::portal::Portal;
+use portico::client::Portal;
 use portico_bus::{SharedBus, testing::NatsServer};
 use portico_eventstore::testing::postgres::Postgres;
 use portico_runtime::ServiceName;

@@ -151,7 +151,7 @@ impl Portal {
         let config = Config::from_parts(None, variables).unwrap();
         let (clock, time) = Clock::manual("2026-01-02T12:00:00Z".parse().unwrap());
         let bus = Arc::new(MemoryBus::new());
-        let deps = crate::wiring::deps(config, clock, bus).unwrap();
+        let deps = crate::run::wiring::deps(config, clock, bus).unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
         let locked = Arc::new(AtomicBool::new(false));
         for name in ServiceName::ALL {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Request, transport::Endpoint};
 
 use super::Portal;
-use crate::demo::{portal::Portal as Client, seed};
+use crate::{client::Portal as Client, demo::seed};
 
 const PARKED: &str = "/api/v1/parked-messages";
 const CONSUMER: &str = "registration";

@@ -9,7 +9,7 @@ use axum::{Router, middleware};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Edge, events};
+use super::Edge;
 
 mod access_requests;
 mod answer;
@@ -40,8 +40,9 @@ mod values;
 pub(super) use access_requests::AccessRequest;
 pub use answer::PREFIX;
 
-/// Every route of the API and its description; a route without one cannot be added.
-pub(super) fn routes() -> (Router<Edge>, OpenApi) {
+/// Every route of the API and its description; a route without one cannot be added. `events` are the event stream's,
+/// which stand in the same description.
+pub(super) fn routes(events: OpenApiRouter<Edge>) -> (Router<Edge>, OpenApi) {
     let all = OpenApiRouter::default()
         .merge(session::routes())
         .merge(users::routes())
@@ -54,7 +55,7 @@ pub(super) fn routes() -> (Router<Edge>, OpenApi) {
         .merge(api_keys::routes())
         .merge(access_requests::routes())
         .merge(preview::routes())
-        .merge(events::routes())
+        .merge(events)
         .merge(identity_providers::routes())
         .merge(client_types::routes())
         .merge(gateways::routes())

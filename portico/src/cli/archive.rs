@@ -1,17 +1,60 @@
-//! The archive: written, and read with every checksum compared.
+//! The file that a backup is: a tar archive with [`Manifest`] first, then a database for each service and, if it was
+//! asked for, the key-encryption key. Every checksum is compared when it is read.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use portico_runtime::{Config, ServiceName};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{FORMAT, KEK, MANIFEST, Manifest, Part, databases};
+const MANIFEST: &str = "manifest.json";
+/// As in the data folder.
+pub(super) const KEK: &str = "kek";
+pub(super) const FORMAT: u32 = 1;
+
+/// What is in a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    /// [`FORMAT`]; another one is for another version of Portico.
+    pub(super) format: u32,
+    /// The Portico that made it.
+    pub(super) version: String,
+    pub(super) made_at: String,
+    /// The key-encryption key that was in force.
+    pub(super) kek_id: String,
+    pub(super) files: Vec<Part>,
+}
+
+/// A file in a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
 
 /// More than any manifest has.
 const LARGEST_MANIFEST: u64 = 1024 * 1024;
+
+/// The databases of all services, as files.
+pub(super) fn databases() -> [String; ServiceName::ALL.len()] {
+    ServiceName::ALL.map(|service| format!("{}.db", service.as_str()))
+}
+
+/// Only for data in files.
+pub(super) fn embedded(config: &Config) -> Result<(), String> {
+    if config.database_url().is_none() {
+        return Ok(());
+    }
+    Err(
+        "this is for SQLite files, but database.url is set: use pg_dump and pg_restore, as docs/operating.md says"
+            .to_owned(),
+    )
+}
 
 /// What stands in the manifest of files in a folder.
 pub(super) fn parts(folder: &Path, names: &[String]) -> Result<Vec<Part>, String> {
@@ -137,4 +180,33 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(u64, String)> {
             text
         });
     Ok((size, hex))
+}
+
+/// A folder for what is under way; gone at the end, however that comes.
+pub(super) struct Staging(pub(super) PathBuf);
+
+impl Staging {
+    pub(super) fn new(folder: PathBuf) -> Result<Self, String> {
+        let words = |error: std::io::Error| format!("{}: {error}", folder.display());
+        match std::fs::remove_dir_all(&folder) {
+            Ok(()) => {
+                tracing::info!(folder = %folder.display(), "left over from an interrupted run; removed")
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(words(error)),
+        }
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder).map_err(words)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "temporary folder not removed");
+        }
+    }
 }

@@ -4,10 +4,8 @@ use clap::{Args, Subcommand};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::{
-    at::{At, for_terminal},
-    demo::portal::Portal,
-};
+use super::portal::{PortalArgs, for_terminal};
+use crate::client::Portal;
 
 /// What to do about them.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -55,8 +53,8 @@ struct OneOrAll {
 /// # Errors
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "the output of the command")]
-pub async fn run(what: What, at: At) -> Result<(), String> {
-    let portal = at.portal()?;
+pub async fn run(what: What, portal: PortalArgs) -> Result<(), String> {
+    let portal = portal.client()?;
     let done = match what {
         What::List {
             service,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tower::ServiceExt as _;
 
-use crate::{
+use super::{
     app::{Running, serve_edge},
     listeners::{EdgeListeners, client_tls, listen, mutual_tls, serve, serve_grpc},
     parts::Parts,

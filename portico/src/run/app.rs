@@ -6,11 +6,11 @@ use portico_bus::SharedBus;
 use portico_runtime::{Clock, Config, DataFolder, Deps, ServiceName};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    edge,
+use super::{
     listeners::{EdgeListeners, public_tls, serve, serve_grpc},
     wiring,
 };
+use crate::edge;
 
 /// A running Portico.
 pub struct App {

@@ -1,55 +1,19 @@
-//! `portico migrate`, and waiting for it.
+//! Waiting until somebody else has migrated the databases.
 
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
 use portico_eventstore::{Database, DatabaseError};
-use portico_runtime::{Config, ServiceName, config::Migrate, shutdown::Shutdown, telemetry};
+use portico_runtime::{Config, ServiceName, config::Migrate, shutdown::Shutdown};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::wiring::migrations;
+use super::wiring::migrations;
 
 /// How often to look whether the migrations have run.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// `portico migrate`: brings the databases of services up to date and ends. Any number of processes may do it at
-/// once.
-///
-/// # Errors
-/// In words for the person at the terminal.
-#[expect(clippy::print_stdout, reason = "the output of the command")]
-pub async fn run(config: Config, services: &[ServiceName]) -> Result<(), String> {
-    telemetry::init_log(&config.log).map_err(|error| error.to_string())?;
-    if config.database_url().is_none() {
-        std::fs::create_dir_all(config.data_dir())
-            .map_err(|error| format!("data folder {}: {error}", config.data_dir().display()))?;
-    }
-    for service in services {
-        let name = service.as_str();
-        let url = config.database_of(*service);
-        let done = Database::migrate(url.expose(), name, &migrations(*service)).await;
-        let (database, ran) = done.map_err(|error| words(name, &error))?;
-        database.pool().close().await;
-        match ran.as_slice() {
-            [] => println!("{name}: up to date"),
-            ran => println!("{name}: {}", ran.join(", ")),
-        }
-    }
-    Ok(())
-}
-
-/// The error with its service, which some name already.
-fn words(service: &str, error: &DatabaseError) -> String {
-    let words = error.to_string();
-    if words.starts_with(service) {
-        words
-    } else {
-        format!("{service}: {words}")
-    }
-}
 
 /// Where migrations are left to somebody else: waits until they have run, answering probes meanwhile. False where the
 /// process is to end before that.
@@ -137,9 +101,19 @@ async fn missing(config: &Config, services: &[ServiceName]) -> Result<Vec<Value>
                 tracing::warn!(service = name, %error, "the database does not answer");
                 ("database_unavailable", Vec::new())
             }
-            Err(error) => return Err(words(name, &error)),
+            Err(error) => return Err(with_service(name, &error)),
         };
         missing.push(json!({ "part": name, "ready": false, "reason": reason, "pending": pending }));
     }
     Ok(missing)
+}
+
+/// The error's text, beginning with the service's name; some errors have it already.
+pub(crate) fn with_service(service: &str, error: &DatabaseError) -> String {
+    let words = error.to_string();
+    if words.starts_with(service) {
+        words
+    } else {
+        format!("{service}: {words}")
+    }
 }

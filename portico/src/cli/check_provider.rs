@@ -7,8 +7,8 @@ use clap::Args;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::at::{At, for_terminal};
-use crate::demo::portal::Portal;
+use super::portal::{PortalArgs, for_terminal};
+use crate::client::Portal;
 
 /// How often to ask how far it is.
 const POLL: Duration = Duration::from_millis(300);
@@ -28,8 +28,8 @@ pub struct Which {
 /// # Errors
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "the output of the command")]
-pub async fn run(which: Which, at: At) -> Result<(), String> {
-    let portal = at.portal()?;
+pub async fn run(which: Which, portal: PortalArgs) -> Result<(), String> {
+    let portal = portal.client()?;
     let path = format!("/api/v1/identity-providers/{}/conformance", which.id);
     let body = json!({"scopes": which.scopes});
     let mut check = portal

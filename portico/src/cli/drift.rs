@@ -5,10 +5,8 @@ use clap::Subcommand;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::{
-    at::{self, At},
-    demo::portal::Portal,
-};
+use super::portal::{PortalArgs, for_terminal};
+use crate::client::Portal;
 
 /// What to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
@@ -24,8 +22,8 @@ pub enum What {
 /// # Errors
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "the output of the command")]
-pub async fn run(what: What, at: At) -> Result<(), String> {
-    let portal = at.portal()?;
+pub async fn run(what: What, portal: PortalArgs) -> Result<(), String> {
+    let portal = portal.client()?;
     let (mut after, mut count, mut bad) = (String::new(), 0, 0);
     loop {
         let page = page(&portal, what, &after).await?;
@@ -86,7 +84,7 @@ fn line(item: &Value) -> String {
         }
     }
     line.push_str(&format!("\t[{}]", text("repair").replace('_', " ")));
-    at::for_terminal(&line)
+    for_terminal(&line)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! The running portal that a command asks.
+//! The running portal that a subcommand calls.
 
 use clap::Args;
 
-use crate::demo::portal::Portal;
+use crate::client::Portal;
 
 /// A running portal.
 #[derive(Debug, Args)]
-pub struct At {
-    /// Where it is.
+pub struct PortalArgs {
+    /// Its address.
     #[arg(long, env = "PORTICO_URL", default_value = "http://127.0.0.1:3000")]
     url: String,
     /// An administrator's API token; better in the variable than here, where others can see it.
@@ -15,12 +15,12 @@ pub struct At {
     token: String,
 }
 
-impl At {
-    /// A client of it.
+impl PortalArgs {
+    /// A client of this portal.
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub fn portal(self) -> Result<Portal, String> {
+    pub fn client(self) -> Result<Portal, String> {
         #[expect(
             clippy::disallowed_methods,
             reason = "it goes where the person at the terminal says, and nowhere else"
@@ -33,7 +33,7 @@ impl At {
     }
 }
 
-/// What others wrote may not play tricks with the terminal.
+/// Replaces control characters: text that others wrote must not send escape sequences to the terminal.
 pub(crate) fn for_terminal(line: &str) -> String {
     line.chars()
         .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })

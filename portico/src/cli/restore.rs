@@ -7,8 +7,8 @@ use portico_eventstore::{Database, backup::damage, relay};
 use portico_runtime::{Clock, Config, ServiceName};
 use portico_vault::{Kek, KekRing, Vault, VaultError};
 
-use super::{KEK, Manifest, Staging, archive, databases, embedded};
-use crate::wiring::{self, migrations};
+use super::archive::{self, KEK, Manifest, Staging, databases, embedded};
+use crate::run::wiring::{self, migrations};
 
 /// Within the data folder, so that moving out of it is a rename.
 const STAGING: &str = "restoring";
@@ -22,7 +22,7 @@ const ACTOR: &str = "command:restore";
 /// # Errors
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "the output of the command")]
-pub async fn restore(config: Config, file: &Path) -> Result<(), String> {
+pub async fn run(config: Config, file: &Path) -> Result<(), String> {
     embedded(&config)?;
     let folder = config.data_dir();
     let _ours = wiring::data_folder(&config)?;

@@ -84,7 +84,7 @@ impl Edge {
 /// Everything that is served at the public address.
 pub async fn router(deps: &Deps) -> Router {
     let edge = Edge::new(deps);
-    let (api, description) = rest::routes();
+    let (api, description) = rest::routes(events::routes());
     let routes = Router::new()
         .merge(api)
         .merge(openapi::routes(description))

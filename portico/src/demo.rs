@@ -1,12 +1,10 @@
 //! `portico demo`: everything in one process, with nothing installed.
 //!
 //! * [`world`]: the servers around the portal (identity provider, gateway, API, mail catcher) and the portal
-//! * [`portal`]: a client of the portal's public REST API
 //! * [`seed`]: the example catalogue, made through that API
 //! * [`check`]: `--check`, the whole flow walked through that API
 
 pub mod check;
-pub mod portal;
 pub mod seed;
 pub mod world;
 

@@ -4,7 +4,7 @@
 use portico_eventstore::{Database, relay};
 use portico_runtime::{Clock, Config, ServiceName, telemetry};
 
-use crate::wiring::migrations;
+use crate::run::wiring::migrations;
 
 /// Who asked, in the record of it.
 const ACTOR: &str = "command:relay";

@@ -1,0 +1,18 @@
+//! Starts Portico, whole or in parts.
+//!
+//! - [`wiring`]: puts together what services are given (bus, keys, channels) and opens their stores
+//! - [`app`]: all services and the edge in one process
+//! - [`apart`]: some of them in this process; the others are called over the network
+//! - [`parts`]: which of them a process runs
+//! - [`migrations`]: waits until somebody else has migrated the databases
+//! - `listeners`, `probes`: addresses, TLS, health
+
+pub mod apart;
+pub mod app;
+mod listeners;
+pub mod migrations;
+pub mod parts;
+mod probes;
+pub mod wiring;
+
+pub use listeners::EdgeListeners;
