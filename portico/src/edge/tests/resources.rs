@@ -143,7 +143,7 @@ async fn a_limit_that_is_null_is_taken_away() {
         (json!({ "rate": null }), "rate", Value::Null),
         (
             json!({ "rate": { "requests": 1, "per_seconds": 2 }, "quota": null }),
-            "rate quota",
+            "quota rate",
             json!({ "requests": 1, "per_seconds": 2 }),
         ),
     ] {
