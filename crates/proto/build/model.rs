@@ -73,17 +73,12 @@ pub(crate) fn messages(pool: &DescriptorPool) -> Vec<Result<Message, String>> {
         .collect()
 }
 
-/// The enums of those messages.
+/// Every enum of the contracts.
 pub(crate) fn enumerations(pool: &DescriptorPool) -> Vec<Enumeration> {
-    let found: BTreeMap<String, EnumDescriptor> = reachable(pool)
-        .values()
-        .flat_map(MessageDescriptor::fields)
-        .filter_map(|field| match field.kind() {
-            Kind::Enum(one) => Some((one.full_name().to_owned(), one)),
-            _ => None,
-        })
-        .collect();
-    found.values().map(enumeration).collect()
+    pool.all_enums()
+        .filter(|one| one.package_name().starts_with("portico."))
+        .map(|one| enumeration(&one))
+        .collect()
 }
 
 fn reachable(pool: &DescriptorPool) -> BTreeMap<String, MessageDescriptor> {
@@ -124,7 +119,7 @@ fn enumeration(from: &EnumDescriptor) -> Enumeration {
         .collect();
     Enumeration {
         package: from.package_name().to_owned(),
-        name: from.name().to_owned(),
+        name: schema_name(from.package_name(), from.full_name()),
         path: rust_path(from.package_name(), from.full_name()),
         doc: comment(&file, from.path()),
         words,
@@ -168,7 +163,7 @@ impl Options {
         });
         Ok(Message {
             package: from.package_name().to_owned(),
-            name: from.name().to_owned(),
+            name: schema_name(from.package_name(), from.full_name()),
             path: rust_path(from.package_name(), from.full_name()),
             doc: comment(&from.parent_file(), from.path()),
             shorthand,
@@ -297,6 +292,12 @@ fn rust_path(package: &str, full_name: &str) -> String {
         }
     }
     path
+}
+
+/// The name without the package; what stands inside a message begins with that one's name.
+fn schema_name(package: &str, full_name: &str) -> String {
+    let names = full_name.strip_prefix(package).unwrap_or(full_name);
+    names.replace('.', "")
 }
 
 /// The comment before a definition, or on its line.

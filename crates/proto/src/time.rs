@@ -19,6 +19,11 @@ pub fn from_proto(at: &Timestamp) -> Option<jiff::Timestamp> {
     jiff::Timestamp::new(at.seconds, at.nanos).ok()
 }
 
+/// Reads RFC 3339; `None` where a text is none, such as an empty column of a view.
+pub fn parse(text: &str) -> Option<Timestamp> {
+    text.parse().ok().map(to_proto)
+}
+
 /// RFC 3339; empty where there is no time. For templates and log lines.
 pub fn text(at: Option<&Timestamp>) -> String {
     at.and_then(from_proto)

@@ -7,7 +7,7 @@ use portico_eventstore::{
     Database, Projection, ProjectionError, RecordedEvent, Row, sqlx,
     sqlx::{AnyConnection, Row as _},
 };
-use portico_proto::{Error, notification::v1 as proto};
+use portico_proto::{Error, notification::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::Page;
 use uuid::Uuid;
 
@@ -283,6 +283,11 @@ pub enum ListError {
     Query(#[from] sqlx::Error),
 }
 
+/// A template's name as the contract has it.
+pub(crate) fn template(name: &str) -> proto::MailTemplate {
+    proto::MailTemplate::from_word(name).unwrap_or_default()
+}
+
 fn read(row: &Row, host: &str) -> Result<(i64, proto::Delivery), sqlx::Error> {
     let count = |index: usize| {
         row.try_get::<i64, _>(index)
@@ -290,18 +295,23 @@ fn read(row: &Row, host: &str) -> Result<(i64, proto::Delivery), sqlx::Error> {
     };
     let id: String = row.try_get(1)?;
     let version: i64 = row.try_get(12)?;
+    let given = |index: usize| {
+        row.try_get::<String, _>(index)
+            .map(|text| Some(text).filter(|text| !text.is_empty()))
+    };
+    let status = proto::DeliveryStatus::from_word(row.try_get(5)?);
     let delivery = proto::Delivery {
         message_id: message_id(&id, count(7)?, host),
         id,
-        template: row.try_get(2)?,
+        template: template(row.try_get(2)?).into(),
         recipient_id: row.try_get(3)?,
-        subject_id: row.try_get(4)?,
-        status: row.try_get(5)?,
+        subject_id: given(4)?,
+        status: status.unwrap_or_default().into(),
         attempts: count(6)?,
-        last_error: row.try_get(8)?,
-        next_try_at: row.try_get(9)?,
-        created_at: row.try_get(10)?,
-        sent_at: row.try_get(11)?,
+        last_error: given(8)?,
+        next_try_at: time::parse(row.try_get(9)?),
+        created_at: time::parse(row.try_get(10)?),
+        sent_at: time::parse(row.try_get(11)?),
         version: version.unsigned_abs(),
     };
     Ok((row.try_get(0)?, delivery))

@@ -3,7 +3,6 @@
 use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     access::v1::{AccessRequest, Application, RequestedItem},
-    accounts::v1::{ApiToken, User},
     catalog::v1::{Plan, Product, ProductStatus},
     notification::v1::Delivery,
     registration::v1::{
@@ -261,40 +260,8 @@ pub(super) fn gateway(from: &Gateway) -> Value {
     }
 }
 
-pub(super) fn user(from: &User) -> Value {
-    context! {
-        id => &from.id,
-        name => &from.name,
-        email => &from.email,
-        role => &from.role,
-        status => &from.status,
-        created_at => &from.created_at,
-    }
-}
-
-pub(super) fn api_token(from: &ApiToken) -> Value {
-    context! {
-        id => &from.id,
-        name => &from.name,
-        created_at => &from.created_at,
-        expires_at => &from.expires_at,
-        last_used_at => &from.last_used_at,
-    }
-}
-
 pub(super) fn delivery(from: &Delivery, name: impl Fn(&str) -> String) -> Value {
-    context! {
-        id => &from.id,
-        template => &from.template,
-        recipient => name(&from.recipient_id),
-        status => &from.status,
-        attempts => &from.attempts,
-        last_error => &from.last_error,
-        next_try_at => &from.next_try_at,
-        subject_id => &from.subject_id,
-        created_at => &from.created_at,
-        sent_at => &from.sent_at,
-    }
+    context! { recipient => name(&from.recipient_id), ..Value::from(Serde(from)) }
 }
 
 pub(super) fn drift(from: &DriftItem) -> Value {

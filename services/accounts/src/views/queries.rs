@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::Row;
-use portico_proto::{Error, accounts::v1 as proto};
+use portico_proto::{Error, accounts::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::{Page, Role};
 use portico_vault::VaultRef;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
@@ -49,18 +49,22 @@ impl UserRow {
             id: self.id.to_string(),
             name: person.name,
             email: person.email,
-            role: self.role.clone(),
-            status: self.status.clone(),
+            role: proto::Role::from_word(&self.role)
+                .unwrap_or_default()
+                .into(),
+            status: proto::UserStatus::from_word(&self.status)
+                .unwrap_or_default()
+                .into(),
             version: u64::try_from(self.version).unwrap_or_default(),
-            created_at: self.created_at.clone(),
+            created_at: time::parse(&self.created_at),
         }
     }
 }
 
 /// Which users of a list; empty: all.
 pub(crate) struct UserFilter {
-    pub(crate) status: String,
-    pub(crate) role: String,
+    pub(crate) status: &'static str,
+    pub(crate) role: &'static str,
 }
 
 /// Whether nobody has ever signed up.
@@ -146,8 +150,8 @@ pub(crate) async fn users(
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(time)
         .bind(id)
-        .bind(filter.status.clone())
-        .bind(filter.role.clone())
+        .bind(filter.status)
+        .bind(filter.role)
         .bind(page.fetch())
         .fetch_all(pool)
         .await?;
@@ -243,18 +247,21 @@ pub(crate) async fn api_tokens(
             let last_used = (last_used > 0)
                 .then(|| Timestamp::from_millisecond(last_used).ok())
                 .flatten();
-            Ok(proto::ApiToken {
+            let created_at: String = row.try_get(2)?;
+            let token = proto::ApiToken {
                 id: row.try_get(0)?,
                 name: row.try_get(1)?,
-                created_at: row.try_get(2)?,
-                expires_at: row.try_get(3)?,
-                last_used_at: last_used.map(|at| at.to_string()).unwrap_or_default(),
-            })
+                created_at: time::parse(&created_at),
+                expires_at: time::parse(row.try_get(3)?),
+                last_used_at: last_used.map(time::to_proto),
+            };
+            Ok((created_at, token))
         })
-        .collect::<Result<_, sqlx::Error>>()?;
-    Ok(page.cut(tokens, |token: &proto::ApiToken| {
-        (token.created_at.clone(), token.id.clone())
-    }))
+        .collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let (tokens, next) = page.cut(tokens, |(created_at, token)| {
+        (created_at.clone(), token.id.clone())
+    });
+    Ok((tokens.into_iter().map(|(_, token)| token).collect(), next))
 }
 
 /// An id in a row.
@@ -268,6 +275,14 @@ fn reference(text: &str) -> Result<Option<VaultRef>, sqlx::Error> {
         return Ok(None);
     }
     uuid(text).map(|id| Some(VaultRef(id)))
+}
+
+/// A role as the contract has it.
+pub(crate) fn proto_role(role: Role) -> proto::Role {
+    match role {
+        Role::Admin => proto::Role::Admin,
+        Role::Developer => proto::Role::Developer,
+    }
 }
 
 /// A role in a row. Anything unknown may do the least.

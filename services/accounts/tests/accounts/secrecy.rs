@@ -247,7 +247,7 @@ async fn facts_become_public_without_personal_data(place: Place) {
     }
     let signed_up = UserSignedUp {
         user_id: user.id.clone(),
-        status: "active".into(),
+        status: portico_proto::accounts::v1::UserStatus::Active.into(),
     };
     let erased = UserErased { user_id: user.id };
     assert_eq!(

@@ -13,6 +13,7 @@ use portico_proto::{
     access::v1::{AccessRejected, AccessRevoked, AccessSubmitted},
     notification::v1::{notification_service_client::NotificationServiceClient, *},
     registration::v1::{AccessProvisioned, ProvisioningFailed},
+    rest::Enumeration as _,
 };
 use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, Service, ServiceChannel,
@@ -181,7 +182,7 @@ impl App {
 
     /// The only delivery, as soon as it has that status.
     pub(crate) async fn delivery_when(&self, status: &str) -> Delivery {
-        self.delivery_that(|delivery| delivery.status == status)
+        self.delivery_that(|delivery| delivery.status().as_word() == status)
             .await
     }
 

@@ -21,7 +21,7 @@ use super::super::{
     catalogue::find,
     confirm::Question,
     form::{Form, Posted},
-    lists::Listing,
+    lists::{Listing, word},
     show,
     view::{Page, Shown, done, mendable},
 };
@@ -49,9 +49,7 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
-        status: ProductStatus::from_word(&listing.status)
-            .unwrap_or_default()
-            .into(),
+        status: word::<ProductStatus>(&listing.status),
         ..Default::default()
     };
     let page = ask

@@ -4,7 +4,7 @@ use minijinja::{Value, context};
 use portico_proto::{
     access::v1::{AccessRequest, RequestedItem, TimelineEntry},
     catalog::v1::Product,
-    notification::v1::Delivery,
+    notification::v1::{Delivery, DeliveryStatus},
     registration::v1::{
         ApiKey, ConformanceCheck, ConformanceStep, Difference, DriftItem, IdentityProvider,
         OauthClient, Orphan, PreviewRegistrationResponse,
@@ -299,8 +299,8 @@ fn what_is_gone_can_be_taken_out() {
 #[test]
 fn lists_with_trouble_in_them() {
     let delivery = Delivery {
-        status: "failed".into(),
-        last_error: "550 no such user".into(),
+        status: DeliveryStatus::Failed.into(),
+        last_error: Some("550 no such user".into()),
         attempts: 8,
         ..Default::default()
     };
