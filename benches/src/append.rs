@@ -1,4 +1,4 @@
-//! Appends with an expected version, against the same rows without a library.
+//! Appends with an expected version, against inserting the same rows without a library.
 
 use std::{
     path::Path,
@@ -14,11 +14,11 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 use uuid::Uuid;
 
 use crate::{
-    log::{TEXT, store, stream_of, words},
+    log::{TEXT, store, stream_of, message},
     ratio::{Aim, Rounds, compare, skipped},
 };
 
-/// `pgbench` writes the rows of one append: same columns, same indexes, same durability.
+/// One `pgbench` transaction writes the row of one append: same columns, same indexes, same durability.
 const SCRIPT: &str = "INSERT INTO raw.events (position, id, stream, version, type, schema_version, data, metadata, \
      recorded_at) VALUES (nextval('raw.position'), gen_random_uuid()::text, 'note-' || gen_random_uuid()::text, 1, \
      'note.written', 1, '{\"text\":\"TEXT\",\"subject\":\"' || gen_random_uuid()::text || '\"}', \
@@ -34,27 +34,27 @@ pub(crate) async fn on_postgresql(rounds: &Rounds) -> Result<(), String> {
     let server = Postgres::start_with(&["fsync=on"]).await;
     let database = Database::open(&server.url(), "bench", &[])
         .await
-        .map_err(words)?;
+        .map_err(message)?;
     let store = store(database, false).await?;
-    let mut connection = AnyConnection::connect(&server.url()).await.map_err(words)?;
+    let mut connection = AnyConnection::connect(&server.url()).await.map_err(message)?;
     for statement in [
         "CREATE SCHEMA raw",
         "CREATE TABLE raw.events (LIKE portico_bench.events INCLUDING ALL)",
         "CREATE SEQUENCE raw.position",
     ] {
-        connection.execute(statement).await.map_err(words)?;
+        connection.execute(statement).await.map_err(message)?;
     }
-    let folder = tempfile::tempdir().map_err(words)?;
+    let folder = tempfile::tempdir().map_err(message)?;
     let script = folder.path().join("append.sql");
-    std::fs::write(&script, SCRIPT.replace("TEXT", TEXT)).map_err(words)?;
+    std::fs::write(&script, SCRIPT.replace("TEXT", TEXT)).map_err(message)?;
     for (clients, aim) in [(1, 0.8), (16, 3.0), (64, 3.0)] {
         compare(
             rounds,
             &format!("append a second, PostgreSQL, {clients} clients"),
             "pgbench, the same rows",
             Aim::AtLeast(aim),
-            async || appended(&store, clients, rounds.seconds).await,
-            async || transactions(&pgbench, &script, &server.url(), clients, rounds.seconds).await,
+            async || append_rate(&store, clients, rounds.seconds).await,
+            async || pgbench_rate(&pgbench, &script, &server.url(), clients, rounds.seconds).await,
         )
         .await?;
     }
@@ -63,13 +63,13 @@ pub(crate) async fn on_postgresql(rounds: &Rounds) -> Result<(), String> {
 
 /// One client and 64 on SQLite with `synchronous=FULL`.
 pub(crate) async fn on_sqlite(rounds: &Rounds) -> Result<(), String> {
-    let folder = tempfile::tempdir().map_err(words)?;
+    let folder = tempfile::tempdir().map_err(message)?;
     let database = Database::sqlite(folder.path(), "bench", &[])
         .await
-        .map_err(words)?;
+        .map_err(message)?;
     let raw = Database::sqlite(folder.path(), "raw", &[])
         .await
-        .map_err(words)?;
+        .map_err(message)?;
     let store = store(database, false).await?;
     for (clients, aim) in [(1, 0.9), (64, 5.0)] {
         compare(
@@ -77,22 +77,22 @@ pub(crate) async fn on_sqlite(rounds: &Rounds) -> Result<(), String> {
             &format!("append a second, SQLite, {clients} clients"),
             "the same rows, plain INSERT",
             Aim::AtLeast(aim),
-            async || appended(&store, clients, rounds.seconds).await,
-            async || inserted(&raw, rounds.seconds).await,
+            async || append_rate(&store, clients, rounds.seconds).await,
+            async || insert_rate(&raw, rounds.seconds).await,
         )
         .await?;
     }
     Ok(())
 }
 
-/// Events a second that so many clients append, each to new streams.
-async fn appended(store: &EventStore, clients: usize, seconds: u64) -> Result<f64, String> {
+/// Events per second that the clients append together, each event to a new stream.
+async fn append_rate(store: &EventStore, clients: usize, seconds: u64) -> Result<f64, String> {
     let began = Instant::now();
     let end = began + Duration::from_secs(seconds);
     let clients = (0..clients).map(|_| async {
         let mut count = 0_u32;
         while Instant::now() < end {
-            store.append(stream_of(1)?).await.map_err(words)?;
+            store.append(stream_of(1)?).await.map_err(message)?;
             count += 1;
         }
         Ok::<_, String>(count)
@@ -101,7 +101,7 @@ async fn appended(store: &EventStore, clients: usize, seconds: u64) -> Result<f6
     Ok(f64::from(counts.iter().sum::<u32>()) / began.elapsed().as_secs_f64())
 }
 
-async fn transactions(
+async fn pgbench_rate(
     pgbench: &Path,
     script: &Path,
     url: &str,
@@ -116,20 +116,20 @@ async fn transactions(
         .stdin(Stdio::null())
         .output()
         .await
-        .map_err(words)?;
+        .map_err(message)?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines()
         .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
         .ok_or_else(|| format!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-async fn inserted(database: &Database, seconds: u64) -> Result<f64, String> {
-    let mut connection = database.pool().acquire().await.map_err(words)?;
+async fn insert_rate(database: &Database, seconds: u64) -> Result<f64, String> {
+    let mut connection = database.pool().acquire().await.map_err(message)?;
     let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events")
         .fetch_one(&mut *connection)
         .await
-        .map_err(words)?;
-    let mut position: i64 = sqlx::Row::try_get(&row, 0).map_err(words)?;
+        .map_err(message)?;
+    let mut position: i64 = sqlx::Row::try_get(&row, 0).map_err(message)?;
     let first = position;
     let began = Instant::now();
     let end = began + Duration::from_secs(seconds);
@@ -148,8 +148,8 @@ async fn inserted(database: &Database, seconds: u64) -> Result<f64, String> {
         .bind(jiff::Timestamp::now().to_string())
         .execute(&mut *connection)
         .await
-        .map_err(words)?;
+        .map_err(message)?;
     }
-    // Far below 2^52.
+    // Below 2^52, so the conversion is exact.
     Ok((position - first) as f64 / began.elapsed().as_secs_f64())
 }

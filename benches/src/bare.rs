@@ -1,4 +1,4 @@
-//! The peer of the edge's benchmarks: a handler of axum and one of tonic that answer given bytes and do nothing else.
+//! The peer of the `edge` benchmarks: an axum handler and a tonic method that answer given bytes and do nothing else.
 
 use std::{
     convert::Infallible,
@@ -27,36 +27,36 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use crate::log::words;
+use crate::log::message;
 
-/// The peer as a process of its own; killed when dropped.
+/// The peer in a separate process; killed when dropped.
 pub(crate) struct Bare {
     _child: Child,
     pub(crate) rest: SocketAddr,
     pub(crate) grpc: SocketAddr,
 }
 
-/// Starts it with what it is to answer.
+/// Starts the peer with the given answers.
 pub(crate) async fn start(
     folder: &Path,
     json: &str,
     protobuf: &ListProductsResponse,
 ) -> Result<Bare, String> {
-    std::fs::write(folder.join("products.json"), json).map_err(words)?;
-    std::fs::write(folder.join("products.bin"), protobuf.encode_to_vec()).map_err(words)?;
-    let mut child = Command::new(std::env::current_exe().map_err(words)?)
+    std::fs::write(folder.join("products.json"), json).map_err(message)?;
+    std::fs::write(folder.join("products.bin"), protobuf.encode_to_vec()).map_err(message)?;
+    let mut child = Command::new(std::env::current_exe().map_err(message)?)
         .arg("--bare")
         .arg(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(words)?;
+        .map_err(message)?;
     let output = child.stdout.take().ok_or("no output")?;
     let mut lines = BufReader::new(output).lines();
     let mut address = async || -> Result<SocketAddr, String> {
-        let line = lines.next_line().await.map_err(words)?;
-        line.ok_or("the peer ended")?.parse().map_err(words)
+        let line = lines.next_line().await.map_err(message)?;
+        line.ok_or("the peer ended")?.parse().map_err(message)
     };
     let (rest, grpc) = (address().await?, address().await?);
     Ok(Bare {
@@ -66,20 +66,20 @@ pub(crate) async fn start(
     })
 }
 
-/// Serves until it is killed; prints where.
+/// Prints its two addresses and serves until it is killed.
 pub(crate) async fn serve(folder: &Path) -> Result<(), String> {
-    let json = Bytes::from(std::fs::read(folder.join("products.json")).map_err(words)?);
-    let protobuf = std::fs::read(folder.join("products.bin")).map_err(words)?;
-    let answer = ListProductsResponse::decode(protobuf.as_slice()).map_err(words)?;
+    let json = Bytes::from(std::fs::read(folder.join("products.json")).map_err(message)?);
+    let protobuf = std::fs::read(folder.join("products.bin")).map_err(message)?;
+    let answer = ListProductsResponse::decode(protobuf.as_slice()).map_err(message)?;
     let rest = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
-        .map_err(words)?;
+        .map_err(message)?;
     let grpc = TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into())
-        .map_err(words)?
+        .map_err(message)?
         .with_nodelay(Some(true));
-    println!("{}", rest.local_addr().map_err(words)?);
-    println!("{}", grpc.local_addr().map_err(words)?);
-    // Both sides send what they have at once.
+    println!("{}", rest.local_addr().map_err(message)?);
+    println!("{}", grpc.local_addr().map_err(message)?);
+    // As Portico does: no delay for small packets.
     let rest = rest.tap_io(|stream| drop(stream.set_nodelay(true)));
     let handler = get(async move || ([(CONTENT_TYPE, "application/json")], json.clone()));
     let router = Router::new().route("/api/v1/products", handler);
@@ -87,12 +87,12 @@ pub(crate) async fn serve(folder: &Path) -> Result<(), String> {
         .add_service(Catalog(answer))
         .serve_with_incoming(grpc);
     tokio::select! {
-        served = axum::serve(rest, router) => served.map_err(words),
-        served = grpc => served.map_err(words),
+        served = axum::serve(rest, router) => served.map_err(message),
+        served = grpc => served.map_err(message),
     }
 }
 
-/// `ListProducts` without anything behind it.
+/// `ListProducts` with a constant answer.
 #[derive(Clone)]
 struct Catalog(ListProductsResponse);
 

@@ -14,7 +14,7 @@ use tonic::{metadata::AsciiMetadataValue, transport::Channel};
 
 use crate::{
     bare, load,
-    log::words,
+    log::message,
     portal::{Process, product},
     ratio::{Aim, Rounds, compare, median},
 };
@@ -23,9 +23,9 @@ const CONNECTIONS: usize = 16;
 const PRODUCTS: usize = 200;
 const PAGE: u32 = 20;
 
-/// Each against a server that answers the same bytes and does nothing else.
+/// The catalogue is compared with a server that answers the same bytes and does nothing else.
 pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
-    let folder = tempfile::tempdir().map_err(words)?;
+    let folder = tempfile::tempdir().map_err(message)?;
     let portal = Process::start(&folder.path().join("data")).await?;
     let admin = portal.admin().await?;
     for number in 0..PRODUCTS {
@@ -45,20 +45,20 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
         .await?
         .expect(StatusCode::OK)?
         .to_string();
-    let bearer: AsciiMetadataValue = format!("Bearer {token}").parse().map_err(words)?;
+    let bearer: AsciiMetadataValue = format!("Bearer {token}").parse().map_err(message)?;
     let mine = connect(portal.grpc()).await?;
     let mut client = CatalogServiceClient::new(mine.clone());
-    let protobuf = client.list_products(asked(&bearer)).await.map_err(words)?;
+    let protobuf = client.list_products(list_request(&bearer)).await.map_err(message)?;
     let bare = bare::start(folder.path(), &json, protobuf.get_ref()).await?;
 
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
     let http = async |address| load::http(address, &request, CONNECTIONS, rounds.seconds).await;
-    let what = "catalogue over REST, signed in, ";
+    let row = "catalogue over REST, signed in, ";
     let peer = "bare axum, the same bytes";
     compare(
         rounds,
-        &format!("{what}a second"),
+        &format!("{row}a second"),
         peer,
         Aim::AtLeast(0.8),
         async || Ok(http(portal.rest()).await?.rate),
@@ -67,7 +67,7 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     .await?;
     compare(
         rounds,
-        &format!("{what}p99"),
+        &format!("{row}p99"),
         peer,
         Aim::AtMost(2.0),
         async || Ok(http(portal.rest()).await?.p99),
@@ -80,19 +80,19 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
         "catalogue over gRPC, signed in, a second",
         "bare tonic, the same message",
         Aim::AtLeast(0.7),
-        async || calls(&mine, &bearer, rounds.seconds).await,
-        async || calls(&theirs, &bearer, rounds.seconds).await,
+        async || call_rate(&mine, &bearer, rounds.seconds).await,
+        async || call_rate(&theirs, &bearer, rounds.seconds).await,
     )
     .await?;
     sign_in(rounds, &portal).await
 }
 
 async fn connect(address: SocketAddr) -> Result<Channel, String> {
-    let endpoint = Channel::from_shared(format!("http://{address}")).map_err(words)?;
-    endpoint.connect().await.map_err(words)
+    let endpoint = Channel::from_shared(format!("http://{address}")).map_err(message)?;
+    endpoint.connect().await.map_err(message)
 }
 
-fn asked(bearer: &AsciiMetadataValue) -> tonic::Request<ListProductsRequest> {
+fn list_request(bearer: &AsciiMetadataValue) -> tonic::Request<ListProductsRequest> {
     let mut request = tonic::Request::new(ListProductsRequest {
         limit: PAGE,
         ..ListProductsRequest::default()
@@ -103,7 +103,7 @@ fn asked(bearer: &AsciiMetadataValue) -> tonic::Request<ListProductsRequest> {
     request
 }
 
-async fn calls(
+async fn call_rate(
     channel: &Channel,
     bearer: &AsciiMetadataValue,
     seconds: u64,
@@ -117,9 +117,9 @@ async fn calls(
             let mut count = 0_u32;
             while Instant::now() < end {
                 let answer: ListProductsResponse = client
-                    .list_products(asked(&bearer))
+                    .list_products(list_request(&bearer))
                     .await
-                    .map_err(words)?
+                    .map_err(message)?
                     .into_inner();
                 if answer.products.is_empty() {
                     return Err("an empty answer".to_owned());
@@ -131,15 +131,15 @@ async fn calls(
     });
     let mut total = 0;
     for client in futures::future::join_all(clients).await {
-        total += client.map_err(words)??;
+        total += client.map_err(message)??;
     }
     Ok(f64::from(total) / began.elapsed().as_secs_f64())
 }
 
-/// Seconds of one sign-in, against one hash with the parameters that the accounts service uses.
+/// Seconds for one sign-in, against one hash with the parameters of the accounts service.
 async fn sign_in(rounds: &Rounds, portal: &Process) -> Result<(), String> {
     const TIMES: usize = 10;
-    let params = Params::new(19_456, 2, 1, None).map_err(words)?;
+    let params = Params::new(19_456, 2, 1, None).map_err(message)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     compare(
         rounds,
@@ -162,7 +162,7 @@ async fn sign_in(rounds: &Rounds, portal: &Process) -> Result<(), String> {
                 let mut hash = [0; 32];
                 argon2
                     .hash_password_into(b"a-long-admin-password", b"sixteen bytes of", &mut hash)
-                    .map_err(words)?;
+                    .map_err(message)?;
                 times.push(began.elapsed().as_secs_f64());
             }
             Ok(median(&mut times))

@@ -1,4 +1,4 @@
-//! Latency of what people do, with more and more access requests in the store.
+//! Latency of frequent calls as the number of access requests in the store grows.
 
 use std::time::Instant;
 
@@ -8,37 +8,37 @@ use portico::client::Portal;
 use serde_json::{Value, json};
 
 use crate::{
-    log::words,
-    portal::{Process, made, product},
+    log::message,
+    portal::{Process, create, product},
     ratio::{Rounds, median},
 };
 
-const AT_ONCE: usize = 32;
-const TIMES: usize = 200;
+const CONCURRENCY: usize = 32;
+const SAMPLES: usize = 200;
 
-/// Medians in milliseconds at each size, and how often the first one's they are; the aim is 1.5 at most.
+/// Prints medians in milliseconds at each size, and their ratio to those at the first size; the aim is at most 1.5.
 pub(crate) async fn measure(rounds: &Rounds, sizes: &[usize]) -> Result<(), String> {
-    let folder = tempfile::tempdir().map_err(words)?;
+    let folder = tempfile::tempdir().map_err(message)?;
     let portal = Process::start(&folder.path().join("data")).await?;
     let admin = portal.admin().await?;
     let developer = portal.developer().await?;
     let product = product(&admin, "Product", "product", None).await?;
     let plan = json!({"name": "Plan", "description": "", "scopes": "plan", "auto_approve": false});
-    let plan = made(&admin, "/api/v1/plans", plan).await?;
+    let plan = create(&admin, "/api/v1/plans", plan).await?;
     let body = json!({
         "items": [{"product_id": product, "plan_id": plan}],
         "application": {"name": "Checkout", "description": "", "redirect_urls": [], "visibility": "personal"},
     });
-    let mut done = 0;
+    let mut submitted = 0;
     let mut first: Option<[f64; 4]> = None;
     for &size in sizes {
         println!("  submitting up to {size} access requests");
-        futures::stream::iter(done..size)
-            .map(|_| made(&developer, "/api/v1/access-requests", body.clone()))
-            .buffer_unordered(AT_ONCE)
+        futures::stream::iter(submitted..size)
+            .map(|_| create(&developer, "/api/v1/access-requests", body.clone()))
+            .buffer_unordered(CONCURRENCY)
             .try_for_each(|_| async { Ok(()) })
             .await?;
-        done = done.max(size);
+        submitted = submitted.max(size);
         let mut taken = [0.0; 4];
         for _ in 0..rounds.count {
             let now = latencies(&admin, &developer, &body).await?;
@@ -63,9 +63,9 @@ pub(crate) async fn measure(rounds: &Rounds, sizes: &[usize]) -> Result<(), Stri
 
 async fn latencies(admin: &Portal, developer: &Portal, body: &Value) -> Result<[f64; 4], String> {
     let mut times: [Vec<f64>; 4] = Default::default();
-    for _ in 0..TIMES {
+    for _ in 0..SAMPLES {
         let began = Instant::now();
-        let id = made(developer, "/api/v1/access-requests", body.clone()).await?;
+        let id = create(developer, "/api/v1/access-requests", body.clone()).await?;
         times[0].push(began.elapsed().as_secs_f64() * 1000.0);
         let one = format!("/api/v1/access-requests/{id}");
         let pages = [

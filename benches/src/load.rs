@@ -1,5 +1,4 @@
-//! Asks the same over and over, on connections that stay open. It does little itself, so that both sides of a
-//! comparison are mostly the server.
+//! Repeats one request on open connections. It does little work itself, so that a comparison measures the servers.
 
 use std::{
     net::SocketAddr,
@@ -11,17 +10,17 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{log::words, ratio::quantile};
+use crate::{log::message, ratio::quantile};
 
-/// What came of it.
+/// The result of a run.
 pub(crate) struct Load {
-    /// Answers a second.
+    /// Answers per second.
     pub(crate) rate: f64,
-    /// Seconds within which 99 of 100 were answered.
+    /// 99th percentile of the latency, in seconds.
     pub(crate) p99: f64,
 }
 
-/// Repeats a request, whole as it goes over the wire (HTTP/1.1), on so many connections.
+/// Sends `request`, a complete HTTP/1.1 message, again and again on each connection.
 pub(crate) async fn http(
     address: SocketAddr,
     request: &str,
@@ -36,7 +35,7 @@ pub(crate) async fn http(
     });
     let mut times = Vec::new();
     for client in futures::future::join_all(clients).await {
-        times.extend(client.map_err(words)??);
+        times.extend(client.map_err(message)??);
     }
     Ok(Load {
         rate: times.len() as f64 / began.elapsed().as_secs_f64(),
@@ -45,15 +44,15 @@ pub(crate) async fn http(
 }
 
 async fn client(address: SocketAddr, request: &str, end: Instant) -> Result<Vec<f64>, String> {
-    let mut stream = TcpStream::connect(address).await.map_err(words)?;
-    stream.set_nodelay(true).map_err(words)?;
+    let mut stream = TcpStream::connect(address).await.map_err(message)?;
+    stream.set_nodelay(true).map_err(message)?;
     let mut buffer = Vec::with_capacity(64 * 1024);
     let mut times = Vec::new();
     while Instant::now() < end {
-        let asked = Instant::now();
-        stream.write_all(request.as_bytes()).await.map_err(words)?;
+        let sent = Instant::now();
+        stream.write_all(request.as_bytes()).await.map_err(message)?;
         answer(&mut stream, &mut buffer).await?;
-        times.push(asked.elapsed().as_secs_f64());
+        times.push(sent.elapsed().as_secs_f64());
     }
     Ok(times)
 }
@@ -68,7 +67,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Stri
         {
             return Ok(());
         }
-        if stream.read_buf(buffer).await.map_err(words)? == 0 {
+        if stream.read_buf(buffer).await.map_err(message)? == 0 {
             return Err("the server closed the connection".into());
         }
         if expected.is_none()

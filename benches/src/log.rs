@@ -1,4 +1,4 @@
-//! The aggregate, the view and the stores that the benchmarks of the log use.
+//! An aggregate, a view and stores for the benchmarks of the event store.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
-/// Of the size of an access request's event.
+/// Makes an event as large as one of an access request.
 pub(crate) const TEXT: &str =
     "Backend of the checkout, asks for payments on the free plan, about two thousand calls a day.";
 
-/// A decider without rules: what is measured is the store.
+/// An aggregate without rules, so that only the store is measured.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Note;
 
-/// Its event.
+/// The event of a note.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(crate) enum Event {
-    /// Something was written down.
+    /// Has the fields of a typical event.
     Written {
-        /// What.
+        /// Always [`TEXT`].
         text: String,
-        /// Ids as events carry them.
+        /// An id, as most events carry one.
         subject: Uuid,
     },
 }
@@ -46,10 +46,10 @@ impl Aggregate for Note {
     fn evolve(&mut self, _: &Event) {}
 }
 
-/// A row for each stream.
+/// Projection with a row for each stream.
 pub(crate) struct Notes;
 
-/// Its table, in the store's database.
+/// The projection's table, in the store's database.
 pub(crate) const TABLE: &str = "CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL, \
                                 written BIGINT NOT NULL, updated_at TEXT NOT NULL)";
 
@@ -81,22 +81,22 @@ impl Projection for Notes {
     }
 }
 
-/// A store on a database, with the view or without.
+/// Starts a store, with or without the view.
 pub(crate) async fn store(database: Database, view: bool) -> Result<EventStore, String> {
     let mut projections: Vec<Arc<dyn Projection>> = Vec::new();
     if view {
         sqlx::query(TABLE)
             .execute(database.pool())
             .await
-            .map_err(words)?;
+            .map_err(message)?;
         projections.push(Arc::new(Notes));
     }
     EventStore::start(database, projections)
         .await
-        .map_err(words)
+        .map_err(message)
 }
 
-/// Events for a new stream.
+/// An append of that many events to a new stream.
 pub(crate) fn stream_of(events: usize) -> Result<Append, String> {
     let id = Uuid::now_v7();
     let events = (0..events).map(|_| {
@@ -109,7 +109,7 @@ pub(crate) fn stream_of(events: usize) -> Result<Append, String> {
             correlation: Some(id),
             ..Metadata::default()
         };
-        NewEvent::encode::<Note>(Uuid::now_v7(), &event, metadata).map_err(words)
+        NewEvent::encode::<Note>(Uuid::now_v7(), &event, metadata).map_err(message)
     });
     Ok(Append {
         stream: Stream::of::<Note>(id),
@@ -120,13 +120,13 @@ pub(crate) fn stream_of(events: usize) -> Result<Append, String> {
     })
 }
 
-/// Fills a store with that many events, a hundred to a stream, and prints how far it is.
+/// Appends that many events, a hundred to a stream, and prints the progress.
 pub(crate) async fn fill(store: &EventStore, events: i64) -> Result<(), String> {
     const STREAM: usize = 100;
     let mut done = 0;
     while done < events {
         let appends =
-            (0..64).map(|_| async { store.append(stream_of(STREAM)?).await.map_err(words) });
+            (0..64).map(|_| async { store.append(stream_of(STREAM)?).await.map_err(message) });
         futures::future::try_join_all(appends).await?;
         done += 64 * STREAM as i64;
         if done % 64_000 == 0 {
@@ -136,7 +136,7 @@ pub(crate) async fn fill(store: &EventStore, events: i64) -> Result<(), String> 
     Ok(())
 }
 
-/// Any error, for the person at the terminal.
-pub(crate) fn words(error: impl std::fmt::Display) -> String {
+/// An error as text for the terminal.
+pub(crate) fn message(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -1,9 +1,10 @@
-//! What Portico is measured against: always a ratio, both sides in one run, taking turns, with equal durability.
+//! Benchmarks of Portico against its peers. Each is a ratio of two sides that take turns in one run, with equal
+//! durability.
 //!
 //! `cargo build --release -p portico -p portico-benches && target/release/portico-bench [NAME…]`
 //!
-//! Each row says what the peer is. A missing server (PostgreSQL with `pgbench`, NATS) is named and its rows are left
-//! out. Nothing here is a test: figures depend on the machine, so only the ratio and its range mean something.
+//! Each row names the peer. Rows that need a missing server (PostgreSQL with `pgbench`, NATS) are skipped with a note.
+//! Figures depend on the machine, so only the ratio and its range mean something, and nothing here is a test.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(
@@ -33,22 +34,22 @@ use crate::ratio::Rounds;
 /// Measures Portico against its peers, in one run.
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure; everything but `growth` when nothing is named.
+    /// What to measure; everything except `growth` by default.
     #[arg(value_enum)]
     names: Vec<Name>,
     /// Rounds of each comparison; the two sides take turns.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Length of one side of one round, where it is not given by the amount of work.
+    /// Seconds for one side of one round, unless the amount of work is fixed.
     #[arg(long, default_value_t = 2)]
     seconds: u64,
-    /// Events for `rebuild` and `relay`.
+    /// Events in the log for `rebuild` and `relay`.
     #[arg(long, default_value_t = 100_000)]
     events: i64,
-    /// Access requests for `growth`, from the smallest.
+    /// Numbers of access requests for `growth`, in ascending order.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
     requests: Vec<usize>,
-    /// Serves the peer of the edge's benchmarks; started by the benchmarks themselves.
+    /// Serves the peer of the `edge` benchmarks, which start it.
     #[arg(long, hide = true)]
     bare: Option<std::path::PathBuf>,
 }
@@ -65,11 +66,11 @@ enum Name {
     Relay,
     /// Catalogue over REST and gRPC, and sign-in.
     Edge,
-    /// Registrations, against posting to the same provider.
+    /// Registrations, against POSTs to the same provider.
     Registration,
-    /// Memory and start.
+    /// Memory and start-up time.
     Start,
-    /// Latency with more and more access requests.
+    /// Latency as the number of access requests grows.
     Growth,
 }
 

@@ -1,4 +1,4 @@
-//! `portico run` as a process of its own, on a folder of its own.
+//! `portico run` in a separate process with its own data folder.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -11,11 +11,11 @@ use http::StatusCode;
 use portico::client::Portal;
 use serde_json::{Value, json};
 
-use crate::log::words;
+use crate::log::message;
 
 const ADMIN: (&str, &str) = ("admin@bench.example", "a-long-admin-password");
 const DEVELOPER: (&str, &str) = ("developer@bench.example", "a-long-developer-password");
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running portal; killed when dropped.
 pub(crate) struct Process {
@@ -31,7 +31,7 @@ impl Process {
     /// Starts the `portico` that was built beside this program and waits until it is ready.
     pub(crate) async fn start(folder: &Path) -> Result<Self, String> {
         let program = std::env::current_exe()
-            .map_err(words)?
+            .map_err(message)?
             .with_file_name("portico");
         if !program.is_file() {
             return Err(format!("{} is not built", program.display()));
@@ -49,7 +49,7 @@ impl Process {
             .env("PORTICO_LOG_LEVEL", "warn")
             .stdin(Stdio::null())
             .spawn()
-            .map_err(words)?;
+            .map_err(message)?;
         let mut process = Self {
             child,
             rest,
@@ -63,7 +63,7 @@ impl Process {
     }
 
     async fn wait(&mut self, began: Instant) -> Result<(), String> {
-        let http = portico_sandbox::outgoing::http_client().map_err(words)?;
+        let http = portico_sandbox::outgoing::http_client().map_err(message)?;
         let url = format!("{}/readyz", self.url());
         loop {
             if let Ok(answer) = http.get(&url).send().await
@@ -71,7 +71,7 @@ impl Process {
             {
                 return Ok(());
             }
-            if self.child.try_wait().map_err(words)?.is_some() || began.elapsed() > PATIENCE {
+            if self.child.try_wait().map_err(message)?.is_some() || began.elapsed() > START_TIMEOUT {
                 return Err(format!(
                     "portico did not start on {}",
                     self.folder.display()
@@ -95,30 +95,30 @@ impl Process {
         format!("http://{}", self.rest)
     }
 
-    /// Nobody, at this portal.
+    /// A client that is not signed in.
     pub(crate) fn anonymous(&self) -> Result<Portal, String> {
-        let http = portico_sandbox::outgoing::http_client().map_err(words)?;
+        let http = portico_sandbox::outgoing::http_client().map_err(message)?;
         Ok(Portal::anonymous(http, self.url()))
     }
 
-    /// The admin.
+    /// A client signed in as the admin.
     pub(crate) async fn admin(&self) -> Result<Portal, String> {
         self.anonymous()?.sign_in(ADMIN.0, ADMIN.1).await
     }
 
-    /// A developer, signed up the first time.
+    /// A client signed in as a developer, who signs up the first time.
     pub(crate) async fn developer(&self) -> Result<Portal, String> {
-        let nobody = self.anonymous()?;
+        let anonymous = self.anonymous()?;
         let user = json!({"name": "Dev Eloper", "email": DEVELOPER.0, "password": DEVELOPER.1});
-        // Refused where there is one already; signing in tells.
-        nobody.post("/api/v1/users", user).await?;
-        nobody.sign_in(DEVELOPER.0, DEVELOPER.1).await
+        // Refused when the developer exists already; a real failure shows at the sign-in.
+        anonymous.post("/api/v1/users", user).await?;
+        anonymous.sign_in(DEVELOPER.0, DEVELOPER.1).await
     }
 
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> Result<f64, String> {
         let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).map_err(words)?;
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).map_err(message)?;
         let kib: f64 = status
             .lines()
             .find_map(|line| {
@@ -136,23 +136,23 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Errors mean that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Creates something; its id.
-pub(crate) async fn made(who: &Portal, path: &str, body: Value) -> Result<String, String> {
-    let made = who
+/// Creates a resource and returns its id.
+pub(crate) async fn create(who: &Portal, path: &str, body: Value) -> Result<String, String> {
+    let created = who
         .post(path, body)
         .await?
         .expect(StatusCode::CREATED)
         .map_err(|error| format!("POST {path}: {error}"))?;
-    Ok(made["id"].as_str().unwrap_or_default().to_owned())
+    Ok(created["id"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Publishes a product with that name and scope; its id.
+/// Creates and publishes a product, and returns its id.
 pub(crate) async fn product(
     admin: &Portal,
     name: &str,
@@ -164,7 +164,7 @@ pub(crate) async fn product(
         "dcr_enabled": client_type.is_some(), "scopes": scope, "visibility": "public", "tags": ["money"],
         "client_type_ids": client_type.into_iter().collect::<Vec<_>>(), "apis": [],
     });
-    let id = made(admin, "/api/v1/products", body).await?;
+    let id = create(admin, "/api/v1/products", body).await?;
     admin
         .post(&format!("/api/v1/products/{id}/publish"), json!({}))
         .await?
@@ -175,5 +175,5 @@ pub(crate) async fn product(
 fn free_port() -> Result<SocketAddr, String> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
-        .map_err(words)
+        .map_err(message)
 }

@@ -1,23 +1,23 @@
-//! Two sides that take turns, and the row that tells of them.
+//! Comparison of two sides that take turns, printed as a row.
 
-/// How long and how often.
+/// Extent of a comparison.
 pub(crate) struct Rounds {
     /// Turns of each side.
     pub(crate) count: usize,
-    /// Length of a turn where it is a matter of time.
+    /// Length of a turn that is limited by time.
     pub(crate) seconds: u64,
 }
 
-/// What the ratio ought to be.
+/// The ratio to reach.
 #[derive(Clone, Copy)]
 pub(crate) enum Aim {
-    /// Of rates: ours is to be at least this many times the peer's.
+    /// For rates: ours divided by the peer's must not be less.
     AtLeast(f64),
-    /// Of durations: ours is to be at most this many times the peer's.
+    /// For durations: ours divided by the peer's must not be more.
     AtMost(f64),
 }
 
-/// Heads the table.
+/// Prints the header of the table.
 pub(crate) fn head() {
     println!(
         "{:<44} {:<34} {:>12} {:>12} {:>7} {:>15}  aim",
@@ -25,8 +25,8 @@ pub(crate) fn head() {
     );
 }
 
-/// Lets the two sides take turns and prints the medians, the median of the ratios and their range. Both sides give
-/// figures of the same unit.
+/// Lets the two sides take turns and prints the medians, the median of the ratios and their range. Both sides return
+/// figures in the same unit.
 pub(crate) async fn compare(
     rounds: &Rounds,
     what: &str,
@@ -37,7 +37,7 @@ pub(crate) async fn compare(
 ) -> Result<(), String> {
     let (mut mine, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds.count {
-        // Who comes first changes, so that neither always finds the machine warm.
+        // The order alternates, so that no side always runs on a warm machine.
         let (our, their) = if round % 2 == 0 {
             let our = ours().await?;
             (our, peer().await?)
@@ -64,7 +64,7 @@ pub(crate) async fn compare(
     Ok(())
 }
 
-/// A row without a peer: a figure and its bound.
+/// Prints a row without a peer: a figure and its upper bound.
 pub(crate) fn bound(what: &str, unit: &str, value: f64, at_most: f64) {
     println!(
         "{what:<44} {unit:<34} {:>12} {:>12} {:>7} {:>15}  <= {at_most}{}",
@@ -76,21 +76,21 @@ pub(crate) fn bound(what: &str, unit: &str, value: f64, at_most: f64) {
     );
 }
 
-/// A row that could not be measured.
+/// Prints a row that could not be measured.
 pub(crate) fn skipped(what: &str, why: &str) {
-    println!("{what:<44} left out: {why}");
+    println!("{what:<44} skipped: {why}");
 }
 
-/// The middle one; sorts. 0 where there is none.
+/// Sorts the values and returns the median, 0 if there are none.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value below which that share lies; sorts. 0 where there is none.
+/// Sorts the values and returns the quantile, 0 if there are none.
 pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
-    // A share between 0 and 1 of a small number: no precision is lost.
+    // Between 0 and a small number, so the conversion is safe.
     let index = (share * last as f64).round() as usize;
     values.get(index).copied().unwrap_or(0.0)
 }

@@ -1,4 +1,4 @@
-//! Registrations at a provider that takes its time, against posting to it directly.
+//! Registrations at a slow provider, against direct POSTs to it.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,19 @@ use portico_sandbox::identity_provider::{self, Fault, Handle, Operation};
 use serde_json::{Value, json};
 
 use crate::{
-    log::words,
-    portal::{Process, made, product},
+    log::message,
+    portal::{Process, create, product},
     ratio::{Aim, Rounds, bound, compare, quantile},
 };
 
-/// How long the provider takes for each registration and each change of one.
+/// The provider's time for each registration and each update.
 const ANSWER: Duration = Duration::from_millis(50);
 /// Registrations in one turn.
 const AMOUNT: usize = 64;
 /// Approvals whose latency is measured, one after another.
 const ONE_BY_ONE: usize = 50;
 
-/// What requests are made of.
+/// What the access requests refer to.
 struct Setting {
     provider: Handle,
     developer: Portal,
@@ -30,9 +30,9 @@ struct Setting {
     plan: String,
 }
 
-/// Registrations a second, and the time from approval to credentials beyond what the provider took.
+/// Registrations per second, and the time from submission to credentials without the provider's own.
 pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
-    let folder = tempfile::tempdir().map_err(words)?;
+    let folder = tempfile::tempdir().map_err(message)?;
     let portal = Process::start(&folder.path().join("data")).await?;
     let setting = configure(&portal).await?;
     compare(
@@ -40,8 +40,8 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
         &format!("registrations a second, {AMOUNT} at once"),
         "POSTs to the same provider",
         Aim::AtLeast(0.95),
-        async || registered(&setting).await,
-        async || posted(&setting.provider).await,
+        async || registration_rate(&setting).await,
+        async || post_rate(&setting.provider).await,
     )
     .await?;
     let mut times = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
         slow(&setting.provider, 4);
         let began = Instant::now();
         let request = submit(&setting).await?;
-        active(&setting, &request).await?;
+        wait_until_active(&setting, &request).await?;
         let took = began.elapsed().as_secs_f64() * 1000.0;
         let provider = (calls(&setting.provider) - before) as f64 * ANSWER.as_secs_f64() * 1000.0;
         times.push(took - provider);
@@ -73,9 +73,9 @@ async fn configure(portal: &Process) -> Result<Setting, String> {
         ..identity_provider::Settings::default()
     })
     .await
-    .map_err(words)?;
+    .map_err(message)?;
     let admin = portal.admin().await?;
-    let id = made(
+    let id = create(
         &admin,
         "/api/v1/identity-providers",
         json!({
@@ -83,13 +83,13 @@ async fn configure(portal: &Process) -> Result<Setting, String> {
         }),
     )
     .await?;
-    let client_type = made(&admin, &format!("/api/v1/identity-providers/{id}/client-types"), json!({
+    let client_type = create(&admin, &format!("/api/v1/identity-providers/{id}/client-types"), json!({
         "name": "Backend", "description": "", "response_types": [], "grant_types": ["client_credentials"],
         "token_endpoint_auth_method": "client_secret_basic",
     }))
     .await?;
     let product = product(&admin, "Product", "product", Some(&client_type)).await?;
-    let plan = made(
+    let plan = create(
         &admin,
         "/api/v1/plans",
         json!({
@@ -106,7 +106,7 @@ async fn configure(portal: &Process) -> Result<Setting, String> {
     })
 }
 
-/// Makes the next calls of each kind slow.
+/// Delays the next calls of each kind.
 fn slow(provider: &Handle, times: usize) {
     for operation in [Operation::Register, Operation::Update] {
         provider.fail_next(operation, times, Fault::Delay(ANSWER));
@@ -117,21 +117,21 @@ fn calls(provider: &Handle) -> u64 {
     provider.requests(Operation::Register) + provider.requests(Operation::Update)
 }
 
-async fn registered(setting: &Setting) -> Result<f64, String> {
+async fn registration_rate(setting: &Setting) -> Result<f64, String> {
     slow(&setting.provider, 2 * AMOUNT);
     let began = Instant::now();
     let requests = try_join_all((0..AMOUNT).map(|_| submit(setting))).await?;
     for request in &requests {
-        active(setting, request).await?;
+        wait_until_active(setting, request).await?;
     }
     let rate = AMOUNT as f64 / began.elapsed().as_secs_f64();
     setting.provider.clear_faults();
     Ok(rate)
 }
 
-async fn posted(provider: &Handle) -> Result<f64, String> {
+async fn post_rate(provider: &Handle) -> Result<f64, String> {
     slow(provider, AMOUNT);
-    let http = portico_sandbox::outgoing::http_client().map_err(words)?;
+    let http = portico_sandbox::outgoing::http_client().map_err(message)?;
     let url = format!("{}/register", provider.url());
     let began = Instant::now();
     let posts = (0..AMOUNT).map(|number| {
@@ -140,8 +140,8 @@ async fn posted(provider: &Handle) -> Result<f64, String> {
         });
         let post = http.post(&url).json(&body);
         async move {
-            let answer = post.send().await.map_err(words)?;
-            answer.error_for_status().map_err(words).map(drop)
+            let answer = post.send().await.map_err(message)?;
+            answer.error_for_status().map_err(message).map(drop)
         }
     });
     try_join_all(posts).await?;
@@ -151,7 +151,7 @@ async fn posted(provider: &Handle) -> Result<f64, String> {
 }
 
 async fn submit(setting: &Setting) -> Result<String, String> {
-    made(&setting.developer, "/api/v1/access-requests", json!({
+    create(&setting.developer, "/api/v1/access-requests", json!({
         "items": [{"product_id": setting.product, "plan_id": setting.plan}],
         "application": {"name": "Checkout", "description": "", "redirect_urls": [], "visibility": "personal"},
         "client_type_id": setting.client_type,
@@ -159,7 +159,7 @@ async fn submit(setting: &Setting) -> Result<String, String> {
     .await
 }
 
-async fn active(setting: &Setting, request: &str) -> Result<(), String> {
+async fn wait_until_active(setting: &Setting, request: &str) -> Result<(), String> {
     let path = format!("/api/v1/access-requests/{request}");
     loop {
         let now: Value = setting.developer.get(&path).await?.expect(StatusCode::OK)?;

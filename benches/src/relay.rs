@@ -1,4 +1,4 @@
-//! The relay to JetStream, against publishing the same messages with the client library alone.
+//! The relay to JetStream, against publishing the same messages with the bare client library.
 
 use std::{
     sync::Arc,
@@ -15,21 +15,22 @@ use portico_bus::{
 };
 use portico_eventstore::{
     Database, EventStore, Lease, RecordedEvent, StoreError,
+    clock::Clock,
     relay::{PublicEvent, Publish, Relay},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    log::{fill, store, words},
+    log::{fill, store, message},
     ratio::{Aim, Rounds, compare, skipped},
 };
 
-/// As many as the relay has.
+/// Unacknowledged messages, as many as the relay allows.
 const WINDOW: usize = 256;
 const SUBJECT: &str = "portico.bench.written";
 
-/// What the server says to a publish.
+/// The server's answer to a publish.
 type Acknowledged = Result<jetstream::publish::PublishAck, jetstream::context::PublishError>;
 
 struct All;
@@ -48,16 +49,16 @@ impl Publish for All {
     }
 }
 
-/// Messages a second, from SQLite to one NATS server; each server keeps what it got, so both begin anew each time.
+/// Messages per second from SQLite to one NATS server. A server keeps what it received, so each turn starts a new one.
 pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> {
     if nats_server_binary().is_none() {
         skipped("relay", "nats-server is not installed");
         return Ok(());
     }
-    let folder = tempfile::tempdir().map_err(words)?;
+    let folder = tempfile::tempdir().map_err(message)?;
     let database = Database::sqlite(folder.path(), "bench", &[])
         .await
-        .map_err(words)?;
+        .map_err(message)?;
     let store = store(database, false).await?;
     fill(&store, events).await?;
     let head = *store.head().borrow();
@@ -66,23 +67,23 @@ pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> 
         &format!("relay, {head} events, messages a second"),
         "async-nats, 256 under way",
         Aim::AtLeast(0.8),
-        async || relayed(&store, head).await,
-        async || published(head).await,
+        async || relay_rate(&store, head).await,
+        async || publish_rate(head).await,
     )
     .await
 }
 
-async fn relayed(store: &EventStore, head: i64) -> Result<f64, String> {
-    let server = NatsServer::start().await.map_err(words)?;
+async fn relay_rate(store: &EventStore, head: i64) -> Result<f64, String> {
+    let server = NatsServer::start().await.map_err(message)?;
     let settings = NatsSettings {
         url: server.url(),
         ..NatsSettings::default()
     };
-    let bus = Arc::new(NatsBus::connect(settings).await.map_err(words)?);
-    bus.declare(&[]).await.map_err(words)?;
+    let bus = Arc::new(NatsBus::connect(settings).await.map_err(message)?);
+    bus.declare(&[]).await.map_err(message)?;
     let lease = Lease::new(
         store.database().clone(),
-        Relay::lease_name(),
+        Relay::LEASE,
         Uuid::now_v7(),
         Duration::from_secs(10),
     );
@@ -91,16 +92,16 @@ async fn relayed(store: &EventStore, head: i64) -> Result<f64, String> {
         bus,
         publish: Arc::new(All),
         lease,
-        now: Arc::new(jiff::Timestamp::now),
+        clock: Clock::system(),
     };
-    let client = async_nats::connect(server.url()).await.map_err(words)?;
+    let client = async_nats::connect(server.url()).await.map_err(message)?;
     let context = jetstream::new(client);
     let shutdown = CancellationToken::new();
     let began = Instant::now();
     let running = tokio::spawn(relay.run(shutdown.clone()));
     loop {
-        let stream = context.get_stream("PORTICO").await.map_err(words)?;
-        let held = stream.get_info().await.map_err(words)?.state.messages;
+        let stream = context.get_stream("PORTICO").await.map_err(message)?;
+        let held = stream.get_info().await.map_err(message)?.state.messages;
         if i64::try_from(held).is_ok_and(|held| held >= head) {
             break;
         }
@@ -108,13 +109,13 @@ async fn relayed(store: &EventStore, head: i64) -> Result<f64, String> {
     }
     let rate = head as f64 / began.elapsed().as_secs_f64();
     shutdown.cancel();
-    running.await.map_err(words)?;
+    running.await.map_err(message)?;
     Ok(rate)
 }
 
-async fn published(count: i64) -> Result<f64, String> {
-    let server = NatsServer::start().await.map_err(words)?;
-    let client = async_nats::connect(server.url()).await.map_err(words)?;
+async fn publish_rate(count: i64) -> Result<f64, String> {
+    let server = NatsServer::start().await.map_err(message)?;
+    let client = async_nats::connect(server.url()).await.map_err(message)?;
     let context = jetstream::new(client);
     let config = jetstream::stream::Config {
         name: "PORTICO".into(),
@@ -122,7 +123,7 @@ async fn published(count: i64) -> Result<f64, String> {
         duplicate_window: Duration::from_mins(2),
         ..jetstream::stream::Config::default()
     };
-    context.create_stream(config).await.map_err(words)?;
+    context.create_stream(config).await.map_err(message)?;
     let payload = Bytes::from(format!("note-{}", Uuid::now_v7()));
     let mut under_way = FuturesUnordered::new();
     let began = Instant::now();
@@ -131,18 +132,18 @@ async fn published(count: i64) -> Result<f64, String> {
             && let Some(acknowledged) = under_way.next().await
         {
             let acknowledged: Acknowledged = acknowledged;
-            acknowledged.map_err(words)?;
+            acknowledged.map_err(message)?;
         }
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", Uuid::now_v7().to_string().as_str());
         let receipt = context
             .publish_with_headers(SUBJECT, headers, payload.clone())
             .await
-            .map_err(words)?;
+            .map_err(message)?;
         under_way.push(receipt.into_future());
     }
     while let Some(acknowledged) = under_way.next().await {
-        acknowledged.map_err(words)?;
+        acknowledged.map_err(message)?;
     }
     Ok(count as f64 / began.elapsed().as_secs_f64())
 }

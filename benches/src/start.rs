@@ -1,28 +1,28 @@
-//! Memory and start of one idle process with ten thousand products.
+//! Memory and start-up time of an idle process with ten thousand products.
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::{
-    log::words,
+    log::message,
     portal::{Process, product},
     ratio::{Rounds, bound, median, skipped},
 };
 
 const PRODUCTS: usize = 10_000;
-/// Requests that make them, under way at once.
-const AT_ONCE: usize = 16;
+/// Concurrent requests that create them.
+const CONCURRENCY: usize = 16;
 
-/// Medians of so many starts.
+/// Medians over the rounds; each starts a process.
 pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     if !std::path::Path::new("/proc/self/status").is_file() {
         skipped("memory and start", "there is no /proc");
         return Ok(());
     }
-    let folder = tempfile::tempdir().map_err(words)?;
+    let folder = tempfile::tempdir().map_err(message)?;
     let data = folder.path().join("data");
     let portal = Process::start(&data).await?;
     let admin = portal.admin().await?;
-    println!("  making {PRODUCTS} products");
+    println!("  creating {PRODUCTS} products");
     futures::stream::iter(0..PRODUCTS)
         .map(|number| {
             let admin = admin.clone();
@@ -31,7 +31,7 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
                 product(&admin, &name, &scope, None).await.map(drop)
             }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .try_collect::<()>()
         .await?;
     drop(portal);

@@ -28,10 +28,10 @@ use crate::{demo, run::parts::Part};
 #[derive(Parser)]
 #[command(name = "portico", version)]
 pub struct Arguments {
-    /// Configuration file; PORTICO_* variables come on top of it.
+    /// Configuration file; PORTICO_* variables override it.
     #[arg(long, global = true, env = "PORTICO_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -45,79 +45,78 @@ pub enum Command {
         #[arg(value_enum, value_name = "PART")]
         parts: Vec<Part>,
     },
-    /// Try everything at once: portal, identity provider, gateway, API and mail catcher, with example data.
+    /// Run the portal with an identity provider, a gateway, an API and a mail catcher around it, and example data.
     Demo {
-        /// Walk the whole flow through the REST API, print each step, and end.
+        /// Walk through the whole flow over the REST API, print each step, and exit.
         #[arg(long)]
         check: bool,
     },
     /// Check the configuration and print it with secrets masked.
     CheckConfig,
-    /// Find out what an identity provider can do, through a running portal.
+    /// Check what an identity provider supports, through a running portal.
     CheckProvider {
-        /// Which provider.
+        /// The provider.
         #[command(flatten)]
         which: check_provider::Which,
         /// The portal.
         #[command(flatten)]
         portal: PortalArgs,
     },
-    /// Find what somebody else changed at identity providers and gateways, through a running portal.
+    /// List or repair changes made at identity providers and gateways outside Portico, through a running portal.
     Drift {
-        /// Which of it.
+        /// What to do.
         #[command(subcommand)]
         what: drift::What,
         /// The portal.
         #[command(flatten)]
         portal: PortalArgs,
     },
-    /// Messages that a service could not handle, through a running portal.
+    /// List, replay or drop stuck messages, which a service could not process, through a running portal.
     Parked {
-        /// Which of it.
+        /// What to do.
         #[command(subcommand)]
         what: parked::What,
         /// The portal.
         #[command(flatten)]
         portal: PortalArgs,
     },
-    /// Have events published again that were published before, for a bus or a consumer that lost them. Portico may run
-    /// or not.
+    /// Republish events, for a bus or a consumer that lost them. Portico may be running or not.
     Relay {
-        /// The position after which it begins; 0: all events.
+        /// The position after which to begin; 0 for all events.
         #[arg(long)]
         from: u64,
         /// Only of this service; may be given several times.
         #[arg(long, value_parser = names::service)]
         service: Vec<ServiceName>,
     },
-    /// Bring the databases up to date and end.
+    /// Bring the databases up to date and exit.
     Migrate {
         /// Only of this service; may be given several times.
         #[arg(long, value_parser = names::service)]
         service: Vec<ServiceName>,
     },
-    /// Copy the data folder into one file, as it is at one instant, while Portico runs or not.
+    /// Back up the data folder into one file, as of one instant. Portico may be running or not.
     Backup {
-        /// The file, which must not be there yet.
+        /// The file, which must not exist yet.
         file: PathBuf,
-        /// Put the key-encryption key of the data folder into it as well.
+        /// Include the key-encryption key of the data folder.
         #[arg(long)]
         with_kek: bool,
     },
-    /// Make a data folder of a backup.
+    /// Restore a backup into an empty data folder.
     Restore {
         /// The backup.
         file: PathBuf,
     },
-    /// Ask an address whether it is well, for containers without a shell; ends with an error where it is not.
+    /// Check a health URL, for containers without a shell; fails unless it answers with success.
     Healthcheck {
-        /// Such as `http://127.0.0.1:3000/readyz`.
+        /// For example `http://127.0.0.1:3000/readyz`.
         #[arg(default_value = "http://127.0.0.1:3000/readyz")]
         url: url::Url,
     },
-    /// Empty the views and fill them again from the event log. Stop `portico run` first.
+    /// Rebuild the views from the event log. Stop `portico run` first.
     Replay,
-    /// Put all stored secrets under the present key-encryption key.
+    /// Encrypt all stored data keys under the present key-encryption key.
     Rewrap,
 }
 

@@ -54,13 +54,13 @@ Portico is running. Everything is in a temporary folder and gone when you stop i
 Try it:
   1. Open {portal} and log in as the developer.
   2. Put \"Payments API\" into the cart, go to checkout, choose the plan \"Free\" and the client
-     type \"Backend service\", make an application and submit.
+     type \"Backend service\", create an application and submit.
   3. Log in as the admin, open \"Access requests\" and approve.
-  4. Back as the developer: open the application. Its credentials and two curl commands are there,
-     and the mail has arrived.
+  4. Back as the developer: open the application. It shows the credentials and two curl commands,
+     and the e-mail has arrived.
   5. \"Weather API\" gives an API key instead: it is shown once, on the application's page.
 
-The catalogue has {products} products and {plans} plans. `portico demo --check` walks all of it by itself.
+The catalogue has {products} products and {plans} plans. `portico demo --check` walks through all of it.
 ",
         grpc = world.grpc_address(),
         mail = world.mail_url(),

@@ -8,11 +8,13 @@
 //! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
 //! - [`operations`]: what every service tells an operator about itself, gathered
+//! - [`curl`]: commands to copy, for pages and REST
 //! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
 pub mod ask;
 pub mod auth;
 pub mod csrf;
+mod curl;
 mod events;
 mod grpc;
 mod headers;
@@ -117,7 +119,8 @@ async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let error = Error::unavailable("timed_out", "It took too long; try again in a moment.");
+            let error =
+                Error::unavailable("timed_out", "The request timed out. Try again in a moment.");
             Failure::from(error).into_response()
         }
     }

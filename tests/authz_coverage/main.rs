@@ -2,7 +2,7 @@
 //! method by method, by everybody who must not.
 //!
 //! A method without a rule fails `every_method_has_a_rule`; its rule belongs into
-//! `crates/runtime/src/authorization/rules.rs`.
+//! `crates/runtime/src/call/authorization/rules.rs`.
 
 #![expect(
     clippy::unwrap_used,

@@ -13,7 +13,7 @@ const ROLES: &str = "deploy/postgres/roles.sh";
 
 pub fn check(repository: &Repository, problems: &mut Problems) {
     let made = Made::ours();
-    let given = made.text("compose/secrets/nats.env");
+    let given = made.text("deploy/compose/secrets/nats.env");
     let given: BTreeMap<&str, &str> = given
         .lines()
         .filter_map(|line| line.split_once('='))
@@ -36,7 +36,7 @@ pub fn check(repository: &Repository, problems: &mut Problems) {
     for service in ServiceName::ALL {
         let word = service.as_str().replace('-', "_");
         let url = |kind: &str| -> Url {
-            let file = format!("compose/secrets/{word}.{kind}_url");
+            let file = format!("deploy/compose/secrets/{word}.{kind}_url");
             made.text(&file).parse().unwrap()
         };
         let nats = url("nats");
@@ -51,7 +51,7 @@ pub fn check(repository: &Repository, problems: &mut Problems) {
             format!("{NATS}: not the user and password of {word}")
         });
         let database = url("database");
-        let password = made.text(&format!("compose/secrets/{word}.database_password"));
+        let password = made.text(&format!("deploy/compose/secrets/{word}.database_password"));
         let known = database.username() == format!("portico_{word}")
             && database.password() == Some(password.as_str());
         problems.unless(known, || {

@@ -13,7 +13,7 @@ use crate::{
     secrets::Made,
 };
 
-pub const FILE: &str = "deploy/docker-compose.yml";
+pub const FILE: &str = "docker-compose.yml";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -81,14 +81,16 @@ fn references(
     for volume in &service.volumes {
         let source = volume.split(':').next().unwrap_or_default();
         let there = match source.starts_with('.') {
-            true => repository.path("deploy").join(source).exists(),
+            true => repository.path(source).exists(),
             false => compose.volumes.contains_key(source),
         };
         problems.unless(there, || format!("{at}: no volume or file {source}"));
     }
     if let Some(build) = &service.build {
-        let context = repository.path("deploy").join(&build.context);
-        let there = context.join(&build.dockerfile).is_file();
+        let there = repository
+            .path(&build.context)
+            .join(&build.dockerfile)
+            .is_file();
         problems.unless(there, || format!("{at}: no {}", build.dockerfile));
     }
 }

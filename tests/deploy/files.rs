@@ -1,4 +1,4 @@
-//! The files of `deploy/`, where they are or in a copy with a mistake in it.
+//! `docker-compose.yml` and the files of `deploy/`, where they are or in a copy with a mistake in it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,17 @@ impl Repository {
     /// A copy of ours.
     pub fn copy_to(folder: &Path) -> Self {
         let ours = Self::ours();
-        for file in ours.files("deploy") {
+        let referred = [
+            "tests/keycloak/realm.json",
+            "docs/run/operating.md",
+            "docs/run/backup.md",
+        ];
+        for file in ours
+            .deployment()
+            .into_iter()
+            .chain(referred.map(str::to_owned))
+        {
             copy(&ours, folder, &file);
-        }
-        for file in ["tests/keycloak/realm.json", "docs/operating.md"] {
-            copy(&ours, folder, file);
         }
         Self(folder.to_owned())
     }
@@ -40,6 +46,13 @@ impl Repository {
     pub fn yaml(&self, path: &str, problems: &mut Problems) -> Vec<Value> {
         let documents = serde_saphyr::from_multiple(&self.text(path));
         problems.good(path, documents).unwrap_or_default()
+    }
+
+    /// What an operator starts from: the compose file at the root, and everything in `deploy/`.
+    pub fn deployment(&self) -> Vec<String> {
+        let mut files = self.files("deploy");
+        files.push("docker-compose.yml".to_owned());
+        files
     }
 
     /// Everything below a folder but what `secrets.sh` makes, sorted.

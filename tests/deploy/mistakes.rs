@@ -5,7 +5,7 @@ use crate::{CHECKS, files::Repository, problems::Problems};
 /// A file, what is replaced in it by what, and words of the problem that must be told.
 type Mistake = (&'static str, &'static str, &'static str, &'static str);
 
-const COMPOSE: &str = "deploy/docker-compose.yml";
+const COMPOSE: &str = "docker-compose.yml";
 const DOCKERFILE: &str = "deploy/Dockerfile";
 const CATALOG: &str = "deploy/kubernetes/base/catalog.yaml";
 const CONFIG: &str = "deploy/kubernetes/base/config.yaml";
@@ -116,9 +116,9 @@ const MISTAKES: &[Mistake] = &[
     ),
     (
         COMPOSE,
-        "identity_key: { file: compose/secrets/identity_key }",
-        "identity_key: { file: compose/secrets/identity }",
-        "nothing makes compose/secrets/identity",
+        "identity_key: { file: deploy/compose/secrets/identity_key }",
+        "identity_key: { file: deploy/compose/secrets/identity }",
+        "nothing makes deploy/compose/secrets/identity",
     ),
     (
         COMPOSE,
@@ -134,15 +134,15 @@ const MISTAKES: &[Mistake] = &[
     ),
     (
         COMPOSE,
-        "./postgres/roles.sh:",
+        "./deploy/postgres/roles.sh:",
         "./postgres/role.sh:",
         "no volume or file ./postgres/role.sh",
     ),
     (
         COMPOSE,
-        "env_file: [compose/secrets/nats.env]",
-        "env_file: [compose/nats.env]",
-        "nothing makes compose/nats.env",
+        "env_file: [deploy/compose/secrets/nats.env]",
+        "env_file: [deploy/compose/nats.env]",
+        "nothing makes deploy/compose/nats.env",
     ),
     (
         COMPOSE,
@@ -438,7 +438,7 @@ const MISTAKES: &[Mistake] = &[
         "unrecognized subcommand 'relais'",
     ),
     (
-        "docs/operating.md",
+        "docs/run/operating.md",
         "portico parked drop ",
         "portico parked delete ",
         "unrecognized subcommand 'delete'",
@@ -463,9 +463,9 @@ const MISTAKES: &[Mistake] = &[
     ),
     (
         "deploy/README.md",
-        "docs/operating.md",
-        "docs/operate.md",
-        "speaks of docs/operate.md",
+        "docs/run/backup.md",
+        "docs/run/backups.md",
+        "speaks of docs/run/backups.md",
     ),
     (
         "deploy/prometheus/alerts.yml",

@@ -32,10 +32,10 @@ impl Made {
         MADE.get_or_init(|| Self::by(&Repository::ours()))
     }
 
-    /// A file, by its path from `deploy/`.
+    /// A file, by its path in the repository.
     pub fn file(&self, path: &str) -> Option<PathBuf> {
         let path = path.strip_prefix("./").unwrap_or(path);
-        let file = self.0.path().join(path.strip_prefix("compose/")?);
+        let file = self.0.path().join(path.strip_prefix("deploy/compose/")?);
         file.is_file().then_some(file)
     }
 
@@ -79,15 +79,21 @@ pub fn example(secret: &str, key: &str) -> Option<PathBuf> {
     let made = Made::ours();
     let owner = secret.rsplit_once('-').map_or("", |(owner, _)| owner);
     let file = match key {
-        "kek" | "identity_key" => format!("compose/secrets/{key}"),
-        "tls.crt" => format!("compose/secrets/tls/{owner}.pem"),
-        "tls.key" => format!("compose/secrets/tls/{owner}-key.pem"),
-        "ca.crt" => "compose/secrets/tls/authority.pem".to_owned(),
-        "password" => "compose/secrets/admin_password".to_owned(),
+        "kek" | "identity_key" => format!("deploy/compose/secrets/{key}"),
+        "tls.crt" => format!("deploy/compose/secrets/tls/{owner}.pem"),
+        "tls.key" => format!("deploy/compose/secrets/tls/{owner}-key.pem"),
+        "ca.crt" => "deploy/compose/secrets/tls/authority.pem".to_owned(),
+        "password" => "deploy/compose/secrets/admin_password".to_owned(),
         "url" if secret.ends_with("-nats") => {
-            format!("compose/secrets/{}.nats_url", owner.replace('-', "_"))
+            format!(
+                "deploy/compose/secrets/{}.nats_url",
+                owner.replace('-', "_")
+            )
         }
-        "url" => format!("compose/secrets/{}.database_url", owner.replace('-', "_")),
+        "url" => format!(
+            "deploy/compose/secrets/{}.database_url",
+            owner.replace('-', "_")
+        ),
         "smtp_url" => return Some(smtp_url(made)),
         _ => return None,
     };

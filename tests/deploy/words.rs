@@ -7,10 +7,11 @@ use crate::{
 };
 
 /// Instructions whose command lines are tried.
-const INSTRUCTIONS: [&str; 3] = [
+const INSTRUCTIONS: [&str; 4] = [
     "deploy/README.md",
     "deploy/postgres/roles.sh",
-    "docs/operating.md",
+    "docs/run/operating.md",
+    "docs/run/backup.md",
 ];
 const ID: &str = "0190a6f0-0000-7000-8000-000000000000";
 
@@ -21,7 +22,6 @@ pub fn every_file_is_known(repository: &Repository, problems: &mut Problems) {
         "deploy/README.md",
         "deploy/compose/.gitignore",
         "deploy/compose/secrets.sh",
-        "deploy/docker-compose.yml",
         "deploy/grafana/portico.json",
         "deploy/nats/nats-server.conf",
         "deploy/postgres/roles.sh",
@@ -34,7 +34,7 @@ pub fn every_file_is_known(repository: &Repository, problems: &mut Problems) {
 }
 
 pub fn variables(repository: &Repository, problems: &mut Problems) {
-    for file in repository.files("deploy") {
+    for file in repository.deployment() {
         let text = repository.text(&file);
         let words =
             text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
@@ -96,8 +96,8 @@ fn try_line(file: &str, line: &str, problems: &mut Problems) {
 /// Files that are spoken of are there.
 pub fn references(repository: &Repository, problems: &mut Problems) {
     let ours = Repository::ours();
-    for file in repository.files("deploy") {
-        let (folder, _) = file.rsplit_once('/').unwrap();
+    for file in repository.deployment() {
+        let (folder, _) = file.rsplit_once('/').unwrap_or_default();
         let text = repository.text(&file);
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-/".contains(c)));
         let words = words.map(|word| word.trim_matches('.'));

@@ -24,7 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// A key that is none of anybody's.
 const FOREIGN_KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
 
-/// A provider whose registration access tokens outlive an update, as a restored one must (docs/operating.md).
+/// A provider whose registration access tokens outlive an update, as a restored one must (docs/run/backup.md).
 async fn provider() -> Provider {
     let provider = Provider::sandbox().await;
     if let Provider::Sandbox(sandbox) = &provider {
@@ -46,9 +46,9 @@ async fn files_are_backed_up_and_restored() {
     let old = world.portico.settings();
     let (well, said) = command(&old, &["backup", path]).await;
     assert!(well, "{said}");
-    assert!(said.contains("is not in it"), "{said}");
+    assert!(said.contains("is not included"), "{said}");
     let (well, said) = command(&old, &["backup", path]).await;
-    assert!(!well && said.contains("is there already"), "{said}");
+    assert!(!well && said.contains("exists already"), "{said}");
 
     // More is done, which the backup does not have.
     let (second, _) = portal.submit(&portal.orders, Some(&application)).await;
@@ -116,7 +116,7 @@ async fn refused(old: &Settings, new: &Settings, file: &str) {
     assert!(!well && said.contains("is missing or damaged"), "{said}");
     std::fs::write(&damaged, &bytes[..middle]).unwrap();
     let (well, said) = command(new, &["restore", &damaged]).await;
-    assert!(!well && said.contains("no whole backup"), "{said}");
+    assert!(!well && said.contains("not a complete backup"), "{said}");
     let left: Vec<_> = std::fs::read_dir(&data)
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -184,7 +184,7 @@ async fn a_dump_of_postgresql_is_restored() {
     let (second, _) = portal.submit(&portal.orders, Some(&application)).await;
     world.approve(&second).await;
 
-    // As docs/operating.md says: stop, an empty database, an empty bus, restore, publish everything again, start.
+    // As docs/run/backup.md says: stop, an empty database, an empty bus, restore, publish everything again, start.
     world.portico.kill();
     let url = postgres.fresh_database().await;
     run("pg_restore", &["--exit-on-error", "--dbname", &url, file]);

@@ -32,7 +32,7 @@ async fn from_the_catalogue_to_a_call_and_its_end() {
     desk.press("Submit the request").await;
     desk.says("choose a plan").await;
     desk.choose("Plan", "Free").await;
-    desk.fill("Name of the application", "Shop").await;
+    desk.fill("Application name", "Shop").await;
     desk.press("Submit the request").await;
     desk.says("pending").await;
 

@@ -1,9 +1,8 @@
-//! A real Keycloak for tests: from its Maven artifact, in dev mode, in memory.
+//! A real Keycloak for tests: the Maven artifact in dev mode, with an in-memory database.
 //!
-//! One server is started for all tests of a process and ends with it, even when
-//! it is killed; each test gets a realm of its own. It is unpacked once into
-//! `target/keycloak`; `PORTICO_KEYCLOAK_HOME` names another unpacked one. Where
-//! [`KEYCLOAK`] says that Java 17 or Maven is missing, it cannot be started.
+//! All tests of a process share one server, which ends with the process, even when that is killed; each test gets a realm
+//! of its own. It is unpacked once into `target/keycloak`; `PORTICO_KEYCLOAK_HOME` names an unpacked one to use instead.
+//! It needs Java 17 and, unless it is unpacked, Maven: see [`KEYCLOAK`].
 
 use std::fs::{File, create_dir_all};
 use std::io;
@@ -38,13 +37,13 @@ const BUILT_IN: [&str; 7] = [
     "security-admin-console",
     MANAGEMENT.0,
 ];
-/// Clients that are listed at once.
+/// Clients in one page of the admin API.
 const PAGE: usize = 100;
-const STARTS_WITHIN: Duration = Duration::from_secs(900);
+const START_TIMEOUT: Duration = Duration::from_secs(900);
 
 static SHARED: OnceCell<Arc<Server>> = OnceCell::const_new();
 
-/// What tests with a [`Keycloak`] need.
+/// Required by tests with a [`Keycloak`].
 pub const KEYCLOAK: portico_trials::Server = portico_trials::Server {
     name: "Keycloak",
     missing: || {
@@ -61,16 +60,16 @@ pub struct Keycloak {
 }
 
 impl Keycloak {
-    /// A new realm on the server that all tests of this process share.
+    /// Creates a realm on the server that all tests of this process share.
     ///
     /// # Panics
-    /// It does not start.
+    /// The server does not start.
     pub async fn start() -> Self {
         let shared = SHARED.get_or_init(|| async { Arc::new(Server::start().await) });
         Self::new_realm(Arc::clone(shared.await)).await
     }
 
-    /// As [`Keycloak::start`], with a server of its own that may be stopped.
+    /// As [`Keycloak::start`], on a separate server that the test may stop.
     ///
     /// # Panics
     /// As [`Keycloak::start`].
@@ -86,13 +85,13 @@ impl Keycloak {
         let url = format!("{}/admin/realms", keycloak.server.base);
         let (status, body) = keycloak.admin("POST", &url, Some(document)).await;
         assert_eq!(status, 201, "realm was not created: {body}");
-        // The first one to look waits the longest.
+        // The first request to a realm is slow, so it is made here.
         let (status, body) = send("GET", &keycloak.well_known_url(), None, Payload::None).await;
         assert_eq!(status, 200, "realm is not there: {body}");
         keycloak
     }
 
-    /// The same realm once more.
+    /// Another handle of the same realm.
     #[must_use]
     pub fn same_realm(&self) -> Self {
         Self {
@@ -121,7 +120,7 @@ impl Keycloak {
         MANAGEMENT
     }
 
-    /// A new initial access token, good for `count` registrations.
+    /// Creates an initial access token for `count` registrations.
     pub async fn initial_access_token(&self, count: u32) -> String {
         let body = json!({"count": count, "expiration": 0});
         let url = self.admin_url("/clients-initial-access");
@@ -133,7 +132,7 @@ impl Keycloak {
     /// The clients that tests registered, as the admin API shows them.
     pub async fn clients(&self) -> Vec<Value> {
         let mut clients = Vec::new();
-        // Hundreds at once are more than an answer may have.
+        // The outgoing client limits the size of an answer, so hundreds of clients come in pages.
         for page in 0.. {
             let path = format!("/clients?first={}&max={PAGE}", page * PAGE);
             let (status, body) = self.admin("GET", &self.admin_url(&path), None).await;
@@ -162,10 +161,10 @@ impl Keycloak {
             .find(|client| client["clientId"] == client_id)
     }
 
-    /// Deletes a client behind everybody's back.
+    /// Deletes a client at the provider, without Portico.
     ///
     /// # Panics
-    /// It is not there.
+    /// There is no such client.
     pub async fn delete_client(&self, client_id: &str) {
         let client = self.client(client_id).await.expect("the client is there");
         let id = client["id"].as_str().expect("an id");
@@ -174,7 +173,7 @@ impl Keycloak {
         assert_eq!(status, 204, "not deleted: {body}");
     }
 
-    /// A token request by client credentials: status and body.
+    /// Requests a token by client credentials; status and body.
     pub async fn token(&self, client_id: &str, secret: &str, scope: &str) -> (u16, Value) {
         let url = format!("{}/protocol/openid-connect/token", self.issuer());
         let mut form = vec![("grant_type", "client_credentials")];
@@ -186,7 +185,7 @@ impl Keycloak {
         send("POST", &url, Some(&basic), Payload::Form(&form)).await
     }
 
-    /// Any call of the admin API, as the admin of the server.
+    /// Calls the admin API as the server's admin; status and body.
     pub async fn admin(&self, method: &str, url: &str, body: Option<Value>) -> (u16, Value) {
         let token_url = format!(
             "{}/realms/master/protocol/openid-connect/token",
@@ -209,8 +208,7 @@ impl Keycloak {
         format!("{}/admin/realms/{}{path}", self.server.base, self.realm)
     }
 
-    /// Stops the server, if nobody else uses it. Dropping the last handle does
-    /// the same without waiting.
+    /// Stops the server and waits, unless there is another handle. Dropping the last handle stops it without waiting.
     pub fn stop(self) {
         if let Some(mut server) = Arc::into_inner(self.server) {
             drop(server.lifeline.take());
@@ -219,8 +217,8 @@ impl Keycloak {
     }
 }
 
-/// A running server. A shell holds it, which ends it when the lifeline is cut: by
-/// a drop, or by the end of this process, however that comes.
+/// A running server. Its parent is a shell that stops it when the lifeline is closed: by a drop, or by the end of this
+/// process, even by a kill.
 struct Server {
     base: String,
     shell: Child,
@@ -254,7 +252,7 @@ impl Server {
             let text = || std::fs::read_to_string(&log).unwrap_or_default();
             assert!(ended.is_none(), "Keycloak ended: {}", text());
             assert!(
-                start.elapsed() < STARTS_WITHIN,
+                start.elapsed() < START_TIMEOUT,
                 "Keycloak is not ready: {}",
                 text()
             );
@@ -268,7 +266,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/keycloak")
 }
 
-/// Keycloak's folder that is there already.
+/// Keycloak's folder, if it is unpacked already.
 fn unpacked(root: &Path) -> Option<PathBuf> {
     if let Some(home) = std::env::var_os("PORTICO_KEYCLOAK_HOME") {
         return Some(home.into());
@@ -277,7 +275,7 @@ fn unpacked(root: &Path) -> Option<PathBuf> {
     home.join("bin/kc.sh").exists().then_some(home)
 }
 
-/// An unpacked Keycloak, fetched by Maven where it is not there yet.
+/// Keycloak's folder; fetches and unpacks it if necessary.
 fn home(root: &Path) -> PathBuf {
     if let Some(home) = unpacked(root) {
         return home;
@@ -298,24 +296,24 @@ fn home(root: &Path) -> PathBuf {
         .status();
     assert!(
         fetched.is_ok_and(|status| status.success()),
-        "Maven did not bring Keycloak"
+        "Maven could not fetch Keycloak"
     );
-    // Unpacked beside and renamed, so that what is there is whole.
+    // Unpack elsewhere and rename, so that an interrupted run leaves no incomplete folder.
     let archive = root.join(format!("keycloak-quarkus-dist-{VERSION}.tar.gz"));
-    let beside = root.join("unpacking");
-    let _ = std::fs::remove_dir_all(&beside);
-    create_dir_all(&beside).expect("target can be written");
+    let temporary = root.join("unpacking");
+    let _ = std::fs::remove_dir_all(&temporary);
+    create_dir_all(&temporary).expect("target can be written");
     let unpacked = Command::new("tar")
         .arg("xzf")
         .arg(&archive)
         .arg("-C")
-        .arg(&beside)
+        .arg(&temporary)
         .status();
     assert!(
         unpacked.is_ok_and(|status| status.success()),
-        "Keycloak does not unpack"
+        "Keycloak could not be unpacked"
     );
-    std::fs::rename(beside.join(format!("keycloak-{VERSION}")), &home).expect("renamed");
+    std::fs::rename(temporary.join(format!("keycloak-{VERSION}")), &home).expect("renamed");
     let _ = std::fs::remove_file(archive);
     home
 }
@@ -374,7 +372,7 @@ async fn try_send(
     payload: Payload<'_>,
 ) -> Option<(u16, Value)> {
     let allow: AllowEntry = "127.0.0.1".parse().expect("an address");
-    // A new one each time: connections belong to the runtime of one test.
+    // A new client each time, because connections belong to the runtime of one test.
     let outgoing = Outgoing::new(OutgoingSettings {
         allow: Arc::new([allow].into_iter().collect()),
         ..OutgoingSettings::default()
@@ -401,7 +399,7 @@ async fn try_send(
             request.body = form.extend_pairs(pairs).finish().into();
         }
     }
-    // A realm is imported, and its keys are made, by a Java that has only just begun.
+    // Importing a realm and generating its keys is slow on a JVM that has just started.
     request.timeout = Some(Duration::from_secs(120));
     let answer = outgoing.send(request).await.ok()?;
     let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);

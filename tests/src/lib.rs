@@ -1,8 +1,8 @@
-//! Helpers of tests that start real servers and real processes.
+//! Helpers for tests that start real servers and real processes.
 
 #![expect(
     clippy::expect_used,
-    reason = "helpers of tests: what goes wrong here ends the test"
+    reason = "helpers of tests: a failure ends the test"
 )]
 
 pub mod cluster;

@@ -1,19 +1,19 @@
-//! Looking again at what takes a while.
+//! Polling for what takes a while.
 
 use std::time::{Duration, Instant};
 
 const SHORTEST: Duration = Duration::from_millis(25);
 const LONGEST: Duration = Duration::from_millis(250);
 
-/// Pauses between two looks, a quarter of what was waited so far: the end is noticed soon, and looking does not take
-/// the machine from what is looked at.
+/// Pauses between two polls: a quarter of the time waited so far, so that the end is noticed soon and a long wait does not
+/// load the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Pauses {
     began: Instant,
 }
 
 impl Pauses {
-    /// The waiting begins.
+    /// Begins to wait.
     #[must_use]
     pub fn begin() -> Self {
         Self {
@@ -21,13 +21,13 @@ impl Pauses {
         }
     }
 
-    /// How long it has lasted.
+    /// How long the wait has lasted.
     #[must_use]
     pub fn waited(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Until the next look.
+    /// Sleeps until the next poll.
     pub async fn pause(&self) {
         tokio::time::sleep((self.waited() / 4).clamp(SHORTEST, LONGEST)).await;
     }

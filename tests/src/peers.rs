@@ -1,10 +1,9 @@
-//! Real providers that nobody here has written, each in a folder of `tests/peers` with what it needs, pinned. They
-//! print their issuer when they are ready, tell at `/clients` how many clients they have, and end with their standard
-//! input.
+//! Third-party providers, each in a folder of `tests/peers` with pinned dependencies. They print their issuer when they
+//! are ready, answer the number of their clients at `/clients`, and exit when their standard input is closed.
 
 #![expect(
     clippy::expect_used,
-    reason = "a helper of tests: what goes wrong here ends the test"
+    reason = "helpers of tests: a failure ends the test"
 )]
 
 use std::io::{BufRead as _, BufReader};
@@ -13,7 +12,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use portico_trials::{Server, works};
 
-/// What tests with [`Peer::oidc_provider`] need.
+/// Required by tests with [`Peer::oidc_provider`].
 pub const OIDC_PROVIDER: Server = Server {
     name: "node oidc-provider",
     missing: || {
@@ -25,7 +24,7 @@ pub const OIDC_PROVIDER: Server = Server {
     },
 };
 
-/// What tests with [`Peer::authlib`] need.
+/// Required by tests with [`Peer::authlib`].
 pub const AUTHLIB: Server = Server {
     name: "Authlib",
     missing: || (!python().exists()).then_some("not installed (tests/peers/authlib/install)"),
@@ -35,12 +34,12 @@ fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
-/// Of the environment that `tests/peers/authlib/install` makes.
+/// In the virtual environment that `tests/peers/authlib/install` creates.
 fn python() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/authlib/bin/python")
 }
 
-/// A running provider; it ends with this, and with the process.
+/// A running provider; stopped when dropped, or when this process ends.
 pub struct Peer {
     child: Child,
     well_known_url: String,
@@ -49,7 +48,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// node oidc-provider, which is certified, with this initial access token and these scopes.
+    /// Starts node oidc-provider, a certified implementation, with this initial access token and these scopes.
     ///
     /// # Panics
     /// It does not start.
@@ -63,7 +62,7 @@ impl Peer {
         })
     }
 
-    /// Authlib, whose issuer has a path and whose document is where RFC 8414 section 3.1 has it then.
+    /// Starts Authlib. Its issuer has a path, so its metadata is at the place that RFC 8414 section 3.1 says.
     ///
     /// # Panics
     /// It does not start.
@@ -112,13 +111,13 @@ impl Peer {
         }
     }
 
-    /// Where its document is.
+    /// URL of its metadata.
     #[must_use]
     pub fn well_known_url(&self) -> String {
         self.well_known_url.clone()
     }
 
-    /// Clients that were registered and not deleted.
+    /// Number of clients that are registered and not deleted.
     ///
     /// # Panics
     /// It does not answer.
@@ -135,7 +134,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // It may have ended already.
+        // Errors mean that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

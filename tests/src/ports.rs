@@ -1,8 +1,8 @@
 //! Ports for servers that must be told where to listen before they start, and listen there again after a restart.
 //!
-//! The system gives ports of its ephemeral range to outgoing connections, so that one of those may be taken by the time
-//! that the server starts. These are below that range (Linux: from 32768) and are given once: in a process by counting,
-//! to several processes by where each of them begins.
+//! The system assigns ports of its ephemeral range to outgoing connections, so a free one may be taken before the server
+//! starts. The ports here are below that range (32768 on Linux). A process hands each out once, and processes begin at
+//! different places.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::LazyLock;
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 22_000;
-/// Ports between where processes begin whose ids follow each other.
+/// Distance between the first ports of two processes with consecutive ids.
 const STRIDE: u32 = 211;
 
-/// An address of 127.0.0.1 that nobody listens at.
+/// A free address on 127.0.0.1.
 ///
 /// # Panics
 /// Every port is taken.

@@ -21,8 +21,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
-/// Header of a message that is published again on somebody's request, with the id of the request: the bus takes it,
-/// although it has seen the message's id a moment ago.
+/// Header of a message that is republished on request, with the id of the request: the bus then accepts it although it
+/// has seen the message's id a moment ago.
 pub const REPUBLISHED: &str = "republished";
 
 /// A public event on its way: `subject` is `portico.<service>.<event>`, `payload` its protobuf encoding.
@@ -62,7 +62,7 @@ impl Delivery {
     /// The effect is committed: the message is not delivered to this consumer again, save for duplicates.
     ///
     /// # Errors
-    /// [`BusError::Unavailable`] when the bus cannot take the word; the message is then delivered again.
+    /// [`BusError::Unavailable`] when the bus cannot be told; the message is then delivered again.
     pub async fn ack(&self) -> Result<(), BusError> {
         self.settle.ack().await
     }
@@ -70,8 +70,7 @@ impl Delivery {
     /// Asks for another delivery, not before `after`, with `attempt` one higher.
     ///
     /// # Errors
-    /// [`BusError::Unavailable`] when the bus cannot take the word; the message is then delivered again after
-    /// the ack wait.
+    /// [`BusError::Unavailable`] when the bus cannot be told; the message is then delivered again after the ack wait.
     pub async fn retry(&self, after: Duration) -> Result<(), BusError> {
         self.settle.retry(after).await
     }
@@ -86,7 +85,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// How a backend takes the consumer's word on a delivery.
+/// Settles a delivery at the backend.
 #[async_trait]
 pub trait Settle: Send + Sync {
     /// The effect is committed.
@@ -121,7 +120,7 @@ pub trait Bus: Send + Sync + 'static {
     async fn consume(&self, consumer: &ConsumerSpec) -> Result<Box<dyn Deliveries>, BusError>;
     /// Whether the bus can take messages now; for readiness.
     async fn check(&self) -> Result<(), BusError>;
-    /// Sends what is still to be said, such as acknowledgements, before the process ends.
+    /// Flushes what is still to be sent, such as acknowledgements, before the process ends.
     async fn close(&self) {}
     /// How many messages a declared consumer has not acknowledged yet; for metrics.
     async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError>;
@@ -136,7 +135,7 @@ pub trait Bus: Send + Sync + 'static {
 /// A bus shared by the parts of a process.
 pub type SharedBus = Arc<dyn Bus>;
 
-/// What can go wrong with the bus. All of it passes with time, except [`BusError::Undeclared`].
+/// An error of the bus. All pass with time, except [`BusError::Undeclared`].
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// Not connected, no quorum, or the publish was not acknowledged in time.

@@ -1,7 +1,7 @@
 //! The bus inside one process, fed from the stored events.
 //!
-//! It keeps nothing on disk and needs not to: a receipt resolves only when every declared consumer has
-//! acknowledged, so after a crash the relay publishes again whatever was under way. The relay's window of open
+//! It keeps nothing on disk and need not: a receipt resolves only when every declared consumer has acknowledged, so
+//! after a crash the relay publishes again whatever was unacknowledged. The relay's window of open
 //! receipts also bounds the memory used.
 //!
 //! Nothing runs in the background: deliveries wait for a change or for the next due time.

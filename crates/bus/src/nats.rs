@@ -4,8 +4,8 @@
 //! acknowledgement, shared by the replicas that use its name. Nothing has to be prepared on the server: the
 //! stream and the consumers are made by [`Bus::declare`], and made again when the server lost its data.
 //!
-//! A server that is away is no error: the client goes on trying for ever, with back-off and jitter;
-//! [`Bus::publish`] and [`Bus::check`] say [`BusError::Unavailable`] meanwhile and deliveries pause.
+//! An unreachable server is no error: the client reconnects for ever, with back-off and jitter; meanwhile
+//! [`Bus::publish`] and [`Bus::check`] return [`BusError::Unavailable`] and deliveries pause.
 
 mod deliveries;
 mod pull;
@@ -40,7 +40,7 @@ pub use settings::NatsSettings;
 
 use crate::{Bus, BusError, ConsumerSpec, Deliveries, Message, Receipt};
 
-/// How long readiness may take to be told.
+/// Timeout of the readiness check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection to NATS JetStream. Dropping it ends its deliveries.
@@ -56,12 +56,12 @@ struct Inner {
     declared: Mutex<BTreeMap<&'static str, ConsumerSpec>>,
     restoring: tokio::sync::Mutex<()>,
     closed: CancellationToken,
-    /// Deliveries that give back what they hold.
+    /// Running deliveries, which return their prefetched messages at shutdown.
     leaving: TaskTracker,
 }
 
 impl NatsBus {
-    /// Connects, or goes on trying in the background when no server answers within `connect_wait`.
+    /// Connects, or keeps trying in the background when no server answers within `connect_wait`.
     ///
     /// # Errors
     /// [`BusError::Unavailable`] when the address or a credentials or certificate file cannot be read.
@@ -141,7 +141,7 @@ impl Inner {
         streams::find_consumer(&self.js, &self.settings, spec).await
     }
 
-    /// Makes what is missing of the stream and of the consumers declared here.
+    /// Creates the stream and the declared consumers where they are missing.
     async fn restore(&self) -> Result<(), BusError> {
         let _alone = self.restoring.lock().await;
         streams::ensure_stream(&self.js, &self.settings).await?;
@@ -221,7 +221,7 @@ impl Bus for NatsBus {
         )))
     }
 
-    /// Ends the deliveries, gives back what they hold, and sends what the client still has to say.
+    /// Ends the deliveries, returns what they prefetched, and flushes the client.
     async fn close(&self) {
         let inner = &self.inner;
         inner.closed.cancel();
@@ -251,7 +251,7 @@ impl Bus for NatsBus {
         Ok(info.num_pending + info.num_ack_pending as u64)
     }
 
-    /// When the stream was made; made again, its messages are gone.
+    /// When the stream was created; a recreated stream has lost its messages.
     async fn incarnation(&self) -> Result<Option<String>, BusError> {
         let inner = &self.inner;
         inner.ready()?;

@@ -1,4 +1,4 @@
-//! What a decider is.
+//! The decider: `decide` and `evolve` of an aggregate, and upcasters of its old events.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
 
     /// The events that the command causes. A command that has already had its effect gives none.
     fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Self::Rejection>;
-    /// Takes one event in. Must accept every event that was ever stored.
+    /// Applies one event. Must accept every event that was ever stored.
     fn evolve(&mut self, event: &Self::Event);
 }
 
@@ -33,7 +33,7 @@ pub struct Upcaster {
     pub event_type: &'static str,
     /// The version that it reads, from 1.
     pub from_version: i64,
-    /// The translation; it must not fail.
+    /// The conversion; it must not fail.
     pub upcast: fn(Value) -> Value,
 }
 

@@ -15,19 +15,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{Context, Database, InboxEntry, Metadata, StoreError, fault, relay::Now, trace};
+use crate::{Context, Database, InboxEntry, Metadata, StoreError, clock::Clock, fault, trace};
 
 /// Deliveries after which a message is parked.
 pub const MAX_ATTEMPTS: u32 = 8;
 /// Messages of one consumer that are handled at once.
 const CONCURRENCY: usize = 16;
-/// How often to look for parked messages that somebody has released.
+/// Poll interval for parked messages that an admin has released.
 const RELEASED_POLL: Duration = Duration::from_secs(2);
 
 /// What a service does about other services' public events.
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
-    /// Has its effect once for each message id, however often it is called.
+    /// Must have its effect once for each message id, however often it is called.
     async fn handle(
         &self,
         message: &Message,
@@ -39,13 +39,13 @@ pub trait Policy: Send + Sync + 'static {
 /// Why a message was not handled.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// May go well later: delivered again with back-off, parked after [`MAX_ATTEMPTS`].
+    /// A failure that may pass: delivered again with back-off, parked after [`MAX_ATTEMPTS`].
     #[error("{0}")]
     Retry(String),
-    /// Will never go well: parked at once.
+    /// A message that can never be handled: parked at once.
     #[error("{0}")]
     Poison(String),
-    /// Something that is needed is away: delivered again with back-off until it is back, however long that takes.
+    /// A dependency is unavailable: delivered again with back-off until it is back, however long that takes.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -54,7 +54,7 @@ impl From<StoreError> for PolicyError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Codec(_) | StoreError::EventIdReused(_) => Self::Poison(error.to_string()),
-            // Newer: a newer replica can do it.
+            // Newer: a newer replica can handle it.
             StoreError::Unavailable(_) | StoreError::Closed | StoreError::Newer(_) => {
                 Self::Unavailable(error.to_string())
             }
@@ -67,14 +67,14 @@ impl From<StoreError> for PolicyError {
 pub struct Consumer {
     /// Durable name and subjects; declared on the bus before.
     pub spec: ConsumerSpec,
-    /// Where from.
+    /// Where messages come from.
     pub bus: SharedBus,
     /// Where parked messages go.
     pub database: Database,
-    /// What to do.
+    /// Handles each message.
     pub policy: Arc<dyn Policy>,
-    /// Clock.
-    pub now: Now,
+    /// Time.
+    pub clock: Clock,
 }
 
 impl Consumer {
@@ -109,7 +109,7 @@ impl Consumer {
         permits: &Arc<Semaphore>,
         tasks: &TaskTracker,
     ) {
-        // A permit first: what waits here could not be delivered to another replica.
+        // The permit comes first: a message that waits here for one could not go to another replica.
         while let Ok(permit) = Arc::clone(permits).acquire_owned().await
             && let Some(delivery) = deliveries.next().await
         {
@@ -149,7 +149,16 @@ impl Consumer {
 
     async fn give_up(&self, delivery: &Delivery, reason: &PolicyError) -> Result<(), BusError> {
         let (message, name, attempt) = (&delivery.message, self.spec.name, delivery.attempt);
-        match parked::park(&self.database, name, message, reason, attempt, (self.now)()).await {
+        match parked::park(
+            &self.database,
+            name,
+            message,
+            reason,
+            attempt,
+            self.clock.now(),
+        )
+        .await
+        {
             Ok(()) => {
                 tracing::error!(consumer = name, message_id = %message.id, subject = message.subject, %reason,
                     "message parked");
@@ -175,11 +184,11 @@ impl Consumer {
             consumer: self.spec.name.to_owned(),
             message_id: message.id,
         };
-        let context = context(message, self.spec.name, (self.now)());
+        let context = context(message, self.spec.name, self.clock.now());
         self.policy.handle(message, &context, entry).await
     }
 
-    /// Handles parked messages again that somebody has released.
+    /// Replays parked messages that an admin has released.
     async fn retry_parked(&self) {
         loop {
             sleep(RELEASED_POLL).await;
@@ -200,7 +209,7 @@ impl Consumer {
                 Err(error) => {
                     tracing::error!(consumer = name, message_id = %message.id, subject = message.subject,
                         reason = %error, "message parked again");
-                    let now = (self.now)();
+                    let now = self.clock.now();
                     parked::park_again(&self.database, name, message.id, &error, now).await?;
                 }
             }
@@ -226,7 +235,7 @@ async fn traced<T>(message: &Message, consumer: &'static str, work: impl Future<
     trace::correlated(request_id, work.instrument(lines).instrument(span)).await
 }
 
-/// Where a message is in a trace.
+/// The trace context of a message.
 fn place(message: &Message) -> Option<trace::Place> {
     trace::Place::given(|name| message.headers.get(name).map(String::as_str))
 }

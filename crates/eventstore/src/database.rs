@@ -1,5 +1,6 @@
-//! Opening SQLite files and PostgreSQL schemas.
+//! A SQLite file or a PostgreSQL schema: opened, migrated, copied.
 
+pub mod backup;
 mod migrations;
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};

@@ -1,10 +1,10 @@
-//! Brings public events from the log to the bus: position -> publish -> checkpoint.
+//! Publishes the log's public events to the bus: read by position, publish, move the checkpoint.
 //!
 //! The checkpoint moves only when the bus holds a message safely (its receipt), and only over the contiguous
 //! prefix, so a crash at any point publishes again what may have been lost; consumers recognise it by its id.
 //!
 //! A bus that lost its data (another [`portico_bus::Bus::incarnation`]) has another checkpoint, so that
-//! everything is published again from the beginning. Somebody can ask for the same ([`republish`]).
+//! everything is published again from the beginning. An admin can ask for the same ([`republish`]).
 
 mod checkpoint;
 mod republish;
@@ -14,31 +14,27 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use checkpoint::Checkpoint;
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
-use jiff::Timestamp;
 use portico_bus::{BusError, Message, REPUBLISHED, Receipt, SharedBus};
-use republish::Again;
+use republish::Request;
 pub use republish::{RelayStatus, Republishing, republish, status};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use crate::{EventStore, Lease, RecordedEvent, StoreError, fault, trace};
+use crate::{EventStore, Lease, RecordedEvent, StoreError, clock::Clock, fault, trace};
 
-/// Messages that may be under way at once.
+/// Most unacknowledged messages.
 const WINDOW: usize = 256;
-/// How often to look for what other replicas appended.
+/// Poll interval for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
-/// Positions after which the checkpoint is moved, although more messages are under way.
+/// Positions after which the checkpoint is moved even while messages are unacknowledged.
 const SAVE_EVERY: i64 = 64;
-/// How often the lease is prolonged, and the bus asked whether it still holds what it was given.
-const RENEW_SECONDS: i64 = 3;
+/// How often to check whether the bus still has its messages, and whether an admin asked to republish.
+const CHECK_SECONDS: i64 = 3;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// Name of the lease, and of the checkpoint.
 const NAME: &str = "relay";
-
-/// The time, from the runtime's clock.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A public event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,58 +66,56 @@ pub struct Relay {
     pub publish: Arc<dyn Publish>,
     /// One replica relays at a time.
     pub lease: Lease,
-    /// Clock.
-    pub now: Now,
+    /// Time.
+    pub clock: Clock,
 }
 
 impl Relay {
-    /// Makes the lease name; the rest of [`Relay`] is plain data.
-    pub fn lease_name() -> &'static str {
-        NAME
-    }
+    /// Name of the lease.
+    pub const LEASE: &'static str = NAME;
 
     /// Runs until shutdown. Failures are logged and tried again with back-off.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut backoff = SHORTEST_BACKOFF;
-        while let Some(result) = shutdown.run_until_cancelled(self.relay()).await {
-            let Err(error) = result else {
+        while !shutdown.is_cancelled() {
+            let Err(error) = self.take_turn(&shutdown).await else {
                 backoff = SHORTEST_BACKOFF;
                 continue;
             };
             if let RelayError::Store(StoreError::Newer(event)) = &error {
-                self.leave_it_to_others(event).await;
+                // Skipping it would lose it for ever. The lease is free for a replica that knows the event.
+                tracing::warn!(
+                    event,
+                    "an event of a newer version waits for a replica of that version to be published"
+                );
                 backoff = LONGEST_BACKOFF;
             } else {
                 tracing::warn!(%error, "relay interrupted, trying again");
             }
-            if shutdown.run_until_cancelled(sleep(backoff)).await.is_none() {
-                break;
-            }
+            shutdown.run_until_cancelled(sleep(backoff)).await;
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
-        if let Err(error) = self.lease.release().await {
-            tracing::debug!(%error, "relay lease not released");
-        }
     }
 
-    /// Lets a replica take the lease that knows the event. None may be left out: it would never be published.
-    async fn leave_it_to_others(&self, event: &str) {
-        tracing::warn!(
-            event,
-            "an event of a newer version waits for a replica of that version to be published"
-        );
-        if let Err(error) = self.lease.release().await {
-            tracing::debug!(%error, "relay lease not released");
-        }
-    }
-
-    /// Relays from the checkpoint on until something fails, the lease is lost or the bus has lost its messages.
-    async fn relay(&self) -> Result<(), RelayError> {
-        let mut renewed = (self.now)();
-        if !self.lease.take(renewed).await? {
-            sleep(POLL).await;
+    /// Relays while this replica holds the lease; waits for the poll interval where another one does.
+    async fn take_turn(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
+        let Some(held) = self.lease.acquire(&self.clock).await? else {
+            shutdown.run_until_cancelled(sleep(POLL)).await;
             return Ok(());
+        };
+        match held.run(shutdown.run_until_cancelled(self.relay())).await {
+            Ok(done) => done.unwrap_or(Ok(())),
+            // The new holder publishes again what was under way; consumers recognise it.
+            Err(lost) => {
+                tracing::info!(%lost, "another replica relays");
+                Ok(())
+            }
         }
+    }
+
+    /// Relays from the checkpoint on until something fails, the bus has lost its messages or an admin asks to republish.
+    async fn relay(&self) -> Result<(), RelayError> {
+        let mut checked = self.clock.now();
         let incarnation = self.bus.incarnation().await?;
         let mut progress = Progress::load(&self.store, incarnation.as_deref()).await?;
         let mut cursor = progress.saved;
@@ -141,7 +135,7 @@ impl Relay {
             }
             for event in events {
                 cursor = event.position;
-                in_flight.push_back(self.hand_over(event, &progress.again).await?);
+                in_flight.push_back(self.hand_over(event, &progress.request).await?);
             }
             while let Some(Some(position)) = in_flight.next().now_or_never() {
                 safe = position?;
@@ -149,38 +143,34 @@ impl Relay {
             if in_flight.is_empty() || safe - progress.saved >= SAVE_EVERY {
                 progress.save(&self.store, safe).await?;
             }
-            let now = (self.now)();
+            let now = self.clock.now();
             // The clock may also be set back.
-            if now.duration_since(renewed).as_secs().abs() >= RENEW_SECONDS {
+            if now.duration_since(checked).as_secs().abs() >= CHECK_SECONDS {
                 progress.save(&self.store, safe).await?;
                 if !self
-                    .goes_on(now, incarnation.as_ref(), &progress.again)
+                    .goes_on(incarnation.as_ref(), &progress.request)
                     .await?
                 {
                     return Ok(());
                 }
-                renewed = now;
+                checked = now;
             }
         }
     }
 
-    /// Whether the lease is still ours, the bus still holds what it was given, and nobody has asked for more.
+    /// Whether the bus still has its messages, and no new request to republish is there.
     async fn goes_on(
         &self,
-        now: Timestamp,
         incarnation: Option<&String>,
-        again: &Again,
+        request: &Request,
     ) -> Result<bool, RelayError> {
-        if !self.lease.take(now).await? {
-            return Ok(false);
-        }
         let same = self.bus.incarnation().await?.as_ref() == incarnation;
         if !same {
             tracing::warn!("the bus has lost its messages, all are published again");
         }
-        let asked = again.is_outdated(&self.store).await?;
+        let asked = request.is_outdated(&self.store).await?;
         if asked {
-            tracing::info!("events are published again, as somebody asked for");
+            tracing::info!("events are published again, as an admin asked for");
         }
         Ok(same && !asked)
     }
@@ -201,7 +191,7 @@ impl Relay {
     async fn hand_over(
         &self,
         event: RecordedEvent,
-        again: &Again,
+        again: &Request,
     ) -> Result<impl Future<Output = Result<i64, BusError>> + use<>, RelayError> {
         let receipt = match self.publish.publish(&self.store, &event).await? {
             Some(public) => {
@@ -223,12 +213,12 @@ impl Relay {
         &self,
         event: &RecordedEvent,
         public: PublicEvent,
-        again: &Again,
+        request: &Request,
     ) -> Result<Receipt, BusError> {
         let span = span(event, &public);
         async {
             let mut message = message(event, public);
-            if let Some(id) = again.of(event.position) {
+            if let Some(id) = request.of(event.position) {
                 message.headers.insert(REPUBLISHED.to_owned(), id);
             }
             self.bus.publish(message).await
@@ -255,22 +245,22 @@ fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
     span
 }
 
-/// How far the log was brought to the bus, and brought to it again.
+/// How far the log has been published, and republished.
 struct Progress {
     checkpoint: Checkpoint,
-    again: Again,
-    /// Noted in both.
+    request: Request,
+    /// Saved in both.
     saved: i64,
 }
 
 impl Progress {
     async fn load(store: &EventStore, incarnation: Option<&str>) -> Result<Self, StoreError> {
         let checkpoint = Checkpoint::load(store, incarnation).await?;
-        let again = Again::load(store).await?;
-        let saved = again.begin(checkpoint.position());
+        let request = Request::load(store).await?;
+        let saved = request.begin(checkpoint.position());
         Ok(Self {
             checkpoint,
-            again,
+            request,
             saved,
         })
     }
@@ -278,7 +268,7 @@ impl Progress {
     async fn save(&mut self, store: &EventStore, safe: i64) -> Result<(), StoreError> {
         if safe > self.saved {
             self.checkpoint.advance(store, safe).await?;
-            self.again.advance(store, safe).await?;
+            self.request.advance(store, safe).await?;
             self.saved = safe;
         }
         Ok(())

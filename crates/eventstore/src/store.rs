@@ -1,4 +1,17 @@
-//! The event store as services use it.
+//! The log of a service: append, load, execute a command, read by position, rebuild the views.
+//!
+//! * `event`: events as they are appended and as they were recorded, their streams and metadata
+//! * `execute`: load, decide, append; again on a conflict
+//! * `writer`: gathers concurrent appends into one transaction, with the views and the inbox
+//! * `projection`: a view, which follows the log
+//! * `metrics`, `error`: what is counted; what can go wrong
+
+mod error;
+mod event;
+mod execute;
+mod metrics;
+mod projection;
+mod writer;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -10,14 +23,20 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{
-    Aggregate, Append, Appended, Database, Projection, RecordedEvent, StoreError, Stream,
-    metrics::Numbers,
-    trace,
+pub use self::{
+    error::StoreError,
+    event::{Context, Metadata, NewEvent, RecordedEvent, Stream},
+    execute::{ExecuteError, Outcome},
+    projection::{Projection, ProjectionError, Row},
+    writer::{Append, Appended, InboxEntry},
+};
+use self::{
+    metrics::StoreMetrics,
     writer::{Reply, Writer, begin, head, project},
 };
+use crate::{Aggregate, Database, trace};
 
-/// Commands of one stream take turns after a conflict; streams that share a turn only wait a little more.
+/// Locks for retries after a conflict. Streams share them by hash, which costs them a little waiting at most.
 const TURNS: usize = 64;
 /// Appends that may wait for the writer.
 const QUEUE: usize = 1024;
@@ -32,7 +51,7 @@ pub struct EventStore {
     turns: Arc<[Mutex<()>]>,
 }
 
-/// An aggregate as the log gives it.
+/// An aggregate folded from the log.
 #[derive(Debug, Clone)]
 pub struct Loaded<A> {
     /// Folded from every event of the stream.
@@ -56,7 +75,7 @@ impl EventStore {
             database: database.clone(),
             projections: Arc::clone(&projections),
             head: head_sender,
-            numbers: Numbers::new(database.service()),
+            numbers: StoreMetrics::new(database.service()),
         };
         tokio::spawn(writer.run(receiver));
         Ok(Self {
@@ -68,8 +87,8 @@ impl EventStore {
         })
     }
 
-    /// What commands for a stream hold while they try again after a conflict. Without it a thousand at once would
-    /// load the stream a thousand times for each that succeeds.
+    /// The lock under which commands for a stream retry after a conflict. Without it a thousand concurrent commands would
+    /// load the stream a thousand times for each one that succeeds.
     pub(crate) fn turn(&self, stream: &Stream) -> &Mutex<()> {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
@@ -169,8 +188,7 @@ impl EventStore {
         Ok((Loaded { state, version }, recorded))
     }
 
-    /// Empties the views and fills them again from the log. Prints nothing; `progress` gets the position after
-    /// each page. It is one transaction: readers see the old views until it ends, and appends wait, or are refused as
+    /// Rebuilds the views from the log. `progress` gets the position after each page. It is one transaction: readers see the old views until it ends, and appends wait, or are refused as
     /// unavailable when it takes longer than the lock timeout.
     pub async fn replay(&self, mut progress: impl FnMut(i64) + Send) -> Result<i64, StoreError> {
         let mut connection = self.database.pool().acquire().await?;

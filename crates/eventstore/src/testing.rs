@@ -1,4 +1,4 @@
-//! given / when / then for deciders, and the time of tests.
+//! given / when / then for deciders.
 
 #[cfg(feature = "testing")]
 pub mod postgres;

@@ -1,8 +1,8 @@
-//! What joins the log lines and spans of everything that one request from outside causes, across processes and
-//! however much later: its id, and the W3C trace context (<https://www.w3.org/TR/trace-context/>).
+//! Correlation of everything that one request from outside causes, across processes and however much later: the
+//! request's id in log lines, and the W3C trace context (<https://www.w3.org/TR/trace-context/>) of spans.
 //!
-//! Both of its headers go along, `traceparent` and `tracestate`. The second is somebody else's text, and an event is for
-//! ever: only what the standard lets it be is taken, of 512 characters at most.
+//! Both headers are propagated, `traceparent` and `tracestate`. The second is foreign text, and events are kept for
+//! ever: it is taken only where it is valid by the standard and has at most 512 characters.
 
 use std::{collections::HashMap, str::FromStr as _};
 
@@ -16,28 +16,27 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
-/// Target of the spans that are exported, and of no other: what they hold leaves the installation. Log lines do not
-/// show them, and without an exporter they are not made.
+/// Target of exported spans, and of no others: their fields leave the installation. They are not shown in log lines, and
+/// are not created without an exporter.
 pub const EXPORTED: &str = "portico::exported";
 /// Name of the trace context in metadata and message headers.
 pub const TRACEPARENT: &str = "traceparent";
-/// Name of what other vendors keep about the trace, beside it.
+/// Name of the vendor-specific trace state beside it.
 pub const TRACESTATE: &str = "tracestate";
-/// A longer one may be left out (section 3.3.1.5).
+/// The standard allows to discard a longer one (section 3.3.1.5).
 const LONGEST_STATE: usize = 512;
 
-/// A place in a trace, as it travels: in headers of HTTP, gRPC and messages, and in the metadata of events.
+/// A trace context as it is propagated: in headers of HTTP, gRPC and messages, and in the metadata of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Where it is.
+    /// Trace id, parent span and flags.
     pub traceparent: String,
-    /// What other vendors keep about the trace.
+    /// Vendor-specific trace state.
     pub tracestate: Option<String>,
 }
 
 impl Place {
-    /// What came in headers. A `tracestate` means nothing without a valid `traceparent` (section 4.3), and one that is
-    /// not valid is left out.
+    /// Parses headers. A `tracestate` without a valid `traceparent` is ignored (section 4.3), and so is an invalid one.
     pub fn given<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         let traceparent = header(TRACEPARENT).filter(|text| is_traceparent(text))?;
         Some(Self {
@@ -46,7 +45,7 @@ impl Place {
         })
     }
 
-    /// The present span as a remote one sees it; `None` where nothing is exported.
+    /// The context of the current span; `None` where nothing is exported.
     pub fn present() -> Option<Self> {
         let context = Context::current();
         if !context.span().span_context().is_valid() {
@@ -61,7 +60,7 @@ impl Place {
     }
 }
 
-/// The list as the standard has it: 32 members at most, keys and values of its characters; `None` for anything else.
+/// The normalised list, if it is valid: at most 32 members, keys and values of the allowed characters.
 fn state(text: &str) -> Option<String> {
     let state = TraceState::from_str(text).ok()?.header();
     let visible = state.bytes().all(|byte| matches!(byte, b' '..=b'~'));
@@ -77,12 +76,12 @@ pub async fn correlated<F: Future>(id: Uuid, work: F) -> F::Output {
     CORRELATION.scope(id, work).await
 }
 
-/// Id of the request from outside that the present task works for. Calls to other services take it along.
+/// Id of the request from outside that the current task works for. It is propagated to other services.
 pub fn correlation() -> Option<Uuid> {
     CORRELATION.try_with(|id| *id).ok()
 }
 
-/// Makes a span that has not begun a child of a remote one. Without an exporter it does nothing.
+/// Sets the remote parent of a span that has not been entered yet. Does nothing without an exporter.
 pub fn follow(span: &Span, place: Option<&Place>) {
     let Some(place) = place else {
         return;
@@ -103,7 +102,7 @@ pub fn id(span: &Span) -> Option<String> {
     context.is_valid().then(|| context.trace_id().to_string())
 }
 
-/// Whether a text is a trace context and nothing else: version, trace id, span id and flags.
+/// Whether a text is a valid `traceparent`: version, trace id, span id and flags.
 pub fn is_traceparent(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut hexadecimal = |length: usize| {

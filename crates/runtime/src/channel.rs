@@ -1,5 +1,7 @@
 //! How services reach each other: the same clients over an in-process call or over the network.
 
+mod headers;
+pub mod methods;
 mod remote;
 mod replicas;
 
@@ -14,8 +16,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _};
 
-pub use self::remote::{Remote, SERVICE, service_unavailable};
-use crate::telemetry;
+pub use self::headers::{IDEMPOTENCY_KEY, REQUEST_ID, SERVICE, TRACEPARENT, TRACESTATE};
+pub use self::remote::{Remote, service_unavailable};
 
 /// Names under which services find each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,7 +86,7 @@ impl ServiceName {
     }
 }
 
-/// A way to one service, for tonic's generated clients. Cheap to clone.
+/// A channel to one service, for tonic's generated clients. Cheap to clone.
 #[derive(Clone)]
 pub enum ServiceChannel {
     /// In the same process, without a network and without HTTP/2 framing.
@@ -94,7 +96,7 @@ pub enum ServiceChannel {
 }
 
 impl ServiceChannel {
-    /// To a service of the same process, which is put in with [`Channels::provide`].
+    /// To a service of the same process, which is registered with [`Channels::provide`].
     #[must_use]
     pub fn local(name: ServiceName) -> Self {
         Self::Local(name, Arc::default())
@@ -111,7 +113,7 @@ impl Service<http::Request<Body>> for ServiceChannel {
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        telemetry::inject(request.headers_mut());
+        headers::inject(request.headers_mut());
         match self {
             Self::Local(name, router) => {
                 let (name, router) = (*name, router.get().cloned());
@@ -131,7 +133,7 @@ impl Service<http::Request<Body>> for ServiceChannel {
     }
 }
 
-/// Ways to every service.
+/// A channel to every service.
 #[derive(Clone)]
 pub struct Channels {
     catalog: ServiceChannel,
@@ -142,12 +144,12 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Ways to services of the same process, which are put in with [`Channels::provide`] as they start.
+    /// Channels to services of the same process, which are registered with [`Channels::provide`] as they start.
     pub fn local() -> Self {
         Self::with(ServiceChannel::local)
     }
 
-    /// Ways to services, each given by name.
+    /// Channels to services, each made from its name.
     pub fn with(mut way: impl FnMut(ServiceName) -> ServiceChannel) -> Self {
         Self {
             catalog: way(ServiceName::Catalog),
@@ -158,7 +160,7 @@ impl Channels {
         }
     }
 
-    /// The way to one service.
+    /// The channel to one service.
     pub fn to(&self, name: ServiceName) -> ServiceChannel {
         match name {
             ServiceName::Catalog => &self.catalog,
@@ -170,10 +172,10 @@ impl Channels {
         .clone()
     }
 
-    /// Puts a local service in its place; the first one stays.
+    /// Registers a local service; the first one stays.
     pub fn provide(&self, name: ServiceName, router: Router) {
         if let ServiceChannel::Local(_, slot) = self.to(name) {
-            // A second service of the same name would be a programming error; the first keeps the place.
+            // A second service of the same name would be a programming error.
             let _ = slot.set(router);
         }
     }

@@ -46,7 +46,7 @@ pub struct Config {
     pub public_url: Url,
     /// Who may sign up.
     pub signup: Signup,
-    /// What outgoing calls may reach although it is not public.
+    /// Private addresses that outgoing calls may reach.
     pub allow_private_addresses: Arc<AllowList>,
     /// Folder that overrides the built-in theme.
     pub theme_dir: Option<PathBuf>,
@@ -58,13 +58,13 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The public gRPC API.
     pub grpc: Grpc,
-    /// Networks of the proxies before us.
+    /// Networks of the reverse proxies in front of the portal.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Calls between separate processes.
     pub services: Services,
     /// PostgreSQL; otherwise SQLite files.
     pub database_url: Option<Secret>,
-    /// What to do about migrations at the start.
+    /// Whether to run migrations at the start.
     pub migrate: Migrate,
     /// NATS; otherwise events stay within the process.
     pub nats: Option<Nats>,
@@ -72,7 +72,7 @@ pub struct Config {
     pub mail: Mail,
     /// How long people stay signed in.
     pub session: Session,
-    /// How what failed is tried again.
+    /// Back-off of retries.
     pub retry: Retry,
     /// How long the secret before a rotation works, where a provider keeps both.
     pub old_secret_lifetime: Duration,
@@ -80,7 +80,7 @@ pub struct Config {
     pub outgoing: OutgoingSettings,
     /// Logging.
     pub log: Log,
-    /// Traces and numbers for a collector.
+    /// Traces and metrics for a collector.
     pub telemetry: Telemetry,
     /// How long readiness says no after a signal before connections are refused.
     pub shutdown_notice: Duration,
@@ -89,12 +89,11 @@ pub struct Config {
     masked: String,
 }
 
-/// All that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
-/// One thing that is wrong. The message never holds the value, which may be a
-/// secret.
+/// One problem. The message never holds the value, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The key, as in `config.default.toml`, or the variable or file.

@@ -1,34 +1,46 @@
-//! What every service of Portico runs on: configuration, clock, telemetry, shutdown, who calls, how services
-//! reach each other, and the one client for calls to addresses that people enter.
+//! What every service of Portico runs on. Arrows run down this list and never up:
+//!
+//! | room | inside |
+//! |---|---|
+//! | [`service`] | what a service is given at its start and gives back; health, the methods that all services have |
+//! | `call`, [`lists`], [`texts`] | a gRPC call: who calls, whether they may, its context; lists and texts in requests |
+//! | [`telemetry`] | log lines and traces, of HTTP requests and gRPC calls |
+//! | [`config`] | the configuration, read and checked |
+//! | [`outgoing`] | the one client for calls to addresses that people enter |
+//! | [`metrics`] | numbers for `/metrics` and for a collector |
+//! | `channel` | names and methods of the services, and how they reach each other |
+//! | `process` | the data folder's lock, shutdown |
+//!
+//! The clock is the event store's, which needs it too.
 
-pub mod authorization;
+mod call;
 mod channel;
-pub mod clock;
 pub mod config;
-mod context;
-mod data_folder;
-pub mod health;
-pub mod identity;
-pub mod methods;
+pub mod lists;
 pub mod metrics;
-mod operations;
 pub mod outgoing;
-mod page;
-mod service;
-pub mod shutdown;
+mod process;
+pub mod service;
 pub mod telemetry;
+pub mod texts;
 
-pub use channel::{Channels, Remote, SERVICE, ServiceChannel, ServiceName, service_unavailable};
-pub use clock::Clock;
-pub use config::Config;
-pub use context::{
-    Call, IDEMPOTENCY_KEY, Problems, REQUEST_ID, TRACEPARENT, TRACESTATE, parse_id, query_error,
+pub use call::{
+    Call, Caller, IdentityKey, Problems, Role, authorization, identity, parse_id, query_error,
     refuse, store_error,
 };
-pub use data_folder::DataFolder;
-pub use health::Health;
-pub use identity::{Caller, IdentityKey, Role};
+pub use channel::{
+    Channels, IDEMPOTENCY_KEY, REQUEST_ID, Remote, SERVICE, ServiceChannel, ServiceName,
+    TRACEPARENT, TRACESTATE, methods, service_unavailable,
+};
+pub use config::Config;
+pub use lists::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 pub use outgoing::Outgoing;
-pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
-pub use portico_eventstore::fault;
-pub use service::{Deps, Service, StartError};
+pub use portico_eventstore::{
+    clock::{self, Clock},
+    fault,
+};
+pub use process::{DataFolder, shutdown};
+pub use service::{
+    Deps, Service, StartError,
+    health::{self, Health},
+};

@@ -1,11 +1,11 @@
-//! Numbers about a running process: shown at `/metrics` in the text format of Prometheus, and sent by OTLP where a
-//! collector is configured. Both come from the same instruments of OpenTelemetry.
+//! Metrics of a process: exposed at `/metrics` in the text format of Prometheus, and sent by OTLP where a collector is
+//! configured. Both come from the same OpenTelemetry instruments.
 //!
 //! Names follow Prometheus: `portico_` first, the base unit last, `_total` for counters. Labels have values from
 //! small sets, whatever callers send; never an id of anything.
 //!
-//! - [`instruments`]: what is counted where it happens
-//! - [`gauges`]: what is asked for when somebody looks: depth and age of queues, lag, connections, memory
+//! - [`instruments`]: counters and histograms, recorded where something happens
+//! - [`gauges`]: gauges that are read on collection: depth and age of queues, lag, connections, memory
 
 pub mod gauges;
 mod instruments;
@@ -14,7 +14,7 @@ mod store;
 
 use std::sync::OnceLock;
 
-use opentelemetry::global;
+use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::{
     Resource,
@@ -22,18 +22,17 @@ use opentelemetry_sdk::{
     metrics::{PeriodicReader, SdkMeterProvider},
 };
 use prometheus::{Registry, TextEncoder};
+use uuid::Uuid;
 
 pub use instruments::{Instruments, instruments};
 pub(crate) use store::observe;
-
-use crate::telemetry;
 
 /// Content type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Name of the meter.
 pub(crate) const METER: &str = "portico";
 
-/// Those of this process: there is one registry, as there is one memory and one log.
+/// One registry for the process.
 static METRICS: OnceLock<Metrics> = OnceLock::new();
 
 struct Metrics {
@@ -41,18 +40,30 @@ struct Metrics {
     provider: SdkMeterProvider,
 }
 
-/// Begins to count; without it, counting begins by itself and is for `/metrics` only. The first call counts.
+/// Sets up the meter provider; without this call it is set up on first use, for `/metrics` only.
 pub(crate) fn init(resource: Resource, reader: Option<PeriodicReader<MetricExporter>>) {
     METRICS.get_or_init(|| Metrics::new(resource, reader));
 }
 
-/// The provider has to be there before the first instrument is made.
+/// The meter provider; it has to exist before the first instrument is created.
 pub(crate) fn provider() -> &'static SdkMeterProvider {
     &metrics().provider
 }
 
 fn metrics() -> &'static Metrics {
-    METRICS.get_or_init(|| Metrics::new(telemetry::resource("portico", uuid::Uuid::nil()), None))
+    METRICS.get_or_init(|| Metrics::new(resource("portico", Uuid::nil()), None))
+}
+
+/// The resource attributes of everything that this process exports.
+pub(crate) fn resource(service_name: &str, instance: Uuid) -> Resource {
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", service_name.to_owned()),
+            KeyValue::new("service.namespace", "portico"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", instance.to_string()),
+        ])
+        .build()
 }
 
 impl Metrics {
@@ -80,17 +91,17 @@ impl Metrics {
     }
 }
 
-/// Everything in the text format of Prometheus. [`gauges::refresh`] comes first where they are to be of now.
+/// All metrics in the text format of Prometheus. Call [`gauges::refresh`] before for current gauges.
 ///
 /// # Errors
-/// In words; there is none in practice.
+/// The encoder failed, which does not happen in practice.
 pub fn text() -> Result<String, String> {
     TextEncoder::new()
         .encode_to_string(&metrics().registry.gather())
         .map_err(|error| error.to_string())
 }
 
-/// Sends what was counted since the last time.
+/// Exports what was recorded since the last time.
 pub(crate) fn flush() -> Result<(), OTelSdkError> {
     match METRICS.get() {
         Some(metrics) => metrics.provider.force_flush(),

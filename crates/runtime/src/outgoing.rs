@@ -10,9 +10,9 @@
 //!
 //! - [`address`]: what is public, the operator's list
 //! - [`port`]: which ports may be called
-//! - [`certificates`]: whom to trust beside the system's authorities
-//! - [`error`]: what can go wrong
-//! - `measured`: its span and its time
+//! - [`certificates`]: certificate authorities beside the system's
+//! - [`error`]: errors and refusals
+//! - `measured`: span and duration of a call
 
 pub mod address;
 pub mod certificates;
@@ -42,7 +42,7 @@ pub use port::PortList;
 /// Limits, and what is allowed beside public addresses.
 #[derive(Debug, Clone)]
 pub struct OutgoingSettings {
-    /// What may be called although it is not public.
+    /// Private addresses that may be called.
     pub allow: Arc<AllowList>,
     /// Which ports may be called.
     pub ports: PortList,
@@ -71,10 +71,10 @@ impl Default for OutgoingSettings {
     }
 }
 
-/// Whom to trust in a call over TLS. The default trusts what the system trusts.
+/// Trusted authorities of a call over TLS. The default trusts what the system trusts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TlsSettings {
-    /// Takes any certificate. For trying out only.
+    /// Accepts any certificate. For trials only.
     pub skip_verify: bool,
     /// Certificate authorities beside the system's, in PEM.
     pub ca_pem: Option<String>,
@@ -93,9 +93,9 @@ pub struct OutgoingRequest {
     pub body: Bytes,
     /// For all of this call, instead of the setting.
     pub timeout: Option<Duration>,
-    /// Whom to trust.
+    /// Trusted authorities.
     pub tls: TlsSettings,
-    /// What it is for, a word for traces and numbers.
+    /// Purpose, for traces and metrics.
     pub step: &'static str,
 }
 
@@ -175,7 +175,7 @@ impl Outgoing {
         }
     }
 
-    /// The same, told apart in traces and numbers.
+    /// The same client with another target in traces and metrics.
     #[must_use]
     pub fn to(&self, peer: Peer) -> Self {
         Self {
@@ -201,8 +201,7 @@ impl Outgoing {
         done
     }
 
-    /// Checks what can be told from a URL alone, without resolving its name: for
-    /// saying so while somebody types it in.
+    /// Checks a URL without resolving its name, for immediate feedback while it is typed in.
     ///
     /// # Errors
     /// Which rule forbids it.

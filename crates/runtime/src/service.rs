@@ -1,4 +1,10 @@
-//! What every service is given, and what it gives back.
+//! A service: what it is given at its start ([`Deps`]), and what it gives back ([`Service`]).
+//!
+//! - [`health`]: whether the process is alive and ready
+//! - `operations`: the gRPC methods that all services have
+
+pub mod health;
+mod operations;
 
 use std::{future::Future, sync::Arc};
 
@@ -6,10 +12,11 @@ use axum::{Router, middleware};
 use futures::future::BoxFuture;
 use portico_bus::{ConsumerSpec, SharedBus};
 use portico_eventstore::{
-    Database, DatabaseError, EventStore, Lease, Projection, StoreError,
+    Aggregate, Database, DatabaseError, EventStore, Lease, Projection, StoreError,
     consumer::{Consumer, Policy},
-    relay::{Now, Publish, Relay},
+    relay::{Publish, Relay},
     sqlx::migrate::Migrator,
+    worker::Jobs,
 };
 use portico_proto::operations::v1::operations_service_server::OperationsServiceServer;
 use portico_vault::{KekRing, Vault};
@@ -17,12 +24,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use uuid::Uuid;
 
+use self::{health::ServiceHealth, operations::Operations};
 use crate::{
-    Channels, Clock, Config, IdentityKey, Outgoing, ServiceName, authorization,
+    Channels, Clock, Config, IdentityKey, Outgoing, ServiceName,
+    call::{authorization, identity},
     config::Migrate,
-    health::ServiceHealth,
-    identity, metrics,
-    operations::Operations,
+    metrics,
     telemetry::{self, Answering},
 };
 
@@ -113,34 +120,30 @@ impl Deps {
         Ok(EventStore::start(database, projections).await?)
     }
 
-    /// The clock as the event store takes it.
-    pub fn now(&self) -> Now {
-        let clock = self.clock.clone();
-        Arc::new(move || clock.now())
-    }
-
     /// Runs work in the background until it ends; it must heed `shutdown`.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work);
     }
 
-    /// Says that the process is about to end: readiness says no from now on, work goes on until `shutdown`.
+    /// Announces the end of the process: it is not ready from now on, work goes on until `shutdown`.
     pub fn announce_end(&self) {
         self.tasks.close();
     }
 
-    /// Whether the process is about to end.
-    pub fn is_ending(&self) -> bool {
-        self.tasks.is_closed()
-    }
-
     /// A lease under this process's name.
     pub fn lease(&self, database: &Database, name: impl Into<String>) -> Lease {
-        Lease::new(
-            database.clone(),
-            name,
+        Lease::new(database.clone(), name, self.process, Lease::TTL)
+    }
+
+    /// The streams of an aggregate, for a worker. The longest pause between tries is `retry.max_delay`.
+    pub fn jobs<A: Aggregate>(&self, store: &EventStore) -> Jobs<A> {
+        let longest_pause = self.config.retry.max_delay;
+        Jobs::new(
+            store,
+            &self.clock,
             self.process,
-            std::time::Duration::from_secs(10),
+            longest_pause,
+            &self.shutdown,
         )
     }
 }
@@ -198,8 +201,8 @@ impl Service {
             store: self.store.clone(),
             bus: Arc::clone(&deps.bus),
             publish: Arc::new(publish),
-            lease: deps.lease(self.store.database(), Relay::lease_name()),
-            now: deps.now(),
+            lease: deps.lease(self.store.database(), Relay::LEASE),
+            clock: deps.clock.clone(),
         };
         self.background
             .push(Box::pin(relay.run(deps.shutdown.clone())));
@@ -213,7 +216,7 @@ impl Service {
             bus: Arc::clone(&deps.bus),
             database: self.store.database().clone(),
             policy: Arc::new(policy),
-            now: deps.now(),
+            clock: deps.clock.clone(),
         };
         self.consumers.push(spec);
         self.background

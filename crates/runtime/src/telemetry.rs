@@ -1,4 +1,4 @@
-//! What a process tells about itself while it runs: log lines, traces, numbers.
+//! Log lines and traces.
 //!
 //! Rules: a field for every identifier, units in names (`duration_ms`), a
 //! failure is logged once, at the boundary; no secret, personal datum, header,
@@ -30,8 +30,6 @@ use crate::config::{Config, Log};
 use crate::metrics::{self, gauges};
 
 pub use call::{Answering, EDGE, calls};
-pub(crate) use context::inject;
-pub(crate) use otlp::resource;
 pub use request::{request_id, trace};
 
 /// Why telemetry did not start.
@@ -48,7 +46,7 @@ pub enum TelemetryError {
     Client(String),
 }
 
-/// Sends what was gathered until the process ends.
+/// Exports until the process ends.
 #[must_use = "what was not sent yet is lost without a call of `flush`"]
 pub struct Telemetry(Option<SdkTracerProvider>);
 
@@ -62,7 +60,7 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 pub fn init(config: &Config, name: &str, instance: Uuid) -> Result<Telemetry, TelemetryError> {
     let telemetry = &config.telemetry;
     let name = telemetry.service_name.as_deref().unwrap_or(name);
-    let resource = resource(name, instance);
+    let resource = metrics::resource(name, instance);
     let Some(collector) = &telemetry.collector else {
         log::init(&config.log, None)?;
         metrics::init(resource, None);
@@ -93,8 +91,7 @@ pub fn init_log(log: &Log) -> Result<(), TelemetryError> {
 }
 
 impl Telemetry {
-    /// Sends what is left. The collector may be away, so this takes as long as
-    /// one call may at most.
+    /// Exports what is left. The collector may be unreachable, so this may take one request timeout.
     pub async fn flush(self) {
         let Some(provider) = self.0 else {
             return;

@@ -70,7 +70,7 @@ impl Vault {
     }
 }
 
-/// What a wrapped data key is bound to.
+/// Associated data of a wrapped data key.
 pub(crate) fn key_context(subject: &str) -> String {
     format!("portico/vault/key/v1|{subject}")
 }

@@ -142,8 +142,7 @@ impl Kek {
         key
     }
 
-    /// HMAC-SHA256 of a text in hexadecimal, to look a personal datum up without
-    /// storing it. The text is taken as it is: trim and lower-case it before.
+    /// Blind index: HMAC-SHA256 of a text in hexadecimal, to look up a personal datum without storing it. The text is taken as it is: trim and lower-case it before.
     ///
     /// It changes when the key-encryption key is rotated. What is stored for
     /// longer belongs to [`Vault::index_key`](crate::Vault::index_key).

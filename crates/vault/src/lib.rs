@@ -1,5 +1,5 @@
-//! The vault: where secrets and personal data are, so that events, views, logs
-//! and messages need not hold them.
+//! The vault: encrypted storage of secrets and personal data, so that events, views, logs and messages need not hold
+//! them.
 //!
 //! A text is sealed (XChaCha20-Poly1305) with the *data key* of its owner. The
 //! data key is sealed with a *key-encryption key* ([`Kek`]) that is not in the

@@ -1,4 +1,4 @@
-//! Rotation of the key-encryption key, while everything runs.
+//! Online rotation of the key-encryption key.
 
 use sqlx::Row as _;
 

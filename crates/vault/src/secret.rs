@@ -1,4 +1,4 @@
-//! A text that must not be seen.
+//! A secret in memory.
 
 use std::fmt;
 

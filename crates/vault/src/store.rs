@@ -15,8 +15,7 @@ use crate::secret::Secret;
 /// Most references that one query asks for; SQLite takes 32766 parameters.
 const BATCH: usize = 500;
 
-/// Who a secret is about. It is bound into every sealed text, and it is what
-/// [`Vault::erase`] erases.
+/// The subject of a secret. It is bound into every sealed text, and [`Vault::erase`] erases by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// A fixed word such as `user` or `oauth_client`.
@@ -37,12 +36,12 @@ impl Owner {
     }
 }
 
-/// Where a sealed text is. It says nothing about it, so it may stand in events.
+/// Reference to a sealed text. It reveals nothing, so it may stand in events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VaultRef(pub Uuid);
 
-/// Why the vault did not do it. No variant holds a text or a key.
+/// An error of the vault. No variant holds a text or a key.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The database failed.
@@ -57,7 +56,7 @@ pub enum VaultError {
     /// The data key is wrapped by a key-encryption key that is not configured.
     #[error("key-encryption key {0} is needed and not configured")]
     UnknownKek(String),
-    /// It does not open: changed in the database, or moved to another place.
+    /// It cannot be decrypted: changed in the database, or moved to another row.
     #[error("the vault entry is damaged or was tampered with")]
     Unreadable,
 }
@@ -370,7 +369,7 @@ async fn load(
     Ok(rows)
 }
 
-/// What a sealed text is bound to: moving it to another row makes it unreadable.
+/// Associated data of a sealed text: moved to another row it cannot be decrypted.
 fn value_context(subject: &str, reference: VaultRef) -> String {
     format!("portico/vault/value/v1|{subject}|{}", reference.0)
 }

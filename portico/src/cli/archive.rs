@@ -45,18 +45,18 @@ pub(super) fn databases() -> [String; ServiceName::ALL.len()] {
     ServiceName::ALL.map(|service| format!("{}.db", service.as_str()))
 }
 
-/// Only for data in files.
+/// Refuses a configuration whose data is not in files.
 pub(super) fn embedded(config: &Config) -> Result<(), String> {
     if config.database_url().is_none() {
         return Ok(());
     }
     Err(
-        "this is for SQLite files, but database.url is set: use pg_dump and pg_restore, as docs/operating.md says"
+        "this is for SQLite files, but database.url is set: use pg_dump and pg_restore, as docs/run/backup.md says"
             .to_owned(),
     )
 }
 
-/// What stands in the manifest of files in a folder.
+/// The manifest's entries for files in a folder.
 pub(super) fn parts(folder: &Path, names: &[String]) -> Result<Vec<Part>, String> {
     let part = |name: &String| {
         let path = folder.join(name);
@@ -95,13 +95,18 @@ pub(super) fn write(to: &Path, folder: &Path, manifest: &Manifest) -> Result<(),
 /// Unpacks an archive into a folder, and compares everything with its manifest.
 pub(super) fn read(from: &Path, folder: &Path) -> Result<Manifest, String> {
     let words = |error: io::Error| format!("{}: {error}", from.display());
-    let wrong = |what: &str| format!("{} is no whole backup of Portico: {what}", from.display());
+    let wrong = |what: &str| {
+        format!(
+            "{} is not a complete backup of Portico: {what}",
+            from.display()
+        )
+    };
     let mut archive = tar::Archive::new(File::open(from).map_err(words)?);
     let mut entries = archive.entries().map_err(words)?;
     let first = entries
         .next()
         .transpose()
-        .map_err(|_| wrong("it is no tar archive"))?;
+        .map_err(|_| wrong("it is not a tar archive"))?;
     let manifest = match first {
         Some(entry) if entry.path_bytes() == MANIFEST.as_bytes() => manifest(entry),
         _ => None,
@@ -109,7 +114,7 @@ pub(super) fn read(from: &Path, folder: &Path) -> Result<Manifest, String> {
     .ok_or_else(|| wrong("it does not begin with a manifest"))?;
     if manifest.format != FORMAT {
         return Err(wrong(
-            "another version of Portico made it, restore it with that version",
+            "it was made by another version of Portico; restore it with that version",
         ));
     }
     let mut found = Vec::new();
@@ -118,7 +123,7 @@ pub(super) fn read(from: &Path, folder: &Path) -> Result<Manifest, String> {
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         // Names are ours or refused, so none leads out of the folder.
         if name != KEK && !databases().contains(&name) {
-            return Err(wrong("there is something else in it"));
+            return Err(wrong("it contains an unknown file"));
         }
         let mut file = private(&folder.join(&name)).map_err(words)?;
         let copied = copy(&mut entry, &mut file);
@@ -182,7 +187,7 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(u64, String)> {
     Ok((size, hex))
 }
 
-/// A folder for what is under way; gone at the end, however that comes.
+/// A folder for files in progress, removed when dropped.
 pub(super) struct Staging(pub(super) PathBuf);
 
 impl Staging {

@@ -19,14 +19,15 @@ pub async fn run(config: Config, file: &Path, with_kek: bool) -> Result<(), Stri
     let kek_file = folder.join(KEK);
     let kek = match &config.kek {
         Some(kek) => kek.clone(),
-        None => Kek::from_file(&kek_file)
-            .map_err(|error| format!("there is no Portico data here: {error}"))?,
+        None => {
+            Kek::from_file(&kek_file).map_err(|error| format!("no Portico data here: {error}"))?
+        }
     };
     if with_kek && config.kek.is_some() {
-        return Err("--with-kek is for the key in the data folder; yours is configured, so keep it where it is".into());
+        return Err("--with-kek is for a key in the data folder, but the key is configured: back it up where it is kept".into());
     }
     if file.exists() {
-        return Err(format!("{} is there already", file.display()));
+        return Err(format!("{} exists already", file.display()));
     }
     let staging = Staging::new(beside(file, ".parts"))?;
     let copies = databases().map(|name| Copy {
@@ -56,11 +57,11 @@ pub async fn run(config: Config, file: &Path, with_kek: bool) -> Result<(), Stri
     println!("{}: {} databases", file.display(), databases().len());
     match with_kek {
         true => println!(
-            "the key-encryption key {} is in it: keep it as you keep a key",
+            "the key-encryption key {} is included: protect the file as you protect a key",
             kek.id()
         ),
         false => println!(
-            "the key-encryption key {} is not in it: keep a copy of it elsewhere",
+            "the key-encryption key {} is not included: keep a copy of it elsewhere",
             kek.id()
         ),
     }

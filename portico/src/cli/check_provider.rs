@@ -1,5 +1,4 @@
-//! `portico check-provider`: what an identity provider can do, found out by a running portal with a client that lives
-//! for a moment.
+//! `portico check-provider`: what an identity provider supports, found out by a running portal with a temporary client.
 
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use serde_json::{Value, json};
 use super::portal::{PortalArgs, for_terminal};
 use crate::client::Portal;
 
-/// How often to ask how far it is.
+/// How often to ask for progress.
 const POLL: Duration = Duration::from_millis(300);
 
-/// Which one, and with what.
+/// The provider, and what to check it with.
 #[derive(Debug, Args)]
 pub struct Which {
     /// The provider's id, as the portal has it.
@@ -23,7 +22,8 @@ pub struct Which {
     scopes: String,
 }
 
-/// Checks, and prints each step as it ends. An error where a step failed; what a provider does not offer is none.
+/// Runs the check and prints each step when it ends. A failed step is an error; a step that the provider does not support
+/// is not.
 ///
 /// # Errors
 /// In words for the person at the terminal.
@@ -58,7 +58,7 @@ async fn again(portal: &Portal, path: &str, begun: &Value) -> Result<Value, Stri
     if check["started_at"] == *begun {
         Ok(check)
     } else {
-        Err("somebody has begun another check of this provider".to_owned())
+        Err("another check of this provider was started meanwhile".to_owned())
     }
 }
 
@@ -68,14 +68,14 @@ fn verdict(check: &Value) -> Result<(), String> {
     let failed: Vec<&str> = failed.filter_map(|step| step["name"].as_str()).collect();
     if let Some(client) = check["left_behind"].as_str() {
         return Err(format!(
-            "the client {} of the check is still at the provider; the next check deletes it",
+            "the check left the client {} at the provider; the next check deletes it",
             for_terminal(client)
         ));
     }
     match (check["status"].as_str(), failed.as_slice()) {
         (Some("finished"), []) => Ok(()),
         (Some("finished"), failed) => Err(format!("failed: {}", failed.join(", "))),
-        _ => Err("the check was broken off".to_owned()),
+        _ => Err("the check was interrupted".to_owned()),
     }
 }
 

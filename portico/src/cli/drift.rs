@@ -41,7 +41,7 @@ pub async fn run(what: What, portal: PortalArgs) -> Result<(), String> {
         }
     }
     match (count, bad) {
-        (0, _) => println!("Everything is as Portico made it."),
+        (0, _) => println!("No drift: everything is as Portico set it."),
         (_, 0) => println!("{count} differences; all are repaired or under way."),
         (_, bad) => return Err(format!("{bad} of {count} differences are not repaired")),
     }

@@ -1,16 +1,16 @@
-//! `portico healthcheck`: asks an address whether it is well, for containers without a shell.
+//! `portico healthcheck`: checks a health URL, for containers without a shell.
 
 use std::time::Duration;
 
 use url::Url;
 
-/// An orchestrator asks again soon.
+/// Longer than any healthy answer takes; an orchestrator asks again soon.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks once.
+/// Sends one request.
 ///
 /// # Errors
-/// What it answered instead of success.
+/// The status and body, where the status is not a success.
 pub async fn run(url: Url) -> Result<(), String> {
     #[expect(
         clippy::disallowed_methods,

@@ -10,7 +10,7 @@ pub struct PortalArgs {
     /// Its address.
     #[arg(long, env = "PORTICO_URL", default_value = "http://127.0.0.1:3000")]
     url: String,
-    /// An administrator's API token; better in the variable than here, where others can see it.
+    /// An administrator's API token. Prefer the variable: others can see the command line.
     #[arg(long, env = "PORTICO_TOKEN", hide_env_values = true)]
     token: String,
 }

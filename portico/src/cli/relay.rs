@@ -1,5 +1,5 @@
-//! `portico relay`: has events published again that were published before. It writes a request into the databases,
-//! which the running portal's relays honour within seconds, and a stopped one's when it starts.
+//! `portico relay`: republishes events. It writes a request into the databases, which running relays take up within
+//! seconds, and a stopped Portico when it starts.
 
 use portico_eventstore::{Database, relay};
 use portico_runtime::{Clock, Config, ServiceName, telemetry};
@@ -33,7 +33,7 @@ pub async fn run(config: Config, services: &[ServiceName], from: u64) -> Result<
             .map_err(|error| words(&error))?;
         match status.republishing {
             Some(again) => println!(
-                "{name}: events {} to {} are published again",
+                "{name}: events {} to {} are being republished",
                 again.position + 1,
                 again.until
             ),

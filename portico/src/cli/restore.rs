@@ -53,7 +53,7 @@ pub async fn run(config: Config, file: &Path) -> Result<(), String> {
     let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|error| format!("{}: {error}", folder.display()))?;
     println!(
-        "{}: restored as of {}; all events are published again at the next start",
+        "{}: restored as of {}; all events are republished at the next start",
         folder.display(),
         manifest.made_at
     );

@@ -22,16 +22,16 @@ use portico_vault::Secret;
 use sha2::{Digest as _, Sha256};
 use tonic::metadata::{Ascii, MetadataValue};
 
-/// How long an answer of accounts is believed: as long a suspended user can go on at most.
-const BELIEVED: Duration = Duration::from_secs(5);
-/// Identities kept at once; one is about 500 bytes.
-const KEPT: usize = 10_000;
-/// How often a stream that stays open asks whether the session still holds.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
-/// The longest token that is worth looking up.
+/// How long an identity from accounts is cached; a suspended user can go on for that long at most.
+const CACHED: Duration = Duration::from_secs(5);
+/// Identities in the cache; one is about 500 bytes.
+const CAPACITY: usize = 10_000;
+/// How often an open stream checks that its session is still valid.
+const RECHECK: Duration = Duration::from_secs(60);
+/// Longer tokens are refused without a look-up.
 const LONGEST_TOKEN: usize = 4096;
 
-/// What a request brought to say who sends it.
+/// The credential of a request.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// Nothing.
@@ -43,7 +43,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// The token, wherever it stood.
+    /// The token, whichever way it came.
     pub fn token(&self) -> Option<&Secret> {
         match self {
             Self::None => None,
@@ -52,16 +52,16 @@ impl Credential {
     }
 }
 
-/// Somebody signed in.
+/// Who is signed in, and the proof of it for services.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Who.
+    /// The user.
     pub caller: Caller,
     /// For the metadata of calls to services.
     pub signed: MetadataValue<Ascii>,
 }
 
-/// Turns credentials into identities. Cheap to clone; clones share what they know.
+/// Turns credentials into identities. Cheap to clone; clones share one cache.
 #[derive(Clone)]
 pub struct Auth {
     channels: Channels,
@@ -88,8 +88,8 @@ impl Auth {
         }
     }
 
-    /// What a request brought. A header `Authorization` that is no Bearer token is refused, also where there is
-    /// a cookie beside it: who sends one means it.
+    /// The credential of a request. An `Authorization` header that is not a Bearer token is refused even beside a
+    /// cookie: who sends one means it to be used.
     ///
     /// # Errors
     /// `bearer_invalid`.
@@ -103,8 +103,8 @@ impl Auth {
         })
     }
 
-    /// Who sends a request. An outdated cookie is nobody, so that its owner can sign in again; an outdated
-    /// Bearer token is refused.
+    /// Who sends a request. An expired cookie is treated as none, so that its owner can sign in again; an expired Bearer
+    /// token is refused.
     ///
     /// # Errors
     /// `bearer_invalid`, or accounts is not available.
@@ -143,7 +143,7 @@ impl Auth {
             caller: caller(&answer.user_id, answer.role())?,
             signed: MetadataValue::try_from(answer.identity).map_err(|_| unreadable())?,
         };
-        let latest = later(now, BELIEVED);
+        let latest = later(now, CACHED);
         let ends = answer.expires_at.as_ref().and_then(time::from_proto);
         let until = ends.map_or(latest, |ends| ends.min(latest));
         self.remember(
@@ -159,22 +159,22 @@ impl Auth {
 
     fn remember(&self, digest: [u8; 32], known: Known, now: Timestamp) {
         let mut all = self.lock();
-        if all.len() >= KEPT {
+        if all.len() >= CAPACITY {
             all.retain(|_, known| known.until > now);
         }
-        if all.len() >= KEPT {
-            // More tokens within seconds than we keep: better slow than without a bound.
+        if all.len() >= CAPACITY {
+            // More tokens within seconds than fit: asking accounts again is better than growing without a bound.
             all.clear();
         }
         all.insert(digest, known);
     }
 
-    /// No longer believes in a token: it was signed out.
+    /// Removes a token from the cache, because its session ended.
     pub fn forget(&self, token: &Secret) {
         self.lock().remove(&digest(token));
     }
 
-    /// No longer believes in any token of a user: suspended, erased, or a token revoked.
+    /// Removes all tokens of a user from the cache, because the user was suspended or erased or a token revoked.
     pub fn forget_user(&self, user_id: &str) {
         let Ok(id) = user_id.parse::<uuid::Uuid>() else {
             return;
@@ -184,11 +184,11 @@ impl Auth {
         );
     }
 
-    /// Returns when the token no longer stands for anybody; for streams that stay open. An outage of accounts
-    /// does not end them.
+    /// Returns when the credential is no longer valid, for streams that stay open. An outage of accounts does not end
+    /// them.
     pub async fn until_signed_out(self, credential: Credential) {
         loop {
-            self.clock.sleep(ASK_AGAIN).await;
+            self.clock.sleep(RECHECK).await;
             match self.identify(&credential).await {
                 Ok(None) => return,
                 Err(error) if error.kind == Kind::Unauthenticated => return,
@@ -197,7 +197,7 @@ impl Auth {
         }
     }
 
-    /// How cookies are named and written.
+    /// Names and attributes of cookies.
     pub fn cookies(&self) -> &Cookies {
         &self.cookies
     }
@@ -231,7 +231,7 @@ fn refused_bearer() -> Error {
     Error::new(
         Kind::Unauthenticated,
         "bearer_invalid",
-        "The header Authorization must be `Bearer` and a token that is valid: sign in again, or make a new API token.",
+        "The Authorization header must contain a valid Bearer token. Sign in again or create a new API token.",
     )
 }
 
@@ -280,8 +280,8 @@ impl Cookies {
         }
     }
 
-    /// Name of the cookie with a random value that a visitor has before there is a session; forms of visitors
-    /// are tied to it.
+    /// Name of the cookie with a random value that visitors have before there is a session; their CSRF tokens are derived
+    /// from it.
     pub fn visit_name(self) -> &'static str {
         if self.https {
             "__Host-portico_visit"
@@ -290,12 +290,12 @@ impl Cookies {
         }
     }
 
-    /// The session token that a request brought.
+    /// The session token of a request.
     pub fn session(self, headers: &HeaderMap) -> Option<Secret> {
         Self::value(headers, self.session_name())
     }
 
-    /// The visit value that a request brought.
+    /// The visit value of a request.
     pub fn visit(self, headers: &HeaderMap) -> Option<Secret> {
         Self::value(headers, self.visit_name())
     }
@@ -321,7 +321,7 @@ impl Cookies {
     /// `Set-Cookie` that ends the session cookie.
     ///
     /// # Errors
-    /// None in fact; for symmetry.
+    /// None in practice.
     pub fn clear_session(self) -> Result<HeaderValue, Error> {
         self.set(self.session_name(), "", "; Max-Age=0")
     }

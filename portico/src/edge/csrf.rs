@@ -1,5 +1,5 @@
-//! Against forged requests (OWASP ASVS 5.0 section 3.5): where the browser sends the cookie by itself, the
-//! request must show that it comes from our own pages.
+//! Protection against cross-site request forgery (OWASP ASVS 5.0 section 3.5): a request that the browser authenticates
+//! with a cookie must show that it comes from our own pages.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ use url::Url;
 /// Name of the form field that carries the token.
 pub const FIELD: &str = "csrf_token";
 
-/// Makes and verifies the tokens that stand in forms. Each is derived from the session, or before there is one
-/// from the random value of the visit cookie, so that nothing needs to be stored.
+/// Creates and verifies the tokens in forms. Each is derived from the session, or before there is one from the random
+/// value of the visit cookie, so that nothing needs to be stored.
 #[derive(Clone)]
 pub struct Csrf {
     key: [u8; 32],
@@ -56,16 +56,14 @@ impl Csrf {
             .map_err(|_| refused())
     }
 
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     fn mac(&self, session: &Secret) -> Hmac<Sha256> {
-        let mut block = [0; 64];
-        block[..self.key.len()].copy_from_slice(&self.key);
-        // RFC 2104 section 2: a key shorter than the block is filled up with zeros.
-        let mut mac = Hmac::<Sha256>::new(&block.into());
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes 32 bytes");
         mac.update(session.expose().as_bytes());
         mac
     }
 
-    /// For a request that the browser signs with a cookie: it must say that it comes from our own pages.
+    /// For a request with a cookie: its headers must say that it comes from our own pages.
     ///
     /// # Errors
     /// `csrf_failed`.
@@ -77,8 +75,8 @@ impl Csrf {
         }
     }
 
-    /// For signing in, which needs no cookie and can be forged all the same: a request that says that it comes
-    /// from elsewhere is refused; a program says nothing.
+    /// For signing in, which needs no cookie but can be forged as well: a request that says that it comes from another
+    /// origin is refused; programs say nothing.
     ///
     /// # Errors
     /// `csrf_failed`.
@@ -118,7 +116,7 @@ fn refused() -> Error {
     Error::new(
         Kind::Forbidden,
         "csrf_failed",
-        "This request does not come from a page of this portal. Reload the page, or use an API token as Bearer.",
+        "This request does not come from a page of this portal. Reload the page, or send an API token as a Bearer token.",
     )
 }
 

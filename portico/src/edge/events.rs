@@ -1,4 +1,4 @@
-//! `/events`: what happens to the requests that the caller may see, as server-sent events (WHATWG HTML section 9.2).
+//! `/events`: steps of the access requests that the caller may see, as server-sent events (WHATWG HTML section 9.2).
 
 use std::{convert::Infallible, time::Duration};
 
@@ -21,9 +21,9 @@ use super::{
     rest::AccessRequest,
 };
 
-/// A comment is sent after this long without an event, so that nobody in between hangs up.
+/// Time without an event after which a comment is sent, so that no proxy closes the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// After which a browser connects again when the stream has ended.
+/// Time after which a browser reconnects when the stream has ended.
 const RETRY: Duration = Duration::from_secs(2);
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {

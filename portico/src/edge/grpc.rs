@@ -146,7 +146,7 @@ async fn call(public: &Public, request: Request) -> Result<http::Response<Body>,
     let mut channel = edge.deps.channels.to(service);
     let unavailable = |error: tower::BoxError| {
         tracing::warn!(%error, service = service.as_str(), "call failed");
-        Error::unavailable("service_unavailable", "A part of Portico is not reachable.")
+        Error::unavailable("service_unavailable", "A Portico service is not reachable.")
     };
     std::future::poll_fn(|context| channel.poll_ready(context))
         .await

@@ -1,4 +1,4 @@
-//! What every answer tells the browser to be careful about.
+//! Security headers of every response.
 
 use axum::{
     extract::{Request, State},
@@ -7,17 +7,17 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Pages: only what we serve ourselves; nothing inline; never in a frame.
+/// For pages: only resources that we serve, nothing inline, never in a frame.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// Everything else is data.
+/// For everything else, which is data.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Whether people reach the portal by https.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Https(pub(super) bool);
 
-/// Middleware: adds the headers that are not there yet.
+/// Middleware: adds the headers that a handler has not set.
 pub(super) async fn secure(State(https): State<Https>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -1,54 +1,42 @@
 //! The server-rendered pages. One file for each part of the portal, read from top to bottom: routes, what the
-//! page shows, what its forms do. Everything works without JavaScript: forms post, and the answer redirects.
+//! page shows, what its forms do. Everything works without JavaScript: forms post, and the response redirects.
 //!
+//! - [`developer`]: the pages for developers and visitors
+//! - [`admin`]: the pages for admins, behind one guard
 //! - [`theme`]: templates and styles, each of which the operator can replace
-//! - [`view`]: what every page knows, and the page of an error
-//! - [`form`]: reading forms, and showing them again with what was wrong
+//! - [`view`]: what every page has in common
+//! - [`failures`]: the page of an error; [`field_errors`]: errors above a form and beside its fields
+//! - [`fetch`]: single things that several pages need
+//! - [`form`]: reading forms; [`confirm`]: the question before something that cannot be undone
 //! - [`show`]: messages of services as templates see them
-//! - [`lists`]: searching, filters and paging
-//! - [`markdown`]: documentation, without anything that could do harm
+//! - [`lists`]: search, filters and paging
+//! - [`markdown`]: documentation, without active content
 
 use axum::Router;
 
 use super::Edge;
 
-mod access_requests;
 mod admin;
-mod api_keys;
-mod api_tokens;
-mod applications;
-mod cart;
-mod catalogue;
-mod checkout;
-pub(super) mod commands;
 mod confirm;
-mod credentials;
-mod dashboard;
+mod developer;
+mod failures;
+mod fetch;
+mod field_errors;
 mod form;
 mod lists;
 mod markdown;
-mod session;
 mod show;
 #[cfg(test)]
 mod tests;
 mod theme;
 mod view;
 
-pub(super) use view::show_failures;
+pub(super) use failures::show_failures;
 
 /// Every page.
 pub(super) fn routes(edge: &Edge) -> Router<Edge> {
     Router::new()
         .merge(theme::routes())
-        .merge(session::routes())
-        .merge(catalogue::routes())
-        .merge(cart::routes())
-        .merge(checkout::routes())
-        .merge(dashboard::routes())
-        .merge(applications::routes())
-        .merge(credentials::routes())
-        .merge(api_keys::routes())
-        .merge(access_requests::routes())
-        .merge(api_tokens::routes())
+        .merge(developer::routes())
         .nest("/admin", admin::routes(edge))
 }

@@ -1,6 +1,6 @@
-//! What the edge answers instead of a result: problem details (RFC 9457), whatever went wrong and wherever.
+//! Errors as problem details (RFC 9457), wherever they arise.
 //!
-//! A handler returns a [`Failure`]; the middleware [`finish`] writes it out with the id of the request.
+//! A handler returns a [`Failure`]; the middleware [`finish`] writes it with the id of the request.
 
 use axum::{
     Json,
@@ -20,18 +20,18 @@ pub type Result<T> = std::result::Result<T, Failure>;
 /// Media type of RFC 9457 section 3.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// An error on its way out. Stands in the response's extensions until [`finish`] writes it, so that pages can
-/// show it in their own way.
+/// An error to be sent. It is in the response's extensions until [`finish`] writes it, so that pages can render it in
+/// their own way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// In the words of whoever refused.
+    /// As the service or the edge refused.
     pub error: Error,
-    /// The error's own status, but for what only HTTP knows: 405, 413, 415.
+    /// The error's own status, except for those that only HTTP has: 405, 413, 415.
     pub status: StatusCode,
 }
 
 impl Failure {
-    /// A refusal that only HTTP has a status for.
+    /// An error whose status only HTTP has.
     pub fn with_status(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let kind = match status {
             StatusCode::NOT_FOUND => Kind::NotFound,
@@ -70,7 +70,7 @@ impl IntoResponse for Failure {
 pub struct ProblemField {
     /// Path in the request, for example `items[0].plan_id`.
     pub field: String,
-    /// Stable word for programs.
+    /// Stable code for programs.
     pub code: String,
     /// What is wrong and what would be right, for a person.
     pub message: String,
@@ -89,7 +89,7 @@ pub struct Problem {
     pub detail: String,
     /// Id of the request, as in the header `x-request-id` and in the log.
     pub instance: String,
-    /// Stable word for programs.
+    /// Stable code for programs.
     pub code: String,
     /// Wrong fields, where it is about fields.
     pub errors: Vec<ProblemField>,
@@ -118,7 +118,7 @@ impl Problem {
     }
 }
 
-/// Middleware: writes a [`Failure`] as problem details. Inside of the one that gives requests their ids.
+/// Middleware: writes a [`Failure`] as problem details. It must be inside the layer that gives requests their ids.
 pub async fn finish(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
     let mut response = next.run(request).await;
@@ -154,25 +154,25 @@ fn write(failure: &Failure, instance: &str, bare: &Response) -> Response {
     response
 }
 
-/// A path that does not exist.
+/// The fallback for unknown paths.
 pub async fn no_such_path() -> Failure {
     Failure::with_status(
         StatusCode::NOT_FOUND,
         "path_unknown",
-        "There is nothing at this address. What there is stands in /api/v1/openapi.json.",
+        "No such endpoint. The API is described at /api/v1/openapi.json.",
     )
 }
 
-/// A path that exists, with a method that it does not have; `Allow` says which it has.
+/// The fallback for methods that a path does not have; `Allow` lists those it has.
 pub async fn no_such_method() -> Failure {
     Failure::with_status(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "This address does not take this method; the header Allow lists those it takes.",
+        "This endpoint does not support this method. The Allow header lists the supported ones.",
     )
 }
 
-/// What a panic becomes; its words are in the log.
+/// The response after a panic, whose message is in the log.
 pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a request handler panicked");
     Failure::from(Error::internal()).into_response()

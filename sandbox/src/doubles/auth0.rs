@@ -16,7 +16,7 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Asked, Double, Handle, Reply, lock, oauth_error};
+use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
 use super::tokens::{Mint, asked_scopes, claimed};
 use crate::secret;
 use crate::server::StartError;
@@ -88,7 +88,7 @@ pub async fn start(
 }
 
 impl Double for Auth0 {
-    fn answer(&self, asked: &Asked) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Reply {
         let path: Vec<&str> = asked.path.split('/').skip(1).collect();
         match (asked.method.as_str(), path.as_slice()) {
             ("GET", [".well-known", "openid-configuration"]) => self.document(),
@@ -154,7 +154,7 @@ impl Auth0 {
         )
     }
 
-    fn token(&self, asked: &Asked) -> Reply {
+    fn token(&self, asked: &ReceivedRequest) -> Reply {
         let who = match claimed(asked) {
             Ok(who) => who,
             Err(_) => return oauth_error(401, "access_denied", "Unauthorized"),
@@ -222,7 +222,7 @@ impl Auth0 {
         self.mint.issue(&who.client_id, &scopes, claims)
     }
 
-    fn register_openly(&self, asked: &Asked) -> Reply {
+    fn register_openly(&self, asked: &ReceivedRequest) -> Reply {
         let mut tenant = lock(&self.tenant);
         if !tenant.open {
             return oauth_error(

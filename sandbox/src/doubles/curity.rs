@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Asked, Double, Handle, Reply, lock, oauth_error};
+use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
 use super::tokens::{Mint, asked_scopes, claimed};
 use crate::secret;
 use crate::server::StartError;
@@ -74,7 +74,7 @@ pub async fn start(
 }
 
 impl Double for Curity {
-    fn answer(&self, asked: &Asked) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Reply {
         let id = asked
             .path
             .strip_prefix(PATH)
@@ -120,7 +120,7 @@ impl Curity {
         )
     }
 
-    fn token(&self, asked: &Asked) -> Reply {
+    fn token(&self, asked: &ReceivedRequest) -> Reply {
         let who = match claimed(asked) {
             Ok(who) => who,
             Err(refused) => return refused,
@@ -169,7 +169,7 @@ impl Curity {
         self.mint.issue(&who.client_id, &scopes, Map::new())
     }
 
-    fn register(&self, asked: &Asked) -> Reply {
+    fn register(&self, asked: &ReceivedRequest) -> Reply {
         let mut state = lock(&self.state);
         let token = asked.authorization("Bearer");
         if !token.is_some_and(|token| state.initial.contains(token)) {
@@ -253,7 +253,7 @@ impl Curity {
     }
 
     /// A read and an update replace the token and the secret.
-    fn managed(&self, asked: &Asked, id: &str) -> Reply {
+    fn managed(&self, asked: &ReceivedRequest, id: &str) -> Reply {
         let mut state = lock(&self.state);
         let token = asked.authorization("Bearer");
         let Some(client) = state

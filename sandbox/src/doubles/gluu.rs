@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Asked, Double, Handle, Reply, lock, oauth_error};
+use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
 use super::tokens::{Mint, asked_scopes, claimed};
 use crate::secret;
 use crate::server::StartError;
@@ -58,7 +58,7 @@ pub async fn start(policy: Policy) -> Result<Handle<Gluu>, StartError> {
 }
 
 impl Double for Gluu {
-    fn answer(&self, asked: &Asked) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Reply {
         match (asked.method.as_str(), asked.path.as_str()) {
             ("GET", "/.well-known/openid-configuration") => self.document(),
             ("GET", "/jans-auth/restv1/jwks") => self.mint.jwks(),
@@ -110,7 +110,7 @@ impl Gluu {
         )
     }
 
-    fn token(&self, asked: &Asked) -> Reply {
+    fn token(&self, asked: &ReceivedRequest) -> Reply {
         let who = match claimed(asked) {
             Ok(who) => who,
             Err(refused) => return refused,
@@ -149,7 +149,7 @@ impl Gluu {
         self.mint.issue(&who.client_id, &scopes, Map::new())
     }
 
-    fn register(&self, asked: &Asked) -> Reply {
+    fn register(&self, asked: &ReceivedRequest) -> Reply {
         let Some(body) = asked.object() else {
             return oauth_error(
                 400,
@@ -240,7 +240,7 @@ impl Gluu {
         members.into()
     }
 
-    fn managed(&self, asked: &Asked) -> Reply {
+    fn managed(&self, asked: &ReceivedRequest) -> Reply {
         let mut clients = lock(&self.clients);
         let id = asked.query.get("client_id").cloned().unwrap_or_default();
         let token = asked.authorization("Bearer");

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Asked, Double, Handle, Reply, lock, oauth_error};
+use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
 use super::tokens::{Mint, asked_scopes, claimed};
 use crate::secret;
 use crate::server::StartError;
@@ -61,7 +61,7 @@ pub async fn start(api_token: &str, scopes: &[&str]) -> Result<Handle<Okta>, Sta
 }
 
 impl Double for Okta {
-    fn answer(&self, asked: &Asked) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Reply {
         let path: Vec<&str> = asked.path.split('/').skip(1).collect();
         match (asked.method.as_str(), path.as_slice()) {
             ("GET", ["oauth2", "default", ".well-known", "openid-configuration"]) => {
@@ -143,7 +143,7 @@ impl Okta {
         )
     }
 
-    fn managed(&self, asked: &Asked, path: &[&str]) -> Reply {
+    fn managed(&self, asked: &ReceivedRequest, path: &[&str]) -> Reply {
         let token = asked.authorization("SSWS");
         if token != Some(lock(&self.api_token).as_str()) {
             return error(401, "E0000011", "Invalid token provided");
@@ -217,7 +217,7 @@ impl Okta {
             .map_or_else(wrong_id, answer)
     }
 
-    fn create(&self, asked: &Asked) -> Reply {
+    fn create(&self, asked: &ReceivedRequest) -> Reply {
         let Some(settings) = asked.object() else {
             return error(400, "E0000003", "The request body was not well-formed.");
         };
@@ -240,7 +240,7 @@ impl Okta {
         reply
     }
 
-    fn list(&self, asked: &Asked) -> Reply {
+    fn list(&self, asked: &ReceivedRequest) -> Reply {
         let number = |name: &str| {
             asked
                 .query
@@ -283,7 +283,7 @@ impl Okta {
         }
     }
 
-    fn replace(&self, id: &str, asked: &Asked) -> Reply {
+    fn replace(&self, id: &str, asked: &ReceivedRequest) -> Reply {
         let Some(mut settings) = asked.object() else {
             return error(400, "E0000003", "The request body was not well-formed.");
         };
@@ -330,7 +330,7 @@ impl Okta {
     }
 
     /// Scopes are the authorization server's; a policy gives each client all of them.
-    fn token(&self, asked: &Asked) -> Reply {
+    fn token(&self, asked: &ReceivedRequest) -> Reply {
         let who = match claimed(asked) {
             Ok(who) => who,
             Err(refused) => return refused,

@@ -18,7 +18,7 @@ const LONGEST: usize = 1 << 20;
 
 /// A request.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// `GET`, and so on.
     pub method: Method,
     /// Without the query.
@@ -31,7 +31,7 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-impl Asked {
+impl ReceivedRequest {
     /// A header, or an empty text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -120,7 +120,7 @@ impl Reply {
 /// One provider: an answer for each request. It takes no time and waits for nothing.
 pub trait Double: Send + Sync + 'static {
     /// Decides.
-    fn answer(&self, asked: &Asked) -> Reply;
+    fn answer(&self, asked: &ReceivedRequest) -> Reply;
 }
 
 /// What goes wrong with one request.
@@ -215,7 +215,7 @@ async fn answer<D: Double>(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let asked = Asked {
+    let asked = ReceivedRequest {
         query: url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes())
             .into_owned()
             .collect(),

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::stage::{Asked, Reply, oauth_error};
+use super::stage::{ReceivedRequest, Reply, oauth_error};
 use crate::clock::SandboxClock;
 use crate::jws::SigningKey;
 use crate::secret;
@@ -28,7 +28,7 @@ pub struct Claimed {
 ///
 /// # Errors
 /// The answer to one without any.
-pub fn claimed(asked: &Asked) -> Result<Claimed, Reply> {
+pub fn claimed(asked: &ReceivedRequest) -> Result<Claimed, Reply> {
     let refused = || oauth_error(401, "invalid_client", "Client authentication failed.");
     if let Some(pair) = asked.authorization("Basic") {
         let pair = STANDARD.decode(pair).map_err(|_| refused())?;
@@ -61,7 +61,7 @@ fn decoded(text: &str) -> String {
 
 /// The scopes that a request names, none where it names none.
 #[must_use]
-pub fn asked_scopes(asked: &Asked) -> Vec<String> {
+pub fn asked_scopes(asked: &ReceivedRequest) -> Vec<String> {
     let form = asked.form();
     let scopes = form.get("scope").map(String::as_str).unwrap_or_default();
     scopes.split_whitespace().map(str::to_owned).collect()

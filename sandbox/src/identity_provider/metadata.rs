@@ -55,7 +55,7 @@ pub struct Metadata {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct ReceivedRequest {
     client_name: Option<String>,
     #[serde(default)]
     redirect_uris: Vec<String>,
@@ -74,7 +74,7 @@ impl Metadata {
         known: &BTreeSet<String>,
         behaviour: &Behaviour,
     ) -> Result<Self, OauthError> {
-        let asked: Asked = serde_json::from_value(Value::Object(body))
+        let asked: ReceivedRequest = serde_json::from_value(Value::Object(body))
             .map_err(|error| OauthError::metadata(error.to_string()))?;
         if asked
             .client_name

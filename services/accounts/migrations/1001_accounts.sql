@@ -14,7 +14,7 @@ CREATE TABLE users (
 CREATE INDEX users_role_status ON users (role, status, id);
 CREATE INDEX users_status ON users (status, id);
 
--- API tokens that were not revoked. The digest is SHA-256 of the token.
+-- API tokens that are not revoked. The digest is SHA-256 of the token.
 CREATE TABLE api_tokens (
     id TEXT NOT NULL PRIMARY KEY,
     user_id TEXT NOT NULL,
@@ -26,10 +26,10 @@ CREATE TABLE api_tokens (
 );
 CREATE INDEX api_tokens_user ON api_tokens (user_id, id);
 
--- Beside the log: what must not stay in an immutable history, or is no fact about the domain.
+-- Not views: data that must be deletable, or that is no fact of the domain.
 
--- Whose an e-mail address is, by its blind index. Written before the user signs up, and the last thing that
--- goes when they are erased: an erased user with a row here is one whose erasure was interrupted.
+-- Owner of each e-mail address, by the blind index of the address. Written before the user signs up, and deleted last
+-- when they are erased: an erased user with a row here is one whose erasure was interrupted.
 CREATE TABLE user_emails (
     email_index TEXT NOT NULL PRIMARY KEY,
     user_id TEXT NOT NULL UNIQUE
@@ -52,3 +52,12 @@ CREATE TABLE api_token_uses (
     token_id TEXT NOT NULL PRIMARY KEY,
     last_used_ms BIGINT NOT NULL
 );
+
+-- Recent failed sign-ins, counted by all replicas together. The key is the blind index of an e-mail address or of a
+-- network address; neither is stored. A row is deleted when its window ends. Times are milliseconds since 1970.
+CREATE TABLE sign_in_failures (
+    key_index TEXT NOT NULL PRIMARY KEY,
+    failures BIGINT NOT NULL,
+    until_ms BIGINT NOT NULL
+);
+CREATE INDEX sign_in_failures_until ON sign_in_failures (until_ms);

@@ -11,7 +11,11 @@ use sqlx::AnyPool;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-use crate::{limits::SignInLimits, password::Passwords, people::People, signup::SignUps};
+use crate::{
+    people::People,
+    sign_in::{limits::SignInLimits, password::Passwords},
+    sign_up::SignUps,
+};
 
 /// The service.
 pub(crate) struct Accounts {

@@ -1,27 +1,26 @@
 //! Accounts: users, sessions, API tokens.
 //!
-//! * `user`: the aggregate. Its events hold references into the vault, never a name, an address or a password.
-//! * `grpc`: `portico.accounts.v1.AccountsService`.
-//! * `signup`: how somebody becomes a user, the first admin too.
-//! * `people`: names and addresses in the vault; whose an address is, by its blind index.
-//! * `sessions`, `token`, `password`, `limits`: signing in and staying signed in. Sessions are rows, not
-//!   events.
-//! * `views`: users and API tokens, with their queries.
-//! * `publish`: private events as public ones.
-//! * `housekeeping`: forgets sessions that ended, finishes erasures that were interrupted.
+//! | where | what |
+//! |---|---|
+//! | [`user`] | the aggregate. Its events hold references into the vault, never a name, an address or a password |
+//! | `grpc` | `portico.accounts.v1.AccountsService`: request -> command, who may call what |
+//! | `people` | personal data in the vault; users by the blind index of their e-mail address |
+//! | `sign_up` | how somebody becomes a user, the first admin included |
+//! | `sign_in` | passwords, limits, tokens, sessions. Sessions are rows, not events |
+//! | `views` | users and API tokens: the projection and the queries |
+//! | `publish` | private events -> public events |
+//! | `worker` | housekeeping: interrupted erasures, expired sessions |
+//!
+//! It consumes no public events, so it has no policies.
 
-mod email;
 mod grpc;
-mod housekeeping;
-mod limits;
-mod password;
 mod people;
 mod publish;
-mod sessions;
-mod signup;
-mod token;
+mod sign_in;
+mod sign_up;
 pub mod user;
 mod views;
+mod worker;
 
 use std::sync::Arc;
 
@@ -33,11 +32,11 @@ use tonic::service::Routes;
 /// The tables of this service.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Opens the store, makes the first admin where there is nobody yet, and gives the service back ready to run.
+/// Opens the store, creates the first admin if there are no users yet, and returns the service, ready to run.
 ///
 /// # Errors
 /// The database cannot be opened, the vault's key-encryption key is missing, or the first admin could not be
-/// made.
+/// created.
 pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let database = deps
         .database(
@@ -56,6 +55,6 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     Ok(
         Service::new(ServiceName::Accounts, deps, store.clone(), routes)
             .publishes(deps, publish::PublicEvents)
-            .works(housekeeping::run(deps.clone(), store, people)),
+            .works(worker::run(deps.clone(), store, people)),
     )
 }

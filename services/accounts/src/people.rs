@@ -1,4 +1,7 @@
-//! Names and e-mail addresses: in the vault, and nowhere else. Whose an address is, is found by its blind index.
+//! Personal data: names and e-mail addresses are in the vault and nowhere else. A user is found by the blind index of
+//! their e-mail address.
+
+pub(crate) mod email;
 
 use portico_proto::{Error, accounts::v1 as proto};
 use portico_runtime::query_error;
@@ -6,21 +9,11 @@ use portico_vault::{IndexKey, Owner, Secret, Vault, VaultError, VaultRef};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
-use crate::{
-    email,
-    views::{self, UserRow},
-};
+use crate::views::{self, Person, UserRow};
 
-/// The vault's owner of what is about a user.
+/// Owner of a user's records in the vault.
 pub(crate) fn owner(user_id: Uuid) -> Owner {
     Owner::new("user", user_id)
-}
-
-/// What is known about a person.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Person {
-    pub(crate) name: String,
-    pub(crate) email: String,
 }
 
 /// Reads and writes personal data. Cheap to clone.
@@ -29,12 +22,12 @@ pub(crate) struct People {
     pub(crate) vault: Vault,
     pub(crate) pool: AnyPool,
     email_key: IndexKey,
-    /// Of network addresses.
+    /// Blinds network addresses.
     pub(crate) address_key: IndexKey,
 }
 
 impl People {
-    /// Fetches the key of the blind index, or makes it.
+    /// Fetches the keys of the blind indexes; creates them on an empty store.
     pub(crate) async fn open(vault: Vault, pool: AnyPool) -> Result<Self, VaultError> {
         vault.check().await?;
         let email_key = vault.index_key("email").await?;
@@ -47,33 +40,33 @@ impl People {
         })
     }
 
-    /// Blind index of an address as somebody typed it.
+    /// Blind index of an e-mail address, in whatever case it was typed.
     pub(crate) fn email_index(&self, typed: &str) -> String {
         self.email_key
             .blind_index(email::comparable(typed).expose())
     }
 
-    /// The user whose address this is; none where nobody signed up with it.
+    /// The user with this e-mail address.
     pub(crate) async fn by_email(&self, email_index: &str) -> Result<Option<UserRow>, Error> {
         views::user_by_email(&self.pool, email_index)
             .await
             .map_err(query_error)
     }
 
-    /// The users as the API shows them, in their order. An erased one has neither name nor address.
+    /// The users as the API shows them, in the given order. An erased user has neither name nor address.
     pub(crate) async fn describe(&self, rows: &[UserRow]) -> Result<Vec<proto::User>, Error> {
         let people = self.read(rows).await?;
         let users = rows.iter().zip(people);
         Ok(users.map(|(row, person)| row.message(person)).collect())
     }
 
-    /// As [`People::describe`], for one.
+    /// As [`People::describe`], for one user.
     pub(crate) async fn describe_one(&self, row: UserRow) -> Result<proto::User, Error> {
         let person = self.read(std::slice::from_ref(&row)).await?.pop();
         Ok(row.message(person.unwrap_or_default()))
     }
 
-    /// Names and addresses, with one query for each few hundred.
+    /// Names and addresses in the order of the rows, read from the vault in batches.
     pub(crate) async fn read(&self, rows: &[UserRow]) -> Result<Vec<Person>, Error> {
         let mut wanted = Vec::with_capacity(rows.len() * 2);
         for row in rows {
@@ -87,6 +80,7 @@ impl People {
             .await
             .map_err(vault_error)?
             .into_iter();
+        // Answers come in the order of the questions, and an erased user asked none.
         let mut next = || {
             let text = texts.next().flatten();
             text.map(|secret| secret.expose().to_owned())
@@ -104,8 +98,8 @@ impl People {
             .collect())
     }
 
-    /// Claims an address for the given id. The answer is the id that it belongs to: another one where somebody
-    /// else claimed it before, whether they went on to sign up or not.
+    /// Claims an e-mail address for the given id, and returns the id that it belongs to: another one when it was claimed
+    /// before, whether or not that sign-up was completed.
     pub(crate) async fn claim(
         tx: &mut AnyConnection,
         email_index: &str,
@@ -126,7 +120,7 @@ impl People {
         views::uuid(&row.try_get::<String, _>(0)?)
     }
 
-    /// Deletes texts that no event refers to.
+    /// Deletes vault entries that no event refers to. A failure leaves garbage and nothing else, so it is only logged.
     pub(crate) async fn forget(&self, references: &[VaultRef]) {
         for reference in references {
             if let Err(error) = self.vault.delete(reference).await {
@@ -135,13 +129,14 @@ impl People {
         }
     }
 
-    /// What the event `erased` leaves to do: the vault, the sessions, and last the address, which may then be
-    /// used to sign up anew. Doing it again changes nothing.
+    /// Does what the `erased` event announced. Idempotent, so that it can be finished after a crash.
     pub(crate) async fn erase(&self, user_id: Uuid) -> Result<(), Error> {
         self.vault
             .erase(&owner(user_id))
             .await
             .map_err(vault_error)?;
+        // The claim of the e-mail address goes last: while it stands, the worker finds an erasure that was interrupted.
+        // Afterwards the address can sign up again.
         for sql in [
             "DELETE FROM sessions WHERE user_id = $1",
             "DELETE FROM user_emails WHERE user_id = $1",
@@ -155,13 +150,13 @@ impl People {
         Ok(())
     }
 
-    /// The hash of a user's password, or none.
+    /// The hash of a user's password, or none when there is no such user.
     pub(crate) async fn password_hash(
         &self,
         user_id: Uuid,
         reference: Option<VaultRef>,
     ) -> Result<Option<Secret>, Error> {
-        // Asks for nobody's hash too, so that an unknown user costs a query as a known one does.
+        // An unknown user costs a query too, so that timing does not tell whether an account exists.
         let reference = reference.unwrap_or(VaultRef(Uuid::nil()));
         self.vault
             .get(&owner(user_id), &reference)
@@ -170,12 +165,12 @@ impl People {
     }
 }
 
-/// What a failing vault is to the caller; logged here, once.
+/// The error for the caller; the cause is logged here and not sent.
 pub(crate) fn vault_error(error: VaultError) -> Error {
     match error {
         VaultError::Database(error) => query_error(error),
         other => {
-            tracing::error!(error = %other, "vault failed");
+            tracing::error!(error = %other, "the vault failed");
             Error::internal()
         }
     }

@@ -11,7 +11,7 @@ use portico_proto::{
 };
 use prost::Message;
 
-use crate::user::{Event, User};
+use crate::user::{AccountEvent, Event, User};
 
 /// `portico.accounts.*`, without personal data.
 pub(crate) struct PublicEvents;
@@ -29,8 +29,12 @@ impl Publish for PublicEvents {
 }
 
 fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
+    let event = match event {
+        Event::Account(event) => event,
+        Event::ApiToken(_) => return None,
+    };
     match event {
-        Event::SignedUp { status, .. } => Some(message(
+        AccountEvent::SignedUp { status, .. } => Some(message(
             "portico.accounts.user_signed_up",
             &UserSignedUp {
                 user_id,
@@ -39,21 +43,19 @@ fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
                     .into(),
             },
         )),
-        Event::Activated => Some(message(
+        AccountEvent::Activated => Some(message(
             "portico.accounts.user_activated",
             &UserActivated { user_id },
         )),
-        Event::Suspended => Some(message(
+        AccountEvent::Suspended => Some(message(
             "portico.accounts.user_suspended",
             &UserSuspended { user_id },
         )),
-        Event::Erased => Some(message(
+        AccountEvent::Erased => Some(message(
             "portico.accounts.user_erased",
             &UserErased { user_id },
         )),
-        Event::PasswordSet { .. }
-        | Event::ApiTokenIssued { .. }
-        | Event::ApiTokenRevoked { .. } => None,
+        AccountEvent::PasswordSet { .. } => None,
     }
 }
 
@@ -71,17 +73,17 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::user::Status;
+    use crate::user::{ApiTokenEvent, Status};
 
     #[test]
     fn a_sign_up_is_public_without_its_references() {
         let reference = VaultRef(Uuid::from_u128(9));
-        let event = Event::SignedUp {
+        let event = Event::Account(AccountEvent::SignedUp {
             status: Status::Pending,
             role: Role::Developer,
             name_ref: reference,
             email_ref: reference,
-        };
+        });
         let published = public("u".into(), &event).unwrap();
         assert_eq!(published.subject, "portico.accounts.user_signed_up");
         let expected = UserSignedUp {
@@ -98,10 +100,10 @@ mod tests {
     fn passwords_and_api_tokens_stay_private() {
         let token_id = Uuid::from_u128(9);
         for event in [
-            Event::PasswordSet {
+            Event::Account(AccountEvent::PasswordSet {
                 password_ref: VaultRef(token_id),
-            },
-            Event::ApiTokenRevoked { token_id },
+            }),
+            Event::ApiToken(ApiTokenEvent::Revoked { token_id }),
         ] {
             assert_eq!(public("u".into(), &event), None);
         }

@@ -1,4 +1,4 @@
-//! The views `users` and `api_tokens`: how they follow the log, and what is asked of them.
+//! The views `users` and `api_tokens`: the projection and the queries.
 
 mod projection;
 mod queries;

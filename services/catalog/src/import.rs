@@ -1,5 +1,5 @@
-//! Products and plans of policies that an operator made at a gateway. The policies stay the operator's: a product or
-//! plan names its policy, and Portico writes no policy that is named. Pure.
+//! What a policy that an operator created at a gateway becomes when it is imported. The policy stays the operator's: the
+//! product or plan refers to it by id, and Portico never writes a policy that is referred to. Pure.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{plan, product};
 
-/// Characters of a name.
+/// Longest name in characters, as `input` allows it.
 const NAME: usize = 100;
 
 /// What a policy can become.
@@ -18,10 +18,10 @@ pub(crate) enum Becomes {
     Plan,
 }
 
-/// What a policy can become, or why it can become nothing.
+/// Whether a policy becomes a product or a plan, or the reason why it cannot be imported, for people.
 pub(crate) fn becomes(policy: &GatewayPolicy) -> Result<Becomes, &'static str> {
     if policy.own {
-        return Err("Portico made it, or it is the default policy.");
+        return Err("Portico created it, or it is the default policy.");
     }
     if !policy.active {
         return Err("It is not active at the gateway.");
@@ -30,20 +30,20 @@ pub(crate) fn becomes(policy: &GatewayPolicy) -> Result<Becomes, &'static str> {
         "product" => Ok(Becomes::Product),
         "plan" => Ok(Becomes::Plan),
         "both" => Err(
-            "It opens APIs and limits them at once, so it cannot be combined with a plan or a product: split it into \
-             one with the partition for access rights and one with those for rate and quota.",
+            "It grants access to APIs and limits them at once, so it cannot be combined with a plan or a product: \
+             split it into one policy for access rights and one for rate and quota.",
         ),
-        _ => Err("It neither opens APIs nor limits them."),
+        _ => Err("It neither grants access to APIs nor limits them."),
     }
 }
 
-/// The stream of what a policy of a gateway becomes; always the same, so that nothing is imported twice.
+/// Id of the product or plan. Derived from the policy, so that importing it twice finds the same stream.
 pub(crate) fn id(gateway: Uuid, becomes: Becomes, policy_id: &str) -> Uuid {
-    let what = match becomes {
+    let kind = match becomes {
         Becomes::Product => "product",
         Becomes::Plan => "plan",
     };
-    Uuid::new_v5(&gateway, format!("{what}/{policy_id}").as_bytes())
+    Uuid::new_v5(&gateway, format!("{kind}/{policy_id}").as_bytes())
 }
 
 fn name(policy: &GatewayPolicy) -> String {
@@ -59,7 +59,7 @@ fn name(policy: &GatewayPolicy) -> String {
     }
 }
 
-/// A draft. Where scopes lead to the policy already, clients can be registered for it.
+/// Details of a new product, which begins as a draft. Registration is enabled when scopes are mapped to the policy already.
 pub(crate) fn product(
     gateway: Uuid,
     policy: &GatewayPolicy,
@@ -75,7 +75,8 @@ pub(crate) fn product(
     }
 }
 
-/// What a policy says of a product that was made of it before. What an admin has written since stays.
+/// Update of a product that was imported before. Only what comes from the gateway is taken over: what an admin has
+/// written since stays, including scopes, which are filled in only when there were none.
 pub(crate) fn product_change(
     gateway: Uuid,
     policy: &GatewayPolicy,
@@ -89,7 +90,7 @@ pub(crate) fn product_change(
     }
 }
 
-/// With what an admin has written of an API before.
+/// The policy's APIs; one that the product has already keeps the name and URL that an admin gave it.
 fn apis(gateway: Uuid, policy: &GatewayPolicy, before: &[product::Api]) -> Vec<product::Api> {
     let api = |api: &portico_proto::registration::v1::GatewayApi| {
         let known = before.iter().find(|known| known.api_id == api.api_id);
@@ -115,7 +116,7 @@ fn limit(limit: &SimulatedLimit) -> plan::Limit {
     }
 }
 
-/// Needs an admin's approval until one says otherwise.
+/// Details of a new plan. Not auto-approved: an admin must opt in.
 pub(crate) fn plan(policy: &GatewayPolicy, scopes: BTreeSet<String>) -> plan::Details {
     plan::Details {
         name: name(policy),
@@ -127,7 +128,7 @@ pub(crate) fn plan(policy: &GatewayPolicy, scopes: BTreeSet<String>) -> plan::De
     }
 }
 
-/// As [`product_change`].
+/// Update of a plan that was imported before: only the limits come from the gateway.
 pub(crate) fn plan_change(policy: &GatewayPolicy) -> plan::Change {
     plan::Change {
         rate: Some(policy.rate.as_ref().map(limit)),
@@ -168,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_policy_can_become_is_said_with_its_reason() {
+    fn a_policy_that_cannot_be_imported_has_a_reason() {
         assert_eq!(becomes(&policy("product")), Ok(Becomes::Product));
         assert_eq!(becomes(&policy("plan")), Ok(Becomes::Plan));
         assert!(becomes(&policy("both")).unwrap_err().contains("split"));
-        let mut asleep = policy("plan");
-        asleep.active = false;
-        assert!(becomes(&asleep).is_err());
+        let mut inactive = policy("plan");
+        inactive.active = false;
+        assert!(becomes(&inactive).is_err());
         let mut own = policy("plan");
         own.own = true;
         assert!(becomes(&own).is_err());
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_always_becomes_the_same() {
+    fn the_id_is_a_function_of_gateway_kind_and_policy() {
         let product = id(GATEWAY, Becomes::Product, "p1");
         assert_eq!(product, id(GATEWAY, Becomes::Product, "p1"));
         assert_ne!(product, id(GATEWAY, Becomes::Plan, "p1"));

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use portico_runtime::Problems;
+use portico_runtime::{Problems, texts};
 use url::Url;
 use uuid::Uuid;
 
-const NAME: usize = 100;
-const DESCRIPTION: usize = 2000;
 const DOCUMENTATION_BYTES: usize = 100_000;
 const TAGS: usize = 20;
 const TAG: usize = 40;
@@ -28,45 +26,20 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn name(&mut self, field: &str, text: &str) -> String {
-        let text = text.trim();
-        let length = text.chars().count();
-        if length == 0 || length > NAME || text.chars().any(char::is_control) {
-            self.problems.add(
-                field,
-                "name_invalid",
-                format!("`{field}` must have 1 to {NAME} characters, without control characters."),
-            );
-        }
-        text.to_owned()
+        texts::name(&mut self.problems, field, text)
     }
 
     pub(crate) fn description(&mut self, text: &str) -> String {
-        let text = lines(text);
-        if text.chars().count() > DESCRIPTION || text.chars().any(is_control) {
-            self.problems.add(
-                "description",
-                "description_invalid",
-                format!(
-                    "`description` must have at most {DESCRIPTION} characters, without control characters."
-                ),
-            );
-        }
-        text
+        texts::description(&mut self.problems, "description", text)
     }
 
     pub(crate) fn documentation(&mut self, text: &str) -> String {
-        let text = lines(text);
-        if text.len() > DOCUMENTATION_BYTES || text.chars().any(is_control) {
-            self.problems.add(
-                "documentation",
-                "documentation_invalid",
-                format!(
-                    "`documentation` must have at most {} kB, without control characters.",
-                    DOCUMENTATION_BYTES / 1000
-                ),
-            );
-        }
-        text
+        texts::document(
+            &mut self.problems,
+            "documentation",
+            text,
+            DOCUMENTATION_BYTES,
+        )
     }
 
     /// Scope tokens of RFC 6749 section 3.3. A text with several, separated by spaces, counts as several.
@@ -98,8 +71,9 @@ impl Input {
             .iter()
             .map(|text| text.trim().to_lowercase())
             .collect();
-        let wrong =
-            |tag: &String| tag.is_empty() || tag.chars().count() > TAG || tag.contains(is_control);
+        let wrong = |tag: &String| {
+            tag.is_empty() || tag.chars().count() > TAG || tag.contains(char::is_control)
+        };
         if tags.iter().any(wrong) {
             self.problems.add(
                 "tags",
@@ -191,15 +165,6 @@ impl Input {
             );
         }
     }
-}
-
-/// Text of several lines as browsers and files send it: trimmed, lines end with `\n`.
-fn lines(text: &str) -> String {
-    text.trim().replace("\r\n", "\n")
-}
-
-fn is_control(character: char) -> bool {
-    character.is_control() && !matches!(character, '\n' | '\t')
 }
 
 fn is_scope_byte(byte: u8) -> bool {

@@ -1,21 +1,20 @@
 //! The catalogue: products that open APIs, plans that limit them, and who may see them.
 //!
-//! * [`product`], [`plan`]: the rules of each, pure.
-//! * `grpc`: request -> command; who may call what. `input` reads fields, `client_types` asks the registration
-//!   service about client types, `access_requests` the access-request service whether a product is in use.
-//! * `import`: products and plans of the policies that `gateways` finds at a gateway.
-//! * `views`: what is read. `views::scopes` keeps the one rule that spans streams: a scope belongs to one
-//!   product or plan. It is kept in the transaction of the append, and says there why.
-//! * `publish`: private -> public events.
+//! | where | what |
+//! |---|---|
+//! | [`product`], [`plan`] | the aggregates: what an admin may do with each, pure |
+//! | `import` | what a policy found at a gateway becomes: a product or a plan, pure |
+//! | `grpc`, `input`, `wire` | request -> command, who may call what; validation of fields; state -> message |
+//! | `neighbours` | questions to other services: do the client types exist, is it in use, what is at the gateway |
+//! | `views` | what is read. `views::scopes` keeps the one rule that spans streams, in the transaction of the append: a scope belongs to one product or plan |
+//! | `publish` | private events -> public events |
 //!
-//! It consumes no public events, so there are no policies.
+//! It consumes no public events, so it has no policies, and calls nothing outside, so it has no worker.
 
-mod access_requests;
-mod client_types;
-mod gateways;
 mod grpc;
 mod import;
 mod input;
+mod neighbours;
 pub mod plan;
 pub mod product;
 mod publish;
@@ -32,10 +31,10 @@ use tonic::service::Routes;
 /// The tables of the views.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Opens the store and gives the service, ready to run.
+/// Opens the store and returns the service, ready to run.
 ///
 /// # Errors
-/// When its database cannot be opened.
+/// The database cannot be opened.
 pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let name = ServiceName::Catalog;
     let database = deps.database(name, &[&MIGRATIONS]).await?;

@@ -1,7 +1,6 @@
 //! What is read: products, plans, and who owns which scope.
 
 pub(crate) mod imported;
-mod list;
 pub(crate) mod plans;
 pub(crate) mod products;
 pub(crate) mod scopes;
@@ -9,14 +8,25 @@ pub(crate) mod scopes;
 use async_trait::async_trait;
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent};
 use portico_proto::catalog::v1::{ProductStatus, Visibility};
-use portico_runtime::{Caller, Role};
+use portico_runtime::{
+    Caller, Role,
+    lists::{SortColumn, SortColumns},
+};
 use sqlx::AnyConnection;
-
-pub(crate) use list::{Listing, Words};
 
 use crate::{plan::Plan, product::Product};
 
-/// The catalogue's tables.
+/// What products and plans can be sorted by.
+pub(crate) const SORT: SortColumns = SortColumns {
+    columns: &[
+        ("name", SortColumn::Text("name_key")),
+        ("created_at", SortColumn::Text("created_at")),
+    ],
+    default: "name",
+    id: "id",
+};
+
+/// Projection that keeps the catalogue's tables.
 pub(crate) struct Catalog;
 
 #[async_trait]
@@ -53,9 +63,9 @@ pub(crate) enum Audience {
     Visitor,
     /// Signed in: published products.
     SignedIn,
-    /// An admin: all but what is deleted.
+    /// An admin: drafts too, but nothing that is deleted.
     Admin,
-    /// Another service: what was deleted too, one by one.
+    /// Another service: deleted ones too when asked for by id, because access that was granted refers to them.
     Service,
 }
 

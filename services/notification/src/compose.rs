@@ -1,4 +1,5 @@
-//! From a delivery to a letter: the people and the access request are looked up anew, the template is filled.
+//! Delivery -> letter. The people and the access request are looked up at every attempt, so that no personal data are
+//! stored and an erased user gets nothing.
 
 use portico_proto::{Error, Kind, access::v1::AccessRequest, accounts::v1::Contact};
 use portico_runtime::Clock;
@@ -6,20 +7,20 @@ use uuid::Uuid;
 
 use crate::{
     delivery::{Delivery, Mail, Reason, message_id},
-    lookups::Lookups,
+    neighbours::Lookups,
     smtp::{Letter, Sender},
     templates::{Facts, Item, Template, Templates},
 };
 
-/// Why there is no letter. The words hold no personal datum.
+/// Why there is no letter. The text holds no personal data.
 pub enum Obstacle {
-    /// Worth another try.
-    Passing(String),
-    /// It will never be.
-    Final(Reason, String),
+    /// May succeed at another attempt.
+    Transient(String),
+    /// No attempt can succeed.
+    Permanent(Reason, String),
 }
 
-/// Makes letters.
+/// Composes letters.
 pub struct Composer {
     pub(crate) lookups: Lookups,
     pub(crate) templates: Templates,
@@ -28,10 +29,10 @@ pub struct Composer {
 }
 
 impl Composer {
-    /// The letter of a delivery, with the people's names and addresses of now.
+    /// Composes the letter of a delivery, with present names and addresses.
     pub async fn letter(&self, id: Uuid, delivery: &Delivery) -> Result<Letter, Obstacle> {
         let Some(mail) = &delivery.mail else {
-            return Err(Obstacle::Final(
+            return Err(Obstacle::Permanent(
                 Reason::SubjectGone,
                 "the delivery is empty".to_owned(),
             ));
@@ -44,7 +45,7 @@ impl Composer {
         let mut filled = self
             .templates
             .fill(mail.template, &facts)
-            .map_err(|mistake| Obstacle::Passing(mistake.to_string()))?;
+            .map_err(|mistake| Obstacle::Transient(mistake.to_string()))?;
         if mail.subject_id.is_none() {
             filled.subject = format!("[Test] {}", filled.subject);
         }
@@ -68,11 +69,11 @@ impl Composer {
             .access_request(subject)
             .await
             .map_err(|error| match error.kind {
-                Kind::NotFound => Obstacle::Final(
+                Kind::NotFound => Obstacle::Permanent(
                     Reason::SubjectGone,
-                    "the access request is not there any more".to_owned(),
+                    "the access request does not exist any more".to_owned(),
                 ),
-                _ => unreachable_service("access-request", &error),
+                _ => service_failed("access-request", &error),
             })?;
         let (recipient, requester) = self
             .people(mail.recipient_id, &request.requester_id)
@@ -82,7 +83,8 @@ impl Composer {
         Ok((recipient, facts))
     }
 
-    /// The recipient, and the requester where they still are.
+    /// The recipient, and the requester if they still exist. Without a recipient there is nobody to send to; without a
+    /// requester only a name is missing.
     async fn people(
         &self,
         recipient: Uuid,
@@ -97,11 +99,11 @@ impl Composer {
             .lookups
             .people(ids)
             .await
-            .map_err(|error| unreachable_service("accounts", &error))?;
+            .map_err(|error| service_failed("accounts", &error))?;
         let find = |id: &str| people.iter().find(|contact| contact.user_id == id).cloned();
         match find(&recipient).filter(|contact| !contact.email.is_empty()) {
             Some(contact) => Ok((contact, find(requester))),
-            None => Err(Obstacle::Final(
+            None => Err(Obstacle::Permanent(
                 Reason::RecipientGone,
                 "the recipient has no account any more".to_owned(),
             )),
@@ -109,15 +111,15 @@ impl Composer {
     }
 }
 
-fn unreachable_service(name: &str, error: &Error) -> Obstacle {
-    Obstacle::Passing(format!("the {name} service answered: {}", error.code))
+fn service_failed(name: &str, error: &Error) -> Obstacle {
+    Obstacle::Transient(format!("the {name} service answered: {}", error.code))
 }
 
 fn facts(mail: &Mail, request: AccessRequest) -> Facts {
     let reason = match mail.template {
-        Template::AccessRejected => said_at("rejected", &request),
-        Template::AccessRevoked => said_at("revoked", &request),
-        Template::AccessSuspended => said_at("suspended", &request),
+        Template::AccessRejected => detail_of_step("rejected", &request),
+        Template::AccessRevoked => detail_of_step("revoked", &request),
+        Template::AccessSuspended => detail_of_step("suspended", &request),
         Template::AccessSubmitted
         | Template::AccessProvisioned
         | Template::RegistrationFailed
@@ -150,8 +152,9 @@ fn facts(mail: &Mail, request: AccessRequest) -> Facts {
     facts
 }
 
-/// What was said at that step; the request's own reason may have become another one meanwhile.
-fn said_at(step: &str, request: &AccessRequest) -> String {
+/// The reason given at that step. The request's own reason may be a later one: a mail about a rejection can be resent
+/// long after.
+fn detail_of_step(step: &str, request: &AccessRequest) -> String {
     request
         .timeline
         .iter()

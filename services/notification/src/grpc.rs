@@ -12,7 +12,7 @@ use portico_proto::{
     },
     rest::Enumeration as _,
 };
-use portico_runtime::{Call, Caller, Clock, Page, parse_id, query_error, refuse};
+use portico_runtime::{Call, Caller, Clock, lists::ListQuery, parse_id, query_error, refuse};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::{
     delivery::{Command, Delivery, Mail},
     smtp::Sender,
     templates::{Template, Templates},
-    views::{self, ListError},
+    views,
 };
 
 /// In the place of a mail server's words.
@@ -69,21 +69,16 @@ impl NotificationService for Grpc {
             "" => String::new(),
             id => parse_id("subject_id", id)?.to_string(),
         };
-        let page = Page::parse(query.limit, &query.after)?;
-        let order = views::Order::parse(&query.sort)?;
+        let page = ListQuery::parse(&views::SORT, query.limit, &query.after, &query.sort)?;
         let (deliveries, next) = views::list(
             self.store.database(),
             &page,
-            order,
             status.as_word(),
             &subject_id,
             self.sender.host(),
         )
         .await
-        .map_err(|error| match error {
-            ListError::Cursor(error) => error,
-            ListError::Query(error) => query_error(error),
-        })?;
+        .map_err(query_error)?;
         let deliveries = deliveries.into_iter().map(|one| self.shown(one)).collect();
         Ok(Response::new(ListDeliveriesResponse { deliveries, next }))
     }
@@ -116,8 +111,7 @@ impl NotificationService for Grpc {
         request: Request<ListTemplatesRequest>,
     ) -> Result<Response<ListTemplatesResponse>, Status> {
         Caller::of(&request).require_admin()?;
-        let templates = Template::ALL
-            .into_iter()
+        let templates = Template::all()
             .map(|template| proto::Template {
                 name: views::template(template.as_str()).into(),
                 overridden: self.templates.overridden(template),

@@ -3,22 +3,21 @@
 //! | where | what |
 //! |---|---|
 //! | [`delivery`] | the aggregate: one message to one person, its attempts and outcome |
-//! | [`policies`] | public events of access-request and registration -> deliveries |
-//! | [`worker`] | sends what is due, retries, sends again after a crash |
-//! | `compose`, `lookups` | people and access requests looked up at sending; the letter |
-//! | [`templates`] | `web/mail` and the operator's theme folder |
-//! | `smtp`, `redact` | the mail server, and what it says without addresses |
-//! | [`grpc`] | history, resend, preview, test message; for admins |
-//! | `measures` | what waits here, for `/metrics` |
-//! | [`views`], [`publish`] | the list of deliveries; `mail_sent` and `mail_failed` |
+//! | [`grpc`] | for admins: history, resend, preview, test message |
+//! | [`policies`] | public events of other services -> deliveries |
+//! | [`publish`] | `mail_sent` and `mail_failed` |
+//! | [`views`] | the list of deliveries, what is due, the gauges of `/metrics` |
+//! | [`worker`] | sends what is due, retries, resumes after a crash |
+//! | [`compose`], [`neighbours`] | delivery -> letter; the people and the access request, asked of other services |
+//! | [`templates`] | renders `web/mail` and the operator's theme folder |
+//! | [`smtp`], [`redact`] | the mail server; its messages without personal data |
 //!
-//! An address is never stored and never logged: it is asked for at every sending and forgotten.
+//! E-mail addresses are never stored and never logged: they are looked up for every attempt.
 
 pub mod compose;
 pub mod delivery;
 pub mod grpc;
-pub mod lookups;
-mod measures;
+pub mod neighbours;
 pub mod policies;
 pub mod publish;
 pub mod redact;
@@ -29,7 +28,7 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use portico_eventstore::{EventStore, sqlx, sqlx::migrate::Migrator};
+use portico_eventstore::{EventStore, sqlx, sqlx::migrate::Migrator, worker::run};
 use portico_proto::notification::v1::notification_service_server::NotificationServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
@@ -37,7 +36,7 @@ use tonic::service::Routes;
 use crate::{
     compose::Composer,
     grpc::Grpc,
-    lookups::Lookups,
+    neighbours::Lookups,
     policies::Policies,
     publish::Publisher,
     smtp::{Mailer, Sender},
@@ -49,11 +48,11 @@ use crate::{
 /// The tables of this service.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Opens the store and makes the service ready to run.
+/// Opens the store and returns the service, ready to run.
 ///
 /// # Errors
-/// The database cannot be opened, or `smtp.url` or `mail.from` cannot be used. Mistakes in the operator's
-/// templates are logged and no error.
+/// The database cannot be opened, or `smtp.url` or `mail.from` is invalid. Mistakes in the operator's templates are only
+/// logged.
 pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let name = ServiceName::Notification;
     let database = deps.database(name, &[&MIGRATIONS]).await?;
@@ -69,7 +68,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     for mistake in templates.check() {
         tracing::error!(%mistake, "a mail template of the theme folder has a mistake; the built-in ones are used");
     }
-    measures::observe(deps, store.database());
+    views::measures::observe(deps, store.database());
     let lookups = Lookups::new(deps);
     let grpc = Grpc {
         store: store.clone(),
@@ -93,22 +92,19 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         .publishes(deps, Publisher)
         .consumes(deps, policies::SPEC, policies);
     Ok(match mailer {
-        Some(mailer) => service.works(worker(deps, store, composer, mailer).run()),
+        Some(mailer) => service.works(run(worker(deps, &store, composer, mailer))),
         None => {
-            tracing::warn!("no mail server is configured: mails are kept and not sent");
+            tracing::warn!("no mail server is configured: mails are queued but not sent");
             service
         }
     })
 }
 
-fn worker(deps: &Deps, store: EventStore, composer: Composer, mailer: Mailer) -> Worker {
+fn worker(deps: &Deps, store: &EventStore, composer: Composer, mailer: Mailer) -> Worker {
     Worker {
-        lease: deps.lease(store.database(), Worker::LEASE),
-        store,
+        jobs: deps.jobs(store),
         composer,
         mailer,
         retry: deps.config.retry,
-        clock: deps.clock.clone(),
-        shutdown: deps.shutdown.clone(),
     }
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     delivery::{Command, Delivery, Failure, Mail, Rejection},
-    lookups::Lookups,
+    neighbours::Lookups,
     redact::without_addresses,
     templates::Template,
 };

@@ -1,20 +1,21 @@
-//! Takes personal data out of what mail servers say, before it is stored or logged.
+//! Removes personal data from messages of mail servers and providers, before they are stored or logged.
 
-/// Longer words of a server are cut.
+/// In characters; a longer message is cut.
 const LONGEST: usize = 300;
-/// What stands in the place of an address or a name.
+/// Replaces an address or a name.
 const MARK: &str = "<address>";
-/// Shorter parts of an address would be found in every sentence.
+/// Shorter parts of an address are left: they would be found in every sentence.
 const SHORTEST_PART: usize = 3;
 
-/// The text on one line, without anything that looks like an e-mail address and without the recipient's own: the
-/// address, its part before the `@`, and the name. Servers quote them in many forms
+/// Returns the text on one line, without anything that looks like an e-mail address and without the recipient's address,
+/// the part of it before the `@`, and the recipient's name. Servers quote them in many forms
 /// (`<jane@example.org>: user jane unknown`).
 pub fn without_addresses(text: &str, address: &str, name: &str) -> String {
     let local = address.split('@').next().unwrap_or_default();
     let mut private: Vec<&str> = vec![address, name, local];
     private.extend(name.split_whitespace());
     private.retain(|part| part.chars().count() >= SHORTEST_PART);
+    // The longest first: a name must not break up the address that contains it.
     private.sort_by_key(|part| std::cmp::Reverse(part.len()));
     let clean = private
         .iter()
@@ -31,11 +32,11 @@ pub fn without_addresses(text: &str, address: &str, name: &str) -> String {
     }
 }
 
-/// Replaces a part where it stands alone, in upper or lower case.
+/// Replaces a part in any case, where it is a word of its own.
 fn replace(text: &str, part: &str) -> String {
     let (lower, part) = (text.to_lowercase(), part.to_lowercase());
     if lower.len() != text.len() {
-        // Lower case has other lengths (a few letters): positions do not fit, so nothing of it is kept.
+        // A few letters change their length in lower case, so positions do not match: drop the whole text if in doubt.
         return if lower.contains(&part) {
             MARK.to_owned()
         } else {
@@ -76,9 +77,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_names_go_and_the_rest_stays() {
+    fn addresses_and_names_are_removed_and_the_rest_stays() {
         let clean = |text| without_addresses(text, "jane.doe@example.org", "Jane Doe");
-        for (said, kept) in [
+        for (reply, kept) in [
             (
                 "550 5.1.1 <Jane.Doe@example.org>: Recipient address rejected: User unknown",
                 "550 5.1.1 <<address>>: Recipient address rejected: User unknown",
@@ -98,7 +99,7 @@ mod tests {
             ),
             ("550 RCPT TO:<a@b.example>: no", "550 RCPT TO:<address> no"),
         ] {
-            assert_eq!(clean(said), kept);
+            assert_eq!(clean(reply), kept);
         }
     }
 
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_change_their_length_are_no_panic() {
+    fn letters_that_change_their_length_do_not_panic() {
         assert_eq!(without_addresses("İ jane İ", "jane@example.org", ""), MARK);
         assert_eq!(without_addresses("İ x", "jane@example.org", ""), "İ x");
         assert_eq!(

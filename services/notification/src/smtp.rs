@@ -1,4 +1,4 @@
-//! The mail server (RFC 5321), through lettre: one connection a message.
+//! The mail server (RFC 5321), through lettre; one connection for each message.
 
 use std::{
     error::Error as _,
@@ -18,20 +18,21 @@ use portico_runtime::config::Mail as Config;
 
 use crate::templates::Filled;
 
-/// Replies to our log-in (RFC 4954 section 6), not to the message: they pass when the configuration is mended.
+/// Replies to our login (RFC 4954 section 6). They are 5xx, but not about the message: it can be sent once the
+/// configuration is corrected.
 const LOGIN_REFUSED: [u16; 4] = [530, 534, 535, 538];
 
-/// Who the messages are from.
+/// The `From` of all messages.
 #[derive(Debug, Clone)]
 pub struct Sender {
     mailbox: Mailbox,
 }
 
 impl Sender {
-    /// From `mail.from`.
+    /// Parses `mail.from`.
     ///
     /// # Errors
-    /// In words; the configuration's own check is less strict than a mail header.
+    /// For the operator. The check of the configuration is less strict than that of a mail header.
     pub fn new(config: &Config) -> Result<Self, String> {
         let mailbox = config.from.parse().map_err(|_| {
             "mail.from must be an address, or a name and an address: Portico <portico@example.org>"
@@ -40,12 +41,12 @@ impl Sender {
         Ok(Self { mailbox })
     }
 
-    /// Host of the address; the right side of every `Message-ID`.
+    /// Host of the address; the right-hand side of every `Message-ID`.
     pub fn host(&self) -> &str {
         self.mailbox.email.domain()
     }
 
-    /// What people call this portal.
+    /// Name of this portal, for people.
     pub fn name(&self) -> &str {
         self.mailbox.name.as_deref().unwrap_or("Portico")
     }
@@ -53,29 +54,29 @@ impl Sender {
 
 /// A message to one person, ready for the mail server. Holds personal data: no `Debug`.
 pub struct Letter {
-    /// The recipient's address.
+    /// Of the recipient.
     pub address: String,
-    /// The recipient's name; may be empty.
+    /// Of the recipient; may be empty.
     pub name: String,
     /// `Message-ID`, with angle brackets.
     pub message_id: String,
     /// `Date`.
     pub date: Timestamp,
-    /// Subject and parts.
+    /// Subject, text and HTML.
     pub filled: Filled,
 }
 
-/// Why a letter was not taken. The words may hold addresses.
+/// Why the mail server did not accept a letter. The text may hold addresses.
 pub enum Refusal {
-    /// The recipient's address is not one.
+    /// The recipient's address is invalid.
     Address,
-    /// 4xx, no connection, no answer in time, or our log-in: worth another try.
-    Passing(String),
-    /// 5xx.
-    Final(String),
+    /// 4xx, no connection, a timeout, or a refused login: may succeed later.
+    Transient(String),
+    /// 5xx: this message will never be accepted.
+    Permanent(String),
 }
 
-/// Sends letters.
+/// Client of the mail server. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -84,10 +85,10 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// `None` where no mail server is configured.
+    /// `None` when no mail server is configured.
     ///
     /// # Errors
-    /// In words, without the URL, which holds a password.
+    /// For the operator, without the URL, which may hold a password.
     pub fn new(config: &Config, sender: Sender) -> Result<Option<Self>, String> {
         let Some(url) = &config.smtp_url else {
             return Ok(None);
@@ -105,16 +106,16 @@ impl Mailer {
         }))
     }
 
-    /// Hands a letter over; the mail server's reply code, 250 as a rule.
+    /// Sends a letter and returns the mail server's reply code, usually 250.
     ///
     /// # Errors
-    /// Why it was not taken. After no answer in time the server may have taken it.
+    /// Why it was not accepted. After a timeout the server may have accepted it.
     pub async fn send(&self, letter: &Letter) -> Result<u16, Refusal> {
         let message = self.message(letter)?;
         match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
             Ok(Ok(response)) => Ok(response.code().into()),
             Ok(Err(error)) => Err(refusal(&error)),
-            Err(_) => Err(Refusal::Passing(format!(
+            Err(_) => Err(Refusal::Transient(format!(
                 "the mail server did not answer within {} s",
                 self.timeout.as_secs_f32()
             ))),
@@ -134,17 +135,17 @@ impl Mailer {
             .subject(letter.filled.subject.clone())
             .message_id(Some(letter.message_id.clone()))
             .date(system_time(letter.date))
-            // RFC 3834 section 5: no out-of-office answers, please.
+            // RFC 3834 section 5: prevents out-of-office replies.
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
             ))
             .multipart(parts)
-            .map_err(|error| Refusal::Final(format!("the message could not be built: {error}")))
+            .map_err(|error| Refusal::Permanent(format!("the message could not be built: {error}")))
     }
 }
 
-/// Times before 1970 become 1970.
+/// A time before 1970 becomes 1970.
 fn system_time(time: Timestamp) -> SystemTime {
     let seconds = u64::try_from(time.as_second()).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -152,13 +153,13 @@ fn system_time(time: Timestamp) -> SystemTime {
 
 fn refusal(error: &smtp::Error) -> Refusal {
     let Some(code) = error.status().map(u16::from) else {
-        return Refusal::Passing(error.to_string());
+        return Refusal::Transient(error.to_string());
     };
-    let words = error.source().map(ToString::to_string).unwrap_or_default();
-    let words = format!("{code} {words}").trim_end().to_owned();
+    let reply = error.source().map(ToString::to_string).unwrap_or_default();
+    let text = format!("{code} {reply}").trim_end().to_owned();
     if error.is_permanent() && !LOGIN_REFUSED.contains(&code) {
-        Refusal::Final(words)
+        Refusal::Permanent(text)
     } else {
-        Refusal::Passing(words)
+        Refusal::Transient(text)
     }
 }

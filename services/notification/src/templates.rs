@@ -1,172 +1,47 @@
-//! The messages: what they are, what they are filled with, and how.
+//! Renders messages.
 //!
-//! The built-in templates are those of `web/mail`; files of the operator's theme folder override them one by one.
-//! They are read at every filling, so that an edit shows at once. An operator's template with a mistake never
-//! costs a mail: the built-in ones are used, and the mistake is logged by file and line.
+//! The built-in templates are those of `web/mail`; files in the operator's theme folder override them one by one. They
+//! are read at every rendering, so that an edit shows at once. A mistake in an operator's template never costs a mail:
+//! the built-in ones are used, and the mistake is logged by file and line.
 
 mod facts;
+mod mistake;
 #[cfg(test)]
 mod tests;
 
 use std::{borrow::Cow, path::PathBuf};
 
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, context};
+use minijinja::{Environment, UndefinedBehavior, context};
 use rust_embed::RustEmbed;
-use serde::{Deserialize, Serialize};
 
 pub use facts::{Facts, Item};
+pub use mistake::Mistake;
+
+pub use crate::delivery::Template;
 
 /// The default theme.
 #[derive(RustEmbed)]
 #[folder = "../../web/mail"]
 struct BuiltIn;
 
-/// A longer subject is cut; RFC 5322 section 2.1.1 allows 998 bytes, people read less.
+/// A longer subject is cut. RFC 5322 section 2.1.1 allows 998 bytes, but nobody reads as many.
 const LONGEST_SUBJECT: usize = 200;
 
-/// Every message that Portico sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Template {
-    /// A developer asks for access; to the admins.
-    AccessSubmitted,
-    /// Approved, and the credentials work; to the developer.
-    AccessProvisioned,
-    /// Not approved; to the developer.
-    AccessRejected,
-    /// Taken away; to the developer.
-    AccessRevoked,
-    /// The provider or gateway refused; to the admins.
-    RegistrationFailed,
-    /// Taken away for a time; to the developer.
-    AccessSuspended,
-    /// A client secret ends soon, or has ended; to the developers.
-    ClientSecretExpiring,
-    /// Credentials are other ones by now; to the developers.
-    CredentialsChanged,
-}
-
-impl Template {
-    /// Every one.
-    pub const ALL: [Self; 8] = [
-        Self::AccessSubmitted,
-        Self::AccessProvisioned,
-        Self::AccessRejected,
-        Self::AccessRevoked,
-        Self::RegistrationFailed,
-        Self::AccessSuspended,
-        Self::ClientSecretExpiring,
-        Self::CredentialsChanged,
-    ];
-
-    /// Its name, also of its files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessSubmitted => "access_submitted",
-            Self::AccessProvisioned => "access_provisioned",
-            Self::AccessRejected => "access_rejected",
-            Self::AccessRevoked => "access_revoked",
-            Self::RegistrationFailed => "registration_failed",
-            Self::AccessSuspended => "access_suspended",
-            Self::ClientSecretExpiring => "client_secret_expiring",
-            Self::CredentialsChanged => "credentials_changed",
-        }
-    }
-
-    /// The one of that name.
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str() == name)
-    }
-
-    /// When it is sent and to whom, for a person.
-    pub fn description(self) -> &'static str {
-        match self {
-            Self::AccessSubmitted => "To every admin, when a developer asks for access.",
-            Self::AccessProvisioned => {
-                "To the developer, when access was approved and the credentials work. Never holds the secret."
-            }
-            Self::AccessRejected => "To the developer, when access was not approved.",
-            Self::AccessRevoked => "To the developer, when access was taken away.",
-            Self::RegistrationFailed => {
-                "To every admin, when the identity provider or the gateway refused."
-            }
-            Self::AccessSuspended => "To the developer, when access was suspended.",
-            Self::ClientSecretExpiring => {
-                "To the developers, 30, 7 and 1 days before a client secret ends, and at its end."
-            }
-            Self::CredentialsChanged => {
-                "To the developers, when a client got another secret or was replaced without their doing. Never \
-                 holds the secret."
-            }
-        }
-    }
-
-    /// Page of the portal that it leads to.
-    fn path(self, facts: &Facts) -> String {
-        match self {
-            Self::AccessSubmitted | Self::RegistrationFailed => {
-                format!("/admin/access-requests/{}", facts.request_id)
-            }
-            Self::AccessProvisioned
-            | Self::AccessRejected
-            | Self::AccessRevoked
-            | Self::AccessSuspended
-            | Self::ClientSecretExpiring
-            | Self::CredentialsChanged => {
-                format!("/dashboard/applications/{}", facts.application_id)
-            }
-        }
-    }
-}
-
-/// A filled template.
+/// A rendered message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
     /// One line.
     pub subject: String,
-    /// Complete by itself.
+    /// For mail programs that show no HTML; complete by itself.
     pub text: String,
     /// The same, as HTML.
     pub html: String,
 }
 
-/// What is wrong with a template. Holds no value that it was filled with.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("mail/{file}{}: {problem}", line.map(|n| format!(", line {n}")).unwrap_or_default())]
-pub struct Mistake {
-    /// File below the theme folder's `mail`.
-    pub file: String,
-    /// Where in it, from 1, if that is known.
-    pub line: Option<usize>,
-    /// What.
-    pub problem: String,
-}
-
-impl Mistake {
-    /// The engine's detail may quote what a variable holds, so it is taken only where the data are examples.
-    fn of(error: &minijinja::Error, with_detail: bool) -> Self {
-        let detail = error.detail().filter(|_| with_detail);
-        // Text of the template, not of the data; known only where debugging is on.
-        let place = error.template_source().zip(error.range());
-        let variable = place.and_then(|(source, range)| source.get(range));
-        let problem = match (error.kind(), detail, variable) {
-            (ErrorKind::UndefinedError, _, Some(name)) => format!("`{name}` does not exist"),
-            (ErrorKind::UndefinedError, _, None) => "a variable does not exist".to_owned(),
-            (kind, None, _) => kind.to_string(),
-            (kind, Some(detail), _) => format!("{kind}: {detail}"),
-        };
-        Self {
-            file: error.name().unwrap_or("?").to_owned(),
-            line: error.line(),
-            problem,
-        }
-    }
-}
-
-/// Fills templates.
+/// Renders templates. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Templates {
-    /// The theme folder's `mail`, if a theme folder is configured.
+    /// `mail` in the theme folder, if one is configured.
     folder: Option<PathBuf>,
     portal_name: String,
     /// Without a slash at the end.
@@ -174,7 +49,7 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// `theme_dir` as configured; `portal_name` as people know it; `public_url` for links.
+    /// `portal_name` is shown to people; links begin with `public_url`.
     pub fn new(theme_dir: Option<PathBuf>, portal_name: &str, public_url: &str) -> Self {
         Self {
             folder: theme_dir.map(|folder| folder.join("mail")),
@@ -183,10 +58,10 @@ impl Templates {
         }
     }
 
-    /// Fills a template. A mistake of the operator's is logged, and the built-in templates are used.
+    /// Renders a template. A mistake in an operator's file is logged, and the built-in templates are used.
     ///
     /// # Errors
-    /// The built-in templates do not take the facts; a test excludes it.
+    /// A built-in template fails; the tests exclude it.
     pub fn fill(&self, template: Template, facts: &Facts) -> Result<Filled, Mistake> {
         if self.any_override() {
             match self.fill_from(true, template, facts, false) {
@@ -200,19 +75,17 @@ impl Templates {
         self.fill_from(false, template, facts, false)
     }
 
-    /// Fills a template with example data, from the operator's files only where they are right.
+    /// Renders a template with example data, and does not fall back to the built-in ones.
     ///
     /// # Errors
-    /// The first mistake in what would be sent.
+    /// The first mistake in an operator's file.
     pub fn preview(&self, template: Template) -> Result<Filled, Mistake> {
         self.fill_from(true, template, &Facts::example(template), true)
     }
 
-    /// Every mistake in the operator's files, one for each template at most.
+    /// The mistakes in the operator's files, at most one for each template; one in a shared file is listed once.
     pub fn check(&self) -> Vec<Mistake> {
-        let mistakes = Template::ALL
-            .into_iter()
-            .filter_map(|template| self.preview(template).err());
+        let mistakes = Template::all().filter_map(|template| self.preview(template).err());
         let mut found: Vec<Mistake> = Vec::new();
         for mistake in mistakes {
             if !found.contains(&mistake) {
@@ -222,7 +95,7 @@ impl Templates {
         found
     }
 
-    /// Whether the operator has a file of that template, or of what all share.
+    /// Whether the operator overrides a file of that template or one that all templates share.
     pub fn overridden(&self, template: Template) -> bool {
         BuiltIn::iter()
             .filter(|file| is_part_of(file, template))
@@ -245,9 +118,9 @@ impl Templates {
         with_detail: bool,
     ) -> Result<Filled, Mistake> {
         let mut environment = self.environment(overrides, template)?;
-        // Where the data are people's, no error is to remember them.
+        // In debug mode an error holds the values it met: only with example data.
         environment.set_debug(with_detail);
-        let link = format!("{}{}", self.public_url, template.path(facts));
+        let link = format!("{}{}", self.public_url, link_path(template, facts));
         let base = context! {
             portal_name => &self.portal_name,
             public_url => url(self.public_url.clone()),
@@ -269,7 +142,7 @@ impl Templates {
         })
     }
 
-    /// The files of one template and what all share. File endings decide about escaping.
+    /// With the files of one template and the shared ones. Escaping follows the file extension.
     fn environment(
         &self,
         overrides: bool,
@@ -311,13 +184,31 @@ impl Templates {
     }
 }
 
-/// `layout.*` and `parts.*` are part of every template.
+/// The page that the message links to.
+fn link_path(template: Template, facts: &Facts) -> String {
+    match template {
+        Template::AccessSubmitted | Template::RegistrationFailed => {
+            format!("/admin/access-requests/{}", facts.request_id)
+        }
+        Template::AccessProvisioned
+        | Template::AccessRejected
+        | Template::AccessRevoked
+        | Template::AccessSuspended
+        | Template::ClientSecretExpiring
+        | Template::CredentialsChanged => {
+            format!("/dashboard/applications/{}", facts.application_id)
+        }
+    }
+}
+
+/// `layout.*` and `parts.*` are shared by all templates.
 fn is_part_of(file: &str, template: Template) -> bool {
     let stem = file.split('.').next().unwrap_or_default();
     stem == template.as_str() || stem == "layout" || stem == "parts"
 }
 
-/// An address that needs no escaping is taken as it is: `&#x2f;` for every slash would look like something to hide.
+/// Exempts a URL from escaping when nothing in it needs it: the engine would write every slash as `&#x2f;`, which spam
+/// filters and readers distrust.
 fn url(text: String) -> minijinja::Value {
     if text.contains(['<', '>', '"', '\'', '&']) {
         text.into()
@@ -326,7 +217,7 @@ fn url(text: String) -> minijinja::Value {
     }
 }
 
-/// A subject without line breaks or other control characters: nobody adds a header through a name.
+/// Removes line breaks and other control characters, so that nobody injects a mail header through a name.
 fn one_line(text: &str) -> String {
     let spaced: String = text
         .chars()

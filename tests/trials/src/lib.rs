@@ -1,8 +1,8 @@
 //! Tests that need a server, for test binaries with `harness = false`.
 //!
-//! Rust's own harness cannot learn at run time that a test is to be skipped. Here each test says which servers it
-//! needs; where one is missing the test is counted as ignored and the server is named at the end. With
-//! `PORTICO_TESTS=all` such a test fails. Filters and options are those of `cargo test`.
+//! Rust's own harness cannot skip a test at run time. Here each test names the servers that it needs; when one is missing
+//! the test counts as ignored, and the server is named at the end. With `PORTICO_TESTS=all` such a test fails instead.
+//! Filters and options are those of `cargo test`.
 
 mod server;
 
@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed};
 pub use server::{CHROMIUM, NATS, POSTGRESQL, Server, in_path, works};
 use tokio::runtime::Builder;
 
-/// One test.
+/// A test and the servers that it needs.
 pub struct Trial {
     name: String,
     needs: Vec<Server>,
@@ -20,8 +20,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A test that fails by a panic. `module` is `module_path!()`; the crate's own name in it is left out, as Rust's
-    /// harness does.
+    /// A test fails when it panics. `module` is `module_path!()`; the name of the crate is left out, as Rust's harness
+    /// does.
     pub fn new(
         module: &str,
         name: &str,
@@ -39,7 +39,7 @@ impl Trial {
         }
     }
 
-    /// Which servers are not there, and why; each is looked for once.
+    /// The missing servers, with the reason; each is looked for once.
     fn missing(&self, known: &mut BTreeMap<&str, Option<&str>>) -> Vec<String> {
         let missing = self.needs.iter().filter_map(|server| {
             let why = known
@@ -50,7 +50,7 @@ impl Trial {
         missing.collect()
     }
 
-    fn prepared(self) -> libtest_mimic::Trial {
+    fn runnable(self) -> libtest_mimic::Trial {
         let kind = self.kind();
         let test = || {
             (self.test)();
@@ -59,12 +59,12 @@ impl Trial {
         libtest_mimic::Trial::test(self.name, test).with_kind(kind)
     }
 
-    fn unprepared(self, why: String) -> libtest_mimic::Trial {
+    fn failing(self, why: String) -> libtest_mimic::Trial {
         let kind = self.kind();
         libtest_mimic::Trial::test(self.name, || Err(Failed::from(why))).with_kind(kind)
     }
 
-    /// Shown before the name: the servers.
+    /// The servers, shown before the name.
     fn kind(&self) -> String {
         let names: Vec<&str> = self.needs.iter().map(|server| server.name).collect();
         names.join(", ")
@@ -110,28 +110,27 @@ macro_rules! trials {
     };
 }
 
-/// Runs those tests that the command line asks for; the exit code of `main`.
+/// Runs the tests that the command line selects, and returns the exit code for `main`.
 pub fn run(trials: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
     let arguments = Arguments::from_args();
     let all = std::env::var("PORTICO_TESTS").is_ok_and(|tests| tests == "all");
-    // Those that are ignored are run, and so fail, where the command line says so.
+    // `--ignored` runs the ignored tests, and so lets them fail with the reason.
     let skips = !all && !arguments.list && !arguments.ignored && !arguments.include_ignored;
     let mut missing = BTreeMap::new();
     let mut skipped = BTreeMap::<String, usize>::new();
-    let prepared = trials.into_iter().flatten().map(|trial| {
+    let trials = trials.into_iter().flatten().map(|trial| {
         let why = trial.missing(&mut missing);
         if why.is_empty() {
-            return trial.prepared();
+            return trial.runnable();
         }
-        if skips && asked_for(&arguments, &trial.name) {
+        if skips && selected(&arguments, &trial.name) {
             for why in &why {
                 *skipped.entry(why.clone()).or_default() += 1;
             }
         }
-        trial.unprepared(why.join("; ")).with_ignored_flag(!all)
+        trial.failing(why.join("; ")).with_ignored_flag(!all)
     });
-    let prepared = prepared.collect();
-    let conclusion = libtest_mimic::run(&arguments, prepared);
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
     for (why, count) in skipped {
         let tests = if count == 1 { "test" } else { "tests" };
         eprintln!("SKIPPED {count} {tests}: {why}");
@@ -139,8 +138,8 @@ pub fn run(trials: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Whether the filters of the command line let a test through.
-fn asked_for(arguments: &Arguments, name: &str) -> bool {
+/// Whether the filters of the command line select a test.
+fn selected(arguments: &Arguments, name: &str) -> bool {
     let matches = |filter: &String| {
         if arguments.exact {
             name == filter

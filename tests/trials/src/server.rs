@@ -1,4 +1,4 @@
-//! Servers that tests may need, and whether they are there.
+//! Servers that tests may need, and whether they can be started.
 
 use std::{
     env,
@@ -8,9 +8,9 @@ use std::{
 /// A server that tests start.
 #[derive(Debug, Clone, Copy)]
 pub struct Server {
-    /// What people call it.
+    /// For messages.
     pub name: &'static str,
-    /// Why it cannot be started here, and how to change that; `None` where it can.
+    /// Why it cannot be started here and what to install; `None` if it can.
     pub missing: fn() -> Option<&'static str>,
 }
 
@@ -34,7 +34,7 @@ pub const NATS: Server = Server {
     },
 };
 
-/// A browser and its driver.
+/// The browser and its driver.
 pub const CHROMIUM: Server = Server {
     name: "Chromium",
     missing: || {
@@ -51,7 +51,7 @@ pub fn in_path(program: &str) -> bool {
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
-/// Whether a program starts and ends well.
+/// Whether a program exits with success.
 pub fn works(program: &str, argument: &str) -> bool {
     Command::new(program)
         .arg(argument)

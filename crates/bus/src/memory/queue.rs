@@ -39,7 +39,7 @@ impl Outstanding {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take()
         {
-            // The relay may have stopped waiting; that is its own affair.
+            // The relay may have stopped waiting.
             let _ = done.send(());
         }
     }
@@ -179,7 +179,7 @@ impl Queue {
         self.later.first().map(|(due, _)| *due)
     }
 
-    /// The consumer is done with it. A late word on an earlier attempt counts as well.
+    /// Acknowledges a delivery. A late acknowledgement of an earlier attempt counts as well.
     pub(super) fn ack(&mut self, id: u64) {
         let Some(entry) = self.entries.remove(&id) else {
             return;

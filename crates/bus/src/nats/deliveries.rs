@@ -48,7 +48,7 @@ impl NatsDeliveries {
         }
     }
 
-    /// Waits for the connection, finds the consumer or makes it again, and asks for messages.
+    /// Waits for the connection, finds or recreates the consumer, and requests messages.
     async fn open(&mut self) -> Result<Open, BusError> {
         self.connection
             .wait_for(|connection| connection.up)
@@ -164,7 +164,7 @@ impl NatsDeliveries {
 }
 
 impl Drop for NatsDeliveries {
-    /// Gives back what was fetched ahead, so that another replica has it at once and not after the ack wait.
+    /// Returns prefetched messages, so that another replica gets them at once and not after the ack wait.
     fn drop(&mut self) {
         let (Some(open), Ok(runtime)) = (self.pull.take(), Handle::try_current()) else {
             return;

@@ -1,8 +1,8 @@
-//! Asking a pull consumer for messages, as NATS ADR-13 tells: requests wait at the server, which answers each with
-//! messages, heartbeats and, at its end, a status.
+//! Pull requests to a consumer (NATS ADR-13): they wait at the server, which answers each with messages, heartbeats and,
+//! at its end, a status.
 //!
-//! The client library has streams for this, but none that says which messages it holds and asks for no more; a
-//! replica that stops has to give those back.
+//! The client library has streams for this, but none that exposes its prefetched messages and stops requesting; a
+//! replica that stops has to return those.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ use crate::BusError;
 
 /// One request lives this long at the server.
 const EXPIRES: Duration = Duration::from_secs(30);
-/// A server with nothing to deliver says so that often.
+/// Idle heartbeat of the server.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A server that was silent for so long has lost the request.
+/// After this long without a heartbeat the request is lost.
 const SILENCE: Duration = Duration::from_secs(10);
 /// What is left of a request that the server ends.
 const PENDING_MESSAGES: &str = "Nats-Pending-Messages";
@@ -124,7 +124,7 @@ impl Pull {
         }
     }
 
-    /// Ends the pull and tells the server that others may have what was fetched ahead.
+    /// Ends the pull and returns the prefetched messages to the server for other replicas.
     pub(super) async fn give_back(mut self) {
         // Every message that was sent before this answer has arrived before it.
         let _ = self.consumer.get_info().await;

@@ -14,10 +14,10 @@ use crate::{BusError, ConsumerSpec};
 const SUBJECTS: &str = "portico.>";
 const DESCRIPTION: &str = "Public events of Portico";
 
-/// Makes the stream unless it exists, and brings what we set up to date.
+/// Creates the stream unless it exists, and updates the settings that are ours.
 ///
-/// What the operator set by other means, such as placement or a limit on bytes, is kept. An update that the
-/// server refuses is only logged: the stream as it is still serves.
+/// What the operator configured otherwise, such as placement or a limit on bytes, is kept. A refused update is only
+/// logged: the stream still works as it is.
 pub(super) async fn ensure_stream(
     js: &jetstream::Context,
     settings: &NatsSettings,
@@ -72,7 +72,7 @@ fn wanted(settings: &NatsSettings, config: stream::Config) -> stream::Config {
     }
 }
 
-/// Makes the consumer, or brings an existing one up to date.
+/// Creates or updates the consumer.
 pub(super) async fn declare_consumer(
     js: &jetstream::Context,
     settings: &NatsSettings,
@@ -84,8 +84,8 @@ pub(super) async fn declare_consumer(
         .map_err(unavailable)
 }
 
-/// Makes the consumer unless it exists. Another, newer replica may have declared more subjects, so an existing
-/// one is left as it is.
+/// Creates the consumer unless it exists. A newer replica may have declared more subjects, so an existing one is left
+/// as it is.
 pub(super) async fn ensure_consumer(
     js: &jetstream::Context,
     settings: &NatsSettings,

@@ -1,7 +1,7 @@
-//! Messages that could not be handled: kept with the reason, until somebody has them tried again or gives them up.
+//! Messages that could not be handled: kept with the reason until an admin replays or drops them.
 //!
-//! * here: what a consumer does
-//! * `admin`: what people do
+//! * here: what a consumer reads and writes
+//! * `admin`: what admins list, replay and drop
 //! * `payload`: the content as text
 
 mod admin;
@@ -18,7 +18,7 @@ pub use admin::{
     Parked, ParkedFilter, ParkedStatus, drop_parked, list_parked, parked, release_parked,
 };
 
-/// Keeps a message that was delivered. Delivered again, it counts as one message.
+/// Parks a delivered message. A redelivery updates the same row.
 pub(super) async fn park(
     database: &Database,
     consumer: &str,
@@ -49,7 +49,8 @@ pub(super) async fn park(
     Ok(())
 }
 
-/// A released message could not be handled again. One that another replica has handled meanwhile stays away.
+/// Parks a released message again that could not be handled. One that another replica has handled meanwhile is gone
+/// and stays gone.
 pub(super) async fn park_again(
     database: &Database,
     consumer: &str,
@@ -71,7 +72,7 @@ pub(super) async fn park_again(
     Ok(())
 }
 
-/// Messages that somebody has released.
+/// Messages that an admin has released.
 pub(super) async fn released(
     database: &Database,
     consumer: &str,
@@ -97,7 +98,7 @@ pub(super) async fn released(
         .collect()
 }
 
-/// A message that was handled in the end.
+/// Deletes a message that was handled in the end.
 pub(super) async fn forget(
     database: &Database,
     consumer: &str,
@@ -111,7 +112,7 @@ pub(super) async fn forget(
     Ok(())
 }
 
-/// Whether somebody has given it up.
+/// Whether an admin has dropped it.
 pub(super) async fn was_dropped(
     database: &Database,
     consumer: &str,

@@ -1,4 +1,4 @@
-//! How far the log was brought to one incarnation of the bus.
+//! How far the log has been published to one incarnation of the bus.
 
 use sqlx::Row as _;
 

@@ -1,6 +1,5 @@
-//! Publishing again what was published, because somebody asked for it. The request is a row, so it may come from any
-//! process and outlives a crash; the relay that holds the lease does the work. The checkpoint is not touched: what
-//! is new is published as soon as the old is.
+//! Republishing on request. The request is a row, so it may come from any process and outlives a crash; the relay that
+//! holds the lease does the work. The checkpoint is not touched: new events follow as soon as the old ones are out.
 
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -9,10 +8,10 @@ use uuid::Uuid;
 use super::NAME;
 use crate::{Database, EventStore, Row, StoreError};
 
-/// How far a service's events were brought to the bus.
+/// How far a service's events have been published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayStatus {
-    /// The last event that the bus has safely; 0: none, or none that this bus has.
+    /// The last event that the bus has acknowledged; 0: none, or none by this incarnation.
     pub position: i64,
     /// The last event.
     pub head: i64,
@@ -34,7 +33,7 @@ pub struct Republishing {
     pub requested_by: String,
 }
 
-/// How far the events of this database were brought to the bus.
+/// How far the events of this database have been published.
 pub async fn status(database: &Database) -> Result<RelayStatus, StoreError> {
     // Where a bus has incarnations, a checkpoint without one is from another bus.
     let row = sqlx::query(
@@ -50,8 +49,8 @@ pub async fn status(database: &Database) -> Result<RelayStatus, StoreError> {
     })
 }
 
-/// Asks for all events after a position to be published again; 0: from the first on. A relay that runs begins within
-/// seconds, another one when it starts. Asked for again before that is done, the longer way is gone. `id` is new.
+/// Asks for all events after a position to be published again; 0: from the first on. A running relay begins within
+/// seconds, another one when it starts. Of two requests the one that begins earlier in the log counts. `id` is new.
 pub async fn republish(
     database: &Database,
     from: i64,
@@ -100,10 +99,10 @@ fn read(row: &Row) -> Result<Republishing, StoreError> {
     })
 }
 
-/// What the relay at work knows of such a request.
-pub(super) struct Again(Option<Republishing>);
+/// The request as the running relay knows it.
+pub(super) struct Request(Option<Republishing>);
 
-impl Again {
+impl Request {
     pub(super) async fn load(store: &EventStore) -> Result<Self, StoreError> {
         asked(store.database()).await.map(Self)
     }
@@ -121,7 +120,7 @@ impl Again {
         (position <= again.until).then(|| again.id.clone())
     }
 
-    /// Notes how far it is; the last step ends the request.
+    /// Saves the progress; the last step deletes the request.
     pub(super) async fn advance(
         &mut self,
         store: &EventStore,
@@ -149,7 +148,7 @@ impl Again {
         Ok(())
     }
 
-    /// Whether there is another request than the known one.
+    /// Whether there is a newer request than the known one.
     pub(super) async fn is_outdated(&self, store: &EventStore) -> Result<bool, StoreError> {
         let asked = asked(store.database()).await?;
         Ok(asked.is_some_and(|asked| self.0.as_ref().map(|known| &known.id) != Some(&asked.id)))

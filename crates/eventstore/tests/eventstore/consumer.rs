@@ -103,7 +103,7 @@ async fn start(place: &Place) -> Running {
         bus: Arc::new(bus.clone()),
         database: store.database().clone(),
         policy: Arc::new(policy),
-        now: TestClock::default().now(),
+        clock: TestClock::default().clock(),
     };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(consumer.run(shutdown.clone()));
@@ -237,7 +237,7 @@ async fn a_dropped_message_is_never_handled(place: Place) {
     let running = start(&place).await;
     let poison = message(POISON);
     assert!(running.deliver(&poison, 1).await);
-    let (database, now) = (running.store.database(), TestClock::default().now()());
+    let (database, now) = (running.store.database(), TestClock::default().now());
     let give_up = || drop_parked(database, SPEC.name, Some(poison.id), "somebody", now);
     assert_eq!(give_up().await.unwrap(), 1);
     assert_eq!(give_up().await.unwrap(), 0);

@@ -14,11 +14,12 @@ use portico_bus::{
 };
 use portico_eventstore::{
     Context, EventStore, InboxEntry, Lease,
+    clock::Clock,
     consumer::{
         Consumer, MAX_ATTEMPTS, Parked, ParkedFilter, Policy, PolicyError, list_parked, parked,
         release_parked,
     },
-    relay::{Now, Relay, republish},
+    relay::{Relay, republish},
 };
 use portico_trials::{NATS, Trial, trials};
 use tokio::task::JoinSet;
@@ -86,7 +87,7 @@ struct Process {
 }
 
 impl Process {
-    async fn start(place: &Place, bus: SharedBus, id: Uuid, now: Now) -> Self {
+    async fn start(place: &Place, bus: SharedBus, id: Uuid, clock: Clock) -> Self {
         let source = place.open_as("source").await;
         let target = place.open_as("target").await;
         // A bus that is away is told again when it is back.
@@ -97,11 +98,11 @@ impl Process {
             publish: Arc::new(Additions),
             lease: Lease::new(
                 source.database().clone(),
-                Relay::lease_name(),
+                Relay::LEASE,
                 new_id(),
                 Duration::from_secs(10),
             ),
-            now: Arc::clone(&now),
+            clock: clock.clone(),
         };
         let (store, cured) = (target.clone(), Arc::<AtomicBool>::default());
         let adder = Adder {
@@ -114,7 +115,7 @@ impl Process {
             bus,
             database: target.database().clone(),
             policy: Arc::new(adder),
-            now,
+            clock,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(relay.run(CancellationToken::new()));
@@ -155,8 +156,8 @@ fn bad_bus(seed: u64) -> SharedBus {
 }
 
 async fn every_event_has_one_effect_however_bad_the_bus(place: Place) {
-    let now = TestClock::default().now();
-    let process = Process::start(&place, bad_bus(1), new_id(), now).await;
+    let clock = TestClock::default().clock();
+    let process = Process::start(&place, bad_bus(1), new_id(), clock).await;
     let mut sum = 0;
     for batch in 0..20 {
         let bys: Vec<i64> = (1..=10).map(|n| batch * 10 + n).collect();
@@ -176,7 +177,7 @@ async fn nothing_is_lost_when_the_process_dies(place: Place) {
     let mut sum = 0;
     for life in 0..6_i64 {
         let seed = u64::try_from(life).unwrap();
-        let process = Process::start(&place, bad_bus(seed), id, clock.now()).await;
+        let process = Process::start(&place, bad_bus(seed), id, clock.clock()).await;
         let before = process.arrived().await;
         let bys: Vec<i64> = (1..=40).map(|n| life * 40 + n).collect();
         sum += bys.iter().sum::<i64>();
@@ -193,7 +194,7 @@ async fn nothing_is_lost_when_the_process_dies(place: Place) {
         process.crash().await;
         clock.forward(11);
     }
-    let process = Process::start(&place, bad_bus(99), id, clock.now()).await;
+    let process = Process::start(&place, bad_bus(99), id, clock.clock()).await;
     process.assert_all_arrived(240, sum).await;
     process.crash().await;
 }
@@ -211,7 +212,7 @@ async fn nats_goes_on_beside_a_poison_message() {
     let server = NatsServer::start().await.unwrap();
     let (place, clock) = (Place::sqlite(), TestClock::default());
     let bus = nats(&server).await;
-    let process = Process::start(&place, bus, new_id(), clock.now()).await;
+    let process = Process::start(&place, bus, new_id(), clock.clock()).await;
     let source = process.source.clone();
     source.append(append(new_id(), 0, &[1, -7])).await.unwrap();
     source.append(append(new_id(), 0, &[2])).await.unwrap();
@@ -249,7 +250,7 @@ async fn nats_brings_again_what_is_published_again() {
     let server = NatsServer::start().await.unwrap();
     let (place, clock, id) = (Place::sqlite(), TestClock::default(), new_id());
     let bus = nats(&server).await;
-    let process = Process::start(&place, bus, id, clock.now()).await;
+    let process = Process::start(&place, bus, id, clock.clock()).await;
     let source = process.source.clone();
     source.append(append(new_id(), 0, &[1, 2])).await.unwrap();
     process.assert_all_arrived(2, 3).await;
@@ -262,7 +263,7 @@ async fn nats_brings_again_what_is_published_again() {
             .await
             .unwrap();
     }
-    let now = clock.now()();
+    let now = clock.now();
     republish(source.database(), 0, "somebody", now, new_id())
         .await
         .unwrap();
@@ -275,7 +276,7 @@ async fn nats_that_loses_its_data_is_told_again() {
     let mut server = NatsServer::start().await.unwrap();
     let bus = nats(&server).await;
     let (place, id, clock) = (Place::sqlite(), new_id(), TestClock::default());
-    let process = Process::start(&place, Arc::clone(&bus), id, clock.now()).await;
+    let process = Process::start(&place, Arc::clone(&bus), id, clock.clock()).await;
     let source = process.source.clone();
     source.append(append(new_id(), 0, &[1, 2])).await.unwrap();
     process.assert_all_arrived(2, 3).await;
@@ -288,11 +289,11 @@ async fn nats_that_loses_its_data_is_told_again() {
         publish: Arc::new(Additions),
         lease: Lease::new(
             source.database().clone(),
-            Relay::lease_name(),
+            Relay::LEASE,
             new_id(),
             Duration::from_secs(10),
         ),
-        now: clock.now(),
+        clock: clock.clock(),
     };
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(relay.run(shutdown.clone()));
@@ -309,7 +310,7 @@ async fn nats_that_loses_its_data_is_told_again() {
     shutdown.cancel();
     running.await.unwrap();
     clock.forward(11);
-    let process = Process::start(&place, bus, id, clock.now()).await;
+    let process = Process::start(&place, bus, id, clock.clock()).await;
     process.assert_all_arrived(4, 15).await;
     process.crash().await;
 }

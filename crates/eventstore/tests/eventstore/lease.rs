@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portico_eventstore::Lease;
+use portico_eventstore::{Lease, clock::Clock};
 use portico_trials::Trial;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
     counter::new_id,
-    place::{Place, on_every_database, within},
+    place::{Place, eventually, on_every_database, within},
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -18,7 +18,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
         one_of_many_holds_it,
         it_expires_and_is_given_up,
-        all_are_freed
+        all_are_freed,
+        work_keeps_it_until_it_ends,
+        work_is_dropped_when_it_is_lost,
     )
 }
 
@@ -77,4 +79,51 @@ async fn all_are_freed(place: Place) {
     Lease::free_all(store.database()).await.unwrap();
     assert!(lease("one").take(at(1)).await.unwrap());
     assert!(lease("two").take(at(1)).await.unwrap());
+}
+
+async fn work_keeps_it_until_it_ends(place: Place) {
+    let store = place.open().await;
+    let lease = || Lease::new(store.database().clone(), "work", new_id(), TTL);
+    let (clock, time) = Clock::manual(at(0));
+    let held = lease().acquire(&clock).await.unwrap().unwrap();
+    let (end, ended) = oneshot::channel::<()>();
+    let working = tokio::spawn(held.run(async move { ended.await.unwrap() }));
+    // Much longer than the time to live, in steps shorter than it.
+    for _ in 0..10 {
+        time.advance(TTL / 2);
+        let until = clock.now() + TTL / 2 + Duration::from_secs(1);
+        eventually("it is renewed", async || {
+            lease().is_held(until).await.unwrap()
+        })
+        .await;
+        assert!(lease().acquire(&clock).await.unwrap().is_none());
+    }
+    end.send(()).unwrap();
+    within(working).await.unwrap().unwrap();
+    // It was given up, so nobody waits for it to expire.
+    let other = lease();
+    let held = within(other.acquire_within(&clock, TTL)).await.unwrap();
+    assert!(held.is_some());
+}
+
+async fn work_is_dropped_when_it_is_lost(place: Place) {
+    let store = place.open().await;
+    let lease = || Lease::new(store.database().clone(), "work", new_id(), TTL);
+    let (clock, time) = Clock::manual(at(0));
+    let held = lease().acquire(&clock).await.unwrap().unwrap();
+    let (inside, outside) = oneshot::channel::<()>();
+    let working = tokio::spawn(held.run(async move {
+        let _inside = inside;
+        std::future::pending::<()>().await;
+    }));
+    // As when this process stood still for longer than the time to live.
+    let other = lease();
+    assert!(other.take(at(11)).await.unwrap());
+    time.advance(TTL);
+    let lost = within(working).await.unwrap().unwrap_err();
+    assert!(lost.to_string().contains("work"), "{lost}");
+    assert!(within(outside).await.is_err(), "what it held was dropped");
+    // The new owner keeps it.
+    assert!(other.is_held(at(12)).await.unwrap());
+    assert!(lease().acquire(&clock).await.unwrap().is_none());
 }

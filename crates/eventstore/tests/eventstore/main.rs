@@ -23,6 +23,7 @@ mod server;
 mod stub;
 mod upcasting;
 mod views;
+mod worker;
 
 fn main() -> std::process::ExitCode {
     portico_trials::run([
@@ -42,5 +43,6 @@ fn main() -> std::process::ExitCode {
         server::trials(),
         upcasting::trials(),
         views::trials(),
+        worker::trials(),
     ])
 }

@@ -199,8 +199,8 @@ async fn unknown_events_are_published_by_who_knows_them(place: Place) {
             store: store.clone(),
             bus: Arc::new(bus.clone()),
             publish,
-            lease: Lease::new(store.database().clone(), Relay::lease_name(), new_id(), ttl),
-            now: TestClock::default().now(),
+            lease: Lease::new(store.database().clone(), Relay::LEASE, new_id(), ttl),
+            clock: TestClock::default().clock(),
         }
         .run(shutdown.clone())
     };

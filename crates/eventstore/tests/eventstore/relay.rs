@@ -39,8 +39,8 @@ fn start(
         store: store.clone(),
         bus: Arc::new(bus.clone()),
         publish: Arc::new(Additions),
-        lease: Lease::new(store.database().clone(), Relay::lease_name(), new_id(), ttl),
-        now: clock.now(),
+        lease: Lease::new(store.database().clone(), Relay::LEASE, new_id(), ttl),
+        clock: clock.clock(),
     };
     let shutdown = CancellationToken::new();
     (tokio::spawn(relay.run(shutdown.clone())), shutdown)
@@ -218,7 +218,7 @@ async fn two_relays_take_turns(place: Place) {
 }
 
 async fn asks_for_all_after(store: &EventStore, clock: &TestClock, from: i64) {
-    let now = clock.now()();
+    let now = clock.now();
     republish(store.database(), from, "somebody", now, new_id())
         .await
         .unwrap();

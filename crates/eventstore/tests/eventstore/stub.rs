@@ -2,19 +2,18 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use portico_bus::{Bus, BusError, ConsumerSpec, Deliveries, Delivery, Message, Receipt, Settle};
 use portico_eventstore::{
     EventStore, RecordedEvent, StoreError,
-    relay::{Now, PublicEvent, Publish},
+    clock::{Clock, ManualTime},
+    relay::{PublicEvent, Publish},
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -43,20 +42,27 @@ impl Publish for Additions {
 }
 
 /// A clock that the test moves.
-#[derive(Clone, Default)]
-pub(crate) struct TestClock(Arc<AtomicI64>);
+#[derive(Clone)]
+pub(crate) struct TestClock(Clock, ManualTime);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        let (clock, time) = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
+        Self(clock, time)
+    }
+}
 
 impl TestClock {
-    pub(crate) fn forward(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
+    pub(crate) fn forward(&self, seconds: u64) {
+        self.1.advance(Duration::from_secs(seconds));
     }
 
-    pub(crate) fn now(&self) -> Now {
-        let offset = Arc::clone(&self.0);
-        Arc::new(move || {
-            let seconds = SignedDuration::from_secs(offset.load(Ordering::SeqCst));
-            Timestamp::from_second(1_800_000_000).unwrap() + seconds
-        })
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clone()
     }
 }
 
@@ -137,7 +143,7 @@ impl Settle for StubSettle {
         Ok(())
     }
 
-    async fn retry(&self, _after: std::time::Duration) -> Result<(), BusError> {
+    async fn retry(&self, _after: Duration) -> Result<(), BusError> {
         self.tell(false);
         Ok(())
     }

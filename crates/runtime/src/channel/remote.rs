@@ -2,7 +2,7 @@
 //!
 //! What certainly did not reach a replica goes to the next one. What may have reached it is repeated only where a
 //! repetition has no second effect: methods that read, and commands with an idempotency key. Otherwise the caller is
-//! told that the service is not available, with its name, and can repeat the call.
+//! told by name which service is unavailable, and can repeat the call.
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
@@ -20,10 +20,9 @@ use tower::Service as _;
 use url::Url;
 
 use super::{
-    ServiceName,
+    IDEMPOTENCY_KEY, SERVICE, ServiceName, methods,
     replicas::{Replica, Replicas},
 };
-use crate::{IDEMPOTENCY_KEY, methods};
 
 /// For a call, all its repetitions included. As long as the edge waits for the slowest of them, a connection test.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -37,10 +36,8 @@ const PAUSES: [Duration; 4] = [
     Duration::from_millis(1000),
 ];
 const GRPC_TIMEOUT: &str = "grpc-timeout";
-/// Metadata: which service is meant, since a process may run several, and some methods every service has.
-pub const SERVICE: &str = "x-portico-service";
 
-/// The way to one service over the network. Cheap to clone.
+/// A channel to one service over the network. Cheap to clone.
 #[derive(Clone)]
 pub struct Remote {
     name: ServiceName,
@@ -123,7 +120,7 @@ impl Remote {
         if again { Attempt::Again } else { Attempt::Over }
     }
 
-    /// A stream that breaks off says so in our words.
+    /// Translates the error of a stream that breaks off.
     fn stream(&self, response: Response<Body>) -> Response<Body> {
         let name = self.name;
         response
@@ -186,14 +183,14 @@ impl Call {
     }
 }
 
-/// Tells the service how long it will be waited for, unless the caller did.
+/// Sets the deadline of the call, unless the caller did.
 fn announce(headers: &mut HeaderMap) {
     if let Ok(seconds) = HeaderValue::try_from(format!("{}S", DEADLINE.as_secs())) {
         headers.entry(GRPC_TIMEOUT).or_insert(seconds);
     }
 }
 
-/// What callers of a service that cannot be reached are told, over whatever protocol.
+/// The error of an unreachable service, whatever the protocol.
 pub fn service_unavailable(name: ServiceName) -> Error {
     let name = name.as_str();
     Error::unavailable(

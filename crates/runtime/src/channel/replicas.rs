@@ -1,4 +1,4 @@
-//! Where the replicas of a service are, and whose turn it is.
+//! The replicas of a service: name resolution, round robin, and a pause for those that cannot be reached.
 
 use std::{
     net::SocketAddr,
@@ -15,11 +15,11 @@ use url::Url;
 
 /// How often names are looked up again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// A name server, or a replica, that does not answer within this time is away.
+/// Timeout of a name lookup and of a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For how long a replica is left out that could not be reached.
+/// How long a replica is skipped after a failed connection.
 const LEFT_OUT: Duration = Duration::from_secs(1);
-/// A process that hangs, or a machine that is gone, is noticed after both of these.
+/// HTTP/2 keep-alive: a hanging process or a lost machine is detected after both of these.
 const PING_EVERY: Duration = Duration::from_secs(5);
 const PONG_WITHIN: Duration = Duration::from_secs(3);
 
@@ -47,12 +47,12 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    /// Leaves it out for a moment: it could not be reached.
+    /// Skips it for a while: it could not be reached.
     pub(super) fn failed(&self) {
         *self.until() = Some(Instant::now() + LEFT_OUT);
     }
 
-    /// Whether it is not left out.
+    /// Whether it is not skipped.
     pub(super) fn seems_well(&self) -> bool {
         self.until().is_none_or(|until| until <= Instant::now())
     }
@@ -75,8 +75,8 @@ impl Replicas {
         }
     }
 
-    /// The replicas in the order in which a call should try them: another one first each time, those that are left
-    /// out last. Empty where no name can be looked up.
+    /// The replicas in the order in which a call should try them: round robin, skipped ones last. Empty where no name
+    /// can be resolved.
     pub(super) async fn in_turn(self: &Arc<Self>) -> Vec<Replica> {
         let looked_at = self.known().looked_at;
         match looked_at {
@@ -96,7 +96,7 @@ impl Replicas {
         replicas
     }
 
-    /// Looks the names up, unless somebody else did within the given time.
+    /// Resolves the names, unless that was done within the given time.
     pub(super) async fn look(&self, unless_within: Duration) {
         let _alone = self.looking.lock().await;
         let looked_at = self.known().looked_at;
@@ -113,7 +113,7 @@ impl Replicas {
         }
         let mut known = self.known();
         known.looked_at = Some(Instant::now());
-        // When the name server is away, the replicas are where they were.
+        // While the name server is unreachable, the last answer stays valid.
         if !found.is_empty() {
             let replicas = found.into_iter().filter_map(|(address, url)| {
                 let before = known.replicas.iter().find(|known| known.address == address);

@@ -1,4 +1,4 @@
-//! What is given, layer over layer, and what in it has no meaning.
+//! The layers of the configuration, merged, and their unknown keys.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,14 +27,14 @@ const PREFIX: &str = "PORTICO_";
 const FILE_SUFFIX: &str = "_FILE";
 pub(super) const DEFAULT_SOURCE: &str = "default";
 
-/// All layers merged, and what was wrong with them.
+/// All layers merged, and their problems.
 pub(super) struct Layers {
     pub(super) merged: Figment,
     pub(super) defaults: Dict,
     pub(super) problems: Vec<ConfigError>,
 }
 
-/// One layer with a name that tells people where it comes from.
+/// One layer and where it comes from.
 struct Layer {
     source: String,
     dict: Dict,
@@ -145,7 +145,7 @@ impl Layers {
         self.merged = std::mem::take(&mut self.merged).merge(layer);
     }
 
-    /// Takes keys that do not exist out, so that one mistake is told once.
+    /// Removes unknown keys, so that one mistake is reported once.
     fn drop_unknown(&mut self, source: &str, path: &str, dict: &mut Dict, known: &Dict) {
         let mut wrong = Vec::new();
         for (key, value) in dict.iter_mut() {

@@ -1,7 +1,8 @@
-//! What is in a section, and what must go together.
+//! The sections, and what must go together in each.
 
 mod network;
 mod people;
+mod retry;
 mod services;
 mod telemetry;
 
@@ -18,17 +19,18 @@ use crate::outgoing::{AllowList, OutgoingSettings};
 pub use network::{Grpc, Nats, Tls};
 use people::is_mail_address;
 pub use people::{Admin, Session, Signup};
+pub use retry::Retry;
 pub use services::{MutualTls, Services};
 pub use telemetry::{Collector, Telemetry};
 
 const WEB: [&str; 2] = ["https", "http"];
 
-/// What to do about migrations at the start.
+/// Whether to run migrations at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Migrate {
     /// Run them.
     Auto,
-    /// Wait until somebody else has run them.
+    /// Wait until another process has run them.
     Never,
 }
 
@@ -69,34 +71,6 @@ impl Mail {
                 from
             },
         }
-    }
-}
-
-/// How what failed for a passing reason is tried again.
-#[derive(Debug, Clone, Copy)]
-pub struct Retry {
-    /// Pause before the second try.
-    pub first_delay: Duration,
-    /// Longest pause.
-    pub max_delay: Duration,
-    /// Tries until it is parked.
-    pub max_attempts: u32,
-}
-
-impl Retry {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let retry = Self {
-            first_delay: reader.duration("retry.first_delay"),
-            max_delay: reader.duration("retry.max_delay"),
-            max_attempts: reader.number("retry.max_attempts"),
-        };
-        if retry.first_delay > retry.max_delay {
-            reader.problem(
-                "retry.first_delay",
-                "must not be longer than retry.max_delay",
-            );
-        }
-        retry
     }
 }
 

@@ -1,8 +1,8 @@
-//! Numbers that are asked for when somebody looks: what waits, for how long, how far behind.
+//! Gauges that are read on collection: depth and age of queues, lag.
 //!
-//! A part of the process registers a probe under a name. Probes ask databases, so they run before `/metrics` is
-//! shown and before a collector is sent to, at most once a second, whoever asks how often. What a probe could not
-//! tell is missing from the answer; it does not stay as it was.
+//! A part of the process registers a probe under a name. Probes query databases, so they run before `/metrics` is
+//! rendered and before an export, at most once a second. A probe that fails leaves its gauges out, rather than
+//! repeating old values.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,15 +16,15 @@ use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 
 use super::{METER, provider};
 
-/// A probe that takes longer has nothing to tell.
+/// Timeout of a probe.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What was read so recently is of now.
+/// Readings that are this recent are not read again.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// One gauge: its name and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gauge {
-    /// As Prometheus shows it.
+    /// As exposed to Prometheus.
     pub name: &'static str,
     /// For people.
     pub help: &'static str,
@@ -77,7 +77,7 @@ type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<Reading>, String>> + 
 struct State {
     probes: BTreeMap<String, Probe>,
     readings: BTreeMap<&'static str, Vec<Reading>>,
-    /// Gauges that the provider knows.
+    /// Gauges that are registered with the meter provider.
     known: BTreeSet<&'static str>,
 }
 
@@ -89,7 +89,7 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has a probe asked from now on; one of the same name is replaced.
+/// Registers a probe; one of the same name is replaced.
 pub fn register<E, F>(
     name: impl Into<String>,
     gauges: &[Gauge],
@@ -123,7 +123,7 @@ pub fn register<E, F>(
     }
 }
 
-/// Asks every probe, unless that was done a moment ago.
+/// Runs every probe, unless that was done a moment ago.
 pub async fn refresh() {
     let mut looked = LOOKED.lock().await;
     if looked.is_some_and(|at| at.elapsed() < FRESH) {

@@ -1,10 +1,10 @@
-//! The process itself, under the names that Prometheus' own libraries use.
+//! Metrics of the process itself, under the names of Prometheus' own client libraries.
 
 use opentelemetry::{KeyValue, global};
 
 use super::METER;
 
-/// Begins to observe.
+/// Registers these metrics.
 #[expect(
     clippy::disallowed_methods,
     reason = "when the process began is a fact about it, not a decision of it"
@@ -46,7 +46,7 @@ pub(super) fn observe() {
         .build();
 }
 
-/// Linux tells it; elsewhere it is left out.
+/// From `/proc`; only on Linux.
 fn status(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,4 +1,4 @@
-//! How far behind a service's relay and consumers are, what it has parked, and its connections.
+//! Lag of a service's relay and consumers, its parked messages, and its database connections.
 
 use portico_bus::{ConsumerSpec, SharedBus};
 use portico_eventstore::{
@@ -31,7 +31,7 @@ const CONNECTIONS: Gauge = Gauge {
     help: "Connections of a service to its database, by whether they are in use.",
 };
 
-/// Has them told from now on. Views need no lag of their own: they are written with the events.
+/// Registers these gauges. Views have no lag: they are written with the events.
 pub(crate) fn observe(
     service: ServiceName,
     database: &Database,

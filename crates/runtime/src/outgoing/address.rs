@@ -68,7 +68,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// What outgoing calls may reach although it is not public.
+/// Private addresses that outgoing calls may reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowList(Vec<AllowEntry>);
 

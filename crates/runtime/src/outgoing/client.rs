@@ -18,7 +18,7 @@ const KEPT: usize = 32;
 const IDLE: Duration = Duration::from_secs(60);
 const IDLE_PER_HOST: usize = 16;
 
-/// What makes two calls need different clients.
+/// Calls with the same key share a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ClientKey {
     /// None for plain `http`, which then needs no certificates either.
@@ -63,7 +63,7 @@ impl Clients {
     reason = "this is the client that all others must use"
 )]
 fn build(key: &ClientKey, settings: &OutgoingSettings) -> Result<Client, OutgoingError> {
-    // Ours is ring. Whoever was first has set the same.
+    // We use ring everywhere: an earlier installation set the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .user_agent(concat!("portico/", env!("CARGO_PKG_VERSION")))

@@ -73,7 +73,7 @@ impl From<Refusal> for OutgoingError {
 }
 
 impl OutgoingError {
-    /// A stable word, for traces and numbers.
+    /// A stable code, for traces and metrics.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refused",
@@ -95,7 +95,7 @@ impl OutgoingError {
         )
     }
 
-    /// What a failing client says, in our words.
+    /// Translates the client's error.
     pub(super) fn classify(error: reqwest::Error) -> Self {
         let connecting = error.is_connect();
         let timeout = error.is_timeout();

@@ -1,4 +1,4 @@
-//! The span and the measure of a call.
+//! Span and duration metric of an outgoing call.
 //!
 //! The trace context is not sent along. The other side belongs to somebody else as a rule: it would learn which of
 //! its calls belong together and could hand our ids to third parties, and its own spans would not reach our
@@ -13,14 +13,14 @@ use tracing::{Span, field::Empty};
 use super::{OutgoingError, OutgoingRequest, OutgoingResponse};
 use crate::metrics::instruments;
 
-/// Whom calls are made to, for traces and numbers.
+/// Kind of target, for traces and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// An identity provider of this type.
     Provider(&'static str),
     /// An API gateway of this type.
     Gateway(&'static str),
-    /// Something that is only looked at, such as an address that somebody types in.
+    /// An address that is only inspected, such as one that somebody types in.
     Other,
 }
 

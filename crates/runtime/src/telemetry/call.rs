@@ -1,4 +1,4 @@
-//! The span, the log line and the measure of every gRPC call.
+//! Span, log line and duration metric of every gRPC call.
 
 use std::time::Instant;
 
@@ -13,20 +13,19 @@ use tracing::{Instrument as _, Level, field::Empty};
 
 use super::context;
 use super::request::{REQUEST_ID, identified};
-use crate::{clock::Clock, methods, metrics::instruments};
+use crate::{channel::methods, clock::Clock, metrics::instruments};
 
-/// Who answers, for the middleware [`calls`].
+/// State of the middleware [`calls`]: who answers.
 #[derive(Clone)]
 pub struct Answering {
     /// A service's name, or `edge` for the public listener.
     pub service: &'static str,
-    /// For the id of a call that brings none.
+    /// Makes the id of a call that has none.
     pub clock: Clock,
 }
 
-/// Middleware before gRPC methods: what is logged and traced during a call belongs to the request from outside that
-/// caused it, whose id is in `x-request-id`. The end is logged at the public listener; between services only from
-/// the level `debug` on.
+/// Middleware of gRPC methods: correlates a call with the request from outside that caused it, whose id is in
+/// `x-request-id`. The public listener logs the end of each call; between services it is logged at the level `debug`.
 pub async fn calls(
     State(answering): State<Answering>,
     mut request: Request,
@@ -85,8 +84,7 @@ pub async fn calls(
 /// The public listener.
 pub const EDGE: &str = "edge";
 
-/// The method of a path, as the contracts have it. A caller can make others up, and neither names of spans nor labels
-/// may grow with them.
+/// The method of a path, if it is in the contracts: invented paths must not become span names or metric labels.
 fn known(path: &str) -> &'static str {
     if path.starts_with("/grpc.health.v1.Health/") {
         return "grpc.health.v1.Health";
@@ -95,7 +93,7 @@ fn known(path: &str) -> &'static str {
     method.map_or("other", |(path, _)| path.trim_start_matches('/'))
 }
 
-/// An answer that is an error has its status before any message. A stream that fails later has begun well.
+/// The status of a response without messages. A stream that fails later counts as begun successfully.
 fn code(response: &Response) -> Code {
     if !response.status().is_success() {
         return Code::Unimplemented;

@@ -13,14 +13,14 @@ use tracing_subscriber::{EnvFilter, Layer, filter, registry};
 use super::TelemetryError;
 use crate::config::{Log, LogFormat};
 
-/// Starts logging for this process, and hands the spans that are to be exported to a tracer.
+/// Starts logging for this process, and passes exported spans to a tracer.
 pub(super) fn init(log: &Log, tracer: Option<Tracer>) -> Result<(), TelemetryError> {
     let color = io::stderr().is_terminal();
     subscriber(log, color, io::stderr, tracer)?.try_init()?;
     Ok(())
 }
 
-/// Log lines and exported spans are filtered each by itself: `log.level` has no effect on traces.
+/// Log lines and exported spans have separate filters: `log.level` does not affect traces.
 pub(super) fn subscriber<W>(
     log: &Log,
     color: bool,
@@ -48,7 +48,7 @@ where
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            // Events are log lines, whose words are not made for leaving the installation.
+            // Log lines must not leave the installation as span events.
             .with_filter(filter::filter_fn(|metadata| {
                 metadata.is_span() && metadata.target() == EXPORTED
             }))

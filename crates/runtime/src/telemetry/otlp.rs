@@ -1,10 +1,9 @@
-//! What leaves the process: spans and numbers, by OTLP over HTTP (protobuf) to the collector that the configuration
-//! names. Without one nothing of this runs.
+//! Export of spans and metrics by OTLP over HTTP (protobuf) to the configured collector. Without one nothing of this
+//! runs.
 
 use std::fmt;
 
 use async_trait::async_trait;
-use opentelemetry::KeyValue;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, Protocol, SpanExporter, WithExportConfig as _,
@@ -16,24 +15,11 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider},
 };
 use tokio::runtime::Handle;
-use uuid::Uuid;
 
 use super::TelemetryError;
 use crate::config::{Collector, Telemetry};
 
-/// What is the same for all that this process exports.
-pub(crate) fn resource(service_name: &str, instance: Uuid) -> Resource {
-    Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", service_name.to_owned()),
-            KeyValue::new("service.namespace", "portico"),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", instance.to_string()),
-        ])
-        .build()
-}
-
-/// Sends spans. A request that comes with a decision about sampling keeps it, so that traces are whole.
+/// Exports spans. A sampling decision that comes with a request is kept, so that traces are complete.
 pub(super) fn tracer(
     telemetry: &Telemetry,
     collector: &Collector,
@@ -55,7 +41,7 @@ pub(super) fn tracer(
         .build())
 }
 
-/// Sends numbers, again and again.
+/// Exports metrics at an interval.
 pub(super) fn reader(
     telemetry: &Telemetry,
     collector: &Collector,
@@ -73,7 +59,7 @@ pub(super) fn reader(
         .build())
 }
 
-/// The exporters run on threads of their own; their HTTP is done here, where there is a runtime for it.
+/// HTTP client of the exporters. They run on threads of their own, so their requests are sent on our runtime.
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
@@ -85,7 +71,7 @@ impl Client {
         reason = "the operator's own collector, which is private as a rule; nobody else can enter it"
     )]
     fn new(collector: &Collector) -> Result<Self, TelemetryError> {
-        // Ours is ring. Whoever was first has set the same.
+        // We use ring everywhere: an earlier installation set the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

@@ -1,4 +1,4 @@
-//! The id, the span and the log line of every request from outside.
+//! Id, span and log line of every request from outside.
 
 use std::time::Instant;
 
@@ -14,11 +14,11 @@ use uuid::Uuid;
 use super::context;
 use crate::{clock::Clock, metrics::instruments};
 
-/// Carries the id of a request, in both directions.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(crate::context::REQUEST_ID);
+/// Header with the id of a request, in both directions.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(crate::REQUEST_ID);
 
-/// The id under which a request is logged: the one that came with it, if it is a
-/// UUID, so that nobody writes what they like into our logs; otherwise a new one.
+/// The id of a request: its own header if that is a UUID, so that nobody can write arbitrary text into our logs;
+/// otherwise a new one.
 #[must_use]
 pub fn request_id(given: Option<&str>, clock: &Clock) -> Uuid {
     given
@@ -82,7 +82,7 @@ pub(super) fn identified(request: &mut Request, clock: &Clock) -> Uuid {
     id
 }
 
-/// A caller can make methods up; labels must not grow with them.
+/// Invented methods must not become metric labels.
 fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! The pages of admins. Nobody else gets to any of them: a route that is added here is behind the same door.
+//! The pages of admins. A guard in front of all routes keeps everybody else out, so that none can be forgotten.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -52,7 +52,7 @@ pub(super) fn routes(edge: &Edge) -> Router<Edge> {
         .route_layer(from_extractor_with_state::<Door, _>(edge.clone()))
 }
 
-/// Lets admins through. Services check it again for each call.
+/// Guard that lets admins through. Services check it again for each call.
 struct Door;
 
 impl FromRequestParts<Edge> for Door {
@@ -65,9 +65,9 @@ impl FromRequestParts<Edge> for Door {
     }
 }
 
-/// The names of users, by id. Who was erased, or cannot be asked for now, has none.
+/// The names of users, by id. Users who were erased, or cannot be looked up now, have none.
 async fn names(ask: &Ask, ids: impl IntoIterator<Item = &str>) -> HashMap<String, String> {
-    // Services act, too; only users have ids.
+    // Services act as well; only users have ids.
     let ids: BTreeSet<&str> = ids
         .into_iter()
         .filter(|id| id.parse::<uuid::Uuid>().is_ok())

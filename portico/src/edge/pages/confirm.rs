@@ -6,15 +6,15 @@ use portico_proto::Error;
 use super::view::{Page, Shown};
 use crate::edge::ask::Ask;
 
-/// What is asked. The form posts to the address of the page itself.
+/// A question to be confirmed. The form posts to the address of the page itself.
 pub(super) struct Question<'a> {
     pub(super) title: String,
-    /// What follows from it.
+    /// What the action leads to.
     pub(super) consequence: &'a str,
     pub(super) button: &'a str,
-    /// Where to go instead.
+    /// Where *Cancel* leads.
     pub(super) back: String,
-    /// Of the thing as it was shown; 0: whatever it is.
+    /// Version of what was shown; 0 for any.
     pub(super) version: u64,
     /// Whether a reason can be given.
     pub(super) reason: bool,
@@ -22,7 +22,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Shows the page, with what was wrong with the answer.
+    /// Renders the page, with the error of the answer.
     pub(super) async fn show(self, ask: &Ask, error: Option<&Error>) -> Shown {
         let shown = context! {
             title => self.title,

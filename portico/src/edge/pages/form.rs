@@ -16,7 +16,7 @@ use crate::edge::{
     problem::{Failure, Result},
 };
 
-/// A posted form and who sends it. Its CSRF token fits the session or the visit.
+/// A posted form and its sender. Its CSRF token has been verified against the session or the visit.
 pub(super) struct Posted {
     pub(super) ask: Ask,
     pub(super) form: Form,

@@ -1,10 +1,10 @@
-//! Lists: what was searched for, and the way to the next page.
+//! Lists: search, filters, order and paging.
 
 use minijinja::{Value, context};
 use portico_proto::rest::Enumeration;
 use serde::Deserialize;
 
-/// The query of a list's page. Each list uses what it knows of it.
+/// The query of a list's page. Each list uses the members that it supports.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Listing {

@@ -1,5 +1,5 @@
-//! Documentation in Markdown. Raw HTML is shown as text, links lead nowhere dangerous, images become links: other
-//! hosts should not learn who reads.
+//! Documentation in Markdown. Raw HTML is shown as text, links with dangerous schemes are disabled, and images become
+//! links, so that other hosts do not learn who reads.
 
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 

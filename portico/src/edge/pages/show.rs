@@ -11,7 +11,7 @@ use portico_proto::{
     },
 };
 
-use super::commands::call_with_key;
+use crate::edge::curl::call_with_key;
 
 pub(super) fn product(from: &Product) -> Value {
     let published = from.status() == ProductStatus::Published;

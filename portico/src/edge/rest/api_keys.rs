@@ -12,7 +12,7 @@ use super::{
     answer::{List, Single, Unstored, given},
     input::{Id, IfMatch},
 };
-use crate::edge::{Edge, ask::Ask, pages::commands::call_with_key, problem::Result};
+use crate::edge::{Edge, ask::Ask, curl::call_with_key, problem::Result};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()

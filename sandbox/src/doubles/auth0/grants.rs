@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{Auth0, Grant, Tenant, bad, error};
-use crate::doubles::stage::{Asked, Reply};
+use crate::doubles::stage::{ReceivedRequest, Reply};
 use crate::secret;
 
 impl Auth0 {
@@ -20,7 +20,7 @@ impl Auth0 {
         ))
     }
 
-    pub(super) fn grant(&self, tenant: &mut Tenant, asked: &Asked) -> Reply {
+    pub(super) fn grant(&self, tenant: &mut Tenant, asked: &ReceivedRequest) -> Reply {
         let Some(body) = asked.object() else {
             return bad("Payload validation error");
         };
@@ -76,7 +76,7 @@ impl Auth0 {
         reply
     }
 
-    pub(super) fn regrant(&self, tenant: &mut Tenant, id: &str, asked: &Asked) -> Reply {
+    pub(super) fn regrant(&self, tenant: &mut Tenant, id: &str, asked: &ReceivedRequest) -> Reply {
         let Some(scope) = asked
             .object()
             .filter(|body| body.len() == 1)
@@ -104,7 +104,7 @@ impl Auth0 {
 }
 
 /// Those of a client, or of an API.
-pub(super) fn list(tenant: &Tenant, asked: &Asked) -> Reply {
+pub(super) fn list(tenant: &Tenant, asked: &ReceivedRequest) -> Reply {
     let fits = |name: &str, value: &str| asked.query.get(name).is_none_or(|asked| asked == value);
     let found = tenant.grants.iter().filter(|(_, grant)| {
         fits("client_id", &grant.client_id) && fits("audience", &grant.audience)

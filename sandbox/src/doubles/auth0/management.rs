@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Auth0, Client, Tenant, bad, error};
-use crate::doubles::stage::{Asked, Reply, lock};
+use crate::doubles::stage::{ReceivedRequest, Reply, lock};
 use crate::secret;
 
 /// Members of a client that may be given.
@@ -30,7 +30,7 @@ const AUTH_METHODS: [&str; 3] = ["none", "client_secret_post", "client_secret_ba
 
 impl Auth0 {
     /// A call with a token that has the scope for it.
-    pub(super) fn managed(&self, asked: &Asked, path: &[&str]) -> Reply {
+    pub(super) fn managed(&self, asked: &ReceivedRequest, path: &[&str]) -> Reply {
         let scope = match (asked.method.as_str(), path) {
             ("POST", ["clients"]) => "create:clients",
             ("GET", ["clients"] | ["clients", _]) => "read:clients",
@@ -121,7 +121,7 @@ fn refused(body: &Map<String, Value>) -> Option<Reply> {
     None
 }
 
-fn create(tenant: &mut Tenant, asked: &Asked) -> Reply {
+fn create(tenant: &mut Tenant, asked: &ReceivedRequest) -> Reply {
     let Some(mut members) = asked.object() else {
         return Reply::text(400, "text/plain", "Bad Request");
     };
@@ -150,7 +150,7 @@ fn create(tenant: &mut Tenant, asked: &Asked) -> Reply {
     found(tenant, &id, true, 201)
 }
 
-fn list(tenant: &Tenant, asked: &Asked) -> Reply {
+fn list(tenant: &Tenant, asked: &ReceivedRequest) -> Reply {
     let number = |name: &str, default: usize| {
         asked
             .query
@@ -196,7 +196,7 @@ fn found(tenant: &Tenant, id: &str, with_secret: bool, status: u16) -> Reply {
     Reply::json(status, &members.into())
 }
 
-fn change(tenant: &mut Tenant, id: &str, asked: &Asked) -> Reply {
+fn change(tenant: &mut Tenant, id: &str, asked: &ReceivedRequest) -> Reply {
     let Some(changes) = asked.object() else {
         return Reply::text(400, "text/plain", "Bad Request");
     };

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::error;
-use crate::doubles::stage::{Asked, Reply};
+use crate::doubles::stage::{ReceivedRequest, Reply};
 use crate::secret;
 
 struct One {
@@ -38,7 +38,13 @@ impl Secrets {
         self.0.iter().map(|one| one.secret.clone()).collect()
     }
 
-    pub(super) fn answer(&mut self, method: &str, rest: &[&str], asked: &Asked, now: i64) -> Reply {
+    pub(super) fn answer(
+        &mut self,
+        method: &str,
+        rest: &[&str],
+        asked: &ReceivedRequest,
+        now: i64,
+    ) -> Reply {
         match (method, rest) {
             ("GET", []) => {
                 let all: Vec<Value> = self.0.iter().map(shown).collect();
@@ -55,7 +61,7 @@ impl Secrets {
         }
     }
 
-    fn add(&mut self, asked: &Asked, now: i64) -> Reply {
+    fn add(&mut self, asked: &ReceivedRequest, now: i64) -> Reply {
         let Some(body) = asked.object() else {
             return error(400, "E0000003", "The request body was not well-formed.");
         };

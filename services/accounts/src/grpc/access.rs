@@ -15,9 +15,11 @@ use uuid::Uuid;
 
 use super::Accounts;
 use crate::{
-    sessions,
-    signup::NewUser,
-    token::{self, TokenKind},
+    sign_in::{
+        sessions,
+        token::{self, TokenKind},
+    },
+    sign_up::NewUser,
     user::Status,
     views::{self, UserRow, proto_role},
 };

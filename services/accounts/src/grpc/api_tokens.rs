@@ -11,14 +11,15 @@ use portico_proto::{
     },
     time,
 };
-use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error, refuse};
+use portico_runtime::{
+    Call, Caller, Problems, lists::ListQuery, parse_id, query_error, refuse, texts,
+};
 use tonic::Request;
 
 use super::Accounts;
 use crate::{
-    signup::parse_name,
-    token::{self, TokenKind},
-    user::{Command, User},
+    sign_in::token::{self, TokenKind},
+    user::{ApiTokenCommand, Command, User},
     views,
 };
 
@@ -38,13 +39,13 @@ impl Accounts {
         let (name, expires_at) = parse(request.get_ref(), now)?;
         let token = token::generate(TokenKind::Api);
         let token_id = call.new_id("api_token", &self.clock);
-        let command = Command::IssueApiToken {
+        let command = Command::ApiToken(ApiTokenCommand::Issue {
             token_id,
             digest: token::digest(token.expose()),
             name: name.clone(),
             expires_at,
             now,
-        };
+        });
         let done = self
             .store
             .execute::<User>(user_id, &command, &call.context)
@@ -80,9 +81,13 @@ impl Accounts {
     ) -> Result<ListApiTokensResponse, Error> {
         let (user_id, _) = Caller::of(request).require_user()?;
         let wanted = request.get_ref();
-        let page = Page::parse(wanted.limit, &wanted.after)?;
-        let order = views::Order::parse(&wanted.sort)?;
-        let (api_tokens, next) = views::api_tokens(self.pool(), user_id, order, &page)
+        let query = ListQuery::parse(
+            &views::API_TOKENS,
+            wanted.limit,
+            &wanted.after,
+            &wanted.sort,
+        )?;
+        let (api_tokens, next) = views::api_tokens(self.pool(), user_id, &query)
             .await
             .map_err(query_error)?;
         Ok(ListApiTokensResponse { api_tokens, next })
@@ -99,7 +104,7 @@ impl Accounts {
         self.store
             .execute::<User>(
                 user_id,
-                &Command::RevokeApiToken { token_id },
+                &Command::ApiToken(ApiTokenCommand::Revoke { token_id }),
                 &call.context,
             )
             .await
@@ -110,7 +115,7 @@ impl Accounts {
 
 fn parse(wanted: &CreateApiTokenRequest, now: Timestamp) -> Result<(String, Timestamp), Error> {
     let mut problems = Problems::default();
-    let name = parse_name(&wanted.name, &mut problems);
+    let name = texts::name(&mut problems, "name", &wanted.name);
     let days = match wanted.expires_in_days {
         0 => DEFAULT_DAYS,
         days => days,

@@ -10,14 +10,16 @@ use portico_proto::{
     },
     rest::Enumeration as _,
 };
-use portico_runtime::{Call, Caller, Page, Problems, Role, parse_id, query_error, refuse};
+use portico_runtime::{
+    Call, Caller, Problems, Role, lists::ListQuery, parse_id, query_error, refuse,
+};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Accounts;
 use crate::{
-    sessions,
-    user::{Command, User},
+    sign_in::sessions,
+    user::{AccountCommand, Command, User},
     views::{self, UserFilter},
 };
 
@@ -68,13 +70,12 @@ impl Accounts {
             proto::Role::Unspecified
         });
         problems.into_result()?;
-        let page = Page::parse(wanted.limit, &wanted.after)?;
+        let query = ListQuery::parse(&views::USERS, wanted.limit, &wanted.after, &wanted.sort)?;
         let filter = UserFilter {
             status: status.as_word(),
             role: role.as_word(),
         };
-        let order = views::Order::parse(&wanted.sort)?;
-        let (rows, next) = views::users(self.pool(), &filter, order, &page)
+        let (rows, next) = views::users(self.pool(), &filter, &query)
             .await
             .map_err(query_error)?;
         let users = self.people.describe(&rows).await?;
@@ -91,7 +92,11 @@ impl Accounts {
         let id = parse_id("id", &request.get_ref().id)?;
         let done = self
             .store
-            .execute::<User>(id, &Command::Activate, &call.context)
+            .execute::<User>(
+                id,
+                &Command::Account(AccountCommand::Activate),
+                &call.context,
+            )
             .await
             .map_err(refuse)?;
         if !done.events.is_empty() {
@@ -109,7 +114,7 @@ impl Accounts {
         let call = Call::of(request, "suspend_user", &self.clock)?;
         call.caller.require_admin()?;
         let id = parse_id("id", &request.get_ref().id)?;
-        let suspend = |other_admins| Command::Suspend { other_admins };
+        let suspend = |other_admins| AccountCommand::Suspend { other_admins };
         self.let_go(id, suspend, &call.context).await?;
         self.end_sessions(id).await?;
         self.user(id).await
@@ -123,7 +128,7 @@ impl Accounts {
         let call = Call::of(request, "erase_user", &self.clock)?;
         call.caller.require_admin()?;
         let id = parse_id("id", &request.get_ref().id)?;
-        let erase = |other_admins| Command::Erase { other_admins };
+        let erase = |other_admins| AccountCommand::Erase { other_admins };
         self.let_go(id, erase, &call.context).await?;
         // Also where there was no event: the time before may have been interrupted here.
         self.people.erase(id).await?;
@@ -187,7 +192,7 @@ impl Accounts {
     async fn let_go(
         &self,
         id: Uuid,
-        command: impl Fn(bool) -> Command,
+        command: impl Fn(bool) -> AccountCommand,
         context: &Context,
     ) -> Result<Outcome<User>, Error> {
         let mut first = true;
@@ -197,7 +202,7 @@ impl Accounts {
                 .map_err(query_error)?;
             match self
                 .store
-                .execute::<User>(id, &command(others), context)
+                .execute::<User>(id, &Command::Account(command(others)), context)
                 .await
             {
                 Err(ExecuteError::Store(StoreError::Projection(_))) if first => first = false,

@@ -1,21 +1,22 @@
-//! What is asked of the views.
+//! The queries.
 
 use jiff::Timestamp;
 use portico_eventstore::Row;
-use portico_proto::{Error, accounts::v1 as proto, rest::Enumeration as _, time};
-use portico_runtime::{Page, Role};
+use portico_proto::{accounts::v1 as proto, rest::Enumeration as _, time};
+use portico_runtime::{
+    Role,
+    lists::{ListQuery, Select, SortColumn, SortColumns},
+};
 use portico_vault::VaultRef;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
-
-use crate::people::Person;
 
 /// Most ids in one query.
 const BATCH: usize = 500;
 const COLUMNS: &str =
     "u.id, u.role, u.status, u.name_ref, u.email_ref, u.password_ref, u.version, u.created_at";
 
-/// A user without what is in the vault.
+/// A user without the personal data, which are in the vault.
 #[derive(Debug, Clone)]
 pub(crate) struct UserRow {
     pub(crate) id: Uuid,
@@ -43,7 +44,7 @@ impl UserRow {
         })
     }
 
-    /// As the API shows it.
+    /// Together with the personal data, as the API shows it.
     pub(crate) fn message(&self, person: Person) -> proto::User {
         proto::User {
             id: self.id.to_string(),
@@ -61,7 +62,14 @@ impl UserRow {
     }
 }
 
-/// Which users of a list; empty: all.
+/// Personal data of a user, out of the vault; empty once erased.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) email: String,
+}
+
+/// Conditions of a list; an empty string is no condition.
 pub(crate) struct UserFilter {
     pub(crate) status: &'static str,
     pub(crate) role: &'static str,
@@ -100,66 +108,35 @@ async fn one(pool: &AnyPool, sql: String, key: String) -> Result<Option<UserRow>
     row.as_ref().map(UserRow::read).transpose()
 }
 
-/// The order of a list by time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    OldestFirst,
-    NewestFirst,
-}
+/// What the list of users can be sorted by.
+pub(crate) const USERS: SortColumns = SortColumns {
+    columns: &[("created_at", SortColumn::Text("u.created_at"))],
+    default: "created_at",
+    id: "u.id",
+};
 
-impl Order {
-    /// Reads `sort`.
-    pub(crate) fn parse(sort: &str) -> Result<Self, Error> {
-        match sort {
-            "" | "created_at" => Ok(Self::OldestFirst),
-            "-created_at" => Ok(Self::NewestFirst),
-            _ => Err(Error::field(
-                "sort",
-                "sort_invalid",
-                "`sort` must be created_at or -created_at.",
-            )),
-        }
-    }
+/// What the list of API tokens can be sorted by.
+pub(crate) const API_TOKENS: SortColumns = SortColumns {
+    columns: &[("created_at", SortColumn::Text("t.created_at"))],
+    default: "created_at",
+    id: "t.id",
+};
 
-    /// The condition of a page that begins after a row, whose time and id are the first two values, and its order.
-    fn of(self, alias: &str) -> (String, String) {
-        let (compare, direction) = match self {
-            Self::OldestFirst => (">", "ASC"),
-            Self::NewestFirst => ("<", "DESC"),
-        };
-        (
-            format!("($1 = '' OR ({alias}.created_at, {alias}.id) {compare} ($1, $2))"),
-            format!("{alias}.created_at {direction}, {alias}.id {direction}"),
-        )
-    }
-}
-
-/// A page of users.
+/// A page of users, and the cursor of the next one.
 pub(crate) async fn users(
     pool: &AnyPool,
     filter: &UserFilter,
-    order: Order,
-    page: &Page,
+    query: &ListQuery,
 ) -> Result<(Vec<UserRow>, String), sqlx::Error> {
-    let (after, order) = order.of("u");
-    let sql = format!(
-        "SELECT {COLUMNS} FROM users u WHERE {after} AND ($3 = '' OR u.status = $3) \
-         AND ($4 = '' OR u.role = $4) ORDER BY {order} LIMIT $5"
-    );
-    let (time, id) = page.after.clone().unwrap_or_default();
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(time)
-        .bind(id)
-        .bind(filter.status)
-        .bind(filter.role)
-        .bind(page.fetch())
-        .fetch_all(pool)
-        .await?;
-    let rows = rows.iter().map(UserRow::read).collect::<Result<_, _>>()?;
-    Ok(page.cut(rows, |row| (row.created_at.clone(), row.id.to_string())))
+    let mut select = Select::new(COLUMNS, "users u WHERE true");
+    select.and_given("u.status = ?", filter.status);
+    select.and_given("u.role = ?", filter.role);
+    let (rows, next) = select.page(pool, query).await?;
+    let users = rows.iter().map(UserRow::read).collect::<Result<_, _>>()?;
+    Ok((users, next))
 }
 
-/// The active ones among these users.
+/// Those of these users who are active.
 pub(crate) async fn active_users(
     pool: &AnyPool,
     ids: &[Uuid],
@@ -197,7 +174,7 @@ pub(crate) async fn active_with_role(
     rows.iter().map(UserRow::read).collect()
 }
 
-/// Whether there is an active admin beside this user.
+/// Whether there is an active admin other than this user.
 pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id FROM users WHERE role = 'admin' AND status = 'active' AND id <> $1 LIMIT 1",
@@ -208,7 +185,7 @@ pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, 
     Ok(row.is_some())
 }
 
-/// Erased users whose address is still known: their erasure was interrupted.
+/// Erased users whose e-mail address is still claimed: their erasure was interrupted.
 pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT u.id FROM users u JOIN user_emails e ON e.user_id = u.id WHERE u.status = 'erased'",
@@ -220,48 +197,33 @@ pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error
         .collect()
 }
 
-/// A page of a user's API tokens that were not revoked.
+/// A page of a user's API tokens that are not revoked, and the cursor of the next one.
 pub(crate) async fn api_tokens(
     pool: &AnyPool,
     user_id: Uuid,
-    order: Order,
-    page: &Page,
+    query: &ListQuery,
 ) -> Result<(Vec<proto::ApiToken>, String), sqlx::Error> {
-    let (after, order) = order.of("t");
-    let sql = format!(
-        "SELECT t.id, t.name, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
-         LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE {after} AND t.user_id = $3 ORDER BY {order} LIMIT $4"
+    let mut select = Select::new(
+        "t.id, t.name, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0)",
+        "api_tokens t LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE true",
     );
-    let (time, id) = page.after.clone().unwrap_or_default();
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(time)
-        .bind(id)
-        .bind(user_id.to_string())
-        .bind(page.fetch())
-        .fetch_all(pool)
-        .await?;
-    let tokens = rows
-        .iter()
-        .map(|row| {
-            let last_used: i64 = row.try_get(4)?;
-            let last_used = (last_used > 0)
-                .then(|| Timestamp::from_millisecond(last_used).ok())
-                .flatten();
-            let created_at: String = row.try_get(2)?;
-            let token = proto::ApiToken {
-                id: row.try_get(0)?,
-                name: row.try_get(1)?,
-                created_at: time::parse(&created_at),
-                expires_at: time::parse(row.try_get(3)?),
-                last_used_at: last_used.map(time::to_proto),
-            };
-            Ok((created_at, token))
+    select.and("t.user_id = ?", user_id.to_string());
+    let (rows, next) = select.page(pool, query).await?;
+    let token = |row: &Row| {
+        let last_used: i64 = row.try_get(4)?;
+        let last_used = (last_used > 0)
+            .then(|| Timestamp::from_millisecond(last_used).ok())
+            .flatten();
+        Ok(proto::ApiToken {
+            id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            created_at: time::parse(row.try_get(2)?),
+            expires_at: time::parse(row.try_get(3)?),
+            last_used_at: last_used.map(time::to_proto),
         })
-        .collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let (tokens, next) = page.cut(tokens, |(created_at, token)| {
-        (created_at.clone(), token.id.clone())
-    });
-    Ok((tokens.into_iter().map(|(_, token)| token).collect(), next))
+    };
+    let tokens = rows.iter().map(token).collect::<Result<_, sqlx::Error>>()?;
+    Ok((tokens, next))
 }
 
 /// An id in a row.
@@ -285,7 +247,7 @@ pub(crate) fn proto_role(role: Role) -> proto::Role {
     }
 }
 
-/// A role in a row. Anything unknown may do the least.
+/// A role in a row. An unknown one, of a newer version, gets the least rights.
 pub(crate) fn role(text: &str) -> Role {
     if text == Role::Admin.as_str() {
         Role::Admin

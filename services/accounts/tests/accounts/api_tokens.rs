@@ -17,9 +17,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         an_api_token_stands_for_its_user_until_it_is_revoked,
         tokens_come_in_pages,
         an_api_token_expires,
-        others_tokens_are_not_there,
-        a_repeated_call_makes_no_second_token_and_shows_the_first_no_more,
-        all_that_is_wrong_is_told_at_once
+        tokens_of_other_users_are_not_found,
+        a_repeated_call_creates_no_second_token_and_shows_none,
+        all_problems_are_reported_at_once
     )
 }
 
@@ -123,7 +123,7 @@ async fn an_api_token_expires(place: Place) {
     assert_eq!(code(world.authenticate(&token).await), "token_invalid");
 }
 
-async fn others_tokens_are_not_there(place: Place) {
+async fn tokens_of_other_users_are_not_found(place: Place) {
     let world = World::start(&place).await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let eve = developer(&world.sign_up("Eve", "eve@example.org").await.unwrap());
@@ -143,7 +143,7 @@ async fn others_tokens_are_not_there(place: Place) {
     }
 }
 
-async fn a_repeated_call_makes_no_second_token_and_shows_the_first_no_more(place: Place) {
+async fn a_repeated_call_creates_no_second_token_and_shows_none(place: Place) {
     let world = World::start(&place).await;
     let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
     let call = |days| world.keyed(&ada, "key 1", wanted(days));
@@ -160,7 +160,7 @@ async fn a_repeated_call_makes_no_second_token_and_shows_the_first_no_more(place
     assert!(world.authenticate(&first.into_inner().token).await.is_ok());
 }
 
-async fn all_that_is_wrong_is_told_at_once(place: Place) {
+async fn all_problems_are_reported_at_once(place: Place) {
     let world = World::start(&place).await;
     let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
     let message = CreateApiTokenRequest {

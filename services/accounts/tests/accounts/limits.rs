@@ -13,7 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         replicas_count_an_account_together,
         replicas_count_an_address_together,
         success_clears_the_account_and_not_the_address,
-        many_at_once_are_not_more_tries,
+        concurrent_attempts_do_not_exceed_the_limit,
     )
 }
 
@@ -96,7 +96,7 @@ async fn success_clears_the_account_and_not_the_address(place: Place) {
     assert_eq!(fail(&world, other, "192.0.2.1").await, "too_many_attempts");
 }
 
-async fn many_at_once_are_not_more_tries(place: Place) {
+async fn concurrent_attempts_do_not_exceed_the_limit(place: Place) {
     let world = World::start(&place).await;
     let codes = join_all((0..40).map(|_| fail(&world, ADMIN, ""))).await;
     let tried = codes.iter().filter(|code| *code == "credentials_wrong");

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
 
 mod api_tokens;
+mod authentication;
 mod limits;
-mod passing_in;
 mod secrecy;
 mod sign_up;
 mod support;
@@ -13,8 +13,8 @@ mod users;
 fn main() -> std::process::ExitCode {
     portico_trials::run([
         api_tokens::trials(),
+        authentication::trials(),
         limits::trials(),
-        passing_in::trials(),
         secrecy::trials(),
         sign_up::trials(),
         users::trials(),

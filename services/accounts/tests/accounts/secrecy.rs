@@ -1,7 +1,8 @@
-//! Where personal data and secrets are not, what becomes public, and that the log has all the views need.
+//! Where personal data and secrets must not be, what becomes public, and that the views can be rebuilt from the log.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use portico_accounts::user::{AccountCommand, Command, User};
 use portico_bus::ConsumerSpec;
 use portico_proto::accounts::v1::{
     CreateApiTokenRequest, EraseUserRequest, UserErased, UserSignedUp,
@@ -15,10 +16,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
         nothing_personal_or_secret_is_stored_in_clear,
         the_log_holds_nothing_that_a_password_can_be_guessed_from,
-        an_erased_user_is_in_the_vault_and_the_index_no_more,
+        an_erased_user_is_gone_from_the_vault_and_the_index,
         an_erasure_that_a_crash_interrupted_is_finished_at_the_start,
         rebuilt_views_equal_the_live_ones,
-        facts_become_public_without_personal_data
+        public_events_hold_no_personal_data
     )
 }
 
@@ -105,7 +106,7 @@ async fn the_log_holds_nothing_that_a_password_can_be_guessed_from(place: Place)
     }
 }
 
-async fn an_erased_user_is_in_the_vault_and_the_index_no_more(place: Place) {
+async fn an_erased_user_is_gone_from_the_vault_and_the_index(place: Place) {
     let world = World::start(&place).await;
     let admin = world.admin().await;
     let user = world.sign_up(NAME, EMAIL).await.unwrap();
@@ -133,9 +134,9 @@ async fn an_erasure_that_a_crash_interrupted_is_finished_at_the_start(place: Pla
     // The event without what follows it.
     let done = world
         .store
-        .execute::<portico_accounts::user::User>(
+        .execute::<User>(
             user.id.parse().unwrap(),
-            &portico_accounts::user::Command::Erase { other_admins: true },
+            &Command::Account(AccountCommand::Erase { other_admins: true }),
             &portico_eventstore::testing::context(world.deps.clock.new_id()),
         )
         .await
@@ -201,7 +202,7 @@ async fn rebuilt_views_equal_the_live_ones(place: Place) {
     assert_eq!(world.views().await, live);
 }
 
-async fn facts_become_public_without_personal_data(place: Place) {
+async fn public_events_hold_no_personal_data(place: Place) {
     let mut world = World::bare(&place, &[]).await;
     let spec = ConsumerSpec {
         name: "probe",

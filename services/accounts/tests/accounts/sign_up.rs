@@ -11,16 +11,16 @@ use crate::support::{ADMIN, PASSWORD, Place, World, code, on_every_database};
 
 pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
-        open_sign_up_makes_an_active_developer,
-        with_approval_they_wait_for_an_admin,
-        closed_is_closed_for_everybody,
-        all_that_is_wrong_is_told_at_once,
+        open_sign_up_creates_an_active_developer,
+        with_approval_a_new_user_waits_for_an_admin,
+        closed_sign_up_is_closed_for_everybody,
+        all_problems_are_reported_at_once,
         an_address_has_one_account,
-        of_many_at_once_one_gets_the_address,
-        a_claim_that_a_crash_left_behind_is_in_nobodys_way,
-        a_repeated_call_gives_the_same_user_to_who_knows_the_password,
-        the_first_admin_is_made_once,
-        replicas_that_start_on_an_empty_store_make_one_admin
+        of_concurrent_sign_ups_one_gets_the_address,
+        a_claim_left_behind_by_a_crash_blocks_nobody,
+        a_repeated_call_returns_the_same_user_if_the_password_matches,
+        the_first_admin_is_created_once,
+        replicas_on_an_empty_store_create_one_admin
     )
 }
 
@@ -32,7 +32,7 @@ fn ada(password: &str) -> SignUpRequest {
     }
 }
 
-async fn open_sign_up_makes_an_active_developer(place: Place) {
+async fn open_sign_up_creates_an_active_developer(place: Place) {
     let world = World::start(&place).await;
     let user = world.sign_up(" Ada ", " Ada@example.org").await.unwrap();
     assert_eq!(
@@ -48,7 +48,7 @@ async fn open_sign_up_makes_an_active_developer(place: Place) {
     assert_eq!(session.user.unwrap(), user);
 }
 
-async fn with_approval_they_wait_for_an_admin(place: Place) {
+async fn with_approval_a_new_user_waits_for_an_admin(place: Place) {
     let world = World::with(&place, &[("PORTICO_SIGNUP", "approval")]).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     assert_eq!(user.status(), UserStatus::Pending);
@@ -62,7 +62,7 @@ async fn with_approval_they_wait_for_an_admin(place: Place) {
     assert_eq!(code(wrong), "credentials_wrong");
 }
 
-async fn closed_is_closed_for_everybody(place: Place) {
+async fn closed_sign_up_is_closed_for_everybody(place: Place) {
     let world = World::with(&place, &[("PORTICO_SIGNUP", "closed")]).await;
     assert_eq!(
         code(world.sign_up("Ada", "ada@example.org").await),
@@ -73,7 +73,7 @@ async fn closed_is_closed_for_everybody(place: Place) {
     assert_eq!(code(world.client().sign_up(request).await), "signup_closed");
 }
 
-async fn all_that_is_wrong_is_told_at_once(place: Place) {
+async fn all_problems_are_reported_at_once(place: Place) {
     let world = World::start(&place).await;
     let message = SignUpRequest {
         name: "A\u{7}".into(),
@@ -95,7 +95,7 @@ async fn an_address_has_one_account(place: Place) {
     assert_eq!(code(world.sign_up("Eve", ADMIN).await), "email_taken");
 }
 
-async fn of_many_at_once_one_gets_the_address(place: Place) {
+async fn of_concurrent_sign_ups_one_gets_the_address(place: Place) {
     let world = World::start(&place).await;
     let tries = (0..8).map(|n| {
         let mut client = world.client();
@@ -129,7 +129,7 @@ async fn of_many_at_once_one_gets_the_address(place: Place) {
     assert_eq!(world.rows("vault_value", &["id"]).await.len(), 6);
 }
 
-async fn a_claim_that_a_crash_left_behind_is_in_nobodys_way(place: Place) {
+async fn a_claim_left_behind_by_a_crash_blocks_nobody(place: Place) {
     let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     // As after a crash between the claim and the event: the address is there, its user is not.
@@ -144,7 +144,7 @@ async fn a_claim_that_a_crash_left_behind_is_in_nobodys_way(place: Place) {
     assert_eq!(again.id, orphan);
 }
 
-async fn a_repeated_call_gives_the_same_user_to_who_knows_the_password(place: Place) {
+async fn a_repeated_call_returns_the_same_user_if_the_password_matches(place: Place) {
     let world = World::start(&place).await;
     let call = |password| world.keyed(&Caller::Anonymous, "key 1", ada(password));
     let first = world.client().sign_up(call(PASSWORD)).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_repeated_call_gives_the_same_user_to_who_knows_the_password(place: Pl
     assert_eq!(world.rows("vault_value", &["id"]).await.len(), 6);
 }
 
-async fn the_first_admin_is_made_once(place: Place) {
+async fn the_first_admin_is_created_once(place: Place) {
     let empty = World::bare(&place, &[]).await;
     assert!(empty.rows("users", &["id"]).await.is_empty());
 
@@ -175,7 +175,7 @@ async fn the_first_admin_is_made_once(place: Place) {
     assert_eq!(world.rows("events", &["id"]).await.len(), 2);
 }
 
-async fn replicas_that_start_on_an_empty_store_make_one_admin(place: Place) {
+async fn replicas_on_an_empty_store_create_one_admin(place: Place) {
     let empty = World::bare(&place, &[]).await;
     let admin: [(&str, &str); 2] = [
         ("PORTICO_ADMIN_EMAIL", ADMIN),

@@ -16,14 +16,14 @@ use crate::support::{ADMIN, Place, World, code, developer, on_every_database};
 
 pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
-        admins_see_everybody_developers_themselves,
+        admins_see_everybody_developers_only_themselves,
         only_admins_list_and_change_users,
         lists_come_in_pages_and_filtered,
-        admins_let_in_keep_out_and_let_in_again,
+        admins_activate_suspend_and_activate_again,
         the_last_admin_stays,
-        of_two_admins_who_suspend_each_other_one_stays,
-        services_learn_where_to_write_to_active_users,
-        who_is_erased_is_out_and_may_come_back_as_somebody_else
+        of_two_admins_who_suspend_each_other_one_stays_active,
+        services_get_the_contacts_of_active_users,
+        an_erased_user_is_signed_out_and_may_sign_up_again
     )
 }
 
@@ -78,7 +78,7 @@ async fn make_admin(store: &EventStore, pool: &sqlx::AnyPool, id: &str) {
     store.replay(|_| {}).await.unwrap();
 }
 
-async fn admins_see_everybody_developers_themselves(place: Place) {
+async fn admins_see_everybody_developers_only_themselves(place: Place) {
     let world = World::start(&place).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
@@ -171,7 +171,7 @@ async fn lists_come_in_pages_and_filtered(place: Place) {
     }
 }
 
-async fn admins_let_in_keep_out_and_let_in_again(place: Place) {
+async fn admins_activate_suspend_and_activate_again(place: Place) {
     let world = World::with(&place, &[("PORTICO_SIGNUP", "approval")]).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
@@ -212,7 +212,7 @@ async fn the_last_admin_stays(place: Place) {
     assert_eq!(code(erase(&world, &ada_admin, &ada.id).await), "last_admin");
 }
 
-async fn of_two_admins_who_suspend_each_other_one_stays(place: Place) {
+async fn of_two_admins_who_suspend_each_other_one_stays_active(place: Place) {
     let world = World::start(&place).await;
     let admin = world.admin().await;
     let id = admin.require_admin().unwrap().to_string();
@@ -232,7 +232,7 @@ async fn of_two_admins_who_suspend_each_other_one_stays(place: Place) {
     }
 }
 
-async fn services_learn_where_to_write_to_active_users(place: Place) {
+async fn services_get_the_contacts_of_active_users(place: Place) {
     let world = World::start(&place).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
@@ -262,7 +262,7 @@ async fn services_learn_where_to_write_to_active_users(place: Place) {
     }
 }
 
-async fn who_is_erased_is_out_and_may_come_back_as_somebody_else(place: Place) {
+async fn an_erased_user_is_signed_out_and_may_sign_up_again(place: Place) {
     let world = World::start(&place).await;
     let admin = world.admin().await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();

@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use super::Grpc;
 use crate::{
-    gateways,
     import::{self, Becomes},
     input::Input,
+    neighbours::gateways,
     plan::{self, Plan},
     product::{self, Product},
     views::imported,

@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 
 use portico_eventstore::Outcome;
 use portico_proto::{Error, catalog::v1, rest::merge};
-use portico_runtime::{Call, parse_id, query_error, store_error};
+use portico_runtime::{
+    Call,
+    lists::{ListQuery, Search},
+    parse_id, query_error, store_error,
+};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::{Grpc, again};
 use crate::{
-    access_requests::{self, Subject},
     input::Input,
+    neighbours::access_requests::{self, Subject},
     plan::{Change, Command, Details, Limit, Plan, SCOPES_MISSING},
-    views::{Audience, Listing, Words, plans},
+    views::{Audience, SORT, plans},
     wire,
 };
 
@@ -120,7 +124,7 @@ pub(super) async fn delete(
     call.caller.require_admin()?;
     let message = request.get_ref();
     let id = parse_id("id", &message.id)?;
-    access_requests::none_living(&grpc.deps, Subject::Plan(id)).await?;
+    access_requests::require_none_open(&grpc.deps, Subject::Plan(id)).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
     run(
@@ -155,9 +159,9 @@ pub(super) async fn list(
     let call = Call::of(&request, "list_plans", &grpc.deps.clock)?;
     call.caller.require_known()?;
     let message = request.into_inner();
-    let listing = Listing::parse(message.limit, &message.after, &message.sort)?;
-    let words = Words::parse(&message.q)?;
-    let (plans, next) = plans::list(grpc.store.database().pool(), &words, &listing)
+    let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
+    let search = Search::parse(&message.q)?;
+    let (plans, next) = plans::list(grpc.store.database().pool(), &search, &query)
         .await
         .map_err(query_error)?;
     Ok(v1::ListPlansResponse { plans, next })

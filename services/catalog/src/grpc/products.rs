@@ -4,18 +4,24 @@ use std::collections::BTreeSet;
 
 use portico_eventstore::Outcome;
 use portico_proto::{Error, catalog::v1, rest::merge};
-use portico_runtime::{Call, parse_id, query_error, store_error};
+use portico_runtime::{
+    Call,
+    lists::{ListQuery, Search},
+    parse_id, query_error, store_error,
+};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::{Grpc, again};
 use crate::{
-    access_requests::{self, Subject},
-    client_types,
     input::{APIS, Input},
+    neighbours::{
+        access_requests::{self, Subject},
+        client_types,
+    },
     product::{Api, Change, Command, Details, Product, SCOPES_MISSING, Visibility},
     views::{
-        Audience, Listing, Words,
+        Audience, SORT,
         products::{self, Filter},
     },
     wire,
@@ -174,7 +180,7 @@ pub(super) async fn delete(
     call.caller.require_admin()?;
     let message = request.get_ref();
     let id = parse_id("id", &message.id)?;
-    access_requests::none_living(&grpc.deps, Subject::Product(id)).await?;
+    access_requests::require_none_open(&grpc.deps, Subject::Product(id)).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
     run(
@@ -211,7 +217,7 @@ pub(super) async fn list(
     // Everybody may ask; the audience decides what is there.
     let audience = Audience::of(&call.caller);
     let message = request.into_inner();
-    let listing = Listing::parse(message.limit, &message.after, &message.sort)?;
+    let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
     let status = match v1::ProductStatus::try_from(message.status) {
         Ok(v1::ProductStatus::Unspecified) => None,
         Ok(status @ (v1::ProductStatus::Draft | v1::ProductStatus::Published)) => Some(status),
@@ -228,13 +234,13 @@ pub(super) async fn list(
         text => parse_id("client_type_id", text)?.to_string(),
     };
     let filter = Filter {
-        words: Words::parse(&message.q)?,
+        search: Search::parse(&message.q)?,
         tag: message.tag.trim().to_lowercase(),
         status,
         client_type_id,
     };
     let pool = grpc.store.database().pool();
-    let (products, next) = products::list(pool, audience, &filter, &listing)
+    let (products, next) = products::list(pool, audience, &filter, &query)
         .await
         .map_err(query_error)?;
     Ok(v1::ListProductsResponse { products, next })

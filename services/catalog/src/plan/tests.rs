@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use portico_eventstore::testing::given;
 
 use super::*;

@@ -1,11 +1,11 @@
-//! Which product or plan names a policy of a gateway.
+//! Finds the product or plan that refers to a gateway policy.
 
 use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
 
 use crate::{import::Becomes, plan, product};
 
-/// The one that is there and names this policy; the first one that was made, if there are several.
+/// The product or plan that refers to this policy and is not deleted; the oldest if there are several.
 pub(crate) async fn find(
     pool: &AnyPool,
     becomes: Becomes,
@@ -19,20 +19,20 @@ pub(crate) async fn find(
             "SELECT id, details FROM plans WHERE status <> 'deleted' AND details LIKE $1 ORDER BY created_at, id"
         }
     };
-    // `_` and `%` find more than is meant, so each is looked at. A backslash would mean nothing to SQLite and escape
-    // to PostgreSQL, so it is left to a wildcard.
+    // `policy_id` has no column: LIKE narrows the rows down, and each is compared below, because `_` and `%` in an id
+    // match more than themselves. A backslash escapes in PostgreSQL but not in SQLite, so a wildcard stands for it.
     let pattern = format!("%{}%", policy_id.replace(['\\', '"'], "%"));
     let rows = sqlx::query(sql).bind(pattern).fetch_all(pool).await?;
     for row in &rows {
         let (id, details): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        if named(becomes, &details)? == policy_id {
+        if policy_id_of(becomes, &details)? == policy_id {
             return Ok(id.parse().ok());
         }
     }
     Ok(None)
 }
 
-fn named(becomes: Becomes, details: &str) -> Result<String, sqlx::Error> {
+fn policy_id_of(becomes: Becomes, details: &str) -> Result<String, sqlx::Error> {
     let decode = |error: serde_json::Error| sqlx::Error::Decode(error.into());
     Ok(match becomes {
         Becomes::Product => {

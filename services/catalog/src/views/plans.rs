@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
 use portico_proto::{catalog::v1, rest::Enumeration as _};
+use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
 use super::{
-    Audience, Listing, Words,
-    list::Statement,
+    Audience,
     scopes::{self, Owner},
 };
 use crate::{
@@ -94,23 +94,18 @@ pub(crate) async fn get(
 /// A page of the plans that are there, and the cursor of the next.
 pub(crate) async fn list(
     pool: &AnyPool,
-    words: &Words,
-    listing: &Listing,
+    search: &Search,
+    query: &ListQuery,
 ) -> Result<(Vec<v1::Plan>, String), sqlx::Error> {
-    let mut statement = Statement::new(
-        "SELECT id, status, details, version, created_at, updated_at FROM plans WHERE true",
+    let mut select = Select::new(
+        "id, status, details, version, created_at, updated_at",
+        "plans WHERE true",
     );
-    statement.and("status = ?", Status::Active.as_str());
-    statement.and_words(words);
-    statement.page(listing);
-    let rows = statement
-        .query(listing.page.fetch())
-        .fetch_all(pool)
-        .await?;
-    let plans: Vec<v1::Plan> = rows.iter().map(message).collect::<Result<_, _>>()?;
-    Ok(listing.page.cut(plans, |p| {
-        (listing.key(&p.name, p.created_at.as_ref()), p.id.clone())
-    }))
+    select.and("status = ?", Status::Active.as_str());
+    select.and_found_in(&["search_text"], search);
+    let (rows, next) = select.page(pool, query).await?;
+    let plans = rows.iter().map(message).collect::<Result<_, _>>()?;
+    Ok((plans, next))
 }
 
 fn message(row: &Row) -> Result<v1::Plan, sqlx::Error> {

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
 use portico_proto::{catalog::v1, rest::Enumeration as _};
+use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
 use super::{
-    Audience, Listing, Words,
-    list::Statement,
+    Audience,
     scopes::{self, Owner},
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(super) async fn apply(
     }
 }
 
-/// A new product is a draft; the status of one that is there stays.
+/// Inserts a new product as a draft; an update leaves the status alone.
 async fn write(
     tx: &mut AnyConnection,
     event: &RecordedEvent,
@@ -42,6 +42,7 @@ async fn write(
     at: Timestamp,
 ) -> Result<(), ProjectionError> {
     let id = event.stream_id();
+    // Lists never show the documentation, so it has a column of its own.
     let stored = Details {
         documentation: String::new(),
         ..details.clone()
@@ -71,7 +72,7 @@ async fn write(
     .bind(wire::time(at))
     .execute(&mut *tx)
     .await?;
-    write_tags(tx, id, details).await?;
+    write_tags_and_client_types(tx, id, details).await?;
     let owner = Owner {
         kind: "product",
         id,
@@ -80,7 +81,7 @@ async fn write(
     scopes::claim(tx, &owner, &details.scopes).await
 }
 
-async fn write_tags(
+async fn write_tags_and_client_types(
     tx: &mut AnyConnection,
     id: Uuid,
     details: &Details,
@@ -146,9 +147,9 @@ pub(crate) async fn get(
     Ok(Some(product).filter(|p| audience.sees(p.status(), p.visibility())))
 }
 
-/// What a list is restricted to; empty texts restrict nothing.
+/// Conditions of a list; an empty string is no condition.
 pub(crate) struct Filter {
-    pub(crate) words: Words,
+    pub(crate) search: Search,
     pub(crate) tag: String,
     pub(crate) status: Option<v1::ProductStatus>,
     pub(crate) client_type_id: String,
@@ -159,44 +160,35 @@ pub(crate) async fn list(
     pool: &AnyPool,
     audience: Audience,
     filter: &Filter,
-    listing: &Listing,
+    query: &ListQuery,
 ) -> Result<(Vec<v1::Product>, String), sqlx::Error> {
-    let mut statement = Statement::new(
-        "SELECT id, status, details, version, created_at, updated_at FROM products WHERE true",
+    let mut select = Select::new(
+        "id, status, details, version, created_at, updated_at",
+        "products WHERE true",
     );
     match audience {
-        Audience::Admin | Audience::Service => statement.and("status <> ?", "deleted"),
-        Audience::SignedIn => statement.and("status = ?", "published"),
+        Audience::Admin | Audience::Service => select.and("status <> ?", "deleted"),
+        Audience::SignedIn => select.and("status = ?", "published"),
         Audience::Visitor => {
-            statement.and("status = ?", "published");
-            statement.and("visibility = ?", "public");
+            select.and("status = ?", "published");
+            select.and("visibility = ?", "public");
         }
     }
     if let Some(status) = filter.status {
-        statement.and("status = ?", status.as_word());
+        select.and("status = ?", status.as_word());
     }
-    if !filter.tag.is_empty() {
-        statement.and(
-            "id IN (SELECT product_id FROM product_tags WHERE tag = ?)",
-            filter.tag.clone(),
-        );
-    }
-    if !filter.client_type_id.is_empty() {
-        statement.and(
-            "id IN (SELECT product_id FROM product_client_types WHERE client_type_id = ?)",
-            filter.client_type_id.clone(),
-        );
-    }
-    statement.and_words(&filter.words);
-    statement.page(listing);
-    let rows = statement
-        .query(listing.page.fetch())
-        .fetch_all(pool)
-        .await?;
-    let products: Vec<v1::Product> = rows.iter().map(message).collect::<Result<_, _>>()?;
-    Ok(listing.page.cut(products, |p| {
-        (listing.key(&p.name, p.created_at.as_ref()), p.id.clone())
-    }))
+    select.and_given(
+        "id IN (SELECT product_id FROM product_tags WHERE tag = ?)",
+        &filter.tag,
+    );
+    select.and_given(
+        "id IN (SELECT product_id FROM product_client_types WHERE client_type_id = ?)",
+        &filter.client_type_id,
+    );
+    select.and_found_in(&["search_text"], &filter.search);
+    let (rows, next) = select.page(pool, query).await?;
+    let products = rows.iter().map(message).collect::<Result<_, _>>()?;
+    Ok((products, next))
 }
 
 fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {

@@ -13,7 +13,7 @@ use portico_proto::{Error, FieldError, Kind};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
-/// The words of [`portico_eventstore::StoreError::Refused`] when a scope belongs to another.
+/// Code of [`portico_eventstore::StoreError::Refused`] when a scope belongs to another owner.
 pub(crate) const SCOPE_TAKEN: &str = "scope_taken";
 
 /// A product or a plan.
@@ -24,7 +24,7 @@ pub(crate) struct Owner<'a> {
     pub(crate) name: &'a str,
 }
 
-/// Gives exactly these scopes to the owner.
+/// Makes these the owner's only scopes.
 pub(crate) async fn claim(
     tx: &mut AnyConnection,
     owner: &Owner<'_>,
@@ -58,7 +58,7 @@ pub(crate) async fn release(tx: &mut AnyConnection, owner: Uuid) -> Result<(), P
     Ok(())
 }
 
-/// The error for a refused claim: names each scope and whose it is.
+/// The error for a refused claim, with the present owner of each scope that was asked for.
 pub(crate) async fn taken(
     pool: &AnyPool,
     owner: Uuid,
@@ -86,8 +86,9 @@ pub(crate) async fn taken(
         }
     }
     let message = match fields.as_slice() {
-        // It was freed between the refusal and this question.
-        [] => "A scope belonged to another product or plan a moment ago; try again.".to_owned(),
+        // Freed between the refusal and this query.
+        [] => "One of the scopes belonged to another product or plan a moment ago; try again."
+            .to_owned(),
         [first, ..] => first.message.clone(),
     };
     let mut error = Error::new(Kind::Conflict, SCOPE_TAKEN, message);

@@ -1,4 +1,6 @@
+use jiff::Timestamp;
 use portico_eventstore::testing::given;
+use uuid::Uuid;
 
 use super::*;
 
@@ -146,6 +148,16 @@ fn resend_begins_a_new_round() {
             (2, 1, 1)
         );
     }
+}
+
+#[test]
+fn a_delay_sets_the_next_attempt_and_a_resend_is_due_at_once() {
+    let past = [queued(), started(1), delayed()];
+    let state = given::<Delivery>(past.clone()).state();
+    assert_eq!(state.next_try_at, Some(Timestamp::UNIX_EPOCH));
+    let resent = [started(2), failed(), Event::ResendRequested { resend: 1 }];
+    let state = given::<Delivery>(past.into_iter().chain(resent)).state();
+    assert_eq!(state.next_try_at, None);
 }
 
 #[test]

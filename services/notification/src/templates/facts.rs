@@ -1,49 +1,48 @@
-//! What templates are filled with. `web/mail/README.md` says what the variables mean.
+//! The variables of templates; `web/mail/README.md` describes them for operators.
 
 use minijinja::{Value, context};
 
 use super::Template;
 
-/// A product under a plan.
+/// A product and the plan it was requested under.
 #[derive(Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say it")]
 pub struct Item {
-    /// The product's name.
     pub product_name: String,
-    /// The plan's name.
     pub plan_name: String,
 }
 
-/// The variables. Holds names of people: no `Debug`, never stored, gone after the sending.
+/// Holds names of people: no `Debug`, never stored, dropped after sending.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Whom it greets; may be empty.
+    /// For the greeting; may be empty.
     pub recipient_name: String,
-    /// Who asked for access; may be empty.
+    /// The developer who asked for access; empty once they are erased.
     pub requester_name: String,
-    /// The access request.
+    /// Of the access request.
     pub request_id: String,
-    /// Its status now, for example `pending`; an auto-approved one is further when its mail is made.
+    /// Status at the time of sending: an auto-approved request is not `pending` any more when its mail is rendered.
     pub status: String,
-    /// Its application.
+    /// Of the application that asks for access.
     pub application_id: String,
-    /// Name of the application.
+    /// For display.
     pub application_name: String,
-    /// What was asked for.
+    /// What access was requested to.
     pub items: Vec<Item>,
-    /// The developer's note.
+    /// The developer's note to the admins; may be empty.
     pub note: String,
-    /// Why it was rejected or revoked, or the provider's own words.
+    /// Why access was rejected, suspended or revoked; the provider's own message; or the expiry of a secret.
     pub reason: String,
-    /// The identity provider that refused.
+    /// The identity provider that refused or changed the client.
     pub provider_name: String,
-    /// Stable word of its refusal.
+    /// Code of the failure or change; for an expiring secret, the days left.
     pub code: String,
-    /// The access is by API keys, not by an OAuth client.
+    /// Access by API key instead of an OAuth client.
     pub api_key: bool,
 }
 
 impl Facts {
-    /// For previews and test messages.
+    /// Example data for previews and test messages.
     pub fn example(template: Template) -> Self {
         let item = |product: &str, plan: &str| Item {
             product_name: product.to_owned(),

@@ -27,7 +27,7 @@ async fn every_method(app: &App, caller: &Caller) -> Vec<Result<(), Error>> {
 }
 
 #[tokio::test]
-async fn all_of_it_is_for_admins() {
+async fn every_method_is_for_admins_only() {
     let app = Setup::new().await.start().await;
     let developer = Caller::User {
         id: DEVELOPER,
@@ -178,7 +178,7 @@ async fn the_list_has_pages_and_filters() {
 }
 
 #[tokio::test]
-async fn the_operators_templates_show_in_preview_and_mail() {
+async fn templates_of_the_operator_show_in_preview_and_mail() {
     let mut setup = Setup::new().await;
     let theme = setup.folder.path().join("theme");
     fs::create_dir_all(theme.join("mail")).unwrap();

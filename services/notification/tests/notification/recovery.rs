@@ -33,7 +33,7 @@ fn queue() -> Command {
 }
 
 #[tokio::test]
-async fn an_attempt_without_an_outcome_is_made_again_under_the_same_id() {
+async fn an_attempt_without_an_outcome_is_repeated_under_the_same_id() {
     // As a process leaves it that ends between the mail server's 250 and its record.
     let mut app = Setup::new().await.open().await;
     execute(&app, queue()).await;
@@ -47,7 +47,7 @@ async fn an_attempt_without_an_outcome_is_made_again_under_the_same_id() {
 }
 
 #[tokio::test]
-async fn what_was_queued_before_a_stop_is_sent_after_it() {
+async fn mails_queued_before_a_shutdown_are_sent_after_it() {
     let mut setup = Setup::new().await;
     let smtp = setup.mail.smtp_url();
     setup.unset("PORTICO_SMTP_URL");
@@ -69,7 +69,7 @@ async fn what_was_queued_before_a_stop_is_sent_after_it() {
 }
 
 #[tokio::test]
-async fn a_stop_finishes_what_was_begun() {
+async fn a_shutdown_finishes_attempts_under_way() {
     let app = Setup::new().await.start().await;
     for id in 1..=20 {
         app.tell(rejected(id)).await;

@@ -1,4 +1,4 @@
-//! What people do about parked messages: look, have them tried again, give them up.
+//! Administration of parked messages: list, replay, drop.
 
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -24,18 +24,18 @@ pub struct Parked {
     pub first_parked_at: Timestamp,
     /// When it was parked for the last time.
     pub parked_at: Timestamp,
-    /// What is to become of it.
+    /// Where it stands.
     pub status: ParkedStatus,
 }
 
-/// What is to become of a parked message.
+/// Where a parked message stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParkedStatus {
-    /// Nothing, until somebody decides.
+    /// Waits for an admin's decision.
     Parked,
     /// Released: it is about to be tried again.
     Replaying,
-    /// Given up.
+    /// Dropped.
     Dropped {
         /// When.
         at: Timestamp,
@@ -47,7 +47,7 @@ pub enum ParkedStatus {
 /// Which parked messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ParkedFilter {
-    /// Only this consumer's; empty: everybody's.
+    /// Only this consumer's; empty: of all consumers.
     pub consumer: String,
     /// Only of this subject; empty: of any.
     pub subject: String,
@@ -60,7 +60,7 @@ pub struct ParkedFilter {
 }
 
 impl Parked {
-    /// Place in the list: time, then consumer and id.
+    /// Sort key in the list: time, then consumer and id.
     pub fn key(&self) -> (String, String) {
         let id = format!("{}/{}", self.consumer, self.message_id);
         (self.parked_at.to_string(), id)
@@ -76,7 +76,7 @@ pub async fn parked(database: &Database, consumer: &str) -> Result<i64, StoreErr
     Ok(row.try_get(0)?)
 }
 
-/// What is read of messages that were not given up.
+/// The columns of messages that were not dropped.
 macro_rules! kept {
     () => {
         "SELECT consumer, message_id, subject, reason, tried + attempts, COALESCE(first_parked_at, parked_at), \
@@ -84,7 +84,7 @@ macro_rules! kept {
     };
 }
 
-/// The parked messages of this database, those parked last first.
+/// The parked messages of this database, the most recent first.
 pub async fn list_parked(
     database: &Database,
     filter: &ParkedFilter,
@@ -141,8 +141,8 @@ fn read(row: &Row) -> Result<Parked, StoreError> {
     })
 }
 
-/// Has parked messages tried again: those of a consumer, or with an id, or both; the running service does so within
-/// seconds, from whatever process this is called. Gives the number of messages.
+/// Releases parked messages for a replay: those of a consumer, or with an id, or both. The running service handles them
+/// within seconds, from whatever process this is called. Returns the number of messages.
 pub async fn release_parked(
     database: &Database,
     consumer: &str,
@@ -159,8 +159,8 @@ pub async fn release_parked(
     Ok(done.rows_affected())
 }
 
-/// Gives parked messages up: those of a consumer, or with an id, or both. What they were, who decided and when is
-/// kept, their content is not. Gives the number of messages.
+/// Drops parked messages: those of a consumer, or with an id, or both. What they were, who decided and when is kept,
+/// their content is not. Returns the number of messages.
 pub async fn drop_parked(
     database: &Database,
     consumer: &str,

@@ -1,4 +1,4 @@
-//! Where things listen and where others are.
+//! TLS files, the public gRPC listener, NATS.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Who may come in, and for how long.
+//! Sign-up, the first admin, sessions.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const SHORTEST_PASSWORD: usize = 8;
 pub enum Signup {
     /// Anybody.
     Open,
-    /// Whom an admin lets in.
+    /// People whom an admin approves.
     Approval,
     /// Who was invited.
     Closed,
@@ -94,7 +94,7 @@ impl Session {
     }
 }
 
-/// Only the obvious: whether an address is right, only sending shows.
+/// A rough check: only sending shows whether an address is right.
 pub(super) fn is_mail_address(text: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "<>,;".contains(c);
     match text.rsplit_once('@') {

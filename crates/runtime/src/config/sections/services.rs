@@ -22,16 +22,16 @@ pub struct Services {
     addresses: [Vec<Url>; 5],
     /// Mutual TLS; none: not encrypted.
     pub tls: Option<MutualTls>,
-    /// Signs who calls; none: derived from the key-encryption key.
+    /// Key that signs identities; none: derived from the key-encryption key.
     pub identity_key: Option<Kek>,
 }
 
-/// What a service proves itself with, and whom it believes.
+/// Own certificate and trusted authority of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MutualTls {
     /// Certificate and key of this process. Its subject alternative names are the names of its services.
     pub own: Tls,
-    /// Authority (PEM) that signed the certificates of all of them.
+    /// Certificate authority (PEM) of all services.
     pub ca_file: PathBuf,
 }
 

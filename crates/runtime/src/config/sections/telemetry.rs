@@ -9,7 +9,7 @@ use url::Url;
 
 use super::super::reader::Reader;
 
-/// Traces and numbers for a collector.
+/// Traces and metrics for a collector.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     /// None: nothing is sent.

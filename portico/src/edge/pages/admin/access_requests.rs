@@ -16,8 +16,7 @@ use portico_proto::{
 
 use super::{
     super::{
-        access_requests::find,
-        catalogue::client_types,
+        fetch,
         form::{Form, Posted},
         lists::Listing,
         show,
@@ -74,10 +73,13 @@ async fn one(ask: Ask, Path(id): Path<String>) -> Shown {
 
 /// `more` is what a form typed, or the preview.
 async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown {
-    let request = find(ask, id).await?;
+    let request = fetch::access_request(ask, id).await?;
     let people = request.timeline.iter().map(|entry| entry.by.as_str());
     let people = people.chain([request.requester_id.as_str()]);
-    let (names, types) = futures::join!(names(ask, people), client_types(ask, chosen(&request)));
+    let (names, types) = futures::join!(
+        names(ask, people),
+        fetch::client_types(ask, chosen(&request))
+    );
     // A client type that was deleted meanwhile is no reason not to show the request.
     let types = types.unwrap_or_default();
     let shown = context! {

@@ -128,7 +128,7 @@ async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
 async fn question(ask: &Ask, found: ClientType, error: Option<&Error>) -> Shown {
     let question = Question {
         title: format!("Delete the client type \u{201c}{}\u{201d}?", found.name),
-        consequence: "It can no longer be chosen. Clients that were registered with it stay.",
+        consequence: "Developers can no longer choose it. Clients registered with it are kept.",
         button: "Delete the client type",
         back: provider_path(&found.identity_provider_id),
         version: found.version,

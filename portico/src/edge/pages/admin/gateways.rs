@@ -133,7 +133,7 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let gateway = find(ask, id).await?;
     let question = Question {
         title: format!("Delete the gateway \u{201c}{}\u{201d}?", gateway.name),
-        consequence: "Portico takes away what it made there: policies and scope mappings. APIs stay.",
+        consequence: "Portico removes the policies and scope mappings it created there. The APIs are kept.",
         button: "Delete the gateway",
         back: LIST.to_owned(),
         version: gateway.version,

@@ -233,7 +233,7 @@ async fn replace_token(Path(id): Path<String>, Posted { ask, form }: Posted) -> 
         let error = Error::field(
             "initial_access_token",
             "initial_access_token_missing",
-            "Give the new token.",
+            "Enter the new token.",
         );
         return page(&ask, &id, context! {}, Some(&error)).await;
     }
@@ -264,8 +264,8 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
             "Delete the identity provider \u{201c}{}\u{201d}?",
             provider.name
         ),
-        consequence: "Its client types can no longer be chosen. It cannot be deleted while applications have \
-            clients there.",
+        consequence: "Its client types can no longer be chosen. An identity provider cannot be deleted while applications \
+            have clients there.",
         button: "Delete the identity provider",
         back: path(id),
         version: provider.version,

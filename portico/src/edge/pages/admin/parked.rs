@@ -1,4 +1,4 @@
-//! Messages that could not be handled: looked at, handled again, dropped.
+//! Stuck (parked) messages: list them, process them again, drop them.
 
 use axum::{
     Router,
@@ -132,13 +132,13 @@ async fn ask_to_drop_all(ask: Ask, Path(path): Path<(String, String)>) -> Shown 
 
 async fn question(ask: &Ask, which: &ParkedMessagesRequest, error: Option<&Error>) -> Shown {
     let title = match which.id.as_str() {
-        "" => format!("Drop all parked messages of {}?", which.consumer),
+        "" => format!("Drop all stuck messages of {}?", which.consumer),
         id => format!("Drop the message {id} of {}?", which.consumer),
     };
     let question = Question {
         title,
-        consequence: "What should have come of it never will, also when the event is published again. That it was \
-            dropped, by whom and when stays in the list.",
+        consequence: "The event will never be processed by this consumer, even if it is published again. The list keeps \
+            who dropped it and when.",
         button: "Drop",
         back: LIST.to_owned(),
         version: 0,

@@ -110,7 +110,7 @@ fn incomplete(field: &str) -> FieldError {
     FieldError {
         field: field.to_owned(),
         code: "limit_incomplete".to_owned(),
-        message: "Give both numbers, or none for no limit.".to_owned(),
+        message: "Enter both numbers, or leave both empty for no limit.".to_owned(),
     }
 }
 
@@ -190,7 +190,7 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let plan = find(ask, id).await?;
     let question = Question {
         title: format!("Delete the plan \u{201c}{}\u{201d}?", plan.name),
-        consequence: "Nobody can choose it any more. Access that was given under it stays.",
+        consequence: "Developers can no longer choose it. Access granted under it is kept.",
         button: "Delete the plan",
         back: LIST.to_owned(),
         version: plan.version,

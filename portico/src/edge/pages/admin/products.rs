@@ -18,8 +18,8 @@ use portico_proto::{
 };
 
 use super::super::{
-    catalogue::find,
     confirm::Question,
+    fetch,
     form::{Form, Posted},
     lists::{Listing, word},
     show,
@@ -147,7 +147,7 @@ async fn create(Posted { ask, form }: Posted) -> Shown {
 }
 
 async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
-    let product = find(&ask, id).await?;
+    let product = fetch::product(&ask, id).await?;
     form_page(&ask, Some(&product), as_form(&product), None).await
 }
 
@@ -180,7 +180,7 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
-            let product = find(&ask, id).await?;
+            let product = fetch::product(&ask, id).await?;
             form_page(&ask, Some(&product), form.typed(&LISTS), Some(&error)).await
         }
     }
@@ -203,7 +203,7 @@ async fn unpublish(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown 
 }
 
 async fn again(ask: &Ask, id: String, error: &Error) -> Shown {
-    let product = find(ask, id).await?;
+    let product = fetch::product(ask, id).await?;
     form_page(ask, Some(&product), as_form(&product), Some(error)).await
 }
 
@@ -212,10 +212,10 @@ async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
 }
 
 async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let product = find(ask, id.to_owned()).await?;
+    let product = fetch::product(ask, id.to_owned()).await?;
     let question = Question {
         title: format!("Delete the product \u{201c}{}\u{201d}?", product.name),
-        consequence: "Nobody can ask for it any more, and it cannot be brought back. Access that was given stays \
+        consequence: "Access to it can no longer be requested, and it cannot be restored. Access already granted is kept \
             until it is revoked.",
         button: "Delete the product",
         back: path(id),

@@ -87,8 +87,8 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     let user = ask.accounts().get_user(request).await?.into_inner();
     let question = Question {
         title: format!("Erase {}?", user.name),
-        consequence: "Their name, e-mail address and password are deleted for ever, and they can no longer log \
-            in. What they did stays in the history, without a name.",
+        consequence: "Their name, e-mail address and password are deleted permanently, and they can no longer log \
+            in. Their actions stay in the history, without a name.",
         button: "Erase the user",
         back: LIST.to_owned(),
         version: 0,

@@ -21,7 +21,7 @@ async fn plans_and_products() {
         .submit("/admin/plans/new", &wrong)
         .await
         .is(400)
-        .shows("Give both numbers")
+        .shows("Enter both numbers")
         .shows("value=\"Extra\"");
     admin
         .submit(
@@ -54,7 +54,7 @@ async fn plans_and_products() {
         .submit("/admin/products/new", &[("scopes", "product_extra")])
         .await
         .is(200)
-        .shows("The draft was made.");
+        .shows("Draft created.");
     let edit = admin.page.path.split('?').next().unwrap().to_owned();
     let product = edit.strip_suffix("/edit").unwrap().to_owned();
     let stale = admin.form(&edit);
@@ -68,7 +68,7 @@ async fn plans_and_products() {
         .send(&edit, stale, &[])
         .await
         .is(412)
-        .shows("Load it as it is now");
+        .shows("Load the current version");
     admin
         .get(&edit)
         .await
@@ -95,7 +95,7 @@ async fn plans_and_products() {
         .submit(&format!("{product}/unpublish"), &[])
         .await
         .is(200)
-        .shows("Taken back to draft.");
+        .shows("Unpublished.");
     admin.get(&format!("{product}/delete")).await.is(200);
     admin
         .submit(&format!("{product}/delete"), &[])
@@ -155,7 +155,7 @@ async fn identity_providers_and_client_types() {
         .await
         .is(200)
         .shows("Saved.")
-        .shows("No client type yet.");
+        .shows("No client types yet.");
     let provider = admin.page.path.split('?').next().unwrap().to_owned();
 
     let add = format!("{provider}/client-types/new");
@@ -186,13 +186,13 @@ async fn identity_providers_and_client_types() {
         .submit(&format!("/admin/client-types/{id}/delete"), &[])
         .await
         .is(200)
-        .shows("No client type yet.");
+        .shows("No client types yet.");
 
     admin
         .submit(&format!("{provider}/token"), &[])
         .await
         .is(400)
-        .shows("Give the new token.");
+        .shows("Enter the new token.");
     admin
         .submit(
             &format!("{provider}/token"),
@@ -202,7 +202,7 @@ async fn identity_providers_and_client_types() {
         .is(200);
     admin
         .page
-        .shows("The new token is in place.")
+        .shows("The token was replaced.")
         .hides("canary-token");
     admin
         .submit(&format!("{provider}/check"), &[])
@@ -268,7 +268,7 @@ async fn gateways() {
         .submit(&refresh, &[])
         .await
         .is(200)
-        .shows("fetches the keys anew");
+        .shows("will fetch the keys again");
     portal.world.stop().await;
 }
 
@@ -332,7 +332,7 @@ async fn users_are_let_in_locked_out_and_erased() {
         .submit(&format!("/admin/users/{id}/suspend"), &[])
         .await
         .is(200)
-        .shows("The user is locked out.");
+        .shows("The user can no longer log in.");
     dana.get("/dashboard").await.shows("<h1>Log in</h1>");
     admin
         .submit(&format!("/admin/users/{id}/activate"), &[])
@@ -405,7 +405,7 @@ async fn a_rejection_needs_a_reason_and_reaches_the_developer() {
         .submit(&format!("/admin/mails/{mail}/resend"), &[])
         .await
         .is(200)
-        .shows("sent once more");
+        .shows("being sent again");
     portal.world.stop().await;
 }
 
@@ -421,22 +421,18 @@ async fn what_a_provider_can_do_and_what_is_tried_again_there() {
         .unwrap()
         .to_owned();
     let page = format!("/admin/identity-providers/{id}/conformance");
-    admin
-        .get(&page)
-        .await
-        .is(200)
-        .shows("It was not checked yet.");
+    admin.get(&page).await.is(200).shows("Not checked yet.");
     admin
         .submit(&page, &[("scopes", "")])
         .await
         .is(200)
-        .shows("The check has begun.");
+        .shows("The check has started.");
     admin.get(&page).await.is(200);
     admin
         .submit(&format!("/admin/identity-providers/{id}/retry"), &[])
         .await
         .is(200)
-        .shows("is being tried again");
+        .shows("is being retried");
     admin.get(&page).await.is(200);
     admin
         .submit(

@@ -40,7 +40,7 @@ async fn from_the_catalogue_to_a_token_and_back() {
     dana.get("/dashboard")
         .await
         .is(200)
-        .shows("You have no application yet.");
+        .shows("You have no applications yet.");
     let request = submit(&portal, &mut dana).await;
     dana.page
         .shows("pending")
@@ -112,7 +112,7 @@ async fn from_the_catalogue_to_a_token_and_back() {
     dana.get(&format!("{request}/revoke"))
         .await
         .is(200)
-        .shows("Give this access back?");
+        .shows("Give up this access?");
     dana.submit(&format!("{request}/revoke"), &[])
         .await
         .is(200)
@@ -191,15 +191,15 @@ async fn the_cart_and_checkout_explain_what_does_not_fit() {
     dana.submit("/cart/items", &[])
         .await
         .is(200)
-        .shows("It is in your cart already.");
+        .shows("This product is already in your cart.");
     let stale = dana.form("/cart");
     dana.submit("/cart", &[("remove", &portal.catalogue.product_ids[1])])
         .await
-        .shows("Your cart was changed.");
+        .shows("Your cart was updated.");
     dana.send("/cart", stale, &[])
         .await
         .is(412)
-        .shows("Somebody changed this meanwhile.");
+        .shows("Somebody else has changed this in the meantime.");
 
     dana.get("/checkout").await.is(200);
     let fields = [
@@ -223,7 +223,7 @@ async fn the_cart_and_checkout_explain_what_does_not_fit() {
         .shows("https://a.example/cb#x, javascript:alert(1)");
     dana.get("/dashboard")
         .await
-        .shows("You have no application yet.");
+        .shows("You have no applications yet.");
     portal.world.stop().await;
 }
 
@@ -262,7 +262,7 @@ async fn a_request_can_be_withdrawn_and_an_application_changed() {
     dana.send(&edit, stale, &[("name", "Shop 3")])
         .await
         .is(412)
-        .shows("Somebody changed this meanwhile.");
+        .shows("Somebody else has changed this in the meantime.");
     dana.get(&format!("{application}/delete"))
         .await
         .is(200)
@@ -283,7 +283,10 @@ async fn api_tokens_are_shown_once() {
     let portal = Portal::start().await;
     let mut dana = portal.developer().await;
     let path = "/dashboard/api-tokens";
-    dana.get(path).await.is(200).shows("You have no API token.");
+    dana.get(path)
+        .await
+        .is(200)
+        .shows("You have no API tokens.");
     dana.submit(path, &[("name", "CI"), ("expires_in_days", "many")])
         .await
         .is(400)
@@ -291,7 +294,7 @@ async fn api_tokens_are_shown_once() {
     dana.submit(path, &[("name", "CI"), ("expires_in_days", "7")])
         .await
         .is(200)
-        .shows("shown only now");
+        .shows("Copy it now, it will not be shown again");
     let token = dana.page.between("<code class=\"secret\">", "<");
     dana.get(path).await.is(200).shows("CI").hides(&token);
     let http = portico_sandbox::outgoing::http_client().unwrap();

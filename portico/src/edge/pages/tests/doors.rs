@@ -24,7 +24,7 @@ async fn visitors_see_what_is_public_and_are_led_to_the_login() {
         .get("/catalogue?q=nothing+like+it")
         .await
         .is(200)
-        .shows("Nothing matches.");
+        .shows("No products match.");
     let internal = portal.catalogue.product_ids[3].clone();
     visitor.get(&format!("/catalogue/{internal}")).await.is(404);
     visitor
@@ -71,7 +71,7 @@ async fn visitors_see_what_is_public_and_are_led_to_the_login() {
         .submit("/logout", &[])
         .await
         .is(200)
-        .shows("You are logged out.");
+        .shows("You have been logged out.");
     assert!(!visitor.cookies.contains_key("portico_session"));
     portal.world.stop().await;
 }

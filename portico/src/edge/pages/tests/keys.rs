@@ -14,7 +14,7 @@ async fn submit(portal: &Portal, browser: &mut Browser) -> String {
         .submit("/cart", &[("checkout", "yes")])
         .await
         .is(200)
-        .shows("These products give an API key.")
+        .shows("You will get an API key for each product.")
         .hides("3. Client type");
     let fields = [
         ("items[0].plan_id", portal.catalogue.plan_ids[0].as_str()),
@@ -53,14 +53,14 @@ async fn a_key_is_shown_once_replaced_and_given_back() {
         .submit(&format!("{decided}/preview"), &[])
         .await
         .is(200)
-        .shows("An API key is made at the gateway")
+        .shows("An API key is created at the gateway")
         .shows("portico-product-");
     admin
         .submit(&format!("{decided}/approve"), &[])
         .await
         .is(200);
     dana.get_until(&request, "Ready to use").await;
-    dana.get_until(&request, "API key made")
+    dana.get_until(&request, "API key created")
         .await
         .shows("Get the API key");
     let application = dana
@@ -71,7 +71,7 @@ async fn a_key_is_shown_once_replaced_and_given_back() {
         .get(&application)
         .await
         .is(200)
-        .shows("only for the owner of the application")
+        .shows("visible only to the owner of the application")
         .hides("Show the key");
     dana.get(&application)
         .await
@@ -86,7 +86,7 @@ async fn a_key_is_shown_once_replaced_and_given_back() {
     dana.submit(&reveal, &[])
         .await
         .is(200)
-        .shows("Copy it now; it will not be shown again.");
+        .shows("Copy it now. It will not be shown again.");
     assert_eq!(dana.page.headers["cache-control"], "no-store");
     let key = dana.page.between("<code class=\"secret\">", "<");
     assert_eq!(call(&portal, &key).await, 200);
@@ -98,13 +98,13 @@ async fn a_key_is_shown_once_replaced_and_given_back() {
     dana.get(&application)
         .await
         .is(200)
-        .shows("and not kept here");
+        .shows("Portico does not keep it");
 
     let replace = reveal.replace("/reveal", "/replace");
     dana.submit(&replace, &[])
         .await
         .is(200)
-        .shows("A new key is being made.");
+        .shows("A new key is being created.");
     dana.get_until(&application, "Show the key").await;
     dana.submit(&reveal, &[]).await.is(200);
     let new = dana.page.between("<code class=\"secret\">", "<");
@@ -114,7 +114,7 @@ async fn a_key_is_shown_once_replaced_and_given_back() {
     dana.get(&format!("{request}/revoke"))
         .await
         .is(200)
-        .shows("Its API keys are deleted and stop to work.");
+        .shows("Its API keys are deleted and stop working.");
     dana.submit(&format!("{request}/revoke"), &[]).await.is(200);
     dana.get_until(&application, "No credentials yet").await;
     assert_eq!(call(&portal, &new).await, 403);

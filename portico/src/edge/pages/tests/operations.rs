@@ -213,15 +213,15 @@ async fn parked_messages() {
         .submit(&replay, &[])
         .await
         .is(200)
-        .shows("It is being handled again.");
+        .shows("The message is being processed again.");
     let drop = format!("{list}/registration/registration/drop");
-    browser.get(&drop).await.is(200).shows("Drop all parked");
+    browser.get(&drop).await.is(200).shows("Drop all stuck");
     browser
         .submit(&drop, &[])
         .await
         .is(200)
         .shows("Dropped.")
-        .shows("No message is parked.");
+        .shows("No stuck messages.");
     browser
         .get(&format!("{list}?status=dropped"))
         .await
@@ -288,6 +288,6 @@ async fn events_are_published_again() {
         .submit(form, &[("service", "catalog"), ("from", "0")])
         .await
         .is(200)
-        .shows("The events are being published again.");
+        .shows("The events are being republished.");
     portal.world.stop().await;
 }

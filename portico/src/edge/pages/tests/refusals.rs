@@ -193,7 +193,7 @@ async fn what_the_provider_refuses_can_be_mended() {
     approve(&mut admin, &request).await;
     let page = format!("/admin/access-requests/{request}");
     admin
-        .get_until(&page, "Try again")
+        .get_until(&page, "Retry")
         .await
         .shows("product_nobody_knows");
 
@@ -234,7 +234,7 @@ async fn signing_in_with_a_wrong_password() {
         .await
         .is(401)
         .shows("credentials_wrong")
-        .hides("wrong\"");
+        .hides("\"wrong\"");
     portal.world.stop().await;
 }
 

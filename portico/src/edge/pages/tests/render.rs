@@ -92,7 +92,7 @@ fn a_failure_stands_there_in_the_providers_words() {
         let shown =
             context! { request => &request, preview => show::preview(&preview), own => true };
         let admin = render("admin/access_request.html", shown.clone());
-        let own = render("access_request.html", shown);
+        let own = render("developer/access_request.html", shown);
         for html in [&admin, &own] {
             assert!(
                 html.contains("Policy &#x27;Trusted Hosts&#x27; rejected"),
@@ -140,7 +140,7 @@ fn a_paused_provider_is_loud() {
     );
     let one = render("admin/identity_provider.html", context! { provider });
     assert!(
-        one.contains("Paused: no client is registered here."),
+        one.contains("Paused: no clients are registered here."),
         "{one}"
     );
     assert!(one.contains("The certificate is not verified."), "{one}");
@@ -175,9 +175,9 @@ fn what_the_provider_granted_otherwise_is_shown() {
         keys => vec![show::api_key(&key, None)],
         own => false,
     };
-    let html = render("application.html", shown);
+    let html = render("developer/application.html", shown);
     assert!(
-        html.contains("No token without a person.") && html.contains("It did not work"),
+        html.contains("No token without a person.") && html.contains("Setup failed."),
         "{html}"
     );
     assert!(!html.contains("Show the secret"), "{html}");
@@ -204,16 +204,19 @@ fn an_old_secret_that_still_works_can_be_ended() {
             suspended => false, version => 1,
         };
         render(
-            "application.html",
+            "developer/application.html",
             context! { application, clients => vec![client], keys => Vec::<Value>::new(), own => true },
         )
     };
     assert!(!page(None, None).contains("Old secret"));
     let html = page(Some("2026-11-04T03:05:09Z"), Some(HOSTILE));
     let form = "action=\"/dashboard/applications/a1/old-secret\"";
-    assert!(html.contains(form) && html.contains("End it now"), "{html}");
     assert!(
-        html.contains("has not ended it yet") && !html.contains(HOSTILE),
+        html.contains(form) && html.contains("Revoke it now"),
+        "{html}"
+    );
+    assert!(
+        html.contains("has not revoked it") && !html.contains(HOSTILE),
         "{html}"
     );
 }
@@ -251,7 +254,7 @@ fn what_a_provider_can_do_is_a_matrix() {
     );
     assert!(page("running").contains("http-equiv=\"refresh\""));
     let none = page("none");
-    assert!(none.contains("It was not checked yet."), "{none}");
+    assert!(none.contains("Not checked yet."), "{none}");
 }
 
 #[test]
@@ -279,7 +282,7 @@ fn a_client_is_shown_as_it_is_at_its_provider() {
 fn what_is_gone_can_be_taken_out() {
     let item = context! { product_id => "1", plan_id => "", plan_field => "items[0].plan_id", product_field => "items[0].product_id", product => () };
     let cart = render(
-        "cart.html",
+        "developer/cart.html",
         context! { items => vec![item.clone()], plans => Vec::<Value>::new(), version => 1 },
     );
     assert!(
@@ -287,7 +290,7 @@ fn what_is_gone_can_be_taken_out() {
         "{cart}"
     );
     let checkout = render(
-        "checkout.html",
+        "developer/checkout.html",
         context! {
             items => vec![item], plans => Vec::<Value>::new(), applications => Vec::<Value>::new(),
             client_types => Vec::<Value>::new(), form => context! {},
@@ -335,7 +338,7 @@ fn lists_with_trouble_in_them() {
         ..Default::default()
     });
     let catalogue = render(
-        "catalogue.html",
+        "developer/catalogue.html",
         context! { products => vec![product], list => list() },
     );
     assert!(

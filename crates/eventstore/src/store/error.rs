@@ -1,0 +1,118 @@
+//! Errors of the store.
+
+use crate::Stream;
+
+/// An error of the store itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another append was first: load again and decide again.
+    #[error("stream {stream} is at version {actual}, expected {expected}")]
+    Conflict {
+        /// Which stream.
+        stream: Stream,
+        /// What the append expected.
+        expected: i64,
+        /// What it is.
+        actual: i64,
+    },
+    /// An event id of this append stands in another stream, or only some of its ids are known.
+    #[error("an event id of the append to {0} was used before")]
+    EventIdReused(Stream),
+    /// The database is unreachable or too busy; the same call may succeed later.
+    #[error("database unavailable: {0}")]
+    Unavailable(String),
+    /// The database refused the statement.
+    #[error("database: {0}")]
+    Database(String),
+    /// A payload could not be written or read.
+    #[error("event codec: {0}")]
+    Codec(String),
+    /// A newer version of this program wrote an event that this one does not know: it is left to replicas that do.
+    #[error("written by a newer version: {0}")]
+    Newer(String),
+    /// A view could not apply an event.
+    #[error("projection: {0}")]
+    Projection(String),
+    /// A view's rule over several streams forbids the events; nothing was appended.
+    #[error("refused: {0}")]
+    Refused(&'static str),
+    /// The store was closed.
+    #[error("the event store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::Conflict {
+                stream,
+                expected,
+                actual,
+            } => Self::Conflict {
+                stream: stream.clone(),
+                expected: *expected,
+                actual: *actual,
+            },
+            Self::EventIdReused(stream) => Self::EventIdReused(stream.clone()),
+            Self::Unavailable(words) => Self::Unavailable(words.clone()),
+            Self::Database(words) => Self::Database(words.clone()),
+            Self::Codec(words) => Self::Codec(words.clone()),
+            Self::Newer(words) => Self::Newer(words.clone()),
+            Self::Projection(words) => Self::Projection(words.clone()),
+            Self::Refused(rule) => Self::Refused(rule),
+            Self::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let passes = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| passes(&code)),
+            _ => false,
+        };
+        if passes {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Database(error.to_string())
+        }
+    }
+}
+
+/// Whether an error with this code passes with time, or when the operator has made room.
+fn passes(code: &str) -> bool {
+    if code.len() == 5 {
+        // PostgreSQL. 08: the connection; 53: no connection, memory or disk space left; 57P: the server stops or
+        // restarts; 40: deadlock; 55P03: somebody held the lock for too long; 25P03: the server ended an idle
+        // transaction.
+        return ["08", "53", "57P", "40"]
+            .iter()
+            .any(|class| code.starts_with(class))
+            || matches!(code, "55P03" | "25P03");
+    }
+    // SQLite: the low byte is the primary code. 5: busy; 6: locked; 10: input or output; 13: disk full.
+    code.parse::<u32>()
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for code in [
+            "57P01", "57P03", "53100", "53300", "08006", "40P01", "55P03", "5", "517", "13", "778",
+        ] {
+            assert!(passes(code), "{code}");
+        }
+        for code in ["23505", "42P01", "22021", "1", "2067", "1555", ""] {
+            assert!(!passes(code), "{code}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Events as they are appended and as they were recorded.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    StoreError,
+    aggregate::{Aggregate, schema_version, upcast},
+    trace::Place,
+};
+
+/// A stream's name: `<category>-<uuid>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stream(String);
+
+impl Stream {
+    /// The stream of one aggregate.
+    pub fn of<A: Aggregate>(id: Uuid) -> Self {
+        Self(format!("{}-{id}", A::CATEGORY))
+    }
+
+    /// As it is stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where an event comes from. No personal datum: the actor is an id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// A user's id, or `service:<name>`.
+    pub actor: String,
+    /// The same for everything that one call from outside caused.
+    pub correlation: Option<Uuid>,
+    /// The event that caused this one.
+    pub causation: Option<Uuid>,
+    /// W3C trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// Vendor-specific trace state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+    /// Digest of the command that an `Idempotency-Key` came with, to recognise a reused key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_digest: Option<String>,
+}
+
+impl Metadata {
+    /// The trace context, if there is one.
+    pub fn place(&self) -> Option<Place> {
+        let traceparent = self.traceparent.clone()?;
+        Some(Place {
+            traceparent,
+            tracestate: self.tracestate.clone(),
+        })
+    }
+
+    /// The same with another trace context, or with none.
+    #[must_use]
+    pub fn at(self, place: Option<Place>) -> Self {
+        let (traceparent, tracestate) = match place {
+            Some(place) => (Some(place.traceparent), place.tracestate),
+            None => (None, None),
+        };
+        Self {
+            traceparent,
+            tracestate,
+            ..self
+        }
+    }
+}
+
+/// Who runs a command, and whether it is a repetition.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Goes into every event.
+    pub metadata: Metadata,
+    /// Time of recording.
+    pub now: Timestamp,
+    /// Event ids are derived from it, so a repeated command appends nothing. For a command that handles a public
+    /// event it is derived from that event, for a call with an `Idempotency-Key` from the key.
+    pub command_id: Uuid,
+}
+
+impl Context {
+    /// The same caller and time for a further command of the same call; the label keeps their event ids apart.
+    pub fn step(&self, label: &str) -> Self {
+        Self {
+            command_id: Uuid::new_v5(&self.command_id, label.as_bytes()),
+            ..self.clone()
+        }
+    }
+
+    /// The id of the `index`-th event that this command appends to `stream`.
+    pub(crate) fn event_id(&self, stream: &Stream, index: usize) -> Uuid {
+        Uuid::new_v5(&self.command_id, format!("{stream}/{index}").as_bytes())
+    }
+}
+
+/// An event to append.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Unique for ever.
+    pub id: Uuid,
+    /// `<category>.<variant>`.
+    pub event_type: String,
+    /// Of the payload.
+    pub schema_version: i64,
+    /// The payload.
+    pub data: Value,
+    /// Where it comes from.
+    pub metadata: Metadata,
+}
+
+impl NewEvent {
+    /// Encodes a domain event.
+    pub fn encode<A: Aggregate>(
+        id: Uuid,
+        event: &A::Event,
+        metadata: Metadata,
+    ) -> Result<Self, StoreError> {
+        let value = serde_json::to_value(event).map_err(|e| StoreError::Codec(e.to_string()))?;
+        let Value::Object(mut tagged) = value else {
+            return Err(StoreError::Codec(format!(
+                "{} event is not tagged",
+                A::CATEGORY
+            )));
+        };
+        let Some(Value::String(variant)) = tagged.remove("type") else {
+            return Err(StoreError::Codec(format!(
+                "{} event has no type",
+                A::CATEGORY
+            )));
+        };
+        let event_type = format!("{}.{variant}", A::CATEGORY);
+        let schema_version = schema_version(A::UPCASTERS, &event_type);
+        let data = tagged.remove("data").unwrap_or(Value::Null);
+        Ok(Self {
+            id,
+            event_type,
+            schema_version,
+            data,
+            metadata,
+        })
+    }
+}
+
+/// An event as it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedEvent {
+    /// 1, 2, 3, … in commit order, without a gap.
+    pub position: i64,
+    /// Unique for ever.
+    pub id: Uuid,
+    /// `<category>-<uuid>`.
+    pub stream: String,
+    /// 1, 2, 3, … within the stream.
+    pub version: i64,
+    /// `<category>.<variant>`.
+    pub event_type: String,
+    /// Of the payload.
+    pub schema_version: i64,
+    /// The payload.
+    pub data: Value,
+    /// Where it comes from.
+    pub metadata: Metadata,
+    /// When it was appended.
+    pub recorded_at: Timestamp,
+}
+
+impl RecordedEvent {
+    /// Whether it belongs to the aggregate.
+    pub fn is<A: Aggregate>(&self) -> bool {
+        self.category() == A::CATEGORY
+    }
+
+    /// The stream's category.
+    pub fn category(&self) -> &str {
+        // A uuid's text has 36 characters; the category may itself hold a dash.
+        self.stream
+            .get(..self.stream.len().saturating_sub(37))
+            .unwrap_or_default()
+    }
+
+    /// The id of the aggregate.
+    pub fn stream_id(&self) -> Uuid {
+        let start = self.stream.len().saturating_sub(36);
+        self.stream
+            .get(start..)
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// Decodes the payload, upcast to the current version. `None` where it belongs to another aggregate.
+    pub fn decode<A: Aggregate>(&self) -> Result<Option<A::Event>, StoreError> {
+        if !self.is::<A>() {
+            return Ok(None);
+        }
+        self.decode_as(A::CATEGORY, A::UPCASTERS).map(Some)
+    }
+
+    fn decode_as<E: DeserializeOwned>(
+        &self,
+        category: &str,
+        upcasters: &[crate::Upcaster],
+    ) -> Result<E, StoreError> {
+        if self.schema_version > schema_version(upcasters, &self.event_type) {
+            return Err(StoreError::Newer(format!(
+                "version {} of {} at position {}",
+                self.schema_version, self.event_type, self.position
+            )));
+        }
+        let data = upcast(
+            upcasters,
+            &self.event_type,
+            self.schema_version,
+            self.data.clone(),
+        );
+        let variant = self
+            .event_type
+            .get(category.len() + 1..)
+            .unwrap_or_default();
+        let mut tagged = serde_json::Map::new();
+        tagged.insert("type".into(), variant.into());
+        if !data.is_null() {
+            tagged.insert("data".into(), data);
+        }
+        serde_json::from_value(Value::Object(tagged)).map_err(|error| {
+            let words = format!("{} at position {}: {error}", self.event_type, self.position);
+            // A type, or a value of an enum in it, that was added later. Serde has no other sign of it.
+            if error.to_string().starts_with("unknown variant ") {
+                StoreError::Newer(words)
+            } else {
+                StoreError::Codec(words)
+            }
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! The one writer of a process: gathers concurrent appends into one transaction.
+//!
+//! Position is commit order without gaps: positions are handed out under a lock that is held until the commit
+//! (SQLite's write lock, in PostgreSQL an advisory transaction lock), so nobody can read position n+1 before n.
+
+mod plan;
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Row as _, Transaction};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use plan::Plan;
+
+use super::{
+    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream, metrics::StoreMetrics,
+};
+use crate::{
+    database::{Database, Dialect},
+    fault,
+};
+
+/// The most appends that share a transaction.
+const BATCH: usize = 256;
+
+/// How long an append waits for other processes' appends in PostgreSQL; in SQLite it is the busy timeout.
+const LOCK_TIMEOUT: &str = "10s";
+/// After this long PostgreSQL ends the append of a process that stopped in the middle of it.
+const IDLE_TIMEOUT: &str = "15s";
+
+/// An atomic append: events for one stream, and the inbox entry of the message that caused them.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The stream.
+    pub stream: Stream,
+    /// The version that the stream must have, 0 where it must not exist.
+    pub expected_version: i64,
+    /// May be empty where only the inbox is to be marked.
+    pub events: Vec<NewEvent>,
+    /// The message that this append handles.
+    pub inbox: Option<InboxEntry>,
+    /// Time of recording.
+    pub now: Timestamp,
+}
+
+/// Marks a message as handled by a consumer. One entry is for one append: a second append with it counts as handled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InboxEntry {
+    /// The consumer's durable name.
+    pub consumer: String,
+    /// The message's id.
+    pub message_id: Uuid,
+}
+
+impl InboxEntry {
+    /// The entry of a further append that handles the same message; the label keeps them apart.
+    pub fn step(&self, label: &str) -> Self {
+        Self {
+            consumer: format!("{}/{label}", self.consumer),
+            message_id: self.message_id,
+        }
+    }
+}
+
+/// What an append did.
+#[derive(Debug, Clone)]
+pub enum Appended {
+    /// The events stand in the log.
+    New(Vec<RecordedEvent>),
+    /// The same event ids were appended before; nothing changed.
+    Repeated,
+    /// The message was handled before; nothing changed.
+    AlreadyHandled,
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<Appended, StoreError>>;
+
+pub(crate) struct Writer {
+    pub(crate) database: Database,
+    pub(crate) projections: Arc<[Arc<dyn Projection>]>,
+    pub(crate) head: watch::Sender<i64>,
+    pub(crate) numbers: StoreMetrics,
+}
+
+impl Writer {
+    /// Runs until every sender is gone.
+    pub(crate) async fn run(self, mut queue: mpsc::Receiver<(Append, Reply)>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut batch, BATCH).await > 0 {
+            let (appends, replies): (Vec<Append>, Vec<Reply>) = batch.drain(..).unzip();
+            match self.commit(&appends).await {
+                Ok(results) => answer(replies, results),
+                Err(error) if appends.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
+                    let errors = replies.iter().map(|_| Err(error.duplicate())).collect();
+                    answer(replies, errors);
+                }
+                Err(_) => self.each_alone(appends, replies).await,
+            }
+        }
+    }
+
+    /// Appends one by one after a batch failed, so that one bad append does not fail the others.
+    async fn each_alone(&self, appends: Vec<Append>, replies: Vec<Reply>) {
+        let mut unavailable = None;
+        for (append, reply) in appends.into_iter().zip(replies) {
+            let result = match &unavailable {
+                // The database is gone: each would wait as long as the first one did.
+                Some(words) => Err(StoreError::Unavailable(String::clone(words))),
+                None => self
+                    .commit(&[append])
+                    .await
+                    .and_then(|mut results| results.pop().unwrap_or(Err(StoreError::Closed))),
+            };
+            if let Err(StoreError::Unavailable(words)) = &result {
+                unavailable = Some(words.clone());
+            }
+            answer(vec![reply], vec![result]);
+        }
+    }
+
+    async fn commit(
+        &self,
+        appends: &[Append],
+    ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+        let began = Instant::now();
+        let mut connection = self.database.pool().acquire().await?;
+        let mut tx = begin(&mut connection, &self.database).await?;
+        let mut plan = Plan::load(&mut tx, appends).await?;
+        let before = plan.position;
+        let results: Vec<_> = appends.iter().map(|append| plan.take(append)).collect();
+        plan.write(&mut tx).await?;
+        for event in &plan.recorded {
+            project(&self.projections, &mut tx, event).await?;
+        }
+        fault::point("appending");
+        tx.commit().await?;
+        fault::point("appended");
+        self.numbers
+            .committed(appends.len(), &plan.recorded, began.elapsed());
+        if plan.position > before {
+            self.head.send_replace(plan.position);
+        }
+        Ok(results)
+    }
+}
+
+/// Applies an event to every view.
+pub(crate) async fn project(
+    projections: &[Arc<dyn Projection>],
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+) -> Result<(), StoreError> {
+    for projection in projections {
+        // A panic must not end the writer, which every append of the process needs.
+        let applied = AssertUnwindSafe(projection.apply(tx, event))
+            .catch_unwind()
+            .await;
+        match applied {
+            Ok(Ok(())) => {}
+            Ok(Err(ProjectionError::Database(error))) => return Err(error.into()),
+            Ok(Err(ProjectionError::Refused(rule))) => return Err(StoreError::Refused(rule)),
+            Ok(Err(other)) => return Err(StoreError::Projection(other.to_string())),
+            Err(_) => {
+                let words = format!("panic at position {}", event.position);
+                return Err(StoreError::Projection(words));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A transaction that holds the write lock until it ends.
+pub(crate) async fn begin<'c>(
+    connection: &'c mut AnyConnection,
+    database: &Database,
+) -> Result<Transaction<'c, Any>, sqlx::Error> {
+    match database.dialect {
+        Dialect::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await,
+        // READ COMMITTED, whatever the server's default is: the statements after the lock must see what the last
+        // holder committed. In one round trip; a frozen holder does not stop the others for ever.
+        Dialect::Postgres => {
+            let statement = format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; \
+                 SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'; \
+                 SELECT pg_advisory_xact_lock({})",
+                database.lock_key
+            );
+            connection.begin_with(AssertSqlSafe(statement)).await
+        }
+    }
+}
+
+fn answer(replies: Vec<Reply>, results: Vec<Result<Appended, StoreError>>) {
+    for (reply, result) in replies.into_iter().zip(results) {
+        // The caller may have gone; what was committed stays.
+        drop(reply.send(result));
+    }
+}
+
+pub(crate) async fn head(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events")
+        .fetch_one(connection)
+        .await?
+        .try_get(0)
+}

@@ -1,0 +1,209 @@
+//! Work on the streams of one aggregate: many at once, each by one worker of all replicas at a time.
+//!
+//! A service implements [`Work`]: which streams are due, what the next step of one is, and how to do it. [`run`] does
+//! the rest:
+//!
+//! 1. It asks what is due when something is appended here, when a pause is over, when a job has ended, and every
+//!    second, to find what other replicas appended.
+//! 2. It takes the lease of each stream that is due, loads the stream, and does step after step until none is left.
+//!    Each step runs in the trace of the request that caused it.
+//! 3. A stream that another replica works on, or whose work an error stopped, is left alone for half a second. How long
+//!    a failed call is not repeated is the service's business: it records when it tries again.
+//!
+//! A lease that is lost drops the job where it stands (see [`Held::run`]). So a step records its intent before it
+//! calls anybody, and the next worker finds out what became of it.
+
+mod jobs;
+mod lease;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+pub use jobs::{Job, Jobs, Mark};
+pub use lease::{Held, Lease, LeaseLost};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::{Aggregate, StoreError, Stream, trace};
+
+/// Poll interval for what other replicas appended.
+const POLL: Duration = Duration::from_secs(1);
+/// How long to leave alone a stream that another replica works on, or whose work an error stopped.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Steps of one stream until others get their turn.
+const STEPS: usize = 100;
+
+/// Streams with something to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Those that are due, the most urgent first.
+    pub now: Vec<Uuid>,
+    /// When the next one is due.
+    pub next: Option<Timestamp>,
+}
+
+/// What a worker does for the streams of one aggregate.
+pub trait Work: Send + Sync + 'static {
+    /// Whose streams.
+    type Of: Aggregate;
+    /// What is to be done next for a stream.
+    type Step: Send;
+    /// What stops work although neither the stream nor the outside is at fault, such as an unreachable database. The
+    /// work is tried again.
+    type Error: std::error::Error + From<StoreError> + Send + Sync;
+    /// Streams that are worked on at once.
+    const PARALLEL: usize;
+
+    /// Where jobs are loaded from and outcomes recorded.
+    fn jobs(&self) -> &Jobs<Self::Of>;
+
+    /// Streams that are due, at most `limit` of them. Those that are worked on may be among them.
+    fn due(
+        &self,
+        now: Timestamp,
+        limit: i64,
+    ) -> impl Future<Output = Result<Due, Self::Error>> + Send;
+
+    /// The next step of a stream, and its name for traces; `None` where it waits for something.
+    fn next_step(&self, job: &Job<Self::Of>) -> Option<(&'static str, Self::Step)>;
+
+    /// Does a step and records its outcome, after which [`Work::next_step`] gives another one or none.
+    fn step(
+        &self,
+        job: &Job<Self::Of>,
+        step: Self::Step,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Works until shutdown; then finishes the steps it has begun.
+pub async fn run<W: Work>(work: W) {
+    let pool = Pool {
+        work: Arc::new(work),
+        permits: Arc::new(Semaphore::new(W::PARALLEL)),
+        freed: Arc::default(),
+        tasks: TaskTracker::new(),
+    };
+    let jobs = pool.work.jobs();
+    let mut head = jobs.store().head();
+    while !jobs.shutdown().is_cancelled() {
+        // Marks the head as seen before looking, so that no append in between is slept over.
+        head.borrow_and_update();
+        let next = pool.begin_due().await.unwrap_or_else(|error| {
+            tracing::warn!(category = W::Of::CATEGORY, %error, "cannot look for work, trying again");
+            None
+        });
+        tokio::select! {
+            () = jobs.shutdown().cancelled() => {}
+            changed = head.changed() => if changed.is_err() { break },
+            () = pool.freed.notified() => {}
+            () = jobs.clock().sleep_until(next.unwrap_or(Timestamp::MAX)), if next.is_some() => {}
+            () = sleep(POLL) => {}
+        }
+    }
+    pool.tasks.close();
+    pool.tasks.wait().await;
+}
+
+/// The jobs of this process.
+struct Pool<W> {
+    work: Arc<W>,
+    permits: Arc<Semaphore>,
+    /// A permit is free again.
+    freed: Arc<Notify>,
+    tasks: TaskTracker,
+}
+
+impl<W: Work> Pool<W> {
+    /// Begins what is due and not worked on yet; when the next stream is due.
+    async fn begin_due(&self) -> Result<Option<Timestamp>, W::Error> {
+        let jobs = self.work.jobs();
+        let limit = jobs.under_way() + W::PARALLEL;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let due = self.work.due(jobs.clock().now(), limit).await?;
+        for id in due.now {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+                break;
+            };
+            if let Some(mark) = jobs.begin(id) {
+                let (work, freed) = (Arc::clone(&self.work), Arc::clone(&self.freed));
+                self.tasks.spawn(async move {
+                    work_on(&*work, id, permit, &freed).await;
+                    drop(mark);
+                    freed.notify_one();
+                });
+            }
+        }
+        Ok(due.next)
+    }
+}
+
+async fn work_on<W: Work>(work: &W, id: Uuid, permit: OwnedSemaphorePermit, freed: &Notify) {
+    let jobs = work.jobs();
+    let held = match jobs.alone(id, drive(work, id)).await {
+        Ok(Some(())) => return,
+        // Another replica has it: this one's place is for streams that nobody works on.
+        Ok(None) => {
+            drop(permit);
+            freed.notify_one();
+            None
+        }
+        Err(error) => {
+            let stream = Stream::of::<W::Of>(id);
+            tracing::error!(%stream, %error, "work stopped, trying again");
+            Some(permit)
+        }
+    };
+    jobs.shutdown().run_until_cancelled(sleep(PAUSE)).await;
+    drop(held);
+}
+
+/// Does step after step until the stream waits for something.
+async fn drive<W: Work>(work: &W, id: Uuid) -> Result<(), W::Error> {
+    let jobs = work.jobs();
+    for _ in 0..STEPS {
+        if jobs.shutdown().is_cancelled() {
+            break;
+        }
+        let job = jobs.load(id).await?;
+        let Some((name, step)) = work.next_step(&job) else {
+            break;
+        };
+        let done = work.step(&job, step);
+        in_trace(jobs, &job, name, done).await?;
+    }
+    Ok(())
+}
+
+/// Runs a step in the trace of what caused it, with the id of that request in every log line.
+async fn in_trace<A: Aggregate, T>(
+    jobs: &Jobs<A>,
+    job: &Job<A>,
+    step: &'static str,
+    work: impl Future<Output = T>,
+) -> T {
+    let stream = Stream::of::<A>(job.id);
+    let span = tracing::info_span!(
+        target: trace::EXPORTED,
+        "step",
+        otel.name = step,
+        portico.stream = %stream,
+    );
+    trace::follow(&span, job.cause.place().as_ref());
+    // What a worker begins by itself was caused by no request.
+    let request_id = job
+        .cause
+        .correlation
+        .unwrap_or_else(|| jobs.clock().new_id());
+    let lines =
+        tracing::info_span!("step", step, %stream, %request_id, trace_id = trace::id(&span));
+    let work = async {
+        tracing::debug!("next step");
+        work.await
+    };
+    trace::correlated(request_id, work.instrument(lines).instrument(span)).await
+}

@@ -1,0 +1,71 @@
+//! The methods of all services, as the protos declare them.
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use portico_proto::FILE_DESCRIPTOR_SET;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+use super::ServiceName;
+
+/// A method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// Who has it; `None`: every service.
+    pub service: Option<ServiceName>,
+    /// Whether it answers with a stream.
+    pub streams: bool,
+}
+
+/// Every method by its path, such as `/portico.access.v1.AccessService/GetCart`.
+pub fn all() -> &'static BTreeMap<String, Method> {
+    static ALL: OnceLock<BTreeMap<String, Method>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        // It is part of the program, and a test reads it.
+        let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default();
+        let mut methods = BTreeMap::new();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    let service = ServiceName::of_path(&path);
+                    let streams = method.server_streaming();
+                    methods.insert(path, Method { service, streams });
+                }
+            }
+        }
+        methods
+    })
+}
+
+/// Whether a method answers with a stream.
+pub fn streams(path: &str) -> bool {
+    all().get(path).is_some_and(|method| method.streams)
+}
+
+/// Whether a method changes nothing, which its name says.
+pub fn reads(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let reading = ["Get", "List", "Preview", "Watch"];
+    name == "Authenticate" || reading.iter().any(|word| name.starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_has_methods() {
+        for name in ServiceName::ALL {
+            assert!(
+                all().values().any(|method| method.service == Some(name)),
+                "{name:?}"
+            );
+        }
+        assert!(streams(
+            "/portico.access.v1.AccessService/WatchAccessRequests"
+        ));
+        assert!(reads("/portico.access.v1.AccessService/GetCart"));
+        assert!(!reads("/portico.access.v1.AccessService/PutCart"));
+    }
+}

@@ -1,0 +1,141 @@
+//! `sort`: by a column up or down, then by id.
+
+use portico_proto::Error;
+
+use super::page::{Page, wrong_cursor};
+
+/// What a list can be sorted by.
+#[derive(Debug)]
+pub struct SortColumns {
+    /// The words of `sort`, and their columns. With `-` before it a word sorts downwards.
+    pub columns: &'static [(&'static str, SortColumn)],
+    /// Where the caller does not say: a word, maybe with `-`.
+    pub default: &'static str,
+    /// The column that tells rows of the same value apart.
+    pub id: &'static str,
+}
+
+/// A column that a list can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortColumn {
+    /// Of texts.
+    Text(&'static str),
+    /// Of integers.
+    Number(&'static str),
+}
+
+impl SortColumn {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Text(name) | Self::Number(name) => name,
+        }
+    }
+}
+
+/// Which page of a list, in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    pub(super) page: Page,
+    pub(super) column: SortColumn,
+    pub(super) id: &'static str,
+    pub(super) descending: bool,
+}
+
+impl ListQuery {
+    /// Reads `limit` (0: the default), `after` and `sort` (both may be empty).
+    ///
+    /// # Errors
+    /// One of them is wrong, or the cursor is one of another order.
+    pub fn parse(
+        columns: &SortColumns,
+        limit: u32,
+        after: &str,
+        sort: &str,
+    ) -> Result<Self, Error> {
+        let page = Page::parse(limit, after)?;
+        let text = if sort.is_empty() {
+            columns.default
+        } else {
+            sort
+        };
+        let (word, descending) = match text.strip_prefix('-') {
+            Some(word) => (word, true),
+            None => (text, false),
+        };
+        let found = columns.columns.iter().find(|(known, _)| *known == word);
+        let Some((_, column)) = found else {
+            return Err(Error::field("sort", "sort_invalid", columns.allowed()));
+        };
+        let query = Self {
+            page,
+            column: *column,
+            id: columns.id,
+            descending,
+        };
+        match (&query.page.after, column) {
+            (Some((value, _)), SortColumn::Number(_)) if value.parse::<i64>().is_err() => {
+                Err(wrong_cursor())
+            }
+            _ => Ok(query),
+        }
+    }
+}
+
+impl SortColumns {
+    /// What `sort` must be.
+    fn allowed(&self) -> String {
+        let both = |(word, _): &(&str, SortColumn)| [(*word).to_owned(), format!("-{word}")];
+        let words: Vec<String> = self.columns.iter().flat_map(both).collect();
+        match words.split_last() {
+            Some((last, others)) => format!("`sort` must be {} or {last}.", others.join(", ")),
+            None => "`sort` must be left out.".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SORT: SortColumns = SortColumns {
+        columns: &[
+            ("name", SortColumn::Text("name_key")),
+            ("created_at", SortColumn::Number("created_ms")),
+        ],
+        default: "-created_at",
+        id: "id",
+    };
+
+    #[test]
+    fn a_word_is_a_column_and_a_direction() {
+        let sorted = |sort: &str| {
+            let query = ListQuery::parse(&SORT, 0, "", sort).unwrap();
+            (query.column.name(), query.descending)
+        };
+        assert_eq!(sorted(""), ("created_ms", true));
+        assert_eq!(sorted("name"), ("name_key", false));
+        assert_eq!(sorted("-name"), ("name_key", true));
+        assert_eq!(sorted("created_at"), ("created_ms", false));
+    }
+
+    #[test]
+    fn wrong_words_are_answered_with_the_right_ones() {
+        for wrong in ["id", "--name", "-", "name_key"] {
+            let error = ListQuery::parse(&SORT, 0, "", wrong).unwrap_err();
+            assert_eq!(error.fields[0].code, "sort_invalid");
+            assert_eq!(
+                error.fields[0].message,
+                "`sort` must be name, -name, created_at or -created_at."
+            );
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_order_is_refused() {
+        let page = Page::parse(1, "").unwrap();
+        let (_, next) = page.cut(vec![1, 2], |_| ("shop".to_owned(), "7".to_owned()));
+        assert!(ListQuery::parse(&SORT, 1, &next, "name").is_ok());
+        let error = ListQuery::parse(&SORT, 1, &next, "created_at").unwrap_err();
+        assert_eq!(error.fields[0].code, "cursor_invalid");
+    }
+}

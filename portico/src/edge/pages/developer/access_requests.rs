@@ -1,0 +1,134 @@
+//! A developer's access request: its progress; withdrawing and revoking it.
+
+use axum::{
+    Router,
+    extract::Path,
+    routing::{get, post},
+};
+use minijinja::context;
+use portico_proto::{
+    Error,
+    access::v1::{RevokeAccessRequestRequest, WithdrawAccessRequestRequest},
+};
+
+use super::{
+    confirm::Question,
+    dashboard::own_id,
+    fetch,
+    form::Posted,
+    show,
+    view::{ANY_VERSION, Page, Shown, done, mendable},
+};
+use crate::edge::{Edge, ask::Ask};
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/dashboard/access-requests/{id}", get(request))
+        .route("/dashboard/access-requests/{id}/withdraw", post(withdraw))
+        .route(
+            "/dashboard/access-requests/{id}/revoke",
+            get(ask_to_revoke).post(revoke),
+        )
+}
+
+fn path(id: &str) -> String {
+    format!("/dashboard/access-requests/{id}")
+}
+
+async fn request(ask: Ask, Path(id): Path<String>) -> Shown {
+    page(&ask, &id, None).await
+}
+
+async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
+    let request = fetch::access_request(ask, id).await?;
+    let own = own_id(ask);
+    let shown = context! {
+        own => request.requester_id == own,
+        request => show::access_request(&request, |by| who(&own, by)),
+    };
+    Page::new("developer/access_request.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+/// Who did something, for a developer: they are not told which admin it was.
+fn who(own: &str, by: &str) -> String {
+    if by == own {
+        "you".to_owned()
+    } else if by.parse::<uuid::Uuid>().is_ok() {
+        "an administrator".to_owned()
+    } else {
+        "Portico".to_owned()
+    }
+}
+
+async fn withdraw(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = WithdrawAccessRequestRequest {
+        id: id.clone(),
+        reason: form.text("reason"),
+        if_version: ANY_VERSION,
+    };
+    match ask
+        .access()
+        .withdraw_access_request(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&path(&id), "withdrawn")),
+        Err(status) => page(&ask, &id, Some(&mendable(status)?)).await,
+    }
+}
+
+async fn ask_to_revoke(ask: Ask, Path(id): Path<String>) -> Shown {
+    question(&ask, &id, None).await
+}
+
+async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
+    let request = fetch::access_request(ask, id).await?;
+    let question = Question {
+        title: "Give up this access?".to_owned(),
+        consequence: if request.credential == "api_key" {
+            "Its API keys are deleted and stop working. Access from other requests is kept."
+        } else {
+            "The application can no longer get tokens with these scopes. Access from other requests is kept."
+        },
+        button: "Give up access",
+        back: path(id),
+        version: ANY_VERSION,
+        reason: false,
+        admin: false,
+    };
+    question.show(ask, error).await
+}
+
+async fn revoke(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = RevokeAccessRequestRequest {
+        id: id.clone(),
+        reason: form.text("reason"),
+        if_version: ANY_VERSION,
+    };
+    match ask
+        .access()
+        .revoke_access_request(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&path(&id), "revoked")),
+        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::who;
+
+    #[test]
+    fn admins_stay_unnamed() {
+        let (own, other) = (
+            uuid::Uuid::from_u128(1).to_string(),
+            uuid::Uuid::from_u128(2).to_string(),
+        );
+        assert_eq!(who(&own, &own), "you");
+        assert_eq!(who(&own, &other), "an administrator");
+        assert_eq!(who(&own, "service:registration"), "Portico");
+    }
+}

@@ -1,0 +1,84 @@
+//! API tokens for my programs. A token is shown once, in answer to the form that makes it.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::{get, post},
+};
+use minijinja::{Value, context, value::Serde};
+use portico_proto::{
+    Error,
+    accounts::v1::{CreateApiTokenRequest, ListApiTokensRequest, RevokeApiTokenRequest},
+};
+
+use super::{
+    dashboard::own_id,
+    form::Posted,
+    lists::Listing,
+    view::{Page, Shown, done, mendable},
+};
+use crate::edge::{Edge, ask::Ask};
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/dashboard/api-tokens", get(tokens).post(make))
+        .route("/dashboard/api-tokens/{id}/revoke", post(revoke))
+}
+
+async fn tokens(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    let form = context! { expires_in_days => 90 };
+    list(&ask, &listing, context! { form }, None).await
+}
+
+/// The first page of the list, with what a form typed or made.
+async fn page(ask: &Ask, shown: Value, error: Option<&Error>) -> Shown {
+    list(ask, &Listing::default(), shown, error).await
+}
+
+async fn list(ask: &Ask, listing: &Listing, shown: Value, error: Option<&Error>) -> Shown {
+    let request = ask.request(ListApiTokensRequest {
+        after: listing.after.clone(),
+        sort: "-created_at".to_owned(),
+        ..Default::default()
+    });
+    let answer = ask.accounts().list_api_tokens(request).await?.into_inner();
+    let tokens = Value::from(Serde(answer.api_tokens));
+    let list = listing.shown(&answer.next);
+    let page = Page::new("developer/api_tokens.html").refused_if(error);
+    page.show(ask, context! { tokens, list, ..shown }).await
+}
+
+async fn make(Posted { ask, form }: Posted) -> Shown {
+    let again = || context! { form => form.typed(&[]) };
+    let days = match form.number("expires_in_days") {
+        Ok(days) => u32::try_from(days.unwrap_or_default()).unwrap_or(u32::MAX),
+        Err(error) => return page(&ask, again(), Some(&error)).await,
+    };
+    let request = CreateApiTokenRequest {
+        name: form.text("name"),
+        expires_in_days: days,
+    };
+    match ask.accounts().create_api_token(ask.request(request)).await {
+        Ok(made) => {
+            let form = context! { expires_in_days => 90 };
+            page(
+                &ask,
+                context! { form, made => made.into_inner().token },
+                None,
+            )
+            .await
+        }
+        Err(status) => {
+            let error = mendable(status)?;
+            page(&ask, again(), Some(&error)).await
+        }
+    }
+}
+
+async fn revoke(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    let request = ask.request(RevokeApiTokenRequest { id });
+    ask.accounts().revoke_api_token(request).await?;
+    // Which of their tokens it was, only accounts knows.
+    ask.edge().auth.forget_user(&own_id(&ask));
+    Ok(done("/dashboard/api-tokens", "token_revoked"))
+}

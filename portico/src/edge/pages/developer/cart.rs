@@ -1,0 +1,179 @@
+//! The cart: products to ask access for, each with a plan.
+
+use axum::{
+    Router,
+    response::{IntoResponse as _, Redirect},
+    routing::{get, post},
+};
+use futures::future::try_join_all;
+use minijinja::{Value, context};
+use portico_proto::{
+    Error, Kind,
+    access::v1::{Cart, CartItem, GetCartRequest, PutCartRequest},
+    catalog::v1::{GetProductRequest, ListPlansRequest, Plan, Product, ProductStatus},
+};
+
+use super::{
+    form::{Form, Posted},
+    show,
+    view::{Page, Shown, done, mendable},
+};
+use crate::edge::{Edge, ask::Ask, problem::Result};
+
+/// The most pages of plans that are read; 1000 plans.
+const PLAN_PAGES: usize = 10;
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/cart", get(cart).post(change))
+        .route("/cart/items", post(add))
+}
+
+/// A cart with what stands behind its items. A product that is not there any more has none.
+pub(super) struct Filled {
+    pub(super) version: u64,
+    pub(super) lines: Vec<(CartItem, Option<Product>)>,
+    pub(super) plans: Vec<Plan>,
+}
+
+impl Filled {
+    pub(super) async fn read(ask: &Ask) -> Result<Self> {
+        let cart = read(ask).await?;
+        let lines = try_join_all(cart.items.into_iter().map(|item| async {
+            let request = ask.request(GetProductRequest {
+                id: item.product_id.clone(),
+            });
+            match ask
+                .catalog()
+                .get_product(request)
+                .await
+                .map_err(Error::from)
+            {
+                Ok(product) => Ok((item, Some(product.into_inner()))),
+                Err(error) if error.kind == Kind::NotFound => Ok((item, None)),
+                Err(error) => Err(error),
+            }
+        }));
+        let (lines, plans) = futures::join!(lines, plans(ask));
+        Ok(Self {
+            version: cart.version,
+            lines: lines?,
+            plans: plans?,
+        })
+    }
+
+    /// For the template; with the plans that were chosen in a form, where there is one.
+    pub(super) fn shown(&self, form: Option<&Form>) -> Value {
+        let item = |(index, (item, product)): (usize, &(CartItem, Option<Product>))| {
+            let field = format!("items[{index}].plan_id");
+            let plan_id = form.map_or_else(|| item.plan_id.clone(), |form| form.text(&field));
+            context! {
+                product_id => &item.product_id,
+                plan_id,
+                plan_field => field,
+                product_field => format!("items[{index}].product_id"),
+                product => product.as_ref().filter(|product| product.status() == ProductStatus::Published).map(show::product),
+            }
+        };
+        self.lines.iter().enumerate().map(item).collect()
+    }
+
+    /// For the template.
+    pub(super) fn shown_plans(&self) -> Vec<Value> {
+        self.plans.iter().map(show::plan).collect()
+    }
+}
+
+async fn read(ask: &Ask) -> Result<Cart> {
+    Ok(ask
+        .access()
+        .get_cart(ask.request(GetCartRequest {}))
+        .await?
+        .into_inner())
+}
+
+async fn plans(ask: &Ask) -> Result<Vec<Plan>> {
+    let mut all = Vec::new();
+    let mut after = String::new();
+    for _ in 0..PLAN_PAGES {
+        let request = ListPlansRequest {
+            limit: 100,
+            after,
+            ..Default::default()
+        };
+        let page = ask
+            .catalog()
+            .list_plans(ask.request(request))
+            .await?
+            .into_inner();
+        all.extend(page.plans);
+        if page.next.is_empty() {
+            break;
+        }
+        after = page.next;
+    }
+    Ok(all)
+}
+
+async fn cart(ask: Ask) -> Shown {
+    page(&ask, None).await
+}
+
+async fn page(ask: &Ask, error: Option<&Error>) -> Shown {
+    let cart = Filled::read(ask).await?;
+    let shown = context! {
+        items => cart.shown(None),
+        plans => cart.shown_plans(),
+        version => cart.version,
+    };
+    Page::new("developer/cart.html")
+        .refused_if(error)
+        .show(ask, shown)
+        .await
+}
+
+async fn put(ask: &Ask, items: Vec<CartItem>, if_version: u64) -> std::result::Result<(), Error> {
+    let request = ask.request(PutCartRequest { items, if_version });
+    ask.access().put_cart(request).await?;
+    Ok(())
+}
+
+async fn add(Posted { ask, form }: Posted) -> Shown {
+    let product_id = form.text("product_id");
+    let Cart { mut items, version } = read(&ask).await?;
+    if items.iter().any(|item| item.product_id == product_id) {
+        return Ok(done("/cart", "already_in_cart"));
+    }
+    items.push(CartItem {
+        product_id,
+        plan_id: String::new(),
+    });
+    match put(&ask, items, version).await {
+        Ok(()) => Ok(done("/cart", "added_to_cart")),
+        Err(error) => page(&ask, Some(&mendable(error)?)).await,
+    }
+}
+
+/// The items that a form lists, without the one that is to be removed.
+pub(super) fn listed(form: &Form) -> Vec<CartItem> {
+    let removed = form.text("remove");
+    let field = |index: usize, name: &str| form.text(&format!("items[{index}].{name}"));
+    (0..)
+        .map(|index| CartItem {
+            product_id: field(index, "product_id"),
+            plan_id: field(index, "plan_id"),
+        })
+        .take_while(|item| !item.product_id.is_empty())
+        .filter(|item| item.product_id != removed)
+        .collect()
+}
+
+async fn change(Posted { ask, form }: Posted) -> Shown {
+    match put(&ask, listed(&form), form.version()).await {
+        Ok(()) if form.text("remove").is_empty() && form.checked("checkout") => {
+            Ok(Redirect::to("/checkout").into_response())
+        }
+        Ok(()) => Ok(done("/cart", "cart_changed")),
+        Err(error) => page(&ask, Some(&mendable(error)?)).await,
+    }
+}

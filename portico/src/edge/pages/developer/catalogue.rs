@@ -1,0 +1,61 @@
+//! The catalogue and the page of a product, also for visitors where a product is public.
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    routing::get,
+};
+use minijinja::context;
+use portico_proto::catalog::v1::{ListProductsRequest, ProductStatus};
+
+use super::{
+    fetch,
+    lists::Listing,
+    markdown, show,
+    view::{Page, Shown},
+};
+use crate::edge::{Edge, ask::Ask};
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/catalogue", get(catalogue))
+        .route("/catalogue/{id}", get(product))
+}
+
+async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    let request = ListProductsRequest {
+        after: listing.after.clone(),
+        sort: listing.sort.clone(),
+        q: listing.q.clone(),
+        tag: listing.tag.clone(),
+        status: ProductStatus::Published.into(),
+        ..Default::default()
+    };
+    let page = ask
+        .catalog()
+        .list_products(ask.request(request))
+        .await?
+        .into_inner();
+    let shown = context! {
+        products => page.products.iter().map(show::product).collect::<Vec<_>>(),
+        list => listing.shown(&page.next),
+    };
+    Page::new("developer/catalogue.html")
+        .show(&ask, shown)
+        .await
+}
+
+async fn product(ask: Ask, Path(id): Path<String>) -> Shown {
+    let product = fetch::product(&ask, id).await?;
+    // Visitors are not told which client types there are.
+    let client_types = match ask.session() {
+        Some(_) => fetch::client_types(&ask, product.client_type_ids.clone()).await?,
+        None => Vec::new(),
+    };
+    let shown = context! {
+        product => show::product(&product),
+        documentation => minijinja::Value::from_safe_string(markdown::to_html(&product.documentation)),
+        client_types => client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+    };
+    Page::new("developer/product.html").show(&ask, shown).await
+}

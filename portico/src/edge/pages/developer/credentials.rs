@@ -1,0 +1,245 @@
+//! The OAuth clients of an application. Their secrets are not on the page until the owner asks for them by a form,
+//! which is recorded.
+
+use std::collections::{BTreeSet, HashMap};
+
+use axum::{Router, extract::Path, routing::post};
+use futures::future::join_all;
+use minijinja::{Value, context};
+use portico_proto::{
+    access::v1::{AccessRequest, Application},
+    catalog::v1::Product,
+    registration::v1::{
+        ClientType, Credentials, EndOldSecretRequest, GetCredentialsRequest,
+        ListOauthClientsRequest, OauthClient, RotateCredentialsRequest,
+    },
+};
+use portico_vault::Secret;
+
+use super::{
+    applications, fetch,
+    form::Posted,
+    show,
+    view::{Shown, done, mendable},
+};
+use crate::edge::{
+    Edge,
+    ask::Ask,
+    curl::{Token, call},
+    problem::Result,
+};
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/dashboard/applications/{id}/credentials", post(reveal))
+        .route("/dashboard/applications/{id}/rotate", post(rotate))
+        .route(
+            "/dashboard/applications/{id}/old-secret",
+            post(end_old_secret),
+        )
+}
+
+/// What of the credentials is on the page.
+pub(super) enum Revealed {
+    Nothing,
+    All(Vec<Credentials>),
+    /// One API key, by its id.
+    Key(String, Secret),
+}
+
+async fn reveal(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
+    let request = ask.request(GetCredentialsRequest {
+        application_id: id.clone(),
+    });
+    match ask.registration().get_credentials(request).await {
+        Ok(all) => {
+            let revealed = Revealed::All(all.into_inner().credentials);
+            applications::page(&ask, &id, revealed, None).await
+        }
+        Err(status) => {
+            let error = mendable(status)?;
+            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+        }
+    }
+}
+
+async fn rotate(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = RotateCredentialsRequest {
+        application_id: id.clone(),
+        identity_provider_id: form.text("identity_provider_id"),
+        replace: form.checked("replace"),
+    };
+    match ask
+        .registration()
+        .rotate_credentials(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(&format!("/dashboard/applications/{id}"), "rotated")),
+        Err(status) => {
+            let error = mendable(status)?;
+            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+        }
+    }
+}
+
+async fn end_old_secret(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+    let request = EndOldSecretRequest {
+        application_id: id.clone(),
+        identity_provider_id: form.text("identity_provider_id"),
+    };
+    match ask
+        .registration()
+        .end_old_secret(ask.request(request))
+        .await
+    {
+        Ok(_) => Ok(done(
+            &format!("/dashboard/applications/{id}"),
+            "old_secret_ended",
+        )),
+        Err(status) => {
+            let error = mendable(status)?;
+            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+        }
+    }
+}
+
+/// The application's clients with what developers need of them, for the template.
+pub(super) async fn clients(
+    ask: &Ask,
+    application: &Application,
+    requests: &[AccessRequest],
+    revealed: Revealed,
+) -> Result<Vec<Value>> {
+    let request = ask.request(ListOauthClientsRequest {
+        application_id: application.id.clone(),
+    });
+    let mut clients = ask
+        .registration()
+        .list_oauth_clients(request)
+        .await?
+        .into_inner()
+        .oauth_clients;
+    clients.retain(|client| client.status != "deleted");
+    if clients.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = clients.iter().map(|client| client.client_type_id.clone());
+    let types = fetch::client_types(ask, ids.filter(|id| !id.is_empty()).collect()).await?;
+    let products = products(ask, requests).await;
+    let client = |client: &OauthClient| {
+        let client_type = types.iter().find(|one| one.id == client.client_type_id);
+        let credentials = match &revealed {
+            Revealed::Nothing | Revealed::Key(..) => None,
+            Revealed::All(all) => all
+                .iter()
+                .find(|one| one.identity_provider_id == client.identity_provider_id),
+        };
+        let calls = calls(requests, &products, &client.identity_provider_id);
+        shown(client, client_type, credentials, calls, application)
+    };
+    Ok(clients.iter().map(client).collect())
+}
+
+fn shown(
+    client: &OauthClient,
+    client_type: Option<&ClientType>,
+    credentials: Option<&Credentials>,
+    calls: Vec<Value>,
+    application: &Application,
+) -> Value {
+    let granted = |member: &str| {
+        let difference = client.differences.iter().find(|one| one.member == member);
+        difference.map(|difference| difference.granted.clone())
+    };
+    let auth_method = credentials
+        .map(|credentials| credentials.token_endpoint_auth_method.clone())
+        .filter(|method| !method.is_empty())
+        .or_else(|| granted("token_endpoint_auth_method"))
+        .or_else(|| client_type.map(|one| one.token_endpoint_auth_method.clone()))
+        .unwrap_or_default();
+    let secret = credentials.map(|credentials| credentials.client_secret.as_str());
+    let token = Token {
+        endpoint: &client.token_endpoint,
+        client_id: &client.client_id,
+        client_secret: secret.unwrap_or("CLIENT_SECRET"),
+        auth_method: &auth_method,
+        grant_types: client_type
+            .map(|one| one.grant_types.as_slice())
+            .unwrap_or_default(),
+        redirect_url: application
+            .redirect_urls
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default(),
+        scopes: &client.scopes,
+        audience: credentials.map_or("", |one| one.audience.as_str()),
+    };
+    let registered = !client.client_id.is_empty();
+    context! {
+        revealed => credentials.is_some(),
+        client_secret => secret,
+        has_secret => auth_method != "none",
+        secret_expires => given(&client.client_secret_expires_at),
+        old_secret_until => given(&client.old_secret_valid_until),
+        old_secret_error => given(&client.old_secret_error),
+        issuer => credentials.map(|one| one.issuer.as_str()),
+        granted => credentials.map(|one| pretty(&one.granted_json)),
+        auth_method => &auth_method,
+        client_type => client_type.map(|one| one.name.as_str()),
+        machine => token.is_for_machines(),
+        token_command => registered.then(|| token.command()),
+        calls => if registered { calls } else { Vec::new() },
+        ..show::oauth_client(client)
+    }
+}
+
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn pretty(json: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(json);
+    let text = value.and_then(|value| serde_json::to_string_pretty(&value));
+    text.unwrap_or_else(|_| json.to_owned())
+}
+
+/// The products of the requests that are active, by id; one that was deleted meanwhile has no call to show.
+async fn products(ask: &Ask, requests: &[AccessRequest]) -> HashMap<String, Product> {
+    let active = requests.iter().filter(|request| request.status == "active");
+    let ids: BTreeSet<&String> = active
+        .flat_map(|request| &request.items)
+        .map(|item| &item.product_id)
+        .collect();
+    let found = join_all(ids.into_iter().map(|id| fetch::product(ask, id.clone()))).await;
+    found
+        .into_iter()
+        .flatten()
+        .map(|product| (product.id.clone(), product))
+        .collect()
+}
+
+/// A command for each API that the client may call.
+fn calls(
+    requests: &[AccessRequest],
+    products: &HashMap<String, Product>,
+    identity_provider_id: &str,
+) -> Vec<Value> {
+    let mut seen = BTreeSet::new();
+    requests
+        .iter()
+        .filter(|request| request.status == "active")
+        .filter(|request| request.identity_provider_id == identity_provider_id)
+        .flat_map(|request| &request.items)
+        .filter_map(|item| products.get(&item.product_id))
+        .flat_map(|product| product.apis.iter().map(move |api| (product, api)))
+        .filter(|(_, api)| !api.url.is_empty() && seen.insert(api.url.clone()))
+        .map(|(product, api)| {
+            let name = if api.name.is_empty() {
+                &product.name
+            } else {
+                &api.name
+            };
+            context! { name, url => &api.url, command => call(&api.url) }
+        })
+        .collect()
+}

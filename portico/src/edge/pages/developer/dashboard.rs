@@ -1,0 +1,82 @@
+//! My dashboard: my applications, and what I asked for.
+
+use axum::{Router, extract::Query, routing::get};
+use minijinja::context;
+use portico_proto::access::v1::{Application, ListAccessRequestsRequest, ListApplicationsRequest};
+use portico_runtime::Caller;
+
+use super::{
+    lists::Listing,
+    show,
+    view::{Page, Shown},
+};
+use crate::edge::{Edge, ask::Ask, problem::Result};
+
+/// The most pages of applications that are read, of 100 each.
+const PAGES: usize = 20;
+
+pub(super) fn routes() -> Router<Edge> {
+    Router::new().route("/dashboard", get(dashboard))
+}
+
+async fn dashboard(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+    ask.caller().require_user()?;
+    let request = ListAccessRequestsRequest {
+        after: listing.after.clone(),
+        requester_id: match ask.caller().sees_all() {
+            true => own_id(&ask),
+            false => String::new(),
+        },
+        ..Default::default()
+    };
+    let mut access = ask.access();
+    let requests = access.list_access_requests(ask.request(request));
+    let (requests, applications) = futures::join!(requests, own_applications(&ask));
+    let (requests, applications) = (requests?.into_inner(), applications?);
+    let request = |request| show::access_request(request, |by| by.to_owned());
+    let shown = context! {
+        applications => applications.iter().map(show::application).collect::<Vec<_>>(),
+        requests => requests.access_requests.iter().map(request).collect::<Vec<_>>(),
+        list => listing.shown(&requests.next),
+    };
+    Page::new("developer/dashboard.html")
+        .show(&ask, shown)
+        .await
+}
+
+/// The id of who is signed in; empty for visitors.
+pub(super) fn own_id(ask: &Ask) -> String {
+    match ask.caller() {
+        Caller::User { id, .. } => id.to_string(),
+        Caller::Anonymous | Caller::Service(_) => String::new(),
+    }
+}
+
+/// The applications of who is signed in; admins, who see all, get only their own.
+pub(super) async fn own_applications(ask: &Ask) -> Result<Vec<Application>> {
+    let owner = own_id(ask);
+    let mut all = Vec::new();
+    let mut after = String::new();
+    for _ in 0..PAGES {
+        let request = ListApplicationsRequest {
+            limit: 100,
+            after,
+            ..Default::default()
+        };
+        let page = ask
+            .access()
+            .list_applications(ask.request(request))
+            .await?
+            .into_inner();
+        all.extend(
+            page.applications
+                .into_iter()
+                .filter(|one| one.owner_id == owner),
+        );
+        if page.next.is_empty() {
+            break;
+        }
+        after = page.next;
+    }
+    Ok(all)
+}

@@ -1,0 +1,39 @@
+//! Single things that pages of both readers fetch from a service, in the caller's name.
+
+use portico_proto::{
+    access::v1::{AccessRequest, GetAccessRequestRequest},
+    catalog::v1::{GetProductRequest, Product},
+    registration::v1::{ClientType, ListClientTypesRequest},
+};
+
+use crate::edge::{ask::Ask, problem::Result};
+
+/// A request that the caller may see.
+pub(super) async fn access_request(ask: &Ask, id: &str) -> Result<AccessRequest> {
+    let request = ask.request(GetAccessRequestRequest { id: id.to_owned() });
+    Ok(ask.access().get_access_request(request).await?.into_inner())
+}
+
+/// A product that the caller may see.
+pub(super) async fn product(ask: &Ask, id: String) -> Result<Product> {
+    let request = ask.request(GetProductRequest { id });
+    Ok(ask.catalog().get_product(request).await?.into_inner())
+}
+
+/// The client types with these ids.
+pub(super) async fn client_types(ask: &Ask, ids: Vec<String>) -> Result<Vec<ClientType>> {
+    if ids.is_empty() {
+        // No ids would mean all.
+        return Ok(Vec::new());
+    }
+    let request = ListClientTypesRequest {
+        limit: 100,
+        ids,
+        ..Default::default()
+    };
+    let page = ask
+        .registration()
+        .list_client_types(ask.request(request))
+        .await?;
+    Ok(page.into_inner().client_types)
+}

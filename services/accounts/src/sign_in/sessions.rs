@@ -1,0 +1,176 @@
+//! The sessions table, and authentication by a session or API token. Sessions are rows and not events, because who was
+//! signed in when must not stay in a history for ever.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portico_runtime::{Role, config::Session};
+use sqlx::{AnyPool, Row as _};
+use uuid::Uuid;
+
+use super::token::{self, TokenKind};
+use crate::views;
+
+/// Precision of the last use of a token; recording it is a write.
+const LAST_SEEN: Duration = Duration::from_mins(1);
+
+/// Whom a token authenticates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    pub(crate) user_id: Uuid,
+    pub(crate) role: Role,
+    /// When the token stops working at the latest; a session may end earlier when it is idle.
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Creates a session and returns when it ends at the latest; `None` when the user is no longer active.
+pub(crate) async fn create(
+    pool: &AnyPool,
+    session: &Session,
+    user_id: Uuid,
+    digest: String,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let expires_at = now.checked_add(session.lifetime).unwrap_or(Timestamp::MAX);
+    let done = sqlx::query(
+        "INSERT INTO sessions (digest, user_id, created_at_ms, expires_at_ms, last_seen_ms) \
+         SELECT $1, id, $2, $3, $4 FROM users WHERE id = $5 AND status = 'active'",
+    )
+    .bind(digest)
+    .bind(now.as_millisecond())
+    .bind(expires_at.as_millisecond())
+    .bind(now.as_millisecond())
+    .bind(user_id.to_string())
+    .execute(pool)
+    .await?;
+    Ok((done.rows_affected() == 1).then_some(expires_at))
+}
+
+/// Ends a session. Idempotent.
+pub(crate) async fn delete(pool: &AnyPool, digest: String) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM sessions WHERE digest = $1")
+        .bind(digest)
+        .execute(pool)
+        .await
+        .map(|_| ())
+}
+
+/// Ends all sessions of a user.
+pub(crate) async fn delete_all(pool: &AnyPool, user_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM sessions WHERE user_id = $1")
+        .bind(user_id.to_string())
+        .execute(pool)
+        .await
+        .map(|_| ())
+}
+
+/// Deletes sessions that are expired or idle, and returns how many.
+pub(crate) async fn delete_ended(
+    pool: &AnyPool,
+    session: &Session,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= $1 OR last_seen_ms <= $2")
+        .bind(now.as_millisecond())
+        .bind(now.as_millisecond() - milliseconds(session.idle))
+        .execute(pool)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Authenticates a token; `None` when it is unknown or has ended, or when its user is not active. One indexed query, and
+/// once a minute a write.
+pub(crate) async fn bearer(
+    pool: &AnyPool,
+    session: &Session,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Bearer>, sqlx::Error> {
+    match TokenKind::of(token) {
+        None => Ok(None),
+        Some(TokenKind::Session) => by_session(pool, session, token::digest(token), now).await,
+        Some(TokenKind::Api) => by_api_token(pool, token::digest(token), now).await,
+    }
+}
+
+async fn by_session(
+    pool: &AnyPool,
+    session: &Session,
+    digest: String,
+    now: Timestamp,
+) -> Result<Option<Bearer>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT u.id, u.role, s.expires_at_ms, s.last_seen_ms FROM sessions s \
+         JOIN users u ON u.id = s.user_id WHERE s.digest = $1 AND u.status = 'active'",
+    )
+    .bind(digest.clone())
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (expires_at, last_seen): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+    let (at, idle) = (now.as_millisecond(), milliseconds(session.idle));
+    if expires_at <= at || last_seen + idle <= at {
+        return Ok(None);
+    }
+    // With a short idle timeout a minute is too coarse: a session in use would end.
+    let precision = milliseconds(LAST_SEEN).min(idle / 4);
+    if last_seen + precision <= at {
+        let update = sqlx::query(
+            "UPDATE sessions SET last_seen_ms = $1 WHERE digest = $2 AND last_seen_ms < $3",
+        );
+        record_use(update.bind(at).bind(digest).bind(at), pool).await;
+    }
+    bearer_of(&row, expires_at).map(Some)
+}
+
+async fn by_api_token(
+    pool: &AnyPool,
+    digest: String,
+    now: Timestamp,
+) -> Result<Option<Bearer>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT u.id, u.role, t.expires_at_ms, t.id, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
+         JOIN users u ON u.id = t.user_id LEFT JOIN api_token_uses l ON l.token_id = t.id \
+         WHERE t.digest = $1 AND u.status = 'active'",
+    )
+    .bind(digest)
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (expires_at, last_used): (i64, i64) = (row.try_get(2)?, row.try_get(4)?);
+    let at = now.as_millisecond();
+    if expires_at <= at {
+        return Ok(None);
+    }
+    if last_used + milliseconds(LAST_SEEN) <= at {
+        let upsert = sqlx::query(
+            "INSERT INTO api_token_uses (token_id, last_used_ms) VALUES ($1, $2) \
+             ON CONFLICT (token_id) DO UPDATE SET last_used_ms = excluded.last_used_ms",
+        );
+        let token_id: String = row.try_get(3)?;
+        record_use(upsert.bind(token_id).bind(at), pool).await;
+    }
+    bearer_of(&row, expires_at).map(Some)
+}
+
+/// A call does not fail because the last use of its token cannot be recorded.
+async fn record_use(
+    query: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>,
+    pool: &AnyPool,
+) {
+    if let Err(error) = query.execute(pool).await {
+        tracing::warn!(%error, "could not record the last use of a token");
+    }
+}
+
+fn bearer_of(row: &portico_eventstore::Row, expires_at_ms: i64) -> Result<Bearer, sqlx::Error> {
+    Ok(Bearer {
+        user_id: views::uuid(&row.try_get::<String, _>(0)?)?,
+        role: views::role(&row.try_get::<String, _>(1)?),
+        expires_at: Timestamp::from_millisecond(expires_at_ms).unwrap_or(Timestamp::MAX),
+    })
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}

@@ -1,0 +1,44 @@
+//! Housekeeping: finishes erasures that a crash interrupted after their event, and deletes expired sessions and failure
+//! counts.
+
+use std::time::Duration;
+
+use portico_eventstore::EventStore;
+use portico_proto::Error;
+use portico_runtime::{Deps, query_error};
+
+use crate::{
+    people::People,
+    sign_in::{limits, sessions},
+    views,
+};
+
+const PERIOD: Duration = Duration::from_mins(10);
+
+/// Runs at the start and then every ten minutes until shutdown. A failure is logged; the next round tries again.
+pub(crate) async fn run(deps: Deps, store: EventStore, people: People) {
+    loop {
+        if let Err(error) = tidy(&deps, &store, &people).await {
+            tracing::warn!(%error, "housekeeping failed, trying again later");
+        }
+        tokio::select! {
+            () = deps.shutdown.cancelled() => return,
+            () = deps.clock.sleep(PERIOD) => {}
+        }
+    }
+}
+
+async fn tidy(deps: &Deps, store: &EventStore, people: &People) -> Result<(), Error> {
+    let pool = store.database().pool();
+    for user_id in views::half_erased(pool).await.map_err(query_error)? {
+        people.erase(user_id).await?;
+        tracing::info!(%user_id, "finished the erasure of user {user_id}");
+    }
+    let now = deps.clock.now();
+    let sessions = sessions::delete_ended(pool, &deps.config.session, now)
+        .await
+        .map_err(query_error)?;
+    limits::delete_ended(pool, now).await.map_err(query_error)?;
+    tracing::debug!(sessions, "deleted {sessions} expired sessions");
+    Ok(())
+}

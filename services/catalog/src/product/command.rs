@@ -1,0 +1,16 @@
+//! What an admin asks of a product.
+
+use jiff::Timestamp;
+
+use super::{Change, Details};
+
+/// Whether the caller is an admin is checked before. `at` is the time of the call.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "imperatives of the events")]
+pub enum Command {
+    Create { details: Details, at: Timestamp },
+    Change { change: Change, at: Timestamp },
+    Publish { at: Timestamp },
+    Unpublish { at: Timestamp },
+    Delete { at: Timestamp },
+}
