@@ -3,9 +3,10 @@
 #[cfg(feature = "testing")]
 pub mod postgres;
 
-use std::fmt::Debug;
+use std::{collections::BTreeSet, fmt::Debug};
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{Aggregate, Context, Metadata};
@@ -19,6 +20,46 @@ pub struct Given<A>(A);
 pub struct Then<A: Aggregate>(Result<Vec<A::Event>, A::Rejection>)
 where
     A::Event: Debug;
+
+/// Checks that the stored events of a fixture, a line of JSON each, are still read and would be written as they were, and
+/// that there is one of every type that the aggregate has.
+///
+/// # Panics
+/// When they are not.
+#[track_caller]
+pub fn reread<A: Aggregate>(fixture: &str) {
+    let mut seen = BTreeSet::new();
+    for line in fixture.lines() {
+        let mut stored: Value =
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let event_type = stored["type"].as_str().unwrap_or_default().to_owned();
+        let Some((category, variant)) = event_type.split_once('.') else {
+            panic!("no type: {line}");
+        };
+        if category != A::CATEGORY {
+            continue;
+        }
+        stored["type"] = variant.into();
+        seen.insert(variant.to_owned());
+        let event: A::Event =
+            serde_json::from_value(stored.clone()).unwrap_or_else(|e| panic!("{event_type}: {e}"));
+        assert_eq!(
+            serde_json::to_value(event).ok(),
+            Some(stored),
+            "{event_type}"
+        );
+    }
+    // Serde names the types that it knows when it is given one that it does not.
+    let error = serde_json::from_value::<A::Event>(json!({ "type": "" })).err();
+    let words = error.map(|error| error.to_string()).unwrap_or_default();
+    for known in words.split('`').skip(3).step_by(2) {
+        assert!(
+            seen.contains(known),
+            "no fixture of {}.{known}",
+            A::CATEGORY
+        );
+    }
+}
 
 /// Starts a decider test from past events.
 pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {

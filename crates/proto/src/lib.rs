@@ -1,7 +1,9 @@
-//! The contracts between services: types generated from `proto/`, and the one [`Error`] with its two wire forms,
-//! gRPC status and problem details.
+//! The contracts between services: types generated from `proto/`, their form in REST ([`rest`]), and the one [`Error`]
+//! with its two wire forms, gRPC status and problem details.
 
 mod error;
+pub mod rest;
+pub mod time;
 
 pub use error::{Error, FieldError, Kind, Problem};
 

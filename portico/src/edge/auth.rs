@@ -11,7 +11,11 @@ use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use portico_proto::{
     Error, Kind,
-    accounts::v1::{AuthenticateRequest, accounts_service_client::AccountsServiceClient},
+    accounts::{
+        self,
+        v1::{AuthenticateRequest, accounts_service_client::AccountsServiceClient},
+    },
+    time,
 };
 use portico_runtime::{Caller, Channels, Clock, IdentityKey, Role, ServiceName};
 use portico_vault::Secret;
@@ -136,14 +140,12 @@ impl Auth {
             .await?
             .into_inner();
         let identity = Identity {
-            caller: caller(&answer.user_id, &answer.role)?,
+            caller: caller(&answer.user_id, answer.role())?,
             signed: MetadataValue::try_from(answer.identity).map_err(|_| unreadable())?,
         };
         let latest = later(now, CACHED);
-        let until = answer
-            .expires_at
-            .parse()
-            .map_or(latest, |ends: Timestamp| ends.min(latest));
+        let ends = answer.expires_at.as_ref().and_then(time::from_proto);
+        let until = ends.map_or(latest, |ends| ends.min(latest));
         self.remember(
             digest,
             Known {
@@ -233,11 +235,11 @@ fn refused_bearer() -> Error {
     )
 }
 
-fn caller(user_id: &str, role: &str) -> Result<Caller, Error> {
+fn caller(user_id: &str, role: accounts::v1::Role) -> Result<Caller, Error> {
     let role = match role {
-        "admin" => Role::Admin,
-        "developer" => Role::Developer,
-        _ => return Err(unreadable()),
+        accounts::v1::Role::Admin => Role::Admin,
+        accounts::v1::Role::Developer => Role::Developer,
+        accounts::v1::Role::Unspecified => return Err(unreadable()),
     };
     let id = user_id.parse().map_err(|_| unreadable())?;
     Ok(Caller::User { id, role })

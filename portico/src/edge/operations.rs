@@ -114,7 +114,7 @@ impl OperationsService for Operations {
         let services = services.skip_while(|name| begin.is_some_and(|begin| begin != *name));
         let mut page = ListParkedMessagesResponse::default();
         for name in services {
-            let room = limit - page.messages.len();
+            let room = limit - page.items.len();
             let ask = ListParkedMessagesRequest {
                 // Where the page is full, only whether there is more.
                 limit: u32::try_from(room.max(1)).unwrap_or(MAX_LIMIT),
@@ -128,13 +128,13 @@ impl OperationsService for Operations {
             let Some(answer) = reached(name, answer, &mut page.unreachable)? else {
                 continue;
             };
-            if room == 0 && !answer.messages.is_empty() {
-                page.next = name.as_str().to_owned();
+            if room == 0 && !answer.items.is_empty() {
+                page.next = Some(name.as_str().to_owned());
                 break;
             }
-            page.messages.extend(answer.messages);
-            if !answer.next.is_empty() {
-                page.next = format!("{}.{}", name.as_str(), answer.next);
+            page.items.extend(answer.items);
+            if let Some(next) = answer.next {
+                page.next = Some(format!("{}.{next}", name.as_str()));
                 break;
             }
         }
@@ -188,7 +188,7 @@ fn gathered(answers: Vec<Asked>) -> Result<Response<ListRelaysResponse>, Status>
     let mut all = ListRelaysResponse::default();
     for (name, answer) in answers {
         if let Some(answer) = reached(name, answer, &mut all.unreachable)? {
-            all.relays.extend(answer.relays);
+            all.items.extend(answer.items);
         }
     }
     Ok(Response::new(all))

@@ -39,6 +39,7 @@ mod values;
 
 pub(super) use access_requests::AccessRequest;
 pub use answer::PREFIX;
+pub(super) use mail_templates::named as mail_template;
 
 /// Every route of the API and its description; a route without one cannot be added. `events` are the event stream's,
 /// which stand in the same description.

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use portico_proto::{
     Error, Kind,
     catalog::v1::{
-        GetPlanRequest, GetProductRequest, Plan, Product,
+        GetPlanRequest, GetProductRequest, Plan, PlanStatus, Product, ProductStatus,
         catalog_service_client::CatalogServiceClient,
     },
     registration::v1::{
@@ -50,7 +50,7 @@ impl Neighbours {
         let mut client = self.catalog.clone();
         let call = client.get_product(self.identity.request(caller, request));
         let product = ask(ServiceName::Catalog, call).await?;
-        Ok(product.filter(|product| product.status != "deleted"))
+        Ok(product.filter(|product| product.status() != ProductStatus::Deleted))
     }
 
     /// A plan that was not deleted.
@@ -59,7 +59,7 @@ impl Neighbours {
         let mut client = self.catalog.clone();
         let call = client.get_plan(self.identity.request(caller, request));
         let plan = ask(ServiceName::Catalog, call).await?;
-        Ok(plan.filter(|plan| plan.status != "deleted"))
+        Ok(plan.filter(|plan| plan.status() != PlanStatus::Deleted))
     }
 
     /// A client type that was not deleted.

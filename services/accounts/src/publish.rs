@@ -5,7 +5,10 @@ use portico_eventstore::{
     EventStore, RecordedEvent, StoreError,
     relay::{PublicEvent, Publish},
 };
-use portico_proto::accounts::v1::{UserActivated, UserErased, UserSignedUp, UserSuspended};
+use portico_proto::{
+    accounts::v1::{UserActivated, UserErased, UserSignedUp, UserStatus, UserSuspended},
+    rest::Enumeration as _,
+};
 use prost::Message;
 
 use crate::user::{AccountEvent, Event, User};
@@ -35,7 +38,9 @@ fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
             "portico.accounts.user_signed_up",
             &UserSignedUp {
                 user_id,
-                status: status.as_str().to_owned(),
+                status: UserStatus::from_word(status.as_str())
+                    .unwrap_or_default()
+                    .into(),
             },
         )),
         AccountEvent::Activated => Some(message(
@@ -83,7 +88,7 @@ mod tests {
         assert_eq!(published.subject, "portico.accounts.user_signed_up");
         let expected = UserSignedUp {
             user_id: "u".into(),
-            status: "pending".into(),
+            status: UserStatus::Pending.into(),
         };
         assert_eq!(
             UserSignedUp::decode(&published.payload[..]).unwrap(),

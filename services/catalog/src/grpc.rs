@@ -38,6 +38,15 @@ impl Grpc {
     }
 }
 
+/// How often an update is merged anew when somebody else was faster.
+const TRIES: u32 = 20;
+
+/// Whether to merge an update anew: another one came between, and the caller expects no version.
+fn again(error: &Error, if_version: u64, tries: &mut u32) -> bool {
+    *tries += 1;
+    if_version == 0 && error.code == "version_mismatch" && *tries < TRIES
+}
+
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]

@@ -7,6 +7,7 @@ pub(crate) mod scopes;
 
 use async_trait::async_trait;
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent};
+use portico_proto::catalog::v1::{ProductStatus, Visibility};
 use portico_runtime::{
     Caller, Role,
     lists::{SortColumn, SortColumns},
@@ -84,12 +85,12 @@ impl Audience {
     }
 
     /// Whether one product is shown.
-    pub(crate) fn sees(self, status: &str, visibility: &str) -> bool {
+    pub(crate) fn sees(self, status: ProductStatus, visibility: Visibility) -> bool {
         match self {
             Self::Service => true,
-            Self::Admin => status != "deleted",
-            Self::SignedIn => status == "published",
-            Self::Visitor => status == "published" && visibility == "public",
+            Self::Admin => status != ProductStatus::Deleted,
+            Self::SignedIn => status == ProductStatus::Published,
+            Self::Visitor => status == ProductStatus::Published && visibility == Visibility::Public,
         }
     }
 }

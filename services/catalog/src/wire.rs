@@ -1,19 +1,21 @@
 //! Aggregates as the gRPC API and the public events show them.
 
 use jiff::Timestamp;
-use portico_proto::catalog::v1;
+use portico_proto::{catalog::v1, time};
 use uuid::Uuid;
 
 use crate::{plan, plan::Plan, product, product::Product};
 
 /// A product at a version of its stream.
 pub(crate) fn product(id: Uuid, version: i64, product: &Product) -> v1::Product {
+    let status = product.status.map(v1::ProductStatus::from);
+    let times = (product.created_at, product.updated_at);
     product_message(
         id,
         version,
         &product.details,
-        product.status.map_or("", product::Status::as_str),
-        (time(product.created_at), time(product.updated_at)),
+        status.unwrap_or_default(),
+        times,
     )
 }
 
@@ -22,8 +24,8 @@ pub(crate) fn product_message(
     id: Uuid,
     version: i64,
     details: &product::Details,
-    status: &str,
-    times: (String, String),
+    status: v1::ProductStatus,
+    times: (Timestamp, Timestamp),
 ) -> v1::Product {
     v1::Product {
         id: id.to_string(),
@@ -36,15 +38,15 @@ pub(crate) fn product_message(
             .iter()
             .map(Uuid::to_string)
             .collect(),
-        visibility: details.visibility.as_str().to_owned(),
+        visibility: v1::Visibility::from(details.visibility).into(),
         tags: details.tags.iter().cloned().collect(),
         apis: details.apis.iter().map(api).collect(),
-        status: status.to_owned(),
-        policy_id: details.policy_id.clone(),
+        status: status.into(),
+        policy_id: given(&details.policy_id),
         documentation: details.documentation.clone(),
         version: version.unsigned_abs(),
-        created_at: times.0,
-        updated_at: times.1,
+        created_at: Some(time::to_proto(times.0)),
+        updated_at: Some(time::to_proto(times.1)),
     }
 }
 
@@ -53,18 +55,39 @@ fn api(api: &product::Api) -> v1::Api {
         api_id: api.api_id.clone(),
         name: api.name.clone(),
         url: api.url.clone(),
-        gateway_id: api.gateway_id.map(|id| id.to_string()).unwrap_or_default(),
+        gateway_id: api.gateway_id.map(|id| id.to_string()),
+    }
+}
+
+impl From<product::Visibility> for v1::Visibility {
+    fn from(from: product::Visibility) -> Self {
+        match from {
+            product::Visibility::Public => Self::Public,
+            product::Visibility::Internal => Self::Internal,
+        }
+    }
+}
+
+impl From<product::Status> for v1::ProductStatus {
+    fn from(from: product::Status) -> Self {
+        match from {
+            product::Status::Draft => Self::Draft,
+            product::Status::Published => Self::Published,
+            product::Status::Deleted => Self::Deleted,
+        }
     }
 }
 
 /// A plan at a version of its stream.
 pub(crate) fn plan(id: Uuid, version: i64, plan: &Plan) -> v1::Plan {
+    let status = plan.status.map(v1::PlanStatus::from);
+    let times = (plan.created_at, plan.updated_at);
     plan_message(
         id,
         version,
         &plan.details,
-        plan.status.map_or("", plan::Status::as_str),
-        (time(plan.created_at), time(plan.updated_at)),
+        status.unwrap_or_default(),
+        times,
     )
 }
 
@@ -73,8 +96,8 @@ pub(crate) fn plan_message(
     id: Uuid,
     version: i64,
     details: &plan::Details,
-    status: &str,
-    times: (String, String),
+    status: v1::PlanStatus,
+    times: (Timestamp, Timestamp),
 ) -> v1::Plan {
     v1::Plan {
         id: id.to_string(),
@@ -90,15 +113,34 @@ pub(crate) fn plan_message(
             renews_every_seconds: limit.seconds,
         }),
         auto_approve: details.auto_approve,
-        policy_id: details.policy_id.clone(),
-        status: status.to_owned(),
+        policy_id: given(&details.policy_id),
+        status: status.into(),
         version: version.unsigned_abs(),
-        created_at: times.0,
-        updated_at: times.1,
+        created_at: Some(time::to_proto(times.0)),
+        updated_at: Some(time::to_proto(times.1)),
     }
 }
 
-/// RFC 3339 with six digits of a second, so that texts sort as times do.
+impl From<plan::Status> for v1::PlanStatus {
+    fn from(from: plan::Status) -> Self {
+        match from {
+            plan::Status::Active => Self::Active,
+            plan::Status::Deleted => Self::Deleted,
+        }
+    }
+}
+
+fn given(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// RFC 3339 with six digits of a second, so that texts sort as times do; for the tables of the views.
 pub(crate) fn time(at: Timestamp) -> String {
     format!("{at:.6}")
+}
+
+/// What [`time`] has written.
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, sqlx::Error> {
+    text.parse()
+        .map_err(|error: jiff::Error| sqlx::Error::Decode(error.into()))
 }

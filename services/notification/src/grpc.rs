@@ -4,11 +4,13 @@ use portico_eventstore::EventStore;
 use portico_proto::{
     Error, Kind,
     notification::v1::{
-        self as proto, GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse,
-        ListTemplatesRequest, ListTemplatesResponse, PreviewTemplateRequest,
-        PreviewTemplateResponse, ResendDeliveryRequest, SendTestMailRequest, SendTestMailResponse,
+        self as proto, DeliveryStatus, GetDeliveryRequest, ListDeliveriesRequest,
+        ListDeliveriesResponse, ListTemplatesRequest, ListTemplatesResponse, MailTemplate,
+        PreviewTemplateRequest, PreviewTemplateResponse, ResendDeliveryRequest,
+        SendTestMailRequest, SendTestMailResponse,
         notification_service_server::NotificationService,
     },
+    rest::Enumeration as _,
 };
 use portico_runtime::{Call, Caller, Clock, lists::ListQuery, parse_id, query_error, refuse};
 use tonic::{Request, Response, Status};
@@ -21,7 +23,6 @@ use crate::{
     views,
 };
 
-const STATUSES: [&str; 4] = ["queued", "sending", "sent", "failed"];
 /// In the place of a mail server's words.
 const NO_SERVER: &str = "no mail server is configured";
 
@@ -45,8 +46,8 @@ impl Grpc {
     }
 
     fn shown(&self, mut delivery: proto::Delivery) -> proto::Delivery {
-        if !self.sends && delivery.status == "queued" {
-            NO_SERVER.clone_into(&mut delivery.last_error);
+        if !self.sends && delivery.status() == DeliveryStatus::Queued {
+            delivery.last_error = Some(NO_SERVER.to_owned());
         }
         delivery
     }
@@ -60,10 +61,10 @@ impl NotificationService for Grpc {
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         Caller::of(&request).require_admin()?;
         let query = request.into_inner();
-        if !query.status.is_empty() && !STATUSES.contains(&query.status.as_str()) {
-            let message = format!("`status` must be one of {}.", STATUSES.join(", "));
-            return Err(Error::field("status", "status_invalid", message).into());
-        }
+        let status = DeliveryStatus::try_from(query.status).map_err(|_| {
+            let message = "`status` must be queued, sending, sent or failed.";
+            Error::field("status", "status_invalid", message)
+        })?;
         let subject_id = match query.subject_id.as_str() {
             "" => String::new(),
             id => parse_id("subject_id", id)?.to_string(),
@@ -72,7 +73,7 @@ impl NotificationService for Grpc {
         let (deliveries, next) = views::list(
             self.store.database(),
             &page,
-            &query.status,
+            status.as_word(),
             &subject_id,
             self.sender.host(),
         )
@@ -112,7 +113,7 @@ impl NotificationService for Grpc {
         Caller::of(&request).require_admin()?;
         let templates = Template::all()
             .map(|template| proto::Template {
-                name: template.as_str().to_owned(),
+                name: views::template(template.as_str()).into(),
                 overridden: self.templates.overridden(template),
                 description: template.description().to_owned(),
             })
@@ -125,7 +126,7 @@ impl NotificationService for Grpc {
         request: Request<PreviewTemplateRequest>,
     ) -> Result<Response<PreviewTemplateResponse>, Status> {
         Caller::of(&request).require_admin()?;
-        let template = find_template(&request.get_ref().name)?;
+        let template = find_template(request.get_ref().name())?;
         let filled = self.templates.preview(template).map_err(|mistake| {
             Error::new(
                 Kind::Conflict,
@@ -148,7 +149,7 @@ impl NotificationService for Grpc {
     ) -> Result<Response<SendTestMailResponse>, Status> {
         let call = Call::of(&request, "send_test_mail", &self.clock)?;
         let admin = call.caller.require_admin()?;
-        let template = find_template(&request.get_ref().name)?;
+        let template = find_template(request.get_ref().name())?;
         let id = call.new_id("delivery", &self.clock);
         let command = Command::Queue(Mail {
             template,
@@ -166,6 +167,6 @@ impl NotificationService for Grpc {
     }
 }
 
-fn find_template(name: &str) -> Result<Template, Error> {
-    Template::find(name).ok_or_else(|| Error::not_found("template"))
+fn find_template(name: MailTemplate) -> Result<Template, Error> {
+    Template::find(name.as_word()).ok_or_else(|| Error::not_found("template"))
 }

@@ -8,7 +8,9 @@ use portico_proto::{
     access::v1::{
         AccessRequest, GetAccessRequestRequest, access_service_client::AccessServiceClient,
     },
-    accounts::v1::{Contact, GetContactsRequest, accounts_service_client::AccountsServiceClient},
+    accounts::v1::{
+        Contact, GetContactsRequest, Role, accounts_service_client::AccountsServiceClient,
+    },
 };
 use portico_runtime::{Caller, Channels, Deps, IdentityKey, ServiceName, service_unavailable};
 use tonic::{Response, Status};
@@ -38,7 +40,7 @@ impl Lookups {
         let contacts = self
             .contacts(GetContactsRequest {
                 user_ids: Vec::new(),
-                role: "admin".to_owned(),
+                role: Role::Admin.into(),
             })
             .await?;
         let mut ids: Vec<Uuid> = contacts
@@ -54,7 +56,7 @@ impl Lookups {
     pub async fn people(&self, ids: Vec<String>) -> Result<Vec<Contact>, Error> {
         self.contacts(GetContactsRequest {
             user_ids: ids,
-            role: String::new(),
+            role: Role::Unspecified.into(),
         })
         .await
     }

@@ -5,10 +5,16 @@ use portico_eventstore::{
     EventStore, RecordedEvent, StoreError,
     relay::{PublicEvent, Publish},
 };
-use portico_proto::notification::v1::{MailFailed, MailSent};
+use portico_proto::{
+    notification::v1::{MailFailed, MailFailure, MailSent},
+    rest::Enumeration as _,
+};
 use prost::Message as _;
 
-use crate::delivery::{Delivery, Event, Mail};
+use crate::{
+    delivery::{Delivery, Event, Mail},
+    views,
+};
 
 /// Publishes `mail_sent` and `mail_failed`.
 pub struct Publisher;
@@ -43,8 +49,8 @@ impl Publish for Publisher {
             return Ok(None);
         };
         let delivery_id = event.stream_id().to_string();
-        let template = template.as_str().to_owned();
-        let subject_id = subject_id.map(|id| id.to_string()).unwrap_or_default();
+        let template = views::template(template.as_str()).into();
+        let subject_id = subject_id.map(|id| id.to_string());
         Ok(Some(match reason {
             None => PublicEvent {
                 subject: "portico.notification.mail_sent",
@@ -61,7 +67,9 @@ impl Publish for Publisher {
                     delivery_id,
                     template,
                     subject_id,
-                    reason: reason.as_str().to_owned(),
+                    reason: MailFailure::from_word(reason.as_str())
+                        .unwrap_or_default()
+                        .into(),
                 }
                 .encode_to_vec(),
             },

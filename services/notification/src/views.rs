@@ -8,7 +8,7 @@ use portico_eventstore::{
     Database, Row,
     sqlx::{self, Row as _},
 };
-use portico_proto::notification::v1 as proto;
+use portico_proto::{notification::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
 
@@ -61,6 +61,11 @@ pub async fn list(
     Ok((deliveries, next))
 }
 
+/// A template's name as the contract has it.
+pub(crate) fn template(name: &str) -> proto::MailTemplate {
+    proto::MailTemplate::from_word(name).unwrap_or_default()
+}
+
 fn read(row: &Row, host: &str) -> Result<proto::Delivery, sqlx::Error> {
     let count = |index: usize| {
         row.try_get::<i64, _>(index)
@@ -68,18 +73,23 @@ fn read(row: &Row, host: &str) -> Result<proto::Delivery, sqlx::Error> {
     };
     let id: String = row.try_get(0)?;
     let version: i64 = row.try_get(11)?;
+    let given = |index: usize| {
+        row.try_get::<String, _>(index)
+            .map(|text| Some(text).filter(|text| !text.is_empty()))
+    };
+    let status = proto::DeliveryStatus::from_word(row.try_get(4)?);
     Ok(proto::Delivery {
         message_id: message_id(&id, count(6)?, host),
         id,
-        template: row.try_get(1)?,
+        template: template(row.try_get(1)?).into(),
         recipient_id: row.try_get(2)?,
-        subject_id: row.try_get(3)?,
-        status: row.try_get(4)?,
+        subject_id: given(3)?,
+        status: status.unwrap_or_default().into(),
         attempts: count(5)?,
-        last_error: row.try_get(7)?,
-        next_try_at: row.try_get(8)?,
-        created_at: row.try_get(9)?,
-        sent_at: row.try_get(10)?,
+        last_error: given(7)?,
+        next_try_at: time::parse(row.try_get(8)?),
+        created_at: time::parse(row.try_get(9)?),
+        sent_at: time::parse(row.try_get(10)?),
         version: version.unsigned_abs(),
     })
 }

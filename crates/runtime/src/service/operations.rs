@@ -12,14 +12,13 @@ use portico_proto::{
         ListRelaysResponse, ParkedMessagesRequest, ParkedMessagesResponse, RepublishRequest,
         operations_service_server::OperationsService,
     },
+    rest::Enumeration as _,
+    time,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{Caller, Clock, Page, ServiceName, parse_id, store_error};
-
-/// What [`ListParkedMessagesRequest`]'s status may be.
-const STATUSES: [&str; 3] = ["parked", "replaying", "dropped"];
 
 /// The implementation for one service.
 pub(crate) struct Operations {
@@ -37,22 +36,22 @@ impl OperationsService for Operations {
         Caller::of(&request).require_admin()?;
         let query = request.into_inner();
         let page = Page::parse(query.limit, &query.after)?;
-        if !query.status.is_empty() && !STATUSES.contains(&query.status.as_str()) {
-            let words = format!("`status` must be one of {}.", STATUSES.join(", "));
-            return Err(Error::field("status", "status_invalid", words).into());
-        }
+        let status = proto::ParkedStatus::try_from(query.status).map_err(|_| {
+            let words = "`status` must be parked, replaying or dropped.";
+            Error::field("status", "status_invalid", words)
+        })?;
         let filter = ParkedFilter {
             consumer: query.consumer,
             subject: query.subject,
-            status: query.status,
+            status: status.as_word().to_owned(),
             after: page.after.clone(),
             limit: page.fetch(),
         };
         let rows = list_parked(&self.database, &filter).await;
         let (rows, next) = page.cut(rows.map_err(store_error)?, Parked::key);
         Ok(Response::new(ListParkedMessagesResponse {
-            messages: rows.into_iter().map(|one| self.shown(one)).collect(),
-            next,
+            items: rows.into_iter().map(|one| self.shown(one)).collect(),
+            next: Some(next).filter(|next| !next.is_empty()),
             unreachable: Vec::new(),
         }))
     }
@@ -124,21 +123,25 @@ impl Operations {
             republishing: status.republishing.map(|again| proto::Republishing {
                 position: again.position.unsigned_abs(),
                 until: again.until.unsigned_abs(),
-                requested_at: again.requested_at.to_string(),
+                requested_at: Some(time::to_proto(again.requested_at)),
                 requested_by: again.requested_by,
             }),
         };
         Ok(ListRelaysResponse {
-            relays: vec![relay],
+            items: vec![relay],
             unreachable: Vec::new(),
         })
     }
 
     fn shown(&self, parked: Parked) -> proto::ParkedMessage {
         let (status, dropped_at, dropped_by) = match parked.status {
-            ParkedStatus::Parked => ("parked", String::new(), String::new()),
-            ParkedStatus::Replaying => ("replaying", String::new(), String::new()),
-            ParkedStatus::Dropped { at, by } => ("dropped", at.to_string(), by),
+            ParkedStatus::Parked => (proto::ParkedStatus::Parked, None, None),
+            ParkedStatus::Replaying => (proto::ParkedStatus::Replaying, None, None),
+            ParkedStatus::Dropped { at, by } => (
+                proto::ParkedStatus::Dropped,
+                Some(time::to_proto(at)),
+                Some(by),
+            ),
         };
         proto::ParkedMessage {
             service: self.name.as_str().to_owned(),
@@ -147,9 +150,9 @@ impl Operations {
             subject: parked.subject,
             reason: parked.reason,
             attempts: u32::try_from(parked.attempts).unwrap_or(u32::MAX),
-            first_parked_at: parked.first_parked_at.to_string(),
-            last_parked_at: parked.parked_at.to_string(),
-            status: status.to_owned(),
+            first_parked_at: Some(time::to_proto(parked.first_parked_at)),
+            last_parked_at: Some(time::to_proto(parked.parked_at)),
+            status: status.into(),
             dropped_at,
             dropped_by,
         }

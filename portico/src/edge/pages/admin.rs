@@ -8,7 +8,7 @@ use axum::{
 };
 use futures::future::join_all;
 use http::request::Parts;
-use portico_proto::accounts::v1::GetUserRequest;
+use portico_proto::accounts::v1::{GetUserRequest, UserStatus};
 
 use crate::edge::{
     Edge,
@@ -75,7 +75,7 @@ async fn names(ask: &Ask, ids: impl IntoIterator<Item = &str>) -> HashMap<String
     let found = ids.into_iter().map(|id| async move {
         let request = ask.request(GetUserRequest { id: id.to_owned() });
         let user = ask.accounts().get_user(request).await.ok()?.into_inner();
-        let name = if user.status == "erased" {
+        let name = if user.status() == UserStatus::Erased {
             "an erased user".to_owned()
         } else {
             user.name

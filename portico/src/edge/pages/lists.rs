@@ -1,6 +1,7 @@
 //! Lists: search, filters, order and paging.
 
 use minijinja::{Value, context};
+use portico_proto::rest::Enumeration;
 use serde::Deserialize;
 
 /// The query of a list's page. Each list uses the members that it supports.
@@ -16,6 +17,11 @@ pub(super) struct Listing {
     pub(super) consumer: String,
     pub(super) sort: String,
     pub(super) after: String,
+}
+
+/// The number of an enum's word; 0, all of them, for a word that is none.
+pub(super) fn word<E: Enumeration + Default>(text: &str) -> i32 {
+    E::from_word(text).unwrap_or_default().into()
 }
 
 impl Listing {

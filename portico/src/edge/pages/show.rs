@@ -1,10 +1,9 @@
-//! Messages of services as templates see them.
+//! Messages of services as templates see them: in their REST form, with what pages need beside it.
 
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     access::v1::{AccessRequest, Application, RequestedItem},
-    accounts::v1::{ApiToken, User},
-    catalog::v1::{Api, Plan, Product},
+    catalog::v1::{Plan, Product, ProductStatus},
     gateway::v1::{ApiKey, Gateway},
     notification::v1::Delivery,
     operations::v1::DriftItem,
@@ -17,26 +16,12 @@ use portico_proto::{
 use crate::edge::{curl::call_with_key, rest::preview::Preview};
 
 pub(super) fn product(from: &Product) -> Value {
+    let published = from.status() == ProductStatus::Published;
     context! {
-        id => &from.id,
-        name => &from.name,
-        description => &from.description,
-        dcr_enabled => &from.dcr_enabled,
         scopes => &from.scopes,
-        client_type_ids => &from.client_type_ids,
-        visibility => &from.visibility,
-        tags => &from.tags,
-        apis => from.apis.iter().map(api).collect::<Vec<_>>(),
-        orderable => from.status == "published" && (from.dcr_enabled || !from.apis.is_empty()),
-        status => &from.status,
-        policy_id => &from.policy_id,
-        version => &from.version,
-        updated_at => &from.updated_at,
+        orderable => published && (from.dcr_enabled || !from.apis.is_empty()),
+        ..Value::from(Serde(from))
     }
-}
-
-fn api(from: &Api) -> Value {
-    context! { api_id => &from.api_id, name => &from.name, url => &from.url }
 }
 
 pub(super) fn plan(from: &Plan) -> Value {
@@ -48,17 +33,7 @@ pub(super) fn plan(from: &Plan) -> Value {
         let every = every(quota.renews_every_seconds);
         context! { requests => quota.requests, renews_every_seconds => quota.renews_every_seconds, every }
     });
-    context! {
-        id => &from.id,
-        name => &from.name,
-        description => &from.description,
-        scopes => &from.scopes,
-        rate,
-        quota,
-        auto_approve => &from.auto_approve,
-        policy_id => &from.policy_id,
-        version => &from.version,
-    }
+    context! { scopes => &from.scopes, rate, quota, ..Value::from(Serde(from)) }
 }
 
 /// A length of time in words.
@@ -286,40 +261,8 @@ pub(super) fn gateway(from: &Gateway) -> Value {
     }
 }
 
-pub(super) fn user(from: &User) -> Value {
-    context! {
-        id => &from.id,
-        name => &from.name,
-        email => &from.email,
-        role => &from.role,
-        status => &from.status,
-        created_at => &from.created_at,
-    }
-}
-
-pub(super) fn api_token(from: &ApiToken) -> Value {
-    context! {
-        id => &from.id,
-        name => &from.name,
-        created_at => &from.created_at,
-        expires_at => &from.expires_at,
-        last_used_at => &from.last_used_at,
-    }
-}
-
 pub(super) fn delivery(from: &Delivery, name: impl Fn(&str) -> String) -> Value {
-    context! {
-        id => &from.id,
-        template => &from.template,
-        recipient => name(&from.recipient_id),
-        status => &from.status,
-        attempts => &from.attempts,
-        last_error => &from.last_error,
-        next_try_at => &from.next_try_at,
-        subject_id => &from.subject_id,
-        created_at => &from.created_at,
-        sent_at => &from.sent_at,
-    }
+    context! { recipient => name(&from.recipient_id), ..Value::from(Serde(from)) }
 }
 
 pub(super) fn drift(from: &DriftItem) -> Value {

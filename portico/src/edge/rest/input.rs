@@ -130,6 +130,14 @@ fn wrong_member(path: &str, message: &str) -> Failure {
         let message = format!("`{field}` must be given only once.");
         return Error::field(field, "field_duplicate", message).into();
     }
+    if let Some(name) = quoted(message, "ambiguous field `") {
+        let field = join(path, name);
+        let message = format!("`{field}` cannot be given together with its alternative.");
+        return Error::field(field, "field_ambiguous", message).into();
+    }
+    if message.starts_with(UNKNOWN_WORD) {
+        return unknown_word(path, message).into();
+    }
     let expected = message
         .rsplit_once("expected ")
         .map_or("of another type", |(_, rest)| {
@@ -138,6 +146,22 @@ fn wrong_member(path: &str, message: &str) -> Failure {
     let field = if path.is_empty() { "body" } else { path };
     let message = format!("`{field}` must be {}.", article(expected));
     Error::field(field, "field_type_wrong", message).into()
+}
+
+/// How the contract's messages say that an enum has no such word.
+const UNKNOWN_WORD: &str = "unknown word, expected ";
+
+/// The code is the field's, as a service gives it.
+fn unknown_word(path: &str, message: &str) -> Error {
+    let (_, words) = message.split_once(UNKNOWN_WORD).unwrap_or_default();
+    let words = words.split(" at line ").next().unwrap_or(words);
+    let name = path.rsplit('.').next().unwrap_or(path);
+    let name = name.split('[').next().unwrap_or(name);
+    Error::field(
+        path,
+        format!("{name}_invalid"),
+        format!("`{path}` must be {words}."),
+    )
 }
 
 fn unknown(field: &str, message: &str) -> Error {
@@ -216,8 +240,11 @@ fn wrong_query(rejection: &QueryRejection) -> Failure {
         let message = format!("`{name}` must be given only once.");
         return Error::field(name, "field_duplicate", message).into();
     }
-    // What can go wrong beside is a number that is none; the name stands before it.
     let field = words.split(':').next().unwrap_or("query").to_owned();
+    if words.contains(UNKNOWN_WORD) {
+        return unknown_word(&field, words).into();
+    }
+    // What can go wrong beside is a number that is none; the name stands before it.
     let message = format!("`{field}` must be a number from 0, without decimals.");
     Error::field(field, "field_type_wrong", message).into()
 }

@@ -1,15 +1,15 @@
 //! `/mail-templates`: what e-mails say.
 
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
 use http::StatusCode;
-use portico_proto::notification::v1::{
-    self as proto, ListTemplatesRequest, PreviewTemplateRequest, SendTestMailRequest,
+use portico_proto::{
+    Error,
+    notification::v1::{
+        ListTemplatesRequest, MailTemplate, PreviewTemplateRequest, PreviewTemplateResponse,
+        SendTestMailRequest, SendTestMailResponse, Template,
+    },
+    rest::Enumeration as _,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{answer::List, input::Id};
@@ -22,41 +22,17 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(test_mail_template))
 }
 
-#[derive(Serialize, ToSchema)]
-struct MailTemplate {
-    name: String,
-    /// Whether the operator's theme folder overrides it.
-    overridden: bool,
-    description: String,
-}
-
-/// A template filled with example data.
-#[derive(Serialize, ToSchema)]
-struct MailPreview {
-    subject: String,
-    text: String,
-    html: String,
-}
-
-#[derive(Serialize, ToSchema)]
-struct TestMail {
-    /// Look at `/deliveries/{id}` for what becomes of it.
-    delivery_id: String,
-}
-
-impl From<proto::Template> for MailTemplate {
-    fn from(from: proto::Template) -> Self {
-        Self {
-            name: from.name,
-            overridden: from.overridden,
-            description: from.description,
-        }
-    }
+/// The template of a name in a path.
+///
+/// # Errors
+/// There is none.
+pub(in crate::edge) fn named(name: &str) -> Result<MailTemplate> {
+    MailTemplate::from_word(name).ok_or_else(|| Error::not_found("template").into())
 }
 
 /// Every e-mail that Portico sends.
-#[utoipa::path(get, path = "/mail-templates", tag = "E-mail", responses((status = 200, body = List<MailTemplate>)))]
-async fn list_mail_templates(ask: Ask) -> Result<List<MailTemplate>> {
+#[utoipa::path(get, path = "/mail-templates", tag = "E-mail", responses((status = 200, body = List<Template>)))]
+async fn list_mail_templates(ask: Ask) -> Result<List<Template>> {
     let request = ask.request(ListTemplatesRequest {});
     let answer = ask
         .notification()
@@ -67,32 +43,22 @@ async fn list_mail_templates(ask: Ask) -> Result<List<MailTemplate>> {
 }
 
 /// A template filled with example data.
-#[utoipa::path(get, path = "/mail-templates/{name}/preview", tag = "E-mail", responses((status = 200, body = MailPreview)))]
-async fn preview_mail_template(ask: Ask, Id(name): Id) -> Result<Json<MailPreview>> {
+#[utoipa::path(get, path = "/mail-templates/{name}/preview", tag = "E-mail", responses((status = 200, body = PreviewTemplateResponse)))]
+async fn preview_mail_template(ask: Ask, Id(name): Id) -> Result<Json<PreviewTemplateResponse>> {
+    let name = named(&name)?.into();
     let request = ask.request(PreviewTemplateRequest { name });
-    let answer = ask
-        .notification()
-        .preview_template(request)
-        .await?
-        .into_inner();
-    Ok(Json(MailPreview {
-        subject: answer.subject,
-        text: answer.text,
-        html: answer.html,
-    }))
+    let answer = ask.notification().preview_template(request).await?;
+    Ok(Json(answer.into_inner()))
 }
 
 /// Sends the filled template to the caller.
-#[utoipa::path(post, path = "/mail-templates/{name}/test", tag = "E-mail", responses((status = 202, body = TestMail)))]
-async fn test_mail_template(ask: Ask, Id(name): Id) -> Result<Response> {
+#[utoipa::path(post, path = "/mail-templates/{name}/test", tag = "E-mail", responses((status = 202, body = SendTestMailResponse)))]
+async fn test_mail_template(
+    ask: Ask,
+    Id(name): Id,
+) -> Result<(StatusCode, Json<SendTestMailResponse>)> {
+    let name = named(&name)?.into();
     let request = ask.request(SendTestMailRequest { name });
-    let answer = ask
-        .notification()
-        .send_test_mail(request)
-        .await?
-        .into_inner();
-    let body = TestMail {
-        delivery_id: answer.delivery_id,
-    };
-    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+    let answer = ask.notification().send_test_mail(request).await?;
+    Ok((StatusCode::ACCEPTED, Json(answer.into_inner())))
 }

@@ -170,7 +170,7 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
             .get_product(ask.request(GetProductRequest { id }))
             .await,
     )? {
-        approved.product_policy_id = given(product.policy_id);
+        approved.product_policy_id = product.policy_id;
         approved.apis = product
             .apis
             .into_iter()
@@ -178,7 +178,7 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
                 api_id: api.api_id,
                 name: api.name,
                 url: api.url,
-                gateway_id: given(api.gateway_id),
+                gateway_id: api.gateway_id,
             })
             .collect();
     }
@@ -188,7 +188,7 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
             .get_plan(ask.request(GetPlanRequest { id }))
             .await,
     )? {
-        approved.plan_policy_id = given(plan.policy_id);
+        approved.plan_policy_id = plan.policy_id;
         approved.rate = plan.rate.map(|rate| ApprovedRate {
             requests: rate.requests,
             per_seconds: rate.per_seconds,

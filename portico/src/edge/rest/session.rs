@@ -10,16 +10,19 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use portico_proto::{
     Error, Kind,
-    accounts::v1::{CreateSessionRequest, DeleteSessionRequest, GetCurrentUserRequest},
+    accounts::v1::{
+        CreateSessionRequest, CreateSessionResponse, DeleteSessionRequest, GetCurrentUserRequest,
+        User,
+    },
+    time,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    answer::{Single, Unstored, given},
+    answer::{Single, Unstored},
     input::Body,
-    users::User,
 };
 use crate::edge::{
     Edge,
@@ -32,34 +35,21 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(sign_in, current_session, sign_out))
 }
 
-#[derive(Deserialize, Default, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-struct NewSession {
-    email: String,
-    password: String,
-}
-
-#[derive(Serialize, ToSchema)]
-struct NewSessionAnswer {
-    /// Works as Bearer; the same stands in the cookie.
-    token: String,
-    user: User,
-    expires_at: Option<String>,
-}
-
 #[derive(Serialize, ToSchema)]
 struct CurrentSession {
     user: User,
 }
 
 /// Signs in: the token comes back once, and as a cookie.
-#[utoipa::path(post, path = "/session", tag = "Accounts", request_body = NewSession, responses((status = 200, body = NewSessionAnswer)))]
-async fn sign_in(SignIn(ask): SignIn, Body(new): Body<NewSession>) -> Result<impl IntoResponse> {
+#[utoipa::path(post, path = "/session", tag = "Accounts", request_body = CreateSessionRequest, responses((status = 200, body = CreateSessionResponse)))]
+async fn sign_in(
+    SignIn(ask): SignIn,
+    Body(new): Body<CreateSessionRequest>,
+) -> Result<impl IntoResponse> {
     let edge = ask.edge();
     let request = CreateSessionRequest {
-        email: new.email,
-        password: new.password,
         remote_address: ask.remote_address(),
+        ..new
     };
     let made = ask
         .accounts()
@@ -70,23 +60,18 @@ async fn sign_in(SignIn(ask): SignIn, Body(new): Body<NewSession>) -> Result<imp
         // The browser forgets it now; nobody else should be able to use it either.
         end(&ask, former.expose()).await;
     }
-    let lasts = lasts(&made.expires_at, edge.deps.clock.now());
+    let lasts = lasts(&made, edge.deps.clock.now());
     let cookie = edge.auth.cookies().set_session(&made.token, lasts)?;
-    let answer = NewSessionAnswer {
-        token: made.token,
-        user: made.user.unwrap_or_default().into(),
-        expires_at: given(made.expires_at),
-    };
     Ok(Unstored((
         AppendHeaders([(header::SET_COOKIE, cookie)]),
-        Json(answer),
+        Json(made),
     )))
 }
 
 /// How long a session still lasts.
-pub(in crate::edge) fn lasts(expires_at: &str, now: Timestamp) -> Duration {
-    let ends = expires_at.parse().unwrap_or(now);
-    Duration::try_from(now.duration_until(ends)).unwrap_or_default()
+pub(in crate::edge) fn lasts(session: &CreateSessionResponse, now: Timestamp) -> Duration {
+    let ends = session.expires_at.as_ref().and_then(time::from_proto);
+    Duration::try_from(now.duration_until(ends.unwrap_or(now))).unwrap_or_default()
 }
 
 /// Best effort: a session that nobody has any more ends by itself.
@@ -105,10 +90,7 @@ pub(in crate::edge) async fn end(ask: &Ask, token: &str) {
 async fn current_session(ask: Ask) -> Result<Single<CurrentSession>> {
     let request = ask.request(GetCurrentUserRequest {});
     let user = ask.accounts().get_current_user(request).await?.into_inner();
-    Ok(Single::ok(
-        user.version,
-        CurrentSession { user: user.into() },
-    ))
+    Ok(Single::ok(user.version, CurrentSession { user }))
 }
 
 /// Signs out: the session of this cookie or Bearer token ends.

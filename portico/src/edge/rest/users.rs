@@ -2,15 +2,13 @@
 
 use http::StatusCode;
 use portico_proto::accounts::v1::{
-    self as proto, ActivateUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest,
-    SignUpRequest, SuspendUserRequest,
+    ActivateUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest, SignUpRequest,
+    SuspendUserRequest, User,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    answer::{List, Single, given},
+    answer::{List, Single},
     input::{Body, Id, IfMatch, Query},
 };
 use crate::edge::{Edge, ask::Ask, problem::Result};
@@ -23,97 +21,26 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(suspend_user))
 }
 
-#[derive(Serialize, ToSchema)]
-pub(super) struct User {
-    id: String,
-    name: String,
-    email: String,
-    /// `admin` or `developer`.
-    role: String,
-    /// `pending`, `active`, `suspended` or `erased`.
-    status: String,
-    version: u64,
-    created_at: Option<String>,
-}
-
-#[derive(Deserialize, Default, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-struct NewUser {
-    name: String,
-    email: String,
-    password: String,
-}
-
-#[derive(Deserialize, Default, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields, default)]
-struct UserQuery {
-    /// 1 to 100; 20 where it is absent.
-    limit: u32,
-    /// `next` of the page before.
-    after: String,
-    status: String,
-    role: String,
-    /// `created_at` or `-created_at`.
-    sort: String,
-}
-
-impl From<proto::User> for User {
-    fn from(from: proto::User) -> Self {
-        Self {
-            id: from.id,
-            name: from.name,
-            email: from.email,
-            role: from.role,
-            status: from.status,
-            version: from.version,
-            created_at: given(from.created_at),
-        }
-    }
-}
-
-impl From<proto::User> for Single<User> {
-    fn from(from: proto::User) -> Self {
-        Self::ok(from.version, from.into())
+impl From<User> for Single<User> {
+    fn from(from: User) -> Self {
+        Self::ok(from.version, from)
     }
 }
 
 /// Users; admins only.
-#[utoipa::path(get, path = "/users", tag = "Accounts", params(UserQuery), responses((status = 200, body = List<User>)))]
-async fn list_users(ask: Ask, Query(query): Query<UserQuery>) -> Result<List<User>> {
-    let request = ListUsersRequest {
-        limit: query.limit,
-        after: query.after,
-        status: query.status,
-        role: query.role,
-        sort: query.sort,
-    };
-    let page = ask
-        .accounts()
-        .list_users(ask.request(request))
-        .await?
-        .into_inner();
+#[utoipa::path(get, path = "/users", tag = "Accounts", params(ListUsersRequest), responses((status = 200, body = List<User>)))]
+async fn list_users(ask: Ask, Query(query): Query<ListUsersRequest>) -> Result<List<User>> {
+    let request = ask.request(query);
+    let page = ask.accounts().list_users(request).await?.into_inner();
     Ok(List::new(page.users, page.next))
 }
 
 /// Signs up, where the operator allows it.
-#[utoipa::path(post, path = "/users", tag = "Accounts", request_body = NewUser, responses((status = 201, body = User)))]
-async fn sign_up(ask: Ask, Body(new): Body<NewUser>) -> Result<Single<User>> {
-    let request = SignUpRequest {
-        name: new.name,
-        email: new.email,
-        password: new.password,
-    };
-    let user = ask
-        .accounts()
-        .sign_up(ask.request(request))
-        .await?
-        .into_inner();
-    Ok(Single::created(
-        &format!("users/{}", user.id),
-        user.version,
-        user.into(),
-    ))
+#[utoipa::path(post, path = "/users", tag = "Accounts", request_body = SignUpRequest, responses((status = 201, body = User)))]
+async fn sign_up(ask: Ask, Body(new): Body<SignUpRequest>) -> Result<Single<User>> {
+    let user = ask.accounts().sign_up(ask.request(new)).await?.into_inner();
+    let path = format!("users/{}", user.id);
+    Ok(Single::created(&path, user.version, user))
 }
 
 /// One user.

@@ -57,13 +57,6 @@ impl<'de> Deserialize<'de> for RedirectUrls {
     }
 }
 
-/// For members where null means something else than absence.
-pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 struct Words {
     what: &'static str,
     cut: fn(&str) -> Vec<String>,

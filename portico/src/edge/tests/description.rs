@@ -1,7 +1,7 @@
 //! The description fits the routes.
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::support::Portal;
 
@@ -124,8 +124,17 @@ fn contract(document: &Value) -> String {
             .cloned()
             .unwrap_or_else(|| vec![schema.clone()]);
         for part in parts {
+            let required = part["required"].as_array().cloned().unwrap_or_default();
             for (member, schema) in part["properties"].as_object().into_iter().flatten() {
-                lines.push(format!("    {member}: {}", kind(schema)));
+                let mark = if required.contains(&json!(member)) {
+                    ""
+                } else {
+                    "?"
+                };
+                lines.push(format!("    {member}{mark}: {}", kind(schema)));
+            }
+            for word in part["enum"].as_array().into_iter().flatten() {
+                lines.push(format!("    = {word}"));
             }
         }
     }
@@ -145,7 +154,10 @@ fn kind(schema: &Value) -> String {
     }
     match (&schema["$ref"], &schema["items"]) {
         (Value::String(name), _) => name.rsplit('/').next().unwrap().to_owned(),
-        (_, Value::Null) => schema["type"].to_string(),
+        (_, Value::Null) => match schema["format"].as_str() {
+            Some(format) => format!("{} {format}", schema["type"]),
+            None => schema["type"].to_string(),
+        },
         (_, items) => format!("[{}]", kind(items)),
     }
 }

@@ -56,7 +56,7 @@ type Wrong = (
     &'static str,
 );
 
-const WRONG: [Wrong; 14] = [
+const WRONG: [Wrong; 17] = [
     ("GET", "/nothing", "", "", 404, "path_unknown", ""),
     ("GET", "/products/a/b/c", "", "", 404, "path_unknown", ""),
     (
@@ -83,10 +83,37 @@ const WRONG: [Wrong; 14] = [
         "POST",
         "/products",
         JSON,
-        r#"{"apis":[{"api":1}]}"#,
+        r#"{"apis":["orders",{"api":1}]}"#,
         400,
-        "field_type_wrong",
-        "apis[0]",
+        "field_unknown",
+        "apis[1].api",
+    ),
+    (
+        "POST",
+        "/products",
+        JSON,
+        r#"{"visibility":"secret"}"#,
+        400,
+        "visibility_invalid",
+        "visibility",
+    ),
+    (
+        "POST",
+        "/products",
+        JSON,
+        r#"{"status":"published"}"#,
+        400,
+        "field_unknown",
+        "status",
+    ),
+    (
+        "GET",
+        "/products?status=gone",
+        "",
+        "",
+        400,
+        "status_invalid",
+        "status",
     ),
     (
         "POST",

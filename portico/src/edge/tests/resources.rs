@@ -6,9 +6,10 @@ use portico_proto::{
         AccessRequest, ApproveAccessRequestRequest, SubmitAccessRequestRequest, TimelineEntry,
         submit_access_request_request::Target,
     },
-    catalog::v1::{CreateProductRequest, Plan, Product, UpdatePlanRequest},
+    catalog::v1::{CreateProductRequest, Plan, Product, ProductStatus, UpdatePlanRequest},
     gateway::v1::{ListApiKeysRequest, ListApiKeysResponse},
     registration::v1::{Credentials, GetCredentialsRequest, GetCredentialsResponse},
+    time::{self, Timestamp},
 };
 use portico_runtime::ServiceName;
 use serde_json::{Value, json};
@@ -22,30 +23,22 @@ fn services(name: ServiceName, double: Double) -> Double {
                 "/portico.catalog.v1.CatalogService/CreateProduct",
                 |heard: Heard<CreateProductRequest>| {
                     assert_eq!(heard.caller, admin());
-                    let new = heard.message;
                     Ok(Product {
                         id: ID.to_owned(),
-                        scopes: new.scopes,
-                        apis: new.apis,
+                        status: ProductStatus::Draft.into(),
                         version: 1,
-                        created_at: "2026-01-02T12:00:00Z".to_owned(),
-                        ..Product::default()
+                        created_at: Some(time()),
+                        ..heard.message.product.unwrap()
                     })
                 },
             )
             .on(
                 "/portico.catalog.v1.CatalogService/UpdatePlan",
                 |heard: Heard<UpdatePlanRequest>| {
-                    let change = heard.message;
-                    let told = (
-                        change.rate.is_some(),
-                        change.remove_rate,
-                        change.remove_quota,
-                    );
                     Ok(Plan {
-                        name: format!("{told:?}"),
+                        name: heard.message.update_mask.unwrap().paths.join(" "),
                         version: 2,
-                        ..Plan::default()
+                        ..heard.message.plan.unwrap()
                     })
                 },
             ),
@@ -116,6 +109,10 @@ fn credentials(index: usize) -> Credentials {
     }
 }
 
+fn time() -> Timestamp {
+    time::to_proto("2026-01-02T12:00:00Z".parse().unwrap())
+}
+
 #[tokio::test]
 async fn a_product_comes_back_as_it_was_written() {
     let portal = Portal::new(services).await;
@@ -129,7 +126,7 @@ async fn a_product_comes_back_as_it_was_written() {
     assert_eq!(product["scopes"], "a b");
     assert_eq!(
         product["apis"][0],
-        json!({ "api_id": "api-1", "name": "", "url": "", "gateway_id": "" })
+        json!({ "api_id": "api-1", "name": "", "url": "", "gateway_id": null })
     );
     assert_eq!(product["apis"][1]["url"], "https://gateway.example/two/");
     assert_eq!(product["created_at"], "2026-01-02T12:00:00Z");
@@ -143,16 +140,18 @@ async fn a_product_comes_back_as_it_was_written() {
 async fn a_limit_that_is_null_is_taken_away() {
     let portal = Portal::new(services).await;
     let path = format!("/api/v1/plans/{ID}");
-    for (body, told) in [
-        (json!({}), "(false, false, false)"),
-        (json!({ "rate": null }), "(false, true, false)"),
+    for (body, mask, rate) in [
+        (json!({}), "", Value::Null),
+        (json!({ "rate": null }), "rate", Value::Null),
         (
             json!({ "rate": { "requests": 1, "per_seconds": 2 }, "quota": null }),
-            "(true, false, true)",
+            "quota rate",
+            json!({ "requests": 1, "per_seconds": 2 }),
         ),
     ] {
         let answer = portal.json(Method::PATCH, &path, body).await;
-        assert_eq!(answer.json()["name"], told);
+        assert_eq!(answer.json()["name"], mask);
+        assert_eq!(answer.json()["rate"], rate);
     }
     let answer = portal
         .json(Method::PATCH, &path, json!({ "rate": { "requests": 1 } }))

@@ -7,8 +7,10 @@ use portico_proto::{
     Error, Kind,
     accounts::v1::{
         CreateSessionRequest, CreateSessionResponse, DeleteSessionRequest, DeleteSessionResponse,
-        GetCurrentUserRequest, User,
+        GetCurrentUserRequest, Role, User,
     },
+    rest::Enumeration as _,
+    time,
 };
 use portico_runtime::{Caller, ServiceName};
 use serde_json::json;
@@ -25,7 +27,7 @@ fn accounts(name: ServiceName, double: Double) -> Double {
             |heard: Heard<GetCurrentUserRequest>| match heard.caller {
                 Caller::User { id, role } => Ok(User {
                     id: id.to_string(),
-                    role: role.as_str().to_owned(),
+                    role: Role::from_word(role.as_str()).unwrap().into(),
                     version: 3,
                     ..User::default()
                 }),
@@ -53,7 +55,7 @@ fn accounts(name: ServiceName, double: Double) -> Double {
                         email: heard.message.email,
                         ..User::default()
                     }),
-                    expires_at: "2026-01-02T13:00:00Z".to_owned(),
+                    expires_at: time::parse("2026-01-02T13:00:00Z"),
                 })
             },
         )

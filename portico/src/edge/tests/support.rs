@@ -11,7 +11,12 @@ use http_body_util::BodyExt as _;
 use portico_bus::memory::MemoryBus;
 use portico_proto::{
     Error,
-    accounts::v1::{AuthenticateRequest, AuthenticateResponse},
+    accounts::{
+        self,
+        v1::{AuthenticateRequest, AuthenticateResponse},
+    },
+    rest::Enumeration as _,
+    time,
 };
 use portico_runtime::{
     Caller, Clock, Config, Deps, IdentityKey, Role, ServiceName, clock::ManualTime, identity,
@@ -247,8 +252,8 @@ fn authenticating(double: Double, asked: Arc<AtomicUsize>, locked: Arc<AtomicBoo
             Ok(AuthenticateResponse {
                 identity: key.sign(&caller).unwrap(),
                 user_id: id.to_string(),
-                role: role.as_str().to_owned(),
-                expires_at: "2026-01-03T12:00:00Z".to_owned(),
+                role: accounts::v1::Role::from_word(role.as_str()).unwrap().into(),
+                expires_at: time::parse("2026-01-03T12:00:00Z"),
             })
         },
     )

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use portico_proto::{
     Error,
     access::v1::CartItem,
-    catalog::v1::{Plan, Product},
+    catalog::v1::{Plan, Product, ProductStatus},
     registration::v1::ClientType,
 };
 use portico_runtime::{Caller, Problems};
@@ -152,7 +152,7 @@ fn check_product(index: usize, product: &Found<Product>, problems: &mut Problems
             "product_unknown",
             format!("`{field}` must be the id of a published product."),
         ),
-        Found::Known(_, product) if product.status != "published" => problems.add(
+        Found::Known(_, product) if product.status() != ProductStatus::Published => problems.add(
             &field,
             "product_unknown",
             format!("`{field}` must be the id of a published product."),

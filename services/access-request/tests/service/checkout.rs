@@ -6,7 +6,7 @@ use portico_eventstore::{
     sqlx::{self, Row as _},
     testing::context,
 };
-use portico_proto::{Kind, access::v1 as api};
+use portico_proto::{Kind, access::v1 as api, catalog};
 use uuid::Uuid;
 
 use crate::support::{
@@ -106,7 +106,7 @@ async fn a_draft_is_unknown_even_to_an_admin() {
     let portal = Portal::running().await;
     portal.world.change(|known| {
         let payments = known.products.get_mut(&PAYMENTS.to_string()).unwrap();
-        payments.status = "draft".into();
+        payments.status = catalog::v1::ProductStatus::Draft.into();
     });
     for actor in [portal.developer(1), portal.admin()] {
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Approve, reject, withdraw, revoke, retry over gRPC.
 
 use portico_bus::MemoryBus;
-use portico_proto::{Kind, access::v1 as api};
+use portico_proto::{Kind, access::v1 as api, catalog};
 use portico_runtime::Caller;
 
 use crate::support::{FREE, MACHINE, PAYMENTS, PROVIDER, Portal, codes, order, steps};
@@ -153,7 +153,7 @@ async fn what_was_deleted_meanwhile_cannot_be_approved() {
     portal.world.change(|known| {
         known.plans.insert(FREE.to_string(), free);
         let payments = known.products.get_mut(&PAYMENTS.to_string()).unwrap();
-        payments.status = "deleted".into();
+        payments.status = catalog::v1::ProductStatus::Deleted.into();
     });
     assert_eq!(codes(admin.approve(&id).await), ["product_gone"]);
     portal.world.change(|known| known.away = true);

@@ -9,7 +9,7 @@ use axum::{Router, middleware};
 use portico_proto::{
     Error,
     catalog::v1::{
-        self as catalog, Plan, Product,
+        self as catalog, Plan, Product, ProductStatus,
         catalog_service_server::{CatalogService, CatalogServiceServer},
     },
     operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRequest},
@@ -107,7 +107,7 @@ double! { catalog, CatalogService {
             known
                 .products
                 .get(id)
-                .filter(|product| sees_all || product.status == "published")
+                .filter(|product| sees_all || product.status() == ProductStatus::Published)
         })
     }
 

@@ -8,7 +8,7 @@ use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
     access::v1::{self as api, report::Outcome},
-    catalog::v1::{Api, Plan, Product, Quota, Rate},
+    catalog::v1::{Api, Plan, PlanStatus, Product, ProductStatus, Quota, Rate},
     gateway::v1::GatewayReported,
     registration::v1::{ClientType, RegistrationReported},
 };
@@ -225,8 +225,8 @@ fn furnish(known: &mut crate::doubles::Known) {
                 name: name.into(),
                 ..Api::default()
             }],
-            status: "published".into(),
-            policy_id: format!("{scope}_policy"),
+            status: ProductStatus::Published.into(),
+            policy_id: Some(format!("{scope}_policy")),
             version: 7,
             ..Product::default()
         };
@@ -246,7 +246,7 @@ fn furnish(known: &mut crate::doubles::Known) {
                 renews_every_seconds: 3600,
             }),
             auto_approve,
-            status: "active".into(),
+            status: PlanStatus::Active.into(),
             version: 3,
             ..Plan::default()
         };

@@ -6,6 +6,7 @@ use portico_proto::{
         AuthenticateRequest, AuthenticateResponse, CreateSessionRequest, CreateSessionResponse,
         DeleteSessionRequest, DeleteSessionResponse, SignUpRequest, User,
     },
+    time,
 };
 use portico_runtime::{Call, Caller, Role, config::Signup, query_error};
 use portico_vault::Secret;
@@ -20,7 +21,7 @@ use crate::{
     },
     sign_up::NewUser,
     user::Status,
-    views::{self, UserRow},
+    views::{self, UserRow, proto_role},
 };
 
 impl Accounts {
@@ -123,7 +124,7 @@ impl Accounts {
         Ok(CreateSessionResponse {
             token: token.expose().to_owned(),
             user: Some(self.people.describe_one(user).await?),
-            expires_at: expires_at.to_string(),
+            expires_at: Some(time::to_proto(expires_at)),
         })
     }
 
@@ -166,8 +167,8 @@ impl Accounts {
         Ok(AuthenticateResponse {
             identity,
             user_id: bearer.user_id.to_string(),
-            role: bearer.role.as_str().to_owned(),
-            expires_at: bearer.expires_at.to_string(),
+            role: proto_role(bearer.role).into(),
+            expires_at: Some(time::to_proto(bearer.expires_at)),
         })
     }
 }

@@ -9,6 +9,7 @@ use portico_proto::{
         ApiToken, CreateApiTokenRequest, CreateApiTokenResponse, ListApiTokensRequest,
         ListApiTokensResponse, RevokeApiTokenRequest, RevokeApiTokenResponse,
     },
+    time,
 };
 use portico_runtime::{
     Call, Caller, Problems, lists::ListQuery, parse_id, query_error, refuse, texts,
@@ -65,9 +66,9 @@ impl Accounts {
             api_token: Some(ApiToken {
                 id: token_id.to_string(),
                 name,
-                created_at: now.to_string(),
-                expires_at: expires_at.to_string(),
-                last_used_at: String::new(),
+                created_at: Some(time::to_proto(now)),
+                expires_at: Some(time::to_proto(expires_at)),
+                last_used_at: None,
             }),
             token: token.expose().to_owned(),
         })

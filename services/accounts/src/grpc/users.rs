@@ -4,10 +4,11 @@ use portico_eventstore::{Context, ExecuteError, Outcome, StoreError};
 use portico_proto::{
     Error,
     accounts::v1::{
-        ActivateUserRequest, Contact, EraseUserRequest, GetContactsRequest, GetContactsResponse,
-        GetCurrentUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse,
-        SuspendUserRequest, User as UserMessage,
+        self as proto, ActivateUserRequest, Contact, EraseUserRequest, GetContactsRequest,
+        GetContactsResponse, GetCurrentUserRequest, GetUserRequest, ListUsersRequest,
+        ListUsersResponse, SuspendUserRequest, User as UserMessage, UserStatus,
     },
+    rest::Enumeration as _,
 };
 use portico_runtime::{
     Call, Caller, Problems, Role, lists::ListQuery, parse_id, query_error, refuse,
@@ -56,22 +57,23 @@ impl Accounts {
         Caller::of(request).require_admin()?;
         let wanted = request.get_ref();
         let mut problems = Problems::default();
-        let statuses = ["", "pending", "active", "suspended", "erased"];
-        if !statuses.contains(&wanted.status.as_str()) {
+        let status = UserStatus::try_from(wanted.status).unwrap_or_else(|_| {
             problems.add(
                 "status",
                 "status_invalid",
                 "`status` must be pending, active, suspended or erased.",
             );
-        }
-        if !["", "admin", "developer"].contains(&wanted.role.as_str()) {
+            UserStatus::Unspecified
+        });
+        let role = proto::Role::try_from(wanted.role).unwrap_or_else(|_| {
             problems.add("role", "role_invalid", "`role` must be admin or developer.");
-        }
+            proto::Role::Unspecified
+        });
         problems.into_result()?;
         let query = ListQuery::parse(&views::USERS, wanted.limit, &wanted.after, &wanted.sort)?;
         let filter = UserFilter {
-            status: wanted.status.clone(),
-            role: wanted.role.clone(),
+            status: status.as_word(),
+            role: role.as_word(),
         };
         let (rows, next) = views::users(self.pool(), &filter, &query)
             .await
@@ -140,14 +142,16 @@ impl Accounts {
     ) -> Result<GetContactsResponse, Error> {
         Caller::of(request).require_service()?;
         let wanted = request.get_ref();
-        let rows = match wanted.role.as_str() {
-            "" => {
+        let rows = match proto::Role::try_from(wanted.role) {
+            Ok(proto::Role::Unspecified) => {
                 let ids = parse_ids(&wanted.user_ids)?;
                 views::active_users(self.pool(), &ids).await
             }
-            "admin" => views::active_with_role(self.pool(), Role::Admin).await,
-            "developer" => views::active_with_role(self.pool(), Role::Developer).await,
-            _ => {
+            Ok(proto::Role::Admin) => views::active_with_role(self.pool(), Role::Admin).await,
+            Ok(proto::Role::Developer) => {
+                views::active_with_role(self.pool(), Role::Developer).await
+            }
+            Err(_) => {
                 return Err(Error::field(
                     "role",
                     "role_invalid",

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::Row;
-use portico_proto::accounts::v1 as proto;
+use portico_proto::{accounts::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::{
     Role,
     lists::{ListQuery, Select, SortColumn, SortColumns},
@@ -50,10 +50,14 @@ impl UserRow {
             id: self.id.to_string(),
             name: person.name,
             email: person.email,
-            role: self.role.clone(),
-            status: self.status.clone(),
+            role: proto::Role::from_word(&self.role)
+                .unwrap_or_default()
+                .into(),
+            status: proto::UserStatus::from_word(&self.status)
+                .unwrap_or_default()
+                .into(),
             version: u64::try_from(self.version).unwrap_or_default(),
-            created_at: self.created_at.clone(),
+            created_at: time::parse(&self.created_at),
         }
     }
 }
@@ -67,8 +71,8 @@ pub(crate) struct Person {
 
 /// Conditions of a list; an empty string is no condition.
 pub(crate) struct UserFilter {
-    pub(crate) status: String,
-    pub(crate) role: String,
+    pub(crate) status: &'static str,
+    pub(crate) role: &'static str,
 }
 
 /// Whether nobody has ever signed up.
@@ -125,8 +129,8 @@ pub(crate) async fn users(
     query: &ListQuery,
 ) -> Result<(Vec<UserRow>, String), sqlx::Error> {
     let mut select = Select::new(COLUMNS, "users u WHERE true");
-    select.and_given("u.status = ?", &filter.status);
-    select.and_given("u.role = ?", &filter.role);
+    select.and_given("u.status = ?", filter.status);
+    select.and_given("u.role = ?", filter.role);
     let (rows, next) = select.page(pool, query).await?;
     let users = rows.iter().map(UserRow::read).collect::<Result<_, _>>()?;
     Ok((users, next))
@@ -213,9 +217,9 @@ pub(crate) async fn api_tokens(
         Ok(proto::ApiToken {
             id: row.try_get(0)?,
             name: row.try_get(1)?,
-            created_at: row.try_get(2)?,
-            expires_at: row.try_get(3)?,
-            last_used_at: last_used.map(|at| at.to_string()).unwrap_or_default(),
+            created_at: time::parse(row.try_get(2)?),
+            expires_at: time::parse(row.try_get(3)?),
+            last_used_at: last_used.map(time::to_proto),
         })
     };
     let tokens = rows.iter().map(token).collect::<Result<_, sqlx::Error>>()?;
@@ -233,6 +237,14 @@ fn reference(text: &str) -> Result<Option<VaultRef>, sqlx::Error> {
         return Ok(None);
     }
     uuid(text).map(|id| Some(VaultRef(id)))
+}
+
+/// A role as the contract has it.
+pub(crate) fn proto_role(role: Role) -> proto::Role {
+    match role {
+        Role::Admin => proto::Role::Admin,
+        Role::Developer => proto::Role::Developer,
+    }
 }
 
 /// A role in a row. An unknown one, of a newer version, gets the least rights.

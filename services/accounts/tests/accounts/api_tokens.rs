@@ -1,7 +1,11 @@
 //! Tokens for programs.
 
-use portico_proto::accounts::v1::{
-    CreateApiTokenRequest, CreateApiTokenResponse, ListApiTokensRequest, RevokeApiTokenRequest,
+use portico_proto::{
+    accounts::v1::{
+        CreateApiTokenRequest, CreateApiTokenResponse, ListApiTokensRequest, RevokeApiTokenRequest,
+        Role,
+    },
+    time,
 };
 use portico_runtime::Caller;
 use portico_trials::Trial;
@@ -45,20 +49,20 @@ async fn an_api_token_stands_for_its_user_until_it_is_revoked(place: Place) {
     let created = create(&world, &ada, 0).await;
     let described = created.api_token.unwrap();
     assert!(created.token.starts_with("ptk_"));
-    assert_eq!(described.expires_at, "2026-04-01T00:00:00Z");
+    assert_eq!(described.expires_at, time::parse("2026-04-01T00:00:00Z"));
 
     world.advance(60);
     let authenticated = world.authenticate(&created.token).await.unwrap();
     assert_eq!(
-        (authenticated.user_id, authenticated.role.as_str()),
-        (user.id, "developer")
+        (authenticated.role(), authenticated.user_id),
+        (Role::Developer, user.id)
     );
     let request = world.request(&ada, ListApiTokensRequest::default());
     let listed = world.client().list_api_tokens(request).await.unwrap();
     let [listed] = &listed.into_inner().api_tokens[..] else {
         panic!("one token");
     };
-    assert_eq!(listed.last_used_at, "2026-01-01T00:01:00Z");
+    assert_eq!(listed.last_used_at, time::parse("2026-01-01T00:01:00Z"));
     assert_eq!(
         (&listed.id, &listed.created_at, &listed.expires_at),
         (&described.id, &described.created_at, &described.expires_at)

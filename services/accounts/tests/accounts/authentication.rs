@@ -7,7 +7,9 @@ use portico_proto::{
     Kind,
     accounts::v1::{
         CreateApiTokenRequest, DeleteSessionRequest, GetCurrentUserRequest, SuspendUserRequest,
+        UserStatus,
     },
+    time,
 };
 use portico_runtime::Role;
 use portico_trials::Trial;
@@ -34,7 +36,7 @@ async fn a_session_becomes_an_identity_that_services_verify(place: Place) {
     let world = World::start(&place).await;
     let session = world.sign_in(ADMIN).await.unwrap();
     assert!(session.token.starts_with("pts_"));
-    assert_eq!(session.expires_at, "2026-01-01T12:00:00Z");
+    assert_eq!(session.expires_at, time::parse("2026-01-01T12:00:00Z"));
     let authenticated = world.authenticate(&session.token).await.unwrap();
     let caller = world.deps.identity.verify(&authenticated.identity).unwrap();
     let (id, role) = caller.require_user().unwrap();
@@ -155,7 +157,7 @@ async fn a_suspension_ends_sessions_at_once(place: Place) {
     };
     let request = world.request(&admin, message);
     let suspended = world.client().suspend_user(request).await.unwrap();
-    assert_eq!(suspended.into_inner().status, "suspended");
+    assert_eq!(suspended.into_inner().status(), UserStatus::Suspended);
     assert_eq!(code(world.authenticate(&token).await), "token_invalid");
     let error = world.sign_in("ada@example.org").await.unwrap_err();
     assert_eq!(

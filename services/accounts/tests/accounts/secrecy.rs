@@ -248,7 +248,7 @@ async fn public_events_hold_no_personal_data(place: Place) {
     }
     let signed_up = UserSignedUp {
         user_id: user.id.clone(),
-        status: "active".into(),
+        status: portico_proto::accounts::v1::UserStatus::Active.into(),
     };
     let erased = UserErased { user_id: user.id };
     assert_eq!(

@@ -1,6 +1,9 @@
 //! How people become users.
 
-use portico_proto::accounts::v1::{GetUserRequest, SignUpRequest};
+use portico_proto::{
+    accounts::v1::{GetUserRequest, Role, SignUpRequest, UserStatus},
+    time,
+};
 use portico_runtime::Caller;
 use portico_trials::Trial;
 
@@ -37,10 +40,10 @@ async fn open_sign_up_creates_an_active_developer(place: Place) {
         ("Ada", "Ada@example.org")
     );
     assert_eq!(
-        (user.role.as_str(), user.status.as_str()),
-        ("developer", "active")
+        (user.role(), user.status()),
+        (Role::Developer, UserStatus::Active)
     );
-    assert_eq!(user.created_at, "2026-01-01T00:00:00Z");
+    assert_eq!(user.created_at, time::parse("2026-01-01T00:00:00Z"));
     let session = world.sign_in("aDA@EXAMPLE.org ").await.unwrap();
     assert_eq!(session.user.unwrap(), user);
 }
@@ -48,7 +51,7 @@ async fn open_sign_up_creates_an_active_developer(place: Place) {
 async fn with_approval_a_new_user_waits_for_an_admin(place: Place) {
     let world = World::with(&place, &[("PORTICO_SIGNUP", "approval")]).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
-    assert_eq!(user.status, "pending");
+    assert_eq!(user.status(), UserStatus::Pending);
     assert_eq!(
         code(world.sign_in("ada@example.org").await),
         "account_pending"
@@ -163,8 +166,8 @@ async fn the_first_admin_is_created_once(place: Place) {
     for replica in [&world, &second, &third] {
         let admin = replica.sign_in(ADMIN).await.unwrap().user.unwrap();
         assert_eq!(
-            (admin.role.as_str(), admin.status.as_str()),
-            ("admin", "active")
+            (admin.role(), admin.status()),
+            (Role::Admin, UserStatus::Active)
         );
     }
     assert_eq!(world.rows("users", &["id"]).await.len(), 1);

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use portico_eventstore::{ExecuteError, Outcome};
 use portico_proto::{
     Error,
-    catalog::v1,
+    catalog::v1::{self, ImportAction},
     gateway::v1::{GatewayPolicy, ListGatewayContentsRequest},
+    rest::Enumeration as _,
 };
 use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
 use tonic::Request;
@@ -63,17 +64,17 @@ async fn proposed(grpc: &Grpc, policy: &GatewayPolicy) -> Result<v1::ImportedPol
         .map_err(query_error)?;
     Ok(match known {
         Some(id) => v1::ImportedPolicy {
-            action: "update".to_owned(),
-            id: id.to_string(),
+            action: ImportAction::Update.into(),
+            id: Some(id.to_string()),
             ..item
         },
         None if becomes == Becomes::Plan && policy.scopes.is_empty() => v1::ImportedPolicy {
-            action: "create".to_owned(),
-            detail: NO_SCOPE.to_owned(),
+            action: ImportAction::Create.into(),
+            detail: Some(NO_SCOPE.to_owned()),
             ..item
         },
         None => v1::ImportedPolicy {
-            action: "create".to_owned(),
+            action: ImportAction::Create.into(),
             ..item
         },
     })
@@ -151,8 +152,8 @@ async fn one(
     };
     Ok(match done {
         Ok((action, id)) => v1::ImportedPolicy {
-            action: action.to_owned(),
-            id: id.to_string(),
+            action: action.into(),
+            id: Some(id.to_string()),
             scopes: scopes.into_iter().collect(),
             ..item
         },
@@ -160,7 +161,7 @@ async fn one(
     })
 }
 
-type Done = Result<(&'static str, Uuid), Error>;
+type Done = Result<(ImportAction, Uuid), Error>;
 
 async fn create(
     grpc: &Grpc,
@@ -182,13 +183,13 @@ async fn create(
             let details = import::product(gateway, policy, scopes.clone());
             let command = product::Command::Create { details, at };
             let done = grpc.store.execute::<Product>(id, &command, &context).await;
-            settled(grpc, done, "created", id, scopes).await
+            settled(grpc, done, ImportAction::Created, id, scopes).await
         }
         Becomes::Plan => {
             let details = import::plan(policy, scopes.clone());
             let command = plan::Command::Create { details, at };
             let done = grpc.store.execute::<Plan>(id, &command, &context).await;
-            settled(grpc, done, "created", id, scopes).await
+            settled(grpc, done, ImportAction::Created, id, scopes).await
         }
     }
 }
@@ -254,14 +255,17 @@ async fn update_plan(grpc: &Grpc, call: &Call, policy: &GatewayPolicy, id: Uuid)
     settled(grpc, done, verb(unchanged), id, &BTreeSet::new()).await
 }
 
-fn verb(unchanged: bool) -> &'static str {
-    if unchanged { "unchanged" } else { "updated" }
+fn verb(unchanged: bool) -> ImportAction {
+    match unchanged {
+        true => ImportAction::Unchanged,
+        false => ImportAction::Updated,
+    }
 }
 
 async fn settled<A>(
     grpc: &Grpc,
     done: Result<Outcome<A>, ExecuteError<A::Rejection>>,
-    action: &'static str,
+    action: ImportAction,
     id: Uuid,
     scopes: &BTreeSet<String>,
 ) -> Done
@@ -279,7 +283,7 @@ fn shown(policy: &GatewayPolicy) -> v1::ImportedPolicy {
     v1::ImportedPolicy {
         policy_id: policy.id.clone(),
         name: policy.name.clone(),
-        role: policy.role.clone(),
+        role: v1::PolicyRole::from_word(&policy.role).map(Into::into),
         scopes: policy.scopes.clone(),
         api_ids: policy.apis.iter().map(|api| api.api_id.clone()).collect(),
         rate: policy.rate.as_ref().map(|rate| v1::Rate {
@@ -296,16 +300,16 @@ fn shown(policy: &GatewayPolicy) -> v1::ImportedPolicy {
 
 fn not_possible(item: v1::ImportedPolicy, why: &str) -> v1::ImportedPolicy {
     v1::ImportedPolicy {
-        action: "not_possible".to_owned(),
-        detail: why.to_owned(),
+        action: ImportAction::NotPossible.into(),
+        detail: Some(why.to_owned()),
         ..item
     }
 }
 
 fn failed(item: v1::ImportedPolicy, error: &Error) -> v1::ImportedPolicy {
     v1::ImportedPolicy {
-        action: "failed".to_owned(),
-        detail: error.message.clone(),
+        action: ImportAction::Failed.into(),
+        detail: Some(error.message.clone()),
         ..item
     }
 }

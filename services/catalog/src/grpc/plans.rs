@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use portico_eventstore::Outcome;
-use portico_proto::{Error, catalog::v1};
+use portico_proto::{Error, catalog::v1, rest::merge};
 use portico_runtime::{
     Call,
     lists::{ListQuery, Search},
-    parse_id, query_error,
+    parse_id, query_error, store_error,
 };
 use tonic::Request;
 use uuid::Uuid;
 
-use super::Grpc;
+use super::{Grpc, again};
 use crate::{
     input::Input,
     neighbours::access_requests::{self, Subject},
@@ -27,23 +27,7 @@ pub(super) async fn create(
 ) -> Result<v1::Plan, Error> {
     let call = Call::of(&request, "create_plan", &grpc.deps.clock)?;
     call.caller.require_admin()?;
-    let message = request.into_inner();
-    let mut input = Input::default();
-    let details = Details {
-        name: input.name("name", &message.name),
-        description: input.description(&message.description),
-        scopes: input.scopes(&message.scopes),
-        rate: message.rate.map(|message| rate(&mut input, message)),
-        quota: message.quota.map(|message| quota(&mut input, message)),
-        auto_approve: message.auto_approve,
-        policy_id: input.policy_id(&message.policy_id),
-    };
-    if details.scopes.is_empty() {
-        input
-            .problems
-            .add("scopes", SCOPES_MISSING.0, SCOPES_MISSING.1);
-    }
-    input.problems.into_result()?;
+    let details = parse(request.into_inner().plan.unwrap_or_default())?;
     let scopes = details.scopes.clone();
     let at = call.context.now;
     let id = call.new_id("plan", &grpc.deps.clock);
@@ -66,40 +50,70 @@ pub(super) async fn update(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let mut input = Input::default();
-    for (field, both) in [
-        ("rate", message.remove_rate && message.rate.is_some()),
-        ("quota", message.remove_quota && message.quota.is_some()),
-    ] {
-        if both {
-            input.problems.add(
-                field,
-                "limit_contradictory",
-                format!("`{field}` must either be given or removed."),
-            );
+    let mut tries = 0;
+    loop {
+        match replace(grpc, &call, id, &message).await {
+            Err(error) if again(&error, message.if_version, &mut tries) => {}
+            done => return done,
         }
     }
-    let removed = |remove: bool| remove.then_some(None);
-    let change = Change {
-        name: message.name.map(|text| input.name("name", &text)),
-        description: message.description.map(|text| input.description(&text)),
-        scopes: message.scopes.map(|list| input.scopes(&list.values)),
-        rate: message
-            .rate
-            .map(|message| Some(rate(&mut input, message)))
-            .or(removed(message.remove_rate)),
-        quota: message
-            .quota
-            .map(|message| Some(quota(&mut input, message)))
-            .or(removed(message.remove_quota)),
-        auto_approve: message.auto_approve,
-        policy_id: message.policy_id.map(|text| input.policy_id(&text)),
+}
+
+/// As that of products.
+async fn replace(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    message: &v1::UpdatePlanRequest,
+) -> Result<v1::Plan, Error> {
+    let found = grpc.store.load::<Plan>(id).await.map_err(store_error)?;
+    if found.version == 0 {
+        return Err(Error::not_found("plan"));
+    }
+    let version = match message.if_version {
+        0 => found.version.unsigned_abs(),
+        expected => expected,
     };
-    input.problems.into_result()?;
+    let present = wire::plan(id, found.version, &found.state);
+    let patch = message.plan.clone().unwrap_or_default();
+    let change = change(parse(merge(present, patch, message.update_mask.as_ref())?)?);
     let scopes = change.scopes.clone().unwrap_or_default();
     let at = call.context.now;
     let command = Command::Change { change, at };
-    run(grpc, &call, id, message.if_version, &command, &scopes).await
+    run(grpc, call, id, version, &command, &scopes).await
+}
+
+/// All details of a plan.
+fn parse(message: v1::Plan) -> Result<Details, Error> {
+    let mut input = Input::default();
+    let details = Details {
+        name: input.name("name", &message.name),
+        description: input.description(&message.description),
+        scopes: input.scopes(&message.scopes),
+        rate: message.rate.map(|message| rate(&mut input, message)),
+        quota: message.quota.map(|message| quota(&mut input, message)),
+        auto_approve: message.auto_approve,
+        policy_id: input.policy_id(message.policy_id()),
+    };
+    if details.scopes.is_empty() {
+        input
+            .problems
+            .add("scopes", SCOPES_MISSING.0, SCOPES_MISSING.1);
+    }
+    input.problems.into_result()?;
+    Ok(details)
+}
+
+fn change(details: Details) -> Change {
+    Change {
+        name: Some(details.name),
+        description: Some(details.description),
+        scopes: Some(details.scopes),
+        rate: Some(details.rate),
+        quota: Some(details.quota),
+        auto_approve: Some(details.auto_approve),
+        policy_id: Some(details.policy_id),
+    }
 }
 
 pub(super) async fn delete(

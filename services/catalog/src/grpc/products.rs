@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use portico_eventstore::Outcome;
-use portico_proto::{Error, catalog::v1};
+use portico_proto::{Error, catalog::v1, rest::merge};
 use portico_runtime::{
     Call,
     lists::{ListQuery, Search},
-    parse_id, query_error,
+    parse_id, query_error, store_error,
 };
 use tonic::Request;
 use uuid::Uuid;
 
-use super::Grpc;
+use super::{Grpc, again};
 use crate::{
     input::{APIS, Input},
     neighbours::{
@@ -33,27 +33,8 @@ pub(super) async fn create(
 ) -> Result<v1::Product, Error> {
     let call = Call::of(&request, "create_product", &grpc.deps.clock)?;
     call.caller.require_admin()?;
-    let message = request.into_inner();
-    let mut input = Input::default();
-    let details = Details {
-        name: input.name("name", &message.name),
-        description: input.description(&message.description),
-        dcr_enabled: message.dcr_enabled,
-        scopes: input.scopes(&message.scopes),
-        client_type_ids: input.client_type_ids(&message.client_type_ids),
-        visibility: visibility(&mut input, &message.visibility),
-        tags: input.tags(&message.tags),
-        apis: apis(&mut input, message.apis),
-        policy_id: input.policy_id(&message.policy_id),
-        documentation: input.documentation(&message.documentation),
-    };
-    if details.dcr_enabled && details.scopes.is_empty() {
-        input
-            .problems
-            .add("scopes", SCOPES_MISSING.0, SCOPES_MISSING.1);
-    }
-    client_types::check(&grpc.deps, &details.client_type_ids, &mut input.problems).await?;
-    input.problems.into_result()?;
+    let message = request.into_inner().product.unwrap_or_default();
+    let details = parse(grpc, message, &Details::default()).await?;
     let scopes = details.scopes.clone();
     let at = call.context.now;
     let id = call.new_id("product", &grpc.deps.clock);
@@ -76,42 +57,81 @@ pub(super) async fn update(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let version = message.if_version;
-    let change = change(grpc, message).await?;
-    let scopes = change.scopes.clone().unwrap_or_default();
-    let at = call.context.now;
-    run(
-        grpc,
-        &call,
-        id,
-        version,
-        &Command::Change { change, at },
-        &scopes,
-    )
-    .await
+    let mut tries = 0;
+    loop {
+        match replace(grpc, &call, id, &message).await {
+            Err(error) if again(&error, message.if_version, &mut tries) => {}
+            done => return done,
+        }
+    }
 }
 
-async fn change(grpc: &Grpc, message: v1::UpdateProductRequest) -> Result<Change, Error> {
-    let mut input = Input::default();
-    let change = Change {
-        name: message.name.map(|text| input.name("name", &text)),
-        description: message.description.map(|text| input.description(&text)),
-        dcr_enabled: message.dcr_enabled,
-        scopes: message.scopes.map(|list| input.scopes(&list.values)),
-        client_type_ids: message
-            .client_type_ids
-            .map(|list| input.client_type_ids(&list.values)),
-        visibility: message.visibility.map(|text| visibility(&mut input, &text)),
-        tags: message.tags.map(|list| input.tags(&list.values)),
-        apis: message.apis.map(|list| apis(&mut input, list.values)),
-        policy_id: message.policy_id.map(|text| input.policy_id(&text)),
-        documentation: message.documentation.map(|text| input.documentation(&text)),
+/// Merges an update onto what is there, and replaces it at that version: what somebody else writes meanwhile must not
+/// be lost.
+async fn replace(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    message: &v1::UpdateProductRequest,
+) -> Result<v1::Product, Error> {
+    let found = grpc.store.load::<Product>(id).await.map_err(store_error)?;
+    if found.version == 0 {
+        return Err(Error::not_found("product"));
+    }
+    let version = match message.if_version {
+        0 => found.version.unsigned_abs(),
+        expected => expected,
     };
-    if let Some(ids) = &change.client_type_ids {
-        client_types::check(&grpc.deps, ids, &mut input.problems).await?;
+    let present = wire::product(id, found.version, &found.state);
+    let patch = message.product.clone().unwrap_or_default();
+    let merged = merge(present, patch, message.update_mask.as_ref())?;
+    let change = change(parse(grpc, merged, &found.state.details).await?);
+    let scopes = change.scopes.clone().unwrap_or_default();
+    let at = call.context.now;
+    let command = Command::Change { change, at };
+    run(grpc, call, id, version, &command, &scopes).await
+}
+
+/// All details of a product; those of `before` are known to be right.
+async fn parse(grpc: &Grpc, message: v1::Product, before: &Details) -> Result<Details, Error> {
+    let mut input = Input::default();
+    let details = Details {
+        name: input.name("name", &message.name),
+        description: input.description(&message.description),
+        dcr_enabled: message.dcr_enabled,
+        scopes: input.scopes(&message.scopes),
+        client_type_ids: input.client_type_ids(&message.client_type_ids),
+        visibility: visibility(&mut input, message.visibility),
+        tags: input.tags(&message.tags),
+        policy_id: input.policy_id(message.policy_id()),
+        documentation: input.documentation(&message.documentation),
+        apis: apis(&mut input, message.apis),
+    };
+    if details.dcr_enabled && details.scopes.is_empty() {
+        input
+            .problems
+            .add("scopes", SCOPES_MISSING.0, SCOPES_MISSING.1);
+    }
+    if details.client_type_ids != before.client_type_ids {
+        client_types::check(&grpc.deps, &details.client_type_ids, &mut input.problems).await?;
     }
     input.problems.into_result()?;
-    Ok(change)
+    Ok(details)
+}
+
+fn change(details: Details) -> Change {
+    Change {
+        name: Some(details.name),
+        description: Some(details.description),
+        dcr_enabled: Some(details.dcr_enabled),
+        scopes: Some(details.scopes),
+        client_type_ids: Some(details.client_type_ids),
+        visibility: Some(details.visibility),
+        tags: Some(details.tags),
+        apis: Some(details.apis),
+        policy_id: Some(details.policy_id),
+        documentation: Some(details.documentation),
+    }
 }
 
 pub(super) async fn publish(
@@ -198,13 +218,17 @@ pub(super) async fn list(
     let audience = Audience::of(&call.caller);
     let message = request.into_inner();
     let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
-    if !matches!(message.status.as_str(), "" | "draft" | "published") {
-        return Err(Error::field(
-            "status",
-            "status_invalid",
-            "`status` must be draft or published, or absent.",
-        ));
-    }
+    let status = match v1::ProductStatus::try_from(message.status) {
+        Ok(v1::ProductStatus::Unspecified) => None,
+        Ok(status @ (v1::ProductStatus::Draft | v1::ProductStatus::Published)) => Some(status),
+        Ok(v1::ProductStatus::Deleted) | Err(_) => {
+            return Err(Error::field(
+                "status",
+                "status_invalid",
+                "`status` must be draft or published, or absent.",
+            ));
+        }
+    };
     let client_type_id = match message.client_type_id.as_str() {
         "" => String::new(),
         text => parse_id("client_type_id", text)?.to_string(),
@@ -212,7 +236,7 @@ pub(super) async fn list(
     let filter = Filter {
         search: Search::parse(&message.q)?,
         tag: message.tag.trim().to_lowercase(),
-        status: message.status,
+        status,
         client_type_id,
     };
     let pool = grpc.store.database().pool();
@@ -241,11 +265,11 @@ async fn run(
     }
 }
 
-fn visibility(input: &mut Input, text: &str) -> Visibility {
-    match text.trim() {
-        "public" => Visibility::Public,
-        "" | "internal" => Visibility::Internal,
-        _ => {
+fn visibility(input: &mut Input, number: i32) -> Visibility {
+    match v1::Visibility::try_from(number) {
+        Ok(v1::Visibility::Public) => Visibility::Public,
+        Ok(v1::Visibility::Unspecified | v1::Visibility::Internal) => Visibility::Internal,
+        Err(_) => {
             input.problems.add(
                 "visibility",
                 "visibility_invalid",
@@ -268,7 +292,7 @@ fn apis(input: &mut Input, messages: Vec<v1::Api>) -> Vec<Api> {
                 name => input.name(&format!("apis[{index}].name"), name),
             },
             url: input.url(&format!("apis[{index}].url"), &api.url),
-            gateway_id: match api.gateway_id.trim() {
+            gateway_id: match api.gateway_id().trim() {
                 "" => None,
                 text => input.id(&format!("apis[{index}].gateway_id"), text),
             },

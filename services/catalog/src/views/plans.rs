@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
-use portico_proto::catalog::v1;
+use portico_proto::{catalog::v1, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
@@ -88,7 +88,7 @@ pub(crate) async fn get(
     .fetch_optional(pool)
     .await?;
     let plan = row.as_ref().map(message).transpose()?;
-    Ok(plan.filter(|p| audience == Audience::Service || p.status == Status::Active.as_str()))
+    Ok(plan.filter(|p| audience == Audience::Service || p.status() == v1::PlanStatus::Active))
 }
 
 /// A page of the plans that are there, and the cursor of the next.
@@ -115,12 +115,16 @@ fn message(row: &Row) -> Result<v1::Plan, sqlx::Error> {
     let details: Details =
         serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let times = (row.try_get(4)?, row.try_get(5)?);
+    let status = v1::PlanStatus::from_word(&status).unwrap_or_default();
+    let times = (
+        wire::parse_time(row.try_get(4)?)?,
+        wire::parse_time(row.try_get(5)?)?,
+    );
     Ok(wire::plan_message(
         id,
         row.try_get(3)?,
         &details,
-        &status,
+        status,
         times,
     ))
 }

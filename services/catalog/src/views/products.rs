@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
-use portico_proto::catalog::v1;
+use portico_proto::{catalog::v1, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
@@ -144,14 +144,14 @@ pub(crate) async fn get(
     let Some(row) = row else { return Ok(None) };
     let mut product = message(&row)?;
     product.documentation = row.try_get(6)?;
-    Ok(Some(product).filter(|p| audience.sees(&p.status, &p.visibility)))
+    Ok(Some(product).filter(|p| audience.sees(p.status(), p.visibility())))
 }
 
 /// Conditions of a list; an empty string is no condition.
 pub(crate) struct Filter {
     pub(crate) search: Search,
     pub(crate) tag: String,
-    pub(crate) status: String,
+    pub(crate) status: Option<v1::ProductStatus>,
     pub(crate) client_type_id: String,
 }
 
@@ -174,7 +174,9 @@ pub(crate) async fn list(
             select.and("visibility = ?", "public");
         }
     }
-    select.and_given("status = ?", &filter.status);
+    if let Some(status) = filter.status {
+        select.and("status = ?", status.as_word());
+    }
     select.and_given(
         "id IN (SELECT product_id FROM product_tags WHERE tag = ?)",
         &filter.tag,
@@ -196,12 +198,16 @@ fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {
     let details: Details =
         serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let times = (row.try_get(4)?, row.try_get(5)?);
+    let status = v1::ProductStatus::from_word(&status).unwrap_or_default();
+    let times = (
+        wire::parse_time(row.try_get(4)?)?,
+        wire::parse_time(row.try_get(5)?)?,
+    );
     Ok(wire::product_message(
         id,
         row.try_get(3)?,
         &details,
-        &status,
+        status,
         times,
     ))
 }

@@ -26,13 +26,9 @@ async fn public_events_carry_the_state_of_their_time() {
     let app = App::start().await;
     let id = app.create(payments()).await.unwrap().id;
     app.publish(&id).await.unwrap();
-    app.update(UpdateProductRequest {
-        id: id.clone(),
-        name: Some("Money".into()),
-        ..UpdateProductRequest::default()
-    })
-    .await
-    .unwrap();
+    app.update(&id, &["name"], plain("Money", &[]))
+        .await
+        .unwrap();
     let request = app.request(&admin(), UnpublishProductRequest { id: id.clone() });
     answer(app.client().unpublish_product(request).await).unwrap();
     app.delete(&id).await.unwrap();
@@ -50,7 +46,7 @@ async fn public_events_carry_the_state_of_their_time() {
     let changed = ProductChanged::decode(said(3).payload.clone()).unwrap();
     assert_eq!(changed.product.unwrap().name, "Money");
     let withdrawn = ProductChanged::decode(said(4).payload.clone()).unwrap();
-    assert_eq!(withdrawn.product.unwrap().status, "draft");
+    assert_eq!(withdrawn.product.unwrap().status(), ProductStatus::Draft);
     let deleted = ProductDeleted::decode(said(5).payload.clone()).unwrap();
     assert_eq!(deleted.product_id, id);
     assert_eq!(said(6).subject, "portico.catalog.plan_changed");
@@ -78,18 +74,13 @@ async fn rebuilt_views_equal_the_live_ones() {
     let second = app.create(plain("Weather", &["sky"])).await.unwrap();
     app.publish(&first.id).await.unwrap();
     app.create_plan(free_plan()).await.unwrap();
-    app.update(UpdateProductRequest {
-        id: second.id.clone(),
-        scopes: Some(StringList {
-            values: vec!["weather".into()],
-        }),
-        tags: Some(StringList {
-            values: vec!["rain".into()],
-        }),
-        ..UpdateProductRequest::default()
-    })
-    .await
-    .unwrap();
+    let change = Product {
+        scopes: vec!["weather".into()],
+        ..plain("", &["rain"])
+    };
+    app.update(&second.id, &["scopes", "tags"], change)
+        .await
+        .unwrap();
     app.delete(&first.id).await.unwrap();
     app.create(payments()).await.unwrap();
     let live = app.views().await;

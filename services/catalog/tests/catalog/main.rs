@@ -7,4 +7,5 @@ mod plans;
 mod products;
 mod reading;
 mod scopes;
+mod stored;
 mod support;

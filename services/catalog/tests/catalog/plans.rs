@@ -9,22 +9,23 @@ use crate::support::*;
 async fn a_plan_is_created_changed_and_deleted() {
     let app = App::start().await;
     let created = app.create_plan(free_plan()).await.unwrap();
-    assert_eq!((created.status.as_str(), created.version), ("active", 1));
+    assert_eq!((created.status(), created.version), (PlanStatus::Active, 1));
+    let change = Plan {
+        quota: Some(Quota {
+            requests: 1000,
+            renews_every_seconds: 3600,
+        }),
+        auto_approve: true,
+        ..Plan::default()
+    };
+    let mask = ["rate", "quota", "auto_approve"];
     let changed = app
-        .update_plan(UpdatePlanRequest {
-            id: created.id.clone(),
-            remove_rate: true,
-            quota: Some(Quota {
-                requests: 1000,
-                renews_every_seconds: 3600,
-            }),
-            auto_approve: Some(true),
-            ..UpdatePlanRequest::default()
-        })
+        .update_plan(&created.id, &mask, change.clone())
         .await
         .unwrap();
-    assert_eq!(changed.rate, None);
+    assert_eq!((changed.rate, changed.quota), (None, change.quota));
     assert!(changed.auto_approve);
+    assert_eq!(changed.scopes, created.scopes);
     assert_eq!(
         app.get_plan(&developer(), &created.id).await.unwrap(),
         changed
@@ -42,8 +43,8 @@ async fn a_plan_is_created_changed_and_deleted() {
     }
     let service = Caller::service("access-request");
     assert_eq!(
-        app.get_plan(&service, &created.id).await.unwrap().status,
-        "deleted"
+        app.get_plan(&service, &created.id).await.unwrap().status(),
+        PlanStatus::Deleted
     );
 }
 
@@ -51,7 +52,7 @@ async fn a_plan_is_created_changed_and_deleted() {
 async fn a_plan_needs_a_scope_and_limits_that_allow_something() {
     let app = App::start().await;
     let error = app
-        .create_plan(CreatePlanRequest {
+        .create_plan(Plan {
             scopes: Vec::new(),
             rate: Some(Rate {
                 requests: 0,
@@ -75,24 +76,10 @@ async fn a_plan_needs_a_scope_and_limits_that_allow_something() {
     );
     let id = app.create_plan(free_plan()).await.unwrap().id;
     let error = app
-        .update_plan(UpdatePlanRequest {
-            id: id.clone(),
-            scopes: Some(StringList::default()),
-            ..UpdatePlanRequest::default()
-        })
+        .update_plan(&id, &["scopes"], Plan::default())
         .await
         .unwrap_err();
     assert_eq!(fields(&error), [("scopes", "plan_scopes_missing")]);
-    let error = app
-        .update_plan(UpdatePlanRequest {
-            id,
-            remove_rate: true,
-            rate: free_plan().rate,
-            ..UpdatePlanRequest::default()
-        })
-        .await
-        .unwrap_err();
-    assert_eq!(fields(&error), [("rate", "limit_contradictory")]);
 }
 
 #[tokio::test]
@@ -118,10 +105,10 @@ async fn visitors_do_not_see_plans() {
 async fn plans_are_searched_and_paged() {
     let app = App::start().await;
     for name in ["Gold", "Silver", "Bronze"] {
-        app.create_plan(CreatePlanRequest {
+        app.create_plan(Plan {
             name: name.into(),
             scopes: vec![name.to_lowercase()],
-            ..CreatePlanRequest::default()
+            ..Plan::default()
         })
         .await
         .unwrap();

@@ -9,26 +9,29 @@ use crate::support::*;
 async fn a_product_is_created_changed_published_and_deleted() {
     let app = App::start().await;
     let created = app.create(payments()).await.unwrap();
-    assert_eq!((created.status.as_str(), created.version), ("draft", 1));
+    assert_eq!(
+        (created.status(), created.version),
+        (ProductStatus::Draft, 1)
+    );
     assert_eq!(created.tags, ["money"]);
     assert_eq!(app.get(&admin(), &created.id).await.unwrap(), created);
 
     let changed = app
-        .update(UpdateProductRequest {
-            id: created.id.clone(),
-            if_version: 1,
-            name: Some(" Money ".into()),
-            ..UpdateProductRequest::default()
-        })
+        .update(&created.id, &["name"], plain(" Money ", &["ignored"]))
         .await
         .unwrap();
-    assert_eq!((changed.name.as_str(), changed.version), ("Money", 2));
-    assert_eq!(changed.scopes, created.scopes);
+    let expected = Product {
+        name: "Money".into(),
+        version: 2,
+        updated_at: changed.updated_at,
+        ..created.clone()
+    };
+    assert_eq!(changed, expected);
 
     let published = app.publish(&created.id).await.unwrap();
     assert_eq!(
-        (published.status.as_str(), published.version),
-        ("published", 3)
+        (published.status(), published.version),
+        (ProductStatus::Published, 3)
     );
     // Again: no event, success.
     assert_eq!(app.publish(&created.id).await.unwrap(), published);
@@ -44,7 +47,7 @@ async fn a_product_is_created_changed_published_and_deleted() {
         .get(&Caller::service("access-request"), &created.id)
         .await
         .unwrap();
-    assert_eq!(for_services.status, "deleted");
+    assert_eq!(for_services.status(), ProductStatus::Deleted);
     assert_eq!(
         app.publish(&created.id).await.unwrap_err().kind,
         Kind::NotFound
@@ -69,7 +72,7 @@ async fn only_admins_write() {
                 assert_eq!(error.kind, kind, "{} {caller:?}", stringify!($method));
             };
         }
-        refused!(create_product, payments());
+        refused!(create_product, creation(payments()));
         refused!(
             update_product,
             UpdateProductRequest {
@@ -86,7 +89,7 @@ async fn only_admins_write() {
                 if_version: 0
             }
         );
-        refused!(create_plan, free_plan());
+        refused!(create_plan, CreatePlanRequest::default());
         refused!(update_plan, UpdatePlanRequest::default());
         refused!(delete_plan, DeletePlanRequest::default());
     }
@@ -96,21 +99,22 @@ async fn only_admins_write() {
 async fn every_problem_is_told_at_once() {
     let app = App::start().await;
     let error = app
-        .create(CreateProductRequest {
+        .create(Product {
             name: String::new(),
             description: "x".repeat(2001),
             dcr_enabled: true,
             scopes: Vec::new(),
             client_type_ids: vec![DELETED_CLIENT_TYPE.to_string(), "nonsense".into()],
-            visibility: "secret".into(),
+            visibility: 7,
             tags: vec!["x".repeat(41)],
             apis: vec![Api {
                 url: "/relative".into(),
-                gateway_id: "nonsense".into(),
+                gateway_id: Some("nonsense".into()),
                 ..Api::default()
             }],
-            policy_id: "x".repeat(201),
+            policy_id: Some("x".repeat(201)),
             documentation: "x".repeat(100_001),
+            ..Product::default()
         })
         .await
         .unwrap_err();
@@ -140,7 +144,7 @@ async fn every_problem_is_told_at_once() {
 async fn registration_needs_scopes_at_once_and_client_types_when_published() {
     let app = App::start().await;
     let created = app
-        .create(CreateProductRequest {
+        .create(Product {
             client_type_ids: Vec::new(),
             ..payments()
         })
@@ -151,25 +155,22 @@ async fn registration_needs_scopes_at_once_and_client_types_when_published() {
         fields(&error),
         [("client_type_ids", "client_types_missing")]
     );
-    let change = |values: Vec<String>| UpdateProductRequest {
-        id: created.id.clone(),
-        client_type_ids: Some(StringList { values }),
-        ..UpdateProductRequest::default()
+    let types = Product {
+        client_type_ids: vec![CLIENT_TYPE.to_string(), CLIENT_TYPE.to_string()],
+        ..Product::default()
     };
-    let types = vec![CLIENT_TYPE.to_string(), CLIENT_TYPE.to_string()];
-    assert_eq!(
-        app.update(change(types)).await.unwrap().client_type_ids,
-        [CLIENT_TYPE.to_string()]
-    );
+    let mask = ["client_type_ids"];
+    let changed = app.update(&created.id, &mask, types).await.unwrap();
+    assert_eq!(changed.client_type_ids, [CLIENT_TYPE.to_string()]);
     app.publish(&created.id).await.unwrap();
-    let error = app.update(change(Vec::new())).await.unwrap_err();
+    let none = Product::default();
+    let error = app
+        .update(&created.id, &mask, none.clone())
+        .await
+        .unwrap_err();
     assert_eq!(error.code, "client_types_missing");
     let error = app
-        .update(UpdateProductRequest {
-            id: created.id.clone(),
-            scopes: Some(StringList::default()),
-            ..UpdateProductRequest::default()
-        })
+        .update(&created.id, &["scopes"], none)
         .await
         .unwrap_err();
     assert_eq!(fields(&error), [("scopes", "product_scopes_missing")]);
@@ -205,8 +206,8 @@ async fn without_the_registration_service_client_types_are_not_taken() {
 #[tokio::test]
 async fn a_repeated_call_has_one_effect() {
     let app = App::start().await;
-    let keyed = |message: CreateProductRequest| {
-        let mut request = app.request(&admin(), message);
+    let keyed = |product: Product| {
+        let mut request = app.request(&admin(), creation(product));
         let key = "8c1f".parse().unwrap();
         request.metadata_mut().insert(IDEMPOTENCY_KEY, key);
         request
@@ -214,7 +215,7 @@ async fn a_repeated_call_has_one_effect() {
     let first = answer(app.client().create_product(keyed(payments())).await).unwrap();
     let again = answer(app.client().create_product(keyed(payments())).await).unwrap();
     assert_eq!(first, again);
-    let other = CreateProductRequest {
+    let other = Product {
         name: "Other".into(),
         ..payments()
     };
@@ -230,14 +231,71 @@ async fn an_old_version_is_not_changed() {
     let app = App::start().await;
     let id = app.create(payments()).await.unwrap().id;
     app.publish(&id).await.unwrap();
-    let error = app
-        .update(UpdateProductRequest {
-            id,
-            if_version: 1,
-            name: Some("Late".into()),
-            ..UpdateProductRequest::default()
-        })
-        .await
-        .unwrap_err();
+    let message = UpdateProductRequest {
+        id,
+        if_version: 1,
+        product: Some(plain("Late", &[])),
+        update_mask: Some(members(&["name"])),
+    };
+    let request = app.request(&admin(), message);
+    let error = answer(app.client().update_product(request).await).unwrap_err();
     assert_eq!(error.code, "version_mismatch");
+}
+
+/// Changes of different members at the same time all take effect, although each is merged onto what it has read.
+#[tokio::test]
+async fn changes_at_once_do_not_undo_each_other() {
+    let app = App::start().await;
+    let id = app.create(plain("Weather", &[])).await.unwrap().id;
+    let change = Product {
+        name: "Money".into(),
+        description: "Sent".into(),
+        tags: vec!["new".into()],
+        documentation: "# Money".into(),
+        ..Product::default()
+    };
+    let one = |mask: &'static str| {
+        let (app, id, change) = (&app, &id, change.clone());
+        async move { app.update(id, &[mask], change).await.unwrap() }
+    };
+    tokio::join!(
+        one("name"),
+        one("description"),
+        one("tags"),
+        one("documentation")
+    );
+    let found = app.get(&admin(), &id).await.unwrap();
+    assert_eq!(
+        (
+            found.name,
+            found.description,
+            found.tags,
+            found.documentation
+        ),
+        (
+            change.name,
+            change.description,
+            change.tags,
+            change.documentation
+        )
+    );
+    assert_eq!(found.version, 5);
+}
+
+#[tokio::test]
+async fn a_mask_names_what_can_be_written() {
+    let app = App::start().await;
+    let product = app.create(payments()).await.unwrap();
+    for wrong in ["status", "colour", "apis[0]"] {
+        let error = app
+            .update(&product.id, &[wrong], Product::default())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            fields(&error),
+            [("update_mask", "field_unknown")],
+            "{wrong}"
+        );
+    }
+    assert_eq!(app.get(&admin(), &product.id).await.unwrap(), product);
 }

@@ -10,12 +10,12 @@ async fn everybody_sees_what_is_meant_for_them() {
     let app = App::start().await;
     let mut ids = Vec::new();
     for (name, visibility, published) in [
-        ("a public", "public", true),
-        ("b internal", "internal", true),
-        ("c default", "", true),
-        ("d draft", "public", false),
+        ("a public", Visibility::Public, true),
+        ("b internal", Visibility::Internal, true),
+        ("c default", Visibility::Unspecified, true),
+        ("d draft", Visibility::Public, false),
     ] {
-        let message = CreateProductRequest {
+        let message = Product {
             visibility: visibility.into(),
             ..plain(name, &[])
         };
@@ -53,7 +53,7 @@ async fn everybody_sees_what_is_meant_for_them() {
     }
     // A filter does not open what is closed.
     let drafts = ListProductsRequest {
-        status: "draft".into(),
+        status: ProductStatus::Draft.into(),
         ..ListProductsRequest::default()
     };
     let found = app.list(&developer(), drafts.clone()).await.unwrap();
@@ -155,7 +155,7 @@ async fn wrong_questions_are_refused() {
         ),
         (
             ListProductsRequest {
-                status: "deleted".into(),
+                status: ProductStatus::Deleted.into(),
                 ..ListProductsRequest::default()
             },
             "status",

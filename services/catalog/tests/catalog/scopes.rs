@@ -16,8 +16,8 @@ fn assert_taken(error: &Error, words: &[&str]) {
     }
 }
 
-fn with_scope(name: &str, scope: &str) -> CreateProductRequest {
-    CreateProductRequest {
+fn with_scope(name: &str, scope: &str) -> Product {
+    Product {
         scopes: vec![scope.into()],
         ..plain(name, &[])
     }
@@ -37,18 +37,14 @@ async fn a_scope_of_another_is_refused_and_its_owner_named() {
         .await
         .unwrap_err();
     assert_taken(&error, &["`free_plan`", "plan \"Free\"", &plan.id]);
-    let update = |id: &str, scope: &str| UpdateProductRequest {
-        id: id.into(),
-        scopes: Some(StringList {
-            values: vec![scope.into()],
-        }),
-        ..UpdateProductRequest::default()
-    };
-    let error = app.update(update(&second.id, "one")).await.unwrap_err();
+    let error = app
+        .update(&second.id, &["scopes"], with_scope("", "one"))
+        .await
+        .unwrap_err();
     assert_taken(&error, &["`one`", "product \"First\""]);
     for scope in ["one", "free_plan"] {
         let error = app
-            .create_plan(CreatePlanRequest {
+            .create_plan(Plan {
                 scopes: vec![scope.into()],
                 ..free_plan()
             })
@@ -57,13 +53,14 @@ async fn a_scope_of_another_is_refused_and_its_owner_named() {
         assert_taken(&error, &[scope]);
     }
     let error = app
-        .update_plan(UpdatePlanRequest {
-            id: plan.id.clone(),
-            scopes: Some(StringList {
-                values: vec!["two".into(), "one".into()],
-            }),
-            ..UpdatePlanRequest::default()
-        })
+        .update_plan(
+            &plan.id,
+            &["scopes"],
+            Plan {
+                scopes: vec!["two".into(), "one".into()],
+                ..Plan::default()
+            },
+        )
         .await
         .unwrap_err();
     assert_taken(&error, &["`one`"]);
@@ -78,20 +75,14 @@ async fn a_scope_of_another_is_refused_and_its_owner_named() {
 async fn a_scope_is_free_again_after_a_change_or_a_deletion() {
     let app = App::start().await;
     let first = app.create(with_scope("First", "one")).await.unwrap();
-    app.update(UpdateProductRequest {
-        id: first.id.clone(),
-        scopes: Some(StringList {
-            values: vec!["other".into()],
-        }),
-        ..UpdateProductRequest::default()
-    })
-    .await
-    .unwrap();
+    app.update(&first.id, &["scopes"], with_scope("", "other"))
+        .await
+        .unwrap();
     let second = app.create(with_scope("Second", "one")).await.unwrap();
     app.delete(&second.id).await.unwrap();
     app.create(with_scope("Third", "one")).await.unwrap();
     app.delete(&first.id).await.unwrap();
-    let plan = CreatePlanRequest {
+    let plan = Plan {
         scopes: vec!["other".into()],
         ..free_plan()
     };
@@ -103,7 +94,7 @@ async fn of_many_at_once_one_gets_the_scope() {
     let app = App::start().await;
     let mut calls = JoinSet::new();
     for n in 0..32 {
-        let message = with_scope(&format!("Product {n}"), "wanted");
+        let message = creation(with_scope(&format!("Product {n}"), "wanted"));
         let request = app.request(&admin(), message);
         let mut client = app.client();
         calls.spawn(async move { answer(client.create_product(request).await) });

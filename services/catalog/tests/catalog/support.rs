@@ -14,6 +14,7 @@ use portico_proto::{
     access::v1::{AccessRequest, ListAccessRequestsRequest, ListAccessRequestsResponse},
     catalog::v1::{catalog_service_client::CatalogServiceClient, *},
     registration::v1::{ClientType, ListClientTypesRequest, ListClientTypesResponse},
+    rest::FieldMask,
 };
 use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, ServiceChannel, ServiceName,
@@ -96,12 +97,24 @@ impl App {
         self.deps.identity.request(caller, message)
     }
 
-    pub(crate) async fn create(&self, message: CreateProductRequest) -> Result<Product, Error> {
-        let request = self.request(&admin(), message);
+    pub(crate) async fn create(&self, product: Product) -> Result<Product, Error> {
+        let request = self.request(&admin(), creation(product));
         answer(self.client().create_product(request).await)
     }
 
-    pub(crate) async fn update(&self, message: UpdateProductRequest) -> Result<Product, Error> {
+    /// Changes the members of the mask.
+    pub(crate) async fn update(
+        &self,
+        id: &str,
+        mask: &[&str],
+        product: Product,
+    ) -> Result<Product, Error> {
+        let message = UpdateProductRequest {
+            id: id.to_owned(),
+            if_version: 0,
+            product: Some(product),
+            update_mask: Some(members(mask)),
+        };
         let request = self.request(&admin(), message);
         answer(self.client().update_product(request).await)
     }
@@ -134,12 +147,25 @@ impl App {
         answer(self.client().list_products(request).await)
     }
 
-    pub(crate) async fn create_plan(&self, message: CreatePlanRequest) -> Result<Plan, Error> {
+    pub(crate) async fn create_plan(&self, plan: Plan) -> Result<Plan, Error> {
+        let message = CreatePlanRequest { plan: Some(plan) };
         let request = self.request(&admin(), message);
         answer(self.client().create_plan(request).await)
     }
 
-    pub(crate) async fn update_plan(&self, message: UpdatePlanRequest) -> Result<Plan, Error> {
+    /// Changes the members of the mask.
+    pub(crate) async fn update_plan(
+        &self,
+        id: &str,
+        mask: &[&str],
+        plan: Plan,
+    ) -> Result<Plan, Error> {
+        let message = UpdatePlanRequest {
+            id: id.to_owned(),
+            if_version: 0,
+            plan: Some(plan),
+            update_mask: Some(members(mask)),
+        };
         let request = self.request(&admin(), message);
         answer(self.client().update_plan(request).await)
     }
@@ -198,45 +224,58 @@ pub(crate) fn developer() -> Caller {
     }
 }
 
-/// A product that may be published.
-pub(crate) fn payments() -> CreateProductRequest {
+/// A field mask.
+pub(crate) fn members(names: &[&str]) -> FieldMask {
+    FieldMask {
+        paths: names.iter().map(ToString::to_string).collect(),
+    }
+}
+
+pub(crate) fn creation(product: Product) -> CreateProductRequest {
     CreateProductRequest {
+        product: Some(product),
+    }
+}
+
+/// A product that may be published.
+pub(crate) fn payments() -> Product {
+    Product {
         name: "Payments".into(),
         description: "Send and receive money.".into(),
         dcr_enabled: true,
         scopes: vec!["product_payments".into()],
         client_type_ids: vec![CLIENT_TYPE.to_string()],
-        visibility: "public".into(),
+        visibility: Visibility::Public.into(),
         tags: vec!["Money".into()],
         apis: vec![Api {
             api_id: "payments".into(),
             name: "Payments API".into(),
             url: "https://gateway.example.com/payments/".into(),
-            gateway_id: String::new(),
+            gateway_id: None,
         }],
-        policy_id: String::new(),
         documentation: "# Payments".into(),
+        ..Product::default()
     }
 }
 
 /// A product without registration.
-pub(crate) fn plain(name: &str, tags: &[&str]) -> CreateProductRequest {
-    CreateProductRequest {
+pub(crate) fn plain(name: &str, tags: &[&str]) -> Product {
+    Product {
         name: name.into(),
         tags: tags.iter().map(ToString::to_string).collect(),
-        ..CreateProductRequest::default()
+        ..Product::default()
     }
 }
 
-pub(crate) fn free_plan() -> CreatePlanRequest {
-    CreatePlanRequest {
+pub(crate) fn free_plan() -> Plan {
+    Plan {
         name: "Free".into(),
         scopes: vec!["free_plan".into()],
         rate: Some(Rate {
             requests: 10,
             per_seconds: 1,
         }),
-        ..CreatePlanRequest::default()
+        ..Plan::default()
     }
 }
 

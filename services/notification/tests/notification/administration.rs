@@ -10,7 +10,7 @@ use super::{doubles::*, support::*};
 async fn every_method(app: &App, caller: &Caller) -> Vec<Result<(), Error>> {
     let mut client = app.client();
     let id = REQUEST.to_string();
-    let name = "access_rejected".to_owned();
+    let name = MailTemplate::AccessRejected.into();
     macro_rules! call {
         ($method:ident, $message:expr) => {
             answer(client.$method(app.request(caller, $message)).await).map(|_| ())
@@ -19,10 +19,7 @@ async fn every_method(app: &App, caller: &Caller) -> Vec<Result<(), Error>> {
     vec![
         call!(list_deliveries, ListDeliveriesRequest::default()),
         call!(list_templates, ListTemplatesRequest::default()),
-        call!(
-            preview_template,
-            PreviewTemplateRequest { name: name.clone() }
-        ),
+        call!(preview_template, PreviewTemplateRequest { name }),
         call!(send_test_mail, SendTestMailRequest { name }),
         call!(get_delivery, GetDeliveryRequest { id: id.clone() }),
         call!(resend_delivery, ResendDeliveryRequest { id }),
@@ -60,7 +57,7 @@ async fn a_test_mail_goes_to_the_caller_once_for_each_key() {
     let app = Setup::new().await.start().await;
     let send = async || {
         let message = SendTestMailRequest {
-            name: "access_provisioned".into(),
+            name: MailTemplate::AccessProvisioned.into(),
         };
         let mut request = app.request(&admin(), message);
         let key = "key-1".parse().unwrap();
@@ -72,7 +69,7 @@ async fn a_test_mail_goes_to_the_caller_once_for_each_key() {
     let id = send().await;
     assert_eq!(send().await, id);
     let sent = app.delivery_when("sent").await;
-    assert_eq!((sent.id, sent.subject_id.as_str()), (id, ""));
+    assert_eq!((sent.id, sent.subject_id), (id, None));
     let mails = app.setup.mail.messages();
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].envelope_to, ["ada.admin@people.example"]);
@@ -159,13 +156,14 @@ async fn the_list_has_pages_and_filters() {
             .deliveries,
         []
     );
-    let with_status = |status: &str| ListDeliveriesRequest {
-        status: status.into(),
+    let with_status = |status: i32| ListDeliveriesRequest {
+        status,
         ..Default::default()
     };
-    assert_eq!(list(with_status("failed")).await.unwrap().deliveries, []);
+    let failed = with_status(DeliveryStatus::Failed.into());
+    assert_eq!(list(failed).await.unwrap().deliveries, []);
     for (message, field) in [
-        (with_status("lost"), "status"),
+        (with_status(99), "status"),
         (about("x".into()), "subject_id"),
         (
             ListDeliveriesRequest {
@@ -188,12 +186,12 @@ async fn templates_of_the_operator_show_in_preview_and_mail() {
     fs::write(&own, "Nein: {{ application_name }}").unwrap();
     setup.set("PORTICO_THEME_DIR", theme.to_str().unwrap());
     let app = setup.start().await;
-    let preview = async |name: &str| {
+    let preview = async |name: MailTemplate| {
         let request = app.request(&admin(), PreviewTemplateRequest { name: name.into() });
         answer(app.client().preview_template(request).await)
     };
     assert_eq!(
-        preview("access_rejected").await.unwrap().subject,
+        preview(MailTemplate::AccessRejected).await.unwrap().subject,
         "Nein: Web shop"
     );
     let request = app.request(&admin(), ListTemplatesRequest {});
@@ -202,16 +200,16 @@ async fn templates_of_the_operator_show_in_preview_and_mail() {
         .templates
         .iter()
         .filter(|template| template.overridden)
-        .map(|template| template.name.as_str())
+        .map(Template::name)
         .collect();
-    assert_eq!(overridden, ["access_rejected"]);
+    assert_eq!(overridden, [MailTemplate::AccessRejected]);
     app.tell(rejected(1)).await;
     let mails = app.setup.mail.wait_for_count(PATIENCE, 1).await.unwrap();
     assert_eq!(mails[0].subject, "Nein: Web shop <b>&</b> co");
 
     // Broken while it runs: named in the preview, and no mail is lost.
     fs::write(&own, "Nein: {{ aplication_name }}").unwrap();
-    let error = preview("access_rejected").await.unwrap_err();
+    let error = preview(MailTemplate::AccessRejected).await.unwrap_err();
     assert_eq!(
         (error.kind, error.code.as_ref()),
         (Kind::Conflict, "template_broken")
@@ -227,5 +225,8 @@ async fn templates_of_the_operator_show_in_preview_and_mail() {
         mails[1].subject,
         "Your access request for Web shop <b>&</b> co was not approved"
     );
-    assert_eq!(preview("nothing").await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(
+        preview(MailTemplate::Unspecified).await.unwrap_err().kind,
+        Kind::NotFound
+    );
 }

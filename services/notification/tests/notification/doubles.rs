@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::{Router, middleware, routing::post};
 use portico_proto::{
     access::v1::{AccessRequest, GetAccessRequestRequest, RequestedItem, TimelineEntry},
-    accounts::v1::{Contact, GetContactsRequest, GetContactsResponse},
+    accounts::v1::{Contact, GetContactsRequest, GetContactsResponse, Role},
 };
 use portico_runtime::{Caller, IdentityKey, identity};
 use tonic::{Request, Response, Status};
@@ -93,7 +93,7 @@ pub(crate) fn accounts(world: Shared, key: IdentityKey) -> Router {
         }
         let asked = |person: &&Person| {
             question.user_ids.contains(&person.id.to_string())
-                || (question.role == "admin" && person.admin)
+                || (question.role() == Role::Admin && person.admin)
         };
         let contacts = world.people.iter().filter(asked).map(|person| Contact {
             user_id: person.id.to_string(),

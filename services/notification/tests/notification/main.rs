@@ -12,4 +12,5 @@ mod doubles;
 mod privacy;
 mod recovery;
 mod sending;
+mod stored;
 mod support;

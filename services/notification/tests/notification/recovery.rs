@@ -5,6 +5,7 @@ use portico_notification::{
     delivery::{self, Command, Mail, Phase},
     templates::Template,
 };
+use portico_proto::notification::v1::DeliveryStatus;
 use portico_runtime::Deps;
 use portico_sandbox::mail::Fault;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -54,7 +55,7 @@ async fn mails_queued_before_a_shutdown_are_sent_after_it() {
     app.tell(rejected(1)).await;
     let waiting = app.delivery_when("queued").await;
     assert_eq!(
-        (waiting.attempts, waiting.last_error.as_str()),
+        (waiting.attempts, waiting.last_error()),
         (0, "no mail server is configured")
     );
     let error = app.resend(&waiting.id).await.unwrap_err();
@@ -113,7 +114,10 @@ pub(crate) async fn rebuild(setup: Setup) {
     let app = setup.open().await;
     let live = app.deliveries().await;
     assert_eq!(live.len(), 3);
-    assert!(live.iter().all(|one| one.status == "sent"), "{live:?}");
+    assert!(
+        live.iter().all(|one| one.status() == DeliveryStatus::Sent),
+        "{live:?}"
+    );
     assert!(app.store.replay(|_| ()).await.unwrap() > 0);
     assert_eq!(app.deliveries().await, live);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_bus::{Faults, MemoryBus};
 use portico_proto::{
     Kind,
-    notification::v1::{MailFailed, MailSent},
+    notification::v1::{DeliveryStatus, MailFailed, MailFailure, MailSent, MailTemplate},
 };
 use portico_sandbox::mail::Fault;
 use prost::Message as _;
@@ -90,7 +90,7 @@ async fn a_mail_has_text_and_html_and_says_who_it_is_from() {
     let delivery = app.delivery_when("sent").await;
     assert_eq!(mail.message_id, format!("<{}@mail.example>", delivery.id));
     assert_eq!(mail.message_id, delivery.message_id);
-    assert!(!delivery.sent_at.is_empty());
+    assert!(delivery.sent_at.is_some());
 }
 
 #[tokio::test]
@@ -128,17 +128,17 @@ async fn a_451_is_tried_again() {
     app.tell(rejected(1)).await;
     let delivery = app.delivery_when("sent").await;
     assert_eq!(delivery.attempts, 3);
-    assert_eq!(delivery.last_error, "");
+    assert_eq!(delivery.last_error, None);
     assert_eq!(app.setup.mail.messages().len(), 1);
     let event = next(&mut published).await;
     assert_eq!(event.subject, "portico.notification.mail_sent");
     let event = MailSent::decode(event.payload).unwrap();
     assert_eq!(
-        (event.delivery_id, event.template, event.subject_id),
+        (event.template(), event.delivery_id, event.subject_id),
         (
+            MailTemplate::AccessRejected,
             delivery.id,
-            "access_rejected".to_owned(),
-            REQUEST.to_string()
+            Some(REQUEST.to_string())
         )
     );
 }
@@ -151,15 +151,18 @@ async fn a_550_is_final_until_an_admin_asks_again() {
     app.tell(rejected(1)).await;
     let failed = app.delivery_when("failed").await;
     assert_eq!(
-        (failed.attempts, failed.last_error.as_str()),
+        (failed.attempts, failed.last_error()),
         (1, "550 not accepted")
     );
     let event = next(&mut published).await;
     assert_eq!(event.subject, "portico.notification.mail_failed");
-    assert_eq!(MailFailed::decode(event.payload).unwrap().reason, "refused");
+    assert_eq!(
+        MailFailed::decode(event.payload).unwrap().reason(),
+        MailFailure::Refused
+    );
 
     let waiting = app.resend(&failed.id).await.unwrap();
-    assert_eq!(waiting.last_error, "");
+    assert_eq!(waiting.last_error, None);
     let sent = app.delivery_when("sent").await;
     let mails = app.setup.mail.messages();
     assert_eq!(mails.len(), 1);
@@ -167,7 +170,7 @@ async fn a_550_is_final_until_an_admin_asks_again() {
     assert_eq!((&mails[0].message_id, &sent.message_id), (&id, &id));
     // What was sent can be sent once more, as another message.
     app.resend(&failed.id).await.unwrap();
-    app.delivery_that(|one| one.status == "sent" && one.attempts == 3)
+    app.delivery_that(|one| one.status() == DeliveryStatus::Sent && one.attempts == 3)
         .await;
     let mails = app.setup.mail.messages();
     assert_eq!(
@@ -185,7 +188,7 @@ async fn attempts_end() {
     app.tell(rejected(1)).await;
     let failed = app.delivery_when("failed").await;
     assert_eq!(
-        (failed.attempts, failed.last_error.as_str()),
+        (failed.attempts, failed.last_error()),
         (3, "451 try again later")
     );
     assert_eq!(app.setup.mail.messages().len(), 0);
@@ -221,11 +224,7 @@ async fn an_unavailable_server_is_tried_again() {
     app.tell(rejected(1)).await;
     let failed = app.delivery_when("failed").await;
     assert_eq!(failed.attempts, 2);
-    assert!(
-        failed.last_error.contains("onnection"),
-        "{}",
-        failed.last_error
-    );
+    assert!(failed.last_error().contains("onnection"), "{failed:?}");
 }
 
 #[tokio::test]
@@ -235,9 +234,9 @@ async fn an_erased_user_gets_nothing() {
     let mut published = app.published().await;
     app.tell(rejected(1)).await;
     let failed = app.delivery_when("failed").await;
-    assert_eq!(failed.last_error, "the recipient has no account any more");
+    assert_eq!(failed.last_error(), "the recipient has no account any more");
     let event = MailFailed::decode(next(&mut published).await.payload).unwrap();
-    assert_eq!(event.reason, "recipient_gone");
+    assert_eq!(event.reason(), MailFailure::RecipientGone);
     assert_eq!(app.setup.mail.messages().len(), 0);
     let error = app.resend(&REQUEST.to_string()).await.unwrap_err();
     assert_eq!(error.kind, Kind::NotFound);

@@ -14,6 +14,7 @@ use portico_proto::{
         AccessActivated, AccessFailed, AccessRejected, AccessRevoked, AccessSubmitted, WantedAccess,
     },
     notification::v1::{notification_service_client::NotificationServiceClient, *},
+    rest::Enumeration as _,
 };
 use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, Service, ServiceChannel,
@@ -182,7 +183,7 @@ impl App {
 
     /// The only delivery, as soon as it has that status.
     pub(crate) async fn delivery_when(&self, status: &str) -> Delivery {
-        self.delivery_that(|delivery| delivery.status == status)
+        self.delivery_that(|delivery| delivery.status().as_word() == status)
             .await
     }
 

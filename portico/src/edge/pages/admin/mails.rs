@@ -7,11 +7,11 @@ use axum::{
     routing::{get, post},
 };
 use http::header;
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     notification::v1::{
-        ListDeliveriesRequest, ListTemplatesRequest, PreviewTemplateRequest,
+        DeliveryStatus, ListDeliveriesRequest, ListTemplatesRequest, PreviewTemplateRequest,
         PreviewTemplateResponse, ResendDeliveryRequest, SendTestMailRequest,
     },
 };
@@ -19,13 +19,13 @@ use portico_proto::{
 use super::{
     super::{
         form::Posted,
-        lists::Listing,
+        lists::{Listing, word},
         show,
         view::{Page, Shown, done, mendable},
     },
     named, names,
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, ask::Ask, problem::Result, rest::mail_template};
 
 /// For the message itself: it brings its own styles, and does nothing else.
 const MAIL_POLICY: &str =
@@ -49,7 +49,7 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
     let request = ListDeliveriesRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
-        status: listing.status.clone(),
+        status: word::<DeliveryStatus>(&listing.status),
         subject_id: listing.subject_id.clone(),
         ..Default::default()
     };
@@ -90,19 +90,15 @@ async fn templates(ask: Ask) -> Shown {
         .await?
         .into_inner()
         .templates;
-    let templates: Vec<Value> = all
-        .iter()
-        .map(|one| context! { name => &one.name, description => &one.description, overridden => &one.overridden })
-        .collect();
+    let templates = Value::from(Serde(all));
     Page::new("admin/mail_templates.html")
         .show(&ask, context! { templates })
         .await
 }
 
 async fn filled(ask: &Ask, name: &str) -> Result<PreviewTemplateResponse> {
-    let request = ask.request(PreviewTemplateRequest {
-        name: name.to_owned(),
-    });
+    let name = mail_template(name)?.into();
+    let request = ask.request(PreviewTemplateRequest { name });
     Ok(ask
         .notification()
         .preview_template(request)
@@ -132,7 +128,9 @@ async fn html(ask: Ask, Path(name): Path<String>) -> Shown {
 }
 
 async fn test(Path(name): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(SendTestMailRequest { name: name.clone() });
+    let request = ask.request(SendTestMailRequest {
+        name: mail_template(&name)?.into(),
+    });
     match ask.notification().send_test_mail(request).await {
         Ok(_) => Ok(done("/admin/mails", "test_sent")),
         Err(status) => show_template(&ask, &name, Some(&mendable(status)?)).await,

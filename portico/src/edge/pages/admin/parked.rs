@@ -5,11 +5,11 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     operations::v1::{
-        ListParkedMessagesRequest, ParkedMessage, ParkedMessagesRequest,
+        ListParkedMessagesRequest, ParkedMessage, ParkedMessagesRequest, ParkedStatus,
         operations_service_server::OperationsService as _,
     },
 };
@@ -19,7 +19,7 @@ use super::{
     super::{
         confirm::Question,
         form::Posted,
-        lists::Listing,
+        lists::{Listing, word},
         view::{Page, Shown, done, mendable},
     },
     named, names,
@@ -58,29 +58,30 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
         after: listing.after.clone(),
         service: listing.service.clone(),
         consumer: listing.consumer.clone(),
-        status: listing.status.clone(),
+        status: word::<ParkedStatus>(&listing.status),
         ..Default::default()
     });
     let page = Operations::new(ask.edge())
         .list_parked_messages(request)
         .await?
         .into_inner();
-    let names = names(ask, page.messages.iter().map(|one| one.dropped_by.as_str())).await;
+    let names = names(ask, page.items.iter().map(|one| one.dropped_by())).await;
     let mut consumers: Vec<(&str, &str)> = page
-        .messages
+        .items
         .iter()
-        .filter(|one| one.status != "dropped")
+        .filter(|one| one.status() != ParkedStatus::Dropped)
         .map(|one| (one.service.as_str(), one.consumer.as_str()))
         .collect();
     consumers.sort_unstable();
     consumers.dedup();
     let consumers = consumers.into_iter();
+    let next = page.next().to_owned();
     let shown = context! {
-        messages => page.messages.iter().map(|one| message(one, &named(&names, &one.dropped_by))).collect::<Vec<_>>(),
+        messages => page.items.iter().map(|one| message(one, &named(&names, one.dropped_by()))).collect::<Vec<_>>(),
         consumers => consumers.map(|(service, consumer)| context! { service, consumer }).collect::<Vec<_>>(),
         services => ServiceName::ALL.map(ServiceName::as_str),
         unreachable => page.unreachable,
-        list => listing.shown(&page.next),
+        list => listing.shown(&next),
     };
     Page::new("admin/parked_messages.html")
         .refused_if(error)
@@ -89,19 +90,7 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
 }
 
 fn message(one: &ParkedMessage, dropped_by: &str) -> Value {
-    context! {
-        service => &one.service,
-        id => &one.id,
-        consumer => &one.consumer,
-        subject => &one.subject,
-        reason => &one.reason,
-        attempts => one.attempts,
-        first_parked_at => &one.first_parked_at,
-        last_parked_at => &one.last_parked_at,
-        status => &one.status,
-        dropped_at => &one.dropped_at,
-        dropped_by,
-    }
+    context! { dropped_by, ..Value::from(Serde(one)) }
 }
 
 /// What the path of a form names; without an id, all of the consumer.

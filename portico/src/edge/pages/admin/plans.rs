@@ -12,7 +12,7 @@ use portico_proto::{
     Error, FieldError,
     catalog::v1::{
         CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, Plan, Quota, Rate,
-        StringList, UpdatePlanRequest,
+        UpdatePlanRequest,
     },
 };
 
@@ -60,51 +60,49 @@ async fn find(ask: &Ask, id: &str) -> Result<Plan> {
     Ok(ask.catalog().get_plan(request).await?.into_inner())
 }
 
-/// The limits as they were typed.
-struct Limits {
-    rate: Option<Rate>,
-    quota: Option<Quota>,
-}
-
-impl Limits {
-    /// A limit has both of its numbers, or none of them.
-    fn read(form: &Form) -> std::result::Result<Self, Error> {
-        let mut wrong = Vec::new();
-        let mut pair = |first: &str, second: &str| {
-            let mut number = |name: &str| {
-                form.number(name).unwrap_or_else(|error| {
-                    wrong.extend(error.fields);
-                    Some(1)
-                })
-            };
-            match (number(first), number(second)) {
-                (Some(first), Some(second)) => Some((first, second)),
-                (None, None) => None,
-                (Some(_), None) => {
-                    wrong.push(incomplete(second));
-                    None
-                }
-                (None, Some(_)) => {
-                    wrong.push(incomplete(first));
-                    None
-                }
-            }
+/// The plan that was typed. A limit has both of its numbers, or none of them.
+fn read(form: &Form) -> std::result::Result<Plan, Error> {
+    let mut wrong = Vec::new();
+    let mut pair = |first: &str, second: &str| {
+        let mut number = |name: &str| {
+            form.number(name).unwrap_or_else(|error| {
+                wrong.extend(error.fields);
+                Some(1)
+            })
         };
-        let rate = pair("rate.requests", "rate.per_seconds");
-        let quota = pair("quota.requests", "quota.renews_every_seconds");
-        match Error::fields(wrong) {
-            Some(error) => Err(error),
-            None => Ok(Self {
-                rate: rate.map(|(requests, per_seconds)| Rate {
-                    requests,
-                    per_seconds,
-                }),
-                quota: quota.map(|(requests, renews_every_seconds)| Quota {
-                    requests,
-                    renews_every_seconds,
-                }),
-            }),
+        match (number(first), number(second)) {
+            (Some(first), Some(second)) => Some((first, second)),
+            (None, None) => None,
+            (Some(_), None) => {
+                wrong.push(incomplete(second));
+                None
+            }
+            (None, Some(_)) => {
+                wrong.push(incomplete(first));
+                None
+            }
         }
+    };
+    let rate = pair("rate.requests", "rate.per_seconds");
+    let quota = pair("quota.requests", "quota.renews_every_seconds");
+    match Error::fields(wrong) {
+        Some(error) => Err(error),
+        None => Ok(Plan {
+            name: form.text("name"),
+            description: form.text("description"),
+            scopes: form.words("scopes"),
+            rate: rate.map(|(requests, per_seconds)| Rate {
+                requests,
+                per_seconds,
+            }),
+            quota: quota.map(|(requests, renews_every_seconds)| Quota {
+                requests,
+                renews_every_seconds,
+            }),
+            auto_approve: form.checked("auto_approve"),
+            policy_id: Some(form.text("policy_id")),
+            ..Plan::default()
+        }),
     }
 }
 
@@ -133,15 +131,8 @@ async fn create(Posted { ask, form }: Posted) -> Shown {
 }
 
 async fn try_create(ask: &Ask, form: &Form) -> std::result::Result<(), Error> {
-    let limits = Limits::read(form)?;
     let request = CreatePlanRequest {
-        name: form.text("name"),
-        description: form.text("description"),
-        scopes: form.words("scopes"),
-        rate: limits.rate,
-        quota: limits.quota,
-        auto_approve: form.checked("auto_approve"),
-        policy_id: form.text("policy_id"),
+        plan: Some(read(form)?),
     };
     ask.catalog().create_plan(ask.request(request)).await?;
     Ok(())
@@ -163,7 +154,8 @@ async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
         .filter_map(|(field, number)| Some((field, number?)));
     let limits = Value::from(limits.collect::<BTreeMap<&str, u64>>());
     let stored = context! { ..limits, ..show::plan(&plan) };
-    let form = context! { scopes => plan.scopes.join(" "), ..stored };
+    let form =
+        context! { scopes => plan.scopes.join(" "), policy_id => plan.policy_id(), ..stored };
     Page::new(EDIT).show(&ask, context! { id, form }).await
 }
 
@@ -179,21 +171,12 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
 }
 
 async fn try_save(ask: &Ask, id: &str, form: &Form) -> std::result::Result<(), Error> {
-    let limits = Limits::read(form)?;
+    // The form has every member, so nothing of what is there stays.
     let request = UpdatePlanRequest {
         id: id.to_owned(),
         if_version: form.version(),
-        name: Some(form.text("name")),
-        description: Some(form.text("description")),
-        scopes: Some(StringList {
-            values: form.words("scopes"),
-        }),
-        remove_rate: limits.rate.is_none(),
-        remove_quota: limits.quota.is_none(),
-        rate: limits.rate,
-        quota: limits.quota,
-        auto_approve: Some(form.checked("auto_approve")),
-        policy_id: Some(form.text("policy_id")),
+        plan: Some(read(form)?),
+        update_mask: None,
     };
     ask.catalog().update_plan(ask.request(request)).await?;
     Ok(())

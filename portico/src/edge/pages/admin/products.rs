@@ -9,17 +9,19 @@ use minijinja::{Value, context};
 use portico_proto::{
     Error,
     catalog::v1::{
-        Api, ApiList, CreateProductRequest, DeleteProductRequest, ListProductsRequest, Product,
-        PublishProductRequest, StringList, UnpublishProductRequest, UpdateProductRequest,
+        Api, CreateProductRequest, DeleteProductRequest, ListProductsRequest, Product,
+        ProductStatus, PublishProductRequest, UnpublishProductRequest, UpdateProductRequest,
+        Visibility,
     },
     registration::v1::ListClientTypesRequest,
+    rest::Enumeration as _,
 };
 
 use super::super::{
     confirm::Question,
     fetch,
     form::{Form, Posted},
-    lists::Listing,
+    lists::{Listing, word},
     show,
     view::{Page, Shown, done, mendable},
 };
@@ -47,7 +49,7 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
-        status: listing.status.clone(),
+        status: word::<ProductStatus>(&listing.status),
         ..Default::default()
     };
     let page = ask
@@ -104,7 +106,7 @@ fn apis(text: &str) -> Vec<Api> {
                 api_id: part(),
                 name: part(),
                 url: part(),
-                gateway_id: part(),
+                gateway_id: Some(part()).filter(|id| !id.is_empty()),
             }
         })
         .collect()
@@ -113,8 +115,8 @@ fn apis(text: &str) -> Vec<Api> {
 fn as_lines(apis: &[Api]) -> String {
     let line = |api: &Api| {
         let mut line = format!("{} | {} | {}", api.api_id, api.name, api.url);
-        if !api.gateway_id.is_empty() {
-            line.push_str(&format!(" | {}", api.gateway_id));
+        if let Some(gateway) = &api.gateway_id {
+            line.push_str(&format!(" | {gateway}"));
         }
         line
     };
@@ -126,23 +128,14 @@ fn as_form(product: &Product) -> Value {
         scopes => product.scopes.join(" "),
         tags => product.tags.join(", "),
         apis => as_lines(&product.apis),
-        documentation => &product.documentation,
+        policy_id => product.policy_id(),
         ..show::product(product)
     }
 }
 
 async fn create(Posted { ask, form }: Posted) -> Shown {
     let request = CreateProductRequest {
-        name: form.text("name"),
-        description: form.text("description"),
-        dcr_enabled: form.checked("dcr_enabled"),
-        scopes: form.words("scopes"),
-        client_type_ids: form.all("client_type_ids"),
-        visibility: form.text("visibility"),
-        tags: form.by_commas("tags"),
-        apis: apis(&form.text("apis")),
-        policy_id: form.text("policy_id"),
-        documentation: form.raw("documentation"),
+        product: Some(read(&form)),
     };
     match ask.catalog().create_product(ask.request(request)).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "product_created")),
@@ -158,28 +151,31 @@ async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
     form_page(&ask, Some(&product), as_form(&product), None).await
 }
 
-fn change(id: String, form: &Form) -> UpdateProductRequest {
-    let list = |values| Some(StringList { values });
-    UpdateProductRequest {
-        id,
-        if_version: form.version(),
-        name: Some(form.text("name")),
-        description: Some(form.text("description")),
-        dcr_enabled: Some(form.checked("dcr_enabled")),
-        scopes: list(form.words("scopes")),
-        client_type_ids: list(form.all("client_type_ids")),
-        visibility: Some(form.text("visibility")),
-        tags: list(form.by_commas("tags")),
-        apis: Some(ApiList {
-            values: apis(&form.text("apis")),
-        }),
+fn read(form: &Form) -> Product {
+    let visibility = Visibility::from_word(&form.text("visibility"));
+    Product {
+        name: form.text("name"),
+        description: form.text("description"),
+        dcr_enabled: form.checked("dcr_enabled"),
+        scopes: form.words("scopes"),
+        client_type_ids: form.all("client_type_ids"),
+        visibility: visibility.unwrap_or_default().into(),
+        tags: form.by_commas("tags"),
+        apis: apis(&form.text("apis")),
         policy_id: Some(form.text("policy_id")),
-        documentation: Some(form.raw("documentation")),
+        documentation: form.raw("documentation"),
+        ..Product::default()
     }
 }
 
 async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(change(id.clone(), &form));
+    // The form has every member, so nothing of what is there stays.
+    let request = ask.request(UpdateProductRequest {
+        id: id.clone(),
+        if_version: form.version(),
+        product: Some(read(&form)),
+        update_mask: None,
+    });
     match ask.catalog().update_product(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
@@ -259,7 +255,7 @@ mod tests {
             (read[1].api_id.as_str(), read[1].url.as_str()),
             ("orders", "")
         );
-        assert_eq!(read[2].gateway_id, "d");
+        assert_eq!(read[2].gateway_id(), "d");
         assert_eq!(apis(&as_lines(&read)), read);
     }
 }

@@ -4,13 +4,14 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     operations::v1::{
         ListRelaysRequest, Relay, RepublishRequest,
         operations_service_server::OperationsService as _,
     },
+    time,
 };
 use portico_runtime::ServiceName;
 
@@ -41,14 +42,11 @@ async fn page(ask: &Ask, form: Option<&Form>, error: Option<&Error>) -> Shown {
         .list_relays(request)
         .await?
         .into_inner();
-    let again = all
-        .relays
-        .iter()
-        .filter_map(|one| one.republishing.as_ref());
+    let again = all.items.iter().filter_map(|one| one.republishing.as_ref());
     let names = names(ask, again.map(|again| again.requested_by.as_str())).await;
     let services = ServiceName::ALL.map(|name| [name.as_str(), name.as_str()]);
     let shown = context! {
-        relays => all.relays.iter().map(|one| relay(one, |id| named(&names, id))).collect::<Vec<_>>(),
+        relays => all.items.iter().map(|one| relay(one, |id| named(&names, id))).collect::<Vec<_>>(),
         services,
         unreachable => all.unreachable,
         form => form.map(|form| form.typed(&[])),
@@ -62,14 +60,12 @@ async fn page(ask: &Ask, form: Option<&Form>, error: Option<&Error>) -> Shown {
 fn relay(one: &Relay, named: impl Fn(&str) -> String) -> Value {
     let again = one.republishing.clone().unwrap_or_default();
     context! {
-        service => &one.service,
-        head => one.head,
-        position => one.position,
         waiting => one.head.saturating_sub(one.position),
         again => again.position,
         until => again.until,
-        requested_at => again.requested_at,
+        requested_at => time::text(again.requested_at.as_ref()),
         requested_by => named(&again.requested_by),
+        ..Value::from(Serde(one))
     }
 }
 

@@ -5,19 +5,19 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     accounts::v1::{
-        ActivateUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest, SuspendUserRequest,
+        ActivateUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest, Role,
+        SuspendUserRequest, UserStatus,
     },
 };
 
 use super::super::{
     confirm::Question,
     form::Posted,
-    lists::Listing,
-    show,
+    lists::{Listing, word},
     view::{Page, Shown, done, mendable},
 };
 use crate::edge::{Edge, ask::Ask};
@@ -40,8 +40,8 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
     let request = ListUsersRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
-        status: listing.status.clone(),
-        role: listing.role.clone(),
+        status: word::<UserStatus>(&listing.status),
+        role: word::<Role>(&listing.role),
         ..Default::default()
     };
     let page = ask
@@ -50,7 +50,7 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
         .await?
         .into_inner();
     let shown = context! {
-        users => page.users.iter().map(show::user).collect::<Vec<_>>(),
+        users => Value::from(Serde(page.users)),
         list => listing.shown(&page.next),
     };
     Page::new("admin/users.html")

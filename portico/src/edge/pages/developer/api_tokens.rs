@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     accounts::v1::{CreateApiTokenRequest, ListApiTokensRequest, RevokeApiTokenRequest},
@@ -15,7 +15,6 @@ use super::{
     dashboard::own_id,
     form::Posted,
     lists::Listing,
-    show,
     view::{Page, Shown, done, mendable},
 };
 use crate::edge::{Edge, ask::Ask};
@@ -43,7 +42,7 @@ async fn list(ask: &Ask, listing: &Listing, shown: Value, error: Option<&Error>)
         ..Default::default()
     });
     let answer = ask.accounts().list_api_tokens(request).await?.into_inner();
-    let tokens: Vec<Value> = answer.api_tokens.iter().map(show::api_token).collect();
+    let tokens = Value::from(Serde(answer.api_tokens));
     let list = listing.shown(&answer.next);
     let page = Page::new("developer/api_tokens.html").refused_if(error);
     page.show(ask, context! { tokens, list, ..shown }).await

@@ -10,7 +10,7 @@ use minijinja::{Value, context};
 use portico_proto::{
     Error, Kind,
     access::v1::{Cart, CartItem, GetCartRequest, PutCartRequest},
-    catalog::v1::{GetProductRequest, ListPlansRequest, Plan, Product},
+    catalog::v1::{GetProductRequest, ListPlansRequest, Plan, Product, ProductStatus},
 };
 
 use super::{
@@ -72,7 +72,7 @@ impl Filled {
                 plan_id,
                 plan_field => field,
                 product_field => format!("items[{index}].product_id"),
-                product => product.as_ref().filter(|product| product.status == "published").map(show::product),
+                product => product.as_ref().filter(|product| product.status() == ProductStatus::Published).map(show::product),
             }
         };
         self.lines.iter().enumerate().map(item).collect()

@@ -6,7 +6,7 @@ use axum::{
     routing::get,
 };
 use minijinja::context;
-use portico_proto::catalog::v1::ListProductsRequest;
+use portico_proto::catalog::v1::{ListProductsRequest, ProductStatus};
 
 use super::{
     fetch,
@@ -28,7 +28,7 @@ async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         tag: listing.tag.clone(),
-        status: "published".to_owned(),
+        status: ProductStatus::Published.into(),
         ..Default::default()
     };
     let page = ask

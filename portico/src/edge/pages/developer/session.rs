@@ -8,7 +8,7 @@ use axum::{
 };
 use http::header;
 use minijinja::context;
-use portico_proto::accounts::v1::{CreateSessionRequest, SignUpRequest};
+use portico_proto::accounts::v1::{CreateSessionRequest, SignUpRequest, UserStatus};
 use portico_runtime::{Caller, Role};
 use serde::Deserialize;
 
@@ -72,7 +72,7 @@ async fn log_in(Posted { ask, form }: Posted) -> Shown {
         end(&ask, former.expose()).await;
     }
     let edge = ask.edge();
-    let lasts = lasts(&made.expires_at, edge.deps.clock.now());
+    let lasts = lasts(&made, edge.deps.clock.now());
     let cookie = edge.auth.cookies().set_session(&made.token, lasts)?;
     let to = Redirect::to(&own_path(&form.text("next")));
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), to).into_response())
@@ -112,7 +112,9 @@ async fn sign_up(Posted { ask, form }: Posted) -> Shown {
         password: form.raw("password"),
     };
     match ask.accounts().sign_up(ask.request(request)).await {
-        Ok(user) if user.get_ref().status == "active" => Ok(done("/login", "signed_up")),
+        Ok(user) if user.get_ref().status() == UserStatus::Active => {
+            Ok(done("/login", "signed_up"))
+        }
         Ok(_) => Ok(done("/login", "signed_up_pending")),
         Err(status) => {
             let page = Page::new("developer/signup.html").refused(&status.into());

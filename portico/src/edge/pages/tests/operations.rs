@@ -186,7 +186,7 @@ async fn parked_messages() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(page.messages.len(), 2);
+    assert_eq!(page.items.len(), 2);
     let bearer = format!("Bearer {}", admin.token().unwrap())
         .parse()
         .unwrap();

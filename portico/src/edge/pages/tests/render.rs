@@ -5,7 +5,7 @@ use portico_proto::{
     access::v1::{AccessRequest, RequestedItem, TimelineEntry},
     catalog::v1::Product,
     gateway::v1::ApiKey,
-    notification::v1::Delivery,
+    notification::v1::{Delivery, DeliveryStatus},
     operations::v1::DriftItem,
     registration::v1::{
         ConformanceCheck, ConformanceStep, Difference, IdentityProvider, OauthClient, Orphan,
@@ -304,8 +304,8 @@ fn what_is_gone_can_be_taken_out() {
 #[test]
 fn lists_with_trouble_in_them() {
     let delivery = Delivery {
-        status: "failed".into(),
-        last_error: "550 no such user".into(),
+        status: DeliveryStatus::Failed.into(),
+        last_error: Some("550 no such user".into()),
         attempts: 8,
         ..Default::default()
     };

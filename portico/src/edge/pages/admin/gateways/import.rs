@@ -5,9 +5,9 @@ use axum::{
     extract::{Path, Query},
     routing::get,
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::catalog::v1::{
-    ImportFromGatewayRequest, ImportItem, ImportedPolicy, PreviewGatewayImportRequest,
+    ImportAction, ImportFromGatewayRequest, ImportItem, ImportedPolicy, PreviewGatewayImportRequest,
 };
 
 use super::super::super::{
@@ -81,17 +81,11 @@ async fn import(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
 fn shown(items: &[ImportedPolicy]) -> Vec<Value> {
     let one = |item: &ImportedPolicy| {
         context! {
-            policy_id => &item.policy_id,
-            name => &item.name,
-            role => &item.role,
-            action => &item.action,
-            possible => item.action == "create" || item.action == "update",
-            id => &item.id,
-            detail => &item.detail,
-            scopes => item.scopes.join(" "),
+            possible => matches!(item.action(), ImportAction::Create | ImportAction::Update),
             apis => item.api_ids.join(", "),
             rate => item.rate.as_ref().map(|it| format!("{} in {}", it.requests, show::every(it.per_seconds))),
             quota => item.quota.as_ref().map(|it| format!("{} in {}", it.requests, show::every(it.renews_every_seconds))),
+            ..Value::from(Serde(item))
         }
     };
     items.iter().map(one).collect()

@@ -1,0 +1,204 @@
+//! Code for a message: what `rest::Message` and `rest::Enumeration` need to know of it.
+
+use std::fmt::Write as _;
+
+use crate::model::{Enumeration, Member, Message, Place, Type};
+
+const REST: &str = "crate::rest";
+
+pub(crate) fn message(from: &Message) -> String {
+    let Message {
+        path, name, doc, ..
+    } = from;
+    let resource = from.members.iter().any(|member| !member.input)
+        && from.members.iter().any(|member| member.input);
+    let mut code = format!(
+        "impl {REST}::Message for {path} {{\n\
+         fn shape() -> &'static {REST}::Shape {{\n\
+         static SHAPE: {REST}::Shape = {REST}::Shape {{ name: {name:?}, doc: {doc:?}, shorthand: {:?}, members: &[{}] }};\n\
+         &SHAPE\n}}\n",
+        from.shorthand,
+        from.members.iter().map(member).collect::<String>(),
+    );
+    let _ = write!(
+        code,
+        "fn write<M: ::serde::ser::SerializeMap>(&self, to: &mut M) -> ::core::result::Result<(), M::Error> {{\n{}\
+         let _ = to; ::core::result::Result::Ok(())\n}}\n",
+        each(from, |member| member.output.then(|| write(member))),
+    );
+    let _ = write!(
+        code,
+        "fn read<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: &str, from: &mut A) \
+         -> ::core::result::Result<(), A::Error> {{\nmatch name {{\n{}\
+         _ => {{ let _ = from; }}\n}}\n::core::result::Result::Ok(())\n}}\n",
+        each(from, |member| member.input.then(|| read(member))),
+    );
+    let _ = write!(
+        code,
+        "fn take(&mut self, name: &str, from: &mut Self) {{\nmatch name {{\n{}_ => {{ let _ = from; }}\n}}\n}}\n}}\n\
+         {REST}::implement!({path});\n",
+        each(from, |member| {
+            let ident = &member.ident;
+            (resource && member.input && !matches!(member.place, Place::Oneof(..))).then(|| {
+                format!(
+                    "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
+                    member.name
+                )
+            })
+        }),
+    );
+    if resource {
+        let _ = write!(
+            code,
+            "/// What callers write of it.\npub type New{name} = {REST}::New<{path}>;\n\
+             /// An update of it.\npub type {name}Change = {REST}::Change<{path}>;\n"
+        );
+    }
+    code
+}
+
+fn each(from: &Message, code: impl Fn(&Member) -> Option<String>) -> String {
+    // A member that holds others takes the names that are left, so it comes last.
+    let (flat, own): (Vec<&Member>, Vec<&Member>) =
+        from.members.iter().partition(|member| member.flat);
+    own.into_iter().chain(flat).filter_map(code).collect()
+}
+
+fn member(from: &Member) -> String {
+    let kind = kind(&from.of);
+    let kind = match from.place {
+        Place::List if !matches!(from.of, Type::Scopes | Type::Commas) => {
+            format!("{REST}::Kind::List(&{kind})")
+        }
+        Place::Map => format!("{REST}::Kind::Map(&{kind})"),
+        _ => kind,
+    };
+    let nullable = !from.required
+        && (matches!(from.place, Place::Optional | Place::Oneof(..))
+            || matches!(from.of, Type::Json));
+    format!(
+        "{REST}::Member {{ name: {:?}, doc: {:?}, kind: {kind}, input: {}, output: {}, required: {}, nullable: {nullable}, \
+         flat: {} }},\n",
+        from.name, from.doc, from.input, from.output, from.required, from.flat
+    )
+}
+
+fn kind(of: &Type) -> String {
+    match of {
+        Type::Scalar(kind) => format!("{REST}::Kind::{kind}"),
+        Type::Scopes => format!("{REST}::Kind::Scopes"),
+        Type::Commas => format!("{REST}::Kind::Commas"),
+        Type::Json => format!("{REST}::Kind::Json"),
+        Type::Time => format!("{REST}::Kind::Time"),
+        Type::Enumeration(path) => {
+            format!("{REST}::Kind::Enumeration(<{path} as {REST}::Enumeration>::words)")
+        }
+        Type::Message(path) => {
+            format!("{REST}::Kind::Message(<{path} as {REST}::Message>::shape)")
+        }
+    }
+}
+
+fn write(member: &Member) -> String {
+    let ident = &member.ident;
+    if member.flat {
+        return format!(
+            "match &self.{ident} {{ Some(inner) => {REST}::Message::write(inner, to)?, None => {{}} }}\n"
+        );
+    }
+    let value = match &member.place {
+        Place::Oneof(field, path, variant) => {
+            let value = converted("value", &member.of).unwrap_or_else(|| "value".to_owned());
+            format!(
+                "&match &self.{field} {{ Some({path}::{variant}(value)) => Some({value}), _ => None }}"
+            )
+        }
+        place => match (&member.of, place) {
+            (Type::Scopes, _) => format!("&self.{ident}.join(\" \")"),
+            (Type::Json, _) => format!("&{REST}::json(&self.{ident})"),
+            (Type::Time, _) => format!("&self.{ident}.as_ref().map({REST}::Time)"),
+            (Type::Enumeration(path), Place::List) => {
+                format!("&{REST}::words::<{path}>(&self.{ident})")
+            }
+            (Type::Enumeration(path), Place::Optional) => {
+                format!("&self.{ident}.and_then({REST}::word::<{path}>)")
+            }
+            (Type::Enumeration(path), _) => format!("&{REST}::word::<{path}>(self.{ident})"),
+            _ => format!("&self.{ident}"),
+        },
+    };
+    format!("to.serialize_entry({:?}, {value})?;\n", member.name)
+}
+
+/// The value of an alternative, where it is not written as it is.
+fn converted(value: &str, of: &Type) -> Option<String> {
+    match of {
+        Type::Enumeration(path) => Some(format!("{REST}::word::<{path}>(*{value})")),
+        Type::Time => Some(format!("{REST}::Time({value})")),
+        _ => None,
+    }
+}
+
+fn read(member: &Member) -> String {
+    let (name, ident) = (&member.name, &member.ident);
+    if member.flat {
+        let Type::Message(path) = &member.of else {
+            return String::new();
+        };
+        return format!(
+            "name if {REST}::knows::<{path}>(name) => \
+             {REST}::Message::read(self.{ident}.get_or_insert_default(), name, from)?,\n"
+        );
+    }
+    if let Place::Oneof(field, path, variant) = &member.place {
+        let value = match &member.of {
+            Type::Enumeration(of) => {
+                format!("from.next_value::<{REST}::ReadWord<{of}>>()?.given()")
+            }
+            Type::Time => format!("from.next_value::<{REST}::ReadTime>()?.0"),
+            _ => "from.next_value::<::core::option::Option<_>>()?".to_owned(),
+        };
+        return format!(
+            "{name:?} => {REST}::alternative(&mut self.{field}, {name:?}, {value}.map({path}::{variant}))?,\n"
+        );
+    }
+    let value = match (&member.of, &member.place) {
+        (Type::Scopes, _) => format!("from.next_value::<{REST}::Scopes>()?.0"),
+        (Type::Commas, _) => format!("from.next_value::<{REST}::Commas>()?.0"),
+        (Type::Json, _) => format!("from.next_value::<{REST}::Json>()?.0"),
+        (Type::Time, _) => format!("from.next_value::<{REST}::ReadTime>()?.0"),
+        (Type::Enumeration(path), Place::List) => {
+            format!("{REST}::numbers(from.next_value::<Vec<{REST}::ReadWord<{path}>>>()?)")
+        }
+        (Type::Enumeration(path), Place::Optional) => {
+            format!("from.next_value::<{REST}::ReadWord<{path}>>()?.given()")
+        }
+        (Type::Enumeration(path), _) => {
+            format!("from.next_value::<{REST}::ReadWord<{path}>>()?.number()")
+        }
+        _ => "from.next_value()?".to_owned(),
+    };
+    format!("{name:?} => self.{ident} = {value},\n")
+}
+
+pub(crate) fn enumeration(from: &Enumeration) -> String {
+    let Enumeration {
+        path,
+        name,
+        doc,
+        words,
+        ..
+    } = from;
+    let words: String = words
+        .iter()
+        .map(|(number, word, doc)| {
+            format!("{REST}::Word {{ number: {number}, word: {word:?}, doc: {doc:?} }},")
+        })
+        .collect();
+    format!(
+        "impl {REST}::Enumeration for {path} {{\n\
+         fn words() -> &'static {REST}::Words {{\n\
+         static WORDS: {REST}::Words = {REST}::Words {{ name: {name:?}, doc: {doc:?}, words: &[{words}] }};\n\
+         &WORDS\n}}\n}}\n"
+    )
+}

@@ -1,0 +1,350 @@
+//! What the descriptors say about messages: everything that decides how they look in REST.
+
+use std::collections::BTreeMap;
+
+use protox::prost_reflect::{
+    DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind,
+    MessageDescriptor,
+};
+
+pub(crate) struct Message {
+    pub(crate) package: String,
+    /// Name in the contract, without package.
+    pub(crate) name: String,
+    /// Path of the Rust type.
+    pub(crate) path: String,
+    pub(crate) doc: String,
+    pub(crate) shorthand: Option<String>,
+    pub(crate) members: Vec<Member>,
+}
+
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// Name of the Rust field.
+    pub(crate) ident: String,
+    pub(crate) doc: String,
+    pub(crate) place: Place,
+    pub(crate) of: Type,
+    /// Callers may write it.
+    pub(crate) input: bool,
+    /// It is answered.
+    pub(crate) output: bool,
+    pub(crate) required: bool,
+    pub(crate) flat: bool,
+}
+
+/// How the Rust field holds it.
+#[derive(PartialEq)]
+pub(crate) enum Place {
+    Plain,
+    Optional,
+    List,
+    Map,
+    /// Field, type of the enum and its variant.
+    Oneof(String, String, String),
+}
+
+pub(crate) enum Type {
+    /// Variant of `rest::Kind`.
+    Scalar(&'static str),
+    Scopes,
+    Commas,
+    Json,
+    Time,
+    Enumeration(String),
+    Message(String),
+}
+
+pub(crate) struct Enumeration {
+    pub(crate) package: String,
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) doc: String,
+    /// Number, word and documentation.
+    pub(crate) words: Vec<(i32, String, String)>,
+}
+
+/// The messages that methods of services take or answer, and those inside them.
+pub(crate) fn messages(pool: &DescriptorPool) -> Vec<Result<Message, String>> {
+    let options = Options::new(pool);
+    reachable(pool)
+        .values()
+        .map(|message| options.message(message))
+        .collect()
+}
+
+/// Every enum of the contracts.
+pub(crate) fn enumerations(pool: &DescriptorPool) -> Vec<Enumeration> {
+    pool.all_enums()
+        .filter(|one| one.package_name().starts_with("portico."))
+        .map(|one| enumeration(&one))
+        .collect()
+}
+
+fn reachable(pool: &DescriptorPool) -> BTreeMap<String, MessageDescriptor> {
+    let mut waiting: Vec<MessageDescriptor> = pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .flat_map(|method| [method.input(), method.output()])
+        .collect();
+    let mut found = BTreeMap::new();
+    while let Some(message) = waiting.pop() {
+        let foreign = !message.package_name().starts_with("portico.");
+        if foreign || found.contains_key(message.full_name()) {
+            continue;
+        }
+        waiting.extend(message.fields().filter_map(|field| match field.kind() {
+            Kind::Message(inner) if inner.is_map_entry() => {
+                inner.map_entry_value_field().kind().as_message().cloned()
+            }
+            Kind::Message(inner) => Some(inner),
+            _ => None,
+        }));
+        found.insert(message.full_name().to_owned(), message);
+    }
+    found
+}
+
+fn enumeration(from: &EnumDescriptor) -> Enumeration {
+    let prefix = format!("{}_", snake(from.name())).to_uppercase();
+    let file = from.parent_file();
+    let words = from
+        .values()
+        .filter(|value| value.number() != 0)
+        .map(|value| {
+            let word = value.name().strip_prefix(&prefix).unwrap_or(value.name());
+            let doc = comment(&file, value.path());
+            (value.number(), word.to_lowercase(), doc)
+        })
+        .collect();
+    Enumeration {
+        package: from.package_name().to_owned(),
+        name: schema_name(from.package_name(), from.full_name()),
+        path: rust_path(from.package_name(), from.full_name()),
+        doc: comment(&file, from.path()),
+        words,
+    }
+}
+
+/// The options of `portico.rest.v1` and `google.api`.
+struct Options {
+    format: Option<ExtensionDescriptor>,
+    hidden: Option<ExtensionDescriptor>,
+    flat: Option<ExtensionDescriptor>,
+    shorthand: Option<ExtensionDescriptor>,
+    behaviour: Option<ExtensionDescriptor>,
+}
+
+const REQUIRED: i32 = 2;
+const OUTPUT_ONLY: i32 = 3;
+const INPUT_ONLY: i32 = 4;
+
+impl Options {
+    fn new(pool: &DescriptorPool) -> Self {
+        Self {
+            format: pool.get_extension_by_name("portico.rest.v1.format"),
+            hidden: pool.get_extension_by_name("portico.rest.v1.hidden"),
+            flat: pool.get_extension_by_name("portico.rest.v1.flat"),
+            shorthand: pool.get_extension_by_name("portico.rest.v1.shorthand"),
+            behaviour: pool.get_extension_by_name("google.api.field_behavior"),
+        }
+    }
+
+    fn message(&self, from: &MessageDescriptor) -> Result<Message, String> {
+        let mut fields: Vec<FieldDescriptor> = from.fields().collect();
+        // In the order in which they are written, which is the one to read them in.
+        fields.sort_by_key(|field| field.path().last().copied());
+        let shorthand = self.shorthand.as_ref().and_then(|extension| {
+            let options = from.options();
+            let name = options.get_extension(extension);
+            name.as_str()
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+        });
+        Ok(Message {
+            package: from.package_name().to_owned(),
+            name: schema_name(from.package_name(), from.full_name()),
+            path: rust_path(from.package_name(), from.full_name()),
+            doc: comment(&from.parent_file(), from.path()),
+            shorthand,
+            members: fields
+                .iter()
+                .filter(|field| !self.flag(field, self.hidden.as_ref()) && !is_mask(field))
+                .map(|field| self.member(field))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn member(&self, field: &FieldDescriptor) -> Result<Member, String> {
+        let behaviours = self.behaviours(field);
+        let value = if field.is_map() {
+            let entry = field.kind().as_message().cloned();
+            entry.map(|entry| entry.map_entry_value_field())
+        } else {
+            None
+        };
+        Ok(Member {
+            name: field.name().to_owned(),
+            ident: ident(field.name()),
+            doc: comment(&field.parent_file(), field.path()),
+            place: place(field),
+            of: self.kind(value.as_ref().unwrap_or(field))?,
+            input: !behaviours.contains(&OUTPUT_ONLY),
+            output: !behaviours.contains(&INPUT_ONLY),
+            required: behaviours.contains(&REQUIRED),
+            flat: self.flag(field, self.flat.as_ref()),
+        })
+    }
+
+    fn behaviours(&self, field: &FieldDescriptor) -> Vec<i32> {
+        let Some(extension) = &self.behaviour else {
+            return Vec::new();
+        };
+        let options = field.options();
+        let value = options.get_extension(extension);
+        let all = value.as_list().unwrap_or_default();
+        all.iter().filter_map(|one| one.as_enum_number()).collect()
+    }
+
+    fn flag(&self, field: &FieldDescriptor, extension: Option<&ExtensionDescriptor>) -> bool {
+        extension.is_some_and(|extension| {
+            field.options().get_extension(extension).as_bool() == Some(true)
+        })
+    }
+
+    fn kind(&self, field: &FieldDescriptor) -> Result<Type, String> {
+        let format = self.format.as_ref().and_then(|extension| {
+            let options = field.options();
+            let number = options.get_extension(extension).as_enum_number();
+            number
+        });
+        Ok(match (field.kind(), format.unwrap_or_default()) {
+            (Kind::String, 0) => Type::Scalar("Text"),
+            (Kind::String, 1) => Type::Scalar("Uuid"),
+            (Kind::String, 2) => Type::Scalar("Uri"),
+            (Kind::String, 3) => Type::Scalar("Email"),
+            (Kind::String, 4) if field.is_list() => Type::Scopes,
+            (Kind::String, 5) if field.is_list() => Type::Commas,
+            (Kind::String, 6) => Type::Json,
+            (Kind::Bool, 0) => Type::Scalar("Bool"),
+            (Kind::Uint32 | Kind::Fixed32, 0) => Type::Scalar("U32"),
+            (Kind::Uint64 | Kind::Fixed64, 0) => Type::Scalar("U64"),
+            (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, 0) => Type::Scalar("I32"),
+            (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, 0) => Type::Scalar("I64"),
+            (Kind::Double | Kind::Float, 0) => Type::Scalar("Number"),
+            (Kind::Enum(one), 0) => {
+                Type::Enumeration(rust_path(one.package_name(), one.full_name()))
+            }
+            (Kind::Message(one), 0) if one.full_name() == "google.protobuf.Timestamp" => Type::Time,
+            (Kind::Message(one), 0) if one.package_name().starts_with("portico.") => {
+                Type::Message(rust_path(one.package_name(), one.full_name()))
+            }
+            (kind, format) => {
+                return Err(format!(
+                    "{}: {kind:?} with format {format} has no form in REST",
+                    field.full_name()
+                ));
+            }
+        })
+    }
+}
+
+/// REST says by what a body holds which members an update is about.
+fn is_mask(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(one) if one.full_name() == "google.protobuf.FieldMask")
+}
+
+fn place(field: &FieldDescriptor) -> Place {
+    if field.is_map() {
+        return Place::Map;
+    }
+    if field.is_list() {
+        return Place::List;
+    }
+    match field.containing_oneof() {
+        Some(oneof) if !oneof.is_synthetic() => {
+            let message = field.parent_message();
+            let parent = rust_path(message.package_name(), message.full_name());
+            let (module, name) = parent.rsplit_once("::").unwrap_or(("", &parent));
+            let path = format!("{module}::{}::{}", snake(name), camel(oneof.name()));
+            Place::Oneof(ident(oneof.name()), path, camel(field.name()))
+        }
+        Some(_) => Place::Optional,
+        None if field.supports_presence() => Place::Optional,
+        None => Place::Plain,
+    }
+}
+
+/// The Rust type that prost makes of a message or enum.
+fn rust_path(package: &str, full_name: &str) -> String {
+    let mut path = String::from("crate");
+    for module in package.split('.').skip(1) {
+        path.push_str("::");
+        path.push_str(module);
+    }
+    let names = full_name.strip_prefix(package).unwrap_or(full_name);
+    let mut names = names.split('.').filter(|name| !name.is_empty()).peekable();
+    while let Some(name) = names.next() {
+        path.push_str("::");
+        match names.peek() {
+            Some(_) => path.push_str(&snake(name)),
+            None => path.push_str(name),
+        }
+    }
+    path
+}
+
+/// The name without the package; what stands inside a message begins with that one's name.
+fn schema_name(package: &str, full_name: &str) -> String {
+    let names = full_name.strip_prefix(package).unwrap_or(full_name);
+    names.replace('.', "")
+}
+
+/// The comment before a definition, or on its line.
+fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+    let info = file.file_descriptor_proto().source_code_info.as_ref();
+    let location = info
+        .into_iter()
+        .flat_map(|info| &info.location)
+        .find(|location| location.path == path);
+    let text = location.map_or("", |location| match location.leading_comments() {
+        "" => location.trailing_comments(),
+        leading => leading,
+    });
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ").trim().to_owned()
+}
+
+fn snake(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    text
+}
+
+fn camel(name: &str) -> String {
+    name.split('_')
+        .map(|word| {
+            let mut letters = word.chars();
+            let first = letters.next().map(|first| first.to_ascii_uppercase());
+            first.into_iter().chain(letters).collect::<String>()
+        })
+        .collect()
+}
+
+fn ident(name: &str) -> String {
+    let keywords = [
+        "as", "break", "const", "continue", "else", "enum", "fn", "for", "if", "impl", "in", "let",
+        "loop", "match", "mod", "move", "ref", "return", "static", "struct", "trait", "type",
+        "use", "where", "while",
+    ];
+    if keywords.contains(&name) {
+        format!("r#{name}")
+    } else {
+        name.to_owned()
+    }
+}

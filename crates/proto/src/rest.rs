@@ -1,0 +1,184 @@
+//! The REST form of messages: the generated types themselves are the bodies, the parameters and the schemas.
+//!
+//! The build script generates for every message that a service takes or answers a [`Shape`] and the code that
+//! reads and writes its members; how that looks follows from the types and from the options of
+//! `portico/rest/v1/options.proto`:
+//!
+//! - members are in snake case; absent is `null`; 64-bit numbers are numbers
+//! - an enum is its word in lower case, a `Timestamp` is RFC 3339, an alternative of a `oneof` is a member like others
+//! - what is unknown, written twice, or only answered (`OUTPUT_ONLY`) is refused by its name
+//!
+//! [`New`] is what callers write of a resource, [`Change`] a merge patch of it, which [`merge`] applies to the
+//! present one.
+
+mod patch;
+mod read;
+mod schema;
+mod word;
+mod write;
+
+use serde::{de::MapAccess, ser::SerializeMap};
+
+pub use patch::{Change, New, merge};
+pub use prost_types::FieldMask;
+pub use read::{Commas, Json, ReadTime, ReadWord, Scopes, alternative, deserialize, numbers};
+pub use schema::{name, parameters, schema, schemas};
+pub use word::{Enumeration, Word, Words, word, words};
+pub use write::{Time, json, serialize};
+
+/// A message with a form in REST.
+pub trait Message: Default {
+    /// Its members.
+    fn shape() -> &'static Shape;
+
+    /// Writes every member that is answered.
+    ///
+    /// # Errors
+    /// The serializer's.
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error>;
+
+    /// Reads the value of a member that callers may write.
+    ///
+    /// # Errors
+    /// It is of another type.
+    fn read<'de, A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error>;
+
+    /// Takes over a member of another message that callers may write.
+    fn take(&mut self, name: &str, from: &mut Self);
+}
+
+/// What the contract says of a message.
+#[derive(Debug)]
+pub struct Shape {
+    /// Its name there.
+    pub name: &'static str,
+    /// Its comment.
+    pub doc: &'static str,
+    /// The member that may stand for the whole as a text.
+    pub shorthand: Option<&'static str>,
+    /// In the order of the contract.
+    pub members: &'static [Member],
+}
+
+/// One member of a message.
+#[derive(Debug)]
+pub struct Member {
+    /// Its name.
+    pub name: &'static str,
+    /// Its comment.
+    pub doc: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Callers may write it.
+    pub input: bool,
+    /// It is answered.
+    pub output: bool,
+    /// Callers must write it, and it is never null in answers.
+    pub required: bool,
+    /// It may be null.
+    pub nullable: bool,
+    /// The members of this message stand in its place.
+    pub flat: bool,
+}
+
+/// The type of a member.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "scalars are named as in the contract")]
+pub enum Kind {
+    Text,
+    Uuid,
+    Uri,
+    Email,
+    Bool,
+    U32,
+    U64,
+    I32,
+    I64,
+    Number,
+    /// One text with spaces; an array is read, too.
+    Scopes,
+    /// An array; one text with commas is read, too.
+    Commas,
+    /// Whatever JSON a text holds.
+    Json,
+    /// RFC 3339.
+    Time,
+    Enumeration(fn() -> &'static Words),
+    Message(fn() -> &'static Shape),
+    List(&'static Kind),
+    /// By text.
+    Map(&'static Kind),
+}
+
+impl Shape {
+    /// The members with those of flat ones in their place.
+    fn all(&self) -> Vec<&'static Member> {
+        let own = |member: &'static Member| match (member.flat, &member.kind) {
+            (true, Kind::Message(inner)) => inner().all(),
+            _ => vec![member],
+        };
+        self.members.iter().flat_map(own).collect()
+    }
+
+    /// Those that callers may write.
+    fn writable(&self) -> Vec<&'static Member> {
+        let mut all = self.all();
+        all.retain(|member| member.input);
+        all
+    }
+}
+
+/// Whether callers may write a member of this name.
+pub fn knows<T: Message>(name: &str) -> bool {
+    T::shape()
+        .writable()
+        .iter()
+        .any(|member| member.name == name)
+}
+
+/// Implements serde's and utoipa's traits for a [`Message`]; for generated code.
+macro_rules! implement {
+    ($message:ty) => {
+        impl ::serde::Serialize for $message {
+            fn serialize<S: ::serde::Serializer>(
+                &self,
+                to: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                $crate::rest::serialize(self, to)
+            }
+        }
+        impl<'de> ::serde::Deserialize<'de> for $message {
+            fn deserialize<D: ::serde::Deserializer<'de>>(
+                from: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                $crate::rest::deserialize(from)
+            }
+        }
+        impl ::utoipa::PartialSchema for $message {
+            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
+                $crate::rest::schema::<Self>()
+            }
+        }
+        impl ::utoipa::ToSchema for $message {
+            fn name() -> ::std::borrow::Cow<'static, str> {
+                $crate::rest::name::<Self>()
+            }
+            fn schemas(
+                to: &mut ::std::vec::Vec<(
+                    ::std::string::String,
+                    ::utoipa::openapi::RefOr<::utoipa::openapi::Schema>,
+                )>,
+            ) {
+                $crate::rest::schemas::<Self>(to);
+            }
+        }
+        impl ::utoipa::IntoParams for $message {
+            fn into_params(
+                place: impl Fn() -> ::core::option::Option<::utoipa::openapi::path::ParameterIn>,
+            ) -> ::std::vec::Vec<::utoipa::openapi::path::Parameter> {
+                $crate::rest::parameters::<Self>(place())
+            }
+        }
+    };
+}
+pub(crate) use implement;

@@ -1,0 +1,154 @@
+//! What callers may write, and what is refused.
+
+use portico_proto::{
+    accounts::v1::CreateSessionRequest,
+    catalog::v1::{
+        ImportItem, NewPlan, NewProduct, Plan, PlanChange, Product, ProductChange, Rate, Visibility,
+    },
+    operations::v1::RepublishRequest,
+    rest::{Enumeration, FieldMask, merge},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+fn read<T: DeserializeOwned>(body: Value) -> Result<T, String> {
+    // The path is part of what the edge tells.
+    serde_path_to_error::deserialize(body)
+        .map_err(|error: serde_path_to_error::Error<serde_json::Error>| error.to_string())
+}
+
+#[test]
+fn members_are_read_in_each_way_they_may_be_written() {
+    let NewProduct { 0: product } = read(json!({
+        "name": "Payments",
+        "scopes": " a  b ",
+        "visibility": "public",
+        "apis": ["one", { "api_id": "two", "gateway_id": null }],
+        "policy_id": null,
+    }))
+    .unwrap();
+    assert_eq!(product.scopes, ["a", "b"]);
+    assert_eq!(product.visibility(), Visibility::Public);
+    assert_eq!(product.apis[0].api_id, "one");
+    assert_eq!(
+        (product.apis[1].gateway_id.as_ref(), product.policy_id),
+        (None, None)
+    );
+    let array: ImportItem = read(json!({ "policy_id": "p", "scopes": ["a", "b"] })).unwrap();
+    assert_eq!(array.scopes, ["a", "b"]);
+    let large: RepublishRequest = read(json!({ "from": u64::MAX })).unwrap();
+    assert_eq!(large.from, u64::MAX);
+}
+
+#[test]
+fn what_does_not_fit_is_named_without_its_value() {
+    for (body, words) in [
+        (json!({ "colour": "canary" }), "unknown field `colour`"),
+        (json!({ "id": "canary" }), "unknown field `id`"),
+        (json!({ "version": 7 }), "unknown field `version`"),
+        (
+            json!({ "visibility": "canary" }),
+            "visibility: unknown word, expected public or internal",
+        ),
+        (
+            json!({ "name": null }),
+            "name: invalid type: null, expected a string",
+        ),
+        (
+            json!({ "apis": [{ "api": "canary" }] }),
+            "apis[0]: unknown field `api`",
+        ),
+        (json!({ "apis": [7] }), "apis[0]: invalid type"),
+        (json!({ "scopes": 7 }), "scopes: invalid type"),
+        (json!([]), "expected an object"),
+    ] {
+        let error = read::<NewProduct>(body.clone()).unwrap_err();
+        assert!(error.contains(words), "{body}: {error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+    let twice = serde_json::from_str::<NewProduct>(r#"{"name":"a","name":"b"}"#).unwrap_err();
+    assert!(
+        twice.to_string().contains("duplicate field `name`"),
+        "{twice}"
+    );
+    // A number that is missing would be taken for 0.
+    let error = read::<NewPlan>(json!({ "rate": { "requests": 1 } })).unwrap_err();
+    assert!(
+        error.contains("rate: missing field `per_seconds`"),
+        "{error}"
+    );
+    // What the edge fills in itself cannot be written.
+    let forged = json!({ "email": "a", "password": "b", "remote_address": "::1" });
+    assert!(read::<CreateSessionRequest>(forged).is_err());
+}
+
+#[test]
+fn a_change_names_its_members_and_takes_away_what_is_null() {
+    let present = Plan {
+        name: "Gold".into(),
+        scopes: vec!["gold".into()],
+        rate: Some(Rate {
+            requests: 1,
+            per_seconds: 1,
+        }),
+        version: 7,
+        ..Plan::default()
+    };
+    let PlanChange { message, mask } =
+        read(json!({ "rate": null, "description": "Much." })).unwrap();
+    let merged = merge(present.clone(), message, Some(&mask)).unwrap();
+    let expected = Plan {
+        rate: None,
+        description: "Much.".into(),
+        ..present.clone()
+    };
+    assert_eq!(merged, expected);
+    // Nothing in the body: nothing changes.
+    let PlanChange { message, mask } = read(json!({})).unwrap();
+    assert_eq!(
+        merge(present.clone(), message, Some(&mask)).unwrap(),
+        present
+    );
+    // Without a mask everything that can be written is replaced, and nothing else.
+    let replaced = merge(present.clone(), Plan::default(), None).unwrap();
+    assert_eq!(
+        replaced,
+        Plan {
+            version: 7,
+            ..Plan::default()
+        }
+    );
+}
+
+#[test]
+fn a_mask_cannot_name_what_is_only_answered() {
+    let present = Product {
+        version: 7,
+        ..Product::default()
+    };
+    for path in ["version", "status", "colour", ""] {
+        let mask = FieldMask {
+            paths: vec![path.into()],
+        };
+        let error = merge(present.clone(), Product::default(), Some(&mask)).unwrap_err();
+        assert_eq!(error.code, "field_unknown", "{path}");
+    }
+    assert!(read::<ProductChange>(json!({ "status": "published" })).is_err());
+}
+
+#[test]
+fn words_are_those_of_the_contract() {
+    assert_eq!(
+        Visibility::from_word("internal"),
+        Some(Visibility::Internal)
+    );
+    assert_eq!(Visibility::from_word("INTERNAL"), None);
+    assert_eq!(Visibility::from_word(""), None);
+    assert_eq!(
+        (
+            Visibility::Public.as_word(),
+            Visibility::Unspecified.as_word()
+        ),
+        ("public", "")
+    );
+}
