@@ -18,8 +18,6 @@ mod status;
 pub mod submission;
 
 #[cfg(test)]
-mod orders;
-#[cfg(test)]
 mod tests;
 
 use portico_eventstore::{Aggregate, nested_events};

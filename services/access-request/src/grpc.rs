@@ -8,7 +8,6 @@ mod checkout;
 mod decisions;
 mod requests;
 mod submit;
-mod text;
 mod watch;
 
 use futures::{StreamExt as _, stream::BoxStream};

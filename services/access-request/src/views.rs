@@ -3,7 +3,6 @@
 
 pub(crate) mod access_requests;
 pub(crate) mod applications;
-pub(crate) mod select;
 pub(crate) mod timeline;
 
 use portico_eventstore::{ExecuteError, StoreError};

@@ -25,7 +25,6 @@ mod mapping;
 mod measures;
 mod policies;
 mod publish;
-mod text;
 mod views;
 mod worker;
 

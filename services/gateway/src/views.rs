@@ -4,7 +4,6 @@ pub(crate) mod entitlements;
 pub(crate) mod gateways;
 pub(crate) mod grants;
 pub(crate) mod held_scopes;
-pub(crate) mod order;
 pub(crate) mod providers;
 
 use jiff::Timestamp;

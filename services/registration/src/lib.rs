@@ -8,7 +8,6 @@
 //! | `application` | aggregate: the newest that is known of an application |
 //! | `conformance` | aggregate: the last conformance check of a provider |
 //! | [`client_metadata`] | what is asked of a provider and what it granted (RFC 7591 section 2) |
-//! | `text` | names and texts that people enter |
 //! | `grpc` | requests from outside, a file for each subject |
 //! | `policies` | what other services say, and what comes of it |
 //! | `publish` | private events as public ones |
@@ -26,7 +25,6 @@ pub mod oauth_client;
 mod policies;
 pub mod providers;
 mod publish;
-mod text;
 mod views;
 mod worker;
 

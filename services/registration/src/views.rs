@@ -4,6 +4,5 @@ pub(crate) mod client_types;
 pub(crate) mod identity_providers;
 pub(crate) mod measures;
 pub(crate) mod oauth_clients;
-pub(crate) mod order;
 pub(crate) mod providers;
 pub(crate) mod usage;

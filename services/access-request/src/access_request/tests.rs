@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod joining;
+mod orders;
 
 use jiff::Timestamp;
 use portico_eventstore::{Aggregate as _, NewEvent, testing::given};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::*;
 use crate::terms::{Plan, Product};
 
-pub(super) fn submission() -> Submission {
+fn submission() -> Submission {
     Submission {
         requester_id: Uuid::from_u128(1),
         application_id: Uuid::from_u128(2),
@@ -34,11 +35,11 @@ pub(super) fn submission() -> Submission {
     }
 }
 
-pub(super) fn submitted() -> Event {
+fn submitted() -> Event {
     request::Event::Submitted(submission()).into()
 }
 
-pub(super) fn keys_submitted() -> Event {
+fn keys_submitted() -> Event {
     request::Event::Submitted(Submission {
         credential: Credential::ApiKey,
         ..submission()
@@ -46,7 +47,7 @@ pub(super) fn keys_submitted() -> Event {
     .into()
 }
 
-pub(super) fn product(version: u64, scopes: &[&str]) -> Product {
+fn product(version: u64, scopes: &[&str]) -> Product {
     Product {
         product_id: Uuid::from_u128(5),
         version,
@@ -56,7 +57,7 @@ pub(super) fn product(version: u64, scopes: &[&str]) -> Product {
     }
 }
 
-pub(super) fn items() -> Vec<ApprovedItem> {
+fn items() -> Vec<ApprovedItem> {
     vec![ApprovedItem {
         product: product(7, &["product_payments"]),
         plan: Plan {
@@ -69,14 +70,14 @@ pub(super) fn items() -> Vec<ApprovedItem> {
     }]
 }
 
-pub(super) fn approve() -> Command {
+fn approve() -> Command {
     Command::Request(request::Command::Approve {
         items: items(),
         note: None,
     })
 }
 
-pub(super) fn approved() -> Event {
+fn approved() -> Event {
     request::Event::Approved {
         items: items(),
         note: None,
@@ -85,7 +86,7 @@ pub(super) fn approved() -> Event {
 }
 
 /// The half's report at this position of its log, made that many seconds into its life.
-pub(super) fn report(half: Half, revision: u64, position: i64, outcome: Outcome) -> Report {
+fn report(half: Half, revision: u64, position: i64, outcome: Outcome) -> Report {
     Report {
         half,
         revision,
@@ -96,14 +97,14 @@ pub(super) fn report(half: Half, revision: u64, position: i64, outcome: Outcome)
     }
 }
 
-pub(super) fn done() -> Outcome {
+fn done() -> Outcome {
     Outcome::Done {
         client_id: None,
         client_deleted: false,
     }
 }
 
-pub(super) fn failed() -> Outcome {
+fn failed() -> Outcome {
     Outcome::Failed {
         code: "insufficient_scope".into(),
         reason: "Scope is not allowed".into(),

@@ -1,14 +1,18 @@
 //! Applications: their owner's to change, also for admins to see.
 
 use portico_proto::{Error, Kind, access::v1 as api};
-use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error};
+use portico_runtime::{
+    Call, Caller, Problems,
+    lists::{ListQuery, Search},
+    parse_id, query_error, texts,
+};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Grpc, answer, may_see, text};
+use super::{Grpc, answer, may_see};
 use crate::{
     application::{Application, Changes, Command, Profile, Visibility, redirect_url},
-    views::{applications, applications::ApplicationRow, refused, select::Sort},
+    views::{applications, applications::ApplicationRow, refused},
 };
 
 /// Checks a new application; fields are named with a prefix such as `application.`.
@@ -19,8 +23,8 @@ pub(super) fn profile(
 ) -> Profile {
     let field = |name: &str| format!("{prefix}{name}");
     Profile {
-        name: text::name(problems, &field("name"), &given.name),
-        description: text::long(problems, &field("description"), &given.description),
+        name: texts::name(problems, &field("name"), &given.name),
+        description: texts::description(problems, &field("description"), &given.description),
         redirect_urls: redirect_url::list(problems, &field("redirect_urls"), &given.redirect_urls),
         visibility: visibility(problems, &field("visibility"), &given.visibility),
     }
@@ -69,11 +73,11 @@ pub(super) async fn update_application(
         name: given
             .name
             .as_ref()
-            .map(|name| text::name(&mut problems, "name", name)),
+            .map(|name| texts::name(&mut problems, "name", name)),
         description: given
             .description
             .as_ref()
-            .map(|text| text::long(&mut problems, "description", text)),
+            .map(|text| texts::description(&mut problems, "description", text)),
         redirect_urls: given
             .redirect_urls
             .as_ref()
@@ -170,47 +174,15 @@ pub(super) async fn list_applications(
         _ => None,
     };
     let given = request.get_ref();
-    let page = Page::parse(given.limit, &given.after)?;
-    let sort = sort(&given.sort)?;
-    let by_time = sort.number;
+    let query = ListQuery::parse(&applications::SORT, given.limit, &given.after, &given.sort)?;
+    let search = Search::parse(&given.q)?;
     let pool = grpc.store.database().pool();
-    let rows = applications::list(pool, owner, &given.q, &page, &sort)
+    let (rows, next) = applications::list(pool, owner, &search, &query)
         .await
         .map_err(query_error)?;
-    let (rows, next) = page.cut(rows, |row| {
-        let value = if by_time {
-            row.created_ms.to_string()
-        } else {
-            row.state.profile.name.to_lowercase()
-        };
-        (value, row.id.clone())
-    });
     Ok(api::ListApplicationsResponse {
         applications: rows.into_iter().map(answer::application).collect(),
         next,
-    })
-}
-
-fn sort(text: &str) -> Result<Sort, Error> {
-    let (descending, name) = match text.strip_prefix('-') {
-        Some(name) => (true, name),
-        None => (false, text),
-    };
-    let column = match (name, descending) {
-        ("name", _) | ("", false) => "name_lower",
-        ("created_at", _) => "created_ms",
-        _ => {
-            return Err(Error::field(
-                "sort",
-                "sort_invalid",
-                "`sort` must be name, -name, created_at or -created_at.",
-            ));
-        }
-    };
-    Ok(Sort {
-        column,
-        descending,
-        number: column == "created_ms",
     })
 }
 

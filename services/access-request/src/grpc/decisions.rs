@@ -2,12 +2,12 @@
 
 use portico_eventstore::{ExecuteError, Outcome};
 use portico_proto::{Error, Kind, access::v1 as api};
-use portico_runtime::{Call, Problems, fault, parse_id, query_error};
+use portico_runtime::{Call, Problems, fault, parse_id, query_error, texts};
 use portico_vault::VaultRef;
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Grpc, answer, requests::visible, text};
+use super::{Grpc, answer, requests::visible};
 use crate::{
     access_request::{AccessRequest, Command, Rejection, access, request as asking},
     views::{access_requests, refused},
@@ -197,7 +197,7 @@ async fn decide(
 
 fn checked(field: &str, given: &str) -> Result<String, Error> {
     let mut problems = Problems::default();
-    let text = text::long(&mut problems, field, given);
+    let text = texts::description(&mut problems, field, given);
     problems.into_result()?;
     Ok(text)
 }

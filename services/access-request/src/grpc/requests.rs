@@ -1,7 +1,11 @@
 //! Reading access requests: developers their own, admins and services all.
 
 use portico_proto::{Error, access::v1 as api};
-use portico_runtime::{Caller, Page, Problems, parse_id, query_error};
+use portico_runtime::{
+    Caller, Problems,
+    lists::{ListQuery, Search},
+    parse_id, query_error,
+};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -30,28 +34,21 @@ pub(super) async fn list_access_requests(
     let caller = Caller::of(&request);
     caller.require_known()?;
     let given = request.get_ref();
-    let page = Page::parse(given.limit, &given.after)?;
+    let query = ListQuery::parse(
+        &access_requests::SORT,
+        given.limit,
+        &given.after,
+        &given.sort,
+    )?;
     let mut filter = filter(given)?;
     if let Caller::User { id, .. } = &caller
         && !caller.sees_all()
     {
         filter.requester_id = id.to_string();
     }
-    let descending = match given.sort.as_str() {
-        "" | "-created_at" => true,
-        "created_at" => false,
-        _ => {
-            return Err(Error::field(
-                "sort",
-                "sort_invalid",
-                "`sort` must be created_at or -created_at.",
-            ));
-        }
-    };
-    let rows = access_requests::list(grpc.store.database().pool(), &filter, &page, descending)
+    let (rows, next) = access_requests::list(grpc.store.database().pool(), &filter, &query)
         .await
         .map_err(query_error)?;
-    let (rows, next) = page.cut(rows, |row| (row.created_ms.to_string(), row.id.clone()));
     Ok(api::ListAccessRequestsResponse {
         access_requests: answer::access_requests(&grpc.notes, rows).await?,
         next,
@@ -103,7 +100,7 @@ fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
         product_id: id("product_id", &given.product_id),
         plan_id: id("plan_id", &given.plan_id),
         status: given.status.clone(),
-        q: given.q.clone(),
+        search: Search::parse(&given.q)?,
     };
     problems.into_result()?;
     Ok(filter)

@@ -10,7 +10,7 @@ use portico_proto::{
     Error,
     access::v1::{self as api, submit_access_request_request::Target},
 };
-use portico_runtime::{Call, Problems, store_error};
+use portico_runtime::{Call, Problems, store_error, texts};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -19,7 +19,6 @@ use super::{
     applications::profile,
     checkout::{self, Order},
     requests::visible,
-    text,
 };
 use crate::{
     access_request::{AccessRequest, Command, Submission, request},
@@ -103,7 +102,7 @@ async fn submit(
     given: &api::SubmitAccessRequestRequest,
 ) -> Result<Submission, Error> {
     let mut problems = Problems::default();
-    let note = text::long(&mut problems, "note", &given.note);
+    let note = texts::description(&mut problems, "note", &given.note);
     let target = target(grpc, call, user, given, &mut problems).await?;
     let order = checkout::check(
         &grpc.neighbours,

@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent, Row, sqlx};
-use portico_runtime::Page;
+use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::{
     rule,
-    select::{Arg, Select, Sort, pattern},
     timeline::{self, Entry},
 };
 use crate::{
@@ -30,7 +29,6 @@ pub(crate) struct AccessRequestRow {
     pub(crate) state: AccessRequest,
     pub(crate) timeline: Vec<Entry>,
     pub(crate) version: i64,
-    pub(crate) created_ms: i64,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
 }
@@ -43,11 +41,10 @@ pub(crate) struct Filter {
     pub(crate) application_id: String,
     pub(crate) product_id: String,
     pub(crate) plan_id: String,
-    pub(crate) q: String,
+    pub(crate) search: Search,
 }
 
-const COLUMNS: &str = "SELECT id, application_name, state, timeline, version, created_ms, created_at, updated_at \
-                       FROM access_requests WHERE 1 = 1";
+const COLUMNS: &str = "id, application_name, state, timeline, version, created_at, updated_at";
 
 #[async_trait]
 impl Projection for AccessRequests {
@@ -225,10 +222,12 @@ fn status(state: &AccessRequest) -> String {
 }
 
 async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<AccessRequestRow>, sqlx::Error> {
-    let row = sqlx::query(AssertSqlSafe(format!("{COLUMNS} AND id = $1")))
-        .bind(id.to_owned())
-        .fetch_optional(tx)
-        .await?;
+    let row = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM access_requests WHERE id = $1"
+    )))
+    .bind(id.to_owned())
+    .fetch_optional(tx)
+    .await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -242,9 +241,8 @@ fn read(row: &Row) -> Result<AccessRequestRow, sqlx::Error> {
         state: json(row.try_get(2)?)?,
         timeline: json(row.try_get(3)?)?,
         version: row.try_get(4)?,
-        created_ms: row.try_get(5)?,
-        created_at: row.try_get(6)?,
-        updated_at: row.try_get(7)?,
+        created_at: row.try_get(5)?,
+        updated_at: row.try_get(6)?,
     })
 }
 
@@ -322,37 +320,33 @@ pub(crate) async fn find(
     row(&mut connection, &id.to_string()).await
 }
 
-/// A page of access requests, by time of submission.
+/// What the list can be sorted by; the newest first where the caller does not say.
+pub(crate) const SORT: SortColumns = SortColumns {
+    columns: &[("created_at", SortColumn::Number("created_ms"))],
+    default: "-created_at",
+    id: "id",
+};
+
+/// A page of access requests, and the cursor of the next one.
 pub(crate) async fn list(
     pool: &AnyPool,
     filter: &Filter,
-    page: &Page,
-    descending: bool,
-) -> Result<Vec<AccessRequestRow>, sqlx::Error> {
-    let mut select = Select::new(COLUMNS);
-    select.and_text("requester_id = ?", &filter.requester_id);
-    select.and_text("status = ?", &filter.status);
-    select.and_text("application_id = ?", &filter.application_id);
-    select.and_text(
+    query: &ListQuery,
+) -> Result<(Vec<AccessRequestRow>, String), sqlx::Error> {
+    let mut select = Select::new(COLUMNS, "access_requests WHERE true");
+    select.and_given("requester_id = ?", &filter.requester_id);
+    select.and_given("status = ?", &filter.status);
+    select.and_given("application_id = ?", &filter.application_id);
+    select.and_given(
         "id IN (SELECT access_request_id FROM access_request_items WHERE product_id = ?)",
         &filter.product_id,
     );
-    select.and_text(
+    select.and_given(
         "id IN (SELECT access_request_id FROM access_request_items WHERE plan_id = ?)",
         &filter.plan_id,
     );
-    let pattern = pattern(&filter.q);
-    if !pattern.is_empty() {
-        select.and(
-            "(application_lower LIKE ? ESCAPE '\\' OR products_lower LIKE ? ESCAPE '\\')",
-            vec![Arg::Text(pattern.clone()), Arg::Text(pattern)],
-        );
-    }
-    let sort = Sort {
-        column: "created_ms",
-        descending,
-        number: true,
-    };
-    let rows = select.page(pool, page, &sort).await?;
-    rows.iter().map(read).collect()
+    select.and_found_in(&["application_lower", "products_lower"], &filter.search);
+    let (rows, next) = select.page(pool, query).await?;
+    let requests = rows.iter().map(read).collect::<Result<_, _>>()?;
+    Ok((requests, next))
 }

@@ -2,15 +2,11 @@
 
 use async_trait::async_trait;
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row, sqlx};
-use portico_runtime::Page;
+use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
-use super::{
-    access_requests::LIVING,
-    rule,
-    select::{Arg, Select, Sort, pattern},
-};
+use super::{access_requests::LIVING, rule};
 use crate::application::{Application, Event, Status};
 
 /// Keeps the table `applications`.
@@ -21,13 +17,11 @@ pub(crate) struct ApplicationRow {
     pub(crate) id: String,
     pub(crate) state: Application,
     pub(crate) version: i64,
-    pub(crate) created_ms: i64,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
 }
 
-const COLUMNS: &str =
-    "SELECT id, state, version, created_ms, created_at, updated_at FROM applications WHERE ";
+const COLUMNS: &str = "id, state, version, created_at, updated_at";
 
 #[async_trait]
 impl Projection for Applications {
@@ -100,7 +94,7 @@ async fn check(tx: &mut AnyConnection, id: Uuid, change: &Event) -> Result<(), P
 }
 
 async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<ApplicationRow>, sqlx::Error> {
-    let statement = format!("{COLUMNS} id = $1");
+    let statement = format!("SELECT {COLUMNS} FROM applications WHERE id = $1");
     let row = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(id.to_owned())
         .fetch_optional(tx)
@@ -114,9 +108,8 @@ fn read(row: &Row) -> Result<ApplicationRow, sqlx::Error> {
         id: row.try_get(0)?,
         state: serde_json::from_str(&state).map_err(|e| sqlx::Error::Decode(e.into()))?,
         version: row.try_get(2)?,
-        created_ms: row.try_get(3)?,
-        created_at: row.try_get(4)?,
-        updated_at: row.try_get(5)?,
+        created_at: row.try_get(3)?,
+        updated_at: row.try_get(4)?,
     })
 }
 
@@ -127,21 +120,29 @@ pub(crate) async fn find(pool: &AnyPool, id: Uuid) -> Result<Option<ApplicationR
     Ok(row.filter(|row| row.state.status == Status::Active))
 }
 
-/// A page of applications that were not deleted, of one owner or of all.
+/// What the list can be sorted by.
+pub(crate) const SORT: SortColumns = SortColumns {
+    columns: &[
+        ("name", SortColumn::Text("name_lower")),
+        ("created_at", SortColumn::Number("created_ms")),
+    ],
+    default: "name",
+    id: "id",
+};
+
+/// A page of applications that were not deleted, of one owner or of all, and the cursor of the next one.
 pub(crate) async fn list(
     pool: &AnyPool,
     owner: Option<Uuid>,
-    q: &str,
-    page: &Page,
-    sort: &Sort,
-) -> Result<Vec<ApplicationRow>, sqlx::Error> {
-    let mut select = Select::new(
-        "SELECT id, state, version, created_ms, created_at, updated_at FROM applications WHERE status = 'active'",
-    );
+    search: &Search,
+    query: &ListQuery,
+) -> Result<(Vec<ApplicationRow>, String), sqlx::Error> {
+    let mut select = Select::new(COLUMNS, "applications WHERE status = 'active'");
     if let Some(owner) = owner {
-        select.and("owner_id = ?", vec![Arg::Text(owner.to_string())]);
+        select.and("owner_id = ?", owner.to_string());
     }
-    select.and_text("name_lower LIKE ? ESCAPE '\\'", &pattern(q));
-    let rows = select.page(pool, page, sort).await?;
-    rows.iter().map(read).collect()
+    select.and_found_in(&["name_lower"], search);
+    let (rows, next) = select.page(pool, query).await?;
+    let applications = rows.iter().map(read).collect::<Result<_, _>>()?;
+    Ok((applications, next))
 }

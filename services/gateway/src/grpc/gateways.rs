@@ -8,7 +8,8 @@ mod tests;
 
 use portico_eventstore::{ExecuteError, StoreError};
 use portico_proto::{Error, gateway::v1 as api};
-use portico_runtime::{Call, Page, parse_id, query_error, store_error};
+use portico_runtime::lists::ListQuery;
+use portico_runtime::{Call, parse_id, query_error, store_error};
 use portico_vault::{Secret, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use super::Grpc;
 use super::refusal::{concurrent_change, name_taken, refuse_at, vault_error};
 use crate::gateway::{Command, Gateway, Rejection, Settings};
 use crate::gateways::NO_OPERATION;
-use crate::views::{gateways as view, order::Order};
+use crate::views::gateways as view;
 use draft::Draft;
 
 pub(crate) use contents::{list_gateway_contents, refresh_gateway_keys};
@@ -184,10 +185,9 @@ pub(crate) async fn list_gateways(
     let call = Call::of(&request, "list_gateways", &grpc.deps.clock)?;
     call.caller.require_admin_or_service()?;
     let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
-    let order = Order::parse(&message.sort)?;
+    let query = ListQuery::parse(&view::SORT, message.limit, &message.after, &message.sort)?;
     let pool = grpc.store.database().pool();
-    let (gateways, next) = view::list(pool, &page, order).await.map_err(query_error)?;
+    let (gateways, next) = view::list(pool, &query).await.map_err(query_error)?;
     Ok(api::ListGatewaysResponse { gateways, next })
 }
 

@@ -6,11 +6,10 @@ use async_trait::async_trait;
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row};
 use portico_proto::gateway::v1 as api;
-use portico_runtime::Page;
+use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
 
 use super::grants::{self, Place, Places};
-use super::order::Order;
 use super::{id, json, parsed};
 use crate::gateway::{Event, Gateway, Settings};
 use crate::mapping::{self, ApiMapping, Owned};
@@ -161,28 +160,25 @@ pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::Gateway>
     row.as_ref().map(read).transpose()
 }
 
+/// What gateways are listed by.
+pub(crate) const SORT: SortColumns = SortColumns {
+    columns: &[
+        ("name", SortColumn::Text("name_key")),
+        ("created_at", SortColumn::Text("created_at")),
+    ],
+    default: "name",
+    id: "id",
+};
+
 /// Gateways that are there, and the cursor of the next page.
 pub(crate) async fn list(
     pool: &AnyPool,
-    page: &Page,
-    order: Order,
+    query: &ListQuery,
 ) -> Result<(Vec<api::Gateway>, String), sqlx::Error> {
-    let (value, id) = page.after.clone().unwrap_or_default();
-    let (after, by) = order.of("g");
-    let sql = format!(
-        "SELECT {COLUMNS} FROM gateways g WHERE status <> 'deleted' AND {after} ORDER BY {by} LIMIT $3"
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(value)
-        .bind(id)
-        .bind(page.fetch())
-        .fetch_all(pool)
-        .await?;
+    let select = Select::new(COLUMNS, "gateways WHERE status <> 'deleted'");
+    let (rows, next) = select.page(pool, query).await?;
     let gateways: Result<Vec<_>, _> = rows.iter().map(read).collect();
-    Ok(page.cut(gateways?, |gateway| {
-        let value = order.value(&gateway.name, &gateway.created_at);
-        (value, gateway.id.clone())
-    }))
+    Ok((gateways?, next))
 }
 
 /// Whether another gateway has this name, in upper or lower case.

@@ -23,7 +23,7 @@ pub(crate) struct ProviderWorker {
 impl ProviderWorker {
     pub(crate) fn new(deps: &Deps, store: &EventStore, mapper: &Mapper) -> Self {
         Self {
-            retry: deps.config.retry.clone(),
+            retry: deps.config.retry,
             mapper: mapper.clone(),
             jobs: deps.jobs(store),
         }

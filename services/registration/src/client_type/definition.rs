@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use portico_proto::Error;
-use portico_runtime::Problems;
+use portico_runtime::{Problems, texts};
 use serde::{Deserialize, Serialize};
-
-use crate::text;
 
 /// Grant types (RFC 7591 section 2, RFC 8628 section 3.4, RFC 8693 section 2.1, RFC 7523 section 2.1). Not
 /// `password`: RFC 9700 section 2.4 forbids it.
@@ -101,8 +99,8 @@ impl Draft {
             method => method,
         };
         let definition = Definition {
-            name: text::name(&mut problems, "name", &self.name),
-            description: text::description(&mut problems, "description", &self.description),
+            name: texts::name(&mut problems, "name", &self.name),
+            description: texts::description(&mut problems, "description", &self.description),
             response_types: self
                 .response_types
                 .iter()

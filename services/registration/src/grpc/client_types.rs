@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portico_proto::{Error, registration::v1 as api};
-use portico_runtime::{Call, Page, parse_id, query_error, store_error};
+use portico_runtime::{Call, lists::ListQuery, parse_id, query_error, store_error};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::Grpc;
 use super::refusal::{refuse, refuse_at};
 use crate::client_type::{ClientType, Command, Draft};
 use crate::identity_provider::IdentityProvider;
-use crate::views::{client_types, order::Order, usage};
+use crate::views::{client_types, usage};
 
 /// How many ids one list may ask for.
 const IDS: usize = 100;
@@ -135,8 +135,12 @@ pub(crate) async fn list_client_types(
     let call = Call::of(&request, "list_client_types", &grpc.deps.clock)?;
     call.caller.require_known()?;
     let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
-    let order = Order::parse(&message.sort)?;
+    let query = ListQuery::parse(
+        &client_types::SORT,
+        message.limit,
+        &message.after,
+        &message.sort,
+    )?;
     let provider = match message.identity_provider_id.as_str() {
         "" => None,
         id => Some(parse_id("identity_provider_id", id)?),
@@ -150,7 +154,7 @@ pub(crate) async fn list_client_types(
         ids.insert(parse_id(&format!("ids[{index}]"), id)?);
     }
     let pool = grpc.store.database().pool();
-    let (client_types, next) = client_types::list(pool, &page, order, provider, &ids)
+    let (client_types, next) = client_types::list(pool, &query, provider, &ids)
         .await
         .map_err(query_error)?;
     Ok(api::ListClientTypesResponse { client_types, next })

@@ -4,7 +4,8 @@ mod check;
 mod secrets;
 
 use portico_proto::{Error, registration::v1 as api};
-use portico_runtime::{Call, Page, Problems, parse_id, query_error, store_error};
+use portico_runtime::lists::{ListQuery, Search};
+use portico_runtime::{Call, Problems, parse_id, query_error, store_error};
 use portico_vault::{Owner, Secret};
 use tonic::Request;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::identity_provider::{
 use crate::oauth_client::NOTICES;
 use crate::providers::{DRIVERS, provider_type, requirements};
 use crate::views::identity_providers::{self, Listed};
-use crate::views::{client_types, order::Order, usage};
+use crate::views::{client_types, usage};
 pub(super) use check::check_identity_provider;
 use secrets::Secrets;
 
@@ -224,10 +225,15 @@ pub(crate) async fn list_identity_providers(
     let call = Call::of(&request, "list_identity_providers", &grpc.deps.clock)?;
     call.caller.require_admin_or_service()?;
     let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
-    let order = Order::parse(&message.sort)?;
+    let query = ListQuery::parse(
+        &identity_providers::SORT,
+        message.limit,
+        &message.after,
+        &message.sort,
+    )?;
+    let search = Search::parse(&message.q)?;
     let pool = grpc.store.database().pool();
-    let (identity_providers, next) = identity_providers::list(pool, &page, order, &message.q)
+    let (identity_providers, next) = identity_providers::list(pool, &query, &search)
         .await
         .map_err(query_error)?;
     Ok(api::ListIdentityProvidersResponse {

@@ -1,7 +1,7 @@
 //! Clients that are, or may be, at a provider without being in use here. For admins.
 
 use portico_proto::{Error, registration::v1 as api};
-use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error};
+use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error, texts};
 use portico_vault::{Owner, Secret, VaultRef};
 use tonic::Request;
 use url::Url;
@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::Grpc;
 use super::refusal::{refuse, vault_error, work_error};
 use crate::oauth_client::{Command, OauthClient, OrphanCommand, Resolution};
-use crate::text;
 use crate::views::oauth_clients::{self as view, ListedOrphan};
 use crate::worker::{ClaimedClient, OrphanAction};
 
@@ -98,8 +97,7 @@ pub(crate) async fn dismiss_orphan(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let mut problems = Problems::default();
-    let reason = message.reason.trim();
-    text::line(&mut problems, "reason", reason, LINE);
+    let reason = texts::line(&mut problems, "reason", &message.reason, LINE);
     if reason.is_empty() {
         problems.add(
             "reason",
@@ -151,13 +149,11 @@ async fn resolve(
 
 fn checked(given: api::FoundClient) -> Result<ClaimedClient, Error> {
     let mut problems = Problems::default();
-    let client_id = given.client_id.trim().to_owned();
-    text::line(&mut problems, "client.client_id", &client_id, LINE);
-    let token = given.registration_access_token.trim().to_owned();
-    text::line(
+    let client_id = texts::line(&mut problems, "client.client_id", &given.client_id, LINE);
+    let token = texts::line(
         &mut problems,
         "client.registration_access_token",
-        &token,
+        &given.registration_access_token,
         SECRET,
     );
     let uri = match given.registration_client_uri.trim() {

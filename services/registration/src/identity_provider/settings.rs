@@ -1,12 +1,11 @@
 //! What an admin enters of a provider.
 
 use portico_proto::Error;
-use portico_runtime::Problems;
+use portico_runtime::{Problems, texts};
 use portico_vault::{Secret, VaultRef};
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoints, Method, Options, ProviderType, trust};
-use crate::text;
 
 /// Where the scopes are in a token, unless the admin says otherwise (RFC 9068 section 2.2.3).
 const SCOPE_CLAIM: &str = "scope";
@@ -142,7 +141,7 @@ impl Draft {
     /// All problems at once.
     pub fn checked(mut self, mut problems: Problems) -> Result<Self, Error> {
         if let Some(name) = &mut self.name {
-            *name = text::name(&mut problems, "name", name);
+            *name = texts::name(&mut problems, "name", name);
         }
         if let Some(url) = &mut self.well_known_url {
             *url = url.trim().to_owned();
@@ -162,8 +161,7 @@ impl Draft {
             *token = secret(&mut problems, "initial_access_token", token);
         }
         if let Some(id) = &mut self.management_client_id {
-            *id = id.trim().to_owned();
-            text::line(&mut problems, "management_client_id", id, CLIENT_ID);
+            *id = texts::line(&mut problems, "management_client_id", id, CLIENT_ID);
         }
         if let Some(given) = self.management_client_secret.take() {
             let given = secret(&mut problems, "management_client_secret", &given);
@@ -198,8 +196,7 @@ impl Draft {
         ];
         for (field, text) in lines {
             if let Some(text) = text {
-                *text = text.trim().to_owned();
-                text::line(problems, field, text, LINE);
+                *text = texts::line(problems, field, text, LINE);
             }
         }
         if let Some(method) = &mut self.management_auth_method {

@@ -35,7 +35,7 @@ pub enum Command {
         /// Number of the attempt.
         attempt: u32,
         /// By the provider.
-        answer: Answered,
+        answer: Box<Answered>,
         /// The one before, where it still works.
         old_secret: Option<OldSecret>,
     },
@@ -74,7 +74,7 @@ pub enum Event {
         /// Number of the attempt.
         attempt: u32,
         /// By the provider.
-        answer: Answered,
+        answer: Box<Answered>,
         /// The one before, where it still works.
         old_secret: Option<OldSecret>,
     },
@@ -172,7 +172,7 @@ impl OauthClient {
                 answer, old_secret, ..
             } => {
                 if let Some(live) = self.live_mut() {
-                    live.answer = answer.clone();
+                    live.answer = (**answer).clone();
                     live.old_secret.clone_from(old_secret);
                     live.operation = None;
                 }

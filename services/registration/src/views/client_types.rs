@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
 use portico_proto::registration::v1 as api;
-use portico_runtime::Page;
+use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
 
-use super::order::Order;
 use super::providers::PROVIDER_NOT_FOUND;
 use crate::client_type::{Definition, Event};
 
@@ -81,14 +80,27 @@ async fn write(
     Ok(())
 }
 
-const SELECT: &str = "SELECT c.id, c.identity_provider_id, c.name, c.description, c.response_types, \
-                      c.grant_types, c.token_endpoint_auth_method, c.okta_application_type, c.status, \
-                      c.version, c.created_at, c.updated_at, p.name AS identity_provider_name \
-                      FROM client_types c JOIN identity_providers p ON p.id = c.identity_provider_id";
+const COLUMNS: &str = "c.id, c.identity_provider_id, c.name, c.description, c.response_types, c.grant_types, \
+                       c.token_endpoint_auth_method, c.okta_application_type, c.status, c.version, c.created_at, \
+                       c.updated_at, p.name AS identity_provider_name";
+const FROM: &str = "client_types c JOIN identity_providers p ON p.id = c.identity_provider_id";
+const THERE: &str = "client_types c JOIN identity_providers p ON p.id = c.identity_provider_id \
+                     WHERE c.status <> 'deleted'";
+
+/// What client types can be sorted by.
+pub(crate) const SORT: SortColumns = SortColumns {
+    columns: &[
+        ("name", SortColumn::Text("c.name_key")),
+        ("created_at", SortColumn::Text("c.created_at")),
+    ],
+    default: "name",
+    id: "c.id",
+};
 
 /// A client type, deleted or not.
 pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::ClientType>, sqlx::Error> {
-    let row = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE c.id = $1")))
+    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE c.id = $1");
+    let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .fetch_optional(pool)
         .await?;
@@ -98,37 +110,20 @@ pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::ClientTy
 /// Client types that are there, and the cursor of the next page. `provider` and `ids` narrow it down.
 pub(crate) async fn list(
     pool: &AnyPool,
-    page: &Page,
-    order: Order,
+    query: &ListQuery,
     provider: Option<Uuid>,
     ids: &BTreeSet<Uuid>,
 ) -> Result<(Vec<api::ClientType>, String), sqlx::Error> {
-    let (after, by) = order.of("c");
-    let mut sql = format!(
-        "{SELECT} WHERE c.status <> 'deleted' AND {after} \
-         AND ($3 = '' OR c.identity_provider_id = $3)"
-    );
-    if !ids.is_empty() {
-        let places: Vec<String> = (5..).take(ids.len()).map(|n| format!("${n}")).collect();
-        sql.push_str(&format!(" AND c.id IN ({})", places.join(", ")));
+    let mut select = Select::new(COLUMNS, THERE);
+    if let Some(provider) = provider {
+        select.and("c.identity_provider_id = ?", provider.to_string());
     }
-    sql.push_str(&format!(" ORDER BY {by} LIMIT $4"));
-    let (value, id) = page.after.clone().unwrap_or_default();
-    let mut query = sqlx::query(AssertSqlSafe(sql))
-        .bind(value)
-        .bind(id)
-        .bind(provider.map_or_else(String::new, |id| id.to_string()))
-        .bind(page.fetch());
-    for id in ids {
-        query = query.bind(id.to_string());
-    }
-    let mut types = Vec::new();
-    for row in &query.fetch_all(pool).await? {
-        types.push(read(row)?);
-    }
-    Ok(page.cut(types, |kind| {
-        (order.value(&kind.name, &kind.created_at), kind.id.clone())
-    }))
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    // All ids have the same length: none is found in the middle of others.
+    select.and_given("? LIKE '%' || c.id || '%'", &ids.join(","));
+    let (rows, next) = select.page(pool, query).await?;
+    let types = rows.iter().map(read).collect::<Result<_, _>>()?;
+    Ok((types, next))
 }
 
 /// How many client types a provider has.

@@ -3,16 +3,14 @@
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
 use portico_proto::registration::v1 as api;
-use portico_runtime::Page;
+use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::order::Order;
 use super::providers::{NAME_TAKEN, PROVIDER_IN_USE, refuse_where};
 use crate::identity_provider::{
     Endpoints, Event, IN_BODY, Location, ManagementRef, Method, Options, ProviderType, Settings,
 };
-use crate::text::like;
 
 pub(super) async fn apply(
     tx: &mut AnyConnection,
@@ -145,6 +143,16 @@ const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token,
                        endpoints, status, status_reason, version, created_at, updated_at, management_client_id, more, \
                        rotates_days_before";
 
+/// What providers can be sorted by.
+pub(crate) const SORT: SortColumns = SortColumns {
+    columns: &[
+        ("name", SortColumn::Text("name_key")),
+        ("created_at", SortColumn::Text("created_at")),
+    ],
+    default: "name",
+    id: "id",
+};
+
 /// A provider as the API has it, less what its driver makes of the settings; and those.
 pub(crate) struct Listed {
     pub(crate) provider: api::IdentityProvider,
@@ -181,31 +189,14 @@ pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<Listed>, sqlx
 /// Providers that are there, and the cursor of the next page.
 pub(crate) async fn list(
     pool: &AnyPool,
-    page: &Page,
-    order: Order,
-    q: &str,
+    query: &ListQuery,
+    search: &Search,
 ) -> Result<(Vec<Listed>, String), sqlx::Error> {
-    let (value, id) = page.after.clone().unwrap_or_default();
-    let (after, by) = order.of("p");
-    let sql = format!(
-        "SELECT {COLUMNS} FROM identity_providers p WHERE status <> 'deleted' AND {after} \
-         AND name_key LIKE $3 ESCAPE '\\' ORDER BY {by} LIMIT $4"
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(value)
-        .bind(id)
-        .bind(like(q))
-        .bind(page.fetch())
-        .fetch_all(pool)
-        .await?;
-    let mut providers = Vec::with_capacity(rows.len());
-    for row in &rows {
-        providers.push(read(row)?);
-    }
-    Ok(page.cut(providers, |Listed { provider, .. }| {
-        let value = order.value(&provider.name, &provider.created_at);
-        (value, provider.id.clone())
-    }))
+    let mut select = Select::new(COLUMNS, "identity_providers WHERE status <> 'deleted'");
+    select.and_found_in(&["name_key"], search);
+    let (rows, next) = select.page(pool, query).await?;
+    let providers = rows.iter().map(read).collect::<Result<_, _>>()?;
+    Ok((providers, next))
 }
 
 /// Whether another provider has this name, in upper or lower case.

@@ -242,7 +242,7 @@ impl Worker {
                 answer.differences.clone_from(&live.answer.differences);
                 Ok(Command::Rotation(RotationCommand::Complete {
                     attempt,
-                    answer,
+                    answer: Box::new(answer),
                     old_secret,
                 }))
             }

@@ -58,16 +58,14 @@ impl Worker {
         let stream = Stream::of::<OauthClient>(job.id);
         let mut given = None;
         for recorded in self.store.read_stream(&stream).await? {
-            let (Event::Registration(RegistrationEvent::Registered { answer, .. })
-            | Event::Update(UpdateEvent::Updated { answer, .. })
-            | Event::Rotation(RotationEvent::SecretRotated { answer, .. })
-            | Event::Orphan(OrphanEvent::Adopted { answer, .. })) =
-                (match recorded.decode::<OauthClient>()? {
-                    Some(event) => event,
-                    None => continue,
-                })
-            else {
-                continue;
+            let answer = match recorded.decode::<OauthClient>()? {
+                Some(
+                    Event::Registration(RegistrationEvent::Registered { answer, .. })
+                    | Event::Update(UpdateEvent::Updated { answer, .. })
+                    | Event::Orphan(OrphanEvent::Adopted { answer, .. }),
+                ) => answer,
+                Some(Event::Rotation(RotationEvent::SecretRotated { answer, .. })) => *answer,
+                _ => continue,
             };
             let same = answer.secret_ref == live.answer.secret_ref
                 && answer.secret_expires_at == live.answer.secret_expires_at;

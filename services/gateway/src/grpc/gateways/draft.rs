@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use portico_proto::{Error, gateway::v1 as api};
-use portico_runtime::{Outgoing, Problems};
+use portico_runtime::{Outgoing, Problems, texts};
 use portico_vault::Secret;
 use url::Url;
 
 use crate::gateway::Settings;
 use crate::gateways::{DRIVERS, Failure, GatewaySession, NO_OPERATION, driver_for};
 use crate::grpc::Grpc;
-use crate::text;
 
 /// The usual name of the No-Operation policy.
 const DEFAULT_POLICY: &str = "noop";
@@ -72,7 +71,7 @@ impl Draft {
     pub(super) fn checked(mut self, outgoing: &Outgoing) -> Result<Self, Error> {
         let mut problems = Problems::default();
         let settings = &mut self.settings;
-        settings.name = text::name(&mut problems, "name", &settings.name);
+        settings.name = texts::name(&mut problems, "name", &settings.name);
         settings.kind = settings.kind.trim().to_owned();
         if driver_for(&settings.kind).is_none() {
             let kinds = DRIVERS.iter().map(|(kind, _)| format!("`{kind}`"));
@@ -107,8 +106,7 @@ impl Draft {
 }
 
 fn id(problems: &mut Problems, field: &str, text: &str) -> String {
-    let text = text.trim();
-    text::line(problems, field, text, ID);
+    let text = texts::line(problems, field, text, ID);
     // It becomes a segment of a path, which a URL would take for a step up.
     if text == "." || text == ".." {
         problems.add(
@@ -117,7 +115,7 @@ fn id(problems: &mut Problems, field: &str, text: &str) -> String {
             format!("`{field}` must be an id at the gateway."),
         );
     }
-    text.to_owned()
+    text
 }
 
 fn checked_secret(problems: &mut Problems, secret: &Secret) -> Secret {

@@ -173,30 +173,30 @@ impl<'a> Work<'a> {
         due: &BTreeSet<String>,
         failures: &mut Failures,
     ) -> Result<Vec<WantedApi>, MappingFailure> {
+        let targets = due.iter();
+        let targets = targets.filter_map(|api| Some((api, self.target.apis.get(api)?)));
+        let targets: Vec<_> = targets.collect();
+        let used = targets
+            .iter()
+            .filter_map(|(_, target)| target.identity_provider_id);
         let mut providers = BTreeMap::new();
+        for id in used.collect::<BTreeSet<Uuid>>() {
+            providers.insert(id, self.provider(id).await?);
+        }
         let mut apis = Vec::new();
-        for api in due {
-            let Some(target) = self.target.apis.get(api) else {
-                continue;
-            };
-            let provider = match target.identity_provider_id {
-                Some(id) => {
-                    if !providers.contains_key(&id) {
-                        providers.insert(id, self.provider(id).await?);
-                    }
-                    providers.get(&id)
-                }
-                None => None,
-            };
-            let newest = provider.and_then(|provider| provider.newest.as_ref());
-            let (jwks_uri, scope_claim) = match newest {
-                Some(found) if found.jwks_uri.is_some() => (
-                    found.jwks_uri.clone().unwrap_or_default(),
-                    found.scope_claim.clone(),
-                ),
+        for (api, target) in targets {
+            let provider = target
+                .identity_provider_id
+                .and_then(|id| providers.get(&id));
+            let newest = provider.filter(|known| !known.deleted);
+            let newest = newest.and_then(|known| known.newest.as_ref());
+            let keys =
+                newest.and_then(|found| Some((found.jwks_uri.clone()?, found.scope_claim.clone())));
+            let (jwks_uri, scope_claim) = match keys {
+                Some(keys) => keys,
                 // Taking away needs no provider.
-                _ if target.entries.is_empty() => Default::default(),
-                _ => {
+                None if target.entries.is_empty() => Default::default(),
+                None => {
                     failures.insert(api.clone(), without_keys(provider));
                     continue;
                 }

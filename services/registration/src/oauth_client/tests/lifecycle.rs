@@ -53,7 +53,7 @@ fn rotated() -> Story {
     let mut story = Story::active(&[1]);
     let rotated = RotationEvent::SecretRotated {
         attempt: 9,
-        answer: answer("c1", &set(&["p1", "free"])),
+        answer: Box::new(answer("c1", &set(&["p1", "free"]))),
         old_secret: Some(OldSecret::until(later())),
     };
     story.take_in(rotated.into());
@@ -178,7 +178,7 @@ fn a_new_secret_is_announced_anew() {
     answer.secret_expires_at = EXPIRES.unsigned_abs() + 100 * 86_400;
     let rotated = RotationEvent::SecretRotated {
         attempt: 9,
-        answer,
+        answer: Box::new(answer),
         old_secret: None,
     };
     story.take_in(rotated.into());

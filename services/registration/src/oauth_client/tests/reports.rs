@@ -168,13 +168,13 @@ fn a_refused_take_away_is_said_once_never_given_up_and_done_in_the_end() {
         let mut story = Story::active(&[1]).then(&gone);
         let step = story.step();
         story.tell(&refuse(true)).unwrap();
-        let failed = (2, Outcome::Failed(problem("no")));
-        assert_eq!(story.reports(1)[2..], [failed.clone()]);
+        let failed = [(2, Outcome::Failed(problem("no")))];
+        assert_eq!(story.reports(1)[2..], failed);
         assert_eq!(story.client.status(), "failed");
         assert_eq!(story.step(), Step::Wait(much_later()));
         assert_eq!(story.client.next_step(much_later()), step);
         story.tell(&refuse(true)).unwrap();
-        assert_eq!(story.reports(1)[2..], [failed]);
+        assert_eq!(story.reports(1)[2..], failed);
         assert_eq!(story.clone().then(&RESUME).step(), step);
         let story = match step {
             Step::Delete => story.deleted(),

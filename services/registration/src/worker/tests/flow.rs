@@ -51,15 +51,7 @@ async fn scopes_grow_and_shrink_and_the_last_revocation_deletes() {
     assert_eq!(world.provider.client_count(), 0);
     assert!(client.live().is_none());
     // Nothing secret of it is left.
-    world
-        .until("forgotten", |client| !client.secrets_left)
-        .await;
-    assert_eq!(
-        world
-            .texts("SELECT subject FROM vault_value WHERE subject LIKE 'oauth_client/%'")
-            .await,
-        [] as [&str; 0]
-    );
+    world.until_secrets(0).await;
     assert_eq!(world.provider.requests(Operation::Register), 1);
     world.until_outcome(second, "done 2").await;
     let deleted = |request| world.reports(request).pop().unwrap().client_deleted;

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use portico_eventstore::Aggregate as _;
 use proptest::prelude::*;
 
-use super::tests::{approve, done, failed, items, report, submission};
 use super::*;
 use crate::{
     terms::CatalogueChange,
