@@ -3,6 +3,7 @@
 
 mod emit;
 mod model;
+mod names;
 
 use std::{
     collections::BTreeMap,

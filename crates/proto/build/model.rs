@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use protox::prost_reflect::{
-    DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind,
-    MessageDescriptor,
+    DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
 };
+
+use crate::names::{camel, comment, ident, rust_path, schema_name, snake};
 
 pub(crate) struct Message {
     pub(crate) package: String,
@@ -272,79 +273,5 @@ fn place(field: &FieldDescriptor) -> Place {
         Some(_) => Place::Optional,
         None if field.supports_presence() => Place::Optional,
         None => Place::Plain,
-    }
-}
-
-/// The Rust type that prost makes of a message or enum.
-fn rust_path(package: &str, full_name: &str) -> String {
-    let mut path = String::from("crate");
-    for module in package.split('.').skip(1) {
-        path.push_str("::");
-        path.push_str(module);
-    }
-    let names = full_name.strip_prefix(package).unwrap_or(full_name);
-    let mut names = names.split('.').filter(|name| !name.is_empty()).peekable();
-    while let Some(name) = names.next() {
-        path.push_str("::");
-        match names.peek() {
-            Some(_) => path.push_str(&snake(name)),
-            None => path.push_str(name),
-        }
-    }
-    path
-}
-
-/// The name without the package; what stands inside a message begins with that one's name.
-fn schema_name(package: &str, full_name: &str) -> String {
-    let names = full_name.strip_prefix(package).unwrap_or(full_name);
-    names.replace('.', "")
-}
-
-/// The comment before a definition, or on its line.
-fn comment(file: &FileDescriptor, path: &[i32]) -> String {
-    let info = file.file_descriptor_proto().source_code_info.as_ref();
-    let location = info
-        .into_iter()
-        .flat_map(|info| &info.location)
-        .find(|location| location.path == path);
-    let text = location.map_or("", |location| match location.leading_comments() {
-        "" => location.trailing_comments(),
-        leading => leading,
-    });
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    lines.join(" ").trim().to_owned()
-}
-
-fn snake(name: &str) -> String {
-    let mut text = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !text.is_empty() {
-            text.push('_');
-        }
-        text.extend(letter.to_lowercase());
-    }
-    text
-}
-
-fn camel(name: &str) -> String {
-    name.split('_')
-        .map(|word| {
-            let mut letters = word.chars();
-            let first = letters.next().map(|first| first.to_ascii_uppercase());
-            first.into_iter().chain(letters).collect::<String>()
-        })
-        .collect()
-}
-
-fn ident(name: &str) -> String {
-    let keywords = [
-        "as", "break", "const", "continue", "else", "enum", "fn", "for", "if", "impl", "in", "let",
-        "loop", "match", "mod", "move", "ref", "return", "static", "struct", "trait", "type",
-        "use", "where", "while",
-    ];
-    if keywords.contains(&name) {
-        format!("r#{name}")
-    } else {
-        name.to_owned()
     }
 }

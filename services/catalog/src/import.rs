@@ -82,12 +82,13 @@ pub(crate) fn product_change(
     policy: &GatewayPolicy,
     before: &product::Details,
     scopes: &BTreeSet<String>,
-) -> product::Change {
-    product::Change {
-        apis: Some(apis(gateway, policy, &before.apis)),
-        scopes: (before.scopes.is_empty() && !scopes.is_empty()).then(|| scopes.clone()),
-        ..product::Change::default()
+) -> product::Details {
+    let mut details = before.clone();
+    details.apis = apis(gateway, policy, &before.apis);
+    if details.scopes.is_empty() {
+        details.scopes.clone_from(scopes);
     }
+    details
 }
 
 /// The policy's APIs; one that the product has already keeps the name and URL that an admin gave it.
@@ -129,11 +130,11 @@ pub(crate) fn plan(policy: &GatewayPolicy, scopes: BTreeSet<String>) -> plan::De
 }
 
 /// Update of a plan that was imported before: only the limits come from the gateway.
-pub(crate) fn plan_change(policy: &GatewayPolicy) -> plan::Change {
-    plan::Change {
-        rate: Some(policy.rate.as_ref().map(limit)),
-        quota: Some(policy.quota.as_ref().map(limit)),
-        ..plan::Change::default()
+pub(crate) fn plan_change(policy: &GatewayPolicy, before: &plan::Details) -> plan::Details {
+    plan::Details {
+        rate: policy.rate.as_ref().map(limit),
+        quota: policy.quota.as_ref().map(limit),
+        ..before.clone()
     }
 }
 
@@ -194,10 +195,9 @@ mod tests {
             ..GatewayApi::default()
         });
         let change = product_change(GATEWAY, &grown, &edited, &scopes(&["other"]));
-        let apis = change.apis.unwrap();
-        assert_eq!(apis[0].url, "https://api.example/pay/");
-        assert_eq!(apis[1].api_id, "ship");
-        assert_eq!((change.scopes, change.name), (None, None));
+        assert_eq!(change.apis[0].url, "https://api.example/pay/");
+        assert_eq!(change.apis[1].api_id, "ship");
+        assert_eq!((change.scopes, change.name), (edited.scopes, edited.name));
     }
 
     #[test]

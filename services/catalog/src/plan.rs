@@ -17,7 +17,7 @@ use strum::IntoStaticStr;
 pub(crate) use rejection::SCOPES_MISSING;
 pub use {
     command::Command,
-    details::{Change, Details, Limit},
+    details::{Details, Limit},
     event::Event,
     rejection::Rejection,
 };

@@ -25,7 +25,7 @@ use strum::IntoStaticStr;
 pub(crate) use rejection::SCOPES_MISSING;
 pub use {
     command::Command,
-    details::{Api, Change, Details, Visibility},
+    details::{Api, Details, Visibility},
     event::Event,
     rejection::Rejection,
 };

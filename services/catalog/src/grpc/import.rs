@@ -214,6 +214,7 @@ async fn gone(grpc: &Grpc, becomes: Becomes, id: Uuid) -> Result<bool, Error> {
     Ok(version > 0)
 }
 
+/// At the version that was read: what an admin writes meanwhile must not be lost.
 async fn update_product(
     grpc: &Grpc,
     call: &Call,
@@ -222,35 +223,33 @@ async fn update_product(
     id: Uuid,
     scopes: &BTreeSet<String>,
 ) -> Done {
-    let before = grpc
-        .store
-        .load::<Product>(id)
-        .await
-        .map_err(store_error)?
-        .state
-        .details;
-    let change = import::product_change(gateway, policy, &before, scopes);
+    let found = grpc.store.load::<Product>(id).await.map_err(store_error)?;
+    let before = found.state.details;
+    let details = import::product_change(gateway, policy, &before, scopes);
     let at = call.context.now;
-    let command = product::Command::Change { change, at };
+    let command = product::Command::Change { details, at };
     let context = call.context.step(&format!("import {}", policy.id));
-    let done = grpc.store.execute::<Product>(id, &command, &context).await;
+    let version = found.version.unsigned_abs();
+    let done = grpc
+        .store
+        .execute_at::<Product>(id, version, &command, &context)
+        .await;
     let unchanged = done.as_ref().is_ok_and(|done| done.state.details == before);
     settled(grpc, done, verb(unchanged), id, scopes).await
 }
 
 async fn update_plan(grpc: &Grpc, call: &Call, policy: &GatewayPolicy, id: Uuid) -> Done {
-    let before = grpc
-        .store
-        .load::<Plan>(id)
-        .await
-        .map_err(store_error)?
-        .state
-        .details;
-    let change = import::plan_change(policy);
+    let found = grpc.store.load::<Plan>(id).await.map_err(store_error)?;
+    let before = found.state.details;
+    let details = import::plan_change(policy, &before);
     let at = call.context.now;
-    let command = plan::Command::Change { change, at };
+    let command = plan::Command::Change { details, at };
     let context = call.context.step(&format!("import {}", policy.id));
-    let done = grpc.store.execute::<Plan>(id, &command, &context).await;
+    let version = found.version.unsigned_abs();
+    let done = grpc
+        .store
+        .execute_at::<Plan>(id, version, &command, &context)
+        .await;
     let unchanged = done.as_ref().is_ok_and(|done| done.state.details == before);
     settled(grpc, done, verb(unchanged), id, &BTreeSet::new()).await
 }

@@ -16,7 +16,7 @@ use super::{Grpc, again};
 use crate::{
     input::Input,
     neighbours::access_requests::{self, Subject},
-    plan::{Change, Command, Details, Limit, Plan, SCOPES_MISSING},
+    plan::{Command, Details, Limit, Plan, SCOPES_MISSING},
     views::{Audience, SORT, plans},
     wire,
 };
@@ -76,10 +76,10 @@ async fn replace(
     };
     let present = wire::plan(id, found.version, &found.state);
     let patch = message.plan.clone().unwrap_or_default();
-    let change = change(parse(merge(present, patch, message.update_mask.as_ref())?)?);
-    let scopes = change.scopes.clone().unwrap_or_default();
+    let details = parse(merge(present, patch, message.update_mask.as_ref())?)?;
+    let scopes = details.scopes.clone();
     let at = call.context.now;
-    let command = Command::Change { change, at };
+    let command = Command::Change { details, at };
     run(grpc, call, id, version, &command, &scopes).await
 }
 
@@ -102,18 +102,6 @@ fn parse(message: v1::Plan) -> Result<Details, Error> {
     }
     input.problems.into_result()?;
     Ok(details)
-}
-
-fn change(details: Details) -> Change {
-    Change {
-        name: Some(details.name),
-        description: Some(details.description),
-        scopes: Some(details.scopes),
-        rate: Some(details.rate),
-        quota: Some(details.quota),
-        auto_approve: Some(details.auto_approve),
-        policy_id: Some(details.policy_id),
-    }
 }
 
 pub(super) async fn delete(

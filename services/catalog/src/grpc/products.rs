@@ -19,7 +19,7 @@ use crate::{
         access_requests::{self, Subject},
         client_types,
     },
-    product::{Api, Change, Command, Details, Product, SCOPES_MISSING, Visibility},
+    product::{Api, Command, Details, Product, SCOPES_MISSING, Visibility},
     views::{
         Audience, SORT,
         products::{self, Filter},
@@ -85,10 +85,10 @@ async fn replace(
     let present = wire::product(id, found.version, &found.state);
     let patch = message.product.clone().unwrap_or_default();
     let merged = merge(present, patch, message.update_mask.as_ref())?;
-    let change = change(parse(grpc, merged, &found.state.details).await?);
-    let scopes = change.scopes.clone().unwrap_or_default();
+    let details = parse(grpc, merged, &found.state.details).await?;
+    let scopes = details.scopes.clone();
     let at = call.context.now;
-    let command = Command::Change { change, at };
+    let command = Command::Change { details, at };
     run(grpc, call, id, version, &command, &scopes).await
 }
 
@@ -117,21 +117,6 @@ async fn parse(grpc: &Grpc, message: v1::Product, before: &Details) -> Result<De
     }
     input.problems.into_result()?;
     Ok(details)
-}
-
-fn change(details: Details) -> Change {
-    Change {
-        name: Some(details.name),
-        description: Some(details.description),
-        dcr_enabled: Some(details.dcr_enabled),
-        scopes: Some(details.scopes),
-        client_type_ids: Some(details.client_type_ids),
-        visibility: Some(details.visibility),
-        tags: Some(details.tags),
-        apis: Some(details.apis),
-        policy_id: Some(details.policy_id),
-        documentation: Some(details.documentation),
-    }
 }
 
 pub(super) async fn publish(

@@ -14,15 +14,15 @@ pub(super) fn decide(plan: &Plan, command: &Command) -> Result<Vec<Event>, Rejec
             let details = details.clone();
             Ok(vec![Event::Created { details, at: *at }])
         }
-        Command::Change { change, at } => {
+        Command::Change { details, at } => {
             if plan.status != Some(Status::Active) {
                 return Err(Rejection::NotFound);
             }
-            let details = change.apply_to(&plan.details);
-            if details == plan.details {
+            if *details == plan.details {
                 return Ok(Vec::new());
             }
-            check(&details)?;
+            check(details)?;
+            let details = details.clone();
             Ok(vec![Event::Changed { details, at: *at }])
         }
         Command::Delete { at } => match plan.status {

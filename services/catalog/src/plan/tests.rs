@@ -26,8 +26,10 @@ fn created() -> Event {
     }
 }
 
-fn change(change: Change) -> Command {
-    Command::Change { change, at: AT }
+fn change(change: impl FnOnce(&mut Details)) -> Command {
+    let mut details = details();
+    change(&mut details);
+    Command::Change { details, at: AT }
 }
 
 #[test]
@@ -57,10 +59,7 @@ fn change_takes_a_limit_away() {
         ..details()
     };
     given::<Plan>([created()])
-        .when(&change(Change {
-            rate: Some(None),
-            ..Change::default()
-        }))
+        .when(&change(|details| details.rate = None))
         .then([Event::Changed {
             details: wanted,
             at: AT,
@@ -69,16 +68,13 @@ fn change_takes_a_limit_away() {
 
 #[test]
 fn change_refuses_it_and_stays_quiet() {
-    let bare = change(Change {
-        scopes: Some(BTreeSet::new()),
-        ..Change::default()
-    });
+    let bare = change(|details| details.scopes.clear());
     assert_eq!(
         given::<Plan>([created()]).when(&bare).then_refused(),
         Rejection::ScopesMissing
     );
     given::<Plan>([created()])
-        .when(&change(Change::default()))
+        .when(&change(|_| {}))
         .then_nothing();
     assert_eq!(
         given::<Plan>([created(), Event::Deleted { at: AT }])

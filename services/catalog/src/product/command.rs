@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Details};
+use super::Details;
 
 /// Whether the caller is an admin is checked before. `at` is the time of the call.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "imperatives of the events")]
 pub enum Command {
     Create { details: Details, at: Timestamp },
-    Change { change: Change, at: Timestamp },
+    Change { details: Details, at: Timestamp },
     Publish { at: Timestamp },
     Unpublish { at: Timestamp },
     Delete { at: Timestamp },

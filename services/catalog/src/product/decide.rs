@@ -14,13 +14,13 @@ pub(super) fn decide(product: &Product, command: &Command) -> Result<Vec<Event>,
             let details = details.clone();
             Ok(vec![Event::Created { details, at: *at }])
         }
-        Command::Change { change, at } => {
+        Command::Change { details, at } => {
             let status = product.present()?;
-            let details = change.apply_to(&product.details);
-            if details == product.details {
+            if *details == product.details {
                 return Ok(Vec::new());
             }
-            check(&details, status)?;
+            check(details, status)?;
+            let details = details.clone();
             Ok(vec![Event::Changed { details, at: *at }])
         }
         Command::Publish { at } => {

@@ -62,39 +62,3 @@ pub struct Details {
     /// Markdown.
     pub documentation: String,
 }
-
-/// An update of [`Details`]; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields of Details")]
-pub struct Change {
-    pub name: Option<String>,
-    pub description: Option<String>,
-    pub dcr_enabled: Option<bool>,
-    pub scopes: Option<BTreeSet<String>>,
-    pub client_type_ids: Option<Vec<Uuid>>,
-    pub visibility: Option<Visibility>,
-    pub tags: Option<BTreeSet<String>>,
-    pub apis: Option<Vec<Api>>,
-    pub policy_id: Option<String>,
-    pub documentation: Option<String>,
-}
-
-impl Change {
-    pub(super) fn apply_to(&self, old: &Details) -> Details {
-        fn or<T: Clone>(new: &Option<T>, old: &T) -> T {
-            new.as_ref().unwrap_or(old).clone()
-        }
-        Details {
-            name: or(&self.name, &old.name),
-            description: or(&self.description, &old.description),
-            dcr_enabled: or(&self.dcr_enabled, &old.dcr_enabled),
-            scopes: or(&self.scopes, &old.scopes),
-            client_type_ids: or(&self.client_type_ids, &old.client_type_ids),
-            visibility: or(&self.visibility, &old.visibility),
-            tags: or(&self.tags, &old.tags),
-            apis: or(&self.apis, &old.apis),
-            policy_id: or(&self.policy_id, &old.policy_id),
-            documentation: or(&self.documentation, &old.documentation),
-        }
-    }
-}

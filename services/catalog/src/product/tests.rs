@@ -31,8 +31,10 @@ fn created_with(change: impl FnOnce(&mut Details)) -> Event {
     Event::Created { details, at: AT }
 }
 
-fn change(change: Change) -> Command {
-    Command::Change { change, at: AT }
+fn change(change: impl FnOnce(&mut Details)) -> Command {
+    let mut details = details();
+    change(&mut details);
+    Command::Change { details, at: AT }
 }
 
 #[test]
@@ -88,10 +90,7 @@ fn change_sets_what_it_names_and_leaves_the_rest() {
         ..details()
     };
     given::<Product>([created()])
-        .when(&change(Change {
-            name: Some("Money".into()),
-            ..Change::default()
-        }))
+        .when(&change(|details| details.name = "Money".into()))
         .then([Event::Changed {
             details: wanted,
             at: AT,
@@ -101,23 +100,14 @@ fn change_sets_what_it_names_and_leaves_the_rest() {
 #[test]
 fn change_stays_quiet_when_nothing_is_new() {
     given::<Product>([created()])
-        .when(&change(Change {
-            name: Some("Payments".into()),
-            ..Change::default()
-        }))
+        .when(&change(|_| {}))
         .then_nothing();
 }
 
 #[test]
 fn change_refuses_a_product_that_could_not_be_registered_for() {
-    let no_scopes = change(Change {
-        scopes: Some(BTreeSet::new()),
-        ..Change::default()
-    });
-    let no_types = change(Change {
-        client_type_ids: Some(Vec::new()),
-        ..Change::default()
-    });
+    let no_scopes = change(|details| details.scopes.clear());
+    let no_types = change(|details| details.client_type_ids.clear());
     let published = [created(), Event::Published { at: AT }];
     let refused = |command: &Command| {
         given::<Product>(published.clone())
@@ -178,7 +168,7 @@ fn delete_does_it_and_stays_quiet() {
 fn every_command_but_create_refuses_a_product_that_is_not_there() {
     let deleted = [created(), Event::Deleted { at: AT }];
     for command in [
-        change(Change::default()),
+        change(|_| {}),
         Command::Publish { at: AT },
         Command::Unpublish { at: AT },
     ] {
