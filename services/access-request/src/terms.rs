@@ -159,14 +159,14 @@ impl Product {
             api_id: api.api_id,
             name: api.name,
             url: api.url,
-            gateway_id: given(api.gateway_id),
+            gateway_id: api.gateway_id,
         };
         Self {
             product_id,
             version: product.version,
             name: product.name,
             scopes: product.scopes.into_iter().collect(),
-            policy_id: given(product.policy_id),
+            policy_id: product.policy_id,
             apis: product.apis.into_iter().map(api).collect(),
         }
     }
@@ -180,7 +180,7 @@ impl Plan {
             version: plan.version,
             name: plan.name,
             scopes: plan.scopes.into_iter().collect(),
-            policy_id: given(plan.policy_id),
+            policy_id: plan.policy_id,
             rate: plan.rate.map(|rate| Limit {
                 requests: rate.requests,
                 seconds: rate.per_seconds,
@@ -193,7 +193,3 @@ impl Plan {
     }
 }
 
-/// The catalogue writes what is absent as an empty text.
-fn given(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
-}

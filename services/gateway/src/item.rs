@@ -239,14 +239,14 @@ impl From<catalog::Product> for Product {
             api_id: api.api_id,
             name: api.name,
             url: api.url,
-            gateway_id: given(api.gateway_id),
+            gateway_id: api.gateway_id,
         };
         Self {
             id: product.id,
             version: product.version,
             name: product.name,
             scopes: product.scopes.into_iter().collect(),
-            policy_id: given(product.policy_id),
+            policy_id: product.policy_id,
             apis: product.apis.into_iter().map(api).collect(),
         }
     }
@@ -259,7 +259,7 @@ impl From<catalog::Plan> for Plan {
             version: plan.version,
             name: plan.name,
             scopes: plan.scopes.into_iter().collect(),
-            policy_id: given(plan.policy_id),
+            policy_id: plan.policy_id,
             rate: plan.rate.map(|rate| Limit {
                 requests: rate.requests,
                 seconds: rate.per_seconds,
@@ -272,10 +272,6 @@ impl From<catalog::Plan> for Plan {
     }
 }
 
-/// The catalogue writes an empty text where nothing is given.
-fn given(text: String) -> Option<String> {
-    (!text.is_empty()).then_some(text)
-}
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ async fn an_approval_tells_both_halves_all_they_need() {
         let payments = known.products.get_mut(&PAYMENTS.to_string()).unwrap();
         payments.scopes = vec!["other".into()];
         payments.name = "Renamed".into();
-        payments.policy_id = "policy-2".into();
+        payments.policy_id = Some("policy-2".into());
         payments.version = 8;
     });
     let request = anna.get(&id).await.unwrap();

@@ -11,7 +11,7 @@ fn product(id: u128, scopes: &[&str]) -> Found<Product> {
         dcr_enabled: true,
         scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
         client_type_ids: vec![CLIENT_TYPE.to_string()],
-        status: "published".into(),
+        status: ProductStatus::Published.into(),
         ..Product::default()
     };
     Found::Known(Uuid::from_u128(id), product)
