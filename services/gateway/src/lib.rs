@@ -2,18 +2,18 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`gateway`] | aggregate: an API gateway and how it is reached |
-//! | [`entitlement`] | aggregate: what one access request is entitled to at gateways, scopes or API keys |
-//! | [`mapping`] | aggregate: what Portico owns at one API of a gateway |
-//! | [`known`] | aggregates: what other services said of applications, products, plans, providers and clients |
-//! | [`item`] | a product under a plan, as granted and as the catalogue changes it |
-//! | [`grpc`] | requests from outside, a file for each subject |
-//! | [`policies`] | what other services say, and what comes of it |
-//! | [`publish`] | private events as public ones |
-//! | [`views`] | tables that follow the log, and their queries |
-//! | [`worker`] | brings gateways to what is wanted |
+//! | `gateway` | aggregate: an API gateway and how it is reached |
+//! | `entitlement` | aggregate: what one access request is entitled to at gateways, scopes or API keys |
+//! | `mapping` | aggregate: what Portico owns at one API of a gateway |
+//! | `known` | aggregates: what other services said of applications, products, plans, providers and clients |
+//! | `item` | a product under a plan, as granted and as the catalogue changes it |
+//! | `grpc` | requests from outside, a file for each subject |
+//! | `policies` | what other services say, and what comes of it |
+//! | `publish` | private events as public ones |
+//! | `views` | tables that follow the log, and their queries |
+//! | `worker` | brings gateways to what is wanted |
 //! | [`gateways`] | drivers: what is said to API gateways over the network |
-//! | [`measures`] | what waits here, for `/metrics` |
+//! | `measures` | what waits here, for `/metrics` |
 
 mod entitlement;
 mod gateway;

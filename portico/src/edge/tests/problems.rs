@@ -251,13 +251,15 @@ async fn a_service_that_is_away_is_503_without_its_words() {
     let answer = portal.send(request(Method::GET, "/readyz"), "").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let parts = answer.json()["parts"].clone();
-    assert_eq!(parts.as_array().unwrap().len(), 7);
+    assert_eq!(parts.as_array().unwrap().len(), 8);
     let away = json!({ "part": "catalog", "ready": false, "reason": "service_unavailable" });
     assert_eq!(parts[0], away);
-    assert_eq!(parts[3]["part"], "notification");
-    assert_eq!(parts[3]["optional"], true);
+    for (place, part) in [(2, "registration"), (3, "gateway"), (4, "notification")] {
+        assert_eq!(parts[place]["part"], part);
+        assert_eq!(parts[place]["optional"], true, "{part}");
+    }
     assert_eq!(
-        parts[5],
+        parts[6],
         json!({ "part": "bus", "ready": true, "optional": true })
     );
 }

@@ -22,9 +22,12 @@ impl Entitlement {
     fn decide_access(&self, command: &AccessCommand) -> Option<AccessEvent> {
         match command {
             AccessCommand::Want(said) => {
-                let known = self.wanted.as_ref();
-                let newer = known.is_none_or(|known| said.revision > known.revision);
-                newer.then(|| AccessEvent::Wanted(said.clone()))
+                let known = self.wanted.as_ref().map(|known| known.revision);
+                if known.is_none_or(|known| said.revision > known) {
+                    return Some(AccessEvent::Wanted(said.clone()));
+                }
+                let claims = self.claims_more(said) && known != Some(said.revision);
+                claims.then(|| AccessEvent::Overtaken(said.clone()))
             }
             AccessCommand::ChangeApplication(said) => (said.as_of > self.application.as_of)
                 .then(|| AccessEvent::ApplicationChanged(said.clone())),

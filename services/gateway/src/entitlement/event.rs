@@ -46,6 +46,8 @@ pub(crate) enum ReportEvent {
 pub(crate) enum AccessEvent {
     /// A higher revision than the one before.
     Wanted(Box<Wanted>),
+    /// A lower one that came late, with scopes that registration may have given out because of it.
+    Overtaken(Box<Wanted>),
     ApplicationChanged(Application),
     CatalogueChanged(CatalogueChange),
     /// What it waited for may be there.

@@ -61,6 +61,10 @@ impl Entitlement {
                 });
             }
             AccessEvent::Woken => self.delay = None,
+            AccessEvent::Overtaken(overtaken) => {
+                let known = self.wanted.as_ref().map(|known| known.revision);
+                self.claim_more(overtaken, known);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{Rejection, ScopesCommand};
 use super::event::{Event, ScopesEvent};
 use super::state::{Entitlement, Wanted, WantedState};
-use crate::item::Holder;
+use crate::item::{Holder, Item};
 
 /// A scope for a product or plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,33 +73,45 @@ impl Entitlement {
         }
     }
 
-    /// What is suspended may come back, so its scopes stay claimed.
+    /// What is suspended may come back, so its scopes stay claimed. A revocation claims too: registration may have met
+    /// the approval that it overtook here.
     pub(super) fn claim(&mut self, wanted: &Wanted) {
-        let items = match wanted.state {
-            WantedState::Granted | WantedState::Suspended => &wanted.items[..],
-            WantedState::Revoked => &[],
-        };
-        let scopes = || items.iter().flat_map(|item| item.scopes());
+        let revoked = wanted.state == WantedState::Revoked;
+        let scopes = || wanted.items.iter().flat_map(Item::scopes);
         for claim in &mut self.claims {
-            let is_wanted = scopes().any(|(scope, holder)| claim.is_of(scope, holder));
-            match is_wanted {
+            match !revoked && scopes().any(|(scope, holder)| claim.is_of(scope, holder)) {
                 true => claim.unwanted_since = None,
                 false => {
                     claim.unwanted_since.get_or_insert(wanted.revision);
                 }
             }
         }
-        for (scope, holder) in scopes() {
-            if !self.claims.iter().any(|claim| claim.is_of(scope, holder)) {
+        self.claim_more(wanted, revoked.then_some(wanted.revision));
+    }
+
+    /// Whether a revision that was overtaken has scopes that registration may have given out.
+    pub(super) fn claims_more(&self, overtaken: &Wanted) -> bool {
+        let oauth = self.identity_provider_id().is_some();
+        let mut scopes = overtaken.items.iter().flat_map(Item::scopes);
+        oauth && scopes.any(|(scope, holder)| !self.has_claim(scope, holder))
+    }
+
+    pub(super) fn claim_more(&mut self, wanted: &Wanted, unwanted_since: Option<u64>) {
+        for (scope, holder) in wanted.items.iter().flat_map(Item::scopes) {
+            if !self.has_claim(scope, holder) {
                 self.claims.push(Claim {
                     of: ClaimOf {
                         scope: scope.clone(),
                         holder_id: holder.id.to_owned(),
                     },
                     holder_name: holder.name.to_owned(),
-                    unwanted_since: None,
+                    unwanted_since,
                 });
             }
         }
+    }
+
+    fn has_claim(&self, scope: &str, holder: Holder<'_>) -> bool {
+        self.claims.iter().any(|claim| claim.is_of(scope, holder))
     }
 }

@@ -465,6 +465,10 @@ proptest! {
             wanted.map(|claim| claim.of.scope.clone()).collect()
         };
         prop_assert_eq!(wanted(&shuffled), wanted(&in_order));
+        let claimed = |one: &Entitlement| -> BTreeSet<String> {
+            one.claims.iter().map(|claim| claim.of.scope.clone()).collect()
+        };
+        prop_assert_eq!(claimed(&shuffled), claimed(&in_order));
     }
 }
 

@@ -52,7 +52,11 @@ fn scopes_are_claimed_from_the_approval_on() {
         claims(vec![granted(1), revoked(2), granted(3)]),
         wanted(None)
     );
-    assert_eq!(claims(vec![revoked(1)]), []);
+    assert_eq!(
+        claims(vec![revoked(1)]),
+        wanted(Some(1)),
+        "it overtook the approval"
+    );
     let keys = said(want(Credential::ApiKey, 1, WantedState::Granted));
     assert_eq!(claims(vec![keys]), []);
 }
@@ -67,6 +71,25 @@ fn a_scope_that_is_given_up_is_claimed_for_its_product_still() {
         ("product_climate".into(), None),
     ];
     assert_eq!(claims(vec![granted(1), said(other)]), expected);
+}
+
+/// Registration may have given its scopes to the client, although nothing of it is to be mapped.
+#[test]
+fn a_revision_that_was_overtaken_claims_its_scopes() {
+    let mut middle = want(OAUTH, 2, WantedState::Granted);
+    middle.items[0].product.scopes = ["product_climate".to_owned()].into();
+    let overtaken: Event = AccessEvent::Overtaken(Box::new(middle.clone())).into();
+    let past = vec![granted(3), reported(3, Outcome::Started)];
+    given::<Entitlement>(past.clone())
+        .when(&command(middle.clone()))
+        .then([overtaken.clone()]);
+    let after = with(past, [overtaken]);
+    let climate = ("product_climate".to_owned(), Some(3));
+    assert!(claims(after.clone()).contains(&climate));
+    assert_eq!(step(after.clone()), Step::Map { asked: 1 });
+    given::<Entitlement>(after)
+        .when(&command(middle))
+        .then_nothing();
 }
 
 #[test]

@@ -22,7 +22,7 @@ async fn an_approval_ends_in_a_client_that_works() {
     assert_eq!(done.client_id, Some(there.client_id));
     assert_eq!(done.application_id, world.application_id.to_string());
     assert_eq!(done.identity_provider_name, "The provider");
-    assert_eq!(world.held(), ["free_plan", "product_pay"]);
+    world.until_held(&["free_plan", "product_pay"]).await;
     assert_eq!(
         world.texts("SELECT status FROM oauth_clients").await,
         ["ready"]
@@ -56,7 +56,7 @@ async fn scopes_grow_and_shrink_and_the_last_revocation_deletes() {
     world.until_outcome(second, "done 2").await;
     let deleted = |request| world.reports(request).pop().unwrap().client_deleted;
     assert_eq!([deleted(first), deleted(second)], [false, true]);
-    assert_eq!(world.held(), [] as [&str; 0]);
+    world.until_held(&[]).await;
     // A grant after that registers anew.
     let third = world.approve("pay", "gold").await;
     world.until_done(third).await;

@@ -40,7 +40,7 @@ async fn a_suspended_access_has_no_scopes_until_it_is_resumed() {
     world.until("suspended", is_suspended).await;
     assert_eq!(world.only_client().metadata.scopes, set(&[]));
     world.until_outcome(request, "done 2").await;
-    assert_eq!(world.held(), [] as [&str; 0]);
+    world.until_held(&[]).await;
     world.resume(request).await;
     world.until_done(request).await;
     let after = world.only_client();

@@ -63,7 +63,7 @@ async fn after_the_last_try_it_is_parked_until_an_admin_retries() {
     world.until_outcome(request, "failed 1").await;
     let failed = world.reports(request).pop().unwrap();
     assert_eq!(failed.identity_provider_name, "The provider");
-    assert_eq!(world.held(), [] as [&str; 0]);
+    world.until_held(&[]).await;
     world.retry(request).await;
     world.until_done(request).await;
     assert_eq!(world.provider.requests(Operation::Register), 6);
@@ -227,7 +227,7 @@ async fn a_client_that_cannot_be_managed_works_and_its_revocation_is_reported() 
     assert_eq!(client.status(), "failed");
     assert_eq!(client.grants[&request].access, Access::Revoked);
     // Nobody else may have its scopes as long as it has them.
-    assert_eq!(world.held(), ["free_plan", "product_pay"]);
+    world.until_held(&["free_plan", "product_pay"]).await;
 }
 
 #[tokio::test]

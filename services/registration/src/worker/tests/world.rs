@@ -518,13 +518,23 @@ impl World {
         }
     }
 
-    /// The scopes that may be held, by the last public message.
-    pub(crate) fn held(&self) -> Vec<String> {
+    /// Waits until the last public message says that these scopes may be held.
+    pub(crate) async fn until_held(&self, scopes: &[&str]) {
+        let wait = async {
+            while self.held().is_none_or(|held| held != scopes) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("not {scopes:?}: {:?}", self.held());
+        }
+    }
+
+    fn held(&self) -> Option<Vec<String>> {
         use prost::Message as _;
-        let last = self.public("client_scopes_held").pop().unwrap();
-        public::ClientScopesHeld::decode(last.payload)
-            .unwrap()
-            .scopes
+        let last = self.public("client_scopes_held").pop()?;
+        let message = public::ClientScopesHeld::decode(last.payload).unwrap();
+        Some(message.scopes)
     }
 
     /// The public message as soon as it was published: subject and request.
