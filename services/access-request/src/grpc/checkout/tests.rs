@@ -88,7 +88,7 @@ fn all_that_does_not_fit_is_told_at_once() {
     if let (Found::Known(_, plain), Found::Known(_, draft)) = (&mut plain, &mut draft) {
         plain.dcr_enabled = false;
         plain.client_type_ids.clear();
-        draft.status = "draft".into();
+        draft.status = ProductStatus::Draft.into();
     }
     let lines = [
         line(product(1, &["a", "b"]), plan(&[], false)),
