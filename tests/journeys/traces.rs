@@ -294,7 +294,8 @@ fn one_id_in_the_log(log: &str) {
         "call access-request",
         "message registration",
         "message gateway",
-        "registration ",
+        // Of a worker.
+        "step ",
         "message notification",
         "message access-request",
         "mail ",
