@@ -129,7 +129,7 @@ async fn processes_that_migrate_at_once_get_on() {
     assert!(first.0 && second.0, "{} {}", first.1, second.1);
     let (well, said) = migrate().await;
     assert!(well, "{said}");
-    assert_eq!(said.matches("up to date").count(), 5, "{said}");
+    assert_eq!(said.matches("up to date").count(), 6, "{said}");
 }
 
 async fn not_ready_until_somebody_has_migrated() {
@@ -144,7 +144,7 @@ async fn not_ready_until_somebody_has_migrated() {
     let ready = until("it answers", || async { portal.get("/readyz").await.ok() }).await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     let parts = ready.body["parts"].as_array().unwrap();
-    assert_eq!(parts.len(), 5, "{parts:?}");
+    assert_eq!(parts.len(), 6, "{parts:?}");
     assert_eq!(parts[0]["reason"], "migrations_pending");
     let pending = parts[0]["pending"].as_array().unwrap();
     assert!(pending.contains(&json!("0001 events")), "{pending:?}");

@@ -294,10 +294,10 @@ fn one_id_in_the_log(log: &str) {
         "call access-request",
         "message registration",
         "message gateway",
-        "registration ",
+        // Of the workers.
+        "step ",
         "message notification",
         "message access-request",
-        "mail ",
         // Looks up the recipient for notification.
         "call accounts",
     ] {

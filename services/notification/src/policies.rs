@@ -122,17 +122,17 @@ impl News {
     }
 
     fn of_client(event: ClientChanged) -> Self {
-        // Who rotated a secret knows it; and of a replaced client they hear when the new one works.
+        // Who rotated a secret knows it.
         let automatic = event.by.starts_with("service:");
         let (code, to) = match event.change() {
             Change::SecretRotated if automatic => {
                 ("secret_rotated", To::Requesters(event.requester_ids))
             }
             Change::Adopted => ("client_adopted", To::Requesters(event.requester_ids)),
+            Change::Replaced => ("client_replaced", To::Requesters(event.requester_ids)),
             Change::SecretRotated
             | Change::Suspended
             | Change::Resumed
-            | Change::Replaced
             | Change::Missing
             | Change::Edited
             | Change::Unspecified => ("", To::Nobody),

@@ -95,11 +95,14 @@ fn of_changes_to_a_client_only_what_its_owners_must_know_is_told() {
         changed(Change::Adopted, DEVELOPER),
         developer("client_adopted")
     );
+    assert_eq!(
+        changed(Change::Replaced, service),
+        developer("client_replaced")
+    );
     assert_eq!(changed(Change::SecretRotated, DEVELOPER).0, "nobody");
     for change in [
         Change::Suspended,
         Change::Resumed,
-        Change::Replaced,
         Change::Missing,
         Change::Edited,
     ] {

@@ -14,7 +14,7 @@ use super::some;
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
     DeletionEvent, DriftEvent, Event, GrantEvent, HeldScopes, OauthClient, OrphanEvent, Outcome,
-    Reported, RotationEvent, UpdateEvent,
+    RegistrationEvent, Reported, RotationEvent, UpdateEvent,
 };
 
 pub(super) async fn translate(
@@ -54,10 +54,8 @@ pub(super) async fn translate(
             | RotationEvent::Refused { .. } => Ok(None),
         },
         Event::Deletion(event) => match event {
-            DeletionEvent::ReplacementIntended => {
-                translation.changed(Change::Replaced, String::new()).await
-            }
-            DeletionEvent::Intended { .. }
+            DeletionEvent::ReplacementIntended
+            | DeletionEvent::Intended { .. }
             | DeletionEvent::Deleted { .. }
             | DeletionEvent::Refused { .. }
             | DeletionEvent::SecretsForgotten => Ok(None),
@@ -76,11 +74,11 @@ pub(super) async fn translate(
             | OrphanEvent::OrphanClaimed { .. }
             | OrphanEvent::OrphanResolved { .. } => Ok(None),
         },
-        Event::Access(_)
-        | Event::Follow(_)
-        | Event::Registration(_)
-        | Event::OldSecret(_)
-        | Event::Failure(_) => Ok(None),
+        Event::Registration(event) => match event {
+            RegistrationEvent::Registered { .. } => translation.registered().await,
+            RegistrationEvent::Intended(_) | RegistrationEvent::OrphanSuspected { .. } => Ok(None),
+        },
+        Event::Access(_) | Event::Follow(_) | Event::OldSecret(_) | Event::Failure(_) => Ok(None),
     }
 }
 
@@ -149,6 +147,15 @@ impl Translation<'_> {
     }
 
     /// What happened to a client beside its requests, for everybody whom it serves.
+    /// The first client of an application is announced by its access; that one took the place of another is not, as
+    /// no request was approved for it.
+    async fn registered(&self) -> Result<Option<PublicEvent>, StoreError> {
+        match self.client().await?.activated {
+            true => self.changed(Change::Replaced, String::new()).await,
+            false => Ok(None),
+        }
+    }
+
     async fn changed(
         &self,
         change: Change,
