@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 use uuid::Uuid;
 
 use crate::{
-    log::{TEXT, store, stream_of, message},
+    log::{TEXT, message, store, stream_of},
     ratio::{Aim, Rounds, compare, skipped},
 };
 
@@ -36,7 +36,9 @@ pub(crate) async fn on_postgresql(rounds: &Rounds) -> Result<(), String> {
         .await
         .map_err(message)?;
     let store = store(database, false).await?;
-    let mut connection = AnyConnection::connect(&server.url()).await.map_err(message)?;
+    let mut connection = AnyConnection::connect(&server.url())
+        .await
+        .map_err(message)?;
     for statement in [
         "CREATE SCHEMA raw",
         "CREATE TABLE raw.events (LIKE portico_bench.events INCLUDING ALL)",

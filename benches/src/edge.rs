@@ -48,7 +48,10 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     let bearer: AsciiMetadataValue = format!("Bearer {token}").parse().map_err(message)?;
     let mine = connect(portal.grpc()).await?;
     let mut client = CatalogServiceClient::new(mine.clone());
-    let protobuf = client.list_products(list_request(&bearer)).await.map_err(message)?;
+    let protobuf = client
+        .list_products(list_request(&bearer))
+        .await
+        .map_err(message)?;
     let bare = bare::start(folder.path(), &json, protobuf.get_ref()).await?;
 
     let request =

@@ -50,7 +50,10 @@ async fn client(address: SocketAddr, request: &str, end: Instant) -> Result<Vec<
     let mut times = Vec::new();
     while Instant::now() < end {
         let sent = Instant::now();
-        stream.write_all(request.as_bytes()).await.map_err(message)?;
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .map_err(message)?;
         answer(&mut stream, &mut buffer).await?;
         times.push(sent.elapsed().as_secs_f64());
     }

@@ -71,7 +71,8 @@ impl Process {
             {
                 return Ok(());
             }
-            if self.child.try_wait().map_err(message)?.is_some() || began.elapsed() > START_TIMEOUT {
+            if self.child.try_wait().map_err(message)?.is_some() || began.elapsed() > START_TIMEOUT
+            {
                 return Err(format!(
                     "portico did not start on {}",
                     self.folder.display()
@@ -117,8 +118,8 @@ impl Process {
 
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> Result<f64, String> {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).map_err(message)?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .map_err(message)?;
         let kib: f64 = status
             .lines()
             .find_map(|line| {

@@ -9,7 +9,7 @@ use portico_eventstore::{
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use crate::{
-    log::{fill, store, message},
+    log::{fill, message, store},
     ratio::{Aim, Rounds, compare, skipped},
 };
 
@@ -25,7 +25,9 @@ pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> 
         .map_err(message)?;
     let store = store(database, true).await?;
     fill(&store, events).await?;
-    let mut connection = AnyConnection::connect(&server.url()).await.map_err(message)?;
+    let mut connection = AnyConnection::connect(&server.url())
+        .await
+        .map_err(message)?;
     compare(
         rounds,
         &format!("rebuild, {events} events, events a second"),

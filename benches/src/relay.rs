@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    log::{fill, store, message},
+    log::{fill, message, store},
     ratio::{Aim, Rounds, compare, skipped},
 };
 

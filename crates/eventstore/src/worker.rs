@@ -173,7 +173,9 @@ async fn drive<W: Work>(work: &W, id: Uuid) -> Result<(), W::Error> {
         let Some((name, step)) = work.next_step(&job) else {
             break;
         };
-        let done = work.step(&job, step);
+        // On the heap: the future of a step may hold a whole conversation with a provider, and the stack of a thread
+        // is two megabytes.
+        let done = Box::pin(work.step(&job, step));
         in_trace(jobs, &job, name, done).await?;
     }
     Ok(())

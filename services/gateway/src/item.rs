@@ -272,7 +272,6 @@ impl From<catalog::Plan> for Plan {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use portico_proto::{
     access::v1::{AccessRequest, RequestedItem, TimelineEntry},
     catalog::v1::Product,
     gateway::v1::ApiKey,
-    notification::v1::{Delivery, DeliveryStatus},
+    notification::v1::{Delivery, DeliveryStatus, MailTemplate},
     operations::v1::DriftItem,
     registration::v1::{
         ConformanceCheck, ConformanceStep, Difference, IdentityProvider, OauthClient, Orphan,
@@ -304,6 +304,7 @@ fn what_is_gone_can_be_taken_out() {
 #[test]
 fn lists_with_trouble_in_them() {
     let delivery = Delivery {
+        template: MailTemplate::AccessSubmitted.into(),
         status: DeliveryStatus::Failed.into(),
         last_error: Some("550 no such user".into()),
         attempts: 8,
