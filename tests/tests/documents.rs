@@ -1,10 +1,6 @@
 //! What documents point to is there.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a failure is the end of the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
 
 use std::path::{Path, PathBuf};
 

@@ -216,8 +216,7 @@ impl Options {
     fn kind(&self, field: &FieldDescriptor) -> Result<Type, String> {
         let format = self.format.as_ref().and_then(|extension| {
             let options = field.options();
-            let number = options.get_extension(extension).as_enum_number();
-            number
+            options.get_extension(extension).as_enum_number()
         });
         Ok(match (field.kind(), format.unwrap_or_default()) {
             (Kind::String, 0) => Type::Scalar("Text"),

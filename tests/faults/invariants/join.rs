@@ -15,7 +15,7 @@ pub(super) async fn once_for_each_revision(world: &World) {
     let mut facts = BTreeSet::new();
     for row in world.stores.rows("access-request", sql).await {
         let data: Value = serde_json::from_str(&row[2]).unwrap();
-        let revision = data["revision"].as_u64().expect("a revision");
+        let revision = data["revision"].as_u64().unwrap();
         let fact = (row[0].clone(), row[1].clone(), revision);
         assert!(facts.insert(fact.clone()), "I7: said twice: {fact:?}");
     }
