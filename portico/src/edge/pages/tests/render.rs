@@ -308,6 +308,7 @@ fn lists_with_trouble_in_them() {
         status: DeliveryStatus::Failed.into(),
         last_error: Some("550 no such user".into()),
         attempts: 8,
+        created_at: Some(Default::default()),
         ..Default::default()
     };
     let delivery = show::delivery(&delivery, |id| id.to_owned());
