@@ -222,7 +222,7 @@ impl Postgres {
             .arg("-k")
             .arg(&self.folder)
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .args(["-c", "max_connections=200"])
+            .args(["-c", "max_connections=300"])
             .stdin(Stdio::piped())
             .stderr(Stdio::null());
         for setting in &self.settings {
