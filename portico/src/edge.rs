@@ -1,7 +1,7 @@
 //! The public edge: REST, the event stream, the description of both, and public gRPC. It has no state of its own
 //! and calls services by gRPC only.
 //!
-//! - [`auth`], [`csrf`], [`ask`]: who sends a request, and whether they mean it
+//! - [`request`]: who sends a request, and whether it is forged
 //! - [`rest`]: a file for each resource
 //! - [`events`]: server-sent events
 //! - [`openapi`]: the description of the REST API
@@ -12,9 +12,6 @@
 //! - [`curl`]: commands to copy, for pages and REST
 //! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
-pub mod ask;
-pub mod auth;
-pub mod csrf;
 mod curl;
 mod drift;
 mod events;
@@ -26,6 +23,7 @@ mod openapi;
 mod operations;
 mod pages;
 pub mod problem;
+pub mod request;
 mod rest;
 #[cfg(test)]
 mod tests;
@@ -43,10 +41,10 @@ use portico_runtime::{Deps, telemetry};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{
-    auth::{Auth, Cookies},
-    csrf::Csrf,
     headers::Https,
     problem::Failure,
+    request::auth::{Auth, Cookies},
+    request::csrf::Csrf,
 };
 
 pub use grpc::grpc_router;

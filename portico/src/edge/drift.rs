@@ -5,7 +5,7 @@ use portico_proto::operations::v1::{DriftItem, DriftReport, PlanDriftRequest, Re
 use portico_runtime::ServiceName;
 use tonic::{Response, Status};
 
-use super::{ask::Ask, halves::Halves, problem::Result};
+use super::{halves::Halves, problem::Result, request::RequestContext};
 
 /// Both reports.
 pub(super) struct Report {
@@ -67,7 +67,7 @@ impl Scope {
 }
 
 /// Looks, and changes nothing.
-pub(super) async fn plan(ask: &Ask, query: PlanDriftRequest) -> Result<Report> {
+pub(super) async fn plan(ctx: &RequestContext, query: PlanDriftRequest) -> Result<Report> {
     let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
     let clients = PlanDriftRequest {
         gateway_id: String::new(),
@@ -77,14 +77,14 @@ pub(super) async fn plan(ask: &Ask, query: PlanDriftRequest) -> Result<Report> {
         identity_provider_id: String::new(),
         ..query
     };
-    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
-    let registration = registration.plan_drift(ask.request(clients));
-    let gateway = gateway.plan_drift(ask.request(gateways));
+    let (mut registration, mut gateway) = (ctx.registration(), ctx.gateway());
+    let registration = registration.plan_drift(ctx.request(clients));
+    let gateway = gateway.plan_drift(ctx.request(gateways));
     scope.report(registration, gateway).await
 }
 
 /// Restores what a plan has shown; without a plan, whatever is found.
-pub(super) async fn repair(ask: &Ask, query: RepairDriftRequest) -> Result<Report> {
+pub(super) async fn repair(ctx: &RequestContext, query: RepairDriftRequest) -> Result<Report> {
     let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
     let clients = RepairDriftRequest {
         gateway_id: String::new(),
@@ -94,8 +94,8 @@ pub(super) async fn repair(ask: &Ask, query: RepairDriftRequest) -> Result<Repor
         identity_provider_id: String::new(),
         ..query
     };
-    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
-    let registration = registration.repair_drift(ask.request(clients));
-    let gateway = gateway.repair_drift(ask.request(gateways));
+    let (mut registration, mut gateway) = (ctx.registration(), ctx.gateway());
+    let registration = registration.repair_drift(ctx.request(clients));
+    let gateway = gateway.repair_drift(ctx.request(gateways));
     scope.report(registration, gateway).await
 }

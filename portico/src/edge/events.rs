@@ -16,8 +16,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
-    ask::Ask,
     problem::{Failure, Result},
+    request::RequestContext,
     rest::AccessRequest,
 };
 
@@ -70,18 +70,18 @@ fn last_event_id(headers: &HeaderMap) -> std::result::Result<String, Error> {
     params(("Last-Event-ID" = Option<String>, Header, description = "Id of the last event seen.")),
     responses((status = 200, body = Change, content_type = "text/event-stream")))]
 async fn watch_access_requests(
-    ask: Ask,
+    ctx: RequestContext,
     LastEventId(after): LastEventId,
 ) -> Result<Sse<impl Stream<Item = std::result::Result<Event, Infallible>>>> {
-    ask.caller().require_user()?;
-    let request = ask.request(WatchAccessRequestsRequest { after });
-    let changes = ask
+    ctx.caller().require_user()?;
+    let request = ctx.request(WatchAccessRequestsRequest { after });
+    let changes = ctx
         .access()
         .watch_access_requests(request)
         .await?
         .into_inner();
-    let edge = ask.edge();
-    let signed_out = edge.auth.clone().until_signed_out(ask.credential().clone());
+    let edge = ctx.edge();
+    let signed_out = edge.auth.clone().until_signed_out(ctx.credential().clone());
     let stopping = edge.deps.shutdown.clone().cancelled_owned();
     let ends = future::select(Box::pin(signed_out), Box::pin(stopping));
     let events = changes.map(|change| Ok(event(change))).take_until(ends);

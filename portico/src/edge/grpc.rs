@@ -29,7 +29,7 @@ use tonic_prost::ProstCodec;
 use tower::{Service as _, service_fn};
 
 use self::health::Health;
-use super::{Edge, ask::remote_address, auth::Credential, operations};
+use super::{Edge, operations, request::auth::Credential, request::remote_address};
 
 mod health;
 

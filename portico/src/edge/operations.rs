@@ -115,7 +115,7 @@ impl OperationsService for Operations {
         let mut page = ListParkedMessagesResponse::default();
         for name in services {
             let room = limit - page.items.len();
-            let ask = ListParkedMessagesRequest {
+            let asked = ListParkedMessagesRequest {
                 // Where the page is full, only whether there is more.
                 limit: u32::try_from(room.max(1)).unwrap_or(MAX_LIMIT),
                 after: std::mem::take(&mut after).to_owned(),
@@ -123,7 +123,7 @@ impl OperationsService for Operations {
             };
             let answer = self
                 .client(name)
-                .list_parked_messages(like(&metadata, ask))
+                .list_parked_messages(like(&metadata, asked))
                 .await;
             let Some(answer) = reached(name, answer, &mut page.unreachable)? else {
                 continue;

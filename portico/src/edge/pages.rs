@@ -4,7 +4,7 @@
 //! - [`developer`]: the pages for developers and visitors
 //! - [`admin`]: the pages for admins, behind one guard
 //! - [`theme`]: templates and styles, each of which the operator can replace
-//! - [`view`]: what every page has in common
+//! - [`page`]: what every page has in common
 //! - [`failures`]: the page of an error; [`field_errors`]: errors above a form and beside its fields
 //! - [`fetch`]: single things that several pages need
 //! - [`form`]: reading forms; [`confirm`]: the question before something that cannot be undone
@@ -25,11 +25,11 @@ mod field_errors;
 mod form;
 mod lists;
 mod markdown;
+mod page;
 mod show;
 #[cfg(test)]
 mod tests;
 mod theme;
-mod view;
 
 pub(super) use failures::show_failures;
 

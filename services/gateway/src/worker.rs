@@ -18,8 +18,6 @@ pub(crate) mod tests;
 pub(crate) use keys::key_of;
 pub(crate) use providers::ProviderWorker;
 
-use std::pin::Pin;
-
 use jiff::Timestamp;
 use portico_eventstore::worker::{Due, Jobs, Work};
 use portico_eventstore::{EventStore, Outcome, StoreError, sqlx, worker};
@@ -118,20 +116,18 @@ impl Work for Worker {
     }
 
     async fn step(&self, job: &Job, step: Step) -> Result<(), WorkError> {
-        // On the heap: the futures of whole pieces of work are large, and the loop wraps them several times.
-        let work: Pin<Box<dyn Future<Output = Result<(), WorkError>> + Send>> = match step {
-            Step::Map { asked } => Box::pin(self.map(job, asked)),
-            Step::Place => Box::pin(self.place(job)),
-            Step::Make(key) => Box::pin(self.make(job, key)),
-            Step::Look(key) => Box::pin(self.look(job, key)),
-            Step::DeleteOld(key) => Box::pin(self.delete(job, key, true)),
-            Step::Delete(key) => Box::pin(self.delete(job, key, false)),
-            Step::Wipe(key) => Box::pin(self.wipe(job, key)),
-            Step::WritePolicies => Box::pin(self.write_policies(job)),
-            Step::Finish => Box::pin(self.finish(job)),
-            Step::Wait(_) | Step::Idle => Box::pin(std::future::ready(Ok(()))),
-        };
-        work.await
+        match step {
+            Step::Map { asked } => self.map(job, asked).await,
+            Step::Place => self.place(job).await,
+            Step::Make(key) => self.make(job, key).await,
+            Step::Look(key) => self.look(job, key).await,
+            Step::DeleteOld(key) => self.delete(job, key, true).await,
+            Step::Delete(key) => self.delete(job, key, false).await,
+            Step::Wipe(key) => self.wipe(job, key).await,
+            Step::WritePolicies => self.write_policies(job).await,
+            Step::Finish => self.finish(job).await,
+            Step::Wait(_) | Step::Idle => Ok(()),
+        }
     }
 }
 

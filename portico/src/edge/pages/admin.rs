@@ -12,8 +12,8 @@ use portico_proto::accounts::v1::{GetUserRequest, UserStatus};
 
 use crate::edge::{
     Edge,
-    ask::Ask,
     problem::{Failure, Result},
+    request::RequestContext,
 };
 
 mod access_requests;
@@ -49,32 +49,35 @@ pub(super) fn routes(edge: &Edge) -> Router<Edge> {
         .merge(drift::routes())
         .merge(parked::routes())
         .merge(relays::routes())
-        .route_layer(from_extractor_with_state::<Door, _>(edge.clone()))
+        .route_layer(from_extractor_with_state::<AdminGuard, _>(edge.clone()))
 }
 
 /// Guard that lets admins through. Services check it again for each call.
-struct Door;
+struct AdminGuard;
 
-impl FromRequestParts<Edge> for Door {
+impl FromRequestParts<Edge> for AdminGuard {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self> {
-        let ask = Ask::from_request_parts(parts, edge).await?;
-        ask.caller().require_admin()?;
+        let ctx = RequestContext::from_request_parts(parts, edge).await?;
+        ctx.caller().require_admin()?;
         Ok(Self)
     }
 }
 
 /// The names of users, by id. Users who were erased, or cannot be looked up now, have none.
-async fn names(ask: &Ask, ids: impl IntoIterator<Item = &str>) -> HashMap<String, String> {
+async fn names(
+    ctx: &RequestContext,
+    ids: impl IntoIterator<Item = &str>,
+) -> HashMap<String, String> {
     // Services act as well; only users have ids.
     let ids: BTreeSet<&str> = ids
         .into_iter()
         .filter(|id| id.parse::<uuid::Uuid>().is_ok())
         .collect();
     let found = ids.into_iter().map(|id| async move {
-        let request = ask.request(GetUserRequest { id: id.to_owned() });
-        let user = ask.accounts().get_user(request).await.ok()?.into_inner();
+        let request = ctx.request(GetUserRequest { id: id.to_owned() });
+        let user = ctx.accounts().get_user(request).await.ok()?.into_inner();
         let name = if user.status() == UserStatus::Erased {
             "an erased user".to_owned()
         } else {

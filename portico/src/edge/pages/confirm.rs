@@ -3,8 +3,8 @@
 use minijinja::context;
 use portico_proto::Error;
 
-use super::view::{Page, Shown};
-use crate::edge::ask::Ask;
+use super::page::{Page, PageResponse};
+use crate::edge::request::RequestContext;
 
 /// A question to be confirmed. The form posts to the address of the page itself.
 pub(super) struct Question<'a> {
@@ -23,7 +23,7 @@ pub(super) struct Question<'a> {
 
 impl Question<'_> {
     /// Renders the page, with the error of the answer.
-    pub(super) async fn show(self, ask: &Ask, error: Option<&Error>) -> Shown {
+    pub(super) async fn show(self, ctx: &RequestContext, error: Option<&Error>) -> PageResponse {
         let shown = context! {
             title => self.title,
             consequence => self.consequence,
@@ -35,7 +35,7 @@ impl Question<'_> {
         };
         Page::new("confirm.html")
             .refused_if(error)
-            .show(ask, shown)
+            .show(ctx, shown)
             .await
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 
-use super::{confirm, fetch, form, lists, markdown, show, view};
+use super::{confirm, fetch, form, lists, markdown, page, show};
 use crate::edge::Edge;
 
 mod access_requests;

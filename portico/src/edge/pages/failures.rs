@@ -9,8 +9,8 @@ use http::{HeaderMap, Method, header, request::Parts};
 use minijinja::context;
 use portico_proto::Kind;
 
-use super::view::Page;
-use crate::edge::{Edge, ask::Ask, problem::Failure};
+use super::page::Page;
+use crate::edge::{Edge, problem::Failure, request::RequestContext};
 
 /// Middleware: a failure becomes a page for people; programs get the problem details of [`Failure`]. Visitors who must
 /// sign in are redirected there, and back afterwards.
@@ -69,12 +69,12 @@ async fn error_page(edge: &Edge, mut asked: Parts, failure: Failure) -> Response
     }
     // Rendering needs a caller: the request's own as for a GET, or an anonymous one where its credential is refused.
     asked.method = Method::GET;
-    let ask = match Ask::from_request_parts(&mut asked, edge).await {
-        Ok(ask) => ask,
+    let ctx = match RequestContext::from_request_parts(&mut asked, edge).await {
+        Ok(ctx) => ctx,
         Err(_) => {
             asked.headers.remove(header::COOKIE);
-            match Ask::from_request_parts(&mut asked, edge).await {
-                Ok(ask) => ask,
+            match RequestContext::from_request_parts(&mut asked, edge).await {
+                Ok(ctx) => ctx,
                 Err(failure) => return failure.into_response(),
             }
         }
@@ -87,7 +87,7 @@ async fn error_page(edge: &Edge, mut asked: Parts, failure: Failure) -> Response
         _ => (error.kind.title(), error.message.as_str()),
     };
     let shown = context! { title, message, code => &error.code };
-    match Page::new("error.html").show(&ask, shown).await {
+    match Page::new("error.html").show(&ctx, shown).await {
         Ok(mut response) => {
             *response.status_mut() = failure.status;
             if let Some(after) = error.retry_after {

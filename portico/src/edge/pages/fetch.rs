@@ -6,22 +6,25 @@ use portico_proto::{
     registration::v1::{ClientType, ListClientTypesRequest},
 };
 
-use crate::edge::{ask::Ask, problem::Result};
+use crate::edge::{problem::Result, request::RequestContext};
 
 /// A request that the caller may see.
-pub(super) async fn access_request(ask: &Ask, id: &str) -> Result<AccessRequest> {
-    let request = ask.request(GetAccessRequestRequest { id: id.to_owned() });
-    Ok(ask.access().get_access_request(request).await?.into_inner())
+pub(super) async fn access_request(ctx: &RequestContext, id: &str) -> Result<AccessRequest> {
+    let request = ctx.request(GetAccessRequestRequest { id: id.to_owned() });
+    Ok(ctx.access().get_access_request(request).await?.into_inner())
 }
 
 /// A product that the caller may see.
-pub(super) async fn product(ask: &Ask, id: String) -> Result<Product> {
-    let request = ask.request(GetProductRequest { id });
-    Ok(ask.catalog().get_product(request).await?.into_inner())
+pub(super) async fn product(ctx: &RequestContext, id: String) -> Result<Product> {
+    let request = ctx.request(GetProductRequest { id });
+    Ok(ctx.catalog().get_product(request).await?.into_inner())
 }
 
 /// The client types with these ids.
-pub(super) async fn client_types(ask: &Ask, ids: Vec<String>) -> Result<Vec<ClientType>> {
+pub(super) async fn client_types(
+    ctx: &RequestContext,
+    ids: Vec<String>,
+) -> Result<Vec<ClientType>> {
     if ids.is_empty() {
         // No ids would mean all.
         return Ok(Vec::new());
@@ -31,9 +34,9 @@ pub(super) async fn client_types(ask: &Ask, ids: Vec<String>) -> Result<Vec<Clie
         ids,
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .registration()
-        .list_client_types(ask.request(request))
+        .list_client_types(ctx.request(request))
         .await?;
     Ok(page.into_inner().client_types)
 }

@@ -11,14 +11,13 @@ use portico_proto::Error;
 
 use crate::edge::{
     Edge,
-    ask::Ask,
-    csrf,
     problem::{Failure, Result},
+    request::{RequestContext, csrf},
 };
 
 /// A posted form and its sender. Its CSRF token has been verified against the session or the visit.
 pub(super) struct Posted {
-    pub(super) ask: Ask,
+    pub(super) ctx: RequestContext,
     pub(super) form: Form,
 }
 
@@ -27,7 +26,7 @@ impl FromRequest<Edge> for Posted {
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
         let (parts, body) = request.into_parts();
-        let ask = Ask::of_form(&parts, edge).await?;
+        let ctx = RequestContext::of_form(&parts, edge).await?;
         let body = Bytes::from_request(Request::from_parts(parts, body), edge)
             .await
             .map_err(|rejection| {
@@ -35,10 +34,10 @@ impl FromRequest<Edge> for Posted {
                 Failure::with_status(rejection.status(), "form_unreadable", message)
             })?;
         let form = Form::parse(&body);
-        let owner = ask.session().or_else(|| ask.visit());
+        let owner = ctx.session().or_else(|| ctx.visit());
         edge.csrf
             .verify(owner.unwrap_or(&"".into()), &form.text(csrf::FIELD))?;
-        Ok(Self { ask, form })
+        Ok(Self { ctx, form })
     }
 }
 

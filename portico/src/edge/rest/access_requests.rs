@@ -20,7 +20,7 @@ use super::{
     input::{Body, Id, IfMatch, OptionalBody, Query},
     values::Scopes,
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -192,7 +192,7 @@ pub(super) fn accepted(request: proto::AccessRequest) -> Single<AccessRequest> {
 /// Requests for access; developers see their own.
 #[utoipa::path(get, path = "/access-requests", tag = "Access requests", params(AccessRequestQuery), responses((status = 200, body = List<AccessRequest>)))]
 async fn list_access_requests(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<AccessRequestQuery>,
 ) -> Result<List<AccessRequest>> {
     let request = ListAccessRequestsRequest {
@@ -206,9 +206,9 @@ async fn list_access_requests(
         plan_id: query.plan_id,
         requester_id: query.requester_id,
     };
-    let page = ask
+    let page = ctx
         .access()
-        .list_access_requests(ask.request(request))
+        .list_access_requests(ctx.request(request))
         .await?
         .into_inner();
     Ok(List::new(page.access_requests, page.next))
@@ -217,7 +217,7 @@ async fn list_access_requests(
 /// Asks for access: the checkout. Every combination that does not fit is named.
 #[utoipa::path(post, path = "/access-requests", tag = "Access requests", request_body = NewAccessRequest, responses((status = 201, body = AccessRequest)))]
 async fn submit_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Body(new): Body<NewAccessRequest>,
 ) -> Result<Single<AccessRequest>> {
     let target = match (new.application_id, new.application) {
@@ -239,9 +239,9 @@ async fn submit_access_request(
         client_type_id: new.client_type_id,
         note: new.note,
     };
-    let request = ask
+    let request = ctx
         .access()
-        .submit_access_request(ask.request(request))
+        .submit_access_request(ctx.request(request))
         .await?
         .into_inner();
     let path = format!("access-requests/{}", request.id);
@@ -250,20 +250,20 @@ async fn submit_access_request(
 
 /// One request, with its timeline.
 #[utoipa::path(get, path = "/access-requests/{id}", tag = "Access requests", responses((status = 200, body = AccessRequest)))]
-async fn get_access_request(ask: Ask, Id(id): Id) -> Result<Single<AccessRequest>> {
-    let request = find(&ask, &id).await?;
+async fn get_access_request(ctx: RequestContext, Id(id): Id) -> Result<Single<AccessRequest>> {
+    let request = find(&ctx, &id).await?;
     Ok(Single::ok(request.version, request.into()))
 }
 
-pub(super) async fn find(ask: &Ask, id: &str) -> Result<proto::AccessRequest> {
-    let request = ask.request(GetAccessRequestRequest { id: id.to_owned() });
-    Ok(ask.access().get_access_request(request).await?.into_inner())
+pub(super) async fn find(ctx: &RequestContext, id: &str) -> Result<proto::AccessRequest> {
+    let request = ctx.request(GetAccessRequestRequest { id: id.to_owned() });
+    Ok(ctx.access().get_access_request(request).await?.into_inner())
 }
 
 /// Lets it in; the client is registered and mapped at the gateway next, or the API keys are made.
 #[utoipa::path(post, path = "/access-requests/{id}/approve", tag = "Access requests", request_body = Option<Approval>, responses((status = 202, body = AccessRequest)))]
 async fn approve_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     OptionalBody(approval): OptionalBody<Approval>,
@@ -273,13 +273,13 @@ async fn approve_access_request(
     } else {
         approval.note
     };
-    let request = ask.request(ApproveAccessRequestRequest {
+    let request = ctx.request(ApproveAccessRequestRequest {
         id,
         note,
         if_version,
     });
     Ok(accepted(
-        ask.access()
+        ctx.access()
             .approve_access_request(request)
             .await?
             .into_inner(),
@@ -289,18 +289,18 @@ async fn approve_access_request(
 /// Turns it down; the developer is told why.
 #[utoipa::path(post, path = "/access-requests/{id}/reject", tag = "Access requests", request_body = Decision, responses((status = 202, body = AccessRequest)))]
 async fn reject_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     OptionalBody(Decision { reason }): OptionalBody<Decision>,
 ) -> Result<Single<AccessRequest>> {
-    let request = ask.request(RejectAccessRequestRequest {
+    let request = ctx.request(RejectAccessRequestRequest {
         id,
         reason,
         if_version,
     });
     Ok(accepted(
-        ask.access()
+        ctx.access()
             .reject_access_request(request)
             .await?
             .into_inner(),
@@ -310,18 +310,18 @@ async fn reject_access_request(
 /// Takes access away: the client's scopes shrink, or it is deleted when nothing is left; API keys are deleted.
 #[utoipa::path(post, path = "/access-requests/{id}/revoke", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
 async fn revoke_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     OptionalBody(Decision { reason }): OptionalBody<Decision>,
 ) -> Result<Single<AccessRequest>> {
-    let request = ask.request(RevokeAccessRequestRequest {
+    let request = ctx.request(RevokeAccessRequestRequest {
         id,
         reason,
         if_version,
     });
     Ok(accepted(
-        ask.access()
+        ctx.access()
             .revoke_access_request(request)
             .await?
             .into_inner(),
@@ -331,18 +331,18 @@ async fn revoke_access_request(
 /// The developer no longer wants it.
 #[utoipa::path(post, path = "/access-requests/{id}/withdraw", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
 async fn withdraw_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     OptionalBody(Decision { reason }): OptionalBody<Decision>,
 ) -> Result<Single<AccessRequest>> {
-    let request = ask.request(WithdrawAccessRequestRequest {
+    let request = ctx.request(WithdrawAccessRequestRequest {
         id,
         reason,
         if_version,
     });
     Ok(accepted(
-        ask.access()
+        ctx.access()
             .withdraw_access_request(request)
             .await?
             .into_inner(),
@@ -352,17 +352,17 @@ async fn withdraw_access_request(
 /// Tries a failed registration again.
 #[utoipa::path(post, path = "/access-requests/{id}/retry", tag = "Access requests", responses((status = 202, body = AccessRequest)))]
 async fn retry_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     expected: IfMatch,
     _body: OptionalBody<Decision>,
 ) -> Result<Single<AccessRequest>> {
     expected
-        .require(async { Ok(find(&ask, &id).await?.version) })
+        .require(async { Ok(find(&ctx, &id).await?.version) })
         .await?;
-    let request = ask.request(RetryAccessRequestRequest { id });
+    let request = ctx.request(RetryAccessRequestRequest { id });
     Ok(accepted(
-        ask.access()
+        ctx.access()
             .retry_access_request(request)
             .await?
             .into_inner(),

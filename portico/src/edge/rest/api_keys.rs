@@ -12,7 +12,7 @@ use super::{
     answer::{List, Single, Unstored, given},
     input::{Id, IfMatch},
 };
-use crate::edge::{Edge, ask::Ask, curl::call_with_key, problem::Result};
+use crate::edge::{Edge, curl::call_with_key, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -111,21 +111,21 @@ impl From<proto::ApiKey> for ApiKey {
 
 /// The API keys of an application, without the keys themselves.
 #[utoipa::path(get, path = "/applications/{id}/api-keys", tag = "Credentials", responses((status = 200, body = List<ApiKey>)))]
-async fn list_api_keys(ask: Ask, Id(application_id): Id) -> Result<List<ApiKey>> {
-    let request = ask.request(ListApiKeysRequest { application_id });
-    let answer = ask.gateway().list_api_keys(request).await?.into_inner();
+async fn list_api_keys(ctx: RequestContext, Id(application_id): Id) -> Result<List<ApiKey>> {
+    let request = ctx.request(ListApiKeysRequest { application_id });
+    let answer = ctx.gateway().list_api_keys(request).await?.into_inner();
     Ok(List::new(answer.api_keys, String::new()))
 }
 
 /// Shows an API key to the application's owner, once: it is not kept then. Recorded.
 #[utoipa::path(post, path = "/api-keys/{id}/reveal", tag = "Credentials", responses((status = 200, body = RevealedKey)))]
 async fn reveal_api_key(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
 ) -> Result<Unstored<Json<RevealedKey>>> {
-    let request = ask.request(RevealApiKeyRequest { id, if_version });
-    let answer = ask.gateway().reveal_api_key(request).await?.into_inner();
+    let request = ctx.request(RevealApiKeyRequest { id, if_version });
+    let answer = ctx.gateway().reveal_api_key(request).await?.into_inner();
     Ok(Unstored(Json(RevealedKey {
         key: answer.key,
         api_key: answer.api_key.unwrap_or_default().into(),
@@ -135,12 +135,12 @@ async fn reveal_api_key(
 /// Makes another key in place of a lost one. The old key works until the new one is there.
 #[utoipa::path(post, path = "/api-keys/{id}/replace", tag = "Credentials", responses((status = 202, body = ApiKey)))]
 async fn replace_api_key(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
 ) -> Result<Single<ApiKey>> {
-    let request = ask.request(ReplaceApiKeyRequest { id, if_version });
-    let key = ask.gateway().replace_api_key(request).await?.into_inner();
+    let request = ctx.request(ReplaceApiKeyRequest { id, if_version });
+    let key = ctx.gateway().replace_api_key(request).await?.into_inner();
     let path = format!("applications/{}/api-keys", key.application_id);
     Ok(Single::accepted(&path, key.version, key.into()))
 }

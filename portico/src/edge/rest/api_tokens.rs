@@ -16,7 +16,7 @@ use super::{
     answer::{List, Unstored},
     input::{Body, Id, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -27,22 +27,22 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 /// The caller's API tokens, without the tokens themselves.
 #[utoipa::path(get, path = "/api-tokens", tag = "Accounts", params(ListApiTokensRequest), responses((status = 200, body = List<ApiToken>)))]
 async fn list_api_tokens(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<ListApiTokensRequest>,
 ) -> Result<List<ApiToken>> {
-    let request = ask.request(query);
-    let page = ask.accounts().list_api_tokens(request).await?.into_inner();
+    let request = ctx.request(query);
+    let page = ctx.accounts().list_api_tokens(request).await?.into_inner();
     Ok(List::new(page.api_tokens, page.next))
 }
 
 /// Creates an API token; it is shown this once.
 #[utoipa::path(post, path = "/api-tokens", tag = "Accounts", request_body = CreateApiTokenRequest, responses((status = 201, body = CreateApiTokenResponse)))]
 async fn create_api_token(
-    ask: Ask,
+    ctx: RequestContext,
     Body(new): Body<CreateApiTokenRequest>,
 ) -> Result<Unstored<Response>> {
-    let request = ask.request(new);
-    let created = ask.accounts().create_api_token(request).await?.into_inner();
+    let request = ctx.request(new);
+    let created = ctx.accounts().create_api_token(request).await?.into_inner();
     Ok(Unstored(
         (StatusCode::CREATED, Json(created)).into_response(),
     ))
@@ -50,12 +50,12 @@ async fn create_api_token(
 
 /// An API token stops working.
 #[utoipa::path(delete, path = "/api-tokens/{id}", tag = "Accounts", responses((status = 204)))]
-async fn revoke_api_token(ask: Ask, Id(id): Id) -> Result<StatusCode> {
-    let request = ask.request(RevokeApiTokenRequest { id });
-    ask.accounts().revoke_api_token(request).await?;
-    if let Caller::User { id, .. } = ask.caller() {
+async fn revoke_api_token(ctx: RequestContext, Id(id): Id) -> Result<StatusCode> {
+    let request = ctx.request(RevokeApiTokenRequest { id });
+    ctx.accounts().revoke_api_token(request).await?;
+    if let Caller::User { id, .. } = ctx.caller() {
         // Which of them it was, only accounts knows.
-        ask.edge().auth.forget_user(&id.to_string());
+        ctx.edge().auth.forget_user(&id.to_string());
     }
     Ok(StatusCode::NO_CONTENT)
 }

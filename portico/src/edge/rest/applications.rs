@@ -14,7 +14,7 @@ use super::{
     input::{Body, Id, IfMatch, Query},
     values::RedirectUrls,
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -116,7 +116,7 @@ impl From<proto::Application> for Single<Application> {
 /// The caller's applications; admins see all.
 #[utoipa::path(get, path = "/applications", tag = "Applications", params(ApplicationQuery), responses((status = 200, body = List<Application>)))]
 async fn list_applications(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<ApplicationQuery>,
 ) -> Result<List<Application>> {
     let request = ListApplicationsRequest {
@@ -125,9 +125,9 @@ async fn list_applications(
         q: query.q,
         sort: query.sort,
     };
-    let page = ask
+    let page = ctx
         .access()
-        .list_applications(ask.request(request))
+        .list_applications(ctx.request(request))
         .await?
         .into_inner();
     Ok(List::new(page.applications, page.next))
@@ -136,11 +136,11 @@ async fn list_applications(
 /// Creates an application.
 #[utoipa::path(post, path = "/applications", tag = "Applications", request_body = NewApplication, responses((status = 201, body = Application)))]
 async fn create_application(
-    ask: Ask,
+    ctx: RequestContext,
     Body(new): Body<NewApplication>,
 ) -> Result<Single<Application>> {
-    let request = ask.request(new.into());
-    let application = ask.access().create_application(request).await?.into_inner();
+    let request = ctx.request(new.into());
+    let application = ctx.access().create_application(request).await?.into_inner();
     let path = format!("applications/{}", application.id);
     Ok(Single::created(
         &path,
@@ -151,9 +151,9 @@ async fn create_application(
 
 /// One application.
 #[utoipa::path(get, path = "/applications/{id}", tag = "Applications", responses((status = 200, body = Application)))]
-async fn get_application(ask: Ask, Id(id): Id) -> Result<Single<Application>> {
-    let request = ask.request(GetApplicationRequest { id });
-    Ok(ask
+async fn get_application(ctx: RequestContext, Id(id): Id) -> Result<Single<Application>> {
+    let request = ctx.request(GetApplicationRequest { id });
+    Ok(ctx
         .access()
         .get_application(request)
         .await?
@@ -164,7 +164,7 @@ async fn get_application(ask: Ask, Id(id): Id) -> Result<Single<Application>> {
 /// Changes what is given.
 #[utoipa::path(patch, path = "/applications/{id}", tag = "Applications", request_body = ApplicationChange, responses((status = 200, body = Application)))]
 async fn update_application(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     Body(change): Body<ApplicationChange>,
@@ -179,9 +179,9 @@ async fn update_application(
             .map(|urls| proto::RedirectUrls { values: urls.0 }),
         visibility: change.visibility,
     };
-    Ok(ask
+    Ok(ctx
         .access()
-        .update_application(ask.request(request))
+        .update_application(ctx.request(request))
         .await?
         .into_inner()
         .into())
@@ -190,11 +190,11 @@ async fn update_application(
 /// Deletes it, with its access.
 #[utoipa::path(delete, path = "/applications/{id}", tag = "Applications", responses((status = 204)))]
 async fn delete_application(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
 ) -> Result<StatusCode> {
-    let request = ask.request(DeleteApplicationRequest { id, if_version });
-    ask.access().delete_application(request).await?;
+    let request = ctx.request(DeleteApplicationRequest { id, if_version });
+    ctx.access().delete_application(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

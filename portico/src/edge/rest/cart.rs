@@ -9,7 +9,7 @@ use super::{
     answer::{Single, given},
     input::{Body, IfMatch},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(get_cart, put_cart))
@@ -61,10 +61,10 @@ impl From<proto::Cart> for Single<Cart> {
 
 /// The caller's cart.
 #[utoipa::path(get, path = "/cart", tag = "Cart", responses((status = 200, body = Cart)))]
-async fn get_cart(ask: Ask) -> Result<Single<Cart>> {
-    Ok(ask
+async fn get_cart(ctx: RequestContext) -> Result<Single<Cart>> {
+    Ok(ctx
         .access()
-        .get_cart(ask.request(GetCartRequest {}))
+        .get_cart(ctx.request(GetCartRequest {}))
         .await?
         .into_inner()
         .into())
@@ -73,11 +73,11 @@ async fn get_cart(ask: Ask) -> Result<Single<Cart>> {
 /// Replaces what is in the cart.
 #[utoipa::path(put, path = "/cart", tag = "Cart", request_body = NewCart, responses((status = 200, body = Cart)))]
 async fn put_cart(
-    ask: Ask,
+    ctx: RequestContext,
     IfMatch(if_version): IfMatch,
     Body(new): Body<NewCart>,
 ) -> Result<Single<Cart>> {
     let items = new.items.into_iter().map(Into::into).collect();
-    let request = ask.request(PutCartRequest { items, if_version });
-    Ok(ask.access().put_cart(request).await?.into_inner().into())
+    let request = ctx.request(PutCartRequest { items, if_version });
+    Ok(ctx.access().put_cart(request).await?.into_inner().into())
 }

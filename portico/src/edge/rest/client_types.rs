@@ -13,7 +13,7 @@ use super::{
     answer::{List, Single, given},
     input::{Body, Id, IfMatch, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -127,7 +127,7 @@ impl From<proto::ClientType> for Single<ClientType> {
 /// Client types of every provider.
 #[utoipa::path(get, path = "/client-types", tag = "Client types", params(ClientTypeQuery), responses((status = 200, body = List<ClientType>)))]
 async fn list_client_types(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<ClientTypeQuery>,
 ) -> Result<List<ClientType>> {
     let ids = query
@@ -142,13 +142,13 @@ async fn list_client_types(
         ids: ids.map(str::to_owned).collect(),
         sort: query.sort,
     };
-    list(&ask, request).await
+    list(&ctx, request).await
 }
 
 /// Client types of one provider.
 #[utoipa::path(get, path = "/identity-providers/{id}/client-types", tag = "Client types", params(ProviderClientTypeQuery), responses((status = 200, body = List<ClientType>)))]
 async fn list_client_types_of_provider(
-    ask: Ask,
+    ctx: RequestContext,
     Id(identity_provider_id): Id,
     Query(query): Query<ProviderClientTypeQuery>,
 ) -> Result<List<ClientType>> {
@@ -159,13 +159,13 @@ async fn list_client_types_of_provider(
         ids: Vec::new(),
         sort: query.sort,
     };
-    list(&ask, request).await
+    list(&ctx, request).await
 }
 
-async fn list(ask: &Ask, request: ListClientTypesRequest) -> Result<List<ClientType>> {
-    let page = ask
+async fn list(ctx: &RequestContext, request: ListClientTypesRequest) -> Result<List<ClientType>> {
+    let page = ctx
         .registration()
-        .list_client_types(ask.request(request))
+        .list_client_types(ctx.request(request))
         .await?
         .into_inner();
     Ok(List::new(page.client_types, page.next))
@@ -174,7 +174,7 @@ async fn list(ask: &Ask, request: ListClientTypesRequest) -> Result<List<ClientT
 /// Adds a client type to a provider.
 #[utoipa::path(post, path = "/identity-providers/{id}/client-types", tag = "Client types", request_body = NewClientType, responses((status = 201, body = ClientType)))]
 async fn create_client_type(
-    ask: Ask,
+    ctx: RequestContext,
     Id(identity_provider_id): Id,
     Body(new): Body<NewClientType>,
 ) -> Result<Single<ClientType>> {
@@ -187,9 +187,9 @@ async fn create_client_type(
         token_endpoint_auth_method: new.token_endpoint_auth_method,
         okta_application_type: new.okta_application_type.unwrap_or_default(),
     };
-    let made = ask
+    let made = ctx
         .registration()
-        .create_client_type(ask.request(request))
+        .create_client_type(ctx.request(request))
         .await?
         .into_inner();
     Ok(Single::created(
@@ -201,9 +201,9 @@ async fn create_client_type(
 
 /// One client type.
 #[utoipa::path(get, path = "/client-types/{id}", tag = "Client types", responses((status = 200, body = ClientType)))]
-async fn get_client_type(ask: Ask, Id(id): Id) -> Result<Single<ClientType>> {
-    let request = ask.request(GetClientTypeRequest { id });
-    Ok(ask
+async fn get_client_type(ctx: RequestContext, Id(id): Id) -> Result<Single<ClientType>> {
+    let request = ctx.request(GetClientTypeRequest { id });
+    Ok(ctx
         .registration()
         .get_client_type(request)
         .await?
@@ -214,7 +214,7 @@ async fn get_client_type(ask: Ask, Id(id): Id) -> Result<Single<ClientType>> {
 /// Changes what is given, for clients registered from now on.
 #[utoipa::path(patch, path = "/client-types/{id}", tag = "Client types", request_body = ClientTypeChange, responses((status = 200, body = ClientType)))]
 async fn update_client_type(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     Body(change): Body<ClientTypeChange>,
@@ -230,9 +230,9 @@ async fn update_client_type(
         token_endpoint_auth_method: change.token_endpoint_auth_method,
         okta_application_type: change.okta_application_type,
     };
-    Ok(ask
+    Ok(ctx
         .registration()
-        .update_client_type(ask.request(request))
+        .update_client_type(ctx.request(request))
         .await?
         .into_inner()
         .into())
@@ -241,11 +241,11 @@ async fn update_client_type(
 /// Removes it.
 #[utoipa::path(delete, path = "/client-types/{id}", tag = "Client types", responses((status = 204)))]
 async fn delete_client_type(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
 ) -> Result<StatusCode> {
-    let request = ask.request(DeleteClientTypeRequest { id, if_version });
-    ask.registration().delete_client_type(request).await?;
+    let request = ctx.request(DeleteClientTypeRequest { id, if_version });
+    ctx.registration().delete_client_type(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,7 +20,7 @@ use super::{
     input::{Body, Id, IfMatch, OptionalBody},
     values::Scopes,
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -96,40 +96,43 @@ impl From<proto::ConformanceCheck> for ConformanceCheck {
 
 /// The last conformance check.
 #[utoipa::path(get, path = "/identity-providers/{id}/conformance", tag = "Identity providers", responses((status = 200, body = ConformanceCheck)))]
-async fn get_conformance_check(ask: Ask, Id(id): Id) -> Result<Json<ConformanceCheck>> {
-    let request = ask.request(GetConformanceCheckRequest {
+async fn get_conformance_check(ctx: RequestContext, Id(id): Id) -> Result<Json<ConformanceCheck>> {
+    let request = ctx.request(GetConformanceCheckRequest {
         identity_provider_id: id,
     });
-    let check = ask.registration().get_conformance_check(request).await?;
+    let check = ctx.registration().get_conformance_check(request).await?;
     Ok(Json(check.into_inner().into()))
 }
 
 /// Registers, reads, updates, rotates, gets a token and deletes, with a client of its own. Goes on after the answer.
 #[utoipa::path(post, path = "/identity-providers/{id}/conformance", tag = "Identity providers", request_body = Option<ConformanceSettings>, responses((status = 202, body = ConformanceCheck)))]
 async fn start_conformance_check(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     OptionalBody(settings): OptionalBody<ConformanceSettings>,
 ) -> Result<(StatusCode, Json<ConformanceCheck>)> {
-    let request = ask.request(StartConformanceCheckRequest {
+    let request = ctx.request(StartConformanceCheckRequest {
         identity_provider_id: id,
         scopes: settings.scopes.0,
     });
-    let check = ask.registration().start_conformance_check(request).await?;
+    let check = ctx.registration().start_conformance_check(request).await?;
     Ok((StatusCode::ACCEPTED, Json(check.into_inner().into())))
 }
 
 /// Tries everything at this provider again that has failed or waits.
 #[utoipa::path(post, path = "/identity-providers/{id}/retry", tag = "Identity providers", responses((status = 202, body = Retried)))]
-async fn retry_identity_provider(ask: Ask, Id(id): Id) -> Result<(StatusCode, Json<Retried>)> {
-    let clients = ask.request(RetryIdentityProviderRequest {
+async fn retry_identity_provider(
+    ctx: RequestContext,
+    Id(id): Id,
+) -> Result<(StatusCode, Json<Retried>)> {
+    let clients = ctx.request(RetryIdentityProviderRequest {
         identity_provider_id: id.clone(),
     });
-    let clients = ask.registration().retry_identity_provider(clients).await?;
-    let requests = ask.request(RetryAccessRequestsRequest {
+    let clients = ctx.registration().retry_identity_provider(clients).await?;
+    let requests = ctx.request(RetryAccessRequestsRequest {
         identity_provider_id: id,
     });
-    let requests = ask.access().retry_access_requests(requests).await?;
+    let requests = ctx.access().retry_access_requests(requests).await?;
     let requests = requests.into_inner();
     let retried = Retried {
         access_requests: requests.retried,
@@ -142,16 +145,16 @@ async fn retry_identity_provider(ask: Ask, Id(id): Id) -> Result<(StatusCode, Js
 /// Whether secrets that end are rotated by themselves.
 #[utoipa::path(put, path = "/identity-providers/{id}/secret-rotation", tag = "Identity providers", request_body = SecretRotation, responses((status = 200, body = IdentityProvider)))]
 async fn set_secret_rotation(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     Body(rotation): Body<SecretRotation>,
 ) -> Result<Single<IdentityProvider>> {
-    let request = ask.request(SetSecretRotationRequest {
+    let request = ctx.request(SetSecretRotationRequest {
         identity_provider_id: id,
         days_before: rotation.days_before,
         if_version,
     });
-    let provider = ask.registration().set_secret_rotation(request).await?;
+    let provider = ctx.registration().set_secret_rotation(request).await?;
     Ok(provider.into_inner().into())
 }

@@ -21,7 +21,7 @@ use super::{
     input::{Id, OptionalBody, Query},
     values::Scopes,
 };
-use crate::edge::{Edge, ask::Ask, halves::Halves, problem::Result};
+use crate::edge::{Edge, halves::Halves, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -199,9 +199,9 @@ fn expiry(seconds: u64) -> Option<String> {
 
 /// The OAuth clients of an application, without secrets.
 #[utoipa::path(get, path = "/applications/{id}/clients", tag = "Credentials", responses((status = 200, body = List<Client>)))]
-async fn list_clients(ask: Ask, Id(application_id): Id) -> Result<List<Client>> {
-    let request = ask.request(ListOauthClientsRequest { application_id });
-    let answer = ask
+async fn list_clients(ctx: RequestContext, Id(application_id): Id) -> Result<List<Client>> {
+    let request = ctx.request(ListOauthClientsRequest { application_id });
+    let answer = ctx
         .registration()
         .list_oauth_clients(request)
         .await?
@@ -212,10 +212,10 @@ async fn list_clients(ask: Ask, Id(application_id): Id) -> Result<List<Client>> 
 /// The credentials of an application, for its owner only. Every reading is recorded.
 #[utoipa::path(get, path = "/applications/{id}/credentials", tag = "Credentials", responses((status = 200, body = AllCredentials)))]
 async fn get_credentials(
-    ask: Ask,
+    ctx: RequestContext,
     Id(application_id): Id,
 ) -> Result<Unstored<Json<AllCredentials>>> {
-    let (mut registered, api_keys, incomplete) = of_application(&ask, application_id).await?;
+    let (mut registered, api_keys, incomplete) = of_application(&ctx, application_id).await?;
     let clients: Vec<Credentials> = registered.iter().cloned().map(Into::into).collect();
     let only = match registered.len() {
         1 => registered.pop().map(Into::into),
@@ -234,14 +234,14 @@ async fn get_credentials(
 /// # Errors
 /// The caller is not its owner, or there is nothing yet.
 async fn of_application(
-    ask: &Ask,
+    ctx: &RequestContext,
     application_id: String,
 ) -> Result<(Vec<proto::Credentials>, Vec<ApiKey>, Vec<String>)> {
-    let keys = ask.request(ListApiKeysRequest {
+    let keys = ctx.request(ListApiKeysRequest {
         application_id: application_id.clone(),
     });
-    let credentials = ask.request(GetCredentialsRequest { application_id });
-    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
+    let credentials = ctx.request(GetCredentialsRequest { application_id });
+    let (mut registration, mut gateway) = (ctx.registration(), ctx.gateway());
     let (credentials, keys) = futures::join!(
         registration.get_credentials(credentials),
         gateway.list_api_keys(keys),
@@ -283,7 +283,7 @@ fn not_ready() -> Error {
 /// A new secret, where the provider can rotate it. The old one stops to work, at once or when the answer says.
 #[utoipa::path(post, path = "/applications/{id}/credentials/rotate", tag = "Credentials", request_body = Option<Rotation>, responses((status = 200, body = Credentials)))]
 async fn rotate_credentials(
-    ask: Ask,
+    ctx: RequestContext,
     Id(application_id): Id,
     OptionalBody(rotation): OptionalBody<Rotation>,
 ) -> Result<Unstored<Json<Credentials>>> {
@@ -292,9 +292,9 @@ async fn rotate_credentials(
         identity_provider_id: rotation.identity_provider_id,
         replace: rotation.replace,
     };
-    let answer = ask
+    let answer = ctx
         .registration()
-        .rotate_credentials(ask.request(request))
+        .rotate_credentials(ctx.request(request))
         .await?;
     Ok(Unstored(Json(answer.into_inner().into())))
 }
@@ -302,7 +302,7 @@ async fn rotate_credentials(
 /// Ends the secret before the last rotation before its time, where the provider has both work for a while.
 #[utoipa::path(delete, path = "/applications/{id}/credentials/old-secret", tag = "Credentials", params(OldSecretQuery), responses((status = 204)))]
 async fn end_old_secret(
-    ask: Ask,
+    ctx: RequestContext,
     Id(application_id): Id,
     Query(query): Query<OldSecretQuery>,
 ) -> Result<StatusCode> {
@@ -310,8 +310,8 @@ async fn end_old_secret(
         application_id,
         identity_provider_id: query.identity_provider_id,
     };
-    ask.registration()
-        .end_old_secret(ask.request(request))
+    ctx.registration()
+        .end_old_secret(ctx.request(request))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,7 @@ use super::{
     answer::{List, Single},
     input::{Id, IfMatch, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -21,11 +21,11 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 /// E-mails.
 #[utoipa::path(get, path = "/deliveries", tag = "E-mail", params(ListDeliveriesRequest), responses((status = 200, body = List<Delivery>)))]
 async fn list_deliveries(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<ListDeliveriesRequest>,
 ) -> Result<List<Delivery>> {
-    let request = ask.request(query);
-    let page = ask
+    let request = ctx.request(query);
+    let page = ctx
         .notification()
         .list_deliveries(request)
         .await?
@@ -35,24 +35,28 @@ async fn list_deliveries(
 
 /// One e-mail.
 #[utoipa::path(get, path = "/deliveries/{id}", tag = "E-mail", responses((status = 200, body = Delivery)))]
-async fn get_delivery(ask: Ask, Id(id): Id) -> Result<Single<Delivery>> {
-    let delivery = find(&ask, &id).await?;
+async fn get_delivery(ctx: RequestContext, Id(id): Id) -> Result<Single<Delivery>> {
+    let delivery = find(&ctx, &id).await?;
     Ok(Single::ok(delivery.version, delivery))
 }
 
-async fn find(ask: &Ask, id: &str) -> Result<Delivery> {
-    let request = ask.request(GetDeliveryRequest { id: id.to_owned() });
-    Ok(ask.notification().get_delivery(request).await?.into_inner())
+async fn find(ctx: &RequestContext, id: &str) -> Result<Delivery> {
+    let request = ctx.request(GetDeliveryRequest { id: id.to_owned() });
+    Ok(ctx.notification().get_delivery(request).await?.into_inner())
 }
 
 /// Sends it once more.
 #[utoipa::path(post, path = "/deliveries/{id}/resend", tag = "E-mail", responses((status = 202, body = Delivery)))]
-async fn resend_delivery(ask: Ask, Id(id): Id, expected: IfMatch) -> Result<Single<Delivery>> {
+async fn resend_delivery(
+    ctx: RequestContext,
+    Id(id): Id,
+    expected: IfMatch,
+) -> Result<Single<Delivery>> {
     expected
-        .require(async { Ok(find(&ask, &id).await?.version) })
+        .require(async { Ok(find(&ctx, &id).await?.version) })
         .await?;
-    let request = ask.request(ResendDeliveryRequest { id });
-    let delivery = ask
+    let request = ctx.request(ResendDeliveryRequest { id });
+    let delivery = ctx
         .notification()
         .resend_delivery(request)
         .await?

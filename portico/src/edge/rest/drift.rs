@@ -13,9 +13,9 @@ use super::{
 };
 use crate::edge::{
     Edge,
-    ask::Ask,
     drift::{self, Report},
     problem::Result,
+    request::RequestContext,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
@@ -122,20 +122,23 @@ impl From<proto::DriftItem> for DriftItem {
 
 /// Looks at clients and gateways; changes nothing.
 #[utoipa::path(get, path = "/drift", tag = "Drift", params(DriftQuery), responses((status = 200, body = DriftReport)))]
-async fn plan_drift(ask: Ask, Query(query): Query<DriftQuery>) -> Result<Json<DriftReport>> {
+async fn plan_drift(
+    ctx: RequestContext,
+    Query(query): Query<DriftQuery>,
+) -> Result<Json<DriftReport>> {
     let query = PlanDriftRequest {
         limit: query.limit,
         after: query.after,
         identity_provider_id: query.identity_provider_id,
         gateway_id: query.gateway_id,
     };
-    Ok(Json(drift::plan(&ask, query).await?.into()))
+    Ok(Json(drift::plan(&ctx, query).await?.into()))
 }
 
 /// Makes it again what Portico made it. Clients are under way when this answers.
 #[utoipa::path(post, path = "/drift/repair", tag = "Drift", request_body = Option<DriftRepair>, responses((status = 202, body = DriftReport)))]
 async fn repair_drift(
-    ask: Ask,
+    ctx: RequestContext,
     OptionalBody(repair): OptionalBody<DriftRepair>,
 ) -> Result<(StatusCode, Json<DriftReport>)> {
     let repair = RepairDriftRequest {
@@ -145,6 +148,6 @@ async fn repair_drift(
         gateway_id: repair.gateway_id,
         plan: repair.plan,
     };
-    let report = drift::repair(&ask, repair).await?;
+    let report = drift::repair(&ctx, repair).await?;
     Ok((StatusCode::ACCEPTED, Json(report.into())))
 }

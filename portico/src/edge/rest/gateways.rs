@@ -17,7 +17,7 @@ use super::{
     answer::{List, Single, given},
     input::{Body, Id, IfMatch, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -118,19 +118,25 @@ impl From<proto::Gateway> for Single<Gateway> {
 
 /// Gateways.
 #[utoipa::path(get, path = "/gateways", tag = "Gateways", params(GatewayQuery), responses((status = 200, body = List<Gateway>)))]
-async fn list_gateways(ask: Ask, Query(query): Query<GatewayQuery>) -> Result<List<Gateway>> {
-    let request = ask.request(ListGatewaysRequest {
+async fn list_gateways(
+    ctx: RequestContext,
+    Query(query): Query<GatewayQuery>,
+) -> Result<List<Gateway>> {
+    let request = ctx.request(ListGatewaysRequest {
         limit: query.limit,
         after: query.after,
         sort: query.sort,
     });
-    let page = ask.gateway().list_gateways(request).await?.into_inner();
+    let page = ctx.gateway().list_gateways(request).await?.into_inner();
     Ok(List::new(page.gateways, page.next))
 }
 
 /// Adds a gateway.
 #[utoipa::path(post, path = "/gateways", tag = "Gateways", request_body = NewGateway, responses((status = 201, body = Gateway)))]
-async fn create_gateway(ask: Ask, Body(new): Body<NewGateway>) -> Result<Single<Gateway>> {
+async fn create_gateway(
+    ctx: RequestContext,
+    Body(new): Body<NewGateway>,
+) -> Result<Single<Gateway>> {
     let request = CreateGatewayRequest {
         name: new.name,
         r#type: new.r#type,
@@ -139,9 +145,9 @@ async fn create_gateway(ask: Ask, Body(new): Body<NewGateway>) -> Result<Single<
         org_id: new.org_id.unwrap_or_default(),
         default_policy_id: new.default_policy_id.unwrap_or_default(),
     };
-    let gateway = ask
+    let gateway = ctx
         .gateway()
-        .create_gateway(ask.request(request))
+        .create_gateway(ctx.request(request))
         .await?
         .into_inner();
     Ok(Single::created(
@@ -153,9 +159,9 @@ async fn create_gateway(ask: Ask, Body(new): Body<NewGateway>) -> Result<Single<
 
 /// One gateway.
 #[utoipa::path(get, path = "/gateways/{id}", tag = "Gateways", responses((status = 200, body = Gateway)))]
-async fn get_gateway(ask: Ask, Id(id): Id) -> Result<Single<Gateway>> {
-    let request = ask.request(GetGatewayRequest { id });
-    Ok(ask
+async fn get_gateway(ctx: RequestContext, Id(id): Id) -> Result<Single<Gateway>> {
+    let request = ctx.request(GetGatewayRequest { id });
+    Ok(ctx
         .gateway()
         .get_gateway(request)
         .await?
@@ -166,7 +172,7 @@ async fn get_gateway(ask: Ask, Id(id): Id) -> Result<Single<Gateway>> {
 /// Changes what is given.
 #[utoipa::path(patch, path = "/gateways/{id}", tag = "Gateways", request_body = GatewayChange, responses((status = 200, body = Gateway)))]
 async fn update_gateway(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     Body(change): Body<GatewayChange>,
@@ -180,9 +186,9 @@ async fn update_gateway(
         org_id: change.org_id,
         default_policy_id: change.default_policy_id,
     };
-    Ok(ask
+    Ok(ctx
         .gateway()
-        .update_gateway(ask.request(request))
+        .update_gateway(ctx.request(request))
         .await?
         .into_inner()
         .into())
@@ -190,8 +196,12 @@ async fn update_gateway(
 
 /// Removes it.
 #[utoipa::path(delete, path = "/gateways/{id}", tag = "Gateways", responses((status = 204)))]
-async fn delete_gateway(ask: Ask, Id(id): Id, IfMatch(if_version): IfMatch) -> Result<StatusCode> {
-    let request = ask.request(DeleteGatewayRequest { id, if_version });
-    ask.gateway().delete_gateway(request).await?;
+async fn delete_gateway(
+    ctx: RequestContext,
+    Id(id): Id,
+    IfMatch(if_version): IfMatch,
+) -> Result<StatusCode> {
+    let request = ctx.request(DeleteGatewayRequest { id, if_version });
+    ctx.gateway().delete_gateway(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

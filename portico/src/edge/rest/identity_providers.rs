@@ -15,7 +15,7 @@ use super::{
     answer::{List, Single, given},
     input::{Body, Id, IfMatch, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -245,7 +245,7 @@ impl From<proto::IdentityProvider> for Single<IdentityProvider> {
 /// Identity providers.
 #[utoipa::path(get, path = "/identity-providers", tag = "Identity providers", params(IdentityProviderQuery), responses((status = 200, body = List<IdentityProvider>)))]
 async fn list_identity_providers(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<IdentityProviderQuery>,
 ) -> Result<List<IdentityProvider>> {
     let request = ListIdentityProvidersRequest {
@@ -254,9 +254,9 @@ async fn list_identity_providers(
         q: query.q,
         sort: query.sort,
     };
-    let page = ask
+    let page = ctx
         .registration()
-        .list_identity_providers(ask.request(request))
+        .list_identity_providers(ctx.request(request))
         .await?
         .into_inner();
     Ok(List::new(page.identity_providers, page.next))
@@ -265,11 +265,11 @@ async fn list_identity_providers(
 /// Adds a provider, after its well-known document was read.
 #[utoipa::path(post, path = "/identity-providers", tag = "Identity providers", request_body = NewIdentityProvider, responses((status = 201, body = IdentityProvider)))]
 async fn create_identity_provider(
-    ask: Ask,
+    ctx: RequestContext,
     Body(new): Body<NewIdentityProvider>,
 ) -> Result<Single<IdentityProvider>> {
-    let request = ask.request(new.into());
-    let provider = ask
+    let request = ctx.request(new.into());
+    let provider = ctx
         .registration()
         .create_identity_provider(request)
         .await?
@@ -280,9 +280,12 @@ async fn create_identity_provider(
 
 /// One provider.
 #[utoipa::path(get, path = "/identity-providers/{id}", tag = "Identity providers", responses((status = 200, body = IdentityProvider)))]
-async fn get_identity_provider(ask: Ask, Id(id): Id) -> Result<Single<IdentityProvider>> {
-    let request = ask.request(GetIdentityProviderRequest { id });
-    Ok(ask
+async fn get_identity_provider(
+    ctx: RequestContext,
+    Id(id): Id,
+) -> Result<Single<IdentityProvider>> {
+    let request = ctx.request(GetIdentityProviderRequest { id });
+    Ok(ctx
         .registration()
         .get_identity_provider(request)
         .await?
@@ -293,7 +296,7 @@ async fn get_identity_provider(ask: Ask, Id(id): Id) -> Result<Single<IdentityPr
 /// Changes what is given.
 #[utoipa::path(patch, path = "/identity-providers/{id}", tag = "Identity providers", request_body = IdentityProviderChange, responses((status = 200, body = IdentityProvider)))]
 async fn update_identity_provider(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     Body(change): Body<IdentityProviderChange>,
@@ -320,8 +323,8 @@ async fn update_identity_provider(
         client_template: change.client_template,
         software_statement: change.software_statement,
     };
-    let request = ask.request(request);
-    Ok(ask
+    let request = ctx.request(request);
+    Ok(ctx
         .registration()
         .update_identity_provider(request)
         .await?
@@ -332,35 +335,35 @@ async fn update_identity_provider(
 /// Removes it; refused while it has clients.
 #[utoipa::path(delete, path = "/identity-providers/{id}", tag = "Identity providers", responses((status = 204)))]
 async fn delete_identity_provider(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
 ) -> Result<StatusCode> {
-    let request = ask.request(DeleteIdentityProviderRequest { id, if_version });
-    ask.registration().delete_identity_provider(request).await?;
+    let request = ctx.request(DeleteIdentityProviderRequest { id, if_version });
+    ctx.registration().delete_identity_provider(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Tests the connection to a stored provider.
 #[utoipa::path(post, path = "/identity-providers/{id}/check", tag = "Identity providers", responses((status = 200, body = Check)))]
-async fn check_identity_provider(ask: Ask, Id(id): Id) -> Result<Json<Check>> {
-    check(&ask, Subject::Id(id)).await
+async fn check_identity_provider(ctx: RequestContext, Id(id): Id) -> Result<Json<Check>> {
+    check(&ctx, Subject::Id(id)).await
 }
 
 /// Tests settings before they are stored.
 #[utoipa::path(post, path = "/identity-providers/check", tag = "Identity providers", request_body = NewIdentityProvider, responses((status = 200, body = Check)))]
 async fn check_identity_provider_settings(
-    ask: Ask,
+    ctx: RequestContext,
     Body(settings): Body<NewIdentityProvider>,
 ) -> Result<Json<Check>> {
-    check(&ask, Subject::Settings(settings.into())).await
+    check(&ctx, Subject::Settings(settings.into())).await
 }
 
-async fn check(ask: &Ask, subject: Subject) -> Result<Json<Check>> {
-    let request = ask.request(CheckIdentityProviderRequest {
+async fn check(ctx: &RequestContext, subject: Subject) -> Result<Json<Check>> {
+    let request = ctx.request(CheckIdentityProviderRequest {
         subject: Some(subject),
     });
-    let answer = ask
+    let answer = ctx
         .registration()
         .check_identity_provider(request)
         .await?

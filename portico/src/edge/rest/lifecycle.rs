@@ -21,7 +21,7 @@ use super::{
     drift::DriftItem,
     input::{Id, IfMatch, OptionalBody},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -52,62 +52,65 @@ struct ClientAtProvider {
 /// provider where nothing else is left of it. Tokens that were issued before work until they end.
 #[utoipa::path(post, path = "/access-requests/{id}/suspend", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
 async fn suspend_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     OptionalBody(Decision { reason }): OptionalBody<Decision>,
 ) -> Result<Single<AccessRequest>> {
-    let request = ask.request(SuspendAccessRequestRequest {
+    let request = ctx.request(SuspendAccessRequestRequest {
         id,
         reason,
         if_version,
     });
-    let answer = ask.access().suspend_access_request(request).await?;
+    let answer = ctx.access().suspend_access_request(request).await?;
     Ok(accepted(answer.into_inner()))
 }
 
 /// Gives suspended access back.
 #[utoipa::path(post, path = "/access-requests/{id}/resume", tag = "Access requests", responses((status = 202, body = AccessRequest)))]
 async fn resume_access_request(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     _body: OptionalBody<Decision>,
 ) -> Result<Single<AccessRequest>> {
-    let request = ask.request(ResumeAccessRequestRequest { id, if_version });
-    let answer = ask.access().resume_access_request(request).await?;
+    let request = ctx.request(ResumeAccessRequestRequest { id, if_version });
+    let answer = ctx.access().resume_access_request(request).await?;
     Ok(accepted(answer.into_inner()))
 }
 
 /// Stops an application: none of its clients works until it is resumed.
 #[utoipa::path(post, path = "/applications/{id}/suspend", tag = "Applications", responses((status = 200, body = Application)))]
 async fn suspend_application(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
 ) -> Result<Single<Application>> {
-    let request = ask.request(SuspendApplicationRequest { id, if_version });
-    let answer = ask.access().suspend_application(request).await?;
+    let request = ctx.request(SuspendApplicationRequest { id, if_version });
+    let answer = ctx.access().suspend_application(request).await?;
     Ok(answer.into_inner().into())
 }
 
 /// Lets a suspended application go on.
 #[utoipa::path(post, path = "/applications/{id}/resume", tag = "Applications", responses((status = 200, body = Application)))]
 async fn resume_application(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
 ) -> Result<Single<Application>> {
-    let request = ask.request(ResumeApplicationRequest { id, if_version });
-    let answer = ask.access().resume_application(request).await?;
+    let request = ctx.request(ResumeApplicationRequest { id, if_version });
+    let answer = ctx.access().resume_application(request).await?;
     Ok(answer.into_inner().into())
 }
 
 /// Reads a client at its provider; `id` is the client's of the list of an application's clients.
 #[utoipa::path(get, path = "/oauth-clients/{id}/at-provider", tag = "Credentials", responses((status = 200, body = ClientAtProvider)))]
-async fn read_oauth_client(ask: Ask, Id(id): Id) -> Result<Unstored<Json<ClientAtProvider>>> {
-    let request = ask.request(ReadOauthClientRequest { id });
-    let answer = ask.registration().read_oauth_client(request).await?;
+async fn read_oauth_client(
+    ctx: RequestContext,
+    Id(id): Id,
+) -> Result<Unstored<Json<ClientAtProvider>>> {
+    let request = ctx.request(ReadOauthClientRequest { id });
+    let answer = ctx.registration().read_oauth_client(request).await?;
     let answer = answer.into_inner();
     Ok(Unstored(Json(ClientAtProvider {
         client: answer.client.map(Into::into),
@@ -120,9 +123,9 @@ async fn read_oauth_client(ask: Ask, Id(id): Id) -> Result<Unstored<Json<ClientA
 
 /// A new registration access token in place of one that got lost, where the provider has a way to it. Admins only.
 #[utoipa::path(post, path = "/oauth-clients/{id}/reissue-token", tag = "Credentials", responses((status = 200, body = Client)))]
-async fn reissue_registration_token(ask: Ask, Id(id): Id) -> Result<Json<Client>> {
-    let request = ask.request(ReissueRegistrationTokenRequest { id });
-    let client = ask
+async fn reissue_registration_token(ctx: RequestContext, Id(id): Id) -> Result<Json<Client>> {
+    let request = ctx.request(ReissueRegistrationTokenRequest { id });
+    let client = ctx
         .registration()
         .reissue_registration_token(request)
         .await?;

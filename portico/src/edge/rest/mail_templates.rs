@@ -13,7 +13,7 @@ use portico_proto::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{answer::List, input::Id};
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -32,9 +32,9 @@ pub(in crate::edge) fn named(name: &str) -> Result<MailTemplate> {
 
 /// Every e-mail that Portico sends.
 #[utoipa::path(get, path = "/mail-templates", tag = "E-mail", responses((status = 200, body = List<Template>)))]
-async fn list_mail_templates(ask: Ask) -> Result<List<Template>> {
-    let request = ask.request(ListTemplatesRequest {});
-    let answer = ask
+async fn list_mail_templates(ctx: RequestContext) -> Result<List<Template>> {
+    let request = ctx.request(ListTemplatesRequest {});
+    let answer = ctx
         .notification()
         .list_templates(request)
         .await?
@@ -44,21 +44,24 @@ async fn list_mail_templates(ask: Ask) -> Result<List<Template>> {
 
 /// A template filled with example data.
 #[utoipa::path(get, path = "/mail-templates/{name}/preview", tag = "E-mail", responses((status = 200, body = PreviewTemplateResponse)))]
-async fn preview_mail_template(ask: Ask, Id(name): Id) -> Result<Json<PreviewTemplateResponse>> {
+async fn preview_mail_template(
+    ctx: RequestContext,
+    Id(name): Id,
+) -> Result<Json<PreviewTemplateResponse>> {
     let name = named(&name)?.into();
-    let request = ask.request(PreviewTemplateRequest { name });
-    let answer = ask.notification().preview_template(request).await?;
+    let request = ctx.request(PreviewTemplateRequest { name });
+    let answer = ctx.notification().preview_template(request).await?;
     Ok(Json(answer.into_inner()))
 }
 
 /// Sends the filled template to the caller.
 #[utoipa::path(post, path = "/mail-templates/{name}/test", tag = "E-mail", responses((status = 202, body = SendTestMailResponse)))]
 async fn test_mail_template(
-    ask: Ask,
+    ctx: RequestContext,
     Id(name): Id,
 ) -> Result<(StatusCode, Json<SendTestMailResponse>)> {
     let name = named(&name)?.into();
-    let request = ask.request(SendTestMailRequest { name });
-    let answer = ask.notification().send_test_mail(request).await?;
+    let request = ctx.request(SendTestMailRequest { name });
+    let answer = ctx.notification().send_test_mail(request).await?;
     Ok((StatusCode::ACCEPTED, Json(answer.into_inner())))
 }

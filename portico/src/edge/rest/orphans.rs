@@ -13,7 +13,7 @@ use super::{
     answer::{List, given},
     input::{Body, Id, OptionalBody, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -113,58 +113,61 @@ impl From<OrphanedClient> for FoundClient {
 
 /// Clients to look for at the provider.
 #[utoipa::path(get, path = "/orphans", tag = "Identity providers", params(OrphanQuery), responses((status = 200, body = List<Orphan>)))]
-async fn list_orphans(ask: Ask, Query(query): Query<OrphanQuery>) -> Result<List<Orphan>> {
-    let request = ask.request(ListOrphansRequest {
+async fn list_orphans(
+    ctx: RequestContext,
+    Query(query): Query<OrphanQuery>,
+) -> Result<List<Orphan>> {
+    let request = ctx.request(ListOrphansRequest {
         limit: query.limit,
         after: query.after,
         status: query.status,
         identity_provider_id: query.identity_provider_id,
     });
-    let page = ask.registration().list_orphans(request).await?.into_inner();
+    let page = ctx.registration().list_orphans(request).await?.into_inner();
     Ok(List::new(page.orphans, page.next))
 }
 
 /// Makes it the application's client, with a new secret; `id` is the mark.
 #[utoipa::path(post, path = "/orphans/{id}/adopt", tag = "Identity providers", request_body = Option<OrphanedClient>, responses((status = 200, body = Orphan)))]
 async fn adopt_orphan(
-    ask: Ask,
+    ctx: RequestContext,
     Id(marker): Id,
     OptionalBody(client): OptionalBody<OrphanedClient>,
 ) -> Result<Json<Orphan>> {
-    let request = ask.request(AdoptOrphanRequest {
+    let request = ctx.request(AdoptOrphanRequest {
         marker,
         client: Some(client.into()),
     });
-    let orphan = ask.registration().adopt_orphan(request).await?;
+    let orphan = ctx.registration().adopt_orphan(request).await?;
     Ok(Json(orphan.into_inner().into()))
 }
 
 /// Deletes it at the provider; `id` is the mark.
 #[utoipa::path(post, path = "/orphans/{id}/delete", tag = "Identity providers", request_body = Option<OrphanedClient>, responses((status = 200, body = Orphan)))]
 async fn delete_orphan(
-    ask: Ask,
+    ctx: RequestContext,
     Id(marker): Id,
     OptionalBody(client): OptionalBody<OrphanedClient>,
 ) -> Result<Json<Orphan>> {
-    let request = ask.request(DeleteOrphanRequest {
+    let request = ctx.request(DeleteOrphanRequest {
         marker,
         client: Some(client.into()),
     });
-    let orphan = ask.registration().delete_orphan(request).await?;
+    let orphan = ctx.registration().delete_orphan(request).await?;
     Ok(Json(orphan.into_inner().into()))
 }
 
 /// It was seen to elsewhere, or nothing can be done; `id` is the mark.
 #[utoipa::path(post, path = "/orphans/{id}/dismiss", tag = "Identity providers", request_body = Dismissal, responses((status = 200, body = Orphan)))]
 async fn dismiss_orphan(
-    ask: Ask,
+    ctx: RequestContext,
     Id(marker): Id,
     Body(dismissal): Body<Dismissal>,
 ) -> Result<Json<Orphan>> {
-    let request = ask.request(DismissOrphanRequest {
+    let request = ctx.request(DismissOrphanRequest {
         marker,
         reason: dismissal.reason,
     });
-    let orphan = ask.registration().dismiss_orphan(request).await?;
+    let orphan = ctx.registration().dismiss_orphan(request).await?;
     Ok(Json(orphan.into_inner().into()))
 }

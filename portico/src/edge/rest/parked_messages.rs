@@ -16,9 +16,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::input::{Body, Query};
 use crate::edge::{
     Edge,
-    ask::Ask,
     operations::{self, Operations},
     problem::Result,
+    request::RequestContext,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
@@ -41,11 +41,11 @@ struct ConsumerQuery {
 /// Messages that could not be handled.
 #[utoipa::path(get, path = "/parked-messages", tag = "Operations", params(ListParkedMessagesRequest), responses((status = 200, body = ListParkedMessagesResponse)))]
 async fn list_parked_messages(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<ListParkedMessagesRequest>,
 ) -> Result<Json<ListParkedMessagesResponse>> {
-    let request = ask.request(query);
-    let page = Operations::new(ask.edge())
+    let request = ctx.request(query);
+    let page = Operations::new(ctx.edge())
         .list_parked_messages(request)
         .await?;
     Ok(Json(page.into_inner()))
@@ -54,40 +54,40 @@ async fn list_parked_messages(
 /// Has it handled again, within seconds. If that fails, it is parked again with the new reason.
 #[utoipa::path(post, path = "/parked-messages/{service}/{id}/replay", tag = "Operations", params(("service" = String, Path), ("id" = String, Path), ConsumerQuery), responses((status = 202, body = ParkedMessagesResponse)))]
 async fn replay_parked_message(
-    ask: Ask,
+    ctx: RequestContext,
     Path((service, id)): Path<(String, String)>,
     Query(query): Query<ConsumerQuery>,
 ) -> Result<(StatusCode, Json<ParkedMessagesResponse>)> {
-    replay(&ask, one(service, query.consumer, id)?).await
+    replay(&ctx, one(service, query.consumer, id)?).await
 }
 
 /// Gives it up. Who did it and when is kept.
 #[utoipa::path(delete, path = "/parked-messages/{service}/{id}", tag = "Operations", params(("service" = String, Path), ("id" = String, Path), ConsumerQuery), responses((status = 204)))]
 async fn drop_parked_message(
-    ask: Ask,
+    ctx: RequestContext,
     Path((service, id)): Path<(String, String)>,
     Query(query): Query<ConsumerQuery>,
 ) -> Result<StatusCode> {
-    give_up(&ask, one(service, query.consumer, id)?).await?;
+    give_up(&ctx, one(service, query.consumer, id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Has all parked messages of a consumer handled again.
 #[utoipa::path(post, path = "/parked-messages/replay", tag = "Operations", request_body = ParkedMessagesRequest, responses((status = 202, body = ParkedMessagesResponse)))]
 async fn replay_parked_messages(
-    ask: Ask,
+    ctx: RequestContext,
     Body(all): Body<ParkedMessagesRequest>,
 ) -> Result<(StatusCode, Json<ParkedMessagesResponse>)> {
-    replay(&ask, all).await
+    replay(&ctx, all).await
 }
 
 /// Gives all parked messages of a consumer up.
 #[utoipa::path(post, path = "/parked-messages/drop", tag = "Operations", request_body = ParkedMessagesRequest, responses((status = 200, body = ParkedMessagesResponse)))]
 async fn drop_parked_messages(
-    ask: Ask,
+    ctx: RequestContext,
     Body(all): Body<ParkedMessagesRequest>,
 ) -> Result<Json<ParkedMessagesResponse>> {
-    give_up(&ask, all).await.map(Json)
+    give_up(&ctx, all).await.map(Json)
 }
 
 /// The message in a path.
@@ -103,18 +103,21 @@ fn one(service: String, consumer: String, id: String) -> Result<ParkedMessagesRe
 }
 
 async fn replay(
-    ask: &Ask,
+    ctx: &RequestContext,
     which: ParkedMessagesRequest,
 ) -> Result<(StatusCode, Json<ParkedMessagesResponse>)> {
-    let done = Operations::new(ask.edge())
-        .replay_parked_messages(ask.request(which))
+    let done = Operations::new(ctx.edge())
+        .replay_parked_messages(ctx.request(which))
         .await?;
     Ok((StatusCode::ACCEPTED, Json(done.into_inner())))
 }
 
-async fn give_up(ask: &Ask, which: ParkedMessagesRequest) -> Result<ParkedMessagesResponse> {
-    let done = Operations::new(ask.edge())
-        .drop_parked_messages(ask.request(which))
+async fn give_up(
+    ctx: &RequestContext,
+    which: ParkedMessagesRequest,
+) -> Result<ParkedMessagesResponse> {
+    let done = Operations::new(ctx.edge())
+        .drop_parked_messages(ctx.request(which))
         .await?;
     Ok(done.into_inner())
 }

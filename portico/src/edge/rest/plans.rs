@@ -14,7 +14,7 @@ use super::{
     answer::{List, Single},
     input::{Body, Id, IfMatch, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -30,50 +30,57 @@ impl From<Plan> for Single<Plan> {
 
 /// Plans.
 #[utoipa::path(get, path = "/plans", tag = "Plans", params(ListPlansRequest), responses((status = 200, body = List<Plan>)))]
-async fn list_plans(ask: Ask, Query(query): Query<ListPlansRequest>) -> Result<List<Plan>> {
-    let request = ask.request(query);
-    let page = ask.catalog().list_plans(request).await?.into_inner();
+async fn list_plans(
+    ctx: RequestContext,
+    Query(query): Query<ListPlansRequest>,
+) -> Result<List<Plan>> {
+    let request = ctx.request(query);
+    let page = ctx.catalog().list_plans(request).await?.into_inner();
     Ok(List::new(page.plans, page.next))
 }
 
 /// Creates a plan.
 #[utoipa::path(post, path = "/plans", tag = "Plans", request_body = NewPlan, responses((status = 201, body = Plan)))]
-async fn create_plan(ask: Ask, Body(New(plan)): Body<NewPlan>) -> Result<Single<Plan>> {
-    let request = ask.request(CreatePlanRequest { plan: Some(plan) });
-    let plan = ask.catalog().create_plan(request).await?.into_inner();
+async fn create_plan(ctx: RequestContext, Body(New(plan)): Body<NewPlan>) -> Result<Single<Plan>> {
+    let request = ctx.request(CreatePlanRequest { plan: Some(plan) });
+    let plan = ctx.catalog().create_plan(request).await?.into_inner();
     let path = format!("plans/{}", plan.id);
     Ok(Single::created(&path, plan.version, plan))
 }
 
 /// One plan.
 #[utoipa::path(get, path = "/plans/{id}", tag = "Plans", responses((status = 200, body = Plan)))]
-async fn get_plan(ask: Ask, Id(id): Id) -> Result<Single<Plan>> {
-    let request = ask.request(GetPlanRequest { id });
-    Ok(ask.catalog().get_plan(request).await?.into_inner().into())
+async fn get_plan(ctx: RequestContext, Id(id): Id) -> Result<Single<Plan>> {
+    let request = ctx.request(GetPlanRequest { id });
+    Ok(ctx.catalog().get_plan(request).await?.into_inner().into())
 }
 
 /// Updates the members in the body; a limit that is null is taken away.
 #[utoipa::path(patch, path = "/plans/{id}", tag = "Plans", request_body = PlanChange, responses((status = 200, body = Plan)))]
 async fn update_plan(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     Body(change): Body<PlanChange>,
 ) -> Result<Single<Plan>> {
-    let request = ask.request(UpdatePlanRequest {
+    let request = ctx.request(UpdatePlanRequest {
         id,
         if_version,
         plan: Some(change.message),
         update_mask: Some(change.mask),
     });
-    let plan = ask.catalog().update_plan(request).await?.into_inner();
+    let plan = ctx.catalog().update_plan(request).await?.into_inner();
     Ok(plan.into())
 }
 
 /// Takes it away from new requests; access that was given stays.
 #[utoipa::path(delete, path = "/plans/{id}", tag = "Plans", responses((status = 204)))]
-async fn delete_plan(ask: Ask, Id(id): Id, IfMatch(if_version): IfMatch) -> Result<StatusCode> {
-    let request = ask.request(DeletePlanRequest { id, if_version });
-    ask.catalog().delete_plan(request).await?;
+async fn delete_plan(
+    ctx: RequestContext,
+    Id(id): Id,
+    IfMatch(if_version): IfMatch,
+) -> Result<StatusCode> {
+    let request = ctx.request(DeletePlanRequest { id, if_version });
+    ctx.catalog().delete_plan(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

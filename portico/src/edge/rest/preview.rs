@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{access_requests::find, answer::given, input::Id};
-use crate::edge::{Edge, ask::Ask, halves::Halves, problem::Result};
+use crate::edge::{Edge, halves::Halves, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(preview_access_request))
@@ -48,24 +48,24 @@ pub(in crate::edge) struct Preview {
 
 /// The dry run of an approval: the registration that would be sent, and what would change at the gateway.
 #[utoipa::path(post, path = "/access-requests/{id}/preview", tag = "Access requests", responses((status = 200, body = Preview)))]
-async fn preview_access_request(ask: Ask, Id(id): Id) -> Result<Json<Preview>> {
-    Ok(Json(dry_run(&ask, &id).await?))
+async fn preview_access_request(ctx: RequestContext, Id(id): Id) -> Result<Json<Preview>> {
+    Ok(Json(dry_run(&ctx, &id).await?))
 }
 
 /// What an approval of this request would send and change.
-pub(in crate::edge) async fn dry_run(ask: &Ask, id: &str) -> Result<Preview> {
-    let mut request = find(ask, id).await?;
+pub(in crate::edge) async fn dry_run(ctx: &RequestContext, id: &str) -> Result<Preview> {
+    let mut request = find(ctx, id).await?;
     let application = GetApplicationRequest {
         id: request.application_id.clone(),
     };
-    let application = ask
+    let application = ctx
         .access()
-        .get_application(ask.request(application))
+        .get_application(ctx.request(application))
         .await?
         .into_inner();
     let mut items = Vec::with_capacity(request.items.len());
     for item in std::mem::take(&mut request.items) {
-        items.push(as_approved(ask, item).await?);
+        items.push(as_approved(ctx, item).await?);
     }
     let mapping = PreviewMappingRequest {
         api_keys: request.client_type_id.is_empty(),
@@ -74,14 +74,14 @@ pub(in crate::edge) async fn dry_run(ask: &Ask, id: &str) -> Result<Preview> {
         items,
     };
     match mapping.api_keys {
-        true => of_keys(ask, mapping).await,
-        false => of_client(ask, &request, application, mapping).await,
+        true => of_keys(ctx, mapping).await,
+        false => of_client(ctx, &request, application, mapping).await,
     }
 }
 
 /// Registration says what is sent to the identity provider, the gateway service what changes at gateways.
 async fn of_client(
-    ask: &Ask,
+    ctx: &RequestContext,
     request: &AccessRequest,
     application: Application,
     mapping: PreviewMappingRequest,
@@ -100,10 +100,10 @@ async fn of_client(
         client_type_id: request.client_type_id.clone(),
         scopes,
     };
-    let (mut registration, mut gateway) = (ask.registration(), ask.gateway());
+    let (mut registration, mut gateway) = (ctx.registration(), ctx.gateway());
     let (client, mapping) = futures::join!(
-        registration.preview_registration(ask.request(client)),
-        gateway.preview_mapping(ask.request(mapping)),
+        registration.preview_registration(ctx.request(client)),
+        gateway.preview_mapping(ctx.request(mapping)),
     );
     let mut halves = Halves::default();
     let client = halves.take(ServiceName::Registration, client)?;
@@ -126,13 +126,13 @@ async fn of_client(
 }
 
 /// Only the gateway service has to do with keys.
-async fn of_keys(ask: &Ask, mapping: PreviewMappingRequest) -> Result<Preview> {
-    let request = ask.request(mapping);
+async fn of_keys(ctx: &RequestContext, mapping: PreviewMappingRequest) -> Result<Preview> {
+    let request = ctx.request(mapping);
     let PreviewMappingResponse {
         changes,
         obstacles,
         keys,
-    } = ask.gateway().preview_mapping(request).await?.into_inner();
+    } = ctx.gateway().preview_mapping(request).await?.into_inner();
     Ok(Preview {
         action: Some("create_keys".to_owned()),
         method: Some("POST".to_owned()),
@@ -154,7 +154,7 @@ fn payload(key: PreviewedKey) -> Value {
 }
 
 /// An item as an approval would hand it over; without policies and APIs where product or plan was deleted meanwhile.
-async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
+async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<ApprovedItem> {
     let mut approved = ApprovedItem {
         product_id: item.product_id,
         product_name: item.product_name,
@@ -166,8 +166,8 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
     };
     let id = approved.product_id.clone();
     if let Some(product) = there(
-        ask.catalog()
-            .get_product(ask.request(GetProductRequest { id }))
+        ctx.catalog()
+            .get_product(ctx.request(GetProductRequest { id }))
             .await,
     )? {
         approved.product_policy_id = product.policy_id;
@@ -184,8 +184,8 @@ async fn as_approved(ask: &Ask, item: RequestedItem) -> Result<ApprovedItem> {
     }
     let id = approved.plan_id.clone();
     if let Some(plan) = there(
-        ask.catalog()
-            .get_plan(ask.request(GetPlanRequest { id }))
+        ctx.catalog()
+            .get_plan(ctx.request(GetPlanRequest { id }))
             .await,
     )? {
         approved.plan_policy_id = plan.policy_id;

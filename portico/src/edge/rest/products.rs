@@ -15,7 +15,7 @@ use super::{
     answer::{List, Single},
     input::{Body, Id, IfMatch, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -34,79 +34,94 @@ impl From<Product> for Single<Product> {
 /// The catalogue, as the caller may see it.
 #[utoipa::path(get, path = "/products", tag = "Products", params(ListProductsRequest), responses((status = 200, body = List<Product>)))]
 async fn list_products(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<ListProductsRequest>,
 ) -> Result<List<Product>> {
-    let request = ask.request(query);
-    let page = ask.catalog().list_products(request).await?.into_inner();
+    let request = ctx.request(query);
+    let page = ctx.catalog().list_products(request).await?.into_inner();
     Ok(List::new(page.products, page.next))
 }
 
 /// Creates a draft; publish it to show it.
 #[utoipa::path(post, path = "/products", tag = "Products", request_body = NewProduct, responses((status = 201, body = Product)))]
-async fn create_product(ask: Ask, Body(New(product)): Body<NewProduct>) -> Result<Single<Product>> {
-    let request = ask.request(CreateProductRequest {
+async fn create_product(
+    ctx: RequestContext,
+    Body(New(product)): Body<NewProduct>,
+) -> Result<Single<Product>> {
+    let request = ctx.request(CreateProductRequest {
         product: Some(product),
     });
-    let product = ask.catalog().create_product(request).await?.into_inner();
+    let product = ctx.catalog().create_product(request).await?.into_inner();
     let path = format!("products/{}", product.id);
     Ok(Single::created(&path, product.version, product))
 }
 
 /// One product.
 #[utoipa::path(get, path = "/products/{id}", tag = "Products", responses((status = 200, body = Product)))]
-async fn get_product(ask: Ask, Id(id): Id) -> Result<Single<Product>> {
-    let request = ask.request(GetProductRequest { id });
-    let product = ask.catalog().get_product(request).await?.into_inner();
+async fn get_product(ctx: RequestContext, Id(id): Id) -> Result<Single<Product>> {
+    let request = ctx.request(GetProductRequest { id });
+    let product = ctx.catalog().get_product(request).await?.into_inner();
     Ok(product.into())
 }
 
 /// Updates the members in the body.
 #[utoipa::path(patch, path = "/products/{id}", tag = "Products", request_body = ProductChange, responses((status = 200, body = Product)))]
 async fn update_product(
-    ask: Ask,
+    ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
     Body(change): Body<ProductChange>,
 ) -> Result<Single<Product>> {
-    let request = ask.request(UpdateProductRequest {
+    let request = ctx.request(UpdateProductRequest {
         id,
         if_version,
         product: Some(change.message),
         update_mask: Some(change.mask),
     });
-    let product = ask.catalog().update_product(request).await?.into_inner();
+    let product = ctx.catalog().update_product(request).await?.into_inner();
     Ok(product.into())
 }
 
 /// Takes it out of the catalogue for good.
 #[utoipa::path(delete, path = "/products/{id}", tag = "Products", responses((status = 204)))]
-async fn delete_product(ask: Ask, Id(id): Id, IfMatch(if_version): IfMatch) -> Result<StatusCode> {
-    let request = ask.request(DeleteProductRequest { id, if_version });
-    ask.catalog().delete_product(request).await?;
+async fn delete_product(
+    ctx: RequestContext,
+    Id(id): Id,
+    IfMatch(if_version): IfMatch,
+) -> Result<StatusCode> {
+    let request = ctx.request(DeleteProductRequest { id, if_version });
+    ctx.catalog().delete_product(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Shows a draft in the catalogue.
 #[utoipa::path(post, path = "/products/{id}/publish", tag = "Products", responses((status = 200, body = Product)))]
-async fn publish_product(ask: Ask, Id(id): Id, expected: IfMatch) -> Result<Single<Product>> {
-    expected.require(version(&ask, &id)).await?;
-    let request = ask.request(PublishProductRequest { id });
-    let product = ask.catalog().publish_product(request).await?.into_inner();
+async fn publish_product(
+    ctx: RequestContext,
+    Id(id): Id,
+    expected: IfMatch,
+) -> Result<Single<Product>> {
+    expected.require(version(&ctx, &id)).await?;
+    let request = ctx.request(PublishProductRequest { id });
+    let product = ctx.catalog().publish_product(request).await?.into_inner();
     Ok(product.into())
 }
 
 /// Makes it a draft again; access that was given stays.
 #[utoipa::path(post, path = "/products/{id}/unpublish", tag = "Products", responses((status = 200, body = Product)))]
-async fn unpublish_product(ask: Ask, Id(id): Id, expected: IfMatch) -> Result<Single<Product>> {
-    expected.require(version(&ask, &id)).await?;
-    let request = ask.request(UnpublishProductRequest { id });
-    let product = ask.catalog().unpublish_product(request).await?.into_inner();
+async fn unpublish_product(
+    ctx: RequestContext,
+    Id(id): Id,
+    expected: IfMatch,
+) -> Result<Single<Product>> {
+    expected.require(version(&ctx, &id)).await?;
+    let request = ctx.request(UnpublishProductRequest { id });
+    let product = ctx.catalog().unpublish_product(request).await?.into_inner();
     Ok(product.into())
 }
 
-async fn version(ask: &Ask, id: &str) -> Result<u64> {
-    let request = ask.request(GetProductRequest { id: id.to_owned() });
-    let product = ask.catalog().get_product(request).await?.into_inner();
+async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
+    let request = ctx.request(GetProductRequest { id: id.to_owned() });
+    let product = ctx.catalog().get_product(request).await?.into_inner();
     Ok(product.version)
 }

@@ -9,7 +9,7 @@ use portico_proto::operations::v1::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::input::OptionalBody;
-use crate::edge::{Edge, ask::Ask, operations::Operations, problem::Result};
+use crate::edge::{Edge, operations::Operations, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -19,19 +19,19 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 
 /// How far each service has brought its events to the bus.
 #[utoipa::path(get, path = "/relays", tag = "Operations", responses((status = 200, body = ListRelaysResponse)))]
-async fn list_relays(ask: Ask) -> Result<Json<ListRelaysResponse>> {
-    let request = ask.request(ListRelaysRequest {});
-    let relays = Operations::new(ask.edge()).list_relays(request).await?;
+async fn list_relays(ctx: RequestContext) -> Result<Json<ListRelaysResponse>> {
+    let request = ctx.request(ListRelaysRequest {});
+    let relays = Operations::new(ctx.edge()).list_relays(request).await?;
     Ok(Json(relays.into_inner()))
 }
 
 /// Publishes events again. Consumers recognise what they have handled.
 #[utoipa::path(post, path = "/relays/republish", tag = "Operations", request_body = Option<RepublishRequest>, responses((status = 202, body = ListRelaysResponse)))]
 async fn republish(
-    ask: Ask,
+    ctx: RequestContext,
     OptionalBody(again): OptionalBody<RepublishRequest>,
 ) -> Result<(StatusCode, Json<ListRelaysResponse>)> {
-    let request = ask.request(again);
-    let relays = Operations::new(ask.edge()).republish(request).await?;
+    let request = ctx.request(again);
+    let relays = Operations::new(ctx.edge()).republish(request).await?;
     Ok((StatusCode::ACCEPTED, Json(relays.into_inner())))
 }

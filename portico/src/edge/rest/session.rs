@@ -26,9 +26,9 @@ use super::{
 };
 use crate::edge::{
     Edge,
-    ask::{Ask, SignIn},
-    auth::Credential,
     problem::Result,
+    request::auth::Credential,
+    request::{RequestContext, SignIn},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
@@ -43,22 +43,22 @@ struct CurrentSession {
 /// Signs in: the token comes back once, and as a cookie.
 #[utoipa::path(post, path = "/session", tag = "Accounts", request_body = CreateSessionRequest, responses((status = 200, body = CreateSessionResponse)))]
 async fn sign_in(
-    SignIn(ask): SignIn,
+    SignIn(ctx): SignIn,
     Body(new): Body<CreateSessionRequest>,
 ) -> Result<impl IntoResponse> {
-    let edge = ask.edge();
+    let edge = ctx.edge();
     let request = CreateSessionRequest {
-        remote_address: ask.remote_address(),
+        remote_address: ctx.remote_address(),
         ..new
     };
-    let made = ask
+    let made = ctx
         .accounts()
-        .create_session(ask.request(request))
+        .create_session(ctx.request(request))
         .await?
         .into_inner();
-    if let Credential::Cookie(former) = ask.credential() {
+    if let Credential::Cookie(former) = ctx.credential() {
         // The browser forgets it now; nobody else should be able to use it either.
-        end(&ask, former.expose()).await;
+        end(&ctx, former.expose()).await;
     }
     let lasts = lasts(&made, edge.deps.clock.now());
     let cookie = edge.auth.cookies().set_session(&made.token, lasts)?;
@@ -75,33 +75,33 @@ pub(in crate::edge) fn lasts(session: &CreateSessionResponse, now: Timestamp) ->
 }
 
 /// Best effort: a session that nobody has any more ends by itself.
-pub(in crate::edge) async fn end(ask: &Ask, token: &str) {
-    let request = ask.request(DeleteSessionRequest {
+pub(in crate::edge) async fn end(ctx: &RequestContext, token: &str) {
+    let request = ctx.request(DeleteSessionRequest {
         token: token.to_owned(),
     });
-    if let Err(status) = ask.accounts().delete_session(request).await {
+    if let Err(status) = ctx.accounts().delete_session(request).await {
         tracing::debug!(code = ?status.code(), "a replaced session was not deleted");
     }
-    ask.edge().auth.forget(&token.into());
+    ctx.edge().auth.forget(&token.into());
 }
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/session", tag = "Accounts", responses((status = 200, body = CurrentSession)))]
-async fn current_session(ask: Ask) -> Result<Single<CurrentSession>> {
-    let request = ask.request(GetCurrentUserRequest {});
-    let user = ask.accounts().get_current_user(request).await?.into_inner();
+async fn current_session(ctx: RequestContext) -> Result<Single<CurrentSession>> {
+    let request = ctx.request(GetCurrentUserRequest {});
+    let user = ctx.accounts().get_current_user(request).await?.into_inner();
     Ok(Single::ok(user.version, CurrentSession { user }))
 }
 
 /// Signs out: the session of this cookie or Bearer token ends.
 #[utoipa::path(delete, path = "/session", tag = "Accounts", responses((status = 204)))]
-async fn sign_out(ask: Ask) -> Result<impl IntoResponse> {
-    let cookie = ask.edge().auth.cookies().clear_session()?;
-    if let Some(token) = ask.credential().token() {
-        let request = ask.request(DeleteSessionRequest {
+async fn sign_out(ctx: RequestContext) -> Result<impl IntoResponse> {
+    let cookie = ctx.edge().auth.cookies().clear_session()?;
+    if let Some(token) = ctx.credential().token() {
+        let request = ctx.request(DeleteSessionRequest {
             token: token.expose().to_owned(),
         });
-        match ask
+        match ctx
             .accounts()
             .delete_session(request)
             .await
@@ -112,7 +112,7 @@ async fn sign_out(ask: Ask) -> Result<impl IntoResponse> {
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Unauthenticated) => {}
             Err(error) => return Err(error.into()),
         }
-        ask.edge().auth.forget(token);
+        ctx.edge().auth.forget(token);
     }
     Ok((
         StatusCode::NO_CONTENT,

@@ -61,6 +61,11 @@ pub(super) fn refused(
             "client_name: An object with this field already exists in the current organization",
         ));
     }
+    unfit(settings)
+}
+
+/// Which grant and response types go together, by the type of the application.
+fn unfit(settings: &Map<String, Value>) -> Option<Reply> {
     let list = |member: &str| -> Vec<&str> {
         let values = settings.get(member).and_then(Value::as_array);
         values

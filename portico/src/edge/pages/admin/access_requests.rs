@@ -19,12 +19,12 @@ use super::{
         fetch,
         form::{Form, Posted},
         lists::Listing,
+        page::{ANY_VERSION, Page, PageResponse, done, mendable},
         show,
-        view::{ANY_VERSION, Page, Shown, done, mendable},
     },
     named, names,
 };
-use crate::edge::{Edge, ask::Ask, rest::preview::dry_run};
+use crate::edge::{Edge, request::RequestContext, rest::preview::dry_run};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/access-requests/{id}/preview", post(preview))
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let request = ListAccessRequestsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
@@ -45,13 +45,13 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         status: listing.status.clone(),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .access()
-        .list_access_requests(ask.request(request))
+        .list_access_requests(ctx.request(request))
         .await?
         .into_inner();
     let names = names(
-        &ask,
+        &ctx,
         page.access_requests
             .iter()
             .map(|one| one.requester_id.as_str()),
@@ -63,22 +63,22 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         list => listing.shown(&page.next),
     };
     Page::new("admin/access_requests.html")
-        .show(&ask, shown)
+        .show(&ctx, shown)
         .await
 }
 
-async fn one(ask: Ask, Path(id): Path<String>) -> Shown {
-    page(&ask, &id, context! {}, None).await
+async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    page(&ctx, &id, context! {}, None).await
 }
 
 /// `more` is what a form typed, or the preview.
-async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown {
-    let request = fetch::access_request(ask, id).await?;
+async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>) -> PageResponse {
+    let request = fetch::access_request(ctx, id).await?;
     let people = request.timeline.iter().map(|entry| entry.by.as_str());
     let people = people.chain([request.requester_id.as_str()]);
     let (names, types) = futures::join!(
-        names(ask, people),
-        fetch::client_types(ask, chosen(&request))
+        names(ctx, people),
+        fetch::client_types(ctx, chosen(&request))
     );
     // A client type that was deleted meanwhile is no reason not to show the request.
     let types = types.unwrap_or_default();
@@ -89,7 +89,7 @@ async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown 
     };
     Page::new("admin/access_request.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
@@ -99,11 +99,11 @@ fn chosen(request: &AccessRequest) -> Vec<String> {
     (!id.is_empty()).then(|| id.clone()).into_iter().collect()
 }
 
-async fn preview(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    match dry_run(&ask, &id).await {
+async fn preview(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    match dry_run(&ctx, &id).await {
         Ok(preview) => {
             page(
-                &ask,
+                &ctx,
                 &id,
                 context! { preview => show::preview(&preview) },
                 None,
@@ -112,67 +112,67 @@ async fn preview(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
         }
         Err(failure) => {
             let error = mendable(failure.error)?;
-            page(&ask, &id, context! {}, Some(&error)).await
+            page(&ctx, &id, context! {}, Some(&error)).await
         }
     }
 }
 
-async fn approve(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn approve(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = ApproveAccessRequestRequest {
         id: id.clone(),
         note: form.text("note"),
         if_version: ANY_VERSION,
     };
-    let answer = ask
+    let answer = ctx
         .access()
-        .approve_access_request(ask.request(request))
+        .approve_access_request(ctx.request(request))
         .await;
-    decided(&ask, &id, &form, answer.map(|_| "approved")).await
+    decided(&ctx, &id, &form, answer.map(|_| "approved")).await
 }
 
-async fn reject(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn reject(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = RejectAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
     };
-    let answer = ask
+    let answer = ctx
         .access()
-        .reject_access_request(ask.request(request))
+        .reject_access_request(ctx.request(request))
         .await;
-    decided(&ask, &id, &form, answer.map(|_| "rejected")).await
+    decided(&ctx, &id, &form, answer.map(|_| "rejected")).await
 }
 
-async fn revoke(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn revoke(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
     };
-    let answer = ask
+    let answer = ctx
         .access()
-        .revoke_access_request(ask.request(request))
+        .revoke_access_request(ctx.request(request))
         .await;
-    decided(&ask, &id, &form, answer.map(|_| "revoked")).await
+    decided(&ctx, &id, &form, answer.map(|_| "revoked")).await
 }
 
-async fn retry(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(RetryAccessRequestRequest { id: id.clone() });
-    let answer = ask.access().retry_access_request(request).await;
-    decided(&ask, &id, &form, answer.map(|_| "retried")).await
+async fn retry(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(RetryAccessRequestRequest { id: id.clone() });
+    let answer = ctx.access().retry_access_request(request).await;
+    decided(&ctx, &id, &form, answer.map(|_| "retried")).await
 }
 
 pub(super) async fn decided(
-    ask: &Ask,
+    ctx: &RequestContext,
     id: &str,
     form: &Form,
     answer: Result<&'static str, tonic::Status>,
-) -> Shown {
+) -> PageResponse {
     match answer {
         Ok(notice) => Ok(done(&format!("/admin/access-requests/{id}"), notice)),
         Err(status) => {
             let error = mendable(status)?;
-            page(ask, id, context! { form => form.typed(&[]) }, Some(&error)).await
+            page(ctx, id, context! { form => form.typed(&[]) }, Some(&error)).await
         }
     }
 }

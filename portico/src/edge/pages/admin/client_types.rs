@@ -14,12 +14,12 @@ use super::{
     super::{
         confirm::Question,
         form::Posted,
+        page::{Page, PageResponse, done, mendable},
         show,
-        view::{Page, Shown, done, mendable},
     },
     identity_providers,
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 const EDIT: &str = "admin/client_type_edit.html";
 const LISTS: [&str; 2] = ["response_types", "grant_types"];
@@ -31,37 +31,45 @@ pub(super) fn routes() -> Router<Edge> {
             get(new).post(create),
         )
         .route("/client-types/{id}/edit", get(edit).post(save))
-        .route("/client-types/{id}/delete", get(ask_to_delete).post(delete))
+        .route(
+            "/client-types/{id}/delete",
+            get(confirm_delete).post(delete),
+        )
 }
 
 fn provider_path(id: &str) -> String {
     format!("/admin/identity-providers/{id}")
 }
 
-async fn find(ask: &Ask, id: &str) -> Result<ClientType> {
-    let request = ask.request(GetClientTypeRequest { id: id.to_owned() });
-    Ok(ask
+async fn find(ctx: &RequestContext, id: &str) -> Result<ClientType> {
+    let request = ctx.request(GetClientTypeRequest { id: id.to_owned() });
+    Ok(ctx
         .registration()
         .get_client_type(request)
         .await?
         .into_inner())
 }
 
-async fn form_page(ask: &Ask, provider_id: &str, shown: Value, error: Option<&Error>) -> Shown {
-    let provider = identity_providers::find(ask, provider_id).await?;
+async fn form_page(
+    ctx: &RequestContext,
+    provider_id: &str,
+    shown: Value,
+    error: Option<&Error>,
+) -> PageResponse {
+    let provider = identity_providers::find(ctx, provider_id).await?;
     let shown = context! { provider => show::identity_provider(&provider), ..shown };
-    Page::new(EDIT).refused_if(error).show(ask, shown).await
+    Page::new(EDIT).refused_if(error).show(ctx, shown).await
 }
 
-async fn new(ask: Ask, Path(provider_id): Path<String>) -> Shown {
+async fn new(ctx: RequestContext, Path(provider_id): Path<String>) -> PageResponse {
     let form = context! {
         grant_types => ["client_credentials"],
         token_endpoint_auth_method => "client_secret_basic",
     };
-    form_page(&ask, &provider_id, context! { form }, None).await
+    form_page(&ctx, &provider_id, context! { form }, None).await
 }
 
-async fn create(Path(provider_id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn create(Path(provider_id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = CreateClientTypeRequest {
         identity_provider_id: provider_id.clone(),
         name: form.text("name"),
@@ -71,28 +79,28 @@ async fn create(Path(provider_id): Path<String>, Posted { ask, form }: Posted) -
         token_endpoint_auth_method: form.text("token_endpoint_auth_method"),
         okta_application_type: form.text("okta_application_type"),
     };
-    match ask
+    match ctx
         .registration()
-        .create_client_type(ask.request(request))
+        .create_client_type(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&provider_path(&provider_id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
             let shown = context! { form => form.typed(&LISTS) };
-            form_page(&ask, &provider_id, shown, Some(&error)).await
+            form_page(&ctx, &provider_id, shown, Some(&error)).await
         }
     }
 }
 
-async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
-    let found = find(&ask, &id).await?;
+async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let found = find(&ctx, &id).await?;
     let shown = context! { id, form => show::client_type(&found) };
-    form_page(&ask, &found.identity_provider_id, shown, None).await
+    form_page(&ctx, &found.identity_provider_id, shown, None).await
 }
 
-async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let found = find(&ask, &id).await?;
+async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let found = find(&ctx, &id).await?;
     let request = UpdateClientTypeRequest {
         id: id.clone(),
         if_version: form.version(),
@@ -107,25 +115,25 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         token_endpoint_auth_method: Some(form.text("token_endpoint_auth_method")),
         okta_application_type: Some(form.text("okta_application_type")),
     };
-    match ask
+    match ctx
         .registration()
-        .update_client_type(ask.request(request))
+        .update_client_type(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
             let shown = context! { id, form => form.typed(&LISTS) };
-            form_page(&ask, &found.identity_provider_id, shown, Some(&error)).await
+            form_page(&ctx, &found.identity_provider_id, shown, Some(&error)).await
         }
     }
 }
 
-async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, find(&ask, &id).await?, None).await
+async fn confirm_delete(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, find(&ctx, &id).await?, None).await
 }
 
-async fn question(ask: &Ask, found: ClientType, error: Option<&Error>) -> Shown {
+async fn question(ctx: &RequestContext, found: ClientType, error: Option<&Error>) -> PageResponse {
     let question = Question {
         title: format!("Delete the client type \u{201c}{}\u{201d}?", found.name),
         consequence: "Developers can no longer choose it. Clients registered with it are kept.",
@@ -135,21 +143,21 @@ async fn question(ask: &Ask, found: ClientType, error: Option<&Error>) -> Shown 
         reason: false,
         admin: true,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let found = find(&ask, &id).await?;
+async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let found = find(&ctx, &id).await?;
     let request = DeleteClientTypeRequest {
         id,
         if_version: form.version(),
     };
-    match ask
+    match ctx
         .registration()
-        .delete_client_type(ask.request(request))
+        .delete_client_type(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "deleted")),
-        Err(status) => question(&ask, found, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, found, Some(&mendable(status)?)).await,
     }
 }

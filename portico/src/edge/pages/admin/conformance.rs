@@ -17,11 +17,11 @@ use portico_proto::{
 
 use super::super::{
     form::Posted,
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
 use super::identity_providers;
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -34,16 +34,16 @@ fn path(id: &str) -> String {
     format!("/admin/identity-providers/{id}/conformance")
 }
 
-async fn one(ask: Ask, Path(id): Path<String>) -> Shown {
-    page(&ask, &id, None).await
+async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    page(&ctx, &id, None).await
 }
 
-async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let provider = identity_providers::find(ask, id).await?;
-    let request = ask.request(GetConformanceCheckRequest {
+async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let provider = identity_providers::find(ctx, id).await?;
+    let request = ctx.request(GetConformanceCheckRequest {
         identity_provider_id: id.to_owned(),
     });
-    let check = ask
+    let check = ctx
         .registration()
         .get_conformance_check(request)
         .await?
@@ -54,50 +54,50 @@ async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     };
     Page::new("admin/conformance.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn start(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(StartConformanceCheckRequest {
+async fn start(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(StartConformanceCheckRequest {
         identity_provider_id: id.clone(),
         scopes: form.words("scopes"),
     });
-    match ask.registration().start_conformance_check(request).await {
+    match ctx.registration().start_conformance_check(request).await {
         Ok(_) => Ok(done(&path(&id), "check_started")),
-        Err(status) => page(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }
 
-async fn retry(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let clients = ask.request(RetryIdentityProviderRequest {
+async fn retry(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let clients = ctx.request(RetryIdentityProviderRequest {
         identity_provider_id: id.clone(),
     });
-    let retried = ask.registration().retry_identity_provider(clients).await;
+    let retried = ctx.registration().retry_identity_provider(clients).await;
     if let Err(status) = retried {
-        return page(&ask, &id, Some(&mendable(status)?)).await;
+        return page(&ctx, &id, Some(&mendable(status)?)).await;
     }
-    let requests = ask.request(RetryAccessRequestsRequest {
+    let requests = ctx.request(RetryAccessRequestsRequest {
         identity_provider_id: id.clone(),
     });
-    match ask.access().retry_access_requests(requests).await {
+    match ctx.access().retry_access_requests(requests).await {
         Ok(_) => Ok(done(&path(&id), "all_retried")),
-        Err(status) => page(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }
 
-async fn rotation(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn rotation(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let days_before = match form.number("days_before") {
         Ok(days) => days.unwrap_or_default(),
-        Err(error) => return page(&ask, &id, Some(&error)).await,
+        Err(error) => return page(&ctx, &id, Some(&error)).await,
     };
-    let request = ask.request(SetSecretRotationRequest {
+    let request = ctx.request(SetSecretRotationRequest {
         identity_provider_id: id.clone(),
         days_before: u32::try_from(days_before).unwrap_or(u32::MAX),
         if_version: 0,
     });
-    match ask.registration().set_secret_rotation(request).await {
+    match ctx.registration().set_secret_rotation(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
-        Err(status) => page(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }

@@ -7,13 +7,13 @@ use portico_proto::operations::v1::{PlanDriftRequest, RepairDriftRequest};
 use super::super::{
     form::Posted,
     lists::Listing,
+    page::{Page, PageResponse, mendable},
     show,
-    view::{Page, Shown, mendable},
 };
 use crate::edge::{
     Edge,
-    ask::Ask,
     drift::{self, Report},
+    request::RequestContext,
 };
 
 const PAGE: &str = "admin/drift.html";
@@ -22,33 +22,38 @@ pub(super) fn routes() -> Router<Edge> {
     Router::new().route("/drift", get(plan).post(repair))
 }
 
-async fn plan(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn plan(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let query = PlanDriftRequest {
         after: listing.after.clone(),
         ..Default::default()
     };
-    let report = drift::plan(&ask, query).await?;
-    show(&ask, &report, &listing, false).await
+    let report = drift::plan(&ctx, query).await?;
+    show(&ctx, &report, &listing, false).await
 }
 
 /// Repairs what the page shows.
-async fn repair(Query(listing): Query<Listing>, Posted { ask, form }: Posted) -> Shown {
+async fn repair(Query(listing): Query<Listing>, Posted { ctx, form }: Posted) -> PageResponse {
     let query = RepairDriftRequest {
         after: listing.after.clone(),
         plan: form.text("plan"),
         ..Default::default()
     };
-    match drift::repair(&ask, query).await {
-        Ok(report) => show(&ask, &report, &listing, true).await,
+    match drift::repair(&ctx, query).await {
+        Ok(report) => show(&ctx, &report, &listing, true).await,
         Err(failure) => {
             let page = Page::new(PAGE).refused(&mendable(failure.error)?);
             let list = listing.shown("");
-            page.show(&ask, context! { items => (), list }).await
+            page.show(&ctx, context! { items => (), list }).await
         }
     }
 }
 
-async fn show(ask: &Ask, report: &Report, listing: &Listing, repaired: bool) -> Shown {
+async fn show(
+    ctx: &RequestContext,
+    report: &Report,
+    listing: &Listing,
+    repaired: bool,
+) -> PageResponse {
     let shown = context! {
         items => report.items.iter().map(show::drift).collect::<Vec<_>>(),
         possible => report.items.iter().any(|item| item.repair == "possible"),
@@ -59,5 +64,5 @@ async fn show(ask: &Ask, report: &Report, listing: &Listing, repaired: bool) -> 
         after => &listing.after,
         list => listing.shown(&report.next),
     };
-    Page::new(PAGE).show(ask, shown).await
+    Page::new(PAGE).show(ctx, shown).await
 }

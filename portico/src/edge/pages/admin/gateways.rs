@@ -22,10 +22,10 @@ use super::super::{
     confirm::Question,
     form::Posted,
     lists::Listing,
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 const EDIT: &str = "admin/gateway_edit.html";
 const LIST: &str = "/admin/gateways";
@@ -35,41 +35,41 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/gateways", get(list))
         .route("/gateways/new", get(new).post(create))
         .route("/gateways/{id}/edit", get(edit).post(save))
-        .route("/gateways/{id}/delete", get(ask_to_delete).post(delete))
+        .route("/gateways/{id}/delete", get(confirm_delete).post(delete))
         .merge(simulator::routes())
         .merge(import::routes())
         .merge(held_scopes::routes())
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let request = ListGatewaysRequest {
         after: listing.after.clone(),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .gateway()
-        .list_gateways(ask.request(request))
+        .list_gateways(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
         gateways => page.gateways.iter().map(show::gateway).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/gateways.html").show(&ask, shown).await
+    Page::new("admin/gateways.html").show(&ctx, shown).await
 }
 
-async fn find(ask: &Ask, id: &str) -> Result<Gateway> {
-    let request = ask.request(GetGatewayRequest { id: id.to_owned() });
-    Ok(ask.gateway().get_gateway(request).await?.into_inner())
+async fn find(ctx: &RequestContext, id: &str) -> Result<Gateway> {
+    let request = ctx.request(GetGatewayRequest { id: id.to_owned() });
+    Ok(ctx.gateway().get_gateway(request).await?.into_inner())
 }
 
-async fn new(ask: Ask) -> Shown {
+async fn new(ctx: RequestContext) -> PageResponse {
     Page::new(EDIT)
-        .show(&ask, context! { form => context! { type => "tyk" } })
+        .show(&ctx, context! { form => context! { type => "tyk" } })
         .await
 }
 
-async fn create(Posted { ask, form }: Posted) -> Shown {
+async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     let request = CreateGatewayRequest {
         name: form.text("name"),
         r#type: form.text("type"),
@@ -78,28 +78,28 @@ async fn create(Posted { ask, form }: Posted) -> Shown {
         org_id: form.text("org_id"),
         default_policy_id: form.text("default_policy_id"),
     };
-    match ask.gateway().create_gateway(ask.request(request)).await {
+    match ctx.gateway().create_gateway(ctx.request(request)).await {
         Ok(_) => Ok(done(LIST, "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ask, context! { form => form.typed(&[]) }).await
+            page.show(&ctx, context! { form => form.typed(&[]) }).await
         }
     }
 }
 
-async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
-    let form = show::gateway(&find(&ask, &id).await?);
-    Page::new(EDIT).show(&ask, context! { id, form }).await
+async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let form = show::gateway(&find(&ctx, &id).await?);
+    Page::new(EDIT).show(&ctx, context! { id, form }).await
 }
 
 /// The form again, with what went wrong beside it.
-async fn question_of(ask: &Ask, id: &str, error: &Error) -> Shown {
-    let form = show::gateway(&find(ask, id).await?);
+async fn question_of(ctx: &RequestContext, id: &str, error: &Error) -> PageResponse {
+    let form = show::gateway(&find(ctx, id).await?);
     let page = Page::new(EDIT).refused(error);
-    page.show(ask, context! { id, form }).await
+    page.show(ctx, context! { id, form }).await
 }
 
-async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = UpdateGatewayRequest {
         id: id.clone(),
         if_version: form.version(),
@@ -109,22 +109,22 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         org_id: Some(form.text("org_id")),
         default_policy_id: Some(form.text("default_policy_id")),
     };
-    match ask.gateway().update_gateway(ask.request(request)).await {
+    match ctx.gateway().update_gateway(ctx.request(request)).await {
         Ok(_) => Ok(done(LIST, "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ask, context! { id, form => form.typed(&[]) })
+            page.show(&ctx, context! { id, form => form.typed(&[]) })
                 .await
         }
     }
 }
 
-async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, &id, None).await
+async fn confirm_delete(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, &id, None).await
 }
 
-async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let gateway = find(ask, id).await?;
+async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let gateway = find(ctx, id).await?;
     let question = Question {
         title: format!("Delete the gateway \u{201c}{}\u{201d}?", gateway.name),
         consequence: "Portico removes the policies and scope mappings it created there. The APIs are kept.",
@@ -134,16 +134,16 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         reason: false,
         admin: true,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = DeleteGatewayRequest {
         id: id.clone(),
         if_version: form.version(),
     };
-    match ask.gateway().delete_gateway(ask.request(request)).await {
+    match ctx.gateway().delete_gateway(ctx.request(request)).await {
         Ok(_) => Ok(done(LIST, "deleted")),
-        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }

@@ -20,10 +20,10 @@ use super::super::{
     confirm::Question,
     form::{Form, Posted},
     lists::Listing,
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 const EDIT: &str = "admin/identity_provider_edit.html";
 
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/identity-providers/{id}/token", post(replace_token))
         .route(
             "/identity-providers/{id}/delete",
-            get(ask_to_delete).post(delete),
+            get(confirm_delete).post(delete),
         )
 }
 
@@ -46,16 +46,16 @@ fn path(id: &str) -> String {
     format!("/admin/identity-providers/{id}")
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let request = ListIdentityProvidersRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .registration()
-        .list_identity_providers(ask.request(request))
+        .list_identity_providers(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
@@ -63,33 +63,33 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         list => listing.shown(&page.next),
     };
     Page::new("admin/identity_providers.html")
-        .show(&ask, shown)
+        .show(&ctx, shown)
         .await
 }
 
-pub(super) async fn find(ask: &Ask, id: &str) -> Result<IdentityProvider> {
-    let request = ask.request(GetIdentityProviderRequest { id: id.to_owned() });
-    Ok(ask
+pub(super) async fn find(ctx: &RequestContext, id: &str) -> Result<IdentityProvider> {
+    let request = ctx.request(GetIdentityProviderRequest { id: id.to_owned() });
+    Ok(ctx
         .registration()
         .get_identity_provider(request)
         .await?
         .into_inner())
 }
 
-async fn one(ask: Ask, Path(id): Path<String>) -> Shown {
-    page(&ask, &id, context! {}, None).await
+async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    page(&ctx, &id, context! {}, None).await
 }
 
-async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown {
-    let provider = find(ask, id).await?;
+async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>) -> PageResponse {
+    let provider = find(ctx, id).await?;
     let request = ListClientTypesRequest {
         limit: 100,
         identity_provider_id: id.to_owned(),
         ..Default::default()
     };
-    let types = ask
+    let types = ctx
         .registration()
-        .list_client_types(ask.request(request))
+        .list_client_types(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
@@ -99,13 +99,13 @@ async fn page(ask: &Ask, id: &str, more: Value, error: Option<&Error>) -> Shown 
     };
     Page::new("admin/identity_provider.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn new(ask: Ask) -> Shown {
+async fn new(ctx: RequestContext) -> PageResponse {
     let form = context! { type => "keycloak", scope_claim => "scope" };
-    Page::new(EDIT).show(&ask, context! { form }).await
+    Page::new(EDIT).show(&ctx, context! { form }).await
 }
 
 fn settings(form: &Form) -> CreateIdentityProviderRequest {
@@ -132,59 +132,62 @@ fn settings(form: &Form) -> CreateIdentityProviderRequest {
     }
 }
 
-async fn create(Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(settings(&form));
-    match ask.registration().create_identity_provider(request).await {
+async fn create(Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(settings(&form));
+    match ctx.registration().create_identity_provider(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ask, context! { form => form.typed(&[]) }).await
+            page.show(&ctx, context! { form => form.typed(&[]) }).await
         }
     }
 }
 
 /// The form again, with what a test of its settings found. Nothing is stored.
-async fn check_settings(Posted { ask, form }: Posted) -> Shown {
+async fn check_settings(Posted { ctx, form }: Posted) -> PageResponse {
     let id = form.text("id");
     let id = (!id.is_empty()).then_some(id);
     let shown = context! { id, form => form.typed(&[]) };
-    match run_check(&ask, Subject::Settings(settings(&form))).await {
+    match run_check(&ctx, Subject::Settings(settings(&form))).await {
         Ok(check) => {
             Page::new(EDIT)
-                .show(&ask, context! { check, ..shown })
+                .show(&ctx, context! { check, ..shown })
                 .await
         }
         Err(status) => {
             Page::new(EDIT)
                 .refused(&mendable(status)?)
-                .show(&ask, shown)
+                .show(&ctx, shown)
                 .await
         }
     }
 }
 
-async fn run_check(ask: &Ask, subject: Subject) -> std::result::Result<Value, tonic::Status> {
-    let request = ask.request(CheckIdentityProviderRequest {
+async fn run_check(
+    ctx: &RequestContext,
+    subject: Subject,
+) -> std::result::Result<Value, tonic::Status> {
+    let request = ctx.request(CheckIdentityProviderRequest {
         subject: Some(subject),
     });
-    let answer = ask.registration().check_identity_provider(request).await?;
+    let answer = ctx.registration().check_identity_provider(request).await?;
     Ok(show::check(answer.get_ref()))
 }
 
-async fn check(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    match run_check(&ask, Subject::Id(id.clone())).await {
-        Ok(check) => page(&ask, &id, context! { check }, None).await,
-        Err(status) => page(&ask, &id, context! {}, Some(&mendable(status)?)).await,
+async fn check(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    match run_check(&ctx, Subject::Id(id.clone())).await {
+        Ok(check) => page(&ctx, &id, context! { check }, None).await,
+        Err(status) => page(&ctx, &id, context! {}, Some(&mendable(status)?)).await,
     }
 }
 
-async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
-    let provider = find(&ask, &id).await?;
+async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let provider = find(&ctx, &id).await?;
     let form = show::identity_provider(&provider);
-    Page::new(EDIT).show(&ask, context! { id, form }).await
+    Page::new(EDIT).show(&ctx, context! { id, form }).await
 }
 
-async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = UpdateIdentityProviderRequest {
         id: id.clone(),
         if_version: form.version(),
@@ -209,22 +212,22 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         client_template: Some(form.text("client_template")),
         software_statement: form.secret("software_statement"),
     };
-    match ask
+    match ctx
         .registration()
-        .update_identity_provider(ask.request(request))
+        .update_identity_provider(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ask, context! { id, form => form.typed(&[]) })
+            page.show(&ctx, context! { id, form => form.typed(&[]) })
                 .await
         }
     }
 }
 
 /// A new initial access token or API token; it resumes a paused provider.
-async fn replace_token(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn replace_token(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let (initial, api) = (
         form.secret("initial_access_token"),
         form.secret("api_token"),
@@ -235,7 +238,7 @@ async fn replace_token(Path(id): Path<String>, Posted { ask, form }: Posted) -> 
             "initial_access_token_missing",
             "Enter the new token.",
         );
-        return page(&ask, &id, context! {}, Some(&error)).await;
+        return page(&ctx, &id, context! {}, Some(&error)).await;
     }
     let request = UpdateIdentityProviderRequest {
         id: id.clone(),
@@ -243,22 +246,22 @@ async fn replace_token(Path(id): Path<String>, Posted { ask, form }: Posted) -> 
         api_token: api,
         ..Default::default()
     };
-    match ask
+    match ctx
         .registration()
-        .update_identity_provider(ask.request(request))
+        .update_identity_provider(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&path(&id), "token_replaced")),
-        Err(status) => page(&ask, &id, context! {}, Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &id, context! {}, Some(&mendable(status)?)).await,
     }
 }
 
-async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, &id, None).await
+async fn confirm_delete(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, &id, None).await
 }
 
-async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let provider = find(ask, id).await?;
+async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let provider = find(ctx, id).await?;
     let question = Question {
         title: format!(
             "Delete the identity provider \u{201c}{}\u{201d}?",
@@ -272,20 +275,20 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         reason: false,
         admin: true,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = DeleteIdentityProviderRequest {
         id: id.clone(),
         if_version: form.version(),
     };
-    match ask
+    match ctx
         .registration()
-        .delete_identity_provider(ask.request(request))
+        .delete_identity_provider(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done("/admin/identity-providers", "deleted")),
-        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }

@@ -17,11 +17,11 @@ use portico_proto::{
 
 use super::super::{
     form::Posted,
+    page::{ANY_VERSION, Page, PageResponse, done, mendable},
     show,
-    view::{ANY_VERSION, Page, Shown, done, mendable},
 };
 use super::access_requests;
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -33,56 +33,56 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/oauth-clients/{id}/reissue-token", post(reissue))
 }
 
-async fn suspend_request(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn suspend_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = SuspendAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
     };
-    let answer = ask
+    let answer = ctx
         .access()
-        .suspend_access_request(ask.request(request))
+        .suspend_access_request(ctx.request(request))
         .await;
-    access_requests::decided(&ask, &id, &form, answer.map(|_| "suspended")).await
+    access_requests::decided(&ctx, &id, &form, answer.map(|_| "suspended")).await
 }
 
-async fn resume_request(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn resume_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = ResumeAccessRequestRequest {
         id: id.clone(),
         if_version: ANY_VERSION,
     };
-    let answer = ask
+    let answer = ctx
         .access()
-        .resume_access_request(ask.request(request))
+        .resume_access_request(ctx.request(request))
         .await;
-    access_requests::decided(&ask, &id, &form, answer.map(|_| "resumed")).await
+    access_requests::decided(&ctx, &id, &form, answer.map(|_| "resumed")).await
 }
 
-async fn suspend_application(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(SuspendApplicationRequest {
+async fn suspend_application(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(SuspendApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
     });
-    ask.access().suspend_application(request).await?;
+    ctx.access().suspend_application(request).await?;
     Ok(done(&format!("/dashboard/applications/{id}"), "suspended"))
 }
 
-async fn resume_application(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(ResumeApplicationRequest {
+async fn resume_application(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(ResumeApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
     });
-    ask.access().resume_application(request).await?;
+    ctx.access().resume_application(request).await?;
     Ok(done(&format!("/dashboard/applications/{id}"), "resumed"))
 }
 
-async fn client(ask: Ask, Path(id): Path<String>) -> Shown {
-    page(&ask, &id, None).await
+async fn client(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    page(&ctx, &id, None).await
 }
 
-async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let request = ask.request(ReadOauthClientRequest { id: id.to_owned() });
-    let read = ask
+async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let request = ctx.request(ReadOauthClientRequest { id: id.to_owned() });
+    let read = ctx
         .registration()
         .read_oauth_client(request)
         .await?
@@ -98,15 +98,15 @@ async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
     };
     Page::new("admin/oauth_client.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn reissue(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(ReissueRegistrationTokenRequest { id: id.clone() });
-    match ask.registration().reissue_registration_token(request).await {
+async fn reissue(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(ReissueRegistrationTokenRequest { id: id.clone() });
+    match ctx.registration().reissue_registration_token(request).await {
         Ok(_) => Ok(done(&format!("/admin/oauth-clients/{id}"), "reissued")),
-        Err(status) => page(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }
 

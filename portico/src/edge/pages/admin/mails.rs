@@ -20,12 +20,12 @@ use super::{
     super::{
         form::Posted,
         lists::{Listing, word},
+        page::{Page, PageResponse, done, mendable},
         show,
-        view::{Page, Shown, done, mendable},
     },
     named, names,
 };
-use crate::edge::{Edge, ask::Ask, problem::Result, rest::mail_template};
+use crate::edge::{Edge, problem::Result, request::RequestContext, rest::mail_template};
 
 /// For the message itself: it brings its own styles, and does nothing else.
 const MAIL_POLICY: &str =
@@ -41,11 +41,11 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/mail-templates/{name}/test", post(test))
 }
 
-async fn deliveries(ask: Ask, Query(listing): Query<Listing>) -> Shown {
-    page(&ask, &listing, None).await
+async fn deliveries(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
+    page(&ctx, &listing, None).await
 }
 
-async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
+async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
     let request = ListDeliveriesRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
@@ -53,13 +53,13 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
         subject_id: listing.subject_id.clone(),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .notification()
-        .list_deliveries(ask.request(request))
+        .list_deliveries(ctx.request(request))
         .await?
         .into_inner();
     let names = names(
-        ask,
+        ctx,
         page.deliveries.iter().map(|one| one.recipient_id.as_str()),
     )
     .await;
@@ -70,21 +70,21 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
     };
     Page::new("admin/mails.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn resend(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(ResendDeliveryRequest { id });
-    match ask.notification().resend_delivery(request).await {
+async fn resend(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(ResendDeliveryRequest { id });
+    match ctx.notification().resend_delivery(request).await {
         Ok(_) => Ok(done("/admin/mails", "resent")),
-        Err(status) => page(&ask, &Listing::default(), Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &Listing::default(), Some(&mendable(status)?)).await,
     }
 }
 
-async fn templates(ask: Ask) -> Shown {
-    let request = ask.request(ListTemplatesRequest {});
-    let all = ask
+async fn templates(ctx: RequestContext) -> PageResponse {
+    let request = ctx.request(ListTemplatesRequest {});
+    let all = ctx
         .notification()
         .list_templates(request)
         .await?
@@ -92,47 +92,47 @@ async fn templates(ask: Ask) -> Shown {
         .templates;
     let templates = Value::from(Serde(all));
     Page::new("admin/mail_templates.html")
-        .show(&ask, context! { templates })
+        .show(&ctx, context! { templates })
         .await
 }
 
-async fn filled(ask: &Ask, name: &str) -> Result<PreviewTemplateResponse> {
+async fn filled(ctx: &RequestContext, name: &str) -> Result<PreviewTemplateResponse> {
     let name = mail_template(name)?.into();
-    let request = ask.request(PreviewTemplateRequest { name });
-    Ok(ask
+    let request = ctx.request(PreviewTemplateRequest { name });
+    Ok(ctx
         .notification()
         .preview_template(request)
         .await?
         .into_inner())
 }
 
-async fn template(ask: Ask, Path(name): Path<String>) -> Shown {
-    show_template(&ask, &name, None).await
+async fn template(ctx: RequestContext, Path(name): Path<String>) -> PageResponse {
+    show_template(&ctx, &name, None).await
 }
 
-async fn show_template(ask: &Ask, name: &str, error: Option<&Error>) -> Shown {
-    let PreviewTemplateResponse { subject, text, .. } = filled(ask, name).await?;
+async fn show_template(ctx: &RequestContext, name: &str, error: Option<&Error>) -> PageResponse {
+    let PreviewTemplateResponse { subject, text, .. } = filled(ctx, name).await?;
     let shown = context! { name, subject, text };
     Page::new("admin/mail_template.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn html(ask: Ask, Path(name): Path<String>) -> Shown {
+async fn html(ctx: RequestContext, Path(name): Path<String>) -> PageResponse {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, MAIL_POLICY),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    Ok((headers, Html(filled(&ask, &name).await?.html)).into_response())
+    Ok((headers, Html(filled(&ctx, &name).await?.html)).into_response())
 }
 
-async fn test(Path(name): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(SendTestMailRequest {
+async fn test(Path(name): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(SendTestMailRequest {
         name: mail_template(&name)?.into(),
     });
-    match ask.notification().send_test_mail(request).await {
+    match ctx.notification().send_test_mail(request).await {
         Ok(_) => Ok(done("/admin/mails", "test_sent")),
-        Err(status) => show_template(&ask, &name, Some(&mendable(status)?)).await,
+        Err(status) => show_template(&ctx, &name, Some(&mendable(status)?)).await,
     }
 }

@@ -21,12 +21,12 @@ use super::{
     super::{
         form::{Form, Posted},
         lists::Listing,
+        page::{Page, PageResponse, done, mendable},
         show,
-        view::{Page, Shown, done, mendable},
     },
     identity_providers,
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 const LIST: &str = "/admin/orphans";
 
@@ -38,18 +38,23 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/orphans/{id}/dismiss", post(dismiss))
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
-    page(&ask, &listing, context! {}, None).await
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
+    page(&ctx, &listing, context! {}, None).await
 }
 
 /// `more` is what a form typed, and for which orphan.
-async fn page(ask: &Ask, listing: &Listing, more: Value, error: Option<&Error>) -> Shown {
-    let request = ask.request(ListOrphansRequest {
+async fn page(
+    ctx: &RequestContext,
+    listing: &Listing,
+    more: Value,
+    error: Option<&Error>,
+) -> PageResponse {
+    let request = ctx.request(ListOrphansRequest {
         after: listing.after.clone(),
         status: listing.status.clone(),
         ..Default::default()
     });
-    let page = ask.registration().list_orphans(request).await?.into_inner();
+    let page = ctx.registration().list_orphans(request).await?.into_inner();
     let mut ids: Vec<&str> = page
         .orphans
         .iter()
@@ -57,7 +62,7 @@ async fn page(ask: &Ask, listing: &Listing, more: Value, error: Option<&Error>) 
         .collect();
     ids.sort_unstable();
     ids.dedup();
-    let providers = join_all(ids.into_iter().map(|id| identity_providers::find(ask, id))).await;
+    let providers = join_all(ids.into_iter().map(|id| identity_providers::find(ctx, id))).await;
     let providers: HashMap<String, String> = providers
         .into_iter()
         .flatten()
@@ -71,7 +76,7 @@ async fn page(ask: &Ask, listing: &Listing, more: Value, error: Option<&Error>) 
     };
     Page::new("admin/orphans.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
@@ -84,45 +89,45 @@ fn found(form: &Form) -> Option<FoundClient> {
     })
 }
 
-async fn adopt(Path(marker): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(AdoptOrphanRequest {
+async fn adopt(Path(marker): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(AdoptOrphanRequest {
         marker: marker.clone(),
         client: found(&form),
     });
-    let answer = ask.registration().adopt_orphan(request).await;
-    seen_to(&ask, &marker, &form, answer.map(|_| "orphan_adopted")).await
+    let answer = ctx.registration().adopt_orphan(request).await;
+    seen_to(&ctx, &marker, &form, answer.map(|_| "orphan_adopted")).await
 }
 
-async fn delete(Path(marker): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(DeleteOrphanRequest {
+async fn delete(Path(marker): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(DeleteOrphanRequest {
         marker: marker.clone(),
         client: found(&form),
     });
-    let answer = ask.registration().delete_orphan(request).await;
-    seen_to(&ask, &marker, &form, answer.map(|_| "deleted")).await
+    let answer = ctx.registration().delete_orphan(request).await;
+    seen_to(&ctx, &marker, &form, answer.map(|_| "deleted")).await
 }
 
-async fn dismiss(Path(marker): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(DismissOrphanRequest {
+async fn dismiss(Path(marker): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(DismissOrphanRequest {
         marker: marker.clone(),
         reason: form.text("reason"),
     });
-    let answer = ask.registration().dismiss_orphan(request).await;
-    seen_to(&ask, &marker, &form, answer.map(|_| "orphan_dismissed")).await
+    let answer = ctx.registration().dismiss_orphan(request).await;
+    seen_to(&ctx, &marker, &form, answer.map(|_| "orphan_dismissed")).await
 }
 
 async fn seen_to(
-    ask: &Ask,
+    ctx: &RequestContext,
     marker: &str,
     form: &Form,
     answer: Result<&'static str, tonic::Status>,
-) -> Shown {
+) -> PageResponse {
     match answer {
         Ok(notice) => Ok(done(LIST, notice)),
         Err(status) => {
             let error = mendable(status)?;
             let typed = context! { open => marker, form => form.typed(&[]) };
-            page(ask, &Listing::default(), typed, Some(&error)).await
+            page(ctx, &Listing::default(), typed, Some(&error)).await
         }
     }
 }

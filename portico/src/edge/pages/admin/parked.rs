@@ -20,11 +20,11 @@ use super::{
         confirm::Question,
         form::Posted,
         lists::{Listing, word},
-        view::{Page, Shown, done, mendable},
+        page::{Page, PageResponse, done, mendable},
     },
     named, names,
 };
-use crate::edge::{Edge, ask::Ask, operations::Operations};
+use crate::edge::{Edge, operations::Operations, request::RequestContext};
 
 const LIST: &str = "/admin/parked-messages";
 
@@ -41,31 +41,31 @@ pub(super) fn routes() -> Router<Edge> {
         )
         .route(
             "/parked-messages/{service}/{consumer}/drop",
-            get(ask_to_drop_all).post(drop_all),
+            get(confirm_drop_all).post(drop_all),
         )
         .route(
             "/parked-messages/{service}/{consumer}/{id}/drop",
-            get(ask_to_drop_one).post(drop_one),
+            get(confirm_drop_one).post(drop_one),
         )
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
-    page(&ask, &listing, None).await
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
+    page(&ctx, &listing, None).await
 }
 
-async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
-    let request = ask.request(ListParkedMessagesRequest {
+async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
+    let request = ctx.request(ListParkedMessagesRequest {
         after: listing.after.clone(),
         service: listing.service.clone(),
         consumer: listing.consumer.clone(),
         status: word::<ParkedStatus>(&listing.status),
         ..Default::default()
     });
-    let page = Operations::new(ask.edge())
+    let page = Operations::new(ctx.edge())
         .list_parked_messages(request)
         .await?
         .into_inner();
-    let names = names(ask, page.items.iter().map(|one| one.dropped_by())).await;
+    let names = names(ctx, page.items.iter().map(|one| one.dropped_by())).await;
     let mut consumers: Vec<(&str, &str)> = page
         .items
         .iter()
@@ -85,7 +85,7 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
     };
     Page::new("admin/parked_messages.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
@@ -106,31 +106,38 @@ fn all((service, consumer): (String, String)) -> ParkedMessagesRequest {
     which((service, consumer, String::new()))
 }
 
-async fn replay_one(Path(path): Path<(String, String, String)>, posted: Posted) -> Shown {
-    replay(which(path), posted.ask).await
+async fn replay_one(Path(path): Path<(String, String, String)>, posted: Posted) -> PageResponse {
+    replay(which(path), posted.ctx).await
 }
 
-async fn replay_all(Path(path): Path<(String, String)>, posted: Posted) -> Shown {
-    replay(all(path), posted.ask).await
+async fn replay_all(Path(path): Path<(String, String)>, posted: Posted) -> PageResponse {
+    replay(all(path), posted.ctx).await
 }
 
-async fn replay(which: ParkedMessagesRequest, ask: Ask) -> Shown {
-    let operations = Operations::new(ask.edge());
-    match operations.replay_parked_messages(ask.request(which)).await {
+async fn replay(which: ParkedMessagesRequest, ctx: RequestContext) -> PageResponse {
+    let operations = Operations::new(ctx.edge());
+    match operations.replay_parked_messages(ctx.request(which)).await {
         Ok(_) => Ok(done(LIST, "replayed")),
-        Err(status) => page(&ask, &Listing::default(), Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &Listing::default(), Some(&mendable(status)?)).await,
     }
 }
 
-async fn ask_to_drop_one(ask: Ask, Path(path): Path<(String, String, String)>) -> Shown {
-    question(&ask, &which(path), None).await
+async fn confirm_drop_one(
+    ctx: RequestContext,
+    Path(path): Path<(String, String, String)>,
+) -> PageResponse {
+    question(&ctx, &which(path), None).await
 }
 
-async fn ask_to_drop_all(ask: Ask, Path(path): Path<(String, String)>) -> Shown {
-    question(&ask, &all(path), None).await
+async fn confirm_drop_all(ctx: RequestContext, Path(path): Path<(String, String)>) -> PageResponse {
+    question(&ctx, &all(path), None).await
 }
 
-async fn question(ask: &Ask, which: &ParkedMessagesRequest, error: Option<&Error>) -> Shown {
+async fn question(
+    ctx: &RequestContext,
+    which: &ParkedMessagesRequest,
+    error: Option<&Error>,
+) -> PageResponse {
     let title = match which.id.as_str() {
         "" => format!("Drop all stuck messages of {}?", which.consumer),
         id => format!("Drop the message {id} of {}?", which.consumer),
@@ -145,22 +152,22 @@ async fn question(ask: &Ask, which: &ParkedMessagesRequest, error: Option<&Error
         reason: false,
         admin: true,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn drop_one(Path(path): Path<(String, String, String)>, posted: Posted) -> Shown {
-    give_up(which(path), posted.ask).await
+async fn drop_one(Path(path): Path<(String, String, String)>, posted: Posted) -> PageResponse {
+    give_up(which(path), posted.ctx).await
 }
 
-async fn drop_all(Path(path): Path<(String, String)>, posted: Posted) -> Shown {
-    give_up(all(path), posted.ask).await
+async fn drop_all(Path(path): Path<(String, String)>, posted: Posted) -> PageResponse {
+    give_up(all(path), posted.ctx).await
 }
 
-async fn give_up(which: ParkedMessagesRequest, ask: Ask) -> Shown {
-    let operations = Operations::new(ask.edge());
-    let request = ask.request(which.clone());
+async fn give_up(which: ParkedMessagesRequest, ctx: RequestContext) -> PageResponse {
+    let operations = Operations::new(ctx.edge());
+    let request = ctx.request(which.clone());
     match operations.drop_parked_messages(request).await {
         Ok(_) => Ok(done(LIST, "dropped")),
-        Err(status) => question(&ask, &which, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &which, Some(&mendable(status)?)).await,
     }
 }

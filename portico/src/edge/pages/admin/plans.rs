@@ -20,10 +20,10 @@ use super::super::{
     confirm::Question,
     form::{Form, Posted},
     lists::Listing,
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 const EDIT: &str = "admin/plan_edit.html";
 const LIST: &str = "/admin/plans";
@@ -33,31 +33,31 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/plans", get(list))
         .route("/plans/new", get(new).post(create))
         .route("/plans/{id}/edit", get(edit).post(save))
-        .route("/plans/{id}/delete", get(ask_to_delete).post(delete))
+        .route("/plans/{id}/delete", get(confirm_delete).post(delete))
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let request = ListPlansRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .catalog()
-        .list_plans(ask.request(request))
+        .list_plans(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
         plans => page.plans.iter().map(show::plan).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/plans.html").show(&ask, shown).await
+    Page::new("admin/plans.html").show(&ctx, shown).await
 }
 
-async fn find(ask: &Ask, id: &str) -> Result<Plan> {
-    let request = ask.request(GetPlanRequest { id: id.to_owned() });
-    Ok(ask.catalog().get_plan(request).await?.into_inner())
+async fn find(ctx: &RequestContext, id: &str) -> Result<Plan> {
+    let request = ctx.request(GetPlanRequest { id: id.to_owned() });
+    Ok(ctx.catalog().get_plan(request).await?.into_inner())
 }
 
 /// The plan that was typed. A limit has both of its numbers, or none of them.
@@ -114,32 +114,32 @@ fn incomplete(field: &str) -> FieldError {
     }
 }
 
-async fn new(ask: Ask) -> Shown {
+async fn new(ctx: RequestContext) -> PageResponse {
     Page::new(EDIT)
-        .show(&ask, context! { form => context! {} })
+        .show(&ctx, context! { form => context! {} })
         .await
 }
 
-async fn create(Posted { ask, form }: Posted) -> Shown {
-    match try_create(&ask, &form).await {
+async fn create(Posted { ctx, form }: Posted) -> PageResponse {
+    match try_create(&ctx, &form).await {
         Ok(()) => Ok(done(LIST, "saved")),
         Err(error) => {
             let page = Page::new(EDIT).refused(&mendable(error)?);
-            page.show(&ask, context! { form => form.typed(&[]) }).await
+            page.show(&ctx, context! { form => form.typed(&[]) }).await
         }
     }
 }
 
-async fn try_create(ask: &Ask, form: &Form) -> std::result::Result<(), Error> {
+async fn try_create(ctx: &RequestContext, form: &Form) -> std::result::Result<(), Error> {
     let request = CreatePlanRequest {
         plan: Some(read(form)?),
     };
-    ask.catalog().create_plan(ask.request(request)).await?;
+    ctx.catalog().create_plan(ctx.request(request)).await?;
     Ok(())
 }
 
-async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
-    let plan = find(&ask, &id).await?;
+async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let plan = find(&ctx, &id).await?;
     let limits = [
         ("rate.requests", plan.rate.map(|rate| rate.requests)),
         ("rate.per_seconds", plan.rate.map(|rate| rate.per_seconds)),
@@ -156,21 +156,21 @@ async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
     let stored = context! { ..limits, ..show::plan(&plan) };
     let form =
         context! { scopes => plan.scopes.join(" "), policy_id => plan.policy_id(), ..stored };
-    Page::new(EDIT).show(&ask, context! { id, form }).await
+    Page::new(EDIT).show(&ctx, context! { id, form }).await
 }
 
-async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    match try_save(&ask, &id, &form).await {
+async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    match try_save(&ctx, &id, &form).await {
         Ok(()) => Ok(done(LIST, "saved")),
         Err(error) => {
             let page = Page::new(EDIT).refused(&mendable(error)?);
-            page.show(&ask, context! { id, form => form.typed(&[]) })
+            page.show(&ctx, context! { id, form => form.typed(&[]) })
                 .await
         }
     }
 }
 
-async fn try_save(ask: &Ask, id: &str, form: &Form) -> std::result::Result<(), Error> {
+async fn try_save(ctx: &RequestContext, id: &str, form: &Form) -> std::result::Result<(), Error> {
     // The form has every member, so nothing of what is there stays.
     let request = UpdatePlanRequest {
         id: id.to_owned(),
@@ -178,16 +178,16 @@ async fn try_save(ask: &Ask, id: &str, form: &Form) -> std::result::Result<(), E
         plan: Some(read(form)?),
         update_mask: None,
     };
-    ask.catalog().update_plan(ask.request(request)).await?;
+    ctx.catalog().update_plan(ctx.request(request)).await?;
     Ok(())
 }
 
-async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, &id, None).await
+async fn confirm_delete(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, &id, None).await
 }
 
-async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let plan = find(ask, id).await?;
+async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let plan = find(ctx, id).await?;
     let question = Question {
         title: format!("Delete the plan \u{201c}{}\u{201d}?", plan.name),
         consequence: "Developers can no longer choose it. Access granted under it is kept.",
@@ -197,16 +197,16 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         reason: false,
         admin: true,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = DeletePlanRequest {
         id: id.clone(),
         if_version: form.version(),
     };
-    match ask.catalog().delete_plan(ask.request(request)).await {
+    match ctx.catalog().delete_plan(ctx.request(request)).await {
         Ok(_) => Ok(done(LIST, "deleted")),
-        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }

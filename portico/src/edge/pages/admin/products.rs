@@ -22,10 +22,10 @@ use super::super::{
     fetch,
     form::{Form, Posted},
     lists::{Listing, word},
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 const EDIT: &str = "admin/product_edit.html";
 const LISTS: [&str; 1] = ["client_type_ids"];
@@ -37,14 +37,14 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/products/{id}/edit", get(edit).post(save))
         .route("/products/{id}/publish", post(publish))
         .route("/products/{id}/unpublish", post(unpublish))
-        .route("/products/{id}/delete", get(ask_to_delete).post(delete))
+        .route("/products/{id}/delete", get(confirm_delete).post(delete))
 }
 
 fn path(id: &str) -> String {
     format!("/admin/products/{id}/edit")
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let request = ListProductsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
@@ -52,32 +52,32 @@ async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         status: word::<ProductStatus>(&listing.status),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .catalog()
-        .list_products(ask.request(request))
+        .list_products(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/products.html").show(&ask, shown).await
+    Page::new("admin/products.html").show(&ctx, shown).await
 }
 
 /// The form, with the client types that can be chosen; for a product that there is, with its id and status.
 async fn form_page(
-    ask: &Ask,
+    ctx: &RequestContext,
     product: Option<&Product>,
     form: Value,
     error: Option<&Error>,
-) -> Shown {
+) -> PageResponse {
     let request = ListClientTypesRequest {
         limit: 100,
         ..Default::default()
     };
-    let types = ask
+    let types = ctx
         .registration()
-        .list_client_types(ask.request(request))
+        .list_client_types(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
@@ -86,12 +86,12 @@ async fn form_page(
         client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
         form,
     };
-    Page::new(EDIT).refused_if(error).show(ask, shown).await
+    Page::new(EDIT).refused_if(error).show(ctx, shown).await
 }
 
-async fn new(ask: Ask) -> Shown {
+async fn new(ctx: RequestContext) -> PageResponse {
     let form = context! { dcr_enabled => true, visibility => "public" };
-    form_page(&ask, None, form, None).await
+    form_page(&ctx, None, form, None).await
 }
 
 /// One API a line: `id | name | URL`; a fourth part names the gateway where there are several.
@@ -133,22 +133,22 @@ fn as_form(product: &Product) -> Value {
     }
 }
 
-async fn create(Posted { ask, form }: Posted) -> Shown {
+async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     let request = CreateProductRequest {
         product: Some(read(&form)),
     };
-    match ask.catalog().create_product(ask.request(request)).await {
+    match ctx.catalog().create_product(ctx.request(request)).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "product_created")),
         Err(status) => {
             let error = mendable(status)?;
-            form_page(&ask, None, form.typed(&LISTS), Some(&error)).await
+            form_page(&ctx, None, form.typed(&LISTS), Some(&error)).await
         }
     }
 }
 
-async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
-    let product = fetch::product(&ask, id).await?;
-    form_page(&ask, Some(&product), as_form(&product), None).await
+async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let product = fetch::product(&ctx, id).await?;
+    form_page(&ctx, Some(&product), as_form(&product), None).await
 }
 
 fn read(form: &Form) -> Product {
@@ -168,51 +168,51 @@ fn read(form: &Form) -> Product {
     }
 }
 
-async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     // The form has every member, so nothing of what is there stays.
-    let request = ask.request(UpdateProductRequest {
+    let request = ctx.request(UpdateProductRequest {
         id: id.clone(),
         if_version: form.version(),
         product: Some(read(&form)),
         update_mask: None,
     });
-    match ask.catalog().update_product(request).await {
+    match ctx.catalog().update_product(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
-            let product = fetch::product(&ask, id).await?;
-            form_page(&ask, Some(&product), form.typed(&LISTS), Some(&error)).await
+            let product = fetch::product(&ctx, id).await?;
+            form_page(&ctx, Some(&product), form.typed(&LISTS), Some(&error)).await
         }
     }
 }
 
-async fn publish(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(PublishProductRequest { id: id.clone() });
-    match ask.catalog().publish_product(request).await {
+async fn publish(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(PublishProductRequest { id: id.clone() });
+    match ctx.catalog().publish_product(request).await {
         Ok(_) => Ok(done(&path(&id), "published")),
-        Err(status) => again(&ask, id, &mendable(status)?).await,
+        Err(status) => again(&ctx, id, &mendable(status)?).await,
     }
 }
 
-async fn unpublish(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(UnpublishProductRequest { id: id.clone() });
-    match ask.catalog().unpublish_product(request).await {
+async fn unpublish(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(UnpublishProductRequest { id: id.clone() });
+    match ctx.catalog().unpublish_product(request).await {
         Ok(_) => Ok(done(&path(&id), "unpublished")),
-        Err(status) => again(&ask, id, &mendable(status)?).await,
+        Err(status) => again(&ctx, id, &mendable(status)?).await,
     }
 }
 
-async fn again(ask: &Ask, id: String, error: &Error) -> Shown {
-    let product = fetch::product(ask, id).await?;
-    form_page(ask, Some(&product), as_form(&product), Some(error)).await
+async fn again(ctx: &RequestContext, id: String, error: &Error) -> PageResponse {
+    let product = fetch::product(ctx, id).await?;
+    form_page(ctx, Some(&product), as_form(&product), Some(error)).await
 }
 
-async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, &id, None).await
+async fn confirm_delete(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, &id, None).await
 }
 
-async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let product = fetch::product(ask, id.to_owned()).await?;
+async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let product = fetch::product(ctx, id.to_owned()).await?;
     let question = Question {
         title: format!("Delete the product \u{201c}{}\u{201d}?", product.name),
         consequence: "Access to it can no longer be requested, and it cannot be restored. Access already granted is kept \
@@ -223,17 +223,17 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         reason: false,
         admin: true,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = DeleteProductRequest {
         id: id.clone(),
         if_version: form.version(),
     };
-    match ask.catalog().delete_product(ask.request(request)).await {
+    match ctx.catalog().delete_product(ctx.request(request)).await {
         Ok(_) => Ok(done("/admin/products", "deleted")),
-        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }
 

@@ -18,11 +18,11 @@ use portico_runtime::ServiceName;
 use super::{
     super::{
         form::{Form, Posted},
-        view::{Page, Shown, done, mendable},
+        page::{Page, PageResponse, done, mendable},
     },
     named, names,
 };
-use crate::edge::{Edge, ask::Ask, operations::Operations};
+use crate::edge::{Edge, operations::Operations, request::RequestContext};
 
 const PAGE: &str = "/admin/relays";
 
@@ -32,18 +32,18 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/relays/republish", post(republish))
 }
 
-async fn show(ask: Ask) -> Shown {
-    page(&ask, None, None).await
+async fn show(ctx: RequestContext) -> PageResponse {
+    page(&ctx, None, None).await
 }
 
-async fn page(ask: &Ask, form: Option<&Form>, error: Option<&Error>) -> Shown {
-    let request = ask.request(ListRelaysRequest {});
-    let all = Operations::new(ask.edge())
+async fn page(ctx: &RequestContext, form: Option<&Form>, error: Option<&Error>) -> PageResponse {
+    let request = ctx.request(ListRelaysRequest {});
+    let all = Operations::new(ctx.edge())
         .list_relays(request)
         .await?
         .into_inner();
     let again = all.items.iter().filter_map(|one| one.republishing.as_ref());
-    let names = names(ask, again.map(|again| again.requested_by.as_str())).await;
+    let names = names(ctx, again.map(|again| again.requested_by.as_str())).await;
     let services = ServiceName::ALL.map(|name| [name.as_str(), name.as_str()]);
     let shown = context! {
         relays => all.items.iter().map(|one| relay(one, |id| named(&names, id))).collect::<Vec<_>>(),
@@ -53,7 +53,7 @@ async fn page(ask: &Ask, form: Option<&Form>, error: Option<&Error>) -> Shown {
     };
     Page::new("admin/relays.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
@@ -69,15 +69,15 @@ fn relay(one: &Relay, named: impl Fn(&str) -> String) -> Value {
     }
 }
 
-async fn republish(Posted { ask, form }: Posted) -> Shown {
+async fn republish(Posted { ctx, form }: Posted) -> PageResponse {
     let from = match form.number("from") {
         Ok(from) => from.unwrap_or_default(),
-        Err(error) => return page(&ask, Some(&form), Some(&error)).await,
+        Err(error) => return page(&ctx, Some(&form), Some(&error)).await,
     };
     let service = form.text("service");
-    let request = ask.request(RepublishRequest { service, from });
-    match Operations::new(ask.edge()).republish(request).await {
+    let request = ctx.request(RepublishRequest { service, from });
+    match Operations::new(ctx.edge()).republish(request).await {
         Ok(_) => Ok(done(PAGE, "republishing")),
-        Err(status) => page(&ask, Some(&form), Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, Some(&form), Some(&mendable(status)?)).await,
     }
 }

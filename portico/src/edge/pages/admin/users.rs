@@ -18,9 +18,9 @@ use super::super::{
     confirm::Question,
     form::Posted,
     lists::{Listing, word},
-    view::{Page, Shown, done, mendable},
+    page::{Page, PageResponse, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 const LIST: &str = "/admin/users";
 
@@ -29,14 +29,14 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/users", get(list))
         .route("/users/{id}/activate", post(activate))
         .route("/users/{id}/suspend", post(suspend))
-        .route("/users/{id}/erase", get(ask_to_erase).post(erase))
+        .route("/users/{id}/erase", get(confirm_erase).post(erase))
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
-    page(&ask, &listing, None).await
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
+    page(&ctx, &listing, None).await
 }
 
-async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
+async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
     let request = ListUsersRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
@@ -44,9 +44,9 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
         role: word::<Role>(&listing.role),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .accounts()
-        .list_users(ask.request(request))
+        .list_users(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
@@ -55,36 +55,36 @@ async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
     };
     Page::new("admin/users.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn activate(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(ActivateUserRequest { id });
-    match ask.accounts().activate_user(request).await {
+async fn activate(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(ActivateUserRequest { id });
+    match ctx.accounts().activate_user(request).await {
         Ok(_) => Ok(done(LIST, "user_activated")),
-        Err(status) => page(&ask, &Listing::default(), Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &Listing::default(), Some(&mendable(status)?)).await,
     }
 }
 
-async fn suspend(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(SuspendUserRequest { id: id.clone() });
-    match ask.accounts().suspend_user(request).await {
+async fn suspend(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(SuspendUserRequest { id: id.clone() });
+    match ctx.accounts().suspend_user(request).await {
         Ok(_) => {
-            ask.edge().auth.forget_user(&id);
+            ctx.edge().auth.forget_user(&id);
             Ok(done(LIST, "user_suspended"))
         }
-        Err(status) => page(&ask, &Listing::default(), Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &Listing::default(), Some(&mendable(status)?)).await,
     }
 }
 
-async fn ask_to_erase(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, &id, None).await
+async fn confirm_erase(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, &id, None).await
 }
 
-async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let request = ask.request(GetUserRequest { id: id.to_owned() });
-    let user = ask.accounts().get_user(request).await?.into_inner();
+async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let request = ctx.request(GetUserRequest { id: id.to_owned() });
+    let user = ctx.accounts().get_user(request).await?.into_inner();
     let question = Question {
         title: format!("Erase {}?", user.name),
         consequence: "Their name, e-mail address and password are deleted permanently, and they can no longer log \
@@ -95,16 +95,16 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         reason: false,
         admin: true,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn erase(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(EraseUserRequest { id: id.clone() });
-    match ask.accounts().erase_user(request).await {
+async fn erase(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(EraseUserRequest { id: id.clone() });
+    match ctx.accounts().erase_user(request).await {
         Ok(_) => {
-            ask.edge().auth.forget_user(&id);
+            ctx.edge().auth.forget_user(&id);
             Ok(done(LIST, "user_erased"))
         }
-        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }

@@ -16,10 +16,10 @@ use super::{
     dashboard::own_id,
     fetch,
     form::Posted,
+    page::{ANY_VERSION, Page, PageResponse, done, mendable},
     show,
-    view::{ANY_VERSION, Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/dashboard/access-requests/{id}/withdraw", post(withdraw))
         .route(
             "/dashboard/access-requests/{id}/revoke",
-            get(ask_to_revoke).post(revoke),
+            get(confirm_revoke).post(revoke),
         )
 }
 
@@ -35,20 +35,20 @@ fn path(id: &str) -> String {
     format!("/dashboard/access-requests/{id}")
 }
 
-async fn request(ask: Ask, Path(id): Path<String>) -> Shown {
-    page(&ask, &id, None).await
+async fn request(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    page(&ctx, &id, None).await
 }
 
-async fn page(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let request = fetch::access_request(ask, id).await?;
-    let own = own_id(ask);
+async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let request = fetch::access_request(ctx, id).await?;
+    let own = own_id(ctx);
     let shown = context! {
         own => request.requester_id == own,
         request => show::access_request(&request, |by| who(&own, by)),
     };
     Page::new("developer/access_request.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
@@ -63,28 +63,28 @@ fn who(own: &str, by: &str) -> String {
     }
 }
 
-async fn withdraw(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn withdraw(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = WithdrawAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
     };
-    match ask
+    match ctx
         .access()
-        .withdraw_access_request(ask.request(request))
+        .withdraw_access_request(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&path(&id), "withdrawn")),
-        Err(status) => page(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }
 
-async fn ask_to_revoke(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, &id, None).await
+async fn confirm_revoke(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, &id, None).await
 }
 
-async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let request = fetch::access_request(ask, id).await?;
+async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let request = fetch::access_request(ctx, id).await?;
     let question = Question {
         title: "Give up this access?".to_owned(),
         consequence: if request.credential == "api_key" {
@@ -98,22 +98,22 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         reason: false,
         admin: false,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn revoke(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn revoke(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
     };
-    match ask
+    match ctx
         .access()
-        .revoke_access_request(ask.request(request))
+        .revoke_access_request(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&path(&id), "revoked")),
-        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }
 

@@ -10,10 +10,10 @@ use super::{
     applications,
     credentials::Revealed,
     form::Posted,
+    page::{ANY_VERSION, PageResponse, done, mendable},
     show,
-    view::{ANY_VERSION, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, operations::reached, problem::Result};
+use crate::edge::{Edge, operations::reached, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -27,50 +27,56 @@ pub(super) fn routes() -> Router<Edge> {
         )
 }
 
-async fn reveal(Path((id, key)): Path<(String, String)>, Posted { ask, .. }: Posted) -> Shown {
+async fn reveal(
+    Path((id, key)): Path<(String, String)>,
+    Posted { ctx, .. }: Posted,
+) -> PageResponse {
     let request = RevealApiKeyRequest {
         id: key.clone(),
         if_version: ANY_VERSION,
     };
-    match ask.gateway().reveal_api_key(ask.request(request)).await {
+    match ctx.gateway().reveal_api_key(ctx.request(request)).await {
         Ok(answer) => {
             let shown = Revealed::Key(key, Secret::new(answer.into_inner().key));
-            applications::page(&ask, &id, shown, None).await
+            applications::page(&ctx, &id, shown, None).await
         }
         Err(status) => {
             let error = mendable(status)?;
-            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
         }
     }
 }
 
-async fn replace(Path((id, key)): Path<(String, String)>, Posted { ask, .. }: Posted) -> Shown {
+async fn replace(
+    Path((id, key)): Path<(String, String)>,
+    Posted { ctx, .. }: Posted,
+) -> PageResponse {
     let request = ReplaceApiKeyRequest {
         id: key,
         if_version: ANY_VERSION,
     };
-    match ask.gateway().replace_api_key(ask.request(request)).await {
+    match ctx.gateway().replace_api_key(ctx.request(request)).await {
         Ok(_) => Ok(done(
             &format!("/dashboard/applications/{id}"),
             "key_replaced",
         )),
         Err(status) => {
             let error = mendable(status)?;
-            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
         }
     }
 }
 
 /// For the template; with the one that was just revealed. None while the gateway service cannot be reached.
 pub(super) async fn of_application(
-    ask: &Ask,
+    ctx: &RequestContext,
     application_id: &str,
     revealed: &Revealed,
 ) -> Result<Option<Vec<Value>>> {
-    let request = ask.request(ListApiKeysRequest {
+    let request = ctx.request(ListApiKeysRequest {
         application_id: application_id.to_owned(),
     });
-    let answer = ask.gateway().list_api_keys(request).await;
+    let answer = ctx.gateway().list_api_keys(request).await;
     let Some(answer) = reached(ServiceName::Gateway, answer, &mut Vec::new())? else {
         return Ok(None);
     };

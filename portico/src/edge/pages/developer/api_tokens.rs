@@ -15,9 +15,9 @@ use super::{
     dashboard::own_id,
     form::Posted,
     lists::Listing,
-    view::{Page, Shown, done, mendable},
+    page::{Page, PageResponse, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -25,44 +25,49 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/dashboard/api-tokens/{id}/revoke", post(revoke))
 }
 
-async fn tokens(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn tokens(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let form = context! { expires_in_days => 90 };
-    list(&ask, &listing, context! { form }, None).await
+    list(&ctx, &listing, context! { form }, None).await
 }
 
 /// The first page of the list, with what a form typed or made.
-async fn page(ask: &Ask, shown: Value, error: Option<&Error>) -> Shown {
-    list(ask, &Listing::default(), shown, error).await
+async fn page(ctx: &RequestContext, shown: Value, error: Option<&Error>) -> PageResponse {
+    list(ctx, &Listing::default(), shown, error).await
 }
 
-async fn list(ask: &Ask, listing: &Listing, shown: Value, error: Option<&Error>) -> Shown {
-    let request = ask.request(ListApiTokensRequest {
+async fn list(
+    ctx: &RequestContext,
+    listing: &Listing,
+    shown: Value,
+    error: Option<&Error>,
+) -> PageResponse {
+    let request = ctx.request(ListApiTokensRequest {
         after: listing.after.clone(),
         sort: "-created_at".to_owned(),
         ..Default::default()
     });
-    let answer = ask.accounts().list_api_tokens(request).await?.into_inner();
+    let answer = ctx.accounts().list_api_tokens(request).await?.into_inner();
     let tokens = Value::from(Serde(answer.api_tokens));
     let list = listing.shown(&answer.next);
     let page = Page::new("developer/api_tokens.html").refused_if(error);
-    page.show(ask, context! { tokens, list, ..shown }).await
+    page.show(ctx, context! { tokens, list, ..shown }).await
 }
 
-async fn make(Posted { ask, form }: Posted) -> Shown {
+async fn make(Posted { ctx, form }: Posted) -> PageResponse {
     let again = || context! { form => form.typed(&[]) };
     let days = match form.number("expires_in_days") {
         Ok(days) => u32::try_from(days.unwrap_or_default()).unwrap_or(u32::MAX),
-        Err(error) => return page(&ask, again(), Some(&error)).await,
+        Err(error) => return page(&ctx, again(), Some(&error)).await,
     };
     let request = CreateApiTokenRequest {
         name: form.text("name"),
         expires_in_days: days,
     };
-    match ask.accounts().create_api_token(ask.request(request)).await {
+    match ctx.accounts().create_api_token(ctx.request(request)).await {
         Ok(made) => {
             let form = context! { expires_in_days => 90 };
             page(
-                &ask,
+                &ctx,
                 context! { form, made => made.into_inner().token },
                 None,
             )
@@ -70,15 +75,15 @@ async fn make(Posted { ask, form }: Posted) -> Shown {
         }
         Err(status) => {
             let error = mendable(status)?;
-            page(&ask, again(), Some(&error)).await
+            page(&ctx, again(), Some(&error)).await
         }
     }
 }
 
-async fn revoke(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(RevokeApiTokenRequest { id });
-    ask.accounts().revoke_api_token(request).await?;
+async fn revoke(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(RevokeApiTokenRequest { id });
+    ctx.accounts().revoke_api_token(request).await?;
     // Which of their tokens it was, only accounts knows.
-    ask.edge().auth.forget_user(&own_id(&ask));
+    ctx.edge().auth.forget_user(&own_id(&ctx));
     Ok(done("/dashboard/api-tokens", "token_revoked"))
 }

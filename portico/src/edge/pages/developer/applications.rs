@@ -16,10 +16,10 @@ use super::{
     credentials::{self, Revealed},
     dashboard::own_id,
     form::Posted,
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -28,22 +28,27 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/dashboard/applications/{id}/edit", get(edit).post(save))
         .route(
             "/dashboard/applications/{id}/delete",
-            get(ask_to_delete).post(delete),
+            get(confirm_delete).post(delete),
         )
 }
 
-async fn application(ask: Ask, Path(id): Path<String>) -> Shown {
-    page(&ask, &id, Revealed::Nothing, None).await
+async fn application(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    page(&ctx, &id, Revealed::Nothing, None).await
 }
 
 /// The page of an application; with its secrets only where they were asked for.
-pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<&Error>) -> Shown {
-    let application = find(ask, id).await?;
-    let requests = requests(ask, id).await?;
-    let keys = api_keys::of_application(ask, id, &revealed).await?;
+pub(super) async fn page(
+    ctx: &RequestContext,
+    id: &str,
+    revealed: Revealed,
+    error: Option<&Error>,
+) -> PageResponse {
+    let application = find(ctx, id).await?;
+    let requests = requests(ctx, id).await?;
+    let keys = api_keys::of_application(ctx, id, &revealed).await?;
     let keys_unknown = keys.is_none();
     let keys = keys.unwrap_or_default();
-    let clients = credentials::clients(ask, &application, &requests, revealed).await?;
+    let clients = credentials::clients(ctx, &application, &requests, revealed).await?;
     let under_way = |value: &Value| value.get_attr("under_way").is_ok_and(|flag| flag.is_true());
     let requests: Vec<Value> = requests
         .iter()
@@ -52,7 +57,7 @@ pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<
     let shown = context! {
         under_way => requests.iter().chain(&clients).chain(&keys).any(under_way),
         pending => requests.iter().any(|one| one.get_attr("status").is_ok_and(|status| status.as_str() == Some("pending"))),
-        own => application.owner_id == own_id(ask),
+        own => application.owner_id == own_id(ctx),
         application => show::application(&application),
         requests,
         clients,
@@ -61,48 +66,48 @@ pub(super) async fn page(ask: &Ask, id: &str, revealed: Revealed, error: Option<
     };
     Page::new("developer/application.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn find(ask: &Ask, id: &str) -> Result<Application> {
-    let request = ask.request(GetApplicationRequest { id: id.to_owned() });
-    Ok(ask.access().get_application(request).await?.into_inner())
+async fn find(ctx: &RequestContext, id: &str) -> Result<Application> {
+    let request = ctx.request(GetApplicationRequest { id: id.to_owned() });
+    Ok(ctx.access().get_application(request).await?.into_inner())
 }
 
-async fn requests(ask: &Ask, application_id: &str) -> Result<Vec<AccessRequest>> {
+async fn requests(ctx: &RequestContext, application_id: &str) -> Result<Vec<AccessRequest>> {
     let request = ListAccessRequestsRequest {
         limit: 100,
         application_id: application_id.to_owned(),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .access()
-        .list_access_requests(ask.request(request))
+        .list_access_requests(ctx.request(request))
         .await?;
     Ok(page.into_inner().access_requests)
 }
 
-async fn new(ask: Ask) -> Shown {
-    ask.caller().require_user()?;
+async fn new(ctx: RequestContext) -> PageResponse {
+    ctx.caller().require_user()?;
     let shown = context! { form => context! {} };
     Page::new("developer/application_edit.html")
-        .show(&ask, shown)
+        .show(&ctx, shown)
         .await
 }
 
-async fn create(Posted { ask, form }: Posted) -> Shown {
+async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     let request = CreateApplicationRequest {
         name: form.text("name"),
         description: form.text("description"),
         redirect_urls: form.by_commas("redirect_urls"),
         visibility: "personal".to_owned(),
     };
-    match ask.access().create_application(ask.request(request)).await {
+    match ctx.access().create_application(ctx.request(request)).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
         Err(status) => {
             let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
-            page.show(&ask, context! { form => form.typed(&[]) }).await
+            page.show(&ctx, context! { form => form.typed(&[]) }).await
         }
     }
 }
@@ -111,8 +116,8 @@ fn path(id: &str) -> String {
     format!("/dashboard/applications/{id}")
 }
 
-async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
-    let application = find(&ask, &id).await?;
+async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let application = find(&ctx, &id).await?;
     let form = context! {
         name => &application.name,
         description => &application.description,
@@ -120,11 +125,11 @@ async fn edit(ask: Ask, Path(id): Path<String>) -> Shown {
         version => &application.version,
     };
     Page::new("developer/application_edit.html")
-        .show(&ask, context! { id, form })
+        .show(&ctx, context! { id, form })
         .await
 }
 
-async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = UpdateApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
@@ -135,22 +140,22 @@ async fn save(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
         }),
         visibility: None,
     };
-    match ask.access().update_application(ask.request(request)).await {
+    match ctx.access().update_application(ctx.request(request)).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
             let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
-            page.show(&ask, context! { id, form => form.typed(&[]) })
+            page.show(&ctx, context! { id, form => form.typed(&[]) })
                 .await
         }
     }
 }
 
-async fn ask_to_delete(ask: Ask, Path(id): Path<String>) -> Shown {
-    question(&ask, &id, None).await
+async fn confirm_delete(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    question(&ctx, &id, None).await
 }
 
-async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
-    let application = find(ask, id).await?;
+async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
+    let application = find(ctx, id).await?;
     let question = Question {
         title: format!("Delete \u{201c}{}\u{201d}?", application.name),
         consequence: "Its access is revoked. Its OAuth clients are deleted at the identity providers and its API keys at \
@@ -161,16 +166,16 @@ async fn question(ask: &Ask, id: &str, error: Option<&Error>) -> Shown {
         reason: false,
         admin: false,
     };
-    question.show(ask, error).await
+    question.show(ctx, error).await
 }
 
-async fn delete(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = DeleteApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
     };
-    match ask.access().delete_application(ask.request(request)).await {
+    match ctx.access().delete_application(ctx.request(request)).await {
         Ok(_) => Ok(done("/dashboard", "deleted")),
-        Err(status) => question(&ask, &id, Some(&mendable(status)?)).await,
+        Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }

@@ -15,10 +15,10 @@ use portico_proto::{
 
 use super::{
     form::{Form, Posted},
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 /// The most pages of plans that are read; 1000 plans.
 const PLAN_PAGES: usize = 10;
@@ -37,13 +37,13 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    pub(super) async fn read(ask: &Ask) -> Result<Self> {
-        let cart = read(ask).await?;
+    pub(super) async fn read(ctx: &RequestContext) -> Result<Self> {
+        let cart = read(ctx).await?;
         let lines = try_join_all(cart.items.into_iter().map(|item| async {
-            let request = ask.request(GetProductRequest {
+            let request = ctx.request(GetProductRequest {
                 id: item.product_id.clone(),
             });
-            match ask
+            match ctx
                 .catalog()
                 .get_product(request)
                 .await
@@ -54,7 +54,7 @@ impl Filled {
                 Err(error) => Err(error),
             }
         }));
-        let (lines, plans) = futures::join!(lines, plans(ask));
+        let (lines, plans) = futures::join!(lines, plans(ctx));
         Ok(Self {
             version: cart.version,
             lines: lines?,
@@ -84,15 +84,15 @@ impl Filled {
     }
 }
 
-async fn read(ask: &Ask) -> Result<Cart> {
-    Ok(ask
+async fn read(ctx: &RequestContext) -> Result<Cart> {
+    Ok(ctx
         .access()
-        .get_cart(ask.request(GetCartRequest {}))
+        .get_cart(ctx.request(GetCartRequest {}))
         .await?
         .into_inner())
 }
 
-async fn plans(ask: &Ask) -> Result<Vec<Plan>> {
+async fn plans(ctx: &RequestContext) -> Result<Vec<Plan>> {
     let mut all = Vec::new();
     let mut after = String::new();
     for _ in 0..PLAN_PAGES {
@@ -101,9 +101,9 @@ async fn plans(ask: &Ask) -> Result<Vec<Plan>> {
             after,
             ..Default::default()
         };
-        let page = ask
+        let page = ctx
             .catalog()
-            .list_plans(ask.request(request))
+            .list_plans(ctx.request(request))
             .await?
             .into_inner();
         all.extend(page.plans);
@@ -115,12 +115,12 @@ async fn plans(ask: &Ask) -> Result<Vec<Plan>> {
     Ok(all)
 }
 
-async fn cart(ask: Ask) -> Shown {
-    page(&ask, None).await
+async fn cart(ctx: RequestContext) -> PageResponse {
+    page(&ctx, None).await
 }
 
-async fn page(ask: &Ask, error: Option<&Error>) -> Shown {
-    let cart = Filled::read(ask).await?;
+async fn page(ctx: &RequestContext, error: Option<&Error>) -> PageResponse {
+    let cart = Filled::read(ctx).await?;
     let shown = context! {
         items => cart.shown(None),
         plans => cart.shown_plans(),
@@ -128,19 +128,23 @@ async fn page(ask: &Ask, error: Option<&Error>) -> Shown {
     };
     Page::new("developer/cart.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
-async fn put(ask: &Ask, items: Vec<CartItem>, if_version: u64) -> std::result::Result<(), Error> {
-    let request = ask.request(PutCartRequest { items, if_version });
-    ask.access().put_cart(request).await?;
+async fn put(
+    ctx: &RequestContext,
+    items: Vec<CartItem>,
+    if_version: u64,
+) -> std::result::Result<(), Error> {
+    let request = ctx.request(PutCartRequest { items, if_version });
+    ctx.access().put_cart(request).await?;
     Ok(())
 }
 
-async fn add(Posted { ask, form }: Posted) -> Shown {
+async fn add(Posted { ctx, form }: Posted) -> PageResponse {
     let product_id = form.text("product_id");
-    let Cart { mut items, version } = read(&ask).await?;
+    let Cart { mut items, version } = read(&ctx).await?;
     if items.iter().any(|item| item.product_id == product_id) {
         return Ok(done("/cart", "already_in_cart"));
     }
@@ -148,9 +152,9 @@ async fn add(Posted { ask, form }: Posted) -> Shown {
         product_id,
         plan_id: String::new(),
     });
-    match put(&ask, items, version).await {
+    match put(&ctx, items, version).await {
         Ok(()) => Ok(done("/cart", "added_to_cart")),
-        Err(error) => page(&ask, Some(&mendable(error)?)).await,
+        Err(error) => page(&ctx, Some(&mendable(error)?)).await,
     }
 }
 
@@ -168,12 +172,12 @@ pub(super) fn listed(form: &Form) -> Vec<CartItem> {
         .collect()
 }
 
-async fn change(Posted { ask, form }: Posted) -> Shown {
-    match put(&ask, listed(&form), form.version()).await {
+async fn change(Posted { ctx, form }: Posted) -> PageResponse {
+    match put(&ctx, listed(&form), form.version()).await {
         Ok(()) if form.text("remove").is_empty() && form.checked("checkout") => {
             Ok(Redirect::to("/checkout").into_response())
         }
         Ok(()) => Ok(done("/cart", "cart_changed")),
-        Err(error) => page(&ask, Some(&mendable(error)?)).await,
+        Err(error) => page(&ctx, Some(&mendable(error)?)).await,
     }
 }

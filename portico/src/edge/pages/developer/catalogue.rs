@@ -11,10 +11,11 @@ use portico_proto::catalog::v1::{ListProductsRequest, ProductStatus};
 use super::{
     fetch,
     lists::Listing,
-    markdown, show,
-    view::{Page, Shown},
+    markdown,
+    page::{Page, PageResponse},
+    show,
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -22,7 +23,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/catalogue/{id}", get(product))
 }
 
-async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
+async fn catalogue(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     let request = ListProductsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
@@ -31,9 +32,9 @@ async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         status: ProductStatus::Published.into(),
         ..Default::default()
     };
-    let page = ask
+    let page = ctx
         .catalog()
-        .list_products(ask.request(request))
+        .list_products(ctx.request(request))
         .await?
         .into_inner();
     let shown = context! {
@@ -41,15 +42,15 @@ async fn catalogue(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         list => listing.shown(&page.next),
     };
     Page::new("developer/catalogue.html")
-        .show(&ask, shown)
+        .show(&ctx, shown)
         .await
 }
 
-async fn product(ask: Ask, Path(id): Path<String>) -> Shown {
-    let product = fetch::product(&ask, id).await?;
+async fn product(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let product = fetch::product(&ctx, id).await?;
     // Visitors are not told which client types there are.
-    let client_types = match ask.session() {
-        Some(_) => fetch::client_types(&ask, product.client_type_ids.clone()).await?,
+    let client_types = match ctx.session() {
+        Some(_) => fetch::client_types(&ctx, product.client_type_ids.clone()).await?,
         None => Vec::new(),
     };
     let shown = context! {
@@ -57,5 +58,5 @@ async fn product(ask: Ask, Path(id): Path<String>) -> Shown {
         documentation => minijinja::Value::from_safe_string(markdown::to_html(&product.documentation)),
         client_types => client_types.iter().map(show::client_type).collect::<Vec<_>>(),
     };
-    Page::new("developer/product.html").show(&ask, shown).await
+    Page::new("developer/product.html").show(&ctx, shown).await
 }

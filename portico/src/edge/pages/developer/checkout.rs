@@ -21,21 +21,21 @@ use super::{
     dashboard::own_applications,
     fetch::client_types,
     form::{Form, Posted},
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new().route("/checkout", get(checkout).post(submit))
 }
 
-async fn checkout(ask: Ask) -> Shown {
-    page(&ask, None).await
+async fn checkout(ctx: RequestContext) -> PageResponse {
+    page(&ctx, None).await
 }
 
-async fn page(ask: &Ask, refused: Option<(&Form, &Error)>) -> Shown {
-    let cart = Filled::read(ask).await?;
+async fn page(ctx: &RequestContext, refused: Option<(&Form, &Error)>) -> PageResponse {
+    let cart = Filled::read(ctx).await?;
     if cart.lines.is_empty() && refused.is_none() {
         return Ok(Redirect::to("/cart").into_response());
     }
@@ -46,7 +46,7 @@ async fn page(ask: &Ask, refused: Option<(&Form, &Error)>) -> Shown {
         .collect();
     let wants_keys = wants_keys(&products);
     let (types, applications) =
-        futures::join!(client_types(ask, common(&products)), own_applications(ask));
+        futures::join!(client_types(ctx, common(&products)), own_applications(ctx));
     let (types, applications) = (types?, applications?);
     let form = match refused {
         Some((form, _)) => form.typed(&[]),
@@ -64,7 +64,7 @@ async fn page(ask: &Ask, refused: Option<(&Form, &Error)>) -> Shown {
         form,
     };
     let page = Page::new("developer/checkout.html").refused_if(refused.map(|(_, error)| error));
-    page.show(ask, shown).await
+    page.show(ctx, shown).await
 }
 
 /// Nothing in the cart has a client type to be chosen.
@@ -85,7 +85,7 @@ fn common(products: &[&Product]) -> Vec<String> {
     all.unwrap_or_default().into_iter().collect()
 }
 
-async fn submit(Posted { ask, form }: Posted) -> Shown {
+async fn submit(Posted { ctx, form }: Posted) -> PageResponse {
     let target = match form.text("target").as_str() {
         "new" => Target::Application(CreateApplicationRequest {
             name: form.text("application.name"),
@@ -101,9 +101,9 @@ async fn submit(Posted { ask, form }: Posted) -> Shown {
         client_type_id: form.text("client_type_id"),
         note: form.text("note"),
     };
-    match ask
+    match ctx
         .access()
-        .submit_access_request(ask.request(request))
+        .submit_access_request(ctx.request(request))
         .await
     {
         Ok(made) => {
@@ -118,7 +118,7 @@ async fn submit(Posted { ask, form }: Posted) -> Shown {
                 notice,
             ))
         }
-        Err(status) => page(&ask, Some((&form, &mendable(status)?))).await,
+        Err(status) => page(&ctx, Some((&form, &mendable(status)?))).await,
     }
 }
 

@@ -19,14 +19,14 @@ use portico_vault::Secret;
 use super::{
     applications, fetch,
     form::Posted,
+    page::{PageResponse, done, mendable},
     show,
-    view::{Shown, done, mendable},
 };
 use crate::edge::{
     Edge,
-    ask::Ask,
     curl::{Token, call},
     problem::Result,
+    request::RequestContext,
 };
 
 pub(super) fn routes() -> Router<Edge> {
@@ -47,49 +47,49 @@ pub(super) enum Revealed {
     Key(String, Secret),
 }
 
-async fn reveal(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(GetCredentialsRequest {
+async fn reveal(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(GetCredentialsRequest {
         application_id: id.clone(),
     });
-    match ask.registration().get_credentials(request).await {
+    match ctx.registration().get_credentials(request).await {
         Ok(all) => {
             let revealed = Revealed::All(all.into_inner().credentials);
-            applications::page(&ask, &id, revealed, None).await
+            applications::page(&ctx, &id, revealed, None).await
         }
         Err(status) => {
             let error = mendable(status)?;
-            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
         }
     }
 }
 
-async fn rotate(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn rotate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = RotateCredentialsRequest {
         application_id: id.clone(),
         identity_provider_id: form.text("identity_provider_id"),
         replace: form.checked("replace"),
     };
-    match ask
+    match ctx
         .registration()
-        .rotate_credentials(ask.request(request))
+        .rotate_credentials(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(&format!("/dashboard/applications/{id}"), "rotated")),
         Err(status) => {
             let error = mendable(status)?;
-            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
         }
     }
 }
 
-async fn end_old_secret(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
+async fn end_old_secret(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = EndOldSecretRequest {
         application_id: id.clone(),
         identity_provider_id: form.text("identity_provider_id"),
     };
-    match ask
+    match ctx
         .registration()
-        .end_old_secret(ask.request(request))
+        .end_old_secret(ctx.request(request))
         .await
     {
         Ok(_) => Ok(done(
@@ -98,22 +98,22 @@ async fn end_old_secret(Path(id): Path<String>, Posted { ask, form }: Posted) ->
         )),
         Err(status) => {
             let error = mendable(status)?;
-            applications::page(&ask, &id, Revealed::Nothing, Some(&error)).await
+            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
         }
     }
 }
 
 /// The application's clients with what developers need of them, for the template.
 pub(super) async fn clients(
-    ask: &Ask,
+    ctx: &RequestContext,
     application: &Application,
     requests: &[AccessRequest],
     revealed: Revealed,
 ) -> Result<Vec<Value>> {
-    let request = ask.request(ListOauthClientsRequest {
+    let request = ctx.request(ListOauthClientsRequest {
         application_id: application.id.clone(),
     });
-    let mut clients = ask
+    let mut clients = ctx
         .registration()
         .list_oauth_clients(request)
         .await?
@@ -124,8 +124,8 @@ pub(super) async fn clients(
         return Ok(Vec::new());
     }
     let ids = clients.iter().map(|client| client.client_type_id.clone());
-    let types = fetch::client_types(ask, ids.filter(|id| !id.is_empty()).collect()).await?;
-    let products = products(ask, requests).await;
+    let types = fetch::client_types(ctx, ids.filter(|id| !id.is_empty()).collect()).await?;
+    let products = products(ctx, requests).await;
     let client = |client: &OauthClient| {
         let client_type = types.iter().find(|one| one.id == client.client_type_id);
         let credentials = match &revealed {
@@ -204,13 +204,13 @@ fn pretty(json: &str) -> String {
 }
 
 /// The products of the requests that are active, by id; one that was deleted meanwhile has no call to show.
-async fn products(ask: &Ask, requests: &[AccessRequest]) -> HashMap<String, Product> {
+async fn products(ctx: &RequestContext, requests: &[AccessRequest]) -> HashMap<String, Product> {
     let active = requests.iter().filter(|request| request.status == "active");
     let ids: BTreeSet<&String> = active
         .flat_map(|request| &request.items)
         .map(|item| &item.product_id)
         .collect();
-    let found = join_all(ids.into_iter().map(|id| fetch::product(ask, id.clone()))).await;
+    let found = join_all(ids.into_iter().map(|id| fetch::product(ctx, id.clone()))).await;
     found
         .into_iter()
         .flatten()

@@ -7,10 +7,10 @@ use portico_runtime::Caller;
 
 use super::{
     lists::Listing,
+    page::{Page, PageResponse},
     show,
-    view::{Page, Shown},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 /// The most pages of applications that are read, of 100 each.
 const PAGES: usize = 20;
@@ -19,19 +19,19 @@ pub(super) fn routes() -> Router<Edge> {
     Router::new().route("/dashboard", get(dashboard))
 }
 
-async fn dashboard(ask: Ask, Query(listing): Query<Listing>) -> Shown {
-    ask.caller().require_user()?;
+async fn dashboard(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
+    ctx.caller().require_user()?;
     let request = ListAccessRequestsRequest {
         after: listing.after.clone(),
-        requester_id: match ask.caller().sees_all() {
-            true => own_id(&ask),
+        requester_id: match ctx.caller().sees_all() {
+            true => own_id(&ctx),
             false => String::new(),
         },
         ..Default::default()
     };
-    let mut access = ask.access();
-    let requests = access.list_access_requests(ask.request(request));
-    let (requests, applications) = futures::join!(requests, own_applications(&ask));
+    let mut access = ctx.access();
+    let requests = access.list_access_requests(ctx.request(request));
+    let (requests, applications) = futures::join!(requests, own_applications(&ctx));
     let (requests, applications) = (requests?.into_inner(), applications?);
     let request = |request| show::access_request(request, |by| by.to_owned());
     let shown = context! {
@@ -40,21 +40,21 @@ async fn dashboard(ask: Ask, Query(listing): Query<Listing>) -> Shown {
         list => listing.shown(&requests.next),
     };
     Page::new("developer/dashboard.html")
-        .show(&ask, shown)
+        .show(&ctx, shown)
         .await
 }
 
 /// The id of who is signed in; empty for visitors.
-pub(super) fn own_id(ask: &Ask) -> String {
-    match ask.caller() {
+pub(super) fn own_id(ctx: &RequestContext) -> String {
+    match ctx.caller() {
         Caller::User { id, .. } => id.to_string(),
         Caller::Anonymous | Caller::Service(_) => String::new(),
     }
 }
 
 /// The applications of who is signed in; admins, who see all, get only their own.
-pub(super) async fn own_applications(ask: &Ask) -> Result<Vec<Application>> {
-    let owner = own_id(ask);
+pub(super) async fn own_applications(ctx: &RequestContext) -> Result<Vec<Application>> {
+    let owner = own_id(ctx);
     let mut all = Vec::new();
     let mut after = String::new();
     for _ in 0..PAGES {
@@ -63,9 +63,9 @@ pub(super) async fn own_applications(ask: &Ask) -> Result<Vec<Application>> {
             after,
             ..Default::default()
         };
-        let page = ask
+        let page = ctx
             .access()
-            .list_applications(ask.request(request))
+            .list_applications(ctx.request(request))
             .await?
             .into_inner();
         all.extend(

@@ -14,12 +14,12 @@ use serde::Deserialize;
 
 use super::{
     form::Posted,
-    view::{Page, Shown, done},
+    page::{Page, PageResponse, done},
 };
 use crate::edge::{
     Edge,
-    ask::Ask,
-    auth::Credential,
+    request::RequestContext,
+    request::auth::Credential,
     rest::session::{end, lasts},
 };
 
@@ -32,8 +32,8 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 /// Everybody begins at what concerns them.
-async fn start(ask: Ask) -> Redirect {
-    match ask.caller() {
+async fn start(ctx: RequestContext) -> Redirect {
+    match ctx.caller() {
         Caller::User {
             role: Role::Admin, ..
         } => Redirect::to("/admin/access-requests"),
@@ -47,31 +47,31 @@ struct Arrival {
     next: String,
 }
 
-async fn login(ask: Ask, Query(arrival): Query<Arrival>) -> Shown {
+async fn login(ctx: RequestContext, Query(arrival): Query<Arrival>) -> PageResponse {
     let form = context! { next => own_path(&arrival.next) };
     Page::new("developer/login.html")
-        .show(&ask, context! { form })
+        .show(&ctx, context! { form })
         .await
 }
 
-async fn log_in(Posted { ask, form }: Posted) -> Shown {
+async fn log_in(Posted { ctx, form }: Posted) -> PageResponse {
     let request = CreateSessionRequest {
         email: form.text("email"),
         password: form.raw("password"),
-        remote_address: ask.remote_address(),
+        remote_address: ctx.remote_address(),
     };
-    let made = match ask.accounts().create_session(ask.request(request)).await {
+    let made = match ctx.accounts().create_session(ctx.request(request)).await {
         Ok(made) => made.into_inner(),
         Err(status) => {
             let page = Page::new("developer/login.html").refused(&status.into());
-            return page.show(&ask, context! { form => form.typed(&[]) }).await;
+            return page.show(&ctx, context! { form => form.typed(&[]) }).await;
         }
     };
-    if let Credential::Cookie(former) = ask.credential() {
+    if let Credential::Cookie(former) = ctx.credential() {
         // The browser forgets it now; nobody else should be able to use it either.
-        end(&ask, former.expose()).await;
+        end(&ctx, former.expose()).await;
     }
-    let edge = ask.edge();
+    let edge = ctx.edge();
     let lasts = lasts(&made, edge.deps.clock.now());
     let cookie = edge.auth.cookies().set_session(&made.token, lasts)?;
     let to = Redirect::to(&own_path(&form.text("next")));
@@ -90,35 +90,35 @@ fn own_path(next: &str) -> String {
     }
 }
 
-async fn log_out(Posted { ask, .. }: Posted) -> Shown {
-    if let Some(session) = ask.session() {
-        end(&ask, session.expose()).await;
+async fn log_out(Posted { ctx, .. }: Posted) -> PageResponse {
+    if let Some(session) = ctx.session() {
+        end(&ctx, session.expose()).await;
     }
-    let cookie = ask.edge().auth.cookies().clear_session()?;
+    let cookie = ctx.edge().auth.cookies().clear_session()?;
     let to = Redirect::to("/login?notice=logged_out");
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), to).into_response())
 }
 
-async fn signup(ask: Ask) -> Shown {
+async fn signup(ctx: RequestContext) -> PageResponse {
     Page::new("developer/signup.html")
-        .show(&ask, context! {})
+        .show(&ctx, context! {})
         .await
 }
 
-async fn sign_up(Posted { ask, form }: Posted) -> Shown {
+async fn sign_up(Posted { ctx, form }: Posted) -> PageResponse {
     let request = SignUpRequest {
         name: form.text("name"),
         email: form.text("email"),
         password: form.raw("password"),
     };
-    match ask.accounts().sign_up(ask.request(request)).await {
+    match ctx.accounts().sign_up(ctx.request(request)).await {
         Ok(user) if user.get_ref().status() == UserStatus::Active => {
             Ok(done("/login", "signed_up"))
         }
         Ok(_) => Ok(done("/login", "signed_up_pending")),
         Err(status) => {
             let page = Page::new("developer/signup.html").refused(&status.into());
-            page.show(&ask, context! { form => form.typed(&[]) }).await
+            page.show(&ctx, context! { form => form.typed(&[]) }).await
         }
     }
 }

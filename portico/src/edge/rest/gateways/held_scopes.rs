@@ -10,7 +10,7 @@ use super::super::{
     answer::List,
     input::{Body, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -69,25 +69,28 @@ impl From<proto::HeldScope> for HeldScope {
 /// Scopes that products wait for (`scope_still_held`).
 #[utoipa::path(get, path = "/gateways/held-scopes", tag = "Gateways", params(HeldScopeQuery), responses((status = 200, body = List<HeldScope>)))]
 async fn list_held_scopes(
-    ask: Ask,
+    ctx: RequestContext,
     Query(query): Query<HeldScopeQuery>,
 ) -> Result<List<HeldScope>> {
-    let request = ask.request(ListHeldScopesRequest {
+    let request = ctx.request(ListHeldScopesRequest {
         limit: query.limit,
         after: query.after,
     });
-    let page = ask.gateway().list_held_scopes(request).await?.into_inner();
+    let page = ctx.gateway().list_held_scopes(request).await?.into_inner();
     Ok(List::new(page.held_scopes, page.next))
 }
 
 /// Gives a scope to the product that waits for it. Tokens of clients that still hold it open that product's APIs then.
 #[utoipa::path(post, path = "/gateways/held-scopes/release", tag = "Gateways", request_body = HeldScopeRelease, responses((status = 204)))]
-async fn release_held_scope(ask: Ask, Body(release): Body<HeldScopeRelease>) -> Result<StatusCode> {
-    let request = ask.request(ReleaseHeldScopeRequest {
+async fn release_held_scope(
+    ctx: RequestContext,
+    Body(release): Body<HeldScopeRelease>,
+) -> Result<StatusCode> {
+    let request = ctx.request(ReleaseHeldScopeRequest {
         identity_provider_id: release.identity_provider_id,
         scope: release.scope,
         holder_product_id: release.holder_product_id,
     });
-    ask.gateway().release_held_scope(request).await?;
+    ctx.gateway().release_held_scope(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,7 @@ use super::super::{
     answer::List,
     input::{Body, Id, Query},
 };
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(preview_gateway_import, import_from_gateway))
@@ -18,15 +18,15 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 /// What an import would make of each policy at the gateway. Changes nothing.
 #[utoipa::path(get, path = "/gateways/{id}/import", tag = "Gateways", params(PreviewGatewayImportRequest), responses((status = 200, body = List<ImportedPolicy>)))]
 async fn preview_gateway_import(
-    ask: Ask,
+    ctx: RequestContext,
     Id(gateway_id): Id,
     Query(query): Query<PreviewGatewayImportRequest>,
 ) -> Result<List<ImportedPolicy>> {
-    let request = ask.request(PreviewGatewayImportRequest {
+    let request = ctx.request(PreviewGatewayImportRequest {
         gateway_id,
         ..query
     });
-    let page = ask
+    let page = ctx
         .catalog()
         .preview_gateway_import(request)
         .await?
@@ -37,15 +37,15 @@ async fn preview_gateway_import(
 /// Makes drafts of products, and plans, of policies, or updates those that were made of them before.
 #[utoipa::path(post, path = "/gateways/{id}/import", tag = "Gateways", request_body = ImportFromGatewayRequest, responses((status = 200, body = List<ImportedPolicy>)))]
 async fn import_from_gateway(
-    ask: Ask,
+    ctx: RequestContext,
     Id(gateway_id): Id,
     Body(import): Body<ImportFromGatewayRequest>,
 ) -> Result<List<ImportedPolicy>> {
-    let request = ask.request(ImportFromGatewayRequest {
+    let request = ctx.request(ImportFromGatewayRequest {
         gateway_id,
         ..import
     });
-    let answer = ask
+    let answer = ctx
         .catalog()
         .import_from_gateway(request)
         .await?

@@ -15,7 +15,7 @@ use super::super::{
     values::Scopes,
 };
 use super::ContentsQuery;
-use crate::edge::{Edge, ask::Ask, problem::Result};
+use crate::edge::{Edge, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -158,33 +158,33 @@ impl From<proto::GatewayPolicy> for GatewayPolicy {
 /// What the gateway would say to a call, by what is configured there now.
 #[utoipa::path(post, path = "/gateways/{id}/simulate", tag = "Gateways", request_body = SimulatedCall, responses((status = 200, body = SimulatedAnswer)))]
 async fn simulate_gateway_call(
-    ask: Ask,
+    ctx: RequestContext,
     Id(gateway_id): Id,
     Body(call): Body<SimulatedCall>,
 ) -> Result<Unstored<Json<SimulatedAnswer>>> {
-    let request = ask.request(SimulateGatewayCallRequest {
+    let request = ctx.request(SimulateGatewayCallRequest {
         gateway_id,
         api_id: call.api_id,
         scopes: call.scopes.0,
         token: call.token.unwrap_or_default(),
     });
-    let answer = ask.gateway().simulate_gateway_call(request).await?;
+    let answer = ctx.gateway().simulate_gateway_call(request).await?;
     Ok(Unstored(Json(answer.into_inner().into())))
 }
 
 /// The policies at a gateway, with the APIs that they name.
 #[utoipa::path(get, path = "/gateways/{id}/policies", tag = "Gateways", params(ContentsQuery), responses((status = 200, body = List<GatewayPolicy>)))]
 async fn list_gateway_policies(
-    ask: Ask,
+    ctx: RequestContext,
     Id(gateway_id): Id,
     Query(query): Query<ContentsQuery>,
 ) -> Result<List<GatewayPolicy>> {
-    let request = ask.request(ListGatewayContentsRequest {
+    let request = ctx.request(ListGatewayContentsRequest {
         gateway_id,
         limit: query.limit,
         after: query.after,
     });
-    let page = ask
+    let page = ctx
         .gateway()
         .list_gateway_contents(request)
         .await?
@@ -194,9 +194,12 @@ async fn list_gateway_policies(
 
 /// Makes the gateway fetch the keys of the identity providers anew.
 #[utoipa::path(post, path = "/gateways/{id}/refresh-keys", tag = "Gateways", responses((status = 200, body = RefreshedKeys)))]
-async fn refresh_gateway_keys(ask: Ask, Id(gateway_id): Id) -> Result<Json<RefreshedKeys>> {
-    let request = ask.request(RefreshGatewayKeysRequest { gateway_id });
-    let answer = ask.gateway().refresh_gateway_keys(request).await?;
+async fn refresh_gateway_keys(
+    ctx: RequestContext,
+    Id(gateway_id): Id,
+) -> Result<Json<RefreshedKeys>> {
+    let request = ctx.request(RefreshGatewayKeysRequest { gateway_id });
+    let answer = ctx.gateway().refresh_gateway_keys(request).await?;
     let refreshed = answer.into_inner().refreshed;
     Ok(Json(RefreshedKeys { refreshed }))
 }

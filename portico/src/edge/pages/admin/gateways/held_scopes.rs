@@ -10,9 +10,9 @@ use portico_proto::{
 use super::super::super::{
     form::Posted,
     lists::Listing,
-    view::{Page, Shown, done, mendable},
+    page::{Page, PageResponse, done, mendable},
 };
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 const PAGE: &str = "/admin/gateways/held-scopes";
 
@@ -20,23 +20,23 @@ pub(super) fn routes() -> Router<Edge> {
     Router::new().route("/gateways/held-scopes", get(list).post(release))
 }
 
-async fn list(ask: Ask, Query(listing): Query<Listing>) -> Shown {
-    page(&ask, &listing, None).await
+async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
+    page(&ctx, &listing, None).await
 }
 
-async fn page(ask: &Ask, listing: &Listing, error: Option<&Error>) -> Shown {
-    let request = ask.request(ListHeldScopesRequest {
+async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
+    let request = ctx.request(ListHeldScopesRequest {
         after: listing.after.clone(),
         ..Default::default()
     });
-    let page = ask.gateway().list_held_scopes(request).await?.into_inner();
+    let page = ctx.gateway().list_held_scopes(request).await?.into_inner();
     let shown = context! {
         held => page.held_scopes.iter().map(held).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
     Page::new("admin/held_scopes.html")
         .refused_if(error)
-        .show(ask, shown)
+        .show(ctx, shown)
         .await
 }
 
@@ -52,14 +52,14 @@ fn held(from: &HeldScope) -> Value {
 }
 
 /// By an admin: the scope goes to the product that waits, whoever holds it.
-async fn release(Query(listing): Query<Listing>, Posted { ask, form }: Posted) -> Shown {
-    let request = ask.request(ReleaseHeldScopeRequest {
+async fn release(Query(listing): Query<Listing>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = ctx.request(ReleaseHeldScopeRequest {
         identity_provider_id: form.text("identity_provider_id"),
         scope: form.text("scope"),
         holder_product_id: form.text("holder_product_id"),
     });
-    match ask.gateway().release_held_scope(request).await {
+    match ctx.gateway().release_held_scope(request).await {
         Ok(_) => Ok(done(PAGE, "scope_released")),
-        Err(status) => page(&ask, &listing, Some(&mendable(status)?)).await,
+        Err(status) => page(&ctx, &listing, Some(&mendable(status)?)).await,
     }
 }

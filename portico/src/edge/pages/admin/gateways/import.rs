@@ -13,11 +13,11 @@ use portico_proto::catalog::v1::{
 use super::super::super::{
     form::Posted,
     lists::Listing,
+    page::{Page, PageResponse, mendable},
     show,
-    view::{Page, Shown, mendable},
 };
 use super::find;
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 const PAGE: &str = "admin/gateway_import.html";
 
@@ -25,33 +25,37 @@ pub(super) fn routes() -> Router<Edge> {
     Router::new().route("/gateways/{id}/import", get(preview).post(import))
 }
 
-async fn preview(ask: Ask, Path(id): Path<String>, Query(listing): Query<Listing>) -> Shown {
-    let gateway = show::gateway(&find(&ask, &id).await?);
-    let request = ask.request(PreviewGatewayImportRequest {
+async fn preview(
+    ctx: RequestContext,
+    Path(id): Path<String>,
+    Query(listing): Query<Listing>,
+) -> PageResponse {
+    let gateway = show::gateway(&find(&ctx, &id).await?);
+    let request = ctx.request(PreviewGatewayImportRequest {
         gateway_id: id,
         after: listing.after.clone(),
         ..Default::default()
     });
-    match ask.catalog().preview_gateway_import(request).await {
+    match ctx.catalog().preview_gateway_import(request).await {
         Ok(page) => {
             let page = page.into_inner();
             let items = shown(&page.items);
             let list = listing.shown(&page.next);
             let shown = context! { gateway, items, list, done => false };
-            Page::new(PAGE).show(&ask, shown).await
+            Page::new(PAGE).show(&ctx, shown).await
         }
         Err(status) => {
             let page = Page::new(PAGE).refused(&mendable(status)?);
             let list = listing.shown("");
-            page.show(&ask, context! { gateway, items => (), list, done => false })
+            page.show(&ctx, context! { gateway, items => (), list, done => false })
                 .await
         }
     }
 }
 
 /// A policy's scopes stand in a field of its own.
-async fn import(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let gateway = show::gateway(&find(&ask, &id).await?);
+async fn import(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let gateway = show::gateway(&find(&ctx, &id).await?);
     let items = form
         .all("policy_id")
         .into_iter()
@@ -59,20 +63,20 @@ async fn import(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
             scopes: form.words(&format!("scopes of {policy_id}")),
             policy_id,
         });
-    let request = ask.request(ImportFromGatewayRequest {
+    let request = ctx.request(ImportFromGatewayRequest {
         gateway_id: id,
         items: items.collect(),
     });
     let list = Listing::default().shown("");
-    match ask.catalog().import_from_gateway(request).await {
+    match ctx.catalog().import_from_gateway(request).await {
         Ok(answer) => {
             let items = shown(&answer.into_inner().items);
             let shown = context! { gateway, items, list, done => true };
-            Page::new(PAGE).show(&ask, shown).await
+            Page::new(PAGE).show(&ctx, shown).await
         }
         Err(status) => {
             let page = Page::new(PAGE).refused(&mendable(status)?);
-            page.show(&ask, context! { gateway, items => (), list, done => false })
+            page.show(&ctx, context! { gateway, items => (), list, done => false })
                 .await
         }
     }

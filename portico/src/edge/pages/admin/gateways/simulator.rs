@@ -9,11 +9,11 @@ use portico_proto::gateway::v1::{
 
 use super::super::super::{
     form::Posted,
+    page::{Page, PageResponse, done, mendable},
     show,
-    view::{Page, Shown, done, mendable},
 };
 use super::{find, question_of};
-use crate::edge::{Edge, ask::Ask};
+use crate::edge::{Edge, request::RequestContext};
 
 const PAGE: &str = "admin/gateway_simulator.html";
 
@@ -23,44 +23,44 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/gateways/{id}/refresh-keys", axum::routing::post(refresh))
 }
 
-async fn form(ask: Ask, Path(id): Path<String>) -> Shown {
-    let gateway = show::gateway(&find(&ask, &id).await?);
-    Page::new(PAGE).show(&ask, context! { gateway }).await
+async fn form(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
+    let gateway = show::gateway(&find(&ctx, &id).await?);
+    Page::new(PAGE).show(&ctx, context! { gateway }).await
 }
 
-async fn simulate(Path(id): Path<String>, Posted { ask, form }: Posted) -> Shown {
-    let gateway = show::gateway(&find(&ask, &id).await?);
+async fn simulate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let gateway = show::gateway(&find(&ctx, &id).await?);
     let request = SimulateGatewayCallRequest {
         gateway_id: id,
         api_id: form.text("api_id"),
         scopes: form.words("scopes"),
         token: form.text("token"),
     };
-    let answer = ask
+    let answer = ctx
         .gateway()
-        .simulate_gateway_call(ask.request(request))
+        .simulate_gateway_call(ctx.request(request))
         .await;
     let typed = form.typed(&[]);
     match answer {
         Ok(answer) => {
             let answer = shown(&answer.into_inner());
             let shown = context! { gateway, form => typed, answer };
-            Page::new(PAGE).show(&ask, shown).await
+            Page::new(PAGE).show(&ctx, shown).await
         }
         Err(status) => {
             let page = Page::new(PAGE).refused(&mendable(status)?);
-            page.show(&ask, context! { gateway, form => typed }).await
+            page.show(&ctx, context! { gateway, form => typed }).await
         }
     }
 }
 
-async fn refresh(Path(id): Path<String>, Posted { ask, .. }: Posted) -> Shown {
-    let request = ask.request(RefreshGatewayKeysRequest {
+async fn refresh(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(RefreshGatewayKeysRequest {
         gateway_id: id.clone(),
     });
-    match ask.gateway().refresh_gateway_keys(request).await {
+    match ctx.gateway().refresh_gateway_keys(request).await {
         Ok(_) => Ok(done(&format!("/admin/gateways/{id}/edit"), "refreshed")),
-        Err(status) => question_of(&ask, &id, &mendable(status)?).await,
+        Err(status) => question_of(&ctx, &id, &mendable(status)?).await,
     }
 }
 

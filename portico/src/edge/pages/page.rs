@@ -11,7 +11,7 @@ use super::{
     field_errors::{by_field, problem},
     theme,
 };
-use crate::edge::{ask::Ask, problem::Result};
+use crate::edge::{problem::Result, request::RequestContext};
 
 /// A page to be rendered: its template, its status, and the error of the form on it.
 pub(super) struct Page {
@@ -22,7 +22,7 @@ pub(super) struct Page {
 }
 
 /// The response of a page's handler: a page or a redirect; a failure becomes the error page.
-pub(super) type Shown = Result<Response>;
+pub(super) type PageResponse = Result<Response>;
 
 impl Page {
     /// A page of the theme, for example `catalogue.html`.
@@ -51,10 +51,10 @@ impl Page {
     }
 
     /// Renders the page. `shown` is the page's own part of the template context.
-    pub(super) async fn show(mut self, ask: &Ask, shown: Value) -> Shown {
-        let csrf_token = self.csrf_token(ask)?;
-        let common = self.common(ask, csrf_token).await;
-        let text = theme::templates(ask.edge())
+    pub(super) async fn show(mut self, ctx: &RequestContext, shown: Value) -> PageResponse {
+        let csrf_token = self.csrf_token(ctx)?;
+        let common = self.common(ctx, csrf_token).await;
+        let text = theme::templates(ctx.edge())
             .get_template(self.template)
             .and_then(|template| template.render(context! { ..shown, ..common }))
             .map_err(|error| {
@@ -71,9 +71,9 @@ impl Page {
         Ok(response)
     }
 
-    async fn common(&self, ask: &Ask, csrf_token: String) -> Value {
-        let (user, cart_size) = futures::join!(user(ask), cart_size(ask));
-        let query = ask.uri().query().unwrap_or_default();
+    async fn common(&self, ctx: &RequestContext, csrf_token: String) -> Value {
+        let (user, cart_size) = futures::join!(user(ctx), cart_size(ctx));
+        let query = ctx.uri().query().unwrap_or_default();
         let notice = url::form_urlencoded::parse(query.as_bytes())
             .find(|(name, _)| name == "notice")
             .map(|(_, notice)| notice.into_owned());
@@ -82,17 +82,17 @@ impl Page {
             user,
             cart_size,
             notice,
-            path => ask.uri().path(),
-            signup => !matches!(ask.edge().deps.config.signup, Signup::Closed),
+            path => ctx.uri().path(),
+            signup => !matches!(ctx.edge().deps.config.signup, Signup::Closed),
             error => self.wrong.as_ref().map(problem),
             errors => self.wrong.as_ref().map(by_field).unwrap_or_default(),
         }
     }
 
     /// The token for the forms of this page: of the session, or of the visit, which begins here if need be.
-    fn csrf_token(&mut self, ask: &Ask) -> Result<String> {
-        let edge = ask.edge();
-        if let Some(owner) = ask.session().or_else(|| ask.visit()) {
+    fn csrf_token(&mut self, ctx: &RequestContext) -> Result<String> {
+        let edge = ctx.edge();
+        if let Some(owner) = ctx.session().or_else(|| ctx.visit()) {
             return Ok(edge.csrf.csrf_token(owner));
         }
         let visit = Secret::new(uuid::Uuid::from_bytes(rand::random()).simple().to_string());
@@ -106,12 +106,12 @@ impl Page {
 pub(super) const ANY_VERSION: u64 = 0;
 
 /// The signed-in user, for the header of the page.
-async fn user(ask: &Ask) -> Option<Value> {
-    let Caller::User { id, role } = ask.caller() else {
+async fn user(ctx: &RequestContext) -> Option<Value> {
+    let Caller::User { id, role } = ctx.caller() else {
         return None;
     };
-    let request = ask.request(GetCurrentUserRequest {});
-    let current = ask.accounts().get_current_user(request).await;
+    let request = ctx.request(GetCurrentUserRequest {});
+    let current = ctx.accounts().get_current_user(request).await;
     let name = current
         .map(|user| user.into_inner().name)
         .unwrap_or_default();
@@ -119,10 +119,10 @@ async fn user(ask: &Ask) -> Option<Value> {
 }
 
 /// Number of products in the cart; `None` where it is unknown, which must not stop the page from being shown.
-async fn cart_size(ask: &Ask) -> Option<usize> {
-    ask.session()?;
-    let request = ask.request(GetCartRequest {});
-    let cart = ask.access().get_cart(request).await.ok()?;
+async fn cart_size(ctx: &RequestContext) -> Option<usize> {
+    ctx.session()?;
+    let request = ctx.request(GetCartRequest {});
+    let cart = ctx.access().get_cart(request).await.ok()?;
     Some(cart.into_inner().items.len())
 }
 

@@ -22,14 +22,17 @@ use portico_vault::Secret;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
+use self::auth::{Credential, Identity};
 use super::{
     Edge,
-    auth::{Credential, Identity},
     problem::{Failure, Result},
 };
 
+pub mod auth;
+pub mod csrf;
+
 /// What every handler takes first. Extracting it authenticates, and refuses forged requests.
-pub struct Ask {
+pub struct RequestContext {
     edge: Edge,
     credential: Credential,
     identity: Option<Identity>,
@@ -39,7 +42,7 @@ pub struct Ask {
     uri: Uri,
 }
 
-impl FromRequestParts<Edge> for Ask {
+impl FromRequestParts<Edge> for RequestContext {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self> {
@@ -53,9 +56,9 @@ impl FromRequestParts<Edge> for Ask {
     }
 }
 
-/// As [`Ask`], for signing in: whoever was signed in before does not matter, and a program that keeps cookies
+/// As [`RequestContext`], for signing in: whoever was signed in before does not matter, and a program that keeps cookies
 /// may do it again. A request that says that it comes from another site is refused.
-pub struct SignIn(pub Ask);
+pub struct SignIn(pub RequestContext);
 
 impl FromRequestParts<Edge> for SignIn {
     type Rejection = Failure;
@@ -63,11 +66,11 @@ impl FromRequestParts<Edge> for SignIn {
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self> {
         edge.csrf.refuse_cross_origin(&parts.headers)?;
         let credential = edge.auth.credential(&parts.headers)?;
-        Ask::new(parts, edge, credential, None).map(Self)
+        RequestContext::new(parts, edge, credential, None).map(Self)
     }
 }
 
-impl Ask {
+impl RequestContext {
     /// For a posted form, whose token must be verified then. Beside that token it need not say where it comes
     /// from, as a program does not; what says that it comes from another site is refused.
     ///
