@@ -16,7 +16,7 @@ use crate::server::{Bound, Server, StartError, free_port};
 /// Headers that carry a secret and are left out of the answer.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
-/// How to start it.
+/// Settings of the echo server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
@@ -45,7 +45,7 @@ impl Handle {
         self.server.url()
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()

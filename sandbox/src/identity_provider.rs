@@ -188,7 +188,7 @@ impl Handle {
             .collect()
     }
 
-    /// One client.
+    /// The registered client with this id.
     #[must_use]
     pub fn client(&self, client_id: &str) -> Option<Client> {
         self.provider.lock().stored.clients.get(client_id).cloned()

@@ -28,7 +28,7 @@ use crate::server::{Bound, Server, StartError, free_port};
 use mailbox::Mailbox;
 use smtp::Smtp;
 
-/// How to start it.
+/// Settings of the mail catcher.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where SMTP listens; port 0 takes a free one.
@@ -96,7 +96,7 @@ impl Handle {
         format!("smtp://{}", self.smtp.address())
     }
 
-    /// Where SMTP listens.
+    /// Address of the SMTP listener.
     #[must_use]
     pub fn smtp_address(&self) -> SocketAddr {
         self.smtp.address()

@@ -22,7 +22,7 @@ pub enum StartError {
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// What was asked for.
+        /// Address that could not be bound.
         address: SocketAddr,
         /// The system's reason.
         source: std::io::Error,
@@ -30,7 +30,7 @@ pub enum StartError {
     /// The data file cannot be read or is not ours.
     #[error("data file {path}: {reason}")]
     DataFile {
-        /// Where it is.
+        /// Path of the data file.
         path: String,
         /// What is wrong with it.
         reason: String,

@@ -50,7 +50,7 @@ pub struct ConsumerSpec {
 /// A message handed to a consumer. Dropping it without [`Delivery::ack`] or [`Delivery::retry`] has it delivered
 /// again after the ack wait.
 pub struct Delivery {
-    /// What was published.
+    /// The message as it was published.
     pub message: Message,
     /// 1 at the first delivery.
     pub attempt: u32,

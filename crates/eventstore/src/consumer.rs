@@ -15,7 +15,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{Context, Database, InboxEntry, Metadata, StoreError, clock::Clock, fault, trace};
+use crate::{
+    Context, Database, ExecuteError, InboxEntry, Metadata, StoreError, clock::Clock, fault, trace,
+};
 
 /// Deliveries after which a message is parked.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -63,17 +65,33 @@ impl From<StoreError> for PolicyError {
     }
 }
 
+impl From<sqlx::Error> for PolicyError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl<R: std::error::Error> From<ExecuteError<R>> for PolicyError {
+    /// A message whose command is refused for ever is poison.
+    fn from(error: ExecuteError<R>) -> Self {
+        match error {
+            ExecuteError::Store(error) => error.into(),
+            other => Self::Poison(other.to_string()),
+        }
+    }
+}
+
 /// A consumer of one service.
 pub struct Consumer {
     /// Durable name and subjects; declared on the bus before.
     pub spec: ConsumerSpec,
-    /// Where messages come from.
+    /// The bus that it pulls messages from.
     pub bus: SharedBus,
-    /// Where parked messages go.
+    /// Database of the service, which holds the inbox and parked messages.
     pub database: Database,
     /// Handles each message.
     pub policy: Arc<dyn Policy>,
-    /// Time.
+    /// Clock for pauses and for the time of parking.
     pub clock: Clock,
 }
 
@@ -232,15 +250,15 @@ async fn traced<T>(message: &Message, consumer: &'static str, work: impl Future<
         messaging.destination.name = message.subject,
         messaging.message.id = %message.id,
     );
-    trace::follow(&span, place(message).as_ref());
+    trace::follow(&span, trace_context(message).as_ref());
     let request_id = correlation(message);
     let lines = tracing::info_span!("message", consumer, %request_id, trace_id = trace::id(&span));
     trace::correlated(request_id, work.instrument(lines).instrument(span)).await
 }
 
 /// The trace context of a message.
-fn place(message: &Message) -> Option<trace::Place> {
-    trace::Place::given(|name| message.headers.get(name).map(String::as_str))
+fn trace_context(message: &Message) -> Option<trace::TraceContext> {
+    trace::TraceContext::given(|name| message.headers.get(name).map(String::as_str))
 }
 
 /// The same for everything that one request from outside caused.
@@ -273,7 +291,7 @@ pub fn context(message: &Message, consumer: &str, now: jiff::Timestamp) -> Conte
             causation: Some(message.id),
             ..Metadata::default()
         }
-        .at(place(message)),
+        .at(trace_context(message)),
         now,
         command_id: Uuid::new_v5(&message.id, consumer.as_bytes()),
     }

@@ -48,7 +48,7 @@ pub enum DatabaseError {
     /// Migrations are pending, and this process is not to run them.
     #[error("{service}: migrations are pending: {}; run `portico migrate`", .pending.join(", "))]
     Pending {
-        /// Whose database.
+        /// Name of the service that owns the database.
         service: String,
         /// Number and name of each.
         pending: Vec<String>,
@@ -59,9 +59,9 @@ pub enum DatabaseError {
          database, or bring its migration back, and change the database by a new one"
     )]
     Changed {
-        /// Whose database.
+        /// Name of the service that owns the database.
         service: String,
-        /// Which.
+        /// Version of the migration that differs from the one that has run.
         migration: i64,
     },
     /// A newer program has removed what this one needs.
@@ -70,9 +70,9 @@ pub enum DatabaseError {
          {needed} can work with; run such a version"
     )]
     Newer {
-        /// Whose database.
+        /// Name of the service that owns the database.
         service: String,
-        /// Which has run.
+        /// Version of the migration that the newer program has run.
         migration: i64,
         /// The migration that a program must know at least.
         needed: i64,
@@ -123,13 +123,13 @@ impl Database {
         migrations: &[&Migrator],
     ) -> Result<(Self, Vec<String>), DatabaseError> {
         install_default_drivers();
-        let place = Place::of(url, service)?;
-        if place.dialect == Dialect::Postgres {
-            create_schema(url, &place.schema).await?;
+        let location = Location::of(url, service)?;
+        if location.dialect == Dialect::Postgres {
+            create_schema(url, &location.schema).await?;
         }
         let all = all(migrations);
-        let database = Self::connect(url, &place, service, &all).await?;
-        let ran = place.migrations(&database, service, &all).run().await?;
+        let database = Self::connect(url, &location, service, &all).await?;
+        let ran = location.migrations(&database, service, &all).run().await?;
         Ok((database, ran))
     }
 
@@ -142,10 +142,13 @@ impl Database {
         service: &str,
         migrations: &[&Migrator],
     ) -> Result<Self, DatabaseError> {
-        let place = Place::of(url, service)?;
+        let location = Location::of(url, service)?;
         let all = all(migrations);
-        let database = Self::connect(url, &place, service, &all).await?;
-        let pending = place.migrations(&database, service, &all).pending().await?;
+        let database = Self::connect(url, &location, service, &all).await?;
+        let pending = location
+            .migrations(&database, service, &all)
+            .pending()
+            .await?;
         if !pending.is_empty() {
             let service = service.to_owned();
             return Err(DatabaseError::Pending { service, pending });
@@ -155,20 +158,20 @@ impl Database {
 
     async fn connect(
         url: &str,
-        place: &Place,
+        location: &Location,
         service: &str,
         all: &[&Migrator],
     ) -> Result<Self, DatabaseError> {
         install_default_drivers();
-        let dialect = place.dialect;
+        let dialect = location.dialect;
         let known = all.iter().flat_map(|migrator| migrator.iter());
-        let pool = pool_options(dialect, &place.schema).connect(url).await?;
+        let pool = pool_options(dialect, &location.schema).connect(url).await?;
         Ok(Self {
             pool,
             service: service.into(),
             migrations: known.map(|migration| migration.version).collect(),
             dialect,
-            lock_key: lock_key(&place.schema),
+            lock_key: lock_key(&location.schema),
         })
     }
 
@@ -205,12 +208,12 @@ impl Database {
 }
 
 /// Where a service's database is.
-struct Place {
+struct Location {
     dialect: Dialect,
     schema: String,
 }
 
-impl Place {
+impl Location {
     fn of(url: &str, service: &str) -> Result<Self, DatabaseError> {
         let dialect = if url.starts_with("sqlite:") {
             Dialect::Sqlite

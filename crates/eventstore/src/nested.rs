@@ -81,7 +81,7 @@ macro_rules! nested_events {
                         Ok(event) => return Ok(Self::$variant(event)),
                         // Of another subject, or of a newer version.
                         Err(error) if $crate::is_of_another_subject(&stored, &error) => {
-                            unknown = error.to_string();
+                            unknown.push_str(&error.to_string());
                         }
                         Err(error) => return Err(D::Error::custom(error)),
                     }

@@ -58,15 +58,15 @@ pub trait Publish: Send + Sync + 'static {
 
 /// The relay of one service.
 pub struct Relay {
-    /// What it reads.
+    /// Store whose events are published.
     pub store: EventStore,
-    /// Where it publishes.
+    /// Bus that receives the public events.
     pub bus: SharedBus,
-    /// Translation.
+    /// Translates private events to public ones.
     pub publish: Arc<dyn Publish>,
     /// One replica relays at a time.
     pub lease: Lease,
-    /// Time.
+    /// Clock for pauses and the lease.
     pub clock: Clock,
 }
 
@@ -233,7 +233,7 @@ impl Relay {
 
 /// For the trace of the request that caused the event; there is none for an event without one.
 fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
-    let Some(place) = event.metadata.place() else {
+    let Some(trace_context) = event.metadata.trace_context() else {
         return Span::none();
     };
     let span = tracing::info_span!(
@@ -244,7 +244,7 @@ fn span(event: &RecordedEvent, public: &PublicEvent) -> Span {
         messaging.destination.name = public.subject,
         messaging.message.id = %event.id,
     );
-    trace::follow(&span, Some(&place));
+    trace::follow(&span, Some(&trace_context));
     span
 }
 
@@ -293,9 +293,11 @@ fn message(event: &RecordedEvent, public: PublicEvent) -> Message {
     if let Some(correlation) = event.metadata.correlation {
         headers.insert("correlation".to_owned(), correlation.to_string());
     }
-    if let Some(place) = trace::Place::present().or_else(|| event.metadata.place()) {
-        headers.insert(trace::TRACEPARENT.to_owned(), place.traceparent);
-        let state = place.tracestate.into_iter();
+    if let Some(trace_context) =
+        trace::TraceContext::present().or_else(|| event.metadata.trace_context())
+    {
+        headers.insert(trace::TRACEPARENT.to_owned(), trace_context.traceparent);
+        let state = trace_context.tracestate.into_iter();
         headers.extend(state.map(|state| (trace::TRACESTATE.to_owned(), state)));
     }
     Message {

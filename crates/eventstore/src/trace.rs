@@ -28,14 +28,14 @@ const LONGEST_STATE: usize = 512;
 
 /// A trace context as it is propagated: in headers of HTTP, gRPC and messages, and in the metadata of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct TraceContext {
     /// Trace id, parent span and flags.
     pub traceparent: String,
     /// Vendor-specific trace state.
     pub tracestate: Option<String>,
 }
 
-impl Place {
+impl TraceContext {
     /// Parses headers. A `tracestate` without a valid `traceparent` is ignored (section 4.3), and so is an invalid one.
     pub fn given<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         let traceparent = header(TRACEPARENT).filter(|text| is_traceparent(text))?;
@@ -82,12 +82,12 @@ pub fn correlation() -> Option<Uuid> {
 }
 
 /// Sets the remote parent of a span that has not been entered yet. Does nothing without an exporter.
-pub fn follow(span: &Span, place: Option<&Place>) {
-    let Some(place) = place else {
+pub fn follow(span: &Span, trace_context: Option<&TraceContext>) {
+    let Some(trace_context) = trace_context else {
         return;
     };
     let context = get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), place)
+        propagator.extract_with_context(&Context::new(), trace_context)
     });
     if context.span().span_context().is_valid() {
         // Fails only where nothing is exported.
@@ -116,7 +116,7 @@ pub fn is_traceparent(text: &str) -> bool {
     [2, 32, 16, 2].into_iter().all(&mut hexadecimal) && parts.next().is_none()
 }
 
-impl Extractor for Place {
+impl Extractor for TraceContext {
     fn get(&self, key: &str) -> Option<&str> {
         match key {
             TRACEPARENT => Some(&self.traceparent),
@@ -170,7 +170,7 @@ mod tests {
                 let found = headers.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| *value)
             };
-            Place::given(header).map(|place| place.tracestate)
+            TraceContext::given(header).map(|trace_context| trace_context.tracestate)
         };
         let kept = |state: &str| given(PARENT, state).unwrap();
         assert_eq!(

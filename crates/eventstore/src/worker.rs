@@ -7,7 +7,8 @@
 //!    second, to find what other replicas appended.
 //! 2. It takes the lease of each stream that is due, loads the stream, and does step after step until none is left.
 //!    Each step runs in the trace of the request that caused it.
-//! 3. A stream that another replica works on, or whose work an error stopped, is left alone for half a second. How long
+//! 3. A stream that another replica works on, that has no step although it was due, or whose work an error stopped, is
+//!    left alone for half a second. How long
 //!    a failed call is not repeated is the service's business: it records when it tries again.
 //!
 //! A lease that is lost drops the job where it stands (see [`Held::run`]). So a step records its intent before it
@@ -33,7 +34,7 @@ use crate::{Aggregate, StoreError, Stream, trace};
 
 /// Poll interval for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
-/// How long to leave alone a stream that another replica works on, or whose work an error stopped.
+/// How long to leave alone a stream that another replica works on, that has no step, or whose work an error stopped.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Steps of one stream until others get their turn.
 const STEPS: usize = 100;
@@ -49,7 +50,7 @@ pub struct Due {
 
 /// What a worker does for the streams of one aggregate.
 pub trait Work: Send + Sync + 'static {
-    /// Whose streams.
+    /// Aggregate whose streams are worked on.
     type Of: Aggregate;
     /// What is to be done next for a stream.
     type Step: Send;
@@ -144,8 +145,23 @@ impl<W: Work> Pool<W> {
 
 async fn work_on<W: Work>(work: &W, id: Uuid, permit: OwnedSemaphorePermit, freed: &Notify) {
     let jobs = work.jobs();
+    // From before the stream is loaded, so that what is appended meanwhile ends the pause.
+    let mut head = jobs.store().head();
+    head.borrow_and_update();
     let held = match jobs.alone(id, drive(work, id)).await {
-        Ok(Some(())) => return,
+        Ok(Some(true)) => return,
+        // Due by a view that the stream does not bear out. It may be so for long, and must not be loaded on and on; but
+        // an append may change it.
+        Ok(Some(false)) => {
+            drop(permit);
+            freed.notify_one();
+            tokio::select! {
+                () = jobs.shutdown().cancelled() => {}
+                _ = head.changed() => {}
+                () = sleep(PAUSE) => {}
+            }
+            return;
+        }
         // Another replica has it: this one's place is for streams that nobody works on.
         Ok(None) => {
             drop(permit);
@@ -162,9 +178,10 @@ async fn work_on<W: Work>(work: &W, id: Uuid, permit: OwnedSemaphorePermit, free
     drop(held);
 }
 
-/// Does step after step until the stream waits for something.
-async fn drive<W: Work>(work: &W, id: Uuid) -> Result<(), W::Error> {
+/// Does step after step until the stream waits for something. Whether there was any.
+async fn drive<W: Work>(work: &W, id: Uuid) -> Result<bool, W::Error> {
     let jobs = work.jobs();
+    let mut done_any = false;
     for _ in 0..STEPS {
         if jobs.shutdown().is_cancelled() {
             break;
@@ -177,8 +194,9 @@ async fn drive<W: Work>(work: &W, id: Uuid) -> Result<(), W::Error> {
         // is two megabytes.
         let done = Box::pin(work.step(&job, step));
         in_trace(jobs, &job, name, done).await?;
+        done_any = true;
     }
-    Ok(())
+    Ok(done_any)
 }
 
 /// Runs a step in the trace of what caused it, with the id of that request in every log line.
@@ -195,7 +213,7 @@ async fn in_trace<A: Aggregate, T>(
         otel.name = step,
         portico.stream = %stream,
     );
-    trace::follow(&span, job.cause.place().as_ref());
+    trace::follow(&span, job.cause.trace_context().as_ref());
     // What a worker begins by itself was caused by no request.
     let request_id = job
         .cause

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Enumeration, Member, Message, Place, Type};
+use crate::model::{Cardinality, Enumeration, Member, Message, Type};
 
 const REST: &str = "crate::rest";
 
@@ -39,12 +39,13 @@ pub(crate) fn message(from: &Message) -> String {
          {REST}::implement!({path});\n",
         each(from, |member| {
             let ident = &member.ident;
-            (resource && member.input && !matches!(member.place, Place::Oneof(..))).then(|| {
-                format!(
-                    "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
-                    member.name
-                )
-            })
+            (resource && member.input && !matches!(member.cardinality, Cardinality::Oneof(..)))
+                .then(|| {
+                    format!(
+                        "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
+                        member.name
+                    )
+                })
         }),
     );
     if resource {
@@ -66,16 +67,18 @@ fn each(from: &Message, code: impl Fn(&Member) -> Option<String>) -> String {
 
 fn member(from: &Member) -> String {
     let kind = kind(&from.of);
-    let kind = match from.place {
-        Place::List if !matches!(from.of, Type::Scopes | Type::Commas) => {
-            format!("{REST}::Kind::List(&{kind})")
+    let kind = match from.cardinality {
+        Cardinality::List if !matches!(from.of, Type::Scopes | Type::Commas) => {
+            format!("{REST}::MemberType::List(&{kind})")
         }
-        Place::Map => format!("{REST}::Kind::Map(&{kind})"),
+        Cardinality::Map => format!("{REST}::MemberType::Map(&{kind})"),
         _ => kind,
     };
     let nullable = !from.required
-        && (matches!(from.place, Place::Optional | Place::Oneof(..))
-            || matches!(from.of, Type::Json));
+        && (matches!(
+            from.cardinality,
+            Cardinality::Optional | Cardinality::Oneof(..)
+        ) || matches!(from.of, Type::Json));
     format!(
         "{REST}::Member {{ name: {:?}, doc: {:?}, kind: {kind}, input: {}, output: {}, required: {}, nullable: {nullable}, \
          flat: {} }},\n",
@@ -85,16 +88,16 @@ fn member(from: &Member) -> String {
 
 fn kind(of: &Type) -> String {
     match of {
-        Type::Scalar(kind) => format!("{REST}::Kind::{kind}"),
-        Type::Scopes => format!("{REST}::Kind::Scopes"),
-        Type::Commas => format!("{REST}::Kind::Commas"),
-        Type::Json => format!("{REST}::Kind::Json"),
-        Type::Time => format!("{REST}::Kind::Time"),
+        Type::Scalar(kind) => format!("{REST}::MemberType::{kind}"),
+        Type::Scopes => format!("{REST}::MemberType::Scopes"),
+        Type::Commas => format!("{REST}::MemberType::Commas"),
+        Type::Json => format!("{REST}::MemberType::Json"),
+        Type::Time => format!("{REST}::MemberType::Time"),
         Type::Enumeration(path) => {
-            format!("{REST}::Kind::Enumeration(<{path} as {REST}::Enumeration>::words)")
+            format!("{REST}::MemberType::Enumeration(<{path} as {REST}::Enumeration>::words)")
         }
         Type::Message(path) => {
-            format!("{REST}::Kind::Message(<{path} as {REST}::Message>::shape)")
+            format!("{REST}::MemberType::Message(<{path} as {REST}::Message>::shape)")
         }
     }
 }
@@ -106,21 +109,21 @@ fn write(member: &Member) -> String {
             "match &self.{ident} {{ Some(inner) => {REST}::Message::write(inner, to)?, None => {{}} }}\n"
         );
     }
-    let value = match &member.place {
-        Place::Oneof(field, path, variant) => {
+    let value = match &member.cardinality {
+        Cardinality::Oneof(field, path, variant) => {
             let value = converted("value", &member.of).unwrap_or_else(|| "value".to_owned());
             format!(
                 "&match &self.{field} {{ Some({path}::{variant}(value)) => Some({value}), _ => None }}"
             )
         }
-        place => match (&member.of, place) {
+        cardinality => match (&member.of, cardinality) {
             (Type::Scopes, _) => format!("&self.{ident}.join(\" \")"),
             (Type::Json, _) => format!("&{REST}::json(&self.{ident})"),
             (Type::Time, _) => format!("&self.{ident}.as_ref().map({REST}::Time)"),
-            (Type::Enumeration(path), Place::List) => {
+            (Type::Enumeration(path), Cardinality::List) => {
                 format!("&{REST}::words::<{path}>(&self.{ident})")
             }
-            (Type::Enumeration(path), Place::Optional) => {
+            (Type::Enumeration(path), Cardinality::Optional) => {
                 format!("&self.{ident}.and_then({REST}::word::<{path}>)")
             }
             (Type::Enumeration(path), _) => format!("&{REST}::word::<{path}>(self.{ident})"),
@@ -150,7 +153,7 @@ fn read(member: &Member) -> String {
              {REST}::Message::read(self.{ident}.get_or_insert_default(), name, from)?,\n"
         );
     }
-    if let Place::Oneof(field, path, variant) = &member.place {
+    if let Cardinality::Oneof(field, path, variant) = &member.cardinality {
         let value = match &member.of {
             Type::Enumeration(of) => {
                 format!("from.next_value::<{REST}::ReadWord<{of}>>()?.given()")
@@ -162,15 +165,15 @@ fn read(member: &Member) -> String {
             "{name:?} => {REST}::alternative(&mut self.{field}, {name:?}, {value}.map({path}::{variant}))?,\n"
         );
     }
-    let value = match (&member.of, &member.place) {
+    let value = match (&member.of, &member.cardinality) {
         (Type::Scopes, _) => format!("from.next_value::<{REST}::Scopes>()?.0"),
         (Type::Commas, _) => format!("from.next_value::<{REST}::Commas>()?.0"),
         (Type::Json, _) => format!("from.next_value::<{REST}::Json>()?.0"),
         (Type::Time, _) => format!("from.next_value::<{REST}::ReadTime>()?.0"),
-        (Type::Enumeration(path), Place::List) => {
+        (Type::Enumeration(path), Cardinality::List) => {
             format!("{REST}::numbers(from.next_value::<Vec<{REST}::ReadWord<{path}>>>()?)")
         }
-        (Type::Enumeration(path), Place::Optional) => {
+        (Type::Enumeration(path), Cardinality::Optional) => {
             format!("from.next_value::<{REST}::ReadWord<{path}>>()?.given()")
         }
         (Type::Enumeration(path), _) => {
@@ -197,8 +200,8 @@ pub(crate) fn enumeration(from: &Enumeration) -> String {
         .collect();
     format!(
         "impl {REST}::Enumeration for {path} {{\n\
-         fn words() -> &'static {REST}::Words {{\n\
-         static WORDS: {REST}::Words = {REST}::Words {{ name: {name:?}, doc: {doc:?}, words: &[{words}] }};\n\
+         fn words() -> &'static {REST}::EnumWords {{\n\
+         static WORDS: {REST}::EnumWords = {REST}::EnumWords {{ name: {name:?}, doc: {doc:?}, words: &[{words}] }};\n\
          &WORDS\n}}\n}}\n"
     )
 }

@@ -24,7 +24,7 @@ pub(crate) struct Member {
     /// Name of the Rust field.
     pub(crate) ident: String,
     pub(crate) doc: String,
-    pub(crate) place: Place,
+    pub(crate) cardinality: Cardinality,
     pub(crate) of: Type,
     /// Callers may write it.
     pub(crate) input: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Member {
 
 /// How the Rust field holds it.
 #[derive(PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum Cardinality {
     Plain,
     Optional,
     List,
@@ -46,7 +46,7 @@ pub(crate) enum Place {
 }
 
 pub(crate) enum Type {
-    /// Variant of `rest::Kind`.
+    /// Variant of `rest::MemberType`.
     Scalar(&'static str),
     Scopes,
     Commas,
@@ -188,7 +188,7 @@ impl Options {
             name: field.name().to_owned(),
             ident: ident(field.name()),
             doc: comment(&field.parent_file(), field.path()),
-            place: place(field),
+            cardinality: cardinality(field),
             of: self.kind(value.as_ref().unwrap_or(field))?,
             input: !behaviours.contains(&OUTPUT_ONLY),
             output: !behaviours.contains(&INPUT_ONLY),
@@ -254,12 +254,12 @@ fn is_mask(field: &FieldDescriptor) -> bool {
     matches!(field.kind(), Kind::Message(one) if one.full_name() == "google.protobuf.FieldMask")
 }
 
-fn place(field: &FieldDescriptor) -> Place {
+fn cardinality(field: &FieldDescriptor) -> Cardinality {
     if field.is_map() {
-        return Place::Map;
+        return Cardinality::Map;
     }
     if field.is_list() {
-        return Place::List;
+        return Cardinality::List;
     }
     match field.containing_oneof() {
         Some(oneof) if !oneof.is_synthetic() => {
@@ -267,10 +267,10 @@ fn place(field: &FieldDescriptor) -> Place {
             let parent = rust_path(message.package_name(), message.full_name());
             let (module, name) = parent.rsplit_once("::").unwrap_or(("", &parent));
             let path = format!("{module}::{}::{}", snake(name), camel(oneof.name()));
-            Place::Oneof(ident(oneof.name()), path, camel(field.name()))
+            Cardinality::Oneof(ident(oneof.name()), path, camel(field.name()))
         }
-        Some(_) => Place::Optional,
-        None if field.supports_presence() => Place::Optional,
-        None => Place::Plain,
+        Some(_) => Cardinality::Optional,
+        None if field.supports_presence() => Cardinality::Optional,
+        None => Cardinality::Plain,
     }
 }

@@ -97,7 +97,7 @@ impl Kind {
     }
 }
 
-/// One wrong field.
+/// A field that was refused, with code and message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// Path in the request, for example `items[0].plan_id`.
@@ -244,7 +244,7 @@ pub struct Problem {
     pub instance: String,
     /// Stable word for programs.
     pub code: String,
-    /// By field.
+    /// The refused fields; empty where the problem is not about fields.
     pub errors: Vec<FieldError>,
 }
 

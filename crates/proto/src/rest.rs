@@ -23,12 +23,12 @@ pub use patch::{Change, New, merge};
 pub use prost_types::FieldMask;
 pub use read::{Commas, Json, ReadTime, ReadWord, Scopes, alternative, deserialize, numbers};
 pub use schema::{name, parameters, schema, schemas};
-pub use word::{Enumeration, Word, Words, word, words};
+pub use word::{EnumWords, Enumeration, Word, word, words};
 pub use write::{Time, json, serialize};
 
 /// A message with a form in REST.
 pub trait Message: Default {
-    /// Its members.
+    /// Name, documentation and members, as generated from the descriptor.
     fn shape() -> &'static Shape;
 
     /// Writes every member that is answered.
@@ -50,9 +50,9 @@ pub trait Message: Default {
 /// What the contract says of a message.
 #[derive(Debug)]
 pub struct Shape {
-    /// Its name there.
+    /// Name of the message's schema.
     pub name: &'static str,
-    /// Its comment.
+    /// Comment in the proto file, which becomes the description.
     pub doc: &'static str,
     /// The member that may stand for the whole as a text.
     pub shorthand: Option<&'static str>,
@@ -63,12 +63,12 @@ pub struct Shape {
 /// One member of a message.
 #[derive(Debug)]
 pub struct Member {
-    /// Its name.
+    /// Name of the JSON member, as in the proto file.
     pub name: &'static str,
-    /// Its comment.
+    /// Comment in the proto file, which becomes the description.
     pub doc: &'static str,
-    /// Its type.
-    pub kind: Kind,
+    /// JSON type of the member.
+    pub kind: MemberType,
     /// Callers may write it.
     pub input: bool,
     /// It is answered.
@@ -84,7 +84,7 @@ pub struct Member {
 /// The type of a member.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "scalars are named as in the contract")]
-pub enum Kind {
+pub enum MemberType {
     Text,
     Uuid,
     Uri,
@@ -103,18 +103,18 @@ pub enum Kind {
     Json,
     /// RFC 3339.
     Time,
-    Enumeration(fn() -> &'static Words),
+    Enumeration(fn() -> &'static EnumWords),
     Message(fn() -> &'static Shape),
-    List(&'static Kind),
-    /// By text.
-    Map(&'static Kind),
+    List(&'static MemberType),
+    /// Object with arbitrary keys and values of this type.
+    Map(&'static MemberType),
 }
 
 impl Shape {
     /// The members with those of flat ones in their place.
     fn all(&self) -> Vec<&'static Member> {
         let own = |member: &'static Member| match (member.flat, &member.kind) {
-            (true, Kind::Message(inner)) => inner().all(),
+            (true, MemberType::Message(inner)) => inner().all(),
             _ => vec![member],
         };
         self.members.iter().flat_map(own).collect()

@@ -44,7 +44,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Origin under which people reach it.
     pub public_url: Url,
-    /// Who may sign up.
+    /// Sign-up policy.
     pub signup: Signup,
     /// Private addresses that outgoing calls may reach.
     pub allow_private_addresses: Arc<AllowList>,
@@ -54,7 +54,7 @@ pub struct Config {
     pub kek: Option<Kek>,
     /// Former keys.
     pub kek_previous: Vec<Kek>,
-    /// The first admin.
+    /// Admin that is created on an empty store.
     pub admin: Option<Admin>,
     /// The public gRPC API.
     pub grpc: Grpc,
@@ -78,7 +78,7 @@ pub struct Config {
     pub old_secret_lifetime: Duration,
     /// Limits of calls to addresses that people type in.
     pub outgoing: OutgoingSettings,
-    /// Logging.
+    /// Level and format of log lines.
     pub log: Log,
     /// Traces and metrics for a collector.
     pub telemetry: Telemetry,
@@ -98,7 +98,7 @@ pub struct ConfigErrors(pub Vec<ConfigError>);
 pub struct ConfigError {
     /// The key, as in `config.default.toml`, or the variable or file.
     pub key: String,
-    /// What it must be.
+    /// What the setting must be, for the operator.
     pub message: String,
     /// Where the value comes from: a variable, a file or `default`.
     pub source: String,

@@ -43,4 +43,5 @@ pub use process::{DataFolder, shutdown};
 pub use service::{
     Deps, Service, StartError,
     health::{self, Health},
+    messages,
 };

@@ -1,5 +1,5 @@
 //! The only HTTP client for calls to addresses that people enter: well-known
-//! URLs, registration endpoints, gateways, webhooks.
+//! URLs, registration endpoints, gateways.
 //!
 //! Such an address may be an attack on what only this machine can reach
 //! (server-side request forgery, OWASP ASVS 5.0 section 1.3.6). So a call goes
@@ -83,7 +83,7 @@ pub struct TlsSettings {
 /// A call to make. `Debug` shows method and host only.
 #[derive(Clone)]
 pub struct OutgoingRequest {
-    /// The method.
+    /// HTTP method.
     pub method: Method,
     /// Where to; `https` or `http`.
     pub url: Url,
@@ -130,7 +130,7 @@ impl fmt::Debug for OutgoingRequest {
 /// status and size only.
 #[derive(Clone)]
 pub struct OutgoingResponse {
-    /// The status.
+    /// HTTP status, also where it is an error.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,

@@ -1,9 +1,11 @@
 //! A service: what it is given at its start ([`Deps`]), and what it gives back ([`Service`]).
 //!
 //! - [`health`]: whether the process is alive and ready
+//! - [`messages`]: reading other services' events, for policies
 //! - `operations`: the gRPC methods that all services have
 
 pub mod health;
+pub mod messages;
 mod operations;
 
 use std::{future::Future, sync::Arc};
@@ -64,9 +66,9 @@ pub enum StartError {
     /// Its database could not be opened.
     #[error("{service}: {error}")]
     Database {
-        /// Which service.
+        /// Name of the service.
         service: &'static str,
-        /// Why.
+        /// Error of the event store.
         error: DatabaseError,
     },
     /// Its event store did not start.
@@ -156,7 +158,7 @@ pub struct Service {
     pub router: Router,
     /// Its log, for `portico replay` and health.
     pub store: EventStore,
-    /// What it consumes.
+    /// Durable consumers that the service starts.
     pub consumers: Vec<ConsumerSpec>,
     /// Begins the background work: relay, consumers, workers. Called after every consumer was declared.
     pub background: Vec<BoxFuture<'static, ()>>,

@@ -9,7 +9,7 @@ use crate::store::{Vault, VaultError};
 /// Data keys that one step reads. Small, so that nothing else waits long.
 const BATCH: i64 = 200;
 
-/// What a rotation did.
+/// Counts of a key rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rewrapped {
     /// Data keys that are now wrapped by the active key.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::world::{INITIAL_ACCESS_TOKEN, World};
 use crate::client::Portal;
 
-/// The first admin.
+/// Sign-in address of the demo's admin.
 pub const ADMIN_EMAIL: &str = "admin@example.org";
 /// Only for the demo.
 pub const ADMIN_PASSWORD: &str = "demo-admin-2026";
@@ -39,11 +39,11 @@ pub const APIS: [(&str, &str, &str); 4] = [
 /// The API that takes keys instead of tokens: id, name, listen path.
 pub const KEY_API: (&str, &str, &str) = ("weather", "Weather", "/weather/");
 
-/// What was made.
+/// Counts of the seeded catalogue.
 pub struct Catalogue {
-    /// How many products.
+    /// Number of created products.
     pub products: usize,
-    /// How many plans.
+    /// Number of created plans.
     pub plans: usize,
     /// The client type for programs without a user.
     pub client_type_id: String,

@@ -130,7 +130,7 @@ impl World {
         self.gateway.url()
     }
 
-    /// Of the identity provider.
+    /// Base URL of the sandbox identity provider.
     pub fn identity_provider_url(&self) -> String {
         self.identity_provider.url()
     }

@@ -22,7 +22,6 @@ pub(super) struct Report {
 
 type Answer = std::result::Result<Response<DriftReport>, Status>;
 
-/// Who is asked.
 struct Scope {
     registration: bool,
     gateway: bool,

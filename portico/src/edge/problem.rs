@@ -14,7 +14,7 @@ use portico_runtime::REQUEST_ID;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What handlers return.
+/// Result of a handler; a failure becomes a problem document or an error page.
 pub type Result<T> = std::result::Result<T, Failure>;
 
 /// Media type of RFC 9457 section 3.
@@ -65,7 +65,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// One wrong field.
+/// A field that was refused, with code and message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemField {
     /// Path in the request, for example `items[0].plan_id`.

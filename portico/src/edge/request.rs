@@ -136,7 +136,7 @@ impl RequestContext {
         self.visit.as_ref()
     }
 
-    /// What it asks for.
+    /// URI of the request.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }

@@ -66,7 +66,7 @@ pub async fn start(
     Ok(Running::new(deps, None))
 }
 
-/// Where services listen.
+/// Listen addresses of services that run as processes of their own.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
     /// For gRPC.

@@ -79,7 +79,7 @@ impl App {
         self.running.drain(deadline).await;
     }
 
-    /// To be ended.
+    /// Hands over the running parts, for the shutdown.
     #[must_use]
     pub fn running(self) -> Running {
         self.running

@@ -63,7 +63,6 @@ pub async fn wait(
     Ok(!shutdown.is_cancelled())
 }
 
-/// In the log.
 fn say(missing: &[Value]) {
     for part in missing {
         tracing::warn!(service = %part["part"], reason = %part["reason"], pending = %part["pending"],

@@ -102,7 +102,7 @@ impl Double for Auth0 {
 }
 
 impl Auth0 {
-    /// Clients that are there.
+    /// Number of registered clients.
     #[must_use]
     pub fn client_count(&self) -> usize {
         lock(&self.tenant).clients.len()

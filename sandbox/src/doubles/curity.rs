@@ -93,7 +93,7 @@ impl Double for Curity {
 }
 
 impl Curity {
-    /// Clients that are there.
+    /// Number of registered clients.
     #[must_use]
     pub fn client_count(&self) -> usize {
         lock(&self.state).clients.len()

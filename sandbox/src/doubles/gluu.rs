@@ -75,7 +75,7 @@ impl Double for Gluu {
 }
 
 impl Gluu {
-    /// Clients that are there.
+    /// Number of registered clients.
     #[must_use]
     pub fn client_count(&self) -> usize {
         lock(&self.clients).len()

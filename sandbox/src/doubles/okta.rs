@@ -82,19 +82,19 @@ impl Double for Okta {
 }
 
 impl Okta {
-    /// Clients that are there.
+    /// Number of registered clients.
     #[must_use]
     pub fn client_count(&self) -> usize {
         lock(&self.applications).len()
     }
 
-    /// Their ids.
+    /// Ids of the registered clients.
     #[must_use]
     pub fn client_ids(&self) -> Vec<String> {
         lock(&self.applications).keys().cloned().collect()
     }
 
-    /// Their secrets.
+    /// Secrets of the registered clients.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         let applications = lock(&self.applications);

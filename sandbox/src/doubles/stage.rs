@@ -16,7 +16,7 @@ use crate::server::{Bound, Hangup, Server, StartError, free_port};
 /// Most bytes of a request.
 const LONGEST: usize = 1 << 20;
 
-/// A request.
+/// A request as the double received it.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
     /// `GET`, and so on.
@@ -25,9 +25,9 @@ pub struct ReceivedRequest {
     pub path: String,
     /// Decoded.
     pub query: BTreeMap<String, String>,
-    /// All of them.
+    /// All headers of the request.
     pub headers: HeaderMap,
-    /// Whatever it is.
+    /// Raw body.
     pub body: Bytes,
 }
 
@@ -62,7 +62,7 @@ impl ReceivedRequest {
     }
 }
 
-/// An answer.
+/// A scripted response of the double.
 #[derive(Debug, Clone)]
 pub struct Reply {
     status: u16,
@@ -178,7 +178,7 @@ impl<D: Double> Handle<D> {
         self.server.url()
     }
 
-    /// What plays the provider.
+    /// The double that plays the provider.
     #[must_use]
     pub fn double(&self) -> &D {
         &self.stage.double

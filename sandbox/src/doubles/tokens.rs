@@ -16,9 +16,9 @@ const LIFETIME: i64 = 300;
 /// Who asks for a token, and how the secret came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// Its id.
+    /// Client id from the request.
     pub client_id: String,
-    /// Its secret.
+    /// Client secret from the request.
     pub client_secret: String,
     /// `client_secret_basic` or `client_secret_post`.
     pub method: &'static str,

@@ -85,7 +85,6 @@ fn object(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok().filter(Value::is_object)
 }
 
-/// A database id.
 fn new_id() -> String {
     let random = secret::random(24);
     random

@@ -14,7 +14,6 @@ fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
-/// An API definition.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Api {
@@ -185,7 +184,6 @@ impl Api {
     }
 }
 
-/// A policy.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Policy {

@@ -17,11 +17,11 @@ pub const NO_OPERATION_POLICY: &str = "noop";
 pub struct PlanLimits {
     /// Requests in `per` seconds.
     pub rate: u32,
-    /// Seconds.
+    /// Seconds in which `rate` calls are allowed.
     pub per: u32,
     /// Requests in `quota_renewal_rate` seconds.
     pub quota_max: i64,
-    /// Seconds.
+    /// Seconds after which the quota starts anew.
     pub quota_renewal_rate: i64,
 }
 

@@ -18,7 +18,6 @@ const LONGEST_LINE: u64 = 4096;
 const MOST_RECIPIENTS: usize = 100;
 const IDLE: Duration = Duration::from_secs(300);
 
-/// What every session shares.
 pub(super) struct Smtp {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) clock: SandboxClock,

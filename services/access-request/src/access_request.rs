@@ -49,7 +49,7 @@ nested_events! {
     /// What happened to a request.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum Event {
-        /// Somebody asked, or decided.
+        /// Submission, approval, rejection or withdrawal.
         Request(request::Event),
         /// Something else is wanted of granted access.
         Access(access::Event),
@@ -79,15 +79,15 @@ pub enum Decision {
     Revoked,
 }
 
-/// What raised a revision.
+/// Cause of a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// An approval; always the first.
     Approved,
-    /// A retry.
+    /// An admin retried failed access.
     Retried,
-    /// A suspension.
+    /// An admin suspended the access.
     Suspended,
     /// The end of a suspension.
     Resumed,
@@ -108,12 +108,12 @@ pub enum Wanted {
     Revoked,
 }
 
-/// An access request.
+/// State of an access request: what was asked for, what people decided, and how far both halves have come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessRequest {
-    /// What was asked for.
+    /// Application, items and credential as they were submitted.
     pub submission: Submission,
-    /// What people decided.
+    /// Decisions of the requester and of admins.
     pub decision: Decision,
     /// Why it was rejected, withdrawn, suspended or revoked; in the vault.
     pub reason: Option<VaultRef>,

@@ -64,16 +64,16 @@ pub struct Profile {
 /// What is to be different; `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
-    /// The new name.
+    /// Name, where it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The new description.
+    /// Description, where it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// All redirect URLs from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_urls: Option<Vec<RedirectUrl>>,
-    /// The new visibility.
+    /// Visibility, where it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
 }
@@ -90,14 +90,14 @@ impl Changes {
 pub enum Command {
     /// Creates it.
     Create {
-        /// A user's id.
+        /// Id of the owning user.
         owner_id: Uuid,
-        /// What it is like.
+        /// Name, description, visibility and redirect URLs.
         profile: Profile,
     },
-    /// Changes what is given and differs.
+    /// Updates the fields that are given and differ.
     Update(Changes),
-    /// Stops it, or lets it go on; an admin's wish.
+    /// Suspends or resumes it, on an admin's request.
     Suspend(bool),
     /// Ends it. The view refuses it while a request of it is alive.
     Delete,
@@ -109,9 +109,9 @@ pub enum Command {
 pub enum Event {
     /// It was created.
     Created {
-        /// A user's id.
+        /// Id of the owning user.
         owner_id: Uuid,
-        /// What it is like.
+        /// Name, description, visibility and redirect URLs.
         #[serde(flatten)]
         profile: Profile,
     },
@@ -119,13 +119,13 @@ pub enum Event {
     Updated(Changes),
     /// An admin stopped it: none of its clients works.
     Suspended,
-    /// It goes on.
+    /// An admin resumed it.
     Resumed,
     /// It was ended.
     Deleted,
 }
 
-/// Where an application stands.
+/// Lifecycle of an application.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -138,14 +138,14 @@ pub enum Status {
     Deleted,
 }
 
-/// An application.
+/// State of an application, folded from its events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
-    /// A user's id.
+    /// Id of the owning user.
     pub owner_id: Uuid,
-    /// What it is like.
+    /// Name, description, visibility and redirect URLs.
     pub profile: Profile,
-    /// Where it stands.
+    /// Whether it exists, is deleted or was never created.
     pub status: Status,
     /// An admin has stopped it.
     #[serde(default)]
@@ -158,7 +158,7 @@ pub enum Rejection {
     /// It does not exist, or not any more.
     #[error("there is no such application")]
     NotFound,
-    /// Its id is taken.
+    /// An application with this id exists.
     #[error("the application exists")]
     Exists,
 }

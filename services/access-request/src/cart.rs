@@ -15,7 +15,7 @@ pub(crate) const MOST: usize = 50;
 /// A product, and the plan if it is chosen already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CartItem {
-    /// The product.
+    /// Id of the product in the catalogue.
     pub product_id: Uuid,
     /// The plan, chosen at checkout at the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub enum Command {
 pub enum Event {
     /// It has these items from now on.
     Replaced {
-        /// All of them.
+        /// The complete content, which replaces the previous one.
         items: Vec<CartItem>,
     },
     /// Products were requested and left the cart.
@@ -50,7 +50,7 @@ pub enum Event {
     },
 }
 
-/// A cart.
+/// A user's cart: at most one item for each product.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cart {
     /// In the user's order.

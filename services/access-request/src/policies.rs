@@ -19,6 +19,7 @@ use portico_proto::{
     access::v1::{AccessApproved, AccessSubmitted},
     accounts::v1::UserErased,
 };
+use portico_runtime::messages::{decode, id, unanswered};
 use uuid::Uuid;
 
 use crate::{
@@ -113,7 +114,7 @@ impl Policies {
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
         let submitted: AccessSubmitted = decode(message)?;
-        let request = id(&submitted.request_id)?;
+        let request = id("request_id", &submitted.request_id)?;
         let done = self
             .approvals
             .automatically(request, context, Some(entry))
@@ -121,7 +122,7 @@ impl Policies {
         match done {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => {
-                Err(PolicyError::Retry(error.to_string()))
+                Err(unanswered(&error))
             }
             Err(error) => {
                 tracing::warn!(request_id = %request, code = %error.code, "request {request} waits for an admin");
@@ -139,10 +140,13 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         let approved: AccessApproved = decode(message)?;
         let wanted = approved.wanted.ok_or_else(|| poison("nothing is wanted"))?;
-        let request = id(&wanted.request_id)?;
+        let request = id("request_id", &wanted.request_id)?;
         for item in &wanted.items {
-            for entry in [&item.product_id, &item.plan_id] {
-                self.follow_newest(request, id(entry)?, context).await?;
+            for subject in [
+                id("product_id", &item.product_id)?,
+                id("plan_id", &item.plan_id)?,
+            ] {
+                self.follow_newest(request, subject, context).await?;
             }
         }
         Ok(())
@@ -156,17 +160,14 @@ impl Policies {
         context: &Context,
     ) -> Result<(), PolicyError> {
         let erased: UserErased = decode(message)?;
-        let retry = |error: &dyn std::fmt::Display| PolicyError::Retry(error.to_string());
         let pool = self.store.database().pool();
-        let requests = access_requests::of_requester(pool, id(&erased.user_id)?)
-            .await
-            .map_err(|error| retry(&error))?;
+        let requests = access_requests::of_requester(pool, id("user_id", &erased.user_id)?).await?;
         for request in requests {
             self.take_keys_back(request, context).await?;
             self.notes
                 .erase(request)
                 .await
-                .map_err(|error| retry(&error))?;
+                .map_err(|error| PolicyError::Retry(error.to_string()))?;
         }
         Ok(())
     }
@@ -192,26 +193,11 @@ impl Policies {
             Err(ExecuteError::Rejected(_)) => {
                 Err(PolicyError::Retry("the request was decided".to_owned()))
             }
-            other => other.map(drop).map_err(failed),
+            other => other.map(drop).map_err(PolicyError::from),
         }
     }
 }
 
-fn decode<T: prost::Message + Default>(message: &Message) -> Result<T, PolicyError> {
-    T::decode(message.payload.clone()).map_err(poison)
-}
-
-fn id(text: &str) -> Result<Uuid, PolicyError> {
-    text.parse().map_err(poison)
-}
-
 fn poison(error: impl std::fmt::Display) -> PolicyError {
     PolicyError::Poison(error.to_string())
-}
-
-fn failed<R: std::error::Error>(error: ExecuteError<R>) -> PolicyError {
-    match error {
-        ExecuteError::Store(error) => error.into(),
-        other => poison(other),
-    }
 }

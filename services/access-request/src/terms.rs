@@ -9,11 +9,11 @@ use uuid::Uuid;
 /// A product as the catalogue had it at one version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// Of the catalogue.
+    /// Id of the product in the catalogue.
     pub product_id: Uuid,
     /// Of the product's stream; 0: unknown. Nothing comes after a deletion, whose version is the highest.
     pub version: u64,
-    /// For people.
+    /// Display name.
     pub name: String,
     /// RFC 6749 section 3.3.
     pub scopes: BTreeSet<String>,
@@ -27,11 +27,11 @@ pub struct Product {
 /// A plan as the catalogue had it at one version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Of the catalogue.
+    /// Id of the plan in the catalogue.
     pub plan_id: Uuid,
     /// Of the plan's stream; 0: unknown.
     pub version: u64,
-    /// For people.
+    /// Display name.
     pub name: String,
     /// RFC 6749 section 3.3.
     pub scopes: BTreeSet<String>,
@@ -51,7 +51,7 @@ pub struct Plan {
 pub struct Api {
     /// The gateway's id of it.
     pub api_id: String,
-    /// For people.
+    /// Display name.
     pub name: String,
     /// Where developers call it, or empty.
     pub url: String,
@@ -73,9 +73,9 @@ pub struct Limit {
 /// follows limits and APIs by itself, can tell which of two versions it holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovedItem {
-    /// What is granted.
+    /// The granted product.
     pub product: Product,
-    /// Under which limits.
+    /// The plan whose limits apply.
     pub plan: Plan,
 }
 
@@ -127,7 +127,7 @@ pub enum CatalogueChange {
     Plan(Plan),
     /// The product opens nothing any more.
     ProductDeleted {
-        /// Of the catalogue.
+        /// Id of the product in the catalogue.
         product_id: Uuid,
     },
 }
@@ -142,7 +142,7 @@ impl CatalogueChange {
         }
     }
 
-    /// Of the catalogue's stream.
+    /// Version of the product's or plan's stream at the catalogue.
     pub fn version(&self) -> u64 {
         match self {
             Self::Product(product) => product.version,

@@ -17,7 +17,6 @@ use crate::{
     sign_up::SignUps,
 };
 
-/// The service.
 pub(crate) struct Accounts {
     config: Arc<Config>,
     clock: Clock,

@@ -40,7 +40,7 @@ pub const MOST_API_TOKENS: usize = 100;
 pub enum Status {
     /// Not before an admin activates them.
     Pending,
-    /// Yes.
+    /// May sign in.
     Active,
     /// Not until an admin activates them again.
     Suspended,

@@ -56,7 +56,6 @@ impl Projection for Catalog {
     }
 }
 
-/// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// Not signed in: published public products.

@@ -22,7 +22,6 @@ pub(crate) struct Settings {
     pub(crate) default_policy_id: String,
 }
 
-/// What to do.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     Add {
@@ -38,7 +37,6 @@ pub(crate) enum Command {
     Delete { grants: u64 },
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(crate) enum Event {
@@ -55,7 +53,6 @@ pub(crate) enum Event {
     Deleted,
 }
 
-/// Why not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     #[error("there is no such gateway")]

@@ -47,11 +47,11 @@ pub const NO_OPERATION: &str = "portico-noop";
 
 /// One gateway as a worker sees it for one piece of work.
 pub struct GatewaySession<'a> {
-    /// The network.
+    /// HTTP client for addresses that admins enter.
     pub outgoing: &'a Outgoing,
     /// Base URL of the control API.
     pub url: &'a Url,
-    /// Of the control API.
+    /// Secret of the gateway's control API.
     pub secret: &'a Secret,
     /// The organisation of policies that Portico makes; empty: the API's own.
     pub org_id: &'a str,
@@ -113,12 +113,12 @@ pub enum PolicyKind {
 pub struct WantedPolicy {
     /// From [`product_policy_id`] or [`plan_policy_id`].
     pub id: String,
-    /// For people.
+    /// Display name at the gateway.
     pub name: String,
     /// Ids of APIs; those of a plan are added to what its policy has. Those of the default policy only say whose
     /// organisation it is.
     pub api_ids: Vec<String>,
-    /// What it does.
+    /// Whether it opens APIs or sets limits.
     pub kind: PolicyKind,
 }
 
@@ -149,16 +149,16 @@ pub struct Wanted {
 pub enum Change {
     /// An entry is added.
     Add {
-        /// The scope.
+        /// Scope of the mapping entry.
         scope: String,
-        /// The policy.
+        /// Id of the policy that the scope maps to.
         policy: String,
     },
     /// An entry of Portico's gets another policy.
     Replace {
-        /// The scope.
+        /// Scope of the mapping entry.
         scope: String,
-        /// The policy.
+        /// Id of the policy that the scope maps to.
         policy: String,
         /// The policy that it has.
         #[serde(default)]
@@ -166,16 +166,16 @@ pub enum Change {
     },
     /// An entry of Portico's goes.
     Remove {
-        /// The scope.
+        /// Scope of the mapping entry.
         scope: String,
     },
     /// A member of the definition is filled in.
     Set {
-        /// Its name.
+        /// Name of the member in the API definition.
         member: String,
-        /// What with.
+        /// Value that is written.
         value: String,
-        /// What it says.
+        /// Value before the change.
         #[serde(default)]
         before: String,
     },
@@ -209,7 +209,7 @@ pub struct ApiChanges {
     pub owned: Owned,
 }
 
-/// By API id.
+/// Result for each API, by its id at the gateway.
 pub type PerApi = BTreeMap<String, Result<ApiChanges, Failure>>;
 
 /// One kind of gateway.

@@ -5,7 +5,7 @@
 //! | `gateway` | aggregate: an API gateway and how it is reached |
 //! | `entitlement` | aggregate: what one access request is entitled to at gateways, scopes or API keys |
 //! | `mapping` | aggregate: what Portico owns at one API of a gateway |
-//! | `known` | aggregates: what other services said of applications, products, plans, providers and clients |
+//! | `known` | aggregates: facts published by other services about applications, products, plans, providers and clients |
 //! | `item` | a product under a plan, as granted and as the catalogue changes it |
 //! | `grpc` | requests from outside, a file for each subject |
 //! | `policies` | what other services say, and what comes of it |

@@ -31,7 +31,6 @@ impl Owned {
     }
 }
 
-/// What to record.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     /// Something is about to be written.
@@ -47,7 +46,6 @@ pub(crate) enum Command {
     Settle { owned: Owned },
 }
 
-/// What was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(crate) enum Event {
@@ -63,14 +61,12 @@ pub(crate) enum Event {
     },
 }
 
-/// Why not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     #[error("nothing was intended at this API")]
     NothingIntended,
 }
 
-/// What is owned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ApiMapping {
     began: bool,

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use portico_bus::{ConsumerSpec, Message};
 use portico_eventstore::consumer::{Policy, PolicyError};
-use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, InboxEntry, sqlx};
+use portico_eventstore::{Aggregate, Context, EventStore, InboxEntry};
 use portico_proto::registration::v1 as registration;
 use uuid::Uuid;
 
@@ -25,9 +25,8 @@ use crate::entitlement::{
 use crate::item::CatalogueChange;
 use crate::known::{Application, KnownApplication, KnownEntry, KnownProvider, ProviderCommand};
 use crate::views::entitlements as view;
-use messages::{decode, id, position};
+use portico_runtime::messages::{decode, header, id};
 
-/// What this service consumes.
 pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
     name: "gateway",
     subjects: &[
@@ -55,7 +54,6 @@ const PROVIDER_CHANGED: &str = "portico.registration.identity_provider_changed";
 const PROVIDER_DELETED: &str = "portico.registration.identity_provider_deleted";
 const PROVIDER_KEYS_CHANGED: &str = "portico.registration.identity_provider_keys_changed";
 
-/// The policies.
 pub(crate) struct Policies {
     pub(crate) store: EventStore,
 }
@@ -75,8 +73,13 @@ impl Policy for Policies {
                     .await
             }
             CLIENT_SCOPES_HELD => {
-                self.when_client_scopes_held(decode(message)?, position(message), context, entry)
-                    .await
+                self.when_client_scopes_held(
+                    decode(message)?,
+                    header(message, "position")?,
+                    context,
+                    entry,
+                )
+                .await
             }
             PROVIDER_CHANGED => {
                 let (provider, newest) = messages::provider(message)?;
@@ -86,14 +89,14 @@ impl Policy for Policies {
                 waiting::wake(&self.store, provider, IDENTITY_PROVIDER_UNKNOWN, context).await
             }
             PROVIDER_DELETED => {
-                let said: registration::IdentityProviderDeleted = decode(message)?;
-                let provider = id("identity_provider_id", &said.identity_provider_id)?;
+                let event: registration::IdentityProviderDeleted = decode(message)?;
+                let provider = id("identity_provider_id", &event.identity_provider_id)?;
                 self.once::<KnownProvider>(provider, &ProviderCommand::Delete, context, entry)
                     .await
             }
             PROVIDER_KEYS_CHANGED => {
-                let said: registration::IdentityProviderKeysChanged = decode(message)?;
-                let provider = id("identity_provider_id", &said.identity_provider_id)?;
+                let event: registration::IdentityProviderKeysChanged = decode(message)?;
+                let provider = id("identity_provider_id", &event.identity_provider_id)?;
                 self.once::<KnownProvider>(provider, &ProviderCommand::ChangeKeys, context, entry)
                     .await
             }
@@ -129,9 +132,7 @@ impl Policies {
         let entries = wanted.items.iter();
         let entries = entries.flat_map(|item| [&item.product.id, &item.plan.id]);
         for entry in BTreeSet::<Uuid>::from_iter(entries.filter_map(|id| id.parse().ok())) {
-            if let Some(newest) = self.load::<KnownEntry>(entry).await?.newest {
-                self.follow_catalogue(request, newest, context).await?;
-            }
+            self.follow_newest(request, entry, context).await?;
         }
         match wanted.credential {
             Credential::OauthClient {
@@ -155,7 +156,7 @@ impl Policies {
             .await?;
         let pool = self.store.database().pool();
         let listed = view::of_application(pool, application).await;
-        for one in listed.map_err(queried)? {
+        for one in listed? {
             self.follow_application(one.request_id, newest.clone(), context)
                 .await?;
         }
@@ -172,9 +173,8 @@ impl Policies {
         self.once::<KnownEntry>(subject, &change, context, entry)
             .await?;
         let pool = self.store.database().pool();
-        for request in view::of_catalogue(pool, subject).await.map_err(queried)? {
-            self.follow_catalogue(request, change.clone(), context)
-                .await?;
+        for request in view::of_catalogue(pool, subject).await? {
+            self.follow_newest(request, subject, context).await?;
         }
         Ok(())
     }
@@ -191,16 +191,26 @@ impl Policies {
         self.tell(request, command, &label, context).await.map(drop)
     }
 
-    /// Idempotent: only what is newer has an effect.
-    async fn follow_catalogue(
+    /// Has a request follow the newest that is noted of a product or plan, and never the message at hand: an older one
+    /// that comes late must not undo a newer one that left the request as it was. Where a newer one is noted meanwhile,
+    /// it is looked at again.
+    async fn follow_newest(
         &self,
         request: Uuid,
-        newest: CatalogueChange,
+        subject: Uuid,
         context: &Context,
     ) -> Result<(), PolicyError> {
-        let label = format!("{} version {}", newest.subject(), newest.version());
-        let command = Command::Access(AccessCommand::FollowCatalogue(newest));
-        self.tell(request, command, &label, context).await.map(drop)
+        let mut followed = None;
+        loop {
+            let newest = self.load::<KnownEntry>(subject).await?.newest;
+            let Some(newest) = newest.filter(|newest| followed != Some(newest.version())) else {
+                return Ok(());
+            };
+            followed = Some(newest.version());
+            let label = format!("{subject} version {}", newest.version());
+            let command = Command::Access(AccessCommand::FollowCatalogue(newest));
+            self.tell(request, command, &label, context).await?;
+        }
     }
 
     /// Whether it had an effect.
@@ -215,7 +225,7 @@ impl Policies {
         let told = self
             .store
             .execute::<Entitlement>(request, &command, &context);
-        let outcome = told.await.map_err(failed)?;
+        let outcome = told.await?;
         Ok(!outcome.events.is_empty())
     }
 
@@ -231,17 +241,6 @@ impl Policies {
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
         let done = self.store.execute_once::<A>(id, command, context, entry);
-        done.await.map(drop).map_err(failed)
-    }
-}
-
-fn queried(error: sqlx::Error) -> PolicyError {
-    PolicyError::Retry(error.to_string())
-}
-
-fn failed<R: std::error::Error>(error: ExecuteError<R>) -> PolicyError {
-    match error {
-        ExecuteError::Store(error) => error.into(),
-        other => PolicyError::Poison(other.to_string()),
+        done.await.map(drop).map_err(PolicyError::from)
     }
 }

@@ -16,7 +16,6 @@ use crate::entitlement::{
 };
 use crate::views::gateways as view;
 
-/// The translation.
 pub(crate) struct Publisher;
 
 #[async_trait]
@@ -91,12 +90,12 @@ fn outcome(outcome: Outcome) -> report::Outcome {
             next_try_at,
         } => report::Outcome::Delayed(report::Delayed {
             code: reason.code,
-            reason: reason.words,
+            reason: reason.message,
             next_try_at: next_try_at.map(timestamp),
         }),
         Outcome::Failed(reason) => report::Outcome::Failed(report::Failed {
             code: reason.code,
-            reason: reason.words,
+            reason: reason.message,
         }),
     }
 }

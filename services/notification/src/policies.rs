@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use portico_bus::{ConsumerSpec, Message};
 use portico_eventstore::{
-    Append, Context, EventStore, ExecuteError, InboxEntry, Stream,
+    Append, Context, EventStore, InboxEntry, Stream,
     consumer::{Policy, PolicyError},
 };
 use portico_proto::{
@@ -19,20 +19,23 @@ use portico_proto::{
     },
     registration::v1::{ClientChanged, ClientSecretExpiring, client_changed::Change},
 };
-use portico_runtime::fault;
+use portico_runtime::{
+    fault,
+    messages::{decode, id, unanswered},
+};
 use uuid::Uuid;
 
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    delivery::{Command, Delivery, Failure, Mail, Rejection},
+    delivery::{Command, Delivery, Failure, Mail},
     neighbours::Lookups,
     redact::without_addresses,
     templates::Template,
 };
 
-/// What this service consumes.
+/// Durable consumer for the events that e-mails follow from.
 pub const SPEC: ConsumerSpec = ConsumerSpec {
     name: "notification",
     subjects: &[
@@ -57,7 +60,6 @@ pub struct Policies {
 enum To {
     Admins,
     Requester(String),
-    /// Of several requests.
     Requesters(Vec<String>),
     /// It is no news for anybody.
     Nobody,
@@ -200,11 +202,12 @@ impl Policy for Policies {
         if matches!(news.to, To::Nobody) {
             return self.mark(message, context, entry).await;
         }
-        let subject_id = id(&news.subject_id)?;
+        let subject_id = id("request_id", &news.subject_id)?;
         let recipients = match &news.to {
-            To::Requester(user) => vec![id(user)?],
+            To::Requester(user) => vec![id("requester_id", user)?],
             To::Requesters(users) => {
-                let users: Result<Vec<Uuid>, _> = users.iter().map(|user| id(user)).collect();
+                let users: Result<Vec<Uuid>, _> =
+                    users.iter().map(|user| id("requester_ids", user)).collect();
                 users?
             }
             To::Nobody => Vec::new(),
@@ -212,7 +215,7 @@ impl Policy for Policies {
                 .lookups
                 .admins()
                 .await
-                .map_err(|error| PolicyError::Retry(format!("accounts: {}", error.code)))?,
+                .map_err(|error| unanswered(&error))?,
         };
         let Some((last, others)) = recipients.split_last() else {
             tracing::warn!(
@@ -233,14 +236,12 @@ impl Policy for Policies {
             let delivery = delivery_id(message.id, *recipient);
             self.store
                 .execute::<Delivery>(delivery, &mail(*recipient), context)
-                .await
-                .map_err(retry)?;
+                .await?;
         }
         fault::point("mail_queueing");
         self.store
             .execute_once::<Delivery>(delivery_id(message.id, *last), &mail(*last), context, entry)
-            .await
-            .map_err(retry)?;
+            .await?;
         fault::point("mail_queued");
         Ok(())
     }
@@ -270,20 +271,4 @@ impl Policies {
 /// One delivery for each fact and recipient.
 fn delivery_id(message: Uuid, recipient: Uuid) -> Uuid {
     Uuid::new_v5(&message, recipient.as_bytes())
-}
-
-fn decode<T: prost::Message + Default>(message: &Message) -> Result<T, PolicyError> {
-    T::decode(message.payload.clone()).map_err(|error| PolicyError::Poison(error.to_string()))
-}
-
-fn id(text: &str) -> Result<Uuid, PolicyError> {
-    text.parse()
-        .map_err(|_| PolicyError::Poison("an id in the event is not one".to_owned()))
-}
-
-fn retry(error: ExecuteError<Rejection>) -> PolicyError {
-    match error {
-        ExecuteError::Store(error) => error.into(),
-        other => PolicyError::Poison(other.to_string()),
-    }
 }

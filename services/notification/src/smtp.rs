@@ -54,7 +54,7 @@ impl Sender {
 
 /// A message to one person, ready for the mail server. Holds personal data: no `Debug`.
 pub struct Letter {
-    /// Of the recipient.
+    /// E-mail address of the recipient.
     pub address: String,
     /// Of the recipient; may be empty.
     pub name: String,

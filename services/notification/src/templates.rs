@@ -27,10 +27,10 @@ struct BuiltIn;
 /// A longer subject is cut. RFC 5322 section 2.1.1 allows 998 bytes, but nobody reads as many.
 const LONGEST_SUBJECT: usize = 200;
 
-/// A rendered message.
+/// Subject and bodies of a rendered template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
-    /// One line.
+    /// Subject; a single line, so that no header can be injected.
     pub subject: String,
     /// For mail programs that show no HTML; complete by itself.
     pub text: String,

@@ -21,7 +21,7 @@ use crate::{
     views,
 };
 
-/// The mail worker.
+/// Sends queued e-mails.
 pub struct Worker {
     pub(crate) jobs: Jobs<Delivery>,
     pub(crate) composer: Composer,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// What is followed of an application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
-    /// For people.
+    /// Display name.
     pub name: String,
     /// Already checked: exact, absolute, without fragment or wildcard.
     pub redirect_urls: Vec<String>,
@@ -29,7 +29,6 @@ pub(crate) struct KnownApplication {
 #[derive(Debug, Clone)]
 pub(crate) struct Note(pub(crate) Application);
 
-/// What was noted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(crate) enum Event {

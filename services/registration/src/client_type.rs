@@ -27,7 +27,7 @@ pub struct ClientType {
 pub enum Command {
     /// Creates it.
     Add {
-        /// Its identity provider.
+        /// Identity provider that the type belongs to.
         identity_provider_id: Uuid,
         /// The complete definition.
         definition: Definition,
@@ -50,7 +50,7 @@ pub enum Command {
 pub enum Event {
     /// It was created.
     Added {
-        /// Its identity provider.
+        /// Identity provider that the type belongs to.
         identity_provider_id: Uuid,
         /// The complete definition.
         definition: Definition,
@@ -76,7 +76,7 @@ pub enum Rejection {
     /// Something needs it.
     #[error("{live_clients} OAuth clients are of this type")]
     InUse {
-        /// How many.
+        /// Number of clients of this type.
         live_clients: u64,
     },
 }

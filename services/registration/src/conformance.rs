@@ -28,7 +28,6 @@ pub(crate) struct Step {
     pub(crate) detail: String,
 }
 
-/// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
@@ -58,7 +57,6 @@ pub(crate) struct LeftBehind {
     pub(crate) client_id: String,
 }
 
-/// What can be asked.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     Start { run: Uuid, at: Timestamp },
@@ -68,7 +66,6 @@ pub(crate) enum Command {
     Finish { at: Timestamp },
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(crate) enum Event {

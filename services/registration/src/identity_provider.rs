@@ -28,7 +28,7 @@ pub use settings::{Draft, IN_BODY, Location, ManagementRef, Settings};
 /// Kind of the vault owner whose id is the provider's.
 pub const OWNER: &str = "identity_provider";
 
-/// Where a provider stands.
+/// Lifecycle of an identity provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Status {
     /// It does not exist (yet).
@@ -48,7 +48,7 @@ pub enum Status {
 /// The state of one provider.
 #[derive(Debug, Clone, Default)]
 pub struct IdentityProvider {
-    /// Where it stands.
+    /// Whether it exists, takes registrations, or is deleted.
     pub status: Status,
     /// None as long as it does not exist.
     pub settings: Option<Settings>,
@@ -61,7 +61,7 @@ pub struct IdentityProvider {
 /// What was given, and what it replaces by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TokenChange {
-    /// The stored one stays.
+    /// Keeps the stored token.
     #[default]
     Keep,
     /// This one, or none from now on.
@@ -73,7 +73,7 @@ pub enum TokenChange {
 pub enum Command {
     /// Creates it; its well-known document was verified.
     Add {
-        /// The complete settings.
+        /// All settings, not only the changed ones.
         settings: Settings,
         /// In the vault already.
         initial_access_token: Option<VaultRef>,
@@ -114,14 +114,14 @@ pub enum Command {
 pub enum Event {
     /// It was created.
     Added {
-        /// The complete settings.
+        /// All settings, not only the changed ones.
         settings: Settings,
         /// Reference into the vault.
         initial_access_token: Option<VaultRef>,
     },
     /// Its settings changed.
     Changed {
-        /// The complete settings.
+        /// All settings, not only the changed ones.
         settings: Settings,
     },
     /// It got another initial access token, or none.
@@ -154,7 +154,7 @@ pub enum Rejection {
     /// The id belongs to another one.
     #[error("the identity provider exists already")]
     Exists,
-    /// Something needs it.
+    /// Client types or OAuth clients belong to it.
     #[error("{client_types} client types and {live_clients} OAuth clients belong to it")]
     InUse {
         /// Client types that refer to it.
@@ -167,7 +167,7 @@ pub enum Rejection {
     IssuerInUse {
         /// The one that it has.
         issuer: String,
-        /// How many.
+        /// Number of clients registered there.
         live_clients: u64,
     },
     /// A stored token must not go to another issuer than it was given for.

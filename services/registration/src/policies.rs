@@ -5,7 +5,7 @@ mod messages;
 use async_trait::async_trait;
 use portico_bus::{ConsumerSpec, Message};
 use portico_eventstore::consumer::{Policy, PolicyError};
-use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, InboxEntry, sqlx};
+use portico_eventstore::{Aggregate, Context, EventStore, InboxEntry};
 use portico_proto::access::v1 as access;
 use portico_proto::registration::v1 as registration;
 use uuid::Uuid;
@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::application::{self, Application, KnownApplication};
 use crate::oauth_client::{AccessCommand, Command, FollowCommand, GrantCommand, OauthClient};
 use crate::views::oauth_clients as view;
-use messages::{credential, decode, id, position, requested};
+use messages::{credential, requested};
+use portico_runtime::messages::{decode, header, id};
 
 const APPROVED: &str = "portico.access.access_approved";
 const RETRIED: &str = "portico.access.access_retried";
@@ -26,7 +27,6 @@ const APPLICATION_CHANGED: &str = "portico.access.application_changed";
 /// Our own: so that every client follows, also where the process ends meanwhile.
 const CLIENT_TYPE_CHANGED: &str = "portico.registration.client_type_changed";
 
-/// What this service consumes.
 pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
     name: "registration",
     subjects: &[
@@ -42,7 +42,6 @@ pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
     ],
 };
 
-/// The policies.
 pub(crate) struct Policies {
     pub(crate) store: EventStore,
 }
@@ -69,7 +68,7 @@ impl Policy for Policies {
             APPLICATION_CHANGED => {
                 let changed = decode(message)?;
                 return self
-                    .when_application_changed(changed, position(message), context, entry)
+                    .when_application_changed(changed, header(message, "position")?, context, entry)
                     .await;
             }
             CLIENT_TYPE_CHANGED => {
@@ -96,7 +95,7 @@ impl Policies {
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
         let retried = message.subject == RETRIED;
-        let Some(requested) = requested(wanted, position(message), retried)? else {
+        let Some(requested) = requested(wanted, header(message, "position")?, retried)? else {
             return Ok(());
         };
         let application = requested.application_id;
@@ -141,7 +140,7 @@ impl Policies {
         let provider = id("identity_provider_id", &changed.identity_provider_id)?;
         let pool = self.store.database().pool();
         let clients = view::streams_of_type(pool, provider, client_type_id).await;
-        for client in clients.map_err(again)? {
+        for client in clients? {
             let step = context.step(&format!("client type of {client}"));
             let command = FollowCommand::ClientType { client_type_id };
             self.follow(client, command, &step).await?;
@@ -167,7 +166,7 @@ impl Policies {
         self.once::<KnownApplication>(id, &application::Note(application.clone()), context, entry)
             .await?;
         let clients = view::streams_of_application(self.store.database().pool(), id).await;
-        for client in clients.map_err(again)? {
+        for client in clients? {
             self.change(client, application.clone(), context).await?;
         }
         Ok(())
@@ -196,7 +195,7 @@ impl Policies {
             .store
             .execute::<OauthClient>(client, &command, context)
             .await;
-        told.map(drop).map_err(failed)
+        told.map(drop).map_err(PolicyError::from)
     }
 
     async fn once<A: Aggregate>(
@@ -210,17 +209,6 @@ impl Policies {
             .store
             .execute_once::<A>(id, command, context, entry)
             .await;
-        done.map(drop).map_err(failed)
+        done.map(drop).map_err(PolicyError::from)
     }
-}
-
-fn failed<R: std::error::Error>(error: ExecuteError<R>) -> PolicyError {
-    match error {
-        ExecuteError::Store(error) => error.into(),
-        other => PolicyError::Poison(other.to_string()),
-    }
-}
-
-fn again(error: sqlx::Error) -> PolicyError {
-    PolicyError::Retry(error.to_string())
 }

@@ -12,7 +12,6 @@ use crate::client_type::{self, ClientType};
 use crate::identity_provider::{self, IdentityProvider, KeysEvent, ProviderKeys};
 use crate::oauth_client::OauthClient;
 
-/// The translation.
 pub(crate) struct Publisher;
 
 #[async_trait]

@@ -57,7 +57,7 @@ impl World {
     }
 
     async fn configure_at(&self, gateway: &str, secret: &str) -> Configured {
-        let mut settings = self.provider.way_in().await;
+        let mut settings = self.provider.authorization().await;
         settings["name"] = "Company login".into();
         settings["type"] = self.provider.kind().into();
         settings["well_known_url"] = self.provider.well_known_url().into();

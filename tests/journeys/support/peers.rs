@@ -57,7 +57,7 @@ impl Double {
     }
 
     /// How the portal authorises itself there.
-    pub fn way_in(&self) -> Value {
+    pub fn authorization(&self) -> Value {
         match self {
             Self::Okta(_) => {
                 json!({"authorization": "api_token", "api_token": "api-token-of-okta"})

@@ -81,13 +81,13 @@ impl Provider {
     }
 
     /// How the portal authorises itself there.
-    pub async fn way_in(&self) -> Value {
+    pub async fn authorization(&self) -> Value {
         let token = match self {
             Self::Sandbox(_) | Self::Stranger(_) => INITIAL_ACCESS_TOKEN.to_owned(),
             Self::Keycloak(keycloak) | Self::KeycloakThrough(keycloak, _) => {
                 keycloak.initial_access_token(100).await
             }
-            Self::Double(double) => return double.way_in(),
+            Self::Double(double) => return double.authorization(),
         };
         json!({"initial_access_token": token})
     }

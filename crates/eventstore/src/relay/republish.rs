@@ -107,7 +107,6 @@ impl Request {
         asked(store.database()).await.map(Self)
     }
 
-    /// Where to begin.
     pub(super) fn begin(&self, checkpoint: i64) -> i64 {
         self.0
             .as_ref()

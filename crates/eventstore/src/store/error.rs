@@ -8,11 +8,11 @@ pub enum StoreError {
     /// Another append was first: load again and decide again.
     #[error("stream {stream} is at version {actual}, expected {expected}")]
     Conflict {
-        /// Which stream.
+        /// Stream that was appended to meanwhile.
         stream: Stream,
-        /// What the append expected.
+        /// Version of the stream that the append was decided on.
         expected: i64,
-        /// What it is.
+        /// Present version of the stream.
         actual: i64,
     },
     /// An event id of this append stands in another stream, or only some of its ids are known.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     aggregate::{Aggregate, schema_version, upcast},
-    trace::Place,
+    trace::TraceContext,
 };
 
 /// A stream's name: `<category>-<uuid>`.
@@ -57,9 +57,9 @@ pub struct Metadata {
 
 impl Metadata {
     /// The trace context, if there is one.
-    pub fn place(&self) -> Option<Place> {
+    pub fn trace_context(&self) -> Option<TraceContext> {
         let traceparent = self.traceparent.clone()?;
-        Some(Place {
+        Some(TraceContext {
             traceparent,
             tracestate: self.tracestate.clone(),
         })
@@ -67,9 +67,9 @@ impl Metadata {
 
     /// The same with another trace context, or with none.
     #[must_use]
-    pub fn at(self, place: Option<Place>) -> Self {
-        let (traceparent, tracestate) = match place {
-            Some(place) => (Some(place.traceparent), place.tracestate),
+    pub fn at(self, trace_context: Option<TraceContext>) -> Self {
+        let (traceparent, tracestate) = match trace_context {
+            Some(trace_context) => (Some(trace_context.traceparent), trace_context.tracestate),
             None => (None, None),
         };
         Self {
@@ -110,15 +110,15 @@ impl Context {
 /// An event to append.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// Unique for ever.
+    /// Id of the event, by which repetitions are recognised.
     pub id: Uuid,
     /// `<category>.<variant>`.
     pub event_type: String,
-    /// Of the payload.
+    /// Version of the payload's schema; older ones are upcast when they are read.
     pub schema_version: i64,
-    /// The payload.
+    /// The event as JSON, in the schema of its version.
     pub data: Value,
-    /// Where it comes from.
+    /// Causation, correlation, actor and trace context.
     pub metadata: Metadata,
 }
 
@@ -160,7 +160,7 @@ impl NewEvent {
 pub struct RecordedEvent {
     /// 1, 2, 3, … in commit order, without a gap.
     pub position: i64,
-    /// Unique for ever.
+    /// Id of the event, by which repetitions are recognised.
     pub id: Uuid,
     /// `<category>-<uuid>`.
     pub stream: String,
@@ -168,13 +168,13 @@ pub struct RecordedEvent {
     pub version: i64,
     /// `<category>.<variant>`.
     pub event_type: String,
-    /// Of the payload.
+    /// Version of the payload's schema; older ones are upcast when they are read.
     pub schema_version: i64,
-    /// The payload.
+    /// The event as JSON, in the schema of its version.
     pub data: Value,
-    /// Where it comes from.
+    /// Causation, correlation, actor and trace context.
     pub metadata: Metadata,
-    /// When it was appended.
+    /// Clock reading of the append.
     pub recorded_at: Timestamp,
 }
 

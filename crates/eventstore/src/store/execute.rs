@@ -16,7 +16,7 @@ const CONFLICT_RETRIES: usize = 50;
 /// Least time for which a command is retried after a conflict.
 const CONFLICT_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a command did.
+/// Result of a command: the state after it and the events that it appended.
 #[derive(Debug, Clone)]
 pub struct Outcome<A: Aggregate> {
     /// After the command.
@@ -36,9 +36,9 @@ pub enum ExecuteError<R: std::error::Error> {
     /// The caller expected another version (`If-Match`).
     #[error("expected version {expected}, found {actual}")]
     VersionMismatch {
-        /// What the caller expected.
+        /// Version of the aggregate that the caller expected.
         expected: i64,
-        /// What it is.
+        /// Present version of the aggregate.
         actual: i64,
     },
     /// The same idempotency key came with another command.
@@ -230,7 +230,7 @@ fn encode<A: Aggregate>(
 ) -> Result<Vec<NewEvent>, StoreError> {
     let metadata = context.metadata.clone();
     // The effects of these events then become children of the current span.
-    let metadata = match trace::Place::present() {
+    let metadata = match trace::TraceContext::present() {
         None => metadata,
         present => metadata.at(present),
     };

@@ -9,7 +9,6 @@ use opentelemetry::{
 
 use crate::RecordedEvent;
 
-/// Of one store.
 pub(crate) struct StoreMetrics {
     service: KeyValue,
     events: Counter<u64>,

@@ -34,7 +34,7 @@ const IDLE_TIMEOUT: &str = "15s";
 /// An atomic append: events for one stream, and the inbox entry of the message that caused them.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// The stream.
+    /// Stream to append to.
     pub stream: Stream,
     /// The version that the stream must have, 0 where it must not exist.
     pub expected_version: i64,
@@ -51,7 +51,7 @@ pub struct Append {
 pub struct InboxEntry {
     /// The consumer's durable name.
     pub consumer: String,
-    /// The message's id.
+    /// Id of the processed message; unique for a consumer.
     pub message_id: Uuid,
 }
 
@@ -65,7 +65,7 @@ impl InboxEntry {
     }
 }
 
-/// What an append did.
+/// Result of an append.
 #[derive(Debug, Clone)]
 pub enum Appended {
     /// The events stand in the log.

@@ -21,7 +21,7 @@ use crate::{
 /// A stream to be worked on.
 #[derive(Debug, Clone)]
 pub struct Job<A> {
-    /// Of the aggregate.
+    /// Id of the aggregate.
     pub id: Uuid,
     /// Folded from every event.
     pub state: A,
@@ -78,7 +78,7 @@ impl<A: Aggregate> Jobs<A> {
         }
     }
 
-    /// Where the streams are.
+    /// The store that holds the streams.
     pub fn store(&self) -> &EventStore {
         &self.store
     }
@@ -107,7 +107,6 @@ impl<A: Aggregate> Jobs<A> {
             causation: Some(last.id),
             ..last.metadata.clone()
         });
-        let recorded_at = recorded.iter().map(|event| event.recorded_at).max();
         Ok(Job {
             id,
             state,
@@ -115,7 +114,8 @@ impl<A: Aggregate> Jobs<A> {
             cause,
             reading: ClockReading::of_stream(
                 self.clock.now(),
-                recorded_at.unwrap_or(Timestamp::MIN),
+                // Of the newest event: what a right clock has recorded since then binds.
+                last.map_or(Timestamp::MIN, |last| last.recorded_at),
                 self.longest_pause,
             ),
         })

@@ -119,11 +119,16 @@ impl Lease {
 
     /// Whether anybody holds the lease.
     pub async fn is_held(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM leases WHERE name = $1 AND expires_at_ms >= $2")
-            .bind(self.name.clone())
-            .bind(now.as_millisecond())
-            .fetch_optional(self.database.pool())
-            .await?;
+        // As in `take`: an expiry further ahead than any that is set on purpose does not bind.
+        let latest = ClockReading::latest_pause(now, self.ttl);
+        let row = sqlx::query(
+            "SELECT 1 FROM leases WHERE name = $1 AND expires_at_ms >= $2 AND expires_at_ms <= $3",
+        )
+        .bind(self.name.clone())
+        .bind(now.as_millisecond())
+        .bind(latest.as_millisecond())
+        .fetch_optional(self.database.pool())
+        .await?;
         Ok(row.is_some())
     }
 

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use portico_eventstore::{
     worker::{Due, Job, Jobs, Work, run},
 };
 use portico_trials::Trial;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,6 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         nothing_is_done_before_its_time,
         a_stop_finishes_the_step_that_was_begun,
         an_intent_is_recorded_once,
+        a_stream_that_is_due_without_a_step_is_left_alone,
     )
 }
 
@@ -53,6 +57,10 @@ struct Diary {
     entered: Notify,
     /// Steps wait for this where it is given.
     gate: Option<Notify>,
+    /// Streams that are closed are due too, as by a view that is mistaken.
+    names_all: bool,
+    /// How often a next step was looked for.
+    looks: AtomicUsize,
 }
 
 struct Filler {
@@ -80,7 +88,7 @@ impl Work for Filler {
             });
         }
         let totals = totals(self.jobs.store()).await.into_iter();
-        let open = totals.filter(|(_, _, closed)| *closed == 0);
+        let open = totals.filter(|(_, _, closed)| *closed == 0 || self.diary.names_all);
         Ok(Due {
             now: open
                 .map(|(id, ..)| id)
@@ -91,6 +99,7 @@ impl Work for Filler {
     }
 
     fn next_step(&self, job: &Job<Counter>) -> Option<(&'static str, Command)> {
+        self.diary.looks.fetch_add(1, Ordering::Relaxed);
         if job.state.closed {
             None
         } else if job.state.total < FULL {
@@ -295,4 +304,24 @@ async fn an_intent_is_recorded_once(place: Place) {
         .unwrap();
     // The aggregate refuses it: that is no error, things have changed.
     assert!(jobs.record(&job, &Command::Add(1)).await.unwrap().is_none());
+}
+
+async fn a_stream_that_is_due_without_a_step_is_left_alone(place: Place) {
+    let (store, (clock, _time)) = (place.open().await, clock());
+    let diary = Arc::new(Diary {
+        names_all: true,
+        ..Diary::default()
+    });
+    let running = Running::start(&store, &clock, &diary, noon());
+    begin(&store, 1).await;
+    all_full(&store, 1).await;
+    let before = diary.looks.load(Ordering::Relaxed);
+    // Nothing happens that could be waited for: a pause of half a second allows three looks in this time, and a slow
+    // machine fewer; without it there would be hundreds.
+    sleep(Duration::from_millis(1200)).await;
+    assert!(diary.looks.load(Ordering::Relaxed) - before < 10);
+    // What is new is worked on meanwhile.
+    begin(&store, 1).await;
+    all_full(&store, 2).await;
+    running.stop().await;
 }

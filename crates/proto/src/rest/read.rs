@@ -9,7 +9,7 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor, value::MapDeserializer},
 };
 
-use super::{Enumeration, Kind, Member, Message};
+use super::{Enumeration, Member, MemberType, Message};
 use crate::time;
 
 /// Reads a message that callers may write.
@@ -81,15 +81,15 @@ impl<'de, T: Message> Visitor<'de> for Members<T> {
 fn needed(member: &Member) -> bool {
     let told_by_the_service = matches!(
         member.kind,
-        Kind::Text
-            | Kind::Uuid
-            | Kind::Uri
-            | Kind::Email
-            | Kind::Scopes
-            | Kind::Commas
-            | Kind::Enumeration(_)
-            | Kind::List(_)
-            | Kind::Map(_)
+        MemberType::Text
+            | MemberType::Uuid
+            | MemberType::Uri
+            | MemberType::Email
+            | MemberType::Scopes
+            | MemberType::Commas
+            | MemberType::Enumeration(_)
+            | MemberType::List(_)
+            | MemberType::Map(_)
     );
     member.required && !told_by_the_service
 }

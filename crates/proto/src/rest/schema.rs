@@ -10,7 +10,7 @@ use utoipa::openapi::{
     },
 };
 
-use super::{Kind, Member, Message, Shape, Words};
+use super::{EnumWords, Member, MemberType, Message, Shape};
 
 /// Whose side of a message a schema is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn schemas<T: Message>(to: &mut Vec<(String, RefOr<Schema>)>) {
 pub fn parameters<T: Message>(place: Option<ParameterIn>) -> Vec<Parameter> {
     let one = |member: &'static Member| {
         let schema = match &member.kind {
-            Kind::Enumeration(words) => enumeration(words()).into(),
+            MemberType::Enumeration(words) => enumeration(words()).into(),
             kind => of(kind, Side::Input, "", false),
         };
         ParameterBuilder::new()
@@ -74,11 +74,11 @@ pub(super) fn name_of(shape: &Shape, side: Side) -> Cow<'static, str> {
 
 /// Whether what callers write looks as what is answered. Messages that contain themselves never do.
 fn alike(shape: &Shape, depth: usize) -> bool {
-    fn kind(of: &Kind, depth: usize) -> bool {
+    fn kind(of: &MemberType, depth: usize) -> bool {
         match of {
-            Kind::Scopes | Kind::Commas => false,
-            Kind::Message(inner) => alike(inner(), depth + 1),
-            Kind::List(inner) | Kind::Map(inner) => kind(inner, depth),
+            MemberType::Scopes | MemberType::Commas => false,
+            MemberType::Message(inner) => alike(inner(), depth + 1),
+            MemberType::List(inner) | MemberType::Map(inner) => kind(inner, depth),
             _ => true,
         }
     }
@@ -128,7 +128,7 @@ pub(super) fn object(shape: &Shape, side: Side) -> RefOr<Schema> {
     }
 }
 
-fn of(kind: &Kind, side: Side, doc: &str, nullable: bool) -> RefOr<Schema> {
+fn of(kind: &MemberType, side: Side, doc: &str, nullable: bool) -> RefOr<Schema> {
     let plain = |r#type: Type, format: Option<SchemaFormat>| {
         let types = match nullable {
             true => SchemaType::Array(vec![r#type, Type::Null]),
@@ -140,41 +140,41 @@ fn of(kind: &Kind, side: Side, doc: &str, nullable: bool) -> RefOr<Schema> {
     let known = |format| Some(SchemaFormat::KnownFormat(format));
     let custom = |format: &str| Some(SchemaFormat::Custom(format.to_owned()));
     match kind {
-        Kind::Text => plain(Type::String, None).into(),
-        Kind::Uuid => plain(Type::String, custom("uuid")).into(),
-        Kind::Uri => plain(Type::String, custom("uri")).into(),
-        Kind::Email => plain(Type::String, custom("email")).into(),
-        Kind::Time => plain(Type::String, known(KnownFormat::DateTime)).into(),
-        Kind::Bool => plain(Type::Boolean, None).into(),
-        Kind::I32 => plain(Type::Integer, known(KnownFormat::Int32)).into(),
-        Kind::I64 => plain(Type::Integer, known(KnownFormat::Int64)).into(),
-        Kind::U32 => plain(Type::Integer, known(KnownFormat::Int32))
+        MemberType::Text => plain(Type::String, None).into(),
+        MemberType::Uuid => plain(Type::String, custom("uuid")).into(),
+        MemberType::Uri => plain(Type::String, custom("uri")).into(),
+        MemberType::Email => plain(Type::String, custom("email")).into(),
+        MemberType::Time => plain(Type::String, known(KnownFormat::DateTime)).into(),
+        MemberType::Bool => plain(Type::Boolean, None).into(),
+        MemberType::I32 => plain(Type::Integer, known(KnownFormat::Int32)).into(),
+        MemberType::I64 => plain(Type::Integer, known(KnownFormat::Int64)).into(),
+        MemberType::U32 => plain(Type::Integer, known(KnownFormat::Int32))
             .minimum(Some(0))
             .into(),
-        Kind::U64 => plain(Type::Integer, known(KnownFormat::Int64))
+        MemberType::U64 => plain(Type::Integer, known(KnownFormat::Int64))
             .minimum(Some(0))
             .into(),
-        Kind::Number => plain(Type::Number, None).into(),
-        Kind::Json => ObjectBuilder::new()
+        MemberType::Number => plain(Type::Number, None).into(),
+        MemberType::Json => ObjectBuilder::new()
             .schema_type(SchemaType::AnyValue)
             .description(said(doc))
             .into(),
-        Kind::Scopes if side == Side::Output => plain(Type::String, None).into(),
-        Kind::Commas if side == Side::Output => list(&Kind::Text, side, doc),
-        Kind::Scopes | Kind::Commas => OneOfBuilder::new()
+        MemberType::Scopes if side == Side::Output => plain(Type::String, None).into(),
+        MemberType::Commas if side == Side::Output => list(&MemberType::Text, side, doc),
+        MemberType::Scopes | MemberType::Commas => OneOfBuilder::new()
             .item(ObjectBuilder::new().schema_type(Type::String))
-            .item(list(&Kind::Text, side, ""))
+            .item(list(&MemberType::Text, side, ""))
             .description(said(doc))
             .into(),
-        Kind::List(inner) => list(inner, side, doc),
-        Kind::Map(inner) => ObjectBuilder::new()
+        MemberType::List(inner) => list(inner, side, doc),
+        MemberType::Map(inner) => ObjectBuilder::new()
             .additional_properties(Some(AdditionalProperties::RefOr(of(
                 inner, side, "", false,
             ))))
             .description(said(doc))
             .into(),
-        Kind::Enumeration(words) => reference(words().name, doc, nullable),
-        Kind::Message(shape) => reference(&name_of(shape(), inner(side)), doc, nullable),
+        MemberType::Enumeration(words) => reference(words().name, doc, nullable),
+        MemberType::Message(shape) => reference(&name_of(shape(), inner(side)), doc, nullable),
     }
 }
 
@@ -186,7 +186,7 @@ fn inner(side: Side) -> Side {
     }
 }
 
-fn list(kind: &Kind, side: Side, doc: &str) -> RefOr<Schema> {
+fn list(kind: &MemberType, side: Side, doc: &str) -> RefOr<Schema> {
     ArrayBuilder::new()
         .items(of(kind, side, "", false))
         .description(said(doc))
@@ -207,7 +207,7 @@ fn reference(name: &str, doc: &str, nullable: bool) -> RefOr<Schema> {
     RefOr::Ref(to.description(said(doc)).build())
 }
 
-fn enumeration(words: &Words) -> ObjectBuilder {
+fn enumeration(words: &EnumWords) -> ObjectBuilder {
     let mut doc = words.doc.to_owned();
     for word in words.words.iter().filter(|word| !word.doc.is_empty()) {
         doc.push_str(&format!("\n- `{}`: {}", word.word, word.doc));
@@ -230,16 +230,16 @@ pub(super) fn collect(shape: &Shape, side: Side, to: &mut Vec<(String, RefOr<Sch
     }
 }
 
-fn collect_kind(kind: &Kind, side: Side, to: &mut Vec<(String, RefOr<Schema>)>) {
+fn collect_kind(kind: &MemberType, side: Side, to: &mut Vec<(String, RefOr<Schema>)>) {
     match kind {
-        Kind::List(inner) | Kind::Map(inner) => collect_kind(inner, side, to),
-        Kind::Enumeration(words) => {
+        MemberType::List(inner) | MemberType::Map(inner) => collect_kind(inner, side, to),
+        MemberType::Enumeration(words) => {
             let words = words();
             if !to.iter().any(|(name, _)| name == words.name) {
                 to.push((words.name.to_owned(), enumeration(words).into()));
             }
         }
-        Kind::Message(shape) => {
+        MemberType::Message(shape) => {
             let (shape, name) = (shape(), name_of(shape(), side).into_owned());
             if !to.iter().any(|(known, _)| *known == name) {
                 to.push((name, object(shape, side)));

@@ -2,8 +2,8 @@
 
 /// An enum of the contract.
 pub trait Enumeration: Copy + Into<i32> + TryFrom<i32> {
-    /// Its words.
-    fn words() -> &'static Words;
+    /// Name, documentation and values, as generated from the descriptor.
+    fn words() -> &'static EnumWords;
 
     /// As in REST; empty for the value that stands for nothing said.
     fn as_word(self) -> &'static str {
@@ -19,10 +19,10 @@ pub trait Enumeration: Copy + Into<i32> + TryFrom<i32> {
 
 /// What the contract says of an enum.
 #[derive(Debug)]
-pub struct Words {
-    /// Its name there.
+pub struct EnumWords {
+    /// Name of the enum's schema.
     pub name: &'static str,
-    /// Its comment.
+    /// Comment in the proto file, which becomes the description.
     pub doc: &'static str,
     /// Without the value that stands for nothing said.
     pub words: &'static [Word],
@@ -35,11 +35,11 @@ pub struct Word {
     pub number: i32,
     /// In REST.
     pub word: &'static str,
-    /// Its comment.
+    /// Comment in the proto file, which becomes the description.
     pub doc: &'static str,
 }
 
-impl Words {
+impl EnumWords {
     /// As people list them: "a, b or c".
     pub(super) fn listed(&self) -> String {
         let words: Vec<&str> = self.words.iter().map(|one| one.word).collect();

@@ -63,7 +63,7 @@ impl Call {
             command_digest: key.map(|_| digest(request.get_ref())),
             ..Metadata::default()
         }
-        .at(trace::Place::given(text));
+        .at(trace::TraceContext::given(text));
         Ok(Self {
             caller,
             context: Context {

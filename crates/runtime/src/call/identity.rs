@@ -50,9 +50,9 @@ pub enum Caller {
     Anonymous,
     /// A person or their program.
     User {
-        /// Their id.
+        /// Id of the user at accounts.
         id: Uuid,
-        /// Their role.
+        /// Role of the user when the identity was signed.
         role: Role,
     },
     /// Another service, on its own account.

@@ -8,7 +8,7 @@ use prost_types::FileDescriptorSet;
 
 use super::ServiceName;
 
-/// A method.
+/// A gRPC method, with what a channel needs to know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Method {
     /// Who has it; `None`: every service.

@@ -74,7 +74,7 @@ impl Mail {
     }
 }
 
-/// Logging.
+/// Level and format of log lines.
 #[derive(Debug, Clone)]
 pub struct Log {
     /// A filter that `tracing_subscriber` understands.
@@ -83,10 +83,10 @@ pub struct Log {
     pub format: LogFormat,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines that are easy to read in a terminal.
     Text,
     /// One JSON object a line.
     Json,

@@ -107,7 +107,7 @@ impl Select {
                 SortColumn::Text(_) => row.try_get(SORT_VALUE)?,
                 SortColumn::Number(_) => row.try_get::<i64, _>(SORT_VALUE)?.to_string(),
             };
-            keys.push((value, row.try_get(SORT_ID)?));
+            keys.push((format!("{}\n{value}", query.order), row.try_get(SORT_ID)?));
         }
         let keyed = rows.into_iter().zip(keys).collect();
         let (keyed, next) = query
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_page_begins_after_the_last_row_of_the_one_before() {
         let page = Page::parse(1, "").unwrap();
-        let (_, next) = page.cut(vec![1, 2], |_| ("12".to_owned(), "b".to_owned()));
+        let (_, next) = page.cut(vec![1, 2], |_| ("size\n12".to_owned(), "b".to_owned()));
         let query = ListQuery::parse(&SORT, 1, &next, "size").unwrap();
         let (statement, values) = Select::new("t.a", "things t WHERE true").build(&query);
         assert!(

@@ -18,9 +18,9 @@ pub struct SortColumns {
 /// A column that a list can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortColumn {
-    /// Of texts.
+    /// Column of texts, compared by their bytes.
     Text(&'static str),
-    /// Of integers.
+    /// Column of integers.
     Number(&'static str),
 }
 
@@ -36,6 +36,8 @@ impl SortColumn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
     pub(super) page: Page,
+    /// The word of `sort`, with its `-`; a cursor names it.
+    pub(super) order: String,
     pub(super) column: SortColumn,
     pub(super) id: &'static str,
     pub(super) descending: bool,
@@ -52,7 +54,7 @@ impl ListQuery {
         after: &str,
         sort: &str,
     ) -> Result<Self, Error> {
-        let page = Page::parse(limit, after)?;
+        let mut page = Page::parse(limit, after)?;
         let text = if sort.is_empty() {
             columns.default
         } else {
@@ -66,8 +68,16 @@ impl ListQuery {
         let Some((_, column)) = found else {
             return Err(Error::field("sort", "sort_invalid", columns.allowed()));
         };
+        if let Some((value, _)) = &mut page.after {
+            // In another order the rows after this one are others.
+            *value = match value.split_once('\n') {
+                Some((order, value)) if order == text => value.to_owned(),
+                _ => return Err(wrong_cursor()),
+            };
+        }
         let query = Self {
             page,
+            order: text.to_owned(),
             column: *column,
             id: columns.id,
             descending,
@@ -133,9 +143,22 @@ mod tests {
     #[test]
     fn a_cursor_of_another_order_is_refused() {
         let page = Page::parse(1, "").unwrap();
-        let (_, next) = page.cut(vec![1, 2], |_| ("shop".to_owned(), "7".to_owned()));
-        assert!(ListQuery::parse(&SORT, 1, &next, "name").is_ok());
-        let error = ListQuery::parse(&SORT, 1, &next, "created_at").unwrap_err();
-        assert_eq!(error.fields[0].code, "cursor_invalid");
+        let cursor = |value: &str| {
+            let (_, next) = page.cut(vec![1, 2], |_| (value.to_owned(), "7".to_owned()));
+            next
+        };
+        let next = cursor("name\nshop\nfloor");
+        let query = ListQuery::parse(&SORT, 1, &next, "name").unwrap();
+        assert_eq!(query.page.after, Some(("shop\nfloor".into(), "7".into())));
+        let wrong = [
+            (next.clone(), "-name"),
+            (next, "created_at"),
+            (cursor("created_at\nshop"), "created_at"),
+            (cursor("7"), "created_at"),
+        ];
+        for (next, sort) in wrong {
+            let error = ListQuery::parse(&SORT, 1, &next, sort).unwrap_err();
+            assert_eq!(error.fields[0].code, "cursor_invalid");
+        }
     }
 }

@@ -26,7 +26,7 @@ const FRESH: Duration = Duration::from_secs(1);
 pub struct Gauge {
     /// As exposed to Prometheus.
     pub name: &'static str,
-    /// For people.
+    /// Help text of the metric.
     pub help: &'static str,
 }
 

@@ -11,7 +11,7 @@ pub enum OutgoingError {
     /// The address may not be called; nothing was sent.
     #[error("the address is refused: {reason}")]
     Refused {
-        /// Which rule forbids it.
+        /// Rule that forbids the call.
         reason: Refusal,
     },
     /// No complete answer in time. The other side may have acted.
@@ -38,7 +38,7 @@ pub enum OutgoingError {
     /// The connection broke or it was no HTTP. The other side may have acted.
     #[error("the connection broke or the answer is no HTTP: {reason}")]
     Protocol {
-        /// What was wrong.
+        /// Cause as the HTTP library reports it.
         reason: String,
     },
 }

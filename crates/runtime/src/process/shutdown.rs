@@ -15,7 +15,7 @@ pub struct Shutdown {
     tasks: TaskTracker,
 }
 
-/// How a drain ended.
+/// Result of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
     /// All tasks have ended.

@@ -66,14 +66,14 @@ pub struct Health {
 pub struct Readiness {
     /// Whether every part that is not optional is ready.
     pub ready: bool,
-    /// One by one.
+    /// Result for each part.
     pub parts: Vec<Part>,
 }
 
-/// One part.
+/// A dependency or component whose health is checked.
 #[derive(Debug, Clone, Serialize)]
 pub struct Part {
-    /// Its name.
+    /// Name of the part, such as `database`.
     pub part: String,
     /// Whether it works.
     pub ready: bool,

@@ -4,7 +4,7 @@ use opentelemetry::global;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use portico_eventstore::trace::{EXPORTED, Place, correlated};
+use portico_eventstore::trace::{EXPORTED, TraceContext, correlated};
 use tracing::Instrument as _;
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -19,7 +19,7 @@ async fn the_trace_stays_with_us() {
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
     let server = Server::start().await;
     let call = async {
-        assert!(Place::present().is_some(), "there is a trace");
+        assert!(TraceContext::present().is_some(), "there is a trace");
         let request = get_from(server.url("/headers"));
         outgoing(&["127.0.0.1"]).send(request).await.unwrap()
     };

@@ -12,7 +12,6 @@ pub(super) struct Question<'a> {
     /// What the action leads to.
     pub(super) consequence: &'a str,
     pub(super) button: &'a str,
-    /// Where *Cancel* leads.
     pub(super) back: String,
     /// Version of what was shown; 0 for any.
     pub(super) version: u64,

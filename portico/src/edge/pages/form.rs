@@ -83,7 +83,6 @@ impl Form {
             .collect()
     }
 
-    /// A check box.
     pub(super) fn checked(&self, name: &str) -> bool {
         !self.text(name).is_empty()
     }

@@ -63,13 +63,34 @@ pub(super) fn application(from: &Application) -> Value {
     }
 }
 
+/// What the API says of a step or status, without its codes: a failure is `code: message` there, and the end of access
+/// a code alone.
+fn for_people(step: &str, text: &str) -> String {
+    let is_code = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    match (step, text) {
+        ("deprovisioned", "client_deleted") => "The OAuth client was deleted.".to_owned(),
+        ("deprovisioned", "scopes_removed") => {
+            "Its scopes were removed from the OAuth client.".to_owned()
+        }
+        ("failed", text) => match text.split_once(": ") {
+            Some((code, message)) if is_code(code) => message.to_owned(),
+            _ if is_code(text) => text.replace('_', " "),
+            _ => text.to_owned(),
+        },
+        _ => text.to_owned(),
+    }
+}
+
 /// A request; the names of people come from `name`, which is given a user's id.
 pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String) -> Value {
     let timeline: Vec<Value> = from
         .timeline
         .iter()
         .map(|entry| {
-            context! { step => &entry.step, at => &entry.at, by => name(&entry.by), detail => &entry.detail }
+            let detail = for_people(&entry.step, &entry.detail);
+            context! { step => &entry.step, at => &entry.at, by => name(&entry.by), detail => detail }
         })
         .collect();
     context! {
@@ -83,7 +104,7 @@ pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String
         products => from.items.iter().map(|item| item.product_name.as_str()).collect::<Vec<_>>().join(", "),
         api_key => from.credential == "api_key",
         note => &from.note,
-        reason => &from.reason,
+        reason => for_people(&from.status, &from.reason),
         next_try_at => &from.next_try_at,
         timeline,
         version => &from.version,
@@ -332,5 +353,23 @@ mod tests {
         ] {
             assert_eq!(every(seconds), words);
         }
+    }
+
+    #[test]
+    fn codes_are_for_programs() {
+        let failed = |text| for_people("failed", text);
+        assert_eq!(
+            failed("scope_unknown: \"a: b\" is not known"),
+            "\"a: b\" is not known"
+        );
+        assert_eq!(failed("timed_out"), "timed out");
+        assert_eq!(failed("No such scope: a"), "No such scope: a");
+        assert_eq!(
+            for_people("deprovisioned", "client_deleted"),
+            "The OAuth client was deleted."
+        );
+        // What a person wrote stays as it is.
+        assert_eq!(for_people("rejected", "no: not now"), "no: not now");
+        assert_eq!(for_people("registered", "client_1"), "client_1");
     }
 }

@@ -34,7 +34,7 @@ const LONGEST_TOKEN: usize = 4096;
 /// The credential of a request.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// Nothing.
+    /// The request carries no credential.
     None,
     /// `Authorization: Bearer`: an API token, or a session's.
     Bearer(Secret),
@@ -55,7 +55,7 @@ impl Credential {
 /// Who is signed in, and the proof of it for services.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The user.
+    /// The authenticated user.
     pub caller: Caller,
     /// For the metadata of calls to services.
     pub signed: MetadataValue<Ascii>,

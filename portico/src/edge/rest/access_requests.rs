@@ -52,7 +52,7 @@ pub(in crate::edge) struct AccessRequest {
     note: String,
     /// Why it was rejected, revoked or withdrawn, or why it failed.
     reason: Option<String>,
-    /// When it is tried again by itself.
+    /// Time of the next automatic retry.
     next_try_at: Option<String>,
     timeline: Vec<Step>,
     version: u64,
@@ -90,7 +90,7 @@ struct Step {
 struct NewAccessRequest {
     #[serde(default)]
     items: Vec<Item>,
-    /// An application that there is, or
+    /// An existing application, or
     application_id: Option<String>,
     /// a new one.
     application: Option<NewApplication>,
@@ -189,7 +189,7 @@ pub(super) fn accepted(request: proto::AccessRequest) -> Single<AccessRequest> {
     Single::accepted(&path, request.version, request.into())
 }
 
-/// Requests for access; developers see their own.
+/// Access requests; developers see their own.
 #[utoipa::path(get, path = "/access-requests", tag = "Access requests", params(AccessRequestQuery), responses((status = 200, body = List<AccessRequest>)))]
 async fn list_access_requests(
     ctx: RequestContext,
@@ -214,7 +214,7 @@ async fn list_access_requests(
     Ok(List::new(page.access_requests, page.next))
 }
 
-/// Asks for access: the checkout. Every combination that does not fit is named.
+/// Submits an access request (checkout). Names every combination that does not fit.
 #[utoipa::path(post, path = "/access-requests", tag = "Access requests", request_body = NewAccessRequest, responses((status = 201, body = AccessRequest)))]
 async fn submit_access_request(
     ctx: RequestContext,
@@ -260,7 +260,7 @@ pub(super) async fn find(ctx: &RequestContext, id: &str) -> Result<proto::Access
     Ok(ctx.access().get_access_request(request).await?.into_inner())
 }
 
-/// Lets it in; the client is registered and mapped at the gateway next, or the API keys are made.
+/// Approves the request. Credentials are then set up at the provider and the gateway.
 #[utoipa::path(post, path = "/access-requests/{id}/approve", tag = "Access requests", request_body = Option<Approval>, responses((status = 202, body = AccessRequest)))]
 async fn approve_access_request(
     ctx: RequestContext,
@@ -286,7 +286,7 @@ async fn approve_access_request(
     ))
 }
 
-/// Turns it down; the developer is told why.
+/// Rejects the request. The reason is shown to the developer.
 #[utoipa::path(post, path = "/access-requests/{id}/reject", tag = "Access requests", request_body = Decision, responses((status = 202, body = AccessRequest)))]
 async fn reject_access_request(
     ctx: RequestContext,
@@ -307,7 +307,7 @@ async fn reject_access_request(
     ))
 }
 
-/// Takes access away: the client's scopes shrink, or it is deleted when nothing is left; API keys are deleted.
+/// Revokes access: removes its scopes from the client, deletes a client without scopes, deletes API keys.
 #[utoipa::path(post, path = "/access-requests/{id}/revoke", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
 async fn revoke_access_request(
     ctx: RequestContext,
@@ -328,7 +328,7 @@ async fn revoke_access_request(
     ))
 }
 
-/// The developer no longer wants it.
+/// Withdraws the request.
 #[utoipa::path(post, path = "/access-requests/{id}/withdraw", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
 async fn withdraw_access_request(
     ctx: RequestContext,
@@ -349,7 +349,7 @@ async fn withdraw_access_request(
     ))
 }
 
-/// Tries a failed registration again.
+/// Retries failed access.
 #[utoipa::path(post, path = "/access-requests/{id}/retry", tag = "Access requests", responses((status = 202, body = AccessRequest)))]
 async fn retry_access_request(
     ctx: RequestContext,

@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ApiKey {
     id: String,
-    /// Of the access request that it was made for; revoking that deletes it.
+    /// Access request that it was made for; revoking that deletes the key.
     access_request_id: String,
     application_id: String,
     product_id: String,
@@ -45,7 +45,7 @@ pub(super) struct ApiKey {
     /// The header that callers send it in, as it is, unless an API names another one.
     header_name: String,
     apis: Vec<OpenedApi>,
-    /// The gateway's own words where it failed.
+    /// The gateway's own message where it failed.
     last_error: Option<String>,
     next_try_at: Option<String>,
     version: u64,
@@ -117,7 +117,7 @@ async fn list_api_keys(ctx: RequestContext, Id(application_id): Id) -> Result<Li
     Ok(List::new(answer.api_keys, String::new()))
 }
 
-/// Shows an API key to the application's owner, once: it is not kept then. Recorded.
+/// Reveals an API key to the application's owner, once; it is not stored afterwards. Recorded.
 #[utoipa::path(post, path = "/api-keys/{id}/reveal", tag = "Credentials", responses((status = 200, body = RevealedKey)))]
 async fn reveal_api_key(
     ctx: RequestContext,
@@ -132,7 +132,7 @@ async fn reveal_api_key(
     })))
 }
 
-/// Makes another key in place of a lost one. The old key works until the new one is there.
+/// Replaces an API key. The old key works until the new one exists.
 #[utoipa::path(post, path = "/api-keys/{id}/replace", tag = "Credentials", responses((status = 202, body = ApiKey)))]
 async fn replace_api_key(
     ctx: RequestContext,

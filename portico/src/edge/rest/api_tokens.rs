@@ -35,7 +35,7 @@ async fn list_api_tokens(
     Ok(List::new(page.api_tokens, page.next))
 }
 
-/// Creates an API token; it is shown this once.
+/// Creates an API token, which is shown only in this response.
 #[utoipa::path(post, path = "/api-tokens", tag = "Accounts", request_body = CreateApiTokenRequest, responses((status = 201, body = CreateApiTokenResponse)))]
 async fn create_api_token(
     ctx: RequestContext,
@@ -48,7 +48,7 @@ async fn create_api_token(
     ))
 }
 
-/// An API token stops working.
+/// Revokes an API token.
 #[utoipa::path(delete, path = "/api-tokens/{id}", tag = "Accounts", responses((status = 204)))]
 async fn revoke_api_token(ctx: RequestContext, Id(id): Id) -> Result<StatusCode> {
     let request = ctx.request(RevokeApiTokenRequest { id });

@@ -161,7 +161,7 @@ async fn get_application(ctx: RequestContext, Id(id): Id) -> Result<Single<Appli
         .into())
 }
 
-/// Changes what is given.
+/// Updates the fields present in the body.
 #[utoipa::path(patch, path = "/applications/{id}", tag = "Applications", request_body = ApplicationChange, responses((status = 200, body = Application)))]
 async fn update_application(
     ctx: RequestContext,
@@ -187,7 +187,7 @@ async fn update_application(
         .into())
 }
 
-/// Deletes it, with its access.
+/// Deletes the application and its access.
 #[utoipa::path(delete, path = "/applications/{id}", tag = "Applications", responses((status = 204)))]
 async fn delete_application(
     ctx: RequestContext,

@@ -70,7 +70,7 @@ async fn get_cart(ctx: RequestContext) -> Result<Single<Cart>> {
         .into())
 }
 
-/// Replaces what is in the cart.
+/// Replaces the cart's items.
 #[utoipa::path(put, path = "/cart", tag = "Cart", request_body = NewCart, responses((status = 200, body = Cart)))]
 async fn put_cart(
     ctx: RequestContext,

@@ -211,7 +211,7 @@ async fn get_client_type(ctx: RequestContext, Id(id): Id) -> Result<Single<Clien
         .into())
 }
 
-/// Changes what is given, for clients registered from now on.
+/// Updates the fields present in the body. Applies to clients registered from now on.
 #[utoipa::path(patch, path = "/client-types/{id}", tag = "Client types", request_body = ClientTypeChange, responses((status = 200, body = ClientType)))]
 async fn update_client_type(
     ctx: RequestContext,
@@ -238,7 +238,7 @@ async fn update_client_type(
         .into())
 }
 
-/// Removes it.
+/// Deletes the client type.
 #[utoipa::path(delete, path = "/client-types/{id}", tag = "Client types", responses((status = 204)))]
 async fn delete_client_type(
     ctx: RequestContext,

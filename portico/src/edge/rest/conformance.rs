@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(set_secret_rotation))
 }
 
-/// The last check, as far as it is.
+/// The last check and its progress.
 #[derive(Serialize, ToSchema)]
 struct ConformanceCheck {
     identity_provider_id: String,
@@ -48,31 +48,31 @@ struct ConformanceStep {
     name: String,
     /// `passed`, `failed`, `not_offered` or `skipped`.
     outcome: String,
-    /// The provider's own words.
+    /// The provider's own message.
     detail: String,
 }
 
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct ConformanceSettings {
-    /// To register with, and to ask a token for; may be empty.
+    /// Scopes to register with and to request a token for; may be empty.
     scopes: Scopes,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Retried {
-    /// Access requests that are tried again.
+    /// Access requests that are retried.
     access_requests: u32,
-    /// Clients beside them that waited.
+    /// Clients beyond these requests that were waiting.
     clients: u32,
-    /// There are more access requests; ask again.
+    /// There are more access requests; repeat the call.
     more: bool,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SecretRotation {
-    /// 30, 7 or 1; 0: secrets are not rotated by themselves.
+    /// 30, 7 or 1; 0: secrets are not rotated automatically.
     days_before: u32,
 }
 
@@ -104,7 +104,7 @@ async fn get_conformance_check(ctx: RequestContext, Id(id): Id) -> Result<Json<C
     Ok(Json(check.into_inner().into()))
 }
 
-/// Registers, reads, updates, rotates, gets a token and deletes, with a client of its own. Goes on after the answer.
+/// Starts a check that registers, reads, updates, rotates and deletes a test client. Continues after the response.
 #[utoipa::path(post, path = "/identity-providers/{id}/conformance", tag = "Identity providers", request_body = Option<ConformanceSettings>, responses((status = 202, body = ConformanceCheck)))]
 async fn start_conformance_check(
     ctx: RequestContext,
@@ -119,7 +119,7 @@ async fn start_conformance_check(
     Ok((StatusCode::ACCEPTED, Json(check.into_inner().into())))
 }
 
-/// Tries everything at this provider again that has failed or waits.
+/// Retries everything at this provider that has failed or is waiting.
 #[utoipa::path(post, path = "/identity-providers/{id}/retry", tag = "Identity providers", responses((status = 202, body = Retried)))]
 async fn retry_identity_provider(
     ctx: RequestContext,
@@ -142,7 +142,7 @@ async fn retry_identity_provider(
     Ok((StatusCode::ACCEPTED, Json(retried)))
 }
 
-/// Whether secrets that end are rotated by themselves.
+/// Sets whether expiring secrets are rotated automatically.
 #[utoipa::path(put, path = "/identity-providers/{id}/secret-rotation", tag = "Identity providers", request_body = SecretRotation, responses((status = 200, body = IdentityProvider)))]
 async fn set_secret_rotation(
     ctx: RequestContext,

@@ -48,7 +48,7 @@ pub(super) struct Client {
     scopes: Scopes,
     token_endpoint: Option<String>,
     differences: Vec<Difference>,
-    /// The provider's own words where it failed.
+    /// The provider's own message where it failed.
     last_error: Option<String>,
     next_try_at: Option<String>,
     client_type_id: String,
@@ -58,7 +58,7 @@ pub(super) struct Client {
     old_secret_valid_until: Option<String>,
     /// Why the provider has not ended the old secret; it is asked again then.
     old_secret_error: Option<String>,
-    /// What it is managed with (RFC 7592 section 3) is stored.
+    /// The registration access token (RFC 7592 section 3) is stored.
     has_registration_access_token: bool,
     /// What an admin should know of the provider's last answer.
     warnings: Vec<String>,
@@ -66,7 +66,7 @@ pub(super) struct Client {
     updated_at: Option<String>,
 }
 
-/// What the provider granted otherwise than asked.
+/// A setting the provider granted differently from the request.
 #[derive(Serialize, ToSchema)]
 struct Difference {
     /// Metadata member of RFC 7591 section 2.
@@ -76,7 +76,7 @@ struct Difference {
     consequence: String,
 }
 
-/// With these an application gets its tokens.
+/// Credentials with which an application gets its tokens.
 #[derive(Serialize, ToSchema)]
 struct Credentials {
     identity_provider_id: String,
@@ -209,7 +209,7 @@ async fn list_clients(ctx: RequestContext, Id(application_id): Id) -> Result<Lis
     Ok(List::new(answer.oauth_clients, String::new()))
 }
 
-/// The credentials of an application, for its owner only. Every reading is recorded.
+/// The credentials of an application, for its owner only. Every access is recorded.
 #[utoipa::path(get, path = "/applications/{id}/credentials", tag = "Credentials", responses((status = 200, body = AllCredentials)))]
 async fn get_credentials(
     ctx: RequestContext,
@@ -280,7 +280,8 @@ fn not_ready() -> Error {
     )
 }
 
-/// A new secret, where the provider can rotate it. The old one stops to work, at once or when the answer says.
+/// Rotates the client secret, where the provider supports it. The old secret stops working at once or at the time in
+/// the response.
 #[utoipa::path(post, path = "/applications/{id}/credentials/rotate", tag = "Credentials", request_body = Option<Rotation>, responses((status = 200, body = Credentials)))]
 async fn rotate_credentials(
     ctx: RequestContext,
@@ -299,7 +300,7 @@ async fn rotate_credentials(
     Ok(Unstored(Json(answer.into_inner().into())))
 }
 
-/// Ends the secret before the last rotation before its time, where the provider has both work for a while.
+/// Revokes the old secret early, where the provider accepts both after a rotation.
 #[utoipa::path(delete, path = "/applications/{id}/credentials/old-secret", tag = "Credentials", params(OldSecretQuery), responses((status = 204)))]
 async fn end_old_secret(
     ctx: RequestContext,

@@ -45,7 +45,7 @@ async fn find(ctx: &RequestContext, id: &str) -> Result<Delivery> {
     Ok(ctx.notification().get_delivery(request).await?.into_inner())
 }
 
-/// Sends it once more.
+/// Sends the e-mail again.
 #[utoipa::path(post, path = "/deliveries/{id}/resend", tag = "E-mail", responses((status = 202, body = Delivery)))]
 async fn resend_delivery(
     ctx: RequestContext,

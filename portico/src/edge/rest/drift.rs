@@ -1,4 +1,4 @@
-//! `/drift`: what is at providers and gateways otherwise than Portico made it.
+//! `/drift`: drift: changes made outside Portico at providers and gateways.
 
 use axum::Json;
 use http::StatusCode;
@@ -86,7 +86,7 @@ struct DriftRepair {
     identity_provider_id: String,
     /// Only this one.
     gateway_id: String,
-    /// `plan` of the report that is to be applied; what is otherwise by now is left and reported.
+    /// `plan` of the report that is to be applied; what has changed since then is left and reported.
     plan: String,
 }
 
@@ -120,7 +120,7 @@ impl From<proto::DriftItem> for DriftItem {
     }
 }
 
-/// Looks at clients and gateways; changes nothing.
+/// Compares clients and gateways with what Portico set; changes nothing.
 #[utoipa::path(get, path = "/drift", tag = "Drift", params(DriftQuery), responses((status = 200, body = DriftReport)))]
 async fn plan_drift(
     ctx: RequestContext,
@@ -135,7 +135,7 @@ async fn plan_drift(
     Ok(Json(drift::plan(&ctx, query).await?.into()))
 }
 
-/// Makes it again what Portico made it. Clients are under way when this answers.
+/// Restores what Portico set. Client repairs continue after the response.
 #[utoipa::path(post, path = "/drift/repair", tag = "Drift", request_body = Option<DriftRepair>, responses((status = 202, body = DriftReport)))]
 async fn repair_drift(
     ctx: RequestContext,

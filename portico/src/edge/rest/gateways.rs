@@ -169,7 +169,7 @@ async fn get_gateway(ctx: RequestContext, Id(id): Id) -> Result<Single<Gateway>>
         .into())
 }
 
-/// Changes what is given.
+/// Updates the fields present in the body.
 #[utoipa::path(patch, path = "/gateways/{id}", tag = "Gateways", request_body = GatewayChange, responses((status = 200, body = Gateway)))]
 async fn update_gateway(
     ctx: RequestContext,
@@ -194,7 +194,7 @@ async fn update_gateway(
         .into())
 }
 
-/// Removes it.
+/// Deletes the gateway.
 #[utoipa::path(delete, path = "/gateways/{id}", tag = "Gateways", responses((status = 204)))]
 async fn delete_gateway(
     ctx: RequestContext,

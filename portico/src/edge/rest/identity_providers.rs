@@ -262,7 +262,7 @@ async fn list_identity_providers(
     Ok(List::new(page.identity_providers, page.next))
 }
 
-/// Adds a provider, after its well-known document was read.
+/// Adds a provider after reading its well-known document.
 #[utoipa::path(post, path = "/identity-providers", tag = "Identity providers", request_body = NewIdentityProvider, responses((status = 201, body = IdentityProvider)))]
 async fn create_identity_provider(
     ctx: RequestContext,
@@ -293,7 +293,7 @@ async fn get_identity_provider(
         .into())
 }
 
-/// Changes what is given.
+/// Updates the fields present in the body.
 #[utoipa::path(patch, path = "/identity-providers/{id}", tag = "Identity providers", request_body = IdentityProviderChange, responses((status = 200, body = IdentityProvider)))]
 async fn update_identity_provider(
     ctx: RequestContext,
@@ -332,7 +332,7 @@ async fn update_identity_provider(
         .into())
 }
 
-/// Removes it; refused while it has clients.
+/// Deletes the provider; refused while it has clients.
 #[utoipa::path(delete, path = "/identity-providers/{id}", tag = "Identity providers", responses((status = 204)))]
 async fn delete_identity_provider(
     ctx: RequestContext,

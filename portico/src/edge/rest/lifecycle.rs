@@ -48,7 +48,7 @@ struct ClientAtProvider {
     reason: Option<String>,
 }
 
-/// Takes the access away for a time. The client stays; it has no scopes of this request, and is switched off at the
+/// Suspends the access. The client stays; it has no scopes of this request, and is switched off at the
 /// provider where nothing else is left of it. Tokens that were issued before work until they end.
 #[utoipa::path(post, path = "/access-requests/{id}/suspend", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
 async fn suspend_access_request(
@@ -66,7 +66,7 @@ async fn suspend_access_request(
     Ok(accepted(answer.into_inner()))
 }
 
-/// Gives suspended access back.
+/// Resumes suspended access.
 #[utoipa::path(post, path = "/access-requests/{id}/resume", tag = "Access requests", responses((status = 202, body = AccessRequest)))]
 async fn resume_access_request(
     ctx: RequestContext,
@@ -79,7 +79,7 @@ async fn resume_access_request(
     Ok(accepted(answer.into_inner()))
 }
 
-/// Stops an application: none of its clients works until it is resumed.
+/// Suspends an application: its credentials do not work until it is resumed.
 #[utoipa::path(post, path = "/applications/{id}/suspend", tag = "Applications", responses((status = 200, body = Application)))]
 async fn suspend_application(
     ctx: RequestContext,
@@ -91,7 +91,7 @@ async fn suspend_application(
     Ok(answer.into_inner().into())
 }
 
-/// Lets a suspended application go on.
+/// Resumes a suspended application.
 #[utoipa::path(post, path = "/applications/{id}/resume", tag = "Applications", responses((status = 200, body = Application)))]
 async fn resume_application(
     ctx: RequestContext,
@@ -103,7 +103,7 @@ async fn resume_application(
     Ok(answer.into_inner().into())
 }
 
-/// Reads a client at its provider; `id` is the client's of the list of an application's clients.
+/// Reads a client at its provider; `id` is the client's `id` in the list of an application's clients.
 #[utoipa::path(get, path = "/oauth-clients/{id}/at-provider", tag = "Credentials", responses((status = 200, body = ClientAtProvider)))]
 async fn read_oauth_client(
     ctx: RequestContext,
@@ -121,7 +121,7 @@ async fn read_oauth_client(
     })))
 }
 
-/// A new registration access token in place of one that got lost, where the provider has a way to it. Admins only.
+/// Issues a new registration access token for a lost one, where the provider supports it. Admins only.
 #[utoipa::path(post, path = "/oauth-clients/{id}/reissue-token", tag = "Credentials", responses((status = 200, body = Client)))]
 async fn reissue_registration_token(ctx: RequestContext, Id(id): Id) -> Result<Json<Client>> {
     let request = ctx.request(ReissueRegistrationTokenRequest { id });

@@ -42,7 +42,7 @@ async fn list_mail_templates(ctx: RequestContext) -> Result<List<Template>> {
     Ok(List::new(answer.templates, String::new()))
 }
 
-/// A template filled with example data.
+/// Renders a template with example data.
 #[utoipa::path(get, path = "/mail-templates/{name}/preview", tag = "E-mail", responses((status = 200, body = PreviewTemplateResponse)))]
 async fn preview_mail_template(
     ctx: RequestContext,
@@ -54,7 +54,7 @@ async fn preview_mail_template(
     Ok(Json(answer.into_inner()))
 }
 
-/// Sends the filled template to the caller.
+/// Sends the rendered template to the caller.
 #[utoipa::path(post, path = "/mail-templates/{name}/test", tag = "E-mail", responses((status = 202, body = SendTestMailResponse)))]
 async fn test_mail_template(
     ctx: RequestContext,

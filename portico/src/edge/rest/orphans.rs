@@ -26,19 +26,19 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 #[derive(Serialize, ToSchema)]
 struct Orphan {
     identity_provider_id: String,
-    /// By which it can be found at the provider.
+    /// Marker by which it can be found at the provider.
     marker: String,
     application_id: String,
     suspected_at: Option<String>,
     /// `outcome_unknown`, `delete_refused` or `registered_late`.
     reason: String,
-    /// The provider's own words.
+    /// The provider's own message.
     detail: Option<String>,
     /// Null where it is not known.
     client_id: Option<String>,
     /// It was left without scopes.
     powerless: bool,
-    /// What it is managed with is stored, so that it can be deleted without entering anything.
+    /// The registration access token is stored, so that it can be deleted without entering one.
     manageable: bool,
     /// `open`, `adopted`, `deleted` or `dismissed`.
     status: String,
@@ -58,7 +58,7 @@ struct OrphanQuery {
     after: String,
     /// `open` or `all`; `open` where it is absent.
     status: String,
-    /// Only of this one.
+    /// Only this one.
     identity_provider_id: String,
 }
 
@@ -111,7 +111,7 @@ impl From<OrphanedClient> for FoundClient {
     }
 }
 
-/// Clients to look for at the provider.
+/// Lists orphaned clients.
 #[utoipa::path(get, path = "/orphans", tag = "Identity providers", params(OrphanQuery), responses((status = 200, body = List<Orphan>)))]
 async fn list_orphans(
     ctx: RequestContext,
@@ -127,7 +127,7 @@ async fn list_orphans(
     Ok(List::new(page.orphans, page.next))
 }
 
-/// Makes it the application's client, with a new secret; `id` is the mark.
+/// Adopts the client for the application, with a new secret; `id` is the marker.
 #[utoipa::path(post, path = "/orphans/{id}/adopt", tag = "Identity providers", request_body = Option<OrphanedClient>, responses((status = 200, body = Orphan)))]
 async fn adopt_orphan(
     ctx: RequestContext,
@@ -142,7 +142,7 @@ async fn adopt_orphan(
     Ok(Json(orphan.into_inner().into()))
 }
 
-/// Deletes it at the provider; `id` is the mark.
+/// Deletes the client at the provider; `id` is the marker.
 #[utoipa::path(post, path = "/orphans/{id}/delete", tag = "Identity providers", request_body = Option<OrphanedClient>, responses((status = 200, body = Orphan)))]
 async fn delete_orphan(
     ctx: RequestContext,
@@ -157,7 +157,7 @@ async fn delete_orphan(
     Ok(Json(orphan.into_inner().into()))
 }
 
-/// It was seen to elsewhere, or nothing can be done; `id` is the mark.
+/// Dismisses the entry; `id` is the marker.
 #[utoipa::path(post, path = "/orphans/{id}/dismiss", tag = "Identity providers", request_body = Dismissal, responses((status = 200, body = Orphan)))]
 async fn dismiss_orphan(
     ctx: RequestContext,

@@ -38,7 +38,7 @@ struct ConsumerQuery {
     consumer: String,
 }
 
-/// Messages that could not be handled.
+/// Messages that could not be processed.
 #[utoipa::path(get, path = "/parked-messages", tag = "Operations", params(ListParkedMessagesRequest), responses((status = 200, body = ListParkedMessagesResponse)))]
 async fn list_parked_messages(
     ctx: RequestContext,
@@ -51,7 +51,7 @@ async fn list_parked_messages(
     Ok(Json(page.into_inner()))
 }
 
-/// Has it handled again, within seconds. If that fails, it is parked again with the new reason.
+/// Processes the message again, within seconds. If that fails, it is parked again with the new reason.
 #[utoipa::path(post, path = "/parked-messages/{service}/{id}/replay", tag = "Operations", params(("service" = String, Path), ("id" = String, Path), ConsumerQuery), responses((status = 202, body = ParkedMessagesResponse)))]
 async fn replay_parked_message(
     ctx: RequestContext,
@@ -61,7 +61,7 @@ async fn replay_parked_message(
     replay(&ctx, one(service, query.consumer, id)?).await
 }
 
-/// Gives it up. Who did it and when is kept.
+/// Drops the message. Who dropped it and when is kept.
 #[utoipa::path(delete, path = "/parked-messages/{service}/{id}", tag = "Operations", params(("service" = String, Path), ("id" = String, Path), ConsumerQuery), responses((status = 204)))]
 async fn drop_parked_message(
     ctx: RequestContext,
@@ -72,7 +72,7 @@ async fn drop_parked_message(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Has all parked messages of a consumer handled again.
+/// Processes all parked messages of a consumer again.
 #[utoipa::path(post, path = "/parked-messages/replay", tag = "Operations", request_body = ParkedMessagesRequest, responses((status = 202, body = ParkedMessagesResponse)))]
 async fn replay_parked_messages(
     ctx: RequestContext,
@@ -81,7 +81,7 @@ async fn replay_parked_messages(
     replay(&ctx, all).await
 }
 
-/// Gives all parked messages of a consumer up.
+/// Drops all parked messages of a consumer.
 #[utoipa::path(post, path = "/parked-messages/drop", tag = "Operations", request_body = ParkedMessagesRequest, responses((status = 200, body = ParkedMessagesResponse)))]
 async fn drop_parked_messages(
     ctx: RequestContext,

@@ -55,7 +55,7 @@ async fn get_plan(ctx: RequestContext, Id(id): Id) -> Result<Single<Plan>> {
     Ok(ctx.catalog().get_plan(request).await?.into_inner().into())
 }
 
-/// Updates the members in the body; a limit that is null is taken away.
+/// Updates the fields present in the body; `null` removes a limit.
 #[utoipa::path(patch, path = "/plans/{id}", tag = "Plans", request_body = PlanChange, responses((status = 200, body = Plan)))]
 async fn update_plan(
     ctx: RequestContext,
@@ -73,7 +73,7 @@ async fn update_plan(
     Ok(plan.into())
 }
 
-/// Takes it away from new requests; access that was given stays.
+/// Deletes the plan for new requests; granted access stays.
 #[utoipa::path(delete, path = "/plans/{id}", tag = "Plans", responses((status = 204)))]
 async fn delete_plan(
     ctx: RequestContext,

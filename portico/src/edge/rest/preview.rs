@@ -46,7 +46,7 @@ pub(in crate::edge) struct Preview {
     pub(in crate::edge) incomplete: Vec<String>,
 }
 
-/// The dry run of an approval: the registration that would be sent, and what would change at the gateway.
+/// Dry run of an approval: the registration that would be sent, and what would change at the gateway.
 #[utoipa::path(post, path = "/access-requests/{id}/preview", tag = "Access requests", responses((status = 200, body = Preview)))]
 async fn preview_access_request(ctx: RequestContext, Id(id): Id) -> Result<Json<Preview>> {
     Ok(Json(dry_run(&ctx, &id).await?))

@@ -31,7 +31,7 @@ impl From<Product> for Single<Product> {
     }
 }
 
-/// The catalogue, as the caller may see it.
+/// Lists the products that the caller may see.
 #[utoipa::path(get, path = "/products", tag = "Products", params(ListProductsRequest), responses((status = 200, body = List<Product>)))]
 async fn list_products(
     ctx: RequestContext,
@@ -42,7 +42,7 @@ async fn list_products(
     Ok(List::new(page.products, page.next))
 }
 
-/// Creates a draft; publish it to show it.
+/// Creates a product as a draft, hidden until it is published.
 #[utoipa::path(post, path = "/products", tag = "Products", request_body = NewProduct, responses((status = 201, body = Product)))]
 async fn create_product(
     ctx: RequestContext,
@@ -64,7 +64,7 @@ async fn get_product(ctx: RequestContext, Id(id): Id) -> Result<Single<Product>>
     Ok(product.into())
 }
 
-/// Updates the members in the body.
+/// Updates the fields present in the body.
 #[utoipa::path(patch, path = "/products/{id}", tag = "Products", request_body = ProductChange, responses((status = 200, body = Product)))]
 async fn update_product(
     ctx: RequestContext,
@@ -82,7 +82,7 @@ async fn update_product(
     Ok(product.into())
 }
 
-/// Takes it out of the catalogue for good.
+/// Deletes the product permanently.
 #[utoipa::path(delete, path = "/products/{id}", tag = "Products", responses((status = 204)))]
 async fn delete_product(
     ctx: RequestContext,
@@ -94,7 +94,7 @@ async fn delete_product(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Shows a draft in the catalogue.
+/// Publishes a draft in the catalogue.
 #[utoipa::path(post, path = "/products/{id}/publish", tag = "Products", responses((status = 200, body = Product)))]
 async fn publish_product(
     ctx: RequestContext,
@@ -107,7 +107,7 @@ async fn publish_product(
     Ok(product.into())
 }
 
-/// Makes it a draft again; access that was given stays.
+/// Unpublishes the product; granted access stays.
 #[utoipa::path(post, path = "/products/{id}/unpublish", tag = "Products", responses((status = 200, body = Product)))]
 async fn unpublish_product(
     ctx: RequestContext,

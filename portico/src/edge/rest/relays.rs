@@ -17,7 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(republish))
 }
 
-/// How far each service has brought its events to the bus.
+/// How far each service has published its events.
 #[utoipa::path(get, path = "/relays", tag = "Operations", responses((status = 200, body = ListRelaysResponse)))]
 async fn list_relays(ctx: RequestContext) -> Result<Json<ListRelaysResponse>> {
     let request = ctx.request(ListRelaysRequest {});
@@ -25,7 +25,7 @@ async fn list_relays(ctx: RequestContext) -> Result<Json<ListRelaysResponse>> {
     Ok(Json(relays.into_inner()))
 }
 
-/// Publishes events again. Consumers recognise what they have handled.
+/// Republishes events. Consumers recognise those they have processed.
 #[utoipa::path(post, path = "/relays/republish", tag = "Operations", request_body = Option<RepublishRequest>, responses((status = 202, body = ListRelaysResponse)))]
 async fn republish(
     ctx: RequestContext,

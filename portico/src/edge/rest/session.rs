@@ -40,7 +40,7 @@ struct CurrentSession {
     user: User,
 }
 
-/// Signs in: the token comes back once, and as a cookie.
+/// Signs in. The token is returned once, and set as a cookie.
 #[utoipa::path(post, path = "/session", tag = "Accounts", request_body = CreateSessionRequest, responses((status = 200, body = CreateSessionResponse)))]
 async fn sign_in(
     SignIn(ctx): SignIn,
@@ -85,7 +85,7 @@ pub(in crate::edge) async fn end(ctx: &RequestContext, token: &str) {
     ctx.edge().auth.forget(&token.into());
 }
 
-/// Who is signed in.
+/// The signed-in user.
 #[utoipa::path(get, path = "/session", tag = "Accounts", responses((status = 200, body = CurrentSession)))]
 async fn current_session(ctx: RequestContext) -> Result<Single<CurrentSession>> {
     let request = ctx.request(GetCurrentUserRequest {});
@@ -93,7 +93,7 @@ async fn current_session(ctx: RequestContext) -> Result<Single<CurrentSession>> 
     Ok(Single::ok(user.version, CurrentSession { user }))
 }
 
-/// Signs out: the session of this cookie or Bearer token ends.
+/// Signs out: ends the session of this cookie or Bearer token.
 #[utoipa::path(delete, path = "/session", tag = "Accounts", responses((status = 204)))]
 async fn sign_out(ctx: RequestContext) -> Result<impl IntoResponse> {
     let cookie = ctx.edge().auth.cookies().clear_session()?;

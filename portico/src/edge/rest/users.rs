@@ -58,7 +58,7 @@ async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
     Ok(ctx.accounts().get_user(request).await?.into_inner().version)
 }
 
-/// Deletes the personal data for ever; the history stays.
+/// Erases the user's personal data permanently; the history stays.
 #[utoipa::path(delete, path = "/users/{id}", tag = "Accounts", responses((status = 204)))]
 async fn erase_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<StatusCode> {
     expected.require(version(&ctx, &id)).await?;
@@ -68,7 +68,7 @@ async fn erase_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Resul
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets somebody in who signed up or was suspended.
+/// Activates a pending or suspended user.
 #[utoipa::path(post, path = "/users/{id}/activate", tag = "Accounts", responses((status = 200, body = User)))]
 async fn activate_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
     expected.require(version(&ctx, &id)).await?;
@@ -81,7 +81,7 @@ async fn activate_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Re
         .into())
 }
 
-/// Locks somebody out; their sessions and API tokens stop to work.
+/// Suspends a user; their sessions and API tokens stop working.
 #[utoipa::path(post, path = "/users/{id}/suspend", tag = "Accounts", responses((status = 200, body = User)))]
 async fn suspend_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
     expected.require(version(&ctx, &id)).await?;

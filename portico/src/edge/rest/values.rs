@@ -33,17 +33,17 @@ impl Serialize for RedirectUrls {
 
 impl<'de> Deserialize<'de> for Scopes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let words = Words {
+        let visitor = ListVisitor {
             what: "scopes separated by spaces, or an array of them",
             cut: |text| text.split_whitespace().map(str::to_owned).collect(),
         };
-        deserializer.deserialize_any(words).map(Self)
+        deserializer.deserialize_any(visitor).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for RedirectUrls {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let words = Words {
+        let visitor = ListVisitor {
             what: "an array of URLs, or URLs separated by commas",
             cut: |text| {
                 text.split(',')
@@ -53,16 +53,16 @@ impl<'de> Deserialize<'de> for RedirectUrls {
                     .collect()
             },
         };
-        deserializer.deserialize_any(words).map(Self)
+        deserializer.deserialize_any(visitor).map(Self)
     }
 }
 
-struct Words {
+struct ListVisitor {
     what: &'static str,
     cut: fn(&str) -> Vec<String>,
 }
 
-impl<'de> Visitor<'de> for Words {
+impl<'de> Visitor<'de> for ListVisitor {
     type Value = Vec<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,11 +74,11 @@ impl<'de> Visitor<'de> for Words {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
-        let mut words = Vec::new();
-        while let Some(word) = all.next_element()? {
-            words.push(word);
+        let mut list = Vec::new();
+        while let Some(item) = all.next_element()? {
+            list.push(item);
         }
-        Ok(words)
+        Ok(list)
     }
 }
 

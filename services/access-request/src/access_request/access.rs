@@ -12,14 +12,14 @@ use crate::terms::CatalogueChange;
 pub enum Command {
     /// Takes it away for a time.
     Suspend {
-        /// For the developer.
+        /// Shown to the developer.
         reason: Option<VaultRef>,
     },
-    /// Gives it back.
+    /// Resumes the access.
     Resume,
     /// Takes it away for ever.
     Revoke {
-        /// For the developer.
+        /// Shown to the developer.
         reason: Option<VaultRef>,
     },
     /// Has both halves try again.
@@ -34,15 +34,15 @@ pub enum Command {
 pub enum Event {
     /// An admin took it away for a time.
     Suspended {
-        /// For the developer.
+        /// Shown to the developer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<VaultRef>,
     },
-    /// An admin gave it back.
+    /// An admin resumed the access.
     Resumed,
     /// It was taken away for ever.
     Revoked {
-        /// For the developer.
+        /// Shown to the developer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<VaultRef>,
     },

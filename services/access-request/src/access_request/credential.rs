@@ -9,15 +9,15 @@ use super::{AccessRequest, Decided, Decision, Half, Rejection};
 /// A change, as registration or gateway published it. Nothing personal and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Who published it.
+    /// The half that published the change.
     pub half: Half,
     /// Position in the half's log.
     pub position: i64,
-    /// When it happened there.
+    /// Time at the half that published it.
     pub at: Timestamp,
-    /// What happened.
+    /// Kind of the change.
     pub change: ChangeKind,
-    /// For people.
+    /// Detail for the timeline; may be empty.
     pub detail: String,
     /// A user's id, or the service that did it.
     pub by: String,

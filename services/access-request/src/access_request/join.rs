@@ -23,13 +23,13 @@ pub enum Half {
 /// How far a half has come with one revision. Nothing personal and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Who reports.
+    /// The half that reports.
     pub half: Half,
     /// The revision of the wanted state that this answers.
     pub revision: u64,
     /// Position in the half's log.
     pub position: i64,
-    /// When it happened there.
+    /// Time at the half that reports.
     pub at: Timestamp,
     /// Name of the identity provider or gateway, where the report is about one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub enum Outcome {
     NothingToDo,
     /// An attempt failed; there will be another one.
     Delayed {
-        /// The provider's or gateway's own words.
+        /// The provider's or gateway's own message.
         reason: String,
         /// None while nothing is scheduled, because an admin must act first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,9 +65,9 @@ pub enum Outcome {
     },
     /// No more attempts until an admin wants one, or something that it depends on changes.
     Failed {
-        /// A stable word.
+        /// Stable code for programs.
         code: String,
-        /// The provider's or gateway's own words.
+        /// The provider's or gateway's own message.
         reason: String,
     },
 }
@@ -89,7 +89,7 @@ pub enum Event {
 /// Of which revision, and when it came about outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announced {
-    /// The request's present one.
+    /// Present revision of the request.
     pub revision: u64,
     /// Of the latest report that it follows from, so that it does not depend on the order of arrival.
     pub at: Timestamp,
@@ -138,9 +138,8 @@ pub(crate) struct Failure<'a> {
     pub(crate) half: Half,
     /// The identity provider or gateway, where it is about one.
     pub(crate) neighbour: Option<&'a str>,
-    /// A stable word.
     pub(crate) code: &'a str,
-    /// The neighbour's own words.
+    /// The neighbour's own message.
     pub(crate) reason: &'a str,
     at: Timestamp,
 }

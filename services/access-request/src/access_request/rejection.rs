@@ -8,7 +8,7 @@ pub enum Rejection {
     /// It does not exist.
     #[error("there is no such access request")]
     NotFound,
-    /// Its id is taken.
+    /// A request with this id exists.
     #[error("the access request was submitted already")]
     AlreadySubmitted,
     /// It was granted before.

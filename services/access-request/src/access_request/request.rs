@@ -15,12 +15,12 @@ pub enum Command {
     Approve {
         /// One for each requested item, under the terms of now.
         items: Vec<ApprovedItem>,
-        /// For the developer.
+        /// Shown to the developer.
         note: Option<VaultRef>,
     },
-    /// Refuses it.
+    /// Rejects the request; final.
     Reject {
-        /// For the developer.
+        /// Shown to the developer.
         reason: VaultRef,
     },
     /// The requester takes it back.
@@ -40,13 +40,13 @@ pub enum Event {
     Approved {
         /// One for each requested item.
         items: Vec<ApprovedItem>,
-        /// For the developer.
+        /// Shown to the developer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<VaultRef>,
     },
     /// It was refused.
     Rejected {
-        /// For the developer.
+        /// Shown to the developer.
         reason: VaultRef,
     },
     /// The requester took it back.

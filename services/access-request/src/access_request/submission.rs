@@ -18,9 +18,9 @@ pub enum Credential {
 /// Which OAuth client gets the scopes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OauthClient {
-    /// Where it is registered.
+    /// Identity provider that registers the client.
     pub identity_provider_id: Uuid,
-    /// Of that provider.
+    /// Client type of that provider.
     pub client_type_id: Uuid,
     /// The client type cannot do without redirect URLs (RFC 6749 section 3.1.2.2).
     pub needs_redirect_urls: bool,
@@ -47,13 +47,13 @@ impl Credential {
 /// A request as it was submitted, with the names and scopes of that time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
-    /// A user's id.
+    /// Id of the user who submitted it.
     pub requester_id: Uuid,
     /// Whose credentials they will be.
     pub application_id: Uuid,
     /// Its name at that time.
     pub application_name: String,
-    /// What it leads to.
+    /// Credential that an approval creates.
     pub credential: Credential,
     /// At least one.
     pub items: Vec<RequestedItem>,
@@ -67,13 +67,13 @@ pub struct Submission {
 /// A product under a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedItem {
-    /// Of the catalogue.
+    /// Id of the product in the catalogue.
     pub product_id: Uuid,
     /// Its name at that time.
     pub product_name: String,
     /// Its scopes at that time.
     pub product_scopes: Vec<String>,
-    /// Of the catalogue.
+    /// Id of the plan in the catalogue.
     pub plan_id: Uuid,
     /// Its name at that time.
     pub plan_name: String,

@@ -3,12 +3,10 @@
 use portico_bus::Message;
 use portico_eventstore::{Context, InboxEntry, consumer::PolicyError};
 use portico_proto::catalog::v1 as catalog;
+use portico_runtime::messages::{decode, id};
 use uuid::Uuid;
 
-use super::{
-    PLAN_CHANGED, PRODUCT_CHANGED, PRODUCT_DELETED, PRODUCT_PUBLISHED, Policies, decode, failed,
-    id, poison,
-};
+use super::{PLAN_CHANGED, PRODUCT_CHANGED, PRODUCT_DELETED, PRODUCT_PUBLISHED, Policies, poison};
 use crate::{
     access_request::{AccessRequest, Command, access},
     catalogue_entry::{CatalogueEntry, Note},
@@ -22,7 +20,7 @@ pub(super) fn change(message: &Message) -> Result<Option<CatalogueChange>, Polic
         product
             .map(|product| {
                 Ok(CatalogueChange::Product(Product::read(
-                    id(&product.id)?,
+                    id("product.id", &product.id)?,
                     product,
                 )))
             })
@@ -33,13 +31,18 @@ pub(super) fn change(message: &Message) -> Result<Option<CatalogueChange>, Polic
         PRODUCT_CHANGED => product(decode::<catalog::ProductChanged>(message)?.product),
         PRODUCT_DELETED => {
             let deleted: catalog::ProductDeleted = decode(message)?;
-            let product_id = id(&deleted.product_id)?;
+            let product_id = id("product_id", &deleted.product_id)?;
             Ok(Some(CatalogueChange::ProductDeleted { product_id }))
         }
         PLAN_CHANGED => {
             let plan = decode::<catalog::PlanChanged>(message)?.plan;
-            plan.map(|plan| Ok(CatalogueChange::Plan(Plan::read(id(&plan.id)?, plan))))
-                .transpose()
+            plan.map(|plan| {
+                Ok(CatalogueChange::Plan(Plan::read(
+                    id("plan.id", &plan.id)?,
+                    plan,
+                )))
+            })
+            .transpose()
         }
         other => Err(poison(format!("nobody asked for {other}"))),
     }
@@ -57,11 +60,8 @@ impl Policies {
         let subject = change.subject();
         self.store
             .execute_once::<CatalogueEntry>(subject, &Note(change), context, entry)
-            .await
-            .map_err(failed)?;
-        let requests = access_requests::granted(self.store.database().pool(), subject)
-            .await
-            .map_err(|error| PolicyError::Retry(error.to_string()))?;
+            .await?;
+        let requests = access_requests::granted(self.store.database().pool(), subject).await?;
         for request in requests {
             self.follow_newest(request, subject, context).await?;
         }
@@ -92,8 +92,7 @@ impl Policies {
             let command = Command::Access(access::Command::Follow(change));
             self.store
                 .execute::<AccessRequest>(request, &command, &context.step(&step))
-                .await
-                .map_err(failed)?;
+                .await?;
         }
     }
 }

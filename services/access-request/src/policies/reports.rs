@@ -8,9 +8,10 @@ use portico_proto::{
     gateway::v1::{self as gateway, api_key_changed::Change as KeyChange},
     registration::v1::{self as registration, client_changed::Change as ClientChange},
 };
+use portico_runtime::messages::{decode, header, id};
 use uuid::Uuid;
 
-use super::{Policies, decode, failed, id, poison};
+use super::{Policies, poison};
 use crate::access_request::{
     AccessRequest, Command, Half, Outcome, Report,
     credential::{Change, ChangeKind},
@@ -55,7 +56,7 @@ fn read(
         neighbour: None,
         outcome: outcome(given)?,
     };
-    Ok((id(&report.request_id)?, read))
+    Ok((id("request_id", &report.request_id)?, read))
 }
 
 fn outcome(given: Reported) -> Result<Outcome, PolicyError> {
@@ -100,7 +101,7 @@ pub(super) fn of_client(message: &Message) -> Result<(Vec<Uuid>, Change), Policy
     let requests: Result<std::collections::BTreeSet<Uuid>, _> = changed
         .request_ids
         .iter()
-        .map(|request| id(request))
+        .map(|request| id("request_ids", request))
         .collect();
     let change = change(
         message,
@@ -129,7 +130,7 @@ pub(super) fn of_api_key(message: &Message) -> Result<(Uuid, Change), PolicyErro
         changed.product_name,
         changed.by,
     )?;
-    Ok((id(&changed.request_id)?, change))
+    Ok((id("request_id", &changed.request_id)?, change))
 }
 
 fn change(
@@ -149,14 +150,6 @@ fn change(
     })
 }
 
-fn header<T: std::str::FromStr>(message: &Message, name: &str) -> Result<T, PolicyError> {
-    message
-        .headers
-        .get(name)
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| poison(format!("header {name} is missing or unreadable")))
-}
-
 impl Policies {
     /// Takes a report in, and in the same transaction what it decides.
     pub(super) async fn when_reported(
@@ -170,7 +163,7 @@ impl Policies {
             .execute_once::<AccessRequest>(request, &Command::Join(report), context, entry)
             .await
             .map(drop)
-            .map_err(failed)
+            .map_err(PolicyError::from)
     }
 
     /// Puts a change of a client or key into the timelines of the requests that it serves.
@@ -190,13 +183,12 @@ impl Policies {
         for request in before {
             self.store
                 .execute::<AccessRequest>(*request, &command, context)
-                .await
-                .map_err(failed)?;
+                .await?;
         }
         self.store
             .execute_once::<AccessRequest>(*last, &command, context, entry)
             .await
             .map(drop)
-            .map_err(failed)
+            .map_err(PolicyError::from)
     }
 }

@@ -311,7 +311,6 @@ fn ids(rows: Vec<Row>) -> Result<Vec<Uuid>, sqlx::Error> {
     rows.iter().map(id).collect()
 }
 
-/// One access request.
 pub(crate) async fn find(
     pool: &AnyPool,
     id: Uuid,

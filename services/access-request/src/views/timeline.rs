@@ -14,7 +14,6 @@ use crate::access_request::{
 const DELAYS: usize = 20;
 const DELAYED: &str = "delayed";
 
-/// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) step: String,

@@ -1,4 +1,4 @@
-//! Signing up, in and out, and whose a token is.
+//! Sign-up, sessions, token authentication.
 
 use portico_proto::{
     Error, Kind,

@@ -14,7 +14,6 @@ use crate::views;
 /// Precision of the last use of a token; recording it is a write.
 const LAST_SEEN: Duration = Duration::from_mins(1);
 
-/// Whom a token authenticates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bearer {
     pub(crate) user_id: Uuid,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Status;
 
-/// By subject.
+/// Commands of a user, nested by subject.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "their payloads have the docs")]
 pub enum Command {
@@ -24,9 +24,9 @@ pub enum AccountCommand {
         status: Status,
         /// Developer, except for the first admin.
         role: Role,
-        /// The person's name.
+        /// Vault reference of the person's name.
         name_ref: VaultRef,
-        /// The person's e-mail address.
+        /// Vault reference of the e-mail address.
         email_ref: VaultRef,
         /// The hash of the password.
         password_ref: VaultRef,
@@ -56,7 +56,7 @@ pub enum ApiTokenCommand {
         digest: String,
         /// Given by the user.
         name: String,
-        /// When it stops working.
+        /// Time after which the token is refused.
         expires_at: Timestamp,
         /// Time of the call.
         now: Timestamp,

@@ -28,9 +28,9 @@ pub enum AccountEvent {
         status: Status,
         /// For as long as the account exists.
         role: Role,
-        /// The person's name.
+        /// Vault reference of the person's name.
         name_ref: VaultRef,
-        /// The person's e-mail address.
+        /// Vault reference of the e-mail address.
         email_ref: VaultRef,
     },
     /// The user may sign in.
@@ -41,7 +41,7 @@ pub enum AccountEvent {
     Erased,
     /// A first or another password.
     PasswordSet {
-        /// The hash of it.
+        /// Vault reference of the password's hash.
         password_ref: VaultRef,
     },
 }
@@ -53,13 +53,13 @@ pub enum ApiTokenEvent {
     /// The token works from now on.
     #[serde(rename = "api_token_issued")]
     Issued {
-        /// Unique for ever.
+        /// Id of the token; never reused.
         token_id: Uuid,
         /// SHA-256 in hexadecimal.
         digest: String,
         /// Given by the user.
         name: String,
-        /// When it stops working.
+        /// Time after which the token is refused.
         expires_at: Timestamp,
     },
     /// The token never works again.

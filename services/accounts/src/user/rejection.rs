@@ -8,7 +8,7 @@ pub enum Rejection {
     /// Nobody signed up under this id.
     #[error("there is no such user")]
     NoSuchUser,
-    /// The account exists.
+    /// Another account has this e-mail address.
     #[error("the e-mail address belongs to an account")]
     EmailTaken,
     /// Erasure is final.

@@ -83,7 +83,6 @@ pub(crate) async fn is_empty(pool: &AnyPool) -> Result<bool, sqlx::Error> {
     Ok(row.is_none())
 }
 
-/// One user.
 pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> Result<Option<UserRow>, sqlx::Error> {
     let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1");
     one(pool, sql, id.to_string()).await

@@ -8,7 +8,7 @@ pub enum Rejection {
     /// Never created, or deleted.
     #[error("there is no such plan")]
     NotFound,
-    /// The id is taken.
+    /// A plan with this id exists.
     #[error("the plan exists already")]
     Exists,
     /// The gateway tells the plans of a token apart by their scopes.

@@ -8,7 +8,7 @@ pub enum Rejection {
     /// Never created, or deleted.
     #[error("there is no such product")]
     NotFound,
-    /// The id is taken.
+    /// A product with this id exists.
     #[error("the product exists already")]
     Exists,
     /// Clients cannot be registered for nothing.

@@ -12,7 +12,6 @@ use super::state::{Prospect, Wanted};
 use crate::item::CatalogueChange;
 use crate::known::Application;
 
-/// By subject.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     Access(AccessCommand),
@@ -103,9 +102,8 @@ pub(crate) enum TryCommand {
 /// A try that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failing {
-    /// A stable word.
     pub(crate) code: String,
-    /// The gateway's own words.
+    /// The gateway's own message.
     pub(crate) reason: String,
     /// None: it is about no gateway, or several.
     pub(crate) gateway_id: Option<Uuid>,
@@ -138,7 +136,7 @@ pub(crate) enum Rejection {
 
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
-        let conflict = |code: &'static str, words: &str| Self::new(Kind::Conflict, code, words);
+        let conflict = |code: &'static str, message: &str| Self::new(Kind::Conflict, code, message);
         match rejection {
             Rejection::NotFound => Self::not_found("API key"),
             Rejection::NotReady => conflict(

@@ -21,16 +21,16 @@ impl Entitlement {
 
     fn decide_access(&self, command: &AccessCommand) -> Option<AccessEvent> {
         match command {
-            AccessCommand::Want(said) => {
+            AccessCommand::Want(wanted) => {
                 let known = self.wanted.as_ref().map(|known| known.revision);
-                if known.is_none_or(|known| said.revision > known) {
-                    return Some(AccessEvent::Wanted(said.clone()));
+                if known.is_none_or(|known| wanted.revision > known) {
+                    return Some(AccessEvent::Wanted(wanted.clone()));
                 }
-                let claims = self.claims_more(said) && known != Some(said.revision);
-                claims.then(|| AccessEvent::Overtaken(said.clone()))
+                let claims = self.claims_more(wanted) && known != Some(wanted.revision);
+                claims.then(|| AccessEvent::Overtaken(wanted.clone()))
             }
-            AccessCommand::ChangeApplication(said) => (said.as_of > self.application.as_of)
-                .then(|| AccessEvent::ApplicationChanged(said.clone())),
+            AccessCommand::ChangeApplication(changed) => (changed.as_of > self.application.as_of)
+                .then(|| AccessEvent::ApplicationChanged(changed.clone())),
             AccessCommand::FollowCatalogue(change) => {
                 let living = self.state() != Some(WantedState::Revoked);
                 let mut items = self.items().iter();
@@ -93,7 +93,7 @@ impl Entitlement {
 fn reason(failing: &Failing) -> Reason {
     Reason {
         code: failing.code.clone(),
-        words: failing.reason.clone(),
+        message: failing.reason.clone(),
         gateway_id: failing.gateway_id,
     }
 }

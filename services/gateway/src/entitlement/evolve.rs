@@ -74,16 +74,16 @@ impl Entitlement {
         self.failed = None;
     }
 
-    fn want(&mut self, said: &Wanted) {
-        let mut wanted = said.clone();
+    fn want(&mut self, event: &Wanted) {
+        let mut wanted = event.clone();
         for (item, known) in wanted.items.iter_mut().flat_map(|item| {
             let product = item.product.id.clone();
             self.item(&product).cloned().map(|known| (item, known))
         }) {
             item.keep_newer(&known);
         }
-        if self.application.as_of <= said.application.as_of {
-            self.application = said.application.clone();
+        if self.application.as_of <= event.application.as_of {
+            self.application = event.application.clone();
         }
         match wanted.credential {
             Credential::OauthClient { .. } => self.claim(&wanted),

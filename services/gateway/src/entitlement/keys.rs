@@ -54,7 +54,6 @@ pub(crate) enum Link {
     None,
     /// There may be one.
     Intended,
-    /// There is one.
     Made(Made),
 }
 
@@ -63,7 +62,6 @@ pub(crate) enum Link {
 pub(crate) struct Key {
     pub(crate) product_id: String,
     pub(crate) gateway_id: Uuid,
-    /// What it opens there.
     pub(crate) api_ids: Vec<String>,
     /// The product is (still) at this gateway. One that is not stays here, so that no attempt has the number of
     /// another.

@@ -1,4 +1,4 @@
-//! How far the entitlement has come with its present revision, and what of that has to be said. It follows from the
+//! How far the entitlement has come with its present revision, and which report is due. It follows from the
 //! state alone.
 
 use jiff::Timestamp;
@@ -55,7 +55,7 @@ impl Outcome {
 }
 
 impl Entitlement {
-    /// What has to be said now; none: it was said.
+    /// The report that is due; `None` where the last one still holds.
     pub(super) fn due_report(&self) -> Option<Report> {
         let now = Report {
             revision: self.wanted.as_ref()?.revision,
@@ -63,7 +63,7 @@ impl Entitlement {
         };
         let last = self.reported.as_ref();
         let last = last.filter(|last| last.revision == now.revision);
-        // What a finished revision goes on to follow by itself is said only where it does not go well.
+        // A finished revision reports again only when following a change fails or is delayed.
         let follows =
             now.outcome == Outcome::Started && last.is_some_and(|last| last.outcome.is_finished());
         (last != Some(&now) && !follows).then_some(now)

@@ -53,13 +53,11 @@ pub(super) struct Mapping {
     pub(super) nothing: Option<Nothing>,
 }
 
-/// Why a try failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reason {
-    /// A stable word.
     pub(crate) code: String,
-    /// The gateway's own words.
-    pub(crate) words: String,
+    /// The gateway's own message.
+    pub(crate) message: String,
     /// None: it is about no gateway, or several.
     pub(crate) gateway_id: Option<Uuid>,
 }

@@ -11,7 +11,9 @@ use super::state::{Entitlement, WantedState};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Bring the scopes at gateways to what is wanted up to this count.
-    Map { asked: u64 },
+    Map {
+        asked: u64,
+    },
     /// Find out at which gateways keys are needed.
     Place,
     /// Create a key.
@@ -30,7 +32,6 @@ pub(crate) enum Step {
     Finish,
     /// Nothing before that time.
     Wait(Timestamp),
-    /// Nothing.
     Idle,
 }
 

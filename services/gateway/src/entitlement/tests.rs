@@ -117,7 +117,7 @@ fn failing(news: u64) -> Failing {
 fn reason() -> Reason {
     Reason {
         code: "gateway_refused".into(),
-        words: "no".into(),
+        message: "no".into(),
         gateway_id: Some(GATEWAY),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Characters of a gateway's own words that are kept.
+/// Characters of a gateway's own message that are kept.
 const DESCRIPTION: usize = 400;
 /// A run of this many token characters is taken for a token. A UUID has 36.
 const TOKEN_LIKE: usize = 40;
@@ -20,11 +20,11 @@ pub enum Disposition {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {description}")]
 pub struct Failure {
-    /// What to do.
+    /// Whether a retry can help.
     pub disposition: Disposition,
-    /// A stable word.
+    /// Stable code for programs.
     pub code: String,
-    /// For people; the gateway's own words where it had some.
+    /// For people; the gateway's own message where it had some.
     pub description: String,
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,

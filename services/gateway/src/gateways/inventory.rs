@@ -11,12 +11,12 @@ pub struct Inventory {
     pub policies: Vec<FoundPolicy>,
 }
 
-/// An API.
+/// An API definition as read from the gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundApi {
     /// Its id at the gateway.
     pub api_id: String,
-    /// For people.
+    /// Display name at the gateway.
     pub name: String,
     /// Where the gateway serves it, a path.
     pub listen_path: String,
@@ -51,14 +51,14 @@ impl PolicyRole {
     }
 }
 
-/// A policy.
+/// A policy as read from the gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundPolicy {
     /// Its id at the gateway.
     pub id: String,
-    /// For people.
+    /// Display name at the gateway.
     pub name: String,
-    /// What it is for.
+    /// Whether it opens APIs or sets limits.
     pub role: PolicyRole,
     /// APIs that it names.
     pub api_ids: Vec<String>,

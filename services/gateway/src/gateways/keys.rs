@@ -9,16 +9,16 @@ use portico_vault::Secret;
 pub struct WantedKey {
     /// By which it is found again where the answer got lost; not secret.
     pub marker: String,
-    /// What it may do.
+    /// Ids of the policies that the key is granted.
     pub policies: Vec<String>,
     /// The APIs that it is for; say whose organisation it is where the gateway's settings do not.
     pub api_ids: Vec<String>,
 }
 
-/// A created key.
+/// A key as the gateway created it.
 #[derive(Debug)]
 pub struct CreatedKey {
-    /// What callers send.
+    /// The key itself, which callers send in a header.
     pub key: Secret,
     /// What the gateway calls it; not secret.
     pub hash: String,

@@ -18,7 +18,7 @@ pub enum Presented {
 pub struct Simulation {
     /// HTTP status; 200 where the call goes through to the API.
     pub status: u16,
-    /// The gateway's own words; empty where the call goes through.
+    /// The gateway's own message; empty where the call goes through.
     pub message: String,
     /// The policies that decide, in the order in which they are applied.
     pub policies: Vec<ResolvedPolicy>,
@@ -37,7 +37,7 @@ pub struct Simulation {
 pub struct ResolvedPolicy {
     /// Its id at the gateway.
     pub id: String,
-    /// For people.
+    /// Display name at the gateway.
     pub name: String,
     /// Why it takes part: "scope <name>", "default policy" or "claim <name>".
     pub because: String,

@@ -36,7 +36,7 @@ pub static OPEN_SOURCE: Tyk = Tyk { dashboard: false };
 /// By the API of the Dashboard, which the gateways follow by themselves.
 pub static DASHBOARD: Tyk = Tyk { dashboard: true };
 
-/// The driver.
+/// Driver for Tyk Gateway and Tyk Dashboard.
 #[derive(Debug)]
 pub struct Tyk {
     dashboard: bool,

@@ -194,7 +194,7 @@ fn shown(listed: &Listed, id: Uuid, key: &Key, gateway_name: String) -> api::Api
             .and_then(|made| made.revealed_at)
             .map_or_else(String::new, |at| at.to_string()),
         version: u64::try_from(listed.version).unwrap_or_default(),
-        last_error: error.map_or_else(String::new, |error| error.words.clone()),
+        last_error: error.map_or_else(String::new, |error| error.message.clone()),
         next_try_at: entitlement
             .delay
             .as_ref()

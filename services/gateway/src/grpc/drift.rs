@@ -1,4 +1,4 @@
-//! What is at gateways otherwise than Portico made it, and its repair. What Portico did not make is neither reported
+//! Changes made outside Portico at gateways, and their repair. What Portico did not make is neither reported
 //! nor touched, save where it stands in the way.
 
 use portico_eventstore::Context;

@@ -65,8 +65,8 @@ async fn of_item(
     let grant = grant(item, None);
     if grant.apis.is_empty() {
         let product = &grant.product_name;
-        let words = format!("The product {product} has no API at a gateway.");
-        answer.obstacles.push(words);
+        let obstacle = format!("The product {product} has no API at a gateway.");
+        answer.obstacles.push(obstacle);
         return Ok(());
     }
     let located = match grpc.mapper.located(&grant.apis).await {
@@ -105,8 +105,8 @@ async fn suspended(grpc: &Grpc, application: &str) -> Result<Vec<String>, Error>
     let known = grpc.store.load::<KnownApplication>(id).await;
     let newest = known.map_err(store_error)?.state.newest;
     let suspended = newest.is_some_and(|application| application.suspended);
-    let words = "The application is suspended; the keys are made when it is resumed.";
-    Ok(suspended.then(|| words.to_owned()).into_iter().collect())
+    let obstacle = "The application is suspended; the keys are made when it is resumed.";
+    Ok(suspended.then(|| obstacle.to_owned()).into_iter().collect())
 }
 
 fn grant(item: ApprovedItem, identity_provider_id: Option<Uuid>) -> Grant {

@@ -6,31 +6,12 @@ use portico_proto::access::v1 as access;
 use portico_proto::access::v1::wanted_access;
 use portico_proto::catalog::v1 as catalog;
 use portico_proto::registration::v1 as registration;
+use portico_runtime::messages::{decode, header, id};
 use uuid::Uuid;
 
 use crate::entitlement::{Credential, Wanted, WantedState};
 use crate::item::{CatalogueChange, Item};
 use crate::known::{Application, Provider};
-
-pub(super) fn decode<M: prost::Message + Default>(message: &Message) -> Result<M, PolicyError> {
-    M::decode(message.payload.clone()).map_err(|error| {
-        PolicyError::Poison(format!("{} cannot be read: {error}", message.subject))
-    })
-}
-
-/// Of the event in the sender's log: says which of two messages is newer.
-pub(super) fn position(message: &Message) -> i64 {
-    let position = message
-        .headers
-        .get("position")
-        .and_then(|text| text.parse().ok());
-    position.unwrap_or_default()
-}
-
-pub(super) fn id(field: &str, text: &str) -> Result<Uuid, PolicyError> {
-    text.parse()
-        .map_err(|_| PolicyError::Poison(format!("{field} is no id")))
-}
 
 /// Every message that brings a revision holds all that is wanted, and little else.
 pub(super) fn wanted(message: &Message) -> Result<(Uuid, Wanted), PolicyError> {
@@ -68,7 +49,7 @@ pub(super) fn wanted(message: &Message) -> Result<(Uuid, Wanted), PolicyError> {
         application: Application {
             name: wanted.application_name,
             suspended: wanted.application_suspended,
-            as_of: position(message),
+            as_of: header(message, "position")?,
         },
         items: wanted.items.into_iter().map(Item::from).collect(),
     };
@@ -80,7 +61,7 @@ pub(super) fn application(message: &Message) -> Result<(Uuid, Application), Poli
     let application = Application {
         name: changed.name,
         suspended: changed.suspended,
-        as_of: position(message),
+        as_of: header(message, "position")?,
     };
     Ok((id("application_id", &changed.application_id)?, application))
 }

@@ -7,11 +7,11 @@ use portico_eventstore::{Context, InboxEntry};
 use portico_proto::registration::v1 as registration;
 use uuid::Uuid;
 
-use super::messages::id;
-use super::{Policies, queried, waiting};
+use super::{Policies, waiting};
 use crate::entitlement::{Command, SCOPE_STILL_HELD, ScopesCommand, WantedState};
 use crate::known::{ClientScopes, KnownClient};
 use crate::views::entitlements as view;
+use portico_runtime::messages::id;
 
 impl Policies {
     pub(super) async fn when_client_scopes_held(
@@ -52,9 +52,7 @@ impl Policies {
             return Ok(());
         };
         let pool = self.store.database().pool();
-        let mut listed = view::of_application(pool, application)
-            .await
-            .map_err(queried)?;
+        let mut listed = view::of_application(pool, application).await?;
         listed.retain(|one| one.entitlement.identity_provider_id() == Some(provider));
         let granted = listed.iter().map(|one| &one.entitlement);
         let granted = granted.filter(|one| one.state() == Some(WantedState::Granted));

@@ -4,7 +4,6 @@ use portico_eventstore::consumer::PolicyError;
 use portico_eventstore::{Context, EventStore};
 use uuid::Uuid;
 
-use super::{failed, queried};
 use crate::entitlement::{AccessCommand, Command, Entitlement};
 use crate::views::entitlements as view;
 
@@ -17,11 +16,11 @@ pub(crate) async fn wake(
 ) -> Result<(), PolicyError> {
     let pool = store.database().pool();
     let waiting = view::waiting(pool, identity_provider, code).await;
-    for request in waiting.map_err(queried)? {
+    for request in waiting? {
         let context = context.step(&format!("wake {request}"));
         let command = Command::Access(AccessCommand::Wake);
         let woken = store.execute::<Entitlement>(request, &command, &context);
-        woken.await.map_err(failed)?;
+        woken.await?;
     }
     Ok(())
 }

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::{grants, held_scopes, id, json};
 use crate::entitlement::{Entitlement, Event, KeyEvent, Prospect};
 
-/// The projection.
 pub(crate) struct Entitlements;
 
 #[async_trait]
@@ -87,7 +86,7 @@ async fn write(
     .bind(entitlement.due().map(Timestamp::as_millisecond))
     .bind(stuck.then(|| at.recorded_at.as_millisecond()))
     .bind(error.map(|error| error.code.clone()))
-    .bind(error.map(|error| error.words.clone()))
+    .bind(error.map(|error| error.message.clone()))
     .bind(serde_json::to_string(entitlement)?)
     .bind(at.version)
     .bind(at.recorded_at.to_string())
@@ -134,12 +133,9 @@ pub(crate) async fn written_ahead(
     longest: std::time::Duration,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT request_id FROM entitlements WHERE due_at_ms > $1 AND EXISTS \
-         (SELECT 1 FROM events WHERE stream = $2 || entitlements.request_id AND recorded_at > $3) \
-         ORDER BY due_at_ms LIMIT 100",
+        "SELECT request_id FROM entitlements WHERE due_at_ms > $1 AND updated_at > $2 ORDER BY due_at_ms LIMIT 100",
     )
     .bind(ClockReading::latest_pause(now, longest).as_millisecond())
-    .bind(format!("{}-", Entitlement::CATEGORY))
     .bind(ClockReading::latest(now).to_string())
     .fetch_all(pool)
     .await?;

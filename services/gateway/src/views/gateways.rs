@@ -9,7 +9,7 @@ use portico_proto::gateway::v1 as api;
 use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
 
-use super::grants::{self, Place, Places};
+use super::grants::{self, ApiLocation, ApiLocations};
 use super::{id, json, parsed};
 use crate::gateway::{Event, Gateway, Settings};
 use crate::mapping::{self, ApiMapping, Owned};
@@ -17,7 +17,6 @@ use crate::mapping::{self, ApiMapping, Owned};
 /// Rule: the names of gateways differ in more than upper and lower case.
 pub(crate) const NAME_TAKEN: &str = "gateway_name_taken";
 
-/// The projection.
 pub(crate) struct Gateways;
 
 #[async_trait]
@@ -192,8 +191,8 @@ pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<b
 }
 
 /// The gateways there are, and where APIs are mapped.
-pub(crate) async fn places(pool: &AnyPool) -> Result<Places, sqlx::Error> {
-    let mut places = Places::default();
+pub(crate) async fn places(pool: &AnyPool) -> Result<ApiLocations, sqlx::Error> {
+    let mut places = ApiLocations::default();
     let gateways = sqlx::query("SELECT id FROM gateways WHERE status <> 'deleted' ORDER BY id");
     for row in &gateways.fetch_all(pool).await? {
         places.gateways.push(id(row, 0)?);
@@ -209,9 +208,7 @@ pub(crate) async fn places(pool: &AnyPool) -> Result<Places, sqlx::Error> {
 /// What is recorded of one API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
-    /// Whose tokens it takes.
     pub(crate) identity_provider_id: Option<Uuid>,
-    /// What Portico owns there.
     pub(crate) owned: Owned,
     /// Whether that is certain.
     pub(crate) settled: bool,
@@ -260,7 +257,7 @@ pub(crate) async fn uses(pool: &AnyPool, gateway: Uuid) -> Result<u64, sqlx::Err
         grant
             .apis
             .iter()
-            .any(|api| places.of(api) == Place::At(gateway))
+            .any(|api| places.of(api) == ApiLocation::At(gateway))
     });
     Ok(here.map(|grant| grant.count).sum())
 }

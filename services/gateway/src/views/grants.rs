@@ -227,9 +227,8 @@ async fn insert(
     Ok(())
 }
 
-/// Where an API is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ApiLocation {
     /// At this gateway.
     At(Uuid),
     /// There is no gateway at all, so nothing is mapped.
@@ -242,32 +241,31 @@ pub(crate) enum Place {
 
 /// The gateways there are, and at which of them an API has been mapped.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Places {
+pub(crate) struct ApiLocations {
     pub(crate) gateways: Vec<Uuid>,
     pub(crate) mapped: BTreeMap<String, BTreeSet<Uuid>>,
 }
 
-impl Places {
-    /// Where an API is.
-    pub(crate) fn of(&self, api: &Api) -> Place {
+impl ApiLocations {
+    pub(crate) fn of(&self, api: &Api) -> ApiLocation {
         if self.gateways.is_empty() {
-            return Place::NoGateway;
+            return ApiLocation::NoGateway;
         }
         if let Some(named) = &api.gateway_id {
             let named = named.parse::<Uuid>().ok();
             return match named.filter(|id| self.gateways.contains(id)) {
-                Some(id) => Place::At(id),
-                None => Place::Unknown,
+                Some(id) => ApiLocation::At(id),
+                None => ApiLocation::Unknown,
             };
         }
         if let [only] = self.gateways[..] {
-            return Place::At(only);
+            return ApiLocation::At(only);
         }
         // A second gateway must not take away what was mapped at the first.
         let before: Vec<_> = self.mapped.get(&api.api_id).into_iter().flatten().collect();
         match before[..] {
-            [before] => Place::At(*before),
-            _ => Place::Ambiguous,
+            [before] => ApiLocation::At(*before),
+            _ => ApiLocation::Ambiguous,
         }
     }
 }
@@ -302,19 +300,19 @@ mod tests {
     #[test]
     fn an_api_without_a_gateway_is_at_the_only_one() {
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let mut places = Places::default();
-        assert_eq!(places.of(&api("")), Place::NoGateway);
-        assert_eq!(places.of(&api(&a.to_string())), Place::NoGateway);
+        let mut places = ApiLocations::default();
+        assert_eq!(places.of(&api("")), ApiLocation::NoGateway);
+        assert_eq!(places.of(&api(&a.to_string())), ApiLocation::NoGateway);
         places.gateways = vec![a];
-        assert_eq!(places.of(&api("")), Place::At(a));
-        assert_eq!(places.of(&api(&b.to_string())), Place::Unknown);
-        assert_eq!(places.of(&api("nonsense")), Place::Unknown);
+        assert_eq!(places.of(&api("")), ApiLocation::At(a));
+        assert_eq!(places.of(&api(&b.to_string())), ApiLocation::Unknown);
+        assert_eq!(places.of(&api("nonsense")), ApiLocation::Unknown);
         places.gateways = vec![a, b];
-        assert_eq!(places.of(&api("")), Place::Ambiguous);
-        assert_eq!(places.of(&api(&b.to_string())), Place::At(b));
+        assert_eq!(places.of(&api("")), ApiLocation::Ambiguous);
+        assert_eq!(places.of(&api(&b.to_string())), ApiLocation::At(b));
         places.mapped.insert("pay".into(), [b].into());
-        assert_eq!(places.of(&api("")), Place::At(b));
+        assert_eq!(places.of(&api("")), ApiLocation::At(b));
         places.mapped.insert("pay".into(), [a, b].into());
-        assert_eq!(places.of(&api("")), Place::Ambiguous);
+        assert_eq!(places.of(&api("")), ApiLocation::Ambiguous);
     }
 }

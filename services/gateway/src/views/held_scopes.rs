@@ -77,7 +77,6 @@ pub(crate) struct HolderOf {
 /// By identity provider and scope.
 pub(crate) type Holders = BTreeMap<(Uuid, String), HolderOf>;
 
-/// Who has each scope.
 pub(crate) async fn holders(pool: &AnyPool) -> Result<Holders, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT identity_provider_id, scope, holder_id, MAX(holder_name), MIN(since) AS first FROM scope_claims \

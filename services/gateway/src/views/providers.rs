@@ -8,7 +8,6 @@ use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEv
 
 use crate::known::KnownProvider;
 
-/// The projection.
 pub(crate) struct Providers;
 
 #[async_trait]

@@ -204,7 +204,7 @@ impl Worker {
         self.record(job, &Command::Key(command)).await
     }
 
-    /// How many there were.
+    /// Returns the number of deleted keys.
     async fn delete_lost(&self, gateway: Uuid, marker: &str) -> Result<usize, MappingFailure> {
         let reached = self.mapper.reach(gateway).await?;
         let session = reached.session();

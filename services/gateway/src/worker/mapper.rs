@@ -25,7 +25,7 @@ use crate::entitlement::Nothing;
 use crate::gateways::{Gateway, GatewaySession};
 use crate::item::Api;
 use crate::views::gateways as view;
-use crate::views::grants::{self, Grant, Place, Places};
+use crate::views::grants::{self, ApiLocation, ApiLocations, Grant};
 use crate::views::held_scopes;
 pub(crate) use failure::MappingFailure;
 use failure::misplaced;
@@ -135,7 +135,7 @@ impl Mapper {
         let mut at = BTreeSet::new();
         for api in more.iter().flat_map(|grant| &grant.apis) {
             match places.of(api) {
-                Place::At(gateway) => {
+                ApiLocation::At(gateway) => {
                     at.insert(gateway);
                 }
                 place => lines.extend(failure::at(&api.api_id, place).map(|one| one.reason)),
@@ -300,11 +300,11 @@ impl Mapper {
         let mut located: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
         for api in apis {
             match places.of(api) {
-                Place::At(gateway) => {
+                ApiLocation::At(gateway) => {
                     let ids = located.entry(gateway).or_default();
                     ids.push(api.api_id.clone());
                 }
-                Place::NoGateway => {
+                ApiLocation::NoGateway => {
                     return Err(MappingFailure::fail(
                         "gateway_missing",
                         "No gateway is configured that could give an API key.",
@@ -333,7 +333,7 @@ impl Mapper {
         }
     }
 
-    async fn places(&self) -> Result<Places, MappingFailure> {
+    async fn places(&self) -> Result<ApiLocations, MappingFailure> {
         Ok(view::places(self.pool()).await?)
     }
 
@@ -343,7 +343,7 @@ impl Mapper {
 }
 
 /// The gateways that are meant.
-fn meant(named: &BTreeSet<Option<String>>, places: &Places) -> BTreeSet<Uuid> {
+fn meant(named: &BTreeSet<Option<String>>, places: &ApiLocations) -> BTreeSet<Uuid> {
     let mut gateways = BTreeSet::new();
     for id in named {
         match id.as_ref().map(|id| id.parse::<Uuid>()) {

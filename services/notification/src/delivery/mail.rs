@@ -9,9 +9,9 @@ use super::Template;
 /// The message and its recipient. No address and no name: both are looked up at every attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
-    /// Which message.
+    /// Template that the e-mail is rendered from.
     pub template: Template,
-    /// A user.
+    /// Id of the user who receives it.
     pub recipient_id: Uuid,
     /// The access request that it is about; none for a test message.
     pub subject_id: Option<Uuid>,

@@ -19,7 +19,7 @@ pub struct Facts {
     pub recipient_name: String,
     /// The developer who asked for access; empty once they are erased.
     pub requester_name: String,
-    /// Of the access request.
+    /// Id of the access request.
     pub request_id: String,
     /// Status at the time of sending: an auto-approved request is not `pending` any more when its mail is rendered.
     pub status: String,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An authorization method.
+/// How Portico authorises itself when it registers a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -20,7 +20,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// All of them.
+    /// Every method.
     pub const ALL: [Self; 4] = [
         Self::None,
         Self::InitialAccessToken,

@@ -25,7 +25,7 @@ pub struct Seen {
 #[derive(Debug, Clone)]
 pub(crate) struct NoteKeys(pub(crate) Seen);
 
-/// What was noted.
+/// Changes of a provider's key set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {

@@ -25,7 +25,7 @@ pub struct Settings {
     pub name: String,
     /// Decides the driver; never changes.
     pub kind: ProviderType,
-    /// Where it is.
+    /// Well-known URL, TLS trust and verified endpoints.
     pub location: Location,
     /// The claim of its tokens that lists the scopes.
     pub scope_claim: String,
@@ -76,7 +76,7 @@ pub struct Location {
 /// Management credentials, the secret in the vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagementRef {
-    /// Its id at the provider.
+    /// Client id at the provider.
     pub client_id: String,
     /// Reference into the vault.
     pub client_secret: VaultRef,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::state::{Link, OauthClient, OperationKind, Problem};
 use super::{Decision, Rejection, Step, only_if};
 
-/// Deletion.
+/// Deletion of a client (RFC 7592 section 2.3).
 #[derive(Debug, Clone)]
 pub enum Command {
     /// It is about to be attempted.
@@ -33,7 +33,7 @@ pub enum Command {
     ForgetSecrets,
 }
 
-/// Deletion.
+/// Deletion of a client (RFC 7592 section 2.3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {

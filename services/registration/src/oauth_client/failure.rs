@@ -13,7 +13,7 @@ pub(super) type Times = (Timestamp, Timestamp);
 /// An attempt that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedAttempt {
-    /// Why.
+    /// Code and message of the failure.
     pub problem: Problem,
     /// The attempt has an outcome: nothing came of it.
     pub attempt_over: bool,
@@ -24,18 +24,18 @@ pub struct FailedAttempt {
 pub enum Command {
     /// It is repeated.
     Delay {
-        /// How it failed.
+        /// The attempt and its failure.
         failed: FailedAttempt,
-        /// When to try again.
+        /// Time of the next attempt.
         next_try_at: Timestamp,
     },
     /// The provider refused for good.
     Refuse {
-        /// How it failed.
+        /// The attempt and its failure.
         failed: FailedAttempt,
         /// When to try again, if something is to be taken away: that is never given up.
         again_at: Timestamp,
-        /// Now.
+        /// Clock reading of the caller.
         at: Timestamp,
     },
     /// The provider takes no registrations.
@@ -48,7 +48,7 @@ pub enum Command {
 pub enum Event {
     /// It is repeated.
     Delayed {
-        /// Why it failed.
+        /// Code and message of the failure.
         problem: Problem,
         /// With back-off and jitter, and not before the provider said.
         next_try_at: Timestamp,
@@ -61,18 +61,18 @@ pub enum Event {
     },
     /// Trying again changes nothing: parked until something changes or an admin retries.
     Refused {
-        /// Why it failed.
+        /// Code and message of the failure.
         problem: Problem,
         /// Nothing came of the attempt.
         attempt_over: bool,
         /// It may be due to one of several requests: from now on they are tried one at a time.
         one_at_a_time: bool,
-        /// When it was parked.
+        /// Time of parking.
         at: Timestamp,
     },
     /// The provider takes no registrations: this one waits, and is not counted.
     Paused {
-        /// Why it takes none.
+        /// The provider's refusal.
         problem: Problem,
         /// Nothing came of the attempt.
         attempt_over: bool,

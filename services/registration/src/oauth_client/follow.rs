@@ -23,7 +23,7 @@ pub enum Command {
     RetryNow,
 }
 
-/// What the client follows.
+/// Changes outside the client that it follows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {

@@ -17,19 +17,19 @@ use crate::application::Application;
 /// What access-request wants of one request, complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
-    /// Of the access-request service.
+    /// Id of the request at access-request.
     pub request_id: Uuid,
     /// Raised with every change of what is wanted.
     pub revision: u64,
     /// Whether the credentials are to work.
     pub access: Access,
-    /// Whose client it is.
+    /// Application that owns the client.
     pub application_id: Uuid,
-    /// Where it is registered.
+    /// Identity provider of the client.
     pub identity_provider_id: Uuid,
     /// What type of client the developer chose.
     pub client_type_id: Uuid,
-    /// Who submitted the request.
+    /// Id of the user who submitted the request.
     pub requester_id: String,
     /// As of this revision.
     pub application: Application,
@@ -43,7 +43,7 @@ pub struct Requested {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// They are.
+    /// The scopes are granted.
     Granted,
     /// Taken away until it is resumed.
     Suspended,
@@ -51,7 +51,7 @@ pub enum Access {
     Revoked,
 }
 
-/// One access request.
+/// Latest revision of one access request, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The order in which they came.
@@ -62,7 +62,7 @@ pub struct Grant {
     pub access: Access,
     /// What type of client the developer chose.
     pub client_type_id: Uuid,
-    /// Who submitted the request.
+    /// Id of the user who submitted the request.
     pub requester_id: String,
     /// As of that revision.
     pub scopes: BTreeSet<String>,
@@ -111,14 +111,14 @@ pub enum Standing {
     Failed(Problem),
 }
 
-/// What is said of a request's revision.
+/// The report on a request's revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
-    /// Of the access-request service.
+    /// Id of the request at access-request.
     pub request_id: Uuid,
     /// The revision that this answers.
     pub revision: u64,
-    /// How far it has come.
+    /// Outcome of that revision so far.
     pub outcome: Outcome,
 }
 
@@ -137,7 +137,7 @@ pub enum Outcome {
     NeverCreated,
     /// An attempt failed and is repeated.
     Delayed {
-        /// Why.
+        /// Code and message of the failure.
         problem: Problem,
         /// None while nothing is scheduled, because an admin must act first.
         next_try_at: Option<Timestamp>,
@@ -149,7 +149,7 @@ pub enum Outcome {
 /// An access request wants something.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// This, from now on.
+    /// Takes over a revision of a request.
     Want(Requested),
 }
 

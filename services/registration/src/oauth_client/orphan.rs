@@ -20,7 +20,7 @@ pub const ORPHAN_OWNER: &str = "orphan";
 /// A client that nobody uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Orphan {
-    /// How it came about.
+    /// Reason for being orphaned.
     pub reason: OrphanReason,
     /// The provider's own message, where it had one.
     pub detail: String,
@@ -28,7 +28,7 @@ pub struct Orphan {
     pub client_id: String,
     /// What it is managed with.
     pub rat_ref: Option<VaultRef>,
-    /// Where it is managed.
+    /// Client configuration endpoint (RFC 7592 section 3), if known.
     pub uri: Option<Url>,
     /// It was left without scopes.
     pub powerless: bool,
@@ -36,7 +36,7 @@ pub struct Orphan {
     pub scopes: BTreeSet<String>,
     /// What was sent; by it some providers can be searched.
     pub sent: Option<Box<WantedClient>>,
-    /// What became of it.
+    /// How an admin resolved it; none while it is open.
     pub resolution: Option<Resolution>,
 }
 
@@ -93,44 +93,44 @@ impl Resolution {
 pub enum Command {
     /// A client was registered after its attempt had been given up.
     Find {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
         /// RFC 7591 section 3.2.1.
         client_id: String,
-        /// What was asked for.
+        /// Scopes of the registration request.
         scopes: BTreeSet<String>,
         /// What it is managed with, in the vault under [`ORPHAN_OWNER`].
         rat_ref: Option<VaultRef>,
-        /// Where it is managed.
+        /// Client configuration endpoint (RFC 7592 section 3), if known.
         uri: Option<Url>,
     },
     /// Somebody says which client an orphan is.
     Claim {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
         /// RFC 7591 section 3.2.1.
         client_id: String,
         /// As in [`Command::Find`].
         rat_ref: Option<VaultRef>,
-        /// Where it is managed.
+        /// Client configuration endpoint (RFC 7592 section 3), if known.
         uri: Option<Url>,
     },
     /// Somebody has resolved an orphan.
     Resolve {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
-        /// What became of it.
+        /// How it was resolved.
         how: Resolution,
         /// The reason, in the vault.
         note: Option<VaultRef>,
     },
     /// An orphan becomes the client.
     Adopt {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
         /// As the provider has it, with a new secret.
         answer: Answered,
-        /// Of the first request.
+        /// Client type of the first access request.
         client_type_id: Uuid,
     },
 }
@@ -141,44 +141,44 @@ pub enum Command {
 pub enum Event {
     /// A client was registered after its attempt had been given up.
     OrphanFound {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
         /// RFC 7591 section 3.2.1.
         client_id: String,
-        /// What was asked for.
+        /// Scopes of the registration request.
         scopes: BTreeSet<String>,
         /// What it is managed with.
         rat_ref: Option<VaultRef>,
-        /// Where it is managed.
+        /// Client configuration endpoint (RFC 7592 section 3), if known.
         uri: Option<Url>,
     },
     /// Somebody said which client an orphan is.
     OrphanClaimed {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
         /// RFC 7591 section 3.2.1.
         client_id: String,
         /// What it is managed with.
         rat_ref: Option<VaultRef>,
-        /// Where it is managed.
+        /// Client configuration endpoint (RFC 7592 section 3), if known.
         uri: Option<Url>,
     },
     /// Somebody has resolved an orphan; who is in the metadata.
     OrphanResolved {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
-        /// What became of it.
+        /// How it was resolved.
         how: Resolution,
         /// The reason, in the vault.
         note: Option<VaultRef>,
     },
     /// An orphan is the client now.
     Adopted {
-        /// What it is marked with.
+        /// Marker by which the client is found at the provider.
         marker: String,
         /// As the provider has it, with a new secret.
         answer: Answered,
-        /// Of the first request.
+        /// Client type of the first access request.
         client_type_id: Uuid,
     },
 }

@@ -18,9 +18,9 @@ use crate::client_metadata::{Marker, WantedClient};
 pub struct Intent {
     /// As it was when the step was decided.
     pub wanted: Wanted,
-    /// Of its client types.
+    /// Profile merged from the client types of all requests.
     pub profile: ClientProfile,
-    /// The first one.
+    /// Client type of the first access request.
     pub client_type_id: Uuid,
     /// Chosen.
     pub client_id: String,
@@ -30,7 +30,7 @@ pub struct Intent {
     pub without_scopes: bool,
 }
 
-/// Registration.
+/// Registration of a client (RFC 7591 section 3).
 #[derive(Debug, Clone)]
 pub enum Command {
     /// It is about to be attempted.
@@ -39,7 +39,7 @@ pub enum Command {
     Complete {
         /// Number of the attempt.
         attempt: u32,
-        /// By the provider.
+        /// The provider's registration response.
         answer: Answered,
     },
     /// Nothing can be found out about an attempt.
@@ -50,7 +50,7 @@ pub enum Command {
         cap: u32,
         /// When to try again, if something is to be taken away.
         again_at: Timestamp,
-        /// Now.
+        /// Clock reading of the caller.
         at: Timestamp,
     },
 }
@@ -62,7 +62,7 @@ pub struct RegistrationIntended {
     pub attempt: u32,
     /// Chosen; what providers make of it is the driver's matter.
     pub client_id: String,
-    /// The chosen secret.
+    /// Secret chosen for the client, in the vault.
     pub secret_ref: VaultRef,
     /// Decides how the client authenticates, as long as it lives.
     pub client_type_id: Uuid,
@@ -72,7 +72,7 @@ pub struct RegistrationIntended {
     pub client: WantedClient,
 }
 
-/// Registration.
+/// Registration of a client (RFC 7591 section 3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
@@ -83,7 +83,7 @@ pub enum Event {
     Registered {
         /// Number of the attempt.
         attempt: u32,
-        /// By the provider.
+        /// The provider's registration response.
         answer: Answered,
     },
     /// The registration has no outcome, and none can be found out: a client may exist that nobody knows.

@@ -34,7 +34,7 @@ pub enum Command {
     Complete {
         /// Number of the attempt.
         attempt: u32,
-        /// By the provider.
+        /// The provider's response to the rotation.
         answer: Box<Answered>,
         /// The one before, where it still works.
         old_secret: Option<OldSecret>,
@@ -66,14 +66,14 @@ pub enum Event {
     Intended {
         /// Number of the attempt.
         attempt: u32,
-        /// The chosen secret.
+        /// Secret chosen for the client, in the vault.
         secret_ref: VaultRef,
     },
     /// The secret was replaced.
     SecretRotated {
         /// Number of the attempt.
         attempt: u32,
-        /// By the provider.
+        /// The provider's response to the rotation.
         answer: Box<Answered>,
         /// The one before, where it still works.
         old_secret: Option<OldSecret>,

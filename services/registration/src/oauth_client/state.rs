@@ -58,14 +58,14 @@ pub struct OauthClient {
     pub activated: bool,
     /// Secrets of a client that is gone may be in the vault.
     pub secrets_left: bool,
-    /// What was said last of the scopes that a client may hold.
+    /// The last published set of scopes that the client may hold.
     pub held: HeldScopes,
 }
 
 /// A stable code and a message for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// A stable word.
+    /// Stable code for programs.
     pub code: String,
     /// The provider's own message where it had one.
     pub reason: String,
@@ -80,7 +80,7 @@ pub enum Link {
     None,
     /// Perhaps a client: the attempt has no outcome yet.
     Intended(Box<RegistrationIntended>),
-    /// A client.
+    /// Registered and not deleted.
     Live(Box<Live>),
 }
 
@@ -159,13 +159,13 @@ impl Live {
 /// What the client is to be, as the grants and the application want it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Of the application.
+    /// Name of the application.
     pub name: String,
-    /// Of the application.
+    /// Redirect URLs of the application.
     pub redirect_urls: Vec<String>,
     /// Of all grants. Grant and response types are the union; the first one of the client decides the rest.
     pub client_type_ids: BTreeSet<Uuid>,
-    /// Of all grants.
+    /// Union of the scopes of all grants.
     pub scopes: BTreeSet<String>,
     /// Nothing of it works for a time: it has no scopes, and is disabled where the provider can do that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -211,7 +211,7 @@ pub struct Answered {
 pub struct Operation {
     /// Number of the attempt.
     pub attempt: u32,
-    /// What was attempted.
+    /// Kind of the call and its input.
     pub kind: OperationKind,
 }
 
@@ -223,24 +223,24 @@ pub enum OperationKind {
     Update {
         /// What the client will be after it.
         wanted: Wanted,
-        /// What is sent.
+        /// Metadata of the request.
         client: Box<WantedClient>,
     },
-    /// A new secret.
+    /// Rotation of the client secret.
     Rotate {
-        /// The chosen one.
+        /// Secret chosen for the client, in the vault.
         secret_ref: VaultRef,
     },
     /// RFC 7592 section 2.3.
     Delete,
 }
 
-/// A pause.
+/// Pause before the next attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
     /// Why the last attempt failed.
     pub problem: Problem,
-    /// When it is over.
+    /// End of the pause.
     pub next_try_at: Timestamp,
     /// Failed attempts in a row.
     pub attempts: u32,
@@ -255,7 +255,7 @@ pub struct Refusal {
     pub wanted: Option<Wanted>,
     /// The provider's answer.
     pub problem: Problem,
-    /// Since when.
+    /// Time of the refusal.
     pub at: Timestamp,
 }
 

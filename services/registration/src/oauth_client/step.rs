@@ -31,7 +31,7 @@ pub enum Step {
     Retire,
     /// Erase what is secret of a client that is gone. No network.
     Forget,
-    /// An attempt failed.
+    /// Wait until this time, because an attempt failed.
     Wait(Timestamp),
     /// The provider takes no registrations.
     Paused,

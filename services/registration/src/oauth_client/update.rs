@@ -14,14 +14,14 @@ pub enum Command {
     Intend {
         /// As it was when the step was decided.
         wanted: Wanted,
-        /// Of its client types.
+        /// Profile merged from the client types of all requests.
         profile: ClientProfile,
     },
     /// The client is as it was wanted.
     Complete {
         /// Number of the attempt.
         attempt: u32,
-        /// By the provider.
+        /// The provider's response to the update.
         answer: Answered,
     },
     /// An answer brought a new registration access token, and nothing else.
@@ -44,14 +44,14 @@ pub enum Event {
         attempt: u32,
         /// What the client will be after it.
         wanted: Wanted,
-        /// What is sent.
+        /// Metadata of the request.
         client: WantedClient,
     },
     /// The client is as it was wanted.
     Updated {
         /// Number of the attempt.
         attempt: u32,
-        /// By the provider.
+        /// The provider's response to the update.
         answer: Answered,
     },
     /// The client is disabled at the provider, or enabled again.
@@ -61,7 +61,7 @@ pub enum Event {
     },
     /// A new registration access token came with an answer that brought nothing else.
     TokenReplaced {
-        /// The new one.
+        /// New registration access token, in the vault.
         rat_ref: VaultRef,
     },
 }

@@ -1,32 +1,12 @@
 //! What is in the messages. One that cannot be read is poison: it is parked with the reason.
 
-use portico_bus::Message;
 use portico_eventstore::consumer::PolicyError;
 use portico_proto::access::v1 as access;
+use portico_runtime::messages::id;
 use uuid::Uuid;
 
 use crate::application::Application;
 use crate::oauth_client::{Access, Requested};
-
-pub(super) fn decode<M: prost::Message + Default>(message: &Message) -> Result<M, PolicyError> {
-    M::decode(message.payload.clone()).map_err(|error| {
-        PolicyError::Poison(format!("{} cannot be read: {error}", message.subject))
-    })
-}
-
-/// Of the event in the access-request service's log: says which of two messages is newer.
-pub(super) fn position(message: &Message) -> i64 {
-    let position = message
-        .headers
-        .get("position")
-        .and_then(|text| text.parse().ok());
-    position.unwrap_or_default()
-}
-
-pub(super) fn id(field: &str, text: &str) -> Result<Uuid, PolicyError> {
-    text.parse()
-        .map_err(|_| PolicyError::Poison(format!("{field} is no id")))
-}
 
 /// The identity provider and the client type.
 pub(super) fn credential(

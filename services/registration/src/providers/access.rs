@@ -18,9 +18,9 @@ use crate::identity_provider::{Command, IdentityProvider, OWNER, Rejection, Sett
 /// Everything that a [`Session`] borrows. `Debug` shows no secret.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// Of the provider.
+    /// Id of the provider.
     pub id: Uuid,
-    /// Its settings.
+    /// Stored settings of the provider.
     pub settings: Settings,
     /// Which initial access token or API token this is; goes into [`pause`].
     pub token: Option<VaultRef>,
@@ -94,7 +94,7 @@ pub async fn open(
 pub struct Unsaved {
     /// The initial access token, or the API token.
     pub token: Option<Secret>,
-    /// Of the management credentials.
+    /// Secret of the management client.
     pub management_secret: Option<Secret>,
     /// RFC 7591 section 2.3.
     pub software_statement: Option<Secret>,
@@ -132,7 +132,7 @@ impl Access {
         }
     }
 
-    /// What the settings lack.
+    /// The first setting that the provider's type needs and that is absent.
     #[must_use]
     pub fn missing(&self) -> Option<MissingSetting> {
         requirements::missing(&self.settings, self.secret.is_some())
@@ -170,7 +170,7 @@ impl Access {
         }
     }
 
-    /// Of the provider's type.
+    /// Driver for the provider's type.
     #[must_use]
     pub fn driver(&self) -> &'static dyn Driver {
         driver_for(&self.settings.kind)

@@ -43,7 +43,7 @@ use super::site::Site;
 use super::{Driver, Method, Options, ReconcileClass, rfc7591};
 use calls::{call, clients, one, refused};
 
-/// The driver.
+/// Driver for Auth0.
 pub struct Auth0;
 
 #[async_trait]

@@ -9,7 +9,7 @@ use super::Driver;
 use super::discovery::{DiscoveryError, Endpoints, Overrides, discover};
 use super::session::{Fetch, Session};
 
-/// How one step ended.
+/// Result of one step of the connection test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// As it should be.
@@ -41,9 +41,9 @@ pub struct CheckStep {
     /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks`,
     /// `scopes`, `authorization` or `tls`.
     pub name: &'static str,
-    /// How it ended.
+    /// Result of the step.
     pub outcome: Outcome,
-    /// For people.
+    /// Explanation for the admin.
     pub detail: String,
 }
 
@@ -67,9 +67,9 @@ const NO_KID: &str = "no signing key has a kid: clients can be registered, but g
 pub struct Check {
     /// All steps.
     pub steps: Vec<CheckStep>,
-    /// Where the document was accepted.
+    /// Endpoints, where the document was accepted.
     pub endpoints: Option<Endpoints>,
-    /// Where it was not.
+    /// Error of discovery, where the document was refused.
     pub error: Option<DiscoveryError>,
 }
 

@@ -37,7 +37,7 @@ const REGISTRATION: Need<'static> = Need {
 /// Ours, in what is kept of an answer: the secret is another one than before.
 const SECRET_REPLACED: &str = "client_secret_replaced";
 
-/// The driver.
+/// Driver for Curity Identity Server.
 pub struct Curity;
 
 #[async_trait]

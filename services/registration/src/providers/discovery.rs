@@ -41,9 +41,9 @@ pub enum DiscoveryError {
     /// Another issuer than the URL says (OpenID Connect Discovery 1.0 section 4.3).
     #[error("the document says its issuer is {found}, but its URL belongs to {expected}")]
     IssuerMismatch {
-        /// By the URL.
+        /// Issuer that follows from the URL.
         expected: String,
-        /// In the document.
+        /// Issuer that the document names.
         found: String,
     },
     /// Registration is not offered, or is switched off.
@@ -61,7 +61,7 @@ pub enum DiscoveryError {
     EndpointForeignOrigin {
         /// The member of the document.
         member: &'static str,
-        /// Where it is.
+        /// Origin of the endpoint.
         origin: String,
     },
 }

@@ -23,7 +23,7 @@ use super::{Driver, Method};
 /// Beyond RFC 7591.
 const AS_JWT: &str = "access_token_as_jwt";
 
-/// The driver.
+/// Driver for Gluu.
 pub struct Gluu;
 
 impl Driver for Gluu {

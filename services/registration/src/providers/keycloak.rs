@@ -64,7 +64,7 @@ use call::{call, explained, insert_secret, post, put, read, tokens};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
 
-/// The driver.
+/// Driver for Keycloak.
 pub struct Keycloak;
 
 #[async_trait]

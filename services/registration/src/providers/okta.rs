@@ -47,7 +47,7 @@ use application::{registration, update};
 use calls::{Wrong, call, client, collection, found, named, parse, read_refused};
 use secrets::Added;
 
-/// The driver.
+/// Driver for Okta.
 pub struct Okta;
 
 #[async_trait]

@@ -6,7 +6,7 @@
 
 use super::Driver;
 
-/// The driver.
+/// Driver for servers of RFC 7591 without a driver of their own.
 pub struct Other;
 
 impl Driver for Other {}

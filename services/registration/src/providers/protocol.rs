@@ -2,15 +2,15 @@
 //!
 //! - [`session`]: the calls, their deadline and where tokens may be sent; `tokens`: where tokens come from
 //! - [`answer`]: an answer as it came; [`client`]: what is sent, stored and said of a client
-//! - [`failure`]: what went wrong and what to do about it; `words`: the provider's message about it, without anything
+//! - [`failure`]: what went wrong and what to do about it; `message`: the provider's message about it, without anything
 //!   that looks like a token
 //! - `rfc7591`: RFC 7591 and RFC 7592, the default bodies of a driver; [`site`]: a provider without its secrets
 
 pub mod answer;
 pub mod client;
 pub mod failure;
+pub(crate) mod message;
 pub(crate) mod rfc7591;
 pub mod session;
 pub mod site;
 pub(crate) mod tokens;
-pub(crate) mod words;

@@ -12,7 +12,7 @@ pub struct MissingSetting {
     pub field: &'static str,
     /// `missing` or `unfit`.
     problem: &'static str,
-    /// What would be right.
+    /// Value that the provider's type expects, for the admin.
     pub right: String,
 }
 

@@ -20,7 +20,6 @@ pub(crate) use queries::{
     registered, resumable, streams_of_application, streams_of_type, waiting_at,
 };
 
-/// The projection.
 pub(crate) struct OauthClients;
 
 #[async_trait]

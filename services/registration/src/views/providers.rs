@@ -15,7 +15,6 @@ pub(crate) const PROVIDER_IN_USE: &str = "provider_in_use";
 /// Rule: a client type belongs to a provider that is there.
 pub(crate) const PROVIDER_NOT_FOUND: &str = "identity_provider_not_found";
 
-/// The projection.
 pub(crate) struct Providers;
 
 #[async_trait]

@@ -33,7 +33,6 @@ pub(super) enum Recovered {
     Nothing,
     /// A new registration access token.
     Token,
-    /// Its outcome.
     Outcome,
 }
 

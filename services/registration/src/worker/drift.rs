@@ -27,26 +27,16 @@ pub(crate) enum DriftResult {
     /// It is as it was left.
     Unchanged,
     /// It is not there any more.
-    Missing {
-        /// Which client.
-        client_id: String,
-    },
+    Missing { client_id: String },
     /// Somebody else changed it.
     Changed {
-        /// Which client.
         client_id: String,
-        /// How.
         members: Vec<Edited>,
     },
     /// Nothing is registered, or it is being changed right now.
     Busy,
     /// It cannot be read, and why.
-    NotReadable {
-        /// Which client.
-        client_id: String,
-        /// For people.
-        reason: String,
-    },
+    NotReadable { client_id: String, reason: String },
 }
 
 /// A member of a client's metadata that somebody else changed.
@@ -56,7 +46,6 @@ pub(crate) struct Edited {
     pub(crate) member: String,
     /// As Portico left it.
     pub(crate) wanted: String,
-    /// As it is.
     pub(crate) found: String,
     /// What is only added is not Portico's to take away.
     pub(crate) repairable: bool,

@@ -20,7 +20,7 @@ impl Work for Worker {
 
     async fn due(&self, now: Timestamp, limit: i64) -> Result<Due, WorkError> {
         let pool = self.store.database().pool();
-        for id in view::resumable(pool).await? {
+        for id in view::resumable(pool, now).await? {
             let context = self.jobs.context(&Metadata::default());
             let command = Command::Follow(FollowCommand::Provider);
             let resumed = self.store.execute::<OauthClient>(id, &command, &context);

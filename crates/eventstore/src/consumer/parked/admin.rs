@@ -12,9 +12,9 @@ use crate::{Database, Row, StoreError};
 pub struct Parked {
     /// Durable name of the consumer.
     pub consumer: String,
-    /// The message's id.
+    /// Id of the message on the bus, by which consumers recognise repetitions.
     pub message_id: Uuid,
-    /// Its subject.
+    /// Subject under which the message was published.
     pub subject: String,
     /// Why it could not be handled, the last time.
     pub reason: String,
@@ -24,7 +24,7 @@ pub struct Parked {
     pub first_parked_at: Timestamp,
     /// When it was parked for the last time.
     pub parked_at: Timestamp,
-    /// Where it stands.
+    /// Waiting for a decision, about to be processed again, or dropped.
     pub status: ParkedStatus,
 }
 
@@ -37,14 +37,14 @@ pub enum ParkedStatus {
     Replaying,
     /// Dropped.
     Dropped {
-        /// When.
+        /// Time of the decision.
         at: Timestamp,
         /// The actor: a user's id.
         by: String,
     },
 }
 
-/// Which parked messages.
+/// Selects parked messages of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ParkedFilter {
     /// Only this consumer's; empty: of all consumers.

@@ -123,7 +123,6 @@ const CATALOG_METHODS: Rules = &[
     ("ImportFromGateway", ADMINS),
 ];
 
-/// Of every service.
 const OPERATIONS_METHODS: Rules = &[
     ("ListParkedMessages", ADMINS),
     ("ReplayParkedMessages", ADMINS),

@@ -12,7 +12,7 @@ use super::super::reader::Reader;
 pub struct Tls {
     /// The certificate, with its chain.
     pub cert_file: PathBuf,
-    /// Its private key.
+    /// PEM file of the certificate's private key.
     pub key_file: PathBuf,
 }
 
@@ -43,7 +43,7 @@ impl Tls {
 /// The public gRPC API.
 #[derive(Debug, Clone)]
 pub struct Grpc {
-    /// Its address.
+    /// Address and port that the public gRPC API listens on.
     pub listen: SocketAddr,
     /// None: not encrypted.
     pub tls: Option<Tls>,
@@ -61,7 +61,7 @@ impl Grpc {
 /// NATS with JetStream.
 #[derive(Debug, Clone)]
 pub struct Nats {
-    /// Where it is.
+    /// URL of the NATS server; may hold credentials.
     pub url: Secret,
     /// Credentials (`.creds`).
     pub credentials_file: Option<PathBuf>,

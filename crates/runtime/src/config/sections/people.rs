@@ -8,14 +8,14 @@ use super::super::reader::Reader;
 
 const SHORTEST_PASSWORD: usize = 8;
 
-/// Who may sign up.
+/// Sign-up policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signup {
     /// Anybody.
     Open,
     /// People whom an admin approves.
     Approval,
-    /// Who was invited.
+    /// Nobody.
     Closed,
 }
 
@@ -30,7 +30,7 @@ impl Signup {
     }
 }
 
-/// The first admin.
+/// Admin that is created on an empty store.
 #[derive(Debug, Clone)]
 pub struct Admin {
     /// E-mail address, to sign in with.

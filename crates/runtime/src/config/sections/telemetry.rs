@@ -80,12 +80,10 @@ fn headers(reader: &mut Reader) -> Vec<(String, Secret)> {
 }
 
 impl Collector {
-    /// Where traces go.
     pub(crate) fn traces(&self) -> String {
         self.below("v1/traces")
     }
 
-    /// Where numbers go.
     pub(crate) fn metrics(&self) -> String {
         self.below("v1/metrics")
     }

@@ -33,7 +33,7 @@ struct HeldScope {
     application_ids: Vec<String>,
 }
 
-/// Which scope is given to the product that waits, although clients may still hold it.
+/// Releases a scope to the waiting product although clients may still hold it.
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 struct HeldScopeRelease {
@@ -80,7 +80,7 @@ async fn list_held_scopes(
     Ok(List::new(page.held_scopes, page.next))
 }
 
-/// Gives a scope to the product that waits for it. Tokens of clients that still hold it open that product's APIs then.
+/// Releases a scope to the waiting product. Tokens of clients that still hold it then open that product's APIs.
 #[utoipa::path(post, path = "/gateways/held-scopes/release", tag = "Gateways", request_body = HeldScopeRelease, responses((status = 204)))]
 async fn release_held_scope(
     ctx: RequestContext,

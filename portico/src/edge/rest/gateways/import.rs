@@ -15,7 +15,7 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(preview_gateway_import, import_from_gateway))
 }
 
-/// What an import would make of each policy at the gateway. Changes nothing.
+/// Shows what an import would create from each policy at the gateway; changes nothing.
 #[utoipa::path(get, path = "/gateways/{id}/import", tag = "Gateways", params(PreviewGatewayImportRequest), responses((status = 200, body = List<ImportedPolicy>)))]
 async fn preview_gateway_import(
     ctx: RequestContext,
@@ -34,7 +34,7 @@ async fn preview_gateway_import(
     Ok(List::new(page.items, page.next))
 }
 
-/// Makes drafts of products, and plans, of policies, or updates those that were made of them before.
+/// Creates draft products and plans from policies, or updates those imported before.
 #[utoipa::path(post, path = "/gateways/{id}/import", tag = "Gateways", request_body = ImportFromGatewayRequest, responses((status = 200, body = List<ImportedPolicy>)))]
 async fn import_from_gateway(
     ctx: RequestContext,

@@ -35,12 +35,12 @@ struct SimulatedCall {
     token: Option<String>,
 }
 
-/// What the gateway would say.
+/// Result of a simulated call.
 #[derive(Serialize, ToSchema)]
 struct SimulatedAnswer {
     /// HTTP status; 200 where the call goes through to the API.
     status: u32,
-    /// The gateway's own words.
+    /// The gateway's own message.
     message: Option<String>,
     /// In the order in which they are applied.
     policies: Vec<ResolvedPolicy>,
@@ -155,7 +155,7 @@ impl From<proto::GatewayPolicy> for GatewayPolicy {
     }
 }
 
-/// What the gateway would say to a call, by what is configured there now.
+/// Simulates a call against the gateway's present configuration.
 #[utoipa::path(post, path = "/gateways/{id}/simulate", tag = "Gateways", request_body = SimulatedCall, responses((status = 200, body = SimulatedAnswer)))]
 async fn simulate_gateway_call(
     ctx: RequestContext,
@@ -172,7 +172,7 @@ async fn simulate_gateway_call(
     Ok(Unstored(Json(answer.into_inner().into())))
 }
 
-/// The policies at a gateway, with the APIs that they name.
+/// The policies at a gateway and the APIs they open.
 #[utoipa::path(get, path = "/gateways/{id}/policies", tag = "Gateways", params(ContentsQuery), responses((status = 200, body = List<GatewayPolicy>)))]
 async fn list_gateway_policies(
     ctx: RequestContext,
@@ -192,7 +192,7 @@ async fn list_gateway_policies(
     Ok(List::new(page.policies, page.next))
 }
 
-/// Makes the gateway fetch the keys of the identity providers anew.
+/// Makes the gateway fetch the identity providers' keys again.
 #[utoipa::path(post, path = "/gateways/{id}/refresh-keys", tag = "Gateways", responses((status = 200, body = RefreshedKeys)))]
 async fn refresh_gateway_keys(
     ctx: RequestContext,

@@ -24,7 +24,6 @@ pub(super) trait Control: Send + Sync {
     /// The definition as a whole, as [`Control::api`] gave it, with what is to change.
     async fn replace_api(&self, id: &str, definition: Value) -> Result<(), Failure>;
 
-    /// A policy.
     async fn policy(&self, id: &str) -> Result<Option<Value>, Failure>;
     /// All policies.
     async fn policies(&self) -> Result<Vec<Value>, Failure>;

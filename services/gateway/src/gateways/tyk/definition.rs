@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use crate::gateways::{ApiChanges, Change, Mapping, Owned, WantedApi};
 use crate::gateways::{Disposition, Failure};
 
-/// Where the mapping is.
 const MAPPING: &str = "scope_to_policy";
 
 /// A definition with what is wanted in it.

@@ -75,7 +75,7 @@ fn unreachable(error: &OutgoingError) -> Failure {
     Failure::new(disposition, code, sanitized(&error.to_string()))
 }
 
-/// The gateway's own words are under `message`, the Dashboard's under `Message`.
+/// The gateway's own message is under `message`, the Dashboard's under `Message`.
 pub(super) fn refused(status: u16, body: &Value) -> Failure {
     let (disposition, code) = match status {
         401 | 403 => (Disposition::Fail, "gateway_secret_refused"),
@@ -108,7 +108,6 @@ pub(super) fn document(status: u16, body: Value) -> Result<Option<Value>, Failur
     }
 }
 
-/// Something was written.
 pub(super) fn written(status: u16, body: &Value) -> Result<(), Failure> {
     match status {
         200..=299 => Ok(()),

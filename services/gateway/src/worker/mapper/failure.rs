@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::entitlement::IDENTITY_PROVIDER_UNKNOWN;
 use crate::gateways::{Disposition, Failure};
-use crate::views::grants::{Grant, Place, Places};
+use crate::views::grants::{ApiLocation, ApiLocations, Grant};
 
 /// The gateways are not as the request needs them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,6 @@ pub(crate) struct MappingFailure {
     pub(crate) retry: bool,
     /// It goes on when another service has said something, so it is never given up.
     pub(crate) waits: bool,
-    /// A stable word.
     pub(crate) code: String,
     /// For people; holds no secret.
     pub(crate) reason: String,
@@ -55,7 +54,6 @@ impl MappingFailure {
         }
     }
 
-    /// Of an API.
     pub(super) fn of_api(api: &str, failure: &Failure) -> Self {
         let failure = Self::from(failure.clone());
         Self {
@@ -81,19 +79,19 @@ impl MappingFailure {
 }
 
 /// What is granted at no gateway there is.
-pub(super) fn misplaced(mine: &[Grant], places: &Places) -> Option<MappingFailure> {
+pub(super) fn misplaced(mine: &[Grant], places: &ApiLocations) -> Option<MappingFailure> {
     let mut apis = mine.iter().flat_map(|grant| &grant.apis);
     apis.find_map(|api| at(&api.api_id, places.of(api)))
 }
 
-pub(super) fn at(api: &str, place: Place) -> Option<MappingFailure> {
+pub(super) fn at(api: &str, place: ApiLocation) -> Option<MappingFailure> {
     match place {
-        Place::At(_) | Place::NoGateway => None,
-        Place::Unknown => Some(MappingFailure::fail(
+        ApiLocation::At(_) | ApiLocation::NoGateway => None,
+        ApiLocation::Unknown => Some(MappingFailure::fail(
             "gateway_not_found",
             format!("The product's API {api} names a gateway that is not there."),
         )),
-        Place::Ambiguous => Some(MappingFailure::fail(
+        ApiLocation::Ambiguous => Some(MappingFailure::fail(
             "gateway_ambiguous",
             format!("The product's API {api} names no gateway, and there are several."),
         )),

@@ -9,7 +9,7 @@ use crate::entitlement::SCOPE_STILL_HELD;
 use crate::gateways::{Mapping, PolicyKind, WantedPolicy, plan_policy_id, product_policy_id};
 use crate::item::Api;
 use crate::views::gateways::Recorded;
-use crate::views::grants::{Grant, Place, Places};
+use crate::views::grants::{ApiLocation, ApiLocations, Grant};
 use crate::views::held_scopes::{HolderOf, Holders};
 
 /// What one API should have.
@@ -124,8 +124,8 @@ impl Grant {
     }
 
     /// The ids of its APIs at a gateway.
-    pub(crate) fn apis_at(&self, gateway: Uuid, places: &Places) -> Vec<String> {
-        let here = |api: &&Api| places.of(api) == Place::At(gateway);
+    pub(crate) fn apis_at(&self, gateway: Uuid, places: &ApiLocations) -> Vec<String> {
+        let here = |api: &&Api| places.of(api) == ApiLocation::At(gateway);
         self.apis
             .iter()
             .filter(here)
@@ -144,7 +144,7 @@ pub(crate) fn target(
     gateway: Uuid,
     grants: &[Grant],
     holders: Holders,
-    places: &Places,
+    places: &ApiLocations,
     recorded: &BTreeMap<String, Recorded>,
 ) -> Target {
     let mut target = Target {
@@ -180,7 +180,11 @@ pub(crate) fn target(
 }
 
 /// What is granted at this gateway, with the APIs there.
-fn here<'a>(gateway: Uuid, grants: &'a [Grant], places: &Places) -> Vec<(&'a Grant, Vec<String>)> {
+fn here<'a>(
+    gateway: Uuid,
+    grants: &'a [Grant],
+    places: &ApiLocations,
+) -> Vec<(&'a Grant, Vec<String>)> {
     grants
         .iter()
         .map(|grant| (grant, grant.apis_at(gateway, places)))

@@ -32,7 +32,7 @@ use crate::gateways::{
 use crate::known::KnownProvider;
 use crate::mapping::{ApiMapping, Command};
 use crate::views::gateways::{self as view, Recorded};
-use crate::views::grants::{self, Grant, Places, Policies};
+use crate::views::grants::{self, ApiLocations, Grant, Policies};
 use crate::views::held_scopes;
 
 /// What is due beside everything that is not, or not certainly, as it should be.
@@ -52,7 +52,7 @@ pub(super) struct Work<'a> {
     mapper: &'a Mapper,
     gateway: Uuid,
     access: Access,
-    places: Places,
+    places: ApiLocations,
     recorded: BTreeMap<String, Recorded>,
     target: Target,
     scope: Scope,
@@ -60,7 +60,6 @@ pub(super) struct Work<'a> {
     mine: Vec<Grant>,
 }
 
-/// How each API went.
 type Failures = BTreeMap<String, Failure>;
 
 impl<'a> Work<'a> {

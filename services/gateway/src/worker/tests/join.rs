@@ -123,7 +123,7 @@ async fn a_scope_moves_to_another_product_when_nobody_holds_it() {
     world.hold(&scopes, &[(former, 2)]).await;
     let waiting = world.entitlement(next).await;
     assert_eq!(waiting.last_error().unwrap().code, SCOPE_STILL_HELD);
-    assert!(waiting.last_error().unwrap().words.contains("PAY"));
+    assert!(waiting.last_error().unwrap().message.contains("PAY"));
 
     let scopes = ["product_other", "free_plan"];
     world.hold(&scopes, &[(former, 2)]).await;

@@ -59,7 +59,7 @@ async fn what_the_gateway_refuses_is_parked_with_its_words_until_it_is_retried()
     let entitlement = world.entitlement(request).await;
     let reason = entitlement.last_error().unwrap();
     assert_eq!(reason.code, "gateway_secret_refused");
-    assert_eq!(reason.words, "the double was told to fail");
+    assert_eq!(reason.message, "the double was told to fail");
     let named = world.reported().pop().unwrap().gateway_name;
     assert_eq!(named.as_deref(), Some("Tyk"));
     world.retry(request).await;

@@ -34,7 +34,7 @@ impl OldSecret {
 pub enum Command {
     /// Somebody wants it to end before its time.
     End {
-        /// Now.
+        /// Clock reading of the caller.
         at: Timestamp,
     },
     /// It does not work any more.
@@ -54,7 +54,7 @@ pub enum Command {
 pub enum Event {
     /// It is to end before its time; who wants it is in the metadata.
     OldSecretEndAsked {
-        /// At once.
+        /// Time of the request; the secret is ended at once.
         at: Timestamp,
     },
     /// It does not work any more.

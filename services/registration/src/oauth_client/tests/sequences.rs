@@ -9,7 +9,7 @@ use super::*;
 
 /// What happens next.
 #[derive(Debug, Clone)]
-enum Act {
+enum Action {
     /// The request `.0` in revision `.1`; what is wanted follows from the revision alone, as it does at access-request.
     Want(u128, u64),
     Rename(i64),
@@ -73,18 +73,18 @@ struct Machine {
 }
 
 impl Machine {
-    fn act(&mut self, act: &Act) {
-        match act {
-            Act::Want(number, revision) => {
+    fn apply(&mut self, action: &Action) {
+        match action {
+            Action::Want(number, revision) => {
                 for known in [&mut self.last, &mut self.newest] {
                     let known = known.entry(*number).or_default();
                     *known = (*known).max(*revision);
                 }
                 self.tell(&want(wanted_at(*number, *revision)));
             }
-            Act::Rename(as_of) => self.tell(&follow(application(&format!("v{as_of}"), *as_of))),
-            Act::Resume => self.tell(&RESUME),
-            Act::Work(fate) => self.work(*fate),
+            Action::Rename(as_of) => self.tell(&follow(application(&format!("v{as_of}"), *as_of))),
+            Action::Resume => self.tell(&RESUME),
+            Action::Work(fate) => self.work(*fate),
         }
         self.holds_all();
     }
@@ -212,9 +212,9 @@ impl Machine {
     /// Everything works again, and an admin retries what failed.
     fn heal(&mut self) {
         // Makes the worker look at the client: that somebody deleted it is seen when it is changed next.
-        self.act(&Act::Rename(100));
+        self.apply(&Action::Rename(100));
         for round in 0..3 {
-            self.act(&Act::Resume);
+            self.apply(&Action::Resume);
             for (number, last) in self.last.clone() {
                 if self.story.has_failed(number) {
                     let revision = 10 + round;
@@ -267,7 +267,7 @@ impl Machine {
     }
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
+fn actions() -> impl Strategy<Value = Vec<Action>> {
     let fate = prop_oneof![
         6 => Just(Fate::Good),
         1 => Just(Fate::Busy),
@@ -278,23 +278,23 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Fate::Paused),
         1 => Just(Fate::Gone),
     ];
-    let act = prop_oneof![
-        6 => (1..5_u128, 1..7_u64).prop_map(|(number, revision)| Act::Want(number, revision)),
-        1 => (0..9_i64).prop_map(Act::Rename),
-        1 => Just(Act::Resume),
-        8 => fate.prop_map(Act::Work),
+    let action = prop_oneof![
+        6 => (1..5_u128, 1..7_u64).prop_map(|(number, revision)| Action::Want(number, revision)),
+        1 => (0..9_i64).prop_map(Action::Rename),
+        1 => Just(Action::Resume),
+        8 => fate.prop_map(Action::Work),
     ];
-    prop::collection::vec(act, 0..60)
+    prop::collection::vec(action, 0..60)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_it_ends_well(acts in acts()) {
+    fn whatever_happens_it_ends_well(actions in actions()) {
         let mut machine = Machine::default();
-        for act in &acts {
-            machine.act(act);
+        for action in &actions {
+            machine.apply(action);
             prop_assert!(machine.provider.clients.len() <= 1, "two clients: {:?}", machine.provider.clients);
         }
         machine.heal();
@@ -305,14 +305,14 @@ proptest! {
     #[test]
     fn the_order_of_messages_does_not_matter(
         messages in Just(vec![
-            Act::Want(1, 1), Act::Want(1, 2), Act::Want(2, 1), Act::Want(2, 5), Act::Want(3, 1), Act::Want(3, 3),
-            Act::Want(3, 4), Act::Want(1, 1), Act::Want(4, 6), Act::Want(4, 1), Act::Rename(3), Act::Rename(7),
+            Action::Want(1, 1), Action::Want(1, 2), Action::Want(2, 1), Action::Want(2, 5), Action::Want(3, 1), Action::Want(3, 3),
+            Action::Want(3, 4), Action::Want(1, 1), Action::Want(4, 6), Action::Want(4, 1), Action::Rename(3), Action::Rename(7),
         ]).prop_shuffle(),
         works in prop::collection::vec(0..4_usize, 12),
     ) {
         let mut machine = Machine::default();
         for (message, works) in messages.iter().zip(works) {
-            machine.act(message);
+            machine.apply(message);
             for _ in 0..works {
                 machine.work(Fate::Good);
             }

@@ -112,7 +112,7 @@ pub(super) fn with_scopes(granted: Metadata, scopes: BTreeSet<String>) -> Metada
     Metadata::from_answer(members)
 }
 
-/// What only Auth0 does.
+/// Differences that only Auth0 makes.
 pub(super) fn differences(wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
     let mut found = Vec::new();
     if granted.members().get("is_first_party") == Some(&Value::Bool(false)) {

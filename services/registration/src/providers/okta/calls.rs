@@ -76,7 +76,6 @@ pub(super) fn is_taken(failure: &Failure) -> bool {
 pub(super) enum Wrong {
     /// There is no such client.
     Id,
-    /// Something else.
     Call(Failure),
 }
 

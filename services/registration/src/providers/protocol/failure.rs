@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::message::provider_message;
 use super::session::RawAnswer;
-use super::words::own_words;
 
 /// What to do about a [`Failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Disposition {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {description}")]
 pub struct Failure {
-    /// What to do.
+    /// Whether a retry can help, or an admin must act.
     pub disposition: Disposition,
     /// A stable word: ours, or an error code of RFC 6749, 6750 or 7591 as the
     /// provider gave it.
@@ -69,10 +69,10 @@ impl Failure {
 
     /// Whether the provider gave no message of its own.
     pub(crate) fn says_nothing(&self) -> bool {
-        let words = self.description.to_lowercase();
-        words.starts_with("the provider ")
-            || words.split_whitespace().count() < 3
-            || words == self.code
+        let text = self.description.to_lowercase();
+        text.starts_with("the provider ")
+            || text.split_whitespace().count() < 3
+            || text == self.code
     }
 
     pub(crate) fn with(mut self, disposition: Disposition, code: &str) -> Self {
@@ -101,7 +101,7 @@ pub(crate) enum Bearer {
 
 /// Reads an answer that is no success.
 pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
-    let (error, description) = own_words(answer);
+    let (error, description) = provider_message(answer);
     let code = error.unwrap_or_else(|| format!("http_{}", answer.status));
     let failure = Failure {
         disposition: Disposition::Fail,
@@ -150,11 +150,11 @@ fn token_is_bad(failure: &Failure, answer: &RawAnswer) -> bool {
 /// Whether a scope of the client is meant. RFC 7591 section 3.2.2 has no code of its own for that, and
 /// `insufficient_scope` is by RFC 6750 section 3.1 about the token of the call, but at Keycloak about the client.
 fn scope_is_unknown(failure: &Failure) -> bool {
-    let words = failure.description.to_lowercase();
-    let names_scope = words.contains("scope");
+    let text = failure.description.to_lowercase();
+    let names_scope = text.contains("scope");
     match failure.code.as_str() {
         "invalid_scope" => true,
-        "insufficient_scope" => names_scope && !words.contains("token"),
+        "insufficient_scope" => names_scope && !text.contains("token"),
         "invalid_client_metadata" => names_scope,
         _ => false,
     }

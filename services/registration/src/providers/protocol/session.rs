@@ -18,8 +18,8 @@ use url::Url;
 
 pub use super::answer::{RawAnswer, Step};
 use super::failure::{Bearer, Disposition, Failure};
+use super::message::sanitized;
 use super::site::Site;
-use super::words::sanitized;
 use crate::identity_provider::{Endpoints, Method as AuthorizationMethod, Options};
 use crate::providers::discovery::DiscoveryError;
 
@@ -38,9 +38,9 @@ pub trait Spool: Send + Sync {
 /// Credentials of a client that may do more than RFC 7592 allows.
 #[derive(Debug, Clone)]
 pub struct Management {
-    /// Its id at the provider.
+    /// Client id at the provider.
     pub client_id: String,
-    /// Its secret.
+    /// Client secret.
     pub client_secret: Secret,
 }
 
@@ -96,7 +96,7 @@ impl Fetch<'_> {
 
 /// One provider as a worker sees it for one piece of work.
 pub struct Session<'a> {
-    /// The network.
+    /// HTTP access as the provider's settings allow it.
     pub fetch: Fetch<'a>,
     /// From the verified well-known document.
     pub endpoints: &'a Endpoints,
@@ -116,7 +116,6 @@ pub struct Session<'a> {
     pub deadline: Duration,
 }
 
-/// One call.
 pub(crate) struct Call<'a> {
     pub(crate) step: Step,
     pub(crate) method: Method,
@@ -125,7 +124,6 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Body,
 }
 
-/// Who asks.
 #[derive(Clone, Copy)]
 pub(crate) enum Authorization<'a> {
     Nobody,
@@ -166,7 +164,6 @@ impl Authorization<'_> {
     }
 }
 
-/// What is sent.
 pub(crate) enum Body {
     None,
     Json(Value),

@@ -105,7 +105,6 @@ pub(crate) async fn orphans(
     }))
 }
 
-/// One orphan.
 pub(crate) async fn orphan(
     pool: &AnyPool,
     marker: &str,

@@ -35,7 +35,7 @@ pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Du
 
 /// Clients that wait for their provider and need not any more: it takes registrations again, or it was changed
 /// since they were parked.
-pub(crate) async fn resumable(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(crate) async fn resumable(pool: &AnyPool, now: Timestamp) -> Result<Vec<Uuid>, sqlx::Error> {
     // Two queries, so that each finds its own small index.
     let rows = sqlx::query(
         "SELECT c.id, c.paused, c.parked_at_ms, p.updated_at FROM oauth_clients c \
@@ -54,7 +54,11 @@ pub(crate) async fn resumable(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> 
         let parked: Option<i64> = row.try_get("parked_at_ms")?;
         let changed_since = changed
             .parse::<Timestamp>()
-            .is_ok_and(|changed| parked.is_some_and(|at| changed.as_millisecond() > at));
+            // A change by a clock that is ahead counts once this one shows its time: before that, a refusal now would
+            // never be later than it.
+            .is_ok_and(|changed| {
+                changed <= now && parked.is_some_and(|at| changed.as_millisecond() > at)
+            });
         if paused || changed_since {
             resumable.push(id(row)?);
         }
@@ -166,7 +170,6 @@ pub(crate) struct Listed {
     pub(crate) issuer: String,
 }
 
-/// One client.
 pub(crate) async fn by_id(pool: &AnyPool, id: Uuid) -> Result<Option<Listed>, sqlx::Error> {
     let row = sqlx::query(sqlx::AssertSqlSafe(format!("{LISTED} WHERE c.id = $1")))
         .bind(id.to_string())

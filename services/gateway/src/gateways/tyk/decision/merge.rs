@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-// The gateway's own words, which reach the caller in some cases.
+// The gateway's own messages, which reach the caller in some cases.
 const FOREIGN: &str = "attempting to apply policy from different organisation to key, skipping";
 const MIXED: &str =
     "cannot apply multiple policies when some have per_api set and some are partitioned";

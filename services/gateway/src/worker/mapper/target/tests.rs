@@ -6,10 +6,10 @@ const GATEWAY: Uuid = Uuid::from_u128(7);
 const PROVIDER: Uuid = Uuid::from_u128(8);
 const OTHER: Uuid = Uuid::from_u128(9);
 
-fn places() -> Places {
-    Places {
+fn places() -> ApiLocations {
+    ApiLocations {
         gateways: vec![GATEWAY],
-        ..Places::default()
+        ..ApiLocations::default()
     }
 }
 

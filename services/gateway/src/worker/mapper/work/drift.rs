@@ -7,15 +7,12 @@ use crate::gateways::{ApiChanges, Change, Failure, Owned, PolicyState, Wanted};
 /// One thing that is otherwise than Portico made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Drift {
-    /// A stable word.
     pub(crate) kind: &'static str,
     /// The API, or the policy.
     pub(crate) subject: String,
     /// The scope, or the member.
     pub(crate) member: String,
-    /// What Portico wants there.
     pub(crate) wanted: String,
-    /// What is there.
     pub(crate) found: String,
     /// Whether a repair is possible; otherwise somebody must do something.
     pub(crate) repairable: bool,

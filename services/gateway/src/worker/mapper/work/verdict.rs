@@ -66,7 +66,6 @@ impl Work<'_> {
     }
 }
 
-/// What a grant misses.
 fn left_out(api: &str, grant: &Grant, stale: &Mapping) -> Option<MappingFailure> {
     let scopes = grant.product_scopes.iter().chain(&grant.plan_scopes);
     let (scope, policy) = scopes

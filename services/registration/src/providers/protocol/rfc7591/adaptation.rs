@@ -36,7 +36,6 @@ use Adaptation::{
     WithoutSecret,
 };
 
-/// What was tried already.
 #[derive(Debug, Default)]
 pub(super) struct Adaptations(Vec<Adaptation>);
 

@@ -1,18 +1,18 @@
-//! What a provider says about a refusal, in words that may be kept and shown.
+//! What a provider says about a refusal, as a message that may be kept and shown.
 
 use serde_json::Value;
 
 use super::client::REDACTED;
 use super::session::RawAnswer;
 
-/// Characters of a provider's own words that are kept.
+/// Characters of a provider's own message that are kept.
 const DESCRIPTION: usize = 400;
 /// A run of this many token characters is taken for a token. A UUID has 36.
 const TOKEN_LIKE: usize = 40;
 
 /// The provider's error code, where it is one, and its description. Bodies may be
 /// empty, HTML, or have another shape than RFC 7591 section 3.2.2 asks for.
-pub(super) fn own_words(answer: &RawAnswer) -> (Option<String>, String) {
+pub(super) fn provider_message(answer: &RawAnswer) -> (Option<String>, String) {
     let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let text = |members: &[&str]| {
         members.iter().find_map(|member| {
@@ -38,15 +38,15 @@ pub(super) fn own_words(answer: &RawAnswer) -> (Option<String>, String) {
     ]);
     let causes = causes(parsed.as_ref());
     let described = match (described, causes) {
-        (Some(words), Some(causes)) => Some(format!("{words} ({causes})")),
-        (words, causes) => words.or(causes),
+        (Some(text), Some(causes)) => Some(format!("{text} ({causes})")),
+        (text, causes) => text.or(causes),
     };
     // Keycloak 26.7.3 puts a whole sentence into `error` where JSON does not fit.
-    let words = described
+    let message = described
         .or_else(|| error.filter(|error| !is_code(error)))
         .or_else(|| challenge(answer, "error_description"));
-    let words = words.unwrap_or_else(|| bare_body(answer, parsed.is_some()));
-    (code, sanitized(&words))
+    let message = message.unwrap_or_else(|| bare_body(answer, parsed.is_some()));
+    (code, sanitized(&message))
 }
 
 /// A parameter of the challenge, where RFC 6750 section 3 has what is wrong with a token; bodies may be empty then.
@@ -64,11 +64,11 @@ fn challenge(answer: &RawAnswer, parameter: &str) -> Option<String> {
 /// Okta's `errorCauses`, each with a summary of its own.
 fn causes(parsed: Option<&Value>) -> Option<String> {
     let causes = parsed?.get("errorCauses")?.as_array()?;
-    let words: Vec<&str> = causes
+    let summaries: Vec<&str> = causes
         .iter()
         .filter_map(|cause| cause.get("errorSummary")?.as_str())
         .collect();
-    (!words.is_empty()).then(|| words.join("; "))
+    (!summaries.is_empty()).then(|| summaries.join("; "))
 }
 
 /// An error code of an RFC, in the form of those, or of Okta: `E0000007`.
@@ -159,7 +159,7 @@ mod tests {
             ("\"text\"", "the provider gave no reason with status 400"),
         ];
         for (body, expected) in table {
-            assert_eq!(own_words(&answer(body)).1, expected);
+            assert_eq!(provider_message(&answer(body)).1, expected);
         }
         for (body, code) in [
             (r#"{"error":"Not A Code"}"#, None),
@@ -172,7 +172,7 @@ mod tests {
                 Some("E0000007"),
             ),
         ] {
-            assert_eq!(own_words(&answer(body)).0.as_deref(), code);
+            assert_eq!(provider_message(&answer(body)).0.as_deref(), code);
         }
     }
 
