@@ -337,7 +337,7 @@ pub(super) fn orphan(from: &Orphan) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::every;
+    use super::{every, for_people};
 
     #[test]
     fn lengths_of_time_in_words() {
