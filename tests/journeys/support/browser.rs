@@ -128,7 +128,7 @@ impl Browser {
             let answer = self.call(Method::POST, "/goog/cdp/execute", Some(body));
             answer.await.unwrap()
         };
-        let size = json!({"width": width, "height": 0, "deviceScaleFactor": 1, "mobile": false});
+        let size = json!({"width": width, "height": 0, "deviceScaleFactor": 1, "mobile": true});
         command("Emulation.setDeviceMetricsOverride", size).await;
         self.fits().await;
         let whole = json!({"captureBeyondViewport": true});
