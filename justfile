@@ -18,6 +18,10 @@ test *args="--workspace":
 demo *args:
     cargo run --locked -- demo {{ args }}
 
+# Every page in Chromium at 1280 and 390 pixels, into `target/screenshots`
+screenshots:
+    cargo test --locked --package portico --test journeys -- screenshots
+
 # Measures Portico against its peers; `just bench --help` lists the rows
 bench *args:
     cargo build --release --locked --package portico --package portico-benches

@@ -166,13 +166,13 @@ async fn products_and_plans() {
     refused(
         &create(product("")).await.unwrap(),
         400,
-        "product_scopes_missing",
+        "scopes_missing",
         "scopes",
     );
     refused(
         &create(product("bad\"scope")).await.unwrap(),
         400,
-        "scope_invalid",
+        "scopes_invalid",
         "scopes",
     );
     let taken = create(product("product_payments")).await.unwrap();
@@ -187,7 +187,7 @@ async fn products_and_plans() {
     refused(
         &world.admin.post("/api/v1/plans", plan).await.unwrap(),
         400,
-        "plan_scopes_missing",
+        "scopes_missing",
         "scopes",
     );
     refused(

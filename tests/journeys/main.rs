@@ -12,6 +12,7 @@
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
 //! * `operations`: a bus that lost everything, migrations, publishing again
 //! * `browser`: a developer at a desk and an admin with a phone, in Chromium
+//! * `screenshots`: every page fits a desk and a phone; how it looks
 //! * `kill`: the process dies at the worst points and is started again
 //! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
@@ -45,6 +46,7 @@ mod many;
 mod metrics;
 mod operations;
 mod providers;
+mod screenshots;
 mod secrets;
 mod seeds;
 mod support;
@@ -69,6 +71,7 @@ fn main() -> std::process::ExitCode {
         metrics::trials(),
         providers::trials(),
         operations::trials(),
+        screenshots::trials(),
         secrets::trials(),
         traces::trials(),
     ])

@@ -79,10 +79,7 @@ pub enum DatabaseError {
     },
 }
 
-static EVENTS: Migrations = crate::migrations![
-    "migrations/0001_events.sql",
-    "migrations/0002_operations.sql",
-];
+static EVENTS: Migrations = crate::migrations!["migrations/0001_events.sql"];
 
 impl Database {
     /// Opens or creates `<folder>/<service>.db`: WAL, `synchronous=FULL`.

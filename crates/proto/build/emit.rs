@@ -35,8 +35,7 @@ pub(crate) fn message(from: &Message) -> String {
     );
     let _ = write!(
         code,
-        "fn take(&mut self, name: &str, from: &mut Self) {{\nmatch name {{\n{}_ => {{ let _ = from; }}\n}}\n}}\n}}\n\
-         {REST}::implement!({path});\n",
+        "fn take(&mut self, name: &str, from: &mut Self) {{\nmatch name {{\n{}_ => {{ let _ = from; }}\n}}\n}}\n",
         each(from, |member| {
             let ident = &member.ident;
             (resource && member.input && !matches!(member.cardinality, Cardinality::Oneof(..)))
@@ -46,6 +45,15 @@ pub(crate) fn message(from: &Message) -> String {
                         member.name
                     )
                 })
+        }),
+    );
+    let _ = write!(
+        code,
+        "fn unsaid(&self, name: &str) -> bool {{\nmatch name {{\n{}_ => false,\n}}\n}}\n}}\n{REST}::implement!({path});\n",
+        each(from, |member| if member.input {
+            unsaid(member, from.request)
+        } else {
+            None
         }),
     );
     if resource {
@@ -171,7 +179,7 @@ fn read(member: &Member) -> String {
         (Type::Json, _) => format!("from.next_value::<{REST}::Json>()?.0"),
         (Type::Time, _) => format!("from.next_value::<{REST}::ReadTime>()?.0"),
         (Type::Enumeration(path), Cardinality::List) => {
-            format!("{REST}::numbers(from.next_value::<Vec<{REST}::ReadWord<{path}>>>()?)")
+            format!("from.next_value::<{REST}::ReadWords<{path}>>()?.numbers()")
         }
         (Type::Enumeration(path), Cardinality::Optional) => {
             format!("from.next_value::<{REST}::ReadWord<{path}>>()?.given()")
@@ -182,6 +190,24 @@ fn read(member: &Member) -> String {
         _ => "from.next_value()?".to_owned(),
     };
     format!("{name:?} => self.{ident} = {value},\n")
+}
+
+/// The condition under which a member that must be there has no value. In a request an enum is a filter, or what the
+/// method itself has a default for, unless it is required.
+fn unsaid(member: &Member, request: bool) -> Option<String> {
+    let Member { name, ident, .. } = member;
+    if let (true, Type::Message(path)) = (member.flat, &member.of) {
+        return Some(format!(
+            "name if {REST}::knows::<{path}>(name) => \
+             self.{ident}.as_ref().is_some_and(|inner| {REST}::Message::unsaid(inner, name)),\n"
+        ));
+    }
+    let condition = match (&member.cardinality, &member.of) {
+        (Cardinality::Plain, Type::Enumeration(_)) if member.required || !request => "== 0",
+        (Cardinality::Optional, _) if member.required => ".is_none()",
+        _ => return None,
+    };
+    Some(format!("{name:?} => self.{ident} {condition},\n"))
 }
 
 pub(crate) fn enumeration(from: &Enumeration) -> String {

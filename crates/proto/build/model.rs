@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use protox::prost_reflect::{
     DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    MethodDescriptor,
 };
 
 use crate::names::{camel, comment, ident, rust_path, schema_name, snake};
@@ -16,6 +17,8 @@ pub(crate) struct Message {
     pub(crate) path: String,
     pub(crate) doc: String,
     pub(crate) shorthand: Option<String>,
+    /// A method takes it.
+    pub(crate) request: bool,
     pub(crate) members: Vec<Member>,
 }
 
@@ -68,9 +71,10 @@ pub(crate) struct Enumeration {
 /// The messages that methods of services take or answer, and those inside them.
 pub(crate) fn messages(pool: &DescriptorPool) -> Vec<Result<Message, String>> {
     let options = Options::new(pool);
+    let requests: Vec<MessageDescriptor> = methods(pool).map(|method| method.input()).collect();
     reachable(pool)
         .values()
-        .map(|message| options.message(message))
+        .map(|message| options.message(message, requests.contains(message)))
         .collect()
 }
 
@@ -82,10 +86,13 @@ pub(crate) fn enumerations(pool: &DescriptorPool) -> Vec<Enumeration> {
         .collect()
 }
 
-fn reachable(pool: &DescriptorPool) -> BTreeMap<String, MessageDescriptor> {
-    let mut waiting: Vec<MessageDescriptor> = pool
-        .services()
+fn methods(pool: &DescriptorPool) -> impl Iterator<Item = MethodDescriptor> {
+    pool.services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
+}
+
+fn reachable(pool: &DescriptorPool) -> BTreeMap<String, MessageDescriptor> {
+    let mut waiting: Vec<MessageDescriptor> = methods(pool)
         .flat_map(|method| [method.input(), method.output()])
         .collect();
     let mut found = BTreeMap::new();
@@ -151,7 +158,7 @@ impl Options {
         }
     }
 
-    fn message(&self, from: &MessageDescriptor) -> Result<Message, String> {
+    fn message(&self, from: &MessageDescriptor, request: bool) -> Result<Message, String> {
         let mut fields: Vec<FieldDescriptor> = from.fields().collect();
         // In the order in which they are written, which is the one to read them in.
         fields.sort_by_key(|field| field.path().last().copied());
@@ -168,6 +175,7 @@ impl Options {
             path: rust_path(from.package_name(), from.full_name()),
             doc: comment(&from.parent_file(), from.path()),
             shorthand,
+            request,
             members: fields
                 .iter()
                 .filter(|field| !self.flag(field, self.hidden.as_ref()) && !is_mask(field))

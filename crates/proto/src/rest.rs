@@ -21,7 +21,7 @@ use serde::{de::MapAccess, ser::SerializeMap};
 
 pub use patch::{Change, New, merge};
 pub use prost_types::FieldMask;
-pub use read::{Commas, Json, ReadTime, ReadWord, Scopes, alternative, deserialize, numbers};
+pub use read::{Commas, Json, ReadTime, ReadWord, ReadWords, Scopes, alternative, deserialize};
 pub use schema::{name, parameters, schema, schemas};
 pub use word::{EnumWords, Enumeration, Word, word, words};
 pub use write::{Time, json, serialize};
@@ -45,6 +45,9 @@ pub trait Message: Default {
 
     /// Takes over a member of another message that callers may write.
     fn take(&mut self, name: &str, from: &mut Self);
+
+    /// Whether a member that cannot be absent has no value: an enum without a word, or a required message.
+    fn unsaid(&self, name: &str) -> bool;
 }
 
 /// What the contract says of a message.
@@ -108,6 +111,16 @@ pub enum MemberType {
     List(&'static MemberType),
     /// Object with arbitrary keys and values of this type.
     Map(&'static MemberType),
+}
+
+impl MemberType {
+    /// The words of an enum, as people list them.
+    fn words(&self) -> Option<String> {
+        match self {
+            Self::Enumeration(words) => Some(words().listed()),
+            _ => None,
+        }
+    }
 }
 
 impl Shape {

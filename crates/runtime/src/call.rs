@@ -5,5 +5,5 @@ pub mod authorization;
 mod context;
 pub mod identity;
 
-pub use context::{Call, Problems, parse_id, query_error, refuse, store_error};
+pub use context::{Call, Problems, parse_id, query_error, refuse, require, store_error};
 pub use identity::{Caller, IdentityKey, Role};

@@ -26,7 +26,7 @@ pub mod texts;
 
 pub use call::{
     Call, Caller, IdentityKey, Problems, Role, authorization, identity, parse_id, query_error,
-    refuse, store_error,
+    refuse, require, store_error,
 };
 pub use channel::{
     Channels, IDEMPOTENCY_KEY, REQUEST_ID, Remote, SERVICE, ServiceChannel, ServiceName,

@@ -72,6 +72,13 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
             });
         }
         for name in path.split(['{', '}']).skip(1).step_by(2) {
+            // Of an extractor that the library knows, it is there already.
+            if parameters
+                .iter()
+                .any(|one| one["in"] == "path" && one["name"] == name)
+            {
+                continue;
+            }
             parameters.push(json!({
                 "name": name, "in": "path", "required": true, "schema": { "type": "string" },
             }));

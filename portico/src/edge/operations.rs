@@ -59,7 +59,7 @@ fn one(name: &str) -> Result<ServiceName, Error> {
     found.ok_or_else(|| {
         let words = all.map(ServiceName::as_str).join(", ");
         let words = format!("`service` must be one of {words}.");
-        Error::field("service", "service_unknown", words)
+        Error::field("service", "service_invalid", words)
     })
 }
 

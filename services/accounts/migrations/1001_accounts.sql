@@ -39,7 +39,6 @@ CREATE TABLE user_emails (
 CREATE TABLE sessions (
     digest TEXT NOT NULL PRIMARY KEY,
     user_id TEXT NOT NULL,
-    created_at_ms BIGINT NOT NULL,
     expires_at_ms BIGINT NOT NULL,
     last_seen_ms BIGINT NOT NULL
 );

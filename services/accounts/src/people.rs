@@ -63,11 +63,11 @@ impl People {
     /// As [`People::describe`], for one user.
     pub(crate) async fn describe_one(&self, row: UserRow) -> Result<proto::User, Error> {
         let person = self.read(std::slice::from_ref(&row)).await?.pop();
-        Ok(row.message(person.unwrap_or_default()))
+        Ok(row.message(person.flatten()))
     }
 
-    /// Names and addresses in the order of the rows, read from the vault in batches.
-    pub(crate) async fn read(&self, rows: &[UserRow]) -> Result<Vec<Person>, Error> {
+    /// Names and addresses in the order of the rows, read from the vault in batches; `None` for an erased user.
+    pub(crate) async fn read(&self, rows: &[UserRow]) -> Result<Vec<Option<Person>>, Error> {
         let mut wanted = Vec::with_capacity(rows.len() * 2);
         for row in rows {
             if let (Some(name), Some(email)) = (row.name_ref, row.email_ref) {
@@ -84,16 +84,15 @@ impl People {
         let mut next = || {
             let text = texts.next().flatten();
             text.map(|secret| secret.expose().to_owned())
-                .unwrap_or_default()
         };
         Ok(rows
             .iter()
             .map(|row| match (row.name_ref, row.email_ref) {
-                (Some(_), Some(_)) => Person {
-                    name: next(),
-                    email: next(),
-                },
-                _ => Person::default(),
+                (Some(_), Some(_)) => {
+                    let (name, email) = (next(), next());
+                    name.zip(email).map(|(name, email)| Person { name, email })
+                }
+                _ => None,
             })
             .collect())
     }

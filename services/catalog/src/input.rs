@@ -54,10 +54,10 @@ impl Input {
             if scope.len() > SCOPE || !scope.bytes().all(is_scope_byte) {
                 self.problems.add(
                     "scopes",
-                    "scope_invalid",
+                    "scopes_invalid",
                     format!(
-                        "`scopes`: each must be a scope token of RFC 6749 section 3.3, visible ASCII without \
-                         quotation mark and backslash, of at most {SCOPE} characters; {scope:?} is not."
+                        "`scopes`: {scope:?} is no scope. A scope has 1 to {SCOPE} visible ASCII characters, without \
+                         quotation marks and backslashes (RFC 6749 section 3.3)."
                     ),
                 );
             }
@@ -77,7 +77,7 @@ impl Input {
         if tags.iter().any(wrong) {
             self.problems.add(
                 "tags",
-                "tag_invalid",
+                "tags_invalid",
                 format!(
                     "`tags`: each must have 1 to {TAG} characters, without control characters."
                 ),
@@ -112,27 +112,16 @@ impl Input {
     }
 
     pub(crate) fn policy_id(&mut self, text: &str) -> String {
-        let text = text.trim();
-        if text.len() > POLICY_ID || text.chars().any(char::is_control) {
-            self.problems.add(
-                "policy_id",
-                "policy_id_invalid",
-                format!("`policy_id` must be the id of a gateway policy, at most {POLICY_ID} characters, or empty."),
-            );
-        }
-        text.to_owned()
+        texts::line(&mut self.problems, "policy_id", text, POLICY_ID)
     }
 
     pub(crate) fn api_id(&mut self, field: &str, text: &str) -> String {
-        let text = text.trim();
-        if text.is_empty() || text.len() > API_ID || text.chars().any(char::is_control) {
-            self.problems.add(
-                field,
-                "api_id_invalid",
-                format!("`{field}` must be the API's id at the gateway, 1 to {API_ID} characters."),
-            );
+        let id = texts::line(&mut self.problems, field, text, API_ID);
+        if id.is_empty() {
+            let message = format!("`{field}` must be the API's id at the gateway.");
+            self.problems.add(field, "api_id_missing", message);
         }
-        text.to_owned()
+        id
     }
 
     /// An absolute http(s) URL without credentials, or empty.
@@ -148,21 +137,24 @@ impl Input {
         text.to_owned()
     }
 
-    pub(crate) fn at_least_one(&mut self, field: &str, code: &str, number: u64) {
-        // The databases and the gateways count in signed 64 bit.
-        if number == 0 || i64::try_from(number).is_err() {
-            self.problems
-                .add(field, code, format!("`{field}` must be at least 1."));
-        }
+    /// A number of a limit. The databases and the gateways count in signed 64 bit.
+    pub(crate) fn at_least_one(&mut self, field: &str, number: u64) {
+        let rule = match i64::try_from(number) {
+            Ok(0) => "must be at least 1",
+            Ok(_) => return,
+            Err(_) => "is more than a gateway can count; without the limit nothing is counted",
+        };
+        let last = field.rsplit('.').next().unwrap_or(field);
+        let code = format!("{last}_invalid");
+        self.problems
+            .add(field, &code, format!("`{field}` {rule}."));
     }
 
     pub(crate) fn at_most(&mut self, field: &str, count: usize, most: usize) {
         if count > most {
-            self.problems.add(
-                field,
-                "too_many",
-                format!("`{field}` must be at most {most}."),
-            );
+            let code = format!("{field}_too_many");
+            let message = format!("`{field}` must have at most {most} entries.");
+            self.problems.add(field, &code, message);
         }
     }
 }
@@ -207,7 +199,7 @@ mod tests {
             input.scopes(&[wrong.to_owned()]);
             assert_eq!(
                 codes(input),
-                [("scopes".to_owned(), "scope_invalid".to_owned())],
+                [("scopes".to_owned(), "scopes_invalid".to_owned())],
                 "{wrong:?}"
             );
         }
@@ -245,7 +237,7 @@ mod tests {
         input.documentation(&"x".repeat(100_001));
         input.tags(&["x".repeat(41)]);
         input.client_type_ids(&["nonsense".into()]);
-        input.at_least_one("rate.requests", "rate_invalid", 0);
+        input.at_least_one("rate.requests", 0);
         let fields: Vec<_> = codes(input).into_iter().map(|(field, _)| field).collect();
         assert_eq!(
             fields,
@@ -257,6 +249,30 @@ mod tests {
                 "client_type_ids[0]",
                 "rate.requests"
             ]
+        );
+    }
+
+    #[test]
+    fn numbers_of_limits_are_named() {
+        for (number, words) in [
+            (0, "`quota.requests` must be at least 1."),
+            (
+                u64::MAX,
+                "`quota.requests` is more than a gateway can count",
+            ),
+        ] {
+            let mut input = Input::default();
+            input.at_least_one("quota.requests", number);
+            let error = input.problems.into_result().unwrap_err();
+            assert_eq!(error.code, "requests_invalid");
+            assert!(error.message.starts_with(words), "{}", error.message);
+        }
+        let mut input = Input::default();
+        input.at_most("apis", 101, APIS);
+        let error = input.problems.into_result().unwrap_err();
+        assert_eq!(
+            (error.code.as_ref(), error.message.as_str()),
+            ("apis_too_many", "`apis` must have at most 100 entries.")
         );
     }
 

@@ -3,6 +3,7 @@
 
 use std::process::Stdio;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portico_tests::{patience::Pauses, ports::free_port};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -118,6 +119,22 @@ impl Browser {
         let url = json!({"url": format!("{}{path}", self.portal)});
         self.call(Method::POST, "/url", Some(url)).await.unwrap();
         self.fits().await;
+    }
+
+    /// The whole page in so many pixels, as PNG (Chromium's `Page.captureScreenshot`).
+    pub async fn picture(&self, width: u32) -> Vec<u8> {
+        let command = async |cmd: &str, params: Value| {
+            let body = json!({"cmd": cmd, "params": params});
+            let answer = self.call(Method::POST, "/goog/cdp/execute", Some(body));
+            answer.await.unwrap()
+        };
+        let size = json!({"width": width, "height": 0, "deviceScaleFactor": 1, "mobile": true});
+        command("Emulation.setDeviceMetricsOverride", size).await;
+        self.fits().await;
+        let whole = json!({"captureBeyondViewport": true});
+        let picture = command("Page.captureScreenshot", whole).await;
+        let picture = picture["data"].as_str().unwrap();
+        STANDARD.decode(picture).unwrap()
     }
 
     /// No page is wider than its window.

@@ -10,7 +10,7 @@
 mod arrows;
 mod sources;
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -40,8 +40,8 @@ const SHARED: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// Each member's dependencies on other members, tests aside.
-fn dependencies() -> BTreeMap<String, Vec<String>> {
+/// What cargo says of each member.
+fn members() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args([
             "metadata",
@@ -54,8 +54,12 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
         .output()
         .expect("cargo metadata runs");
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
-    let members = metadata["packages"].as_array().expect("packages");
-    members
+    metadata["packages"].as_array().expect("packages").clone()
+}
+
+/// Each member's dependencies on other members, tests aside.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    members()
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("dependencies");
@@ -99,4 +103,14 @@ fn shared_crates_use_only_what_is_below_them() {
             .collect();
         assert!(foreign.is_empty(), "{shared} uses {foreign:?}");
     }
+}
+
+#[test]
+fn every_source_file_is_compiled() {
+    let mut found = Vec::new();
+    for member in members() {
+        let manifest = Path::new(member["manifest_path"].as_str().expect("a path"));
+        found.extend(sources::undeclared(&manifest.with_file_name("src")));
+    }
+    assert!(found.is_empty(), "no `mod` leads to {found:#?}");
 }

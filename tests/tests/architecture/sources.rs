@@ -56,6 +56,44 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     files.sort();
 }
 
+/// Files below this folder of sources that their parent module does not declare, so that nobody compiles them.
+pub fn undeclared(src: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    collect(src, &mut files);
+    let is_root = |file: &Path| {
+        ["lib.rs", "main.rs"]
+            .iter()
+            .any(|root| file == src.join(root))
+    };
+    let is_declared = |file: &Path| {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let parents = match file.parent() {
+            Some(folder) if folder != src => vec![folder.with_extension("rs")],
+            _ => vec![src.join("lib.rs"), src.join("main.rs")],
+        };
+        let mut texts = parents
+            .iter()
+            .filter_map(|file| fs::read_to_string(file).ok());
+        texts.any(|text| declares(&text, &name))
+    };
+    files.retain(|file| !is_root(file) && !is_declared(file));
+    files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect()
+}
+
+/// Whether a source declares a module that has a file of its own.
+fn declares(text: &str, name: &str) -> bool {
+    let declaration = format!("mod {name};");
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"));
+    let mut visibilities = lines.filter_map(|line| line.strip_suffix(&declaration));
+    visibilities.any(|visibility| visibility.is_empty() || visibility.ends_with(' '))
+}
+
 /// Without comments, and without the module of tests, which stands last in a file.
 fn code(text: &str) -> String {
     let lines = text
@@ -216,4 +254,19 @@ fn imports_are_found_as_they_are_written() {
 fn comments_and_tests_are_left_out() {
     let text = "//! crate::a\nuse crate::b;\n#[cfg(test)]\nmod tests {\n    use crate::c;\n}";
     assert_eq!(code(text), "use crate::b;\n#[cfg(test)]");
+}
+
+#[test]
+fn modules_are_declared_in_code() {
+    let text = "mod a;\npub(crate) mod b;\n// mod c;\nmod d { }\n#[cfg(test)]\nmod tests;";
+    for (name, declared) in [
+        ("a", true),
+        ("b", true),
+        ("c", false),
+        ("d", false),
+        ("tests", true),
+        ("s", false),
+    ] {
+        assert_eq!(declares(text, name), declared, "{name}");
+    }
 }

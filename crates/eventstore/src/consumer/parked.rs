@@ -34,7 +34,7 @@ pub(super) async fn park(
          first_parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
          ON CONFLICT (consumer, message_id) DO UPDATE SET \
          reason = excluded.reason, tried = parked.tried + parked.attempts, attempts = excluded.attempts, \
-         first_parked_at = COALESCE(parked.first_parked_at, parked.parked_at), parked_at = excluded.parked_at",
+         parked_at = excluded.parked_at",
     )
     .bind(consumer.to_owned())
     .bind(message.id.to_string())
@@ -59,8 +59,7 @@ pub(super) async fn park_again(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE parked SET reason = $3, attempts = 1, parked_at = $4, \
-         first_parked_at = COALESCE(first_parked_at, parked_at) \
+        "UPDATE parked SET reason = $3, attempts = 1, parked_at = $4 \
          WHERE consumer = $1 AND message_id = $2 AND attempts = 0",
     )
     .bind(consumer.to_owned())

@@ -10,7 +10,7 @@ use utoipa::{
 };
 
 use super::{
-    Message,
+    Member, Message, knows,
     read::read,
     schema::{Side, collect, name_of, object},
 };
@@ -50,28 +50,38 @@ impl<'de, T: Message> Deserialize<'de> for Change<T> {
 /// callers may write.
 ///
 /// # Errors
-/// The mask names what callers may not write, or what is not there.
+/// The mask names what callers may not write, or what is not there; or the patch takes away what cannot be absent.
 pub fn merge<T: Message>(
     mut present: T,
     mut patch: T,
     mask: Option<&FieldMask>,
 ) -> Result<T, Error> {
-    let writable = T::shape().writable();
-    let Some(mask) = mask else {
-        for member in writable {
-            present.take(member.name, &mut patch);
-        }
-        return Ok(present);
-    };
-    for path in &mask.paths {
-        if !writable.iter().any(|member| member.name == path) {
+    let mut changed = T::shape().writable();
+    if let Some(mask) = mask {
+        if let Some(path) = mask.paths.iter().find(|path| !knows::<T>(path)) {
             let message =
                 format!("`update_mask` must name members that can be written; `{path}` is none.");
             return Err(Error::field("update_mask", "field_unknown", message));
         }
-        present.take(path, &mut patch);
+        // Each once, however often the mask names it: taking a member exchanges it.
+        changed.retain(|member| mask.paths.iter().any(|path| path == member.name));
+    }
+    for member in changed {
+        present.take(member.name, &mut patch);
+        if present.unsaid(member.name) {
+            return Err(unsaid(member));
+        }
     }
     Ok(present)
+}
+
+fn unsaid(member: &Member) -> Error {
+    let name = member.name;
+    let message = match member.kind.words() {
+        Some(words) => format!("`{name}` must be {words}."),
+        None => format!("`{name}` is needed."),
+    };
+    Error::field(name, format!("{name}_missing"), message)
 }
 
 impl<T: Message> PartialSchema for New<T> {

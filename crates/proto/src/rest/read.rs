@@ -66,6 +66,9 @@ impl<'de, T: Message> Visitor<'de> for Members<T> {
                 return Err(de::Error::duplicate_field(member.name));
             }
             message.read(member.name, &mut from)?;
+            if message.unsaid(member.name) {
+                return Err(unsaid(member));
+            }
             given.push(member.name);
         }
         let missing = |member: &&&Member| needed(member) && !given.contains(&member.name);
@@ -103,6 +106,17 @@ fn unknown<E: de::Error>(name: &str, writable: &[&Member]) -> E {
         "unknown field `{name}`, expected one of {}",
         known.join(", ")
     ))
+}
+
+/// A member that is there, but null or empty although it cannot be absent.
+fn unsaid<E: de::Error>(member: &Member) -> E {
+    match member.kind.words() {
+        Some(words) => E::custom(format_args!(
+            "empty field `{}`, expected {words}",
+            member.name
+        )),
+        None => E::missing_field(member.name),
+    }
 }
 
 /// Takes an alternative of a `oneof`; null is none.
@@ -223,9 +237,30 @@ impl<E: Enumeration> ReadWord<E> {
     }
 }
 
-/// The numbers of words.
-pub fn numbers<E: Enumeration>(words: Vec<ReadWord<E>>) -> Vec<i32> {
-    words.into_iter().filter_map(ReadWord::given).collect()
+/// Words of an enum, of which none is null or empty.
+#[derive(Debug)]
+pub struct ReadWords<E>(Vec<E>);
+
+impl<E: Enumeration> ReadWords<E> {
+    /// The numbers of what was said.
+    pub fn numbers(self) -> Vec<i32> {
+        self.0.into_iter().map(Into::into).collect()
+    }
+}
+
+impl<'de, T: Enumeration> Deserialize<'de> for ReadWords<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let words = Vec::<ReadWord<T>>::deserialize(from)?.into_iter();
+        let words: Option<Vec<T>> = words.map(|word| word.0).collect();
+        words.map(Self).ok_or_else(unknown_word::<T, _>)
+    }
+}
+
+fn unknown_word<T: Enumeration, E: de::Error>() -> E {
+    E::custom(format_args!(
+        "unknown word, expected {}",
+        T::words().listed()
+    ))
 }
 
 impl<'de, T: Enumeration> Deserialize<'de> for ReadWord<T> {
@@ -234,10 +269,7 @@ impl<'de, T: Enumeration> Deserialize<'de> for ReadWord<T> {
         let text = text.trim();
         match T::from_word(text) {
             None if text.is_empty() => Ok(Self(None)),
-            None => Err(de::Error::custom(format_args!(
-                "unknown word, expected {}",
-                T::words().listed()
-            ))),
+            None => Err(unknown_word::<T, _>()),
             found => Ok(Self(found)),
         }
     }

@@ -6,13 +6,16 @@ use portico_proto::{
         ApiToken, CreateApiTokenResponse, CreateSessionResponse, Role, User, UserStatus,
     },
     catalog::v1::{
-        Api, ImportAction, ImportedPolicy, Plan, PlanStatus, PolicyRole, Product, ProductStatus,
-        Quota, Rate, Visibility,
+        Api, GatewayImport, ImportAction, ImportedPolicy, Plan, PlanStatus, PolicyRole, Product,
+        ProductStatus, Quota, Rate, Visibility,
     },
-    notification::v1::{Delivery, DeliveryStatus, MailTemplate, Template},
+    notification::v1::{
+        Delivery, DeliveryStatus, MailTemplate, PreviewTemplateResponse, SendTestMailResponse,
+        Template,
+    },
     operations::v1::{
-        ListParkedMessagesResponse, ListRelaysResponse, ParkedMessage, ParkedStatus, Relay,
-        Republishing,
+        ListParkedMessagesResponse, ListRelaysResponse, ParkedMessage, ParkedMessagesResponse,
+        ParkedStatus, Relay, Republishing,
     },
     time::{Timestamp, parse},
 };
@@ -81,19 +84,37 @@ snapshots! {
         api_ids: vec!["payments".into()],
         ..ImportedPolicy::default()
     };
+    gateway_import: GatewayImport {
+        items: vec![ImportedPolicy {
+            policy_id: "p2".into(),
+            name: "Gold".into(),
+            role: Some(PolicyRole::Plan.into()),
+            action: ImportAction::Created.into(),
+            id: Some(ID.into()),
+            scopes: vec!["gold".into()],
+            rate: Some(Rate { requests: 10, per_seconds: 60 }),
+            ..ImportedPolicy::default()
+        }],
+        next: String::new(),
+    };
+    user: ada();
+    erased_user: User {
+        name: None,
+        email: None,
+        status: UserStatus::Erased.into(),
+        ..ada()
+    };
+    api_token_in_a_list: ApiToken {
+        last_used_at: noon(),
+        ..token()
+    };
     session: CreateSessionResponse {
         token: "pts_0".into(),
-        user: Some(user()),
+        user: Some(ada()),
         expires_at: noon(),
     };
     api_token: CreateApiTokenResponse {
-        api_token: Some(ApiToken {
-            id: ID.into(),
-            name: "ci".into(),
-            created_at: noon(),
-            expires_at: noon(),
-            last_used_at: None,
-        }),
+        api_token: Some(token()),
         token: "ptk_0".into(),
     };
     delivery: Delivery {
@@ -115,6 +136,15 @@ snapshots! {
         overridden: false,
         description: "To the developers, before a client secret ends.".into(),
     };
+    mail_preview: PreviewTemplateResponse {
+        subject: "Your access is ready".into(),
+        text: "It is ready.".into(),
+        html: "<p>It is ready.</p>".into(),
+    };
+    test_mail: SendTestMailResponse {
+        delivery_id: ID.into(),
+    };
+    parked_messages_done: ParkedMessagesResponse { count: 3 };
     parked_messages: ListParkedMessagesResponse {
         items: vec![ParkedMessage {
             service: "registration".into(),
@@ -164,11 +194,21 @@ snapshots! {
         .problem("4bf92f3577b34da6a3ce929d0e0e4736");
 }
 
-fn user() -> User {
+fn token() -> ApiToken {
+    ApiToken {
+        id: ID.into(),
+        name: "ci".into(),
+        created_at: noon(),
+        expires_at: noon(),
+        last_used_at: None,
+    }
+}
+
+fn ada() -> User {
     User {
         id: ID.into(),
-        name: "Ada".into(),
-        email: "ada@example.org".into(),
+        name: Some("Ada".into()),
+        email: Some("ada@example.org".into()),
         role: Role::Developer.into(),
         status: UserStatus::Active.into(),
         version: 1,

@@ -3,7 +3,8 @@
 use portico_proto::{
     accounts::v1::CreateSessionRequest,
     catalog::v1::{
-        ImportItem, NewPlan, NewProduct, Plan, PlanChange, Product, ProductChange, Rate, Visibility,
+        ImportItem, ListProductsRequest, NewPlan, NewProduct, Plan, PlanChange, Product,
+        ProductChange, Rate, Visibility,
     },
     operations::v1::RepublishRequest,
     rest::{Enumeration, FieldMask, merge},
@@ -60,6 +61,20 @@ fn what_does_not_fit_is_named_without_its_value() {
         ),
         (json!({ "apis": [7] }), "apis[0]: invalid type"),
         (json!({ "scopes": 7 }), "scopes: invalid type"),
+        // Null would be taken for the default, and hide the product.
+        (
+            json!({ "visibility": null }),
+            "empty field `visibility`, expected public or internal",
+        ),
+        (
+            json!({ "visibility": "" }),
+            "empty field `visibility`, expected public or internal",
+        ),
+        (
+            json!({ "dcr_enabled": null }),
+            "dcr_enabled: invalid type: null",
+        ),
+        (json!({ "tags": null }), "tags: invalid type: null"),
         (json!([]), "expected an object"),
     ] {
         let error = read::<NewProduct>(body.clone()).unwrap_err();
@@ -118,6 +133,41 @@ fn a_change_names_its_members_and_takes_away_what_is_null() {
             ..Plan::default()
         }
     );
+}
+
+#[test]
+fn a_change_cannot_take_away_what_must_be_there() {
+    for body in [json!({ "visibility": null }), json!({ "visibility": "" })] {
+        let error = read::<ProductChange>(body).unwrap_err();
+        assert!(error.contains("empty field `visibility`"), "{error}");
+    }
+    let present = Product {
+        name: "Payments".into(),
+        visibility: Visibility::Public.into(),
+        ..Product::default()
+    };
+    let mask = |paths: &[&str]| FieldMask {
+        paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+    };
+    for mask in [None, Some(mask(&["visibility"]))] {
+        let error = merge(present.clone(), Product::default(), mask.as_ref()).unwrap_err();
+        assert_eq!(error.code, "visibility_missing");
+        assert_eq!(error.message, "`visibility` must be public or internal.");
+    }
+    // A member that is named twice is taken once.
+    let patch = Product {
+        name: "Money".into(),
+        ..Product::default()
+    };
+    let merged = merge(present, patch, Some(&mask(&["name", "name"]))).unwrap();
+    assert_eq!(merged.name, "Money");
+    assert_eq!(merged.visibility(), Visibility::Public);
+}
+
+#[test]
+fn a_filter_may_be_empty() {
+    let all: ListProductsRequest = read(json!({ "status": "" })).unwrap();
+    assert_eq!(all.status, 0);
 }
 
 #[test]

@@ -164,6 +164,17 @@ pub fn parse_id(field: &str, text: &str) -> Result<Uuid, Error> {
     })
 }
 
+/// The message that a request must carry.
+///
+/// # Errors
+/// It is not there: `<field>_missing`.
+pub fn require<T>(field: &str, message: Option<T>) -> Result<T, Error> {
+    message.ok_or_else(|| {
+        let words = format!("`{field}` is needed.");
+        Error::field(field, format!("{field}_missing"), words)
+    })
+}
+
 /// Collects the problems of a request, so that all are reported at once.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<FieldError>);

@@ -98,11 +98,8 @@ impl OperationsService for Operations {
         let by = Caller::of(&request).require_admin()?;
         let from = request.get_ref().from;
         let position = i64::try_from(from).map_err(|_| {
-            Error::field(
-                "from",
-                "position_invalid",
-                "`from` must be a position in the log.",
-            )
+            let words = "`from` is beyond every position of the log.";
+            Error::field("from", "from_invalid", words)
         })?;
         let (now, id) = (self.clock.now(), self.clock.new_id());
         relay::republish(&self.database, position, &by.to_string(), now, id)

@@ -8,7 +8,7 @@ use axum::{
 };
 use futures::future::join_all;
 use http::request::Parts;
-use portico_proto::accounts::v1::{GetUserRequest, UserStatus};
+use portico_proto::accounts::v1::GetUserRequest;
 
 use crate::edge::{
     Edge,
@@ -78,11 +78,7 @@ async fn names(
     let found = ids.into_iter().map(|id| async move {
         let request = ctx.request(GetUserRequest { id: id.to_owned() });
         let user = ctx.accounts().get_user(request).await.ok()?.into_inner();
-        let name = if user.status() == UserStatus::Erased {
-            "an erased user".to_owned()
-        } else {
-            user.name
-        };
+        let name = user.name.unwrap_or_else(|| "an erased user".to_owned());
         Some((user.id, name))
     });
     join_all(found).await.into_iter().flatten().collect()

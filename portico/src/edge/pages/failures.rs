@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, header, request::Parts};
 use minijinja::context;
 use portico_proto::Kind;
 
-use super::page::Page;
+use super::{field_errors::sentence, page::Page};
 use crate::edge::{Edge, problem::Failure, request::RequestContext};
 
 /// Middleware: a failure becomes a page for people; programs get the problem details of [`Failure`]. Visitors who must
@@ -82,9 +82,9 @@ async fn error_page(edge: &Edge, mut asked: Parts, failure: Failure) -> Response
     let (title, message) = match error.code.as_ref() {
         "path_unknown" => (
             "Page not found",
-            "This page does not exist. It may have been moved or deleted.",
+            "This page does not exist. It may have been moved or deleted.".to_owned(),
         ),
-        _ => (error.kind.title(), error.message.as_str()),
+        _ => (error.kind.title(), sentence(error)),
     };
     let shown = context! { title, message, code => &error.code };
     match Page::new("error.html").show(&ctx, shown).await {

@@ -120,9 +120,11 @@ impl Form {
         if text.is_empty() {
             return Ok(None);
         }
-        text.parse()
-            .map(Some)
-            .map_err(|_| Error::field(name, "number_invalid", "It must be a whole number."))
+        text.parse().map(Some).map_err(|_| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            let message = format!("`{name}` must be a whole number.");
+            Error::field(name, format!("{last}_invalid"), message)
+        })
     }
 
     /// What was typed, to show the form again; the named fields as lists. Never a secret.

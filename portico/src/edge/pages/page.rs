@@ -113,7 +113,8 @@ async fn user(ctx: &RequestContext) -> Option<Value> {
     let request = ctx.request(GetCurrentUserRequest {});
     let current = ctx.accounts().get_current_user(request).await;
     let name = current
-        .map(|user| user.into_inner().name)
+        .ok()
+        .and_then(|user| user.into_inner().name)
         .unwrap_or_default();
     Some(context! { id => id.to_string(), name, admin => role == Role::Admin })
 }

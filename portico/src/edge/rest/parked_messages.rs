@@ -52,7 +52,7 @@ async fn list_parked_messages(
 }
 
 /// Processes the message again, within seconds. If that fails, it is parked again with the new reason.
-#[utoipa::path(post, path = "/parked-messages/{service}/{id}/replay", tag = "Operations", params(("service" = String, Path), ("id" = String, Path), ConsumerQuery), responses((status = 202, body = ParkedMessagesResponse)))]
+#[utoipa::path(post, path = "/parked-messages/{service}/{id}/replay", tag = "Operations", params(ConsumerQuery), responses((status = 202, body = ParkedMessagesResponse)))]
 async fn replay_parked_message(
     ctx: RequestContext,
     Path((service, id)): Path<(String, String)>,
@@ -62,7 +62,7 @@ async fn replay_parked_message(
 }
 
 /// Drops the message. Who dropped it and when is kept.
-#[utoipa::path(delete, path = "/parked-messages/{service}/{id}", tag = "Operations", params(("service" = String, Path), ("id" = String, Path), ConsumerQuery), responses((status = 204)))]
+#[utoipa::path(delete, path = "/parked-messages/{service}/{id}", tag = "Operations", params(ConsumerQuery), responses((status = 204)))]
 async fn drop_parked_message(
     ctx: RequestContext,
     Path((service, id)): Path<(String, String)>,

@@ -19,6 +19,14 @@ async fn every_operation_described_is_there() {
                 operation["summary"].is_string(),
                 "{path} {method} says nothing"
             );
+            let parameters = operation["parameters"].as_array().unwrap().iter();
+            let mut parameters: Vec<String> = parameters
+                .map(|one| format!("{} {}", one["in"], one["name"]))
+                .collect();
+            let all = parameters.len();
+            parameters.sort();
+            parameters.dedup();
+            assert_eq!(parameters.len(), all, "{path} {method}: one stands twice");
             let path = path
                 .replace("{id}", super::support::ID)
                 .replace("{name}", "access_submitted");

@@ -1,6 +1,6 @@
 //! Every way to go wrong ends in problem details.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::{Method, StatusCode};
 use portico_proto::{
@@ -10,7 +10,7 @@ use portico_proto::{
     },
 };
 use portico_runtime::ServiceName;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::support::{ADMIN, Double, Heard, Portal, request};
 
@@ -30,6 +30,12 @@ fn catalog(name: ServiceName, double: Double) -> Double {
         .on(
             "/portico.catalog.v1.CatalogService/GetProduct",
             |heard: Heard<GetProductRequest>| {
+                if heard.message.id == "seen" {
+                    return Ok(Product {
+                        version: 7,
+                        ..Product::default()
+                    });
+                }
                 let kind = Kind::ALL[heard.message.id.parse::<usize>().unwrap()];
                 let mut error = Error::new(kind, "some_code", "Some words.");
                 error.fields = vec![FieldError {
@@ -56,7 +62,7 @@ type Wrong = (
     &'static str,
 );
 
-const WRONG: [Wrong; 17] = [
+const WRONG: [Wrong; 20] = [
     ("GET", "/nothing", "", "", 404, "path_unknown", ""),
     ("GET", "/products/a/b/c", "", "", 404, "path_unknown", ""),
     (
@@ -96,6 +102,33 @@ const WRONG: [Wrong; 17] = [
         400,
         "visibility_invalid",
         "visibility",
+    ),
+    (
+        "POST",
+        "/products",
+        JSON,
+        r#"{"visibility":""}"#,
+        400,
+        "visibility_missing",
+        "visibility",
+    ),
+    (
+        "PATCH",
+        "/products/1",
+        JSON,
+        r#"{"visibility":null}"#,
+        400,
+        "visibility_missing",
+        "visibility",
+    ),
+    (
+        "POST",
+        "/access-requests",
+        JSON,
+        "[[],{}]",
+        400,
+        "field_type_wrong",
+        "body",
     ),
     (
         "POST",
@@ -234,6 +267,48 @@ async fn a_services_words_reach_the_caller() {
             *kind == Kind::Unauthenticated
         );
     }
+}
+
+/// As they are sent, but for the id of the request.
+#[tokio::test]
+async fn a_problem_of_each_status() {
+    let portal = Portal::new(catalog).await;
+    let post = |content_type: &'static str| {
+        request(Method::POST, "/api/v1/products")
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .header("content-type", content_type)
+    };
+    let stranger = request(Method::GET, "/api/v1/products").header("authorization", "Bearer x");
+    let outdated = request(Method::POST, "/api/v1/products/seen/publish")
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("if-match", "\"6\"");
+    let mut answers = vec![
+        portal.send(post(JSON), r#"{"visibility":null}"#).await,
+        portal.send(stranger, "").await,
+        portal.get("/api/v1/nothing").await,
+        portal
+            .send(request(Method::PUT, "/api/v1/products"), "")
+            .await,
+        portal.send(outdated, "").await,
+        portal.send(post(JSON), vec![b' '; 1024 * 1024 + 1]).await,
+        portal.send(post("text/plain"), "{}").await,
+    ];
+    for kind in [
+        Kind::Forbidden,
+        Kind::Conflict,
+        Kind::Limited,
+        Kind::Unavailable,
+        Kind::Internal,
+    ] {
+        let index = Kind::ALL.iter().position(|known| *known == kind).unwrap();
+        answers.push(portal.get(&format!("/api/v1/products/{index}")).await);
+    }
+    let problems: BTreeMap<String, Value> = answers
+        .iter()
+        .map(|answer| (answer.problem().0.to_string(), answer.json()))
+        .collect();
+    assert_eq!(problems.len(), answers.len(), "each once");
+    insta::assert_json_snapshot!("problems", problems, { ".*.instance" => "[request id]" });
 }
 
 #[tokio::test]

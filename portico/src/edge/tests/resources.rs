@@ -6,6 +6,9 @@ use portico_proto::{
         AccessRequest, ApproveAccessRequestRequest, SubmitAccessRequestRequest, TimelineEntry,
         submit_access_request_request::Target,
     },
+    accounts::v1::{
+        GetCurrentUserRequest, ListUsersRequest, ListUsersResponse, Role, User, UserStatus,
+    },
     catalog::v1::{CreateProductRequest, Plan, Product, ProductStatus, UpdatePlanRequest},
     gateway::v1::{ListApiKeysRequest, ListApiKeysResponse},
     registration::v1::{Credentials, GetCredentialsRequest, GetCredentialsResponse},
@@ -90,7 +93,50 @@ fn services(name: ServiceName, double: Double) -> Double {
             "/portico.gateway.v1.GatewayService/ListApiKeys",
             |_: Heard<ListApiKeysRequest>| Ok(ListApiKeysResponse::default()),
         ),
-        _ => double,
+        ServiceName::Accounts => double
+            .on(
+                "/portico.accounts.v1.AccountsService/GetCurrentUser",
+                |_: Heard<GetCurrentUserRequest>| Ok(user()),
+            )
+            .on(
+                "/portico.accounts.v1.AccountsService/ListUsers",
+                |_: Heard<ListUsersRequest>| {
+                    let erased = User {
+                        id: ID.to_owned(),
+                        status: UserStatus::Erased.into(),
+                        created_at: Some(time()),
+                        ..User::default()
+                    };
+                    Ok(ListUsersResponse {
+                        users: vec![user(), erased],
+                        next: "here".to_owned(),
+                    })
+                },
+            ),
+        ServiceName::Notification => double,
+    }
+}
+
+fn user() -> User {
+    User {
+        id: ID.to_owned(),
+        name: Some("Ada".to_owned()),
+        email: Some("ada@example.org".to_owned()),
+        role: Role::Admin.into(),
+        status: UserStatus::Active.into(),
+        version: 3,
+        created_at: Some(time()),
+    }
+}
+
+/// An erased user has neither name nor address, not even an empty one.
+#[tokio::test]
+async fn users_alone_and_in_a_list() {
+    let portal = Portal::new(services).await;
+    for (path, name) in [("session", "current_session"), ("users", "users")] {
+        let answer = portal.get(&format!("/api/v1/{path}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        insta::assert_json_snapshot!(name, answer.json());
     }
 }
 

@@ -52,7 +52,7 @@ fn accounts(name: ServiceName, double: Double) -> Double {
                 Ok(CreateSessionResponse {
                     token: DEVELOPER.to_owned(),
                     user: Some(User {
-                        email: heard.message.email,
+                        email: Some(heard.message.email),
                         ..User::default()
                     }),
                     expires_at: time::parse("2026-01-02T13:00:00Z"),

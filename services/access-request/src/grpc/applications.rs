@@ -34,7 +34,7 @@ fn visibility(problems: &mut Problems, field: &str, text: &str) -> Visibility {
     Visibility::parse(text.trim()).unwrap_or_else(|| {
         problems.add(
             field,
-            "visibility_unknown",
+            "visibility_invalid",
             format!("`{field}` must be personal, team or organisation."),
         );
         Visibility::default()

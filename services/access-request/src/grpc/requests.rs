@@ -81,7 +81,7 @@ fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
     if !given.status.is_empty() && !known(&given.status) {
         problems.add(
             "status",
-            "status_unknown",
+            "status_invalid",
             "`status` must be pending, approved, provisioning, active, suspended, failed, rejected, withdrawn or revoked.",
         );
     }

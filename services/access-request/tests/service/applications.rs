@@ -143,7 +143,7 @@ async fn everything_wrong_is_told_at_once_and_nothing_is_stored() {
             "redirect_urls[0] redirect_url_fragment",
             "redirect_urls[1] redirect_url_wildcard",
             "redirect_urls[2] redirect_url_scheme",
-            "visibility visibility_unknown",
+            "visibility visibility_invalid",
         ]
     );
     assert_eq!(portal.store.read(0, 10).await.unwrap(), []);

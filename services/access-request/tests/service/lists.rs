@@ -90,7 +90,7 @@ pub(crate) async fn requests(portal: &Portal) {
     };
     assert_eq!(
         codes(admin.list_access_requests(wrong).await),
-        ["status status_unknown", "product_id id_invalid"]
+        ["status status_invalid", "product_id id_invalid"]
     );
 }
 

@@ -20,7 +20,7 @@ use super::Accounts;
 use crate::{
     sign_in::sessions,
     user::{AccountCommand, Command, User},
-    views::{self, UserFilter},
+    views::{self, Person, UserFilter},
 };
 
 /// Ids that one question for contacts may have.
@@ -164,12 +164,15 @@ impl Accounts {
         let contacts = rows
             .iter()
             .zip(people)
-            // Erased between the two queries.
-            .filter(|(_, person)| !person.email.is_empty())
-            .map(|(row, person)| Contact {
-                user_id: row.id.to_string(),
-                name: person.name,
-                email: person.email,
+            .filter_map(|(row, person)| {
+                // Erased between the two queries.
+                let Person { name, email } = person?;
+                let user_id = row.id.to_string();
+                Some(Contact {
+                    user_id,
+                    name,
+                    email,
+                })
             })
             .collect();
         Ok(GetContactsResponse { contacts })
@@ -216,7 +219,7 @@ fn parse_ids(texts: &[String]) -> Result<Vec<Uuid>, Error> {
     if texts.is_empty() || texts.len() > MOST_CONTACTS {
         return Err(Error::field(
             "user_ids",
-            "user_ids_count",
+            "user_ids_invalid",
             format!("`user_ids` must have 1 to {MOST_CONTACTS} ids, unless `role` is given."),
         ));
     }

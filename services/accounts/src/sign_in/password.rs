@@ -27,17 +27,15 @@ const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5cyBzYWx0IQ\
 
 /// Adds a problem when a new password is too short or too long.
 pub(crate) fn check(password: &str, problems: &mut Problems) {
-    if !LENGTH.contains(&password.chars().count()) {
-        problems.add(
-            "password",
-            "password_length",
-            format!(
-                "`password` must have {} to {} characters.",
-                LENGTH.start(),
-                LENGTH.end()
-            ),
-        );
-    }
+    let code = match password.chars().count() {
+        0 => "password_missing",
+        length if LENGTH.contains(&length) => return,
+        length if length > *LENGTH.end() => "password_too_long",
+        _ => "password_invalid",
+    };
+    let (least, most) = (LENGTH.start(), LENGTH.end());
+    let message = format!("`password` must have {least} to {most} characters.");
+    problems.add("password", code, message);
 }
 
 /// Hashes and verifies, [`CONCURRENCY`] at a time.
@@ -170,15 +168,18 @@ mod tests {
 
     #[test]
     fn length_is_counted_in_characters() {
-        for (password, fits) in [
-            ("1234567".to_owned(), false),
-            ("12345678".to_owned(), true),
-            ("ö".repeat(200), true),
-            ("ö".repeat(201), false),
+        for (password, code) in [
+            (String::new(), Some("password_missing")),
+            ("1234567".to_owned(), Some("password_invalid")),
+            ("12345678".to_owned(), None),
+            ("ö".repeat(200), None),
+            ("ö".repeat(201), Some("password_too_long")),
         ] {
             let mut problems = Problems::default();
             check(&password, &mut problems);
-            assert_eq!(problems.into_result().is_ok(), fits, "{password}");
+            let error = problems.into_result().err();
+            let found = error.as_ref().map(|error| error.code.as_ref());
+            assert_eq!(found, code, "{password}");
         }
     }
 }

@@ -32,11 +32,10 @@ pub(crate) async fn create(
 ) -> Result<Option<Timestamp>, sqlx::Error> {
     let expires_at = now.checked_add(session.lifetime).unwrap_or(Timestamp::MAX);
     let done = sqlx::query(
-        "INSERT INTO sessions (digest, user_id, created_at_ms, expires_at_ms, last_seen_ms) \
-         SELECT $1, id, $2, $3, $4 FROM users WHERE id = $5 AND status = 'active'",
+        "INSERT INTO sessions (digest, user_id, expires_at_ms, last_seen_ms) \
+         SELECT $1, id, $2, $3 FROM users WHERE id = $4 AND status = 'active'",
     )
     .bind(digest)
-    .bind(now.as_millisecond())
     .bind(expires_at.as_millisecond())
     .bind(now.as_millisecond())
     .bind(user_id.to_string())

@@ -44,12 +44,13 @@ impl UserRow {
         })
     }
 
-    /// Together with the personal data, as the API shows it.
-    pub(crate) fn message(&self, person: Person) -> proto::User {
+    /// Together with the personal data, as the API shows it; `None` once erased.
+    pub(crate) fn message(&self, person: Option<Person>) -> proto::User {
+        let (name, email) = person.map(|person| (person.name, person.email)).unzip();
         proto::User {
             id: self.id.to_string(),
-            name: person.name,
-            email: person.email,
+            name,
+            email,
             role: proto::Role::from_word(&self.role)
                 .unwrap_or_default()
                 .into(),
@@ -62,8 +63,8 @@ impl UserRow {
     }
 }
 
-/// Personal data of a user, out of the vault; empty once erased.
-#[derive(Debug, Clone, Default)]
+/// Personal data of a user, out of the vault.
+#[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) email: String,

@@ -35,10 +35,7 @@ fn ada(password: &str) -> SignUpRequest {
 async fn open_sign_up_creates_an_active_developer(place: Place) {
     let world = World::start(&place).await;
     let user = world.sign_up(" Ada ", " Ada@example.org").await.unwrap();
-    assert_eq!(
-        (user.name.as_str(), user.email.as_str()),
-        ("Ada", "Ada@example.org")
-    );
+    assert_eq!((user.name(), user.email()), ("Ada", "Ada@example.org"));
     assert_eq!(
         (user.role(), user.status()),
         (Role::Developer, UserStatus::Active)
@@ -118,7 +115,7 @@ async fn of_concurrent_sign_ups_one_gets_the_address(place: Place) {
     let [(n, user)] = &winners[..] else {
         panic!("{} users have one address", winners.len());
     };
-    assert_eq!(user.name, format!("Racer {n}"));
+    assert_eq!(user.name(), format!("Racer {n}"));
     let password = format!("password of {n}");
     let session = world
         .sign_in_with("racer@example.org", &password, "")
@@ -187,5 +184,5 @@ async fn replicas_on_an_empty_store_create_one_admin(place: Place) {
     let id = caller.require_admin().unwrap().to_string();
     let request = worlds[1].request(&caller, GetUserRequest { id });
     let user = worlds[1].client().get_user(request).await.unwrap();
-    assert_eq!(user.into_inner().email, ADMIN);
+    assert_eq!(user.into_inner().email(), ADMIN);
 }

@@ -7,7 +7,7 @@ use portico_proto::{Error, catalog::v1, rest::merge};
 use portico_runtime::{
     Call,
     lists::{ListQuery, Search},
-    parse_id, query_error, store_error,
+    parse_id, query_error, require, store_error,
 };
 use tonic::Request;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub(super) async fn create(
 ) -> Result<v1::Plan, Error> {
     let call = Call::of(&request, "create_plan", &grpc.deps.clock)?;
     call.caller.require_admin()?;
-    let details = parse(request.into_inner().plan.unwrap_or_default())?;
+    let details = parse(require("plan", request.into_inner().plan)?)?;
     let scopes = details.scopes.clone();
     let at = call.context.now;
     let id = call.new_id("plan", &grpc.deps.clock);
@@ -75,7 +75,7 @@ async fn replace(
         expected => expected,
     };
     let present = wire::plan(id, found.version, &found.state);
-    let patch = message.plan.clone().unwrap_or_default();
+    let patch = require("plan", message.plan.clone())?;
     let details = parse(merge(present, patch, message.update_mask.as_ref())?)?;
     let scopes = details.scopes.clone();
     let at = call.context.now;
@@ -175,8 +175,8 @@ async fn run(
 }
 
 fn rate(input: &mut Input, message: v1::Rate) -> Limit {
-    input.at_least_one("rate.requests", "rate_invalid", message.requests);
-    input.at_least_one("rate.per_seconds", "rate_invalid", message.per_seconds);
+    input.at_least_one("rate.requests", message.requests);
+    input.at_least_one("rate.per_seconds", message.per_seconds);
     Limit {
         requests: message.requests,
         seconds: message.per_seconds,
@@ -184,12 +184,8 @@ fn rate(input: &mut Input, message: v1::Rate) -> Limit {
 }
 
 fn quota(input: &mut Input, message: v1::Quota) -> Limit {
-    input.at_least_one("quota.requests", "quota_invalid", message.requests);
-    input.at_least_one(
-        "quota.renews_every_seconds",
-        "quota_invalid",
-        message.renews_every_seconds,
-    );
+    input.at_least_one("quota.requests", message.requests);
+    input.at_least_one("quota.renews_every_seconds", message.renews_every_seconds);
     Limit {
         requests: message.requests,
         seconds: message.renews_every_seconds,

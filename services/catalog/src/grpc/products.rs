@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use portico_eventstore::Outcome;
-use portico_proto::{Error, catalog::v1, rest::merge};
+use portico_proto::{
+    Error,
+    catalog::v1,
+    rest::{Enumeration as _, merge},
+};
 use portico_runtime::{
     Call,
     lists::{ListQuery, Search},
-    parse_id, query_error, store_error,
+    parse_id, query_error, require, store_error,
 };
 use tonic::Request;
 use uuid::Uuid;
@@ -33,7 +37,7 @@ pub(super) async fn create(
 ) -> Result<v1::Product, Error> {
     let call = Call::of(&request, "create_product", &grpc.deps.clock)?;
     call.caller.require_admin()?;
-    let message = request.into_inner().product.unwrap_or_default();
+    let message = require("product", request.into_inner().product)?;
     let details = parse(grpc, message, &Details::default()).await?;
     let scopes = details.scopes.clone();
     let at = call.context.now;
@@ -83,7 +87,7 @@ async fn replace(
         expected => expected,
     };
     let present = wire::product(id, found.version, &found.state);
-    let patch = message.product.clone().unwrap_or_default();
+    let patch = require("product", message.product.clone())?;
     let merged = merge(present, patch, message.update_mask.as_ref())?;
     let details = parse(grpc, merged, &found.state.details).await?;
     let scopes = details.scopes.clone();
@@ -203,17 +207,10 @@ pub(super) async fn list(
     let audience = Audience::of(&call.caller);
     let message = request.into_inner();
     let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
-    let status = match v1::ProductStatus::try_from(message.status) {
-        Ok(v1::ProductStatus::Unspecified) => None,
-        Ok(status @ (v1::ProductStatus::Draft | v1::ProductStatus::Published)) => Some(status),
-        Ok(v1::ProductStatus::Deleted) | Err(_) => {
-            return Err(Error::field(
-                "status",
-                "status_invalid",
-                "`status` must be draft or published, or absent.",
-            ));
-        }
-    };
+    let status = v1::ProductStatus::try_from(message.status).map_err(|_| {
+        let message = "`status` must be draft, published or deleted.";
+        Error::field("status", "status_invalid", message)
+    })?;
     let client_type_id = match message.client_type_id.as_str() {
         "" => String::new(),
         text => parse_id("client_type_id", text)?.to_string(),
@@ -221,7 +218,7 @@ pub(super) async fn list(
     let filter = Filter {
         search: Search::parse(&message.q)?,
         tag: message.tag.trim().to_lowercase(),
-        status,
+        status: status.as_word(),
         client_type_id,
     };
     let pool = grpc.store.database().pool();

@@ -31,7 +31,5 @@ impl From<Rejection> for Error {
 }
 
 /// Code and message; the gRPC method adds them to the other problems of a request.
-pub(crate) const SCOPES_MISSING: (&str, &str) = (
-    "plan_scopes_missing",
-    "`scopes` must have at least one scope.",
-);
+pub(crate) const SCOPES_MISSING: (&str, &str) =
+    ("scopes_missing", "`scopes` must have at least one scope.");

@@ -31,7 +31,7 @@ impl From<Rejection> for Error {
             Rejection::ScopesMissing => Self::field("scopes", SCOPES_MISSING.0, SCOPES_MISSING.1),
             Rejection::ClientTypesMissing => Self::field(
                 "client_type_ids",
-                "client_types_missing",
+                "client_type_ids_missing",
                 "`client_type_ids` must name at least one client type when a product with dynamic client \
                  registration is published.",
             ),
@@ -41,6 +41,6 @@ impl From<Rejection> for Error {
 
 /// Code and message; the gRPC method adds them to the other problems of a request.
 pub(crate) const SCOPES_MISSING: (&str, &str) = (
-    "product_scopes_missing",
+    "scopes_missing",
     "`scopes` must have at least one scope when dynamic client registration is enabled.",
 );

@@ -151,7 +151,7 @@ pub(crate) async fn get(
 pub(crate) struct Filter {
     pub(crate) search: Search,
     pub(crate) tag: String,
-    pub(crate) status: Option<v1::ProductStatus>,
+    pub(crate) status: &'static str,
     pub(crate) client_type_id: String,
 }
 
@@ -174,9 +174,7 @@ pub(crate) async fn list(
             select.and("visibility = ?", "public");
         }
     }
-    if let Some(status) = filter.status {
-        select.and("status = ?", status.as_word());
-    }
+    select.and_given("status = ?", filter.status);
     select.and_given(
         "id IN (SELECT product_id FROM product_tags WHERE tag = ?)",
         &filter.tag,

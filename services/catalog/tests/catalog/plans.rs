@@ -1,6 +1,6 @@
 //! Plans.
 
-use portico_proto::{Kind, catalog::v1::*};
+use portico_proto::{Error, Kind, catalog::v1::*};
 use portico_runtime::Caller;
 
 use crate::support::*;
@@ -69,9 +69,9 @@ async fn a_plan_needs_a_scope_and_limits_that_allow_something() {
     assert_eq!(
         fields(&error),
         [
-            ("rate.requests", "rate_invalid"),
-            ("quota.renews_every_seconds", "quota_invalid"),
-            ("scopes", "plan_scopes_missing"),
+            ("rate.requests", "requests_invalid"),
+            ("quota.renews_every_seconds", "renews_every_seconds_invalid"),
+            ("scopes", "scopes_missing"),
         ]
     );
     let id = app.create_plan(free_plan()).await.unwrap().id;
@@ -79,7 +79,14 @@ async fn a_plan_needs_a_scope_and_limits_that_allow_something() {
         .update_plan(&id, &["scopes"], Plan::default())
         .await
         .unwrap_err();
-    assert_eq!(fields(&error), [("scopes", "plan_scopes_missing")]);
+    assert_eq!(fields(&error), [("scopes", "scopes_missing")]);
+    let message = UpdatePlanRequest {
+        id,
+        ..UpdatePlanRequest::default()
+    };
+    let request = app.request(&admin(), message);
+    let error = Error::from(app.client().update_plan(request).await.unwrap_err());
+    assert_eq!(fields(&error), [("plan", "plan_missing")]);
 }
 
 #[tokio::test]

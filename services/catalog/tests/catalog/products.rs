@@ -1,6 +1,6 @@
 //! Writing products.
 
-use portico_proto::{Kind, catalog::v1::*};
+use portico_proto::{Error, Kind, catalog::v1::*};
 use portico_runtime::{Caller, IDEMPOTENCY_KEY};
 
 use crate::support::*;
@@ -124,7 +124,7 @@ async fn every_problem_is_told_at_once() {
     assert_eq!(
         found,
         [
-            ("apis[0].api_id", "api_id_invalid"),
+            ("apis[0].api_id", "api_id_missing"),
             ("apis[0].gateway_id", "id_invalid"),
             ("apis[0].url", "url_invalid"),
             ("client_type_ids[0]", "client_type_unknown"),
@@ -132,9 +132,9 @@ async fn every_problem_is_told_at_once() {
             ("description", "description_too_long"),
             ("documentation", "documentation_too_long"),
             ("name", "name_missing"),
-            ("policy_id", "policy_id_invalid"),
-            ("scopes", "product_scopes_missing"),
-            ("tags", "tag_invalid"),
+            ("policy_id", "policy_id_too_long"),
+            ("scopes", "scopes_missing"),
+            ("tags", "tags_invalid"),
             ("visibility", "visibility_invalid"),
         ]
     );
@@ -153,7 +153,7 @@ async fn registration_needs_scopes_at_once_and_client_types_when_published() {
     let error = app.publish(&created.id).await.unwrap_err();
     assert_eq!(
         fields(&error),
-        [("client_type_ids", "client_types_missing")]
+        [("client_type_ids", "client_type_ids_missing")]
     );
     let types = Product {
         client_type_ids: vec![CLIENT_TYPE.to_string(), CLIENT_TYPE.to_string()],
@@ -168,12 +168,12 @@ async fn registration_needs_scopes_at_once_and_client_types_when_published() {
         .update(&created.id, &mask, none.clone())
         .await
         .unwrap_err();
-    assert_eq!(error.code, "client_types_missing");
+    assert_eq!(error.code, "client_type_ids_missing");
     let error = app
         .update(&created.id, &["scopes"], none)
         .await
         .unwrap_err();
-    assert_eq!(fields(&error), [("scopes", "product_scopes_missing")]);
+    assert_eq!(fields(&error), [("scopes", "scopes_missing")]);
 }
 
 #[tokio::test]
@@ -297,5 +297,24 @@ async fn a_mask_names_what_can_be_written() {
             "{wrong}"
         );
     }
+    assert_eq!(app.get(&admin(), &product.id).await.unwrap(), product);
+}
+
+#[tokio::test]
+async fn an_update_needs_the_product_and_a_word_for_who_sees_it() {
+    let app = App::start().await;
+    let product = app.create(payments()).await.unwrap();
+    let message = UpdateProductRequest {
+        id: product.id.clone(),
+        ..UpdateProductRequest::default()
+    };
+    let request = app.request(&admin(), message);
+    let error = Error::from(app.client().update_product(request).await.unwrap_err());
+    assert_eq!(fields(&error), [("product", "product_missing")]);
+    let error = app
+        .update(&product.id, &["visibility"], Product::default())
+        .await
+        .unwrap_err();
+    assert_eq!(fields(&error), [("visibility", "visibility_missing")]);
     assert_eq!(app.get(&admin(), &product.id).await.unwrap(), product);
 }

@@ -65,6 +65,11 @@ async fn everybody_sees_what_is_meant_for_them() {
         .await
         .unwrap();
     assert_eq!(left.products.len(), 3);
+    let deleted = ListProductsRequest {
+        status: ProductStatus::Deleted.into(),
+        ..ListProductsRequest::default()
+    };
+    assert_eq!(app.list(&admin(), deleted).await.unwrap().products, []);
 }
 
 async fn names(app: &App, message: ListProductsRequest) -> Vec<String> {
@@ -155,7 +160,7 @@ async fn wrong_questions_are_refused() {
         ),
         (
             ListProductsRequest {
-                status: ProductStatus::Deleted.into(),
+                status: 99,
                 ..ListProductsRequest::default()
             },
             "status",

@@ -287,7 +287,7 @@ fn kind_of(problems: &mut Problems, text: &str) -> ProviderType {
     provider_type(name).unwrap_or_else(|| {
         let names: Vec<&str> = DRIVERS.iter().map(|(name, _)| *name).collect();
         let right = format!("`type` must be one of {}.", names.join(", "));
-        problems.add("type", "type_unknown", right);
+        problems.add("type", "type_invalid", right);
         ProviderType::new(name)
     })
 }

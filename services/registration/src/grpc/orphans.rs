@@ -34,7 +34,7 @@ pub(crate) async fn list_orphans(
         _ => {
             return Err(Error::field(
                 "status",
-                "status_unknown",
+                "status_invalid",
                 "`status` must be open or all.",
             ));
         }

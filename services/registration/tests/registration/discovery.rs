@@ -133,7 +133,7 @@ async fn all_that_is_wrong_with_the_fields_is_told_at_once() {
     assert_eq!(
         codes,
         [
-            "type_unknown",
+            "type_invalid",
             "name_missing",
             "initial_access_token_malformed"
         ]
@@ -224,6 +224,6 @@ async fn the_connection_test_tells_every_step_and_stores_nothing() {
         ..of(&sandbox)
     };
     let error = check(Subject::Settings(wrong)).await.unwrap_err();
-    assert_eq!(error.code, "type_unknown");
+    assert_eq!(error.code, "type_invalid");
     assert_eq!(app.events().await, 1);
 }

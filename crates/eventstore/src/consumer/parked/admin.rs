@@ -79,8 +79,8 @@ pub async fn parked(database: &Database, consumer: &str) -> Result<i64, StoreErr
 /// The columns of messages that were not dropped.
 macro_rules! kept {
     () => {
-        "SELECT consumer, message_id, subject, reason, tried + attempts, COALESCE(first_parked_at, parked_at), \
-         parked_at, attempts AS last, '', '' FROM parked"
+        "SELECT consumer, message_id, subject, reason, tried + attempts, first_parked_at, parked_at, \
+         attempts AS last, '', '' FROM parked"
     };
 }
 
@@ -172,7 +172,7 @@ pub async fn drop_parked(
     sqlx::query(
         "INSERT INTO dropped (consumer, message_id, subject, reason, attempts, first_parked_at, parked_at, dropped_at, \
          dropped_by) SELECT consumer, message_id, subject, reason, tried + attempts, \
-         COALESCE(first_parked_at, parked_at), parked_at, $3, $4 FROM parked \
+         first_parked_at, parked_at, $3, $4 FROM parked \
          WHERE ($1 = '' OR consumer = $1) AND ($2 = '' OR message_id = $2) \
          ON CONFLICT (consumer, message_id) DO NOTHING",
     )

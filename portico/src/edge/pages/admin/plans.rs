@@ -109,8 +109,8 @@ fn read(form: &Form) -> std::result::Result<Plan, Error> {
 fn incomplete(field: &str) -> FieldError {
     FieldError {
         field: field.to_owned(),
-        code: "limit_incomplete".to_owned(),
-        message: "Enter both numbers, or leave both empty for no limit.".to_owned(),
+        code: format!("{}_missing", field.rsplit('.').next().unwrap_or(field)),
+        message: format!("`{field}`: enter both numbers, or leave both empty for no limit."),
     }
 }
 

@@ -86,7 +86,7 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
     let request = ctx.request(GetUserRequest { id: id.to_owned() });
     let user = ctx.accounts().get_user(request).await?.into_inner();
     let question = Question {
-        title: format!("Erase {}?", user.name),
+        title: format!("Erase {}?", user.name.as_deref().unwrap_or("the user")),
         consequence: "Their name, e-mail address and password are deleted permanently, and they can no longer log \
             in. Their actions stay in the history, without a name.",
         button: "Erase the user",

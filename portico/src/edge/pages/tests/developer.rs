@@ -217,7 +217,7 @@ async fn the_cart_and_checkout_explain_what_does_not_fit() {
         .shows("kept");
     dana.page
         .shows("Name must have 1 to 100 characters")
-        .shows("It must not have a fragment");
+        .shows("Redirect URLs (1) must not have a fragment");
     dana.page
         .shows("aria-invalid=\"true\"")
         .shows("https://a.example/cb#x, javascript:alert(1)");

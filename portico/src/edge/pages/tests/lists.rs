@@ -37,8 +37,50 @@ async fn every_order_that_is_offered_is_taken_and_no_other() {
             .get(&format!("{list}?sort=colour"))
             .await
             .is(400)
-            .shows("`sort` must be");
+            .shows("Choose one of its orders")
+            .hides("`");
+        admin
+            .get(&format!("{list}?after=here"))
+            .await
+            .is(400)
+            .shows("Start at its first page");
     }
+    portal.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_that_does_not_exist_does_not_show_everything() {
+    let portal = Portal::start().await;
+    let mut admin = portal.admin().await;
+    for (list, query, words) in [
+        (
+            "products",
+            "status",
+            "Status must be draft, published or deleted.",
+        ),
+        (
+            "users",
+            "status",
+            "Status must be pending, active, suspended or erased.",
+        ),
+        ("users", "role", "Role must be admin or developer."),
+        (
+            "mails",
+            "status",
+            "Status must be queued, sending, sent or failed.",
+        ),
+        (
+            "parked-messages",
+            "status",
+            "Status must be parked, replaying or dropped.",
+        ),
+        ("parked-messages", "service", "Service must be one of"),
+    ] {
+        let path = format!("/admin/{list}?{query}=colour");
+        admin.get(&path).await.is(400).shows(words);
+    }
+    let deleted = admin.get("/admin/products?status=deleted").await;
+    deleted.is(200).shows("No products match");
     portal.world.stop().await;
 }
 

@@ -42,8 +42,8 @@ impl Portal {
             .unwrap();
         for id in ids {
             sqlx::query(
-                "INSERT INTO parked (consumer, message_id, subject, payload, headers, reason, attempts, parked_at) \
-                 VALUES ($1, $2, 'portico.access.access_approved', 'ff', '{}', 'from before', 8, $3)",
+                "INSERT INTO parked (consumer, message_id, subject, payload, headers, reason, attempts, first_parked_at, parked_at) \
+                 VALUES ($1, $2, 'portico.access.access_approved', 'ff', '{}', 'from before', 8, $3, $3)",
             )
             .bind(CONSUMER)
             .bind(*id)
@@ -114,7 +114,7 @@ async fn parked_messages() {
     assert_eq!(items(&admin, "service=catalog").await.len(), 0);
     assert_eq!(items(&admin, "consumer=registration").await.len(), 3);
     for (query, code, field) in [
-        ("service=x", "service_unknown", "service"),
+        ("service=x", "service_invalid", "service"),
         ("status=x", "status_invalid", "status"),
         ("limit=101", "limit_invalid", "limit"),
         ("after=x", "cursor_invalid", "after"),

@@ -54,8 +54,8 @@ async fn products_and_plans_that_do_not_fit() {
         ]
     };
     for (scopes, status, code) in [
-        ("", 400, "product_scopes_missing"),
-        ("bad\"scope", 400, "scope_invalid"),
+        ("", 400, "scopes_missing"),
+        ("bad\"scope", 400, "scopes_invalid"),
         ("product_payments", 409, "scope_taken"),
     ] {
         admin.get("/admin/products/new").await.is(200);
@@ -70,7 +70,7 @@ async fn products_and_plans_that_do_not_fit() {
         .submit("/admin/plans/new", &[("name", "Mine"), ("scopes", "")])
         .await
         .is(400)
-        .shows("plan_scopes_missing");
+        .shows("scopes_missing");
     admin.get("/admin/products").await.hides("Mine");
     admin.get("/admin/plans").await.hides("Mine");
     portal.world.stop().await;

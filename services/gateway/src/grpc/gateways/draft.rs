@@ -76,7 +76,7 @@ impl Draft {
         if driver_for(&settings.kind).is_none() {
             let kinds = DRIVERS.iter().map(|(kind, _)| format!("`{kind}`"));
             let kinds = kinds.collect::<Vec<_>>().join(" or ");
-            problems.add("type", "type_unknown", format!("`type` must be {kinds}."));
+            problems.add("type", "type_invalid", format!("`type` must be {kinds}."));
         }
         settings.org_id = id(&mut problems, "org_id", &settings.org_id);
         settings.default_policy_id = id(
