@@ -19,9 +19,14 @@ pub(super) struct Listing {
     pub(super) after: String,
 }
 
-/// The number of an enum's word; 0, all of them, for a word that is none.
-pub(super) fn word<E: Enumeration + Default>(text: &str) -> i32 {
-    E::from_word(text).unwrap_or_default().into()
+/// The number of an enum's word; 0, all of them, where nothing is chosen. A word that is none must not show all: it gets
+/// a number that no enum has, and the service answers which words there are.
+pub(super) fn word<E: Enumeration>(text: &str) -> i32 {
+    match E::from_word(text) {
+        Some(known) => known.into(),
+        None if text.is_empty() => 0,
+        None => -1,
+    }
 }
 
 impl Listing {
