@@ -5,9 +5,8 @@ use portico::client::{Answer, Portal};
 use portico_proto::{
     Error,
     access::v1::{
-        ApproveAccessRequestRequest, CartItem, CreateApplicationRequest,
-        SubmitAccessRequestRequest, access_service_client::AccessServiceClient,
-        submit_access_request_request::Target,
+        Application, ApproveAccessRequestRequest, CartItem, SubmitAccessRequestRequest,
+        access_service_client::AccessServiceClient, submit_access_request_request::Target,
     },
     registration::v1::{
         CreateIdentityProviderRequest, registration_service_client::RegistrationServiceClient,
@@ -289,14 +288,13 @@ async fn checkout_that_does_not_fit() {
     let message = SubmitAccessRequestRequest {
         items: vec![CartItem {
             product_id: portal.payments.clone(),
-            plan_id: portal.free.clone(),
+            plan_id: Some(portal.free.clone()),
         }],
-        client_type_id: id(&other),
+        client_type_id: Some(id(&other)),
         note: String::new(),
-        target: Some(Target::Application(CreateApplicationRequest {
+        target: Some(Target::Application(Application {
             name: "A".into(),
-            visibility: "personal".into(),
-            ..CreateApplicationRequest::default()
+            ..Application::default()
         })),
     };
     let status = access

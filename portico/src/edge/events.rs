@@ -9,16 +9,14 @@ use http::{HeaderMap, request::Parts};
 use portico_proto::{
     Error,
     access::v1::{AccessRequestChange, WatchAccessRequestsRequest},
+    rest::Enumeration as _,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Edge,
     problem::{Failure, Result},
     request::RequestContext,
-    rest::AccessRequest,
 };
 
 /// Time without an event after which a comment is sent, so that no proxy closes the connection.
@@ -28,16 +26,6 @@ const RETRY: Duration = Duration::from_secs(2);
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default().routes(routes!(watch_access_requests))
-}
-
-/// The data of an event; its name is `step`, its id `cursor`.
-#[derive(Serialize, ToSchema)]
-struct Change {
-    /// Send it as `Last-Event-ID` to go on after this event.
-    cursor: String,
-    /// A step of the request's timeline.
-    step: String,
-    access_request: Option<AccessRequest>,
 }
 
 /// The cursor of the last event seen: the header `Last-Event-ID`, which browsers send by themselves.
@@ -68,7 +56,7 @@ fn last_event_id(headers: &HeaderMap) -> std::result::Result<String, Error> {
 /// at the beginning. The stream ends when the session does.
 #[utoipa::path(get, path = "/events", tag = "Events",
     params(("Last-Event-ID" = Option<String>, Header, description = "Id of the last event seen.")),
-    responses((status = 200, body = Change, content_type = "text/event-stream")))]
+    responses((status = 200, body = AccessRequestChange, content_type = "text/event-stream")))]
 async fn watch_access_requests(
     ctx: RequestContext,
     LastEventId(after): LastEventId,
@@ -91,14 +79,10 @@ async fn watch_access_requests(
 
 fn event(change: std::result::Result<AccessRequestChange, tonic::Status>) -> Event {
     let written = match change {
-        Ok(change) => {
-            let event = Event::default().id(&change.cursor).event(&change.step);
-            event.json_data(Change {
-                cursor: change.cursor,
-                step: change.step,
-                access_request: change.access_request.map(Into::into),
-            })
-        }
+        Ok(change) => Event::default()
+            .id(&change.cursor)
+            .event(change.step().as_word())
+            .json_data(change),
         // The stream ends after it, and the browser comes back with its last cursor.
         Err(status) => Event::default()
             .event("problem")

@@ -37,7 +37,6 @@ pub(super) mod session;
 mod users;
 mod values;
 
-pub(super) use access_requests::AccessRequest;
 pub use answer::PREFIX;
 pub(super) use mail_templates::named as mail_template;
 

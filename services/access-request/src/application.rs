@@ -27,27 +27,6 @@ pub enum Visibility {
     Organisation,
 }
 
-impl Visibility {
-    /// As in REST and gRPC.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Personal => "personal",
-            Self::Team => "team",
-            Self::Organisation => "organisation",
-        }
-    }
-
-    /// Empty is the default; `None` for an unknown word.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "" | "personal" => Some(Self::Personal),
-            "team" => Some(Self::Team),
-            "organisation" => Some(Self::Organisation),
-            _ => None,
-        }
-    }
-}
-
 /// What a new application is like.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -76,6 +55,33 @@ pub struct Changes {
     /// Visibility, where it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
+}
+
+impl Profile {
+    /// What of it is different in another one.
+    pub(crate) fn changes_to(&self, wanted: &Self) -> Changes {
+        fn differs<T: Clone + PartialEq>(old: &T, new: &T) -> Option<T> {
+            (new != old).then(|| new.clone())
+        }
+        Changes {
+            name: differs(&self.name, &wanted.name),
+            description: differs(&self.description, &wanted.description),
+            redirect_urls: differs(&self.redirect_urls, &wanted.redirect_urls),
+            visibility: differs(&self.visibility, &wanted.visibility),
+        }
+    }
+
+    fn apply(&mut self, changes: &Changes) {
+        fn set<T: Clone>(field: &mut T, new: &Option<T>) {
+            if let Some(new) = new {
+                field.clone_from(new);
+            }
+        }
+        set(&mut self.name, &changes.name);
+        set(&mut self.description, &changes.description);
+        set(&mut self.redirect_urls, &changes.redirect_urls);
+        set(&mut self.visibility, &changes.visibility);
+    }
 }
 
 impl Changes {
@@ -181,18 +187,6 @@ impl Application {
     pub fn is_usable_by(&self, user: Uuid) -> bool {
         self.status == Status::Active && self.owner_id == user
     }
-
-    fn difference(&self, changes: &Changes) -> Changes {
-        fn differs<T: Clone + PartialEq>(new: &Option<T>, old: &T) -> Option<T> {
-            new.clone().filter(|new| new != old)
-        }
-        Changes {
-            name: differs(&changes.name, &self.profile.name),
-            description: differs(&changes.description, &self.profile.description),
-            redirect_urls: differs(&changes.redirect_urls, &self.profile.redirect_urls),
-            visibility: differs(&changes.visibility, &self.profile.visibility),
-        }
-    }
 }
 
 impl Aggregate for Application {
@@ -213,7 +207,9 @@ impl Aggregate for Application {
                 Status::None | Status::Deleted,
             ) => Err(Rejection::NotFound),
             (Command::Update(changes), Status::Active) => {
-                let changes = self.difference(changes);
+                let mut wanted = self.profile.clone();
+                wanted.apply(changes);
+                let changes = self.profile.changes_to(&wanted);
                 if changes == Changes::default() {
                     return Ok(Vec::new());
                 }
@@ -237,16 +233,7 @@ impl Aggregate for Application {
                 self.profile = profile.clone();
                 self.status = Status::Active;
             }
-            Event::Updated(changes) => {
-                let changes = changes.clone();
-                let profile = &mut self.profile;
-                profile.name = changes.name.unwrap_or(profile.name.clone());
-                profile.description = changes.description.unwrap_or(profile.description.clone());
-                profile.redirect_urls = changes
-                    .redirect_urls
-                    .unwrap_or(profile.redirect_urls.clone());
-                profile.visibility = changes.visibility.unwrap_or(profile.visibility);
-            }
+            Event::Updated(changes) => self.profile.apply(changes),
             Event::Suspended => self.suspended = true,
             Event::Resumed => self.suspended = false,
             Event::Deleted => self.status = Status::Deleted,

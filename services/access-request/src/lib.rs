@@ -7,7 +7,7 @@
 //! * `neighbours`: questions to catalog and registration; `notes`: free text of people, in the vault
 //! * `grpc`: requests from outside, whether an order fits together, the live stream
 //! * `policies`: reports of the halves, changes of the catalogue, automatic approval, erased users
-//! * `publish`: what other services learn
+//! * `publish`: what other services learn; `wire`: the words of the contract
 //! * `views`: tables, queries, and the rules over several streams
 
 pub mod access_request;
@@ -22,6 +22,7 @@ mod policies;
 mod publish;
 pub mod terms;
 mod views;
+mod wire;
 
 use std::sync::Arc;
 

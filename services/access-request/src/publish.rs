@@ -235,7 +235,7 @@ impl Snapshot {
                 Half::Registration => public::Half::Registration,
                 Half::Gateway => public::Half::Gateway,
             });
-            message.neighbour_name = failure.neighbour.unwrap_or_default().to_owned();
+            message.neighbour_name = failure.neighbour.map(str::to_owned);
             message.code = failure.code.to_owned();
             message.reason = failure.reason.to_owned();
         }

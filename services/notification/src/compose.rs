@@ -1,7 +1,12 @@
 //! Delivery -> letter. The people and the access request are looked up at every attempt, so that no personal data are
 //! stored and an erased user gets nothing.
 
-use portico_proto::{Error, Kind, access::v1::AccessRequest, accounts::v1::Contact};
+use portico_proto::{
+    Error, Kind,
+    access::v1::{AccessRequest, CredentialKind, TimelineStep},
+    accounts::v1::Contact,
+    rest::Enumeration as _,
+};
 use portico_runtime::Clock;
 use uuid::Uuid;
 
@@ -117,9 +122,9 @@ fn service_failed(name: &str, error: &Error) -> Obstacle {
 
 fn facts(mail: &Mail, request: AccessRequest) -> Facts {
     let reason = match mail.template {
-        Template::AccessRejected => detail_of_step("rejected", &request),
-        Template::AccessRevoked => detail_of_step("revoked", &request),
-        Template::AccessSuspended => detail_of_step("suspended", &request),
+        Template::AccessRejected => detail_of_step(TimelineStep::Rejected, &request),
+        Template::AccessRevoked => detail_of_step(TimelineStep::Revoked, &request),
+        Template::AccessSuspended => detail_of_step(TimelineStep::Suspended, &request),
         Template::AccessSubmitted
         | Template::AccessProvisioned
         | Template::RegistrationFailed
@@ -127,9 +132,9 @@ fn facts(mail: &Mail, request: AccessRequest) -> Facts {
         | Template::CredentialsChanged => String::new(),
     };
     let mut facts = Facts {
-        api_key: request.credential == "api_key",
+        api_key: request.credential() == CredentialKind::ApiKey,
+        status: request.status().as_word().to_owned(),
         request_id: request.id,
-        status: request.status,
         application_id: request.application_id,
         application_name: request.application_name,
         items: request
@@ -154,10 +159,10 @@ fn facts(mail: &Mail, request: AccessRequest) -> Facts {
 
 /// The reason given at that step. The request's own reason may be a later one: a mail about a rejection can be resent
 /// long after.
-fn detail_of_step(step: &str, request: &AccessRequest) -> String {
+fn detail_of_step(step: TimelineStep, request: &AccessRequest) -> String {
     request
         .timeline
         .iter()
-        .rfind(|entry| entry.step == step && !entry.detail.is_empty())
-        .map_or_else(|| request.reason.clone(), |entry| entry.detail.clone())
+        .rfind(|entry| entry.step() == step && !entry.detail.is_empty())
+        .map_or_else(|| request.reason().to_owned(), |entry| entry.detail.clone())
 }

@@ -170,7 +170,7 @@ impl News {
             "portico.access.access_failed" => {
                 let event: AccessFailed = decode(message)?;
                 let failure = Failure {
-                    provider_name: event.neighbour_name,
+                    provider_name: event.neighbour_name.unwrap_or_default(),
                     code: event.code,
                     words: without_addresses(&event.reason, "", ""),
                 };

@@ -2,6 +2,11 @@
 
 use portico_proto::{
     Error, FieldError, Kind,
+    access::v1::{
+        AccessRequest, AccessRequestChange, AccessRequestStatus, Application, ApplicationStatus,
+        ApplicationVisibility, Cart, CartItem, CredentialKind, RequestedItem, TimelineEntry,
+        TimelineStep,
+    },
     accounts::v1::{
         ApiToken, CreateApiTokenResponse, CreateSessionResponse, Role, User, UserStatus,
     },
@@ -75,6 +80,42 @@ snapshots! {
         ..Plan::default()
     };
     plan_without_anything: Plan::default();
+    application: Application {
+        id: ID.into(),
+        name: "Shop".into(),
+        description: "Sells.".into(),
+        redirect_urls: vec!["https://shop.example/cb".into()],
+        visibility: ApplicationVisibility::Personal.into(),
+        owner_id: ID.into(),
+        status: ApplicationStatus::Active.into(),
+        suspended: true,
+        version: 2,
+        created_at: noon(),
+        updated_at: noon(),
+    };
+    cart: Cart {
+        items: vec![
+            CartItem { product_id: ID.into(), plan_id: Some(ID.into()) },
+            CartItem { product_id: ID.into(), plan_id: None },
+        ],
+        version: 3,
+    };
+    access_request: AccessRequest {
+        credential: CredentialKind::OauthClient.into(),
+        client_type_id: Some(ID.into()),
+        identity_provider_id: Some(ID.into()),
+        reason: Some("invalid_scope: No such scope.".into()),
+        next_try_at: noon(),
+        ..access_request(AccessRequestStatus::Failed)
+    };
+    access_request_change: AccessRequestChange {
+        cursor: "41".into(),
+        step: TimelineStep::KeyCreated.into(),
+        access_request: Some(AccessRequest {
+            credential: CredentialKind::ApiKey.into(),
+            ..access_request(AccessRequestStatus::Provisioning)
+        }),
+    };
     imported_policy: ImportedPolicy {
         policy_id: "p1".into(),
         name: "Payments".into(),
@@ -201,6 +242,34 @@ fn token() -> ApiToken {
         created_at: noon(),
         expires_at: noon(),
         last_used_at: None,
+    }
+}
+
+fn access_request(status: AccessRequestStatus) -> AccessRequest {
+    AccessRequest {
+        id: ID.into(),
+        status: status.into(),
+        application_id: ID.into(),
+        application_name: "Shop".into(),
+        requester_id: ID.into(),
+        items: vec![RequestedItem {
+            product_id: ID.into(),
+            product_name: "Payments".into(),
+            plan_id: ID.into(),
+            plan_name: "Gold".into(),
+            product_scopes: vec!["pay".into(), "refund".into()],
+            plan_scopes: vec!["gold".into()],
+        }],
+        timeline: vec![TimelineEntry {
+            step: TimelineStep::Submitted.into(),
+            at: noon(),
+            by: ID.into(),
+            detail: String::new(),
+        }],
+        version: 5,
+        created_at: noon(),
+        updated_at: noon(),
+        ..AccessRequest::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What callers may write, and what is refused.
 
 use portico_proto::{
+    access::v1::{SubmitAccessRequestRequest, submit_access_request_request::Target},
     accounts::v1::CreateSessionRequest,
     catalog::v1::{
         ImportItem, ListProductsRequest, NewPlan, NewProduct, Plan, PlanChange, Product,
@@ -95,6 +96,29 @@ fn what_does_not_fit_is_named_without_its_value() {
     // What the edge fills in itself cannot be written.
     let forged = json!({ "email": "a", "password": "b", "remote_address": "::1" });
     assert!(read::<CreateSessionRequest>(forged).is_err());
+}
+
+#[test]
+fn of_several_alternatives_one_is_taken() {
+    let submitted = |application_id: Value, application: Value| {
+        let body = json!({ "application_id": application_id, "application": application });
+        read::<SubmitAccessRequestRequest>(body)
+    };
+    let new = submitted(
+        Value::Null,
+        json!({ "name": "Shop", "redirect_urls": "a, b" }),
+    );
+    let Some(Target::Application(new)) = new.unwrap().target else {
+        panic!("none");
+    };
+    assert_eq!(new.redirect_urls, ["a", "b"]);
+    let both = submitted(json!("1"), json!({ "name": "Shop" })).unwrap_err();
+    assert!(both.contains("ambiguous field `application"), "{both}");
+    let forged = submitted(Value::Null, json!({ "owner_id": "canary" })).unwrap_err();
+    assert!(
+        forged.contains("application: unknown field `owner_id`"),
+        "{forged}"
+    );
 }
 
 #[test]

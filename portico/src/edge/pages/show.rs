@@ -2,7 +2,10 @@
 
 use minijinja::{Value, context, value::Serde};
 use portico_proto::{
-    access::v1::{AccessRequest, Application, RequestedItem},
+    access::v1::{
+        AccessRequest, AccessRequestStatus, Application, CredentialKind, RequestedItem,
+        TimelineEntry, TimelineStep,
+    },
     catalog::v1::{Plan, Product, ProductStatus},
     gateway::v1::{ApiKey, Gateway},
     notification::v1::Delivery,
@@ -51,76 +54,67 @@ pub(super) fn every(seconds: u64) -> String {
 }
 
 pub(super) fn application(from: &Application) -> Value {
-    context! {
-        id => &from.id,
-        name => &from.name,
-        description => &from.description,
-        redirect_urls => &from.redirect_urls,
-        owner_id => &from.owner_id,
-        suspended => from.suspended,
-        version => &from.version,
-        created_at => &from.created_at,
-    }
+    Value::from(Serde(from))
 }
 
-/// What the API says of a step or status, without its codes: a failure is `code: message` there, and the end of access
-/// a code alone.
-fn for_people(step: &str, text: &str) -> String {
+/// A failure, which is `code: message` for programs, without its code.
+fn failure(text: &str) -> String {
     let is_code = |text: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    match (step, text) {
-        ("deprovisioned", "client_deleted") => "The OAuth client was deleted.".to_owned(),
-        ("deprovisioned", "scopes_removed") => {
+    match text.split_once(": ") {
+        Some((code, message)) if is_code(code) => message.to_owned(),
+        _ if is_code(text) => text.replace('_', " "),
+        _ => text.to_owned(),
+    }
+}
+
+/// The detail of a step, without the codes that programs read.
+fn detail(entry: &TimelineEntry) -> String {
+    match (entry.step(), entry.detail.as_str()) {
+        (TimelineStep::Deprovisioned, "client_deleted") => {
+            "The OAuth client was deleted.".to_owned()
+        }
+        (TimelineStep::Deprovisioned, "scopes_removed") => {
             "Its scopes were removed from the OAuth client.".to_owned()
         }
-        ("failed", text) => match text.split_once(": ") {
-            Some((code, message)) if is_code(code) => message.to_owned(),
-            _ if is_code(text) => text.replace('_', " "),
-            _ => text.to_owned(),
-        },
-        _ => text.to_owned(),
+        (TimelineStep::Failed, text) => failure(text),
+        (_, text) => text.to_owned(),
     }
 }
 
 /// A request; the names of people come from `name`, which is given a user's id.
 pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String) -> Value {
-    let timeline: Vec<Value> = from
-        .timeline
+    let entry = |entry: &TimelineEntry| {
+        context! { by => name(&entry.by), detail => detail(entry), ..Value::from(Serde(entry)) }
+    };
+    let reason = match from.status() {
+        AccessRequestStatus::Failed => failure(from.reason()),
+        _ => from.reason().to_owned(),
+    };
+    let products: Vec<&str> = from
+        .items
         .iter()
-        .map(|entry| {
-            let detail = for_people(&entry.step, &entry.detail);
-            context! { step => &entry.step, at => &entry.at, by => name(&entry.by), detail => detail }
-        })
+        .map(|item| item.product_name.as_str())
         .collect();
     context! {
-        id => &from.id,
-        status => &from.status,
-        application_id => &from.application_id,
-        application_name => &from.application_name,
         requester => name(&from.requester_id),
-        requester_id => &from.requester_id,
         items => from.items.iter().map(item).collect::<Vec<_>>(),
-        products => from.items.iter().map(|item| item.product_name.as_str()).collect::<Vec<_>>().join(", "),
-        api_key => from.credential == "api_key",
-        note => &from.note,
-        reason => for_people(&from.status, &from.reason),
-        next_try_at => &from.next_try_at,
-        timeline,
-        version => &from.version,
-        created_at => &from.created_at,
-        updated_at => &from.updated_at,
-        under_way => matches!(from.status.as_str(), "approved" | "provisioning"),
+        products => products.join(", "),
+        api_key => from.credential() == CredentialKind::ApiKey,
+        reason,
+        timeline => from.timeline.iter().map(entry).collect::<Vec<_>>(),
+        under_way => matches!(
+            from.status(),
+            AccessRequestStatus::Approved | AccessRequestStatus::Provisioning
+        ),
+        ..Value::from(Serde(from))
     }
 }
 
 fn item(from: &RequestedItem) -> Value {
-    context! {
-        product_id => &from.product_id,
-        product_name => &from.product_name,
-        plan_name => &from.plan_name,
-        scopes => from.product_scopes.iter().chain(&from.plan_scopes).cloned().collect::<Vec<_>>(),
-    }
+    let scopes = from.product_scopes.iter().chain(&from.plan_scopes);
+    context! { scopes => scopes.cloned().collect::<Vec<_>>(), ..Value::from(Serde(from)) }
 }
 
 pub(super) fn client_type(from: &ClientType) -> Value {
@@ -337,7 +331,7 @@ pub(super) fn orphan(from: &Orphan) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{every, for_people};
+    use super::{TimelineEntry, TimelineStep, detail, every, failure};
 
     #[test]
     fn lengths_of_time_in_words() {
@@ -357,19 +351,25 @@ mod tests {
 
     #[test]
     fn codes_are_for_programs() {
-        let failed = |text| for_people("failed", text);
         assert_eq!(
-            failed("scope_unknown: \"a: b\" is not known"),
+            failure("scope_unknown: \"a: b\" is not known"),
             "\"a: b\" is not known"
         );
-        assert_eq!(failed("timed_out"), "timed out");
-        assert_eq!(failed("No such scope: a"), "No such scope: a");
+        assert_eq!(failure("timed_out"), "timed out");
+        assert_eq!(failure("No such scope: a"), "No such scope: a");
+        let shown = |step: TimelineStep, text: &str| {
+            detail(&TimelineEntry {
+                step: step.into(),
+                detail: text.to_owned(),
+                ..TimelineEntry::default()
+            })
+        };
         assert_eq!(
-            for_people("deprovisioned", "client_deleted"),
+            shown(TimelineStep::Deprovisioned, "client_deleted"),
             "The OAuth client was deleted."
         );
         // What a person wrote stays as it is.
-        assert_eq!(for_people("rejected", "no: not now"), "no: not now");
-        assert_eq!(for_people("registered", "client_1"), "client_1");
+        assert_eq!(shown(TimelineStep::Rejected, "no: not now"), "no: not now");
+        assert_eq!(shown(TimelineStep::Registered, "client_1"), "client_1");
     }
 }

@@ -4,7 +4,7 @@
 use axum::Json;
 use http::StatusCode;
 use portico_proto::{
-    access::v1::RetryAccessRequestsRequest,
+    access::v1::{RetryAccessRequestsRequest, RetryAccessRequestsResponse},
     registration::v1::{
         self as proto, GetConformanceCheckRequest, RetryIdentityProviderRequest,
         SetSecretRotationRequest, StartConformanceCheckRequest,
@@ -59,16 +59,6 @@ struct ConformanceSettings {
     scopes: Scopes,
 }
 
-#[derive(Serialize, ToSchema)]
-struct Retried {
-    /// Access requests that are retried.
-    access_requests: u32,
-    /// Clients beyond these requests that were waiting.
-    clients: u32,
-    /// There are more access requests; repeat the call.
-    more: bool,
-}
-
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SecretRotation {
@@ -120,11 +110,11 @@ async fn start_conformance_check(
 }
 
 /// Retries everything at this provider that has failed or is waiting.
-#[utoipa::path(post, path = "/identity-providers/{id}/retry", tag = "Identity providers", responses((status = 202, body = Retried)))]
+#[utoipa::path(post, path = "/identity-providers/{id}/retry", tag = "Identity providers", responses((status = 202, body = RetryAccessRequestsResponse)))]
 async fn retry_identity_provider(
     ctx: RequestContext,
     Id(id): Id,
-) -> Result<(StatusCode, Json<Retried>)> {
+) -> Result<(StatusCode, Json<RetryAccessRequestsResponse>)> {
     let clients = ctx.request(RetryIdentityProviderRequest {
         identity_provider_id: id.clone(),
     });
@@ -133,11 +123,9 @@ async fn retry_identity_provider(
         identity_provider_id: id,
     });
     let requests = ctx.access().retry_access_requests(requests).await?;
-    let requests = requests.into_inner();
-    let retried = Retried {
-        access_requests: requests.retried,
+    let retried = RetryAccessRequestsResponse {
         clients: clients.into_inner().retried,
-        more: requests.more,
+        ..requests.into_inner()
     };
     Ok((StatusCode::ACCEPTED, Json(retried)))
 }

@@ -3,8 +3,8 @@
 use axum::Json;
 use portico_proto::{
     access::v1::{
-        ResumeAccessRequestRequest, ResumeApplicationRequest, SuspendAccessRequestRequest,
-        SuspendApplicationRequest,
+        AccessRequest, Application, ResumeAccessRequestRequest, ResumeApplicationRequest,
+        SuspendAccessRequestRequest, SuspendApplicationRequest,
     },
     registration::v1::{ReadOauthClientRequest, ReissueRegistrationTokenRequest},
 };
@@ -14,9 +14,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    access_requests::{AccessRequest, Decision, accepted},
+    access_requests::accepted,
     answer::{Single, Unstored, given},
-    applications::Application,
     credentials::Client,
     drift::DriftItem,
     input::{Id, IfMatch, OptionalBody},
@@ -50,33 +49,37 @@ struct ClientAtProvider {
 
 /// Suspends the access. The client stays; it has no scopes of this request, and is switched off at the
 /// provider where nothing else is left of it. Tokens that were issued before work until they end.
-#[utoipa::path(post, path = "/access-requests/{id}/suspend", tag = "Access requests", request_body = Option<Decision>, responses((status = 202, body = AccessRequest)))]
+#[utoipa::path(post, path = "/access-requests/{id}/suspend", tag = "Access requests", request_body = Option<SuspendAccessRequestRequest>, responses((status = 202, body = AccessRequest)))]
 async fn suspend_access_request(
     ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
-    OptionalBody(Decision { reason }): OptionalBody<Decision>,
+    OptionalBody(suspension): OptionalBody<SuspendAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
     let request = ctx.request(SuspendAccessRequestRequest {
         id,
-        reason,
         if_version,
+        ..suspension
     });
     let answer = ctx.access().suspend_access_request(request).await?;
-    Ok(accepted(answer.into_inner()))
+    Ok(accepted(answer))
 }
 
 /// Resumes suspended access.
-#[utoipa::path(post, path = "/access-requests/{id}/resume", tag = "Access requests", responses((status = 202, body = AccessRequest)))]
+#[utoipa::path(post, path = "/access-requests/{id}/resume", tag = "Access requests", request_body = Option<ResumeAccessRequestRequest>, responses((status = 202, body = AccessRequest)))]
 async fn resume_access_request(
     ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
-    _body: OptionalBody<Decision>,
+    OptionalBody(end): OptionalBody<ResumeAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
-    let request = ctx.request(ResumeAccessRequestRequest { id, if_version });
+    let request = ctx.request(ResumeAccessRequestRequest {
+        id,
+        if_version,
+        ..end
+    });
     let answer = ctx.access().resume_access_request(request).await?;
-    Ok(accepted(answer.into_inner()))
+    Ok(accepted(answer))
 }
 
 /// Suspends an application: its credentials do not work until it is resumed.

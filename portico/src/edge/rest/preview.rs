@@ -68,8 +68,8 @@ pub(in crate::edge) async fn dry_run(ctx: &RequestContext, id: &str) -> Result<P
         items.push(as_approved(ctx, item).await?);
     }
     let mapping = PreviewMappingRequest {
-        api_keys: request.client_type_id.is_empty(),
-        identity_provider_id: request.identity_provider_id.clone(),
+        api_keys: request.client_type_id.is_none(),
+        identity_provider_id: request.identity_provider_id().to_owned(),
         application_id: application.id.clone(),
         items,
     };
@@ -97,7 +97,7 @@ async fn of_client(
         application_id: application.id,
         application_name: application.name,
         redirect_urls: application.redirect_urls,
-        client_type_id: request.client_type_id.clone(),
+        client_type_id: request.client_type_id().to_owned(),
         scopes,
     };
     let (mut registration, mut gateway) = (ctx.registration(), ctx.gateway());

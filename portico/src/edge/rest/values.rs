@@ -15,19 +15,9 @@ use utoipa::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Scopes(pub(super) Vec<String>);
 
-/// Redirect URLs, an array; a text with commas is taken, too.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RedirectUrls(pub(super) Vec<String>);
-
 impl Serialize for Scopes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.join(" "))
-    }
-}
-
-impl Serialize for RedirectUrls {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(&self.0)
     }
 }
 
@@ -36,22 +26,6 @@ impl<'de> Deserialize<'de> for Scopes {
         let visitor = ListVisitor {
             what: "scopes separated by spaces, or an array of them",
             cut: |text| text.split_whitespace().map(str::to_owned).collect(),
-        };
-        deserializer.deserialize_any(visitor).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RedirectUrls {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let visitor = ListVisitor {
-            what: "an array of URLs, or URLs separated by commas",
-            cut: |text| {
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|one| !one.is_empty())
-                    .map(str::to_owned)
-                    .collect()
-            },
         };
         deserializer.deserialize_any(visitor).map(Self)
     }
@@ -102,16 +76,6 @@ impl PartialSchema for Scopes {
 
 impl ToSchema for Scopes {}
 
-impl PartialSchema for RedirectUrls {
-    fn schema() -> RefOr<Schema> {
-        text_or_array(
-            "Redirect URLs, an array; answered so. A text with commas between them is taken, too.",
-        )
-    }
-}
-
-impl ToSchema for RedirectUrls {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,16 +86,6 @@ mod tests {
         for scopes in [json!(" a  b "), json!(["a", "b"])] {
             let scopes: Scopes = serde_json::from_value(scopes).unwrap();
             assert_eq!(serde_json::to_value(scopes).unwrap(), json!("a b"));
-        }
-        for urls in [
-            json!("https://a/x, https://b/y,"),
-            json!(["https://a/x", "https://b/y"]),
-        ] {
-            let urls: RedirectUrls = serde_json::from_value(urls).unwrap();
-            assert_eq!(
-                serde_json::to_value(urls).unwrap(),
-                json!(["https://a/x", "https://b/y"])
-            );
         }
         assert!(serde_json::from_value::<Scopes>(json!([7])).is_err());
         assert!(serde_json::from_value::<Scopes>(json!(7)).is_err());

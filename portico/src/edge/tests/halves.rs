@@ -147,7 +147,7 @@ fn access(double: Double) -> Double {
             "/portico.access.v1.AccessService/GetAccessRequest",
             |heard: Heard<GetAccessRequestRequest>| {
                 Ok(AccessRequest {
-                    client_type_id: if heard.message.id == ID { "c" } else { "" }.to_owned(),
+                    client_type_id: (heard.message.id == ID).then(|| "c".to_owned()),
                     items: vec![RequestedItem {
                         product_id: "p".to_owned(),
                         product_name: "Orders".to_owned(),

@@ -3,7 +3,8 @@
 use http::Method;
 use portico_proto::{
     access::v1::{
-        AccessRequest, ApproveAccessRequestRequest, SubmitAccessRequestRequest, TimelineEntry,
+        AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest,
+        SubmitAccessRequestRequest, TimelineEntry, TimelineStep,
         submit_access_request_request::Target,
     },
     accounts::v1::{
@@ -54,11 +55,11 @@ fn services(name: ServiceName, double: Double) -> Double {
                     };
                     Ok(AccessRequest {
                         id: ID.to_owned(),
-                        status: "pending".to_owned(),
+                        status: AccessRequestStatus::Pending.into(),
                         application_name: application.redirect_urls.join("|"),
-                        note: heard.message.items[0].plan_id.clone(),
+                        note: heard.message.items[0].plan_id().to_owned(),
                         timeline: vec![TimelineEntry {
-                            step: "submitted".to_owned(),
+                            step: TimelineStep::Submitted.into(),
                             ..TimelineEntry::default()
                         }],
                         version: 1,
@@ -71,7 +72,7 @@ fn services(name: ServiceName, double: Double) -> Double {
                 |heard: Heard<ApproveAccessRequestRequest>| {
                     Ok(AccessRequest {
                         id: heard.message.id,
-                        note: heard.message.note,
+                        note: heard.message.note + &heard.message.reason,
                         version: 2,
                         ..AccessRequest::default()
                     })
@@ -235,7 +236,7 @@ async fn checkout_and_approval() {
     let answer = portal
         .json(Method::POST, "/api/v1/access-requests", both)
         .await;
-    assert_eq!(answer.problem(), (400, "application_ambiguous".to_owned()));
+    assert_eq!(answer.problem(), (400, "field_ambiguous".to_owned()));
 
     let path = format!("/api/v1/access-requests/{ID}/approve");
     for (body, note) in [
@@ -252,6 +253,26 @@ async fn checkout_and_approval() {
             (202, Some(note))
         );
     }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_an_application_or_a_filter_is_named() {
+    let portal = Portal::new(services).await;
+    let path = format!("/api/v1/applications/{ID}");
+    for name in ["name", "description", "redirect_urls"] {
+        let answer = portal
+            .json(Method::PATCH, &path, json!({ name: null }))
+            .await;
+        assert_eq!(answer.problem(), (400, "field_type_wrong".to_owned()));
+        assert_eq!(answer.json()["errors"][0]["field"], name);
+    }
+    let answer = portal.get("/api/v1/access-requests?status=lost").await;
+    assert_eq!(answer.problem(), (400, "status_invalid".to_owned()));
+    assert!(
+        answer.text().contains("withdrawn or revoked"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use axum::{body::Body, routing::post};
 use futures::{Stream, StreamExt as _, stream};
 use http::Method;
 use http_body_util::BodyExt as _;
-use portico_proto::access::v1::{AccessRequest, AccessRequestChange, WatchAccessRequestsRequest};
+use portico_proto::access::v1::{
+    AccessRequest, AccessRequestChange, TimelineStep, WatchAccessRequestsRequest,
+};
 use portico_runtime::ServiceName;
 use tokio::sync::Mutex;
 use tonic::{Response, Status};
@@ -31,7 +33,7 @@ pub(super) fn watch(double: Double, fails: bool, seen: Arc<Mutex<Vec<String>>>) 
             let first: u64 = after.parse().unwrap_or(0) + 1;
             let change = |cursor: u64| AccessRequestChange {
                 cursor: cursor.to_string(),
-                step: "submitted".to_owned(),
+                step: TimelineStep::Submitted.into(),
                 access_request: Some(AccessRequest {
                     id: format!("request-{cursor}"),
                     ..AccessRequest::default()

@@ -53,26 +53,6 @@ pub enum ChangeKind {
     ClientChanged,
 }
 
-impl ChangeKind {
-    /// As in the timeline.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientSuspended => "client_suspended",
-            Self::ClientResumed => "client_resumed",
-            Self::ClientReplaced => "client_replaced",
-            Self::ClientMissing => "client_missing",
-            Self::ClientEdited => "client_edited",
-            Self::ClientAdopted => "client_adopted",
-            Self::SecretRotated => "secret_rotated",
-            Self::KeyCreated => "key_created",
-            Self::KeyReplaced => "key_replaced",
-            Self::KeyRevealed => "key_revealed",
-            Self::KeyDeleted => "key_deleted",
-            Self::ClientChanged => "client_changed",
-        }
-    }
-}
-
 /// What was published about a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]

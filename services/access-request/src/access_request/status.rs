@@ -1,10 +1,7 @@
 //! Where a request stands.
 
-use serde::{Deserialize, Serialize};
-
 /// Status of an access request in REST, gRPC and the views.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// Waits for a decision.
     Pending,
@@ -24,34 +21,4 @@ pub enum Status {
     Withdrawn,
     /// Taken away.
     Revoked,
-}
-
-impl Status {
-    /// Every status.
-    pub const ALL: [Self; 9] = [
-        Self::Pending,
-        Self::Approved,
-        Self::Provisioning,
-        Self::Active,
-        Self::Suspended,
-        Self::Failed,
-        Self::Rejected,
-        Self::Withdrawn,
-        Self::Revoked,
-    ];
-
-    /// As in REST and gRPC.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Provisioning => "provisioning",
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-            Self::Withdrawn => "withdrawn",
-            Self::Revoked => "revoked",
-        }
-    }
 }

@@ -27,14 +27,6 @@ pub struct OauthClient {
 }
 
 impl Credential {
-    /// As in REST and gRPC.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::OauthClient(_) => "oauth_client",
-            Self::ApiKey => "api_key",
-        }
-    }
-
     /// `None` for API keys.
     pub fn oauth_client(&self) -> Option<&OauthClient> {
         match self {

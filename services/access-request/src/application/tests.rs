@@ -1,7 +1,6 @@
 //! given / when / then: does it, refuses it, stays quiet.
 
-use portico_eventstore::{NewEvent, testing::given};
-use serde_json::json;
+use portico_eventstore::testing::given;
 
 use super::*;
 
@@ -66,19 +65,4 @@ fn what_is_not_there_is_not_found() {
     given::<Application>([created()])
         .when(&Command::Delete)
         .then([Event::Deleted]);
-}
-
-#[test]
-fn payloads_stay_as_they_are() {
-    let encode = |event: &Event| {
-        NewEvent::encode::<Application>(Uuid::nil(), event, Default::default())
-            .unwrap()
-            .data
-    };
-    assert_eq!(
-        encode(&created()),
-        json!({"owner_id": Uuid::from_u128(1), "name": "Shop", "description": "",
-            "redirect_urls": ["https://shop.example/cb"], "visibility": "personal"})
-    );
-    assert_eq!(encode(&Event::Updated(rename("x"))), json!({"name": "x"}));
 }

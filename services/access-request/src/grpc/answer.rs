@@ -1,32 +1,37 @@
 //! Rows of views as answers.
 
-use portico_proto::{Error, access::v1 as api};
+use portico_proto::{Error, access::v1 as api, time};
 use uuid::Uuid;
 
 use crate::{
     access_request::{OauthClient, RequestedItem, Status},
+    application::Profile,
     notes::Notes,
     views::{access_requests::AccessRequestRow, applications::ApplicationRow, timeline},
 };
 
 pub(crate) fn application(row: ApplicationRow) -> api::Application {
-    let profile = row.state.profile;
     api::Application {
         id: row.id,
+        owner_id: row.state.owner_id.to_string(),
+        status: api::ApplicationStatus::Active.into(),
+        suspended: row.state.suspended,
+        version: version(row.version),
+        created_at: time::parse(&row.created_at),
+        updated_at: time::parse(&row.updated_at),
+        ..profile(row.state.profile)
+    }
+}
+
+/// What its owner wrote of an application.
+pub(crate) fn profile(profile: Profile) -> api::Application {
+    let redirect_urls = profile.redirect_urls.iter();
+    api::Application {
         name: profile.name,
         description: profile.description,
-        redirect_urls: profile
-            .redirect_urls
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        visibility: profile.visibility.as_str().to_owned(),
-        owner_id: row.state.owner_id.to_string(),
-        status: "active".to_owned(),
-        version: version(row.version),
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-        suspended: row.state.suspended,
+        redirect_urls: redirect_urls.map(ToString::to_string).collect(),
+        visibility: api::ApplicationVisibility::from(profile.visibility).into(),
+        ..api::Application::default()
     }
 }
 
@@ -72,8 +77,8 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
         .timeline
         .into_iter()
         .map(|entry| api::TimelineEntry {
-            step: entry.step,
-            at: entry.at.to_string(),
+            step: entry.step.into(),
+            at: Some(time::to_proto(entry.at)),
             by: entry.by,
             detail: match entry.text {
                 Some(_) => text(true),
@@ -84,9 +89,9 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
     let status = state.status();
     let reason = match state.failure() {
         Some(failure) if status == Some(Status::Failed) => {
-            timeline::failure(failure.code, failure.reason)
+            Some(timeline::failure(failure.code, failure.reason))
         }
-        _ => written,
+        _ => Some(written).filter(|text| !text.is_empty()),
     };
     let next_try_at = match status {
         Some(Status::Provisioning) => state.standing().next_try_at(),
@@ -94,26 +99,27 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
     };
     let submission = state.submission;
     let client = submission.credential.oauth_client();
-    let id = |id: fn(&OauthClient) -> Uuid| {
-        client.map_or_else(String::new, |client| id(client).to_string())
-    };
+    let id = |id: fn(&OauthClient) -> Uuid| client.map(|client| id(client).to_string());
     api::AccessRequest {
         id: row.id,
-        status: status.map_or("", Status::as_str).to_owned(),
+        status: status
+            .map(api::AccessRequestStatus::from)
+            .unwrap_or_default()
+            .into(),
         application_id: submission.application_id.to_string(),
         application_name: row.application_name,
         requester_id: submission.requester_id.to_string(),
-        credential: submission.credential.as_str().to_owned(),
+        credential: api::CredentialKind::from(submission.credential).into(),
         client_type_id: id(|client| client.client_type_id),
         identity_provider_id: id(|client| client.identity_provider_id),
         items: submission.items.into_iter().map(item).collect(),
         note,
         reason,
-        next_try_at: next_try_at.map_or_else(String::new, |at| at.to_string()),
+        next_try_at: next_try_at.map(time::to_proto),
         timeline,
         version: version(row.version),
-        created_at: row.created_at,
-        updated_at: row.updated_at,
+        created_at: time::parse(&row.created_at),
+        updated_at: time::parse(&row.updated_at),
     }
 }
 

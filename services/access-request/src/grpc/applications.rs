@@ -1,6 +1,6 @@
 //! Applications: their owner's to change, also for admins to see.
 
-use portico_proto::{Error, Kind, access::v1 as api};
+use portico_proto::{Error, Kind, access::v1 as api, rest::merge};
 use portico_runtime::{
     Call, Caller, Problems,
     lists::{ListQuery, Search},
@@ -11,34 +11,33 @@ use uuid::Uuid;
 
 use super::{Grpc, answer, may_see};
 use crate::{
-    application::{Application, Changes, Command, Profile, Visibility, redirect_url},
+    application::{Application, Command, Profile, Visibility, redirect_url},
     views::{applications, applications::ApplicationRow, refused},
 };
 
-/// Checks a new application; fields are named with a prefix such as `application.`.
-pub(super) fn profile(
-    problems: &mut Problems,
-    prefix: &str,
-    given: &api::CreateApplicationRequest,
-) -> Profile {
+/// Checks an application; fields are named with a prefix such as `application.`.
+pub(super) fn profile(problems: &mut Problems, prefix: &str, given: &api::Application) -> Profile {
     let field = |name: &str| format!("{prefix}{name}");
     Profile {
         name: texts::name(problems, &field("name"), &given.name),
         description: texts::description(problems, &field("description"), &given.description),
         redirect_urls: redirect_url::list(problems, &field("redirect_urls"), &given.redirect_urls),
-        visibility: visibility(problems, &field("visibility"), &given.visibility),
+        visibility: visibility(problems, &field("visibility"), given.visibility),
     }
 }
 
-fn visibility(problems: &mut Problems, field: &str, text: &str) -> Visibility {
-    Visibility::parse(text.trim()).unwrap_or_else(|| {
-        problems.add(
-            field,
-            "visibility_invalid",
-            format!("`{field}` must be personal, team or organisation."),
-        );
-        Visibility::default()
-    })
+fn visibility(problems: &mut Problems, field: &str, number: i32) -> Visibility {
+    use api::ApplicationVisibility as Given;
+    match Given::try_from(number) {
+        Ok(Given::Unspecified | Given::Personal) => Visibility::Personal,
+        Ok(Given::Team) => Visibility::Team,
+        Ok(Given::Organisation) => Visibility::Organisation,
+        Err(_) => {
+            let message = format!("`{field}` must be personal, team or organisation.");
+            problems.add(field, "visibility_invalid", message);
+            Visibility::default()
+        }
+    }
 }
 
 /// For everybody signed in.
@@ -49,7 +48,8 @@ pub(super) async fn create_application(
     let call = Call::of(&request, "create_application", &grpc.deps.clock)?;
     let (owner_id, _) = call.caller.require_user()?;
     let mut problems = Problems::default();
-    let profile = profile(&mut problems, "", request.get_ref());
+    let given = request.into_inner().application.unwrap_or_default();
+    let profile = profile(&mut problems, "", &given);
     problems.into_result()?;
     let id = call.new_id("application", &grpc.deps.clock);
     let command = Command::Create { owner_id, profile };
@@ -66,29 +66,16 @@ pub(super) async fn update_application(
     request: Request<api::UpdateApplicationRequest>,
 ) -> Result<api::Application, Error> {
     let call = Call::of(&request, "update_application", &grpc.deps.clock)?;
-    let given = request.get_ref();
-    let id = owned(grpc, &call.caller, &given.id).await?;
+    let given = request.into_inner();
+    let (id, application) = owned(grpc, &call.caller, &given.id).await?;
+    let present = answer::profile(application.profile.clone());
+    let patch = given.application.unwrap_or_default();
+    let merged = merge(present, patch, given.update_mask.as_ref())?;
     let mut problems = Problems::default();
-    let changes = Changes {
-        name: given
-            .name
-            .as_ref()
-            .map(|name| texts::name(&mut problems, "name", name)),
-        description: given
-            .description
-            .as_ref()
-            .map(|text| texts::description(&mut problems, "description", text)),
-        redirect_urls: given
-            .redirect_urls
-            .as_ref()
-            .map(|urls| redirect_url::list(&mut problems, "redirect_urls", &urls.values)),
-        visibility: given
-            .visibility
-            .as_ref()
-            .map(|text| visibility(&mut problems, "visibility", text)),
-    };
+    let wanted = profile(&mut problems, "", &merged);
     problems.into_result()?;
-    let command = Command::Update(changes);
+    // Only what differs: what somebody else changes meanwhile stays.
+    let command = Command::Update(application.profile.changes_to(&wanted));
     grpc.store
         .execute_at::<Application>(id, given.if_version, &command, &call.context)
         .await
@@ -103,7 +90,7 @@ pub(super) async fn delete_application(
 ) -> Result<api::DeleteApplicationResponse, Error> {
     let call = Call::of(&request, "delete_application", &grpc.deps.clock)?;
     let given = request.get_ref();
-    let id = owned(grpc, &call.caller, &given.id).await?;
+    let (id, _) = owned(grpc, &call.caller, &given.id).await?;
     grpc.store
         .execute_at::<Application>(id, given.if_version, &Command::Delete, &call.context)
         .await
@@ -193,9 +180,9 @@ async fn find(grpc: &Grpc, id: Uuid) -> Result<ApplicationRow, Error> {
         .ok_or_else(|| Error::not_found("application"))
 }
 
-/// The id of an application that the caller owns. Admins, who see it, are told that it is not theirs. The log and
+/// An application that the caller owns, with its id. Admins, who see it, are told that it is not theirs. The log and
 /// not the view is asked, so that a repeated deletion finds what it deleted.
-async fn owned(grpc: &Grpc, caller: &Caller, text: &str) -> Result<Uuid, Error> {
+async fn owned(grpc: &Grpc, caller: &Caller, text: &str) -> Result<(Uuid, Application), Error> {
     let (user, _) = caller.require_user()?;
     let id = parse_id("id", text)?;
     let loaded = grpc
@@ -205,7 +192,7 @@ async fn owned(grpc: &Grpc, caller: &Caller, text: &str) -> Result<Uuid, Error> 
         .map_err(portico_runtime::store_error)?;
     let theirs = loaded.version > 0 && loaded.state.owner_id == user;
     if theirs {
-        Ok(id)
+        Ok((id, loaded.state))
     } else if loaded.version > 0 && caller.sees_all() {
         Err(Error::new(
             Kind::Forbidden,

@@ -28,7 +28,8 @@ pub(super) async fn put_cart(
     let call = Call::of(&request, "put_cart", &grpc.deps.clock)?;
     let (user, _) = call.caller.require_user()?;
     let given = request.get_ref();
-    let command = Command::Replace(items(&given.items)?);
+    let wanted = given.cart.as_ref().map(|cart| cart.items.as_slice());
+    let command = Command::Replace(items(wanted.unwrap_or_default())?);
     let outcome = grpc
         .store
         .execute_at::<Cart>(user, given.if_version, &command, &call.context)
@@ -51,7 +52,7 @@ fn items(given: &[api::CartItem]) -> Result<Vec<CartItem>, Error> {
                 .ok()
         };
         let product_id = id("product_id", &item.product_id);
-        let plan_id = match item.plan_id.as_str() {
+        let plan_id = match item.plan_id() {
             "" => None,
             text => id("plan_id", text),
         };
@@ -67,7 +68,7 @@ fn items(given: &[api::CartItem]) -> Result<Vec<CartItem>, Error> {
 fn answer(cart: Cart, at: i64) -> api::Cart {
     let items = cart.items.into_iter().map(|item| api::CartItem {
         product_id: item.product_id.to_string(),
-        plan_id: item.plan_id.map_or(String::new(), |id| id.to_string()),
+        plan_id: item.plan_id.map(|id| id.to_string()),
     });
     api::Cart {
         items: items.collect(),

@@ -86,7 +86,7 @@ pub(crate) async fn check(
     let lines = futures::future::try_join_all(items.iter().map(|item| async {
         let (product, plan) = futures::try_join!(
             find(&item.product_id, |id| neighbours.product(caller, id)),
-            find(&item.plan_id, |id| neighbours.plan(caller, id)),
+            find(item.plan_id(), |id| neighbours.plan(caller, id)),
         )?;
         Ok::<_, Error>(Line { product, plan })
     }));
@@ -243,7 +243,7 @@ fn check_against_earlier(index: usize, lines: &[Line], problems: &mut Problems) 
                 format!("items[{index}].product_id"),
                 "scope_shared",
                 format!(
-                    "\u{201c}{}\u{201d} and \u{201c}{}\u{201d} share the scope `{shared}`; request one of them only.",
+                    "\u{201c}{}\u{201d} and \u{201c}{}\u{201d} share the scope \u{201c}{shared}\u{201d}; request one of them only.",
                     product.name, earlier.name
                 ),
             );

@@ -26,7 +26,10 @@ pub(super) async fn approve_access_request(
     call.caller.require_admin()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
-    let note = checked("note", &given.note)?;
+    let note = match given.note.as_str() {
+        "" => checked("reason", &given.reason)?,
+        note => checked("note", note)?,
+    };
     let row = visible(grpc, &call.caller, id).await?;
     let items = grpc.approvals.items(&row.state).await?;
     let note = grpc.notes.keep(id, &call.context, &note).await?;
@@ -102,9 +105,10 @@ pub(super) async fn retry_access_request(
 ) -> Result<api::AccessRequest, Error> {
     let call = Call::of(&request, "retry_access_request", &grpc.deps.clock)?;
     call.caller.require_admin()?;
-    let id = parse_id("id", &request.get_ref().id)?;
+    let given = request.get_ref();
+    let id = parse_id("id", &given.id)?;
     visible(grpc, &call.caller, id).await?;
-    decide(grpc, &call, id, 0, &RETRY, None).await
+    decide(grpc, &call, id, given.if_version, &RETRY, None).await
 }
 
 /// For admins. What is not failed any more when its turn comes is left alone.
@@ -123,15 +127,15 @@ pub(super) async fn retry_access_requests(
         .await
         .map_err(query_error)?;
     let mut answer = api::RetryAccessRequestsResponse {
-        retried: 0,
         more: failed.len() > MANY as usize,
+        ..Default::default()
     };
     for id in failed.into_iter().take(MANY as usize) {
         let context = call.context.step(&format!("retry {id}"));
         let retried: Result<Outcome<AccessRequest>, _> =
             grpc.store.execute(id, &RETRY, &context).await;
         match retried {
-            Ok(_) => answer.retried += 1,
+            Ok(_) => answer.access_requests += 1,
             Err(ExecuteError::Rejected(_)) => {}
             Err(error) => return Err(refused::<Rejection>(error)),
         }

@@ -10,10 +10,7 @@ use tonic::Request;
 use uuid::Uuid;
 
 use super::{Grpc, answer, may_see};
-use crate::{
-    access_request::Status,
-    views::access_requests::{self, AccessRequestRow, Filter},
-};
+use crate::views::access_requests::{self, AccessRequestRow, Filter};
 
 /// For its requester, admins and services.
 pub(super) async fn get_access_request(
@@ -73,18 +70,14 @@ pub(super) async fn get_activation(
 
 fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
     let mut problems = Problems::default();
-    let known = |text: &str| {
-        Status::ALL
-            .into_iter()
-            .any(|status| status.as_str() == text)
-    };
-    if !given.status.is_empty() && !known(&given.status) {
+    let status = api::AccessRequestStatus::try_from(given.status).unwrap_or_else(|_| {
         problems.add(
             "status",
             "status_invalid",
             "`status` must be pending, approved, provisioning, active, suspended, failed, rejected, withdrawn or revoked.",
         );
-    }
+        api::AccessRequestStatus::default()
+    });
     let mut id = |field: &str, text: &str| match text.parse::<Uuid>() {
         // As the view writes it.
         Ok(id) => id.to_string(),
@@ -99,7 +92,7 @@ fn filter(given: &api::ListAccessRequestsRequest) -> Result<Filter, Error> {
         application_id: id("application_id", &given.application_id),
         product_id: id("product_id", &given.product_id),
         plan_id: id("plan_id", &given.plan_id),
-        status: given.status.clone(),
+        status,
         search: Search::parse(&given.q)?,
     };
     problems.into_result()?;

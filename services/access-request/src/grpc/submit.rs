@@ -108,7 +108,7 @@ async fn submit(
         &grpc.neighbours,
         &call.caller,
         &given.items,
-        &given.client_type_id,
+        given.client_type_id(),
         &mut problems,
     )
     .await?;
@@ -175,7 +175,7 @@ async fn target(
             problems.add(
                 "application_id",
                 "application_missing",
-                "Either `application_id` or `application` must be given.",
+                "`application_id` must be given, or a new application.",
             );
             Ok(None)
         }

@@ -130,7 +130,7 @@ impl Watch {
         let access_request = answer::access_request(&self.grpc.notes, row).await?;
         Ok(Some(AccessRequestChange {
             cursor: event.position.to_string(),
-            step: entry.step,
+            step: entry.step.into(),
             access_request: Some(access_request),
         }))
     }

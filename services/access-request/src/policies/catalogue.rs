@@ -96,3 +96,15 @@ impl Policies {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use portico_eventstore::testing::reread;
+
+    use super::*;
+
+    #[test]
+    fn stored_notes_are_read() {
+        reread::<CatalogueEntry>(include_str!("../../tests/fixtures/events.jsonl"));
+    }
+}

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent, Row, sqlx};
+use portico_proto::{access::v1::AccessRequestStatus, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
@@ -33,11 +34,11 @@ pub(crate) struct AccessRequestRow {
     pub(crate) updated_at: String,
 }
 
-/// What a list is to hold; empty texts mean any.
+/// What a list is to hold; empty texts mean any, and so does a status that is not said.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) requester_id: String,
-    pub(crate) status: String,
+    pub(crate) status: AccessRequestStatus,
     pub(crate) application_id: String,
     pub(crate) product_id: String,
     pub(crate) plan_id: String,
@@ -130,11 +131,19 @@ async fn submit(
     .bind(at.to_string())
     .execute(&mut *tx)
     .await?;
+    add_items(tx, &id, submission).await
+}
+
+async fn add_items(
+    tx: &mut AnyConnection,
+    id: &str,
+    submission: &Submission,
+) -> Result<(), ProjectionError> {
     for item in &submission.items {
         sqlx::query(
             "INSERT INTO access_request_items (access_request_id, product_id, plan_id) VALUES ($1, $2, $3)",
         )
-        .bind(id.clone())
+        .bind(id.to_owned())
         .bind(item.product_id.to_string())
         .bind(item.plan_id.to_string())
         .execute(&mut *tx)
@@ -215,10 +224,8 @@ async fn update(
 }
 
 fn status(state: &AccessRequest) -> String {
-    state
-        .status()
-        .map_or("", |status| status.as_str())
-        .to_owned()
+    let status = state.status().map(AccessRequestStatus::from);
+    status.unwrap_or_default().as_word().to_owned()
 }
 
 async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<AccessRequestRow>, sqlx::Error> {
@@ -258,21 +265,21 @@ pub(crate) async fn granted(pool: &AnyPool, entry: Uuid) -> Result<Vec<Uuid>, sq
     .await?)
 }
 
-/// Whether an OAuth client serves a request that has been active and was not revoked since.
+/// Whether an OAuth client serves a request that is active, or was before it was suspended. One that failed later, or is
+/// under way again, says nothing: its client may be gone, and another one there that was never active.
 pub(crate) async fn activated(
     pool: &AnyPool,
     application_id: Uuid,
     identity_provider_id: Uuid,
 ) -> Result<bool, sqlx::Error> {
-    let statement = format!(
+    let found = sqlx::query(
         "SELECT 1 FROM access_requests WHERE application_id = $1 AND identity_provider_id = $2 \
-         AND activated = 1 AND status IN {LIVING} LIMIT 1"
-    );
-    let found = sqlx::query(AssertSqlSafe(statement))
-        .bind(application_id.to_string())
-        .bind(identity_provider_id.to_string())
-        .fetch_optional(pool)
-        .await?;
+         AND activated = 1 AND status IN ('active', 'suspended') LIMIT 1",
+    )
+    .bind(application_id.to_string())
+    .bind(identity_provider_id.to_string())
+    .fetch_optional(pool)
+    .await?;
     Ok(found.is_some())
 }
 
@@ -334,7 +341,7 @@ pub(crate) async fn list(
 ) -> Result<(Vec<AccessRequestRow>, String), sqlx::Error> {
     let mut select = Select::new(COLUMNS, "access_requests WHERE true");
     select.and_given("requester_id = ?", &filter.requester_id);
-    select.and_given("status = ?", &filter.status);
+    select.and_given("status = ?", filter.status.as_word());
     select.and_given("application_id = ?", &filter.application_id);
     select.and_given(
         "id IN (SELECT access_request_id FROM access_request_items WHERE product_id = ?)",

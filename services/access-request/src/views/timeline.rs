@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::RecordedEvent;
+use portico_proto::access::v1::TimelineStep as Step;
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +13,11 @@ use crate::access_request::{
 
 /// A neighbour that is away for days would fill the timeline: only the latest delays are kept.
 const DELAYS: usize = 20;
-const DELAYED: &str = "delayed";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    pub(crate) step: String,
+    #[serde(with = "word")]
+    pub(crate) step: Step,
     pub(crate) at: Timestamp,
     /// Whose log it comes from, and its position there, for steps of the same time.
     #[serde(default)]
@@ -81,9 +82,9 @@ pub(crate) fn entry(
     }
 }
 
-fn of_people(step: &str, text: Option<VaultRef>, recorded: &RecordedEvent) -> Entry {
+fn of_people(step: Step, text: Option<VaultRef>, recorded: &RecordedEvent) -> Entry {
     Entry {
-        step: step.to_owned(),
+        step,
         at: recorded.recorded_at,
         source: (Source::People, 0),
         by: recorded.metadata.actor.clone(),
@@ -92,21 +93,21 @@ fn of_people(step: &str, text: Option<VaultRef>, recorded: &RecordedEvent) -> En
     }
 }
 
-fn of_request(event: &request::Event) -> (&'static str, Option<VaultRef>) {
+fn of_request(event: &request::Event) -> (Step, Option<VaultRef>) {
     match event {
-        request::Event::Submitted(_) => ("submitted", None),
-        request::Event::Approved { note, .. } => ("approved", *note),
-        request::Event::Rejected { reason } => ("rejected", Some(*reason)),
-        request::Event::Withdrawn { reason } => ("withdrawn", *reason),
+        request::Event::Submitted(_) => (Step::Submitted, None),
+        request::Event::Approved { note, .. } => (Step::Approved, *note),
+        request::Event::Rejected { reason } => (Step::Rejected, Some(*reason)),
+        request::Event::Withdrawn { reason } => (Step::Withdrawn, *reason),
     }
 }
 
-fn of_access(event: &access::Event) -> Option<(&'static str, Option<VaultRef>)> {
+fn of_access(event: &access::Event) -> Option<(Step, Option<VaultRef>)> {
     Some(match event {
-        access::Event::Suspended { reason } => ("suspended", *reason),
-        access::Event::Resumed => ("resumed", None),
-        access::Event::Revoked { reason } => ("revoked", *reason),
-        access::Event::Retried => ("retried", None),
+        access::Event::Suspended { reason } => (Step::Suspended, *reason),
+        access::Event::Resumed => (Step::Resumed, None),
+        access::Event::Revoked { reason } => (Step::Revoked, *reason),
+        access::Event::Retried => (Step::Retried, None),
         // The developer sees what the halves make of it.
         access::Event::ScopesChanged { .. } => return None,
     })
@@ -115,7 +116,7 @@ fn of_access(event: &access::Event) -> Option<(&'static str, Option<VaultRef>)> 
 fn of_join(event: &join::Event, request: &AccessRequest) -> Option<Entry> {
     let (step, at, detail) = match event {
         join::Event::Reported(report) => return of_report(report, request),
-        join::Event::Activated(announced) => ("provisioned", announced.at, ""),
+        join::Event::Activated(announced) => (Step::Provisioned, announced.at, ""),
         // The report that it follows from stands there already.
         join::Event::Failed(_) => return None,
         join::Event::Ended(announced) => {
@@ -124,12 +125,12 @@ fn of_join(event: &join::Event, request: &AccessRequest) -> Option<Entry> {
                 Credential::OauthClient(_) => "scopes_removed",
                 Credential::ApiKey => "",
             };
-            ("deprovisioned", announced.at, detail)
+            (Step::Deprovisioned, announced.at, detail)
         }
     };
     let source = Source::Join;
     Some(Entry {
-        step: step.to_owned(),
+        step,
         at,
         source: (source, 0),
         by: source.service().to_owned(),
@@ -143,19 +144,19 @@ pub(crate) fn of_report(report: &Report, request: &AccessRequest) -> Option<Entr
     let keys = request.submission.credential == Credential::ApiKey;
     let granted = request.wanted_at(report.revision) == Some(Wanted::Granted);
     let (step, detail) = match (&report.outcome, report.half) {
-        (Outcome::Started, Half::Registration) => ("registering", String::new()),
-        (Outcome::Started, Half::Gateway) if keys => ("registering", String::new()),
+        (Outcome::Started, Half::Registration) => (Step::Registering, String::new()),
+        (Outcome::Started, Half::Gateway) if keys => (Step::Registering, String::new()),
         (Outcome::Done { client_id, .. }, Half::Registration) if granted => {
-            ("registered", client_id.clone().unwrap_or_default())
+            (Step::Registered, client_id.clone().unwrap_or_default())
         }
-        (Outcome::Done { .. }, Half::Gateway) if granted && !keys => ("mapped", String::new()),
-        (Outcome::Delayed { reason, .. }, _) => (DELAYED, reason.clone()),
-        (Outcome::Failed { code, reason }, _) => ("failed", failure(code, reason)),
+        (Outcome::Done { .. }, Half::Gateway) if granted && !keys => (Step::Mapped, String::new()),
+        (Outcome::Delayed { reason, .. }, _) => (Step::Delayed, reason.clone()),
+        (Outcome::Failed { code, reason }, _) => (Step::Failed, failure(code, reason)),
         (Outcome::Started | Outcome::Done { .. } | Outcome::NothingToDo, _) => return None,
     };
     let source = Source::from(report.half);
     Some(Entry {
-        step: step.to_owned(),
+        step,
         at: report.at,
         source: (source, report.position),
         by: source.service().to_owned(),
@@ -171,12 +172,29 @@ fn of_credential(change: &credential::Change) -> Entry {
         by => by,
     };
     Entry {
-        step: change.change.as_str().to_owned(),
+        step: change.change.into(),
         at: change.at,
         source: (source, change.position),
         by: by.to_owned(),
         detail: change.detail.clone(),
         text: None,
+    }
+}
+
+/// Steps are stored as words, which stay when the numbers of the contract do not.
+mod word {
+    use portico_proto::rest::Enumeration as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Step;
+
+    pub(super) fn serialize<S: Serializer>(step: &Step, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(step.as_word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Step, D::Error> {
+        let word = String::deserialize(from)?;
+        Ok(Step::from_word(&word).unwrap_or_default())
     }
 }
 
@@ -193,11 +211,12 @@ pub(crate) fn failure(code: &str, reason: &str) -> String {
 pub(crate) fn insert(entries: &mut Vec<Entry>, entry: Entry) {
     let place = |entry: &Entry| (entry.at, entry.source);
     let at = entries.partition_point(|e| place(e) <= place(&entry));
-    let delayed = entry.step == DELAYED;
+    let is_delay = |entry: &Entry| entry.step == Step::Delayed;
+    let delayed = is_delay(&entry);
     entries.insert(at, entry);
-    if delayed && entries.iter().filter(|e| e.step == DELAYED).count() > DELAYS {
+    if delayed && entries.iter().filter(|e| is_delay(e)).count() > DELAYS {
         // The first one is the oldest, whatever order they came in.
-        if let Some(oldest) = entries.iter().position(|e| e.step == DELAYED) {
+        if let Some(oldest) = entries.iter().position(is_delay) {
             entries.remove(oldest);
         }
     }

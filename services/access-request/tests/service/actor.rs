@@ -10,7 +10,7 @@ use portico_runtime::{Caller, Deps, IDEMPOTENCY_KEY, IdentityKey, ServiceChannel
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, status};
 
 /// One who calls.
 pub(crate) struct Actor {
@@ -68,6 +68,17 @@ impl Actor {
             identity: deps.identity.clone(),
             client: AccessServiceClient::new(channel),
         }
+    }
+
+    /// A new application.
+    pub(crate) async fn create(
+        &self,
+        application: api::Application,
+    ) -> Result<api::Application, Error> {
+        self.create_application(api::CreateApplicationRequest {
+            application: Some(application),
+        })
+        .await
     }
 
     /// A request with an idempotency key.
@@ -136,8 +147,11 @@ impl Actor {
     }
 
     pub(crate) async fn retry(&self, id: &str) -> Result<api::AccessRequest, Error> {
-        self.retry_access_request(api::RetryAccessRequestRequest { id: id.into() })
-            .await
+        self.retry_access_request(api::RetryAccessRequestRequest {
+            id: id.into(),
+            ..Default::default()
+        })
+        .await
     }
 
     pub(crate) async fn watch(
@@ -152,11 +166,11 @@ impl Actor {
     }
 
     /// The request once it has this status.
-    pub(crate) async fn until(&self, id: &str, status: &str) -> api::AccessRequest {
+    pub(crate) async fn until(&self, id: &str, wanted: &str) -> api::AccessRequest {
         let reached = async {
             loop {
                 let request = self.get(id).await.unwrap();
-                if request.status == status {
+                if status(&request) == wanted {
                     return request;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -4,11 +4,11 @@ use portico_proto::{Kind, access::v1 as api};
 use portico_runtime::Caller;
 
 use crate::support::{
-    FREE, MACHINE, PAYMENTS, Portal, WEB, codes, existing, new_application, order,
+    FREE, MACHINE, PAYMENTS, Portal, WEB, codes, existing, new_application, order, update,
 };
 
-fn shop() -> api::CreateApplicationRequest {
-    api::CreateApplicationRequest {
+fn shop() -> api::Application {
+    api::Application {
         name: " Shop ".into(),
         redirect_urls: vec!["https://shop.example/cb".into(); 2],
         ..Default::default()
@@ -16,11 +16,13 @@ fn shop() -> api::CreateApplicationRequest {
 }
 
 fn rename(id: &str, name: &str, if_version: u64) -> api::UpdateApplicationRequest {
-    api::UpdateApplicationRequest {
-        id: id.into(),
-        name: Some(name.into()),
-        if_version,
+    let renamed = api::Application {
+        name: name.into(),
         ..Default::default()
+    };
+    api::UpdateApplicationRequest {
+        if_version,
+        ..update(id, renamed, &["name"])
     }
 }
 
@@ -39,9 +41,9 @@ fn delete(id: &str) -> api::DeleteApplicationRequest {
 async fn an_application_is_its_owners() {
     let portal = Portal::running().await;
     let (anna, bert, admin) = (portal.developer(1), portal.developer(2), portal.admin());
-    let made = anna.create_application(shop()).await.unwrap();
+    let made = anna.create(shop()).await.unwrap();
     assert_eq!(made.name, "Shop");
-    assert_eq!(made.visibility, "personal");
+    assert_eq!(made.visibility(), api::ApplicationVisibility::Personal);
     assert_eq!(made.redirect_urls, ["https://shop.example/cb"]);
     assert_eq!(made.owner_id, anna.id.to_string());
 
@@ -83,10 +85,7 @@ async fn an_application_is_its_owners() {
         codes(nobody.get_application(get(&made.id)).await),
         ["unauthenticated"]
     );
-    assert_eq!(
-        codes(nobody.create_application(shop()).await),
-        ["unauthenticated"]
-    );
+    assert_eq!(codes(nobody.create(shop()).await), ["unauthenticated"]);
 }
 
 #[tokio::test]
@@ -94,7 +93,7 @@ async fn changes_are_versioned_and_published() {
     let portal = Portal::running().await;
     let anna = portal.developer(1);
     let mut published = portal.published().await;
-    let made = anna.create_application(shop()).await.unwrap();
+    let made = anna.create(shop()).await.unwrap();
     assert_eq!(
         codes(anna.update_application(rename(&made.id, "Store", 9)).await),
         ["version_mismatch"]
@@ -107,6 +106,26 @@ async fn changes_are_versioned_and_published() {
     let public: api::ApplicationChanged = published.next("application_changed").await;
     assert_eq!(public.name, "Store");
     assert_eq!(public.redirect_urls, ["https://shop.example/cb"]);
+
+    let bare = api::Application {
+        name: "Shop".into(),
+        visibility: api::ApplicationVisibility::Team.into(),
+        ..Default::default()
+    };
+    let everything = api::UpdateApplicationRequest {
+        update_mask: None,
+        ..update(&made.id, bare, &[])
+    };
+    let replaced = anna.update_application(everything).await.unwrap();
+    assert_eq!(
+        (replaced.name.as_str(), replaced.redirect_urls.len()),
+        ("Shop", 0)
+    );
+    let forged = update(&made.id, api::Application::default(), &["owner_id"]);
+    assert_eq!(
+        codes(anna.update_application(forged).await),
+        ["update_mask field_unknown"]
+    );
 
     anna.delete_application(delete(&made.id)).await.unwrap();
     assert_eq!(
@@ -123,7 +142,7 @@ async fn changes_are_versioned_and_published() {
 async fn everything_wrong_is_told_at_once_and_nothing_is_stored() {
     let portal = Portal::running().await;
     let anna = portal.developer(1);
-    let wrong = api::CreateApplicationRequest {
+    let wrong = api::Application {
         name: String::new(),
         description: "x".repeat(2001),
         redirect_urls: [
@@ -133,10 +152,11 @@ async fn everything_wrong_is_told_at_once_and_nothing_is_stored() {
         ]
         .map(str::to_owned)
         .to_vec(),
-        visibility: "everybody".into(),
+        visibility: 9,
+        ..Default::default()
     };
     assert_eq!(
-        codes(anna.create_application(wrong).await),
+        codes(anna.create(wrong).await),
         [
             "name name_missing",
             "description description_too_long",
@@ -182,15 +202,11 @@ pub(crate) async fn in_use(portal: &Portal) {
 async fn a_redirecting_client_keeps_a_redirect_url() {
     let portal = Portal::running().await;
     let anna = portal.developer(1);
-    let made = anna.create_application(shop()).await.unwrap();
-    let none = api::UpdateApplicationRequest {
-        id: made.id.clone(),
-        redirect_urls: Some(api::RedirectUrls::default()),
-        ..Default::default()
-    };
+    let made = anna.create(shop()).await.unwrap();
+    let none = update(&made.id, api::Application::default(), &["redirect_urls"]);
     let mut request = order(PAYMENTS, FREE);
     request.target = Some(existing(&made.id));
-    request.client_type_id = WEB.to_string();
+    request.client_type_id = Some(WEB.to_string());
     let request = anna.submit_access_request(request).await.unwrap();
     assert_eq!(
         codes(anna.update_application(none.clone()).await),
@@ -202,7 +218,7 @@ async fn a_redirecting_client_keeps_a_redirect_url() {
 
     let mut request = order(PAYMENTS, FREE);
     request.target = Some(existing(&made.id));
-    request.client_type_id = WEB.to_string();
+    request.client_type_id = Some(WEB.to_string());
     assert_eq!(
         codes(anna.submit_access_request(request.clone()).await),
         ["application_id redirect_urls_missing"]
@@ -212,6 +228,6 @@ async fn a_redirecting_client_keeps_a_redirect_url() {
         codes(anna.submit_access_request(request.clone()).await),
         ["application.redirect_urls redirect_urls_missing"]
     );
-    request.client_type_id = MACHINE.to_string();
+    request.client_type_id = Some(MACHINE.to_string());
     anna.submit_access_request(request).await.unwrap();
 }

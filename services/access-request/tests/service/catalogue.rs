@@ -7,6 +7,7 @@ use portico_proto::{
 
 use crate::support::{
     FREE, ORDERS, PAYMENTS, Portal, Published, by_gateway, by_registration, done, foreign, order,
+    status,
 };
 
 /// Payments at a later version, with this scope.
@@ -68,7 +69,7 @@ pub(crate) async fn scopes_follow(portal: &Portal) {
     assert_eq!(item.product_version, 9);
     assert_eq!(item.product_scopes, ["pay"]);
     let mut request = admin.get(&id).await.unwrap();
-    assert_eq!(request.status, "approved");
+    assert_eq!(status(&request), "approved");
     // What the developer asked for stays as it was.
     let asked = request.items.remove(0);
     assert_eq!(asked.product_scopes, ["product_payments"]);

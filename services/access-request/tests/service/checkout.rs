@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::support::{
     AUTO, FREE, MACHINE, ORDERS, PAYMENTS, PROVIDER, Portal, WEB, codes, existing, item,
-    new_application, order, steps,
+    new_application, order, status, steps, update,
 };
 
 #[tokio::test]
@@ -20,17 +20,20 @@ async fn a_request_is_submitted_and_leaves_the_cart() {
     let anna = portal.developer(1);
     let mut published = portal.published().await;
     let cart = api::PutCartRequest {
-        items: vec![item(PAYMENTS, FREE), item(ORDERS, FREE)],
+        cart: Some(api::Cart {
+            items: vec![item(PAYMENTS, FREE), item(ORDERS, FREE)],
+            version: 0,
+        }),
         if_version: 0,
     };
     anna.put_cart(cart).await.unwrap();
     let mut request = order(PAYMENTS, FREE);
     request.note = " For our shop,\r\nplease. ".into();
     let made = anna.submit_access_request(request).await.unwrap();
-    assert_eq!(made.status, "pending");
+    assert_eq!(status(&made), "pending");
     assert_eq!(made.note, "For our shop,\nplease.");
     assert_eq!(made.application_name, "Shop");
-    assert_eq!(made.identity_provider_id, PROVIDER.to_string());
+    assert_eq!(made.identity_provider_id(), PROVIDER.to_string());
     assert_eq!(made.items[0].product_scopes, ["product_payments"]);
     assert_eq!(made.items[0].plan_scopes, ["free_plan"]);
     assert_eq!(steps(&made), ["submitted"]);
@@ -60,16 +63,16 @@ async fn all_that_does_not_fit_is_told_and_nothing_is_stored() {
             item(PAYMENTS, FREE),
             api::CartItem {
                 product_id: ORDERS.to_string(),
-                plan_id: String::new(),
+                plan_id: None,
             },
         ],
         target: Some(api::submit_access_request_request::Target::Application(
-            api::CreateApplicationRequest {
+            api::Application {
                 redirect_urls: vec!["http://a.example".into()],
                 ..Default::default()
             },
         )),
-        client_type_id: MACHINE.to_string(),
+        client_type_id: Some(MACHINE.to_string()),
         note: "x".repeat(2001),
     };
     assert_eq!(
@@ -130,7 +133,7 @@ pub(crate) async fn rules(portal: &Portal) {
     let again = |product, client_type: Uuid| {
         let mut request = order(product, FREE);
         request.target = Some(existing(&first.application_id));
-        request.client_type_id = client_type.to_string();
+        request.client_type_id = Some(client_type.to_string());
         request.note = "again".into();
         request
     };
@@ -138,13 +141,11 @@ pub(crate) async fn rules(portal: &Portal) {
         codes(anna.submit_access_request(again(PAYMENTS, MACHINE)).await),
         ["already_requested"]
     );
-    let update = api::UpdateApplicationRequest {
-        id: first.application_id.clone(),
-        redirect_urls: Some(api::RedirectUrls {
-            values: vec!["https://shop.example/cb".into()],
-        }),
+    let redirecting = api::Application {
+        redirect_urls: vec!["https://shop.example/cb".into()],
         ..Default::default()
     };
+    let update = update(&first.application_id, redirecting, &["redirect_urls"]);
     anna.update_application(update).await.unwrap();
     assert_eq!(
         codes(anna.submit_access_request(again(ORDERS, WEB)).await),
@@ -174,7 +175,7 @@ async fn of_many_at_once_one_is_submitted() {
     let portal = Portal::running().await;
     let anna = portal.developer(1);
     let made = anna
-        .create_application(api::CreateApplicationRequest {
+        .create(api::Application {
             name: "Shop".into(),
             ..Default::default()
         })
@@ -200,7 +201,7 @@ async fn a_repeated_call_submits_once_whatever_changed_meanwhile() {
     portal.world.change(|known| known.products.clear());
     let second = anna.submit_keyed("k1", request.clone()).await.unwrap();
     assert_eq!(first, second);
-    request.client_type_id = WEB.to_string();
+    request.client_type_id = Some(WEB.to_string());
     assert_eq!(
         codes(anna.submit_keyed("k1", request).await),
         ["idempotency_key_reused"]
@@ -249,7 +250,7 @@ async fn plans_that_approve_by_themselves_do() {
         .submit_access_request(order(PAYMENTS, AUTO))
         .await
         .unwrap();
-    assert_eq!(made.status, "approved");
+    assert_eq!(status(&made), "approved");
     assert_eq!(made.timeline[1].by, "service:access-request");
     let public: api::AccessApproved = published.next("access_approved").await;
     assert_eq!(public.approved_by, "service:access-request");
@@ -258,7 +259,7 @@ async fn plans_that_approve_by_themselves_do() {
     mixed.items.push(item(ORDERS, FREE));
     mixed.target = Some(new_application("Other"));
     let made = anna.submit_access_request(mixed).await.unwrap();
-    assert_eq!(made.status, "pending");
+    assert_eq!(status(&made), "pending");
 }
 
 #[tokio::test]
@@ -286,5 +287,5 @@ async fn an_automatic_approval_that_did_not_happen_is_made_up_for() {
     portal.run().await;
     let late = anna.until(&id.to_string(), "approved").await;
     assert_eq!(steps(&late), ["submitted", "approved"]);
-    assert_eq!(anna.get(&waits.id).await.unwrap().status, "pending");
+    assert_eq!(status(&anna.get(&waits.id).await.unwrap()), "pending");
 }

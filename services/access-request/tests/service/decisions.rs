@@ -4,7 +4,9 @@ use portico_bus::MemoryBus;
 use portico_proto::{Kind, access::v1 as api, catalog};
 use portico_runtime::Caller;
 
-use crate::support::{FREE, MACHINE, PAYMENTS, PROVIDER, Portal, codes, order, steps};
+use crate::support::{
+    FREE, MACHINE, PAYMENTS, PROVIDER, Portal, codes, order, status, steps, update,
+};
 
 async fn submitted(portal: &Portal) -> String {
     let anna = portal.developer(1);
@@ -27,21 +29,22 @@ async fn an_approval_tells_both_halves_all_they_need() {
         payments.version = 8;
     });
     let request = anna.get(&id).await.unwrap();
-    let update = api::UpdateApplicationRequest {
-        id: request.application_id.clone(),
-        name: Some("Store".into()),
+    let renamed = api::Application {
+        name: "Store".into(),
         ..Default::default()
     };
+    let update = update(&request.application_id, renamed, &["name"]);
     anna.update_application(update).await.unwrap();
     let approved = admin
         .approve_access_request(api::ApproveAccessRequestRequest {
             id: id.clone(),
             note: "Welcome, Anna".into(),
             if_version: 1,
+            ..Default::default()
         })
         .await
         .unwrap();
-    assert_eq!(approved.status, "approved");
+    assert_eq!(status(&approved), "approved");
     assert_eq!(approved.application_name, "Store");
     assert_eq!(approved.timeline[1].detail, "Welcome, Anna");
     assert_eq!(approved.timeline[1].by, admin.id.to_string());
@@ -99,6 +102,7 @@ async fn twice_is_a_conflict_and_a_repetition_is_not() {
         id: id.clone(),
         note: "ok".into(),
         if_version: 1,
+        ..Default::default()
     };
     let first = admin.approve_keyed("k", approve.clone()).await.unwrap();
     portal.world.change(|known| known.products.clear());
@@ -161,7 +165,7 @@ async fn what_was_deleted_meanwhile_cannot_be_approved() {
         admin.approve(&id).await.unwrap_err().kind,
         Kind::Unavailable
     );
-    assert_eq!(admin.get(&id).await.unwrap().status, "pending");
+    assert_eq!(status(&admin.get(&id).await.unwrap()), "pending");
 }
 
 #[tokio::test]
@@ -176,7 +180,7 @@ async fn a_rejection_needs_a_reason_that_the_bus_does_not_get() {
     );
     let rejected = admin.reject(&id, "Ask Anna Example first").await.unwrap();
     assert_eq!(
-        (rejected.status.as_str(), rejected.reason.as_str()),
+        (status(&rejected), rejected.reason()),
         ("rejected", "Ask Anna Example first")
     );
     assert_eq!(rejected.timeline[1].detail, "Ask Anna Example first");
@@ -185,7 +189,7 @@ async fn a_rejection_needs_a_reason_that_the_bus_does_not_get() {
     assert!(!format!("{public:?}").contains("Anna"));
     let service = portal.actor(Caller::service("notification"));
     assert_eq!(
-        service.get(&id).await.unwrap().reason,
+        service.get(&id).await.unwrap().reason(),
         "Ask Anna Example first"
     );
     for event in portal.store.read(0, 100).await.unwrap() {
@@ -203,7 +207,7 @@ async fn withdrawing_and_revoking() {
     let id = submitted(&portal).await;
     assert_eq!(codes(admin.withdraw(&id).await), ["forbidden"]);
     assert_eq!(codes(anna.revoke(&id).await), ["not_approved"]);
-    assert_eq!(anna.withdraw(&id).await.unwrap().status, "withdrawn");
+    assert_eq!(status(&anna.withdraw(&id).await.unwrap()), "withdrawn");
     let public: api::AccessWithdrawn = published.next("access_withdrawn").await;
     assert_eq!(public.request_id, id);
     assert_eq!(codes(admin.approve(&id).await), ["already_withdrawn"]);
@@ -212,7 +216,7 @@ async fn withdrawing_and_revoking() {
     for who in [&anna, &admin] {
         let id = submitted(&portal).await;
         admin.approve(&id).await.unwrap();
-        assert_eq!(who.revoke(&id).await.unwrap().status, "revoked");
+        assert_eq!(status(&who.revoke(&id).await.unwrap()), "revoked");
         let public: api::AccessRevoked = published.next("access_revoked").await;
         let wanted = public.wanted.unwrap();
         assert_eq!(

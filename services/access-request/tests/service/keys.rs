@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::support::{
     DEADLINE, FREE, ORDERS, PAYMENTS, Portal, by_gateway, codes, done, existing, foreign, item,
-    order, steps,
+    order, status, steps,
 };
 
 /// Orders give keys, and are served at a gateway.
@@ -34,7 +34,7 @@ async fn portal() -> Portal {
 
 fn key_order() -> api::SubmitAccessRequestRequest {
     api::SubmitAccessRequestRequest {
-        client_type_id: String::new(),
+        client_type_id: None,
         ..order(ORDERS, FREE)
     }
 }
@@ -46,15 +46,12 @@ async fn a_key_needs_no_client_type_no_redirect_url_and_no_scope() {
     let mut published = portal.published().await;
     let made = anna.submit_access_request(key_order()).await.unwrap();
     assert_eq!(
-        (made.status.as_str(), made.credential.as_str()),
-        ("pending", "api_key")
+        (status(&made), made.credential()),
+        ("pending", api::CredentialKind::ApiKey)
     );
     assert_eq!(
-        (
-            made.client_type_id.as_str(),
-            made.identity_provider_id.as_str()
-        ),
-        ("", "")
+        (made.client_type_id, made.identity_provider_id),
+        (None, None)
     );
 
     let again = api::SubmitAccessRequestRequest {
@@ -102,8 +99,8 @@ async fn a_key_needs_no_client_type_no_redirect_url_and_no_scope() {
     assert_eq!((&ended.request_id, ended.revision), (&made.id, 2));
     let last = anna.get(&made.id).await.unwrap().timeline.pop().unwrap();
     assert_eq!(
-        (last.step.as_str(), last.detail.as_str()),
-        ("deprovisioned", "")
+        (last.step(), last.detail.as_str()),
+        (api::TimelineStep::Deprovisioned, "")
     );
 }
 
@@ -213,9 +210,9 @@ async fn the_keys_of_somebody_who_is_erased_are_taken_back() {
         })
         .await;
     until(&portal, &pending.id, |request| {
-        request.status == "withdrawn"
+        status(request) == "withdrawn"
     })
     .await;
-    until(&portal, &granted.id, |request| request.status == "revoked").await;
-    until(&portal, &other.id, |request| request.status == "pending").await;
+    until(&portal, &granted.id, |request| status(request) == "revoked").await;
+    until(&portal, &other.id, |request| status(request) == "pending").await;
 }

@@ -49,8 +49,11 @@ pub(crate) async fn requests(portal: &Portal) {
     );
     type Filter = fn(&mut api::ListAccessRequestsRequest);
     let cases: [(Filter, &[&str]); 7] = [
-        (|f| f.status = "approved".into(), &["Alpha"]),
-        (|f| f.status = "revoked".into(), &[]),
+        (
+            |f| f.set_status(api::AccessRequestStatus::Approved),
+            &["Alpha"],
+        ),
+        (|f| f.set_status(api::AccessRequestStatus::Revoked), &[]),
         (|f| f.product_id = ORDERS.to_string(), &["Beta 100%"]),
         (|f| f.q = "PAYM".into(), &["Alpha", "Gamma"]),
         (|f| f.q = "amma".into(), &["Gamma"]),
@@ -84,7 +87,7 @@ pub(crate) async fn requests(portal: &Portal) {
     assert_eq!((names(&second), second.next.as_str()), (vec!["Gamma"], ""));
 
     let wrong = api::ListAccessRequestsRequest {
-        status: "lost".into(),
+        status: 99,
         product_id: "x".into(),
         ..Default::default()
     };
@@ -102,11 +105,11 @@ async fn applications_are_sorted_and_cut_into_pages() {
 pub(crate) async fn applications(portal: &Portal) {
     let (anna, bert, admin) = (portal.developer(1), portal.developer(2), portal.admin());
     for (who, name) in [(&anna, "beta"), (&anna, "Alpha"), (&bert, "Gamma")] {
-        let create = api::CreateApplicationRequest {
+        let application = api::Application {
             name: name.into(),
             ..Default::default()
         };
-        who.create_application(create).await.unwrap();
+        who.create(application).await.unwrap();
     }
     let list = async |who: &crate::actor::Actor, sort: &str, q: &str| {
         let request = api::ListApplicationsRequest {

@@ -10,6 +10,7 @@ mod doubles;
 mod keys;
 mod lists;
 mod reports;
+mod stored;
 mod support;
 mod suspension;
 mod watch;

@@ -11,6 +11,7 @@ use portico_proto::{
     catalog::v1::{Api, Plan, PlanStatus, Product, ProductStatus, Quota, Rate},
     gateway::v1::GatewayReported,
     registration::v1::{ClientType, RegistrationReported},
+    rest::{Enumeration, FieldMask},
 };
 use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, Service, ServiceName,
@@ -273,13 +274,13 @@ pub(crate) fn order(product: Uuid, plan: Uuid) -> api::SubmitAccessRequestReques
     api::SubmitAccessRequestRequest {
         items: vec![item(product, plan)],
         target: Some(new_application("Shop")),
-        client_type_id: MACHINE.to_string(),
+        client_type_id: Some(MACHINE.to_string()),
         note: String::new(),
     }
 }
 
 pub(crate) fn new_application(name: &str) -> api::submit_access_request_request::Target {
-    api::submit_access_request_request::Target::Application(api::CreateApplicationRequest {
+    api::submit_access_request_request::Target::Application(api::Application {
         name: name.into(),
         ..Default::default()
     })
@@ -292,7 +293,23 @@ pub(crate) fn existing(id: &str) -> api::submit_access_request_request::Target {
 pub(crate) fn item(product: Uuid, plan: Uuid) -> api::CartItem {
     api::CartItem {
         product_id: product.to_string(),
-        plan_id: plan.to_string(),
+        plan_id: Some(plan.to_string()),
+    }
+}
+
+/// Changes these members of an application.
+pub(crate) fn update(
+    id: &str,
+    application: api::Application,
+    members: &[&str],
+) -> api::UpdateApplicationRequest {
+    api::UpdateApplicationRequest {
+        id: id.into(),
+        if_version: 0,
+        application: Some(application),
+        update_mask: Some(FieldMask {
+            paths: members.iter().map(|name| (*name).to_owned()).collect(),
+        }),
     }
 }
 
@@ -309,8 +326,13 @@ pub(crate) fn codes<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String>
         .collect()
 }
 
-pub(crate) fn steps(request: &api::AccessRequest) -> Vec<&str> {
-    request.timeline.iter().map(|e| e.step.as_str()).collect()
+pub(crate) fn status(request: &api::AccessRequest) -> &'static str {
+    request.status().as_word()
+}
+
+pub(crate) fn steps(request: &api::AccessRequest) -> Vec<&'static str> {
+    let steps = request.timeline.iter().map(api::TimelineEntry::step);
+    steps.map(Enumeration::as_word).collect()
 }
 
 /// What another service publishes, at this position of its log.

@@ -4,6 +4,7 @@ use portico_proto::access::v1 as api;
 
 use crate::support::{
     FREE, ORDERS, PAYMENTS, PROVIDER, Portal, by_registration, codes, existing, failed, order,
+    status,
 };
 
 fn suspend(id: &str, reason: &str) -> api::SuspendAccessRequestRequest {
@@ -17,7 +18,7 @@ fn suspend(id: &str, reason: &str) -> api::SuspendAccessRequestRequest {
 fn resume(id: &str) -> api::ResumeAccessRequestRequest {
     api::ResumeAccessRequestRequest {
         id: id.into(),
-        if_version: 0,
+        ..Default::default()
     }
 }
 
@@ -41,17 +42,14 @@ async fn access_is_taken_away_for_a_time() {
         .suspend_access_request(suspend(&id, "Too many errors."))
         .await
         .unwrap();
-    assert_eq!(suspended.status, "suspended");
-    assert_eq!(suspended.reason, "Too many errors.");
+    assert_eq!(status(&suspended), "suspended");
+    assert_eq!(suspended.reason(), "Too many errors.");
     let message: api::AccessSuspended = published.next("access_suspended").await;
     let wanted = message.wanted.unwrap();
     assert_eq!((&wanted.request_id, wanted.revision), (&id, 2));
     assert_eq!(wanted.state(), api::wanted_access::State::Suspended);
     let resumed = admin.resume_access_request(resume(&id)).await.unwrap();
-    assert_eq!(
-        (resumed.status.as_str(), resumed.reason.as_str()),
-        ("approved", "")
-    );
+    assert_eq!((status(&resumed), resumed.reason), ("approved", None));
     let message: api::AccessResumed = published.next("access_resumed").await;
     let wanted = message.wanted.unwrap();
     assert_eq!((&wanted.request_id, wanted.revision), (&id, 3));
@@ -120,13 +118,13 @@ async fn everything_that_failed_at_a_provider_is_tried_again() {
         identity_provider_id: provider,
     };
     let elsewhere = admin.retry_access_requests(all(FREE.to_string())).await;
-    assert_eq!(elsewhere.unwrap().retried, 0);
+    assert_eq!(elsewhere.unwrap().access_requests, 0);
     let here = admin
         .retry_access_requests(all(PROVIDER.to_string()))
         .await
         .unwrap();
-    assert_eq!((here.retried, here.more), (2, false));
+    assert_eq!((here.access_requests, here.more), (2, false));
     for id in &ids[..2] {
-        assert_eq!(admin.get(id).await.unwrap().status, "approved");
+        assert_eq!(status(&admin.get(id).await.unwrap()), "approved");
     }
 }

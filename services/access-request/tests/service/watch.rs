@@ -1,10 +1,10 @@
 //! The live stream: resumes, shows nobody else's, follows at once.
 
-use portico_proto::access::v1::AccessRequestChange;
+use portico_proto::access::v1::{AccessRequestChange, TimelineStep as Step};
 use tonic::Streaming;
 
 use crate::actor::Actor;
-use crate::support::{DEADLINE, FREE, ORDERS, PAYMENTS, Portal, codes, order};
+use crate::support::{DEADLINE, FREE, ORDERS, PAYMENTS, Portal, codes, order, status};
 
 async fn next(stream: &mut Streaming<AccessRequestChange>) -> AccessRequestChange {
     tokio::time::timeout(DEADLINE, stream.message())
@@ -41,35 +41,37 @@ pub(crate) async fn resumes(portal: &Portal) {
     admin.approve(&hers.id).await.unwrap();
 
     let first = next(&mut live).await;
-    let request = first.access_request.unwrap();
-    assert_eq!((first.step.as_str(), &request.id), ("submitted", &hers.id));
+    assert_eq!(first.step(), Step::Submitted);
+    assert_eq!(first.access_request.unwrap().id, hers.id);
     let second = next(&mut live).await;
+    assert_eq!(second.step(), Step::Approved);
     let request = second.access_request.unwrap();
-    assert_eq!((second.step.as_str(), &request.id), ("approved", &hers.id));
-    assert_eq!(request.status, "approved");
+    assert_eq!(request.id, hers.id);
+    assert_eq!(status(&request), "approved");
     drop(live);
 
     admin.revoke(&hers.id).await.unwrap();
     let mut resumed = watching(&anna, &first.cursor).await;
-    let steps = [next(&mut resumed).await.step, next(&mut resumed).await.step];
-    assert_eq!(steps, ["approved", "revoked"]);
+    for step in [Step::Approved, Step::Revoked] {
+        assert_eq!(next(&mut resumed).await.step(), step);
+    }
 
     let mut all = watching(&admin, "0").await;
     let mut seen = Vec::new();
     for _ in 0..5 {
         let change = next(&mut all).await;
-        seen.push((change.access_request.unwrap().id, change.step));
+        seen.push((change.step(), change.access_request.unwrap().id));
     }
     let expected = [
-        (&before.id, "submitted"),
-        (&hers.id, "submitted"),
-        (&his.id, "submitted"),
-        (&hers.id, "approved"),
-        (&hers.id, "revoked"),
+        (Step::Submitted, &before.id),
+        (Step::Submitted, &hers.id),
+        (Step::Submitted, &his.id),
+        (Step::Approved, &hers.id),
+        (Step::Revoked, &hers.id),
     ];
     let expected: Vec<_> = expected
         .into_iter()
-        .map(|(id, step)| (id.clone(), step.to_owned()))
+        .map(|(step, id)| (step, id.clone()))
         .collect();
     assert_eq!(seen, expected);
 }

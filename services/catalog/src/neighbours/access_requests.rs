@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use portico_proto::{
     Error, Kind,
-    access::v1::{ListAccessRequestsRequest, access_service_client::AccessServiceClient},
+    access::v1::{
+        AccessRequestStatus, ListAccessRequestsRequest, access_service_client::AccessServiceClient,
+    },
+    rest::Enumeration as _,
 };
 use portico_runtime::{Caller, Deps, ServiceName};
 use tokio::time::timeout;
@@ -15,13 +18,13 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statuses of requests that have access or may still get it; the others have ended for good. A failed request can be
 /// retried, a suspended one resumed.
-const OPEN: [&str; 6] = [
-    "active",
-    "provisioning",
-    "approved",
-    "pending",
-    "failed",
-    "suspended",
+const OPEN: [AccessRequestStatus; 6] = [
+    AccessRequestStatus::Active,
+    AccessRequestStatus::Provisioning,
+    AccessRequestStatus::Approved,
+    AccessRequestStatus::Pending,
+    AccessRequestStatus::Failed,
+    AccessRequestStatus::Suspended,
 ];
 
 /// What an admin wants to delete.
@@ -39,6 +42,7 @@ pub(crate) enum Subject {
 pub(crate) async fn require_none_open(deps: &Deps, subject: Subject) -> Result<(), Error> {
     for status in OPEN {
         if any(deps, subject, status).await? {
+            let status = status.as_word();
             let (code, message) = match subject {
                 Subject::Product(_) => (
                     "product_in_use",
@@ -60,14 +64,14 @@ pub(crate) async fn require_none_open(deps: &Deps, subject: Subject) -> Result<(
     Ok(())
 }
 
-async fn any(deps: &Deps, subject: Subject, status: &str) -> Result<bool, Error> {
+async fn any(deps: &Deps, subject: Subject, status: AccessRequestStatus) -> Result<bool, Error> {
     let (product_id, plan_id) = match subject {
         Subject::Product(id) => (id.to_string(), String::new()),
         Subject::Plan(id) => (String::new(), id.to_string()),
     };
     let message = ListAccessRequestsRequest {
         limit: 1,
-        status: status.to_owned(),
+        status: status.into(),
         product_id,
         plan_id,
         ..ListAccessRequestsRequest::default()

@@ -11,7 +11,9 @@ use portico_bus::MemoryBus;
 use portico_eventstore::{EventStore, sqlx};
 use portico_proto::{
     Error,
-    access::v1::{AccessRequest, ListAccessRequestsRequest, ListAccessRequestsResponse},
+    access::v1::{
+        AccessRequest, AccessRequestStatus, ListAccessRequestsRequest, ListAccessRequestsResponse,
+    },
     catalog::v1::{catalog_service_client::CatalogServiceClient, *},
     registration::v1::{ClientType, ListClientTypesRequest, ListClientTypesResponse},
     rest::FieldMask,
@@ -331,7 +333,8 @@ fn access_requests(wanted: Wanted) -> Router {
                 true => asked.product_id,
                 false => asked.plan_id,
             };
-            let there = asked.status == "pending" && wanted.lock().unwrap().contains(&subject);
+            let there = asked.status() == AccessRequestStatus::Pending
+                && wanted.lock().unwrap().contains(&subject);
             let access_requests = there.then(AccessRequest::default).into_iter().collect();
             std::future::ready(Ok::<_, Status>(Response::new(ListAccessRequestsResponse {
                 access_requests,

@@ -57,7 +57,7 @@ fn what_became_of_access_is_told_to_its_requester_and_a_failure_to_admins() {
 
     let failed = AccessFailed {
         request_id: REQUEST.into(),
-        neighbour_name: "Main gateway".into(),
+        neighbour_name: Some("Main gateway".into()),
         code: "api_not_found".into(),
         reason: "no API of this id".into(),
         ..AccessFailed::default()

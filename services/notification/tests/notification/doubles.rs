@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Router, middleware, routing::post};
 use portico_proto::{
-    access::v1::{AccessRequest, GetAccessRequestRequest, RequestedItem, TimelineEntry},
+    access::v1::{
+        AccessRequest, AccessRequestStatus, GetAccessRequestRequest, RequestedItem, TimelineEntry,
+        TimelineStep,
+    },
     accounts::v1::{Contact, GetContactsRequest, GetContactsResponse, Role},
 };
 use portico_runtime::{Caller, IdentityKey, identity};
@@ -56,7 +59,7 @@ pub(crate) fn world() -> Shared {
 pub(crate) fn access_request() -> AccessRequest {
     AccessRequest {
         id: REQUEST.to_string(),
-        status: "pending".into(),
+        status: AccessRequestStatus::Pending.into(),
         application_id: APPLICATION.to_string(),
         application_name: "Web shop <b>&</b> co".into(),
         requester_id: DEVELOPER.to_string(),
@@ -66,16 +69,16 @@ pub(crate) fn access_request() -> AccessRequest {
             ..RequestedItem::default()
         }],
         note: "Please, for the shop.".into(),
-        reason: "words of a later step".into(),
+        reason: Some("words of a later step".into()),
         timeline: vec![
-            step("rejected", "Not in this quarter."),
-            step("revoked", "The trial is over."),
+            step(TimelineStep::Rejected, "Not in this quarter."),
+            step(TimelineStep::Revoked, "The trial is over."),
         ],
         ..AccessRequest::default()
     }
 }
 
-fn step(step: &str, detail: &str) -> TimelineEntry {
+fn step(step: TimelineStep, detail: &str) -> TimelineEntry {
     TimelineEntry {
         step: step.into(),
         detail: detail.into(),

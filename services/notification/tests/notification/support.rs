@@ -287,7 +287,7 @@ pub(crate) fn failed(id: u128) -> Message {
     let event = AccessFailed {
         request_id: REQUEST.to_string(),
         application_id: APPLICATION.to_string(),
-        neighbour_name: "Company login".into(),
+        neighbour_name: Some("Company login".into()),
         code: "invalid_client_metadata".into(),
         reason: "Invalid scope: free_plan".into(),
         ..AccessFailed::default()

@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 use portico_proto::{
     Error,
     access::v1::{
-        AccessRequest, ApproveAccessRequestRequest, ListAccessRequestsRequest,
+        AccessRequestStatus, ApproveAccessRequestRequest, ListAccessRequestsRequest,
         RejectAccessRequestRequest, RetryAccessRequestRequest, RevokeAccessRequestRequest,
     },
 };
@@ -18,7 +18,7 @@ use super::{
     super::{
         fetch,
         form::{Form, Posted},
-        lists::Listing,
+        lists::{Listing, word},
         page::{ANY_VERSION, Page, PageResponse, done, mendable},
         show,
     },
@@ -42,7 +42,7 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
-        status: listing.status.clone(),
+        status: word::<AccessRequestStatus>(&listing.status),
         ..Default::default()
     };
     let page = ctx
@@ -78,7 +78,8 @@ async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>
     let people = people.chain([request.requester_id.as_str()]);
     let (names, types) = futures::join!(
         names(ctx, people),
-        fetch::client_types(ctx, chosen(&request))
+        // A request for API keys has no client type.
+        fetch::client_types(ctx, request.client_type_id.iter().cloned().collect())
     );
     // A client type that was deleted meanwhile is no reason not to show the request.
     let types = types.unwrap_or_default();
@@ -91,12 +92,6 @@ async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>
         .refused_if(error)
         .show(ctx, shown)
         .await
-}
-
-/// A request for API keys has no client type.
-fn chosen(request: &AccessRequest) -> Vec<String> {
-    let id = &request.client_type_id;
-    (!id.is_empty()).then(|| id.clone()).into_iter().collect()
 }
 
 async fn preview(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
@@ -122,6 +117,7 @@ async fn approve(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRe
         id: id.clone(),
         note: form.text("note"),
         if_version: ANY_VERSION,
+        ..Default::default()
     };
     let answer = ctx
         .access()
@@ -157,7 +153,10 @@ async fn revoke(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRes
 }
 
 async fn retry(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = ctx.request(RetryAccessRequestRequest { id: id.clone() });
+    let request = ctx.request(RetryAccessRequestRequest {
+        id: id.clone(),
+        ..Default::default()
+    });
     let answer = ctx.access().retry_access_request(request).await;
     decided(&ctx, &id, &form, answer.map(|_| "retried")).await
 }

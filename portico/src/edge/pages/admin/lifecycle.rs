@@ -49,7 +49,7 @@ async fn suspend_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -
 async fn resume_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = ResumeAccessRequestRequest {
         id: id.clone(),
-        if_version: ANY_VERSION,
+        ..Default::default()
     };
     let answer = ctx
         .access()

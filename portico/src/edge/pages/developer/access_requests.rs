@@ -8,7 +8,7 @@ use axum::{
 use minijinja::context;
 use portico_proto::{
     Error,
-    access::v1::{RevokeAccessRequestRequest, WithdrawAccessRequestRequest},
+    access::v1::{CredentialKind, RevokeAccessRequestRequest, WithdrawAccessRequestRequest},
 };
 
 use super::{
@@ -87,7 +87,7 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
     let request = fetch::access_request(ctx, id).await?;
     let question = Question {
         title: "Give up this access?".to_owned(),
-        consequence: if request.credential == "api_key" {
+        consequence: if request.credential() == CredentialKind::ApiKey {
             "Its API keys are deleted and stop working. Access from other requests is kept."
         } else {
             "The application can no longer get tokens with these scopes. Access from other requests is kept."

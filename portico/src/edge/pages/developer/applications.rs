@@ -5,9 +5,11 @@ use minijinja::{Value, context};
 use portico_proto::{
     Error,
     access::v1::{
-        AccessRequest, Application, CreateApplicationRequest, DeleteApplicationRequest,
-        GetApplicationRequest, ListAccessRequestsRequest, RedirectUrls, UpdateApplicationRequest,
+        AccessRequest, AccessRequestStatus, Application, CreateApplicationRequest,
+        DeleteApplicationRequest, GetApplicationRequest, ListAccessRequestsRequest,
+        UpdateApplicationRequest,
     },
+    rest::FieldMask,
 };
 
 use super::{
@@ -15,7 +17,7 @@ use super::{
     confirm::Question,
     credentials::{self, Revealed},
     dashboard::own_id,
-    form::Posted,
+    form::{Form, Posted},
     page::{Page, PageResponse, done, mendable},
     show,
 };
@@ -50,13 +52,15 @@ pub(super) async fn page(
     let keys = keys.unwrap_or_default();
     let clients = credentials::clients(ctx, &application, &requests, revealed).await?;
     let under_way = |value: &Value| value.get_attr("under_way").is_ok_and(|flag| flag.is_true());
+    let pending = |one: &AccessRequest| one.status() == AccessRequestStatus::Pending;
+    let pending = requests.iter().any(pending);
     let requests: Vec<Value> = requests
         .iter()
         .map(|one| show::access_request(one, |by| by.to_owned()))
         .collect();
     let shown = context! {
         under_way => requests.iter().chain(&clients).chain(&keys).any(under_way),
-        pending => requests.iter().any(|one| one.get_attr("status").is_ok_and(|status| status.as_str() == Some("pending"))),
+        pending,
         own => application.owner_id == own_id(ctx),
         application => show::application(&application),
         requests,
@@ -97,18 +101,26 @@ async fn new(ctx: RequestContext) -> PageResponse {
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateApplicationRequest {
-        name: form.text("name"),
-        description: form.text("description"),
-        redirect_urls: form.by_commas("redirect_urls"),
-        visibility: "personal".to_owned(),
-    };
-    match ctx.access().create_application(ctx.request(request)).await {
+    let request = ctx.request(CreateApplicationRequest {
+        application: Some(read(&form, "")),
+    });
+    match ctx.access().create_application(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
         Err(status) => {
             let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
             page.show(&ctx, context! { form => form.typed(&[]) }).await
         }
+    }
+}
+
+/// The fields of a form that begin so.
+pub(super) fn read(form: &Form, prefix: &str) -> Application {
+    let field = |name: &str| format!("{prefix}{name}");
+    Application {
+        name: form.text(&field("name")),
+        description: form.text(&field("description")),
+        redirect_urls: form.by_commas(&field("redirect_urls")),
+        ..Application::default()
     }
 }
 
@@ -119,10 +131,8 @@ fn path(id: &str) -> String {
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let application = find(&ctx, &id).await?;
     let form = context! {
-        name => &application.name,
-        description => &application.description,
         redirect_urls => application.redirect_urls.join(", "),
-        version => &application.version,
+        ..show::application(&application)
     };
     Page::new("developer/application_edit.html")
         .show(&ctx, context! { id, form })
@@ -130,17 +140,15 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = UpdateApplicationRequest {
+    // The form has no visibility; it stays.
+    let mask = ["name", "description", "redirect_urls"].map(str::to_owned);
+    let request = ctx.request(UpdateApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
-        name: Some(form.text("name")),
-        description: Some(form.text("description")),
-        redirect_urls: Some(RedirectUrls {
-            values: form.by_commas("redirect_urls"),
-        }),
-        visibility: None,
-    };
-    match ctx.access().update_application(ctx.request(request)).await {
+        application: Some(read(&form, "")),
+        update_mask: Some(FieldMask { paths: mask.into() }),
+    });
+    match ctx.access().update_application(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
             let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);

@@ -66,7 +66,7 @@ impl Filled {
     pub(super) fn shown(&self, form: Option<&Form>) -> Value {
         let item = |(index, (item, product)): (usize, &(CartItem, Option<Product>))| {
             let field = format!("items[{index}].plan_id");
-            let plan_id = form.map_or_else(|| item.plan_id.clone(), |form| form.text(&field));
+            let plan_id = form.map_or_else(|| item.plan_id().to_owned(), |form| form.text(&field));
             context! {
                 product_id => &item.product_id,
                 plan_id,
@@ -137,7 +137,8 @@ async fn put(
     items: Vec<CartItem>,
     if_version: u64,
 ) -> std::result::Result<(), Error> {
-    let request = ctx.request(PutCartRequest { items, if_version });
+    let cart = Some(Cart { items, version: 0 });
+    let request = ctx.request(PutCartRequest { cart, if_version });
     ctx.access().put_cart(request).await?;
     Ok(())
 }
@@ -150,7 +151,7 @@ async fn add(Posted { ctx, form }: Posted) -> PageResponse {
     }
     items.push(CartItem {
         product_id,
-        plan_id: String::new(),
+        plan_id: None,
     });
     match put(&ctx, items, version).await {
         Ok(()) => Ok(done("/cart", "added_to_cart")),
@@ -165,7 +166,7 @@ pub(super) fn listed(form: &Form) -> Vec<CartItem> {
     (0..)
         .map(|index| CartItem {
             product_id: field(index, "product_id"),
-            plan_id: field(index, "plan_id"),
+            plan_id: Some(field(index, "plan_id")).filter(|id| !id.is_empty()),
         })
         .take_while(|item| !item.product_id.is_empty())
         .filter(|item| item.product_id != removed)

@@ -11,12 +11,13 @@ use minijinja::context;
 use portico_proto::{
     Error,
     access::v1::{
-        CreateApplicationRequest, SubmitAccessRequestRequest, submit_access_request_request::Target,
+        AccessRequestStatus, SubmitAccessRequestRequest, submit_access_request_request::Target,
     },
     catalog::v1::Product,
 };
 
 use super::{
+    applications::read,
     cart::{Filled, listed},
     dashboard::own_applications,
     fetch::client_types,
@@ -87,18 +88,13 @@ fn common(products: &[&Product]) -> Vec<String> {
 
 async fn submit(Posted { ctx, form }: Posted) -> PageResponse {
     let target = match form.text("target").as_str() {
-        "new" => Target::Application(CreateApplicationRequest {
-            name: form.text("application.name"),
-            description: form.text("application.description"),
-            redirect_urls: form.by_commas("application.redirect_urls"),
-            visibility: "personal".to_owned(),
-        }),
+        "new" => Target::Application(read(&form, "application.")),
         _ => Target::ApplicationId(form.text("application_id")),
     };
     let request = SubmitAccessRequestRequest {
         items: listed(&form),
         target: Some(target),
-        client_type_id: form.text("client_type_id"),
+        client_type_id: Some(form.text("client_type_id")).filter(|id| !id.is_empty()),
         note: form.text("note"),
     };
     match ctx
@@ -108,10 +104,9 @@ async fn submit(Posted { ctx, form }: Posted) -> PageResponse {
     {
         Ok(made) => {
             let made = made.into_inner();
-            let notice = if made.status == "pending" {
-                "submitted"
-            } else {
-                "submitted_approved"
+            let notice = match made.status() {
+                AccessRequestStatus::Pending => "submitted",
+                _ => "submitted_approved",
             };
             Ok(done(
                 &format!("/dashboard/access-requests/{}", made.id),

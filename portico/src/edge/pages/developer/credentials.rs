@@ -7,7 +7,7 @@ use axum::{Router, extract::Path, routing::post};
 use futures::future::join_all;
 use minijinja::{Value, context};
 use portico_proto::{
-    access::v1::{AccessRequest, Application},
+    access::v1::{AccessRequest, AccessRequestStatus, Application},
     catalog::v1::Product,
     registration::v1::{
         ClientType, Credentials, EndOldSecretRequest, GetCredentialsRequest,
@@ -203,10 +203,14 @@ fn pretty(json: &str) -> String {
     text.unwrap_or_else(|_| json.to_owned())
 }
 
+fn active(requests: &[AccessRequest]) -> impl Iterator<Item = &AccessRequest> {
+    let all = requests.iter();
+    all.filter(|request| request.status() == AccessRequestStatus::Active)
+}
+
 /// The products of the requests that are active, by id; one that was deleted meanwhile has no call to show.
 async fn products(ctx: &RequestContext, requests: &[AccessRequest]) -> HashMap<String, Product> {
-    let active = requests.iter().filter(|request| request.status == "active");
-    let ids: BTreeSet<&String> = active
+    let ids: BTreeSet<&String> = active(requests)
         .flat_map(|request| &request.items)
         .map(|item| &item.product_id)
         .collect();
@@ -225,10 +229,8 @@ fn calls(
     identity_provider_id: &str,
 ) -> Vec<Value> {
     let mut seen = BTreeSet::new();
-    requests
-        .iter()
-        .filter(|request| request.status == "active")
-        .filter(|request| request.identity_provider_id == identity_provider_id)
+    active(requests)
+        .filter(|request| request.identity_provider_id() == identity_provider_id)
         .flat_map(|request| &request.items)
         .filter_map(|item| products.get(&item.product_id))
         .flat_map(|product| product.apis.iter().map(move |api| (product, api)))

@@ -61,6 +61,11 @@ async fn from_the_catalogue_to_a_token_and_back() {
         .is(200)
         .shows("Web shop")
         .shows("Dana Developer");
+    admin
+        .get("/admin/access-requests?status=lost")
+        .await
+        .is(400)
+        .shows("must be pending, approved");
     admin.get(&decided).await.is(200).shows("Dry run");
     admin
         .submit(&format!("{decided}/preview"), &[])

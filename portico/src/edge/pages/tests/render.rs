@@ -2,7 +2,7 @@
 
 use minijinja::{Value, context};
 use portico_proto::{
-    access::v1::{AccessRequest, RequestedItem, TimelineEntry},
+    access::v1::{AccessRequest, AccessRequestStatus, RequestedItem, TimelineEntry, TimelineStep},
     catalog::v1::Product,
     gateway::v1::ApiKey,
     notification::v1::{Delivery, DeliveryStatus, MailTemplate},
@@ -10,6 +10,8 @@ use portico_proto::{
     registration::v1::{
         ConformanceCheck, ConformanceStep, Difference, IdentityProvider, OauthClient, Orphan,
     },
+    rest::Enumeration as _,
+    time,
 };
 
 use super::super::{lists::Listing, show, theme};
@@ -49,23 +51,28 @@ fn list() -> Value {
     .shown("b")
 }
 
-fn request(status: &str) -> AccessRequest {
+fn request(status: AccessRequestStatus) -> AccessRequest {
+    let at = time::parse("2026-11-04T03:05:09Z");
+    let step = |step: i32| TimelineEntry {
+        step,
+        at,
+        detail: HOSTILE.into(),
+        ..Default::default()
+    };
+    let steps = TimelineStep::words().words;
     AccessRequest {
         id: "7".into(),
         status: status.into(),
+        created_at: at,
         application_name: HOSTILE.into(),
         note: HOSTILE.into(),
-        reason: "invalid_client_metadata: Policy 'Trusted Hosts' rejected request".into(),
-        next_try_at: "2026-11-04T03:05:09Z".into(),
+        reason: Some("invalid_client_metadata: Policy 'Trusted Hosts' rejected request".into()),
+        next_try_at: at,
         items: vec![RequestedItem {
             product_name: HOSTILE.into(),
             ..Default::default()
         }],
-        timeline: vec![TimelineEntry {
-            step: "something new".into(),
-            detail: HOSTILE.into(),
-            ..Default::default()
-        }],
+        timeline: steps.iter().map(|one| step(one.number)).collect(),
         ..Default::default()
     }
 }
@@ -79,18 +86,10 @@ fn a_failure_stands_there_in_the_providers_words() {
         mapping_changes: vec!["payments: gold_plan".into()],
         ..Default::default()
     };
-    for status in [
-        "pending",
-        "approved",
-        "provisioning",
-        "active",
-        "suspended",
-        "failed",
-        "rejected",
-        "withdrawn",
-        "revoked",
-    ] {
-        let request = show::access_request(&request(status), |by| by.to_owned());
+    for word in AccessRequestStatus::words().words {
+        let status = word.word;
+        let request = request(AccessRequestStatus::from_word(status).unwrap());
+        let request = show::access_request(&request, |by| by.to_owned());
         let shown =
             context! { request => &request, preview => show::preview(&preview), own => true };
         let admin = render("admin/access_request.html", shown.clone());
@@ -121,6 +120,27 @@ fn a_failure_stands_there_in_the_providers_words() {
             status == "active" || under_way || status == "failed"
         );
     }
+}
+
+#[test]
+fn every_step_has_words() {
+    let mut request = request(AccessRequestStatus::Active);
+    let html = |request: &AccessRequest| {
+        let request = show::access_request(request, |by| by.to_owned());
+        render(
+            "developer/access_request.html",
+            context! { request, own => true },
+        )
+    };
+    let known = html(&request);
+    for step in TimelineStep::words().words {
+        assert!(known.contains(&format!("<li class=\"{}\">", step.word)));
+        assert!(!known.contains(&format!("<strong>{}", step.word)));
+    }
+    assert!(!known.contains("<strong>Changed</strong>"));
+    // Of a newer service.
+    request.timeline[0].step = 99;
+    assert!(html(&request).contains("<strong>Changed</strong>"));
 }
 
 #[test]
