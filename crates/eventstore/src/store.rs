@@ -3,7 +3,7 @@
 //! * `event`: events as they are appended and as they were recorded, their streams and metadata
 //! * `execute`: load, decide, append; again on a conflict
 //! * `writer`: gathers concurrent appends into one transaction, with the views and the inbox
-//! * `projection`: a view, which follows the log
+//! * `projection`: a view, which follows the log; [`rows`]: what is in its rows
 //! * `metrics`, `error`: what is counted; what can go wrong
 
 mod error;
@@ -11,6 +11,7 @@ mod event;
 mod execute;
 mod metrics;
 mod projection;
+pub mod rows;
 mod writer;
 
 use std::{

@@ -3,10 +3,11 @@
 
 pub(crate) mod email;
 
+use portico_eventstore::rows;
 use portico_proto::{Error, accounts::v1 as proto};
 use portico_runtime::query_error;
 use portico_vault::{IndexKey, Owner, Secret, Vault, VaultError, VaultRef};
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::{AnyConnection, AnyPool};
 use uuid::Uuid;
 
 use crate::views::{self, Person, UserRow};
@@ -117,7 +118,7 @@ impl People {
             .bind(email_index.to_owned())
             .fetch_one(tx)
             .await?;
-        views::uuid(&row.try_get::<String, _>(0)?)
+        rows::id(&row)
     }
 
     /// Deletes vault entries that no event refers to. A failure leaves garbage and nothing else, so it is only logged.

@@ -102,12 +102,7 @@ impl Work for Worker {
     }
 
     async fn due(&self, now: Timestamp, limit: i64) -> Result<Due, WorkError> {
-        let pool = self.jobs.store().database().pool();
-        let mut due = view::due(pool, now, limit).await?;
-        let longest = self.deps.config.retry.max_delay;
-        due.now
-            .extend(view::written_ahead(pool, now, longest).await?);
-        Ok(due)
+        Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
     }
 
     fn next_step(&self, job: &Job) -> Option<(&'static str, Step)> {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portico_eventstore::{Row, rows};
 use portico_runtime::{Role, config::Session};
 use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
@@ -162,9 +163,9 @@ async fn record_use(
     }
 }
 
-fn bearer_of(row: &portico_eventstore::Row, expires_at_ms: i64) -> Result<Bearer, sqlx::Error> {
+fn bearer_of(row: &Row, expires_at_ms: i64) -> Result<Bearer, sqlx::Error> {
     Ok(Bearer {
-        user_id: views::uuid(&row.try_get::<String, _>(0)?)?,
+        user_id: rows::id(row)?,
         role: views::role(&row.try_get::<String, _>(1)?),
         expires_at: Timestamp::from_millisecond(expires_at_ms).unwrap_or(Timestamp::MAX),
     })

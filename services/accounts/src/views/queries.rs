@@ -1,7 +1,10 @@
 //! The queries.
 
 use jiff::Timestamp;
-use portico_eventstore::Row;
+use portico_eventstore::{
+    Row,
+    rows::{id, ids, uuid},
+};
 use portico_proto::{accounts::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::{
     Role,
@@ -33,7 +36,7 @@ pub(crate) struct UserRow {
 impl UserRow {
     fn read(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: uuid(&row.try_get::<String, _>(0)?)?,
+            id: id(row)?,
             role: row.try_get(1)?,
             status: row.try_get(2)?,
             name_ref: reference(&row.try_get::<String, _>(3)?)?,
@@ -191,9 +194,7 @@ pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error
     )
     .fetch_all(pool)
     .await?;
-    rows.iter()
-        .map(|row| uuid(&row.try_get::<String, _>(0)?))
-        .collect()
+    ids(&rows)
 }
 
 /// A page of a user's API tokens that are not revoked, and the cursor of the next one.
@@ -223,12 +224,6 @@ pub(crate) async fn api_tokens(
     };
     let tokens = rows.iter().map(token).collect::<Result<_, sqlx::Error>>()?;
     Ok((tokens, next))
-}
-
-/// An id in a row.
-pub(crate) fn uuid(text: &str) -> Result<Uuid, sqlx::Error> {
-    text.parse()
-        .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
 }
 
 fn reference(text: &str) -> Result<Option<VaultRef>, sqlx::Error> {

@@ -1,5 +1,6 @@
 //! Finds the product or plan that refers to a gateway policy.
 
+use portico_eventstore::rows::json;
 use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
 
@@ -33,17 +34,8 @@ pub(crate) async fn find(
 }
 
 fn policy_id_of(becomes: Becomes, details: &str) -> Result<String, sqlx::Error> {
-    let decode = |error: serde_json::Error| sqlx::Error::Decode(error.into());
     Ok(match becomes {
-        Becomes::Product => {
-            serde_json::from_str::<product::Details>(details)
-                .map_err(decode)?
-                .policy_id
-        }
-        Becomes::Plan => {
-            serde_json::from_str::<plan::Details>(details)
-                .map_err(decode)?
-                .policy_id
-        }
+        Becomes::Product => json::<product::Details>(details)?.policy_id,
+        Becomes::Plan => json::<plan::Details>(details)?.policy_id,
     })
 }

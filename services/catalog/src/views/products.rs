@@ -1,7 +1,7 @@
 //! The table `products` and what belongs to it.
 
 use jiff::Timestamp;
-use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
 use portico_proto::{catalog::v1, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
@@ -192,19 +192,15 @@ pub(crate) async fn list(
 }
 
 fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {
-    let id: String = row.try_get(0)?;
     let status: String = row.try_get(1)?;
-    let details: String = row.try_get(2)?;
-    let details: Details =
-        serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let details: Details = rows::json(row.try_get(2)?)?;
     let status = v1::ProductStatus::from_word(&status).unwrap_or_default();
     let times = (
         wire::parse_time(row.try_get(4)?)?,
         wire::parse_time(row.try_get(5)?)?,
     );
     Ok(wire::product_message(
-        id,
+        rows::id(row)?,
         row.try_get(3)?,
         &details,
         status,

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use portico_eventstore::rows::{json, uuid};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::{ProjectionError, Row};
 use uuid::Uuid;
 
-use super::{json, parsed};
 use crate::entitlement::{Entitlement, Key, KeyPolicies, Link};
 use crate::item::{Api, Item, Limit};
 
@@ -123,7 +123,7 @@ fn read(row: &Row) -> Result<Grant, sqlx::Error> {
         count: u64::try_from(row.try_get::<i64, _>("uses")?).unwrap_or_default(),
         identity_provider_id: optional("identity_provider_id")?
             .as_deref()
-            .map(parsed)
+            .map(uuid)
             .transpose()?,
         product_id: text("product_id")?,
         product_name: text("product_name")?,
