@@ -13,6 +13,7 @@
 //! - [`certificates`]: certificate authorities beside the system's
 //! - [`error`]: errors and refusals
 //! - `measured`: span and duration of a call
+//! - [`sanitized`]: what the other side says, in words that may be kept and shown
 
 pub mod address;
 pub mod certificates;
@@ -20,6 +21,7 @@ mod client;
 pub mod error;
 mod measured;
 pub mod port;
+mod words;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -38,6 +40,7 @@ pub use error::{OutgoingError, Refusal};
 use measured::Measured;
 pub use measured::Peer;
 pub use port::PortList;
+pub use words::sanitized;
 
 /// Limits, and what is allowed beside public addresses.
 #[derive(Debug, Clone)]

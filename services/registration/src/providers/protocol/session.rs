@@ -10,7 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use portico_runtime::fault;
 use portico_runtime::outgoing::{
-    Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings,
+    Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings, sanitized,
 };
 use portico_vault::Secret;
 use serde_json::Value;
@@ -18,7 +18,6 @@ use url::Url;
 
 pub use super::answer::{RawAnswer, Step};
 use super::failure::{Bearer, Disposition, Failure};
-use super::message::sanitized;
 use super::site::Site;
 use crate::identity_provider::{Endpoints, Method as AuthorizationMethod, Options};
 use crate::providers::discovery::DiscoveryError;
