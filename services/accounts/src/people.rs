@@ -5,7 +5,7 @@ pub(crate) mod email;
 
 use portico_eventstore::rows;
 use portico_proto::{Error, accounts::v1 as proto};
-use portico_runtime::query_error;
+use portico_runtime::{query_error, vault_error};
 use portico_vault::{IndexKey, Owner, Secret, Vault, VaultError, VaultRef};
 use sqlx::{AnyConnection, AnyPool};
 use uuid::Uuid;
@@ -163,16 +163,5 @@ impl People {
             .get(&owner(user_id), &reference)
             .await
             .map_err(vault_error)
-    }
-}
-
-/// The error for the caller; the cause is logged here and not sent.
-pub(crate) fn vault_error(error: VaultError) -> Error {
-    match error {
-        VaultError::Database(error) => query_error(error),
-        other => {
-            tracing::error!(error = %other, "the vault failed");
-            Error::internal()
-        }
     }
 }

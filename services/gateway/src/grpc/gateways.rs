@@ -9,13 +9,13 @@ mod tests;
 use portico_eventstore::{ExecuteError, StoreError};
 use portico_proto::{Error, gateway::v1 as api};
 use portico_runtime::lists::ListQuery;
-use portico_runtime::{Call, parse_id, query_error, store_error};
+use portico_runtime::{Call, concurrent_change, parse_id, query_error, store_error, vault_error};
 use portico_vault::{Secret, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{concurrent_change, name_taken, refuse_at, vault_error};
+use super::refusal::{name_taken, refuse_at};
 use crate::gateway::{Command, Gateway, Rejection, Settings};
 use crate::gateways::NO_OPERATION;
 use crate::views::gateways as view;

@@ -2,11 +2,11 @@
 
 use portico_eventstore::{Context, ExecuteError, StoreError};
 use portico_proto::Error;
+use portico_runtime::vault_error;
 use portico_vault::{Owner, Secret, VaultRef};
 use uuid::Uuid;
 
 use crate::grpc::Grpc;
-use crate::grpc::refusal::vault_error;
 use crate::identity_provider::{Draft, IdentityProvider, ManagementRef, OWNER, Rejection};
 
 /// What a draft brought, in the vault before the command runs.
