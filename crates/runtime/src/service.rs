@@ -1,7 +1,7 @@
 //! A service: what it is given at its start ([`Deps`]), and what it gives back ([`Service`]).
 //!
 //! - [`health`]: whether the process is alive and ready
-//! - [`messages`]: reading other services' events, for policies
+//! - [`messages`]: public events, written and read
 //! - [`grpc_methods`](crate::grpc_methods): the gRPC methods of one; `operations`: those that all have
 
 pub mod health;

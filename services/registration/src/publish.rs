@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use portico_eventstore::relay::{PublicEvent, Publish};
 use portico_eventstore::{EventStore, RecordedEvent, StoreError};
 use portico_proto::registration::v1 as public;
-use prost::Message;
+use portico_runtime::messages::encode;
 
 use crate::client_type::{self, ClientType};
 use crate::identity_provider::{self, IdentityProvider, KeysEvent, ProviderKeys};
@@ -48,7 +48,7 @@ async fn of_provider(
     Ok(match event {
         Event::Added { settings, .. } | Event::Changed { settings } => {
             let endpoints = settings.location.endpoints;
-            some(
+            Some(encode(
                 "portico.registration.identity_provider_changed",
                 &public::IdentityProviderChanged {
                     identity_provider_id: id.to_string(),
@@ -58,31 +58,31 @@ async fn of_provider(
                     jwks_uri: endpoints.jwks_uri.map(Into::into),
                     scope_claim: settings.scope_claim,
                 },
-            )
+            ))
         }
         Event::Paused { reason } => {
             let provider = store.load_at::<IdentityProvider>(id, at.version).await?;
-            some(
+            Some(encode(
                 "portico.registration.provider_paused",
                 &public::ProviderPaused {
                     identity_provider_id: id.to_string(),
                     identity_provider_name: provider.name(),
                     reason,
                 },
-            )
+            ))
         }
-        Event::Resumed => some(
+        Event::Resumed => Some(encode(
             "portico.registration.provider_resumed",
             &public::ProviderResumed {
                 identity_provider_id: id.to_string(),
             },
-        ),
-        Event::Deleted => some(
+        )),
+        Event::Deleted => Some(encode(
             "portico.registration.identity_provider_deleted",
             &public::IdentityProviderDeleted {
                 identity_provider_id: id.to_string(),
             },
-        ),
+        )),
         Event::TokenReplaced { .. } | Event::RotationSet { .. } => None,
     })
 }
@@ -90,12 +90,12 @@ async fn of_provider(
 #[deny(clippy::wildcard_enum_match_arm)]
 fn of_keys(at: &RecordedEvent, event: &KeysEvent) -> Option<PublicEvent> {
     match event {
-        KeysEvent::Changed(_) => some(
+        KeysEvent::Changed(_) => Some(encode(
             "portico.registration.identity_provider_keys_changed",
             &public::IdentityProviderKeysChanged {
                 identity_provider_id: at.stream_id().to_string(),
             },
-        ),
+        )),
         KeysEvent::Noted(_) => None,
     }
 }
@@ -111,21 +111,14 @@ async fn of_type(
         Event::Changed { .. } => {
             let id = at.stream_id();
             let client_type = store.load_at::<ClientType>(id, at.version).await?;
-            some(
+            Some(encode(
                 "portico.registration.client_type_changed",
                 &public::ClientTypeChanged {
                     client_type_id: id.to_string(),
                     identity_provider_id: client_type.identity_provider_id.to_string(),
                 },
-            )
+            ))
         }
         Event::Added { .. } | Event::Deleted => None,
-    })
-}
-
-fn some(subject: &'static str, message: &impl Message) -> Option<PublicEvent> {
-    Some(PublicEvent {
-        subject,
-        payload: message.encode_to_vec(),
     })
 }
