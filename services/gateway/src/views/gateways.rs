@@ -7,7 +7,7 @@ use portico_eventstore::rows::{id, ids, json, uuid};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row};
 use portico_proto::gateway::v1 as api;
-use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
+use portico_runtime::lists::{ListQuery, Select, SortColumns};
 use uuid::Uuid;
 
 use super::grants::{self, ApiLocation, ApiLocations};
@@ -160,14 +160,7 @@ pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::Gateway>
 }
 
 /// What gateways are listed by.
-pub(crate) const SORT: SortColumns = SortColumns {
-    columns: &[
-        ("name", SortColumn::Text("name_key")),
-        ("created_at", SortColumn::Text("created_at")),
-    ],
-    default: "name",
-    id: "id",
-};
+pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
 
 /// Gateways that are there, and the cursor of the next page.
 pub(crate) async fn list(

@@ -3,7 +3,7 @@
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
 use portico_proto::registration::v1 as api;
-use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
+use portico_runtime::lists::{ListQuery, Search, Select, SortColumns};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -144,14 +144,7 @@ const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token,
                        rotates_days_before";
 
 /// What providers can be sorted by.
-pub(crate) const SORT: SortColumns = SortColumns {
-    columns: &[
-        ("name", SortColumn::Text("name_key")),
-        ("created_at", SortColumn::Text("created_at")),
-    ],
-    default: "name",
-    id: "id",
-};
+pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
 
 /// A provider as the API has it, less what its driver makes of the settings; and those.
 pub(crate) struct Listed {
