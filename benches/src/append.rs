@@ -7,9 +7,9 @@ use std::{
 };
 
 use portico_eventstore::{
-    Database, EventStore,
-    testing::postgres::{Postgres, programs},
+    Database, EventStore
 };
+use portico_trials::postgres::{Postgres, programs};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use uuid::Uuid;
 

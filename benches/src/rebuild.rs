@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use portico_eventstore::{
-    Database,
-    testing::postgres::{Postgres, programs},
+    Database
 };
+use portico_trials::postgres::{Postgres, programs};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use crate::{

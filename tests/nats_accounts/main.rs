@@ -15,10 +15,10 @@ use std::{
 };
 
 use portico_bus::{
-    Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings, testing::NatsServer,
+    Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings
 };
 use portico_runtime::ServiceName;
-use portico_trials::{NATS, Trial, trials};
+use portico_trials::{NATS, NatsServer, Trial, trials};
 use uuid::Uuid;
 
 fn main() -> std::process::ExitCode {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use portico_bus::{
-    Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus, testing::NatsServer,
+    Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus
 };
-use portico_trials::{NATS, Trial, trials};
+use portico_trials::{NATS, NatsServer, Trial, trials};
 use tokio::time::sleep;
 
 use crate::support::*;

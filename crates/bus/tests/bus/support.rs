@@ -10,9 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use portico_bus::{
-    BusError, ConsumerSpec, Deliveries, Delivery, Message, NatsBus, NatsSettings, SharedBus,
-    testing::NatsServer,
+    BusError, ConsumerSpec, Deliveries, Delivery, Message, NatsBus, NatsSettings, SharedBus
 };
+use portico_trials::NatsServer;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 

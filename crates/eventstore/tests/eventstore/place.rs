@@ -4,9 +4,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use portico_eventstore::{
     Database, DatabaseError, EventStore, Migrations,
-    sqlx::{self, Row as _},
-    testing::postgres::Postgres,
+    sqlx::{self, Row as _}
 };
+use portico_trials::Postgres;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 

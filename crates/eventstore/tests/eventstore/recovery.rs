@@ -9,9 +9,9 @@ use std::{
 };
 
 use portico_eventstore::{
-    EventStore, ExecuteError, StoreError, sqlx, testing::context, testing::postgres::Postgres,
+    EventStore, ExecuteError, StoreError, sqlx, testing::context
 };
-use portico_trials::{POSTGRESQL, Trial, trials};
+use portico_trials::{POSTGRESQL, Postgres, Trial, trials};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

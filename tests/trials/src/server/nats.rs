@@ -1,4 +1,4 @@
-//! A real NATS server for tests, behind the feature `testing`.
+//! A real NATS server.
 //!
 //! The binary is taken from `PORTICO_NATS_SERVER`, else from `PATH`, else from `$(go env GOPATH)/bin`, where
 //! `go install github.com/nats-io/nats-server/v2@latest` puts it.
