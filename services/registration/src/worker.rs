@@ -29,8 +29,8 @@ pub(crate) mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portico_eventstore::worker::{self, Jobs};
 use portico_eventstore::EventStore;
+use portico_eventstore::worker::{self, Jobs};
 use portico_runtime::{Deps, WorkError};
 use portico_vault::Vault;
 use uuid::Uuid;

@@ -54,7 +54,7 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Bearer, Disposition, Failure};
+use super::failure::{Bearer, Disposition, Failure, Result};
 use super::metadata::SECRET_CHANGED;
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
@@ -81,12 +81,7 @@ impl Driver for Keycloak {
         ]
     }
 
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, site: Site<'_>, wanted: &WantedClient, ids: &ChosenIds) -> Result<Prepared> {
         Ok(Prepared {
             endpoint: collection(site.endpoints, "default"),
             wanted: wanted.clone(),
@@ -100,7 +95,7 @@ impl Driver for Keycloak {
         site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
+    ) -> Result<Preview> {
         let scopes = ClientScopes::from_granted(&client.granted);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let body = representation::update(wanted, &client.client_id, &scopes)?;
@@ -112,11 +107,7 @@ impl Driver for Keycloak {
         })
     }
 
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
+    fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
         parse(endpoints, answer)
     }
 
@@ -129,7 +120,7 @@ impl Driver for Keycloak {
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, bearer) = post(session, prepared).await?;
         if answer.is_success() {
             return parse(session.endpoints, &answer);
@@ -150,20 +141,12 @@ impl Driver for Keycloak {
         Err(failure)
     }
 
-    async fn reconcile(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
+    async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
         let registered = self.register(session, prepared).await?;
         Ok(Reconciled::Registered(Box::new(registered)))
     }
 
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
         let (answer, _) = read(session, client).await?;
         let mut found = parse(session.endpoints, &answer)?;
         if has_another_secret(client, &object(&answer)?) {
@@ -177,7 +160,7 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
         let scopes = ClientScopes::of(&object(&answer)?);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
@@ -190,7 +173,7 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
         chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = match read(session, client).await {
             Ok(found) => found,
             Err(failure) => return already_rotated(session, client, chosen, failure).await,
@@ -206,7 +189,7 @@ impl Driver for Keycloak {
         &self,
         session: &Session<'_>,
         client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
         if token.0 != Bearer::Management {
             return Err(Failure::new(
@@ -229,7 +212,7 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
         let scopes = ClientScopes::of(&object(&answer)?);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
@@ -244,15 +227,11 @@ impl Driver for Keycloak {
         &self,
         session: &Session<'_>,
         client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         presence::reissued(session, client).await
     }
 
-    async fn delete(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<Deleted, Failure> {
+    async fn delete(&self, session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {
         let url = member(session.endpoints, "default", &client.client_id);
         let mut last = None;
         for token in tokens(session, client).await? {

@@ -38,7 +38,7 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Disposition, Failure};
+use super::failure::{Disposition, Failure, Result};
 use super::metadata::{self, Difference, Metadata, joined};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
@@ -62,12 +62,7 @@ impl Driver for Okta {
         &[AuthorizationMethod::ApiToken]
     }
 
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        _ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, site: Site<'_>, wanted: &WantedClient, _ids: &ChosenIds) -> Result<Prepared> {
         rfc7591::check_auth_method(site.endpoints, wanted)?;
         Ok(Prepared {
             endpoint: collection(site.endpoints),
@@ -82,7 +77,7 @@ impl Driver for Okta {
         site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
+    ) -> Result<Preview> {
         Ok(Preview {
             action: "update",
             method: "PUT",
@@ -91,11 +86,7 @@ impl Driver for Okta {
         })
     }
 
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
+    fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
         parse(endpoints, answer)
     }
 
@@ -103,7 +94,7 @@ impl Driver for Okta {
         session.token.is_some()
     }
 
-    async fn try_authorization(&self, session: &Session<'_>) -> Result<String, Failure> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<String> {
         let mut url = collection(session.endpoints);
         url.set_query(Some("limit=1"));
         let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
@@ -134,7 +125,7 @@ impl Driver for Okta {
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let body = Body::Json(Value::Object(prepared.body.clone()));
         let answer = call(
             session,
@@ -162,11 +153,7 @@ impl Driver for Okta {
         Err(failure)
     }
 
-    async fn reconcile(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
+    async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
         let name = prepared.body.get("client_name").and_then(Value::as_str);
         let Some(there) = named(session, name.unwrap_or_default()).await? else {
             return Ok(Reconciled::NotThere);
@@ -185,11 +172,7 @@ impl Driver for Okta {
         Ok(Reconciled::Registered(Box::new(registered)))
     }
 
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        known: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    async fn read(&self, session: &Session<'_>, known: &KnownClient) -> Result<RegisteredClient> {
         let url = client(session.endpoints, &known.client_id);
         let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
         if answer.is_success() {
@@ -203,7 +186,7 @@ impl Driver for Okta {
         session: &Session<'_>,
         known: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         // A setting that is left out makes the update fail, so what is there is the beginning.
         let now = self.read(session, known).await?;
         let known = KnownClient {
@@ -226,7 +209,7 @@ impl Driver for Okta {
         session: &Session<'_>,
         known: &KnownClient,
         chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         match secrets::add(session, known, chosen).await? {
             Added::Added { keeps_old } => {
                 let there = self.read(session, known).await;
@@ -240,11 +223,7 @@ impl Driver for Okta {
         }
     }
 
-    async fn retire_old_secret(
-        &self,
-        session: &Session<'_>,
-        known: &KnownClient,
-    ) -> Result<(), Failure> {
+    async fn retire_old_secret(&self, session: &Session<'_>, known: &KnownClient) -> Result<()> {
         secrets::end_others(session, known).await
     }
 
@@ -252,7 +231,7 @@ impl Driver for Okta {
         &self,
         session: &Session<'_>,
         known: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         calls::lifecycle(session, &known.client_id, "deactivate").await?;
         self.read(session, known).await
     }
@@ -262,12 +241,12 @@ impl Driver for Okta {
         session: &Session<'_>,
         known: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         calls::lifecycle(session, &known.client_id, "activate").await?;
         self.update(session, known, wanted).await
     }
 
-    async fn delete(&self, session: &Session<'_>, known: &KnownClient) -> Result<Deleted, Failure> {
+    async fn delete(&self, session: &Session<'_>, known: &KnownClient) -> Result<Deleted> {
         let url = client(session.endpoints, &known.client_id);
         let answer = call(session, Step::Other, Method::DELETE, &url, Body::None).await?;
         if answer.is_success() {
@@ -280,7 +259,7 @@ impl Driver for Okta {
     }
 }
 
-async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient, Failure> {
+async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient> {
     let mut url = client(session.endpoints, id);
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.extend(["lifecycle", "newSecret"]);

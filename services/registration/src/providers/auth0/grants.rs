@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::calls::{call, grants, refused};
 use super::members;
 use crate::providers::client::WantedClient;
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Result};
 use crate::providers::metadata::array;
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, Session, Step};
@@ -33,7 +33,7 @@ pub(super) fn shown(site: Site<'_>, wanted: &WantedClient) -> Value {
 }
 
 /// Whether grants may be read, for the connection test.
-pub(super) async fn of_audience(session: &Session<'_>) -> Result<(), Failure> {
+pub(super) async fn of_audience(session: &Session<'_>) -> Result<()> {
     let mut url = grants(session.site(), None)?;
     url.query_pairs_mut()
         .append_pair("audience", &session.options.api_audience)
@@ -45,7 +45,7 @@ pub(super) async fn of_audience(session: &Session<'_>) -> Result<(), Failure> {
     }
 }
 
-pub(super) async fn of(session: &Session<'_>, client_id: &str) -> Result<Grant, Failure> {
+pub(super) async fn of(session: &Session<'_>, client_id: &str) -> Result<Grant> {
     let mut url = grants(session.site(), None)?;
     url.query_pairs_mut()
         .append_pair("client_id", client_id)
@@ -84,7 +84,7 @@ pub(super) async fn put(
     session: &Session<'_>,
     client_id: &str,
     wanted: &WantedClient,
-) -> Result<BTreeSet<String>, Failure> {
+) -> Result<BTreeSet<String>> {
     if session.options.api_audience.is_empty() {
         return Ok(BTreeSet::new());
     }

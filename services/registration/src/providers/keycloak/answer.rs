@@ -7,7 +7,7 @@ use url::Url;
 use super::representation;
 use crate::providers::client::{KnownClient, RegisteredClient};
 use crate::providers::discovery::Endpoints;
-use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::metadata::Metadata;
 use crate::providers::rfc7591::{invalid_answer, is_masked};
 use crate::providers::session::{RawAnswer, Step};
@@ -40,17 +40,14 @@ pub(super) fn reissue_url(endpoints: &Endpoints, id: &str) -> Option<Url> {
     Some(url)
 }
 
-pub(super) fn object(answer: &RawAnswer) -> Result<Map<String, Value>, Failure> {
+pub(super) fn object(answer: &RawAnswer) -> Result<Map<String, Value>> {
     match answer.json() {
         Some(Value::Object(members)) => Ok(members),
         _ => Err(invalid_answer(answer, "its body is no JSON object")),
     }
 }
 
-pub(super) fn parse(
-    endpoints: &Endpoints,
-    answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
+pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
     if !answer.is_success() {
         let bearer = match answer.step {
             Step::Register => Bearer::Initial,

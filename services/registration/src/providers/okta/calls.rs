@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::providers::client::RegisteredClient;
 use crate::providers::discovery::Endpoints;
-use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::rfc7591;
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 
@@ -32,7 +32,7 @@ pub(super) async fn call(
     method: Method,
     url: &Url,
     body: Body,
-) -> Result<RawAnswer, Failure> {
+) -> Result<RawAnswer> {
     let Some(token) = session.token else {
         return Err(Failure::new(
             Disposition::PauseProvider,
@@ -51,10 +51,7 @@ pub(super) async fn call(
         .await
 }
 
-pub(super) fn parse(
-    endpoints: &Endpoints,
-    answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
+pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
     if !answer.is_success() {
         return Err(refused(answer));
     }
@@ -113,10 +110,7 @@ async fn lists(session: &Session<'_>) -> bool {
 }
 
 /// The client with exactly this name. `q` finds those whose name starts with it, or otherwise matches.
-pub(super) async fn named(
-    session: &Session<'_>,
-    name: &str,
-) -> Result<Option<Map<String, Value>>, Failure> {
+pub(super) async fn named(session: &Session<'_>, name: &str) -> Result<Option<Map<String, Value>>> {
     let mut url = collection(session.endpoints);
     url.query_pairs_mut()
         .append_pair("q", name)
@@ -176,7 +170,7 @@ pub(super) fn application(endpoints: &Endpoints, id: &str, below: &[&str]) -> Ur
 }
 
 /// Switches the application off or on.
-pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Result<(), Failure> {
+pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Result<()> {
     let url = application(session.endpoints, id, &["lifecycle", what]);
     let body = Body::Json(Value::Object(Map::new()));
     let answer = call(session, Step::Other, Method::POST, &url, body).await?;

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::calls::{Wrong, call, found, read_refused};
 use crate::providers::client::KnownClient;
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Failure, Result};
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, RawAnswer, Session, Step};
 
@@ -59,7 +59,7 @@ pub(super) async fn add(
     session: &Session<'_>,
     client: &KnownClient,
     chosen: &Secret,
-) -> Result<Added, Failure> {
+) -> Result<Added> {
     let Some(mut held) = list(session, &client.client_id).await? else {
         return Ok(Added::NotOffered);
     };
@@ -81,7 +81,7 @@ pub(super) async fn add(
 }
 
 /// Ends all others. Nothing is ended, and that is said, where it cannot be told which one is known here.
-pub(super) async fn end_others(session: &Session<'_>, client: &KnownClient) -> Result<(), Failure> {
+pub(super) async fn end_others(session: &Session<'_>, client: &KnownClient) -> Result<()> {
     let Some(held) = list(session, &client.client_id).await? else {
         return Err(Failure::new(
             Disposition::Fail,
@@ -120,7 +120,7 @@ fn newest(held: &[Held]) -> Option<&Held> {
 }
 
 /// `None` where there is no such API for this token.
-async fn list(session: &Session<'_>, id: &str) -> Result<Option<Vec<Held>>, Failure> {
+async fn list(session: &Session<'_>, id: &str) -> Result<Option<Vec<Held>>> {
     let url = secrets(session, id, &[]);
     let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
     match answer.status {
@@ -138,7 +138,7 @@ async fn list(session: &Session<'_>, id: &str) -> Result<Option<Vec<Held>>, Fail
     }
 }
 
-async fn end(session: &Session<'_>, id: &str, one: &Held) -> Result<(), Failure> {
+async fn end(session: &Session<'_>, id: &str, one: &Held) -> Result<()> {
     if one.is_active() {
         let url = secrets(session, id, &[&one.id, "lifecycle", "deactivate"]);
         let answer = write(session, Method::POST, &url, Map::new().into()).await?;
@@ -150,7 +150,7 @@ async fn end(session: &Session<'_>, id: &str, one: &Held) -> Result<(), Failure>
 }
 
 /// Somebody else may have been faster.
-async fn ended(session: &Session<'_>, answer: &RawAnswer) -> Result<(), Failure> {
+async fn ended(session: &Session<'_>, answer: &RawAnswer) -> Result<()> {
     if answer.is_success() {
         return Ok(());
     }
@@ -160,12 +160,7 @@ async fn ended(session: &Session<'_>, answer: &RawAnswer) -> Result<(), Failure>
     }
 }
 
-async fn write(
-    session: &Session<'_>,
-    method: Method,
-    url: &Url,
-    body: Value,
-) -> Result<RawAnswer, Failure> {
+async fn write(session: &Session<'_>, method: Method, url: &Url, body: Value) -> Result<RawAnswer> {
     call(session, Step::Other, method, url, Body::Json(body)).await
 }
 

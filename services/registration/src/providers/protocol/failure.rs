@@ -40,6 +40,9 @@ pub struct Failure {
     pub outcome_unknown: bool,
 }
 
+/// What comes of a call.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
 impl Failure {
     /// A failure that does not come from an answer.
     pub(crate) fn new(

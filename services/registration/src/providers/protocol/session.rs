@@ -17,7 +17,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use super::answer::{RawAnswer, Step};
-use super::failure::{Bearer, Disposition, Failure};
+use super::failure::{Bearer, Disposition, Failure, Result};
 use super::site::Site;
 use crate::identity_provider::{Endpoints, Method as AuthorizationMethod, Options};
 use crate::providers::discovery::DiscoveryError;
@@ -142,7 +142,7 @@ impl Authorization<'_> {
         }
     }
 
-    fn header(&self) -> Option<Result<HeaderValue, Failure>> {
+    fn header(&self) -> Option<Result<HeaderValue>> {
         let text = match self {
             Self::Nobody => return None,
             Self::Bearer(_, token) => format!("Bearer {}", token.expose().trim()),
@@ -235,7 +235,7 @@ impl Session<'_> {
 
     /// Makes one call, spools its answer where it may hold credentials, and gives
     /// it back whatever its status.
-    pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer, Failure> {
+    pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer> {
         if !self.endpoints.trusts(call.url) {
             return Err(Failure::new(
                 Disposition::Fail,
