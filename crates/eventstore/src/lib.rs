@@ -35,7 +35,7 @@ pub use nested::is_of_another_subject;
 pub use newest::{Fact, Newest, Noted};
 pub use store::{
     Append, Appended, Context, EventStore, ExecuteError, InboxEntry, Loaded, Metadata, NewEvent,
-    Outcome, Projection, ProjectionError, RecordedEvent, Row, StoreError, Stream, rows,
+    Outcome, Projection, ProjectionError, RecordedEvent, Result, Row, StoreError, Stream, rows,
 };
 pub use worker::{Held, Lease, LeaseLost};
 

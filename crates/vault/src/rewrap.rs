@@ -4,7 +4,7 @@ use sqlx::Row as _;
 
 use crate::cipher;
 use crate::data_key::{key_context, overwrite_deleted};
-use crate::store::{Vault, VaultError};
+use crate::store::{Result, Vault};
 
 /// Data keys that one step reads. Small, so that nothing else waits long.
 const BATCH: i64 = 200;
@@ -29,7 +29,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Database`]; what was done until then stays done.
-    pub async fn rewrap(&self) -> Result<Rewrapped, VaultError> {
+    pub async fn rewrap(&self) -> Result<Rewrapped> {
         let active = self.ring.active();
         let mut result = Rewrapped::default();
         let mut after = String::new();
@@ -60,12 +60,7 @@ impl Vault {
     }
 
     /// False when the key cannot be opened.
-    async fn rewrap_one(
-        &self,
-        subject: &str,
-        kek_id: &str,
-        wrapped: &str,
-    ) -> Result<bool, VaultError> {
+    async fn rewrap_one(&self, subject: &str, kek_id: &str, wrapped: &str) -> Result<bool> {
         let Ok(data_key) = self.unwrap_key(subject, kek_id, wrapped) else {
             return Ok(false);
         };

@@ -13,7 +13,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::PolicyError;
-use crate::{Database, Row, StoreError};
+use crate::{Database, Result, Row, StoreError};
 pub use admin::{
     Parked, ParkedFilter, ParkedStatus, drop_parked, list_parked, parked, release_parked,
 };
@@ -26,7 +26,7 @@ pub(super) async fn park(
     reason: &PolicyError,
     attempts: u32,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let headers =
         serde_json::to_string(&message.headers).map_err(|e| StoreError::Codec(e.to_string()))?;
     sqlx::query(
@@ -57,7 +57,7 @@ pub(super) async fn park_again(
     message_id: Uuid,
     reason: &PolicyError,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query(
         "UPDATE parked SET reason = $3, attempts = 1, parked_at = $4, \
          first_parked_at = COALESCE(first_parked_at, parked_at) \
@@ -73,10 +73,7 @@ pub(super) async fn park_again(
 }
 
 /// Messages that an admin has released.
-pub(super) async fn released(
-    database: &Database,
-    consumer: &str,
-) -> Result<Vec<Message>, StoreError> {
+pub(super) async fn released(database: &Database, consumer: &str) -> Result<Vec<Message>> {
     let rows = sqlx::query(
         "SELECT message_id, subject, payload, headers FROM parked WHERE consumer = $1 AND attempts = 0 \
          ORDER BY parked_at, message_id LIMIT 100",
@@ -99,11 +96,7 @@ pub(super) async fn released(
 }
 
 /// Deletes a message that was handled in the end.
-pub(super) async fn forget(
-    database: &Database,
-    consumer: &str,
-    message_id: Uuid,
-) -> Result<(), StoreError> {
+pub(super) async fn forget(database: &Database, consumer: &str, message_id: Uuid) -> Result<()> {
     sqlx::query("DELETE FROM parked WHERE consumer = $1 AND message_id = $2")
         .bind(consumer.to_owned())
         .bind(message_id.to_string())
@@ -117,7 +110,7 @@ pub(super) async fn was_dropped(
     database: &Database,
     consumer: &str,
     message_id: Uuid,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let row = sqlx::query("SELECT 1 FROM dropped WHERE consumer = $1 AND message_id = $2")
         .bind(consumer.to_owned())
         .bind(message_id.to_string())
@@ -126,13 +119,13 @@ pub(super) async fn was_dropped(
     Ok(row.is_some())
 }
 
-fn read_id(row: &Row, index: usize) -> Result<Uuid, StoreError> {
+fn read_id(row: &Row, index: usize) -> Result<Uuid> {
     row.try_get::<String, _>(index)?
         .parse()
         .map_err(|e: uuid::Error| StoreError::Codec(e.to_string()))
 }
 
-fn read_time(row: &Row, index: usize) -> Result<Timestamp, StoreError> {
+fn read_time(row: &Row, index: usize) -> Result<Timestamp> {
     row.try_get::<String, _>(index)?
         .parse()
         .map_err(|e: jiff::Error| StoreError::Codec(e.to_string()))

@@ -2,6 +2,9 @@
 
 use crate::Stream;
 
+/// What comes of a call to the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// An error of the store itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Aggregate, Append, Appended, Context, EventStore, InboxEntry, Loaded, Metadata, NewEvent,
-    StoreError, Stream, trace,
+    Result, StoreError, Stream, trace,
 };
 
 /// Least number of retries after a conflict. Commands of this process for the same stream take turns after the first
@@ -186,7 +186,7 @@ impl EventStore {
         }
     }
 
-    async fn was_handled(&self, entry: Option<&InboxEntry>) -> Result<bool, StoreError> {
+    async fn was_handled(&self, entry: Option<&InboxEntry>) -> Result<bool> {
         let Some(entry) = entry else { return Ok(false) };
         let row = sqlx::query("SELECT 1 FROM inbox WHERE consumer = $1 AND message_id = $2")
             .bind(entry.consumer.clone())
@@ -227,7 +227,7 @@ fn encode<A: Aggregate>(
     stream: &Stream,
     events: &[A::Event],
     context: &Context,
-) -> Result<Vec<NewEvent>, StoreError> {
+) -> Result<Vec<NewEvent>> {
     let metadata = context.metadata.clone();
     // The effects of these events then become children of the current span.
     let metadata = match trace::TraceContext::present() {

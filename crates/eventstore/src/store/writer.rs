@@ -16,7 +16,8 @@ use uuid::Uuid;
 use plan::Plan;
 
 use super::{
-    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream, metrics::StoreMetrics,
+    NewEvent, Projection, ProjectionError, RecordedEvent, Result, StoreError, Stream,
+    metrics::StoreMetrics,
 };
 use crate::{
     database::{Database, Dialect},
@@ -76,7 +77,7 @@ pub enum Appended {
     AlreadyHandled,
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<Appended, StoreError>>;
+pub(crate) type Reply = oneshot::Sender<Result<Appended>>;
 
 pub(crate) struct Writer {
     pub(crate) database: Database,
@@ -121,10 +122,7 @@ impl Writer {
         }
     }
 
-    async fn commit(
-        &self,
-        appends: &[Append],
-    ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+    async fn commit(&self, appends: &[Append]) -> Result<Vec<Result<Appended, StoreError>>> {
         let began = Instant::now();
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
@@ -158,7 +156,7 @@ pub(crate) async fn project(
     projections: &[Arc<dyn Projection>],
     tx: &mut AnyConnection,
     event: &RecordedEvent,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     for projection in projections {
         // A panic must not end the writer, which every append of the process needs.
         let applied = AssertUnwindSafe(projection.apply(tx, event))
@@ -199,7 +197,7 @@ pub(crate) async fn begin<'c>(
     }
 }
 
-fn answer(replies: Vec<Reply>, results: Vec<Result<Appended, StoreError>>) {
+fn answer(replies: Vec<Reply>, results: Vec<Result<Appended>>) {
     for (reply, result) in replies.into_iter().zip(results) {
         // The caller may have gone; what was committed stays.
         drop(reply.send(result));

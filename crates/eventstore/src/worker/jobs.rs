@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::POLL;
 use crate::{
-    Aggregate, Context, EventStore, ExecuteError, Lease, Metadata, Outcome, StoreError, Stream,
+    Aggregate, Context, EventStore, ExecuteError, Lease, Metadata, Outcome, Result, StoreError,
+    Stream,
     clock::{Clock, ClockReading},
 };
 
@@ -95,7 +96,7 @@ impl<A: Aggregate> Jobs<A> {
     }
 
     /// Loads a stream.
-    pub async fn load(&self, id: Uuid) -> Result<Job<A>, StoreError> {
+    pub async fn load(&self, id: Uuid) -> Result<Job<A>> {
         let recorded = self.store.read_stream(&Stream::of::<A>(id)).await?;
         let mut state = A::default();
         for event in &recorded {
@@ -162,11 +163,7 @@ impl<A: Aggregate> Jobs<A> {
     ///
     /// What was done outside must not be lost, so a database that is away is waited for; and a task of its own does
     /// that, because a lease that is lost meanwhile drops whoever waits here.
-    pub async fn record(
-        &self,
-        job: &Job<A>,
-        command: &A::Command,
-    ) -> Result<Option<Outcome<A>>, StoreError> {
+    pub async fn record(&self, job: &Job<A>, command: &A::Command) -> Result<Option<Outcome<A>>> {
         let (jobs, job, command) = (self.clone(), job.clone(), command.clone());
         let recording = async move { jobs.execute(&job, 0, &command).await };
         let recorded = tokio::spawn(recording.in_current_span()).await;
@@ -175,11 +172,7 @@ impl<A: Aggregate> Jobs<A> {
 
     /// As [`Jobs::record`], but only where the stream is as it was loaded: for an intent that must not be recorded
     /// twice, even where a lease was lost.
-    pub async fn claim(
-        &self,
-        job: &Job<A>,
-        command: &A::Command,
-    ) -> Result<Option<Outcome<A>>, StoreError> {
+    pub async fn claim(&self, job: &Job<A>, command: &A::Command) -> Result<Option<Outcome<A>>> {
         self.execute(job, job.version.unsigned_abs(), command).await
     }
 
@@ -188,7 +181,7 @@ impl<A: Aggregate> Jobs<A> {
         job: &Job<A>,
         version: u64,
         command: &A::Command,
-    ) -> Result<Option<Outcome<A>>, StoreError> {
+    ) -> Result<Option<Outcome<A>>> {
         // One context for every try: an append whose answer was lost is recognised.
         let context = self.context(&job.cause);
         let stream = Stream::of::<A>(job.id);

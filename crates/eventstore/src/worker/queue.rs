@@ -23,17 +23,11 @@ impl<A: Aggregate> Jobs<A> {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn due(
-        &self,
-        queue: &Queue,
-        now: Timestamp,
-        limit: i64,
-    ) -> Result<Due, sqlx::Error> {
+    pub async fn due(&self, queue: &Queue, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {
         let pool = self.store().database().pool();
         let mut due = queue.due(pool, now, limit).await?;
         let usual = ClockReading::latest_pause(now, self.longest_pause);
-        due.now
-            .extend(queue.written_ahead(pool, now, usual).await?);
+        due.now.extend(queue.written_ahead(pool, now, usual).await?);
         Ok(due)
     }
 }

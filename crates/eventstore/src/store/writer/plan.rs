@@ -7,7 +7,7 @@ use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 use uuid::Uuid;
 
 use super::{Append, Appended, InboxEntry};
-use crate::{RecordedEvent, StoreError};
+use crate::{RecordedEvent, Result, StoreError};
 
 /// Rows in one `INSERT`; nine parameters each stay below SQLite's and PostgreSQL's limits.
 const ROWS: usize = 500;
@@ -139,7 +139,7 @@ impl Plan {
         Ok(())
     }
 
-    pub(super) fn take(&mut self, append: &Append) -> Result<Appended, StoreError> {
+    pub(super) fn take(&mut self, append: &Append) -> Result<Appended> {
         if let Some(entry) = &append.inbox
             && self
                 .handled
@@ -209,7 +209,7 @@ impl Plan {
         new
     }
 
-    pub(super) async fn write(&self, tx: &mut Transaction<'_, Any>) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, tx: &mut Transaction<'_, Any>) -> Result<()> {
         for chunk in self.recorded.chunks(ROWS) {
             let rows: Vec<String> = (0..chunk.len())
                 .map(|row| format!("({})", placeholders(row * 9 + 1, 9)))
