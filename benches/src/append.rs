@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_eventstore::{
-    Database, EventStore
-};
+use portico_eventstore::{Database, EventStore};
 use portico_trials::postgres::{Postgres, programs};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use uuid::Uuid;

@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use portico_eventstore::{
-    Database
-};
+use portico_eventstore::Database;
 use portico_trials::postgres::{Postgres, programs};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 

@@ -8,7 +8,7 @@ use portico_sandbox::{
     identity_provider, mail,
 };
 use portico_tests::cluster::{self, Cluster};
-use portico_trials::{Postgres, NatsServer};
+use portico_trials::{NatsServer, Postgres};
 use serde_json::json;
 
 use crate::{

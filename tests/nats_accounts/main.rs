@@ -14,9 +14,7 @@ use std::{
     time::Duration,
 };
 
-use portico_bus::{
-    Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings
-};
+use portico_bus::{Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings};
 use portico_runtime::ServiceName;
 use portico_trials::{NATS, NatsServer, Trial, trials};
 use uuid::Uuid;

@@ -5,9 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_bus::{
-    Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus
-};
+use portico_bus::{Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus};
 use portico_trials::{NATS, NatsServer, Trial, trials};
 use tokio::time::sleep;
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use portico_bus::{
-    BusError, ConsumerSpec, Deliveries, Delivery, Message, NatsBus, NatsSettings, SharedBus
+    BusError, ConsumerSpec, Deliveries, Delivery, Message, NatsBus, NatsSettings, SharedBus,
 };
 use portico_trials::NatsServer;
 use tokio::time::{sleep, timeout};

@@ -9,9 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use portico_bus::{
-    ConsumerSpec, Faults, MemoryBus, Message, NatsBus, NatsSettings, SharedBus
-};
+use portico_bus::{ConsumerSpec, Faults, MemoryBus, Message, NatsBus, NatsSettings, SharedBus};
 use portico_eventstore::{
     Context, EventStore, InboxEntry, Lease,
     clock::Clock,

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use portico_eventstore::{
     Database, DatabaseError, EventStore, Migrations,
-    sqlx::{self, Row as _}
+    sqlx::{self, Row as _},
 };
 use portico_trials::Postgres;
 use tempfile::TempDir;

@@ -8,9 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_eventstore::{
-    EventStore, ExecuteError, StoreError, sqlx, testing::context
-};
+use portico_eventstore::{EventStore, ExecuteError, StoreError, sqlx, testing::context};
 use portico_trials::{POSTGRESQL, Postgres, Trial, trials};
 use tokio::task::JoinSet;
 use uuid::Uuid;

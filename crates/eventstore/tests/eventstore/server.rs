@@ -1,8 +1,6 @@
 //! The PostgreSQL server of the tests.
 
-use portico_eventstore::{
-    sqlx::{AnyConnection, Connection as _, Executor as _, Row as _}
-};
+use portico_eventstore::sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 use portico_trials::{POSTGRESQL, Postgres, Trial, trials};
 
 pub(crate) fn trials() -> Vec<Trial> {

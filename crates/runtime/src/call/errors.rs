@@ -94,8 +94,9 @@ pub fn concurrent_change() -> Error {
 /// Another `what` has the name, in upper or lower case.
 #[must_use]
 pub fn name_taken(what: &str) -> Error {
-    let message =
-        format!("Another {what} has this `name`; names must differ in more than upper and lower case.");
+    let message = format!(
+        "Another {what} has this `name`; names must differ in more than upper and lower case."
+    );
     let mut error = Error::field("name", "name_taken", message);
     error.kind = Kind::Conflict;
     error

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use portico_bus::memory::MemoryBus;
-use portico_eventstore::{EventStore};
+use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
     accounts::v1::{

@@ -215,7 +215,9 @@ async fn run(
     };
     let scopes = match command {
         Command::Create { details, .. } | Command::Change { details, .. } => &details.scopes,
-        Command::Publish { .. } | Command::Unpublish { .. } | Command::Delete { .. } => &BTreeSet::new(),
+        Command::Publish { .. } | Command::Unpublish { .. } | Command::Delete { .. } => {
+            &BTreeSet::new()
+        }
     };
     Err(grpc.refuse(error, id, scopes).await)
 }

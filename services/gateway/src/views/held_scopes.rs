@@ -90,9 +90,7 @@ pub(crate) async fn holders(pool: &AnyPool) -> Result<Holders, sqlx::Error> {
             id: row.try_get(2)?,
             name: row.try_get(3)?,
         };
-        holders
-            .entry((id(row)?, row.try_get(1)?))
-            .or_insert(holder);
+        holders.entry((id(row)?, row.try_get(1)?)).or_insert(holder);
     }
     Ok(holders)
 }
