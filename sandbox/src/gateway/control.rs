@@ -13,7 +13,7 @@ use axum::{Router, http};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::definition::{Api, Policy};
+use super::definition::{self, Api, Policy};
 use super::keys;
 use super::state::{ControlCall, Gateway, lock};
 use crate::secret;
@@ -144,7 +144,7 @@ async fn get_api(State(gateway): Shared, Path(id): Path<String>) -> Response {
 /// right types.
 fn api_document(body: &[u8]) -> Option<(Value, String)> {
     let document: Value = serde_json::from_slice(body).ok().filter(Value::is_object)?;
-    let api = Api::deserialize(&document).ok()?;
+    let api: Api = definition::read(&document).ok()?;
     Some((document, api.api_id))
 }
 
@@ -226,9 +226,8 @@ fn store_policy(gateway: &Gateway, id: Option<&str>, body: &[u8], action: &str) 
         .ok()
         .filter(Value::is_object);
     let Some((document, policy)) = document.and_then(|document| {
-        Policy::deserialize(&document)
-            .ok()
-            .map(|policy| (document, policy))
+        let policy: Policy = definition::read(&document).ok()?;
+        Some((document, policy))
     }) else {
         return error(StatusCode::BAD_REQUEST, "Request malformed");
     };

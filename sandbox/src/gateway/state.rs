@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::dashboard::DashboardSettings;
-use super::definition::{Api, Policy};
+use super::definition::{Api, Policy, read};
 use super::jwks::JwksCache;
 use super::keys::Keys;
 use super::limits::Limits;
@@ -68,8 +68,8 @@ impl Loaded {
     }
 }
 
-fn parsed<T: for<'a> Deserialize<'a>>(document: &Value) -> Option<T> {
-    T::deserialize(document)
+fn parsed<T: DeserializeOwned>(document: &Value) -> Option<T> {
+    read(document)
         .inspect_err(|error| tracing::warn!(%error, "a document is not loaded"))
         .ok()
 }
