@@ -23,7 +23,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
-use super::state::{ControlCall, Gateway, Written, lock};
+use super::state::{Gateway, Written};
 use crate::secret;
 
 /// How the Dashboard is set up.
@@ -110,28 +110,18 @@ fn new_id() -> String {
 
 /// The user's key, then the record of the call, then the fault that waits for it.
 async fn guard(State(gateway): Shared, request: Request, next: Next) -> Response {
-    let presented = request
-        .headers()
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let known = gateway
-        .dashboard
-        .as_ref()
+    let presented = request.headers().get("authorization");
+    let presented = presented.and_then(|value| value.to_str().ok());
+    let settings = gateway.dashboard.as_ref();
+    let known = settings
         .is_some_and(|settings| secret::same(presented.unwrap_or_default(), &settings.user_key));
     if !known {
         return error(StatusCode::UNAUTHORIZED, "Not authorised");
     }
-    let path = request.uri().path_and_query().map(ToString::to_string);
-    let method = request.method().to_string();
-    gateway.record(ControlCall {
-        method,
-        path: format!("/api{}", path.unwrap_or_default()),
-    });
-    let fault = lock(&gateway.faults).pop_front();
-    if let Some(status) = fault.and_then(|status| StatusCode::from_u16(status).ok()) {
-        return error(status, "the double was told to fail");
+    match gateway.arrived("/api", &request) {
+        Some(status) => error(status, "the double was told to fail"),
+        None => next.run(request).await,
     }
-    next.run(request).await
 }
 
 /// Stores a change, which is in force at once.
