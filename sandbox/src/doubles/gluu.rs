@@ -15,6 +15,14 @@ use crate::server::StartError;
 
 const PATH: &str = "/jans-auth/restv1/register";
 
+/// What only the server says of a client.
+const OWN_MEMBERS: [&str; 4] = [
+    "registration_access_token",
+    "registration_client_uri",
+    "client_id_issued_at",
+    "client_secret_expires_at",
+];
+
 struct Client {
     metadata: Map<String, Value>,
     secret: String,
@@ -246,13 +254,7 @@ fn replacing(
     id: &str,
     mut body: Map<String, Value>,
 ) -> Result<Map<String, Value>, Reply> {
-    let forbidden = [
-        "registration_access_token",
-        "registration_client_uri",
-        "client_id_issued_at",
-        "client_secret_expires_at",
-    ];
-    if forbidden.iter().any(|name| body.contains_key(*name)) {
+    if OWN_MEMBERS.iter().any(|name| body.contains_key(*name)) {
         let why = "members of the server must not be sent";
         return Err(oauth_error(400, "invalid_request", why));
     }

@@ -281,13 +281,17 @@ impl Okta {
             let why = "The client is not authorized to use the provided grant type.";
             return Err(oauth_error(400, "unauthorized_client", why));
         }
-        let scopes = asked_scopes(asked);
+        let scopes = self.grant(asked_scopes(asked))?;
+        Ok(self.mint.issue(&who.client_id, &scopes, Map::new()))
+    }
+
+    fn grant(&self, scopes: Vec<String>) -> Result<Vec<String>, Reply> {
         let why = if scopes.is_empty() {
             "The authorization server resource does not have any configured default scopes, 'scope' must be provided."
         } else if scopes.iter().any(|scope| !self.scopes.contains(scope)) {
             "One or more scopes are not configured for the authorization server resource."
         } else {
-            return Ok(self.mint.issue(&who.client_id, &scopes, Map::new()));
+            return Ok(scopes);
         };
         Err(oauth_error(400, "invalid_scope", why))
     }

@@ -105,7 +105,7 @@ impl People {
         tx: &mut AnyConnection,
         email_index: &str,
         user_id: Uuid,
-    ) -> Result<Uuid, sqlx::Error> {
+    ) -> sqlx::Result<Uuid> {
         sqlx::query(
             "INSERT INTO user_emails (email_index, user_id) VALUES ($1, $2) \
              ON CONFLICT (email_index) DO NOTHING",

@@ -10,7 +10,7 @@ use super::Row;
 ///
 /// # Errors
 /// It is none.
-pub fn id(row: &Row) -> Result<Uuid, sqlx::Error> {
+pub fn id(row: &Row) -> sqlx::Result<Uuid> {
     uuid(row.try_get(0)?)
 }
 
@@ -18,7 +18,7 @@ pub fn id(row: &Row) -> Result<Uuid, sqlx::Error> {
 ///
 /// # Errors
 /// One of them is none.
-pub fn ids(rows: &[Row]) -> Result<Vec<Uuid>, sqlx::Error> {
+pub fn ids(rows: &[Row]) -> sqlx::Result<Vec<Uuid>> {
     rows.iter().map(id).collect()
 }
 
@@ -26,7 +26,7 @@ pub fn ids(rows: &[Row]) -> Result<Vec<Uuid>, sqlx::Error> {
 ///
 /// # Errors
 /// It is none.
-pub fn uuid(text: &str) -> Result<Uuid, sqlx::Error> {
+pub fn uuid(text: &str) -> sqlx::Result<Uuid> {
     let decode = |error: uuid::Error| sqlx::Error::Decode(error.into());
     text.parse().map_err(decode)
 }
@@ -35,6 +35,6 @@ pub fn uuid(text: &str) -> Result<Uuid, sqlx::Error> {
 ///
 /// # Errors
 /// It does not fit.
-pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+pub fn json<T: DeserializeOwned>(text: &str) -> sqlx::Result<T> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

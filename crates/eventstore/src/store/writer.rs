@@ -180,7 +180,7 @@ pub(crate) async fn project(
 pub(crate) async fn begin<'c>(
     connection: &'c mut AnyConnection,
     database: &Database,
-) -> Result<Transaction<'c, Any>, sqlx::Error> {
+) -> sqlx::Result<Transaction<'c, Any>> {
     match database.dialect {
         Dialect::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await,
         // READ COMMITTED, whatever the server's default is: the statements after the lock must see what the last
@@ -204,7 +204,7 @@ fn answer(replies: Vec<Reply>, results: Vec<Result<Appended>>) {
     }
 }
 
-pub(crate) async fn head(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+pub(crate) async fn head(connection: &mut AnyConnection) -> sqlx::Result<i64> {
     sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events")
         .fetch_one(connection)
         .await?

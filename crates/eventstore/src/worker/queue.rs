@@ -23,7 +23,7 @@ impl<A: Aggregate> Jobs<A> {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn due(&self, queue: &Queue, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {
+    pub async fn due(&self, queue: &Queue, now: Timestamp, limit: i64) -> sqlx::Result<Due> {
         let pool = self.store().database().pool();
         let mut due = queue.due(pool, now, limit).await?;
         let usual = ClockReading::latest_pause(now, self.longest_pause);
@@ -33,7 +33,7 @@ impl<A: Aggregate> Jobs<A> {
 }
 
 impl Queue {
-    async fn due(&self, pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {
+    async fn due(&self, pool: &AnyPool, now: Timestamp, limit: i64) -> sqlx::Result<Due> {
         let Self { table, id } = self;
         let statement = format!(
             "SELECT {id}, due_at_ms FROM {table} WHERE due_at_ms IS NOT NULL ORDER BY due_at_ms, updated_at, {id} \
@@ -59,7 +59,7 @@ impl Queue {
         pool: &AnyPool,
         now: Timestamp,
         usual: Timestamp,
-    ) -> Result<Vec<Uuid>, sqlx::Error> {
+    ) -> sqlx::Result<Vec<Uuid>> {
         let Self { table, id } = self;
         let statement = format!(
             "SELECT {id} FROM {table} WHERE due_at_ms > $1 AND updated_at > $2 ORDER BY due_at_ms LIMIT {AHEAD}"

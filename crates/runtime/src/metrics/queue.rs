@@ -22,7 +22,7 @@ impl Queue {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn read(&self, pool: &AnyPool, now: Timestamp) -> Result<Vec<Reading>, sqlx::Error> {
+    pub async fn read(&self, pool: &AnyPool, now: Timestamp) -> sqlx::Result<Vec<Reading>> {
         let now = now.as_millisecond();
         let mut readings = Vec::new();
         for (state, query) in self.states {
@@ -42,7 +42,7 @@ async fn count(
     pool: &AnyPool,
     query: &'static str,
     now: i64,
-) -> Result<(i64, Option<Option<i64>>), sqlx::Error> {
+) -> sqlx::Result<(i64, Option<Option<i64>>)> {
     let row = sqlx::query(query).bind(now).fetch_one(pool).await?;
     let since = match row.len() {
         1 => None,

@@ -85,7 +85,7 @@ async fn read(
 }
 
 /// Of the log and of the relay.
-async fn positions(pool: &AnyPool) -> Result<(i64, i64), sqlx::Error> {
+async fn positions(pool: &AnyPool) -> sqlx::Result<(i64, i64)> {
     let row = sqlx::query(
         "SELECT (SELECT COALESCE(MAX(position), 0) FROM events), \
          (SELECT COALESCE(MAX(position), 0) FROM checkpoints WHERE name = 'relay' OR name LIKE 'relay:%')",

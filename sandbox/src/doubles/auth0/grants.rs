@@ -8,6 +8,20 @@ use super::{Auth0, Grant, Tenant, bad, error, missing, missing_client};
 use crate::doubles::stage::{Answer, ReceivedRequest, Reply};
 use crate::secret;
 
+impl Grant {
+    fn read(body: &Map<String, Value>) -> Result<Self, Reply> {
+        let text = |member: &str| {
+            let value = body.get(member).and_then(Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        Ok(Self {
+            client_id: text("client_id"),
+            audience: text("audience"),
+            scope: scopes(body).ok_or_else(|| bad("Missing required property: scope"))?,
+        })
+    }
+}
+
 impl Auth0 {
     fn check(&self, scope: &BTreeSet<String>) -> Result<(), Reply> {
         let Some(unknown) = scope.iter().find(|scope| !self.scopes.contains(*scope)) else {
@@ -20,15 +34,7 @@ impl Auth0 {
 
     pub(super) fn grant(&self, tenant: &mut Tenant, asked: &ReceivedRequest) -> Answer {
         let body = asked.object().ok_or_else(|| bad("Expected an object"))?;
-        let text = |member: &str| {
-            let value = body.get(member).and_then(Value::as_str);
-            value.unwrap_or_default().to_owned()
-        };
-        let grant = Grant {
-            client_id: text("client_id"),
-            audience: text("audience"),
-            scope: scopes(&body).ok_or_else(|| bad("Missing required property: scope"))?,
-        };
+        let grant = Grant::read(&body)?;
         if !tenant.clients.contains_key(&grant.client_id) {
             return Err(missing_client());
         }

@@ -34,7 +34,7 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
-    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
             id: id(row)?,
             role: row.try_get(1)?,
@@ -79,14 +79,14 @@ pub(crate) struct UserFilter {
 }
 
 /// Whether nobody has ever signed up.
-pub(crate) async fn is_empty(pool: &AnyPool) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_empty(pool: &AnyPool) -> sqlx::Result<bool> {
     let row = sqlx::query("SELECT id FROM users LIMIT 1")
         .fetch_optional(pool)
         .await?;
     Ok(row.is_none())
 }
 
-pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> Result<Option<UserRow>, sqlx::Error> {
+pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> sqlx::Result<Option<UserRow>> {
     let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1");
     one(pool, sql, id.to_string()).await
 }
@@ -95,14 +95,14 @@ pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> Result<Option<UserRow>, sq
 pub(crate) async fn user_by_email(
     pool: &AnyPool,
     email_index: &str,
-) -> Result<Option<UserRow>, sqlx::Error> {
+) -> sqlx::Result<Option<UserRow>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM user_emails e JOIN users u ON u.id = e.user_id WHERE e.email_index = $1"
     );
     one(pool, sql, email_index.to_owned()).await
 }
 
-async fn one(pool: &AnyPool, sql: String, key: String) -> Result<Option<UserRow>, sqlx::Error> {
+async fn one(pool: &AnyPool, sql: String, key: String) -> sqlx::Result<Option<UserRow>> {
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(key)
         .fetch_optional(pool)
@@ -129,7 +129,7 @@ pub(crate) async fn users(
     pool: &AnyPool,
     filter: &UserFilter,
     query: &ListQuery,
-) -> Result<(Vec<UserRow>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<UserRow>, String)> {
     let mut select = Select::new(COLUMNS, "users u WHERE true");
     select.and_given("u.status = ?", filter.status);
     select.and_given("u.role = ?", filter.role);
@@ -139,10 +139,7 @@ pub(crate) async fn users(
 }
 
 /// Those of these users who are active.
-pub(crate) async fn active_users(
-    pool: &AnyPool,
-    ids: &[Uuid],
-) -> Result<Vec<UserRow>, sqlx::Error> {
+pub(crate) async fn active_users(pool: &AnyPool, ids: &[Uuid]) -> sqlx::Result<Vec<UserRow>> {
     let mut found = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
         let places: Vec<String> = (1..=batch.len()).map(|n| format!("${n}")).collect();
@@ -162,10 +159,7 @@ pub(crate) async fn active_users(
 }
 
 /// Every active user with this role.
-pub(crate) async fn active_with_role(
-    pool: &AnyPool,
-    role: Role,
-) -> Result<Vec<UserRow>, sqlx::Error> {
+pub(crate) async fn active_with_role(pool: &AnyPool, role: Role) -> sqlx::Result<Vec<UserRow>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM users u WHERE u.role = $1 AND u.status = 'active' ORDER BY u.id"
     );
@@ -177,7 +171,7 @@ pub(crate) async fn active_with_role(
 }
 
 /// Whether there is an active admin other than this user.
-pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, sqlx::Error> {
+pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT id FROM users WHERE role = 'admin' AND status = 'active' AND id <> $1 LIMIT 1",
     )
@@ -188,7 +182,7 @@ pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, 
 }
 
 /// Erased users whose e-mail address is still claimed: their erasure was interrupted.
-pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(crate) async fn half_erased(pool: &AnyPool) -> sqlx::Result<Vec<Uuid>> {
     let rows = sqlx::query(
         "SELECT u.id FROM users u JOIN user_emails e ON e.user_id = u.id WHERE u.status = 'erased'",
     )
@@ -202,7 +196,7 @@ pub(crate) async fn api_tokens(
     pool: &AnyPool,
     user_id: Uuid,
     query: &ListQuery,
-) -> Result<(Vec<proto::ApiToken>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<proto::ApiToken>, String)> {
     let mut select = Select::new(
         "t.id, t.name, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0)",
         "api_tokens t LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE true",
@@ -222,11 +216,11 @@ pub(crate) async fn api_tokens(
             last_used_at: last_used.map(time::to_proto),
         })
     };
-    let tokens = rows.iter().map(token).collect::<Result<_, sqlx::Error>>()?;
+    let tokens = rows.iter().map(token).collect::<sqlx::Result<_>>()?;
     Ok((tokens, next))
 }
 
-fn reference(text: &str) -> Result<Option<VaultRef>, sqlx::Error> {
+fn reference(text: &str) -> sqlx::Result<Option<VaultRef>> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -11,7 +11,7 @@ pub(crate) async fn find(
     pool: &AnyPool,
     becomes: Becomes,
     policy_id: &str,
-) -> Result<Option<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Option<Uuid>> {
     let sql = match becomes {
         Becomes::Product => {
             "SELECT id, details FROM products WHERE status <> 'deleted' AND details LIKE $1 ORDER BY created_at, id"
@@ -33,7 +33,7 @@ pub(crate) async fn find(
     Ok(None)
 }
 
-fn policy_id_of(becomes: Becomes, details: &str) -> Result<String, sqlx::Error> {
+fn policy_id_of(becomes: Becomes, details: &str) -> sqlx::Result<String> {
     Ok(match becomes {
         Becomes::Product => json::<product::Details>(details)?.policy_id,
         Becomes::Plan => json::<plan::Details>(details)?.policy_id,

@@ -80,7 +80,7 @@ pub(crate) async fn get(
     pool: &AnyPool,
     audience: Audience,
     id: Uuid,
-) -> Result<Option<v1::Plan>, sqlx::Error> {
+) -> sqlx::Result<Option<v1::Plan>> {
     let row = sqlx::query(
         "SELECT id, status, details, version, created_at, updated_at FROM plans WHERE id = $1",
     )
@@ -96,7 +96,7 @@ pub(crate) async fn list(
     pool: &AnyPool,
     search: &Search,
     query: &ListQuery,
-) -> Result<(Vec<v1::Plan>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<v1::Plan>, String)> {
     let mut select = Select::new(
         "id, status, details, version, created_at, updated_at",
         "plans WHERE true",
@@ -108,7 +108,7 @@ pub(crate) async fn list(
     Ok((plans, next))
 }
 
-fn message(row: &Row) -> Result<v1::Plan, sqlx::Error> {
+fn message(row: &Row) -> sqlx::Result<v1::Plan> {
     let status: String = row.try_get(1)?;
     let details: Details = rows::json(row.try_get(2)?)?;
     let status = v1::PlanStatus::from_word(&status).unwrap_or_default();

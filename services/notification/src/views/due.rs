@@ -19,7 +19,7 @@ pub async fn due(
     now: Timestamp,
     longest: Duration,
     limit: i64,
-) -> Result<Due, sqlx::Error> {
+) -> sqlx::Result<Due> {
     let now_ms = now.as_millisecond();
     let rows = sqlx::query(
         "SELECT id FROM deliveries \

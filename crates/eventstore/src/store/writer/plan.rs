@@ -70,7 +70,7 @@ impl Question {
         }
     }
 
-    async fn ask(self, tx: &mut Transaction<'_, Any>) -> Result<Vec<crate::Row>, sqlx::Error> {
+    async fn ask(self, tx: &mut Transaction<'_, Any>) -> sqlx::Result<Vec<crate::Row>> {
         let mut query = sqlx::query(AssertSqlSafe(self.sql));
         for value in self.values {
             query = query.bind(value);
@@ -94,7 +94,7 @@ impl Plan {
     pub(super) async fn load(
         tx: &mut Transaction<'_, Any>,
         appends: &[Append],
-    ) -> Result<Self, sqlx::Error> {
+    ) -> sqlx::Result<Self> {
         let mut plan = Self {
             position: 0,
             versions: HashMap::new(),
@@ -121,7 +121,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn learn(&mut self, row: &crate::Row) -> Result<(), sqlx::Error> {
+    fn learn(&mut self, row: &crate::Row) -> sqlx::Result<()> {
         let (about, first, second): (String, String, String) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         match about.as_str() {
