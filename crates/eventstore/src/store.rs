@@ -222,16 +222,15 @@ impl EventStore {
 
 fn record(row: &crate::Row) -> Result<RecordedEvent> {
     let text = |index: usize| row.try_get::<String, _>(index);
-    let codec = |e: &dyn std::fmt::Display| StoreError::Codec(e.to_string());
     Ok(RecordedEvent {
         position: row.try_get(0)?,
-        id: text(1)?.parse().map_err(|e: uuid::Error| codec(&e))?,
+        id: text(1)?.parse().map_err(StoreError::codec::<uuid::Error>)?,
         stream: text(2)?,
         version: row.try_get(3)?,
         event_type: text(4)?,
         schema_version: row.try_get(5)?,
-        data: serde_json::from_str(&text(6)?).map_err(|e| codec(&e))?,
-        metadata: serde_json::from_str(&text(7)?).map_err(|e| codec(&e))?,
-        recorded_at: text(8)?.parse().map_err(|e: jiff::Error| codec(&e))?,
+        data: serde_json::from_str(&text(6)?).map_err(StoreError::codec)?,
+        metadata: serde_json::from_str(&text(7)?).map_err(StoreError::codec)?,
+        recorded_at: text(8)?.parse().map_err(StoreError::codec::<jiff::Error>)?,
     })
 }

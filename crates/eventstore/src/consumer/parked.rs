@@ -27,7 +27,7 @@ pub(super) async fn park(
     attempts: u32,
     now: Timestamp,
 ) -> Result<()> {
-    let headers = serde_json::to_string(&message.headers).map_err(codec)?;
+    let headers = serde_json::to_string(&message.headers).map_err(StoreError::codec)?;
     sqlx::query(
         "INSERT INTO parked (consumer, message_id, subject, payload, headers, reason, attempts, parked_at, \
          first_parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
@@ -87,7 +87,7 @@ pub(super) async fn released(database: &Database, consumer: &str) -> Result<Vec<
                 id: read_id(row, 0)?,
                 subject: row.try_get(1)?,
                 payload: payload::of_text(&row.try_get::<String, _>(2)?)?,
-                headers: serde_json::from_str(&headers).map_err(codec)?,
+                headers: serde_json::from_str(&headers).map_err(StoreError::codec)?,
             })
         })
         .collect()
@@ -117,16 +117,12 @@ pub(super) async fn was_dropped(
     Ok(row.is_some())
 }
 
-fn codec<E: std::fmt::Display>(error: E) -> StoreError {
-    StoreError::Codec(error.to_string())
-}
-
 fn read_id(row: &Row, index: usize) -> Result<Uuid> {
     let text: String = row.try_get(index)?;
-    text.parse().map_err(codec::<uuid::Error>)
+    text.parse().map_err(StoreError::codec::<uuid::Error>)
 }
 
 fn read_time(row: &Row, index: usize) -> Result<Timestamp> {
     let text: String = row.try_get(index)?;
-    text.parse().map_err(codec::<jiff::Error>)
+    text.parse().map_err(StoreError::codec::<jiff::Error>)
 }

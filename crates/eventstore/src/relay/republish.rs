@@ -87,14 +87,12 @@ async fn asked(database: &Database) -> Result<Option<Republishing>> {
 }
 
 fn read(row: &Row) -> Result<Republishing> {
+    let text: String = row.try_get(3)?;
     Ok(Republishing {
         id: row.try_get(0)?,
         position: row.try_get(1)?,
         until: row.try_get(2)?,
-        requested_at: row
-            .try_get::<String, _>(3)?
-            .parse()
-            .map_err(|e: jiff::Error| StoreError::Codec(e.to_string()))?,
+        requested_at: text.parse().map_err(StoreError::codec::<jiff::Error>)?,
         requested_by: row.try_get(4)?,
     })
 }

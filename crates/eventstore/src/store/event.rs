@@ -125,7 +125,7 @@ pub struct NewEvent {
 impl NewEvent {
     /// Encodes a domain event.
     pub fn encode<A: Aggregate>(id: Uuid, event: &A::Event, metadata: Metadata) -> Result<Self> {
-        let value = serde_json::to_value(event).map_err(|e| StoreError::Codec(e.to_string()))?;
+        let value = serde_json::to_value(event).map_err(StoreError::codec)?;
         let Value::Object(mut tagged) = value else {
             return Err(StoreError::Codec(format!(
                 "{} event is not tagged",

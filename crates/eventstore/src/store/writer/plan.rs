@@ -221,8 +221,7 @@ impl Plan {
             );
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for event in chunk {
-                let metadata = serde_json::to_string(&event.metadata)
-                    .map_err(|e| StoreError::Codec(e.to_string()))?;
+                let metadata = serde_json::to_string(&event.metadata).map_err(StoreError::codec)?;
                 query = query
                     .bind(event.position)
                     .bind(event.id.to_string())
