@@ -36,7 +36,7 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Disposition, Result};
+use super::failure::{Failure, Result};
 use super::metadata::{self, Difference, Metadata};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
@@ -126,10 +126,7 @@ impl Driver for Auth0 {
         url.set_query(Some(
             "page=0&per_page=1&fields=client_id&include_fields=true",
         ));
-        let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-        if !answer.is_success() {
-            return Err(refused(&answer));
-        }
+        calls::get(session, &url).await?;
         grants::of_audience(session).await?;
         Ok("the Management API may be read: clients and client grants".to_owned())
     }
@@ -157,14 +154,7 @@ impl Driver for Auth0 {
             body,
         )
         .await?;
-        if answer.is_success() {
-            return members::parse(session.endpoints, &answer);
-        }
-        let mut failure = refused(&answer);
-        if failure.disposition == Disposition::Unmanageable {
-            failure.disposition = Disposition::PauseProvider;
-        }
-        Err(failure)
+        members::parse(session.endpoints, &answer).map_err(Failure::of_provider)
     }
 
     async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
@@ -255,10 +245,7 @@ async fn change(
     let url = one(session.site(), &client.client_id)?;
     let body = Body::Json(Value::Object(members));
     let answer = call(session, Step::Other, Verb::PATCH, &url, body).await?;
-    match answer.is_success() {
-        true => members::parse(session.endpoints, &answer),
-        false => Err(refused(&answer)),
-    }
+    members::parse(session.endpoints, &answer)
 }
 
 async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient> {
@@ -267,9 +254,6 @@ async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient>
         segments.push("rotate-secret");
     }
     let answer = call(session, Step::Rotate, Verb::POST, &url, Body::None).await?;
-    if !answer.is_success() {
-        return Err(refused(&answer));
-    }
     members::parse(session.endpoints, &answer)
 }
 

@@ -58,8 +58,8 @@ use super::failure::{Bearer, Disposition, Failure, Result};
 use super::metadata::SECRET_CHANGED;
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
-use super::{Driver, Method as AuthorizationMethod, ReconcileClass};
-use answer::{collection, has_another_secret, is_in_use, member, object, parse, refused};
+use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591::object_of};
+use answer::{collection, has_another_secret, is_in_use, member, parse, refused};
 use call::{call, explained, insert_secret, post, put, read, tokens};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
@@ -128,10 +128,7 @@ impl Driver for Keycloak {
         if is_in_use(&answer) {
             return adopt(session, prepared).await.map_err(undecided);
         }
-        let mut failure = refused(&answer, bearer);
-        if failure.disposition == Disposition::Unmanageable {
-            failure.disposition = Disposition::PauseProvider;
-        }
+        let failure = refused(&answer, bearer).of_provider();
         // A used-up token hides whether an earlier attempt had made the client.
         if failure.disposition == Disposition::PauseProvider
             && presence_of(session, prepared).await.map_err(undecided)? == Presence::There
@@ -149,7 +146,7 @@ impl Driver for Keycloak {
     async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
         let (answer, _) = read(session, client).await?;
         let mut found = parse(session.endpoints, &answer)?;
-        if has_another_secret(client, &object(&answer)?) {
+        if has_another_secret(client, &object_of(&answer)?) {
             found.granted = found.granted.with(SECRET_CHANGED, true);
         }
         Ok(found)
@@ -162,7 +159,7 @@ impl Driver for Keycloak {
         wanted: &WantedClient,
     ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let body = representation::update(wanted, &client.client_id, &scopes)?;
         put(session, client, &token, Step::Update, body).await
@@ -178,7 +175,7 @@ impl Driver for Keycloak {
             Ok(found) => found,
             Err(failure) => return already_rotated(session, client, chosen, failure).await,
         };
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("secret".into(), chosen.expose().into());
         put(session, client, &token, Step::Rotate, body).await
@@ -199,7 +196,7 @@ impl Driver for Keycloak {
                  management credentials can be asked to switch one off",
             ));
         }
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("enabled".into(), false.into());
         insert_secret(client, &mut body);
@@ -214,7 +211,7 @@ impl Driver for Keycloak {
         wanted: &WantedClient,
     ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let mut body = representation::update(wanted, &client.client_id, &scopes)?;
         body.insert("enabled".into(), true.into());

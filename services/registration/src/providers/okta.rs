@@ -38,13 +38,13 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Disposition, Failure, Result};
+use super::failure::{Failure, Result};
 use super::metadata::{self, Difference, Metadata, joined};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591};
 use application::{registration, update};
-use calls::{Wrong, call, client, collection, found, named, parse, read_refused};
+use calls::{Wrong, call, client, collection, found, named, parse, successful};
 use secrets::Added;
 
 /// Driver for Okta.
@@ -138,10 +138,7 @@ impl Driver for Okta {
         if answer.is_success() {
             return parse(session.endpoints, &answer);
         }
-        let mut failure = calls::refused(&answer);
-        if failure.disposition == Disposition::Unmanageable {
-            failure.disposition = Disposition::PauseProvider;
-        }
+        let failure = calls::refused(&answer).of_provider();
         // The name has the marker of this attempt, so what is there already is what it made.
         if calls::is_taken(&failure) {
             let found = self.reconcile(session, prepared).await;
@@ -175,10 +172,7 @@ impl Driver for Okta {
     async fn read(&self, session: &Session<'_>, known: &KnownClient) -> Result<RegisteredClient> {
         let url = client(session.endpoints, &known.client_id);
         let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
-        if answer.is_success() {
-            return parse(session.endpoints, &answer);
-        }
-        Err(read_refused(session, &answer).await)
+        parse(session.endpoints, &successful(session, answer).await?)
     }
 
     async fn update(
@@ -196,10 +190,7 @@ impl Driver for Okta {
         let url = client(session.endpoints, &known.client_id);
         let body = Body::Json(Value::Object(update(&known, wanted)?));
         let answer = call(session, Step::Update, Method::PUT, &url, body).await?;
-        if answer.is_success() {
-            return parse(session.endpoints, &answer);
-        }
-        Err(read_refused(session, &answer).await)
+        parse(session.endpoints, &successful(session, answer).await?)
     }
 
     /// Beside the one before, which [`Driver::retire_old_secret`] ends. For an API token that may not add one, Okta
@@ -266,10 +257,7 @@ async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient>
     }
     let body = Body::Json(Value::Object(Map::new()));
     let answer = call(session, Step::Rotate, Method::POST, &url, body).await?;
-    if answer.is_success() {
-        return parse(session.endpoints, &answer);
-    }
-    Err(read_refused(session, &answer).await)
+    parse(session.endpoints, &successful(session, answer).await?)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Where the Management API is, and the calls that it takes.
 
 use http::Method as Verb;
-use serde_json::Value;
 use url::Url;
 
 use super::members;
@@ -87,13 +86,19 @@ pub(super) fn refused(answer: &RawAnswer) -> Failure {
     }
 }
 
+/// A read that must succeed.
+pub(super) async fn get(session: &Session<'_>, url: &Url) -> Result<RawAnswer> {
+    let answer = call(session, Step::Other, Verb::GET, url, Body::None).await?;
+    match answer.is_success() {
+        true => Ok(answer),
+        false => Err(refused(&answer)),
+    }
+}
+
 pub(super) async fn read(session: &Session<'_>, id: &str) -> Result<RegisteredClient> {
     let url = one(session.site(), id)?;
     let answer = call(session, Step::Read, Verb::GET, &url, Body::None).await?;
-    match answer.is_success() {
-        true => members::parse(session.endpoints, &answer),
-        false => Err(refused(&answer)),
-    }
+    members::parse(session.endpoints, &answer)
 }
 
 /// The id of the client with this marker.
@@ -105,16 +110,7 @@ pub(super) async fn marked(session: &Session<'_>, marker: &str) -> Result<Option
             .append_pair("per_page", "100")
             .append_pair("fields", "client_id,client_metadata")
             .append_pair("include_fields", "true");
-        let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-        if !answer.is_success() {
-            return Err(refused(&answer));
-        }
-        let Some(Value::Array(clients)) = answer.json() else {
-            return Err(rfc7591::invalid_answer(
-                &answer,
-                "its body is no JSON array",
-            ));
-        };
+        let clients = rfc7591::array_of(&get(session, &url).await?)?;
         if clients.is_empty() {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::Method as Verb;
 use serde_json::{Value, json};
 
-use super::calls::{call, grants, refused};
+use super::calls::{call, get, grants, refused};
 use super::members;
 use crate::providers::client::WantedClient;
 use crate::providers::failure::{Disposition, Result};
@@ -38,11 +38,7 @@ pub(super) async fn of_audience(session: &Session<'_>) -> Result<()> {
     url.query_pairs_mut()
         .append_pair("audience", &session.options.api_audience)
         .append_pair("per_page", "1");
-    let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-    match answer.is_success() {
-        true => Ok(()),
-        false => Err(refused(&answer)),
-    }
+    get(session, &url).await.map(drop)
 }
 
 pub(super) async fn of(session: &Session<'_>, client_id: &str) -> Result<Grant> {
@@ -50,16 +46,7 @@ pub(super) async fn of(session: &Session<'_>, client_id: &str) -> Result<Grant> 
     url.query_pairs_mut()
         .append_pair("client_id", client_id)
         .append_pair("audience", &session.options.api_audience);
-    let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-    if !answer.is_success() {
-        return Err(refused(&answer));
-    }
-    let Some(Value::Array(found)) = answer.json() else {
-        return Err(rfc7591::invalid_answer(
-            &answer,
-            "its body is no JSON array",
-        ));
-    };
+    let found = rfc7591::array_of(&get(session, &url).await?)?;
     let is_it = |grant: &&Value| {
         let text = |member: &str| grant.get(member).and_then(Value::as_str);
         text("client_id") == Some(client_id)

@@ -9,7 +9,7 @@ use crate::providers::client::{KnownClient, RegisteredClient};
 use crate::providers::discovery::Endpoints;
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::metadata::Metadata;
-use crate::providers::rfc7591::{invalid_answer, is_masked};
+use crate::providers::rfc7591::{invalid_answer, is_masked, object_of};
 use crate::providers::session::{RawAnswer, Step};
 
 /// `clients-registrations/{dialect}`; the well-known document names the one of
@@ -40,13 +40,6 @@ pub(super) fn reissue_url(endpoints: &Endpoints, id: &str) -> Option<Url> {
     Some(url)
 }
 
-pub(super) fn object(answer: &RawAnswer) -> Result<Map<String, Value>> {
-    match answer.json() {
-        Some(Value::Object(members)) => Ok(members),
-        _ => Err(invalid_answer(answer, "its body is no JSON object")),
-    }
-}
-
 pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
     if !answer.is_success() {
         let bearer = match answer.step {
@@ -55,7 +48,7 @@ pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         };
         return Err(refused(answer, bearer));
     }
-    let members = object(answer)?;
+    let members = object_of(answer)?;
     let text = |member: &str| {
         let text = members.get(member)?.as_str()?;
         (!text.is_empty()).then(|| text.to_owned())

@@ -5,11 +5,12 @@ use http::Method;
 use portico_vault::Secret;
 use serde_json::{Map, Value};
 
-use super::answer::{member, object, parse, refused, reissue_url, unread};
+use super::answer::{member, parse, refused, reissue_url, unread};
 use super::call::{Token, call};
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::metadata::Metadata;
+use crate::providers::rfc7591::object_of;
 use crate::providers::session::{Authorization, Body, Call, Session, Step};
 use crate::providers::tokens::Need;
 
@@ -72,7 +73,7 @@ pub(super) async fn adopt(session: &Session<'_>, prepared: &Prepared) -> Result<
         let url = member(session.endpoints, "default", &chosen.client_id);
         let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;
         if answer.is_success() {
-            let found = object(&answer)?;
+            let found = object_of(&answer)?;
             if found.get("secret").and_then(Value::as_str) != secret.map(Secret::expose) {
                 return Err(taken());
             }
@@ -155,7 +156,7 @@ pub(super) async fn reissued(
     if !answer.is_success() {
         return Err(refused(&answer, token.0));
     }
-    let found = object(&answer)?;
+    let found = object_of(&answer)?;
     let mut registered = parse(session.endpoints, &answer)?;
     registered.registration_access_token = reissue(session, &found, &token).await?;
     match registered.registration_access_token {

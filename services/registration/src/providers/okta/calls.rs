@@ -95,11 +95,15 @@ pub(super) async fn found(session: &Session<'_>, answer: &RawAnswer) -> Wrong {
     }
 }
 
-pub(super) async fn read_refused(session: &Session<'_>, answer: &RawAnswer) -> Failure {
-    match found(session, answer).await {
-        Wrong::Id => refused(answer).with(Disposition::Gone, "client_not_at_provider"),
-        Wrong::Call(failure) => failure,
+/// The answer to a call that names a client, where it is a success.
+pub(super) async fn successful(session: &Session<'_>, answer: RawAnswer) -> Result<RawAnswer> {
+    if answer.is_success() {
+        return Ok(answer);
     }
+    Err(match found(session, &answer).await {
+        Wrong::Id => refused(&answer).with(Disposition::Gone, "client_not_at_provider"),
+        Wrong::Call(failure) => failure,
+    })
 }
 
 async fn lists(session: &Session<'_>) -> bool {
@@ -120,13 +124,7 @@ pub(super) async fn named(session: &Session<'_>, name: &str) -> Result<Option<Ma
         if !answer.is_success() {
             return Err(refused(&answer));
         }
-        let Some(Value::Array(clients)) = answer.json() else {
-            return Err(rfc7591::invalid_answer(
-                &answer,
-                "its body is no JSON array",
-            ));
-        };
-        for client in clients {
+        for client in rfc7591::array_of(&answer)? {
             if let Value::Object(client) = client
                 && client.get("client_name").and_then(Value::as_str) == Some(name)
             {
@@ -174,8 +172,5 @@ pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Re
     let url = application(session.endpoints, id, &["lifecycle", what]);
     let body = Body::Json(Value::Object(Map::new()));
     let answer = call(session, Step::Other, Method::POST, &url, body).await?;
-    match answer.is_success() {
-        true => Ok(()),
-        false => Err(read_refused(session, &answer).await),
-    }
+    successful(session, answer).await.map(drop)
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::calls::{Wrong, call, found, read_refused};
+use super::calls::{Wrong, call, found, successful};
 use crate::providers::client::KnownClient;
 use crate::providers::failure::{Disposition, Failure, Result};
 use crate::providers::rfc7591;
@@ -72,9 +72,7 @@ pub(super) async fn add(
         let body = json!({ "client_secret": chosen.expose(), "status": "ACTIVE" });
         let url = secrets(session, &client.client_id, &[]);
         let answer = write(session, Method::POST, &url, body).await?;
-        if !answer.is_success() {
-            return Err(read_refused(session, &answer).await);
-        }
+        successful(session, answer).await?;
     }
     let keeps_old = held.iter().any(|one| one.is_active() && !one.is(chosen));
     Ok(Added::Added { keeps_old })
@@ -123,11 +121,10 @@ fn newest(held: &[Held]) -> Option<&Held> {
 async fn list(session: &Session<'_>, id: &str) -> Result<Option<Vec<Held>>> {
     let url = secrets(session, id, &[]);
     let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
-    match answer.status {
-        _ if answer.is_success() => {}
-        403 | 405 => return Ok(None),
-        _ => return Err(read_refused(session, &answer).await),
+    if matches!(answer.status, 403 | 405) {
+        return Ok(None);
     }
+    let answer = successful(session, answer).await?;
     let held = answer.json().map(serde_json::from_value::<Vec<Held>>);
     match held {
         Some(Ok(held)) if held.len() <= AT_ONCE => Ok(Some(held)),

@@ -65,6 +65,14 @@ impl Failure {
         Self::new(Disposition::Unmanageable, "client_unmanageable", why)
     }
 
+    /// Of a call that is not about one client: what makes a client unmanageable stops the whole provider here.
+    pub(crate) fn of_provider(mut self) -> Self {
+        if self.disposition == Disposition::Unmanageable {
+            self.disposition = Disposition::PauseProvider;
+        }
+        self
+    }
+
     pub(crate) fn unknown_outcome(mut self) -> Self {
         self.outcome_unknown = true;
         self

@@ -161,9 +161,7 @@ pub(crate) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         };
         return Err(refusal(answer, bearer));
     }
-    let Some(Value::Object(members)) = answer.json() else {
-        return Err(invalid_answer(answer, "its body is no JSON object"));
-    };
+    let members = object_of(answer)?;
     let text = |member: &str| {
         let text = members.get(member)?.as_str()?.trim();
         (!text.is_empty()).then(|| text.to_owned())
@@ -189,6 +187,20 @@ pub(crate) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
 
 pub(crate) fn is_masked(secret: &str) -> bool {
     secret.chars().all(|c| c == '*')
+}
+
+pub(crate) fn object_of(answer: &RawAnswer) -> Result<Map<String, Value>> {
+    match answer.json() {
+        Some(Value::Object(members)) => Ok(members),
+        _ => Err(invalid_answer(answer, "its body is no JSON object")),
+    }
+}
+
+pub(crate) fn array_of(answer: &RawAnswer) -> Result<Vec<Value>> {
+    match answer.json() {
+        Some(Value::Array(values)) => Ok(values),
+        _ => Err(invalid_answer(answer, "its body is no JSON array")),
+    }
 }
 
 /// A success that cannot be used. A client may exist because of it.

@@ -48,13 +48,13 @@ impl Session<'_> {
             }
             Method::ApiToken => (Bearer::Api, Some(self.stored("API token")?)),
             Method::ClientCredentials => {
-                let token = self.management_token(need).await.map_err(|mut failure| {
-                    failure.outcome_unknown = false;
-                    if failure.disposition == Disposition::Unmanageable {
-                        failure.disposition = Disposition::PauseProvider;
-                    }
-                    failure
-                })?;
+                let token = self
+                    .management_token(need)
+                    .await
+                    .map_err(|failure| Failure {
+                        outcome_unknown: false,
+                        ..failure.of_provider()
+                    })?;
                 let token = token.ok_or_else(|| missing("management credentials"))?;
                 (Bearer::Management, Some(token))
             }

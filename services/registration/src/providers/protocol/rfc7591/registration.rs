@@ -66,14 +66,10 @@ pub(crate) async fn register_once(
     if answer.is_success() {
         return parse(session.endpoints, &answer);
     }
-    let mut failure = refusal(&answer, authorization.bearer());
-    match failure.disposition {
-        Disposition::Unmanageable => failure.disposition = Disposition::PauseProvider,
+    let failure = refusal(&answer, authorization.bearer()).of_provider();
+    Err(match failure.disposition {
         // There is no client yet: it is the endpoint that is not there.
-        Disposition::Gone => {
-            failure = failure.with(Disposition::Fail, &format!("http_{}", answer.status));
-        }
-        _ => {}
-    }
-    Err(failure)
+        Disposition::Gone => failure.with(Disposition::Fail, &format!("http_{}", answer.status)),
+        _ => failure,
+    })
 }
