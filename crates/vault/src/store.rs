@@ -266,6 +266,16 @@ impl Vault {
         self.delete_in(&mut connection, reference).await
     }
 
+    /// Deletes texts that nothing refers to. A failure is only logged: what stays is never read, and goes when the
+    /// owner is erased.
+    pub async fn discard(&self, unused: impl IntoIterator<Item = VaultRef>) {
+        for reference in unused {
+            if let Err(error) = self.delete(&reference).await {
+                tracing::warn!(%error, "an unused text stays in the vault");
+            }
+        }
+    }
+
     /// As [`Vault::delete`], in the caller's transaction.
     ///
     /// # Errors

@@ -43,24 +43,14 @@ impl Notes {
         Ok(Some(reference))
     }
 
-    /// Drops the text of a command that was refused. After any other failure it stays, since the command may have
-    /// been committed, now or by an earlier call with the same key.
+    /// Drops the text of a command that was refused.
     pub(crate) async fn settle<T, R: std::error::Error>(
         &self,
         note: Option<VaultRef>,
         outcome: &Result<T, ExecuteError<R>>,
     ) {
-        let refused = matches!(
-            outcome,
-            Err(ExecuteError::Rejected(_)
-                | ExecuteError::VersionMismatch { .. }
-                | ExecuteError::Store(portico_eventstore::StoreError::Refused(_)))
-        );
-        if let (Some(note), true) = (note, refused)
-            && let Err(error) = self.0.delete(&note).await
-        {
-            // Nothing refers to it; it goes with its owner.
-            tracing::warn!(%error, "the note of a refused command was not deleted");
+        if outcome.as_ref().is_err_and(ExecuteError::is_refusal) {
+            self.0.discard(note).await;
         }
     }
 

@@ -121,15 +121,6 @@ impl People {
         rows::id(&row)
     }
 
-    /// Deletes vault entries that no event refers to. A failure leaves garbage and nothing else, so it is only logged.
-    pub(crate) async fn forget(&self, references: &[VaultRef]) {
-        for reference in references {
-            if let Err(error) = self.vault.delete(reference).await {
-                tracing::warn!(%error, "unused vault entry not deleted");
-            }
-        }
-    }
-
     /// Does what the `erased` event announced. Idempotent, so that it can be finished after a crash.
     pub(crate) async fn erase(&self, user_id: Uuid) -> Result<(), Error> {
         self.vault

@@ -93,14 +93,13 @@ impl SignUps {
         match self.store.execute::<User>(id, &command, context).await {
             Ok(Outcome { events, .. }) if !events.is_empty() => Ok(id),
             Ok(repeated) => {
-                self.people.forget(&references).await;
+                self.people.vault.discard(references).await;
                 self.same_person(id, &repeated.state, new).await?;
                 Ok(id)
             }
             Err(error) => {
-                // After any other error the append may have been committed, and then its events need the references.
-                if matches!(error, portico_eventstore::ExecuteError::Rejected(_)) {
-                    self.people.forget(&references).await;
+                if error.is_refusal() {
+                    self.people.vault.discard(references).await;
                 }
                 Err(refuse(error))
             }

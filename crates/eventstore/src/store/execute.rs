@@ -49,6 +49,17 @@ pub enum ExecuteError<R: std::error::Error> {
     Store(#[from] StoreError),
 }
 
+impl<R: std::error::Error> ExecuteError<R> {
+    /// Whether the command was certainly not carried out, so that what was kept for it is of no use. After any other
+    /// error it may have been, now or by an earlier call with the same key.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected(_) | Self::VersionMismatch { .. } | Self::Store(StoreError::Refused(_))
+        )
+    }
+}
+
 impl EventStore {
     /// Loads, decides and appends; retries on a conflict.
     pub async fn execute<A: Aggregate>(
