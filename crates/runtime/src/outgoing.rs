@@ -1,12 +1,9 @@
-//! The only HTTP client for calls to addresses that people enter: well-known
-//! URLs, registration endpoints, gateways.
+//! The only HTTP client for calls to addresses that people enter: well-known URLs, registration endpoints, gateways.
 //!
-//! Such an address may be an attack on what only this machine can reach
-//! (server-side request forgery, OWASP ASVS 5.0 section 1.3.6). So a call goes
-//! to public addresses only, and to what the operator lists; the name is
-//! resolved by ourselves and the connection pinned to what was checked;
-//! redirects are not followed; time and size are bounded. Headers and bodies
-//! are never logged.
+//! Such an address may be an attack on what only this machine can reach (server-side request forgery, OWASP ASVS 5.0
+//! section 1.3.6). So a call goes to public addresses only, and to what the operator lists; the name is resolved by
+//! ourselves and the connection pinned to what was checked; redirects are not followed; time and size are bounded.
+//! Headers and bodies are never logged.
 //!
 //! - [`address`]: what is public, the operator's list
 //! - [`port`]: which ports may be called
@@ -129,8 +126,7 @@ impl fmt::Debug for OutgoingRequest {
     }
 }
 
-/// An answer, whatever its status; redirects are answers too. `Debug` shows
-/// status and size only.
+/// An answer, whatever its status; redirects are answers too. `Debug` shows status and size only.
 #[derive(Clone)]
 pub struct OutgoingResponse {
     /// HTTP status, also where it is an error.

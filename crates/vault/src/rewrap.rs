@@ -19,13 +19,11 @@ pub struct Rewrapped {
 }
 
 impl Vault {
-    /// Wraps every data key by the ring's active key. Readers and writers go on;
-    /// it may be stopped at any time and started again, also in several
-    /// processes. Afterwards the old keys can be taken from the configuration,
-    /// if nothing failed.
+    /// Wraps every data key by the ring's active key. Readers and writers go on; it may be stopped at any time and
+    /// started again, also in several processes. Afterwards the old keys can be taken from the configuration, if
+    /// nothing failed.
     ///
-    /// To rotate: make the new key the active one everywhere, with the old one
-    /// beside it, then call this.
+    /// To rotate: make the new key the active one everywhere, with the old one beside it, then call this.
     ///
     /// # Errors
     /// [`VaultError::Database`]; what was done until then stays done.

@@ -1,5 +1,4 @@
-//! The store: sealed texts in two tables, usable inside the transaction of an
-//! append (`*_in` methods) or alone.
+//! The store: sealed texts in two tables, usable inside the transaction of an append (`*_in` methods) or alone.
 
 use std::collections::HashMap;
 
@@ -315,8 +314,7 @@ impl Vault {
     /// [`VaultError::Database`].
     pub async fn erase_in(&self, tx: &mut AnyConnection, owner: &Owner) -> Result<()> {
         overwrite_deleted(tx).await?;
-        // The key first: it waits for a `put` that holds its row, whose text the
-        // second statement then sees.
+        // The key first: it waits for a `put` that holds its row, whose text the second statement then sees.
         for sql in [
             "DELETE FROM vault_key WHERE subject = $1",
             "DELETE FROM vault_value WHERE subject = $1",

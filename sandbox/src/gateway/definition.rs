@@ -176,8 +176,7 @@ pub(super) struct Policy {
     pub(super) is_inactive: bool,
 }
 
-/// Rate in requests per `per` seconds, quota in requests per `quota_renewal_rate`
-/// seconds. Zero or less is no limit.
+/// Rate in requests per `per` seconds, quota in requests per `quota_renewal_rate` seconds. Zero or less is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Limit {

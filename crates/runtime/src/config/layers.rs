@@ -99,8 +99,7 @@ impl Layers {
         match Toml::string(text).data() {
             Ok(mut profiles) => profiles.remove(&Profile::Default).unwrap_or_default(),
             Err(error) => {
-                // Its message quotes the line, which may hold a secret; it begins
-                // with where that is.
+                // Its message quotes the line, which may hold a secret; it begins with where that is.
                 let error = error.kind.to_string();
                 let place = error.lines().next().unwrap_or_default();
                 self.problem(name, format!("is not TOML: {place}"), name);
@@ -234,9 +233,8 @@ fn typed(text: &str, kind: &Value) -> Value {
     }
 }
 
-/// Kubernetes puts variables about a service named `portico` (or `portico-x`)
-/// into every pod of the namespace: `PORTICO_SERVICE_HOST`, `PORTICO_PORT`,
-/// `PORTICO_PORT_3000_TCP_ADDR`. They are not for us.
+/// Kubernetes puts variables about a service named `portico` (or `portico-x`) into every pod of the namespace:
+/// `PORTICO_SERVICE_HOST`, `PORTICO_PORT`, `PORTICO_PORT_3000_TCP_ADDR`. They are not for us.
 fn is_kubernetes_link(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let port = |rest: &str| match rest.split('_').collect::<Vec<_>>().as_slice() {

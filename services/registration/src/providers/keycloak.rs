@@ -26,19 +26,15 @@
 //! From 26.8 on a client that names scopes gets the realm's default scopes too (keycloak/keycloak#50807); both lists
 //! are always put as they are, less and plus what is Portico's.
 //!
-//! With management credentials (a client whose service account has the
-//! realm-management roles `manage-clients` and `view-clients`) as Bearer at the
-//! same endpoint: GET, PUT and DELETE work without a registration access token
-//! and do not rotate it; a missing client is 404. At the admin API:
-//! `POST clients/{id}/registration-access-token` gives a new one (the secret in
-//! that answer is asterisks).
+//! With management credentials (a client whose service account has the realm-management roles `manage-clients` and
+//! `view-clients`) as Bearer at the same endpoint: GET, PUT and DELETE work without a registration access token and do
+//! not rotate it; a missing client is 404. At the admin API: `POST clients/{id}/registration-access-token` gives a new
+//! one (the secret in that answer is asterisks).
 //!
-//! Therefore: the client's id and secret are chosen and stored before the POST,
-//! and the POST carries the scopes at once, since it can leave no orphan. After
-//! `kill -9` between the 201 and our commit the POST is repeated; "in use" means
-//! ours. What got lost is the registration access token: it is issued anew by
-//! the management credentials, or the client works but cannot be managed until an
-//! admin gives them. The same holds for an update whose answer got lost.
+//! Therefore: the client's id and secret are chosen and stored before the POST, and the POST carries the scopes at
+//! once, since it can leave no orphan. After `kill -9` between the 201 and our commit the POST is repeated; "in use"
+//! means ours. What got lost is the registration access token: it is issued anew by the management credentials, or the
+//! client works but cannot be managed until an admin gives them. The same holds for an update whose answer got lost.
 
 mod answer;
 mod call;

@@ -146,9 +146,8 @@ impl Translation<'_> {
         )))
     }
 
-    /// What happened to a client beside its requests, for everybody whom it serves.
-    /// The first client of an application is announced by its access; that one took the place of another is not, as
-    /// no request was approved for it.
+    /// What happened to a client beside its requests, for everybody whom it serves. The first client of an application
+    /// is announced by its access; that one took the place of another is not, as no request was approved for it.
     async fn registered(&self) -> Result<Option<PublicEvent>, StoreError> {
         match self.client().await?.activated {
             true => self.changed(Change::Replaced, String::new()).await,

@@ -83,9 +83,8 @@ impl MutualTls {
 }
 
 impl Config {
-    /// Checks what a process needs that does not run everything: a key-encryption key, the addresses of the
-    /// services that it does not run itself, and, where it runs a service, a database and a bus that it shares
-    /// with the others.
+    /// Checks what a process needs that does not run everything: a key-encryption key, the addresses of the services
+    /// that it does not run itself, and, where it runs a service, a database and a bus that it shares with the others.
     ///
     /// # Errors
     /// Everything that is missing or does not fit.

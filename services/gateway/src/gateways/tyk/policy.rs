@@ -48,8 +48,7 @@ pub(super) fn is_ours(policy: &Value) -> bool {
         .is_some_and(|tags| tags.iter().any(|tag| tag == TAG))
 }
 
-/// The policy with what is wanted in it, or `None` where `found` says it already.
-/// `apis` are ids with names.
+/// The policy with what is wanted in it, or `None` where `found` says it already. `apis` are ids with names.
 pub(super) fn merge(
     found: Option<&Value>,
     wanted: &WantedPolicy,
@@ -115,8 +114,7 @@ pub(super) fn state(found: Option<&Value>, merged: Option<&Value>) -> PolicyStat
     }
 }
 
-/// To Tyk -1 is no limit. A rate of 0 would be no statement at all, and the
-/// limits of the default policy would hold.
+/// To Tyk -1 is no limit. A rate of 0 would be no statement at all, and the limits of the default policy would hold.
 fn limits(policy: &mut Value, rate: Option<Limit>, quota: Option<Limit>) {
     policy["rate"] = rate.map_or(json!(-1), |rate| json!(rate.requests));
     policy["per"] = json!(rate.map_or(60, |rate| rate.seconds));

@@ -17,8 +17,7 @@ use crate::gateways::{Disposition, Failure};
 /// How ids of policies begin that Portico makes.
 const OURS: &str = "portico-";
 
-/// A gateway that gave no answer at all is not asked for each thing anew: every one
-/// would wait until its deadline.
+/// A gateway that gave no answer at all is not asked for each thing anew: every one would wait until its deadline.
 pub(super) async fn unless<T>(
     away: &mut Option<Failure>,
     work: impl Future<Output = Result<T, Failure>>,

@@ -12,8 +12,7 @@ use crate::providers::metadata::Metadata;
 use crate::providers::rfc7591::{invalid_answer, is_masked, object_of};
 use crate::providers::session::{RawAnswer, Step};
 
-/// `clients-registrations/{dialect}`; the well-known document names the one of
-/// OpenID Connect.
+/// `clients-registrations/{dialect}`; the well-known document names the one of OpenID Connect.
 pub(super) fn collection(endpoints: &Endpoints, dialect: &str) -> Url {
     let mut url = endpoints.registration_endpoint.clone();
     if let Ok(mut segments) = url.path_segments_mut() {

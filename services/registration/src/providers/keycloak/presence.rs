@@ -1,5 +1,4 @@
-//! Whether a client is there, asked with its own credentials, and taking over one
-//! whose registration had no outcome.
+//! Whether a client is there, asked with its own credentials, and taking over one whose registration had no outcome.
 
 use http::Method;
 use portico_vault::Secret;
@@ -113,8 +112,7 @@ fn taken() -> Failure {
     )
 }
 
-/// A new registration access token. `None` where the credentials may not: they
-/// manage the client themselves.
+/// A new registration access token. `None` where the credentials may not: they manage the client themselves.
 async fn reissue(
     session: &Session<'_>,
     found: &Map<String, Value>,

@@ -12,8 +12,7 @@ pub enum Disposition {
     Retry,
     /// Trying again changes nothing: park it for an admin.
     Fail,
-    /// The provider takes no registrations from us until an admin gives a new
-    /// initial access token.
+    /// The provider takes no registrations from us until an admin gives a new initial access token.
     PauseProvider,
     /// The client is there, but what we hold does not allow to manage it.
     Unmanageable,
@@ -27,8 +26,7 @@ pub enum Disposition {
 pub struct Failure {
     /// Whether a retry can help, or an admin must act.
     pub disposition: Disposition,
-    /// A stable word: ours, or an error code of RFC 6749, 6750 or 7591 as the
-    /// provider gave it.
+    /// A stable word: ours, or an error code of RFC 6749, 6750 or 7591 as the provider gave it.
     pub code: String,
     /// For people; the provider's own message where it had some.
     pub description: String,

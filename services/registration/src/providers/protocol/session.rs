@@ -233,8 +233,7 @@ impl Session<'_> {
         }
     }
 
-    /// Makes one call, spools its answer where it may hold credentials, and gives
-    /// it back whatever its status.
+    /// Makes one call, spools its answer where it may hold credentials, and gives it back whatever its status.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer> {
         if !self.endpoints.trusts(call.url) {
             return Err(Failure::new(

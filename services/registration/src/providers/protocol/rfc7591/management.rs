@@ -192,8 +192,7 @@ fn unsupported(answer: &RawAnswer, what: &str) -> Failure {
     failure
 }
 
-/// Whether the client's own credentials are known to the token endpoint; `None`
-/// where that cannot be told.
+/// Whether the client's own credentials are known to the token endpoint; `None` where that cannot be told.
 pub(crate) async fn still_there(
     session: &Session<'_>,
     client: &KnownClient,
