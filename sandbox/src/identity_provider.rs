@@ -18,6 +18,7 @@ mod behaviour;
 mod client;
 mod discovery;
 mod error;
+mod initial_access;
 mod metadata;
 mod provider;
 mod register;
@@ -43,7 +44,8 @@ use crate::jws::{KeyError, SigningKey};
 use crate::server::{Bound, Server, StartError, free_port};
 use crate::store;
 use behaviour::Faults;
-use provider::{InitialAccess, Inner, Provider, Stored};
+use initial_access::InitialAccess;
+use provider::{Inner, Provider, Stored};
 
 /// How to start it. `Default` is an open provider on a free port without scopes.
 #[derive(Clone)]

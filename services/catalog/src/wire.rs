@@ -143,9 +143,3 @@ fn given(text: &str) -> Option<String> {
 pub(crate) fn time(at: Timestamp) -> String {
     format!("{at:.6}")
 }
-
-/// What [`time`] has written.
-pub(crate) fn parse_time(text: &str) -> sqlx::Result<Timestamp> {
-    text.parse()
-        .map_err(|error: jiff::Error| sqlx::Error::Decode(error.into()))
-}

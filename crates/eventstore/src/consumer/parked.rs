@@ -13,7 +13,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::PolicyError;
-use crate::{Database, Result, Row, StoreError};
+use crate::{Database, Result, StoreError, rows};
 pub use admin::{
     Parked, ParkedFilter, ParkedStatus, drop_parked, list_parked, parked, release_parked,
 };
@@ -82,12 +82,11 @@ pub(super) async fn released(database: &Database, consumer: &str) -> Result<Vec<
     .await?;
     rows.iter()
         .map(|row| {
-            let headers: String = row.try_get(3)?;
             Ok(Message {
-                id: read_id(row, 0)?,
+                id: rows::id(row)?,
                 subject: row.try_get(1)?,
-                payload: payload::of_text(&row.try_get::<String, _>(2)?)?,
-                headers: serde_json::from_str(&headers).map_err(StoreError::codec)?,
+                payload: payload::of_text(row.try_get(2)?)?,
+                headers: rows::json(row.try_get(3)?)?,
             })
         })
         .collect()
@@ -115,14 +114,4 @@ pub(super) async fn was_dropped(
         .fetch_optional(database.pool())
         .await?;
     Ok(row.is_some())
-}
-
-fn read_id(row: &Row, index: usize) -> Result<Uuid> {
-    let text: String = row.try_get(index)?;
-    text.parse().map_err(StoreError::codec::<uuid::Error>)
-}
-
-fn read_time(row: &Row, index: usize) -> Result<Timestamp> {
-    let text: String = row.try_get(index)?;
-    text.parse().map_err(StoreError::codec::<jiff::Error>)
 }

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::NAME;
-use crate::{Database, EventStore, Result, Row, StoreError};
+use crate::{Database, EventStore, Result, Row, rows};
 
 /// How far a service's events have been published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +87,11 @@ async fn asked(database: &Database) -> Result<Option<Republishing>> {
 }
 
 fn read(row: &Row) -> Result<Republishing> {
-    let text: String = row.try_get(3)?;
     Ok(Republishing {
         id: row.try_get(0)?,
         position: row.try_get(1)?,
         until: row.try_get(2)?,
-        requested_at: text.parse().map_err(StoreError::codec::<jiff::Error>)?,
+        requested_at: rows::parsed(row.try_get(3)?)?,
         requested_by: row.try_get(4)?,
     })
 }

@@ -1,5 +1,7 @@
 //! Values in the rows of views.
 
+use std::{error::Error, str::FromStr};
+
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -11,7 +13,7 @@ use super::Row;
 /// # Errors
 /// It is none.
 pub fn id(row: &Row) -> sqlx::Result<Uuid> {
-    uuid(row.try_get(0)?)
+    parsed(row.try_get(0)?)
 }
 
 /// The ids in the first column.
@@ -22,13 +24,13 @@ pub fn ids(rows: &[Row]) -> sqlx::Result<Vec<Uuid>> {
     rows.iter().map(id).collect()
 }
 
-/// An id in a row.
+/// An id or a time in a row.
 ///
 /// # Errors
 /// It is none.
-pub fn uuid(text: &str) -> sqlx::Result<Uuid> {
-    let decode = |error: uuid::Error| sqlx::Error::Decode(error.into());
-    text.parse().map_err(decode)
+pub fn parsed<T: FromStr<Err: Error + Send + Sync + 'static>>(text: &str) -> sqlx::Result<T> {
+    text.parse()
+        .map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
 }
 
 /// JSON in a row.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use portico_eventstore::{
     Row,
-    rows::{id, ids, uuid},
+    rows::{id, ids, parsed},
 };
 use portico_proto::{accounts::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::{
@@ -224,7 +224,7 @@ fn reference(text: &str) -> sqlx::Result<Option<VaultRef>> {
     if text.is_empty() {
         return Ok(None);
     }
-    uuid(text).map(|id| Some(VaultRef(id)))
+    parsed(text).map(|id| Some(VaultRef(id)))
 }
 
 /// A role as the contract has it.

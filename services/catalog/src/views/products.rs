@@ -194,15 +194,12 @@ fn message(row: &Row) -> sqlx::Result<v1::Product> {
     let status: String = row.try_get(1)?;
     let details: Details = rows::json(row.try_get(2)?)?;
     let status = v1::ProductStatus::from_word(&status).unwrap_or_default();
-    let times = (
-        wire::parse_time(row.try_get(4)?)?,
-        wire::parse_time(row.try_get(5)?)?,
-    );
+    let time = |column: usize| rows::parsed(row.try_get(column)?);
     Ok(wire::product_message(
         rows::id(row)?,
         row.try_get(3)?,
         &details,
         status,
-        times,
+        (time(4)?, time(5)?),
     ))
 }

@@ -70,13 +70,10 @@ impl Metadata {
     pub fn list(&self, member: &str) -> Option<BTreeSet<String>> {
         match self.0.get(member)? {
             Value::String(text) => Some(text.split_whitespace().map(str::to_owned).collect()),
-            Value::Array(values) => Some(
-                values
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect(),
-            ),
+            Value::Array(values) => {
+                let texts = values.iter().filter_map(Value::as_str);
+                Some(texts.map(str::to_owned).collect())
+            }
             _ => None,
         }
     }

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{read_id, read_time};
-use crate::{Database, Result, Row};
+use crate::{Database, Result, Row, rows};
 
 /// A parked message, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,15 +120,15 @@ fn read(row: &Row) -> Result<Parked> {
     let (last, by): (i64, String) = (row.try_get(7)?, row.try_get(9)?);
     Ok(Parked {
         consumer: row.try_get(0)?,
-        message_id: read_id(row, 1)?,
+        message_id: rows::parsed(row.try_get(1)?)?,
         subject: row.try_get(2)?,
         reason: row.try_get(3)?,
         attempts: row.try_get(4)?,
-        first_parked_at: read_time(row, 5)?,
-        parked_at: read_time(row, 6)?,
+        first_parked_at: rows::parsed(row.try_get(5)?)?,
+        parked_at: rows::parsed(row.try_get(6)?)?,
         status: match (last, by.is_empty()) {
             (_, false) => ParkedStatus::Dropped {
-                at: read_time(row, 8)?,
+                at: rows::parsed(row.try_get(8)?)?,
                 by,
             },
             (0, true) => ParkedStatus::Replaying,
