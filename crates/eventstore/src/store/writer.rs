@@ -133,15 +133,15 @@ impl Writer {
         for event in &plan.recorded {
             project(&self.projections, &mut tx, event).await?;
         }
-        fault::point("appending");
-        for event in &plan.recorded {
-            fault::point_of("appending", &event.event_type);
-        }
+        let point = |name| {
+            fault::point(name);
+            for event in &plan.recorded {
+                fault::point_of(name, &event.event_type);
+            }
+        };
+        point("appending");
         tx.commit().await?;
-        fault::point("appended");
-        for event in &plan.recorded {
-            fault::point_of("appended", &event.event_type);
-        }
+        point("appended");
         self.numbers
             .committed(appends.len(), &plan.recorded, began.elapsed());
         if plan.position > before {

@@ -25,6 +25,7 @@ pub(super) const DEFAULTS: &str = include_str!("../config.default.toml");
 const PREFIX: &str = "PORTICO_";
 /// `PORTICO_SMTP_URL_FILE` names a file with what `PORTICO_SMTP_URL` would say.
 const FILE_SUFFIX: &str = "_FILE";
+const NO_SUCH_KEY: &str = "there is no such key; config.default.toml has all of them";
 pub(super) const DEFAULT_SOURCE: &str = "default";
 
 /// All layers merged, and their problems.
@@ -129,10 +130,7 @@ impl Layers {
                 Ok(text) => self.merge(name, nest(key, typed(text.trim_end(), kind))),
                 Err(error) => self.problem(name, format!("its file cannot be read: {error}"), name),
             },
-            None => {
-                let message = "there is no such key; config.default.toml has all of them";
-                self.problem(name, message.to_owned(), name);
-            }
+            None => self.problem(name, NO_SUCH_KEY.to_owned(), name),
         }
     }
 
@@ -155,8 +153,7 @@ impl Layers {
                     continue;
                 }
                 (_, None) => {
-                    let message = "there is no such key; config.default.toml has all of them";
-                    self.problem(&path, message.to_owned(), source);
+                    self.problem(&path, NO_SUCH_KEY.to_owned(), source);
                 }
                 (_, Some(Value::Dict(..))) => {
                     self.problem(&path, format!("is a section: [{path}]"), source);

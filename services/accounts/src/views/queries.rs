@@ -203,21 +203,22 @@ pub(crate) async fn api_tokens(
     );
     select.and("t.user_id = ?", user_id.to_string());
     let (rows, next) = select.page(pool, query).await?;
-    let token = |row: &Row| {
-        let last_used: i64 = row.try_get(4)?;
-        let last_used = (last_used > 0)
-            .then(|| Timestamp::from_millisecond(last_used).ok())
-            .flatten();
-        Ok(proto::ApiToken {
-            id: row.try_get(0)?,
-            name: row.try_get(1)?,
-            created_at: time::parse(row.try_get(2)?),
-            expires_at: time::parse(row.try_get(3)?),
-            last_used_at: last_used.map(time::to_proto),
-        })
-    };
     let tokens = rows.iter().map(token).collect::<sqlx::Result<_>>()?;
     Ok((tokens, next))
+}
+
+fn token(row: &Row) -> sqlx::Result<proto::ApiToken> {
+    let last_used: i64 = row.try_get(4)?;
+    let last_used = (last_used > 0)
+        .then(|| Timestamp::from_millisecond(last_used).ok())
+        .flatten();
+    Ok(proto::ApiToken {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        created_at: time::parse(row.try_get(2)?),
+        expires_at: time::parse(row.try_get(3)?),
+        last_used_at: last_used.map(time::to_proto),
+    })
 }
 
 fn reference(text: &str) -> sqlx::Result<Option<VaultRef>> {

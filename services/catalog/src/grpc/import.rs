@@ -68,13 +68,10 @@ async fn proposed(grpc: &Grpc, policy: &GatewayPolicy) -> Result<v1::ImportedPol
             id: Some(id.to_string()),
             ..item
         },
-        None if becomes == Becomes::Plan && policy.scopes.is_empty() => v1::ImportedPolicy {
-            action: ImportAction::Create.into(),
-            detail: Some(NO_SCOPE.to_owned()),
-            ..item
-        },
         None => v1::ImportedPolicy {
             action: ImportAction::Create.into(),
+            detail: (becomes == Becomes::Plan && policy.scopes.is_empty())
+                .then(|| NO_SCOPE.to_owned()),
             ..item
         },
     })

@@ -80,6 +80,7 @@ impl Question {
 }
 
 /// What a batch will write.
+#[derive(Default)]
 pub(super) struct Plan {
     pub(super) position: i64,
     versions: HashMap<String, i64>,
@@ -95,14 +96,7 @@ impl Plan {
         tx: &mut Transaction<'_, Any>,
         appends: &[Append],
     ) -> sqlx::Result<Self> {
-        let mut plan = Self {
-            position: 0,
-            versions: HashMap::new(),
-            known_ids: HashMap::new(),
-            handled: BTreeSet::new(),
-            recorded: Vec::new(),
-            marks: Vec::new(),
-        };
+        let mut plan = Self::default();
         let ids: Vec<String> = appends
             .iter()
             .flat_map(|a| a.events.iter().map(|e| e.id.to_string()))
