@@ -25,7 +25,8 @@ pub fn from_proto(at: &Timestamp) -> Option<jiff::Timestamp> {
 
 /// Reads RFC 3339; `None` where a text is none, such as an empty column of a view.
 pub fn parse(text: &str) -> Option<Timestamp> {
-    text.parse().ok().map(to_proto)
+    let at = to_proto(text.parse().ok()?);
+    (at.seconds >= FIRST).then_some(at)
 }
 
 /// RFC 3339; empty where there is no time. For templates and log lines.
@@ -56,5 +57,6 @@ mod tests {
         let start = |seconds| from_proto(&Timestamp { seconds, nanos: 0 });
         assert_eq!(start(FIRST).unwrap().to_string(), "0001-01-01T00:00:00Z");
         assert_eq!((start(FIRST - 1), start(i64::MAX)), (None, None));
+        assert_eq!(parse("0000-12-31T23:59:59Z"), None);
     }
 }
