@@ -2,12 +2,14 @@
 
 use portico_eventstore::{Context, EventStore, Metadata, Outcome};
 use portico_proto::Error;
-use portico_runtime::{Clock, Deps, Problems, Role, StartError, query_error, refuse, texts};
+use portico_runtime::{
+    Clock, Deps, Problems, Role, StartError, query_error, refuse, texts, vault_error,
+};
 use portico_vault::{Secret, VaultRef};
 use uuid::Uuid;
 
 use crate::{
-    people::{People, email::Email, owner, vault_error},
+    people::{People, email::Email, owner},
     sign_in::password::{self, Passwords},
     user::{AccountCommand, Command, Rejection, Status, User},
     views,

@@ -40,7 +40,7 @@ pub struct Jobs<A> {
     store: EventStore,
     clock: Clock,
     process: Uuid,
-    longest_pause: Duration,
+    pub(super) longest_pause: Duration,
     shutdown: CancellationToken,
     under_way: UnderWay,
     of: PhantomData<fn() -> A>,

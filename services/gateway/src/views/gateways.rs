@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use portico_eventstore::rows::{id, ids, json, uuid};
+use portico_eventstore::rows::{id, ids, json, parsed};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row};
 use portico_proto::gateway::v1 as api;
@@ -222,7 +222,7 @@ pub(crate) async fn recorded(
     for row in &rows {
         let provider: Option<String> = row.try_get("identity_provider_id")?;
         let one = Recorded {
-            identity_provider_id: provider.as_deref().map(uuid).transpose()?,
+            identity_provider_id: provider.as_deref().map(parsed).transpose()?,
             owned: json(row.try_get("owned")?)?,
             settled: row.try_get::<i64, _>("settled")? != 0,
         };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portico_eventstore::rows::{json, uuid};
+use portico_eventstore::rows::{json, parsed};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::{ProjectionError, Row};
 use uuid::Uuid;
@@ -123,7 +123,7 @@ fn read(row: &Row) -> Result<Grant, sqlx::Error> {
         count: u64::try_from(row.try_get::<i64, _>("uses")?).unwrap_or_default(),
         identity_provider_id: optional("identity_provider_id")?
             .as_deref()
-            .map(uuid)
+            .map(parsed)
             .transpose()?,
         product_id: text("product_id")?,
         product_name: text("product_name")?,

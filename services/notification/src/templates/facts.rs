@@ -1,6 +1,6 @@
 //! The variables of templates; `web/mail/README.md` describes them for operators.
 
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use serde::Serialize;
 
 use super::Template;
@@ -92,11 +92,11 @@ impl Facts {
     }
 
     pub(super) fn context(&self) -> Value {
-        let product_names: Vec<&str> = self
+        let product_names: Vec<Value> = self
             .items
             .iter()
-            .map(|item| item.product_name.as_str())
+            .map(|item| Value::from(&item.product_name))
             .collect();
-        context! { product_names => product_names, ..Value::from_serialize(self) }
+        context! { product_names => product_names, ..Value::from(Serde(self)) }
     }
 }
