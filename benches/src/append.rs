@@ -6,10 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_eventstore::{
-    Database, EventStore,
-    testing::postgres::{Postgres, programs},
-};
+use portico_eventstore::{Database, EventStore};
+use portico_trials::postgres::{Postgres, programs};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use uuid::Uuid;
 

@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use portico_eventstore::{
-    Database,
-    testing::postgres::{Postgres, programs},
-};
+use portico_eventstore::Database;
+use portico_trials::postgres::{Postgres, programs};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use crate::{

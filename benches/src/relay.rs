@@ -9,15 +9,13 @@ use async_nats::{HeaderMap, jetstream};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use portico_bus::{
-    Bus as _, NatsBus, NatsSettings,
-    testing::{NatsServer, nats_server_binary},
-};
+use portico_bus::{Bus as _, NatsBus, NatsSettings};
 use portico_eventstore::{
     Database, EventStore, Lease, RecordedEvent, StoreError,
     clock::Clock,
     relay::{PublicEvent, Publish, Relay},
 };
+use portico_trials::{NATS, NatsServer};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -51,8 +49,8 @@ impl Publish for All {
 
 /// Messages per second from SQLite to one NATS server. A server keeps what it received, so each turn starts a new one.
 pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> {
-    if nats_server_binary().is_none() {
-        skipped("relay", "nats-server is not installed");
+    if let Some(missing) = (NATS.missing)() {
+        skipped("relay", missing);
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(message)?;

@@ -117,15 +117,10 @@ impl Portal {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| format!("{method} {path}: {error}"))?;
+        let failed = |error: reqwest::Error| format!("{method} {path}: {error}");
+        let response = request.send().await.map_err(failed)?;
         let status = response.status();
-        let text = response
-            .text()
-            .await
-            .map_err(|error| format!("{method} {path}: {error}"))?;
+        let text = response.text().await.map_err(failed)?;
         Ok(Answer {
             status,
             body: serde_json::from_str(&text).unwrap_or(Value::String(text)),

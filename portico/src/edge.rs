@@ -33,7 +33,7 @@ use std::time::Duration;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    middleware::{self, Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use portico_proto::Error;
@@ -72,12 +72,7 @@ impl Edge {
         let public_url = &deps.config.public_url;
         let cookies = Cookies::new(public_url.scheme() == "https");
         Self {
-            auth: Auth::new(
-                deps.channels.clone(),
-                deps.clock.clone(),
-                deps.identity.clone(),
-                cookies,
-            ),
+            auth: Auth::new(deps, cookies),
             csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
             deps: deps.clone(),
         }
@@ -99,6 +94,7 @@ pub async fn router(deps: &Deps) -> Router {
 /// What is the same for all routes. From the inside out: the first layer is the innermost.
 fn around(routes: Router<Edge>, edge: &Edge) -> Router {
     let https = Https(edge.deps.config.public_url.scheme() == "https");
+    let clock = edge.deps.clock.clone();
     routes
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
@@ -108,10 +104,7 @@ fn around(routes: Router<Edge>, edge: &Edge) -> Router {
         .layer(from_fn_with_state(edge.clone(), pages::show_failures))
         .layer(from_fn(problem::finish))
         .layer(from_fn_with_state(https, headers::secure))
-        .layer(middleware::from_fn_with_state(
-            edge.deps.clock.clone(),
-            telemetry::trace,
-        ))
+        .layer(from_fn_with_state(clock, telemetry::trace))
         .with_state(edge.clone())
 }
 
@@ -119,10 +112,10 @@ fn around(routes: Router<Edge>, edge: &Edge) -> Router {
 async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => {
-            let error =
-                Error::unavailable("timed_out", "The request timed out. Try again in a moment.");
-            Failure::from(error).into_response()
-        }
+        Err(_) => Failure::from(Error::unavailable(
+            "timed_out",
+            "The request timed out. Try again in a moment.",
+        ))
+        .into_response(),
     }
 }

@@ -1,8 +1,6 @@
-//! A **double** of the Tyk open-source gateway. It is not Tyk and holds none of its
-//! code: it was written from the contract that Portico's driver relies on and from
-//! reading how Tyk 5 behaves, so that the driver can be tested and the demo can run
-//! where the gateway itself is not to be had. What passes here must still be tried
-//! against a real one.
+//! A **double** of the Tyk open-source gateway. It is not Tyk and holds none of its code: it was written from the
+//! contract that Portico's driver relies on and from reading how Tyk 5 behaves, so that the driver can be tested and
+//! the demo can run where the gateway itself is not to be had. What passes here must still be tried against a real one.
 //!
 //! | part | what it does as Tyk does |
 //! |---|---|
@@ -26,8 +24,7 @@
 //!
 //! With [`Settings::dashboard`] the API of the Dashboard stands under `/api/` beside it.
 //!
-//! Left out: everything but RS256 and JWKS, OAS definitions, versions by
-//! request, throttling, plugins.
+//! Left out: everything but RS256 and JWKS, OAS definitions, versions by request, throttling, plugins.
 
 mod claims;
 mod control;
@@ -60,16 +57,14 @@ use crate::server::{Bound, Server, StartError, free_port};
 use crate::store;
 use state::{Gateway, Loaded, Written, lock};
 
-/// How to start it. `Default` is an empty gateway on a free port with the secret
-/// `sandbox-secret`.
+/// How to start it. `Default` is an empty gateway on a free port with the secret `sandbox-secret`.
 #[derive(Clone)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// What `X-Tyk-Authorization` must carry.
     pub secret: String,
-    /// Definitions that are there from the start; one of the data file wins over one
-    /// with the same `api_id` here.
+    /// Definitions that are there from the start; one of the data file wins over one with the same `api_id` here.
     pub apis: Vec<Value>,
     /// Policies that are there from the start, likewise by `id`.
     pub policies: Vec<Value>,
@@ -107,8 +102,7 @@ pub struct Handle {
     gateway: Arc<Gateway>,
 }
 
-/// Starts the gateway with its seeds loaded. Fails when the address is taken or the
-/// data file is not one.
+/// Starts the gateway with its seeds loaded. Fails when the address is taken or the data file is not one.
 pub async fn start(settings: Settings) -> Result<Handle, StartError> {
     let mut written: Written = store::load(settings.data_file.as_deref())?.unwrap_or_default();
     seed_documents(&mut written.apis, settings.apis, "api_id");
@@ -203,8 +197,7 @@ impl Handle {
         self.gateway.loaded().documents.policies.get(id).cloned()
     }
 
-    /// Writes definitions and policies (replacing those of the same id) and loads
-    /// everything, behind Portico's back.
+    /// Writes definitions and policies (replacing those of the same id) and loads everything, behind Portico's back.
     pub fn load(&self, apis: Vec<Value>, policies: Vec<Value>) -> std::io::Result<()> {
         self.gateway.write(|written| {
             let id = |document: &Value, name: &str| document[name].as_str().map(str::to_owned);
@@ -259,8 +252,7 @@ impl Handle {
         self.gateway.loaded().documents.client_idps.clone()
     }
 
-    /// The calls of the control API with the right secret, oldest first; the last
-    /// ten thousand.
+    /// The calls of the control API with the right secret, oldest first; the last ten thousand.
     #[must_use]
     pub fn control_calls(&self) -> Vec<ControlCall> {
         lock(&self.gateway.calls).iter().cloned().collect()

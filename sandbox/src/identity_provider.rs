@@ -18,6 +18,7 @@ mod behaviour;
 mod client;
 mod discovery;
 mod error;
+mod initial_access;
 mod metadata;
 mod provider;
 mod register;
@@ -43,7 +44,8 @@ use crate::jws::{KeyError, SigningKey};
 use crate::server::{Bound, Server, StartError, free_port};
 use crate::store;
 use behaviour::Faults;
-use provider::{InitialAccess, Inner, Provider, Stored};
+use initial_access::InitialAccess;
+use provider::{Inner, Provider, Stored};
 
 /// How to start it. `Default` is an open provider on a free port without scopes.
 #[derive(Clone)]
@@ -54,8 +56,7 @@ pub struct Settings {
     pub scopes: Vec<String>,
     /// Needed to register, as Bearer; `None` leaves registration open.
     pub initial_access_token: Option<String>,
-    /// How many registrations the token is good for; `None` is any number. Counted
-    /// anew at each start.
+    /// How many registrations the token is good for; `None` is any number. Counted anew at each start.
     pub initial_access_token_uses: Option<u32>,
     /// Life of an access token.
     pub token_lifetime: Duration,
@@ -194,8 +195,7 @@ impl Handle {
         self.provider.lock().stored.clients.get(client_id).cloned()
     }
 
-    /// Deletes a client behind Portico's back. `false` if there is none, or if the
-    /// data file cannot be written.
+    /// Deletes a client behind Portico's back. `false` if there is none, or if the data file cannot be written.
     pub fn delete_client(&self, client_id: &str) -> bool {
         let mut inner = self.provider.lock();
         self.provider
@@ -254,8 +254,7 @@ impl Handle {
         change(&mut self.provider.lock().behaviour);
     }
 
-    /// The next `times` requests of that kind suffer the fault, after those that are
-    /// already waiting.
+    /// The next `times` requests of that kind suffer the fault, after those that are already waiting.
     pub fn fail_next(&self, operation: Operation, times: usize, fault: Fault) {
         self.provider.lock().faults.add(operation, times, &fault);
     }

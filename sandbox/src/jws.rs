@@ -66,8 +66,7 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// A new 2048-bit key. Takes a fraction of a second of one core: call it on a
-    /// thread that may block.
+    /// A new 2048-bit key. Takes a fraction of a second of one core: call it on a thread that may block.
     pub fn generate() -> Result<Self, KeyError> {
         let key = RsaPrivateKey::new(&mut OsRng, KEY_BITS).map_err(KeyError::new)?;
         Self::from_key(key)

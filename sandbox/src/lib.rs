@@ -1,6 +1,5 @@
-//! Small servers that stand in for what Portico needs around it, for
-//! `portico demo` and for tests. Every one listens on 127.0.0.1, on a given or a
-//! free port, speaks its real protocol, and lets a test look at its state.
+//! Small servers that stand in for what Portico needs around it, for `portico demo` and for tests. Every one listens on
+//! 127.0.0.1, on a given or a free port, speaks its real protocol, and lets a test look at its state.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -10,8 +9,7 @@
 //! | [`echo`] | an upstream API behind the gateway |
 //! | [`mail`] | an SMTP catcher with a page |
 //!
-//! None of it is fit for production: secrets are kept in clear, in memory or in the
-//! data file that the caller names.
+//! None of it is fit for production: secrets are kept in clear, in memory or in the data file that the caller names.
 
 pub mod clock;
 pub mod doubles;

@@ -1,5 +1,4 @@
-//! A mail catcher: it takes every message by SMTP, delivers none, and shows them on a
-//! page and to tests.
+//! A mail catcher: it takes every message by SMTP, delivers none, and shows them on a page and to tests.
 //!
 //! | where | what |
 //! |---|---|

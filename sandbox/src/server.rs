@@ -1,6 +1,5 @@
-//! The accept loop of every HTTP server here. It is our own because a request must
-//! be able to end its connection without an answer, which is how a test
-//! plays a provider that commits and then dies.
+//! The accept loop of every HTTP server here. It is our own because a request must be able to end its connection
+//! without an answer, which is how a test plays a provider that commits and then dies.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -119,8 +118,7 @@ impl Server {
         self.address
     }
 
-    /// Stops accepting, lets requests finish within [`GRACE`], and returns when the
-    /// port is free again.
+    /// Stops accepting, lets requests finish within [`GRACE`], and returns when the port is free again.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();

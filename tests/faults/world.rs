@@ -2,14 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use portico_bus::testing::NatsServer;
-use portico_eventstore::testing::postgres::Postgres;
 use portico_sandbox::{
     echo,
     gateway::{self, seed},
     identity_provider, mail,
 };
 use portico_tests::cluster::{self, Cluster};
+use portico_trials::{NatsServer, Postgres};
 use serde_json::json;
 
 use crate::{

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use portico_bus::testing::NatsServer;
-use portico_eventstore::{
-    sqlx::{self, AnyConnection, AssertSqlSafe, Connection as _, Row as _},
-    testing::postgres::{Postgres, programs},
+use portico_eventstore::sqlx::{self, AnyConnection, AssertSqlSafe, Connection as _, Row as _};
+use portico_trials::{
+    NATS, NatsServer, POSTGRESQL, Trial,
+    postgres::{Postgres, programs},
+    trials,
 };
-use portico_trials::{NATS, POSTGRESQL, Trial, trials};
 
 use crate::support::{
     actions::{Configured, Credentials, DEVELOPER_EMAIL, DEVELOPER_PASSWORD},

@@ -1,9 +1,7 @@
 //! What an operator does, and what needs none: a bus that lost everything, migrations, publishing again.
 
 use http::StatusCode;
-use portico_bus::testing::NatsServer;
-use portico_eventstore::testing::postgres::Postgres;
-use portico_trials::{NATS, POSTGRESQL, Trial, trials};
+use portico_trials::{NATS, NatsServer, POSTGRESQL, Postgres, Trial, trials};
 use serde_json::{Value, json};
 
 use crate::support::{

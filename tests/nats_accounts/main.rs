@@ -14,11 +14,9 @@ use std::{
     time::Duration,
 };
 
-use portico_bus::{
-    Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings, testing::NatsServer,
-};
+use portico_bus::{Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings};
 use portico_runtime::ServiceName;
-use portico_trials::{NATS, Trial, trials};
+use portico_trials::{NATS, NatsServer, Trial, trials};
 use uuid::Uuid;
 
 fn main() -> std::process::ExitCode {

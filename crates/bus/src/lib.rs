@@ -8,8 +8,6 @@
 
 pub mod memory;
 pub mod nats;
-#[cfg(feature = "testing")]
-pub mod testing;
 
 pub use memory::{Faults, MemoryBus};
 pub use nats::{NatsBus, NatsSettings};

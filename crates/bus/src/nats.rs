@@ -7,10 +7,11 @@
 //! An unreachable server is no error: the client reconnects for ever, with back-off and jitter; meanwhile
 //! [`Bus::publish`] and [`Bus::check`] return [`BusError::Unavailable`] and deliveries pause.
 
+mod consumers;
 mod deliveries;
 mod pull;
 mod settings;
-mod streams;
+mod stream;
 mod wire;
 
 use std::{
@@ -138,15 +139,15 @@ impl Inner {
     }
 
     async fn find_consumer(&self, spec: &ConsumerSpec) -> Result<PullConsumer, BusError> {
-        streams::find_consumer(&self.js, &self.settings, spec).await
+        consumers::find(&self.js, &self.settings, spec).await
     }
 
     /// Creates the stream and the declared consumers where they are missing.
     async fn restore(&self) -> Result<(), BusError> {
         let _alone = self.restoring.lock().await;
-        streams::ensure_stream(&self.js, &self.settings).await?;
+        stream::ensure(&self.js, &self.settings).await?;
         for spec in self.declared() {
-            streams::ensure_consumer(&self.js, &self.settings, &spec).await?;
+            consumers::ensure(&self.js, &self.settings, &spec).await?;
         }
         Ok(())
     }
@@ -182,9 +183,9 @@ impl Bus for NatsBus {
         inner.remember(consumers);
         inner.ready()?;
         let _alone = inner.restoring.lock().await;
-        streams::ensure_stream(&inner.js, &inner.settings).await?;
+        stream::ensure(&inner.js, &inner.settings).await?;
         for spec in consumers {
-            streams::declare_consumer(&inner.js, &inner.settings, spec).await?;
+            consumers::declare(&inner.js, &inner.settings, spec).await?;
         }
         Ok(())
     }
@@ -262,9 +263,7 @@ impl Bus for NatsBus {
             Ok(stream) => stream.cached_info().created,
             Err(_) => {
                 inner.restore().await?;
-                streams::ensure_stream(&inner.js, &inner.settings)
-                    .await?
-                    .created
+                stream::ensure(&inner.js, &inner.settings).await?.created
             }
         };
         Ok(Some(format!("{}@{created}", inner.settings.stream)))

@@ -17,12 +17,10 @@ pub use reading::ClockReading;
 
 use crate::fault;
 
-/// The longest single sleep. The wall clock may be set while we sleep, so it is
-/// looked at again at least this often.
+/// The longest single sleep. The wall clock may be set while we sleep, so it is looked at again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Tells the time, waits, and makes ids. Cheap to clone; clones share the order
-/// of ids.
+/// Tells the time, waits, and makes ids. Cheap to clone; clones share the order of ids.
 #[derive(Debug, Clone)]
 pub struct Clock {
     source: Source,
@@ -46,8 +44,7 @@ impl Clock {
         Self::from_source(Source::System)
     }
 
-    /// A clock that stands still until the handle moves it. Sleepers wake when
-    /// it passes their time.
+    /// A clock that stands still until the handle moves it. Sleepers wake when it passes their time.
     #[must_use]
     pub fn manual(start: Timestamp) -> (Self, ManualTime) {
         let now = watch::Sender::new(start);

@@ -16,7 +16,8 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
-    Context, Database, ExecuteError, InboxEntry, Metadata, StoreError, clock::Clock, fault, trace,
+    Context, Database, ExecuteError, InboxEntry, Metadata, Result, StoreError, clock::Clock, fault,
+    trace,
 };
 
 /// Deliveries after which a message is parked.
@@ -219,7 +220,7 @@ impl Consumer {
         }
     }
 
-    async fn retry_released(&self) -> Result<(), StoreError> {
+    async fn retry_released(&self) -> Result<()> {
         let name = self.spec.name;
         for message in parked::released(&self.database, name).await? {
             match traced(&message, name, self.attempt(&message)).await {

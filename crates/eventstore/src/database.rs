@@ -183,7 +183,7 @@ impl Database {
     }
 
     /// Number of pending migrations, as after the restore of an older backup; for readiness.
-    pub async fn pending_migrations(&self) -> Result<usize, sqlx::Error> {
+    pub async fn pending_migrations(&self) -> sqlx::Result<usize> {
         let rows = sqlx::query("SELECT version FROM _sqlx_migrations")
             .fetch_all(&self.pool)
             .await?;
@@ -196,7 +196,7 @@ impl Database {
     }
 
     /// Whether it answers; for readiness.
-    pub async fn check(&self) -> Result<(), sqlx::Error> {
+    pub async fn check(&self) -> sqlx::Result<()> {
         sqlx::query("SELECT 1")
             .execute(&self.pool)
             .await
@@ -260,7 +260,7 @@ fn lock_key(schema: &str) -> i64 {
     i64::from_ne_bytes(hash.to_ne_bytes())
 }
 
-async fn create_schema(url: &str, schema: &str) -> Result<(), sqlx::Error> {
+async fn create_schema(url: &str, schema: &str) -> sqlx::Result<()> {
     let mut connection = AnyConnection::connect(url).await?;
     // Two services or replicas may start at once; CREATE SCHEMA IF NOT EXISTS alone can then fail. It also asks for
     // the right to make schemas where there is nothing to be made.

@@ -3,6 +3,7 @@
 //! | module | inside |
 //! |---|---|
 //! | [`Aggregate`] | `decide` and `evolve`, pure; upcasters of old events |
+//! | [`Newest`] | the newest that another service said of one of its things |
 //! | [`EventStore`] | `load`, `execute`, `read` by position; views ([`Projection`]) and inbox in the append's transaction |
 //! | [`Database`] | a SQLite file or a PostgreSQL schema, its migrations and [`backup`] |
 //! | [`relay`] | position -> bus -> checkpoint; the event table is the outbox |
@@ -18,6 +19,7 @@ pub mod consumer;
 mod database;
 pub mod fault;
 mod nested;
+mod newest;
 pub mod relay;
 mod store;
 pub mod testing;
@@ -30,9 +32,10 @@ pub use database::migrator;
 pub use database::{Database, DatabaseError, Migrations, backup};
 #[doc(hidden)]
 pub use nested::is_of_another_subject;
+pub use newest::{Fact, Newest, Noted};
 pub use store::{
     Append, Appended, Context, EventStore, ExecuteError, InboxEntry, Loaded, Metadata, NewEvent,
-    Outcome, Projection, ProjectionError, RecordedEvent, Row, StoreError, Stream,
+    Outcome, Projection, ProjectionError, RecordedEvent, Result, Row, StoreError, Stream, rows,
 };
 pub use worker::{Held, Lease, LeaseLost};
 

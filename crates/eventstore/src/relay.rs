@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use crate::{EventStore, Lease, RecordedEvent, StoreError, clock::Clock, fault, trace};
+use crate::{EventStore, Lease, RecordedEvent, Result, StoreError, clock::Clock, fault, trace};
 
 /// Most unacknowledged messages.
 const WINDOW: usize = 256;
@@ -53,7 +53,7 @@ pub trait Publish: Send + Sync + 'static {
         &self,
         store: &EventStore,
         event: &RecordedEvent,
-    ) -> Result<Option<PublicEvent>, StoreError>;
+    ) -> Result<Option<PublicEvent>>;
 }
 
 /// The relay of one service.
@@ -176,11 +176,7 @@ impl Relay {
     }
 
     /// The next events, as far as the window has room for them.
-    async fn next_events(
-        &self,
-        cursor: i64,
-        in_flight: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn next_events(&self, cursor: i64, in_flight: usize) -> Result<Vec<RecordedEvent>> {
         if !has_room(in_flight) {
             return Ok(Vec::new());
         }
@@ -257,7 +253,7 @@ struct Progress {
 }
 
 impl Progress {
-    async fn load(store: &EventStore, incarnation: Option<&str>) -> Result<Self, StoreError> {
+    async fn load(store: &EventStore, incarnation: Option<&str>) -> Result<Self> {
         let checkpoint = Checkpoint::load(store, incarnation).await?;
         let request = Request::load(store).await?;
         let saved = request.begin(checkpoint.position());
@@ -268,7 +264,7 @@ impl Progress {
         })
     }
 
-    async fn save(&mut self, store: &EventStore, safe: i64) -> Result<(), StoreError> {
+    async fn save(&mut self, store: &EventStore, safe: i64) -> Result<()> {
         if safe > self.saved {
             self.checkpoint.advance(store, safe).await?;
             self.request.advance(store, safe).await?;

@@ -3,7 +3,7 @@
 //! * `event`: events as they are appended and as they were recorded, their streams and metadata
 //! * `execute`: load, decide, append; again on a conflict
 //! * `writer`: gathers concurrent appends into one transaction, with the views and the inbox
-//! * `projection`: a view, which follows the log
+//! * `projection`: a view, which follows the log; [`rows`]: what is in its rows
 //! * `metrics`, `error`: what is counted; what can go wrong
 
 mod error;
@@ -11,6 +11,7 @@ mod event;
 mod execute;
 mod metrics;
 mod projection;
+pub mod rows;
 mod writer;
 
 use std::{
@@ -24,7 +25,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub use self::{
-    error::StoreError,
+    error::{Result, StoreError},
     event::{Context, Metadata, NewEvent, RecordedEvent, Stream},
     execute::{ExecuteError, Outcome},
     projection::{Projection, ProjectionError, Row},
@@ -62,10 +63,7 @@ pub struct Loaded<A> {
 
 impl EventStore {
     /// Starts the writer on an opened database. The writer ends when the last clone is dropped.
-    pub async fn start(
-        database: Database,
-        projections: Vec<Arc<dyn Projection>>,
-    ) -> Result<Self, StoreError> {
+    pub async fn start(database: Database, projections: Vec<Arc<dyn Projection>>) -> Result<Self> {
         let mut connection = database.pool().acquire().await?;
         let (head_sender, head_receiver) = watch::channel(head(&mut connection).await?);
         drop(connection);
@@ -108,7 +106,7 @@ impl EventStore {
     }
 
     /// Appends, all or nothing. Repeating an append with the same event ids changes nothing and succeeds.
-    pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+    pub async fn append(&self, append: Append) -> Result<Appended> {
         let span = tracing::info_span!(
             target: trace::EXPORTED,
             "append",
@@ -118,7 +116,7 @@ impl EventStore {
         self.hand_over(append).instrument(span).await
     }
 
-    async fn hand_over(&self, append: Append) -> Result<Appended, StoreError> {
+    async fn hand_over(&self, append: Append) -> Result<Appended> {
         let (reply, answer) = oneshot::channel();
         self.queue
             .send((append, reply))
@@ -128,7 +126,7 @@ impl EventStore {
     }
 
     /// Events of every stream after a position, in order.
-    pub async fn read(&self, after: i64, limit: i64) -> Result<Vec<RecordedEvent>, StoreError> {
+    pub async fn read(&self, after: i64, limit: i64) -> Result<Vec<RecordedEvent>> {
         let rows = sqlx::query(
             "SELECT position, id, stream, version, type, schema_version, data, metadata, recorded_at \
              FROM events WHERE position > $1 ORDER BY position LIMIT $2",
@@ -141,7 +139,7 @@ impl EventStore {
     }
 
     /// Events of one stream, in order.
-    pub async fn read_stream(&self, stream: &Stream) -> Result<Vec<RecordedEvent>, StoreError> {
+    pub async fn read_stream(&self, stream: &Stream) -> Result<Vec<RecordedEvent>> {
         let rows = sqlx::query(
             "SELECT position, id, stream, version, type, schema_version, data, metadata, recorded_at \
              FROM events WHERE stream = $1 ORDER BY version",
@@ -153,12 +151,12 @@ impl EventStore {
     }
 
     /// Folds a stream.
-    pub async fn load<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, StoreError> {
+    pub async fn load<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>> {
         self.load_recorded::<A>(id).await.map(|(loaded, _)| loaded)
     }
 
     /// Folds a stream up to a version; for the relay, which sees an event later than it was appended.
-    pub async fn load_at<A: Aggregate>(&self, id: Uuid, version: i64) -> Result<A, StoreError> {
+    pub async fn load_at<A: Aggregate>(&self, id: Uuid, version: i64) -> Result<A> {
         let mut state = A::default();
         for event in self
             .read_stream(&Stream::of::<A>(id))
@@ -176,7 +174,7 @@ impl EventStore {
     pub(crate) async fn load_recorded<A: Aggregate>(
         &self,
         id: Uuid,
-    ) -> Result<(Loaded<A>, Vec<RecordedEvent>), StoreError> {
+    ) -> Result<(Loaded<A>, Vec<RecordedEvent>)> {
         let recorded = self.read_stream(&Stream::of::<A>(id)).await?;
         let mut state = A::default();
         for event in &recorded {
@@ -190,7 +188,7 @@ impl EventStore {
 
     /// Rebuilds the views from the log. `progress` gets the position after each page. It is one transaction: readers see the old views until it ends, and appends wait, or are refused as
     /// unavailable when it takes longer than the lock timeout.
-    pub async fn replay(&self, mut progress: impl FnMut(i64) + Send) -> Result<i64, StoreError> {
+    pub async fn replay(&self, mut progress: impl FnMut(i64) + Send) -> Result<i64> {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
         for table in self.projections.iter().flat_map(|p| p.tables()) {
@@ -222,18 +220,17 @@ impl EventStore {
     }
 }
 
-fn record(row: &crate::Row) -> Result<RecordedEvent, StoreError> {
+fn record(row: &crate::Row) -> Result<RecordedEvent> {
     let text = |index: usize| row.try_get::<String, _>(index);
-    let codec = |e: &dyn std::fmt::Display| StoreError::Codec(e.to_string());
     Ok(RecordedEvent {
         position: row.try_get(0)?,
-        id: text(1)?.parse().map_err(|e: uuid::Error| codec(&e))?,
+        id: text(1)?.parse().map_err(StoreError::codec::<uuid::Error>)?,
         stream: text(2)?,
         version: row.try_get(3)?,
         event_type: text(4)?,
         schema_version: row.try_get(5)?,
-        data: serde_json::from_str(&text(6)?).map_err(|e| codec(&e))?,
-        metadata: serde_json::from_str(&text(7)?).map_err(|e| codec(&e))?,
-        recorded_at: text(8)?.parse().map_err(|e: jiff::Error| codec(&e))?,
+        data: serde_json::from_str(&text(6)?).map_err(StoreError::codec)?,
+        metadata: serde_json::from_str(&text(7)?).map_err(StoreError::codec)?,
+        recorded_at: text(8)?.parse().map_err(StoreError::codec::<jiff::Error>)?,
     })
 }

@@ -1,8 +1,5 @@
 //! given / when / then for deciders.
 
-#[cfg(feature = "testing")]
-pub mod postgres;
-
 use std::{collections::BTreeSet, fmt::Debug};
 
 use jiff::Timestamp;

@@ -8,20 +8,22 @@
 //! 2. It takes the lease of each stream that is due, loads the stream, and does step after step until none is left.
 //!    Each step runs in the trace of the request that caused it.
 //! 3. A stream that another replica works on, that has no step although it was due, or whose work an error stopped, is
-//!    left alone for half a second. How long
-//!    a failed call is not repeated is the service's business: it records when it tries again.
+//!    left alone for half a second. How long a failed call is not repeated is the service's business: it records when
+//!    it tries again.
 //!
 //! A lease that is lost drops the job where it stands (see [`Held::run`]). So a step records its intent before it
 //! calls anybody, and the next worker finds out what became of it.
 
 mod jobs;
 mod lease;
+mod queue;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 pub use jobs::{Job, Jobs, Mark};
 pub use lease::{Held, Lease, LeaseLost};
+pub use queue::Queue;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::sleep,

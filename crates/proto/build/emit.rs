@@ -10,8 +10,7 @@ pub(crate) fn message(from: &Message) -> String {
     let Message {
         path, name, doc, ..
     } = from;
-    let resource = from.members.iter().any(|member| !member.input)
-        && from.members.iter().any(|member| member.input);
+    let resource = from.is_resource();
     let mut code = format!(
         "impl {REST}::Message for {path} {{\n\
          fn shape() -> &'static {REST}::Shape {{\n\
@@ -38,13 +37,12 @@ pub(crate) fn message(from: &Message) -> String {
         "fn take(&mut self, name: &str, from: &mut Self) {{\nmatch name {{\n{}_ => {{ let _ = from; }}\n}}\n}}\n",
         each(from, |member| {
             let ident = &member.ident;
-            (resource && member.input && !matches!(member.cardinality, Cardinality::Oneof(..)))
-                .then(|| {
-                    format!(
-                        "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
-                        member.name
-                    )
-                })
+            (resource && member.input).then(|| {
+                format!(
+                    "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
+                    member.name
+                )
+            })
         }),
     );
     let _ = write!(

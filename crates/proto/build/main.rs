@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut packages: BTreeMap<String, String> = BTreeMap::new();
     for message in model::messages(&compiler.descriptor_pool()) {
-        let message = message?;
+        let message = message?.checked()?;
         let package = packages.entry(message.package.clone()).or_default();
         package.push_str(&emit::message(&message));
     }

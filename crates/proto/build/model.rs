@@ -22,6 +22,28 @@ pub(crate) struct Message {
     pub(crate) members: Vec<Member>,
 }
 
+impl Message {
+    /// Whether callers write some of its members and read others: updates are merged onto it.
+    pub(crate) fn is_resource(&self) -> bool {
+        self.members.iter().any(|member| !member.input)
+            && self.members.iter().any(|member| member.input)
+    }
+
+    /// An update names what it changes, and neither an alternative nor a member of a flat message can be taken by itself.
+    pub(crate) fn checked(self) -> Result<Self, String> {
+        let shared =
+            |member: &Member| member.flat || matches!(member.cardinality, Cardinality::Oneof(..));
+        let mut written = self.members.iter().filter(|member| member.input);
+        match written.find(|member| shared(member)) {
+            Some(member) if self.is_resource() => Err(format!(
+                "{}.{}: a resource has no `oneof` or flat member that callers write",
+                self.name, member.name
+            )),
+            _ => Ok(self),
+        }
+    }
+}
+
 pub(crate) struct Member {
     pub(crate) name: String,
     /// Name of the Rust field.

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use utoipa::ToSchema;
 
 /// What sort of error it is; decides the gRPC code and the HTTP status, and nothing else does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,11 +99,12 @@ impl Kind {
 }
 
 /// A field that was refused, with code and message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProblemField)]
 pub struct FieldError {
     /// Path in the request, for example `items[0].plan_id`.
     pub field: String,
-    /// Stable word, for example `redirect_url_fragment`.
+    /// Stable code for programs.
     pub code: String,
     /// What is wrong and what would be right, for a person.
     pub message: String,
@@ -229,22 +231,22 @@ impl Error {
     }
 }
 
-/// `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Problem details of RFC 9457.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// `urn:portico:error:<code>`.
     pub r#type: String,
-    /// Title of the kind.
+    /// The sort of problem, for a person.
     pub title: String,
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// What is wrong, for a person.
+    /// What is wrong and what would be right, for a person.
     pub detail: String,
-    /// Trace or request id.
+    /// Id of the request, as in the header `x-request-id` and in the log.
     pub instance: String,
-    /// Stable word for programs.
+    /// Stable code for programs.
     pub code: String,
-    /// The refused fields; empty where the problem is not about fields.
+    /// Wrong fields, where it is about fields.
     pub errors: Vec<FieldError>,
 }
 

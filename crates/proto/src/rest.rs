@@ -1,8 +1,7 @@
 //! The REST form of messages: the generated types themselves are the bodies, the parameters and the schemas.
 //!
-//! The build script generates for every message that a service takes or answers a [`Shape`] and the code that
-//! reads and writes its members; how that looks follows from the types and from the options of
-//! `portico/rest/v1/options.proto`:
+//! The build script generates for every message that a service takes or answers a [`Shape`] and the code that reads and
+//! writes its members; how that looks follows from the types and from the options of `portico/rest/v1/options.proto`:
 //!
 //! - members are in snake case; absent is `null`; 64-bit numbers are numbers
 //! - an enum is its word in lower case, a `Timestamp` is RFC 3339, an alternative of a `oneof` is a member like others

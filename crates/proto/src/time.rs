@@ -14,14 +14,19 @@ pub fn to_proto(at: jiff::Timestamp) -> Timestamp {
     }
 }
 
+/// The first second of the year 1, before which RFC 3339 has no times.
+const FIRST: i64 = -62_135_596_800;
+
 /// The time; `None` where it is outside of the years 1 to 9999.
 pub fn from_proto(at: &Timestamp) -> Option<jiff::Timestamp> {
-    jiff::Timestamp::new(at.seconds, at.nanos).ok()
+    let found = jiff::Timestamp::new(at.seconds, at.nanos).ok();
+    found.filter(|at| at.as_second() >= FIRST)
 }
 
 /// Reads RFC 3339; `None` where a text is none, such as an empty column of a view.
 pub fn parse(text: &str) -> Option<Timestamp> {
-    text.parse().ok().map(to_proto)
+    let at = to_proto(text.parse().ok()?);
+    (at.seconds >= FIRST).then_some(at)
 }
 
 /// RFC 3339; empty where there is no time. For templates and log lines.
@@ -49,5 +54,9 @@ mod tests {
             assert_eq!(super::text(Some(&proto)), text);
         }
         assert_eq!(super::text(None), "");
+        let start = |seconds| from_proto(&Timestamp { seconds, nanos: 0 });
+        assert_eq!(start(FIRST).unwrap().to_string(), "0001-01-01T00:00:00Z");
+        assert_eq!((start(FIRST - 1), start(i64::MAX)), (None, None));
+        assert_eq!(parse("0000-12-31T23:59:59Z"), None);
     }
 }

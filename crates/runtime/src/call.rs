@@ -3,7 +3,12 @@
 
 pub mod authorization;
 mod context;
+mod errors;
 pub mod identity;
 
-pub use context::{Call, Problems, parse_id, query_error, refuse, require, store_error};
+pub use context::Call;
+pub use errors::{
+    Problems, concurrent_change, name_taken, parse_id, query_error, refuse, refuse_at, require,
+    store_error, vault_error,
+};
 pub use identity::{Caller, IdentityKey, Role};

@@ -1,6 +1,5 @@
-//! The configuration: `config.default.toml`, which is its manual, then a file,
-//! then the environment. All of it is checked before anything starts, and every
-//! problem is told at once.
+//! The configuration: `config.default.toml`, which is its manual, then a file, then the environment. All of it is
+//! checked before anything starts, and every problem is told at once.
 //!
 //! - [`layers`]: what is given, and where; keys that do not exist
 //! - [`reader`]: typed values out of it, and the problems found
@@ -34,8 +33,7 @@ pub use sections::{
 /// Environment variable that names the configuration file.
 pub const FILE_VARIABLE: &str = "PORTICO_CONFIG";
 
-/// The checked configuration. Sections and keys are as in
-/// `config.default.toml`, which says what they mean.
+/// The checked configuration. Sections and keys are as in `config.default.toml`, which says what they mean.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Folder for everything that is written when nothing else is configured.
@@ -123,8 +121,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads the file, if one is given here or by `PORTICO_CONFIG`, and the
-    /// environment of this process.
+    /// Reads the file, if one is given here or by `PORTICO_CONFIG`, and the environment of this process.
     ///
     /// # Errors
     /// Everything that is wrong.

@@ -25,8 +25,8 @@ pub mod telemetry;
 pub mod texts;
 
 pub use call::{
-    Call, Caller, IdentityKey, Problems, Role, authorization, identity, parse_id, query_error,
-    refuse, require, store_error,
+    Call, Caller, IdentityKey, Problems, Role, authorization, concurrent_change, identity,
+    name_taken, parse_id, query_error, refuse, refuse_at, require, store_error, vault_error,
 };
 pub use channel::{
     Channels, IDEMPOTENCY_KEY, REQUEST_ID, Remote, SERVICE, ServiceChannel, ServiceName,
@@ -41,7 +41,7 @@ pub use portico_eventstore::{
 };
 pub use process::{DataFolder, shutdown};
 pub use service::{
-    Deps, Service, StartError,
+    Deps, Service, StartError, WorkError,
     health::{self, Health},
     messages,
 };

@@ -5,11 +5,13 @@
 //! small sets, whatever callers send; never an id of anything.
 //!
 //! - [`instruments`]: counters and histograms, recorded where something happens
-//! - [`gauges`]: gauges that are read on collection: depth and age of queues, lag, connections, memory
+//! - [`gauges`]: gauges that are read on collection: lag, connections, memory
+//! - [`queue`]: depth and age of a worker's queue
 
 pub mod gauges;
 mod instruments;
 mod process;
+pub mod queue;
 mod store;
 
 use std::sync::OnceLock;

@@ -1,18 +1,16 @@
-//! The only HTTP client for calls to addresses that people enter: well-known
-//! URLs, registration endpoints, gateways.
+//! The only HTTP client for calls to addresses that people enter: well-known URLs, registration endpoints, gateways.
 //!
-//! Such an address may be an attack on what only this machine can reach
-//! (server-side request forgery, OWASP ASVS 5.0 section 1.3.6). So a call goes
-//! to public addresses only, and to what the operator lists; the name is
-//! resolved by ourselves and the connection pinned to what was checked;
-//! redirects are not followed; time and size are bounded. Headers and bodies
-//! are never logged.
+//! Such an address may be an attack on what only this machine can reach (server-side request forgery, OWASP ASVS 5.0
+//! section 1.3.6). So a call goes to public addresses only, and to what the operator lists; the name is resolved by
+//! ourselves and the connection pinned to what was checked; redirects are not followed; time and size are bounded.
+//! Headers and bodies are never logged.
 //!
 //! - [`address`]: what is public, the operator's list
 //! - [`port`]: which ports may be called
 //! - [`certificates`]: certificate authorities beside the system's
 //! - [`error`]: errors and refusals
 //! - `measured`: span and duration of a call
+//! - [`sanitized`]: what the other side says, in words that may be kept and shown
 
 pub mod address;
 pub mod certificates;
@@ -20,6 +18,7 @@ mod client;
 pub mod error;
 mod measured;
 pub mod port;
+mod words;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -38,6 +37,7 @@ pub use error::{OutgoingError, Refusal};
 use measured::Measured;
 pub use measured::Peer;
 pub use port::PortList;
+pub use words::sanitized;
 
 /// Limits, and what is allowed beside public addresses.
 #[derive(Debug, Clone)]
@@ -126,8 +126,7 @@ impl fmt::Debug for OutgoingRequest {
     }
 }
 
-/// An answer, whatever its status; redirects are answers too. `Debug` shows
-/// status and size only.
+/// An answer, whatever its status; redirects are answers too. `Debug` shows status and size only.
 #[derive(Clone)]
 pub struct OutgoingResponse {
     /// HTTP status, also where it is an error.

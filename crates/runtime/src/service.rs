@@ -1,11 +1,12 @@
 //! A service: what it is given at its start ([`Deps`]), and what it gives back ([`Service`]).
 //!
 //! - [`health`]: whether the process is alive and ready
-//! - [`messages`]: reading other services' events, for policies
-//! - `operations`: the gRPC methods that all services have
+//! - [`messages`]: public events, written and read
+//! - [`grpc_methods`](crate::grpc_methods): the gRPC methods of one; `operations`: those that all have
 
 pub mod health;
 pub mod messages;
+mod methods;
 mod operations;
 
 use std::{future::Future, sync::Arc};
@@ -21,7 +22,7 @@ use portico_eventstore::{
     worker::Jobs,
 };
 use portico_proto::operations::v1::operations_service_server::OperationsServiceServer;
-use portico_vault::{KekRing, Vault};
+use portico_vault::{KekRing, Vault, VaultError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use uuid::Uuid;
@@ -77,6 +78,23 @@ pub enum StartError {
     /// The bus refused the declaration.
     #[error(transparent)]
     Bus(#[from] portico_bus::BusError),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why a worker stopped; nothing of it is the outside's fault, and the work is taken up again.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The log could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A secret could not be read or kept.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A view could not be read.
+    #[error("query: {0}")]
+    Query(#[from] sqlx::Error),
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),

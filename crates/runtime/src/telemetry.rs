@@ -1,13 +1,11 @@
 //! Log lines and traces.
 //!
-//! Rules: a field for every identifier, units in names (`duration_ms`), a
-//! failure is logged once, at the boundary; no secret, personal datum, header,
-//! body or query ever. What is logged goes to standard error, so that commands
-//! have standard output for their results.
+//! Rules: a field for every identifier, units in names (`duration_ms`), a failure is logged once, at the boundary; no
+//! secret, personal datum, header, body or query ever. What is logged goes to standard error, so that commands have
+//! standard output for their results.
 //!
-//! Everything that one request from outside causes has its id in each log line
-//! (`request_id`), and one trace id where traces are exported: through gRPC
-//! metadata, the metadata of events, the headers of messages and back.
+//! Everything that one request from outside causes has its id in each log line (`request_id`), and one trace id where
+//! traces are exported: through gRPC metadata, the metadata of events, the headers of messages and back.
 //!
 //! - [`request`], [`call`]: middleware for HTTP and gRPC
 //! - [`context`]: W3C trace context in headers
@@ -50,9 +48,8 @@ pub enum TelemetryError {
 #[must_use = "what was not sent yet is lost without a call of `flush`"]
 pub struct Telemetry(Option<SdkTracerProvider>);
 
-/// Starts logging for this process, and sends traces and numbers where the
-/// configuration names a collector. Once, within the runtime, before anything is
-/// measured. `name` is what it is called where the configuration gives no
+/// Starts logging for this process, and sends traces and numbers where the configuration names a collector. Once,
+/// within the runtime, before anything is measured. `name` is what it is called where the configuration gives no
 /// `telemetry.service_name`.
 ///
 /// # Errors

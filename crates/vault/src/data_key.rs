@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{self, Key};
 use crate::kek::IndexKey;
-use crate::store::{Vault, VaultError};
+use crate::store::{Result, Vault, VaultError};
 
 impl Vault {
     /// A key for blind indexes that outlives rotations: it is stored here like a
@@ -13,7 +13,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Database`], or the stored key cannot be opened.
-    pub async fn index_key(&self, label: &str) -> Result<IndexKey, VaultError> {
+    pub async fn index_key(&self, label: &str) -> Result<IndexKey> {
         let mut tx = self.pool.begin().await?;
         let key = self
             .claim_key(&mut tx, &format!("blind-index:{label}"))
@@ -24,11 +24,7 @@ impl Vault {
 
     /// The data key of a subject, made when there is none. The row stays locked
     /// until the transaction ends, so nobody erases it in between.
-    pub(crate) async fn claim_key(
-        &self,
-        tx: &mut AnyConnection,
-        subject: &str,
-    ) -> Result<Key, VaultError> {
+    pub(crate) async fn claim_key(&self, tx: &mut AnyConnection, subject: &str) -> Result<Key> {
         overwrite_deleted(tx).await?;
         let kek = self.ring.active();
         let wrapped = cipher::seal(
@@ -51,12 +47,7 @@ impl Vault {
         self.unwrap_key(subject, &kek_id, &wrapped)
     }
 
-    pub(crate) fn unwrap_key(
-        &self,
-        subject: &str,
-        kek_id: &str,
-        wrapped: &str,
-    ) -> Result<Key, VaultError> {
+    pub(crate) fn unwrap_key(&self, subject: &str, kek_id: &str, wrapped: &str) -> Result<Key> {
         let kek = self
             .ring
             .find(kek_id)
@@ -81,7 +72,7 @@ pub(crate) fn is_sqlite(connection: &AnyConnection) -> bool {
 
 /// SQLite leaves the bytes of deleted rows in its file unless told otherwise.
 /// An update leaves a copy of a wrapped key too, so every writer calls this.
-pub(crate) async fn overwrite_deleted(tx: &mut AnyConnection) -> Result<(), VaultError> {
+pub(crate) async fn overwrite_deleted(tx: &mut AnyConnection) -> Result<()> {
     if is_sqlite(tx) {
         sqlx::query("PRAGMA secure_delete = ON").execute(tx).await?;
     }

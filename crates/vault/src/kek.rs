@@ -1,5 +1,4 @@
-//! Key-encryption keys. They come from the operator, are never in the
-//! database, and wrap the data keys that are.
+//! Key-encryption keys. They come from the operator, are never in the database, and wrap the data keys that are.
 
 mod file;
 
@@ -47,8 +46,7 @@ pub enum KekError {
     },
 }
 
-/// A key-encryption key: 32 random bytes. Cheap to clone, `Debug` shows its id
-/// only, overwritten on drop.
+/// A key-encryption key: 32 random bytes. Cheap to clone, `Debug` shows its id only, overwritten on drop.
 #[derive(Clone)]
 pub struct Kek {
     key: Arc<Key>,
@@ -56,8 +54,7 @@ pub struct Kek {
 }
 
 impl Kek {
-    /// Reads 32 bytes of base64, standard or URL-safe, padded or not; white
-    /// space around it is ignored.
+    /// Reads 32 bytes of base64, standard or URL-safe, padded or not; white space around it is ignored.
     ///
     /// # Errors
     /// [`KekError::NotBase64`], [`KekError::Length`] and [`KekError::Weak`].
@@ -92,9 +89,8 @@ impl Kek {
         Self::from_base64(&Zeroizing::new(text))
     }
 
-    /// Reads the file `kek` in the data folder, or makes it, readable by its
-    /// owner only. The flag says whether it was made now: the operator should
-    /// then be told to keep a copy apart from the data.
+    /// Reads the file `kek` in the data folder, or makes it, readable by its owner only. The flag says whether it was
+    /// made now: the operator should then be told to keep a copy apart from the data.
     ///
     /// Several processes may start at once; all get the same key.
     ///
@@ -207,8 +203,7 @@ impl From<Kek> for KekRing {
 pub struct IndexKey(pub(crate) Key);
 
 impl IndexKey {
-    /// HMAC-SHA256 of a text in hexadecimal. The text is taken as it is: trim
-    /// and lower-case it before.
+    /// HMAC-SHA256 of a text in hexadecimal. The text is taken as it is: trim and lower-case it before.
     #[must_use]
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     pub fn blind_index(&self, text: &str) -> String {

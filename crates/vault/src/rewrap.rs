@@ -4,7 +4,7 @@ use sqlx::Row as _;
 
 use crate::cipher;
 use crate::data_key::{key_context, overwrite_deleted};
-use crate::store::{Vault, VaultError};
+use crate::store::{Result, Vault};
 
 /// Data keys that one step reads. Small, so that nothing else waits long.
 const BATCH: i64 = 200;
@@ -19,17 +19,15 @@ pub struct Rewrapped {
 }
 
 impl Vault {
-    /// Wraps every data key by the ring's active key. Readers and writers go on;
-    /// it may be stopped at any time and started again, also in several
-    /// processes. Afterwards the old keys can be taken from the configuration,
-    /// if nothing failed.
+    /// Wraps every data key by the ring's active key. Readers and writers go on; it may be stopped at any time and
+    /// started again, also in several processes. Afterwards the old keys can be taken from the configuration, if
+    /// nothing failed.
     ///
-    /// To rotate: make the new key the active one everywhere, with the old one
-    /// beside it, then call this.
+    /// To rotate: make the new key the active one everywhere, with the old one beside it, then call this.
     ///
     /// # Errors
     /// [`VaultError::Database`]; what was done until then stays done.
-    pub async fn rewrap(&self) -> Result<Rewrapped, VaultError> {
+    pub async fn rewrap(&self) -> Result<Rewrapped> {
         let active = self.ring.active();
         let mut result = Rewrapped::default();
         let mut after = String::new();
@@ -60,12 +58,7 @@ impl Vault {
     }
 
     /// False when the key cannot be opened.
-    async fn rewrap_one(
-        &self,
-        subject: &str,
-        kek_id: &str,
-        wrapped: &str,
-    ) -> Result<bool, VaultError> {
+    async fn rewrap_one(&self, subject: &str, kek_id: &str, wrapped: &str) -> Result<bool> {
         let Ok(data_key) = self.unwrap_key(subject, kek_id, wrapped) else {
             return Ok(false);
         };

@@ -27,8 +27,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over. A `&str` is copied; overwriting the original is
-    /// then the caller's matter.
+    /// Takes the text over. A `&str` is copied; overwriting the original is then the caller's matter.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }

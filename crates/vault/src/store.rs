@@ -1,5 +1,4 @@
-//! The store: sealed texts in two tables, usable inside the transaction of an
-//! append (`*_in` methods) or alone.
+//! The store: sealed texts in two tables, usable inside the transaction of an append (`*_in` methods) or alone.
 
 use std::collections::HashMap;
 
@@ -67,6 +66,9 @@ impl From<Unreadable> for VaultError {
     }
 }
 
+/// What comes of a call.
+pub type Result<T, E = VaultError> = std::result::Result<T, E>;
+
 /// The vault of one database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Vault {
@@ -89,7 +91,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::UnknownKek`], [`VaultError::Database`].
-    pub async fn check(&self) -> Result<(), VaultError> {
+    pub async fn check(&self) -> Result<()> {
         let used = sqlx::query("SELECT DISTINCT kek_id FROM vault_key ORDER BY kek_id")
             .fetch_all(&self.pool)
             .await?;
@@ -106,7 +108,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Database`], or the owner's data key cannot be opened.
-    pub async fn put(&self, owner: &Owner, value: &Secret) -> Result<VaultRef, VaultError> {
+    pub async fn put(&self, owner: &Owner, value: &Secret) -> Result<VaultRef> {
         let mut tx = self.pool.begin().await?;
         let reference = self.put_in(&mut tx, owner, value).await?;
         tx.commit().await?;
@@ -122,7 +124,7 @@ impl Vault {
         tx: &mut AnyConnection,
         owner: &Owner,
         value: &Secret,
-    ) -> Result<VaultRef, VaultError> {
+    ) -> Result<VaultRef> {
         let reference = VaultRef(uuid::Builder::from_random_bytes(rand::random()).into_uuid());
         self.put_at_in(tx, reference, owner, value).await?;
         Ok(reference)
@@ -134,12 +136,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Taken`] when the reference holds another text,
     /// [`VaultError::WrongOwner`], otherwise as [`Vault::put`].
-    pub async fn put_at(
-        &self,
-        reference: VaultRef,
-        owner: &Owner,
-        value: &Secret,
-    ) -> Result<(), VaultError> {
+    pub async fn put_at(&self, reference: VaultRef, owner: &Owner, value: &Secret) -> Result<()> {
         let mut tx = self.pool.begin().await?;
         self.put_at_in(&mut tx, reference, owner, value).await?;
         tx.commit().await?;
@@ -156,7 +153,7 @@ impl Vault {
         reference: VaultRef,
         owner: &Owner,
         value: &Secret,
-    ) -> Result<(), VaultError> {
+    ) -> Result<()> {
         let subject = owner.subject();
         let data_key = self.claim_key(tx, &subject).await?;
         let sealed = cipher::seal(
@@ -186,11 +183,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::WrongOwner`], [`VaultError::UnknownKek`],
     /// [`VaultError::Unreadable`], [`VaultError::Database`].
-    pub async fn get(
-        &self,
-        owner: &Owner,
-        reference: &VaultRef,
-    ) -> Result<Option<Secret>, VaultError> {
+    pub async fn get(&self, owner: &Owner, reference: &VaultRef) -> Result<Option<Secret>> {
         let mut connection = self.pool.acquire().await?;
         self.get_in(&mut connection, owner, reference).await
     }
@@ -204,7 +197,7 @@ impl Vault {
         tx: &mut AnyConnection,
         owner: &Owner,
         reference: &VaultRef,
-    ) -> Result<Option<Secret>, VaultError> {
+    ) -> Result<Option<Secret>> {
         let mut texts = self.get_many_in(tx, &[(*owner, *reference)]).await?;
         Ok(texts.pop().flatten())
     }
@@ -213,10 +206,7 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::get`]; one that fails fails all.
-    pub async fn get_many(
-        &self,
-        wanted: &[(Owner, VaultRef)],
-    ) -> Result<Vec<Option<Secret>>, VaultError> {
+    pub async fn get_many(&self, wanted: &[(Owner, VaultRef)]) -> Result<Vec<Option<Secret>>> {
         let mut connection = self.pool.acquire().await?;
         self.get_many_in(&mut connection, wanted).await
     }
@@ -229,7 +219,7 @@ impl Vault {
         &self,
         tx: &mut AnyConnection,
         wanted: &[(Owner, VaultRef)],
-    ) -> Result<Vec<Option<Secret>>, VaultError> {
+    ) -> Result<Vec<Option<Secret>>> {
         let mut keys: HashMap<String, Key> = HashMap::new();
         let mut texts = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH) {
@@ -250,7 +240,7 @@ impl Vault {
         owner: &Owner,
         reference: VaultRef,
         row: &SealedRow,
-    ) -> Result<Secret, VaultError> {
+    ) -> Result<Secret> {
         let subject = owner.subject();
         if row.subject != subject {
             return Err(VaultError::WrongOwner);
@@ -270,20 +260,26 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Database`].
-    pub async fn delete(&self, reference: &VaultRef) -> Result<(), VaultError> {
+    pub async fn delete(&self, reference: &VaultRef) -> Result<()> {
         let mut connection = self.pool.acquire().await?;
         self.delete_in(&mut connection, reference).await
+    }
+
+    /// Deletes texts that nothing refers to. A failure is only logged: what stays is never read, and goes when the
+    /// owner is erased.
+    pub async fn discard(&self, unused: impl IntoIterator<Item = VaultRef>) {
+        for reference in unused {
+            if let Err(error) = self.delete(&reference).await {
+                tracing::warn!(%error, "an unused text stays in the vault");
+            }
+        }
     }
 
     /// As [`Vault::delete`], in the caller's transaction.
     ///
     /// # Errors
     /// [`VaultError::Database`].
-    pub async fn delete_in(
-        &self,
-        tx: &mut AnyConnection,
-        reference: &VaultRef,
-    ) -> Result<(), VaultError> {
+    pub async fn delete_in(&self, tx: &mut AnyConnection, reference: &VaultRef) -> Result<()> {
         overwrite_deleted(tx).await?;
         sqlx::query("DELETE FROM vault_value WHERE id = $1")
             .bind(reference.0.to_string())
@@ -297,7 +293,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Database`].
-    pub async fn erase(&self, owner: &Owner) -> Result<(), VaultError> {
+    pub async fn erase(&self, owner: &Owner) -> Result<()> {
         let mut tx = self.pool.begin().await?;
         self.erase_in(&mut tx, owner).await?;
         tx.commit().await?;
@@ -316,10 +312,9 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Database`].
-    pub async fn erase_in(&self, tx: &mut AnyConnection, owner: &Owner) -> Result<(), VaultError> {
+    pub async fn erase_in(&self, tx: &mut AnyConnection, owner: &Owner) -> Result<()> {
         overwrite_deleted(tx).await?;
-        // The key first: it waits for a `put` that holds its row, whose text the
-        // second statement then sees.
+        // The key first: it waits for a `put` that holds its row, whose text the second statement then sees.
         for sql in [
             "DELETE FROM vault_key WHERE subject = $1",
             "DELETE FROM vault_value WHERE subject = $1",
@@ -343,7 +338,7 @@ struct SealedRow {
 async fn load(
     tx: &mut AnyConnection,
     wanted: &[(Owner, VaultRef)],
-) -> Result<HashMap<VaultRef, SealedRow>, VaultError> {
+) -> Result<HashMap<VaultRef, SealedRow>> {
     let places: Vec<String> = (1..=wanted.len()).map(|n| format!("${n}")).collect();
     let sql = format!(
         "SELECT v.id, v.subject, v.sealed, k.kek_id, k.wrapped FROM vault_value v \

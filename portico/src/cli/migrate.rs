@@ -5,8 +5,7 @@ use portico_runtime::{Config, ServiceName, telemetry};
 
 use crate::run::{migrations::with_service, wiring::migrations};
 
-/// Brings the databases of services up to date and ends. Any number of processes may do it at
-/// once.
+/// Brings the databases of services up to date and ends. Any number of processes may do it at once.
 ///
 /// # Errors
 /// In words for the person at the terminal.

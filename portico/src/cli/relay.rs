@@ -1,7 +1,12 @@
 //! `portico relay`: republishes events. It writes a request into the databases, which running relays take up within
 //! seconds, and a stopped Portico when it starts.
 
-use portico_eventstore::{Database, relay};
+use std::error::Error;
+
+use portico_eventstore::{
+    Database,
+    relay::{self, RelayStatus},
+};
 use portico_runtime::{Clock, Config, ServiceName, telemetry};
 
 use crate::run::wiring::migrations;
@@ -17,21 +22,13 @@ const ACTOR: &str = "command:relay";
 pub async fn run(config: Config, services: &[ServiceName], from: u64) -> Result<(), String> {
     telemetry::init_log(&config.log).map_err(|error| error.to_string())?;
     let from = i64::try_from(from).map_err(|_| "--from is larger than any position".to_owned())?;
-    let clock = Clock::system();
     for service in services {
         let name = service.as_str();
-        let words = |error: &dyn std::fmt::Display| format!("{name}: {error}");
-        let url = config.database_of(*service);
-        let database = Database::open_as_it_is(url.expose(), name, &migrations(*service))
-            .await
-            .map_err(|error| words(&error))?;
-        relay::republish(&database, from, ACTOR, clock.now(), clock.new_id())
-            .await
-            .map_err(|error| words(&error))?;
-        let status = relay::status(&database)
-            .await
-            .map_err(|error| words(&error))?;
-        match status.republishing {
+        let asked = ask(&config, *service, from).await;
+        match asked
+            .map_err(|error| format!("{name}: {error}"))?
+            .republishing
+        {
             Some(again) => println!(
                 "{name}: events {} to {} are being republished",
                 again.position + 1,
@@ -39,7 +36,21 @@ pub async fn run(config: Config, services: &[ServiceName], from: u64) -> Result<
             ),
             None => println!("{name}: no event after {from}"),
         }
-        database.pool().close().await;
     }
     Ok(())
+}
+
+async fn ask(
+    config: &Config,
+    service: ServiceName,
+    from: i64,
+) -> Result<RelayStatus, Box<dyn Error>> {
+    let clock = Clock::system();
+    let url = config.database_of(service);
+    let database =
+        Database::open_as_it_is(url.expose(), service.as_str(), &migrations(service)).await?;
+    relay::republish(&database, from, ACTOR, clock.now(), clock.new_id()).await?;
+    let status = relay::status(&database).await?;
+    database.pool().close().await;
+    Ok(status)
 }

@@ -30,10 +30,9 @@ pub async fn run(config: Config, file: &Path) -> Result<(), String> {
     let staging = Staging::new(folder.join(STAGING))?;
     let manifest = archive::read(file, &staging.0)?;
     for name in databases() {
-        match damage(&staging.0.join(&name)).await {
-            Ok(None) => {}
-            Ok(Some(words)) => return Err(format!("{name} is damaged: {words}")),
-            Err(error) => return Err(format!("{name} is damaged: {error}")),
+        let damaged = damage(&staging.0.join(&name)).await;
+        if let Some(words) = damaged.unwrap_or_else(|error| Some(error.to_string())) {
+            return Err(format!("{name} is damaged: {words}"));
         }
     }
     let kek = kek(&config, &staging.0, &manifest)?;

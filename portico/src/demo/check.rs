@@ -25,66 +25,38 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// # Errors
 /// The step and what came back instead.
 pub async fn walk(world: &World, catalogue: &Catalogue) -> Result<(), String> {
+    const PAYMENTS: &str = "product_payments free_plan";
+    const ORDERS: &str = "product_orders free_plan";
+    let (ok, forbidden) = (StatusCode::OK, StatusCode::FORBIDDEN);
     let mut walk = Walk::new(world, catalogue).await?;
     walk.catalogue().await?;
     let payments = walk.request(0, None).await?;
     walk.approve(&payments).await?;
-    let first = walk
-        .credentials(&payments, "free_plan product_payments")
-        .await?;
-    walk.call(
-        &first,
-        "product_payments free_plan",
-        "payments",
-        StatusCode::OK,
-    )
-    .await?;
-    walk.call(
-        &first,
-        "product_payments free_plan",
-        "orders",
-        StatusCode::FORBIDDEN,
-    )
-    .await?;
-    walk.token_refused(
-        &first,
-        Some("product_orders free_plan"),
-        StatusCode::BAD_REQUEST,
-    )
-    .await?;
+    let granted = "free_plan product_payments";
+    let first = walk.credentials(&payments, granted).await?;
+    walk.call(&first, PAYMENTS, "payments", ok).await?;
+    walk.call(&first, PAYMENTS, "orders", forbidden).await?;
+    let unknown = StatusCode::BAD_REQUEST;
+    walk.token_refused(&first, Some(ORDERS), unknown).await?;
 
     let orders = walk.request(1, Some(&payments.application_id)).await?;
     walk.approve(&orders).await?;
-    let grown = walk
-        .credentials(&orders, "free_plan product_orders product_payments")
-        .await?;
+    let both = "free_plan product_orders product_payments";
+    let grown = walk.credentials(&orders, both).await?;
     walk.same_client(&first, &grown)?;
-    walk.call(&grown, "product_orders free_plan", "orders", StatusCode::OK)
-        .await?;
+    walk.call(&grown, ORDERS, "orders", ok).await?;
 
     walk.revoke(&orders).await?;
-    walk.wait_for_scopes(&orders, "free_plan product_payments")
-        .await?;
-    walk.token_refused(
-        &grown,
-        Some("product_orders free_plan"),
-        StatusCode::BAD_REQUEST,
-    )
-    .await?;
-    walk.call(
-        &grown,
-        "product_payments free_plan",
-        "payments",
-        StatusCode::OK,
-    )
-    .await?;
-    walk.call(&grown, "product_payments", "orders", StatusCode::FORBIDDEN)
+    walk.wait_for_scopes(&orders, granted).await?;
+    walk.token_refused(&grown, Some(ORDERS), unknown).await?;
+    walk.call(&grown, PAYMENTS, "payments", ok).await?;
+    walk.call(&grown, "product_payments", "orders", forbidden)
         .await?;
 
     walk.revoke(&payments).await?;
     walk.wait_for_no_client().await?;
-    walk.token_refused(&grown, None, StatusCode::UNAUTHORIZED)
-        .await?;
+    let unauthorized = StatusCode::UNAUTHORIZED;
+    walk.token_refused(&grown, None, unauthorized).await?;
     walk.keys().await?;
     walk.mails().await?;
     walk.done();

@@ -11,6 +11,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use minijinja::Environment;
+use portico_proto::Problem;
 use portico_runtime::{DEFAULT_LIMIT, MAX_LIMIT};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -43,11 +44,8 @@ fn document(routes: OpenApi) -> Value {
                 something must come from a page of the portal.",
         },
     });
-    let mut schemas = vec![(
-        problem::Problem::name().into_owned(),
-        problem::Problem::schema(),
-    )];
-    problem::Problem::schemas(&mut schemas);
+    let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
+    Problem::schemas(&mut schemas);
     for (name, schema) in schemas {
         document["components"]["schemas"][name] = serde_json::to_value(schema).unwrap_or_default();
     }

@@ -11,8 +11,6 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use portico_proto::{Error, Kind};
 use portico_runtime::REQUEST_ID;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 /// Result of a handler; a failure becomes a problem document or an error page.
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -65,59 +63,6 @@ impl IntoResponse for Failure {
     }
 }
 
-/// A field that was refused, with code and message.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ProblemField {
-    /// Path in the request, for example `items[0].plan_id`.
-    pub field: String,
-    /// Stable code for programs.
-    pub code: String,
-    /// What is wrong and what would be right, for a person.
-    pub message: String,
-}
-
-/// Problem details of RFC 9457.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
-    /// `urn:portico:error:<code>`.
-    pub r#type: String,
-    /// The sort of problem, for a person.
-    pub title: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// What is wrong and what would be right, for a person.
-    pub detail: String,
-    /// Id of the request, as in the header `x-request-id` and in the log.
-    pub instance: String,
-    /// Stable code for programs.
-    pub code: String,
-    /// Wrong fields, where it is about fields.
-    pub errors: Vec<ProblemField>,
-}
-
-impl Problem {
-    fn of(failure: &Failure, instance: &str) -> Self {
-        let problem = failure.error.problem(instance);
-        Self {
-            r#type: problem.r#type,
-            title: problem.title,
-            status: failure.status.as_u16(),
-            detail: problem.detail,
-            instance: problem.instance,
-            code: problem.code,
-            errors: problem
-                .errors
-                .into_iter()
-                .map(|wrong| ProblemField {
-                    field: wrong.field,
-                    code: wrong.code,
-                    message: wrong.message,
-                })
-                .collect(),
-        }
-    }
-}
-
 /// Middleware: writes a [`Failure`] as problem details. It must be inside the layer that gives requests their ids.
 pub async fn finish(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
@@ -130,7 +75,9 @@ pub async fn finish(request: Request, next: Next) -> Response {
 }
 
 fn write(failure: &Failure, instance: &str, bare: &Response) -> Response {
-    let mut response = (failure.status, Json(Problem::of(failure, instance))).into_response();
+    let mut problem = failure.error.problem(instance);
+    problem.status = failure.status.as_u16();
+    let mut response = (failure.status, Json(problem)).into_response();
     let headers = response.headers_mut();
     // `Allow` of a 405, and the like.
     for (name, value) in bare.headers() {

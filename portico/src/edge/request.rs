@@ -1,5 +1,4 @@
-//! A request from outside, as far as it concerns everybody: who sends it, and what goes with the calls that it
-//! causes.
+//! A request from outside, as far as it concerns everybody: who sends it, and what goes with the calls that it causes.
 
 use std::net::{IpAddr, SocketAddr};
 

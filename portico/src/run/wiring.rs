@@ -13,6 +13,7 @@ use portico_runtime::{
     Channels, Clock, Config, DataFolder, Deps, IdentityKey, Outgoing, Service, ServiceName,
     StartError,
 };
+use portico_vault::KekRing;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Every service's store, opened, without any background work.
@@ -52,22 +53,29 @@ pub fn data_folder(config: &Config) -> Result<Option<DataFolder>, String> {
     }
 }
 
+/// The configured key-encryption key, or the one in the data folder.
+fn kek(config: &Config) -> Result<KekRing, String> {
+    let folder = config.data_dir();
+    if config.kek.is_none() {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("data folder {}: {error}", folder.display()))?;
+    }
+    let (kek, generated) = config.kek_ring().map_err(|error| error.to_string())?;
+    if generated {
+        tracing::warn!(
+            folder = %folder.display(),
+            "a key-encryption key was made in the data folder; keep a copy apart from the data"
+        );
+    }
+    Ok(kek)
+}
+
 /// What every service is given.
 ///
 /// # Errors
 /// In words for the person at the terminal.
 pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String> {
-    if config.kek.is_none() {
-        std::fs::create_dir_all(config.data_dir())
-            .map_err(|error| format!("data folder {}: {error}", config.data_dir().display()))?;
-    }
-    let (kek, generated) = config.kek_ring().map_err(|error| error.to_string())?;
-    if generated {
-        tracing::warn!(
-            folder = %config.data_dir().display(),
-            "a key-encryption key was made in the data folder; keep a copy apart from the data"
-        );
-    }
+    let kek = kek(&config)?;
     let identity_key = config.services.identity_key.as_ref();
     let identity_key = identity_key.unwrap_or(kek.active()).derive("identity");
     Ok(Deps {

@@ -16,8 +16,8 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
-use super::tokens::{Mint, asked_scopes, claimed};
+use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
+use super::tokens::{Mint, asked_scopes, claimed, has_client_credentials};
 use crate::secret;
 use crate::server::StartError;
 
@@ -88,15 +88,15 @@ pub async fn start(
 }
 
 impl Double for Auth0 {
-    fn answer(&self, asked: &ReceivedRequest) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Answer {
         let path: Vec<&str> = asked.path.split('/').skip(1).collect();
         match (asked.method.as_str(), path.as_slice()) {
-            ("GET", [".well-known", "openid-configuration"]) => self.document(),
-            ("GET", [".well-known", "jwks.json"]) => self.mint.jwks(),
+            ("GET", [".well-known", "openid-configuration"]) => Ok(self.document()),
+            ("GET", [".well-known", "jwks.json"]) => Ok(self.mint.jwks()),
             ("POST", ["oauth", "token"]) => self.token(asked),
             ("POST", ["oidc", "register"]) => self.register_openly(asked),
             (_, ["api", "v2", rest @ ..]) => self.managed(asked, rest),
-            _ => Reply::text(404, "text/plain", "Not Found"),
+            _ => Err(Reply::text(404, "text/plain", "Not Found")),
         }
     }
 }
@@ -154,114 +154,78 @@ impl Auth0 {
         )
     }
 
-    fn token(&self, asked: &ReceivedRequest) -> Reply {
-        let who = match claimed(asked) {
-            Ok(who) => who,
-            Err(_) => return oauth_error(401, "access_denied", "Unauthorized"),
-        };
+    fn token(&self, asked: &ReceivedRequest) -> Answer {
+        let unauthorized = || oauth_error(401, "access_denied", "Unauthorized");
+        let who = claimed(asked).map_err(|_| unauthorized())?;
         let form = asked.form();
         let audience = form.get("audience").cloned().unwrap_or_default();
         if form.get("grant_type").map(String::as_str) != Some("client_credentials") {
-            return oauth_error(403, "unsupported_grant_type", "Unsupported grant type");
+            let why = "Unsupported grant type";
+            return Err(oauth_error(403, "unsupported_grant_type", why));
         }
         let mut tenant = lock(&self.tenant);
         if who.client_id == self.portal.0 {
             if who.client_secret != self.portal.1 {
-                return oauth_error(401, "access_denied", "Unauthorized");
+                return Err(unauthorized());
             }
-            if audience != format!("{}/api/v2/", self.url) {
-                return oauth_error(
-                    403,
-                    "access_denied",
-                    "Service not enabled within domain: no audience, or an unknown one",
-                );
-            }
-            let token = secret::random(30);
-            let scopes: BTreeSet<String> = MANAGEMENT_SCOPES.map(str::to_owned).into();
-            tenant.tokens.insert(token.clone(), scopes);
-            return Reply::json(
-                200,
-                &json!({"access_token": token, "token_type": "Bearer", "expires_in": 86400}),
-            );
+            return self.management_token(&mut tenant, &audience);
         }
-        let Some(client) = tenant.clients.get(&who.client_id).filter(|client| {
+        let known = tenant.clients.get(&who.client_id).filter(|client| {
             client.secret.as_deref() == Some(&who.client_secret)
                 && client.members["token_endpoint_auth_method"] == who.method
-        }) else {
-            return oauth_error(401, "access_denied", "Unauthorized");
-        };
-        let grants = client.members.get("grant_types").and_then(Value::as_array);
-        if !grants.is_some_and(|grants| grants.iter().any(|one| one == "client_credentials")) {
-            return oauth_error(
-                403,
-                "unauthorized_client",
-                "Grant type 'client_credentials' not allowed for the client.",
-            );
+        });
+        let client = known.ok_or_else(unauthorized)?;
+        if !has_client_credentials(&client.members) {
+            let why = "Grant type 'client_credentials' not allowed for the client.";
+            return Err(oauth_error(403, "unauthorized_client", why));
         }
-        let grant = tenant
-            .grants
-            .values()
-            .find(|grant| grant.client_id == who.client_id && grant.audience == audience);
-        let Some(grant) = grant else {
+        let mut grants = tenant.grants.values();
+        let Some(grant) =
+            grants.find(|grant| grant.client_id == who.client_id && grant.audience == audience)
+        else {
             let why = format!(
                 "Client is not authorized to access \"{audience}\". You need to create a \"client-grant\""
             );
-            return oauth_error(403, "access_denied", &why);
+            return Err(oauth_error(403, "access_denied", &why));
         };
-        let asked = asked_scopes(asked);
-        let scopes: Vec<String> = match asked.is_empty() {
-            true => grant.scope.iter().cloned().collect(),
-            false if asked.iter().all(|scope| grant.scope.contains(scope)) => asked,
-            false => {
-                return oauth_error(403, "access_denied", "Client has not been granted scopes");
-            }
-        };
+        let mut scopes = asked_scopes(asked);
+        if scopes.iter().any(|scope| !grant.scope.contains(scope)) {
+            let why = "Client has not been granted scopes";
+            return Err(oauth_error(403, "access_denied", why));
+        }
+        if scopes.is_empty() {
+            scopes.extend(grant.scope.iter().cloned());
+        }
         let mut claims = Map::new();
         claims.insert("aud".into(), audience.into());
         claims.insert("gty".into(), "client-credentials".into());
-        self.mint.issue(&who.client_id, &scopes, claims)
+        Ok(self.mint.issue(&who.client_id, &scopes, claims))
     }
 
-    fn register_openly(&self, asked: &ReceivedRequest) -> Reply {
+    /// A token of the portal, for the Management API.
+    fn management_token(&self, tenant: &mut Tenant, audience: &str) -> Answer {
+        if audience != format!("{}/api/v2/", self.url) {
+            let why = "Service not enabled within domain: no audience, or an unknown one";
+            return Err(oauth_error(403, "access_denied", why));
+        }
+        let token = secret::random(30);
+        let scopes: BTreeSet<String> = MANAGEMENT_SCOPES.map(str::to_owned).into();
+        tenant.tokens.insert(token.clone(), scopes);
+        let body = json!({"access_token": token, "token_type": "Bearer", "expires_in": 86400});
+        Ok(Reply::json(200, &body))
+    }
+
+    fn register_openly(&self, asked: &ReceivedRequest) -> Answer {
         let mut tenant = lock(&self.tenant);
         if !tenant.open {
-            return oauth_error(
-                404,
-                "not_found",
-                "Dynamic client registration is not enabled",
-            );
+            let why = "Dynamic client registration is not enabled";
+            return Err(oauth_error(404, "not_found", why));
         }
-        let Some(body) = asked.object() else {
-            return Reply::text(400, "text/plain", "Bad Request");
-        };
-        let known = [
-            "client_name",
-            "redirect_uris",
-            "grant_types",
-            "token_endpoint_auth_method",
-            "response_types",
-        ];
-        let redirects = body.get("redirect_uris").and_then(Value::as_array);
-        let method = body
-            .get("token_endpoint_auth_method")
-            .and_then(Value::as_str)
-            .unwrap_or("client_secret_post");
-        let grants = body
-            .get("grant_types")
-            .cloned()
-            .unwrap_or_else(|| json!(["authorization_code"]));
-        let fits = grants.as_array().is_some_and(|grants| {
-            grants
-                .iter()
-                .all(|one| one == "authorization_code" || one == "refresh_token")
-        });
-        let sound = body.keys().all(|name| known.contains(&name.as_str()))
-            && redirects.is_some_and(|list| !list.is_empty())
-            && ["none", "client_secret_post"].contains(&method)
-            && fits;
-        if !sound {
-            return Reply::text(400, "text/plain", "Bad Request");
-        }
+        let body = asked.object().filter(is_open).ok_or_else(bad_request)?;
+        let method = body.get("token_endpoint_auth_method");
+        let method = method.cloned().unwrap_or("client_secret_post".into());
+        let grants = body.get("grant_types").cloned();
+        let grants = grants.unwrap_or_else(|| json!(["authorization_code"]));
         let id = secret::random(24);
         let with_secret = (method != "none").then(|| secret::random(48));
         let members = json!({
@@ -276,19 +240,51 @@ impl Auth0 {
             shown["client_secret"] = secret.clone().into();
         }
         let members = members.as_object().cloned().unwrap_or_default();
-        tenant.clients.insert(
-            id,
-            Client {
-                members,
-                secret: with_secret,
-            },
-        );
-        Reply::json(201, &shown)
+        let secret = with_secret;
+        tenant.clients.insert(id, Client { members, secret });
+        Ok(Reply::json(201, &shown))
     }
 }
 
+/// Whether open registration takes such a client: one for people who sign in.
+fn is_open(body: &Map<String, Value>) -> bool {
+    let known = [
+        "client_name",
+        "redirect_uris",
+        "grant_types",
+        "token_endpoint_auth_method",
+        "response_types",
+    ];
+    let list = |member: &str| body.get(member).and_then(Value::as_array);
+    let method = body.get("token_endpoint_auth_method");
+    body.keys().all(|name| known.contains(&name.as_str()))
+        && list("redirect_uris").is_some_and(|list| !list.is_empty())
+        && method.is_none_or(|method| method == "none" || method == "client_secret_post")
+        && body.get("grant_types").is_none_or(|grants| {
+            let grants = grants.as_array();
+            grants.is_some_and(|grants| {
+                let mut grants = grants.iter();
+                grants.all(|one| one == "authorization_code" || one == "refresh_token")
+            })
+        })
+}
+
+fn bad_request() -> Reply {
+    Reply::text(400, "text/plain", "Bad Request")
+}
+
 fn bad(message: &str) -> Reply {
-    error(400, "Bad Request", message, "invalid_body")
+    let message = format!("Payload validation error: '{message}'");
+    error(400, "Bad Request", &message, "invalid_body")
+}
+
+fn missing(what: &str, code: &str) -> Reply {
+    let message = format!("The {what} does not exist");
+    error(404, "Not Found", &message, code)
+}
+
+fn missing_client() -> Reply {
+    missing("client", "inexistent_client")
 }
 
 /// Auth0's own format.

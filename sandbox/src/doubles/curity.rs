@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
-use super::tokens::{Mint, asked_scopes, claimed};
+use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
+use super::tokens::{Mint, asked_scopes, claimed, has_client_credentials, words};
 use crate::secret;
 use crate::server::StartError;
 
@@ -74,20 +74,23 @@ pub async fn start(
 }
 
 impl Double for Curity {
-    fn answer(&self, asked: &ReceivedRequest) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Answer {
         let id = asked
             .path
             .strip_prefix(PATH)
             .and_then(|rest| rest.strip_prefix('/'));
         match (asked.method.as_str(), asked.path.as_str(), id) {
             ("GET", "/oauth/v2/oauth-anonymous/.well-known/openid-configuration", _) => {
-                self.document()
+                Ok(self.document())
             }
-            ("GET", "/oauth/v2/oauth-anonymous/jwks", _) => self.mint.jwks(),
+            ("GET", "/oauth/v2/oauth-anonymous/jwks", _) => Ok(self.mint.jwks()),
             ("POST", "/oauth/v2/oauth-token", _) => self.token(asked),
             ("POST", PATH, _) => self.register(asked),
             ("GET" | "PUT" | "DELETE", _, Some(id)) => self.managed(asked, id),
-            _ => Reply::text(404, "text/html", "<html><body>Not found</body></html>"),
+            _ => {
+                let page = "<html><body>Not found</body></html>";
+                Err(Reply::text(404, "text/html", page))
+            }
         }
     }
 }
@@ -120,11 +123,8 @@ impl Curity {
         )
     }
 
-    fn token(&self, asked: &ReceivedRequest) -> Reply {
-        let who = match claimed(asked) {
-            Ok(who) => who,
-            Err(refused) => return refused,
-        };
+    fn token(&self, asked: &ReceivedRequest) -> Answer {
+        let who = claimed(asked)?;
         let scopes = asked_scopes(asked);
         let mut state = lock(&self.state);
         if who.client_id == self.portal.0 && who.client_secret == self.portal.1 {
@@ -133,59 +133,37 @@ impl Curity {
             if scopes == ["dcr"] {
                 state.initial.insert(token.clone());
             }
-            return Reply::json(
-                200,
-                &json!({"access_token": token, "token_type": "bearer", "expires_in": 299}),
-            );
+            let body = json!({"access_token": token, "token_type": "bearer", "expires_in": 299});
+            return Ok(Reply::json(200, &body));
         }
+        let known = state.clients.get(&who.client_id).filter(|client| {
+            let method = client.metadata.get("token_endpoint_auth_method");
+            let method = method.and_then(Value::as_str);
+            client.secret == who.client_secret && method.is_none_or(|method| method == who.method)
+        });
         let refused = || oauth_error(401, "invalid_client", "client authentication failed");
-        let Some(client) = state
-            .clients
-            .get(&who.client_id)
-            .filter(|one| one.secret == who.client_secret)
-        else {
-            return refused();
-        };
-        let method = client
-            .metadata
-            .get("token_endpoint_auth_method")
-            .and_then(Value::as_str);
-        if method.is_some_and(|method| method != who.method) {
-            return refused();
-        }
-        let grants = client.metadata.get("grant_types").and_then(Value::as_array);
-        if !grants.is_some_and(|grants| grants.iter().any(|one| one == "client_credentials")) {
-            return oauth_error(
-                400,
-                "unauthorized_client",
-                "client_credentials is not a capability of the client",
-            );
+        let client = known.ok_or_else(refused)?;
+        if !has_client_credentials(&client.metadata) {
+            let why = "client_credentials is not a capability of the client";
+            return Err(oauth_error(400, "unauthorized_client", why));
         }
         let granted = words(client.metadata.get("scope"));
         if scopes.iter().any(|scope| !granted.contains(scope)) {
-            return oauth_error(400, "invalid_scope", "the client may not have this scope");
+            let why = "the client may not have this scope";
+            return Err(oauth_error(400, "invalid_scope", why));
         }
         let scopes = if scopes.is_empty() { granted } else { scopes };
-        self.mint.issue(&who.client_id, &scopes, Map::new())
+        Ok(self.mint.issue(&who.client_id, &scopes, Map::new()))
     }
 
-    fn register(&self, asked: &ReceivedRequest) -> Reply {
+    fn register(&self, asked: &ReceivedRequest) -> Answer {
         let mut state = lock(&self.state);
         let token = asked.authorization("Bearer");
         if !token.is_some_and(|token| state.initial.contains(token)) {
-            return oauth_error(
-                401,
-                "invalid_token",
-                "The access token is missing, used up, or does not have the scope dcr",
-            );
+            let why = "The access token is missing, used up, or does not have the scope dcr";
+            return Err(oauth_error(401, "invalid_token", why));
         }
-        let Some(body) = asked.object() else {
-            return oauth_error(400, "invalid_client_metadata", "the body is no JSON object");
-        };
-        let metadata = match self.granted(body) {
-            Ok(metadata) => metadata,
-            Err(refused) => return refused,
-        };
+        let metadata = self.granted(asked.object().ok_or_else(unreadable)?)?;
         // One use, counted when a client is made of it.
         if let Some(token) = token {
             state.initial.remove(token);
@@ -198,18 +176,19 @@ impl Curity {
         };
         let reply = Reply::json(201, &self.shown(&id, &client));
         state.clients.insert(id, client);
-        reply
+        Ok(reply)
     }
 
     /// The metadata that a client gets.
     fn granted(&self, body: Map<String, Value>) -> Result<Map<String, Value>, Reply> {
-        let invalid = |why: &str| Err(oauth_error(400, "invalid_client_metadata", why));
         if let Some(template) = body.get("software_id") {
             if *template != self.template {
-                return invalid("software_id: no such template client");
+                return Err(invalid("software_id: no such template client"));
             }
             if body.len() > 1 {
-                return invalid("parameters of an instance are those of its template");
+                return Err(invalid(
+                    "parameters of an instance are those of its template",
+                ));
             }
             let scope = self.scopes.iter().cloned().collect::<Vec<_>>().join(" ");
             let metadata = json!({
@@ -219,16 +198,16 @@ impl Curity {
             return Ok(metadata.as_object().cloned().unwrap_or_default());
         }
         if let Some(name) = body.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
-            return invalid(&format!("{name}: unsupported parameter"));
+            return Err(invalid(&format!("{name}: unsupported parameter")));
         }
         if body.get("response_types") == Some(&json!([])) {
-            return invalid("response_types: must not be empty");
+            return Err(invalid("response_types: must not be empty"));
         }
         if let Some(unknown) = words(body.get("scope"))
             .iter()
             .find(|scope| !self.scopes.contains(*scope))
         {
-            return invalid(&format!("scope: {unknown} is not configured"));
+            return Err(invalid(&format!("scope: {unknown} is not configured")));
         }
         Ok(body)
     }
@@ -253,7 +232,7 @@ impl Curity {
     }
 
     /// A read and an update replace the token and the secret.
-    fn managed(&self, asked: &ReceivedRequest, id: &str) -> Reply {
+    fn managed(&self, asked: &ReceivedRequest, id: &str) -> Answer {
         let mut state = lock(&self.state);
         let token = asked.authorization("Bearer");
         let Some(client) = state
@@ -261,64 +240,41 @@ impl Curity {
             .get_mut(id)
             .filter(|client| Some(client.token.as_str()) == token)
         else {
-            return oauth_error(
-                401,
-                "invalid_token",
-                "The access token is missing, invalid or expired",
-            );
+            let why = "The access token is missing, invalid or expired";
+            return Err(oauth_error(401, "invalid_token", why));
         };
         match asked.method.as_str() {
             "DELETE" => {
                 state.clients.remove(id);
-                return Reply::empty(204);
+                return Ok(Reply::empty(204));
             }
             "PUT" => {
-                let Some(mut body) = asked.object() else {
-                    return oauth_error(
-                        400,
-                        "invalid_client_metadata",
-                        "the body is no JSON object",
-                    );
-                };
+                let mut body = asked.object().ok_or_else(unreadable)?;
                 if body.remove("client_id") != Some(id.into()) {
-                    return oauth_error(
-                        400,
-                        "invalid_client_metadata",
-                        "client_id: is not the client's",
-                    );
+                    return Err(invalid("client_id: is not the client's"));
                 }
-                if body
-                    .remove("client_secret")
-                    .is_some_and(|secret| secret != client.secret)
-                {
-                    return oauth_error(
-                        400,
-                        "invalid_client_metadata",
-                        "client_secret: is not the client's",
-                    );
+                let secret = body.remove("client_secret");
+                if secret.is_some_and(|secret| secret != client.secret) {
+                    return Err(invalid("client_secret: is not the client's"));
                 }
                 if client.metadata.contains_key("software_id") {
-                    return oauth_error(
-                        400,
-                        "invalid_client_metadata",
-                        "an instance of a template cannot be updated",
-                    );
+                    return Err(invalid("an instance of a template cannot be updated"));
                 }
                 body.remove("registration_access_token_expires_in");
-                match self.granted(body) {
-                    Ok(metadata) => client.metadata = metadata,
-                    Err(refused) => return refused,
-                }
+                client.metadata = self.granted(body)?;
             }
             _ => {}
         }
         client.token = secret::random(18);
         client.secret = secret::random(24);
-        Reply::json(200, &self.shown(id, client))
+        Ok(Reply::json(200, &self.shown(id, client)))
     }
 }
 
-fn words(scope: Option<&Value>) -> Vec<String> {
-    let scope = scope.and_then(Value::as_str).unwrap_or_default();
-    scope.split_whitespace().map(str::to_owned).collect()
+fn invalid(why: &str) -> Reply {
+    oauth_error(400, "invalid_client_metadata", why)
+}
+
+fn unreadable() -> Reply {
+    invalid("the body is no JSON object")
 }

@@ -8,12 +8,20 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
-use super::tokens::{Mint, asked_scopes, claimed};
+use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
+use super::tokens::{Mint, asked_scopes, claimed, has_client_credentials, words};
 use crate::secret;
 use crate::server::StartError;
 
 const PATH: &str = "/jans-auth/restv1/register";
+
+/// What only the server says of a client.
+const OWN_MEMBERS: [&str; 4] = [
+    "registration_access_token",
+    "registration_client_uri",
+    "client_id_issued_at",
+    "client_secret_expires_at",
+];
 
 struct Client {
     metadata: Map<String, Value>,
@@ -58,18 +66,17 @@ pub async fn start(policy: Policy) -> Result<Handle<Gluu>, StartError> {
 }
 
 impl Double for Gluu {
-    fn answer(&self, asked: &ReceivedRequest) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Answer {
         match (asked.method.as_str(), asked.path.as_str()) {
-            ("GET", "/.well-known/openid-configuration") => self.document(),
-            ("GET", "/jans-auth/restv1/jwks") => self.mint.jwks(),
+            ("GET", "/.well-known/openid-configuration") => Ok(self.document()),
+            ("GET", "/jans-auth/restv1/jwks") => Ok(self.mint.jwks()),
             ("POST", "/jans-auth/restv1/token") => self.token(asked),
             ("POST", PATH) => self.register(asked),
             ("GET" | "PUT" | "DELETE", PATH) => self.managed(asked),
-            _ => Reply::text(
-                404,
-                "text/html",
-                "<html><body>HTTP Status 404</body></html>",
-            ),
+            _ => {
+                let page = "<html><body>HTTP Status 404</body></html>";
+                Err(Reply::text(404, "text/html", page))
+            }
         }
     }
 }
@@ -110,11 +117,8 @@ impl Gluu {
         )
     }
 
-    fn token(&self, asked: &ReceivedRequest) -> Reply {
-        let who = match claimed(asked) {
-            Ok(who) => who,
-            Err(refused) => return refused,
-        };
+    fn token(&self, asked: &ReceivedRequest) -> Answer {
+        let who = claimed(asked)?;
         let clients = lock(&self.clients);
         let known = clients.get(&who.client_id).filter(|client| {
             client.secret == who.client_secret
@@ -122,19 +126,12 @@ impl Gluu {
                 && (client.expires_at == 0 || client.expires_at > self.mint.now())
         });
         let Some(client) = known else {
-            return oauth_error(
-                401,
-                "invalid_client",
-                "Client authentication failed (e.g. unknown client).",
-            );
+            let why = "Client authentication failed (e.g. unknown client).";
+            return Err(oauth_error(401, "invalid_client", why));
         };
-        let grants = client.metadata["grant_types"].as_array();
-        if !grants.is_some_and(|grants| grants.iter().any(|one| one == "client_credentials")) {
-            return oauth_error(
-                400,
-                "unauthorized_client",
-                "The authenticated client is not authorized to use this grant type.",
-            );
+        if !has_client_credentials(&client.metadata) {
+            let why = "The authenticated client is not authorized to use this grant type.";
+            return Err(oauth_error(400, "unauthorized_client", why));
         }
         // Scopes that the client does not have are left out without a word.
         let granted = words(client.metadata.get("scope"));
@@ -144,32 +141,20 @@ impl Gluu {
             let body = json!({
                 "access_token": secret::random(24), "token_type": "Bearer", "expires_in": 299, "scope": scopes.join(" "),
             });
-            return Reply::json(200, &body);
+            return Ok(Reply::json(200, &body));
         }
-        self.mint.issue(&who.client_id, &scopes, Map::new())
+        Ok(self.mint.issue(&who.client_id, &scopes, Map::new()))
     }
 
-    fn register(&self, asked: &ReceivedRequest) -> Reply {
-        let Some(body) = asked.object() else {
-            return oauth_error(
-                400,
-                "invalid_client_metadata",
-                "Unable to parse the request",
-            );
-        };
+    fn register(&self, asked: &ReceivedRequest) -> Answer {
+        let body = asked.object().ok_or_else(unreadable)?;
         if let Some(expected) = &self.policy.software_statement
             && body.get("software_statement").and_then(Value::as_str) != Some(expected)
         {
-            return oauth_error(
-                400,
-                "invalid_software_statement",
-                "The software statement presented is invalid.",
-            );
+            let why = "The software statement presented is invalid.";
+            return Err(oauth_error(400, "invalid_software_statement", why));
         }
-        let metadata = match self.granted(body) {
-            Ok(metadata) => metadata,
-            Err(refused) => return refused,
-        };
+        let metadata = self.granted(body)?;
         let expires_at = match self.policy.lifetime_seconds {
             0 => 0,
             seconds => self.mint.now() + seconds,
@@ -183,12 +168,11 @@ impl Gluu {
         };
         let reply = Reply::json(201, &self.shown(&id, &client));
         lock(&self.clients).insert(id, client);
-        reply
+        Ok(reply)
     }
 
     /// The metadata that a client gets: the server's defaults, and what it asks for.
     fn granted(&self, body: Map<String, Value>) -> Result<Map<String, Value>, Reply> {
-        let invalid = |error: &str, why: &str| Err(oauth_error(400, error, why));
         let defaults = json!({
             "application_type": "web", "subject_type": "pairwise", "grant_types": ["authorization_code"],
             "response_types": ["code"], "token_endpoint_auth_method": "client_secret_basic",
@@ -211,10 +195,8 @@ impl Gluu {
             .as_array()
             .is_none_or(Vec::is_empty);
         if signs_in && redirects {
-            return invalid(
-                "invalid_redirect_uri",
-                "The value of one or more redirect_uris is invalid.",
-            );
+            let why = "The value of one or more redirect_uris is invalid.";
+            return Err(oauth_error(400, "invalid_redirect_uri", why));
         }
         let mut scopes = words(metadata.get("scope"));
         scopes.retain(|scope| self.policy.scopes.contains(scope));
@@ -240,7 +222,7 @@ impl Gluu {
         members.into()
     }
 
-    fn managed(&self, asked: &ReceivedRequest) -> Reply {
+    fn managed(&self, asked: &ReceivedRequest) -> Answer {
         let mut clients = lock(&self.clients);
         let id = asked.query.get("client_id").cloned().unwrap_or_default();
         let token = asked.authorization("Bearer");
@@ -248,67 +230,51 @@ impl Gluu {
             .get_mut(&id)
             .filter(|client| Some(client.token.as_str()) == token)
         else {
-            return oauth_error(401, "invalid_token", "The access token provided is invalid");
+            let why = "The access token provided is invalid";
+            return Err(oauth_error(401, "invalid_token", why));
         };
         match asked.method.as_str() {
             "DELETE" => {
                 clients.remove(&id);
-                return Reply::empty(204);
+                return Ok(Reply::empty(204));
             }
             "PUT" => {
-                let Some(mut body) = asked.object() else {
-                    return oauth_error(
-                        400,
-                        "invalid_client_metadata",
-                        "Unable to parse the request",
-                    );
-                };
-                let forbidden = [
-                    "registration_access_token",
-                    "registration_client_uri",
-                    "client_id_issued_at",
-                    "client_secret_expires_at",
-                ];
-                if forbidden.iter().any(|name| body.contains_key(*name)) {
-                    return oauth_error(
-                        400,
-                        "invalid_request",
-                        "members of the server must not be sent",
-                    );
-                }
-                // What is left out is what the server makes of it: the whole document counts.
-                for name in ["grant_types", "token_endpoint_auth_method", "subject_type"] {
-                    if !body.contains_key(name) {
-                        return oauth_error(
-                            400,
-                            "invalid_client_metadata",
-                            &format!("{name} is missing"),
-                        );
-                    }
-                }
-                if body.remove("client_id") != Some(id.clone().into())
-                    || body
-                        .remove("client_secret")
-                        .is_some_and(|secret| secret != client.secret)
-                {
-                    return oauth_error(
-                        400,
-                        "invalid_client_metadata",
-                        "client_id or client_secret is not the client's",
-                    );
-                }
-                match self.granted(body) {
-                    Ok(metadata) => client.metadata = metadata,
-                    Err(refused) => return refused,
-                }
+                let body = asked.object().ok_or_else(unreadable)?;
+                client.metadata = self.granted(replacing(client, &id, body)?)?;
             }
             _ => {}
         }
-        Reply::json(200, &self.shown(&id, client))
+        Ok(Reply::json(200, &self.shown(&id, client)))
     }
 }
 
-fn words(scope: Option<&Value>) -> Vec<String> {
-    let scope = scope.and_then(Value::as_str).unwrap_or_default();
-    scope.split_whitespace().map(str::to_owned).collect()
+/// The members of an update. What is left out is what the server makes of it: the whole document counts.
+fn replacing(
+    client: &Client,
+    id: &str,
+    mut body: Map<String, Value>,
+) -> Result<Map<String, Value>, Reply> {
+    if OWN_MEMBERS.iter().any(|name| body.contains_key(*name)) {
+        let why = "members of the server must not be sent";
+        return Err(oauth_error(400, "invalid_request", why));
+    }
+    for name in ["grant_types", "token_endpoint_auth_method", "subject_type"] {
+        if !body.contains_key(name) {
+            return Err(invalid(&format!("{name} is missing")));
+        }
+    }
+    let secret = body.remove("client_secret");
+    let another = secret.is_some_and(|secret| secret != client.secret);
+    if body.remove("client_id") != Some(id.into()) || another {
+        return Err(invalid("client_id or client_secret is not the client's"));
+    }
+    Ok(body)
+}
+
+fn invalid(why: &str) -> Reply {
+    oauth_error(400, "invalid_client_metadata", why)
+}
+
+fn unreadable() -> Reply {
+    invalid("Unable to parse the request")
 }

@@ -14,12 +14,12 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
-use super::tokens::{Mint, asked_scopes, claimed};
+use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
+use super::tokens::{Mint, asked_scopes, claimed, has_client_credentials};
 use crate::secret;
 use crate::server::StartError;
 use secrets::Secrets;
-use settings::{has_secret, invalid, refused};
+use settings::{check, has_secret, invalid};
 
 /// Clients in a page, where nothing else is asked for.
 const PAGE: usize = 20;
@@ -32,6 +32,8 @@ struct Application {
     active: bool,
 }
 
+type Applications = BTreeMap<String, Application>;
+
 /// An Okta org with one custom authorization server, `default`.
 pub struct Okta {
     url: String,
@@ -39,7 +41,7 @@ pub struct Okta {
     api_token: Mutex<String>,
     secrets_hidden: Mutex<bool>,
     scopes: BTreeSet<String>,
-    applications: Mutex<BTreeMap<String, Application>>,
+    applications: Mutex<Applications>,
 }
 
 /// Starts an org with an API token and the scopes of its authorization server.
@@ -61,22 +63,17 @@ pub async fn start(api_token: &str, scopes: &[&str]) -> Result<Handle<Okta>, Sta
 }
 
 impl Double for Okta {
-    fn answer(&self, asked: &ReceivedRequest) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Answer {
         let path: Vec<&str> = asked.path.split('/').skip(1).collect();
         match (asked.method.as_str(), path.as_slice()) {
             ("GET", ["oauth2", "default", ".well-known", "openid-configuration"]) => {
-                self.document()
+                Ok(self.document())
             }
-            ("GET", ["oauth2", "default", "v1", "keys"]) => self.mint.jwks(),
+            ("GET", ["oauth2", "default", "v1", "keys"]) => Ok(self.mint.jwks()),
             ("POST", ["oauth2", "default", "v1", "token"]) => self.token(asked),
-            (_, ["oauth2", "v1", "clients", ..] | ["api", "v1", "apps", ..]) => {
-                self.managed(asked, &path)
-            }
-            _ => error(
-                404,
-                "E0000022",
-                "The endpoint does not support the provided HTTP method",
-            ),
+            (_, ["oauth2", "v1", "clients", rest @ ..]) => self.clients(asked, rest),
+            (_, ["api", "v1", "apps", id, rest @ ..]) => self.application(asked, id, rest),
+            _ => Err(no_method(404)),
         }
     }
 }
@@ -143,91 +140,75 @@ impl Okta {
         )
     }
 
-    fn managed(&self, asked: &ReceivedRequest, path: &[&str]) -> Reply {
+    /// Every call of Okta's own APIs has the API token.
+    fn authorized(&self, asked: &ReceivedRequest) -> Result<(), Reply> {
         let token = asked.authorization("SSWS");
         if token != Some(lock(&self.api_token).as_str()) {
-            return error(401, "E0000011", "Invalid token provided");
+            return Err(error(401, "E0000011", "Invalid token provided"));
         }
         if asked.header("accept") != "application/json" {
-            return error(
-                406,
-                "E0000056",
-                "Accept and/or Content-Type headers likely do not match supported values.",
-            );
+            let why = "Accept and/or Content-Type headers likely do not match supported values.";
+            return Err(error(406, "E0000056", why));
         }
-        match (asked.method.as_str(), path) {
-            ("POST", ["oauth2", "v1", "clients"]) => self.create(asked),
-            ("GET", ["oauth2", "v1", "clients"]) => self.list(asked),
-            ("GET", ["oauth2", "v1", "clients", id]) => {
-                self.with(id, |one| Reply::json(200, &shown(id, one, false)))
-            }
-            ("PUT", ["oauth2", "v1", "clients", id]) => self.replace(id, asked),
-            ("DELETE", ["oauth2", "v1", "clients", id]) => {
-                match lock(&self.applications).remove(*id) {
-                    Some(_) => Reply::empty(204),
-                    None => wrong_id(),
-                }
-            }
-            ("POST", ["oauth2", "v1", "clients", id, "lifecycle", "newSecret"]) => {
-                self.new_secret(id)
-            }
-            (
-                "POST",
-                [
-                    "api",
-                    "v1",
-                    "apps",
-                    id,
-                    "lifecycle",
-                    what @ ("activate" | "deactivate"),
-                ],
-            ) => match lock(&self.applications).get_mut(*id) {
-                Some(one) => {
-                    one.active = *what == "activate";
-                    Reply::json(200, &json!({}))
-                }
-                None => not_found(id),
-            },
-            (method, ["api", "v1", "apps", id, "credentials", "secrets", rest @ ..]) => {
-                if *lock(&self.secrets_hidden) {
-                    return error(
-                        403,
-                        "E0000006",
-                        "You do not have permission to perform the requested action",
-                    );
-                }
-                let mut applications = lock(&self.applications);
-                match applications.get_mut(*id).map(|one| &mut one.secrets) {
-                    Some(Some(secrets)) => secrets.answer(method, rest, asked, self.mint.now()),
-                    Some(None) => invalid("the client has no secrets"),
-                    None => not_found(id),
-                }
-            }
-            _ => error(
-                405,
-                "E0000022",
-                "The endpoint does not support the provided HTTP method",
-            ),
-        }
+        Ok(())
     }
 
-    fn with(&self, id: &str, answer: impl FnOnce(&Application) -> Reply) -> Reply {
-        lock(&self.applications)
-            .get(id)
-            .map_or_else(wrong_id, answer)
-    }
-
-    fn create(&self, asked: &ReceivedRequest) -> Reply {
-        let Some(settings) = asked.object() else {
-            return error(400, "E0000003", "The request body was not well-formed.");
-        };
-        if settings.contains_key("client_id") {
-            return invalid("client_id: The field cannot be set");
-        }
+    fn clients(&self, asked: &ReceivedRequest, path: &[&str]) -> Answer {
+        self.authorized(asked)?;
         let mut applications = lock(&self.applications);
-        if let Some(refused) = refused(&settings, &applications, None) {
-            return refused;
+        match (asked.method.as_str(), path) {
+            ("POST", []) => self.create(&mut applications, asked),
+            ("GET", []) => self.list(&applications, asked),
+            ("GET", [id]) => {
+                let one = applications.get(*id).ok_or_else(wrong_id)?;
+                Ok(Reply::json(200, &shown(id, one, false)))
+            }
+            ("PUT", [id]) => replace(&mut applications, id, asked),
+            ("DELETE", [id]) => {
+                applications.remove(*id).ok_or_else(wrong_id)?;
+                Ok(Reply::empty(204))
+            }
+            ("POST", [id, "lifecycle", "newSecret"]) => {
+                let one = applications.get_mut(*id).ok_or_else(|| not_found(id))?;
+                if one.secrets.is_none() {
+                    return Err(not_valid("the client has no secret"));
+                }
+                one.secrets = Some(Secrets::new(self.mint.now()));
+                Ok(Reply::json(200, &shown(id, one, true)))
+            }
+            _ => Err(no_method(405)),
         }
+    }
+
+    /// The application that a client is.
+    fn application(&self, asked: &ReceivedRequest, id: &str, path: &[&str]) -> Answer {
+        self.authorized(asked)?;
+        let mut applications = lock(&self.applications);
+        let found = applications.get_mut(id).ok_or_else(|| not_found(id));
+        match (asked.method.as_str(), path) {
+            ("POST", ["lifecycle", what @ ("activate" | "deactivate")]) => {
+                found?.active = *what == "activate";
+                Ok(Reply::json(200, &json!({})))
+            }
+            (method, ["credentials", "secrets", rest @ ..]) => {
+                if *lock(&self.secrets_hidden) {
+                    let why = "You do not have permission to perform the requested action";
+                    return Err(error(403, "E0000006", why));
+                }
+                let secrets = found?.secrets.as_mut();
+                let secrets = secrets.ok_or_else(|| invalid("the client has no secrets"))?;
+                secrets.answer(method, rest, asked, self.mint.now())
+            }
+            _ => Err(no_method(405)),
+        }
+    }
+
+    fn create(&self, applications: &mut Applications, asked: &ReceivedRequest) -> Answer {
+        let settings = asked.object().ok_or_else(not_well_formed)?;
+        if settings.contains_key("client_id") {
+            return Err(invalid("client_id: The field cannot be set"));
+        }
+        check(&settings, applications, None)?;
         let id = format!("0oa{}", secret::random(12).replace(['-', '_'], "x"));
         let one = Application {
             secrets: has_secret(&settings).then(|| Secrets::new(self.mint.now())),
@@ -237,10 +218,10 @@ impl Okta {
         };
         let reply = Reply::json(201, &shown(&id, &one, true));
         applications.insert(id, one);
-        reply
+        Ok(reply)
     }
 
-    fn list(&self, asked: &ReceivedRequest) -> Reply {
+    fn list(&self, applications: &Applications, asked: &ReceivedRequest) -> Answer {
         let number = |name: &str| {
             asked
                 .query
@@ -249,10 +230,9 @@ impl Okta {
         };
         let (q, limit) = (asked.query.get("q"), number("limit").unwrap_or(PAGE));
         if limit == 0 || limit > 200 {
-            return error(400, "E0000001", "Api validation failed: limit");
+            return Err(not_valid("limit"));
         }
         let after = asked.query.get("after").cloned().unwrap_or_default();
-        let applications = lock(&self.applications);
         let named = |one: &Application| {
             one.settings["client_name"]
                 .as_str()
@@ -270,7 +250,7 @@ impl Okta {
             "link",
             format!("{}; rel=\"self\"", at(format!("limit={limit}"))),
         );
-        match (found.next(), page.last(), q) {
+        Ok(match (found.next(), page.last(), q) {
             (Some(_), Some((last, _)), q) => {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
                 query
@@ -280,101 +260,60 @@ impl Okta {
                 reply.with("link", format!("{}; rel=\"next\"", at(query.finish())))
             }
             _ => reply,
-        }
-    }
-
-    fn replace(&self, id: &str, asked: &ReceivedRequest) -> Reply {
-        let Some(mut settings) = asked.object() else {
-            return error(400, "E0000003", "The request body was not well-formed.");
-        };
-        let mut applications = lock(&self.applications);
-        let Some(before) = applications.get(id) else {
-            return wrong_id();
-        };
-        if settings.remove("client_id") != Some(id.into()) {
-            return invalid("client_id: does not match the client");
-        }
-        if settings.get("application_type") != before.settings.get("application_type") {
-            return invalid("application_type: The field cannot be changed");
-        }
-        for name in before.settings.keys() {
-            if !settings.contains_key(name) {
-                return invalid(&format!("{name}: The field cannot be left blank"));
-            }
-        }
-        if let Some(refused) = refused(&settings, &applications, Some(id)) {
-            return refused;
-        }
-        match applications.get_mut(id) {
-            Some(one) => {
-                one.settings = settings;
-                Reply::json(200, &shown(id, one, true))
-            }
-            None => wrong_id(),
-        }
-    }
-
-    fn new_secret(&self, id: &str) -> Reply {
-        match lock(&self.applications).get_mut(id) {
-            None => not_found(id),
-            Some(one) if one.secrets.is_none() => error(
-                400,
-                "E0000001",
-                "Api validation failed: the client has no secret",
-            ),
-            Some(one) => {
-                one.secrets = Some(Secrets::new(self.mint.now()));
-                Reply::json(200, &shown(id, one, true))
-            }
-        }
+        })
     }
 
     /// Scopes are the authorization server's; a policy gives each client all of them.
-    fn token(&self, asked: &ReceivedRequest) -> Reply {
-        let who = match claimed(asked) {
-            Ok(who) => who,
-            Err(refused) => return refused,
-        };
+    fn token(&self, asked: &ReceivedRequest) -> Answer {
+        let who = claimed(asked)?;
         let applications = lock(&self.applications);
-        let Some(one) = applications.get(&who.client_id).filter(|one| {
+        let known = applications.get(&who.client_id).filter(|one| {
+            let secrets = one.secrets.as_ref();
             one.active
-                && one
-                    .secrets
-                    .as_ref()
-                    .is_some_and(|all| all.work(&who.client_secret))
+                && secrets.is_some_and(|all| all.work(&who.client_secret))
                 && one.settings["token_endpoint_auth_method"] == who.method
-        }) else {
-            return oauth_error(
-                401,
-                "invalid_client",
-                "The client secret supplied for a confidential client is invalid.",
-            );
+        });
+        let Some(one) = known else {
+            let why = "The client secret supplied for a confidential client is invalid.";
+            return Err(oauth_error(401, "invalid_client", why));
         };
-        let grants = one.settings["grant_types"].as_array();
-        if !grants.is_some_and(|grants| grants.iter().any(|one| one == "client_credentials")) {
-            return oauth_error(
-                400,
-                "unauthorized_client",
-                "The client is not authorized to use the provided grant type.",
-            );
+        if !has_client_credentials(&one.settings) {
+            let why = "The client is not authorized to use the provided grant type.";
+            return Err(oauth_error(400, "unauthorized_client", why));
         }
-        let scopes = asked_scopes(asked);
-        if scopes.is_empty() {
-            return oauth_error(
-                400,
-                "invalid_scope",
-                "The authorization server resource does not have any configured default scopes, 'scope' must be provided.",
-            );
-        }
-        if scopes.iter().any(|scope| !self.scopes.contains(scope)) {
-            return oauth_error(
-                400,
-                "invalid_scope",
-                "One or more scopes are not configured for the authorization server resource.",
-            );
-        }
-        self.mint.issue(&who.client_id, &scopes, Map::new())
+        let scopes = self.grant(asked_scopes(asked))?;
+        Ok(self.mint.issue(&who.client_id, &scopes, Map::new()))
     }
+
+    fn grant(&self, scopes: Vec<String>) -> Result<Vec<String>, Reply> {
+        let why = if scopes.is_empty() {
+            "The authorization server resource does not have any configured default scopes, 'scope' must be provided."
+        } else if scopes.iter().any(|scope| !self.scopes.contains(scope)) {
+            "One or more scopes are not configured for the authorization server resource."
+        } else {
+            return Ok(scopes);
+        };
+        Err(oauth_error(400, "invalid_scope", why))
+    }
+}
+
+fn replace(applications: &mut Applications, id: &str, asked: &ReceivedRequest) -> Answer {
+    let mut settings = asked.object().ok_or_else(not_well_formed)?;
+    let before = applications.get(id).ok_or_else(wrong_id)?;
+    if settings.remove("client_id") != Some(id.into()) {
+        return Err(invalid("client_id: does not match the client"));
+    }
+    if settings.get("application_type") != before.settings.get("application_type") {
+        return Err(invalid("application_type: The field cannot be changed"));
+    }
+    let mut needed = before.settings.keys();
+    if let Some(name) = needed.find(|name| !settings.contains_key(*name)) {
+        return Err(invalid(&format!("{name}: The field cannot be left blank")));
+    }
+    check(&settings, applications, Some(id))?;
+    let one = applications.get_mut(id).ok_or_else(wrong_id)?;
+    one.settings = settings;
+    Ok(Reply::json(200, &shown(id, one, true)))
 }
 
 fn shown(id: &str, one: &Application, with_secret: bool) -> Value {
@@ -389,19 +328,26 @@ fn shown(id: &str, one: &Application, with_secret: bool) -> Value {
 }
 
 fn wrong_id() -> Reply {
-    oauth_error(
-        401,
-        "invalid_client",
-        "Invalid value for 'client_id' parameter.",
-    )
+    let why = "Invalid value for 'client_id' parameter.";
+    oauth_error(401, "invalid_client", why)
 }
 
 fn not_found(id: &str) -> Reply {
-    error(
-        404,
-        "E0000007",
-        &format!("Not found: Resource not found: {id} (PublicClientApp)"),
-    )
+    let why = format!("Not found: Resource not found: {id} (PublicClientApp)");
+    error(404, "E0000007", &why)
+}
+
+fn not_well_formed() -> Reply {
+    error(400, "E0000003", "The request body was not well-formed.")
+}
+
+fn not_valid(why: &str) -> Reply {
+    error(400, "E0000001", &format!("Api validation failed: {why}"))
+}
+
+fn no_method(status: u16) -> Reply {
+    let why = "The endpoint does not support the provided HTTP method";
+    error(status, "E0000022", why)
 }
 
 /// Okta's own format.

@@ -117,10 +117,13 @@ impl Reply {
     }
 }
 
+/// What a double says; `Err` where it refuses.
+pub type Answer = Result<Reply, Reply>;
+
 /// One provider: an answer for each request. It takes no time and waits for nothing.
 pub trait Double: Send + Sync + 'static {
     /// Decides.
-    fn answer(&self, asked: &ReceivedRequest) -> Reply;
+    fn answer(&self, asked: &ReceivedRequest) -> Answer;
 }
 
 /// What goes wrong with one request.
@@ -235,10 +238,13 @@ async fn answer<D: Double>(
     match fault {
         Some(Fault::Refuse(reply)) => reply.into_response(),
         Some(Fault::Lose) => {
-            stage.double.answer(&asked);
+            let _lost = stage.double.answer(&asked);
             match hangup.now().await {}
         }
-        None => stage.double.answer(&asked).into_response(),
+        None => {
+            let reply = stage.double.answer(&asked);
+            reply.unwrap_or_else(|refused| refused).into_response()
+        }
     }
 }
 

@@ -67,6 +67,20 @@ pub fn asked_scopes(asked: &ReceivedRequest) -> Vec<String> {
     scopes.split_whitespace().map(str::to_owned).collect()
 }
 
+/// The scopes in a member that has them in one text.
+#[must_use]
+pub fn words(scope: Option<&Value>) -> Vec<String> {
+    let scope = scope.and_then(Value::as_str).unwrap_or_default();
+    scope.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Whether a client is registered for tokens without a user (RFC 6749 section 4.4).
+#[must_use]
+pub fn has_client_credentials(members: &Map<String, Value>) -> bool {
+    let grants = members.get("grant_types").and_then(Value::as_array);
+    grants.is_some_and(|grants| grants.iter().any(|one| one == "client_credentials"))
+}
+
 /// Signs access tokens.
 pub struct Mint {
     issuer: String,

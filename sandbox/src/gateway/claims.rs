@@ -1,5 +1,4 @@
-//! From the claims of a verified token to what it opens: the decision table of Tyk's
-//! JWT middleware. Pure.
+//! From the claims of a verified token to what it opens: the decision table of Tyk's JWT middleware. Pure.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
@@ -121,8 +120,7 @@ pub(super) fn session(
     })
 }
 
-/// The session before any scope is looked at: of the token's own policy, or of the
-/// default ones.
+/// The session before any scope is looked at: of the token's own policy, or of the default ones.
 fn base_session(
     api: &Api,
     own: Option<&str>,

@@ -1,6 +1,7 @@
 //! The control API under `/tyk/`. It writes; only a reload makes it so. Messages and
 //! statuses are those of Tyk's `gateway/api.go`, odd ones included.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -11,11 +12,12 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{delete, get};
 use axum::{Router, http};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::definition::{Api, Policy};
+use super::definition::{self, Api, Policy};
 use super::keys;
-use super::state::{ControlCall, Gateway, lock};
+use super::state::Gateway;
 use crate::secret;
 
 type Shared = State<Arc<Gateway>>;
@@ -62,8 +64,23 @@ pub(super) fn router(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
         .nest("/tyk", control)
 }
 
+/// What is answered; `Err` where it is refused.
+type Answer = Result<Response, Response>;
+
 pub(super) fn error(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"status": "error", "message": message}))).into_response()
+}
+
+fn bad(message: &str) -> Response {
+    error(StatusCode::BAD_REQUEST, message)
+}
+
+fn malformed() -> Response {
+    bad("Request malformed")
+}
+
+fn no_api() -> Response {
+    error(StatusCode::NOT_FOUND, "API not found")
 }
 
 pub(super) fn done(key: &str, action: &str) -> Response {
@@ -76,31 +93,16 @@ fn ok(message: &str) -> Response {
 
 /// The shared secret, then the record of the call, then the fault that waits for it.
 async fn guard(State(gateway): Shared, request: Request, next: Next) -> Response {
-    let presented = request
-        .headers()
-        .get("x-tyk-authorization")
-        .and_then(|value| value.to_str().ok());
+    let presented = request.headers().get("x-tyk-authorization");
+    let presented = presented.and_then(|value| value.to_str().ok());
     if !secret::same(presented.unwrap_or_default(), &gateway.secret) {
-        return error(
-            StatusCode::FORBIDDEN,
-            "Attempted administrative access with invalid or missing key!",
-        );
+        let message = "Attempted administrative access with invalid or missing key!";
+        return error(StatusCode::FORBIDDEN, message);
     }
-    let path = request
-        .uri()
-        .path_and_query()
-        .map(http::uri::PathAndQuery::as_str)
-        .unwrap_or_default();
-    let method = request.method().to_string();
-    gateway.record(ControlCall {
-        method,
-        path: format!("/tyk{path}"),
-    });
-    let fault = lock(&gateway.faults).pop_front();
-    if let Some(status) = fault.and_then(|status| StatusCode::from_u16(status).ok()) {
-        return error(status, "the double was told to fail");
+    match gateway.arrived("/tyk", &request) {
+        Some(status) => error(status, "the double was told to fail"),
+        None => next.run(request).await,
     }
-    next.run(request).await
 }
 
 /// Liveness, without the secret.
@@ -111,18 +113,14 @@ async fn hello() -> Json<Value> {
 }
 
 async fn no_id(method: http::Method) -> Response {
-    let verb = if method == http::Method::PUT {
-        "update"
-    } else {
-        "delete"
+    let verb = match method {
+        http::Method::PUT => "update",
+        _ => "delete",
     };
-    error(
-        StatusCode::BAD_REQUEST,
-        &format!("Must specify an apiID to {verb}"),
-    )
+    bad(&format!("Must specify an apiID to {verb}"))
 }
 
-fn storage_failed(message: &str, cause: &std::io::Error) -> Response {
+fn storage_failed(message: &str, cause: &io::Error) -> Response {
     tracing::error!(error = %cause, "cannot write the data file");
     error(StatusCode::INTERNAL_SERVER_ERROR, message)
 }
@@ -133,25 +131,23 @@ async fn list_apis(State(gateway): Shared) -> Response {
     Json(gateway.loaded().documents.apis.values().collect::<Vec<_>>()).into_response()
 }
 
-async fn get_api(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    match gateway.loaded().documents.apis.get(&id) {
-        Some(document) => Json(document).into_response(),
-        None => error(StatusCode::NOT_FOUND, "API not found"),
-    }
+async fn get_api(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    let loaded = gateway.loaded();
+    let document = loaded.documents.apis.get(&id).ok_or_else(no_api)?;
+    Ok(Json(document).into_response())
 }
 
-/// The document and its id, if the members that the double understands have the
-/// right types.
-fn api_document(body: &[u8]) -> Option<(Value, String)> {
-    let document: Value = serde_json::from_slice(body).ok().filter(Value::is_object)?;
-    let api = Api::deserialize(&document).ok()?;
-    Some((document, api.api_id))
+/// A document and what the double understands of it, where its members have the right types.
+fn document<T: DeserializeOwned>(body: &[u8]) -> Result<(Value, T), Response> {
+    let document = serde_json::from_slice(body).ok();
+    let document = document.filter(Value::is_object).ok_or_else(malformed)?;
+    let read = definition::read(&document).map_err(|_| malformed())?;
+    Ok((document, read))
 }
 
-async fn add_api(State(gateway): Shared, body: Bytes) -> Response {
-    let Some((mut document, mut id)) = api_document(&body) else {
-        return error(StatusCode::BAD_REQUEST, "Request malformed");
-    };
+async fn add_api(State(gateway): Shared, body: Bytes) -> Answer {
+    let (mut document, api) = document::<Api>(&body)?;
+    let mut id = api.api_id;
     if id.is_empty() {
         id = secret::random(12);
         document["api_id"] = Value::from(id.clone());
@@ -159,103 +155,82 @@ async fn add_api(State(gateway): Shared, body: Bytes) -> Response {
     write_api(&gateway, &id, document, "added")
 }
 
-async fn update_api(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Response {
+async fn update_api(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Answer {
     if !gateway.loaded().documents.apis.contains_key(&id) {
-        return error(StatusCode::NOT_FOUND, "API not found");
+        return Err(no_api());
     }
-    match api_document(&body) {
-        None => error(StatusCode::BAD_REQUEST, "Request malformed"),
-        Some((document, named)) if named == id => write_api(&gateway, &id, document, "modified"),
-        Some(_) => error(
-            StatusCode::BAD_REQUEST,
+    let (document, api) = document::<Api>(&body)?;
+    if api.api_id != id {
+        return Err(bad(
             "Request APIID does not match that in Definition! For Update operations these must match.",
-        ),
+        ));
     }
+    write_api(&gateway, &id, document, "modified")
 }
 
-fn write_api(gateway: &Gateway, id: &str, document: Value, action: &str) -> Response {
-    match gateway.write(|written| written.apis.insert(id.to_owned(), document)) {
-        Ok(_) => done(id, action),
-        Err(cause) => storage_failed("file object creation failed, write error", &cause),
-    }
+fn write_api(gateway: &Gateway, id: &str, document: Value, action: &str) -> Answer {
+    let written = gateway.write(|written| written.apis.insert(id.to_owned(), document));
+    let failed = "file object creation failed, write error";
+    written.map_err(|cause| storage_failed(failed, &cause))?;
+    Ok(done(id, action))
 }
 
-async fn delete_api(State(gateway): Shared, Path(id): Path<String>) -> Response {
+async fn delete_api(State(gateway): Shared, Path(id): Path<String>) -> Answer {
     if !gateway.loaded().documents.apis.contains_key(&id) {
-        return error(StatusCode::NOT_FOUND, "API not found");
+        return Err(no_api());
     }
-    match gateway.write(|written| written.apis.remove(&id)) {
-        Ok(Some(_)) => done(&id, "deleted"),
-        Ok(None) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
-        Err(cause) => storage_failed("Delete failed", &cause),
+    deleted(&id, gateway.write(|written| written.apis.remove(&id)))
+}
+
+fn deleted(id: &str, removed: io::Result<Option<Value>>) -> Answer {
+    match removed {
+        Ok(Some(_)) => Ok(done(id, "deleted")),
+        Ok(None) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed")),
+        Err(cause) => Err(storage_failed("Delete failed", &cause)),
     }
 }
 
 // ---- policies
 
 async fn list_policies(State(gateway): Shared) -> Response {
-    Json(
-        gateway
-            .loaded()
-            .documents
-            .policies
-            .values()
-            .collect::<Vec<_>>(),
-    )
-    .into_response()
+    let loaded = gateway.loaded();
+    let all: Vec<&Value> = loaded.documents.policies.values().collect();
+    Json(all).into_response()
 }
 
-async fn get_policy(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    match gateway.loaded().documents.policies.get(&id) {
-        Some(document) => Json(document).into_response(),
-        None => error(StatusCode::NOT_FOUND, "Policy not found"),
-    }
+async fn get_policy(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    let missing = || error(StatusCode::NOT_FOUND, "Policy not found");
+    let loaded = gateway.loaded();
+    let document = loaded.documents.policies.get(&id).ok_or_else(missing)?;
+    Ok(Json(document).into_response())
 }
 
-async fn write_policy(State(gateway): Shared, body: Bytes) -> Response {
+async fn write_policy(State(gateway): Shared, body: Bytes) -> Answer {
     store_policy(&gateway, None, &body, "added")
 }
 
 /// A PUT of an unknown policy creates it, as in Tyk.
-async fn update_policy(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Response {
+async fn update_policy(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Answer {
     store_policy(&gateway, Some(&id), &body, "modified")
 }
 
-fn store_policy(gateway: &Gateway, id: Option<&str>, body: &[u8], action: &str) -> Response {
-    let document = serde_json::from_slice::<Value>(body)
-        .ok()
-        .filter(Value::is_object);
-    let Some((document, policy)) = document.and_then(|document| {
-        Policy::deserialize(&document)
-            .ok()
-            .map(|policy| (document, policy))
-    }) else {
-        return error(StatusCode::BAD_REQUEST, "Request malformed");
-    };
-    if id.is_some_and(|id| id != policy.id) {
-        return error(
-            StatusCode::BAD_REQUEST,
+fn store_policy(gateway: &Gateway, id: Option<&str>, body: &[u8], action: &str) -> Answer {
+    let (document, Policy { id: named, .. }) = document(body)?;
+    if id.is_some_and(|id| id != named) {
+        return Err(bad(
             "Request ID does not match that in policy! For Update operations these must match.",
-        );
+        ));
     }
-    if policy.id.is_empty() {
-        return error(
-            StatusCode::BAD_REQUEST,
-            "Unable to create policy without id.",
-        );
+    if named.is_empty() {
+        return Err(bad("Unable to create policy without id."));
     }
-    match gateway.write(|written| written.policies.insert(policy.id.clone(), document)) {
-        Ok(_) => done(&policy.id, action),
-        Err(cause) => storage_failed("Failed to create file!", &cause),
-    }
+    let written = gateway.write(|written| written.policies.insert(named.clone(), document));
+    written.map_err(|cause| storage_failed("Failed to create file!", &cause))?;
+    Ok(done(&named, action))
 }
 
-async fn delete_policy(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    match gateway.write(|written| written.policies.remove(&id)) {
-        Ok(Some(_)) => done(&id, "deleted"),
-        Ok(None) => error(StatusCode::INTERNAL_SERVER_ERROR, "Delete failed"),
-        Err(cause) => storage_failed("Delete failed", &cause),
-    }
+async fn delete_policy(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    deleted(&id, gateway.write(|written| written.policies.remove(&id)))
 }
 
 // ---- reload and caches

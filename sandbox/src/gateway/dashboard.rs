@@ -23,7 +23,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
-use super::state::{ControlCall, Gateway, lock};
+use super::state::{Gateway, Written};
 use crate::secret;
 
 /// How the Dashboard is set up.
@@ -75,14 +75,28 @@ fn ok(message: &str, meta: &Value) -> Response {
     Json(json!({"Status": "OK", "Message": message, "Meta": meta})).into_response()
 }
 
-const MALFORMED: &str = "Request malformed";
+/// What is answered; `Err` where it is refused.
+type Answer = Result<Response, Response>;
 
-fn malformed() -> Response {
-    error(StatusCode::BAD_REQUEST, MALFORMED)
+fn bad(why: &str) -> Response {
+    error(StatusCode::BAD_REQUEST, why)
 }
 
-fn object(body: &[u8]) -> Option<Value> {
-    serde_json::from_slice(body).ok().filter(Value::is_object)
+fn not_found(why: &str) -> Response {
+    error(StatusCode::NOT_FOUND, why)
+}
+
+fn malformed() -> Response {
+    bad("Request malformed")
+}
+
+fn object(body: &[u8]) -> Result<Value, Response> {
+    let body = serde_json::from_slice(body).ok();
+    body.filter(Value::is_object).ok_or_else(malformed)
+}
+
+fn is_empty(text: &Value) -> bool {
+    text.as_str().is_none_or(str::is_empty)
 }
 
 fn new_id() -> String {
@@ -96,44 +110,26 @@ fn new_id() -> String {
 
 /// The user's key, then the record of the call, then the fault that waits for it.
 async fn guard(State(gateway): Shared, request: Request, next: Next) -> Response {
-    let presented = request
-        .headers()
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let known = gateway
-        .dashboard
-        .as_ref()
+    let presented = request.headers().get("authorization");
+    let presented = presented.and_then(|value| value.to_str().ok());
+    let settings = gateway.dashboard.as_ref();
+    let known = settings
         .is_some_and(|settings| secret::same(presented.unwrap_or_default(), &settings.user_key));
     if !known {
         return error(StatusCode::UNAUTHORIZED, "Not authorised");
     }
-    let path = request.uri().path_and_query().map(ToString::to_string);
-    let method = request.method().to_string();
-    gateway.record(ControlCall {
-        method,
-        path: format!("/api{}", path.unwrap_or_default()),
-    });
-    let fault = lock(&gateway.faults).pop_front();
-    if let Some(status) = fault.and_then(|status| StatusCode::from_u16(status).ok()) {
-        return error(status, "the double was told to fail");
+    match gateway.arrived("/api", &request) {
+        Some(status) => error(status, "the double was told to fail"),
+        None => next.run(request).await,
     }
-    next.run(request).await
 }
 
 /// Stores a change, which is in force at once.
-fn store(
-    gateway: &Gateway,
-    change: impl FnOnce(&mut super::state::Written),
-    answer: Response,
-) -> Response {
-    match gateway.write(change) {
-        Ok(()) => {
-            gateway.reload();
-            answer
-        }
-        Err(cause) => {
-            tracing::error!(error = %cause, "cannot write the data file");
-            error(StatusCode::INTERNAL_SERVER_ERROR, "Could not store")
-        }
-    }
+fn store(gateway: &Gateway, change: impl FnOnce(&mut Written)) -> Result<(), Response> {
+    gateway.write(change).map_err(|cause| {
+        tracing::error!(error = %cause, "cannot write the data file");
+        error(StatusCode::INTERNAL_SERVER_ERROR, "Could not store")
+    })?;
+    gateway.reload();
+    Ok(())
 }

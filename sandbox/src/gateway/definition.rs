@@ -5,102 +5,82 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
-/// A `null` counts as left out, as in Go.
-fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    from: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(from).map(Option::unwrap_or_default)
+/// Reads a document; a `null` counts as left out, as in Go.
+pub(super) fn read<T: DeserializeOwned>(document: &Value) -> serde_json::Result<T> {
+    serde_json::from_value(without_nulls(document))
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members.iter().filter(|(_, value)| !value.is_null());
+            let members = members.map(|(name, value)| (name.clone(), without_nulls(value)));
+            Value::Object(members.collect())
+        }
+        other => other.clone(),
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Api {
-    #[serde(deserialize_with = "nullable")]
     pub(super) api_id: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) org_id: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) use_keyless: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) enable_jwt: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) use_standard_auth: bool,
-    #[serde(deserialize_with = "nullable")]
     auth: AuthConfig,
-    #[serde(deserialize_with = "nullable")]
     auth_configs: BTreeMap<String, AuthConfig>,
-    #[serde(deserialize_with = "nullable")]
     pub(super) jwt_signing_method: String,
-    #[serde(deserialize_with = "nullable")]
     jwt_source: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) jwt_identity_base_field: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) jwt_policy_field_name: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) jwt_default_policies: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
     scopes: Scopes,
-    #[serde(deserialize_with = "nullable")]
     jwt_scope_claim_name: String,
-    #[serde(deserialize_with = "nullable")]
     jwt_scope_to_policy_mapping: BTreeMap<String, String>,
-    #[serde(deserialize_with = "nullable")]
     pub(super) disable_rate_limit: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) disable_quota: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) strip_auth_data: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) version_data: VersionData,
-    #[serde(deserialize_with = "nullable")]
     pub(super) proxy: Proxy,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct AuthConfig {
-    #[serde(deserialize_with = "nullable")]
     auth_header_name: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct Scopes {
-    #[serde(deserialize_with = "nullable")]
     jwt: ScopeClaim,
-    #[serde(deserialize_with = "nullable")]
     oidc: ScopeClaim,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct ScopeClaim {
-    #[serde(deserialize_with = "nullable")]
     scope_claim_name: String,
-    #[serde(deserialize_with = "nullable")]
     scope_to_policy: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct VersionData {
-    #[serde(deserialize_with = "nullable")]
     pub(super) not_versioned: bool,
-    #[serde(deserialize_with = "nullable")]
     default_version: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Proxy {
-    #[serde(deserialize_with = "nullable")]
     pub(super) listen_path: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) target_url: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) strip_listen_path: bool,
 }
 
@@ -126,7 +106,7 @@ impl Api {
     }
 
     /// Takes in what the registry says of this API: keys and scopes beside those of the definition.
-    pub(super) fn trust(&mut self, record: &serde_json::Value) {
+    pub(super) fn trust(&mut self, record: &Value) {
         let mapping = record["api_mappings"][&self.api_id]["scope_to_policy"].as_object();
         let Some(mapping) = mapping else { return };
         let text = |member: &str| record[member].as_str().unwrap_or_default().to_owned();
@@ -187,32 +167,22 @@ impl Api {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Policy {
-    #[serde(deserialize_with = "nullable")]
     pub(super) id: String,
-    #[serde(deserialize_with = "nullable")]
     pub(super) org_id: String,
     #[serde(flatten)]
     pub(super) limit: Limit,
-    #[serde(deserialize_with = "nullable")]
     pub(super) access_rights: BTreeMap<String, AccessRight>,
-    #[serde(deserialize_with = "nullable")]
     pub(super) partitions: Partitions,
-    #[serde(deserialize_with = "nullable")]
     pub(super) is_inactive: bool,
 }
 
-/// Rate in requests per `per` seconds, quota in requests per `quota_renewal_rate`
-/// seconds. Zero or less is no limit.
+/// Rate in requests per `per` seconds, quota in requests per `quota_renewal_rate` seconds. Zero or less is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Limit {
-    #[serde(deserialize_with = "nullable")]
     pub(super) rate: f64,
-    #[serde(deserialize_with = "nullable")]
     pub(super) per: f64,
-    #[serde(deserialize_with = "nullable")]
     pub(super) quota_max: i64,
-    #[serde(deserialize_with = "nullable")]
     pub(super) quota_renewal_rate: i64,
 }
 
@@ -220,9 +190,7 @@ pub(super) struct Limit {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AccessRight {
-    #[serde(deserialize_with = "nullable")]
     pub(super) versions: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
     pub(super) limit: Limit,
 }
 
@@ -230,15 +198,10 @@ pub(super) struct AccessRight {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Partitions {
-    #[serde(deserialize_with = "nullable")]
     pub(super) acl: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) rate_limit: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) quota: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) complexity: bool,
-    #[serde(deserialize_with = "nullable")]
     pub(super) per_api: bool,
 }
 
@@ -255,8 +218,8 @@ mod tests {
 
     use super::*;
 
-    fn api(definition: serde_json::Value) -> Api {
-        serde_json::from_value(definition).unwrap()
+    fn api(definition: Value) -> Api {
+        read(&definition).unwrap()
     }
 
     #[test]

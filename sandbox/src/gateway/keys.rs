@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::claims::Refusal;
@@ -36,13 +36,10 @@ pub(super) fn hash(key: &str) -> String {
 
 /// Checks a session and gives its key a name: key and hash.
 pub(super) fn create(gateway: &Gateway, session: &Value) -> Result<(String, String), &'static str> {
-    let policies = session["apply_policies"]
-        .as_array()
-        .filter(|ids| !ids.is_empty());
-    let rights = session["access_rights"]
-        .as_object()
-        .filter(|rights| !rights.is_empty());
-    if policies.is_none() && rights.is_none() {
+    let policies = session["apply_policies"].as_array();
+    let policies = policies.filter(|ids| !ids.is_empty());
+    let rights = session["access_rights"].as_object();
+    if policies.is_none() && rights.is_none_or(Map::is_empty) {
         // Tyk would make a key for everything, where its configuration lets it.
         return Err("master keys disabled");
     }

@@ -1,5 +1,4 @@
-//! Rates and quotas. A bucket belongs to an identity, not to a token: two tokens with
-//! the same identity claim share it.
+//! Rates and quotas. A bucket belongs to an identity, not to a token: two tokens with the same identity claim share it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -38,8 +37,7 @@ struct Counter {
 }
 
 impl Limits {
-    /// Counts a request against the bucket. A request over the rate is not counted
-    /// against the quota.
+    /// Counts a request against the bucket. A request over the rate is not counted against the quota.
     pub(super) fn count(&mut self, bucket: &str, limit: &Limit, now: Timestamp) -> Verdict {
         if !self.within_rate(bucket, limit, now.as_millisecond()) {
             return Verdict::RateExceeded;

@@ -1,8 +1,7 @@
 //! How several policies become what a caller may do: Tyk's merge by partitions. Pure.
 //!
-//! A policy with the `acl` partition opens APIs, one with `rate_limit` or `quota`
-//! limits them, one without partitions does all of it. An API that only limits name
-//! stays closed, which is why a plan without its product opens nothing.
+//! A policy with the `acl` partition opens APIs, one with `rate_limit` or `quota` limits them, one without partitions
+//! does all of it. An API that only limits name stays closed, which is why a plan without its product opens nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

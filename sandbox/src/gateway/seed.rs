@@ -1,5 +1,4 @@
-//! API definitions and policies as Tyk's documentation has them, for
-//! the demo and the tests.
+//! API definitions and policies as Tyk's documentation has them, for the demo and the tests.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,8 +44,7 @@ pub fn api(id: &str, name: &str, listen_path: &str, target_url: &str) -> Value {
     })
 }
 
-/// The definition with what Portico fills in: the provider's keys, `pol` and the
-/// mapping of scopes to policies.
+/// The definition with what Portico fills in: the provider's keys, `pol` and the mapping of scopes to policies.
 #[must_use]
 pub fn connected(mut api: Value, jwks_url: &str, scope_to_policy: &[(&str, &str)]) -> Value {
     let mapping: Map<String, Value> = scope_to_policy
@@ -101,8 +99,7 @@ pub fn product_policy(id: &str, name: &str, apis: &[(&str, &str)]) -> Value {
     policy(id, name, apis, unlimited, &["acl"])
 }
 
-/// The policy of a plan: it limits the APIs of every product it is offered with, and
-/// opens none.
+/// The policy of a plan: it limits the APIs of every product it is offered with, and opens none.
 #[must_use]
 pub fn plan_policy(id: &str, name: &str, apis: &[(&str, &str)], limits: PlanLimits) -> Value {
     policy(id, name, apis, limits, &["rate_limit", "quota"])

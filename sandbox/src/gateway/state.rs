@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::dashboard::DashboardSettings;
-use super::definition::{Api, Policy};
+use super::definition::{Api, Policy, read};
 use super::jwks::JwksCache;
 use super::keys::Keys;
 use super::limits::Limits;
@@ -68,8 +70,8 @@ impl Loaded {
     }
 }
 
-fn parsed<T: for<'a> Deserialize<'a>>(document: &Value) -> Option<T> {
-    T::deserialize(document)
+fn parsed<T: DeserializeOwned>(document: &Value) -> Option<T> {
+    read(document)
         .inspect_err(|error| tracing::warn!(%error, "a document is not loaded"))
         .ok()
 }
@@ -117,12 +119,20 @@ impl Gateway {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn record(&self, call: ControlCall) {
+    /// Records a call of the API under this path; the status where it is to fail.
+    pub(super) fn arrived(&self, under: &str, request: &Request) -> Option<StatusCode> {
+        let path = request.uri().path_and_query().map(ToString::to_string);
+        let call = ControlCall {
+            method: request.method().to_string(),
+            path: format!("{under}{}", path.unwrap_or_default()),
+        };
         let mut calls = lock(&self.calls);
         if calls.len() == MOST_CALLS {
             calls.pop_front();
         }
         calls.push_back(call);
+        let status = lock(&self.faults).pop_front()?;
+        StatusCode::from_u16(status).ok()
     }
 
     /// Makes what was written take effect.

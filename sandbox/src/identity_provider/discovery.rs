@@ -77,9 +77,8 @@ struct AuthorizationRequest {
     state: Option<String>,
 }
 
-/// There are no people here to log in, so a sound request is sent back with
-/// `access_denied`; one with a foreign redirect URI goes nowhere (RFC 6749
-/// section 4.1.2.1).
+/// There are no people here to log in, so a sound request is sent back with `access_denied`; one with a foreign
+/// redirect URI goes nowhere (RFC 6749 section 4.1.2.1).
 async fn authorize(
     State(provider): State<Arc<Provider>>,
     Query(request): Query<AuthorizationRequest>,

@@ -1,5 +1,4 @@
-//! Client metadata: what a registration may ask for and what is granted
-//! (RFC 7591 section 2). Pure.
+//! Client metadata: what a registration may ask for and what is granted (RFC 7591 section 2). Pure.
 
 use std::collections::BTreeSet;
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::behaviour::{Behaviour, Fault, Faults, Operation};
 use super::client::Client;
 use super::error::OauthError;
+use super::initial_access::InitialAccess;
 use crate::clock::SandboxClock;
 use crate::jws::SigningKey;
 use crate::{secret, store};
@@ -20,13 +21,6 @@ pub(super) struct Stored {
     pub(super) signing_key: String,
     pub(super) scopes: BTreeSet<String>,
     pub(super) clients: BTreeMap<String, Client>,
-}
-
-/// The initial access token and how often it may still be used.
-#[derive(Clone, Default)]
-pub(super) struct InitialAccess {
-    pub(super) token: Option<String>,
-    pub(super) uses_left: Option<u32>,
 }
 
 pub(super) struct Inner {
@@ -78,30 +72,6 @@ impl Provider {
 }
 
 impl Inner {
-    /// Refuses a registration without the initial access token, where one is needed.
-    pub(super) fn check_initial_access(&self, presented: Option<&str>) -> Result<(), OauthError> {
-        let Some(expected) = &self.initial_access.token else {
-            return Ok(());
-        };
-        match presented {
-            None => Err(OauthError::token("an initial access token is needed")),
-            Some(token) if !secret::same(token, expected) => {
-                Err(OauthError::token("the initial access token is not known"))
-            }
-            Some(_) if self.initial_access.uses_left == Some(0) => Err(OauthError::token(
-                "No remaining count on initial access token",
-            )),
-            Some(_) => Ok(()),
-        }
-    }
-
-    /// A registration that succeeded uses the token up by one; a failed one does not.
-    pub(super) fn use_initial_access(&mut self) {
-        if let Some(left) = &mut self.initial_access.uses_left {
-            *left = left.saturating_sub(1);
-        }
-    }
-
     /// The client that this registration access token manages. A client that does not
     /// exist is 401 like a wrong token (RFC 7592 section 2.1).
     pub(super) fn managed(

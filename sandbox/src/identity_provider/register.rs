@@ -56,7 +56,7 @@ fn try_register(
     body: &[u8],
 ) -> Result<Response, OauthError> {
     let mut inner = provider.lock();
-    inner.check_initial_access(bearer(headers))?;
+    inner.initial_access.check(bearer(headers))?;
     let behaviour = inner.behaviour.clone();
     let metadata = Metadata::grant(object(body)?, &inner.stored.scopes, &behaviour)?;
     let client = Client::register(metadata, provider.clock.epoch_seconds(), &behaviour);
@@ -64,7 +64,7 @@ fn try_register(
     provider.change(&mut inner, |stored| {
         stored.clients.insert(client.client_id.clone(), client)
     })?;
-    inner.use_initial_access();
+    inner.initial_access.count();
     let status = if behaviour.created_is_200 {
         StatusCode::OK
     } else {

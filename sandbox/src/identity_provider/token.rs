@@ -79,8 +79,7 @@ fn issue(provider: &Provider, headers: &HeaderMap, body: &[u8]) -> Result<Respon
         .into_response())
 }
 
-/// The form, where no parameter may stand twice (RFC 6749 section 3.2). A parameter
-/// without a value counts as left out.
+/// The form, where no parameter may stand twice (RFC 6749 section 3.2). A parameter without a value counts as left out.
 fn form(body: &[u8]) -> Result<BTreeMap<String, String>, OauthError> {
     let mut form = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(body).filter(|(_, value)| !value.is_empty()) {
@@ -127,8 +126,7 @@ fn authenticate(
     }
 }
 
-/// The id and the secret, each form-encoded before they were put together
-/// (RFC 6749 section 2.3.1).
+/// The id and the secret, each form-encoded before they were put together (RFC 6749 section 2.3.1).
 fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, OauthError> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Ok(None);
@@ -156,8 +154,7 @@ fn form_decoded(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What was asked for if all of it was granted; everything granted if nothing was
-/// asked for.
+/// What was asked for if all of it was granted; everything granted if nothing was asked for.
 fn scopes(client: &Client, asked: Option<&str>) -> Result<BTreeSet<String>, OauthError> {
     let granted = &client.metadata.scopes;
     let asked: BTreeSet<String> = asked

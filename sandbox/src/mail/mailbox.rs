@@ -14,8 +14,7 @@ pub enum Fault {
     RefuseRecipient(u16),
     /// The message is refused with this code after its last byte, for instance 451.
     RefuseMessage(u16),
-    /// The connection ends where the answer to the last byte should come; nothing is
-    /// kept.
+    /// The connection ends where the answer to the last byte should come; nothing is kept.
     Close,
     /// The message is kept, then the connection ends without an answer.
     KeepThenClose,

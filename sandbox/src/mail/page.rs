@@ -1,6 +1,5 @@
-//! The page of the mail catcher: a list, a message, and the same as JSON. Everything
-//! in a message is foreign text: it is escaped, and its HTML is shown only in a
-//! sandboxed frame that may load and run nothing.
+//! The page of the mail catcher: a list, a message, and the same as JSON. Everything in a message is foreign text: it
+//! is escaped, and its HTML is shown only in a sandboxed frame that may load and run nothing.
 
 use std::fmt::Write;
 use std::sync::Arc;

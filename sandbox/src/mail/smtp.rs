@@ -246,9 +246,8 @@ impl Session {
         Ok(Next::Command)
     }
 
-    /// Up to the line with only a dot, dots unstuffed (RFC 5321 section 4.5.2). A
-    /// message that is too large is read to its end and forgotten. `None` when the
-    /// stream ends first.
+    /// Up to the line with only a dot, dots unstuffed (RFC 5321 section 4.5.2). A message that is too large is read to
+    /// its end and forgotten. `None` when the stream ends first.
     async fn body(&mut self) -> std::io::Result<Option<Body>> {
         let (mut bytes, mut too_large) = (Vec::new(), false);
         // Only CRLF ends a line here, or a message could smuggle another one in.

@@ -12,8 +12,8 @@ mod watch;
 
 use futures::{StreamExt as _, stream::BoxStream};
 use portico_eventstore::EventStore;
-use portico_proto::access::v1 as api;
-use portico_runtime::{Caller, Deps};
+use portico_proto::access::v1::{access_service_server::AccessService, *};
+use portico_runtime::{Caller, Deps, grpc_methods};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -34,36 +34,21 @@ pub(crate) fn may_see(caller: &Caller, owner: Uuid) -> bool {
     caller.sees_all() || matches!(caller, Caller::User { id, .. } if *id == owner)
 }
 
-/// Implements the generated trait: each method is the function of the same name in its subject's file.
-macro_rules! methods {
-    ($($subject:ident { $($method:ident($request:ident) -> $answer:ident,)+ })+) => {
-        #[tonic::async_trait]
-        impl api::access_service_server::AccessService for Grpc {
-            type WatchAccessRequestsStream = BoxStream<'static, Result<api::AccessRequestChange, Status>>;
+grpc_methods! {
+    impl AccessService for Grpc {
+        type WatchAccessRequestsStream = BoxStream<'static, Result<AccessRequestChange, Status>>;
 
-            async fn watch_access_requests(
-                &self,
-                request: Request<api::WatchAccessRequestsRequest>,
-            ) -> Result<Response<Self::WatchAccessRequestsStream>, Status> {
-                let caller = Caller::of(&request);
-                caller.require_known()?;
-                let cursor = watch::start(&self.store, &request.get_ref().after).await?;
-                Ok(Response::new(watch::changes(self.clone(), caller, cursor).boxed()))
-            }
-
-            $($(
-                async fn $method(
-                    &self,
-                    request: Request<api::$request>,
-                ) -> Result<Response<api::$answer>, Status> {
-                    Ok(Response::new($subject::$method(self, request).await?))
-                }
-            )+)+
+        async fn watch_access_requests(
+            &self,
+            request: Request<WatchAccessRequestsRequest>,
+        ) -> Result<Response<Self::WatchAccessRequestsStream>, Status> {
+            let caller = Caller::of(&request);
+            caller.require_known()?;
+            let cursor = watch::start(&self.store, &request.get_ref().after).await?;
+            Ok(Response::new(watch::changes(self.clone(), caller, cursor).boxed()))
         }
-    };
-}
+    }
 
-methods! {
     applications {
         create_application(CreateApplicationRequest) -> Application,
         update_application(UpdateApplicationRequest) -> Application,

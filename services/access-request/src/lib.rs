@@ -2,7 +2,7 @@
 //!
 //! * [`access_request`]: what is wanted of access, and the join of what registration and gateway report of it
 //! * [`application`], [`cart`]: what asks for access, and what is put aside for checkout
-//! * [`terms`], `catalogue_entry`: products and plans as the catalogue has them, and the newest that is known of each
+//! * [`terms`]: products and plans as the catalogue has them, and the newest that is known of each
 //! * `approval`: what an approval grants
 //! * `neighbours`: questions to catalog and registration; `notes`: free text of people, in the vault
 //! * `grpc`: requests from outside, whether an order fits together, the live stream
@@ -14,7 +14,6 @@ pub mod access_request;
 pub mod application;
 mod approval;
 pub mod cart;
-mod catalogue_entry;
 mod grpc;
 mod neighbours;
 mod notes;

@@ -2,8 +2,8 @@
 //! references.
 
 use portico_eventstore::{Context, ExecuteError};
-use portico_proto::{Error, Kind};
-use portico_runtime::query_error;
+use portico_proto::Error;
+use portico_runtime::vault_error;
 use portico_vault::{Owner, Secret, Vault, VaultError, VaultRef};
 use uuid::Uuid;
 
@@ -36,39 +36,21 @@ impl Notes {
             return Ok(None);
         }
         let reference = VaultRef(Uuid::new_v5(&context.command_id, request.as_bytes()));
-        match self
-            .0
+        self.0
             .put_at(reference, &owner(request), &Secret::new(text))
             .await
-        {
-            Ok(()) => Ok(Some(reference)),
-            Err(VaultError::Taken) => Err(Error::new(
-                Kind::Conflict,
-                "idempotency_key_reused",
-                "This Idempotency-Key was used for a different request; use a new one.",
-            )),
-            Err(error) => Err(failed(error)),
-        }
+            .map_err(vault_error)?;
+        Ok(Some(reference))
     }
 
-    /// Drops the text of a command that was refused. After any other failure it stays, since the command may have
-    /// been committed, now or by an earlier call with the same key.
+    /// Drops the text of a command that was refused.
     pub(crate) async fn settle<T, R: std::error::Error>(
         &self,
         note: Option<VaultRef>,
         outcome: &Result<T, ExecuteError<R>>,
     ) {
-        let refused = matches!(
-            outcome,
-            Err(ExecuteError::Rejected(_)
-                | ExecuteError::VersionMismatch { .. }
-                | ExecuteError::Store(portico_eventstore::StoreError::Refused(_)))
-        );
-        if let (Some(note), true) = (note, refused)
-            && let Err(error) = self.0.delete(&note).await
-        {
-            // Nothing refers to it; it goes with its owner.
-            tracing::warn!(%error, "the note of a refused command was not deleted");
+        if outcome.as_ref().is_err_and(ExecuteError::is_refusal) {
+            self.0.discard(note).await;
         }
     }
 
@@ -86,20 +68,10 @@ impl Notes {
             .iter()
             .map(|(request, reference)| (owner(*request), *reference))
             .collect();
-        let texts = self.0.get_many(&wanted).await.map_err(failed)?;
+        let texts = self.0.get_many(&wanted).await.map_err(vault_error)?;
         Ok(texts
             .into_iter()
             .map(|text| text.map_or(String::new(), |text| text.expose().to_owned()))
             .collect())
-    }
-}
-
-fn failed(error: VaultError) -> Error {
-    match error {
-        VaultError::Database(error) => query_error(error),
-        other => {
-            tracing::error!(error = %other, "vault failed");
-            Error::internal()
-        }
     }
 }

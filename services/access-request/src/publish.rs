@@ -7,7 +7,7 @@ use portico_eventstore::{
     relay::{PublicEvent, Publish},
 };
 use portico_proto::access::v1 as public;
-use prost::Message;
+use portico_runtime::messages::encode;
 use uuid::Uuid;
 
 use crate::{
@@ -343,11 +343,4 @@ fn item(ApprovedItem { product, plan }: ApprovedItem) -> public::ApprovedItem {
 fn urls(application: &Application) -> Vec<String> {
     let urls = application.profile.redirect_urls.iter();
     urls.map(ToString::to_string).collect()
-}
-
-fn encode(subject: &'static str, message: &impl Message) -> PublicEvent {
-    PublicEvent {
-        subject,
-        payload: message.encode_to_vec(),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portico_eventstore::{Fact, Newest};
 use portico_proto::catalog::v1 as catalog;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -132,6 +133,18 @@ pub enum CatalogueChange {
     },
 }
 
+/// The newest that is known of a product or plan, whether it is granted to anybody yet or not: an approval that races
+/// with a change of the catalogue finds it here.
+pub(crate) type CatalogueEntry = Newest<CatalogueChange>;
+
+impl Fact for CatalogueChange {
+    const CATEGORY: &'static str = "catalogue_entry";
+
+    fn is_newer_than(&self, known: &Self) -> bool {
+        self.version() > known.version()
+    }
+}
+
 impl CatalogueChange {
     /// The id of the product or plan.
     pub fn subject(&self) -> Uuid {
@@ -190,5 +203,26 @@ impl Plan {
                 seconds: quota.renews_every_seconds,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_newer_than_a_deletion() {
+        let product = |version| {
+            CatalogueChange::Product(Product {
+                version,
+                ..Product::default()
+            })
+        };
+        let deleted = CatalogueChange::ProductDeleted {
+            product_id: Uuid::nil(),
+        };
+        assert!(product(4).is_newer_than(&product(3)));
+        assert!(deleted.is_newer_than(&product(4)));
+        assert!(!product(5).is_newer_than(&deleted));
     }
 }

@@ -3,10 +3,11 @@
 
 pub(crate) mod email;
 
+use portico_eventstore::rows;
 use portico_proto::{Error, accounts::v1 as proto};
-use portico_runtime::query_error;
+use portico_runtime::{query_error, vault_error};
 use portico_vault::{IndexKey, Owner, Secret, Vault, VaultError, VaultRef};
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::{AnyConnection, AnyPool};
 use uuid::Uuid;
 
 use crate::views::{self, Person, UserRow};
@@ -103,7 +104,7 @@ impl People {
         tx: &mut AnyConnection,
         email_index: &str,
         user_id: Uuid,
-    ) -> Result<Uuid, sqlx::Error> {
+    ) -> sqlx::Result<Uuid> {
         sqlx::query(
             "INSERT INTO user_emails (email_index, user_id) VALUES ($1, $2) \
              ON CONFLICT (email_index) DO NOTHING",
@@ -116,16 +117,7 @@ impl People {
             .bind(email_index.to_owned())
             .fetch_one(tx)
             .await?;
-        views::uuid(&row.try_get::<String, _>(0)?)
-    }
-
-    /// Deletes vault entries that no event refers to. A failure leaves garbage and nothing else, so it is only logged.
-    pub(crate) async fn forget(&self, references: &[VaultRef]) {
-        for reference in references {
-            if let Err(error) = self.vault.delete(reference).await {
-                tracing::warn!(%error, "unused vault entry not deleted");
-            }
-        }
+        rows::id(&row)
     }
 
     /// Does what the `erased` event announced. Idempotent, so that it can be finished after a crash.
@@ -161,16 +153,5 @@ impl People {
             .get(&owner(user_id), &reference)
             .await
             .map_err(vault_error)
-    }
-}
-
-/// The error for the caller; the cause is logged here and not sent.
-pub(crate) fn vault_error(error: VaultError) -> Error {
-    match error {
-        VaultError::Database(error) => query_error(error),
-        other => {
-            tracing::error!(error = %other, "the vault failed");
-            Error::internal()
-        }
     }
 }

@@ -9,7 +9,7 @@ use portico_proto::{
     accounts::v1::{UserActivated, UserErased, UserSignedUp, UserStatus, UserSuspended},
     rest::Enumeration as _,
 };
-use prost::Message;
+use portico_runtime::messages::encode;
 
 use crate::user::{AccountEvent, Event, User};
 
@@ -34,7 +34,7 @@ fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
         Event::ApiToken(_) => return None,
     };
     match event {
-        AccountEvent::SignedUp { status, .. } => Some(message(
+        AccountEvent::SignedUp { status, .. } => Some(encode(
             "portico.accounts.user_signed_up",
             &UserSignedUp {
                 user_id,
@@ -43,15 +43,15 @@ fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
                     .into(),
             },
         )),
-        AccountEvent::Activated => Some(message(
+        AccountEvent::Activated => Some(encode(
             "portico.accounts.user_activated",
             &UserActivated { user_id },
         )),
-        AccountEvent::Suspended => Some(message(
+        AccountEvent::Suspended => Some(encode(
             "portico.accounts.user_suspended",
             &UserSuspended { user_id },
         )),
-        AccountEvent::Erased => Some(message(
+        AccountEvent::Erased => Some(encode(
             "portico.accounts.user_erased",
             &UserErased { user_id },
         )),
@@ -59,17 +59,11 @@ fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
     }
 }
 
-fn message(subject: &'static str, message: &impl Message) -> PublicEvent {
-    PublicEvent {
-        subject,
-        payload: message.encode_to_vec(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use portico_runtime::Role;
     use portico_vault::VaultRef;
+    use prost::Message as _;
     use uuid::Uuid;
 
     use super::*;

@@ -2,12 +2,14 @@
 
 use portico_eventstore::{Context, EventStore, Metadata, Outcome};
 use portico_proto::Error;
-use portico_runtime::{Clock, Deps, Problems, Role, StartError, query_error, refuse, texts};
+use portico_runtime::{
+    Clock, Deps, Problems, Role, StartError, query_error, refuse, texts, vault_error,
+};
 use portico_vault::{Secret, VaultRef};
 use uuid::Uuid;
 
 use crate::{
-    people::{People, email::Email, owner, vault_error},
+    people::{People, email::Email, owner},
     sign_in::password::{self, Passwords},
     user::{AccountCommand, Command, Rejection, Status, User},
     views,
@@ -93,14 +95,13 @@ impl SignUps {
         match self.store.execute::<User>(id, &command, context).await {
             Ok(Outcome { events, .. }) if !events.is_empty() => Ok(id),
             Ok(repeated) => {
-                self.people.forget(&references).await;
+                self.people.vault.discard(references).await;
                 self.same_person(id, &repeated.state, new).await?;
                 Ok(id)
             }
             Err(error) => {
-                // After any other error the append may have been committed, and then its events need the references.
-                if matches!(error, portico_eventstore::ExecuteError::Rejected(_)) {
-                    self.people.forget(&references).await;
+                if error.is_refusal() {
+                    self.people.vault.discard(references).await;
                 }
                 Err(refuse(error))
             }

@@ -12,7 +12,6 @@ use portico_proto::{
     catalog::v1::{catalog_service_server::CatalogService, *},
 };
 use portico_runtime::{Deps, query_error, refuse};
-use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::views::scopes::{self, SCOPE_TAKEN};
@@ -47,80 +46,27 @@ fn again(error: &Error, if_version: u64, tries: &mut u32) -> bool {
     if_version == 0 && error.code == "version_mismatch" && *tries < TRIES
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+portico_runtime::grpc_methods! {
+    impl CatalogService for Grpc {}
 
-#[tonic::async_trait]
-impl CatalogService for Grpc {
-    async fn create_product(&self, request: Request<CreateProductRequest>) -> Answer<Product> {
-        Ok(Response::new(products::create(self, request).await?))
+    products {
+        create_product(CreateProductRequest) -> Product,
+        update_product(UpdateProductRequest) -> Product,
+        publish_product(PublishProductRequest) -> Product,
+        unpublish_product(UnpublishProductRequest) -> Product,
+        delete_product(DeleteProductRequest) -> DeleteProductResponse,
+        get_product(GetProductRequest) -> Product,
+        list_products(ListProductsRequest) -> ListProductsResponse,
     }
-
-    async fn update_product(&self, request: Request<UpdateProductRequest>) -> Answer<Product> {
-        Ok(Response::new(products::update(self, request).await?))
+    plans {
+        create_plan(CreatePlanRequest) -> Plan,
+        update_plan(UpdatePlanRequest) -> Plan,
+        delete_plan(DeletePlanRequest) -> DeletePlanResponse,
+        get_plan(GetPlanRequest) -> Plan,
+        list_plans(ListPlansRequest) -> ListPlansResponse,
     }
-
-    async fn publish_product(&self, request: Request<PublishProductRequest>) -> Answer<Product> {
-        Ok(Response::new(products::publish(self, request).await?))
-    }
-
-    async fn unpublish_product(
-        &self,
-        request: Request<UnpublishProductRequest>,
-    ) -> Answer<Product> {
-        Ok(Response::new(products::unpublish(self, request).await?))
-    }
-
-    async fn delete_product(
-        &self,
-        request: Request<DeleteProductRequest>,
-    ) -> Answer<DeleteProductResponse> {
-        products::delete(self, request).await?;
-        Ok(Response::new(DeleteProductResponse {}))
-    }
-
-    async fn get_product(&self, request: Request<GetProductRequest>) -> Answer<Product> {
-        Ok(Response::new(products::get(self, request).await?))
-    }
-
-    async fn list_products(
-        &self,
-        request: Request<ListProductsRequest>,
-    ) -> Answer<ListProductsResponse> {
-        Ok(Response::new(products::list(self, request).await?))
-    }
-
-    async fn create_plan(&self, request: Request<CreatePlanRequest>) -> Answer<Plan> {
-        Ok(Response::new(plans::create(self, request).await?))
-    }
-
-    async fn update_plan(&self, request: Request<UpdatePlanRequest>) -> Answer<Plan> {
-        Ok(Response::new(plans::update(self, request).await?))
-    }
-
-    async fn delete_plan(&self, request: Request<DeletePlanRequest>) -> Answer<DeletePlanResponse> {
-        plans::delete(self, request).await?;
-        Ok(Response::new(DeletePlanResponse {}))
-    }
-
-    async fn get_plan(&self, request: Request<GetPlanRequest>) -> Answer<Plan> {
-        Ok(Response::new(plans::get(self, request).await?))
-    }
-
-    async fn list_plans(&self, request: Request<ListPlansRequest>) -> Answer<ListPlansResponse> {
-        Ok(Response::new(plans::list(self, request).await?))
-    }
-
-    async fn preview_gateway_import(
-        &self,
-        request: Request<PreviewGatewayImportRequest>,
-    ) -> Answer<GatewayImport> {
-        Ok(Response::new(import::preview(self, request).await?))
-    }
-
-    async fn import_from_gateway(
-        &self,
-        request: Request<ImportFromGatewayRequest>,
-    ) -> Answer<GatewayImport> {
-        Ok(Response::new(import::import(self, request).await?))
+    import {
+        preview_gateway_import(PreviewGatewayImportRequest) -> GatewayImport,
+        import_from_gateway(ImportFromGatewayRequest) -> GatewayImport,
     }
 }

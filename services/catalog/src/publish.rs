@@ -11,7 +11,7 @@ use portico_eventstore::{
 use portico_proto::catalog::v1::{
     PlanChanged, PlanDeleted, ProductChanged, ProductDeleted, ProductPublished,
 };
-use prost::Message;
+use portico_runtime::messages::encode;
 
 use crate::{
     plan::{self, Plan},
@@ -51,19 +51,19 @@ async fn product(
     };
     let public = match private {
         product::Event::Created { .. } => return Ok(None),
-        product::Event::Published { .. } => public(
+        product::Event::Published { .. } => encode(
             "portico.catalog.product_published",
             &ProductPublished {
                 product: product().await?,
             },
         ),
-        product::Event::Changed { .. } | product::Event::Unpublished { .. } => public(
+        product::Event::Changed { .. } | product::Event::Unpublished { .. } => encode(
             "portico.catalog.product_changed",
             &ProductChanged {
                 product: product().await?,
             },
         ),
-        product::Event::Deleted { .. } => public(
+        product::Event::Deleted { .. } => encode(
             "portico.catalog.product_deleted",
             &ProductDeleted {
                 product_id: id.to_string(),
@@ -83,20 +83,13 @@ async fn plan(
         plan::Event::Created { .. } | plan::Event::Changed { .. } => {
             let state = store.load_at::<Plan>(id, event.version).await?;
             let plan = Some(wire::plan(id, event.version, &state));
-            public("portico.catalog.plan_changed", &PlanChanged { plan })
+            encode("portico.catalog.plan_changed", &PlanChanged { plan })
         }
-        plan::Event::Deleted { .. } => public(
+        plan::Event::Deleted { .. } => encode(
             "portico.catalog.plan_deleted",
             &PlanDeleted {
                 plan_id: id.to_string(),
             },
         ),
     })
-}
-
-fn public(subject: &'static str, message: &impl Message) -> PublicEvent {
-    PublicEvent {
-        subject,
-        payload: message.encode_to_vec(),
-    }
 }

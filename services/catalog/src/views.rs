@@ -8,23 +8,13 @@ pub(crate) mod scopes;
 use async_trait::async_trait;
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent};
 use portico_proto::catalog::v1::{ProductStatus, Visibility};
-use portico_runtime::{
-    Caller, Role,
-    lists::{SortColumn, SortColumns},
-};
+use portico_runtime::{Caller, Role, lists::SortColumns};
 use sqlx::AnyConnection;
 
 use crate::{plan::Plan, product::Product};
 
 /// What products and plans can be sorted by.
-pub(crate) const SORT: SortColumns = SortColumns {
-    columns: &[
-        ("name", SortColumn::Text("name_key")),
-        ("created_at", SortColumn::Text("created_at")),
-    ],
-    default: "name",
-    id: "id",
-};
+pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
 
 /// Projection that keeps the catalogue's tables.
 pub(crate) struct Catalog;

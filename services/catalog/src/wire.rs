@@ -27,17 +27,14 @@ pub(crate) fn product_message(
     status: v1::ProductStatus,
     times: (Timestamp, Timestamp),
 ) -> v1::Product {
+    let client_types = details.client_type_ids.iter();
     v1::Product {
         id: id.to_string(),
         name: details.name.clone(),
         description: details.description.clone(),
         dcr_enabled: details.dcr_enabled,
         scopes: details.scopes.iter().cloned().collect(),
-        client_type_ids: details
-            .client_type_ids
-            .iter()
-            .map(Uuid::to_string)
-            .collect(),
+        client_type_ids: client_types.map(Uuid::to_string).collect(),
         visibility: v1::Visibility::from(details.visibility).into(),
         tags: details.tags.iter().cloned().collect(),
         apis: details.apis.iter().map(api).collect(),
@@ -104,20 +101,28 @@ pub(crate) fn plan_message(
         name: details.name.clone(),
         description: details.description.clone(),
         scopes: details.scopes.iter().cloned().collect(),
-        rate: details.rate.map(|limit| v1::Rate {
-            requests: limit.requests,
-            per_seconds: limit.seconds,
-        }),
-        quota: details.quota.map(|limit| v1::Quota {
-            requests: limit.requests,
-            renews_every_seconds: limit.seconds,
-        }),
+        rate: details.rate.map(rate),
+        quota: details.quota.map(quota),
         auto_approve: details.auto_approve,
         policy_id: given(&details.policy_id),
         status: status.into(),
         version: version.unsigned_abs(),
         created_at: Some(time::to_proto(times.0)),
         updated_at: Some(time::to_proto(times.1)),
+    }
+}
+
+fn rate(plan::Limit { requests, seconds }: plan::Limit) -> v1::Rate {
+    v1::Rate {
+        requests,
+        per_seconds: seconds,
+    }
+}
+
+fn quota(plan::Limit { requests, seconds }: plan::Limit) -> v1::Quota {
+    v1::Quota {
+        requests,
+        renews_every_seconds: seconds,
     }
 }
 
@@ -137,10 +142,4 @@ fn given(text: &str) -> Option<String> {
 /// RFC 3339 with six digits of a second, so that texts sort as times do; for the tables of the views.
 pub(crate) fn time(at: Timestamp) -> String {
     format!("{at:.6}")
-}
-
-/// What [`time`] has written.
-pub(crate) fn parse_time(text: &str) -> Result<Timestamp, sqlx::Error> {
-    text.parse()
-        .map_err(|error: jiff::Error| sqlx::Error::Decode(error.into()))
 }

@@ -116,11 +116,12 @@ CREATE INDEX scope_claims_scope ON scope_claims (identity_provider_id, scope, si
 
 -- Identity providers as registration publishes them.
 CREATE TABLE identity_providers (
-    id        TEXT NOT NULL PRIMARY KEY,
+    id         TEXT NOT NULL PRIMARY KEY,
     -- When gateways are to be told of other keys or addresses, milliseconds since 1970; null: they know.
-    due_at_ms BIGINT,
+    due_at_ms  BIGINT,
     -- The folded aggregate, JSON.
-    state     TEXT NOT NULL
+    state      TEXT NOT NULL,
+    updated_at TEXT NOT NULL
 );
 
 CREATE INDEX identity_providers_due ON identity_providers (due_at_ms) WHERE due_at_ms IS NOT NULL;

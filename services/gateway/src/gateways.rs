@@ -1,16 +1,14 @@
 //! API gateways: which scope opens what, written to where it is enforced.
 //!
-//! A [`Gateway`] driver reads, merges only the entries that Portico owns, writes,
-//! reloads, reads back and says what it wrote. It never drops or changes an entry
-//! that Portico did not make, and one stale policy does not stop the rest.
+//! A [`Gateway`] driver reads, merges only the entries that Portico owns, writes, reloads, reads back and says what it
+//! wrote. It never drops or changes an entry that Portico did not make, and one stale policy does not stop the rest.
 //!
 //! Whether an entry is Portico's cannot be seen at the gateway, so the caller
 //! keeps that: [`Gateway::plan`] says what would be owned, the caller stores
 //! [`Owned::with`] of it, calls [`Gateway::apply`] with that in
 //! [`WantedApi::owned`], and then stores what that says is owned. A process that
 //! dies in between has recorded too much, never too little, and doing it all again
-//! ends the same. Calls for one gateway must not overlap: a definition is
-//! written as a whole.
+//! ends the same. Calls for one gateway must not overlap: a definition is written as a whole.
 //!
 //! - [`tyk`]: the Tyk gateway, by its open-source control API or by its Dashboard's
 //! - `keys`, `inventory`, `simulation`: what else is asked of a gateway

@@ -10,14 +10,12 @@ mod preview;
 mod refusal;
 
 use portico_eventstore::EventStore;
-use portico_proto::gateway::v1 as api;
+use portico_proto::gateway::v1::{gateway_service_server::GatewayService, *};
 use portico_proto::operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRequest};
 use portico_runtime::Deps;
 use portico_vault::Vault;
-use tonic::{Request, Response, Status};
 
 use crate::worker::mapper::Mapper;
-use api::*;
 
 /// What the methods need. Cheap to clone.
 #[derive(Clone)]
@@ -39,24 +37,9 @@ impl Grpc {
     }
 }
 
-/// Implements the generated trait: each method is the function of the same name in its subject's file.
-macro_rules! methods {
-    ($($subject:ident { $($method:ident($request:ident) -> $answer:ident,)+ })+) => {
-        #[tonic::async_trait]
-        impl api::gateway_service_server::GatewayService for Grpc {
-            $($(
-                async fn $method(
-                    &self,
-                    request: Request<$request>,
-                ) -> Result<Response<$answer>, Status> {
-                    Ok(Response::new($subject::$method(self, request).await?))
-                }
-            )+)+
-        }
-    };
-}
+portico_runtime::grpc_methods! {
+    impl GatewayService for Grpc {}
 
-methods! {
     gateways {
         create_gateway(CreateGatewayRequest) -> Gateway,
         update_gateway(UpdateGatewayRequest) -> Gateway,

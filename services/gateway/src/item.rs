@@ -274,6 +274,8 @@ impl From<catalog::Plan> for Plan {
 
 #[cfg(test)]
 mod tests {
+    use portico_eventstore::Fact as _;
+
     use super::*;
 
     fn item(version: u64, api: &str, scope: &str) -> Item {
@@ -323,5 +325,6 @@ mod tests {
         assert_eq!(gone.product.scopes, ["mine".to_owned()].into());
         let late = CatalogueChange::Product(item(9, "new", "mine").product);
         assert_eq!(late.applied_to(&gone), None);
+        assert!(deleted.is_newer_than(&late) && !late.is_newer_than(&deleted));
     }
 }

@@ -2,23 +2,29 @@
 //! the first approval that they concern: the newest fact is kept, and looked up when the approval comes.
 //!
 //! - [`KnownApplication`], [`KnownEntry`]: applications; products and plans
-//! - [`KnownProvider`]: identity providers, whose changed keys and addresses gateways follow
 //! - [`KnownClient`]: the scopes that an OAuth client may hold
+//! - [`KnownProvider`]: identity providers, whose changed keys and addresses gateways follow
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-mod client;
 mod provider;
 
-pub(crate) use client::{ClientScopes, KnownClient};
 pub(crate) use provider::{KnownProvider, Provider, ProviderCommand};
 
-use std::convert::Infallible;
+use std::collections::{BTreeMap, BTreeSet};
 
-use portico_eventstore::Aggregate;
+use portico_eventstore::{Fact, Newest};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::item::CatalogueChange;
+
+/// The newest that is known of an application.
+pub(crate) type KnownApplication = Newest<Application>;
+/// The newest that is known of a product or a plan.
+pub(crate) type KnownEntry = Newest<CatalogueChange>;
+/// The newest that is known of an OAuth client; none: registration has said nothing yet, so anything may be held.
+pub(crate) type KnownClient = Newest<ClientScopes>;
 
 /// What is followed of an application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,110 +36,44 @@ pub(crate) struct Application {
     pub(crate) as_of: i64,
 }
 
-/// A newer fact than the one before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data", rename_all = "snake_case")]
-pub(crate) enum Noted<T> {
-    Noted(T),
+/// The scopes that an OAuth client may hold at its identity provider, by its orphans and by updates without an outcome
+/// too, as registration reports them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClientScopes {
+    pub(crate) scopes: BTreeSet<String>,
+    /// The highest revision of each request that this takes into account.
+    pub(crate) answered: BTreeMap<Uuid, u64>,
+    /// Position in the log of the registration service: the highest is the newest.
+    pub(crate) as_of: i64,
 }
 
-/// The newest that is known of an application; none as long as nothing is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct KnownApplication {
-    pub(crate) newest: Option<Application>,
+impl ClientScopes {
+    /// The stream of an application's client at an identity provider.
+    pub(crate) fn id(application_id: Uuid, identity_provider_id: Uuid) -> Uuid {
+        Uuid::new_v5(&application_id, identity_provider_id.as_bytes())
+    }
 }
 
-impl Aggregate for KnownApplication {
+impl Fact for Application {
     const CATEGORY: &'static str = "application";
-    type Command = Application;
-    type Event = Noted<Application>;
-    type Rejection = Infallible;
 
-    fn decide(&self, said: &Application) -> Result<Vec<Self::Event>, Infallible> {
-        let known = self.newest.as_ref();
-        let newer = known.is_none_or(|known| said.as_of > known.as_of);
-        Ok(newer
-            .then(|| Noted::Noted(said.clone()))
-            .into_iter()
-            .collect())
-    }
-
-    fn evolve(&mut self, Noted::Noted(application): &Self::Event) {
-        self.newest = Some(application.clone());
+    fn is_newer_than(&self, known: &Self) -> bool {
+        self.as_of > known.as_of
     }
 }
 
-/// The newest that is known of a product or a plan; none as long as nothing is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct KnownEntry {
-    pub(crate) newest: Option<CatalogueChange>,
+impl Fact for ClientScopes {
+    const CATEGORY: &'static str = "client_scopes";
+
+    fn is_newer_than(&self, known: &Self) -> bool {
+        self.as_of > known.as_of
+    }
 }
 
-impl Aggregate for KnownEntry {
+impl Fact for CatalogueChange {
     const CATEGORY: &'static str = "catalogue_entry";
-    type Command = CatalogueChange;
-    type Event = Noted<CatalogueChange>;
-    type Rejection = Infallible;
 
-    fn decide(&self, said: &CatalogueChange) -> Result<Vec<Self::Event>, Infallible> {
-        let known = self.newest.as_ref();
-        let newer = known.is_none_or(|known| said.version() > known.version());
-        Ok(newer
-            .then(|| Noted::Noted(said.clone()))
-            .into_iter()
-            .collect())
-    }
-
-    fn evolve(&mut self, Noted::Noted(change): &Self::Event) {
-        self.newest = Some(change.clone());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use portico_eventstore::testing::given;
-
-    use super::*;
-    use crate::item::Product;
-
-    #[test]
-    fn only_what_is_newer_is_noted() {
-        let application = |name: &str, as_of| Application {
-            name: name.into(),
-            as_of,
-            suspended: false,
-        };
-        let noted = Noted::Noted(application("b", 7));
-        given::<KnownApplication>([])
-            .when(&application("b", 7))
-            .then([noted.clone()]);
-        for late in [3, 7] {
-            given::<KnownApplication>([noted.clone()])
-                .when(&application("a", late))
-                .then_nothing();
-        }
-    }
-
-    #[test]
-    fn nothing_comes_after_a_deletion() {
-        let product = |version| {
-            CatalogueChange::Product(Product {
-                id: "p".into(),
-                version,
-                ..Product::default()
-            })
-        };
-        let deleted = CatalogueChange::ProductDeleted {
-            product_id: "p".into(),
-        };
-        given::<KnownEntry>([Noted::Noted(product(3))])
-            .when(&product(2))
-            .then_nothing();
-        given::<KnownEntry>([Noted::Noted(product(3))])
-            .when(&deleted)
-            .then([Noted::Noted(deleted.clone())]);
-        given::<KnownEntry>([Noted::Noted(deleted)])
-            .when(&product(4))
-            .then_nothing();
+    fn is_newer_than(&self, known: &Self) -> bool {
+        self.version() > known.version()
     }
 }

@@ -3,12 +3,12 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use portico_eventstore::relay::{PublicEvent, Publish};
 use portico_eventstore::{EventStore, RecordedEvent, StoreError};
 use portico_proto::access::v1::{self as access, report};
 use portico_proto::gateway::v1::{self as public, api_key_changed::Change};
-use prost::Message;
+use portico_proto::time;
+use portico_runtime::messages::encode;
 use uuid::Uuid;
 
 use crate::entitlement::{
@@ -53,7 +53,7 @@ async fn of_report(
         revision: reported.revision,
         outcome: Some(outcome(reported.outcome)),
     };
-    Ok(public_event(
+    Ok(encode(
         "portico.gateway.gateway_reported",
         &public::GatewayReported {
             report: Some(report),
@@ -91,19 +91,12 @@ fn outcome(outcome: Outcome) -> report::Outcome {
         } => report::Outcome::Delayed(report::Delayed {
             code: reason.code,
             reason: reason.message,
-            next_try_at: next_try_at.map(timestamp),
+            next_try_at: next_try_at.map(time::to_proto),
         }),
         Outcome::Failed(reason) => report::Outcome::Failed(report::Failed {
             code: reason.code,
             reason: reason.message,
         }),
-    }
-}
-
-fn timestamp(at: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: at.as_second(),
-        nanos: at.subsec_nanosecond(),
     }
 }
 
@@ -143,7 +136,7 @@ fn key_changed(
 ) -> PublicEvent {
     let key = entitlement.keys().get(&id);
     let product = key.and_then(|key| entitlement.item(&key.product_id));
-    public_event(
+    encode(
         "portico.gateway.api_key_changed",
         &public::ApiKeyChanged {
             request_id: at.stream_id().to_string(),
@@ -154,11 +147,4 @@ fn key_changed(
             by: at.metadata.actor.clone(),
         },
     )
-}
-
-fn public_event(subject: &'static str, message: &impl Message) -> PublicEvent {
-    PublicEvent {
-        subject,
-        payload: message.encode_to_vec(),
-    }
 }

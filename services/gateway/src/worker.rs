@@ -20,10 +20,10 @@ pub(crate) use providers::ProviderWorker;
 
 use jiff::Timestamp;
 use portico_eventstore::worker::{Due, Jobs, Work};
-use portico_eventstore::{EventStore, Outcome, StoreError, sqlx, worker};
-use portico_runtime::Deps;
+use portico_eventstore::{EventStore, Outcome, worker};
 use portico_runtime::metrics::instruments;
-use portico_vault::{Vault, VaultError};
+use portico_runtime::{Deps, WorkError};
+use portico_vault::Vault;
 
 use crate::entitlement::{Command, Entitlement, KeyCommand, MappingCommand, Step, TryCommand};
 use crate::views::entitlements as view;
@@ -31,19 +31,6 @@ use mapper::Mapper;
 
 /// One request's entitlement to be worked on.
 type Job = worker::Job<Entitlement>;
-
-/// Why work stopped; nothing of it is a gateway's fault, and it is taken up again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum WorkError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    #[error("query: {0}")]
-    Query(#[from] sqlx::Error),
-    #[error("{0}")]
-    Other(String),
-}
 
 /// The worker of one process.
 pub(crate) struct Worker {
@@ -102,12 +89,7 @@ impl Work for Worker {
     }
 
     async fn due(&self, now: Timestamp, limit: i64) -> Result<Due, WorkError> {
-        let pool = self.jobs.store().database().pool();
-        let mut due = view::due(pool, now, limit).await?;
-        let longest = self.deps.config.retry.max_delay;
-        due.now
-            .extend(view::written_ahead(pool, now, longest).await?);
-        Ok(due)
+        Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
     }
 
     fn next_step(&self, job: &Job) -> Option<(&'static str, Step)> {

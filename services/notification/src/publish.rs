@@ -9,7 +9,7 @@ use portico_proto::{
     notification::v1::{MailFailed, MailFailure, MailSent},
     rest::Enumeration as _,
 };
-use prost::Message as _;
+use portico_runtime::messages::encode;
 
 use crate::{
     delivery::{Delivery, Event, Mail},
@@ -52,27 +52,25 @@ impl Publish for Publisher {
         let template = views::template(template.as_str()).into();
         let subject_id = subject_id.map(|id| id.to_string());
         Ok(Some(match reason {
-            None => PublicEvent {
-                subject: "portico.notification.mail_sent",
-                payload: MailSent {
+            None => encode(
+                "portico.notification.mail_sent",
+                &MailSent {
                     delivery_id,
                     template,
                     subject_id,
-                }
-                .encode_to_vec(),
-            },
-            Some(reason) => PublicEvent {
-                subject: "portico.notification.mail_failed",
-                payload: MailFailed {
+                },
+            ),
+            Some(reason) => encode(
+                "portico.notification.mail_failed",
+                &MailFailed {
                     delivery_id,
                     template,
                     subject_id,
                     reason: MailFailure::from_word(reason.as_str())
                         .unwrap_or_default()
                         .into(),
-                }
-                .encode_to_vec(),
-            },
+                },
+            ),
         }))
     }
 }

@@ -25,7 +25,7 @@ pub async fn find(
     database: &Database,
     id: Uuid,
     host: &str,
-) -> Result<Option<proto::Delivery>, sqlx::Error> {
+) -> sqlx::Result<Option<proto::Delivery>> {
     let statement = format!("SELECT {COLUMNS} FROM deliveries WHERE id = $1");
     sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(id.to_string())
@@ -49,7 +49,7 @@ pub async fn list(
     status: &str,
     subject_id: &str,
     host: &str,
-) -> Result<(Vec<proto::Delivery>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<proto::Delivery>, String)> {
     let mut select = Select::new(COLUMNS, "deliveries WHERE true");
     select.and_given("status = ?", status);
     select.and_given("subject_id = ?", subject_id);
@@ -66,7 +66,7 @@ pub(crate) fn template(name: &str) -> proto::MailTemplate {
     proto::MailTemplate::from_word(name).unwrap_or_default()
 }
 
-fn read(row: &Row, host: &str) -> Result<proto::Delivery, sqlx::Error> {
+fn read(row: &Row, host: &str) -> sqlx::Result<proto::Delivery> {
     let count = |index: usize| {
         row.try_get::<i64, _>(index)
             .map(|n| u32::try_from(n).unwrap_or(u32::MAX))

@@ -54,8 +54,7 @@ pub struct WantedClient {
 }
 
 impl WantedClient {
-    /// The method by which the client authenticates; RFC 7591 section 2 has the
-    /// default.
+    /// The method by which the client authenticates; RFC 7591 section 2 has the default.
     #[must_use]
     pub fn auth_method(&self) -> &str {
         if self.token_endpoint_auth_method.is_empty() {
@@ -71,8 +70,7 @@ impl WantedClient {
         self.auth_method() == "none"
     }
 
-    /// The name without control characters and short enough: at 256 characters
-    /// Keycloak 26.7.3 answers with a 500.
+    /// The name without control characters and short enough: at 256 characters Keycloak 26.7.3 answers with a 500.
     pub(crate) fn client_name(&self) -> String {
         self.name
             .chars()

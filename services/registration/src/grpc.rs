@@ -11,10 +11,12 @@ mod preview;
 pub(crate) mod refusal;
 
 use portico_eventstore::EventStore;
-use portico_proto::{operations::v1 as operations, registration::v1 as api};
+use portico_proto::{
+    operations::v1 as operations,
+    registration::v1::{self as api, registration_service_server::RegistrationService},
+};
 use portico_runtime::Deps;
 use portico_vault::Vault;
-use tonic::{Request, Response, Status};
 
 use crate::worker::Worker;
 
@@ -38,24 +40,9 @@ impl Grpc {
     }
 }
 
-/// Implements the generated trait: each method is the function of the same name in its subject's file.
-macro_rules! methods {
-    ($($subject:ident { $($method:ident($request:path) -> $answer:path,)+ })+) => {
-        #[tonic::async_trait]
-        impl api::registration_service_server::RegistrationService for Grpc {
-            $($(
-                async fn $method(
-                    &self,
-                    request: Request<$request>,
-                ) -> Result<Response<$answer>, Status> {
-                    Ok(Response::new($subject::$method(self, request).await?))
-                }
-            )+)+
-        }
-    };
-}
+portico_runtime::grpc_methods! {
+    impl RegistrationService for Grpc {}
 
-methods! {
     identity_providers {
         create_identity_provider(api::CreateIdentityProviderRequest) -> api::IdentityProvider,
         update_identity_provider(api::UpdateIdentityProviderRequest) -> api::IdentityProvider,

@@ -10,7 +10,7 @@ use portico_proto::access::v1 as access;
 use portico_proto::registration::v1 as registration;
 use uuid::Uuid;
 
-use crate::application::{self, Application, KnownApplication};
+use crate::application::{Application, KnownApplication};
 use crate::oauth_client::{AccessCommand, Command, FollowCommand, GrantCommand, OauthClient};
 use crate::views::oauth_clients as view;
 use messages::{credential, requested};
@@ -163,7 +163,7 @@ impl Policies {
             as_of,
             suspended: changed.suspended,
         };
-        self.once::<KnownApplication>(id, &application::Note(application.clone()), context, entry)
+        self.once::<KnownApplication>(id, &application, context, entry)
             .await?;
         let clients = view::streams_of_application(self.store.database().pool(), id).await;
         for client in clients? {

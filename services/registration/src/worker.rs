@@ -29,10 +29,10 @@ pub(crate) mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use portico_eventstore::EventStore;
 use portico_eventstore::worker::{self, Jobs};
-use portico_eventstore::{EventStore, StoreError, sqlx};
-use portico_runtime::Deps;
-use portico_vault::{Vault, VaultError};
+use portico_runtime::{Deps, WorkError};
+use portico_vault::Vault;
 use uuid::Uuid;
 
 use crate::oauth_client::OauthClient;
@@ -44,19 +44,6 @@ pub(crate) use registration::random_secret;
 
 /// A client to be worked on, and what caused its last event.
 type Job = worker::Job<OauthClient>;
-
-/// Why work stopped; nothing of it is the provider's fault, and it is taken up again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum WorkError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    #[error("query: {0}")]
-    Query(#[from] sqlx::Error),
-    #[error("{0}")]
-    Other(String),
-}
 
 /// The worker of one process. Cheap to clone.
 #[derive(Clone)]

@@ -1,8 +1,7 @@
 //! Portico with everything around it.
 
 use portico::client::Portal;
-use portico_bus::{SharedBus, testing::NatsServer};
-use portico_eventstore::testing::postgres::Postgres;
+use portico_bus::SharedBus;
 use portico_runtime::ServiceName;
 use portico_sandbox::{
     echo,
@@ -10,6 +9,7 @@ use portico_sandbox::{
     identity_provider, mail,
 };
 use portico_tests::{cluster::Part, keycloak::Keycloak, peers::Peer};
+use portico_trials::{NatsServer, Postgres};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -9,7 +9,9 @@ mod server;
 use std::{collections::BTreeMap, future::Future, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed};
-pub use server::{CHROMIUM, NATS, POSTGRESQL, Server, in_path, works};
+pub use server::{
+    CHROMIUM, NATS, NatsServer, POSTGRESQL, Postgres, Server, in_path, postgres, works,
+};
 use tokio::runtime::Builder;
 
 /// A test and the servers that it needs.

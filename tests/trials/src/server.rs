@@ -1,9 +1,15 @@
 //! Servers that tests may need, and whether they can be started.
 
+mod nats;
+pub mod postgres;
+
 use std::{
     env,
     process::{Command, Stdio},
 };
+
+pub use nats::NatsServer;
+pub use postgres::Postgres;
 
 /// A server that tests start.
 #[derive(Debug, Clone, Copy)]
@@ -14,20 +20,20 @@ pub struct Server {
     pub missing: fn() -> Option<&'static str>,
 }
 
-/// `portico_eventstore::testing::postgres::Postgres`.
+/// [`Postgres`].
 pub const POSTGRESQL: Server = Server {
     name: "PostgreSQL",
     missing: || {
-        let found = portico_eventstore::testing::postgres::programs().is_some();
+        let found = postgres::programs().is_some();
         (!found).then_some("initdb not found (apt-get install postgresql, or PORTICO_POSTGRES_BIN)")
     },
 };
 
-/// `portico_bus::testing::NatsServer`.
+/// [`NatsServer`].
 pub const NATS: Server = Server {
     name: "NATS",
     missing: || {
-        let found = portico_bus::testing::nats_server_binary().is_some();
+        let found = nats::nats_server_binary().is_some();
         (!found).then_some(
             "nats-server not found (go install github.com/nats-io/nats-server/v2@latest, or PORTICO_NATS_SERVER)",
         )

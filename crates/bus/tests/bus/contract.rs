@@ -9,10 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
-use portico_bus::{
-    BusError, ConsumerSpec, Delivery, Faults, MemoryBus, Receipt, SharedBus, testing::NatsServer,
-};
-use portico_trials::{NATS, Trial, single, trials};
+use portico_bus::{BusError, ConsumerSpec, Delivery, Faults, MemoryBus, Receipt, SharedBus};
+use portico_trials::{NATS, NatsServer, Trial, single, trials};
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 

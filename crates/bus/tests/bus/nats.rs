@@ -5,10 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_bus::{
-    Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus, testing::NatsServer,
-};
-use portico_trials::{NATS, Trial, trials};
+use portico_bus::{Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus};
+use portico_trials::{NATS, NatsServer, Trial, trials};
 use tokio::time::sleep;
 
 use crate::support::*;

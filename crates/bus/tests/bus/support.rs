@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use portico_bus::{
     BusError, ConsumerSpec, Deliveries, Delivery, Message, NatsBus, NatsSettings, SharedBus,
-    testing::NatsServer,
 };
+use portico_trials::NatsServer;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 

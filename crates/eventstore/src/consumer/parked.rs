@@ -13,7 +13,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::PolicyError;
-use crate::{Database, Row, StoreError};
+use crate::{Database, Result, StoreError, rows};
 pub use admin::{
     Parked, ParkedFilter, ParkedStatus, drop_parked, list_parked, parked, release_parked,
 };
@@ -26,9 +26,8 @@ pub(super) async fn park(
     reason: &PolicyError,
     attempts: u32,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let headers =
-        serde_json::to_string(&message.headers).map_err(|e| StoreError::Codec(e.to_string()))?;
+) -> Result<()> {
+    let headers = serde_json::to_string(&message.headers).map_err(StoreError::codec)?;
     sqlx::query(
         "INSERT INTO parked (consumer, message_id, subject, payload, headers, reason, attempts, parked_at, \
          first_parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
@@ -57,7 +56,7 @@ pub(super) async fn park_again(
     message_id: Uuid,
     reason: &PolicyError,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query(
         "UPDATE parked SET reason = $3, attempts = 1, parked_at = $4 \
          WHERE consumer = $1 AND message_id = $2 AND attempts = 0",
@@ -72,10 +71,7 @@ pub(super) async fn park_again(
 }
 
 /// Messages that an admin has released.
-pub(super) async fn released(
-    database: &Database,
-    consumer: &str,
-) -> Result<Vec<Message>, StoreError> {
+pub(super) async fn released(database: &Database, consumer: &str) -> Result<Vec<Message>> {
     let rows = sqlx::query(
         "SELECT message_id, subject, payload, headers FROM parked WHERE consumer = $1 AND attempts = 0 \
          ORDER BY parked_at, message_id LIMIT 100",
@@ -85,24 +81,18 @@ pub(super) async fn released(
     .await?;
     rows.iter()
         .map(|row| {
-            let headers: String = row.try_get(3)?;
             Ok(Message {
-                id: read_id(row, 0)?,
+                id: rows::id(row)?,
                 subject: row.try_get(1)?,
-                payload: payload::of_text(&row.try_get::<String, _>(2)?)?,
-                headers: serde_json::from_str(&headers)
-                    .map_err(|e| StoreError::Codec(e.to_string()))?,
+                payload: payload::of_text(row.try_get(2)?)?,
+                headers: rows::json(row.try_get(3)?)?,
             })
         })
         .collect()
 }
 
 /// Deletes a message that was handled in the end.
-pub(super) async fn forget(
-    database: &Database,
-    consumer: &str,
-    message_id: Uuid,
-) -> Result<(), StoreError> {
+pub(super) async fn forget(database: &Database, consumer: &str, message_id: Uuid) -> Result<()> {
     sqlx::query("DELETE FROM parked WHERE consumer = $1 AND message_id = $2")
         .bind(consumer.to_owned())
         .bind(message_id.to_string())
@@ -116,23 +106,11 @@ pub(super) async fn was_dropped(
     database: &Database,
     consumer: &str,
     message_id: Uuid,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let row = sqlx::query("SELECT 1 FROM dropped WHERE consumer = $1 AND message_id = $2")
         .bind(consumer.to_owned())
         .bind(message_id.to_string())
         .fetch_optional(database.pool())
         .await?;
     Ok(row.is_some())
-}
-
-fn read_id(row: &Row, index: usize) -> Result<Uuid, StoreError> {
-    row.try_get::<String, _>(index)?
-        .parse()
-        .map_err(|e: uuid::Error| StoreError::Codec(e.to_string()))
-}
-
-fn read_time(row: &Row, index: usize) -> Result<Timestamp, StoreError> {
-    row.try_get::<String, _>(index)?
-        .parse()
-        .map_err(|e: jiff::Error| StoreError::Codec(e.to_string()))
 }

@@ -26,7 +26,7 @@ pub struct Copy {
 ///
 /// # Errors
 /// A file cannot be read or written, or writers did not let the backup in.
-pub async fn copy_at_once(copies: &[Copy]) -> Result<(), sqlx::Error> {
+pub async fn copy_at_once(copies: &[Copy]) -> sqlx::Result<()> {
     install_default_drivers();
     let mut readers = Vec::with_capacity(copies.len());
     let mut locks = Vec::with_capacity(copies.len());
@@ -53,7 +53,7 @@ pub async fn copy_at_once(copies: &[Copy]) -> Result<(), sqlx::Error> {
 ///
 /// # Errors
 /// It cannot be read at all.
-pub async fn damage(file: &Path) -> Result<Option<String>, sqlx::Error> {
+pub async fn damage(file: &Path) -> sqlx::Result<Option<String>> {
     install_default_drivers();
     let mut connection = connect(file, "rw").await?;
     let row = connection.fetch_one("PRAGMA integrity_check(1)").await?;
@@ -62,7 +62,7 @@ pub async fn damage(file: &Path) -> Result<Option<String>, sqlx::Error> {
     Ok((words != "ok").then_some(words))
 }
 
-async fn connect(file: &Path, mode: &str) -> Result<AnyConnection, sqlx::Error> {
+async fn connect(file: &Path, mode: &str) -> sqlx::Result<AnyConnection> {
     AnyConnection::connect(&format!("sqlite://{}?mode={mode}", file.display())).await
 }
 
@@ -70,7 +70,7 @@ async fn connect(file: &Path, mode: &str) -> Result<AnyConnection, sqlx::Error> 
 struct Reader(AnyConnection);
 
 impl Reader {
-    async fn open(copy: &Copy) -> Result<Self, sqlx::Error> {
+    async fn open(copy: &Copy) -> sqlx::Result<Self> {
         let mut connection = connect(&copy.to, "rwc").await?;
         connection.execute(PATIENCE).await?;
         connection.execute("PRAGMA foreign_keys = OFF").await?;
@@ -82,7 +82,7 @@ impl Reader {
     }
 
     /// From now on it sees the source as it is now.
-    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+    async fn begin(&mut self) -> sqlx::Result<()> {
         self.0.execute("BEGIN").await?;
         self.0
             .fetch_one("SELECT COUNT(*) FROM source.sqlite_schema")
@@ -90,7 +90,7 @@ impl Reader {
         Ok(())
     }
 
-    async fn copy(mut self) -> Result<(), sqlx::Error> {
+    async fn copy(mut self) -> sqlx::Result<()> {
         for (name, sql) in self.schema("type = 'table'").await? {
             self.0.execute(AssertSqlSafe(sql)).await?;
             let name = name.replace('"', "\"\"");
@@ -107,7 +107,7 @@ impl Reader {
     }
 
     /// Names and statements of the schema; objects that SQLite creates itself have no statement.
-    async fn schema(&mut self, which: &str) -> Result<Vec<(String, String)>, sqlx::Error> {
+    async fn schema(&mut self, which: &str) -> sqlx::Result<Vec<(String, String)>> {
         let query = format!(
             "SELECT name, sql FROM source.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
              AND {which}"

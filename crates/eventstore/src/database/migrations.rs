@@ -164,7 +164,7 @@ impl Runner<'_> {
         )
         .fetch_all(self.pool)
         .await?;
-        let read = |row: &crate::Row| -> Result<Applied, sqlx::Error> {
+        let read = |row: &crate::Row| -> sqlx::Result<Applied> {
             Ok(Applied {
                 version: row.try_get(0)?,
                 description: row.try_get(1)?,
@@ -174,7 +174,7 @@ impl Runner<'_> {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    async fn has_table(&self) -> Result<bool, sqlx::Error> {
+    async fn has_table(&self) -> sqlx::Result<bool> {
         let query = match self.dialect {
             Dialect::Sqlite => {
                 "SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations' AND $1 <> ''"

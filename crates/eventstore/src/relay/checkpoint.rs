@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::NAME;
-use crate::{EventStore, StoreError, fault};
+use crate::{EventStore, Result, fault};
 
 /// A row of `checkpoints`: `relay`, or `relay:<incarnation>` where the bus has one.
 pub(super) struct Checkpoint {
@@ -13,10 +13,7 @@ pub(super) struct Checkpoint {
 
 impl Checkpoint {
     /// 0 where this incarnation was never published to. Those of former incarnations are deleted.
-    pub(super) async fn load(
-        store: &EventStore,
-        incarnation: Option<&str>,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn load(store: &EventStore, incarnation: Option<&str>) -> Result<Self> {
         let pool = store.database().pool();
         let name = match incarnation {
             None => NAME.to_owned(),
@@ -43,11 +40,7 @@ impl Checkpoint {
     }
 
     /// Moves it forward; a position that it has reached already writes nothing.
-    pub(super) async fn advance(
-        &mut self,
-        store: &EventStore,
-        position: i64,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn advance(&mut self, store: &EventStore, position: i64) -> Result<()> {
         if position <= self.position {
             return Ok(());
         }

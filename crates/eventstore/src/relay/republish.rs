@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::NAME;
-use crate::{Database, EventStore, Row, StoreError};
+use crate::{Database, EventStore, Result, Row, rows};
 
 /// How far a service's events have been published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Republishing {
 }
 
 /// How far the events of this database have been published.
-pub async fn status(database: &Database) -> Result<RelayStatus, StoreError> {
+pub async fn status(database: &Database) -> Result<RelayStatus> {
     // Where a bus has incarnations, a checkpoint without one is from another bus.
     let row = sqlx::query(
         "SELECT COALESCE((SELECT position FROM checkpoints WHERE name = 'relay' OR name LIKE 'relay:%' \
@@ -57,7 +57,7 @@ pub async fn republish(
     by: &str,
     now: Timestamp,
     id: Uuid,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO republishing (name, id, position, until_position, requested_at, requested_by) \
          SELECT $1, $2, $3, head, $4, $5 FROM (SELECT COALESCE(MAX(position), 0) AS head FROM events) AS log \
@@ -76,7 +76,7 @@ pub async fn republish(
     Ok(())
 }
 
-async fn asked(database: &Database) -> Result<Option<Republishing>, StoreError> {
+async fn asked(database: &Database) -> Result<Option<Republishing>> {
     let row = sqlx::query(
         "SELECT id, position, until_position, requested_at, requested_by FROM republishing WHERE name = $1",
     )
@@ -86,15 +86,12 @@ async fn asked(database: &Database) -> Result<Option<Republishing>, StoreError> 
     row.as_ref().map(read).transpose()
 }
 
-fn read(row: &Row) -> Result<Republishing, StoreError> {
+fn read(row: &Row) -> Result<Republishing> {
     Ok(Republishing {
         id: row.try_get(0)?,
         position: row.try_get(1)?,
         until: row.try_get(2)?,
-        requested_at: row
-            .try_get::<String, _>(3)?
-            .parse()
-            .map_err(|e: jiff::Error| StoreError::Codec(e.to_string()))?,
+        requested_at: rows::parsed(row.try_get(3)?)?,
         requested_by: row.try_get(4)?,
     })
 }
@@ -103,7 +100,7 @@ fn read(row: &Row) -> Result<Republishing, StoreError> {
 pub(super) struct Request(Option<Republishing>);
 
 impl Request {
-    pub(super) async fn load(store: &EventStore) -> Result<Self, StoreError> {
+    pub(super) async fn load(store: &EventStore) -> Result<Self> {
         asked(store.database()).await.map(Self)
     }
 
@@ -120,11 +117,7 @@ impl Request {
     }
 
     /// Saves the progress; the last step deletes the request.
-    pub(super) async fn advance(
-        &mut self,
-        store: &EventStore,
-        safe: i64,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn advance(&mut self, store: &EventStore, safe: i64) -> Result<()> {
         let Some(again) = self.0.as_mut().filter(|again| safe > again.position) else {
             return Ok(());
         };
@@ -148,7 +141,7 @@ impl Request {
     }
 
     /// Whether there is a newer request than the known one.
-    pub(super) async fn is_outdated(&self, store: &EventStore) -> Result<bool, StoreError> {
+    pub(super) async fn is_outdated(&self, store: &EventStore) -> Result<bool> {
         let asked = asked(store.database()).await?;
         Ok(asked.is_some_and(|asked| self.0.as_ref().map(|known| &known.id) != Some(&asked.id)))
     }

@@ -1,6 +1,11 @@
 //! Errors of the store.
 
+use std::fmt::Display;
+
 use crate::Stream;
+
+/// What comes of a call to the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// An error of the store itself.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +47,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A payload that could not be written or read.
+    pub(crate) fn codec<E: Display>(error: E) -> Self {
+        Self::Codec(error.to_string())
+    }
+
     pub(crate) fn duplicate(&self) -> Self {
         match self {
             Self::Conflict {

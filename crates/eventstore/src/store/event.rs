@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    StoreError,
+    Result, StoreError,
     aggregate::{Aggregate, schema_version, upcast},
     trace::TraceContext,
 };
@@ -124,12 +124,8 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// Encodes a domain event.
-    pub fn encode<A: Aggregate>(
-        id: Uuid,
-        event: &A::Event,
-        metadata: Metadata,
-    ) -> Result<Self, StoreError> {
-        let value = serde_json::to_value(event).map_err(|e| StoreError::Codec(e.to_string()))?;
+    pub fn encode<A: Aggregate>(id: Uuid, event: &A::Event, metadata: Metadata) -> Result<Self> {
+        let value = serde_json::to_value(event).map_err(StoreError::codec)?;
         let Value::Object(mut tagged) = value else {
             return Err(StoreError::Codec(format!(
                 "{} event is not tagged",
@@ -202,7 +198,7 @@ impl RecordedEvent {
     }
 
     /// Decodes the payload, upcast to the current version. `None` where it belongs to another aggregate.
-    pub fn decode<A: Aggregate>(&self) -> Result<Option<A::Event>, StoreError> {
+    pub fn decode<A: Aggregate>(&self) -> Result<Option<A::Event>> {
         if !self.is::<A>() {
             return Ok(None);
         }
@@ -213,7 +209,7 @@ impl RecordedEvent {
         &self,
         category: &str,
         upcasters: &[crate::Upcaster],
-    ) -> Result<E, StoreError> {
+    ) -> Result<E> {
         if self.schema_version > schema_version(upcasters, &self.event_type) {
             return Err(StoreError::Newer(format!(
                 "version {} of {} at position {}",

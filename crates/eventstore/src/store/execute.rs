@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Aggregate, Append, Appended, Context, EventStore, InboxEntry, Loaded, Metadata, NewEvent,
-    StoreError, Stream, trace,
+    Result, StoreError, Stream, trace,
 };
 
 /// Least number of retries after a conflict. Commands of this process for the same stream take turns after the first
@@ -47,6 +47,17 @@ pub enum ExecuteError<R: std::error::Error> {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl<R: std::error::Error> ExecuteError<R> {
+    /// Whether the command was certainly not carried out, so that what was kept for it is of no use. After any other
+    /// error it may have been, now or by an earlier call with the same key.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected(_) | Self::VersionMismatch { .. } | Self::Store(StoreError::Refused(_))
+        )
+    }
 }
 
 impl EventStore {
@@ -186,7 +197,7 @@ impl EventStore {
         }
     }
 
-    async fn was_handled(&self, entry: Option<&InboxEntry>) -> Result<bool, StoreError> {
+    async fn was_handled(&self, entry: Option<&InboxEntry>) -> Result<bool> {
         let Some(entry) = entry else { return Ok(false) };
         let row = sqlx::query("SELECT 1 FROM inbox WHERE consumer = $1 AND message_id = $2")
             .bind(entry.consumer.clone())
@@ -227,7 +238,7 @@ fn encode<A: Aggregate>(
     stream: &Stream,
     events: &[A::Event],
     context: &Context,
-) -> Result<Vec<NewEvent>, StoreError> {
+) -> Result<Vec<NewEvent>> {
     let metadata = context.metadata.clone();
     // The effects of these events then become children of the current span.
     let metadata = match trace::TraceContext::present() {

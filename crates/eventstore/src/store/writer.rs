@@ -16,7 +16,8 @@ use uuid::Uuid;
 use plan::Plan;
 
 use super::{
-    NewEvent, Projection, ProjectionError, RecordedEvent, StoreError, Stream, metrics::StoreMetrics,
+    NewEvent, Projection, ProjectionError, RecordedEvent, Result, StoreError, Stream,
+    metrics::StoreMetrics,
 };
 use crate::{
     database::{Database, Dialect},
@@ -76,7 +77,7 @@ pub enum Appended {
     AlreadyHandled,
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<Appended, StoreError>>;
+pub(crate) type Reply = oneshot::Sender<Result<Appended>>;
 
 pub(crate) struct Writer {
     pub(crate) database: Database,
@@ -121,10 +122,7 @@ impl Writer {
         }
     }
 
-    async fn commit(
-        &self,
-        appends: &[Append],
-    ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+    async fn commit(&self, appends: &[Append]) -> Result<Vec<Result<Appended, StoreError>>> {
         let began = Instant::now();
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
@@ -135,15 +133,15 @@ impl Writer {
         for event in &plan.recorded {
             project(&self.projections, &mut tx, event).await?;
         }
-        fault::point("appending");
-        for event in &plan.recorded {
-            fault::point_of("appending", &event.event_type);
-        }
+        let point = |name| {
+            fault::point(name);
+            for event in &plan.recorded {
+                fault::point_of(name, &event.event_type);
+            }
+        };
+        point("appending");
         tx.commit().await?;
-        fault::point("appended");
-        for event in &plan.recorded {
-            fault::point_of("appended", &event.event_type);
-        }
+        point("appended");
         self.numbers
             .committed(appends.len(), &plan.recorded, began.elapsed());
         if plan.position > before {
@@ -158,7 +156,7 @@ pub(crate) async fn project(
     projections: &[Arc<dyn Projection>],
     tx: &mut AnyConnection,
     event: &RecordedEvent,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     for projection in projections {
         // A panic must not end the writer, which every append of the process needs.
         let applied = AssertUnwindSafe(projection.apply(tx, event))
@@ -182,7 +180,7 @@ pub(crate) async fn project(
 pub(crate) async fn begin<'c>(
     connection: &'c mut AnyConnection,
     database: &Database,
-) -> Result<Transaction<'c, Any>, sqlx::Error> {
+) -> sqlx::Result<Transaction<'c, Any>> {
     match database.dialect {
         Dialect::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await,
         // READ COMMITTED, whatever the server's default is: the statements after the lock must see what the last
@@ -199,14 +197,14 @@ pub(crate) async fn begin<'c>(
     }
 }
 
-fn answer(replies: Vec<Reply>, results: Vec<Result<Appended, StoreError>>) {
+fn answer(replies: Vec<Reply>, results: Vec<Result<Appended>>) {
     for (reply, result) in replies.into_iter().zip(results) {
         // The caller may have gone; what was committed stays.
         drop(reply.send(result));
     }
 }
 
-pub(crate) async fn head(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+pub(crate) async fn head(connection: &mut AnyConnection) -> sqlx::Result<i64> {
     sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events")
         .fetch_one(connection)
         .await?

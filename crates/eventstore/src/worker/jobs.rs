@@ -10,11 +10,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::POLL;
 use crate::{
-    Aggregate, Context, EventStore, ExecuteError, Lease, Metadata, Outcome, StoreError, Stream,
+    Aggregate, Context, EventStore, ExecuteError, Lease, Metadata, Outcome, Result, StoreError,
+    Stream,
     clock::{Clock, ClockReading},
 };
 
@@ -38,7 +40,7 @@ pub struct Jobs<A> {
     store: EventStore,
     clock: Clock,
     process: Uuid,
-    longest_pause: Duration,
+    pub(super) longest_pause: Duration,
     shutdown: CancellationToken,
     under_way: UnderWay,
     of: PhantomData<fn() -> A>,
@@ -94,7 +96,7 @@ impl<A: Aggregate> Jobs<A> {
     }
 
     /// Loads a stream.
-    pub async fn load(&self, id: Uuid) -> Result<Job<A>, StoreError> {
+    pub async fn load(&self, id: Uuid) -> Result<Job<A>> {
         let recorded = self.store.read_stream(&Stream::of::<A>(id)).await?;
         let mut state = A::default();
         for event in &recorded {
@@ -159,22 +161,18 @@ impl<A: Aggregate> Jobs<A> {
 
     /// Records what came of a step. `None` where the aggregate refuses it, because things have changed meanwhile.
     ///
-    /// What was done outside must not be lost, so a database that is away is waited for.
-    pub async fn record(
-        &self,
-        job: &Job<A>,
-        command: &A::Command,
-    ) -> Result<Option<Outcome<A>>, StoreError> {
-        self.execute(job, 0, command).await
+    /// What was done outside must not be lost, so a database that is away is waited for; and a task of its own does
+    /// that, because a lease that is lost meanwhile drops whoever waits here.
+    pub async fn record(&self, job: &Job<A>, command: &A::Command) -> Result<Option<Outcome<A>>> {
+        let (jobs, job, command) = (self.clone(), job.clone(), command.clone());
+        let recording = async move { jobs.execute(&job, 0, &command).await };
+        let recorded = tokio::spawn(recording.in_current_span()).await;
+        recorded.unwrap_or_else(|ended| Err(StoreError::Unavailable(ended.to_string())))
     }
 
     /// As [`Jobs::record`], but only where the stream is as it was loaded: for an intent that must not be recorded
     /// twice, even where a lease was lost.
-    pub async fn claim(
-        &self,
-        job: &Job<A>,
-        command: &A::Command,
-    ) -> Result<Option<Outcome<A>>, StoreError> {
+    pub async fn claim(&self, job: &Job<A>, command: &A::Command) -> Result<Option<Outcome<A>>> {
         self.execute(job, job.version.unsigned_abs(), command).await
     }
 
@@ -183,7 +181,7 @@ impl<A: Aggregate> Jobs<A> {
         job: &Job<A>,
         version: u64,
         command: &A::Command,
-    ) -> Result<Option<Outcome<A>>, StoreError> {
+    ) -> Result<Option<Outcome<A>>> {
         // One context for every try: an append whose answer was lost is recognised.
         let context = self.context(&job.cause);
         let stream = Stream::of::<A>(job.id);

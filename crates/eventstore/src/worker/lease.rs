@@ -6,8 +6,10 @@
 //! outside, and expected versions, keep the data right.
 //!
 //! A lease is lost when another owner has taken it, which needs a pause of this process of more than the time to live.
-//! While the database cannot be asked, nobody can take the lease either, so the work goes on: what it has done outside
-//! can still be recorded when the database is back.
+//! While the database cannot be asked, nobody can take the lease either, so the work goes on. What it has done outside
+//! is recorded when the database is back, even where another owner takes the lease first (see [`Jobs::record`]).
+//!
+//! [`Jobs::record`]: super::Jobs::record
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Database, StoreError,
+    Database, Result,
     clock::{Clock, ClockReading},
     fault,
 };
@@ -62,7 +64,7 @@ impl Lease {
     }
 
     /// Takes the lease for work; `None` where another owner holds it.
-    pub async fn acquire(&self, clock: &Clock) -> Result<Option<Held>, StoreError> {
+    pub async fn acquire(&self, clock: &Clock) -> Result<Option<Held>> {
         let taken_at = clock.now();
         let taken = self.take(taken_at).await?;
         Ok(taken.then(|| Held {
@@ -73,11 +75,7 @@ impl Lease {
     }
 
     /// As [`Lease::acquire`], and waits about so long for another owner to give it up.
-    pub async fn acquire_within(
-        &self,
-        clock: &Clock,
-        patience: Duration,
-    ) -> Result<Option<Held>, StoreError> {
+    pub async fn acquire_within(&self, clock: &Clock, patience: Duration) -> Result<Option<Held>> {
         let mut waited = Duration::ZERO;
         loop {
             let held = self.acquire(clock).await?;
@@ -90,7 +88,7 @@ impl Lease {
     }
 
     /// Takes or renews the lease. False where another owner holds it.
-    pub async fn take(&self, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn take(&self, now: Timestamp) -> Result<bool> {
         let until = now.checked_add(self.ttl).unwrap_or(Timestamp::MAX);
         // An expiry beyond that was written by a clock that was wrong, and does not bind.
         let latest = ClockReading::latest_pause(now, self.ttl);
@@ -110,7 +108,7 @@ impl Lease {
     }
 
     /// Frees every lease of a database that only this process can open: whoever held one is dead.
-    pub async fn free_all(database: &Database) -> Result<(), StoreError> {
+    pub async fn free_all(database: &Database) -> Result<()> {
         sqlx::query("DELETE FROM leases")
             .execute(database.pool())
             .await?;
@@ -118,7 +116,7 @@ impl Lease {
     }
 
     /// Whether anybody holds the lease.
-    pub async fn is_held(&self, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn is_held(&self, now: Timestamp) -> Result<bool> {
         // As in `take`: an expiry further ahead than any that is set on purpose does not bind.
         let latest = ClockReading::latest_pause(now, self.ttl);
         let row = sqlx::query(
@@ -133,7 +131,7 @@ impl Lease {
     }
 
     /// Gives the lease up, so that another replica need not wait.
-    pub async fn release(&self) -> Result<(), StoreError> {
+    pub async fn release(&self) -> Result<()> {
         sqlx::query("DELETE FROM leases WHERE name = $1 AND owner = $2")
             .bind(self.name.clone())
             .bind(self.owner.clone())

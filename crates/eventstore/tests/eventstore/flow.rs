@@ -9,9 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use portico_bus::{
-    ConsumerSpec, Faults, MemoryBus, Message, NatsBus, NatsSettings, SharedBus, testing::NatsServer,
-};
+use portico_bus::{ConsumerSpec, Faults, MemoryBus, Message, NatsBus, NatsSettings, SharedBus};
 use portico_eventstore::{
     Context, EventStore, InboxEntry, Lease,
     clock::Clock,
@@ -21,7 +19,7 @@ use portico_eventstore::{
     },
     relay::{Relay, republish},
 };
-use portico_trials::{NATS, Trial, trials};
+use portico_trials::{NATS, NatsServer, Trial, trials};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

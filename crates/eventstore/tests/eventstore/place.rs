@@ -5,8 +5,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use portico_eventstore::{
     Database, DatabaseError, EventStore, Migrations,
     sqlx::{self, Row as _},
-    testing::postgres::Postgres,
 };
+use portico_trials::Postgres;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 

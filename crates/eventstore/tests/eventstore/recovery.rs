@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_eventstore::{
-    EventStore, ExecuteError, StoreError, sqlx, testing::context, testing::postgres::Postgres,
-};
-use portico_trials::{POSTGRESQL, Trial, trials};
+use portico_eventstore::{EventStore, ExecuteError, StoreError, sqlx, testing::context};
+use portico_trials::{POSTGRESQL, Postgres, Trial, trials};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

@@ -1,10 +1,7 @@
 //! The PostgreSQL server of the tests.
 
-use portico_eventstore::{
-    sqlx::{AnyConnection, Connection as _, Executor as _, Row as _},
-    testing::postgres::Postgres,
-};
-use portico_trials::{POSTGRESQL, Trial, trials};
+use portico_eventstore::sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
+use portico_trials::{POSTGRESQL, Postgres, Trial, trials};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials!(single, [POSTGRESQL]; data_outlives_a_kill)

@@ -215,9 +215,8 @@ impl<'de> Deserialize<'de> for ReadTime {
         let Some(text) = Option::<String>::deserialize(from)? else {
             return Ok(Self(None));
         };
-        let wrong = |_| de::Error::custom("wrong time, expected a time as RFC 3339 writes it");
-        let at = text.parse().map_err(wrong)?;
-        Ok(Self(Some(time::to_proto(at))))
+        let wrong = || de::Error::custom("wrong time, expected a time as RFC 3339 writes it");
+        time::parse(&text).ok_or_else(wrong).map(Some).map(Self)
     }
 }
 

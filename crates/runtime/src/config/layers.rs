@@ -25,6 +25,7 @@ pub(super) const DEFAULTS: &str = include_str!("../config.default.toml");
 const PREFIX: &str = "PORTICO_";
 /// `PORTICO_SMTP_URL_FILE` names a file with what `PORTICO_SMTP_URL` would say.
 const FILE_SUFFIX: &str = "_FILE";
+const NO_SUCH_KEY: &str = "there is no such key; config.default.toml has all of them";
 pub(super) const DEFAULT_SOURCE: &str = "default";
 
 /// All layers merged, and their problems.
@@ -99,8 +100,7 @@ impl Layers {
         match Toml::string(text).data() {
             Ok(mut profiles) => profiles.remove(&Profile::Default).unwrap_or_default(),
             Err(error) => {
-                // Its message quotes the line, which may hold a secret; it begins
-                // with where that is.
+                // Its message quotes the line, which may hold a secret; it begins with where that is.
                 let error = error.kind.to_string();
                 let place = error.lines().next().unwrap_or_default();
                 self.problem(name, format!("is not TOML: {place}"), name);
@@ -130,10 +130,7 @@ impl Layers {
                 Ok(text) => self.merge(name, nest(key, typed(text.trim_end(), kind))),
                 Err(error) => self.problem(name, format!("its file cannot be read: {error}"), name),
             },
-            None => {
-                let message = "there is no such key; config.default.toml has all of them";
-                self.problem(name, message.to_owned(), name);
-            }
+            None => self.problem(name, NO_SUCH_KEY.to_owned(), name),
         }
     }
 
@@ -156,8 +153,7 @@ impl Layers {
                     continue;
                 }
                 (_, None) => {
-                    let message = "there is no such key; config.default.toml has all of them";
-                    self.problem(&path, message.to_owned(), source);
+                    self.problem(&path, NO_SUCH_KEY.to_owned(), source);
                 }
                 (_, Some(Value::Dict(..))) => {
                     self.problem(&path, format!("is a section: [{path}]"), source);
@@ -234,9 +230,8 @@ fn typed(text: &str, kind: &Value) -> Value {
     }
 }
 
-/// Kubernetes puts variables about a service named `portico` (or `portico-x`)
-/// into every pod of the namespace: `PORTICO_SERVICE_HOST`, `PORTICO_PORT`,
-/// `PORTICO_PORT_3000_TCP_ADDR`. They are not for us.
+/// Kubernetes puts variables about a service named `portico` (or `portico-x`) into every pod of the namespace:
+/// `PORTICO_SERVICE_HOST`, `PORTICO_PORT`, `PORTICO_PORT_3000_TCP_ADDR`. They are not for us.
 fn is_kubernetes_link(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let port = |rest: &str| match rest.split('_').collect::<Vec<_>>().as_slice() {

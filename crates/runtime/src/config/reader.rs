@@ -42,6 +42,26 @@ impl Reader {
         }
     }
 
+    /// Two settings that go together. Where one of them is not set, that is a problem; what is wrong with one that is
+    /// set was noted when it was read.
+    pub(super) fn both<A, B>(
+        &mut self,
+        (key, first): (&str, Option<A>),
+        (other, second): (&str, Option<B>),
+    ) -> Option<(A, B)> {
+        let (missing, set) = match (first, second) {
+            (Some(first), Some(second)) => return Some((first, second)),
+            (Some(_), None) => (other, key),
+            (None, Some(_)) => (key, other),
+            (None, None) => return None,
+        };
+        let value = self.layers.merged.find_value(missing);
+        if value.is_ok_and(|value| value.as_str() == Some("")) {
+            self.problem(missing, format!("must be set with {set}"));
+        }
+        None
+    }
+
     /// The problems, if there are any.
     pub(super) fn finish(self) -> Result<(), ConfigErrors> {
         if self.layers.problems.is_empty() {
@@ -66,11 +86,6 @@ impl Reader {
             .find_metadata(key)
             .map_or(DEFAULT_SOURCE, |metadata| metadata.name.as_ref())
             .to_owned()
-    }
-
-    /// Whether somebody set a key.
-    pub(super) fn is_given(&self, key: &str) -> bool {
-        self.source(key) != DEFAULT_SOURCE
     }
 
     #[expect(

@@ -109,20 +109,21 @@ impl Log {
     }
 }
 
+/// Where this machine finds what listens there.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    match listen.ip().is_unspecified() {
+        true => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port()),
+        false => listen,
+    }
+}
+
 /// The origin under which people reach the portal.
 pub(super) fn public_url(reader: &mut Reader, listen: SocketAddr) -> Url {
     reader.value("public_url", |value| {
         let given = value.as_str().unwrap_or("?");
-        let host = match listen.ip() {
-            ip if ip.is_unspecified() => {
-                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port())
-            }
-            _ => listen,
-        };
-        let text = if given.is_empty() {
-            format!("http://{host}")
-        } else {
-            given.to_owned()
+        let text = match given {
+            "" => format!("http://{}", reachable(listen)),
+            given => given.to_owned(),
         };
         let wrong = "must be scheme, host and port, such as https://portal.example.org";
         match super::values::url(&text, &WEB) {

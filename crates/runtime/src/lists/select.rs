@@ -99,7 +99,7 @@ impl Select {
         self,
         pool: &AnyPool,
         query: &ListQuery,
-    ) -> Result<(Vec<AnyRow>, String), sqlx::Error> {
+    ) -> sqlx::Result<(Vec<AnyRow>, String)> {
         let rows = self.statement(query).fetch_all(pool).await?;
         let mut keys = Vec::with_capacity(rows.len());
         for row in &rows {

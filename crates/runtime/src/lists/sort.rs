@@ -92,6 +92,16 @@ impl ListQuery {
 }
 
 impl SortColumns {
+    /// By name or by age, in a table with the columns `id`, `name_key`, a name in lower case, and `created_at`.
+    pub const BY_NAME: Self = Self {
+        columns: &[
+            ("name", SortColumn::Text("name_key")),
+            ("created_at", SortColumn::Text("created_at")),
+        ],
+        default: "name",
+        id: "id",
+    };
+
     /// What `sort` must be.
     fn allowed(&self) -> String {
         let both = |(word, _): &(&str, SortColumn)| [(*word).to_owned(), format!("-{word}")];

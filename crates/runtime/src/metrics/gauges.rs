@@ -31,7 +31,7 @@ pub struct Gauge {
 }
 
 /// What a probe has read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     gauge: Gauge,
     labels: Vec<KeyValue>,

@@ -1,6 +1,6 @@
 //! Lag of a service's relay and consumers, its parked messages, and its database connections.
 
-use portico_bus::{ConsumerSpec, SharedBus};
+use portico_bus::{BusError, ConsumerSpec, SharedBus};
 use portico_eventstore::{
     Database,
     consumer::parked,
@@ -48,17 +48,17 @@ pub(crate) fn observe(
     );
     let (bus, consumers) = (bus.clone(), consumers.to_vec());
     gauges::register(format!("{name} bus"), &[BACKLOG], move || {
-        let (bus, consumers) = (bus.clone(), consumers.clone());
-        async move {
-            let mut readings = Vec::new();
-            for consumer in &consumers {
-                let backlog = bus.backlog(consumer).await?;
-                let backlog = i64::try_from(backlog).unwrap_or(i64::MAX);
-                readings.push(Reading::new(BACKLOG, backlog).label("consumer", consumer.name));
-            }
-            Ok::<_, portico_bus::BusError>(readings)
-        }
+        backlogs(bus.clone(), consumers.clone())
     });
+}
+
+async fn backlogs(bus: SharedBus, consumers: Vec<ConsumerSpec>) -> Result<Vec<Reading>, BusError> {
+    let mut readings = Vec::new();
+    for consumer in &consumers {
+        let backlog = i64::try_from(bus.backlog(consumer).await?).unwrap_or(i64::MAX);
+        readings.push(Reading::new(BACKLOG, backlog).label("consumer", consumer.name));
+    }
+    Ok(readings)
 }
 
 async fn read(
@@ -85,7 +85,7 @@ async fn read(
 }
 
 /// Of the log and of the relay.
-async fn positions(pool: &AnyPool) -> Result<(i64, i64), sqlx::Error> {
+async fn positions(pool: &AnyPool) -> sqlx::Result<(i64, i64)> {
     let row = sqlx::query(
         "SELECT (SELECT COALESCE(MAX(position), 0) FROM events), \
          (SELECT COALESCE(MAX(position), 0) FROM checkpoints WHERE name = 'relay' OR name LIKE 'relay:%')",

@@ -7,9 +7,8 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Host;
 
-/// Special-purpose IPv4 networks (RFC 6890 and its registry), among them
-/// private, loopback, link-local, carrier-grade NAT, documentation, benchmark,
-/// multicast and reserved ones.
+/// Special-purpose IPv4 networks (RFC 6890 and its registry), among them private, loopback, link-local, carrier-grade
+/// NAT, documentation, benchmark, multicast and reserved ones.
 const SPECIAL_V4: [Ipv4Net; 15] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
@@ -28,12 +27,10 @@ const SPECIAL_V4: [Ipv4Net; 15] = [
     v4(240, 0, 0, 0, 4),
 ];
 
-/// All that is routed in IPv6. Loopback, unspecified, unique local, link-local
-/// and multicast lie outside.
+/// All that is routed in IPv6. Loopback, unspecified, unique local, link-local and multicast lie outside.
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 
-/// Special-purpose networks inside [`GLOBAL_V6`]: protocol assignments with
-/// Teredo, documentation, 6to4.
+/// Special-purpose networks inside [`GLOBAL_V6`]: protocol assignments with Teredo, documentation, 6to4.
 const SPECIAL_V6: [Ipv6Net; 4] = [
     v6(0x2001, 0, 23),
     v6(0x2001, 0xdb8, 32),
@@ -52,8 +49,7 @@ const fn v6(a: u16, b: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix)
 }
 
-/// Whether an address is in the public internet. What is not known to be public
-/// is not.
+/// Whether an address is in the public internet. What is not known to be public is not.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
@@ -101,8 +97,7 @@ impl AllowList {
         )
     }
 
-    /// Whether an address is listed. `localhost` lists the loopback addresses
-    /// too (RFC 6761 section 6.3).
+    /// Whether an address is listed. `localhost` lists the loopback addresses too (RFC 6761 section 6.3).
     #[must_use]
     pub fn has_address(&self, address: IpAddr, port: u16) -> bool {
         let address = address.to_canonical();
@@ -112,8 +107,7 @@ impl AllowList {
         })
     }
 
-    /// Whether a host of a URL is listed for just this port. It is then exempt
-    /// from the list of ports.
+    /// Whether a host of a URL is listed for just this port. It is then exempt from the list of ports.
     #[must_use]
     pub fn names_port(&self, host: &Host<&str>, port: u16) -> bool {
         let exact = Self(

@@ -1,5 +1,4 @@
-//! HTTP clients, kept for each TLS setting, and the resolver that pins them to
-//! addresses that were checked.
+//! HTTP clients, kept for each TLS setting, and the resolver that pins them to addresses that were checked.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -111,8 +110,7 @@ fn certificates(tls: &TlsSettings) -> Result<Vec<Certificate>, OutgoingError> {
     }
 }
 
-/// Resolves names and hands only addresses on that may be called, so that what
-/// was checked is what is connected to.
+/// Resolves names and hands only addresses on that may be called, so that what was checked is what is connected to.
 struct Pinned {
     allow: Arc<AllowList>,
     port: u16,

@@ -4,8 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-/// Why an outgoing call failed. Messages are fit for an admin to read; no
-/// variant holds a path, query, header or body.
+/// Why an outgoing call failed. Messages are fit for an admin to read; no variant holds a path, query, header or body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutgoingError {
     /// The address may not be called; nothing was sent.
@@ -85,8 +84,7 @@ impl OutgoingError {
         }
     }
 
-    /// Whether the request has certainly not reached the other side, so that
-    /// sending it again cannot do anything twice.
+    /// Whether the request has certainly not reached the other side, so that sending it again cannot do anything twice.
     #[must_use]
     pub fn never_sent(&self) -> bool {
         matches!(
@@ -118,8 +116,7 @@ impl OutgoingError {
     }
 }
 
-/// The errors behind an error. An `io::Error` hides the one it was made of from
-/// `source`, so it is asked for it.
+/// The errors behind an error. An `io::Error` hides the one it was made of from `source`, so it is asked for it.
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -1,11 +1,19 @@
-//! Reading messages of other services. One that cannot be read is poison: it is parked with the reason.
+//! Messages between services. One that cannot be read is poison: it is parked with the reason.
 
 use std::str::FromStr;
 
 use portico_bus::Message;
-use portico_eventstore::consumer::PolicyError;
+use portico_eventstore::{consumer::PolicyError, relay::PublicEvent};
 use portico_proto::{Error, Kind};
 use uuid::Uuid;
+
+/// A public event; the subject is `portico.<service>.<event_name>`.
+pub fn encode(subject: &'static str, event: &impl prost::Message) -> PublicEvent {
+    PublicEvent {
+        subject,
+        payload: event.encode_to_vec(),
+    }
+}
 
 /// The event in a message.
 ///

@@ -26,13 +26,11 @@ pub fn request_id(given: Option<&str>, clock: &Clock) -> Uuid {
         .unwrap_or_else(|| clock.new_id())
 }
 
-/// Middleware: gives a request its id, puts all that is logged for it into one
-/// span, logs its end and measures it. Handlers find the id in the header
-/// `x-request-id` of the request; the caller, in that of the response. A
+/// Middleware: gives a request its id, puts all that is logged for it into one span, logs its end and measures it.
+/// Handlers find the id in the header `x-request-id` of the request; the caller, in that of the response. A
 /// `traceparent` that came with it is followed.
 ///
-/// The route is told as it is declared (`/applications/{id}`), since a path
-/// may hold a token.
+/// The route is told as it is declared (`/applications/{id}`), since a path may hold a token.
 pub async fn trace(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
     let id = identified(&mut request, &clock);
     let route = request.extensions().get::<MatchedPath>();

@@ -1,6 +1,6 @@
 //! Databases to test on: a SQLite file, or one on a PostgreSQL server.
 
-use portico_eventstore::testing::postgres::Postgres;
+use portico_trials::Postgres;
 use portico_vault::{Kek, migrations};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row as _};

@@ -17,7 +17,7 @@ use portico_proto::{
     },
     time,
 };
-use portico_runtime::{Caller, Channels, Clock, IdentityKey, Role, ServiceName};
+use portico_runtime::{Caller, Channels, Clock, Deps, IdentityKey, Role, ServiceName};
 use portico_vault::Secret;
 use sha2::{Digest as _, Sha256};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -78,11 +78,11 @@ struct Known {
 
 impl Auth {
     /// Asks accounts over these channels.
-    pub fn new(channels: Channels, clock: Clock, edge: IdentityKey, cookies: Cookies) -> Self {
+    pub fn new(deps: &Deps, cookies: Cookies) -> Self {
         Self {
-            channels,
-            clock,
-            edge,
+            channels: deps.channels.clone(),
+            clock: deps.clock.clone(),
+            edge: deps.identity.clone(),
             cookies,
             known: Arc::default(),
         }

@@ -101,12 +101,8 @@ async fn sign_out(ctx: RequestContext) -> Result<impl IntoResponse> {
         let request = ctx.request(DeleteSessionRequest {
             token: token.expose().to_owned(),
         });
-        match ctx
-            .accounts()
-            .delete_session(request)
-            .await
-            .map_err(Error::from)
-        {
+        let deleted = ctx.accounts().delete_session(request).await;
+        match deleted.map_err(Error::from) {
             Ok(_) => {}
             // It has ended already.
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Unauthenticated) => {}

@@ -4,102 +4,66 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Auth0, Grant, Tenant, bad, error};
-use crate::doubles::stage::{ReceivedRequest, Reply};
+use super::{Auth0, Grant, Tenant, bad, error, missing, missing_client};
+use crate::doubles::stage::{Answer, ReceivedRequest, Reply};
 use crate::secret;
 
+impl Grant {
+    fn read(body: &Map<String, Value>) -> Result<Self, Reply> {
+        let text = |member: &str| {
+            let value = body.get(member).and_then(Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        Ok(Self {
+            client_id: text("client_id"),
+            audience: text("audience"),
+            scope: scopes(body).ok_or_else(|| bad("Missing required property: scope"))?,
+        })
+    }
+}
+
 impl Auth0 {
-    fn unknown(&self, scope: &BTreeSet<String>) -> Option<Reply> {
-        let unknown = scope.iter().find(|scope| !self.scopes.contains(*scope))?;
+    fn check(&self, scope: &BTreeSet<String>) -> Result<(), Reply> {
+        let Some(unknown) = scope.iter().find(|scope| !self.scopes.contains(*scope)) else {
+            return Ok(());
+        };
         let why = format!("Scope {unknown} is not defined on the resource server");
-        Some(error(
-            400,
-            "Bad Request",
-            &why,
-            "invalid_scope_on_resource_server",
-        ))
+        let code = "invalid_scope_on_resource_server";
+        Err(error(400, "Bad Request", &why, code))
     }
 
-    pub(super) fn grant(&self, tenant: &mut Tenant, asked: &ReceivedRequest) -> Reply {
-        let Some(body) = asked.object() else {
-            return bad("Payload validation error");
-        };
-        let text = |member: &str| {
-            body.get(member)
-                .and_then(Value::as_str)
-                .unwrap_or("")
-                .to_owned()
-        };
-        let (client_id, audience) = (text("client_id"), text("audience"));
-        let Some(scope) = scopes(&body) else {
-            return bad("Payload validation error: 'Missing required property: scope'.");
-        };
-        if !tenant.clients.contains_key(&client_id) {
-            return error(
-                404,
-                "Not Found",
-                "The client does not exist",
-                "inexistent_client",
-            );
+    pub(super) fn grant(&self, tenant: &mut Tenant, asked: &ReceivedRequest) -> Answer {
+        let body = asked.object().ok_or_else(|| bad("Expected an object"))?;
+        let grant = Grant::read(&body)?;
+        if !tenant.clients.contains_key(&grant.client_id) {
+            return Err(missing_client());
         }
-        if audience != self.audience {
-            return error(
-                404,
-                "Not Found",
-                "The resource server does not exist",
-                "inexistent_resource_server",
-            );
+        if grant.audience != self.audience {
+            return Err(missing("resource server", "inexistent_resource_server"));
         }
-        if let Some(refused) = self.unknown(&scope) {
-            return refused;
-        }
-        let grant = Grant {
-            client_id,
-            audience,
-            scope,
-        };
-        if tenant
-            .grants
-            .values()
-            .any(|one| one.client_id == grant.client_id && one.audience == grant.audience)
-        {
-            return error(
-                409,
-                "Conflict",
-                "A resource with the same identifier already exists.",
-                "client_grant_conflict",
-            );
+        self.check(&grant.scope)?;
+        let same = |one: &Grant| one.client_id == grant.client_id && one.audience == grant.audience;
+        if tenant.grants.values().any(same) {
+            let why = "A resource with the same identifier already exists.";
+            return Err(error(409, "Conflict", why, "client_grant_conflict"));
         }
         let id = format!("cgr_{}", secret::random(12));
         let reply = Reply::json(201, &shown_grant(&id, &grant));
         tenant.grants.insert(id, grant);
-        reply
+        Ok(reply)
     }
 
-    pub(super) fn regrant(&self, tenant: &mut Tenant, id: &str, asked: &ReceivedRequest) -> Reply {
-        let Some(scope) = asked
-            .object()
-            .filter(|body| body.len() == 1)
+    pub(super) fn regrant(&self, tenant: &mut Tenant, id: &str, asked: &ReceivedRequest) -> Answer {
+        let body = asked.object().filter(|body| body.len() == 1);
+        let scope = body
             .as_ref()
             .and_then(scopes)
-        else {
-            return bad("Payload validation error");
-        };
-        if let Some(refused) = self.unknown(&scope) {
-            return refused;
-        }
-        match tenant.grants.get_mut(id) {
-            None => error(
-                404,
-                "Not Found",
-                "The client grant does not exist",
-                "inexistent_client_grant",
-            ),
-            Some(grant) => {
-                grant.scope = scope;
-                Reply::json(200, &shown_grant(id, grant))
-            }
-        }
+            .ok_or_else(|| bad("Expected an object"))?;
+        self.check(&scope)?;
+        let grant = tenant.grants.get_mut(id);
+        let grant = grant.ok_or_else(|| missing("client grant", "inexistent_client_grant"))?;
+        grant.scope = scope;
+        Ok(Reply::json(200, &shown_grant(id, grant)))
     }
 }
 

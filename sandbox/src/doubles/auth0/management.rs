@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Auth0, Client, Tenant, bad, error};
-use crate::doubles::stage::{ReceivedRequest, Reply, lock};
+use super::{Auth0, Client, Tenant, bad, bad_request, error, missing_client};
+use crate::doubles::stage::{Answer, ReceivedRequest, Reply, lock};
 use crate::secret;
 
 /// Members of a client that may be given.
@@ -30,7 +30,7 @@ const AUTH_METHODS: [&str; 3] = ["none", "client_secret_post", "client_secret_ba
 
 impl Auth0 {
     /// A call with a token that has the scope for it.
-    pub(super) fn managed(&self, asked: &ReceivedRequest, path: &[&str]) -> Reply {
+    pub(super) fn managed(&self, asked: &ReceivedRequest, path: &[&str]) -> Answer {
         let scope = match (asked.method.as_str(), path) {
             ("POST", ["clients"]) => "create:clients",
             ("GET", ["clients"] | ["clients", _]) => "read:clients",
@@ -41,23 +41,17 @@ impl Auth0 {
             ("GET", ["client-grants"]) => "read:client_grants",
             ("PATCH", ["client-grants", _]) => "update:client_grants",
             ("DELETE", ["client-grants", _]) => "delete:client_grants",
-            _ => return error(404, "Not Found", "Not Found", ""),
+            _ => return Err(error(404, "Not Found", "Not Found", "")),
         };
         let mut tenant = lock(&self.tenant);
-        let Some(token) = asked.authorization("Bearer") else {
-            return error(401, "Unauthorized", "Missing authentication", "");
-        };
-        match tenant.tokens.get(token) {
-            None => return error(401, "Unauthorized", "Invalid token", "invalid_token"),
-            Some(scopes) if !scopes.contains(scope) => {
-                return error(
-                    403,
-                    "Forbidden",
-                    &format!("Insufficient scope, expected any of: {scope}"),
-                    "insufficient_scope",
-                );
-            }
-            Some(_) => {}
+        let unauthorized = |why: &str, code: &str| error(401, "Unauthorized", why, code);
+        let token = asked.authorization("Bearer");
+        let token = token.ok_or_else(|| unauthorized("Missing authentication", ""))?;
+        let scopes = tenant.tokens.get(token);
+        let scopes = scopes.ok_or_else(|| unauthorized("Invalid token", "invalid_token"))?;
+        if !scopes.contains(scope) {
+            let why = format!("Insufficient scope, expected any of: {scope}");
+            return Err(error(403, "Forbidden", &why, "insufficient_scope"));
         }
         match (asked.method.as_str(), path) {
             ("POST", ["clients"]) => create(&mut tenant, asked),
@@ -66,17 +60,17 @@ impl Auth0 {
             ("PATCH", ["clients", id]) => change(&mut tenant, id, asked),
             ("DELETE", ["clients", id]) => {
                 delete(&mut tenant, id);
-                Reply::empty(204)
+                Ok(Reply::empty(204))
             }
             ("POST", ["clients", id, _]) => rotate(&mut tenant, id),
             ("POST", ["client-grants"]) => self.grant(&mut tenant, asked),
-            ("GET", ["client-grants"]) => super::grants::list(&tenant, asked),
+            ("GET", ["client-grants"]) => Ok(super::grants::list(&tenant, asked)),
             ("PATCH", ["client-grants", id]) => self.regrant(&mut tenant, id, asked),
             (_, ["client-grants", id]) => {
                 tenant.grants.remove(*id);
-                Reply::empty(204)
+                Ok(Reply::empty(204))
             }
-            _ => error(404, "Not Found", "Not Found", ""),
+            _ => Err(error(404, "Not Found", "Not Found", "")),
         }
     }
 }
@@ -86,50 +80,37 @@ pub(super) fn delete(tenant: &mut Tenant, id: &str) {
     tenant.clients.remove(id);
     tenant.grants.retain(|_, grant| grant.client_id != id);
 }
-/// Why these members are not taken.
-fn refused(body: &Map<String, Value>) -> Option<Reply> {
+
+/// Whether these members are taken.
+fn check(body: &Map<String, Value>) -> Result<(), Reply> {
     if let Some(name) = body.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
-        return Some(bad(&format!(
-            "Payload validation error: 'Additional properties not allowed: {name}'."
-        )));
+        let why = format!("Additional properties not allowed: {name}");
+        return Err(bad(&why));
     }
     let text = |member: &str| body.get(member).and_then(Value::as_str);
-    if text("name").is_some_and(|name| name.is_empty() || name.contains(['<', '>'])) {
-        return Some(bad(
-            "Payload validation error: 'String does not match pattern ^[^<>]+$' on property name.",
-        ));
-    }
-    if text("app_type").is_some_and(|kind| !APP_TYPES.contains(&kind)) {
-        return Some(bad(
-            "Payload validation error: 'No enum match for app_type'.",
-        ));
-    }
-    if text("token_endpoint_auth_method").is_some_and(|method| !AUTH_METHODS.contains(&method)) {
-        return Some(bad(
-            "Payload validation error: 'No enum match for token_endpoint_auth_method'.",
-        ));
-    }
+    let unknown =
+        |member: &str, known: &[&str]| text(member).is_some_and(|word| !known.contains(&word));
+    let too_long = |one: &Value| one.as_str().is_none_or(|text| text.len() > 255);
     let metadata = body.get("client_metadata").and_then(Value::as_object);
-    if metadata.is_some_and(|all| {
-        all.values()
-            .any(|one| one.as_str().is_none_or(|text| text.len() > 255))
-    }) {
-        return Some(bad(
-            "Payload validation error: 'String is too long' on property client_metadata.",
-        ));
-    }
-    None
+    let why = if text("name").is_some_and(|name| name.is_empty() || name.contains(['<', '>'])) {
+        "String does not match pattern ^[^<>]+$ on property name"
+    } else if unknown("app_type", &APP_TYPES) {
+        "No enum match for app_type"
+    } else if unknown("token_endpoint_auth_method", &AUTH_METHODS) {
+        "No enum match for token_endpoint_auth_method"
+    } else if metadata.is_some_and(|all| all.values().any(too_long)) {
+        "String is too long on property client_metadata"
+    } else {
+        return Ok(());
+    };
+    Err(bad(why))
 }
 
-fn create(tenant: &mut Tenant, asked: &ReceivedRequest) -> Reply {
-    let Some(mut members) = asked.object() else {
-        return Reply::text(400, "text/plain", "Bad Request");
-    };
-    if let Some(refused) = refused(&members) {
-        return refused;
-    }
+fn create(tenant: &mut Tenant, asked: &ReceivedRequest) -> Answer {
+    let mut members = asked.object().ok_or_else(bad_request)?;
+    check(&members)?;
     if !members.contains_key("name") {
-        return bad("Payload validation error: 'Missing required property: name'.");
+        return Err(bad("Missing required property: name"));
     }
     let defaults = [
         ("token_endpoint_auth_method", json!("client_secret_post")),
@@ -139,28 +120,23 @@ fn create(tenant: &mut Tenant, asked: &ReceivedRequest) -> Reply {
         members.entry(name).or_insert(value);
     }
     let with_secret = members["token_endpoint_auth_method"] != "none";
+    let secret = with_secret.then(|| secret::random(48));
     let id = secret::random(24);
-    tenant.clients.insert(
-        id.clone(),
-        Client {
-            members,
-            secret: with_secret.then(|| secret::random(48)),
-        },
-    );
+    tenant
+        .clients
+        .insert(id.clone(), Client { members, secret });
     found(tenant, &id, true, 201)
 }
 
-fn list(tenant: &Tenant, asked: &ReceivedRequest) -> Reply {
+fn list(tenant: &Tenant, asked: &ReceivedRequest) -> Answer {
     let number = |name: &str, default: usize| {
-        asked
-            .query
-            .get(name)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
+        let text = asked.query.get(name);
+        text.and_then(|text| text.parse().ok()).unwrap_or(default)
     };
     let (page, size) = (number("page", 0), number("per_page", 50));
     if size > 100 || page * size >= 1000 {
-        return bad("Query validation error: 'You can only page through the first 1000 records.'");
+        let why = "Query validation error: 'You can only page through the first 1000 records.'";
+        return Err(error(400, "Bad Request", why, "invalid_body"));
     }
     let fields = asked.query.get("fields").cloned().unwrap_or_default();
     let fields: Vec<&str> = fields
@@ -174,18 +150,11 @@ fn list(tenant: &Tenant, asked: &ReceivedRequest) -> Reply {
         members.retain(|name, _| fields.is_empty() || fields.contains(&name.as_str()));
         Value::Object(members)
     });
-    Reply::json(200, &clients.collect())
+    Ok(Reply::json(200, &clients.collect()))
 }
 
-fn found(tenant: &Tenant, id: &str, with_secret: bool, status: u16) -> Reply {
-    let Some(client) = tenant.clients.get(id) else {
-        return error(
-            404,
-            "Not Found",
-            "The client does not exist",
-            "inexistent_client",
-        );
-    };
+fn found(tenant: &Tenant, id: &str, with_secret: bool, status: u16) -> Answer {
+    let client = tenant.clients.get(id).ok_or_else(missing_client)?;
     let mut members = client.members.clone();
     members.insert("client_id".into(), id.into());
     members.insert("tenant".into(), "double".into());
@@ -193,23 +162,19 @@ fn found(tenant: &Tenant, id: &str, with_secret: bool, status: u16) -> Reply {
     if let Some(secret) = client.secret.as_ref().filter(|_| with_secret) {
         members.insert("client_secret".into(), secret.clone().into());
     }
-    Reply::json(status, &members.into())
+    Ok(Reply::json(status, &members.into()))
 }
 
-fn change(tenant: &mut Tenant, id: &str, asked: &ReceivedRequest) -> Reply {
-    let Some(changes) = asked.object() else {
-        return Reply::text(400, "text/plain", "Bad Request");
-    };
-    if let Some(refused) = refused(&changes) {
-        return refused;
-    }
+fn change(tenant: &mut Tenant, id: &str, asked: &ReceivedRequest) -> Answer {
+    let changes = asked.object().ok_or_else(bad_request)?;
+    check(&changes)?;
     if let Some(client) = tenant.clients.get_mut(id) {
         client.members.extend(changes);
     }
     found(tenant, id, true, 200)
 }
 
-fn rotate(tenant: &mut Tenant, id: &str) -> Reply {
+fn rotate(tenant: &mut Tenant, id: &str) -> Answer {
     if let Some(client) = tenant.clients.get_mut(id) {
         client.secret = Some(secret::random(48));
     }

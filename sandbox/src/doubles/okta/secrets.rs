@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::error;
-use crate::doubles::stage::{ReceivedRequest, Reply};
+use super::{error, no_method, not_valid, not_well_formed};
+use crate::doubles::stage::{Answer, ReceivedRequest, Reply};
 use crate::secret;
 
 struct One {
@@ -44,39 +44,32 @@ impl Secrets {
         rest: &[&str],
         asked: &ReceivedRequest,
         now: i64,
-    ) -> Reply {
+    ) -> Answer {
         match (method, rest) {
             ("GET", []) => {
                 let all: Vec<Value> = self.0.iter().map(shown).collect();
-                Reply::json(200, &all.into())
+                Ok(Reply::json(200, &all.into()))
             }
             ("POST", []) => self.add(asked, now),
             ("POST", [id, "lifecycle", "deactivate"]) => self.deactivate(id),
             ("DELETE", [id]) => self.delete(id),
-            _ => error(
-                405,
-                "E0000022",
-                "The endpoint does not support the provided HTTP method",
-            ),
+            _ => Err(no_method(405)),
         }
     }
 
-    fn add(&mut self, asked: &ReceivedRequest, now: i64) -> Reply {
-        let Some(body) = asked.object() else {
-            return error(400, "E0000003", "The request body was not well-formed.");
-        };
-        if let Some(name) = body
-            .keys()
-            .find(|name| !["client_secret", "status"].contains(&name.as_str()))
-        {
-            return refused(&format!("{name}: unknown"));
+    fn add(&mut self, asked: &ReceivedRequest, now: i64) -> Answer {
+        let body = asked.object().ok_or_else(not_well_formed)?;
+        let known = ["client_secret", "status"];
+        if let Some(name) = body.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(not_valid(&format!("{name}: unknown")));
         }
         if self.0.len() >= 2 {
-            return refused("You've reached the maximum number of client secrets per client.");
+            let why = "You've reached the maximum number of client secrets per client.";
+            return Err(not_valid(why));
         }
         let secret = match body.get("client_secret") {
             Some(Value::String(chosen)) if (14..=100).contains(&chosen.len()) => chosen.clone(),
-            Some(_) => return refused("client_secret: must have 14 to 100 characters"),
+            Some(_) => return Err(not_valid("client_secret: must have 14 to 100 characters")),
             None => secret::random(30),
         };
         let active = body.get("status").is_none_or(|status| status == "ACTIVE");
@@ -86,30 +79,30 @@ impl Secrets {
         };
         let reply = Reply::json(201, &shown(&added));
         self.0.push(added);
-        reply
+        Ok(reply)
     }
 
-    fn deactivate(&mut self, id: &str) -> Reply {
+    fn deactivate(&mut self, id: &str) -> Answer {
         let others = self.0.iter().any(|one| one.id != id && one.active);
-        match self.0.iter_mut().find(|one| one.id == id) {
-            None => missing(id),
-            Some(_) if !others => refused("the only active client secret cannot be deactivated"),
-            Some(one) => {
-                one.active = false;
-                Reply::json(200, &shown(one))
-            }
+        let mut all = self.0.iter_mut();
+        let one = all.find(|one| one.id == id).ok_or_else(|| missing(id))?;
+        if !others {
+            return Err(not_valid(
+                "the only active client secret cannot be deactivated",
+            ));
         }
+        one.active = false;
+        Ok(Reply::json(200, &shown(one)))
     }
 
-    fn delete(&mut self, id: &str) -> Reply {
-        match self.0.iter().position(|one| one.id == id) {
-            None => missing(id),
-            Some(at) if self.0[at].active => refused("an active client secret cannot be deleted"),
-            Some(at) => {
-                self.0.remove(at);
-                Reply::empty(204)
-            }
+    fn delete(&mut self, id: &str) -> Answer {
+        let at = self.0.iter().position(|one| one.id == id);
+        let at = at.ok_or_else(|| missing(id))?;
+        if self.0[at].active {
+            return Err(not_valid("an active client secret cannot be deleted"));
         }
+        self.0.remove(at);
+        Ok(Reply::empty(204))
     }
 }
 
@@ -134,14 +127,7 @@ fn shown(one: &One) -> Value {
     })
 }
 
-fn refused(why: &str) -> Reply {
-    error(400, "E0000001", &format!("Api validation failed: {why}"))
-}
-
 fn missing(id: &str) -> Reply {
-    error(
-        404,
-        "E0000007",
-        &format!("Not found: Resource not found: {id} (ClientSecret)"),
-    )
+    let why = format!("Not found: Resource not found: {id} (ClientSecret)");
+    error(404, "E0000007", &why)
 }

@@ -1,10 +1,8 @@
 //! The settings of a client: which are taken together, by the type of the application.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
-use super::Application;
+use super::Applications;
 use crate::doubles::stage::{Reply, oauth_error};
 
 /// Members of a client application.
@@ -34,51 +32,45 @@ pub(super) fn has_secret(settings: &Map<String, Value>) -> bool {
     !matches!(method, Some("none" | "private_key_jwt"))
 }
 
-/// Why these settings are not taken.
-pub(super) fn refused(
+/// Whether these settings are taken.
+pub(super) fn check(
     settings: &Map<String, Value>,
-    applications: &BTreeMap<String, Application>,
+    applications: &Applications,
     id: Option<&str>,
-) -> Option<Reply> {
-    if let Some(name) = settings
-        .keys()
-        .find(|name| !MEMBERS.contains(&name.as_str()))
-    {
-        return Some(invalid(&format!("{name}: Unknown or not settable")));
+) -> Result<(), Reply> {
+    let mut names = settings.keys();
+    if let Some(name) = names.find(|name| !MEMBERS.contains(&name.as_str())) {
+        return Err(invalid(&format!("{name}: Unknown or not settable")));
     }
-    let name = settings
-        .get("client_name")
-        .and_then(Value::as_str)
-        .unwrap_or("");
+    let name = settings.get("client_name").and_then(Value::as_str);
+    let name = name.unwrap_or_default();
     if name.is_empty() || name.chars().count() > 100 {
-        return Some(invalid("client_name: The field cannot be left blank"));
+        return Err(invalid("client_name: The field cannot be left blank"));
     }
-    let taken = applications
+    let mut others = applications
         .iter()
-        .any(|(other, one)| Some(other.as_str()) != id && one.settings["client_name"] == name);
-    if taken {
-        return Some(invalid(
-            "client_name: An object with this field already exists in the current organization",
-        ));
+        .filter(|(other, _)| Some(other.as_str()) != id);
+    if others.any(|(_, one)| one.settings["client_name"] == name) {
+        let why = "An object with this field already exists in the current organization";
+        return Err(invalid(&format!("client_name: {why}")));
     }
-    unfit(settings)
+    match unfit(settings) {
+        Some(why) => Err(invalid(&why)),
+        None => Ok(()),
+    }
 }
 
-/// Which grant and response types go together, by the type of the application.
-fn unfit(settings: &Map<String, Value>) -> Option<Reply> {
+/// Why grant and response types do not go together, by the type of the application.
+fn unfit(settings: &Map<String, Value>) -> Option<String> {
     let list = |member: &str| -> Vec<&str> {
         let values = settings.get(member).and_then(Value::as_array);
-        values
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect()
+        let values = values.into_iter().flatten();
+        values.filter_map(Value::as_str).collect()
     };
-    let kind = settings
-        .get("application_type")
-        .and_then(Value::as_str)
-        .unwrap_or("web");
+    let kind = settings.get("application_type").and_then(Value::as_str);
+    let kind = kind.unwrap_or("web");
     let (grants, responses) = (list("grant_types"), list("response_types"));
+    let signs_in = grants.contains(&"authorization_code");
     let fits: &[&str] = match kind {
         "service" => &["client_credentials"],
         "browser" => &["authorization_code", "implicit", "refresh_token"],
@@ -94,33 +86,23 @@ fn unfit(settings: &Map<String, Value>) -> Option<Reply> {
             "refresh_token",
             "client_credentials",
         ],
-        _ => {
-            return Some(invalid(
-                "application_type: is not one of the allowed values",
-            ));
-        }
+        _ => return Some("application_type: is not one of the allowed values".to_owned()),
     };
     if grants.is_empty() || grants.iter().any(|grant| !fits.contains(grant)) {
-        return Some(invalid(&format!(
+        return Some(format!(
             "grant_types: not valid for application_type {kind}"
-        )));
-    }
-    if matches!(kind, "web" | "native") && !grants.contains(&"authorization_code") {
-        return Some(invalid("grant_types: must contain authorization_code"));
-    }
-    if kind == "service" && responses != ["token"] {
-        return Some(invalid(
-            "response_types: must be token for client_credentials",
         ));
     }
-    if grants.contains(&"authorization_code")
-        && (!responses.contains(&"code") || list("redirect_uris").is_empty())
-    {
-        return Some(invalid(
-            "redirect_uris: at least one redirect URI and response type is required",
-        ));
-    }
-    None
+    let why = if matches!(kind, "web" | "native") && !signs_in {
+        "grant_types: must contain authorization_code"
+    } else if kind == "service" && responses != ["token"] {
+        "response_types: must be token for client_credentials"
+    } else if signs_in && (!responses.contains(&"code") || list("redirect_uris").is_empty()) {
+        "redirect_uris: at least one redirect URI and response type is required"
+    } else {
+        return None;
+    };
+    Some(why.to_owned())
 }
 
 pub(super) fn invalid(description: &str) -> Reply {

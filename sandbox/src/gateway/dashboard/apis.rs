@@ -3,15 +3,13 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use serde::Deserialize as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::{Shared, error, malformed, new_id, object, ok, store};
-use crate::gateway::definition::Api;
+use super::{Answer, Shared, bad, is_empty, malformed, new_id, not_found, object, ok, store};
+use crate::gateway::definition::{Api, read};
 use crate::gateway::state::Gateway;
 use crate::secret;
 
@@ -36,11 +34,12 @@ fn wrapped(document: &Value) -> Value {
 }
 
 /// By `api_id` or by the database id.
-fn find(gateway: &Gateway, id: &str) -> Option<Value> {
+fn find(gateway: &Gateway, id: &str) -> Result<Value, Response> {
     let loaded = gateway.loaded();
     let apis = &loaded.documents.apis;
     let by_db = || apis.values().find(|api| api["id"] == id);
-    apis.get(id).or_else(by_db).cloned()
+    let found = apis.get(id).or_else(by_db).cloned();
+    found.ok_or_else(|| not_found("API not found"))
 }
 
 async fn list(State(gateway): Shared) -> Response {
@@ -49,80 +48,66 @@ async fn list(State(gateway): Shared) -> Response {
     Json(json!({"apis": apis, "pages": 1})).into_response()
 }
 
-async fn one(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    match find(&gateway, &id) {
-        Some(document) => Json(wrapped(&document)).into_response(),
-        None => error(StatusCode::NOT_FOUND, "API not found"),
-    }
+async fn one(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    Ok(Json(wrapped(&find(&gateway, &id)?)).into_response())
 }
 
 /// The definition with the members beside it.
-fn unwrapped(body: &[u8]) -> Option<Value> {
+fn unwrapped(body: &[u8]) -> Result<Value, Response> {
     let mut wrapper = object(body)?;
-    let members = wrapper.as_object_mut()?;
-    let mut definition = members.remove("api_definition").filter(Value::is_object)?;
-    Api::deserialize(&definition).ok()?;
-    let beside: Map<String, Value> = std::mem::take(members);
-    definition[BESIDE] = beside.into();
-    Some(definition)
+    let members = wrapper.as_object_mut();
+    let mut definition = members
+        .and_then(|members| members.remove("api_definition"))
+        .filter(|definition| definition.is_object() && read::<Api>(definition).is_ok())
+        .ok_or_else(malformed)?;
+    definition[BESIDE] = wrapper;
+    Ok(definition)
 }
 
-async fn add(State(gateway): Shared, body: Bytes) -> Response {
-    let Some(mut definition) = unwrapped(&body) else {
-        return malformed();
-    };
-    if definition["name"].as_str().is_none_or(str::is_empty) {
-        return error(StatusCode::BAD_REQUEST, "API name can't be empty");
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+async fn add(State(gateway): Shared, body: Bytes) -> Answer {
+    let mut definition = unwrapped(&body)?;
+    if is_empty(&definition["name"]) {
+        return Err(bad("API name can't be empty"));
     }
-    let api_id = match definition["api_id"].as_str() {
-        Some(id) if !id.is_empty() => id.to_owned(),
-        _ => secret::random(16),
+    let api_id = match text(&definition["api_id"]) {
+        id if id.is_empty() => secret::random(16),
+        id => id,
     };
-    if find(&gateway, &api_id).is_some() {
-        return error(StatusCode::BAD_REQUEST, "API ID already exists");
+    if find(&gateway, &api_id).is_ok() {
+        return Err(bad("API ID already exists"));
     }
     let id = new_id();
     definition["api_id"] = api_id.clone().into();
     definition["id"] = id.clone().into();
-    let answer = ok("API created", &id.into());
-    store(
-        &gateway,
-        |written| drop(written.apis.insert(api_id, definition)),
-        answer,
-    )
+    store(&gateway, |written| {
+        written.apis.insert(api_id, definition);
+    })?;
+    Ok(ok("API created", &id.into()))
 }
 
-async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Response {
-    let Some(before) = find(&gateway, &id) else {
-        return error(StatusCode::NOT_FOUND, "API not found");
-    };
-    let Some(definition) = unwrapped(&body) else {
-        return malformed();
-    };
+async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Answer {
+    let before = find(&gateway, &id)?;
+    let definition = unwrapped(&body)?;
     let same = definition["api_id"] == before["api_id"]
         && (before["id"].is_null() || definition["id"] == before["id"]);
     if !same {
-        return error(StatusCode::BAD_REQUEST, "API ids do not match");
+        return Err(bad("API ids do not match"));
     }
-    let api_id = definition["api_id"].as_str().unwrap_or_default().to_owned();
     let meta = definition["id"].clone();
-    let answer = ok("API updated", &meta);
-    store(
-        &gateway,
-        |written| drop(written.apis.insert(api_id, definition)),
-        answer,
-    )
+    store(&gateway, |written| {
+        written.apis.insert(text(&definition["api_id"]), definition);
+    })?;
+    Ok(ok("API updated", &meta))
 }
 
-async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    let Some(api) = find(&gateway, &id) else {
-        return error(StatusCode::NOT_FOUND, "API not found");
-    };
-    let api_id = api["api_id"].as_str().unwrap_or_default().to_owned();
-    let answer = ok("API deleted", &Value::Null);
-    store(
-        &gateway,
-        |written| drop(written.apis.remove(&api_id)),
-        answer,
-    )
+async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    let api_id = text(&find(&gateway, &id)?["api_id"]);
+    store(&gateway, |written| {
+        written.apis.remove(&api_id);
+    })?;
+    Ok(ok("API deleted", &Value::Null))
 }

@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, put};
 use serde_json::{Value, json};
 
-use super::{MALFORMED, Shared, error, malformed, new_id, object, ok, store};
+use super::{
+    Answer, Shared, bad, error, is_empty, malformed, new_id, not_found, object, ok, store,
+};
 use crate::gateway::state::Gateway;
 
 pub(super) fn router() -> Router<Arc<Gateway>> {
@@ -20,24 +22,20 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
         .route("/clientidps/{id}/mappings/{api}", put(map).delete(unmap))
 }
 
-fn find(gateway: &Gateway, id: &str) -> Option<(String, Value)> {
+fn find(gateway: &Gateway, id: &str) -> Result<(String, Value), Response> {
     let loaded = gateway.loaded();
     let mut all = loaded.documents.client_idps.iter();
     all.find(|(name, record)| *name == id || record["_id"] == id)
         .map(|(name, record)| (name.clone(), record.clone()))
+        .ok_or_else(|| not_found("Client IdP not found"))
 }
 
-fn not_found() -> Response {
-    error(StatusCode::NOT_FOUND, "Client IdP not found")
-}
-
-fn save(gateway: &Gateway, name: String, record: Value) -> Response {
+fn save(gateway: &Gateway, name: String, record: Value) -> Answer {
     let answer = Json(record.clone()).into_response();
-    store(
-        gateway,
-        |written| drop(written.client_idps.insert(name, record)),
-        answer,
-    )
+    store(gateway, |written| {
+        written.client_idps.insert(name, record);
+    })?;
+    Ok(answer)
 }
 
 async fn list(State(gateway): Shared) -> Response {
@@ -46,18 +44,16 @@ async fn list(State(gateway): Shared) -> Response {
     Json(json!({"data": records, "pages": 1})).into_response()
 }
 
-async fn one(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    match find(&gateway, &id) {
-        Some((_, record)) => Json(record).into_response(),
-        None => not_found(),
-    }
+async fn one(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    let (_, record) = find(&gateway, &id)?;
+    Ok(Json(record).into_response())
 }
 
-fn checked(body: &[u8]) -> Result<Value, String> {
-    let mut record = object(body).ok_or(MALFORMED)?;
+fn checked(body: &[u8]) -> Result<Value, Response> {
+    let mut record = object(body)?;
     for member in ["name", "jwks_uri"] {
-        if record[member].as_str().is_none_or(str::is_empty) {
-            return Err(format!("{member} is required"));
+        if is_empty(&record[member]) {
+            return Err(bad(&format!("{member} is required")));
         }
     }
     if record["api_mappings"].is_null() {
@@ -66,76 +62,57 @@ fn checked(body: &[u8]) -> Result<Value, String> {
     Ok(record)
 }
 
-async fn add(State(gateway): Shared, body: Bytes) -> Response {
-    let mut record = match checked(&body) {
-        Ok(record) => record,
-        Err(why) => return error(StatusCode::BAD_REQUEST, &why),
-    };
+async fn add(State(gateway): Shared, body: Bytes) -> Answer {
+    let mut record = checked(&body)?;
     let db = new_id();
-    let given = record["client_idp_id"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let name = if given.is_empty() { db.clone() } else { given };
-    if find(&gateway, &name).is_some() {
-        return error(StatusCode::CONFLICT, "client_idp_id already exists");
+    let name = match record["client_idp_id"].as_str() {
+        None | Some("") => db.clone(),
+        Some(given) => given.to_owned(),
+    };
+    if find(&gateway, &name).is_ok() {
+        let why = "client_idp_id already exists";
+        return Err(error(StatusCode::CONFLICT, why));
     }
     record["_id"] = db.into();
     record["client_idp_id"] = name.clone().into();
     save(&gateway, name, record)
 }
 
-async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Response {
-    let Some((name, before)) = find(&gateway, &id) else {
-        return not_found();
-    };
-    match checked(&body) {
-        Ok(mut record) => {
-            record["_id"] = before["_id"].clone();
-            record["client_idp_id"] = name.clone().into();
-            save(&gateway, name, record)
-        }
-        Err(why) => error(StatusCode::BAD_REQUEST, &why),
-    }
+async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Answer {
+    let (name, before) = find(&gateway, &id)?;
+    let mut record = checked(&body)?;
+    record["_id"] = before["_id"].clone();
+    record["client_idp_id"] = name.clone().into();
+    save(&gateway, name, record)
 }
 
-async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    let Some((name, _)) = find(&gateway, &id) else {
-        return not_found();
-    };
-    let answer = ok("Client IdP deleted", &Value::Null);
-    store(
-        &gateway,
-        |written| drop(written.client_idps.remove(&name)),
-        answer,
-    )
+async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    let (name, _) = find(&gateway, &id)?;
+    store(&gateway, |written| {
+        written.client_idps.remove(&name);
+    })?;
+    Ok(ok("Client IdP deleted", &Value::Null))
 }
 
 async fn map(
     State(gateway): Shared,
     Path((id, api)): Path<(String, String)>,
     body: Bytes,
-) -> Response {
-    let Some((name, mut record)) = find(&gateway, &id) else {
-        return not_found();
-    };
-    let mapping = object(&body).filter(|mapping| mapping["scope_to_policy"].is_object());
-    let Some(mapping) = mapping else {
-        return malformed();
-    };
+) -> Answer {
+    let (name, mut record) = find(&gateway, &id)?;
+    let mapping = object(&body)?;
+    if !mapping["scope_to_policy"].is_object() {
+        return Err(malformed());
+    }
     record["api_mappings"][&api] = mapping;
     save(&gateway, name, record)
 }
 
-async fn unmap(State(gateway): Shared, Path((id, api)): Path<(String, String)>) -> Response {
-    let Some((name, mut record)) = find(&gateway, &id) else {
-        return not_found();
-    };
-    let removed = record["api_mappings"]
-        .as_object_mut()
-        .and_then(|mappings| mappings.remove(&api));
-    match removed {
+async fn unmap(State(gateway): Shared, Path((id, api)): Path<(String, String)>) -> Answer {
+    let (name, mut record) = find(&gateway, &id)?;
+    let mappings = record["api_mappings"].as_object_mut();
+    match mappings.and_then(|mappings| mappings.remove(&api)) {
         Some(_) => save(&gateway, name, record),
-        None => error(StatusCode::NOT_FOUND, "Mapping not found"),
+        None => Err(not_found("Mapping not found")),
     }
 }

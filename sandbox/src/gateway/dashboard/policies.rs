@@ -5,14 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::{MALFORMED, Shared, error, new_id, object, ok, store};
-use crate::gateway::definition::Policy;
+use super::{Answer, Shared, bad, is_empty, malformed, new_id, not_found, object, ok, store};
+use crate::gateway::definition::{Policy, read};
 use crate::gateway::state::Gateway;
 
 pub(super) fn router() -> Router<Arc<Gateway>> {
@@ -22,11 +20,12 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
 }
 
 /// The name under which it is loaded, and the policy.
-fn find(gateway: &Gateway, id: &str) -> Option<(String, Value)> {
+fn find(gateway: &Gateway, id: &str) -> Result<(String, Value), Response> {
     let loaded = gateway.loaded();
     let mut all = loaded.documents.policies.iter();
     all.find(|(name, policy)| *name == id || policy["_id"] == id)
         .map(|(name, policy)| (name.clone(), policy.clone()))
+        .ok_or_else(|| not_found("Could not find policy"))
 }
 
 /// A policy whose id was not chosen has an empty one.
@@ -45,88 +44,64 @@ async fn list(State(gateway): Shared) -> Response {
     Json(json!({"Data": data, "Pages": 1})).into_response()
 }
 
-async fn one(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    match find(&gateway, &id) {
-        Some((name, policy)) => Json(shown(&name, &policy)).into_response(),
-        None => error(StatusCode::NOT_FOUND, "Could not find policy"),
-    }
+async fn one(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    let (name, policy) = find(&gateway, &id)?;
+    Ok(Json(shown(&name, &policy)).into_response())
 }
 
-fn checked(body: &[u8]) -> Result<Value, String> {
-    let policy = object(body).filter(|policy| Policy::deserialize(policy).is_ok());
-    let policy = policy.ok_or(MALFORMED)?;
-    if policy.get("api_definition").is_some() {
-        return Err(MALFORMED.to_owned());
+fn checked(body: &[u8]) -> Result<Value, Response> {
+    let policy = object(body)?;
+    if policy.get("api_definition").is_some() || read::<Policy>(&policy).is_err() {
+        return Err(malformed());
     }
-    if policy["name"].as_str().is_none_or(str::is_empty) {
-        return Err("Policy name can't be empty".to_owned());
+    if is_empty(&policy["name"]) {
+        return Err(bad("Policy name can't be empty"));
     }
-    if policy["access_rights"]
-        .as_object()
-        .is_none_or(serde_json::Map::is_empty)
-    {
-        return Err("Policy must have at least one access right".to_owned());
+    let rights = policy["access_rights"].as_object();
+    if rights.is_none_or(serde_json::Map::is_empty) {
+        return Err(bad("Policy must have at least one access right"));
     }
     Ok(policy)
 }
 
-async fn add(State(gateway): Shared, body: Bytes) -> Response {
-    let mut policy = match checked(&body) {
-        Ok(policy) => policy,
-        Err(why) => return error(StatusCode::BAD_REQUEST, &why),
-    };
-    let explicit = gateway
-        .dashboard
-        .as_ref()
-        .is_some_and(|it| it.explicit_policy_ids);
+async fn add(State(gateway): Shared, body: Bytes) -> Answer {
+    let mut policy = checked(&body)?;
+    let settings = gateway.dashboard.as_ref();
+    let explicit = settings.is_some_and(|settings| settings.explicit_policy_ids);
     let db = new_id();
-    let given = policy["id"].as_str().unwrap_or_default().to_owned();
-    let name = if explicit && !given.is_empty() {
-        given
-    } else {
-        db.clone()
+    let name = match policy["id"].as_str() {
+        Some(given) if explicit && !given.is_empty() => given.to_owned(),
+        _ => db.clone(),
     };
-    if find(&gateway, &name).is_some() {
-        return error(StatusCode::BAD_REQUEST, "Policy ID already exists");
+    if find(&gateway, &name).is_ok() {
+        return Err(bad("Policy ID already exists"));
     }
     policy["_id"] = db.into();
     policy["id"] = name.clone().into();
     let answer = ok(&name, &Value::Null);
-    store(
-        &gateway,
-        |written| drop(written.policies.insert(name, policy)),
-        answer,
-    )
+    store(&gateway, |written| {
+        written.policies.insert(name, policy);
+    })?;
+    Ok(answer)
 }
 
-async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Response {
-    let mut policy = match checked(&body) {
-        Ok(policy) => policy,
-        Err(why) => return error(StatusCode::BAD_REQUEST, &why),
-    };
-    let Some((name, before)) = find(&gateway, &id) else {
-        return error(StatusCode::NOT_FOUND, "Could not find policy");
-    };
+async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> Answer {
+    let mut policy = checked(&body)?;
+    let (name, before) = find(&gateway, &id)?;
     if policy["_id"] != before["_id"] {
-        return error(StatusCode::BAD_REQUEST, "Policy ids do not match");
+        return Err(bad("Policy ids do not match"));
     }
     policy["id"] = name.clone().into();
-    let answer = ok("Data updated", &Value::Null);
-    store(
-        &gateway,
-        |written| drop(written.policies.insert(name, policy)),
-        answer,
-    )
+    store(&gateway, |written| {
+        written.policies.insert(name, policy);
+    })?;
+    Ok(ok("Data updated", &Value::Null))
 }
 
-async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Response {
-    let Some((name, _)) = find(&gateway, &id) else {
-        return error(StatusCode::NOT_FOUND, "Could not find policy");
-    };
-    let answer = ok("Data deleted", &Value::Null);
-    store(
-        &gateway,
-        |written| drop(written.policies.remove(&name)),
-        answer,
-    )
+async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Answer {
+    let (name, _) = find(&gateway, &id)?;
+    store(&gateway, |written| {
+        written.policies.remove(&name);
+    })?;
+    Ok(ok("Data deleted", &Value::Null))
 }

@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::{PLAN_CHANGED, PRODUCT_CHANGED, PRODUCT_DELETED, PRODUCT_PUBLISHED, Policies, poison};
 use crate::{
     access_request::{AccessRequest, Command, access},
-    catalogue_entry::{CatalogueEntry, Note},
-    terms::{CatalogueChange, Plan, Product},
+    terms::{CatalogueChange, CatalogueEntry, Plan, Product},
     views::access_requests,
 };
 
@@ -59,7 +58,7 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         let subject = change.subject();
         self.store
-            .execute_once::<CatalogueEntry>(subject, &Note(change), context, entry)
+            .execute_once::<CatalogueEntry>(subject, &change, context, entry)
             .await?;
         let requests = access_requests::granted(self.store.database().pool(), subject).await?;
         for request in requests {

@@ -1,7 +1,11 @@
 //! Access requests with their timelines.
 
 use async_trait::async_trait;
-use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent, Row, sqlx};
+use portico_eventstore::{
+    Aggregate as _, Projection, ProjectionError, RecordedEvent, Row,
+    rows::{ids, json},
+    sqlx,
+};
 use portico_proto::{access::v1::AccessRequestStatus, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
@@ -239,9 +243,6 @@ async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<AccessRequestRow
 }
 
 fn read(row: &Row) -> Result<AccessRequestRow, sqlx::Error> {
-    fn json<T: serde::de::DeserializeOwned>(text: String) -> Result<T, sqlx::Error> {
-        serde_json::from_str(&text).map_err(|e| sqlx::Error::Decode(e.into()))
-    }
     Ok(AccessRequestRow {
         id: row.try_get(0)?,
         application_name: row.try_get(1)?,
@@ -255,14 +256,15 @@ fn read(row: &Row) -> Result<AccessRequestRow, sqlx::Error> {
 
 /// Granted requests for a product or plan of the catalogue.
 pub(crate) async fn granted(pool: &AnyPool, entry: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
-    ids(sqlx::query(
+    let rows = sqlx::query(
         "SELECT DISTINCT r.id FROM access_requests r JOIN access_request_items i ON i.access_request_id = r.id \
              WHERE (i.product_id = $1 OR i.plan_id = $1) \
              AND r.status IN ('approved', 'provisioning', 'active', 'suspended', 'failed') ORDER BY r.id",
     )
     .bind(entry.to_string())
     .fetch_all(pool)
-    .await?)
+    .await?;
+    ids(&rows)
 }
 
 /// Whether an OAuth client serves a request that is active, or was before it was suspended. One that failed later, or is
@@ -289,33 +291,24 @@ pub(crate) async fn failed_at(
     identity_provider_id: Uuid,
     limit: i64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    ids(sqlx::query(
+    let rows = sqlx::query(
         "SELECT id FROM access_requests WHERE status = 'failed' AND identity_provider_id = $1 \
              ORDER BY created_ms, id LIMIT $2",
     )
     .bind(identity_provider_id.to_string())
     .bind(limit)
     .fetch_all(pool)
-    .await?)
+    .await?;
+    ids(&rows)
 }
 
 /// All requests that a user has submitted.
 pub(crate) async fn of_requester(pool: &AnyPool, user: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
-    ids(
-        sqlx::query("SELECT id FROM access_requests WHERE requester_id = $1 ORDER BY id")
-            .bind(user.to_string())
-            .fetch_all(pool)
-            .await?,
-    )
-}
-
-fn ids(rows: Vec<Row>) -> Result<Vec<Uuid>, sqlx::Error> {
-    let id = |row: &Row| {
-        let text: String = row.try_get(0)?;
-        text.parse()
-            .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
-    };
-    rows.iter().map(id).collect()
+    let rows = sqlx::query("SELECT id FROM access_requests WHERE requester_id = $1 ORDER BY id")
+        .bind(user.to_string())
+        .fetch_all(pool)
+        .await?;
+    ids(&rows)
 }
 
 pub(crate) async fn find(

@@ -1,7 +1,7 @@
 //! Applications by owner.
 
 use async_trait::async_trait;
-use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row, sqlx};
+use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row, rows::json, sqlx};
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
@@ -103,10 +103,9 @@ async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<ApplicationRow>,
 }
 
 fn read(row: &Row) -> Result<ApplicationRow, sqlx::Error> {
-    let state: String = row.try_get(1)?;
     Ok(ApplicationRow {
         id: row.try_get(0)?,
-        state: serde_json::from_str(&state).map_err(|e| sqlx::Error::Decode(e.into()))?,
+        state: json(row.try_get(1)?)?,
         version: row.try_get(2)?,
         created_at: row.try_get(3)?,
         updated_at: row.try_get(4)?,

@@ -21,8 +21,7 @@ use std::sync::Arc;
 
 use doubles::World;
 use portico_bus::MemoryBus;
-use portico_eventstore::testing::postgres::Postgres;
-use portico_trials::{POSTGRESQL, trials};
+use portico_trials::{POSTGRESQL, Postgres, trials};
 use support::Portal;
 
 fn main() -> std::process::ExitCode {

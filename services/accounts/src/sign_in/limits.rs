@@ -200,7 +200,7 @@ impl Drop for Attempt {
 }
 
 /// Deletes the counters whose window has ended.
-pub(crate) async fn delete_ended(pool: &AnyPool, now: Timestamp) -> Result<(), sqlx::Error> {
+pub(crate) async fn delete_ended(pool: &AnyPool, now: Timestamp) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM sign_in_failures WHERE until_ms <= $1")
         .bind(now.as_millisecond())
         .execute(pool)

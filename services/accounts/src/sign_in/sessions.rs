@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portico_eventstore::{Row, rows};
 use portico_runtime::{Role, config::Session};
 use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
@@ -29,7 +30,7 @@ pub(crate) async fn create(
     user_id: Uuid,
     digest: String,
     now: Timestamp,
-) -> Result<Option<Timestamp>, sqlx::Error> {
+) -> sqlx::Result<Option<Timestamp>> {
     let expires_at = now.checked_add(session.lifetime).unwrap_or(Timestamp::MAX);
     let done = sqlx::query(
         "INSERT INTO sessions (digest, user_id, expires_at_ms, last_seen_ms) \
@@ -45,7 +46,7 @@ pub(crate) async fn create(
 }
 
 /// Ends a session. Idempotent.
-pub(crate) async fn delete(pool: &AnyPool, digest: String) -> Result<(), sqlx::Error> {
+pub(crate) async fn delete(pool: &AnyPool, digest: String) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM sessions WHERE digest = $1")
         .bind(digest)
         .execute(pool)
@@ -54,7 +55,7 @@ pub(crate) async fn delete(pool: &AnyPool, digest: String) -> Result<(), sqlx::E
 }
 
 /// Ends all sessions of a user.
-pub(crate) async fn delete_all(pool: &AnyPool, user_id: Uuid) -> Result<(), sqlx::Error> {
+pub(crate) async fn delete_all(pool: &AnyPool, user_id: Uuid) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM sessions WHERE user_id = $1")
         .bind(user_id.to_string())
         .execute(pool)
@@ -67,7 +68,7 @@ pub(crate) async fn delete_ended(
     pool: &AnyPool,
     session: &Session,
     now: Timestamp,
-) -> Result<u64, sqlx::Error> {
+) -> sqlx::Result<u64> {
     let done = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= $1 OR last_seen_ms <= $2")
         .bind(now.as_millisecond())
         .bind(now.as_millisecond() - milliseconds(session.idle))
@@ -83,7 +84,7 @@ pub(crate) async fn bearer(
     session: &Session,
     token: &str,
     now: Timestamp,
-) -> Result<Option<Bearer>, sqlx::Error> {
+) -> sqlx::Result<Option<Bearer>> {
     match TokenKind::of(token) {
         None => Ok(None),
         Some(TokenKind::Session) => by_session(pool, session, token::digest(token), now).await,
@@ -96,7 +97,7 @@ async fn by_session(
     session: &Session,
     digest: String,
     now: Timestamp,
-) -> Result<Option<Bearer>, sqlx::Error> {
+) -> sqlx::Result<Option<Bearer>> {
     let row = sqlx::query(
         "SELECT u.id, u.role, s.expires_at_ms, s.last_seen_ms FROM sessions s \
          JOIN users u ON u.id = s.user_id WHERE s.digest = $1 AND u.status = 'active'",
@@ -125,7 +126,7 @@ async fn by_api_token(
     pool: &AnyPool,
     digest: String,
     now: Timestamp,
-) -> Result<Option<Bearer>, sqlx::Error> {
+) -> sqlx::Result<Option<Bearer>> {
     let row = sqlx::query(
         "SELECT u.id, u.role, t.expires_at_ms, t.id, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
          JOIN users u ON u.id = t.user_id LEFT JOIN api_token_uses l ON l.token_id = t.id \
@@ -161,9 +162,9 @@ async fn record_use(
     }
 }
 
-fn bearer_of(row: &portico_eventstore::Row, expires_at_ms: i64) -> Result<Bearer, sqlx::Error> {
+fn bearer_of(row: &Row, expires_at_ms: i64) -> sqlx::Result<Bearer> {
     Ok(Bearer {
-        user_id: views::uuid(&row.try_get::<String, _>(0)?)?,
+        user_id: rows::id(row)?,
         role: views::role(&row.try_get::<String, _>(1)?),
         expires_at: Timestamp::from_millisecond(expires_at_ms).unwrap_or(Timestamp::MAX),
     })

@@ -84,11 +84,7 @@ async fn account(
     Ok(())
 }
 
-async fn set_status(
-    tx: &mut AnyConnection,
-    user_id: &str,
-    status: Status,
-) -> Result<(), sqlx::Error> {
+async fn set_status(tx: &mut AnyConnection, user_id: &str, status: Status) -> sqlx::Result<()> {
     sqlx::query("UPDATE users SET status = $1 WHERE id = $2")
         .bind(status.as_str())
         .bind(user_id.to_owned())
@@ -97,7 +93,7 @@ async fn set_status(
         .map(|_| ())
 }
 
-async fn erase(tx: &mut AnyConnection, user_id: &str) -> Result<(), sqlx::Error> {
+async fn erase(tx: &mut AnyConnection, user_id: &str) -> sqlx::Result<()> {
     for sql in [
         "UPDATE users SET status = 'erased', name_ref = '', email_ref = '', password_ref = '' \
          WHERE id = $1",

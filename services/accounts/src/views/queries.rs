@@ -1,7 +1,10 @@
 //! The queries.
 
 use jiff::Timestamp;
-use portico_eventstore::Row;
+use portico_eventstore::{
+    Row,
+    rows::{id, ids, parsed},
+};
 use portico_proto::{accounts::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::{
     Role,
@@ -31,9 +34,9 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
-    fn read(row: &Row) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row) -> sqlx::Result<Self> {
         Ok(Self {
-            id: uuid(&row.try_get::<String, _>(0)?)?,
+            id: id(row)?,
             role: row.try_get(1)?,
             status: row.try_get(2)?,
             name_ref: reference(&row.try_get::<String, _>(3)?)?,
@@ -77,14 +80,14 @@ pub(crate) struct UserFilter {
 }
 
 /// Whether nobody has ever signed up.
-pub(crate) async fn is_empty(pool: &AnyPool) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_empty(pool: &AnyPool) -> sqlx::Result<bool> {
     let row = sqlx::query("SELECT id FROM users LIMIT 1")
         .fetch_optional(pool)
         .await?;
     Ok(row.is_none())
 }
 
-pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> Result<Option<UserRow>, sqlx::Error> {
+pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> sqlx::Result<Option<UserRow>> {
     let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1");
     one(pool, sql, id.to_string()).await
 }
@@ -93,14 +96,14 @@ pub(crate) async fn user(pool: &AnyPool, id: Uuid) -> Result<Option<UserRow>, sq
 pub(crate) async fn user_by_email(
     pool: &AnyPool,
     email_index: &str,
-) -> Result<Option<UserRow>, sqlx::Error> {
+) -> sqlx::Result<Option<UserRow>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM user_emails e JOIN users u ON u.id = e.user_id WHERE e.email_index = $1"
     );
     one(pool, sql, email_index.to_owned()).await
 }
 
-async fn one(pool: &AnyPool, sql: String, key: String) -> Result<Option<UserRow>, sqlx::Error> {
+async fn one(pool: &AnyPool, sql: String, key: String) -> sqlx::Result<Option<UserRow>> {
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(key)
         .fetch_optional(pool)
@@ -127,7 +130,7 @@ pub(crate) async fn users(
     pool: &AnyPool,
     filter: &UserFilter,
     query: &ListQuery,
-) -> Result<(Vec<UserRow>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<UserRow>, String)> {
     let mut select = Select::new(COLUMNS, "users u WHERE true");
     select.and_given("u.status = ?", filter.status);
     select.and_given("u.role = ?", filter.role);
@@ -137,10 +140,7 @@ pub(crate) async fn users(
 }
 
 /// Those of these users who are active.
-pub(crate) async fn active_users(
-    pool: &AnyPool,
-    ids: &[Uuid],
-) -> Result<Vec<UserRow>, sqlx::Error> {
+pub(crate) async fn active_users(pool: &AnyPool, ids: &[Uuid]) -> sqlx::Result<Vec<UserRow>> {
     let mut found = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
         let places: Vec<String> = (1..=batch.len()).map(|n| format!("${n}")).collect();
@@ -160,10 +160,7 @@ pub(crate) async fn active_users(
 }
 
 /// Every active user with this role.
-pub(crate) async fn active_with_role(
-    pool: &AnyPool,
-    role: Role,
-) -> Result<Vec<UserRow>, sqlx::Error> {
+pub(crate) async fn active_with_role(pool: &AnyPool, role: Role) -> sqlx::Result<Vec<UserRow>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM users u WHERE u.role = $1 AND u.status = 'active' ORDER BY u.id"
     );
@@ -175,7 +172,7 @@ pub(crate) async fn active_with_role(
 }
 
 /// Whether there is an active admin other than this user.
-pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, sqlx::Error> {
+pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT id FROM users WHERE role = 'admin' AND status = 'active' AND id <> $1 LIMIT 1",
     )
@@ -186,15 +183,13 @@ pub(crate) async fn other_admins(pool: &AnyPool, user_id: Uuid) -> Result<bool, 
 }
 
 /// Erased users whose e-mail address is still claimed: their erasure was interrupted.
-pub(crate) async fn half_erased(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(crate) async fn half_erased(pool: &AnyPool) -> sqlx::Result<Vec<Uuid>> {
     let rows = sqlx::query(
         "SELECT u.id FROM users u JOIN user_emails e ON e.user_id = u.id WHERE u.status = 'erased'",
     )
     .fetch_all(pool)
     .await?;
-    rows.iter()
-        .map(|row| uuid(&row.try_get::<String, _>(0)?))
-        .collect()
+    ids(&rows)
 }
 
 /// A page of a user's API tokens that are not revoked, and the cursor of the next one.
@@ -202,41 +197,36 @@ pub(crate) async fn api_tokens(
     pool: &AnyPool,
     user_id: Uuid,
     query: &ListQuery,
-) -> Result<(Vec<proto::ApiToken>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<proto::ApiToken>, String)> {
     let mut select = Select::new(
         "t.id, t.name, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0)",
         "api_tokens t LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE true",
     );
     select.and("t.user_id = ?", user_id.to_string());
     let (rows, next) = select.page(pool, query).await?;
-    let token = |row: &Row| {
-        let last_used: i64 = row.try_get(4)?;
-        let last_used = (last_used > 0)
-            .then(|| Timestamp::from_millisecond(last_used).ok())
-            .flatten();
-        Ok(proto::ApiToken {
-            id: row.try_get(0)?,
-            name: row.try_get(1)?,
-            created_at: time::parse(row.try_get(2)?),
-            expires_at: time::parse(row.try_get(3)?),
-            last_used_at: last_used.map(time::to_proto),
-        })
-    };
-    let tokens = rows.iter().map(token).collect::<Result<_, sqlx::Error>>()?;
+    let tokens = rows.iter().map(token).collect::<sqlx::Result<_>>()?;
     Ok((tokens, next))
 }
 
-/// An id in a row.
-pub(crate) fn uuid(text: &str) -> Result<Uuid, sqlx::Error> {
-    text.parse()
-        .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+fn token(row: &Row) -> sqlx::Result<proto::ApiToken> {
+    let last_used: i64 = row.try_get(4)?;
+    let last_used = (last_used > 0)
+        .then(|| Timestamp::from_millisecond(last_used).ok())
+        .flatten();
+    Ok(proto::ApiToken {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        created_at: time::parse(row.try_get(2)?),
+        expires_at: time::parse(row.try_get(3)?),
+        last_used_at: last_used.map(time::to_proto),
+    })
 }
 
-fn reference(text: &str) -> Result<Option<VaultRef>, sqlx::Error> {
+fn reference(text: &str) -> sqlx::Result<Option<VaultRef>> {
     if text.is_empty() {
         return Ok(None);
     }
-    uuid(text).map(|id| Some(VaultRef(id)))
+    parsed(text).map(|id| Some(VaultRef(id)))
 }
 
 /// A role as the contract has it.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use portico_bus::memory::MemoryBus;
-use portico_eventstore::{EventStore, testing::postgres::Postgres};
+use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
     accounts::v1::{
@@ -16,6 +16,7 @@ use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IDEMPOTENCY_KEY, IdentityKey, Outgoing, Role, Service,
     ServiceChannel, ServiceName, clock::ManualTime,
 };
+use portico_trials::Postgres;
 use portico_vault::Kek;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use tempfile::TempDir;

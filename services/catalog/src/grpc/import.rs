@@ -29,7 +29,7 @@ const NO_SCOPE: &str =
     "A plan needs a scope, and none leads to this policy at any API: give it one here.";
 
 /// An admin. Writes nothing.
-pub(super) async fn preview(
+pub(super) async fn preview_gateway_import(
     grpc: &Grpc,
     request: Request<v1::PreviewGatewayImportRequest>,
 ) -> Result<v1::GatewayImport, Error> {
@@ -68,20 +68,17 @@ async fn proposed(grpc: &Grpc, policy: &GatewayPolicy) -> Result<v1::ImportedPol
             id: Some(id.to_string()),
             ..item
         },
-        None if becomes == Becomes::Plan && policy.scopes.is_empty() => v1::ImportedPolicy {
-            action: ImportAction::Create.into(),
-            detail: Some(NO_SCOPE.to_owned()),
-            ..item
-        },
         None => v1::ImportedPolicy {
             action: ImportAction::Create.into(),
+            detail: (becomes == Becomes::Plan && policy.scopes.is_empty())
+                .then(|| NO_SCOPE.to_owned()),
             ..item
         },
     })
 }
 
 /// An admin. Each policy by itself: what one cannot have does not stop the others.
-pub(super) async fn import(
+pub(super) async fn import_from_gateway(
     grpc: &Grpc,
     request: Request<v1::ImportFromGatewayRequest>,
 ) -> Result<v1::GatewayImport, Error> {

@@ -21,28 +21,19 @@ use crate::{
     wire,
 };
 
-pub(super) async fn create(
+pub(super) async fn create_plan(
     grpc: &Grpc,
     request: Request<v1::CreatePlanRequest>,
 ) -> Result<v1::Plan, Error> {
     let call = Call::of(&request, "create_plan", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let details = parse(require("plan", request.into_inner().plan)?)?;
-    let scopes = details.scopes.clone();
     let at = call.context.now;
     let id = call.new_id("plan", &grpc.deps.clock);
-    run(
-        grpc,
-        &call,
-        id,
-        0,
-        &Command::Create { details, at },
-        &scopes,
-    )
-    .await
+    run(grpc, &call, id, 0, &Command::Create { details, at }).await
 }
 
-pub(super) async fn update(
+pub(super) async fn update_plan(
     grpc: &Grpc,
     request: Request<v1::UpdatePlanRequest>,
 ) -> Result<v1::Plan, Error> {
@@ -77,10 +68,9 @@ async fn replace(
     let present = wire::plan(id, found.version, &found.state);
     let patch = require("plan", message.plan.clone())?;
     let details = parse(merge(present, patch, message.update_mask.as_ref())?)?;
-    let scopes = details.scopes.clone();
     let at = call.context.now;
     let command = Command::Change { details, at };
-    run(grpc, call, id, version, &command, &scopes).await
+    run(grpc, call, id, version, &command).await
 }
 
 /// All details of a plan.
@@ -104,10 +94,10 @@ fn parse(message: v1::Plan) -> Result<Details, Error> {
     Ok(details)
 }
 
-pub(super) async fn delete(
+pub(super) async fn delete_plan(
     grpc: &Grpc,
     request: Request<v1::DeletePlanRequest>,
-) -> Result<(), Error> {
+) -> Result<v1::DeletePlanResponse, Error> {
     let call = Call::of(&request, "delete_plan", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let message = request.get_ref();
@@ -115,19 +105,11 @@ pub(super) async fn delete(
     access_requests::require_none_open(&grpc.deps, Subject::Plan(id)).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
-    run(
-        grpc,
-        &call,
-        id,
-        message.if_version,
-        &command,
-        &BTreeSet::new(),
-    )
-    .await
-    .map(drop)
+    run(grpc, &call, id, message.if_version, &command).await?;
+    Ok(v1::DeletePlanResponse {})
 }
 
-pub(super) async fn get(
+pub(super) async fn get_plan(
     grpc: &Grpc,
     request: Request<v1::GetPlanRequest>,
 ) -> Result<v1::Plan, Error> {
@@ -140,7 +122,7 @@ pub(super) async fn get(
         .ok_or_else(|| Error::not_found("plan"))
 }
 
-pub(super) async fn list(
+pub(super) async fn list_plans(
     grpc: &Grpc,
     request: Request<v1::ListPlansRequest>,
 ) -> Result<v1::ListPlansResponse, Error> {
@@ -155,23 +137,27 @@ pub(super) async fn list(
     Ok(v1::ListPlansResponse { plans, next })
 }
 
-/// Runs a command and answers with the state after it. `scopes` are those that the command asks for.
+/// Runs a command and answers with the state after it.
 async fn run(
     grpc: &Grpc,
     call: &Call,
     id: Uuid,
     version: u64,
     command: &Command,
-    scopes: &BTreeSet<String>,
 ) -> Result<v1::Plan, Error> {
-    let outcome = grpc
+    let done = grpc
         .store
         .execute_at::<Plan>(id, version, command, &call.context)
         .await;
-    match outcome {
-        Ok(Outcome { state, version, .. }) => Ok(wire::plan(id, version, &state)),
-        Err(error) => Err(grpc.refuse(error, id, scopes).await),
-    }
+    let error = match done {
+        Ok(Outcome { state, version, .. }) => return Ok(wire::plan(id, version, &state)),
+        Err(error) => error,
+    };
+    let scopes = match command {
+        Command::Create { details, .. } | Command::Change { details, .. } => &details.scopes,
+        Command::Delete { .. } => &BTreeSet::new(),
+    };
+    Err(grpc.refuse(error, id, scopes).await)
 }
 
 fn rate(input: &mut Input, message: v1::Rate) -> Limit {

@@ -31,7 +31,7 @@ use crate::{
     wire,
 };
 
-pub(super) async fn create(
+pub(super) async fn create_product(
     grpc: &Grpc,
     request: Request<v1::CreateProductRequest>,
 ) -> Result<v1::Product, Error> {
@@ -39,21 +39,12 @@ pub(super) async fn create(
     call.caller.require_admin()?;
     let message = require("product", request.into_inner().product)?;
     let details = parse(grpc, message, &Details::default()).await?;
-    let scopes = details.scopes.clone();
     let at = call.context.now;
     let id = call.new_id("product", &grpc.deps.clock);
-    run(
-        grpc,
-        &call,
-        id,
-        0,
-        &Command::Create { details, at },
-        &scopes,
-    )
-    .await
+    run(grpc, &call, id, 0, &Command::Create { details, at }).await
 }
 
-pub(super) async fn update(
+pub(super) async fn update_product(
     grpc: &Grpc,
     request: Request<v1::UpdateProductRequest>,
 ) -> Result<v1::Product, Error> {
@@ -90,10 +81,9 @@ async fn replace(
     let patch = require("product", message.product.clone())?;
     let merged = merge(present, patch, message.update_mask.as_ref())?;
     let details = parse(grpc, merged, &found.state.details).await?;
-    let scopes = details.scopes.clone();
     let at = call.context.now;
     let command = Command::Change { details, at };
-    run(grpc, call, id, version, &command, &scopes).await
+    run(grpc, call, id, version, &command).await
 }
 
 /// All details of a product; those of `before` are known to be right.
@@ -123,7 +113,7 @@ async fn parse(grpc: &Grpc, message: v1::Product, before: &Details) -> Result<De
     Ok(details)
 }
 
-pub(super) async fn publish(
+pub(super) async fn publish_product(
     grpc: &Grpc,
     request: Request<v1::PublishProductRequest>,
 ) -> Result<v1::Product, Error> {
@@ -131,18 +121,10 @@ pub(super) async fn publish(
     call.caller.require_admin()?;
     let id = parse_id("id", &request.get_ref().id)?;
     let at = call.context.now;
-    run(
-        grpc,
-        &call,
-        id,
-        0,
-        &Command::Publish { at },
-        &BTreeSet::new(),
-    )
-    .await
+    run(grpc, &call, id, 0, &Command::Publish { at }).await
 }
 
-pub(super) async fn unpublish(
+pub(super) async fn unpublish_product(
     grpc: &Grpc,
     request: Request<v1::UnpublishProductRequest>,
 ) -> Result<v1::Product, Error> {
@@ -150,21 +132,13 @@ pub(super) async fn unpublish(
     call.caller.require_admin()?;
     let id = parse_id("id", &request.get_ref().id)?;
     let at = call.context.now;
-    run(
-        grpc,
-        &call,
-        id,
-        0,
-        &Command::Unpublish { at },
-        &BTreeSet::new(),
-    )
-    .await
+    run(grpc, &call, id, 0, &Command::Unpublish { at }).await
 }
 
-pub(super) async fn delete(
+pub(super) async fn delete_product(
     grpc: &Grpc,
     request: Request<v1::DeleteProductRequest>,
-) -> Result<(), Error> {
+) -> Result<v1::DeleteProductResponse, Error> {
     let call = Call::of(&request, "delete_product", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let message = request.get_ref();
@@ -172,19 +146,11 @@ pub(super) async fn delete(
     access_requests::require_none_open(&grpc.deps, Subject::Product(id)).await?;
     let at = call.context.now;
     let command = Command::Delete { at };
-    run(
-        grpc,
-        &call,
-        id,
-        message.if_version,
-        &command,
-        &BTreeSet::new(),
-    )
-    .await
-    .map(drop)
+    run(grpc, &call, id, message.if_version, &command).await?;
+    Ok(v1::DeleteProductResponse {})
 }
 
-pub(super) async fn get(
+pub(super) async fn get_product(
     grpc: &Grpc,
     request: Request<v1::GetProductRequest>,
 ) -> Result<v1::Product, Error> {
@@ -198,7 +164,7 @@ pub(super) async fn get(
         .ok_or_else(|| Error::not_found("product"))
 }
 
-pub(super) async fn list(
+pub(super) async fn list_products(
     grpc: &Grpc,
     request: Request<v1::ListProductsRequest>,
 ) -> Result<v1::ListProductsResponse, Error> {
@@ -228,23 +194,29 @@ pub(super) async fn list(
     Ok(v1::ListProductsResponse { products, next })
 }
 
-/// Runs a command and answers with the state after it. `scopes` are those that the command asks for.
+/// Runs a command and answers with the state after it.
 async fn run(
     grpc: &Grpc,
     call: &Call,
     id: Uuid,
     version: u64,
     command: &Command,
-    scopes: &BTreeSet<String>,
 ) -> Result<v1::Product, Error> {
-    let outcome = grpc
+    let done = grpc
         .store
         .execute_at::<Product>(id, version, command, &call.context)
         .await;
-    match outcome {
-        Ok(Outcome { state, version, .. }) => Ok(wire::product(id, version, &state)),
-        Err(error) => Err(grpc.refuse(error, id, scopes).await),
-    }
+    let error = match done {
+        Ok(Outcome { state, version, .. }) => return Ok(wire::product(id, version, &state)),
+        Err(error) => error,
+    };
+    let scopes = match command {
+        Command::Create { details, .. } | Command::Change { details, .. } => &details.scopes,
+        Command::Publish { .. } | Command::Unpublish { .. } | Command::Delete { .. } => {
+            &BTreeSet::new()
+        }
+    };
+    Err(grpc.refuse(error, id, scopes).await)
 }
 
 fn visibility(input: &mut Input, number: i32) -> Visibility {

@@ -1,5 +1,6 @@
 //! Finds the product or plan that refers to a gateway policy.
 
+use portico_eventstore::rows::json;
 use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ pub(crate) async fn find(
     pool: &AnyPool,
     becomes: Becomes,
     policy_id: &str,
-) -> Result<Option<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Option<Uuid>> {
     let sql = match becomes {
         Becomes::Product => {
             "SELECT id, details FROM products WHERE status <> 'deleted' AND details LIKE $1 ORDER BY created_at, id"
@@ -32,18 +33,9 @@ pub(crate) async fn find(
     Ok(None)
 }
 
-fn policy_id_of(becomes: Becomes, details: &str) -> Result<String, sqlx::Error> {
-    let decode = |error: serde_json::Error| sqlx::Error::Decode(error.into());
+fn policy_id_of(becomes: Becomes, details: &str) -> sqlx::Result<String> {
     Ok(match becomes {
-        Becomes::Product => {
-            serde_json::from_str::<product::Details>(details)
-                .map_err(decode)?
-                .policy_id
-        }
-        Becomes::Plan => {
-            serde_json::from_str::<plan::Details>(details)
-                .map_err(decode)?
-                .policy_id
-        }
+        Becomes::Product => json::<product::Details>(details)?.policy_id,
+        Becomes::Plan => json::<plan::Details>(details)?.policy_id,
     })
 }

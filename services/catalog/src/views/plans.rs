@@ -1,7 +1,7 @@
 //! The table `plans`.
 
 use jiff::Timestamp;
-use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
 use portico_proto::{catalog::v1, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
@@ -80,7 +80,7 @@ pub(crate) async fn get(
     pool: &AnyPool,
     audience: Audience,
     id: Uuid,
-) -> Result<Option<v1::Plan>, sqlx::Error> {
+) -> sqlx::Result<Option<v1::Plan>> {
     let row = sqlx::query(
         "SELECT id, status, details, version, created_at, updated_at FROM plans WHERE id = $1",
     )
@@ -96,7 +96,7 @@ pub(crate) async fn list(
     pool: &AnyPool,
     search: &Search,
     query: &ListQuery,
-) -> Result<(Vec<v1::Plan>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<v1::Plan>, String)> {
     let mut select = Select::new(
         "id, status, details, version, created_at, updated_at",
         "plans WHERE true",
@@ -108,23 +108,16 @@ pub(crate) async fn list(
     Ok((plans, next))
 }
 
-fn message(row: &Row) -> Result<v1::Plan, sqlx::Error> {
-    let id: String = row.try_get(0)?;
+fn message(row: &Row) -> sqlx::Result<v1::Plan> {
     let status: String = row.try_get(1)?;
-    let details: String = row.try_get(2)?;
-    let details: Details =
-        serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let details: Details = rows::json(row.try_get(2)?)?;
     let status = v1::PlanStatus::from_word(&status).unwrap_or_default();
-    let times = (
-        wire::parse_time(row.try_get(4)?)?,
-        wire::parse_time(row.try_get(5)?)?,
-    );
+    let time = |column: usize| rows::parsed(row.try_get(column)?);
     Ok(wire::plan_message(
-        id,
+        rows::id(row)?,
         row.try_get(3)?,
         &details,
         status,
-        times,
+        (time(4)?, time(5)?),
     ))
 }

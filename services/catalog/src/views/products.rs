@@ -1,7 +1,7 @@
 //! The table `products` and what belongs to it.
 
 use jiff::Timestamp;
-use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
 use portico_proto::{catalog::v1, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
@@ -72,7 +72,7 @@ async fn write(
     .bind(wire::time(at))
     .execute(&mut *tx)
     .await?;
-    write_tags_and_client_types(tx, id, details).await?;
+    write_lists(tx, id, details).await?;
     let owner = Owner {
         kind: "product",
         id,
@@ -81,34 +81,33 @@ async fn write(
     scopes::claim(tx, &owner, &details.scopes).await
 }
 
-async fn write_tags_and_client_types(
+async fn write_lists(tx: &mut AnyConnection, id: Uuid, details: &Details) -> sqlx::Result<()> {
+    let tags = [
+        "DELETE FROM product_tags WHERE product_id = $1",
+        "INSERT INTO product_tags (product_id, tag) VALUES ($1, $2)",
+    ];
+    replace(tx, id, tags, details.tags.iter().cloned()).await?;
+    let client_types = [
+        "DELETE FROM product_client_types WHERE product_id = $1",
+        "INSERT INTO product_client_types (product_id, client_type_id) VALUES ($1, $2)",
+    ];
+    let ids = details.client_type_ids.iter().map(Uuid::to_string);
+    replace(tx, id, client_types, ids).await
+}
+
+/// Makes these the only rows of a product.
+async fn replace(
     tx: &mut AnyConnection,
     id: Uuid,
-    details: &Details,
-) -> Result<(), ProjectionError> {
-    sqlx::query("DELETE FROM product_tags WHERE product_id = $1")
-        .bind(id.to_string())
-        .execute(&mut *tx)
-        .await?;
-    for tag in &details.tags {
-        sqlx::query("INSERT INTO product_tags (product_id, tag) VALUES ($1, $2)")
-            .bind(id.to_string())
-            .bind(tag.clone())
-            .execute(&mut *tx)
-            .await?;
-    }
-    sqlx::query("DELETE FROM product_client_types WHERE product_id = $1")
-        .bind(id.to_string())
-        .execute(&mut *tx)
-        .await?;
-    for client_type in &details.client_type_ids {
-        sqlx::query(
-            "INSERT INTO product_client_types (product_id, client_type_id) VALUES ($1, $2)",
-        )
-        .bind(id.to_string())
-        .bind(client_type.to_string())
-        .execute(&mut *tx)
-        .await?;
+    [delete, insert]: [&'static str; 2],
+    values: impl Iterator<Item = String>,
+) -> sqlx::Result<()> {
+    let id = id.to_string();
+    let delete = sqlx::query(delete).bind(id.clone());
+    delete.execute(&mut *tx).await?;
+    for value in values {
+        let insert = sqlx::query(insert).bind(id.clone()).bind(value);
+        insert.execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -134,7 +133,7 @@ pub(crate) async fn get(
     pool: &AnyPool,
     audience: Audience,
     id: Uuid,
-) -> Result<Option<v1::Product>, sqlx::Error> {
+) -> sqlx::Result<Option<v1::Product>> {
     let row = sqlx::query(
         "SELECT id, status, details, version, created_at, updated_at, documentation FROM products WHERE id = $1",
     )
@@ -161,7 +160,7 @@ pub(crate) async fn list(
     audience: Audience,
     filter: &Filter,
     query: &ListQuery,
-) -> Result<(Vec<v1::Product>, String), sqlx::Error> {
+) -> sqlx::Result<(Vec<v1::Product>, String)> {
     let mut select = Select::new(
         "id, status, details, version, created_at, updated_at",
         "products WHERE true",
@@ -189,23 +188,16 @@ pub(crate) async fn list(
     Ok((products, next))
 }
 
-fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {
-    let id: String = row.try_get(0)?;
+fn message(row: &Row) -> sqlx::Result<v1::Product> {
     let status: String = row.try_get(1)?;
-    let details: String = row.try_get(2)?;
-    let details: Details =
-        serde_json::from_str(&details).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let id: Uuid = id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let details: Details = rows::json(row.try_get(2)?)?;
     let status = v1::ProductStatus::from_word(&status).unwrap_or_default();
-    let times = (
-        wire::parse_time(row.try_get(4)?)?,
-        wire::parse_time(row.try_get(5)?)?,
-    );
+    let time = |column: usize| rows::parsed(row.try_get(column)?);
     Ok(wire::product_message(
-        id,
+        rows::id(row)?,
         row.try_get(3)?,
         &details,
         status,
-        times,
+        (time(4)?, time(5)?),
     ))
 }

@@ -63,7 +63,7 @@ pub(crate) async fn taken(
     pool: &AnyPool,
     owner: Uuid,
     scopes: &BTreeSet<String>,
-) -> Result<Error, sqlx::Error> {
+) -> sqlx::Result<Error> {
     let mut fields = Vec::new();
     for scope in scopes {
         let row = sqlx::query(

@@ -14,6 +14,7 @@ mod decision;
 mod definition;
 mod http;
 mod look;
+mod no_operation;
 mod open_source;
 mod policy;
 mod work;

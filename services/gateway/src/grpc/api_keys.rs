@@ -8,13 +8,12 @@ use std::collections::HashMap;
 use portico_eventstore::Outcome;
 use portico_proto::access::v1::ApprovedApi;
 use portico_proto::{Error, gateway::v1 as api};
-use portico_runtime::{Call, Caller, parse_id, query_error};
+use portico_runtime::{Call, Caller, parse_id, query_error, vault_error};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
 use super::application::{owned, visible};
-use super::refusal::vault_error;
 use crate::entitlement::{
     Command, Entitlement, Key, KeyCommand, Link, Rejection, WantedState, owner, place_in_vault,
 };

@@ -6,16 +6,16 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use portico_eventstore::{ExecuteError, StoreError};
+use portico_eventstore::ExecuteError;
 use portico_proto::{Error, gateway::v1 as api};
 use portico_runtime::lists::ListQuery;
-use portico_runtime::{Call, parse_id, query_error, store_error};
+use portico_runtime::{Call, concurrent_change, parse_id, query_error, store_error, vault_error};
 use portico_vault::{Secret, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{concurrent_change, name_taken, refuse_at, vault_error};
+use super::refusal::{name_taken, refuse_at};
 use crate::gateway::{Command, Gateway, Rejection, Settings};
 use crate::gateways::NO_OPERATION;
 use crate::views::gateways as view;
@@ -226,28 +226,15 @@ impl Kept {
 
     /// After a command: only what the gateway refers to stays.
     async fn settle(self, grpc: &Grpc, before: Option<VaultRef>, after: Option<VaultRef>) {
-        let unused = [before, Some(self.0)].into_iter().flatten();
-        for reference in unused.filter(|reference| Some(*reference) != after) {
-            forget(grpc, reference).await;
-        }
+        let all = [before, Some(self.0)].into_iter().flatten();
+        let unused = all.filter(|reference| Some(*reference) != after);
+        grpc.vault.discard(unused).await;
     }
 
-    /// Takes out again what a refused command brought. After any other failure it may be in use.
+    /// Takes out again what a refused command brought.
     async fn forget_after(self, grpc: &Grpc, error: &ExecuteError<Rejection>) {
-        if matches!(
-            error,
-            ExecuteError::Rejected(_)
-                | ExecuteError::VersionMismatch { .. }
-                | ExecuteError::Store(StoreError::Refused(_))
-        ) {
-            forget(grpc, self.0).await;
+        if error.is_refusal() {
+            grpc.vault.discard([self.0]).await;
         }
-    }
-}
-
-/// What stays after a failure here is sealed and never read; it goes with the gateway.
-async fn forget(grpc: &Grpc, secret: VaultRef) {
-    if let Err(error) = grpc.vault.delete(&secret).await {
-        tracing::warn!(%error, "an unused secret stays in the vault");
     }
 }

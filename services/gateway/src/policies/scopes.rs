@@ -32,7 +32,7 @@ impl Policies {
             answered: answered.into_iter().collect(),
             as_of,
         };
-        let client = KnownClient::id(application, provider);
+        let client = ClientScopes::id(application, provider);
         self.once::<KnownClient>(client, &newest, context, entry)
             .await?;
         self.free_scopes(application, provider, context).await
@@ -47,7 +47,7 @@ impl Policies {
         provider: Uuid,
         context: &Context,
     ) -> Result<(), PolicyError> {
-        let client = KnownClient::id(application, provider);
+        let client = ClientScopes::id(application, provider);
         let Some(newest) = self.load::<KnownClient>(client).await?.newest else {
             return Ok(());
         };

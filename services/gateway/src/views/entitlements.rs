@@ -2,16 +2,22 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portico_eventstore::clock::ClockReading;
+use portico_eventstore::rows::{id, ids, json};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::worker::Due;
+use portico_eventstore::worker::Queue;
 use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent, Row};
 use uuid::Uuid;
 
-use super::{grants, held_scopes, id, json};
+use super::{grants, held_scopes};
 use crate::entitlement::{Entitlement, Event, KeyEvent, Prospect};
 
 pub(crate) struct Entitlements;
+
+/// What the worker has to do.
+pub(crate) const QUEUE: Queue = Queue {
+    table: "entitlements",
+    id: "request_id",
+};
 
 #[async_trait]
 impl Projection for Entitlements {
@@ -113,35 +119,6 @@ pub(crate) struct Listed {
     pub(crate) version: i64,
 }
 
-/// Those with something to do, at most so many.
-pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT request_id, due_at_ms FROM entitlements WHERE due_at_ms IS NOT NULL \
-         ORDER BY due_at_ms, updated_at, request_id LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
-    super::due(&rows, now)
-}
-
-/// Those that wait longer than the longest usual pause, because a clock that was ahead wrote something of them: their
-/// pauses would last until the present clock shows the same time.
-pub(crate) async fn written_ahead(
-    pool: &AnyPool,
-    now: Timestamp,
-    longest: std::time::Duration,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT request_id FROM entitlements WHERE due_at_ms > $1 AND updated_at > $2 ORDER BY due_at_ms LIMIT 100",
-    )
-    .bind(ClockReading::latest_pause(now, longest).as_millisecond())
-    .bind(ClockReading::latest(now).to_string())
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(|row| id(row, 0)).collect()
-}
-
 /// Those of an application, the oldest first.
 pub(crate) async fn of_application(
     pool: &AnyPool,
@@ -175,7 +152,7 @@ pub(crate) async fn of_catalogue(pool: &AnyPool, subject: Uuid) -> Result<Vec<Uu
             .bind(format!("%\"{subject}\"%"))
             .fetch_all(pool)
             .await?;
-    rows.iter().map(|row| id(row, 0)).collect()
+    ids(&rows)
 }
 
 /// Those at an identity provider whose last try failed with a code.
@@ -191,7 +168,7 @@ pub(crate) async fn waiting(
     .bind(identity_provider.to_string())
     .fetch_all(pool)
     .await?;
-    rows.iter().map(|row| id(row, 0)).collect()
+    ids(&rows)
 }
 
 /// A key that should be at a gateway.
@@ -232,8 +209,8 @@ pub(crate) async fn keys_at(
 
 fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
     Ok(Listed {
-        request_id: id(row, 0)?,
-        entitlement: json(&row.try_get::<String, _>(1)?)?,
+        request_id: id(row)?,
+        entitlement: json(row.try_get(1)?)?,
         version: row.try_get(2)?,
     })
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use portico_eventstore::rows::{id, ids, json, parsed};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row};
 use portico_proto::gateway::v1 as api;
-use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
+use portico_runtime::lists::{ListQuery, Select, SortColumns};
 use uuid::Uuid;
 
 use super::grants::{self, ApiLocation, ApiLocations};
-use super::{id, json, parsed};
 use crate::gateway::{Event, Gateway, Settings};
 use crate::mapping::{self, ApiMapping, Owned};
 
@@ -160,14 +160,7 @@ pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::Gateway>
 }
 
 /// What gateways are listed by.
-pub(crate) const SORT: SortColumns = SortColumns {
-    columns: &[
-        ("name", SortColumn::Text("name_key")),
-        ("created_at", SortColumn::Text("created_at")),
-    ],
-    default: "name",
-    id: "id",
-};
+pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
 
 /// Gateways that are there, and the cursor of the next page.
 pub(crate) async fn list(
@@ -195,12 +188,12 @@ pub(crate) async fn places(pool: &AnyPool) -> Result<ApiLocations, sqlx::Error> 
     let mut places = ApiLocations::default();
     let gateways = sqlx::query("SELECT id FROM gateways WHERE status <> 'deleted' ORDER BY id");
     for row in &gateways.fetch_all(pool).await? {
-        places.gateways.push(id(row, 0)?);
+        places.gateways.push(id(row)?);
     }
     let apis = sqlx::query("SELECT gateway_id, api_id FROM gateway_apis");
     for row in &apis.fetch_all(pool).await? {
         let at = places.mapped.entry(row.try_get("api_id")?).or_default();
-        at.insert(id(row, 0)?);
+        at.insert(id(row)?);
     }
     Ok(places)
 }
@@ -230,7 +223,7 @@ pub(crate) async fn recorded(
         let provider: Option<String> = row.try_get("identity_provider_id")?;
         let one = Recorded {
             identity_provider_id: provider.as_deref().map(parsed).transpose()?,
-            owned: json(&row.try_get::<String, _>("owned")?)?,
+            owned: json(row.try_get("owned")?)?,
             settled: row.try_get::<i64, _>("settled")? != 0,
         };
         recorded.insert(row.try_get("api_id")?, one);
@@ -246,7 +239,7 @@ pub(crate) async fn of_provider(pool: &AnyPool, provider: Uuid) -> Result<Vec<Uu
     .bind(provider.to_string())
     .fetch_all(pool)
     .await?;
-    rows.iter().map(|row| id(row, 0)).collect()
+    ids(&rows)
 }
 
 /// How many approved items of requests need a gateway.

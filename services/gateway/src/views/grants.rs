@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use portico_eventstore::rows::{json, parsed};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::{ProjectionError, Row};
 use uuid::Uuid;
 
-use super::{json, parsed};
 use crate::entitlement::{Entitlement, Key, KeyPolicies, Link};
 use crate::item::{Api, Item, Limit};
 

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use portico_eventstore::rows::id;
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::{ProjectionError, RecordedEvent};
 use portico_runtime::Page;
 use uuid::Uuid;
 
-use super::{id, parsed};
 use crate::entitlement::{Claim, Entitlement};
 
 /// Brings the rows of one request to its claims.
@@ -90,9 +90,7 @@ pub(crate) async fn holders(pool: &AnyPool) -> Result<Holders, sqlx::Error> {
             id: row.try_get(2)?,
             name: row.try_get(3)?,
         };
-        holders
-            .entry((id(row, 0)?, row.try_get(1)?))
-            .or_insert(holder);
+        holders.entry((id(row)?, row.try_get(1)?)).or_insert(holder);
     }
     Ok(holders)
 }
@@ -123,7 +121,7 @@ pub(crate) async fn list(
     .await?;
     let mut waiting = Vec::new();
     for row in &rows {
-        let (provider, scope): (Uuid, String) = (id(row, 0)?, row.try_get(1)?);
+        let (provider, scope): (Uuid, String) = (id(row)?, row.try_get(1)?);
         let one = HolderOf {
             id: row.try_get(2)?,
             name: row.try_get(3)?,
@@ -177,7 +175,7 @@ pub(crate) async fn claims_of(
     .fetch_all(pool)
     .await?;
     rows.iter()
-        .map(|row| Ok((parsed(&row.try_get::<String, _>(0)?)?, row.try_get(1)?)))
+        .map(|row| Ok((id(row)?, row.try_get(1)?)))
         .collect()
 }
 

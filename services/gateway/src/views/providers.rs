@@ -2,13 +2,19 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::worker::Due;
+use portico_eventstore::sqlx::{self, AnyConnection, Row as _};
+use portico_eventstore::worker::Queue;
 use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent};
 
 use crate::known::KnownProvider;
 
 pub(crate) struct Providers;
+
+/// What the worker has to tell gateways.
+pub(crate) const QUEUE: Queue = Queue {
+    table: "identity_providers",
+    id: "id",
+};
 
 #[async_trait]
 impl Projection for Providers {
@@ -35,25 +41,16 @@ impl Projection for Providers {
         };
         provider.evolve(&change);
         sqlx::query(
-            "INSERT INTO identity_providers (id, due_at_ms, state) VALUES ($1, $2, $3) \
-             ON CONFLICT (id) DO UPDATE SET due_at_ms = excluded.due_at_ms, state = excluded.state",
+            "INSERT INTO identity_providers (id, due_at_ms, state, updated_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (id) DO UPDATE SET due_at_ms = excluded.due_at_ms, state = excluded.state, \
+             updated_at = excluded.updated_at",
         )
         .bind(id)
         .bind(provider.due().map(Timestamp::as_millisecond))
         .bind(serde_json::to_string(&provider)?)
+        .bind(event.recorded_at.to_string())
         .execute(tx)
         .await?;
         Ok(())
     }
-}
-
-/// Those with something to do, at most so many.
-pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, due_at_ms FROM identity_providers WHERE due_at_ms IS NOT NULL ORDER BY due_at_ms, id LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
-    super::due(&rows, now)
 }

@@ -157,8 +157,7 @@ impl Mapper {
             .collect())
     }
 
-    /// Takes away what nobody needs at a gateway any more, and whatever else is due
-    /// there.
+    /// Takes away what nobody needs at a gateway any more, and whatever else is due there.
     ///
     /// # Errors
     /// The gateway cannot be reached. What fails at a single API is logged.

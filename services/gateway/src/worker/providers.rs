@@ -41,8 +41,7 @@ impl Work for ProviderWorker {
     }
 
     async fn due(&self, now: Timestamp, limit: i64) -> Result<Due, WorkError> {
-        let pool = self.jobs.store().database().pool();
-        Ok(view::due(pool, now, limit).await?)
+        Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
     }
 
     fn next_step(&self, job: &Job<KnownProvider>) -> Option<(&'static str, ())> {

@@ -1,19 +1,20 @@
 //! The variables of templates; `web/mail/README.md` describes them for operators.
 
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
+use serde::Serialize;
 
 use super::Template;
 
 /// A product and the plan it was requested under.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "their names say it")]
 pub struct Item {
     pub product_name: String,
     pub plan_name: String,
 }
 
-/// Holds names of people: no `Debug`, never stored, dropped after sending.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// Each is a variable under its name. Holds names of people: no `Debug`, never stored, dropped after sending.
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// For the greeting; may be empty.
     pub recipient_name: String,
@@ -91,30 +92,11 @@ impl Facts {
     }
 
     pub(super) fn context(&self) -> Value {
-        let items: Vec<Value> = self
-            .items
-            .iter()
-            .map(|item| context! { product_name => &item.product_name, plan_name => &item.plan_name })
-            .collect();
         let product_names: Vec<Value> = self
             .items
             .iter()
             .map(|item| Value::from(&item.product_name))
             .collect();
-        context! {
-            recipient_name => &self.recipient_name,
-            requester_name => &self.requester_name,
-            request_id => &self.request_id,
-            status => &self.status,
-            application_id => &self.application_id,
-            application_name => &self.application_name,
-            items => items,
-            product_names => product_names,
-            note => &self.note,
-            reason => &self.reason,
-            provider_name => &self.provider_name,
-            code => &self.code,
-            api_key => self.api_key,
-        }
+        context! { product_names => product_names, ..Value::from(Serde(self)) }
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portico_eventstore::{
-    Database, Row,
+    Database,
     clock::ClockReading,
+    rows::ids,
     sqlx::{self, Row as _},
     worker::Due,
 };
-use uuid::Uuid;
 
 /// Up to `limit` deliveries that are due or being sent, the oldest first. The worker finds by their leases which of the
 /// latter were left without an outcome by a process that crashed. A pause longer than `longest` was set by a clock that
@@ -19,7 +19,7 @@ pub async fn due(
     now: Timestamp,
     longest: Duration,
     limit: i64,
-) -> Result<Due, sqlx::Error> {
+) -> sqlx::Result<Due> {
     let now_ms = now.as_millisecond();
     let rows = sqlx::query(
         "SELECT id FROM deliveries \
@@ -31,10 +31,6 @@ pub async fn due(
     .bind(limit)
     .fetch_all(database.pool())
     .await?;
-    let id = |row: &Row| {
-        let id: String = row.try_get(0)?;
-        Uuid::parse_str(&id).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-    };
     let next: Option<i64> =
         sqlx::query("SELECT MIN(due_ms) FROM deliveries WHERE status = 'queued' AND due_ms > $1")
             .bind(now_ms)
@@ -42,7 +38,7 @@ pub async fn due(
             .await?
             .try_get(0)?;
     Ok(Due {
-        now: rows.iter().map(id).collect::<Result<_, _>>()?,
+        now: ids(&rows)?,
         next: next.and_then(|next| Timestamp::from_millisecond(next).ok()),
     })
 }

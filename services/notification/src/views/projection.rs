@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent, sqlx, sqlx::AnyConnection};
 
-use crate::delivery::{Delivery, Event};
+use crate::delivery::{Delivery, Event, Mail};
 
 /// Keeps the table `deliveries`.
 pub struct Deliveries;
@@ -23,25 +23,33 @@ impl Projection for Deliveries {
             return Ok(());
         };
         if let Event::Queued(mail) = &happened {
-            sqlx::query(
-                "INSERT INTO deliveries (id, position, template, recipient_id, subject_id, status, attempts, \
-                 resends, last_error, next_try_at, due_ms, created_at, sent_at, version) \
-                 VALUES ($1, $2, $3, $4, $5, 'queued', 0, 0, '', '', $6, $7, '', $8)",
-            )
-            .bind(event.stream_id().to_string())
-            .bind(event.position)
-            .bind(mail.template.as_str())
-            .bind(mail.recipient_id.to_string())
-            .bind(mail.subject_id.map(|id| id.to_string()).unwrap_or_default())
-            .bind(event.recorded_at.as_millisecond())
-            .bind(event.recorded_at.to_string())
-            .bind(event.version)
-            .execute(tx)
-            .await?;
-            return Ok(());
+            return queue(tx, event, mail).await;
         }
         Change::of(&happened, event).write(tx, event).await
     }
+}
+
+async fn queue(
+    tx: &mut AnyConnection,
+    event: &RecordedEvent,
+    mail: &Mail,
+) -> Result<(), ProjectionError> {
+    sqlx::query(
+        "INSERT INTO deliveries (id, position, template, recipient_id, subject_id, status, attempts, resends, \
+         last_error, next_try_at, due_ms, created_at, sent_at, version) \
+         VALUES ($1, $2, $3, $4, $5, 'queued', 0, 0, '', '', $6, $7, '', $8)",
+    )
+    .bind(event.stream_id().to_string())
+    .bind(event.position)
+    .bind(mail.template.as_str())
+    .bind(mail.recipient_id.to_string())
+    .bind(mail.subject_id.map(|id| id.to_string()).unwrap_or_default())
+    .bind(event.recorded_at.as_millisecond())
+    .bind(event.recorded_at.to_string())
+    .bind(event.version)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// What an event changes in a row; `None` leaves the column as it is.

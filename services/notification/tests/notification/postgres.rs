@@ -15,8 +15,7 @@ mod doubles;
 mod recovery;
 mod support;
 
-use portico_eventstore::testing::postgres::Postgres;
-use portico_trials::{POSTGRESQL, trials};
+use portico_trials::{POSTGRESQL, Postgres, trials};
 use support::Setup;
 
 fn main() -> std::process::ExitCode {

@@ -26,30 +26,13 @@ pub struct Difference {
 pub fn differences(wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {
     let redirect_uris = wanted.redirect_uris.iter().cloned().collect();
     let sets = [
-        ("scope", &wanted.scopes, granted.scopes(), SCOPES),
-        (
-            "grant_types",
-            &wanted.grant_types,
-            granted.list("grant_types"),
-            GRANTS,
-        ),
-        (
-            "response_types",
-            &wanted.response_types,
-            granted.list("response_types"),
-            RESPONSES,
-        ),
-        (
-            "redirect_uris",
-            &redirect_uris,
-            granted.list("redirect_uris"),
-            REDIRECTS,
-        ),
+        ("scope", &wanted.scopes, SCOPES),
+        ("grant_types", &wanted.grant_types, GRANTS),
+        ("response_types", &wanted.response_types, RESPONSES),
+        ("redirect_uris", &redirect_uris, REDIRECTS),
     ];
-    let mut found: Vec<Difference> = sets
-        .into_iter()
-        .filter_map(|(member, asked, granted, words)| of_sets(member, asked, &granted?, words))
-        .collect();
+    let of_set = |(member, asked, words)| of_sets(member, asked, &granted.list(member)?, words);
+    let mut found: Vec<Difference> = sets.into_iter().filter_map(of_set).collect();
     found.extend(of_auth_method(wanted, granted));
     found.extend(of_expiry(granted));
     found

@@ -27,8 +27,7 @@ const SERVER_MEMBERS: [&str; 5] = [
     SECRET_CHANGED,
 ];
 
-/// What a provider says about a client, with the member names of RFC 7591 and
-/// without any secret or token.
+/// What a provider says about a client, with the member names of RFC 7591 and without any secret or token.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Metadata(Map<String, Value>);
@@ -41,8 +40,7 @@ impl Metadata {
         Self(members)
     }
 
-    /// As it would be if everything asked for were granted; what is known of a
-    /// client that is there but cannot be read.
+    /// As it would be if everything asked for were granted; what is known of a client that is there but cannot be read.
     #[must_use]
     pub fn assumed(wanted: &WantedClient) -> Self {
         Self(registration_members(wanted))
@@ -67,19 +65,15 @@ impl Metadata {
         self.0.get(member)?.as_str()
     }
 
-    /// A member that is a list of texts, as a set. Some providers give one text
-    /// instead, its words separated by spaces.
+    /// A member that is a list of texts, as a set. Some providers give one text instead, its words separated by spaces.
     #[must_use]
     pub fn list(&self, member: &str) -> Option<BTreeSet<String>> {
         match self.0.get(member)? {
             Value::String(text) => Some(text.split_whitespace().map(str::to_owned).collect()),
-            Value::Array(values) => Some(
-                values
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect(),
-            ),
+            Value::Array(values) => {
+                let texts = values.iter().filter_map(Value::as_str);
+                Some(texts.map(str::to_owned).collect())
+            }
             _ => None,
         }
     }
@@ -90,9 +84,8 @@ impl Metadata {
         self.list("scope")
     }
 
-    /// What an update starts from: everything that the provider returned, less
-    /// what only it may set, and less what is empty: absent means the same (RFC 7592 section 2.2), and some refuse
-    /// their own `null` or `{}`.
+    /// What an update starts from: everything that the provider returned, less what only it may set, and less what is
+    /// empty: absent means the same (RFC 7592 section 2.2), and some refuse their own `null` or `{}`.
     pub(crate) fn for_update(&self) -> Map<String, Value> {
         let mut members = self.0.clone();
         members.retain(|name, value| !SERVER_MEMBERS.contains(&name.as_str()) && !is_empty(value));

@@ -7,13 +7,13 @@ pub(crate) mod tests;
 use portico_proto::access::v1::access_service_client::AccessServiceClient;
 use portico_proto::access::v1::{Application, GetActivationRequest, GetApplicationRequest};
 use portico_proto::{Error, Kind, registration::v1 as api};
-use portico_runtime::{Call, Caller, ServiceName, parse_id, query_error, store_error};
+use portico_runtime::{Call, Caller, ServiceName, parse_id, query_error, store_error, vault_error};
 use portico_vault::{Owner, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{refuse, vault_error, work_error};
+use super::refusal::{refuse, work_error};
 use crate::client_type::ClientType;
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{AccessCommand, Command, Live, OWNER, OauthClient, Rejection};

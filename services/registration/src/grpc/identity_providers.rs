@@ -5,13 +5,13 @@ mod secrets;
 
 use portico_proto::{Error, registration::v1 as api};
 use portico_runtime::lists::{ListQuery, Search};
-use portico_runtime::{Call, Problems, parse_id, query_error, store_error};
+use portico_runtime::{Call, Problems, parse_id, query_error, store_error, vault_error};
 use portico_vault::{Owner, Secret};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{name_taken, refuse, refuse_at, vault_error};
+use super::refusal::{name_taken, refuse, refuse_at};
 use crate::identity_provider::{
     Command, Draft, IdentityProvider, ManagementRef, Method, OWNER, Options, ProviderType,
     Settings, TokenChange,

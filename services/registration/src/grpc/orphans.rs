@@ -1,14 +1,14 @@
 //! Clients that are, or may be, at a provider without being in use here. For admins.
 
 use portico_proto::{Error, registration::v1 as api};
-use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error, texts};
+use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error, texts, vault_error};
 use portico_vault::{Owner, Secret, VaultRef};
 use tonic::Request;
 use url::Url;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{refuse, vault_error, work_error};
+use super::refusal::{refuse, work_error};
 use crate::oauth_client::{Command, OauthClient, OrphanCommand, Resolution};
 use crate::views::oauth_clients::{self as view, ListedOrphan};
 use crate::worker::{ClaimedClient, OrphanAction};

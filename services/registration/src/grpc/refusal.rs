@@ -1,14 +1,12 @@
-//! Errors that callers get where a command, a rule between streams, or the vault refuses.
+//! Errors that callers get where a command or a rule between streams refuses.
 
 use portico_eventstore::{ExecuteError, StoreError};
-use portico_proto::{Error, FieldError, Kind};
-use portico_runtime::store_error;
-use portico_vault::VaultError;
+use portico_proto::{Error, Kind};
+use portico_runtime::{WorkError, store_error, vault_error};
 use uuid::Uuid;
 
 use crate::providers::AccessError;
 use crate::views::providers::{NAME_TAKEN, PROVIDER_IN_USE, PROVIDER_NOT_FOUND};
-use crate::worker::WorkError;
 
 /// As [`portico_runtime::refuse`], and the rules of the views.
 pub(crate) fn refuse<R>(error: ExecuteError<R>) -> Error
@@ -21,19 +19,14 @@ where
     }
 }
 
-/// As [`refuse`], where the command was put on a loaded version: a caller that gave none (`if_version` 0) is not
-/// told about versions.
+/// As [`portico_runtime::refuse_at`], and the rules of the views.
 pub(crate) fn refuse_at<R>(if_version: u64, error: ExecuteError<R>) -> Error
 where
     R: std::error::Error + Into<Error>,
 {
     match error {
-        ExecuteError::VersionMismatch { .. } if if_version == 0 => Error::new(
-            Kind::Conflict,
-            "concurrent_change",
-            "Somebody else changed it at the same time; try again.",
-        ),
-        other => refuse(other),
+        ExecuteError::Store(StoreError::Refused(rule)) => broken(rule),
+        other => portico_runtime::refuse_at(if_version, other),
     }
 }
 
@@ -53,31 +46,7 @@ fn broken(rule: &'static str) -> Error {
 
 /// Another one has the name.
 pub(crate) fn name_taken() -> Error {
-    let message = "Another identity provider has this `name`; names must differ in more than upper and lower case.";
-    let mut error = Error::new(Kind::Conflict, NAME_TAKEN, message);
-    error.fields = vec![FieldError {
-        field: "name".to_owned(),
-        code: NAME_TAKEN.to_owned(),
-        message: message.to_owned(),
-    }];
-    error
-}
-
-/// The vault failed; logged here, once. [`VaultError::Taken`] means that an idempotency key came with another
-/// secret, since references are derived from it.
-pub(crate) fn vault_error(error: VaultError) -> Error {
-    match error {
-        VaultError::Database(error) => store_error(StoreError::from(error)),
-        VaultError::Taken => Error::new(
-            Kind::Conflict,
-            "idempotency_key_reused",
-            "This Idempotency-Key was used for a different request; use a new one.",
-        ),
-        other => {
-            tracing::error!(error = %other, "vault failed");
-            Error::internal()
-        }
-    }
+    portico_runtime::name_taken("identity provider")
 }
 
 /// A provider cannot be talked to.

@@ -51,8 +51,7 @@ impl Endpoints {
         }
     }
 
-    /// Whether a token may be sent to `url`: it has the issuer's origin (RFC 6454)
-    /// or one that an admin allowed.
+    /// Whether a token may be sent to `url`: it has the issuer's origin (RFC 6454) or one that an admin allowed.
     #[must_use]
     pub fn trusts(&self, url: &Url) -> bool {
         has_trusted_origin(&self.issuer, &self.allowed_origins, url)

@@ -36,7 +36,7 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Disposition, Failure};
+use super::failure::{Failure, Result};
 use super::metadata::{self, Difference, Metadata};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
@@ -67,12 +67,7 @@ impl Driver for Auth0 {
         ))
     }
 
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        _ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, site: Site<'_>, wanted: &WantedClient, _ids: &ChosenIds) -> Result<Prepared> {
         rfc7591::check_auth_method(site.endpoints, wanted)?;
         if site.method == Method::None {
             return open::prepare(site, wanted);
@@ -95,7 +90,7 @@ impl Driver for Auth0 {
         site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
+    ) -> Result<Preview> {
         let mut body = members::changes(wanted);
         if members::by_itself(wanted) {
             body.insert("client_grant".into(), grants::shown(site, wanted));
@@ -108,11 +103,7 @@ impl Driver for Auth0 {
         })
     }
 
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
+    fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
         members::parse(endpoints, answer)
     }
 
@@ -125,7 +116,7 @@ impl Driver for Auth0 {
         false
     }
 
-    async fn try_authorization(&self, session: &Session<'_>) -> Result<String, Failure> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<String> {
         if session.method == Method::None {
             let open = "registration is open to anybody, and its clients are third-party clients that cannot use \
                         client_credentials and cannot be managed; management credentials are better";
@@ -135,10 +126,7 @@ impl Driver for Auth0 {
         url.set_query(Some(
             "page=0&per_page=1&fields=client_id&include_fields=true",
         ));
-        let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-        if !answer.is_success() {
-            return Err(refused(&answer));
-        }
+        calls::get(session, &url).await?;
         grants::of_audience(session).await?;
         Ok("the Management API may be read: clients and client grants".to_owned())
     }
@@ -153,7 +141,7 @@ impl Driver for Auth0 {
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         if session.method == Method::None {
             return open::register(session, prepared).await;
         }
@@ -166,21 +154,10 @@ impl Driver for Auth0 {
             body,
         )
         .await?;
-        if answer.is_success() {
-            return members::parse(session.endpoints, &answer);
-        }
-        let mut failure = refused(&answer);
-        if failure.disposition == Disposition::Unmanageable {
-            failure.disposition = Disposition::PauseProvider;
-        }
-        Err(failure)
+        members::parse(session.endpoints, &answer).map_err(Failure::of_provider)
     }
 
-    async fn reconcile(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
+    async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
         if session.method == Method::None {
             return Ok(Reconciled::Unknown);
         }
@@ -196,11 +173,7 @@ impl Driver for Auth0 {
         Ok(Reconciled::Registered(Box::new(registered)))
     }
 
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
         open::check(session)?;
         let mut registered = calls::read(session, &client.client_id).await?;
         let grant = grants::of(session, &client.client_id).await?;
@@ -213,7 +186,7 @@ impl Driver for Auth0 {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         open::check(session)?;
         members::check(session.site(), wanted)?;
         // The grant first: what is taken away must be gone even where the rest is refused.
@@ -229,7 +202,7 @@ impl Driver for Auth0 {
         session: &Session<'_>,
         client: &KnownClient,
         _chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         open::check(session)?;
         let mut registered = new_secret(session, &client.client_id).await?;
         let scopes = client.granted.scopes().unwrap_or_default();
@@ -242,7 +215,7 @@ impl Driver for Auth0 {
         &self,
         session: &Session<'_>,
         client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         open::check(session)?;
         let body = Map::from_iter([("grant_types".to_owned(), json!([]))]);
         let mut registered = change(session, client, body).await?;
@@ -251,11 +224,7 @@ impl Driver for Auth0 {
         Ok(registered)
     }
 
-    async fn delete(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<Deleted, Failure> {
+    async fn delete(&self, session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {
         open::check(session)?;
         let url = one(session.site(), &client.client_id)?;
         let answer = call(session, Step::Other, Verb::DELETE, &url, Body::None).await?;
@@ -272,25 +241,19 @@ async fn change(
     session: &Session<'_>,
     client: &KnownClient,
     members: Map<String, Value>,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let url = one(session.site(), &client.client_id)?;
     let body = Body::Json(Value::Object(members));
     let answer = call(session, Step::Other, Verb::PATCH, &url, body).await?;
-    match answer.is_success() {
-        true => members::parse(session.endpoints, &answer),
-        false => Err(refused(&answer)),
-    }
+    members::parse(session.endpoints, &answer)
 }
 
-async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient, Failure> {
+async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient> {
     let mut url = one(session.site(), id)?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.push("rotate-secret");
     }
     let answer = call(session, Step::Rotate, Verb::POST, &url, Body::None).await?;
-    if !answer.is_success() {
-        return Err(refused(&answer));
-    }
     members::parse(session.endpoints, &answer)
 }
 

@@ -38,8 +38,7 @@ impl Outcome {
 /// One step of the connection test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckStep {
-    /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks`,
-    /// `scopes`, `authorization` or `tls`.
+    /// `discovery`, `issuer`, `registration_endpoint`, `token_endpoint`, `jwks`, `scopes`, `authorization` or `tls`.
     pub name: &'static str,
     /// Result of the step.
     pub outcome: Outcome,

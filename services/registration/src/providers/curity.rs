@@ -21,7 +21,7 @@ use portico_vault::Secret;
 use serde_json::{Map, Value};
 
 use super::client::{ChosenIds, KnownClient, Prepared, Preview, RegisteredClient, WantedClient};
-use super::failure::{Disposition, Failure};
+use super::failure::{Disposition, Failure, Result};
 use super::metadata::{self, Difference, Metadata};
 use super::other::Other;
 use super::session::{Session, Step};
@@ -51,12 +51,7 @@ impl Driver for Curity {
         REGISTRATION
     }
 
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        _ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, site: Site<'_>, wanted: &WantedClient, _ids: &ChosenIds) -> Result<Prepared> {
         let mut prepared = rfc7591::prepare(site, wanted)?;
         let template = &site.options.client_template;
         if template.is_empty() {
@@ -78,7 +73,7 @@ impl Driver for Curity {
         site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
+    ) -> Result<Preview> {
         let mut preview = Other.preview_update(site, client, wanted)?;
         if is_instance(site) {
             // The template decides everything.
@@ -106,7 +101,7 @@ impl Driver for Curity {
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         // Without its template the client would be another one, and nobody would have said which.
         if is_instance(session.site()) {
             return rfc7591::register_once(session, prepared, REGISTRATION).await;
@@ -115,11 +110,7 @@ impl Driver for Curity {
     }
 
     /// Asks whether the client is there, without reading it: see the module.
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
         match rfc7591::still_there(session, client).await? {
             Some(true) => {}
             Some(false) => {
@@ -157,7 +148,7 @@ impl Driver for Curity {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         // The template decides; an update would replace the secret and nothing else.
         if is_instance(session.site()) {
             return self.read(session, client).await;
@@ -186,7 +177,7 @@ impl Driver for Curity {
         session: &Session<'_>,
         client: &KnownClient,
         _chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let unchanged = rfc7591::as_granted(client);
         let mut body = client.granted.for_update();
         body.insert("client_id".into(), client.client_id.clone().into());
@@ -212,7 +203,7 @@ impl Curity {
         wanted: &WantedClient,
         step: Step,
         mut body: Map<String, Value>,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         body.remove(SECRET_REPLACED);
         // Said by Curity alone, and nothing to ask for.
         body.remove("registration_access_token_expires_in");

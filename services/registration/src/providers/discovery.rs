@@ -1,5 +1,4 @@
-//! The well-known document: OpenID Connect Discovery 1.0 section 4, RFC 8414
-//! section 3.
+//! The well-known document: OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3.
 
 use std::time::Duration;
 

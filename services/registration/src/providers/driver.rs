@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient,
 };
-use super::failure::{Disposition, Failure};
+use super::failure::{Disposition, Failure, Result};
 use super::session::{RawAnswer, Session, Step};
 use super::site::Site;
 use super::tokens::Need;
@@ -66,12 +66,7 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// What the provider is known to refuse, for example an authentication method: always [`Disposition::Fail`].
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        _ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, site: Site<'_>, wanted: &WantedClient, _ids: &ChosenIds) -> Result<Prepared> {
         let mut prepared = rfc7591::prepare(site, wanted)?;
         self.customize(site, &mut prepared.body);
         Ok(prepared)
@@ -92,7 +87,7 @@ pub trait Driver: Send + Sync {
         site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
+    ) -> Result<Preview> {
         let (endpoint, _) = rfc7591::management(client)?;
         let mut body = rfc7591::redacted_update_body(client, wanted);
         self.customize(site, &mut body);
@@ -109,11 +104,7 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// The failure that the answer tells of.
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
+    fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
         rfc7591::parse(endpoints, answer)
     }
 
@@ -131,7 +122,7 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// It is refused, or the provider does not answer.
-    async fn try_authorization(&self, session: &Session<'_>) -> Result<String, Failure> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<String> {
         session.try_authorization(self.need()).await
     }
 
@@ -149,7 +140,7 @@ pub trait Driver: Send + Sync {
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         rfc7591::register(session, prepared, self.need()).await
     }
 
@@ -157,11 +148,7 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// The provider does not answer.
-    async fn reconcile(
-        &self,
-        _session: &Session<'_>,
-        _prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
+    async fn reconcile(&self, _session: &Session<'_>, _prepared: &Prepared) -> Result<Reconciled> {
         Ok(Reconciled::Unknown)
     }
 
@@ -169,11 +156,7 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// The provider refuses, or does not answer.
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
         rfc7591::read(session, client).await
     }
 
@@ -187,7 +170,7 @@ pub trait Driver: Send + Sync {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let mut body = rfc7591::update_body(client, wanted);
         self.customize(session.site(), &mut body);
         rfc7591::update_with(session, client, wanted, Step::Update, body).await
@@ -203,7 +186,7 @@ pub trait Driver: Send + Sync {
         _session: &Session<'_>,
         _client: &KnownClient,
         _chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         Err(unsupported(
             "secret_rotation_unsupported",
             "this type of provider has no way to give a client a new secret",
@@ -215,11 +198,7 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// The provider refuses, or does not answer.
-    async fn retire_old_secret(
-        &self,
-        _session: &Session<'_>,
-        _client: &KnownClient,
-    ) -> Result<(), Failure> {
+    async fn retire_old_secret(&self, _session: &Session<'_>, _client: &KnownClient) -> Result<()> {
         Ok(())
     }
 
@@ -231,7 +210,7 @@ pub trait Driver: Send + Sync {
         &self,
         _session: &Session<'_>,
         _client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         Err(unsupported(
             "reissue_unsupported",
             "this type of provider has no way to a new registration access token",
@@ -247,7 +226,7 @@ pub trait Driver: Send + Sync {
         &self,
         _session: &Session<'_>,
         _client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         Err(unsupported(
             "suspension_unsupported",
             "this type of provider has no way to disable a client",
@@ -263,7 +242,7 @@ pub trait Driver: Send + Sync {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         self.update(session, client, wanted).await
     }
 
@@ -271,11 +250,7 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// The provider refuses, or does not answer.
-    async fn delete(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<Deleted, Failure> {
+    async fn delete(&self, session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {
         rfc7591::delete(session, client).await
     }
 }

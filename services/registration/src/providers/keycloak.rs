@@ -26,19 +26,15 @@
 //! From 26.8 on a client that names scopes gets the realm's default scopes too (keycloak/keycloak#50807); both lists
 //! are always put as they are, less and plus what is Portico's.
 //!
-//! With management credentials (a client whose service account has the
-//! realm-management roles `manage-clients` and `view-clients`) as Bearer at the
-//! same endpoint: GET, PUT and DELETE work without a registration access token
-//! and do not rotate it; a missing client is 404. At the admin API:
-//! `POST clients/{id}/registration-access-token` gives a new one (the secret in
-//! that answer is asterisks).
+//! With management credentials (a client whose service account has the realm-management roles `manage-clients` and
+//! `view-clients`) as Bearer at the same endpoint: GET, PUT and DELETE work without a registration access token and do
+//! not rotate it; a missing client is 404. At the admin API: `POST clients/{id}/registration-access-token` gives a new
+//! one (the secret in that answer is asterisks).
 //!
-//! Therefore: the client's id and secret are chosen and stored before the POST,
-//! and the POST carries the scopes at once, since it can leave no orphan. After
-//! `kill -9` between the 201 and our commit the POST is repeated; "in use" means
-//! ours. What got lost is the registration access token: it is issued anew by
-//! the management credentials, or the client works but cannot be managed until an
-//! admin gives them. The same holds for an update whose answer got lost.
+//! Therefore: the client's id and secret are chosen and stored before the POST, and the POST carries the scopes at
+//! once, since it can leave no orphan. After `kill -9` between the 201 and our commit the POST is repeated; "in use"
+//! means ours. What got lost is the registration access token: it is issued anew by the management credentials, or the
+//! client works but cannot be managed until an admin gives them. The same holds for an update whose answer got lost.
 
 mod answer;
 mod call;
@@ -54,12 +50,12 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Bearer, Disposition, Failure};
+use super::failure::{Bearer, Disposition, Failure, Result};
 use super::metadata::SECRET_CHANGED;
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
-use super::{Driver, Method as AuthorizationMethod, ReconcileClass};
-use answer::{collection, has_another_secret, is_in_use, member, object, parse, refused};
+use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591::object_of};
+use answer::{collection, has_another_secret, is_in_use, member, parse, refused};
 use call::{call, explained, insert_secret, post, put, read, tokens};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
@@ -81,12 +77,7 @@ impl Driver for Keycloak {
         ]
     }
 
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, site: Site<'_>, wanted: &WantedClient, ids: &ChosenIds) -> Result<Prepared> {
         Ok(Prepared {
             endpoint: collection(site.endpoints, "default"),
             wanted: wanted.clone(),
@@ -100,7 +91,7 @@ impl Driver for Keycloak {
         site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
+    ) -> Result<Preview> {
         let scopes = ClientScopes::from_granted(&client.granted);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let body = representation::update(wanted, &client.client_id, &scopes)?;
@@ -112,11 +103,7 @@ impl Driver for Keycloak {
         })
     }
 
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
+    fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
         parse(endpoints, answer)
     }
 
@@ -129,7 +116,7 @@ impl Driver for Keycloak {
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, bearer) = post(session, prepared).await?;
         if answer.is_success() {
             return parse(session.endpoints, &answer);
@@ -137,10 +124,7 @@ impl Driver for Keycloak {
         if is_in_use(&answer) {
             return adopt(session, prepared).await.map_err(undecided);
         }
-        let mut failure = refused(&answer, bearer);
-        if failure.disposition == Disposition::Unmanageable {
-            failure.disposition = Disposition::PauseProvider;
-        }
+        let failure = refused(&answer, bearer).of_provider();
         // A used-up token hides whether an earlier attempt had made the client.
         if failure.disposition == Disposition::PauseProvider
             && presence_of(session, prepared).await.map_err(undecided)? == Presence::There
@@ -150,23 +134,15 @@ impl Driver for Keycloak {
         Err(failure)
     }
 
-    async fn reconcile(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
+    async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
         let registered = self.register(session, prepared).await?;
         Ok(Reconciled::Registered(Box::new(registered)))
     }
 
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
         let (answer, _) = read(session, client).await?;
         let mut found = parse(session.endpoints, &answer)?;
-        if has_another_secret(client, &object(&answer)?) {
+        if has_another_secret(client, &object_of(&answer)?) {
             found.granted = found.granted.with(SECRET_CHANGED, true);
         }
         Ok(found)
@@ -177,9 +153,9 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let body = representation::update(wanted, &client.client_id, &scopes)?;
         put(session, client, &token, Step::Update, body).await
@@ -190,12 +166,12 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
         chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = match read(session, client).await {
             Ok(found) => found,
             Err(failure) => return already_rotated(session, client, chosen, failure).await,
         };
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("secret".into(), chosen.expose().into());
         put(session, client, &token, Step::Rotate, body).await
@@ -206,7 +182,7 @@ impl Driver for Keycloak {
         &self,
         session: &Session<'_>,
         client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
         if token.0 != Bearer::Management {
             return Err(Failure::new(
@@ -216,7 +192,7 @@ impl Driver for Keycloak {
                  management credentials can be asked to switch one off",
             ));
         }
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("enabled".into(), false.into());
         insert_secret(client, &mut body);
@@ -229,9 +205,9 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
-        let scopes = ClientScopes::of(&object(&answer)?);
+        let scopes = ClientScopes::of(&object_of(&answer)?);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let mut body = representation::update(wanted, &client.client_id, &scopes)?;
         body.insert("enabled".into(), true.into());
@@ -244,15 +220,11 @@ impl Driver for Keycloak {
         &self,
         session: &Session<'_>,
         client: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         presence::reissued(session, client).await
     }
 
-    async fn delete(
-        &self,
-        session: &Session<'_>,
-        client: &KnownClient,
-    ) -> Result<Deleted, Failure> {
+    async fn delete(&self, session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {
         let url = member(session.endpoints, "default", &client.client_id);
         let mut last = None;
         for token in tokens(session, client).await? {

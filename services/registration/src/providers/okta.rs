@@ -38,13 +38,13 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Disposition, Failure};
+use super::failure::{Failure, Result};
 use super::metadata::{self, Difference, Metadata, joined};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591};
 use application::{registration, update};
-use calls::{Wrong, call, client, collection, found, named, parse, read_refused};
+use calls::{Wrong, call, client, collection, found, named, parse, successful};
 use secrets::Added;
 
 /// Driver for Okta.
@@ -62,12 +62,7 @@ impl Driver for Okta {
         &[AuthorizationMethod::ApiToken]
     }
 
-    fn prepare(
-        &self,
-        site: Site<'_>,
-        wanted: &WantedClient,
-        _ids: &ChosenIds,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, site: Site<'_>, wanted: &WantedClient, _ids: &ChosenIds) -> Result<Prepared> {
         rfc7591::check_auth_method(site.endpoints, wanted)?;
         Ok(Prepared {
             endpoint: collection(site.endpoints),
@@ -82,7 +77,7 @@ impl Driver for Okta {
         site: Site<'_>,
         client: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<Preview, Failure> {
+    ) -> Result<Preview> {
         Ok(Preview {
             action: "update",
             method: "PUT",
@@ -91,11 +86,7 @@ impl Driver for Okta {
         })
     }
 
-    fn parse(
-        &self,
-        endpoints: &Endpoints,
-        answer: &RawAnswer,
-    ) -> Result<RegisteredClient, Failure> {
+    fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
         parse(endpoints, answer)
     }
 
@@ -103,7 +94,7 @@ impl Driver for Okta {
         session.token.is_some()
     }
 
-    async fn try_authorization(&self, session: &Session<'_>) -> Result<String, Failure> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<String> {
         let mut url = collection(session.endpoints);
         url.set_query(Some("limit=1"));
         let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
@@ -134,7 +125,7 @@ impl Driver for Okta {
         &self,
         session: &Session<'_>,
         prepared: &Prepared,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         let body = Body::Json(Value::Object(prepared.body.clone()));
         let answer = call(
             session,
@@ -147,10 +138,7 @@ impl Driver for Okta {
         if answer.is_success() {
             return parse(session.endpoints, &answer);
         }
-        let mut failure = calls::refused(&answer);
-        if failure.disposition == Disposition::Unmanageable {
-            failure.disposition = Disposition::PauseProvider;
-        }
+        let failure = calls::refused(&answer).of_provider();
         // The name has the marker of this attempt, so what is there already is what it made.
         if calls::is_taken(&failure) {
             let found = self.reconcile(session, prepared).await;
@@ -162,11 +150,7 @@ impl Driver for Okta {
         Err(failure)
     }
 
-    async fn reconcile(
-        &self,
-        session: &Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<Reconciled, Failure> {
+    async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
         let name = prepared.body.get("client_name").and_then(Value::as_str);
         let Some(there) = named(session, name.unwrap_or_default()).await? else {
             return Ok(Reconciled::NotThere);
@@ -185,17 +169,10 @@ impl Driver for Okta {
         Ok(Reconciled::Registered(Box::new(registered)))
     }
 
-    async fn read(
-        &self,
-        session: &Session<'_>,
-        known: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    async fn read(&self, session: &Session<'_>, known: &KnownClient) -> Result<RegisteredClient> {
         let url = client(session.endpoints, &known.client_id);
         let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
-        if answer.is_success() {
-            return parse(session.endpoints, &answer);
-        }
-        Err(read_refused(session, &answer).await)
+        parse(session.endpoints, &successful(session, answer).await?)
     }
 
     async fn update(
@@ -203,7 +180,7 @@ impl Driver for Okta {
         session: &Session<'_>,
         known: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         // A setting that is left out makes the update fail, so what is there is the beginning.
         let now = self.read(session, known).await?;
         let known = KnownClient {
@@ -213,10 +190,7 @@ impl Driver for Okta {
         let url = client(session.endpoints, &known.client_id);
         let body = Body::Json(Value::Object(update(&known, wanted)?));
         let answer = call(session, Step::Update, Method::PUT, &url, body).await?;
-        if answer.is_success() {
-            return parse(session.endpoints, &answer);
-        }
-        Err(read_refused(session, &answer).await)
+        parse(session.endpoints, &successful(session, answer).await?)
     }
 
     /// Beside the one before, which [`Driver::retire_old_secret`] ends. For an API token that may not add one, Okta
@@ -226,7 +200,7 @@ impl Driver for Okta {
         session: &Session<'_>,
         known: &KnownClient,
         chosen: &Secret,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         match secrets::add(session, known, chosen).await? {
             Added::Added { keeps_old } => {
                 let there = self.read(session, known).await;
@@ -240,11 +214,7 @@ impl Driver for Okta {
         }
     }
 
-    async fn retire_old_secret(
-        &self,
-        session: &Session<'_>,
-        known: &KnownClient,
-    ) -> Result<(), Failure> {
+    async fn retire_old_secret(&self, session: &Session<'_>, known: &KnownClient) -> Result<()> {
         secrets::end_others(session, known).await
     }
 
@@ -252,7 +222,7 @@ impl Driver for Okta {
         &self,
         session: &Session<'_>,
         known: &KnownClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         calls::lifecycle(session, &known.client_id, "deactivate").await?;
         self.read(session, known).await
     }
@@ -262,12 +232,12 @@ impl Driver for Okta {
         session: &Session<'_>,
         known: &KnownClient,
         wanted: &WantedClient,
-    ) -> Result<RegisteredClient, Failure> {
+    ) -> Result<RegisteredClient> {
         calls::lifecycle(session, &known.client_id, "activate").await?;
         self.update(session, known, wanted).await
     }
 
-    async fn delete(&self, session: &Session<'_>, known: &KnownClient) -> Result<Deleted, Failure> {
+    async fn delete(&self, session: &Session<'_>, known: &KnownClient) -> Result<Deleted> {
         let url = client(session.endpoints, &known.client_id);
         let answer = call(session, Step::Other, Method::DELETE, &url, Body::None).await?;
         if answer.is_success() {
@@ -280,17 +250,14 @@ impl Driver for Okta {
     }
 }
 
-async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient, Failure> {
+async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient> {
     let mut url = client(session.endpoints, id);
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.extend(["lifecycle", "newSecret"]);
     }
     let body = Body::Json(Value::Object(Map::new()));
     let answer = call(session, Step::Rotate, Method::POST, &url, body).await?;
-    if answer.is_success() {
-        return parse(session.endpoints, &answer);
-    }
-    Err(read_refused(session, &answer).await)
+    parse(session.endpoints, &successful(session, answer).await?)
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use portico_eventstore::relay::PublicEvent;
 use portico_eventstore::{EventStore, RecordedEvent, StoreError};
 use portico_proto::access::v1::{Report, report};
 use portico_proto::registration::v1::{self as public, client_changed::Change};
+use portico_proto::time;
+use portico_runtime::messages::encode;
 
-use super::some;
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
     DeletionEvent, DriftEvent, Event, GrantEvent, HeldScopes, OauthClient, OrphanEvent, Outcome,
@@ -110,7 +110,7 @@ impl Translation<'_> {
                 client_deleted: true
             }
         );
-        Ok(some(
+        Ok(Some(encode(
             "portico.registration.registration_reported",
             &public::RegistrationReported {
                 application_id: client.application_id.to_string(),
@@ -124,13 +124,13 @@ impl Translation<'_> {
                     outcome: Some(outcome(reported.outcome)),
                 }),
             },
-        ))
+        )))
     }
 
     async fn held(&self, held: HeldScopes) -> Result<Option<PublicEvent>, StoreError> {
         let client = self.client().await?;
         let answered = held.answered.into_iter();
-        Ok(some(
+        Ok(Some(encode(
             "portico.registration.client_scopes_held",
             &public::ClientScopesHeld {
                 application_id: client.application_id.to_string(),
@@ -143,12 +143,11 @@ impl Translation<'_> {
                     })
                     .collect(),
             },
-        ))
+        )))
     }
 
-    /// What happened to a client beside its requests, for everybody whom it serves.
-    /// The first client of an application is announced by its access; that one took the place of another is not, as
-    /// no request was approved for it.
+    /// What happened to a client beside its requests, for everybody whom it serves. The first client of an application
+    /// is announced by its access; that one took the place of another is not, as no request was approved for it.
     async fn registered(&self) -> Result<Option<PublicEvent>, StoreError> {
         match self.client().await?.activated {
             true => self.changed(Change::Replaced, String::new()).await,
@@ -165,7 +164,7 @@ impl Translation<'_> {
         if client.grants.is_empty() {
             return Ok(None);
         }
-        Ok(some(
+        Ok(Some(encode(
             "portico.registration.client_changed",
             &public::ClientChanged {
                 application_id: client.application_id.to_string(),
@@ -179,7 +178,7 @@ impl Translation<'_> {
                 detail,
                 by: self.at.metadata.actor.clone(),
             },
-        ))
+        )))
     }
 
     async fn expiring(
@@ -189,7 +188,7 @@ impl Translation<'_> {
         rotates: bool,
     ) -> Result<Option<PublicEvent>, StoreError> {
         let client = self.client().await?;
-        Ok(some(
+        Ok(Some(encode(
             "portico.registration.client_secret_expiring",
             &public::ClientSecretExpiring {
                 application_id: client.application_id.to_string(),
@@ -199,14 +198,14 @@ impl Translation<'_> {
                 client_id: client_id(&client),
                 request_ids: requests(&client),
                 requester_ids: requesters(&client),
-                expires_at: Some(prost_types::Timestamp {
+                expires_at: Some(time::Timestamp {
                     seconds: i64::try_from(expires_at).unwrap_or(i64::MAX),
                     nanos: 0,
                 }),
                 days_left,
                 rotates,
             },
-        ))
+        )))
     }
 }
 
@@ -223,19 +222,12 @@ fn outcome(outcome: Outcome) -> report::Outcome {
         } => report::Outcome::Delayed(report::Delayed {
             code: problem.code,
             reason: problem.reason,
-            next_try_at: next_try_at.map(timestamp),
+            next_try_at: next_try_at.map(time::to_proto),
         }),
         Outcome::Failed(problem) => report::Outcome::Failed(report::Failed {
             code: problem.code,
             reason: problem.reason,
         }),
-    }
-}
-
-fn timestamp(at: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: at.as_second(),
-        nanos: at.subsec_nanosecond(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
-use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
 use portico_proto::registration::v1 as api;
 use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
@@ -139,9 +139,7 @@ pub(crate) async fn count_of_provider(pool: &AnyPool, provider: Uuid) -> Result<
 
 fn read(row: &Row) -> Result<api::ClientType, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let list = |column: &str| -> Result<Vec<String>, sqlx::Error> {
-        serde_json::from_str(&text(column)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-    };
+    let list = |column: &str| -> Result<Vec<String>, sqlx::Error> { rows::json(&text(column)?) };
     Ok(api::ClientType {
         id: text("id")?,
         identity_provider_id: text("identity_provider_id")?,

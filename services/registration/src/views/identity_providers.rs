@@ -1,9 +1,9 @@
 //! The table `identity_providers` and its queries.
 
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
-use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
 use portico_proto::registration::v1 as api;
-use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
+use portico_runtime::lists::{ListQuery, Search, Select, SortColumns};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -144,14 +144,7 @@ const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token,
                        rotates_days_before";
 
 /// What providers can be sorted by.
-pub(crate) const SORT: SortColumns = SortColumns {
-    columns: &[
-        ("name", SortColumn::Text("name_key")),
-        ("created_at", SortColumn::Text("created_at")),
-    ],
-    default: "name",
-    id: "id",
-};
+pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
 
 /// A provider as the API has it, less what its driver makes of the settings; and those.
 pub(crate) struct Listed {
@@ -168,12 +161,7 @@ pub(crate) async fn in_use(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
     )
     .fetch_all(pool)
     .await?;
-    let id = |row: &Row| {
-        let text: String = row.try_get(0)?;
-        text.parse()
-            .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
-    };
-    rows.iter().map(id).collect()
+    rows::ids(&rows)
 }
 
 /// A provider, deleted or not.
@@ -214,10 +202,8 @@ pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<b
 fn read(row: &Row) -> Result<Listed, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let number = |column: &str| row.try_get::<i64, _>(column);
-    let endpoints: Endpoints = serde_json::from_str(&text("endpoints")?)
-        .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let decode = |error: serde_json::Error| sqlx::Error::Decode(Box::new(error));
-    let more: More = serde_json::from_str(&text("more")?).map_err(decode)?;
+    let endpoints: Endpoints = rows::json(&text("endpoints")?)?;
+    let more: More = rows::json(&text("more")?)?;
     let kind = text("type")?;
     let has_token = number("has_initial_access_token")? != 0;
     let settings = Settings {

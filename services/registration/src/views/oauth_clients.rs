@@ -1,26 +1,31 @@
 //! The tables `oauth_clients` and `orphans`, and their queries.
 
-mod ahead;
 mod anothers;
 mod orphans;
 mod queries;
 
 use async_trait::async_trait;
 use portico_eventstore::sqlx::{self, AnyConnection, Row as _};
+use portico_eventstore::worker::Queue;
 use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent};
 use uuid::Uuid;
 
 use crate::oauth_client::{AccessEvent, Event, OauthClient, RegistrationEvent};
 
-pub(crate) use ahead::written_ahead;
 pub(crate) use anothers::is_anothers;
 pub(crate) use orphans::{ListedOrphan, orphan, orphans};
 pub(crate) use queries::{
-    Listed, Registered, by_id, differences, due, manages, of_application, old_secret_valid_until,
+    Listed, Registered, by_id, differences, manages, of_application, old_secret_valid_until,
     registered, resumable, streams_of_application, streams_of_type, waiting_at,
 };
 
 pub(crate) struct OauthClients;
+
+/// What the worker has to do.
+pub(crate) const QUEUE: Queue = Queue {
+    table: "oauth_clients",
+    id: "id",
+};
 
 #[async_trait]
 impl Projection for OauthClients {

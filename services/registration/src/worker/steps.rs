@@ -28,10 +28,7 @@ impl Work for Worker {
                 tracing::warn!(oauth_client_id = %id, %error, "an OAuth client could not be resumed");
             }
         }
-        let mut due = view::due(pool, now, limit).await?;
-        due.now
-            .extend(view::written_ahead(pool, now, self.deps.config.retry.max_delay).await?);
-        Ok(due)
+        Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
     }
 
     fn next_step(&self, job: &Job) -> Option<(&'static str, Step)> {

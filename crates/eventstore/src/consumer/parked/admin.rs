@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{read_id, read_time};
-use crate::{Database, Row, StoreError};
+use crate::{Database, Result, Row, rows};
 
 /// A parked message, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +67,7 @@ impl Parked {
 }
 
 /// How many messages of a consumer are parked; for health and metrics.
-pub async fn parked(database: &Database, consumer: &str) -> Result<i64, StoreError> {
+pub async fn parked(database: &Database, consumer: &str) -> Result<i64> {
     let row = sqlx::query("SELECT COUNT(*) FROM parked WHERE consumer = $1")
         .bind(consumer.to_owned())
         .fetch_one(database.pool())
@@ -85,10 +84,7 @@ macro_rules! kept {
 }
 
 /// The parked messages of this database, the most recent first.
-pub async fn list_parked(
-    database: &Database,
-    filter: &ParkedFilter,
-) -> Result<Vec<Parked>, StoreError> {
+pub async fn list_parked(database: &Database, filter: &ParkedFilter) -> Result<Vec<Parked>> {
     let from = match filter.status.as_str() {
         "dropped" => {
             "SELECT consumer, message_id, subject, reason, attempts, first_parked_at, parked_at, attempts AS last, \
@@ -120,19 +116,19 @@ pub async fn list_parked(
     rows.iter().map(read).collect()
 }
 
-fn read(row: &Row) -> Result<Parked, StoreError> {
+fn read(row: &Row) -> Result<Parked> {
     let (last, by): (i64, String) = (row.try_get(7)?, row.try_get(9)?);
     Ok(Parked {
         consumer: row.try_get(0)?,
-        message_id: read_id(row, 1)?,
+        message_id: rows::parsed(row.try_get(1)?)?,
         subject: row.try_get(2)?,
         reason: row.try_get(3)?,
         attempts: row.try_get(4)?,
-        first_parked_at: read_time(row, 5)?,
-        parked_at: read_time(row, 6)?,
+        first_parked_at: rows::parsed(row.try_get(5)?)?,
+        parked_at: rows::parsed(row.try_get(6)?)?,
         status: match (last, by.is_empty()) {
             (_, false) => ParkedStatus::Dropped {
-                at: read_time(row, 8)?,
+                at: rows::parsed(row.try_get(8)?)?,
                 by,
             },
             (0, true) => ParkedStatus::Replaying,
@@ -147,7 +143,7 @@ pub async fn release_parked(
     database: &Database,
     consumer: &str,
     message_id: Option<Uuid>,
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     let done = sqlx::query(
         "UPDATE parked SET tried = tried + attempts, attempts = 0 \
          WHERE ($1 = '' OR consumer = $1) AND ($2 = '' OR message_id = $2)",
@@ -167,7 +163,7 @@ pub async fn drop_parked(
     message_id: Option<Uuid>,
     by: &str,
     now: Timestamp,
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     let mut tx = database.pool().begin().await?;
     sqlx::query(
         "INSERT INTO dropped (consumer, message_id, subject, reason, attempts, first_parked_at, parked_at, dropped_at, \

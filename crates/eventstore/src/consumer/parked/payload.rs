@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::StoreError;
+use crate::{Result, StoreError};
 
 pub(super) fn to_text(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -15,7 +15,7 @@ pub(super) fn to_text(bytes: &[u8]) -> String {
         })
 }
 
-pub(super) fn of_text(text: &str) -> Result<Bytes, StoreError> {
+pub(super) fn of_text(text: &str) -> Result<Bytes> {
     let wrong = || StoreError::Codec("a parked payload is not hexadecimal".to_owned());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {

@@ -7,7 +7,7 @@ use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 use uuid::Uuid;
 
 use super::{Append, Appended, InboxEntry};
-use crate::{RecordedEvent, StoreError};
+use crate::{RecordedEvent, Result, StoreError};
 
 /// Rows in one `INSERT`; nine parameters each stay below SQLite's and PostgreSQL's limits.
 const ROWS: usize = 500;
@@ -70,7 +70,7 @@ impl Question {
         }
     }
 
-    async fn ask(self, tx: &mut Transaction<'_, Any>) -> Result<Vec<crate::Row>, sqlx::Error> {
+    async fn ask(self, tx: &mut Transaction<'_, Any>) -> sqlx::Result<Vec<crate::Row>> {
         let mut query = sqlx::query(AssertSqlSafe(self.sql));
         for value in self.values {
             query = query.bind(value);
@@ -80,6 +80,7 @@ impl Question {
 }
 
 /// What a batch will write.
+#[derive(Default)]
 pub(super) struct Plan {
     pub(super) position: i64,
     versions: HashMap<String, i64>,
@@ -94,15 +95,8 @@ impl Plan {
     pub(super) async fn load(
         tx: &mut Transaction<'_, Any>,
         appends: &[Append],
-    ) -> Result<Self, sqlx::Error> {
-        let mut plan = Self {
-            position: 0,
-            versions: HashMap::new(),
-            known_ids: HashMap::new(),
-            handled: BTreeSet::new(),
-            recorded: Vec::new(),
-            marks: Vec::new(),
-        };
+    ) -> sqlx::Result<Self> {
+        let mut plan = Self::default();
         let ids: Vec<String> = appends
             .iter()
             .flat_map(|a| a.events.iter().map(|e| e.id.to_string()))
@@ -121,7 +115,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn learn(&mut self, row: &crate::Row) -> Result<(), sqlx::Error> {
+    fn learn(&mut self, row: &crate::Row) -> sqlx::Result<()> {
         let (about, first, second): (String, String, String) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         match about.as_str() {
@@ -139,7 +133,7 @@ impl Plan {
         Ok(())
     }
 
-    pub(super) fn take(&mut self, append: &Append) -> Result<Appended, StoreError> {
+    pub(super) fn take(&mut self, append: &Append) -> Result<Appended> {
         if let Some(entry) = &append.inbox
             && self
                 .handled
@@ -209,7 +203,7 @@ impl Plan {
         new
     }
 
-    pub(super) async fn write(&self, tx: &mut Transaction<'_, Any>) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, tx: &mut Transaction<'_, Any>) -> Result<()> {
         for chunk in self.recorded.chunks(ROWS) {
             let rows: Vec<String> = (0..chunk.len())
                 .map(|row| format!("({})", placeholders(row * 9 + 1, 9)))
@@ -221,8 +215,7 @@ impl Plan {
             );
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for event in chunk {
-                let metadata = serde_json::to_string(&event.metadata)
-                    .map_err(|e| StoreError::Codec(e.to_string()))?;
+                let metadata = serde_json::to_string(&event.metadata).map_err(StoreError::codec)?;
                 query = query
                     .bind(event.position)
                     .bind(event.id.to_string())

@@ -22,21 +22,12 @@ impl Tls {
         cert: &'static str,
         key: &'static str,
     ) -> Option<Self> {
-        match (reader.file(cert), reader.file(key)) {
-            (Some(cert_file), Some(key_file)) => Some(Self {
-                cert_file,
-                key_file,
-            }),
-            (Some(_), None) if !reader.is_given(key) => {
-                reader.problem(key, format!("must be set with {cert}"));
-                None
-            }
-            (None, Some(_)) if !reader.is_given(cert) => {
-                reader.problem(cert, format!("must be set with {key}"));
-                None
-            }
-            _ => None,
-        }
+        let (cert, key) = ((cert, reader.file(cert)), (key, reader.file(key)));
+        let (cert_file, key_file) = reader.both(cert, key)?;
+        Some(Self {
+            cert_file,
+            key_file,
+        })
     }
 }
 

@@ -43,32 +43,19 @@ impl Admin {
     pub(in crate::config) fn read(reader: &mut Reader) -> Option<Self> {
         let email = reader.optional("admin.email");
         let password = reader.secret("admin.password");
-        match (email, password) {
-            (Some(email), Some(password)) => {
-                if !is_mail_address(&email) {
-                    reader.problem("admin.email", "must be an e-mail address");
-                }
-                if password.expose().chars().count() < SHORTEST_PASSWORD {
-                    reader.problem(
-                        "admin.password",
-                        format!("must have {SHORTEST_PASSWORD} characters or more"),
-                    );
-                }
-                Some(Self {
-                    email: email.into(),
-                    password,
-                })
-            }
-            (Some(_), None) => {
-                reader.problem("admin.password", "must be set with admin.email");
-                None
-            }
-            (None, Some(_)) => {
-                reader.problem("admin.email", "must be set with admin.password");
-                None
-            }
-            (None, None) => None,
+        let (email, password) =
+            reader.both(("admin.email", email), ("admin.password", password))?;
+        if !is_mail_address(&email) {
+            reader.problem("admin.email", "must be an e-mail address");
         }
+        if password.expose().chars().count() < SHORTEST_PASSWORD {
+            let message = format!("must have {SHORTEST_PASSWORD} characters or more");
+            reader.problem("admin.password", message);
+        }
+        Some(Self {
+            email: email.into(),
+            password,
+        })
     }
 }
 

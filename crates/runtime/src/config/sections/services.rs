@@ -76,25 +76,15 @@ impl MutualTls {
     fn read(reader: &mut Reader) -> Option<Self> {
         let (cert, ca) = ("services.tls_cert_file", "services.tls_ca_file");
         let own = Tls::read(reader, cert, "services.tls_key_file");
-        match (own, reader.file(ca)) {
-            (Some(own), Some(ca_file)) => Some(Self { own, ca_file }),
-            (Some(_), None) if !reader.is_given(ca) => {
-                reader.problem(ca, format!("must be set with {cert}"));
-                None
-            }
-            (None, Some(_)) if !reader.is_given(cert) => {
-                reader.problem(cert, format!("must be set with {ca}"));
-                None
-            }
-            _ => None,
-        }
+        let ca_file = reader.file(ca);
+        let (own, ca_file) = reader.both((cert, own), (ca, ca_file))?;
+        Some(Self { own, ca_file })
     }
 }
 
 impl Config {
-    /// Checks what a process needs that does not run everything: a key-encryption key, the addresses of the
-    /// services that it does not run itself, and, where it runs a service, a database and a bus that it shares
-    /// with the others.
+    /// Checks what a process needs that does not run everything: a key-encryption key, the addresses of the services
+    /// that it does not run itself, and, where it runs a service, a database and a bus that it shares with the others.
     ///
     /// # Errors
     /// Everything that is missing or does not fit.

@@ -62,10 +62,13 @@ impl ServiceHealth {
 }
 
 fn answer(missing: Option<&str>) -> HealthCheckResponse {
-    let status = match missing {
+    response(match missing {
         None => ServingStatus::Serving,
         Some(_) => ServingStatus::NotServing,
-    };
+    })
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse {
         status: status.into(),
     }
@@ -102,13 +105,10 @@ impl health_server::Health for ServiceHealth {
             let health = Arc::clone(&health);
             async move {
                 loop {
-                    let now = if mine {
-                        answer(health.missing().await)
-                    } else {
+                    let now = match mine {
+                        true => answer(health.missing().await),
                         // The protocol wants a stream that goes on, in case that it comes to be.
-                        HealthCheckResponse {
-                            status: ServingStatus::ServiceUnknown.into(),
-                        }
+                        false => response(ServingStatus::ServiceUnknown),
                     };
                     if told != Some(now.status) {
                         return Some((Ok(now), Some(now.status)));

@@ -43,8 +43,7 @@ pub(super) fn merge(
     })
 }
 
-/// The mapping that is in force: the older member is read only where `scopes` is
-/// empty.
+/// The mapping that is in force: the older member is read only where `scopes` is empty.
 pub(super) fn mapping(definition: &Value) -> Mapping {
     let entries = if scopes_are_empty(definition) {
         &definition["jwt_scope_to_policy_mapping"]
@@ -229,8 +228,7 @@ impl Merging {
         Ok(())
     }
 
-    /// `scopes.jwt`, with what the older members say where it was empty: from now
-    /// on they are not read any more.
+    /// `scopes.jwt`, with what the older members say where it was empty: from now on they are not read any more.
     fn scopes(&mut self) -> &mut Value {
         if scopes_are_empty(&self.definition) {
             let entries = mapping(&self.definition);

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
-use portico_runtime::outgoing::{OutgoingError, OutgoingRequest, Peer};
+use portico_runtime::outgoing::{OutgoingError, OutgoingRequest, Peer, sanitized};
 use portico_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
-use crate::gateways::failure::sanitized;
 use crate::gateways::{CreatedKey, GatewaySession};
 use crate::gateways::{Disposition, Failure};
 

@@ -2,44 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::no_operation;
 use crate::gateways::{Limit, NO_OPERATION, PolicyKind, PolicyState, WantedPolicy};
 
 /// How people find out who made a policy.
 pub(super) const TAG: &str = "portico";
-
-/// Of the No-Operation API, for people.
-const NAME: &str = "Portico No-Operation";
-/// A token with a product's scope and without a plan's gets these: enough to see that it works.
-const NO_OPERATION_LIMITS: (Limit, Limit) = (
-    Limit {
-        requests: 5,
-        seconds: 60,
-    },
-    Limit {
-        requests: 100,
-        seconds: 86_400,
-    },
-);
-
-/// The API that the No-Operation policy opens. It leads nowhere, and takes no credentials that anybody has.
-pub(super) fn no_operation_api(org_id: &str) -> Value {
-    json!({
-        "api_id": NO_OPERATION,
-        "name": NAME,
-        "org_id": org_id,
-        "active": true,
-        "use_keyless": false,
-        "use_standard_auth": true,
-        "auth": {"auth_header_name": "Authorization"},
-        "version_data": {"not_versioned": true, "versions": {"Default": {"name": "Default"}}},
-        "proxy": {
-            "listen_path": format!("/{NO_OPERATION}/"),
-            "target_url": "http://127.0.0.1:9/",
-            "strip_listen_path": true,
-        },
-        "tags": [TAG],
-    })
-}
 
 /// Whether Portico made it.
 pub(super) fn is_ours(policy: &Value) -> bool {
@@ -48,8 +15,7 @@ pub(super) fn is_ours(policy: &Value) -> bool {
         .is_some_and(|tags| tags.iter().any(|tag| tag == TAG))
 }
 
-/// The policy with what is wanted in it, or `None` where `found` says it already.
-/// `apis` are ids with names.
+/// The policy with what is wanted in it, or `None` where `found` says it already. `apis` are ids with names.
 pub(super) fn merge(
     found: Option<&Value>,
     wanted: &WantedPolicy,
@@ -62,12 +28,7 @@ pub(super) fn merge(
         .unwrap_or_else(|| json!({"id": wanted.id, "tags": [TAG], "key_expires_in": 0}));
     let rights: Map<String, Value> = apis
         .iter()
-        .map(|(id, name)| {
-            (
-                id.clone(),
-                json!({"api_id": id, "api_name": name, "versions": ["Default"]}),
-            )
-        })
+        .map(|(id, name)| (id.clone(), right(id, name)))
         .collect();
     let mut set = |member: &str, value: Value| policy[member] = value;
     set("id", wanted.id.clone().into());
@@ -77,10 +38,10 @@ pub(super) fn merge(
     set("is_inactive", false.into());
     match wanted.kind {
         PolicyKind::NoOperation => {
-            let right = json!({"api_id": NO_OPERATION, "api_name": NAME, "versions": ["Default"]});
+            let right = right(NO_OPERATION, no_operation::NAME);
             set("access_rights", json!({NO_OPERATION: right}));
             set("partitions", json!({}));
-            let (rate, quota) = NO_OPERATION_LIMITS;
+            let (rate, quota) = no_operation::LIMITS;
             limits(&mut policy, Some(rate), Some(quota));
         }
         PolicyKind::Product => {
@@ -102,6 +63,10 @@ pub(super) fn merge(
     (found != Some(&policy)).then_some(policy)
 }
 
+fn right(id: &str, name: &str) -> Value {
+    json!({"api_id": id, "api_name": name, "versions": ["Default"]})
+}
+
 /// How a policy stands, by what is there and what [`merge`] makes of it.
 pub(super) fn state(found: Option<&Value>, merged: Option<&Value>) -> PolicyState {
     match (found, merged) {
@@ -115,8 +80,7 @@ pub(super) fn state(found: Option<&Value>, merged: Option<&Value>) -> PolicyStat
     }
 }
 
-/// To Tyk -1 is no limit. A rate of 0 would be no statement at all, and the
-/// limits of the default policy would hold.
+/// To Tyk -1 is no limit. A rate of 0 would be no statement at all, and the limits of the default policy would hold.
 fn limits(policy: &mut Value, rate: Option<Limit>, quota: Option<Limit>) {
     policy["rate"] = rate.map_or(json!(-1), |rate| json!(rate.requests));
     policy["per"] = json!(rate.map_or(60, |rate| rate.seconds));
@@ -191,7 +155,7 @@ mod tests {
         assert!(policy["quota_max"].as_u64().unwrap() > 0);
         let opened = policy["access_rights"].as_object().unwrap();
         assert_eq!(opened.keys().collect::<Vec<_>>(), [NO_OPERATION]);
-        assert_eq!(no_operation_api("org")["use_keyless"], false);
+        assert_eq!(no_operation::api("org")["use_keyless"], false);
     }
 
     #[test]

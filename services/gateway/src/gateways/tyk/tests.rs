@@ -1,5 +1,4 @@
-//! Against the double of the gateway; a real one where `TYK_URL` and `TYK_SECRET`
-//! name it.
+//! Against the double of the gateway; a real one where `TYK_URL` and `TYK_SECRET` name it.
 
 mod dashboard;
 mod keys;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::control::Control;
 use super::definition::{self, Merged};
 use super::http::UNREACHABLE;
-use super::{fail, look, policy};
+use super::{fail, look, no_operation, policy};
 use crate::gateways::{
     ApiChanges, GatewaySession, Mapping, NO_OPERATION, PolicyKind, PolicyState, WantedApi,
     WantedKey, WantedPolicy,
@@ -17,8 +17,7 @@ use crate::gateways::{Disposition, Failure};
 /// How ids of policies begin that Portico makes.
 const OURS: &str = "portico-";
 
-/// A gateway that gave no answer at all is not asked for each thing anew: every one
-/// would wait until its deadline.
+/// A gateway that gave no answer at all is not asked for each thing anew: every one would wait until its deadline.
 pub(super) async fn unless<T>(
     away: &mut Option<Failure>,
     work: impl Future<Output = Result<T, Failure>>,
@@ -196,9 +195,7 @@ impl<'a> Work<'a> {
         }
         let (_, org_id) = self.named(&wanted.api_ids).await?;
         self.written = true;
-        self.control
-            .create_api(policy::no_operation_api(&org_id))
-            .await
+        self.control.create_api(no_operation::api(&org_id)).await
     }
 
     /// A scope that leads to a policy that is not there would lock callers out.

@@ -134,10 +134,9 @@ impl Grant {
     }
 }
 
-/// What a gateway should have. Where grants contradict each other, what is in force
-/// stays, and otherwise the first one has its way: nobody loses access because
-/// somebody else gets some. A scope that the clients of another product may still hold
-/// is left out, or their tokens would open this product too.
+/// What a gateway should have. Where grants contradict each other, what is in force stays, and otherwise the first one
+/// has its way: nobody loses access because somebody else gets some. A scope that the clients of another product may
+/// still hold is left out, or their tokens would open this product too.
 ///
 /// API keys need no mapping, but policies, which they may share with scopes.
 pub(crate) fn target(

@@ -212,8 +212,7 @@ impl<'a> Work<'a> {
         Ok(apis)
     }
 
-    /// Records what will be owned, before anything is written. APIs that cannot be
-    /// planned go out of `apis`.
+    /// Records what will be owned, before anything is written. APIs that cannot be planned go out of `apis`.
     async fn intend(
         &self,
         apis: &mut Vec<WantedApi>,

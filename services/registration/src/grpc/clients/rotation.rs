@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_proto::{Error, Kind, registration::v1 as api};
-use portico_runtime::{Call, parse_id, store_error};
+use portico_runtime::{Call, parse_id, store_error, vault_error};
 use portico_vault::{Owner, VaultError, VaultRef};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Request;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{application, clients, credentials, ensure_activated, owned};
 use crate::grpc::Grpc;
-use crate::grpc::refusal::{refuse, vault_error};
+use crate::grpc::refusal::refuse;
 use crate::oauth_client::{
     Command, DeletionCommand, OWNER, OauthClient, OldSecretCommand, Problem, RotationCommand,
 };

@@ -1,12 +1,12 @@
 //! Tokens and secrets on their way into the vault and out of it.
 
-use portico_eventstore::{Context, ExecuteError, StoreError};
+use portico_eventstore::{Context, ExecuteError};
 use portico_proto::Error;
+use portico_runtime::vault_error;
 use portico_vault::{Owner, Secret, VaultRef};
 use uuid::Uuid;
 
 use crate::grpc::Grpc;
-use crate::grpc::refusal::vault_error;
 use crate::identity_provider::{Draft, IdentityProvider, ManagementRef, OWNER, Rejection};
 
 /// What a draft brought, in the vault before the command runs.
@@ -65,20 +65,14 @@ impl Secrets {
     ) {
         let kept = references(after);
         let unused = |secret: Option<VaultRef>| secret.filter(|_| !kept.contains(&secret));
-        forget(grpc, references(before).map(unused)).await;
-        forget(grpc, self.all().map(unused)).await;
+        let all = references(before).into_iter().chain(self.all());
+        grpc.vault.discard(all.filter_map(unused)).await;
     }
 
-    /// Takes out of the vault again what a refused command brought. After any other failure it may be in use.
+    /// Takes out of the vault again what a refused command brought.
     pub(super) async fn forget_after(&self, grpc: &Grpc, error: &ExecuteError<Rejection>) {
-        let unused = matches!(
-            error,
-            ExecuteError::Rejected(_)
-                | ExecuteError::VersionMismatch { .. }
-                | ExecuteError::Store(StoreError::Refused(_))
-        );
-        if unused {
-            forget(grpc, self.all()).await;
+        if error.is_refusal() {
+            grpc.vault.discard(self.all().into_iter().flatten()).await;
         }
     }
 }
@@ -109,13 +103,4 @@ fn references(provider: &IdentityProvider) -> [Option<VaultRef>; 3] {
         settings.and_then(|settings| settings.software_statement),
         management.map(|management| management.client_secret),
     ]
-}
-
-/// What stays in the vault after a failure here is sealed and never read; it goes when the provider is deleted.
-async fn forget(grpc: &Grpc, secrets: [Option<VaultRef>; 3]) {
-    for secret in secrets.into_iter().flatten() {
-        if let Err(error) = grpc.vault.delete(&secret).await {
-            tracing::warn!(%error, "an unused secret stays in the vault");
-        }
-    }
 }

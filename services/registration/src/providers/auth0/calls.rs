@@ -1,12 +1,11 @@
 //! Where the Management API is, and the calls that it takes.
 
 use http::Method as Verb;
-use serde_json::Value;
 use url::Url;
 
 use super::members;
 use crate::providers::client::RegisteredClient;
-use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, Call, RawAnswer, Session, Step};
 use crate::providers::site::Site;
@@ -24,7 +23,7 @@ pub(super) fn management_api(site: Site<'_>) -> String {
     }
 }
 
-fn at(site: Site<'_>, path: &[&str]) -> Result<Url, Failure> {
+fn at(site: Site<'_>, path: &[&str]) -> Result<Url> {
     let api = management_api(site);
     let mut url = Url::parse(&api).map_err(|_| {
         Failure::new(
@@ -39,15 +38,15 @@ fn at(site: Site<'_>, path: &[&str]) -> Result<Url, Failure> {
     Ok(url)
 }
 
-pub(super) fn clients(site: Site<'_>) -> Result<Url, Failure> {
+pub(super) fn clients(site: Site<'_>) -> Result<Url> {
     at(site, &["clients"])
 }
 
-pub(super) fn one(site: Site<'_>, client_id: &str) -> Result<Url, Failure> {
+pub(super) fn one(site: Site<'_>, client_id: &str) -> Result<Url> {
     at(site, &["clients", client_id])
 }
 
-pub(super) fn grants(site: Site<'_>, id: Option<&str>) -> Result<Url, Failure> {
+pub(super) fn grants(site: Site<'_>, id: Option<&str>) -> Result<Url> {
     let mut path = vec!["client-grants"];
     path.extend(id);
     at(site, &path)
@@ -60,7 +59,7 @@ pub(super) async fn call(
     method: Verb,
     url: &Url,
     body: Body,
-) -> Result<RawAnswer, Failure> {
+) -> Result<RawAnswer> {
     let audience = management_api(session.site());
     let need = Need {
         scope: "",
@@ -87,17 +86,23 @@ pub(super) fn refused(answer: &RawAnswer) -> Failure {
     }
 }
 
-pub(super) async fn read(session: &Session<'_>, id: &str) -> Result<RegisteredClient, Failure> {
-    let url = one(session.site(), id)?;
-    let answer = call(session, Step::Read, Verb::GET, &url, Body::None).await?;
+/// A read that must succeed.
+pub(super) async fn get(session: &Session<'_>, url: &Url) -> Result<RawAnswer> {
+    let answer = call(session, Step::Other, Verb::GET, url, Body::None).await?;
     match answer.is_success() {
-        true => members::parse(session.endpoints, &answer),
+        true => Ok(answer),
         false => Err(refused(&answer)),
     }
 }
 
+pub(super) async fn read(session: &Session<'_>, id: &str) -> Result<RegisteredClient> {
+    let url = one(session.site(), id)?;
+    let answer = call(session, Step::Read, Verb::GET, &url, Body::None).await?;
+    members::parse(session.endpoints, &answer)
+}
+
 /// The id of the client with this marker.
-pub(super) async fn marked(session: &Session<'_>, marker: &str) -> Result<Option<String>, Failure> {
+pub(super) async fn marked(session: &Session<'_>, marker: &str) -> Result<Option<String>> {
     for page in 0..PAGES {
         let mut url = clients(session.site())?;
         url.query_pairs_mut()
@@ -105,16 +110,7 @@ pub(super) async fn marked(session: &Session<'_>, marker: &str) -> Result<Option
             .append_pair("per_page", "100")
             .append_pair("fields", "client_id,client_metadata")
             .append_pair("include_fields", "true");
-        let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-        if !answer.is_success() {
-            return Err(refused(&answer));
-        }
-        let Some(Value::Array(clients)) = answer.json() else {
-            return Err(rfc7591::invalid_answer(
-                &answer,
-                "its body is no JSON array",
-            ));
-        };
+        let clients = rfc7591::array_of(&get(session, &url).await?)?;
         if clients.is_empty() {
             return Ok(None);
         }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use http::Method as Verb;
 use serde_json::{Value, json};
 
-use super::calls::{call, grants, refused};
+use super::calls::{call, get, grants, refused};
 use super::members;
 use crate::providers::client::WantedClient;
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Result};
 use crate::providers::metadata::array;
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, Session, Step};
@@ -33,33 +33,20 @@ pub(super) fn shown(site: Site<'_>, wanted: &WantedClient) -> Value {
 }
 
 /// Whether grants may be read, for the connection test.
-pub(super) async fn of_audience(session: &Session<'_>) -> Result<(), Failure> {
+pub(super) async fn of_audience(session: &Session<'_>) -> Result<()> {
     let mut url = grants(session.site(), None)?;
     url.query_pairs_mut()
         .append_pair("audience", &session.options.api_audience)
         .append_pair("per_page", "1");
-    let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-    match answer.is_success() {
-        true => Ok(()),
-        false => Err(refused(&answer)),
-    }
+    get(session, &url).await.map(drop)
 }
 
-pub(super) async fn of(session: &Session<'_>, client_id: &str) -> Result<Grant, Failure> {
+pub(super) async fn of(session: &Session<'_>, client_id: &str) -> Result<Grant> {
     let mut url = grants(session.site(), None)?;
     url.query_pairs_mut()
         .append_pair("client_id", client_id)
         .append_pair("audience", &session.options.api_audience);
-    let answer = call(session, Step::Other, Verb::GET, &url, Body::None).await?;
-    if !answer.is_success() {
-        return Err(refused(&answer));
-    }
-    let Some(Value::Array(found)) = answer.json() else {
-        return Err(rfc7591::invalid_answer(
-            &answer,
-            "its body is no JSON array",
-        ));
-    };
+    let found = rfc7591::array_of(&get(session, &url).await?)?;
     let is_it = |grant: &&Value| {
         let text = |member: &str| grant.get(member).and_then(Value::as_str);
         text("client_id") == Some(client_id)
@@ -84,7 +71,7 @@ pub(super) async fn put(
     session: &Session<'_>,
     client_id: &str,
     wanted: &WantedClient,
-) -> Result<BTreeSet<String>, Failure> {
+) -> Result<BTreeSet<String>> {
     if session.options.api_audience.is_empty() {
         return Ok(BTreeSet::new());
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::providers::client::{RegisteredClient, WantedClient};
 use crate::providers::discovery::Endpoints;
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Failure, Result};
 use crate::providers::metadata::{Difference, Metadata, array, joined};
 use crate::providers::rfc7591;
 use crate::providers::session::{RawAnswer, Step};
@@ -21,7 +21,7 @@ pub(super) fn by_itself(wanted: &WantedClient) -> bool {
 }
 
 /// What Auth0 is known to refuse, or would make useless.
-pub(super) fn check(site: Site<'_>, wanted: &WantedClient) -> Result<(), Failure> {
+pub(super) fn check(site: Site<'_>, wanted: &WantedClient) -> Result<()> {
     if by_itself(wanted) && site.options.api_audience.is_empty() {
         return Err(Failure::new(
             Disposition::Fail,
@@ -79,10 +79,7 @@ pub(super) fn marker(client: &Value) -> Option<&str> {
 }
 
 /// An answer of the Management API, or of open registration, whose members are those of RFC 7591.
-pub(super) fn parse(
-    endpoints: &Endpoints,
-    answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
+pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
     if !answer.is_success() {
         return Err(super::calls::refused(answer));
     }

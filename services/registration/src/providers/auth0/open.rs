@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::providers::Method;
 use crate::providers::client::{Prepared, RegisteredClient, WantedClient};
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Failure, Result};
 use crate::providers::metadata::array;
 use crate::providers::rfc7591;
 use crate::providers::session::Session;
@@ -16,7 +16,7 @@ const GRANTS: [&str; 2] = ["authorization_code", "refresh_token"];
 /// How it may authenticate.
 const AUTH_METHODS: [&str; 2] = ["none", "client_secret_post"];
 
-pub(super) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared, Failure> {
+pub(super) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared> {
     let refused = |code: &str, why: &str| {
         Err(Failure::new(
             Disposition::Fail,
@@ -63,7 +63,7 @@ pub(super) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared,
 pub(super) async fn register(
     session: &Session<'_>,
     prepared: &Prepared,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let mut registered = rfc7591::register(session, prepared, Need::default()).await?;
     // It says so in no answer.
     let mut members: Map<String, Value> = registered.granted.members().clone();
@@ -73,7 +73,7 @@ pub(super) async fn register(
 }
 
 /// Whether there is anything to manage clients with.
-pub(super) fn check(session: &Session<'_>) -> Result<(), Failure> {
+pub(super) fn check(session: &Session<'_>) -> Result<()> {
     match session.method {
         Method::None => Err(Failure::unmanageable(
             "Auth0 gives nothing to manage an openly registered client with; give the identity provider credentials \

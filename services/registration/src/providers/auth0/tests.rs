@@ -3,6 +3,7 @@
 use portico_sandbox::doubles::{Handle, Reply, auth0};
 
 use super::*;
+use crate::providers::Disposition;
 use crate::providers::double::{Peer, ids, registered, set, updated, wanted};
 
 const API: &str = "https://api.example/";

@@ -7,13 +7,12 @@ use url::Url;
 use super::representation;
 use crate::providers::client::{KnownClient, RegisteredClient};
 use crate::providers::discovery::Endpoints;
-use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::metadata::Metadata;
-use crate::providers::rfc7591::{invalid_answer, is_masked};
+use crate::providers::rfc7591::{invalid_answer, is_masked, object_of};
 use crate::providers::session::{RawAnswer, Step};
 
-/// `clients-registrations/{dialect}`; the well-known document names the one of
-/// OpenID Connect.
+/// `clients-registrations/{dialect}`; the well-known document names the one of OpenID Connect.
 pub(super) fn collection(endpoints: &Endpoints, dialect: &str) -> Url {
     let mut url = endpoints.registration_endpoint.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
@@ -40,17 +39,7 @@ pub(super) fn reissue_url(endpoints: &Endpoints, id: &str) -> Option<Url> {
     Some(url)
 }
 
-pub(super) fn object(answer: &RawAnswer) -> Result<Map<String, Value>, Failure> {
-    match answer.json() {
-        Some(Value::Object(members)) => Ok(members),
-        _ => Err(invalid_answer(answer, "its body is no JSON object")),
-    }
-}
-
-pub(super) fn parse(
-    endpoints: &Endpoints,
-    answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
+pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
     if !answer.is_success() {
         let bearer = match answer.step {
             Step::Register => Bearer::Initial,
@@ -58,7 +47,7 @@ pub(super) fn parse(
         };
         return Err(refused(answer, bearer));
     }
-    let members = object(answer)?;
+    let members = object_of(answer)?;
     let text = |member: &str| {
         let text = members.get(member)?.as_str()?;
         (!text.is_empty()).then(|| text.to_owned())

@@ -8,7 +8,7 @@ use url::Url;
 use super::answer::{member, parse, refused};
 use super::presence::{Presence, presence};
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
-use crate::providers::failure::{Bearer, Disposition, Failure};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result};
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 use crate::providers::tokens::Need;
 
@@ -22,7 +22,7 @@ pub(super) async fn call(
     url: &Url,
     (bearer, token): &Token,
     body: Body,
-) -> Result<RawAnswer, Failure> {
+) -> Result<RawAnswer> {
     let authorization = Authorization::Bearer(*bearer, token);
     session
         .call(Call {
@@ -39,7 +39,7 @@ pub(super) async fn call(
 pub(super) async fn post(
     session: &Session<'_>,
     prepared: &Prepared,
-) -> Result<(RawAnswer, Bearer), Failure> {
+) -> Result<(RawAnswer, Bearer)> {
     let credential = session.credential(Need::default()).await?;
     let authorization = credential.authorization();
     let mut body = prepared.body.clone();
@@ -64,10 +64,7 @@ pub(super) async fn post(
 
 /// What may manage the client, best first: the management credentials rotate no
 /// token, so nothing can get lost with an answer.
-pub(super) async fn tokens(
-    session: &Session<'_>,
-    client: &KnownClient,
-) -> Result<Vec<Token>, Failure> {
+pub(super) async fn tokens(session: &Session<'_>, client: &KnownClient) -> Result<Vec<Token>> {
     let registration = client
         .registration_access_token
         .clone()
@@ -84,7 +81,7 @@ pub(super) async fn tokens(
 pub(super) async fn read(
     session: &Session<'_>,
     client: &KnownClient,
-) -> Result<(RawAnswer, Token), Failure> {
+) -> Result<(RawAnswer, Token)> {
     let url = member(session.endpoints, "default", &client.client_id);
     let mut last = None;
     for token in tokens(session, client).await? {
@@ -107,7 +104,7 @@ pub(super) async fn put(
     token: &Token,
     step: Step,
     body: Map<String, Value>,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let url = member(session.endpoints, "default", &client.client_id);
     let body = Body::Json(Value::Object(body));
     let answer = call(session, step, Method::PUT, &url, token, body).await?;

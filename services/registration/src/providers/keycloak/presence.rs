@@ -1,15 +1,15 @@
-//! Whether a client is there, asked with its own credentials, and taking over one
-//! whose registration had no outcome.
+//! Whether a client is there, asked with its own credentials, and taking over one whose registration had no outcome.
 
 use http::Method;
 use portico_vault::Secret;
 use serde_json::{Map, Value};
 
-use super::answer::{member, object, parse, refused, reissue_url, unread};
+use super::answer::{member, parse, refused, reissue_url, unread};
 use super::call::{Token, call};
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
-use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::metadata::Metadata;
+use crate::providers::rfc7591::object_of;
 use crate::providers::session::{Authorization, Body, Call, Session, Step};
 use crate::providers::tokens::Need;
 
@@ -30,7 +30,7 @@ pub(super) async fn presence(
     session: &Session<'_>,
     client_id: &str,
     secret: Option<&Secret>,
-) -> Result<Presence, Failure> {
+) -> Result<Presence> {
     let public = Secret::new("public");
     let answer = session
         .call(Call {
@@ -51,10 +51,7 @@ pub(super) async fn presence(
     })
 }
 
-pub(super) async fn presence_of(
-    session: &Session<'_>,
-    prepared: &Prepared,
-) -> Result<Presence, Failure> {
+pub(super) async fn presence_of(session: &Session<'_>, prepared: &Prepared) -> Result<Presence> {
     let Some(chosen) = &prepared.chosen else {
         return Ok(Presence::Unclear);
     };
@@ -64,10 +61,7 @@ pub(super) async fn presence_of(
 
 /// Takes over the client of an earlier attempt: its id and secret were chosen by
 /// us and told to nobody else, so it is ours.
-pub(super) async fn adopt(
-    session: &Session<'_>,
-    prepared: &Prepared,
-) -> Result<RegisteredClient, Failure> {
+pub(super) async fn adopt(session: &Session<'_>, prepared: &Prepared) -> Result<RegisteredClient> {
     let Some(chosen) = &prepared.chosen else {
         return Err(taken());
     };
@@ -78,7 +72,7 @@ pub(super) async fn adopt(
         let url = member(session.endpoints, "default", &chosen.client_id);
         let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;
         if answer.is_success() {
-            let found = object(&answer)?;
+            let found = object_of(&answer)?;
             if found.get("secret").and_then(Value::as_str) != secret.map(Secret::expose) {
                 return Err(taken());
             }
@@ -118,13 +112,12 @@ fn taken() -> Failure {
     )
 }
 
-/// A new registration access token. `None` where the credentials may not: they
-/// manage the client themselves.
+/// A new registration access token. `None` where the credentials may not: they manage the client themselves.
 async fn reissue(
     session: &Session<'_>,
     found: &Map<String, Value>,
     token: &Token,
-) -> Result<Option<Secret>, Failure> {
+) -> Result<Option<Secret>> {
     let id = found.get("id").and_then(Value::as_str).unwrap_or_default();
     let Some(url) = reissue_url(session.endpoints, id) else {
         return Ok(None);
@@ -148,7 +141,7 @@ async fn reissue(
 pub(super) async fn reissued(
     session: &Session<'_>,
     client: &KnownClient,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let Some(token) = session.management_token(Need::default()).await? else {
         return Err(Failure::unmanageable(
             "a new registration access token needs management credentials (a client with the realm-management roles \
@@ -161,7 +154,7 @@ pub(super) async fn reissued(
     if !answer.is_success() {
         return Err(refused(&answer, token.0));
     }
-    let found = object(&answer)?;
+    let found = object_of(&answer)?;
     let mut registered = parse(session.endpoints, &answer)?;
     registered.registration_access_token = reissue(session, &found, &token).await?;
     match registered.registration_access_token {
@@ -178,7 +171,7 @@ pub(super) async fn already_rotated(
     client: &KnownClient,
     chosen: &Secret,
     failure: Failure,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let lost = failure.disposition == Disposition::Unmanageable;
     if !lost || presence(session, &client.client_id, Some(chosen)).await? != Presence::There {
         return Err(failure);

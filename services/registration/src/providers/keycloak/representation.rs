@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::providers::client::{ChosenIds, WantedClient};
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Failure, Result};
 use crate::providers::metadata::{Metadata, array, joined};
 
 /// The one method by which a client with a secret may authenticate.
@@ -29,10 +29,7 @@ const FLOWS: [(&str, &str); 4] = [
 ];
 
 /// The body of a registration, without the secret.
-pub(super) fn registration(
-    wanted: &WantedClient,
-    ids: &ChosenIds,
-) -> Result<Map<String, Value>, Failure> {
+pub(super) fn registration(wanted: &WantedClient, ids: &ChosenIds) -> Result<Map<String, Value>> {
     let mut body = common(wanted)?;
     // With `id` equal to `clientId` the client can also be managed through the
     // `openid-connect` endpoint, which looks clients up by `id` on PUT.
@@ -90,7 +87,7 @@ pub(super) fn update(
     wanted: &WantedClient,
     client_id: &str,
     scopes: &ClientScopes,
-) -> Result<Map<String, Value>, Failure> {
+) -> Result<Map<String, Value>> {
     let mut body = common(wanted)?;
     body.insert("clientId".into(), client_id.into());
     scopes.write(&mut body);
@@ -107,7 +104,7 @@ pub(super) fn rotation(client_id: &str, scopes: &ClientScopes) -> Map<String, Va
 
 /// Every switch is sent: `publicClient` left out may come back as true, and flows
 /// left out come back as Keycloak's defaults.
-fn common(wanted: &WantedClient) -> Result<Map<String, Value>, Failure> {
+fn common(wanted: &WantedClient) -> Result<Map<String, Value>> {
     let mut body = Map::new();
     let mut attributes = Map::new();
     body.insert("name".into(), wanted.client_name().into());

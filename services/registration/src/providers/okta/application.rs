@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::providers::client::{KnownClient, WantedClient};
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Failure, Result};
 use crate::providers::metadata::array;
 use crate::providers::rfc7591::{marked_name, renamed};
 
@@ -18,17 +18,14 @@ const NOT_SENT: [&str; 4] = [
 ];
 
 /// The body of a registration.
-pub(super) fn registration(wanted: &WantedClient) -> Result<Map<String, Value>, Failure> {
+pub(super) fn registration(wanted: &WantedClient) -> Result<Map<String, Value>> {
     let mut body = settings(wanted, kind(wanted))?;
     body.insert("client_name".into(), marked_name(wanted, NAME).into());
     Ok(body)
 }
 
 /// The body of an update: all settings of the client, with what is wanted on top.
-pub(super) fn update(
-    client: &KnownClient,
-    wanted: &WantedClient,
-) -> Result<Map<String, Value>, Failure> {
+pub(super) fn update(client: &KnownClient, wanted: &WantedClient) -> Result<Map<String, Value>> {
     let mut body = client.granted.members().clone();
     body.retain(|name, _| !NOT_SENT.contains(&name.as_str()));
     let kind = client.granted.text("application_type");
@@ -67,7 +64,7 @@ fn kind(wanted: &WantedClient) -> &str {
     }
 }
 
-fn settings(wanted: &WantedClient, kind: &str) -> Result<Map<String, Value>, Failure> {
+fn settings(wanted: &WantedClient, kind: &str) -> Result<Map<String, Value>> {
     let fits: &[&str] = match kind {
         "service" => &["client_credentials"],
         "browser" => &["authorization_code", "implicit", "refresh_token"],

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::providers::client::RegisteredClient;
 use crate::providers::discovery::Endpoints;
-use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::rfc7591;
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 
@@ -32,7 +32,7 @@ pub(super) async fn call(
     method: Method,
     url: &Url,
     body: Body,
-) -> Result<RawAnswer, Failure> {
+) -> Result<RawAnswer> {
     let Some(token) = session.token else {
         return Err(Failure::new(
             Disposition::PauseProvider,
@@ -51,10 +51,7 @@ pub(super) async fn call(
         .await
 }
 
-pub(super) fn parse(
-    endpoints: &Endpoints,
-    answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
+pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
     if !answer.is_success() {
         return Err(refused(answer));
     }
@@ -98,11 +95,15 @@ pub(super) async fn found(session: &Session<'_>, answer: &RawAnswer) -> Wrong {
     }
 }
 
-pub(super) async fn read_refused(session: &Session<'_>, answer: &RawAnswer) -> Failure {
-    match found(session, answer).await {
-        Wrong::Id => refused(answer).with(Disposition::Gone, "client_not_at_provider"),
-        Wrong::Call(failure) => failure,
+/// The answer to a call that names a client, where it is a success.
+pub(super) async fn successful(session: &Session<'_>, answer: RawAnswer) -> Result<RawAnswer> {
+    if answer.is_success() {
+        return Ok(answer);
     }
+    Err(match found(session, &answer).await {
+        Wrong::Id => refused(&answer).with(Disposition::Gone, "client_not_at_provider"),
+        Wrong::Call(failure) => failure,
+    })
 }
 
 async fn lists(session: &Session<'_>) -> bool {
@@ -113,10 +114,7 @@ async fn lists(session: &Session<'_>) -> bool {
 }
 
 /// The client with exactly this name. `q` finds those whose name starts with it, or otherwise matches.
-pub(super) async fn named(
-    session: &Session<'_>,
-    name: &str,
-) -> Result<Option<Map<String, Value>>, Failure> {
+pub(super) async fn named(session: &Session<'_>, name: &str) -> Result<Option<Map<String, Value>>> {
     let mut url = collection(session.endpoints);
     url.query_pairs_mut()
         .append_pair("q", name)
@@ -126,13 +124,7 @@ pub(super) async fn named(
         if !answer.is_success() {
             return Err(refused(&answer));
         }
-        let Some(Value::Array(clients)) = answer.json() else {
-            return Err(rfc7591::invalid_answer(
-                &answer,
-                "its body is no JSON array",
-            ));
-        };
-        for client in clients {
+        for client in rfc7591::array_of(&answer)? {
             if let Value::Object(client) = client
                 && client.get("client_name").and_then(Value::as_str) == Some(name)
             {
@@ -176,12 +168,9 @@ pub(super) fn application(endpoints: &Endpoints, id: &str, below: &[&str]) -> Ur
 }
 
 /// Switches the application off or on.
-pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Result<(), Failure> {
+pub(super) async fn lifecycle(session: &Session<'_>, id: &str, what: &str) -> Result<()> {
     let url = application(session.endpoints, id, &["lifecycle", what]);
     let body = Body::Json(Value::Object(Map::new()));
     let answer = call(session, Step::Other, Method::POST, &url, body).await?;
-    match answer.is_success() {
-        true => Ok(()),
-        false => Err(read_refused(session, &answer).await),
-    }
+    successful(session, answer).await.map(drop)
 }

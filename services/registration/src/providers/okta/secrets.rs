@@ -16,9 +16,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::calls::{Wrong, call, found, read_refused};
+use super::calls::{Wrong, call, found, successful};
 use crate::providers::client::KnownClient;
-use crate::providers::failure::{Disposition, Failure};
+use crate::providers::failure::{Disposition, Failure, Result};
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, RawAnswer, Session, Step};
 
@@ -59,7 +59,7 @@ pub(super) async fn add(
     session: &Session<'_>,
     client: &KnownClient,
     chosen: &Secret,
-) -> Result<Added, Failure> {
+) -> Result<Added> {
     let Some(mut held) = list(session, &client.client_id).await? else {
         return Ok(Added::NotOffered);
     };
@@ -72,16 +72,14 @@ pub(super) async fn add(
         let body = json!({ "client_secret": chosen.expose(), "status": "ACTIVE" });
         let url = secrets(session, &client.client_id, &[]);
         let answer = write(session, Method::POST, &url, body).await?;
-        if !answer.is_success() {
-            return Err(read_refused(session, &answer).await);
-        }
+        successful(session, answer).await?;
     }
     let keeps_old = held.iter().any(|one| one.is_active() && !one.is(chosen));
     Ok(Added::Added { keeps_old })
 }
 
 /// Ends all others. Nothing is ended, and that is said, where it cannot be told which one is known here.
-pub(super) async fn end_others(session: &Session<'_>, client: &KnownClient) -> Result<(), Failure> {
+pub(super) async fn end_others(session: &Session<'_>, client: &KnownClient) -> Result<()> {
     let Some(held) = list(session, &client.client_id).await? else {
         return Err(Failure::new(
             Disposition::Fail,
@@ -120,14 +118,13 @@ fn newest(held: &[Held]) -> Option<&Held> {
 }
 
 /// `None` where there is no such API for this token.
-async fn list(session: &Session<'_>, id: &str) -> Result<Option<Vec<Held>>, Failure> {
+async fn list(session: &Session<'_>, id: &str) -> Result<Option<Vec<Held>>> {
     let url = secrets(session, id, &[]);
     let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
-    match answer.status {
-        _ if answer.is_success() => {}
-        403 | 405 => return Ok(None),
-        _ => return Err(read_refused(session, &answer).await),
+    if matches!(answer.status, 403 | 405) {
+        return Ok(None);
     }
+    let answer = successful(session, answer).await?;
     let held = answer.json().map(serde_json::from_value::<Vec<Held>>);
     match held {
         Some(Ok(held)) if held.len() <= AT_ONCE => Ok(Some(held)),
@@ -138,7 +135,7 @@ async fn list(session: &Session<'_>, id: &str) -> Result<Option<Vec<Held>>, Fail
     }
 }
 
-async fn end(session: &Session<'_>, id: &str, one: &Held) -> Result<(), Failure> {
+async fn end(session: &Session<'_>, id: &str, one: &Held) -> Result<()> {
     if one.is_active() {
         let url = secrets(session, id, &[&one.id, "lifecycle", "deactivate"]);
         let answer = write(session, Method::POST, &url, Map::new().into()).await?;
@@ -150,7 +147,7 @@ async fn end(session: &Session<'_>, id: &str, one: &Held) -> Result<(), Failure>
 }
 
 /// Somebody else may have been faster.
-async fn ended(session: &Session<'_>, answer: &RawAnswer) -> Result<(), Failure> {
+async fn ended(session: &Session<'_>, answer: &RawAnswer) -> Result<()> {
     if answer.is_success() {
         return Ok(());
     }
@@ -160,12 +157,7 @@ async fn ended(session: &Session<'_>, answer: &RawAnswer) -> Result<(), Failure>
     }
 }
 
-async fn write(
-    session: &Session<'_>,
-    method: Method,
-    url: &Url,
-    body: Value,
-) -> Result<RawAnswer, Failure> {
+async fn write(session: &Session<'_>, method: Method, url: &Url, body: Value) -> Result<RawAnswer> {
     call(session, Step::Other, method, url, Body::Json(body)).await
 }
 

@@ -5,6 +5,7 @@ use portico_sandbox::doubles::{Handle, Reply, okta};
 use serde_json::json;
 
 use super::*;
+use crate::providers::Disposition;
 use crate::providers::Method as Way;
 use crate::providers::double::{Peer, ids, registered, set, updated, wanted};
 

@@ -99,9 +99,8 @@ impl RawAnswer {
         Some(value.trim())
     }
 
-    /// Retry-After (RFC 9110 section 10.2.3), as seconds or as a date; otherwise the
-    /// instant at which a rate limit is lifted, Unix seconds, as Okta
-    /// (`X-Rate-Limit-Reset`) and Auth0 (`X-RateLimit-Reset`) give it. Instants are
+    /// Retry-After (RFC 9110 section 10.2.3), as seconds or as a date; otherwise the instant at which a rate limit is
+    /// lifted, Unix seconds, as Okta (`X-Rate-Limit-Reset`) and Auth0 (`X-RateLimit-Reset`) give it. Instants are
     /// compared with the answer's own date. A day at most.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let asked = self.header("retry-after").and_then(|value| {

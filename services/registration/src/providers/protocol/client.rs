@@ -103,8 +103,7 @@ pub struct RegisteredClient {
 }
 
 impl RegisteredClient {
-    /// What is known of a client after this answer; nothing stored is lost where
-    /// the answer brings none.
+    /// What is known of a client after this answer; nothing stored is lost where the answer brings none.
     #[must_use]
     pub fn merge_into(self, known: KnownClient, scopes: BTreeSet<String>) -> KnownClient {
         KnownClient {

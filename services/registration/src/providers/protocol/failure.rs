@@ -12,8 +12,7 @@ pub enum Disposition {
     Retry,
     /// Trying again changes nothing: park it for an admin.
     Fail,
-    /// The provider takes no registrations from us until an admin gives a new
-    /// initial access token.
+    /// The provider takes no registrations from us until an admin gives a new initial access token.
     PauseProvider,
     /// The client is there, but what we hold does not allow to manage it.
     Unmanageable,
@@ -27,8 +26,7 @@ pub enum Disposition {
 pub struct Failure {
     /// Whether a retry can help, or an admin must act.
     pub disposition: Disposition,
-    /// A stable word: ours, or an error code of RFC 6749, 6750 or 7591 as the
-    /// provider gave it.
+    /// A stable word: ours, or an error code of RFC 6749, 6750 or 7591 as the provider gave it.
     pub code: String,
     /// For people; the provider's own message where it had some.
     pub description: String,
@@ -39,6 +37,9 @@ pub struct Failure {
     /// The provider may have done what was asked all the same.
     pub outcome_unknown: bool,
 }
+
+/// What comes of a call.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
     /// A failure that does not come from an answer.
@@ -60,6 +61,14 @@ impl Failure {
     /// The client cannot be managed; `why` says what is missing.
     pub(crate) fn unmanageable(why: &str) -> Self {
         Self::new(Disposition::Unmanageable, "client_unmanageable", why)
+    }
+
+    /// Of a call that is not about one client: what makes a client unmanageable stops the whole provider here.
+    pub(crate) fn of_provider(mut self) -> Self {
+        if self.disposition == Disposition::Unmanageable {
+            self.disposition = Disposition::PauseProvider;
+        }
+        self
     }
 
     pub(crate) fn unknown_outcome(mut self) -> Self {

@@ -1,14 +1,9 @@
 //! What a provider says about a refusal, as a message that may be kept and shown.
 
+use portico_runtime::outgoing::sanitized;
 use serde_json::Value;
 
-use super::client::REDACTED;
 use super::session::RawAnswer;
-
-/// Characters of a provider's own message that are kept.
-const DESCRIPTION: usize = 400;
-/// A run of this many token characters is taken for a token. A UUID has 36.
-const TOKEN_LIKE: usize = 40;
 
 /// The provider's error code, where it is one, and its description. Bodies may be
 /// empty, HTML, or have another shape than RFC 7591 section 3.2.2 asks for.
@@ -93,36 +88,6 @@ fn bare_body(answer: &RawAnswer, is_json: bool) -> String {
     }
 }
 
-/// One line, not too long, without anything that looks like a token.
-pub(crate) fn sanitized(text: &str) -> String {
-    let mut clean = String::new();
-    for word in text.split_whitespace() {
-        if !clean.is_empty() {
-            clean.push(' ');
-        }
-        let mut rest = word;
-        while !rest.is_empty() {
-            let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            let end = rest.find(|c| !is_token(c)).unwrap_or(rest.len());
-            let (run, tail) = rest.split_at(end);
-            // Base64url of `{"`: a part of a JWT.
-            if run.len() >= TOKEN_LIKE || run.starts_with("eyJ") {
-                clean.push_str(REDACTED);
-            } else {
-                clean.push_str(run);
-            }
-            let next = tail.find(is_token).unwrap_or(tail.len());
-            clean.extend(tail[..next].chars().filter(|c| !c.is_control()));
-            rest = &tail[next..];
-        }
-    }
-    if clean.chars().count() > DESCRIPTION {
-        clean = clean.chars().take(DESCRIPTION).collect();
-        clean.push('…');
-    }
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,21 +139,5 @@ mod tests {
         ] {
             assert_eq!(provider_message(&answer(body)).0.as_deref(), code);
         }
-    }
-
-    #[test]
-    fn words_hold_no_token() {
-        let opaque = "A".repeat(43);
-        let jwt = format!("eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{opaque}");
-        let text = sanitized(&format!(
-            "token {jwt} and '{opaque}' at https://id.example/a\u{7}b"
-        ));
-        assert_eq!(
-            text,
-            "token [redacted].[redacted].[redacted] and '[redacted]' at https://id.example/ab"
-        );
-        assert!(sanitized(&"ab ".repeat(1000)).chars().count() <= DESCRIPTION + 1);
-        let uuid = "0191d8e4-7b1c-7c3e-9f00-000000000000";
-        assert_eq!(sanitized(uuid), uuid);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::client::{KnownClient, Prepared, REDACTED, RegisteredClient, WantedClient};
-use super::failure::{Bearer, Disposition, Failure, refusal};
+use super::failure::{Bearer, Disposition, Failure, Result, refusal};
 use super::session::{RawAnswer, Step};
 use super::site::Site;
 use crate::client_metadata::{Metadata, registration_members, secret_expires_at};
@@ -30,7 +30,7 @@ pub(crate) const UNUSED_REDIRECT: &str = "https://redirect.invalid/unused";
 ///
 /// # Errors
 /// See [`check_auth_method`].
-pub(crate) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared, Failure> {
+pub(crate) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared> {
     check_auth_method(site.endpoints, wanted)?;
     let mut body = registration_members(wanted);
     body.insert("software_id".into(), wanted.marker.id.clone().into());
@@ -54,10 +54,7 @@ pub(crate) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared,
 /// # Errors
 /// `auth_method_unsupported`: a method that needs a key, or one that the well-known document does not name. `none`
 /// is no authentication, so many documents do not name it.
-pub(crate) fn check_auth_method(
-    endpoints: &Endpoints,
-    wanted: &WantedClient,
-) -> Result<(), Failure> {
+pub(crate) fn check_auth_method(endpoints: &Endpoints, wanted: &WantedClient) -> Result<()> {
     let method = wanted.auth_method();
     let why = if method == "private_key_jwt" {
         "needs a key that Portico does not hold".to_owned()
@@ -82,7 +79,7 @@ pub(crate) fn check_auth_method(
 ///
 /// # Errors
 /// [`Disposition::Unmanageable`], where the provider gave the one or the other not.
-pub(crate) fn management(client: &KnownClient) -> Result<(&Url, &Secret), Failure> {
+pub(crate) fn management(client: &KnownClient) -> Result<(&Url, &Secret)> {
     match (
         &client.registration_client_uri,
         &client.registration_access_token,
@@ -156,10 +153,7 @@ pub(crate) fn redacted_update_body(
 /// Reads an answer to a registration, a read or an update (RFC 7591 section
 /// 3.2.1). Status 200 is as good as 201. The secret in the answer to a read is
 /// ignored: some providers answer with a hash or with asterisks.
-pub(crate) fn parse(
-    endpoints: &Endpoints,
-    answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
+pub(crate) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
     if !answer.is_success() {
         let bearer = match answer.step {
             Step::Register => Bearer::Initial,
@@ -167,9 +161,7 @@ pub(crate) fn parse(
         };
         return Err(refusal(answer, bearer));
     }
-    let Some(Value::Object(members)) = answer.json() else {
-        return Err(invalid_answer(answer, "its body is no JSON object"));
-    };
+    let members = object_of(answer)?;
     let text = |member: &str| {
         let text = members.get(member)?.as_str()?.trim();
         (!text.is_empty()).then(|| text.to_owned())
@@ -195,6 +187,20 @@ pub(crate) fn parse(
 
 pub(crate) fn is_masked(secret: &str) -> bool {
     secret.chars().all(|c| c == '*')
+}
+
+pub(crate) fn object_of(answer: &RawAnswer) -> Result<Map<String, Value>> {
+    match answer.json() {
+        Some(Value::Object(members)) => Ok(members),
+        _ => Err(invalid_answer(answer, "its body is no JSON object")),
+    }
+}
+
+pub(crate) fn array_of(answer: &RawAnswer) -> Result<Vec<Value>> {
+    match answer.json() {
+        Some(Value::Array(values)) => Ok(values),
+        _ => Err(invalid_answer(answer, "its body is no JSON array")),
+    }
 }
 
 /// A success that cannot be used. A client may exist because of it.

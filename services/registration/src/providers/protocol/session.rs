@@ -10,15 +10,14 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use portico_runtime::fault;
 use portico_runtime::outgoing::{
-    Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings,
+    Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings, sanitized,
 };
 use portico_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
 pub use super::answer::{RawAnswer, Step};
-use super::failure::{Bearer, Disposition, Failure};
-use super::message::sanitized;
+use super::failure::{Bearer, Disposition, Failure, Result};
 use super::site::Site;
 use crate::identity_provider::{Endpoints, Method as AuthorizationMethod, Options};
 use crate::providers::discovery::DiscoveryError;
@@ -143,7 +142,7 @@ impl Authorization<'_> {
         }
     }
 
-    fn header(&self) -> Option<Result<HeaderValue, Failure>> {
+    fn header(&self) -> Option<Result<HeaderValue>> {
         let text = match self {
             Self::Nobody => return None,
             Self::Bearer(_, token) => format!("Bearer {}", token.expose().trim()),
@@ -234,9 +233,8 @@ impl Session<'_> {
         }
     }
 
-    /// Makes one call, spools its answer where it may hold credentials, and gives
-    /// it back whatever its status.
-    pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer, Failure> {
+    /// Makes one call, spools its answer where it may hold credentials, and gives it back whatever its status.
+    pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer> {
         if !self.endpoints.trusts(call.url) {
             return Err(Failure::new(
                 Disposition::Fail,

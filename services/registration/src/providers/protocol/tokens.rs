@@ -3,7 +3,7 @@
 use http::Method as Verb;
 use portico_vault::Secret;
 
-use super::failure::{Bearer, Disposition, Failure, refusal};
+use super::failure::{Bearer, Disposition, Failure, Result, refusal};
 use super::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 use crate::identity_provider::Method;
 
@@ -40,7 +40,7 @@ impl Session<'_> {
     /// # Errors
     /// [`Disposition::PauseProvider`] where what is needed is not there or is refused; nothing was sent to the
     /// registration endpoint yet.
-    pub(crate) async fn credential(&self, need: Need<'_>) -> Result<Credential, Failure> {
+    pub(crate) async fn credential(&self, need: Need<'_>) -> Result<Credential> {
         let (bearer, token) = match self.method {
             Method::None => (Bearer::None, None),
             Method::InitialAccessToken => {
@@ -48,13 +48,13 @@ impl Session<'_> {
             }
             Method::ApiToken => (Bearer::Api, Some(self.stored("API token")?)),
             Method::ClientCredentials => {
-                let token = self.management_token(need).await.map_err(|mut failure| {
-                    failure.outcome_unknown = false;
-                    if failure.disposition == Disposition::Unmanageable {
-                        failure.disposition = Disposition::PauseProvider;
-                    }
-                    failure
-                })?;
+                let token = self
+                    .management_token(need)
+                    .await
+                    .map_err(|failure| Failure {
+                        outcome_unknown: false,
+                        ..failure.of_provider()
+                    })?;
                 let token = token.ok_or_else(|| missing("management credentials"))?;
                 (Bearer::Management, Some(token))
             }
@@ -66,7 +66,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// As [`Session::credential`].
-    pub(crate) async fn try_authorization(&self, need: Need<'_>) -> Result<String, Failure> {
+    pub(crate) async fn try_authorization(&self, need: Need<'_>) -> Result<String> {
         self.credential(need).await?;
         let found = match self.method {
             Method::None => "registration is open; nothing needs to be tried",
@@ -79,7 +79,7 @@ impl Session<'_> {
         Ok(found.to_owned())
     }
 
-    fn stored(&self, what: &str) -> Result<Secret, Failure> {
+    fn stored(&self, what: &str) -> Result<Secret> {
         self.token.cloned().ok_or_else(|| missing(what))
     }
 
@@ -87,7 +87,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// [`Disposition::Unmanageable`] where they are refused.
-    pub(crate) async fn management_token(&self, need: Need<'_>) -> Result<Option<Secret>, Failure> {
+    pub(crate) async fn management_token(&self, need: Need<'_>) -> Result<Option<Secret>> {
         let Some(management) = self.management else {
             return Ok(None);
         };
@@ -137,7 +137,7 @@ impl Session<'_> {
         client_secret: &Secret,
         in_body: bool,
         more: Vec<(&'static str, String)>,
-    ) -> Result<RawAnswer, Failure> {
+    ) -> Result<RawAnswer> {
         let mut form = vec![("grant_type", "client_credentials".to_owned())];
         form.extend(more);
         let mut authorization = Authorization::Basic(client_id, client_secret);

@@ -2,36 +2,14 @@
 
 use jiff::Timestamp;
 use portico_eventstore::Row;
+use portico_eventstore::rows::{id, ids, json};
 use portico_eventstore::sqlx::{self, AnyPool, Row as _};
-use portico_eventstore::worker::Due;
 use portico_proto::registration::v1 as api;
 use portico_runtime::Page;
 use uuid::Uuid;
 
 use crate::client_metadata::Difference;
 use crate::oauth_client::{Answered, OauthClient};
-
-/// Clients with something to do, at most so many of them.
-pub(crate) async fn due(pool: &AnyPool, now: Timestamp, limit: i64) -> Result<Due, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, due_at_ms FROM oauth_clients WHERE due_at_ms IS NOT NULL ORDER BY due_at_ms, updated_at, id \
-         LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
-    let mut due = Due::default();
-    for row in &rows {
-        let at: i64 = row.try_get("due_at_ms")?;
-        if at <= now.as_millisecond() {
-            due.now.push(id(row)?);
-        } else {
-            due.next = Timestamp::from_millisecond(at).ok();
-            break;
-        }
-    }
-    Ok(due)
-}
 
 /// Clients that wait for their provider and need not any more: it takes registrations again, or it was changed
 /// since they were parked.
@@ -82,13 +60,11 @@ pub(crate) async fn streams_of_application(
     pool: &AnyPool,
     application: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query("SELECT id FROM oauth_clients WHERE application_id = $1 ORDER BY id")
+    let rows = sqlx::query("SELECT id FROM oauth_clients WHERE application_id = $1 ORDER BY id")
         .bind(application.to_string())
         .fetch_all(pool)
-        .await?
-        .iter()
-        .map(id)
-        .collect()
+        .await?;
+    ids(&rows)
 }
 
 /// Registered clients of a client type, also as one of several.
@@ -98,7 +74,7 @@ pub(crate) async fn streams_of_type(
     client_type: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     // The first type has a column; a client of several has the others in its state only.
-    sqlx::query(
+    let rows = sqlx::query(
         "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 AND live = 1 \
          AND (client_type_id = $2 OR state LIKE $3) ORDER BY id",
     )
@@ -106,24 +82,20 @@ pub(crate) async fn streams_of_type(
     .bind(client_type.to_string())
     .bind(format!("%\"{client_type}\"%"))
     .fetch_all(pool)
-    .await?
-    .iter()
-    .map(id)
-    .collect()
+    .await?;
+    ids(&rows)
 }
 
 /// Clients at a provider that wait, were parked, or cannot be taken away.
 pub(crate) async fn waiting_at(pool: &AnyPool, provider: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query(
+    let rows = sqlx::query(
         "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 \
          AND (parked_at_ms IS NOT NULL OR next_try_at <> '' OR paused = 1) ORDER BY id",
     )
     .bind(provider.to_string())
     .fetch_all(pool)
-    .await?
-    .iter()
-    .map(id)
-    .collect()
+    .await?;
+    ids(&rows)
 }
 
 /// A registered client, for comparing it with its provider.
@@ -267,14 +239,4 @@ pub(crate) fn differences(differences: Vec<Difference>) -> Vec<api::Difference> 
         consequence: difference.consequence,
     };
     differences.into_iter().map(one).collect()
-}
-
-fn id(row: &Row) -> Result<Uuid, sqlx::Error> {
-    let text: String = row.try_get("id")?;
-    text.parse()
-        .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
-}
-
-fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
-    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

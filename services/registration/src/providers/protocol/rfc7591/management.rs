@@ -7,14 +7,11 @@ use serde_json::{Map, Value};
 use super::adaptation::Adaptations;
 use super::{invalid_answer, management, parse};
 use crate::providers::client::{Deleted, KnownClient, Marker, RegisteredClient, WantedClient};
-use crate::providers::failure::{Bearer, Disposition, Failure, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 
 /// Reads the client (RFC 7592 section 2.1).
-pub(crate) async fn read(
-    session: &Session<'_>,
-    client: &KnownClient,
-) -> Result<RegisteredClient, Failure> {
+pub(crate) async fn read(session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
     let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
     understood(session, client, &answer, "read").await
 }
@@ -26,7 +23,7 @@ pub(crate) async fn update_with(
     wanted: &WantedClient,
     step: Step,
     mut body: Map<String, Value>,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     if let Some(secret) = &client.client_secret {
         body.insert("client_secret".into(), secret.expose().into());
     }
@@ -76,10 +73,7 @@ async fn works(session: &Session<'_>, client: &KnownClient) -> bool {
 
 /// Deletes the client (RFC 7592 section 2.3). Where the provider does not delete, the caller takes the client's scopes
 /// away and lists it.
-pub(crate) async fn delete(
-    session: &Session<'_>,
-    client: &KnownClient,
-) -> Result<Deleted, Failure> {
+pub(crate) async fn delete(session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {
     let answer = managed(session, client, Step::Other, Method::DELETE, Body::None).await?;
     if answer.is_success() {
         return deleted(session, client, &answer).await;
@@ -106,7 +100,7 @@ async fn deleted(
     session: &Session<'_>,
     client: &KnownClient,
     answer: &RawAnswer,
-) -> Result<Deleted, Failure> {
+) -> Result<Deleted> {
     if !answer.body.is_empty() && still_there(session, client).await? == Some(true) {
         let failure = invalid_answer(answer, "the client is still there");
         return Err(failure.with(Disposition::Retry, "deletion_without_effect"));
@@ -140,7 +134,7 @@ async fn managed(
     step: Step,
     method: Method,
     body: Body,
-) -> Result<RawAnswer, Failure> {
+) -> Result<RawAnswer> {
     let (url, token) = management(client)?;
     session
         .call(Call {
@@ -159,7 +153,7 @@ async fn understood(
     client: &KnownClient,
     answer: &RawAnswer,
     what: &str,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let failure = refusal(answer, Bearer::Registration);
     if !answer.is_success() && may_be_gone(&failure) {
         return Err(match (answer.status, still_there(session, client).await?) {
@@ -177,7 +171,7 @@ fn about(
     client: &KnownClient,
     registered: RegisteredClient,
     answer: &RawAnswer,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     if registered.client_id == client.client_id {
         Ok(registered)
     } else {
@@ -198,12 +192,11 @@ fn unsupported(answer: &RawAnswer, what: &str) -> Failure {
     failure
 }
 
-/// Whether the client's own credentials are known to the token endpoint; `None`
-/// where that cannot be told.
+/// Whether the client's own credentials are known to the token endpoint; `None` where that cannot be told.
 pub(crate) async fn still_there(
     session: &Session<'_>,
     client: &KnownClient,
-) -> Result<Option<bool>, Failure> {
+) -> Result<Option<bool>> {
     let Some(secret) = &client.client_secret else {
         return Ok(None);
     };
@@ -229,7 +222,7 @@ async fn known_to_the_token_endpoint(
     client: &KnownClient,
     secret: &Secret,
     in_body: bool,
-) -> Result<Option<bool>, Failure> {
+) -> Result<Option<bool>> {
     let answer = session
         .token_request(&client.client_id, secret, in_body, Vec::new())
         .await?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::adaptation::Adaptations;
 use super::parse;
 use crate::providers::client::{Prepared, RegisteredClient};
-use crate::providers::failure::{Disposition, Failure, refusal};
+use crate::providers::failure::{Disposition, Failure, Result, refusal};
 use crate::providers::session::{Body, Call, Session, Step};
 use crate::providers::tokens::Need;
 
@@ -19,7 +19,7 @@ pub(crate) async fn register(
     session: &Session<'_>,
     prepared: &Prepared,
     need: Need<'_>,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let mut prepared = prepared.clone();
     let mut adaptations = Adaptations::default();
     let mut refused: Option<Failure> = None;
@@ -47,7 +47,7 @@ pub(crate) async fn register_once(
     session: &Session<'_>,
     prepared: &Prepared,
     need: Need<'_>,
-) -> Result<RegisteredClient, Failure> {
+) -> Result<RegisteredClient> {
     let credential = session.credential(need).await?;
     let mut body = prepared.body.clone();
     if let Some(statement) = session.software_statement {
@@ -66,14 +66,10 @@ pub(crate) async fn register_once(
     if answer.is_success() {
         return parse(session.endpoints, &answer);
     }
-    let mut failure = refusal(&answer, authorization.bearer());
-    match failure.disposition {
-        Disposition::Unmanageable => failure.disposition = Disposition::PauseProvider,
+    let failure = refusal(&answer, authorization.bearer()).of_provider();
+    Err(match failure.disposition {
         // There is no client yet: it is the endpoint that is not there.
-        Disposition::Gone => {
-            failure = failure.with(Disposition::Fail, &format!("http_{}", answer.status));
-        }
-        _ => {}
-    }
-    Err(failure)
+        Disposition::Gone => failure.with(Disposition::Fail, &format!("http_{}", answer.status)),
+        _ => failure,
+    })
 }

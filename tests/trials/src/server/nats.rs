@@ -1,4 +1,4 @@
-//! A real NATS server for tests, behind the feature `testing`.
+//! A real NATS server.
 //!
 //! The binary is taken from `PORTICO_NATS_SERVER`, else from `PATH`, else from `$(go env GOPATH)/bin`, where
 //! `go install github.com/nats-io/nats-server/v2@latest` puts it.
@@ -22,8 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Finds the server's binary.
-#[must_use]
-pub fn nats_server_binary() -> Option<PathBuf> {
+pub(super) fn nats_server_binary() -> Option<PathBuf> {
     if let Some(given) = env::var_os("PORTICO_NATS_SERVER") {
         return Some(PathBuf::from(given)).filter(|path| path.is_file());
     }

@@ -1,4 +1,4 @@
-//! A real PostgreSQL server for tests, behind the feature `testing`.
+//! A real PostgreSQL server.
 //!
 //! The programs are taken from `PORTICO_POSTGRES_BIN`, else from the newest `/usr/lib/postgresql/*/bin`, else
 //! from `PATH`. Root may not run them, so root's tests run them as `postgres` or `nobody`.
