@@ -87,6 +87,7 @@ impl Aggregate for ConformanceCheck {
     type Event = Event;
     type Rejection = Infallible;
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
         Ok(vec![match command {
             Command::Start { run, .. } if self.run == *run => return Ok(Vec::new()),
@@ -99,6 +100,7 @@ impl Aggregate for ConformanceCheck {
         }])
     }
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::Started { run, at } => {

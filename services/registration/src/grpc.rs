@@ -11,8 +11,9 @@ mod preview;
 pub(crate) mod refusal;
 
 use portico_eventstore::EventStore;
+use portico_proto::rest::Enumeration;
 use portico_proto::{operations::v1 as operations, registration::v1 as api};
-use portico_runtime::Deps;
+use portico_runtime::{Deps, Problems};
 use portico_vault::Vault;
 use tonic::{Request, Response, Status};
 
@@ -36,6 +37,16 @@ impl Grpc {
             vault: vault.clone(),
         }
     }
+}
+
+/// The word of an enum's number; empty where nothing is said. A number without a value is noted.
+fn word<E: Enumeration>(problems: &mut Problems, member: &str, number: i32) -> &'static str {
+    if E::try_from(number).is_err() {
+        let words: Vec<&str> = E::words().words.iter().map(|one| one.word).collect();
+        let right = format!("`{member}` must be one of {}.", words.join(", "));
+        problems.add(member, &format!("{member}_invalid"), right);
+    }
+    portico_proto::rest::word::<E>(number).unwrap_or_default()
 }
 
 /// Implements the generated trait: each method is the function of the same name in its subject's file.
@@ -62,7 +73,7 @@ methods! {
         delete_identity_provider(api::DeleteIdentityProviderRequest) -> api::DeleteIdentityProviderResponse,
         get_identity_provider(api::GetIdentityProviderRequest) -> api::IdentityProvider,
         list_identity_providers(api::ListIdentityProvidersRequest) -> api::ListIdentityProvidersResponse,
-        check_identity_provider(api::CheckIdentityProviderRequest) -> api::CheckIdentityProviderResponse,
+        check_identity_provider(api::CheckIdentityProviderRequest) -> api::ConnectionCheck,
         set_secret_rotation(api::SetSecretRotationRequest) -> api::IdentityProvider,
     }
     client_types {
@@ -77,7 +88,7 @@ methods! {
         get_credentials(api::GetCredentialsRequest) -> api::GetCredentialsResponse,
         rotate_credentials(api::RotateCredentialsRequest) -> api::Credentials,
         end_old_secret(api::EndOldSecretRequest) -> api::EndOldSecretResponse,
-        read_oauth_client(api::ReadOauthClientRequest) -> api::ReadOauthClientResponse,
+        read_oauth_client(api::ReadOauthClientRequest) -> api::ClientAtProvider,
         reissue_registration_token(api::ReissueRegistrationTokenRequest) -> api::OauthClient,
     }
     orphans {

@@ -10,7 +10,6 @@ mod provider_type;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod trust;
 
 use portico_eventstore::Aggregate;
 use portico_proto::{Error, Kind};
@@ -23,7 +22,7 @@ pub use endpoints::{Endpoints, Overrides};
 pub use keys::{Event as KeysEvent, Seen as SeenKeys};
 pub(crate) use keys::{NoteKeys, ProviderKeys};
 pub use provider_type::ProviderType;
-pub use settings::{Draft, IN_BODY, Location, ManagementRef, Settings};
+pub use settings::{IN_BODY, Location, ManagementRef, Settings};
 
 /// Kind of the vault owner whose id is the provider's.
 pub const OWNER: &str = "identity_provider";
