@@ -16,7 +16,7 @@ use portico_proto::{Error, Kind};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-pub use authorization::{Method, Options, UnknownMethod};
+pub use authorization::{Method, Options};
 pub(crate) use endpoints::has_trusted_origin;
 pub use endpoints::{Endpoints, Overrides};
 pub use keys::{Event as KeysEvent, Seen as SeenKeys};

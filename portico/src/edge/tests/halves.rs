@@ -54,13 +54,21 @@ fn registration(double: Double) -> Double {
             "/portico.registration.v1.RegistrationService/PlanDrift",
             |heard: Heard<PlanDriftRequest>| {
                 assert_eq!(heard.message.gateway_id, "");
-                Ok(report(DriftPlace::IdentityProvider, "clients", Some("more")))
+                Ok(report(
+                    DriftPlace::IdentityProvider,
+                    "clients",
+                    Some("more"),
+                ))
             },
         )
         .on(
             "/portico.registration.v1.RegistrationService/RepairDrift",
             |heard: Heard<RepairDriftRequest>| {
-                Ok(report(DriftPlace::IdentityProvider, heard.message.plan(), None))
+                Ok(report(
+                    DriftPlace::IdentityProvider,
+                    heard.message.plan(),
+                    None,
+                ))
             },
         )
         .on(
@@ -96,7 +104,9 @@ fn gateway(double: Double) -> Double {
         )
         .on(
             "/portico.gateway.v1.GatewayService/RepairDrift",
-            |heard: Heard<RepairDriftRequest>| Ok(report(DriftPlace::Gateway, heard.message.plan(), None)),
+            |heard: Heard<RepairDriftRequest>| {
+                Ok(report(DriftPlace::Gateway, heard.message.plan(), None))
+            },
         )
         .on(
             "/portico.gateway.v1.GatewayService/PreviewMapping",

@@ -3,7 +3,8 @@
 
 use portico_eventstore::Context;
 use portico_proto::operations::v1::{
-    DriftItem, DriftKind, DriftPlace, DriftRepair, DriftReport, PlanDriftRequest, RepairDriftRequest,
+    DriftItem, DriftKind, DriftPlace, DriftRepair, DriftReport, PlanDriftRequest,
+    RepairDriftRequest,
 };
 use portico_proto::{Error, rest::Enumeration as _};
 use portico_runtime::{Call, Caller, parse_id, query_error, store_error};

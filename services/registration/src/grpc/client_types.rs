@@ -77,11 +77,8 @@ pub(crate) async fn update_client_type(
 fn parse(message: api::ClientType) -> Result<Definition, Error> {
     let mut problems = Problems::default();
     let method = message.token_endpoint_auth_method;
-    let method = word::<api::TokenEndpointAuthMethod>(
-        &mut problems,
-        "token_endpoint_auth_method",
-        method,
-    );
+    let method =
+        word::<api::TokenEndpointAuthMethod>(&mut problems, "token_endpoint_auth_method", method);
     let okta = message.okta_application_type.unwrap_or_default();
     let okta = word::<api::OktaApplicationType>(&mut problems, "okta_application_type", okta);
     let draft = Draft {

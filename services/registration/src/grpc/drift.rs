@@ -2,8 +2,10 @@
 //! neither reported nor touched, save where it stands in the way.
 
 use futures::{StreamExt as _, stream};
-use portico_proto::operations::v1::{self as operations, DriftItem, DriftKind, DriftPlace, DriftRepair};
 use portico_proto::Error;
+use portico_proto::operations::v1::{
+    self as operations, DriftItem, DriftKind, DriftPlace, DriftRepair,
+};
 use portico_runtime::{Call, Caller, Page, parse_id, query_error};
 use tonic::Request;
 
@@ -15,6 +17,7 @@ use crate::worker::{DriftResult, Edited};
 
 /// Clients that are compared at once.
 const PARALLEL: usize = 4;
+const BUSY: &str = "It is being changed right now; look again in a moment.";
 const DELETED: &str = "The client was deleted at the provider. The repair registers it again; where the provider \
                        chooses ids and secrets, the developer gets new ones and is told.";
 const ADDED: &str = "Portico did not add these scopes, so it does not take them away.";
@@ -120,12 +123,12 @@ pub(super) fn items(client: &Registered, result: DriftResult, repair: bool) -> V
         true => DriftRepair::UnderWay,
         false => DriftRepair::Possible,
     };
-    let item = |kind: DriftKind, client_id: String, repair: DriftRepair, detail: String| DriftItem {
+    let item = |kind: DriftKind, subject: String, repair: DriftRepair, detail: &str| DriftItem {
         place: DriftPlace::IdentityProvider.into(),
         place_id: client.provider_id.clone(),
         place_name: client.provider_name.clone(),
         kind: kind.into(),
-        subject: client_id,
+        subject,
         application_id: Some(client.application_id.clone()),
         repair: repair.into(),
         detail: wire::given(detail),
@@ -133,36 +136,36 @@ pub(super) fn items(client: &Registered, result: DriftResult, repair: bool) -> V
     };
     match result {
         DriftResult::Unchanged => Vec::new(),
-        DriftResult::Busy => vec![item(
-            DriftKind::BeingChanged,
-            String::new(),
-            DriftRepair::UnderWay,
-            "It is being changed right now; look again in a moment.".to_owned(),
-        )],
-        DriftResult::Missing { client_id } => {
-            vec![item(DriftKind::ClientDeleted, client_id, restored, DELETED.to_owned())]
+        DriftResult::Busy => {
+            let nobody = String::new();
+            vec![item(DriftKind::BeingChanged, nobody, DriftRepair::UnderWay, BUSY)]
         }
-        DriftResult::NotReadable { client_id, reason } => vec![item(
-            DriftKind::NotReadable,
-            client_id,
-            DriftRepair::NotPossible,
-            reason,
-        )],
-        DriftResult::Changed { client_id, members } => members
-            .into_iter()
-            .map(|one| {
+        DriftResult::Missing { client_id } => {
+            vec![item(DriftKind::ClientDeleted, client_id, restored, DELETED)]
+        }
+        DriftResult::NotReadable { client_id, reason } => {
+            let never = DriftRepair::NotPossible;
+            vec![item(DriftKind::NotReadable, client_id, never, &reason)]
+        }
+        DriftResult::Changed { client_id, members } => {
+            let edited = members.into_iter().map(|one| {
                 let (repair, detail) = match one.repairable {
-                    true => (restored, String::new()),
-                    false => (DriftRepair::NotPossible, ADDED.to_owned()),
+                    true => (restored, ""),
+                    false => (DriftRepair::NotPossible, ADDED),
                 };
-                DriftItem {
-                    wanted: wire::given(&one.wanted),
-                    found: wire::given(&one.found),
-                    member: Some(one.member.clone()),
-                    ..item(kind(&one), client_id.clone(), repair, detail)
-                }
-            })
-            .collect(),
+                edited(item(kind(&one), client_id.clone(), repair, detail), one)
+            });
+            edited.collect()
+        }
+    }
+}
+
+fn edited(item: DriftItem, one: Edited) -> DriftItem {
+    DriftItem {
+        member: wire::given(one.member),
+        wanted: wire::given(one.wanted),
+        found: wire::given(one.found),
+        ..item
     }
 }
 

@@ -102,11 +102,8 @@ async fn keep(
     before: &IdentityProvider,
 ) -> Result<(Settings, Secrets), Error> {
     let mut settings = draft.settings(location);
-    let token = draft.token.secret().map(drop);
-    let has_token = draft
-        .token
-        .or(token, before.initial_access_token.map(drop))
-        .is_some();
+    let (new, stored) = (draft.token.secret().is_some(), before.initial_access_token.is_some());
+    let has_token = draft.token.or(new, stored);
     requirements::check_chosen_method(&settings, has_token)?;
     let secrets = Secrets::keep(grpc, id, &call.context, draft).await?;
     secrets.refer(&mut settings, draft, before.settings.as_ref());
@@ -216,10 +213,7 @@ pub(crate) async fn list_identity_providers(
         .await
         .map_err(query_error)?;
     Ok(api::ListIdentityProvidersResponse {
-        identity_providers: identity_providers
-            .into_iter()
-            .map(shown)
-            .collect(),
+        identity_providers: identity_providers.into_iter().map(shown).collect(),
         next,
     })
 }

@@ -13,8 +13,8 @@ use portico_proto::time;
 use super::some;
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
-    DeletionEvent, DriftEvent, Event, GrantEvent, HeldScopes, OauthClient, OrphanEvent, Outcome, RegistrationEvent,
-    Reported, RotationEvent, UpdateEvent,
+    DeletionEvent, DriftEvent, Event, GrantEvent, HeldScopes, OauthClient, OrphanEvent, Outcome,
+    RegistrationEvent, Reported, RotationEvent, UpdateEvent,
 };
 use crate::wire;
 
@@ -25,7 +25,9 @@ pub(super) async fn translate(
 ) -> Result<Option<PublicEvent>, StoreError> {
     let translation = Translation { store, at };
     let (change, detail) = match event {
-        Event::Grant(GrantEvent::Reported(reported)) => return translation.reported(reported).await,
+        Event::Grant(GrantEvent::Reported(reported)) => {
+            return translation.reported(reported).await;
+        }
         Event::Grant(GrantEvent::ScopesHeld(held)) => return translation.held(held).await,
         Event::Registration(RegistrationEvent::Registered { .. }) => {
             return translation.registered().await;

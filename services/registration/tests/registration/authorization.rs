@@ -36,7 +36,10 @@ async fn what_earlier_settings_meant_they_still_mean() {
         .create(named("both", with_secrets(of(&sandbox))))
         .await
         .unwrap();
-    assert_eq!(both.authorization(), RegistrationAuthorization::InitialAccessToken);
+    assert_eq!(
+        both.authorization(),
+        RegistrationAuthorization::InitialAccessToken
+    );
     assert!(both.has_initial_access_token && !both.has_api_token);
     // A token for Okta is an API token, whichever field it came in.
     let okta = IdentityProvider {
@@ -146,7 +149,10 @@ async fn settings_are_kept_and_secrets_never_given_out() {
         ..of(&sandbox)
     };
     let created = app.create(message).await.unwrap();
-    assert_eq!(created.authorization(), RegistrationAuthorization::ClientCredentials);
+    assert_eq!(
+        created.authorization(),
+        RegistrationAuthorization::ClientCredentials
+    );
     assert_eq!(created.management_scope(), "client.create");
     assert_eq!(created.management_audience(), "https://id.example");
     assert_eq!(

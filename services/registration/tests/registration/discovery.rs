@@ -94,7 +94,10 @@ async fn an_admin_may_say_where_clients_are_registered() {
     assert_eq!(created.registration_endpoint, endpoint);
     assert_eq!(created.registration_endpoint_override(), endpoint);
     // It stays where something else changes, and is used again by the test of what is stored.
-    let renamed = change(&created.id, json!({"well_known_url": created.well_known_url.clone()}));
+    let renamed = change(
+        &created.id,
+        json!({"well_known_url": created.well_known_url.clone()}),
+    );
     let renamed = app.update(renamed).await.unwrap();
     assert_eq!(renamed.registration_endpoint_override(), endpoint);
     let without = change(&created.id, json!({"registration_endpoint_override": ""}));
@@ -140,7 +143,10 @@ async fn a_changed_url_is_verified_and_the_same_one_read_again() {
     let (app, sandbox) = (App::start().await, provider().await);
     let created = app.create(of(&sandbox)).await.unwrap();
     sandbox.add_scope("gold_plan");
-    let read_again = change(&created.id, json!({"well_known_url": sandbox.well_known_url()}));
+    let read_again = change(
+        &created.id,
+        json!({"well_known_url": sandbox.well_known_url()}),
+    );
     let updated = app.update(read_again).await.unwrap();
     assert!(updated.scopes_supported.contains(&"gold_plan".to_owned()));
     sandbox.fail_next(Operation::Discovery, 1, Fault::Refuse(Answer::html(200)));
@@ -157,7 +163,10 @@ async fn tokens_do_not_follow_to_another_issuer() {
     let mut message = of(&sandbox);
     message.initial_access_token = Some(TOKEN.into());
     let created = app.create(message).await.unwrap();
-    let moved = change(&created.id, json!({"well_known_url": other.well_known_url()}));
+    let moved = change(
+        &created.id,
+        json!({"well_known_url": other.well_known_url()}),
+    );
     let error = app.update(moved).await.unwrap_err();
     assert_eq!(
         field(&error),
@@ -193,7 +202,11 @@ async fn the_connection_test_tells_every_step_and_stores_nothing() {
     sandbox.behave(|behaviour| behaviour.issuer = Some("https://elsewhere.example".into()));
     let result = check(Subject::Id(created.id)).await.unwrap();
     assert!(!result.ok);
-    let steps: Vec<_> = result.steps.iter().map(ConnectionCheckStep::outcome).collect();
+    let steps: Vec<_> = result
+        .steps
+        .iter()
+        .map(ConnectionCheckStep::outcome)
+        .collect();
     assert_eq!(
         steps[..3],
         [

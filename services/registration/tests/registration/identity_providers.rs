@@ -125,7 +125,11 @@ async fn a_new_token_resumes_a_paused_provider_and_the_old_one_leaves_the_vault(
     let created = app.create(with_secrets(of(&sandbox))).await.unwrap();
     let id = created.id.parse().unwrap();
     let token = async || {
-        let loaded = app.store.load::<domain::IdentityProvider>(id).await.unwrap();
+        let loaded = app
+            .store
+            .load::<domain::IdentityProvider>(id)
+            .await
+            .unwrap();
         loaded.state.initial_access_token.unwrap()
     };
     let pause = async |refused: VaultRef| {
@@ -142,7 +146,10 @@ async fn a_new_token_resumes_a_paused_provider_and_the_old_one_leaves_the_vault(
         (IdentityProviderStatus::Paused, "used up")
     );
     let resumed = app
-        .update(change(&created.id, json!({"initial_access_token": "second-token"})))
+        .update(change(
+            &created.id,
+            json!({"initial_access_token": "second-token"}),
+        ))
         .await
         .unwrap();
     assert_eq!(
@@ -195,7 +202,10 @@ async fn oauth_clients_are_in_the_way_of_deletion_and_of_another_issuer() {
     );
     let error = app.delete(&created.id).await.unwrap_err();
     assert_eq!(error.code, "provider_in_use");
-    let moved = change(&created.id, json!({"well_known_url": other.well_known_url()}));
+    let moved = change(
+        &created.id,
+        json!({"well_known_url": other.well_known_url()}),
+    );
     let error = app.update(moved).await.unwrap_err();
     assert_eq!(error.code, "provider_in_use");
     assert_eq!(app.events().await, 2);
@@ -207,7 +217,10 @@ async fn rebuilt_views_equal_the_live_ones() {
     let gone = app.create(with_secrets(of(&sandbox))).await.unwrap();
     app.delete(&gone.id).await.unwrap();
     let created = app.create(with_secrets(of(&sandbox))).await.unwrap();
-    let rename = change(&created.id, json!({"name": "Renamed", "initial_access_token": ""}));
+    let rename = change(
+        &created.id,
+        json!({"name": "Renamed", "initial_access_token": ""}),
+    );
     app.update(rename).await.unwrap();
     let kind = app.create_client_type(client_type(&created.id)).await;
     app.create_client_type(client_type(&created.id))

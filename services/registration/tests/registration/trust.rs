@@ -81,14 +81,20 @@ async fn an_authority_of_its_own_is_trusted_in_every_call() {
     let without = change(&created.id, json!({"trusted_certificates": ""}));
     let error = app.update(without).await.unwrap_err();
     assert_eq!(field(&error), ("well_known_url", "well_known_unreachable"));
-    let skipping = change(&created.id, json!({"trusted_certificates": "", "skip_tls_verify": true}));
+    let skipping = change(
+        &created.id,
+        json!({"trusted_certificates": "", "skip_tls_verify": true}),
+    );
     let skipping = app.update(skipping).await.unwrap();
     assert!(
         skipping.warnings[0].contains("not verified"),
         "{skipping:?}"
     );
     let check = self::check(&app, &created.id).await;
-    assert!(check.ok && outcome(&check) == CheckOutcome::Warning, "{check:?}");
+    assert!(
+        check.ok && outcome(&check) == CheckOutcome::Warning,
+        "{check:?}"
+    );
 }
 
 #[tokio::test]

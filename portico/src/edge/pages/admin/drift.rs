@@ -2,7 +2,9 @@
 
 use axum::{Router, extract::Query, routing::get};
 use minijinja::context;
-use portico_proto::operations::v1::{DriftRepair, DriftReport, PlanDriftRequest, RepairDriftRequest};
+use portico_proto::operations::v1::{
+    DriftRepair, DriftReport, PlanDriftRequest, RepairDriftRequest,
+};
 
 use super::super::{
     form::Posted,

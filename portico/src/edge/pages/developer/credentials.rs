@@ -124,7 +124,9 @@ pub(super) async fn clients(
     if clients.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = clients.iter().filter_map(|client| client.client_type_id.clone());
+    let ids = clients
+        .iter()
+        .filter_map(|client| client.client_type_id.clone());
     let types = fetch::client_types(ctx, ids.collect()).await?;
     let products = products(ctx, requests).await;
     let client = |client: &OauthClient| {

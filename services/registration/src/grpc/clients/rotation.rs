@@ -134,7 +134,9 @@ async fn replace(
         .map_err(refuse)?;
     let before = listed.client.client_id.clone();
     let replaced = |state: &OauthClient| match state.live() {
-        Some(live) if Some(&live.answer.client_id) != before.as_ref() && live.operation.is_none() => {
+        Some(live)
+            if Some(&live.answer.client_id) != before.as_ref() && live.operation.is_none() =>
+        {
             Some(Ok(state.clone()))
         }
         _ if state.is_parked() => Some(Err(refusal(state.last_error()?))),

@@ -50,8 +50,8 @@ impl Entered {
         }
     }
 
-    /// What is there after it.
-    pub(super) fn or<T>(&self, new: Option<T>, stored: Option<T>) -> Option<T> {
+    /// Which is there after it: of the new one and the stored one.
+    pub(super) fn or<T>(&self, new: T, stored: T) -> T {
         match self {
             Self::Kept => stored,
             Self::Nothing | Self::New(_) => new,
@@ -131,7 +131,10 @@ impl Draft {
             kind: self.kind.clone(),
             location,
             scope_claim: self.scope_claim.clone(),
-            management: self.management_client_id.clone().map(ManagementRef::unknown),
+            management: self
+                .management_client_id
+                .clone()
+                .map(ManagementRef::unknown),
             authorization: self.authorization,
             options: self.options.clone(),
             software_statement: None,
@@ -279,7 +282,8 @@ impl Input<'_> {
         let method = message.management_auth_method.unwrap_or_default();
         let method = word::<api::TokenEndpointAuthMethod>(&mut self.problems, member, method);
         if !["", "client_secret_basic", IN_BODY].contains(&method) {
-            let right = "`management_auth_method` must be client_secret_basic or client_secret_post.";
+            let right =
+                "`management_auth_method` must be client_secret_basic or client_secret_post.";
             self.problems
                 .add(member, "management_auth_method_invalid", right);
         }
