@@ -39,8 +39,11 @@ async fn list_client_types(
     ctx: RequestContext,
     Query(query): Query<ListClientTypesRequest>,
 ) -> Result<List<ClientType>> {
-    let page = ctx.registration().list_client_types(ctx.request(query));
-    let page = page.await?.into_inner();
+    let page = ctx
+        .registration()
+        .list_client_types(ctx.request(query))
+        .await?
+        .into_inner();
     Ok(List::new(page.client_types, page.next))
 }
 

@@ -109,13 +109,14 @@ async fn of_client(
     let mut halves = Halves::default();
     let client = halves.take(ServiceName::Registration, client)?;
     let mapping = halves.take(ServiceName::Gateway, mapping)?;
+    let action = client.action().as_word();
     let mut obstacles = client.obstacles;
     // Both know whether the application is suspended.
     let new = mapping.obstacles.into_iter();
     let new: Vec<String> = new.filter(|one| !obstacles.contains(one)).collect();
     obstacles.extend(new);
     Ok(Preview {
-        action: given(client.action().as_word().to_owned()),
+        action: given(action.to_owned()),
         method: given(client.method),
         endpoint: given(client.endpoint),
         payload: json(&client.payload),

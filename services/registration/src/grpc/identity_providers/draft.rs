@@ -13,7 +13,7 @@ use crate::grpc::word;
 use crate::identity_provider::{
     IN_BODY, Location, ManagementRef, Method, Options, ProviderType, Settings, TokenChange,
 };
-use crate::providers::{entry, provider_type};
+use crate::providers::{DRIVERS, entry};
 
 /// Where the scopes are in a token, unless the admin says otherwise (RFC 9068 section 2.2.3).
 const SCOPE_CLAIM: &str = "scope";
@@ -165,20 +165,19 @@ impl Input<'_> {
     /// The type, which never changes: another provider's clients are nowhere to be found.
     fn kind(&mut self, number: i32, before: Option<&Settings>) -> ProviderType {
         let name = word::<api::IdentityProviderType>(&mut self.problems, "type", number);
-        let found = provider_type(name);
-        match before {
-            Some(before) if name == entry(&before.kind).0 => before.kind.clone(),
-            Some(before) => {
+        if let Some(before) = before {
+            if name != entry(&before.kind).0 {
                 let right = "`type` cannot be changed; add another identity provider instead.";
                 self.problems.add("type", "type_fixed", right);
-                before.kind.clone()
             }
-            None => found.unwrap_or_else(|| {
-                let right = "`type` must be given.";
-                self.problems.add("type", "type_missing", right);
-                ProviderType::new(name)
-            }),
+            return before.kind.clone();
         }
+        if number == 0 {
+            let names: Vec<&str> = DRIVERS.iter().map(|(name, _)| *name).collect();
+            let right = format!("`type` must be one of {}.", names.join(", "));
+            self.problems.add("type", "type_missing", right);
+        }
+        ProviderType::new(name)
     }
 
     fn scope_claim(&mut self, text: &str) -> String {
