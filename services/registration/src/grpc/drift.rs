@@ -138,7 +138,12 @@ pub(super) fn items(client: &Registered, result: DriftResult, repair: bool) -> V
         DriftResult::Unchanged => Vec::new(),
         DriftResult::Busy => {
             let nobody = String::new();
-            vec![item(DriftKind::BeingChanged, nobody, DriftRepair::UnderWay, BUSY)]
+            vec![item(
+                DriftKind::BeingChanged,
+                nobody,
+                DriftRepair::UnderWay,
+                BUSY,
+            )]
         }
         DriftResult::Missing { client_id } => {
             vec![item(DriftKind::ClientDeleted, client_id, restored, DELETED)]

@@ -102,7 +102,10 @@ async fn keep(
     before: &IdentityProvider,
 ) -> Result<(Settings, Secrets), Error> {
     let mut settings = draft.settings(location);
-    let (new, stored) = (draft.token.secret().is_some(), before.initial_access_token.is_some());
+    let (new, stored) = (
+        draft.token.secret().is_some(),
+        before.initial_access_token.is_some(),
+    );
     let has_token = draft.token.or(new, stored);
     requirements::check_chosen_method(&settings, has_token)?;
     let secrets = Secrets::keep(grpc, id, &call.context, draft).await?;
