@@ -68,3 +68,16 @@ async fn it_is_for_admins_and_about_client_types_that_are_there() {
     let error = preview(&world, user(Role::Admin), &message).await;
     assert_eq!(error.unwrap_err().fields[0].field, "client_type_id");
 }
+
+/// A provider that is known to manage clients gets their scopes by an update, so that an orphan has no power.
+#[tokio::test]
+async fn a_client_that_is_registered_without_scopes_is_shown_so() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_done(request).await;
+    let message = message(&world);
+    let shown = preview(&world, Caller::service("access-request"), &message).await;
+    let body: Value = serde_json::from_str(&shown.unwrap().payload).unwrap();
+    assert_eq!(body["client_name"], "Shop");
+    assert_eq!(body["scope"].as_str().unwrap_or_default(), "", "{body}");
+}
