@@ -9,7 +9,8 @@ use portico_proto::{
         access_service_client::AccessServiceClient, submit_access_request_request::Target,
     },
     registration::v1::{
-        CreateIdentityProviderRequest, registration_service_client::RegistrationServiceClient,
+        CreateIdentityProviderRequest, IdentityProvider, IdentityProviderType,
+        registration_service_client::RegistrationServiceClient,
     },
 };
 use portico_sandbox::identity_provider::{Answer as ProviderAnswer, Fault, Operation};
@@ -140,10 +141,12 @@ async fn well_known_urls() {
             sandbox(&world).fail_next(Operation::Discovery, 1, Fault::Refuse(answer));
         }
         let message = CreateIdentityProviderRequest {
-            name: format!("P {code}"),
-            r#type: "other".into(),
-            well_known_url: url,
-            ..CreateIdentityProviderRequest::default()
+            identity_provider: Some(IdentityProvider {
+                name: format!("P {code}"),
+                r#type: IdentityProviderType::Other.into(),
+                well_known_url: url,
+                ..IdentityProvider::default()
+            }),
         };
         let status = registration
             .create_identity_provider(bearer(&world.admin, message))

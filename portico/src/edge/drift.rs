@@ -1,24 +1,11 @@
 //! Drift at identity providers and at gateways: registration's report and the gateway service's as one.
 
 use futures::future::OptionFuture;
-use portico_proto::operations::v1::{DriftItem, DriftReport, PlanDriftRequest, RepairDriftRequest};
+use portico_proto::operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRequest};
 use portico_runtime::ServiceName;
 use tonic::{Response, Status};
 
 use super::{halves::Halves, problem::Result, request::RequestContext};
-
-/// Both reports.
-pub(super) struct Report {
-    /// What is at gateways first.
-    pub(super) items: Vec<DriftItem>,
-    /// Cursor of the clients; gateways are looked at for the first page.
-    pub(super) next: String,
-    pub(super) looked_at: u32,
-    /// What both have shown. Each half finds its own part in it.
-    pub(super) plan: String,
-    /// Services that could not be asked.
-    pub(super) incomplete: Vec<String>,
-}
 
 type Answer = std::result::Result<Response<DriftReport>, Status>;
 
@@ -42,7 +29,7 @@ impl Scope {
         &self,
         registration: impl Future<Output = Answer>,
         gateway: impl Future<Output = Answer>,
-    ) -> Result<Report> {
+    ) -> Result<DriftReport> {
         let registration = OptionFuture::from(self.registration.then_some(registration));
         let gateway = OptionFuture::from(self.gateway.then_some(gateway));
         let (registration, gateway) = futures::join!(registration, gateway);
@@ -53,20 +40,20 @@ impl Scope {
         };
         let gateways = take(ServiceName::Gateway, gateway)?;
         let clients = take(ServiceName::Registration, registration)?;
-        let mut plans = vec![gateways.plan, clients.plan];
-        plans.retain(|plan| !plan.is_empty());
-        Ok(Report {
+        // What is at gateways comes first; each half finds its own part in the plan of both.
+        let plans: Vec<String> = gateways.plan.into_iter().chain(clients.plan).collect();
+        Ok(DriftReport {
             items: [gateways.items, clients.items].concat(),
             next: clients.next,
             looked_at: clients.looked_at,
-            plan: plans.join("."),
+            plan: (!plans.is_empty()).then(|| plans.join(".")),
             incomplete: halves.incomplete()?,
         })
     }
 }
 
 /// Looks, and changes nothing.
-pub(super) async fn plan(ctx: &RequestContext, query: PlanDriftRequest) -> Result<Report> {
+pub(super) async fn plan(ctx: &RequestContext, query: PlanDriftRequest) -> Result<DriftReport> {
     let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
     let clients = PlanDriftRequest {
         gateway_id: String::new(),
@@ -83,7 +70,7 @@ pub(super) async fn plan(ctx: &RequestContext, query: PlanDriftRequest) -> Resul
 }
 
 /// Restores what a plan has shown; without a plan, whatever is found.
-pub(super) async fn repair(ctx: &RequestContext, query: RepairDriftRequest) -> Result<Report> {
+pub(super) async fn repair(ctx: &RequestContext, query: RepairDriftRequest) -> Result<DriftReport> {
     let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
     let clients = RepairDriftRequest {
         gateway_id: String::new(),

@@ -9,7 +9,8 @@ use portico_proto::{
         catalog_service_client::CatalogServiceClient,
     },
     registration::v1::{
-        ClientType, GetClientTypeRequest, registration_service_client::RegistrationServiceClient,
+        ClientType, ClientTypeStatus, GetClientTypeRequest,
+        registration_service_client::RegistrationServiceClient,
     },
 };
 use portico_runtime::{
@@ -72,7 +73,7 @@ impl Neighbours {
         let mut client = self.registration.clone();
         let call = client.get_client_type(self.identity.request(caller, request));
         let answer = ask(ServiceName::Registration, call).await?;
-        Ok(answer.filter(|client_type| client_type.status != "deleted"))
+        Ok(answer.filter(|client_type| client_type.status() != ClientTypeStatus::Deleted))
     }
 }
 

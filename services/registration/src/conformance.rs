@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use jiff::Timestamp;
 use portico_eventstore::Aggregate;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 /// The last check of one provider, whose id is the stream's.
@@ -28,8 +29,9 @@ pub(crate) struct Step {
     pub(crate) detail: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Outcome {
     Passed,
     Failed,
@@ -39,12 +41,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-            Self::NotOffered => "not_offered",
-            Self::Skipped => "skipped",
-        }
+        self.into()
     }
 }
 
@@ -87,6 +84,7 @@ impl Aggregate for ConformanceCheck {
     type Event = Event;
     type Rejection = Infallible;
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
         Ok(vec![match command {
             Command::Start { run, .. } if self.run == *run => return Ok(Vec::new()),
@@ -99,6 +97,7 @@ impl Aggregate for ConformanceCheck {
         }])
     }
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::Started { run, at } => {

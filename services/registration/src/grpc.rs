@@ -14,8 +14,9 @@ use portico_eventstore::EventStore;
 use portico_proto::{
     operations::v1 as operations,
     registration::v1::{self as api, registration_service_server::RegistrationService},
+    rest::Enumeration,
 };
-use portico_runtime::Deps;
+use portico_runtime::{Deps, Problems};
 use portico_vault::Vault;
 
 use crate::worker::Worker;
@@ -40,6 +41,16 @@ impl Grpc {
     }
 }
 
+/// The word of an enum's number; empty where nothing is said. A number without a value is noted.
+fn word<E: Enumeration>(problems: &mut Problems, member: &str, number: i32) -> &'static str {
+    if E::try_from(number).is_err() {
+        let words: Vec<&str> = E::words().words.iter().map(|one| one.word).collect();
+        let right = format!("`{member}` must be one of {}.", words.join(", "));
+        problems.add(member, &format!("{member}_invalid"), right);
+    }
+    portico_proto::rest::word::<E>(number).unwrap_or_default()
+}
+
 portico_runtime::grpc_methods! {
     impl RegistrationService for Grpc {}
 
@@ -49,7 +60,7 @@ portico_runtime::grpc_methods! {
         delete_identity_provider(api::DeleteIdentityProviderRequest) -> api::DeleteIdentityProviderResponse,
         get_identity_provider(api::GetIdentityProviderRequest) -> api::IdentityProvider,
         list_identity_providers(api::ListIdentityProvidersRequest) -> api::ListIdentityProvidersResponse,
-        check_identity_provider(api::CheckIdentityProviderRequest) -> api::CheckIdentityProviderResponse,
+        check_identity_provider(api::CheckIdentityProviderRequest) -> api::ConnectionCheck,
         set_secret_rotation(api::SetSecretRotationRequest) -> api::IdentityProvider,
     }
     client_types {
@@ -64,7 +75,7 @@ portico_runtime::grpc_methods! {
         get_credentials(api::GetCredentialsRequest) -> api::GetCredentialsResponse,
         rotate_credentials(api::RotateCredentialsRequest) -> api::Credentials,
         end_old_secret(api::EndOldSecretRequest) -> api::EndOldSecretResponse,
-        read_oauth_client(api::ReadOauthClientRequest) -> api::ReadOauthClientResponse,
+        read_oauth_client(api::ReadOauthClientRequest) -> api::ClientAtProvider,
         reissue_registration_token(api::ReissueRegistrationTokenRequest) -> api::OauthClient,
     }
     orphans {

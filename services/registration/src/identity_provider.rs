@@ -10,20 +10,19 @@ mod provider_type;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod trust;
 
 use portico_eventstore::Aggregate;
 use portico_proto::{Error, Kind};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-pub use authorization::{Method, Options, UnknownMethod};
+pub use authorization::{Method, Options};
 pub(crate) use endpoints::has_trusted_origin;
 pub use endpoints::{Endpoints, Overrides};
 pub use keys::{Event as KeysEvent, Seen as SeenKeys};
 pub(crate) use keys::{NoteKeys, ProviderKeys};
 pub use provider_type::ProviderType;
-pub use settings::{Draft, IN_BODY, Location, ManagementRef, Settings};
+pub use settings::{IN_BODY, Location, ManagementRef, Settings};
 
 /// Kind of the vault owner whose id is the provider's.
 pub const OWNER: &str = "identity_provider";

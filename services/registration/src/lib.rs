@@ -9,6 +9,7 @@
 //! | `conformance` | aggregate: the last conformance check of a provider |
 //! | [`client_metadata`] | what is asked of a provider and what it granted (RFC 7591 section 2) |
 //! | `grpc` | requests from outside, a file for each subject |
+//! | `wire` | settings and rows as the gRPC API shows them |
 //! | `policies` | what other services say, and what comes of it |
 //! | `publish` | private events as public ones |
 //! | `views` | tables that follow the log, their queries, and the numbers for `/metrics` |
@@ -26,6 +27,7 @@ mod policies;
 pub mod providers;
 mod publish;
 mod views;
+mod wire;
 mod worker;
 
 use std::sync::Arc;

@@ -59,13 +59,6 @@ pub static DRIVERS: &[Entry] = &[
     ("other", &other::Other),
 ];
 
-/// The type with this name in the API; `None` where there is none.
-#[must_use]
-pub fn provider_type(name: &str) -> Option<ProviderType> {
-    let (name, _) = DRIVERS.iter().find(|(known, _)| *known == name)?;
-    Some(ProviderType::new(name))
-}
-
 /// The driver of a provider type, with the type's name. A type that was stored by another version and is not known
 /// here is spoken to by the RFCs alone.
 #[must_use]

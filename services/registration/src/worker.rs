@@ -38,7 +38,7 @@ use uuid::Uuid;
 use crate::oauth_client::OauthClient;
 
 pub(crate) use conformance::Check;
-pub(crate) use drift::DriftResult;
+pub(crate) use drift::{DriftResult, Edited};
 pub(crate) use orphans::{ClaimedClient, OrphanAction};
 pub(crate) use registration::random_secret;
 

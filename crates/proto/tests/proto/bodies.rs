@@ -19,8 +19,17 @@ use portico_proto::{
         Template,
     },
     operations::v1::{
-        ListParkedMessagesResponse, ListRelaysResponse, ParkedMessage, ParkedMessagesResponse,
-        ParkedStatus, Relay, Republishing,
+        DriftItem, DriftKind, DriftPlace, DriftRepair, DriftReport, ListParkedMessagesResponse,
+        ListRelaysResponse, ParkedMessage, ParkedMessagesResponse, ParkedStatus, Relay,
+        Republishing,
+    },
+    registration::v1::{
+        CheckOutcome, CheckedPart, ClientAtProvider, ClientState, ClientType, ClientTypeStatus,
+        ConformanceCheck, ConformanceOutcome, ConformanceStatus, ConformanceStep,
+        ConformanceStepName, ConnectionCheck, ConnectionCheckStep, Credentials, Difference,
+        IdentityProvider, IdentityProviderStatus, IdentityProviderType, OauthClient,
+        OauthClientStatus, OktaApplicationType, Orphan, OrphanReason, OrphanStatus,
+        RegistrationAuthorization, TokenEndpointAuthMethod,
     },
     time::{Timestamp, parse},
 };
@@ -217,6 +226,130 @@ snapshots! {
         }],
         unreachable: Vec::new(),
     };
+    identity_provider: IdentityProvider {
+        id: ID.into(),
+        name: "Keycloak".into(),
+        r#type: IdentityProviderType::Keycloak.into(),
+        well_known_url: "https://id.example/.well-known/openid-configuration".into(),
+        scope_claim: "scope".into(),
+        allowed_origins: vec!["https://internal.example:8443".into()],
+        authorization: Some(RegistrationAuthorization::InitialAccessToken.into()),
+        initial_access_token: Some("never answered".into()),
+        has_initial_access_token: true,
+        issuer: "https://id.example".into(),
+        registration_endpoint: "https://id.example/register".into(),
+        token_endpoint: "https://id.example/token".into(),
+        jwks_uri: Some("https://id.example/jwks".into()),
+        scopes_supported: vec!["pay".into(), "refund".into()],
+        status: IdentityProviderStatus::Paused.into(),
+        status_reason: Some("the initial access token was refused".into()),
+        warnings: vec!["Give another one.".into()],
+        rotate_secrets_days_before: Some(7),
+        version: 2,
+        created_at: noon(),
+        updated_at: noon(),
+        ..IdentityProvider::default()
+    };
+    connection_check: ConnectionCheck {
+        ok: false,
+        steps: vec![
+            ConnectionCheckStep {
+                name: CheckedPart::Discovery.into(),
+                outcome: CheckOutcome::Failed.into(),
+                detail: Some("the answer is no JSON".into()),
+            },
+            ConnectionCheckStep {
+                name: CheckedPart::RegistrationEndpoint.into(),
+                outcome: CheckOutcome::Skipped.into(),
+                detail: None,
+            },
+        ],
+    };
+    client_type: ClientType {
+        id: ID.into(),
+        identity_provider_id: ID.into(),
+        identity_provider_name: "Keycloak".into(),
+        name: "Web".into(),
+        response_types: vec!["code id_token".into()],
+        grant_types: vec!["authorization_code".into()],
+        token_endpoint_auth_method: TokenEndpointAuthMethod::PrivateKeyJwt.into(),
+        okta_application_type: Some(OktaApplicationType::Web.into()),
+        status: ClientTypeStatus::Active.into(),
+        version: 1,
+        created_at: noon(),
+        updated_at: noon(),
+        ..ClientType::default()
+    };
+    client_at_provider: ClientAtProvider {
+        client: Some(OauthClient {
+            id: ID.into(),
+            application_id: ID.into(),
+            identity_provider_id: ID.into(),
+            identity_provider_name: "Keycloak".into(),
+            client_id: Some("shop".into()),
+            status: OauthClientStatus::Ready.into(),
+            wanted_scopes: vec!["pay".into(), "refund".into()],
+            scopes: vec!["pay".into()],
+            token_endpoint: "https://id.example/token".into(),
+            differences: vec![Difference {
+                member: "scope".into(),
+                asked: "pay refund".into(),
+                granted: "pay".into(),
+                consequence: "Tokens lack the scope refund.".into(),
+            }],
+            client_secret_expires_at: noon(),
+            has_registration_access_token: true,
+            created_at: noon(),
+            updated_at: noon(),
+            ..OauthClient::default()
+        }),
+        state: ClientState::Changed.into(),
+        found: "{\"client_id\":\"shop\"}".into(),
+        items: vec![drift()],
+        reason: None,
+    };
+    credentials: Credentials {
+        identity_provider_id: ID.into(),
+        identity_provider_name: "Keycloak".into(),
+        client_id: "shop".into(),
+        client_secret: Some("secret".into()),
+        old_secret_valid_until: noon(),
+        token_endpoint: "https://id.example/token".into(),
+        token_endpoint_auth_method: "client_secret_basic".into(),
+        scopes: vec!["pay".into(), "refund".into()],
+        granted: "{\"grant_types\":[\"client_credentials\"]}".into(),
+        issuer: "https://id.example".into(),
+        status: OauthClientStatus::Suspended.into(),
+        ..Credentials::default()
+    };
+    orphan: Orphan {
+        identity_provider_id: ID.into(),
+        marker: format!("{ID}.1"),
+        application_id: ID.into(),
+        suspected_at: noon(),
+        reason: OrphanReason::OutcomeUnknown.into(),
+        powerless: true,
+        status: OrphanStatus::Open.into(),
+        ..Orphan::default()
+    };
+    conformance_check: ConformanceCheck {
+        identity_provider_id: ID.into(),
+        status: ConformanceStatus::Running.into(),
+        started_at: noon(),
+        steps: vec![ConformanceStep {
+            name: ConformanceStepName::Rotate.into(),
+            outcome: ConformanceOutcome::NotOffered.into(),
+            detail: None,
+        }],
+        ..ConformanceCheck::default()
+    };
+    drift_report: DriftReport {
+        items: vec![drift()],
+        looked_at: 1,
+        plan: Some("5c1f".into()),
+        incomplete: vec!["gateway".into()],
+        ..DriftReport::default()
+    };
     problem: Error::fields(vec![
         FieldError {
             field: "apis[0].api_id".into(),
@@ -270,6 +403,21 @@ fn access_request(status: AccessRequestStatus) -> AccessRequest {
         created_at: noon(),
         updated_at: noon(),
         ..AccessRequest::default()
+    }
+}
+
+fn drift() -> DriftItem {
+    DriftItem {
+        place: DriftPlace::IdentityProvider.into(),
+        place_id: ID.into(),
+        place_name: "Keycloak".into(),
+        kind: DriftKind::RedirectUrlsChanged.into(),
+        subject: "shop".into(),
+        member: Some("redirect_uris".into()),
+        wanted: Some("https://shop.example/".into()),
+        application_id: Some(ID.into()),
+        repair: DriftRepair::Possible.into(),
+        ..DriftItem::default()
     }
 }
 

@@ -9,10 +9,10 @@ use portico_proto::{
     catalog::v1::{Plan, Product, ProductStatus},
     gateway::v1::{ApiKey, Gateway},
     notification::v1::Delivery,
-    operations::v1::DriftItem,
+    operations::v1::{DriftItem, DriftPlace},
     registration::v1::{
-        CheckIdentityProviderResponse, ClientType, ConformanceCheck, Difference, IdentityProvider,
-        OauthClient, Orphan,
+        ClientType, ConformanceCheck, ConformanceStatus, IdentityProvider, OauthClient,
+        OauthClientStatus, Orphan,
     },
 };
 
@@ -118,39 +118,16 @@ fn item(from: &RequestedItem) -> Value {
 }
 
 pub(super) fn client_type(from: &ClientType) -> Value {
-    context! {
-        id => &from.id,
-        identity_provider_id => &from.identity_provider_id,
-        identity_provider_name => &from.identity_provider_name,
-        name => &from.name,
-        description => &from.description,
-        response_types => &from.response_types,
-        grant_types => &from.grant_types,
-        token_endpoint_auth_method => &from.token_endpoint_auth_method,
-        okta_application_type => &from.okta_application_type,
-        version => &from.version,
-    }
+    Value::from(Serde(from))
 }
 
 pub(super) fn oauth_client(from: &OauthClient) -> Value {
+    use OauthClientStatus::{Deleting, Registering, Updating, Waiting};
     context! {
-        id => &from.id,
-        secret_expires_at => &from.client_secret_expires_at,
-        old_secret_valid_until => &from.old_secret_valid_until,
-        old_secret_error => &from.old_secret_error,
-        has_registration_access_token => from.has_registration_access_token,
-        warnings => &from.warnings,
-        identity_provider_id => &from.identity_provider_id,
-        identity_provider_name => &from.identity_provider_name,
-        client_id => &from.client_id,
-        status => &from.status,
         scopes => &from.scopes,
         wanted_scopes => &from.wanted_scopes,
-        token_endpoint => &from.token_endpoint,
-        differences => differences(&from.differences),
-        last_error => &from.last_error,
-        next_try_at => &from.next_try_at,
-        under_way => matches!(from.status.as_str(), "waiting" | "registering" | "updating" | "deleting"),
+        under_way => matches!(from.status(), Waiting | Registering | Updating | Deleting),
+        ..Value::from(Serde(from))
     }
 }
 
@@ -194,60 +171,23 @@ pub(super) fn api_key(from: &ApiKey, key: Option<&str>) -> Value {
     }
 }
 
-fn differences(from: &[Difference]) -> Vec<Value> {
-    from.iter()
-        .map(|difference| {
-            context! {
-                member => &difference.member,
-                asked => &difference.asked,
-                granted => &difference.granted,
-                consequence => &difference.consequence,
-            }
-        })
-        .collect()
-}
-
 pub(super) fn identity_provider(from: &IdentityProvider) -> Value {
+    let warnings = from.warnings.iter().map(|warning| without_names(warning));
     context! {
-        id => &from.id,
-        name => &from.name,
-        type => &from.r#type,
-        well_known_url => &from.well_known_url,
-        has_initial_access_token => &from.has_initial_access_token,
-        scope_claim => &from.scope_claim,
-        skip_tls_verify => &from.skip_tls_verify,
-        issuer => &from.issuer,
-        registration_endpoint => &from.registration_endpoint,
-        token_endpoint => &from.token_endpoint,
-        jwks_uri => &from.jwks_uri,
-        scopes_supported => &from.scopes_supported,
-        management_client_id => &from.management_client_id,
-        authorization => &from.authorization,
-        has_api_token => &from.has_api_token,
-        management_scope => &from.management_scope,
-        management_audience => &from.management_audience,
-        management_auth_method => &from.management_auth_method,
-        trusted_certificates => &from.trusted_certificates,
         allowed_origins => from.allowed_origins.join("\n"),
-        registration_endpoint_override => &from.registration_endpoint_override,
-        api_audience => &from.api_audience,
-        client_template => &from.client_template,
-        has_software_statement => &from.has_software_statement,
-        warnings => &from.warnings,
-        status => &from.status,
-        status_reason => &from.status_reason,
-        rotate_secrets_days_before => from.rotate_secrets_days_before,
-        version => &from.version,
+        warnings => warnings.collect::<Vec<_>>(),
+        ..Value::from(Serde(from))
     }
 }
 
-pub(super) fn check(from: &CheckIdentityProviderResponse) -> Value {
-    let steps: Vec<Value> = from
-        .steps
-        .iter()
-        .map(|step| context! { name => &step.name, outcome => &step.outcome, detail => &step.detail })
-        .collect();
-    context! { ok => &from.ok, steps }
+/// A text of the API with the names of members, which stand between backticks, as words.
+fn without_names(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let words = parts.map(|(index, part)| match index % 2 {
+        1 => part.replace('_', " "),
+        _ => part.to_owned(),
+    });
+    words.collect()
 }
 
 pub(super) fn preview(from: &Preview) -> Value {
@@ -281,52 +221,24 @@ pub(super) fn delivery(from: &Delivery, name: impl Fn(&str) -> String) -> Value 
 }
 
 pub(super) fn drift(from: &DriftItem) -> Value {
-    context! {
-        at_provider => from.place == "identity_provider",
-        place_id => &from.place_id,
-        place_name => &from.place_name,
-        kind => &from.kind,
-        subject => &from.subject,
-        member => &from.member,
-        wanted => &from.wanted,
-        found => &from.found,
-        application_id => &from.application_id,
-        repair => &from.repair,
-        detail => &from.detail,
-    }
+    let at_provider = from.place() == DriftPlace::IdentityProvider;
+    context! { at_provider, ..Value::from(Serde(from)) }
 }
 
 pub(super) fn conformance(from: &ConformanceCheck) -> Value {
-    let steps: Vec<Value> = from
-        .steps
-        .iter()
-        .map(|step| context! { name => &step.name, outcome => &step.outcome, detail => &step.detail })
-        .collect();
-    context! {
-        status => &from.status,
-        started_at => &from.started_at,
-        finished_at => &from.finished_at,
-        steps,
-        left_behind => &from.left_behind,
-        under_way => from.status == "running",
-    }
+    let under_way = from.status() == ConformanceStatus::Running;
+    context! { under_way, ..Value::from(Serde(from)) }
 }
 
 pub(super) fn orphan(from: &Orphan) -> Value {
-    context! {
-        identity_provider_id => &from.identity_provider_id,
-        marker => &from.marker,
-        application_id => &from.application_id,
-        suspected_at => &from.suspected_at,
-        reason => &from.reason,
-        detail => &from.detail,
-        client_id => &from.client_id,
-        powerless => from.powerless,
-        manageable => from.manageable,
-        status => &from.status,
-        resolved_at => &from.resolved_at,
-        note => &from.note,
-    }
+    Value::from(Serde(from))
+}
+
+/// JSON on several lines; empty where there is none.
+pub(super) fn pretty(json: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(json);
+    let text = value.and_then(|value| serde_json::to_string_pretty(&value));
+    text.unwrap_or_else(|_| json.to_owned())
 }
 
 #[cfg(test)]

@@ -6,18 +6,15 @@ use portico_proto::{
         AccessRequest, Application, ResumeAccessRequestRequest, ResumeApplicationRequest,
         SuspendAccessRequestRequest, SuspendApplicationRequest,
     },
-    registration::v1::{ReadOauthClientRequest, ReissueRegistrationTokenRequest},
+    registration::v1::{
+        ClientAtProvider, OauthClient, ReadOauthClientRequest, ReissueRegistrationTokenRequest,
+    },
 };
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     access_requests::accepted,
-    answer::{Single, Unstored, given},
-    credentials::Client,
-    drift::DriftItem,
+    answer::{Single, Unstored},
     input::{Id, IfMatch, OptionalBody},
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -30,21 +27,6 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(resume_application))
         .routes(routes!(read_oauth_client))
         .routes(routes!(reissue_registration_token))
-}
-
-/// A client as it is at the provider now.
-#[derive(Serialize, ToSchema)]
-struct ClientAtProvider {
-    client: Option<Client>,
-    /// `as_made`, `changed`, `missing`, `being_changed` or `not_readable`.
-    state: String,
-    /// The metadata as the provider gives it (RFC 7592 section 2.1), without secrets; null where it cannot be read.
-    #[schema(value_type = Object)]
-    found: Value,
-    /// What somebody else changed.
-    items: Vec<DriftItem>,
-    /// Why it cannot be read.
-    reason: Option<String>,
 }
 
 /// Suspends the access. The client stays; it has no scopes of this request, and is switched off at the
@@ -114,23 +96,16 @@ async fn read_oauth_client(
 ) -> Result<Unstored<Json<ClientAtProvider>>> {
     let request = ctx.request(ReadOauthClientRequest { id });
     let answer = ctx.registration().read_oauth_client(request).await?;
-    let answer = answer.into_inner();
-    Ok(Unstored(Json(ClientAtProvider {
-        client: answer.client.map(Into::into),
-        state: answer.state,
-        found: serde_json::from_str(&answer.found_json).unwrap_or_default(),
-        items: answer.items.into_iter().map(Into::into).collect(),
-        reason: given(answer.reason),
-    })))
+    Ok(Unstored(Json(answer.into_inner())))
 }
 
 /// Issues a new registration access token for a lost one, where the provider supports it. Admins only.
-#[utoipa::path(post, path = "/oauth-clients/{id}/reissue-token", tag = "Credentials", responses((status = 200, body = Client)))]
-async fn reissue_registration_token(ctx: RequestContext, Id(id): Id) -> Result<Json<Client>> {
+#[utoipa::path(post, path = "/oauth-clients/{id}/reissue-token", tag = "Credentials", responses((status = 200, body = OauthClient)))]
+async fn reissue_registration_token(ctx: RequestContext, Id(id): Id) -> Result<Json<OauthClient>> {
     let request = ctx.request(ReissueRegistrationTokenRequest { id });
     let client = ctx
         .registration()
         .reissue_registration_token(request)
         .await?;
-    Ok(Json(client.into_inner().into()))
+    Ok(Json(client.into_inner()))
 }

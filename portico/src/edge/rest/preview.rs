@@ -10,10 +10,11 @@ use portico_proto::{
     catalog::v1::{GetPlanRequest, GetProductRequest},
     gateway::v1::{PreviewMappingRequest, PreviewMappingResponse, PreviewedKey},
     registration::v1::PreviewRegistrationRequest,
+    rest::{Enumeration as _, json},
 };
 use portico_runtime::ServiceName;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -94,7 +95,7 @@ async fn of_client(
     scopes.sort_unstable();
     scopes.dedup();
     let client = PreviewRegistrationRequest {
-        application_id: application.id,
+        application_id: Some(application.id),
         application_name: application.name,
         redirect_urls: application.redirect_urls,
         client_type_id: request.client_type_id().to_owned(),
@@ -108,16 +109,17 @@ async fn of_client(
     let mut halves = Halves::default();
     let client = halves.take(ServiceName::Registration, client)?;
     let mapping = halves.take(ServiceName::Gateway, mapping)?;
+    let action = client.action().as_word();
     let mut obstacles = client.obstacles;
     // Both know whether the application is suspended.
     let new = mapping.obstacles.into_iter();
     let new: Vec<String> = new.filter(|one| !obstacles.contains(one)).collect();
     obstacles.extend(new);
     Ok(Preview {
-        action: given(client.action),
+        action: given(action.to_owned()),
         method: given(client.method),
         endpoint: given(client.endpoint),
-        payload: serde_json::from_str(&client.payload_json).unwrap_or_default(),
+        payload: json(&client.payload),
         scopes_missing_at_provider: client.scopes_missing_at_provider,
         mapping_changes: mapping.changes,
         obstacles,
@@ -145,7 +147,7 @@ async fn of_keys(ctx: &RequestContext, mapping: PreviewMappingRequest) -> Result
 }
 
 fn payload(key: PreviewedKey) -> Value {
-    json!({
+    serde_json::json!({
         "gateway": key.gateway_name,
         "product": key.product_name,
         "apis": key.api_ids,

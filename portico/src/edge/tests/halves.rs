@@ -12,10 +12,12 @@ use portico_proto::{
         ListHeldScopesResponse, PreviewMappingRequest, PreviewMappingResponse, PreviewedKey,
         ReleaseHeldScopeRequest, ReleaseHeldScopeResponse,
     },
-    operations::v1::{DriftItem, DriftReport, PlanDriftRequest, RepairDriftRequest},
+    operations::v1::{
+        DriftItem, DriftPlace, DriftRepair, DriftReport, PlanDriftRequest, RepairDriftRequest,
+    },
     registration::v1::{
         Credentials, GetCredentialsRequest, GetCredentialsResponse, PreviewRegistrationRequest,
-        PreviewRegistrationResponse,
+        PreviewRegistrationResponse, RegistrationAction,
     },
 };
 use portico_runtime::ServiceName;
@@ -32,16 +34,17 @@ fn away() -> Error {
     Error::unavailable("database_unavailable", "Away.")
 }
 
-fn report(place: &str, plan: &str, next: &str) -> DriftReport {
+fn report(place: DriftPlace, plan: &str, next: Option<&str>) -> DriftReport {
     DriftReport {
         items: vec![DriftItem {
-            place: place.to_owned(),
-            repair: "possible".to_owned(),
+            place: place.into(),
+            repair: DriftRepair::Possible.into(),
             ..DriftItem::default()
         }],
-        next: next.to_owned(),
+        next: next.map(str::to_owned),
         looked_at: 3,
-        plan: plan.to_owned(),
+        plan: Some(plan.to_owned()),
+        incomplete: Vec::new(),
     }
 }
 
@@ -51,21 +54,29 @@ fn registration(double: Double) -> Double {
             "/portico.registration.v1.RegistrationService/PlanDrift",
             |heard: Heard<PlanDriftRequest>| {
                 assert_eq!(heard.message.gateway_id, "");
-                Ok(report("identity_provider", "clients", "more"))
+                Ok(report(
+                    DriftPlace::IdentityProvider,
+                    "clients",
+                    Some("more"),
+                ))
             },
         )
         .on(
             "/portico.registration.v1.RegistrationService/RepairDrift",
             |heard: Heard<RepairDriftRequest>| {
-                Ok(report("identity_provider", &heard.message.plan, ""))
+                Ok(report(
+                    DriftPlace::IdentityProvider,
+                    heard.message.plan(),
+                    None,
+                ))
             },
         )
         .on(
             "/portico.registration.v1.RegistrationService/PreviewRegistration",
             |heard: Heard<PreviewRegistrationRequest>| {
                 Ok(PreviewRegistrationResponse {
-                    action: "register".to_owned(),
-                    payload_json: json!({ "scope": heard.message.scopes.join(" ") }).to_string(),
+                    action: RegistrationAction::Register.into(),
+                    payload: json!({ "scope": heard.message.scopes.join(" ") }).to_string(),
                     obstacles: vec!["suspended".to_owned()],
                     ..PreviewRegistrationResponse::default()
                 })
@@ -89,11 +100,13 @@ fn gateway(double: Double) -> Double {
     double
         .on(
             "/portico.gateway.v1.GatewayService/PlanDrift",
-            |_: Heard<PlanDriftRequest>| Ok(report("gateway", "mappings", "")),
+            |_: Heard<PlanDriftRequest>| Ok(report(DriftPlace::Gateway, "mappings", None)),
         )
         .on(
             "/portico.gateway.v1.GatewayService/RepairDrift",
-            |heard: Heard<RepairDriftRequest>| Ok(report("gateway", &heard.message.plan, "")),
+            |heard: Heard<RepairDriftRequest>| {
+                Ok(report(DriftPlace::Gateway, heard.message.plan(), None))
+            },
         )
         .on(
             "/portico.gateway.v1.GatewayService/PreviewMapping",

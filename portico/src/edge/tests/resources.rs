@@ -12,7 +12,9 @@ use portico_proto::{
     },
     catalog::v1::{CreateProductRequest, Plan, Product, ProductStatus, UpdatePlanRequest},
     gateway::v1::{ListApiKeysRequest, ListApiKeysResponse},
-    registration::v1::{Credentials, GetCredentialsRequest, GetCredentialsResponse},
+    registration::v1::{
+        Credentials, GetCredentialsRequest, GetCredentialsResponse, OauthClientStatus,
+    },
     time::{self, Timestamp},
 };
 use portico_runtime::ServiceName;
@@ -84,7 +86,7 @@ fn services(name: ServiceName, double: Double) -> Double {
                 let clients: usize = heard.message.application_id.parse().unwrap();
                 let mut credentials: Vec<Credentials> = (0..clients).map(credentials).collect();
                 credentials.push(Credentials {
-                    status: "waiting".to_owned(),
+                    status: OauthClientStatus::Waiting.into(),
                     ..Credentials::default()
                 });
                 Ok(all(credentials))
@@ -148,10 +150,10 @@ fn all(credentials: Vec<Credentials>) -> GetCredentialsResponse {
 fn credentials(index: usize) -> Credentials {
     Credentials {
         client_id: format!("client-{index}"),
-        client_secret: "canary".to_owned(),
+        client_secret: Some("canary".to_owned()),
         token_endpoint: "https://idp.example/token".to_owned(),
         scopes: vec!["free_plan".to_owned(), "product_payments".to_owned()],
-        granted_json: "{\"grant_types\":[\"client_credentials\"]}".to_owned(),
+        granted: "{\"grant_types\":[\"client_credentials\"]}".to_owned(),
         ..Credentials::default()
     }
 }
@@ -279,7 +281,7 @@ async fn what_does_not_fit_an_application_or_a_filter_is_named() {
 async fn credentials_of_none_one_and_several_clients() {
     let portal = Portal::new(services).await;
     let answer = portal.get("/api/v1/applications/0/credentials").await;
-    assert_eq!(answer.problem(), (404, "credentials_not_ready".to_owned()));
+    assert_eq!(answer.problem(), (409, "not_ready".to_owned()));
 
     let answer = portal.get("/api/v1/applications/1/credentials").await;
     assert_eq!(answer.header("cache-control"), "no-store");

@@ -107,7 +107,7 @@ pub(super) fn of_client(message: &Message) -> Result<(Vec<Uuid>, Change), Policy
         message,
         Half::Registration,
         kind,
-        changed.detail,
+        changed.detail.unwrap_or_default(),
         changed.by,
     )?;
     Ok((requests?.into_iter().collect(), change))

@@ -10,7 +10,7 @@ use portico_proto::{
     access::v1::{self as api, report::Outcome},
     catalog::v1::{Api, Plan, PlanStatus, Product, ProductStatus, Quota, Rate},
     gateway::v1::GatewayReported,
-    registration::v1::{ClientType, RegistrationReported},
+    registration::v1::{ClientType, ClientTypeStatus, RegistrationReported},
     rest::{Enumeration, FieldMask},
 };
 use portico_runtime::{
@@ -259,7 +259,7 @@ fn furnish(known: &mut crate::doubles::Known) {
             identity_provider_id: PROVIDER.to_string(),
             name: grant.into(),
             grant_types: vec![grant.into()],
-            status: "active".into(),
+            status: ClientTypeStatus::Active.into(),
             ..ClientType::default()
         };
         known

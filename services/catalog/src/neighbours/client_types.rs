@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use portico_proto::{
     Error,
     registration::v1::{
-        ListClientTypesRequest, registration_service_client::RegistrationServiceClient,
+        ClientTypeStatus, ListClientTypesRequest,
+        registration_service_client::RegistrationServiceClient,
     },
 };
 use portico_runtime::{Caller, Deps, MAX_LIMIT, Problems, ServiceName};
@@ -58,7 +59,7 @@ async fn known(deps: &Deps, ids: &[Uuid]) -> Result<BTreeSet<Uuid>, Error> {
     Ok(answer
         .client_types
         .iter()
-        .filter(|found| found.status != "deleted")
+        .filter(|found| found.status() != ClientTypeStatus::Deleted)
         .filter_map(|found| found.id.parse().ok())
         .collect())
 }

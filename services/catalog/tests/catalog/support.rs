@@ -15,7 +15,9 @@ use portico_proto::{
         AccessRequest, AccessRequestStatus, ListAccessRequestsRequest, ListAccessRequestsResponse,
     },
     catalog::v1::{catalog_service_client::CatalogServiceClient, *},
-    registration::v1::{ClientType, ListClientTypesRequest, ListClientTypesResponse},
+    registration::v1::{
+        ClientType, ClientTypeStatus, ListClientTypesRequest, ListClientTypesResponse,
+    },
     rest::FieldMask,
 };
 use portico_runtime::{
@@ -299,13 +301,16 @@ fn registration() -> Router {
                     .contains_key(portico_runtime::identity::HEADER),
                 "asked without an identity"
             );
-            let known = [(CLIENT_TYPE, "active"), (DELETED_CLIENT_TYPE, "deleted")];
+            let known = [
+                (CLIENT_TYPE, ClientTypeStatus::Active),
+                (DELETED_CLIENT_TYPE, ClientTypeStatus::Deleted),
+            ];
             let client_types = known
                 .iter()
                 .filter(|(id, _)| request.get_ref().ids.contains(&id.to_string()))
                 .map(|(id, status)| ClientType {
                     id: id.to_string(),
-                    status: (*status).to_owned(),
+                    status: (*status).into(),
                     ..ClientType::default()
                 })
                 .collect();

@@ -2,8 +2,11 @@
 //! nor touched, save where it stands in the way.
 
 use portico_eventstore::Context;
-use portico_proto::Error;
-use portico_proto::operations::v1::{DriftItem, DriftReport, PlanDriftRequest, RepairDriftRequest};
+use portico_proto::operations::v1::{
+    DriftItem, DriftKind, DriftPlace, DriftRepair, DriftReport, PlanDriftRequest,
+    RepairDriftRequest,
+};
+use portico_proto::{Error, rest::Enumeration as _};
 use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
 use tonic::Request;
 use uuid::Uuid;
@@ -35,7 +38,7 @@ pub(crate) async fn repair_drift(
     let call = Call::of(&request, "repair_drift", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let message = request.into_inner();
-    let plan = Some(message.plan.as_str()).filter(|plan| !plan.is_empty());
+    let plan = message.plan.as_deref().filter(|plan| !plan.is_empty());
     let ids = (
         message.identity_provider_id.as_str(),
         message.gateway_id.as_str(),
@@ -72,7 +75,7 @@ async fn report(
         report.items.extend(items);
         shown.extend(digest);
     }
-    report.plan = shown.join(".");
+    report.plan = (!shown.is_empty()).then(|| shown.join("."));
     Ok(report)
 }
 
@@ -84,7 +87,7 @@ fn is_shown(plan: Option<&str>, digest: &str) -> bool {
 /// It came after the plan, so it is left as it is.
 fn not_in_plan(item: DriftItem) -> DriftItem {
     DriftItem {
-        detail: "The plan did not show this; look again before it is repaired.".to_owned(),
+        detail: Some("The plan did not show this; look again before it is repaired.".to_owned()),
         ..item
     }
 }
@@ -108,10 +111,9 @@ async fn at_gateway(
         Some(context) => repaired(grpc, (id, &name), before, context).await,
         None => {
             let items = before.into_iter().map(|one| {
-                let possible = if one.repairable {
-                    "possible"
-                } else {
-                    "not_possible"
+                let possible = match one.repairable {
+                    true => DriftRepair::Possible,
+                    false => DriftRepair::NotPossible,
                 };
                 let item = item(id, &name, one, possible);
                 if as_shown { item } else { not_in_plan(item) }
@@ -131,7 +133,7 @@ fn not_readable(gateway: Uuid, name: &str, failure: MappingFailure) -> DriftItem
         found: failure.reason,
         repairable: false,
     };
-    item(gateway, name, drift, "not_possible")
+    item(gateway, name, drift, DriftRepair::NotPossible)
 }
 
 /// What came of the repair of each, by another look.
@@ -147,8 +149,8 @@ async fn repaired(
         Err(failure) => Err(failure.clone()),
     };
     let outcome = |one: &Drift| match &after {
-        _ if !one.repairable => ("not_possible", String::new()),
-        Err(failure) => ("failed", failure.reason.clone()),
+        _ if !one.repairable => (DriftRepair::NotPossible, None),
+        Err(failure) => (DriftRepair::Failed, Some(failure.reason.clone())),
         Ok(after) => {
             let same =
                 |other: &Drift| (&other.subject, &other.member) == (&one.subject, &one.member);
@@ -157,8 +159,8 @@ async fn repaired(
                 .ok()
                 .and_then(|done| done.failed.get(&one.subject));
             match after.iter().any(same) {
-                true => ("failed", why.cloned().unwrap_or_default()),
-                false => ("repaired", String::new()),
+                true => (DriftRepair::Failed, why.cloned()),
+                false => (DriftRepair::Repaired, None),
             }
         }
     };
@@ -185,17 +187,18 @@ fn digest(gateway: Uuid, found: &[Drift]) -> Option<String> {
     })
 }
 
-fn item(gateway: Uuid, name: &str, one: Drift, repair: &str) -> DriftItem {
+fn item(gateway: Uuid, name: &str, one: Drift, repair: DriftRepair) -> DriftItem {
+    let given = |text: String| (!text.is_empty()).then_some(text);
     DriftItem {
-        place: "gateway".to_owned(),
+        place: DriftPlace::Gateway.into(),
         place_id: gateway.to_string(),
         place_name: name.to_owned(),
-        kind: one.kind.to_owned(),
+        kind: DriftKind::from_word(one.kind).unwrap_or_default().into(),
         subject: one.subject,
-        member: one.member,
-        wanted: one.wanted,
-        found: one.found,
-        repair: repair.to_owned(),
+        member: given(one.member),
+        wanted: given(one.wanted),
+        found: given(one.found),
+        repair: repair.into(),
         ..DriftItem::default()
     }
 }

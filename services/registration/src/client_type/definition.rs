@@ -19,17 +19,6 @@ const GRANT_TYPES: [&str; 7] = [
 ];
 /// What a response type is made of (OAuth 2.0 Multiple Response Type Encoding Practices).
 const RESPONSE_TYPES: [&str; 3] = ["code", "id_token", "token"];
-/// RFC 7591 section 2 and OpenID Connect Core 1.0 section 9.
-const AUTH_METHODS: [&str; 5] = [
-    "client_secret_basic",
-    "client_secret_post",
-    "client_secret_jwt",
-    "private_key_jwt",
-    "none",
-];
-/// Okta's application types.
-const OKTA_TYPES: [&str; 4] = ["web", "native", "browser", "service"];
-
 /// A client type that is right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
@@ -74,27 +63,13 @@ pub struct Draft {
     pub okta_application_type: String,
 }
 
-impl From<Definition> for Draft {
-    fn from(definition: Definition) -> Self {
-        Self {
-            name: definition.name,
-            description: definition.description,
-            response_types: definition.response_types.into_iter().collect(),
-            grant_types: definition.grant_types.into_iter().collect(),
-            token_endpoint_auth_method: definition.token_endpoint_auth_method,
-            okta_application_type: definition.okta_application_type,
-        }
-    }
-}
-
 impl Draft {
-    /// Checks it as a whole.
+    /// Checks it as a whole. `problems` are those found before.
     ///
     /// # Errors
     /// All problems at once.
-    pub fn checked(self) -> Result<Definition, Error> {
-        let mut problems = Problems::default();
-        let method = match self.token_endpoint_auth_method.trim() {
+    pub fn checked(self, mut problems: Problems) -> Result<Definition, Error> {
+        let method = match self.token_endpoint_auth_method.as_str() {
             "" => "client_secret_basic",
             method => method,
         };
@@ -112,7 +87,7 @@ impl Draft {
                 .map(|text| text.trim().to_owned())
                 .collect(),
             token_endpoint_auth_method: method.to_owned(),
-            okta_application_type: self.okta_application_type.trim().to_owned(),
+            okta_application_type: self.okta_application_type,
         };
         definition.check_words(&mut problems);
         // Whether words fit together can be told only where each is known.
@@ -159,25 +134,6 @@ impl Definition {
             let right = "`response_types` must be `none` or made of `code`, `id_token` and `token`, for example \
                          `code` or `code id_token`.";
             problems.add("response_types", "response_type_unknown", right);
-        }
-        if !AUTH_METHODS.contains(&self.token_endpoint_auth_method.as_str()) {
-            let right = format!(
-                "`token_endpoint_auth_method` must be one of {}.",
-                AUTH_METHODS.join(", ")
-            );
-            problems.add("token_endpoint_auth_method", "auth_method_unknown", right);
-        }
-        let okta = self.okta_application_type.as_str();
-        if !okta.is_empty() && !OKTA_TYPES.contains(&okta) {
-            let right = format!(
-                "`okta_application_type` must be empty or one of {}.",
-                OKTA_TYPES.join(", ")
-            );
-            problems.add(
-                "okta_application_type",
-                "okta_application_type_unknown",
-                right,
-            );
         }
     }
 

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use portico_proto::{Error, registration::v1 as api};
-use portico_runtime::{Call, lists::ListQuery, parse_id, query_error, store_error};
+use portico_proto::{Error, registration::v1 as api, rest::merge};
+use portico_runtime::{Call, Problems, lists::ListQuery, parse_id, query_error, store_error};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::Grpc;
 use super::refusal::{refuse, refuse_at};
-use crate::client_type::{ClientType, Command, Draft};
+use super::{Grpc, word};
+use crate::client_type::{ClientType, Command, Definition, Draft};
 use crate::identity_provider::IdentityProvider;
 use crate::views::{client_types, usage};
+use crate::wire;
 
 /// How many ids one list may ask for.
 const IDS: usize = 100;
@@ -32,17 +33,9 @@ pub(crate) async fn create_client_type(
         .await
         .map_err(store_error)?;
     loaded.state.present()?;
-    let draft = Draft {
-        name: message.name,
-        description: message.description,
-        response_types: message.response_types,
-        grant_types: message.grant_types,
-        token_endpoint_auth_method: message.token_endpoint_auth_method,
-        okta_application_type: message.okta_application_type,
-    };
     let command = Command::Add {
         identity_provider_id: provider,
-        definition: draft.checked()?,
+        definition: parse(message.client_type.unwrap_or_default())?,
     };
     grpc.store
         .execute::<ClientType>(id, &command, &call.context)
@@ -65,14 +58,15 @@ pub(crate) async fn update_client_type(
         .load::<ClientType>(id)
         .await
         .map_err(store_error)?;
-    let before = Draft::from(loaded.state.present()?.clone());
+    let present = wire::client_type(loaded.state.present()?);
+    let entered = message.client_type.unwrap_or_default();
+    let definition = parse(merge(present, entered, message.update_mask.as_ref())?)?;
     let if_version = message.if_version;
     // The caller's version, or the one that the changes were put on.
     let version = match if_version {
-        0 => u64::try_from(loaded.version).unwrap_or_default(),
+        0 => loaded.version.unsigned_abs(),
         given => given,
     };
-    let definition = changed(before, message).checked()?;
     grpc.store
         .execute_at::<ClientType>(id, version, &Command::Change { definition }, &call.context)
         .await
@@ -80,20 +74,22 @@ pub(crate) async fn update_client_type(
     answer(grpc, id).await
 }
 
-fn changed(before: Draft, message: api::UpdateClientTypeRequest) -> Draft {
-    let list = |list: Option<api::TypeList>| list.map(|list| list.values);
-    Draft {
-        name: message.name.unwrap_or(before.name),
-        description: message.description.unwrap_or(before.description),
-        response_types: list(message.response_types).unwrap_or(before.response_types),
-        grant_types: list(message.grant_types).unwrap_or(before.grant_types),
-        token_endpoint_auth_method: message
-            .token_endpoint_auth_method
-            .unwrap_or(before.token_endpoint_auth_method),
-        okta_application_type: message
-            .okta_application_type
-            .unwrap_or(before.okta_application_type),
-    }
+fn parse(message: api::ClientType) -> Result<Definition, Error> {
+    let mut problems = Problems::default();
+    let method = message.token_endpoint_auth_method;
+    let method =
+        word::<api::TokenEndpointAuthMethod>(&mut problems, "token_endpoint_auth_method", method);
+    let okta = message.okta_application_type.unwrap_or_default();
+    let okta = word::<api::OktaApplicationType>(&mut problems, "okta_application_type", okta);
+    let draft = Draft {
+        name: message.name,
+        description: message.description,
+        response_types: message.response_types,
+        grant_types: message.grant_types,
+        token_endpoint_auth_method: method.to_owned(),
+        okta_application_type: okta.to_owned(),
+    };
+    draft.checked(problems)
 }
 
 /// An admin; refused while OAuth clients are of this type.
@@ -165,6 +161,5 @@ async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::ClientType, Error> {
     client_types::get(grpc.store.database().pool(), id)
         .await
         .map_err(query_error)?
-        .filter(|kind| kind.status != "deleted")
         .ok_or_else(|| Error::not_found("client type"))
 }

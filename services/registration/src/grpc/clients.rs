@@ -6,18 +6,21 @@ pub(crate) mod tests;
 
 use portico_proto::access::v1::access_service_client::AccessServiceClient;
 use portico_proto::access::v1::{Application, GetActivationRequest, GetApplicationRequest};
-use portico_proto::{Error, Kind, registration::v1 as api};
+use portico_proto::registration::v1::{self as api, ClientState};
+use portico_proto::{Error, Kind};
 use portico_runtime::{Call, Caller, ServiceName, parse_id, query_error, store_error, vault_error};
-use portico_vault::{Owner, VaultRef};
+use portico_vault::{Owner, Secret, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
 use super::refusal::{refuse, work_error};
+use crate::client_metadata::Metadata;
 use crate::client_type::ClientType;
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{AccessCommand, Command, Live, OWNER, OauthClient, Rejection};
 use crate::views::oauth_clients::{self as view, Listed};
+use crate::wire;
 use crate::worker::DriftResult;
 pub(super) use rotation::{end_old_secret, rotate_credentials};
 
@@ -69,7 +72,7 @@ pub(crate) async fn get_credentials(
 pub(crate) async fn read_oauth_client(
     grpc: &Grpc,
     request: Request<api::ReadOauthClientRequest>,
-) -> Result<api::ReadOauthClientResponse, Error> {
+) -> Result<api::ClientAtProvider, Error> {
     let caller = Caller::of(&request);
     caller.require_known()?;
     let id = parse_id("id", &request.get_ref().id)?;
@@ -77,19 +80,13 @@ pub(crate) async fn read_oauth_client(
     let read = grpc.worker.read_at_provider(id).await;
     let (result, found) = read.map_err(|error| work_error(id, &error))?;
     let (state, reason) = match &result {
-        DriftResult::Unchanged => ("as_made", String::new()),
-        DriftResult::Missing { .. } => ("missing", String::new()),
-        DriftResult::Changed { .. } => ("changed", String::new()),
-        DriftResult::Busy => ("being_changed", String::new()),
-        DriftResult::NotReadable { reason, .. } => ("not_readable", reason.clone()),
+        DriftResult::Unchanged => (ClientState::AsMade, None),
+        DriftResult::Missing { .. } => (ClientState::Missing, None),
+        DriftResult::Changed { .. } => (ClientState::Changed, None),
+        DriftResult::Busy => (ClientState::BeingChanged, None),
+        DriftResult::NotReadable { reason, .. } => (ClientState::NotReadable, Some(reason.clone())),
     };
-    let found_json = match found {
-        Some(found) => serde_json::to_string(&found).map_err(|error| {
-            tracing::error!(%error, "metadata cannot be written");
-            Error::internal()
-        })?,
-        None => String::new(),
-    };
+    let found = found.as_ref().map(json).transpose()?.unwrap_or_default();
     let registered = view::Registered {
         id,
         application_id: listed.client.application_id.clone(),
@@ -102,10 +99,10 @@ pub(crate) async fn read_oauth_client(
         }
         _ => Vec::new(),
     };
-    Ok(api::ReadOauthClientResponse {
+    Ok(api::ClientAtProvider {
         client: Some(listed.client),
-        state: state.to_owned(),
-        found_json,
+        state: state.into(),
+        found,
         items,
         reason,
     })
@@ -263,40 +260,44 @@ async fn with_secret(
     state: &OauthClient,
     live: &Live,
     listed: &Listed,
-    client_secret: String,
+    client_secret: Option<Secret>,
 ) -> Result<api::Credentials, Error> {
     let answer = &live.answer;
     let method = match answer.granted.text("token_endpoint_auth_method") {
         Some(method) => method.to_owned(),
         None => asked_method(grpc, live).await?,
     };
-    let granted_json = serde_json::to_string(&answer.granted).map_err(|error| {
-        tracing::error!(%error, "metadata cannot be written");
-        Error::internal()
-    })?;
     Ok(api::Credentials {
         identity_provider_id: state.identity_provider_id.to_string(),
         identity_provider_name: listed.client.identity_provider_name.clone(),
         client_id: answer.client_id.clone(),
-        client_secret,
-        client_secret_expires_at: answer.secret_expires_at,
+        client_secret: client_secret.map(|secret| secret.expose().to_owned()),
+        client_secret_expires_at: wire::expiry(answer.secret_expires_at),
         token_endpoint: listed.client.token_endpoint.clone(),
         token_endpoint_auth_method: method,
         scopes: state.scopes().into_iter().collect(),
-        granted_json,
+        granted: json(&answer.granted)?,
         differences: view::differences(answer.differences.clone()),
         issuer: listed.issuer.clone(),
-        status: state.status().to_owned(),
+        status: wire::word::<api::OauthClientStatus>(state.status()),
         audience: audience(grpc, state.identity_provider_id).await?,
         old_secret_valid_until: view::old_secret_valid_until(state),
     })
 }
 
 /// Of the API that a token is for, at a provider that gives tokens for one only.
-async fn audience(grpc: &Grpc, provider: Uuid) -> Result<String, Error> {
+async fn audience(grpc: &Grpc, provider: Uuid) -> Result<Option<String>, Error> {
     let loaded = grpc.store.load::<IdentityProvider>(provider).await;
     let settings = loaded.map_err(store_error)?.state.settings;
-    Ok(settings.map_or_else(String::new, |settings| settings.options.api_audience))
+    Ok(settings.and_then(|settings| wire::given(settings.options.api_audience)))
+}
+
+/// Metadata as a text of JSON.
+fn json(metadata: &Metadata) -> Result<String, Error> {
+    serde_json::to_string(metadata).map_err(|error| {
+        tracing::error!(%error, "metadata cannot be written");
+        Error::internal()
+    })
 }
 
 async fn asked_method(grpc: &Grpc, live: &Live) -> Result<String, Error> {
@@ -305,19 +306,19 @@ async fn asked_method(grpc: &Grpc, live: &Live) -> Result<String, Error> {
     Ok(definition.map_or_else(String::new, |d| d.token_endpoint_auth_method))
 }
 
-/// Empty for a client that has none; `None` where it is not in the vault (any more).
+/// `Some(None)` for a client that has none; `None` where it is not in the vault (any more).
 async fn secret(
     grpc: &Grpc,
     id: Uuid,
     reference: Option<VaultRef>,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Option<Secret>>, Error> {
     let Some(reference) = reference else {
-        return Ok(Some(String::new()));
+        return Ok(Some(None));
     };
     let kept = grpc
         .vault
         .get(&Owner::new(OWNER, id), &reference)
         .await
         .map_err(vault_error)?;
-    Ok(kept.map(|secret| secret.expose().to_owned()))
+    Ok(kept.map(Some))
 }

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use portico_proto::{Error, Kind, registration::v1 as api};
+use portico_proto::registration::v1::{self as api, ConformanceStatus};
+use portico_proto::{Error, Kind, time};
 use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
 use super::refusal::{access_error, refuse, work_error};
-use crate::conformance::ConformanceCheck;
+use crate::conformance::{ConformanceCheck, Step};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{Command, FollowCommand, OauthClient};
 use crate::providers::access;
 use crate::views::oauth_clients as view;
+use crate::wire;
 use crate::worker::Check;
 
 /// An admin. The check goes on after the answer.
@@ -104,31 +106,25 @@ async fn last(grpc: &Grpc, id: Uuid) -> Result<ConformanceCheck, Error> {
 async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::ConformanceCheck, Error> {
     let check = last(grpc, id).await?;
     let status = match (check.started_at, check.finished_at) {
-        (None, _) => "none",
-        (Some(_), Some(_)) => "finished",
+        (None, _) => ConformanceStatus::None,
+        (Some(_), Some(_)) => ConformanceStatus::Finished,
         (Some(_), None) => match grpc.worker.is_checking(id).await {
-            Ok(true) => "running",
-            Ok(false) => "interrupted",
+            Ok(true) => ConformanceStatus::Running,
+            Ok(false) => ConformanceStatus::Interrupted,
             Err(error) => return Err(work_error(id, &error)),
         },
     };
-    let time = |at: Option<jiff::Timestamp>| at.map_or_else(String::new, |at| at.to_string());
+    let step = |step: Step| api::ConformanceStep {
+        name: wire::word::<api::ConformanceStepName>(&step.name),
+        outcome: wire::word::<api::ConformanceOutcome>(step.outcome.as_str()),
+        detail: wire::given(step.detail),
+    };
     Ok(api::ConformanceCheck {
         identity_provider_id: id.to_string(),
-        status: status.to_owned(),
-        started_at: time(check.started_at),
-        finished_at: time(check.finished_at),
-        steps: check
-            .steps
-            .into_iter()
-            .map(|step| api::ConformanceStep {
-                name: step.name,
-                outcome: step.outcome.as_str().to_owned(),
-                detail: step.detail,
-            })
-            .collect(),
-        left_behind: check
-            .left_behind
-            .map_or_else(String::new, |left| left.client_id),
+        status: status.into(),
+        started_at: check.started_at.map(time::to_proto),
+        finished_at: check.finished_at.map(time::to_proto),
+        steps: check.steps.into_iter().map(step).collect(),
+        left_behind: check.left_behind.map(|left| left.client_id),
     })
 }

@@ -2,17 +2,25 @@
 //! neither reported nor touched, save where it stands in the way.
 
 use futures::{StreamExt as _, stream};
-use portico_proto::{Error, operations::v1 as operations};
+use portico_proto::Error;
+use portico_proto::operations::v1::{
+    self as operations, DriftItem, DriftKind, DriftPlace, DriftRepair,
+};
 use portico_runtime::{Call, Caller, Page, parse_id, query_error};
 use tonic::Request;
 
 use super::Grpc;
 use super::refusal::work_error;
 use crate::views::oauth_clients::{self as view, Registered};
-use crate::worker::DriftResult;
+use crate::wire;
+use crate::worker::{DriftResult, Edited};
 
 /// Clients that are compared at once.
 const PARALLEL: usize = 4;
+const BUSY: &str = "It is being changed right now; look again in a moment.";
+const DELETED: &str = "The client was deleted at the provider. The repair registers it again; where the provider \
+                       chooses ids and secrets, the developer gets new ones and is told.";
+const ADDED: &str = "Portico did not add these scopes, so it does not take them away.";
 
 /// An admin. Writes nothing.
 pub(crate) async fn plan_drift(
@@ -40,7 +48,7 @@ pub(crate) async fn repair_drift(
     let Some(provider) = scope(&message.identity_provider_id, &message.gateway_id)? else {
         return Ok(operations::DriftReport::default());
     };
-    let plan = Some(message.plan.as_str()).filter(|plan| !plan.is_empty());
+    let plan = message.plan.as_deref().filter(|plan| !plan.is_empty());
     report(grpc, &provider, &page, true, plan).await
 }
 
@@ -67,7 +75,7 @@ async fn report(
     let (found, next) = registered.map_err(query_error)?;
     let mut report = operations::DriftReport {
         looked_at: u32::try_from(found.len()).unwrap_or(u32::MAX),
-        next,
+        next: wire::given(next),
         ..operations::DriftReport::default()
     };
     let compared = stream::iter(found).map(|one| async move {
@@ -92,7 +100,7 @@ async fn report(
             shown.push(digest);
         }
     }
-    report.plan = shown.join(".");
+    report.plan = wire::given(shown.join("."));
     Ok(report)
 }
 
@@ -102,82 +110,79 @@ fn is_shown(plan: Option<&str>, digest: &str) -> bool {
 }
 
 /// It came after the plan, so it is left as it is.
-fn not_in_plan(item: operations::DriftItem) -> operations::DriftItem {
-    operations::DriftItem {
-        detail: "The plan did not show this; look again before it is repaired.".to_owned(),
+fn not_in_plan(item: DriftItem) -> DriftItem {
+    DriftItem {
+        detail: Some("The plan did not show this; look again before it is repaired.".to_owned()),
         ..item
     }
 }
 
 /// As the API has them. `repair`: the worker repairs what it can.
-pub(super) fn items(
-    client: &Registered,
-    result: DriftResult,
-    repair: bool,
-) -> Vec<operations::DriftItem> {
-    let item = |kind: &str, client_id: String, repairable: bool| operations::DriftItem {
-        place: "identity_provider".to_owned(),
+pub(super) fn items(client: &Registered, result: DriftResult, repair: bool) -> Vec<DriftItem> {
+    let restored = match repair {
+        true => DriftRepair::UnderWay,
+        false => DriftRepair::Possible,
+    };
+    let item = |kind: DriftKind, subject: String, repair: DriftRepair, detail: &str| DriftItem {
+        place: DriftPlace::IdentityProvider.into(),
         place_id: client.provider_id.clone(),
         place_name: client.provider_name.clone(),
-        kind: kind.to_owned(),
-        subject: client_id,
-        application_id: client.application_id.clone(),
-        repair: if repairable {
-            "possible"
-        } else {
-            "not_possible"
-        }
-        .to_owned(),
-        ..operations::DriftItem::default()
+        kind: kind.into(),
+        subject,
+        application_id: Some(client.application_id.clone()),
+        repair: repair.into(),
+        detail: wire::given(detail),
+        ..DriftItem::default()
     };
-    let mut items = match result {
+    match result {
         DriftResult::Unchanged => Vec::new(),
-        DriftResult::Busy => vec![operations::DriftItem {
-            repair: "under_way".to_owned(),
-            detail: "It is being changed right now; look again in a moment.".to_owned(),
-            ..item("being_changed", String::new(), false)
-        }],
-        DriftResult::Missing { client_id } => vec![operations::DriftItem {
-            detail: "The client was deleted at the provider. The repair registers it again; where the provider \
-                     chooses ids and secrets, the developer gets new ones and is told."
-                .to_owned(),
-            ..item("client_deleted", client_id, true)
-        }],
-        DriftResult::NotReadable { client_id, reason } => vec![operations::DriftItem {
-            detail: reason,
-            ..item("not_readable", client_id, false)
-        }],
-        DriftResult::Changed { client_id, members } => members
-            .into_iter()
-            .map(|one| {
-                let kind = match one.member.as_str() {
-                    "scope" if !one.repairable => "scopes_added",
-                    "scope" => "scopes_changed",
-                    "redirect_uris" => "redirect_urls_changed",
-                    "client_name" => "name_changed",
-                    "client_secret" => "secret_changed",
-                    "enabled" if one.found == "true" => "enabled",
-                    "enabled" => "disabled",
-                    _ => "client_type_changed",
+        DriftResult::Busy => {
+            let nobody = String::new();
+            vec![item(
+                DriftKind::BeingChanged,
+                nobody,
+                DriftRepair::UnderWay,
+                BUSY,
+            )]
+        }
+        DriftResult::Missing { client_id } => {
+            vec![item(DriftKind::ClientDeleted, client_id, restored, DELETED)]
+        }
+        DriftResult::NotReadable { client_id, reason } => {
+            let never = DriftRepair::NotPossible;
+            vec![item(DriftKind::NotReadable, client_id, never, &reason)]
+        }
+        DriftResult::Changed { client_id, members } => {
+            let edited = members.into_iter().map(|one| {
+                let (repair, detail) = match one.repairable {
+                    true => (restored, ""),
+                    false => (DriftRepair::NotPossible, ADDED),
                 };
-                let detail = match one.repairable {
-                    true => String::new(),
-                    false => "Portico did not add these scopes, so it does not take them away.".to_owned(),
-                };
-                operations::DriftItem {
-                    member: one.member,
-                    wanted: one.wanted,
-                    found: one.found,
-                    detail,
-                    ..item(kind, client_id.clone(), one.repairable)
-                }
-            })
-            .collect(),
-    };
-    if repair {
-        for item in items.iter_mut().filter(|item| item.repair == "possible") {
-            item.repair = "under_way".to_owned();
+                edited(item(kind(&one), client_id.clone(), repair, detail), one)
+            });
+            edited.collect()
         }
     }
-    items
+}
+
+fn edited(item: DriftItem, one: Edited) -> DriftItem {
+    DriftItem {
+        member: wire::given(one.member),
+        wanted: wire::given(one.wanted),
+        found: wire::given(one.found),
+        ..item
+    }
+}
+
+fn kind(change: &Edited) -> DriftKind {
+    match change.member.as_str() {
+        "scope" if !change.repairable => DriftKind::ScopesAdded,
+        "scope" => DriftKind::ScopesChanged,
+        "redirect_uris" => DriftKind::RedirectUrlsChanged,
+        "client_name" => DriftKind::NameChanged,
+        "client_secret" => DriftKind::SecretChanged,
+        "enabled" if change.found == "true" => DriftKind::Enabled,
+        "enabled" => DriftKind::Disabled,
+        _ => DriftKind::ClientTypeChanged,
+    }
 }

@@ -1,27 +1,30 @@
 //! Identity providers.
 
 mod check;
+mod draft;
 mod secrets;
+mod shown;
+mod trust;
 
-use portico_proto::{Error, registration::v1 as api};
+use portico_eventstore::ExecuteError;
+use portico_proto::{Error, registration::v1 as api, rest::merge};
 use portico_runtime::lists::{ListQuery, Search};
-use portico_runtime::{Call, Problems, parse_id, query_error, store_error, vault_error};
-use portico_vault::{Owner, Secret};
+use portico_runtime::{Call, parse_id, query_error, store_error};
+use portico_vault::Owner;
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{name_taken, refuse, refuse_at};
-use crate::identity_provider::{
-    Command, Draft, IdentityProvider, ManagementRef, Method, OWNER, Options, ProviderType,
-    Settings, TokenChange,
-};
+use super::refusal::{name_taken, refuse, refuse_at, vault_error};
+use crate::identity_provider::{Command, IdentityProvider, Location, OWNER, Rejection, Settings};
 use crate::oauth_client::NOTICES;
-use crate::providers::{DRIVERS, provider_type, requirements};
-use crate::views::identity_providers::{self, Listed};
-use crate::views::{client_types, usage};
+use crate::providers::requirements;
+use crate::views::{client_types, identity_providers, usage};
+use crate::wire;
 pub(super) use check::check_identity_provider;
+use draft::Draft;
 use secrets::Secrets;
+use shown::shown;
 
 /// An admin; the well-known document is verified before anything is stored.
 pub(crate) async fn create_identity_provider(
@@ -31,50 +34,23 @@ pub(crate) async fn create_identity_provider(
     let call = Call::of(&request, "create_identity_provider", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let id = call.new_id("identity_provider", &grpc.deps.clock);
-    let message = request.into_inner();
-    let mut problems = Problems::default();
-    let kind = kind_of(&mut problems, &message.r#type);
-    let draft = draft_of(message).checked(problems)?;
-    let management = draft.management(None)?;
-    let has_token = draft.token()?.is_some_and(|token| !token.is_empty());
-    let name = draft.name.clone().unwrap_or_default();
-    unique(grpc, &name, id).await?;
-    let earlier = grpc.store.load::<IdentityProvider>(id).await;
-    let location = match earlier.map_err(store_error)?.state.settings {
+    let entered = request.into_inner().identity_provider.unwrap_or_default();
+    let draft = Draft::read(entered, None, None)?;
+    unique(grpc, &draft.name, id).await?;
+    let loaded = grpc.store.load::<IdentityProvider>(id).await;
+    let earlier = loaded.map_err(store_error)?.state;
+    let location = match &earlier.settings {
         // Repeated with its idempotency key: what was verified then.
-        Some(settings) => settings.location,
-        None => check::verified(grpc, &draft, None).await?,
+        Some(settings) => settings.location.clone(),
+        None => check::verified(grpc, &draft.document, None).await?,
     };
-    let client_id = management.map(|(client_id, _)| client_id);
-    let mut settings = Settings {
-        name,
-        kind,
-        location,
-        scope_claim: draft.scope_claim.clone().unwrap_or_default(),
-        management: client_id.clone().map(ManagementRef::unknown),
-        authorization: draft.authorization(None),
-        options: draft.options(&Options::default()),
-        software_statement: None,
-    };
-    requirements::check_chosen_method(&settings, has_token)?;
-    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
-    settings.management = secrets.management(client_id, None);
-    settings.software_statement = secrets.statement;
+    let (settings, secrets) = keep(grpc, &call, id, &draft, location, &earlier).await?;
     let command = Command::Add {
         settings,
         initial_access_token: secrets.token,
     };
-    let outcome = grpc
-        .store
-        .execute::<IdentityProvider>(id, &command, &call.context)
-        .await;
-    match outcome {
-        Ok(outcome) => secrets.settle(grpc, &outcome.state, &outcome.state).await,
-        Err(error) => {
-            secrets.forget_after(grpc, &error).await;
-            return Err(refuse(error));
-        }
-    }
+    let run = run(grpc, &call, id, 0, &command, &secrets, &earlier).await;
+    run.map_err(refuse)?;
     answer(grpc, id).await
 }
 
@@ -88,72 +64,74 @@ pub(crate) async fn update_identity_provider(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let if_version = message.if_version;
     let loaded = grpc.store.load::<IdentityProvider>(id).await;
     let loaded = loaded.map_err(store_error)?;
     let before = loaded.state.present()?;
-    let draft = changes_of(message).checked(Problems::default())?;
-    let known = before.management.as_ref();
-    let management = draft.management(known.map(|known| known.client_id.as_str()))?;
-    if let Some(name) = &draft.name {
-        unique(grpc, name, id).await?;
-    }
-    let location = if draft.moves() {
-        check::verified(grpc, &draft, Some(&before.location)).await?
-    } else {
-        before.location.clone()
+    let mask = message.update_mask.as_ref();
+    let entered = message.identity_provider.unwrap_or_default();
+    let merged = merge(wire::settings(before), entered, mask)?;
+    let draft = Draft::read(merged, mask, Some(before))?;
+    unique(grpc, &draft.name, id).await?;
+    let location = match draft.moves {
+        true => check::verified(grpc, &draft.document, Some(&before.location)).await?,
+        false => before.location.clone(),
     };
-    let token = draft.token()?;
-    let has_token = match token {
-        Some(token) => !token.is_empty(),
-        None => loaded.state.initial_access_token.is_some(),
-    };
-    let token_given = token.is_some();
-    let client_id = management.map(|(client_id, _)| client_id);
-    let mut settings = Settings {
-        name: draft.name.clone().unwrap_or_else(|| before.name.clone()),
-        kind: before.kind.clone(),
-        location,
-        scope_claim: draft
-            .scope_claim
-            .clone()
-            .unwrap_or_else(|| before.scope_claim.clone()),
-        management: client_id.clone().map(ManagementRef::unknown),
-        authorization: draft.authorization(before.authorization),
-        options: draft.options(&before.options),
-        software_statement: before.software_statement,
-    };
-    requirements::check_chosen_method(&settings, has_token)?;
-    let secrets = Secrets::keep(grpc, id, &call.context, &draft).await?;
-    settings.management = secrets.management(client_id, known);
-    if draft.software_statement.is_some() {
-        settings.software_statement = secrets.statement;
-    }
+    let (settings, secrets) = keep(grpc, &call, id, &draft, location, &loaded.state).await?;
     let command = Command::Change {
         settings,
-        initial_access_token: match token_given {
-            true => TokenChange::Replace(secrets.token),
-            false => TokenChange::Keep,
-        },
+        initial_access_token: draft.token_change(secrets.token),
         live_clients: clients(grpc, id).await?,
     };
     // Nobody else may have changed it since it was loaded: the command holds all settings.
-    let version = match if_version {
-        0 => u64::try_from(loaded.version).unwrap_or_default(),
+    let version = match message.if_version {
+        0 => loaded.version.unsigned_abs(),
         given => given,
     };
+    let run = run(grpc, &call, id, version, &command, &secrets, &loaded.state).await;
+    run.map_err(|error| refuse_at(message.if_version, error))?;
+    answer(grpc, id).await
+}
+
+/// All settings, with references to their secrets, which are in the vault from here on.
+async fn keep(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    draft: &Draft,
+    location: Location,
+    before: &IdentityProvider,
+) -> Result<(Settings, Secrets), Error> {
+    let mut settings = draft.settings(location);
+    let (new, stored) = (
+        draft.token.secret().is_some(),
+        before.initial_access_token.is_some(),
+    );
+    let has_token = draft.token.or(new, stored);
+    requirements::check_chosen_method(&settings, has_token)?;
+    let secrets = Secrets::keep(grpc, id, &call.context, draft).await?;
+    secrets.refer(&mut settings, draft, before.settings.as_ref());
+    Ok((settings, secrets))
+}
+
+/// Runs a command, and takes out of the vault what nothing refers to after it.
+async fn run(
+    grpc: &Grpc,
+    call: &Call,
+    id: Uuid,
+    version: u64,
+    command: &Command,
+    secrets: &Secrets,
+    before: &IdentityProvider,
+) -> Result<(), ExecuteError<Rejection>> {
     let outcome = grpc
         .store
-        .execute_at::<IdentityProvider>(id, version, &command, &call.context)
+        .execute_at::<IdentityProvider>(id, version, command, &call.context)
         .await;
-    match outcome {
-        Ok(outcome) => secrets.settle(grpc, &loaded.state, &outcome.state).await,
-        Err(error) => {
-            secrets.forget_after(grpc, &error).await;
-            return Err(refuse_at(if_version, error));
-        }
+    match &outcome {
+        Ok(outcome) => secrets.settle(grpc, before, &outcome.state).await,
+        Err(error) => secrets.forget_after(grpc, error).await,
     }
-    answer(grpc, id).await
+    outcome.map(drop)
 }
 
 /// An admin; refused while client types or OAuth clients belong to it. Its secrets are erased.
@@ -190,14 +168,15 @@ pub(crate) async fn set_secret_rotation(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("identity_provider_id", &message.identity_provider_id)?;
-    let days_before = message.days_before;
-    if !NOTICES.contains(&days_before) {
-        return Err(Error::field(
-            "days_before",
-            "days_before_invalid",
-            "`days_before` must be 30, 7 or 1, or 0 for no rotation.",
-        ));
-    }
+    let days_before = match message.days_before {
+        // The decider's word for no rotation.
+        None => 0,
+        Some(days) if days > 0 && NOTICES.contains(&days) => days,
+        Some(_) => {
+            let right = "`days_before` must be 30, 7 or 1, or absent for no rotation.";
+            return Err(Error::field("days_before", "days_before_invalid", right));
+        }
+    };
     let command = Command::SetRotation { days_before };
     grpc.store
         .execute_at::<IdentityProvider>(id, message.if_version, &command, &call.context)
@@ -247,24 +226,8 @@ async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::IdentityProvider, Error> {
     identity_providers::get(grpc.store.database().pool(), id)
         .await
         .map_err(query_error)?
-        .filter(|listed| listed.provider.status != "deleted")
         .map(shown)
         .ok_or_else(|| Error::not_found("identity provider"))
-}
-
-/// With what the driver makes of the settings.
-fn shown(listed: Listed) -> api::IdentityProvider {
-    let Listed {
-        mut provider,
-        settings,
-        has_token,
-    } = listed;
-    let method = requirements::method(&settings, has_token);
-    provider.authorization = method.to_string();
-    provider.has_api_token = has_token && method == Method::ApiToken;
-    provider.has_initial_access_token = has_token && method != Method::ApiToken;
-    provider.warnings = requirements::warnings(&settings, has_token);
-    provider
 }
 
 async fn unique(grpc: &Grpc, name: &str, id: Uuid) -> Result<(), Error> {
@@ -279,62 +242,4 @@ async fn clients(grpc: &Grpc, id: Uuid) -> Result<u64, Error> {
     usage::of_provider(grpc.store.database().pool(), id)
         .await
         .map_err(query_error)
-}
-
-/// The type; an unknown one is noted, and stands for itself.
-fn kind_of(problems: &mut Problems, text: &str) -> ProviderType {
-    let name = text.trim();
-    provider_type(name).unwrap_or_else(|| {
-        let names: Vec<&str> = DRIVERS.iter().map(|(name, _)| *name).collect();
-        let right = format!("`type` must be one of {}.", names.join(", "));
-        problems.add("type", "type_invalid", right);
-        ProviderType::new(name)
-    })
-}
-
-fn draft_of(message: api::CreateIdentityProviderRequest) -> Draft {
-    let given = |text: String| (!text.trim().is_empty()).then(|| Secret::new(text));
-    Draft {
-        name: Some(message.name),
-        well_known_url: Some(message.well_known_url),
-        skip_tls_verify: Some(message.skip_tls_verify),
-        scope_claim: Some(message.scope_claim),
-        initial_access_token: given(message.initial_access_token),
-        management_client_id: Some(message.management_client_id),
-        management_client_secret: given(message.management_client_secret),
-        authorization: Some(message.authorization),
-        api_token: given(message.api_token),
-        management_scope: Some(message.management_scope),
-        management_audience: Some(message.management_audience),
-        management_auth_method: Some(message.management_auth_method),
-        trusted_certificates: Some(message.trusted_certificates),
-        allowed_origins: Some(message.allowed_origins),
-        registration_endpoint_override: Some(message.registration_endpoint_override),
-        api_audience: Some(message.api_audience),
-        client_template: Some(message.client_template),
-        software_statement: given(message.software_statement),
-    }
-}
-
-fn changes_of(message: api::UpdateIdentityProviderRequest) -> Draft {
-    Draft {
-        name: message.name,
-        well_known_url: message.well_known_url,
-        skip_tls_verify: message.skip_tls_verify,
-        scope_claim: message.scope_claim,
-        initial_access_token: message.initial_access_token.map(Secret::new),
-        management_client_id: message.management_client_id,
-        management_client_secret: message.management_client_secret.map(Secret::new),
-        authorization: message.authorization,
-        api_token: message.api_token.map(Secret::new),
-        management_scope: message.management_scope,
-        management_audience: message.management_audience,
-        management_auth_method: message.management_auth_method,
-        trusted_certificates: message.trusted_certificates,
-        allowed_origins: message.allowed_origins.map(|origins| origins.values),
-        registration_endpoint_override: message.registration_endpoint_override,
-        api_audience: message.api_audience,
-        client_template: message.client_template,
-        software_statement: message.software_statement.map(Secret::new),
-    }
 }

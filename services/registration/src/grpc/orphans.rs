@@ -28,16 +28,9 @@ pub(crate) async fn list_orphans(
     Caller::of(&request).require_admin()?;
     let message = request.into_inner();
     let page = Page::parse(message.limit, &message.after)?;
-    let status = match message.status.as_str() {
-        "" | "open" => "open",
-        "all" => "",
-        _ => {
-            return Err(Error::field(
-                "status",
-                "status_invalid",
-                "`status` must be open or all.",
-            ));
-        }
+    let status = match message.status() {
+        api::OrphanFilter::Unspecified | api::OrphanFilter::Open => "open",
+        api::OrphanFilter::All => "",
     };
     let provider = match message.identity_provider_id.as_str() {
         "" => String::new(),
@@ -149,22 +142,22 @@ async fn resolve(
 
 fn checked(given: api::FoundClient) -> Result<ClaimedClient, Error> {
     let mut problems = Problems::default();
-    let client_id = texts::line(&mut problems, "client.client_id", &given.client_id, LINE);
+    let client_id = texts::line(&mut problems, "client_id", given.client_id(), LINE);
     let token = texts::line(
         &mut problems,
-        "client.registration_access_token",
-        &given.registration_access_token,
+        "registration_access_token",
+        given.registration_access_token(),
         SECRET,
     );
-    let uri = match given.registration_client_uri.trim() {
+    let uri = match given.registration_client_uri().trim() {
         "" => None,
         text => match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "https" | "http") => Some(url),
             _ => {
                 problems.add(
-                    "client.registration_client_uri",
+                    "registration_client_uri",
                     "url_invalid",
-                    "`client.registration_client_uri` must be an http or https URL.",
+                    "`registration_client_uri` must be an http or https URL.",
                 );
                 None
             }
@@ -207,7 +200,7 @@ async fn with_note(grpc: &Grpc, listed: ListedOrphan) -> Result<api::Orphan, Err
             .get(&Owner::new(NOTE_OWNER, id), &note)
             .await
             .map_err(vault_error)?;
-        orphan.note = note.map_or_else(String::new, |note| note.expose().to_owned());
+        orphan.note = note.map(|note| note.expose().to_owned());
     }
     Ok(orphan)
 }

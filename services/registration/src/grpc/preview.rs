@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use portico_proto::{Error, Kind, registration::v1 as api};
-use portico_runtime::{Call, Problems, parse_id, store_error};
+use portico_runtime::{Call, Problems, parse_id, query_error, store_error};
 use portico_vault::Secret;
 use tonic::Request;
 use uuid::Uuid;
@@ -19,6 +19,7 @@ use crate::oauth_client::{Live, OauthClient, Wanted};
 use crate::providers::{
     ChosenIds, Driver, Failure, KnownClient, Preview, Site, driver_for, requirements,
 };
+use crate::wire;
 
 /// An admin or a service.
 pub(crate) async fn preview_registration(
@@ -39,10 +40,10 @@ pub(crate) async fn preview_registration(
     let obstacles = obstacles(&subject);
     Ok(api::PreviewRegistrationResponse {
         obstacles,
-        action: preview.action.to_owned(),
+        action: wire::word::<api::RegistrationAction>(preview.action),
         endpoint: preview.endpoint.to_string(),
         method: preview.method.to_owned(),
-        payload_json: preview.body.to_string(),
+        payload: preview.body.to_string(),
         scopes_missing_at_provider: missing.cloned().collect(),
     })
 }
@@ -79,6 +80,8 @@ struct Subject {
     /// The client types that it would have, the one that decides the authentication first.
     types: Vec<Definition>,
     id: Uuid,
+    /// A new client gets its scopes by an update only.
+    bare: bool,
 }
 
 impl Subject {
@@ -108,9 +111,13 @@ impl Subject {
             let loaded = grpc.store.load::<ClientType>(*id).await;
             types.extend(loaded.map_err(store_error)?.state.definition);
         }
+        let method = requirements::method(&settings, provider.initial_access_token.is_some());
+        let (driver, site) = (driver_for(&settings.kind), Site::new(&settings, method));
+        let bare = grpc.worker.registers_bare(driver, site, provider_id).await;
         Ok(Self {
-            method: requirements::method(&settings, provider.initial_access_token.is_some()),
-            driver: driver_for(&settings.kind),
+            bare: bare.map_err(query_error)?,
+            method,
+            driver,
             provider,
             settings,
             client,
@@ -133,7 +140,10 @@ impl Subject {
             token_endpoint_auth_method: first
                 .map(|one| one.token_endpoint_auth_method.clone())
                 .unwrap_or_default(),
-            scopes: self.wanted.scopes.union(asked).cloned().collect(),
+            scopes: match self.bare && self.client.live().is_none() {
+                true => BTreeSet::new(),
+                false => self.wanted.scopes.union(asked).cloned().collect(),
+            },
             okta_application_type: first
                 .map(|one| one.okta_application_type.clone())
                 .unwrap_or_default(),
@@ -176,7 +186,7 @@ fn ids(message: &api::PreviewRegistrationRequest) -> Result<(Uuid, Uuid), Error>
             Uuid::nil()
         })
     };
-    let application = match message.application_id.as_str() {
+    let application = match message.application_id() {
         // It is not there yet.
         "" => Uuid::nil(),
         text => id("application_id", text),

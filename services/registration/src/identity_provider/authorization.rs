@@ -1,13 +1,25 @@
 //! How the portal authorizes itself at a provider when it registers a client.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// How Portico authorises itself when it registers a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Method {
     /// Registration is open (RFC 7591 section 3, "open registration").
     None,
@@ -20,45 +32,10 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every method.
-    pub const ALL: [Self; 4] = [
-        Self::None,
-        Self::InitialAccessToken,
-        Self::ApiToken,
-        Self::ClientCredentials,
-    ];
-
     /// The name in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::InitialAccessToken => "initial_access_token",
-            Self::ApiToken => "api_token",
-            Self::ClientCredentials => "client_credentials",
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Not one of [`Method::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of none, initial_access_token, api_token, client_credentials")]
-pub struct UnknownMethod;
-
-impl FromStr for Method {
-    type Err = UnknownMethod;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|method| method.as_str() == text)
-            .ok_or(UnknownMethod)
+        self.into()
     }
 }
 
@@ -97,14 +74,14 @@ mod tests {
 
     #[test]
     fn methods_read_back_in_both_forms() {
-        for method in Method::ALL {
-            assert_eq!(method.to_string().parse(), Ok(method));
+        for method in Method::VARIANTS {
+            assert_eq!(method.to_string().parse(), Ok(*method));
             assert_eq!(
                 serde_json::to_value(method).unwrap(),
                 serde_json::json!(method.as_str())
             );
         }
-        assert_eq!("".parse::<Method>(), Err(UnknownMethod));
+        assert!("".parse::<Method>().is_err());
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Aggregate for ProviderKeys {
         })
     }
 
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::Noted(seen) | Event::Changed(seen) => self.seen = Some(seen.clone()),

@@ -1,6 +1,5 @@
 use portico_eventstore::testing::given;
-use portico_runtime::Problems;
-use portico_vault::{Secret, VaultRef};
+use portico_vault::VaultRef;
 use uuid::Uuid;
 
 use super::*;
@@ -251,60 +250,4 @@ fn events_have_the_stored_shape() {
     }, "initial_access_token": "00000000-0000-0000-0000-000000000001"}});
     assert_eq!(serde_json::to_value(added()).unwrap(), stored);
     assert_eq!(serde_json::from_value::<Event>(stored).unwrap(), added());
-}
-
-fn codes(draft: Draft) -> Vec<String> {
-    let error = draft.checked(Problems::default()).unwrap_err();
-    error.fields.into_iter().map(|field| field.code).collect()
-}
-
-#[test]
-fn a_draft_tells_all_that_is_wrong() {
-    let draft = Draft {
-        name: Some(" ".into()),
-        scope_claim: Some("a b".into()),
-        initial_access_token: Some(Secret::new("two words")),
-        management_client_id: Some("a\nb".into()),
-        management_client_secret: Some(Secret::new("ü")),
-        ..Draft::default()
-    };
-    assert_eq!(
-        codes(draft),
-        [
-            "name_missing",
-            "scope_claim_invalid",
-            "initial_access_token_malformed",
-            "management_client_id_invalid",
-            "management_client_secret_malformed"
-        ]
-    );
-    let draft = Draft {
-        scope_claim: Some(" ".into()),
-        initial_access_token: Some(Secret::new(" token\n")),
-        ..Draft::default()
-    };
-    let draft = draft.checked(Problems::default()).unwrap();
-    assert_eq!(draft.scope_claim.as_deref(), Some("scope"));
-    assert_eq!(draft.initial_access_token, Some(Secret::new("token")));
-}
-
-#[test]
-fn management_credentials_come_in_pairs() {
-    let draft = |id: Option<&str>, secret: Option<&str>| Draft {
-        management_client_id: id.map(str::to_owned),
-        management_client_secret: secret.map(Secret::new),
-        ..Draft::default()
-    };
-    let after = |draft: Draft, before| draft.management(before).map_err(|error| error.code);
-    let pair = |id: &str, new| Ok(Some((id.to_owned(), new)));
-    assert_eq!(after(draft(None, None), None), Ok(None));
-    assert_eq!(after(draft(Some("a"), Some("s")), None), pair("a", true));
-    assert_eq!(after(draft(None, None), Some("a")), pair("a", false));
-    assert_eq!(after(draft(None, Some("s")), Some("a")), pair("a", true));
-    assert_eq!(after(draft(Some(""), None), Some("a")), Ok(None));
-    let missing = Err("management_client_secret_missing".into());
-    assert_eq!(after(draft(Some("a"), None), None), missing);
-    assert_eq!(after(draft(Some("b"), None), Some("a")), missing);
-    let missing = Err("management_client_id_missing".into());
-    assert_eq!(after(draft(None, Some("s")), None), missing);
 }

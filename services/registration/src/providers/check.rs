@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use strum::IntoStaticStr;
 use url::Url;
 
 use super::Driver;
@@ -10,7 +11,8 @@ use super::discovery::{DiscoveryError, Endpoints, Overrides, discover};
 use super::session::{Fetch, Session};
 
 /// Result of one step of the connection test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// As it should be.
     Passed,
@@ -26,12 +28,7 @@ impl Outcome {
     /// The word in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Warning => "warning",
-        }
+        self.into()
     }
 }
 

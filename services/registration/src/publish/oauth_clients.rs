@@ -16,6 +16,7 @@ use crate::oauth_client::{
     DeletionEvent, DriftEvent, Event, GrantEvent, HeldScopes, OauthClient, OrphanEvent, Outcome,
     RegistrationEvent, Reported, RotationEvent, UpdateEvent,
 };
+use crate::wire;
 
 pub(super) async fn translate(
     store: &EventStore,
@@ -23,62 +24,76 @@ pub(super) async fn translate(
     event: Event,
 ) -> Result<Option<PublicEvent>, StoreError> {
     let translation = Translation { store, at };
-    match event {
-        Event::Grant(GrantEvent::Wanted(_)) => Ok(None),
-        Event::Grant(GrantEvent::Reported(reported)) => translation.reported(reported).await,
-        Event::Grant(GrantEvent::ScopesHeld(held)) => translation.held(held).await,
-        Event::Update(event) => match event {
-            UpdateEvent::SuspensionApplied { suspended: true } => {
-                translation.changed(Change::Suspended, String::new()).await
-            }
-            UpdateEvent::SuspensionApplied { suspended: false } => {
-                translation.changed(Change::Resumed, String::new()).await
-            }
-            UpdateEvent::Intended { .. }
-            | UpdateEvent::Updated { .. }
-            | UpdateEvent::TokenReplaced { .. } => Ok(None),
-        },
-        Event::Rotation(event) => match event {
-            RotationEvent::SecretRotated { .. } => {
-                let change = Change::SecretRotated;
-                translation.changed(change, String::new()).await
-            }
-            RotationEvent::SecretExpiring {
-                expires_at,
-                days_left,
-                rotates,
-                silent: false,
-            } => translation.expiring(expires_at, days_left, rotates).await,
-            RotationEvent::SecretExpiring { silent: true, .. }
-            | RotationEvent::Intended { .. }
-            | RotationEvent::Refused { .. } => Ok(None),
-        },
-        Event::Deletion(event) => match event {
+    let (change, detail) = match event {
+        Event::Grant(GrantEvent::Reported(reported)) => {
+            return translation.reported(reported).await;
+        }
+        Event::Grant(GrantEvent::ScopesHeld(held)) => return translation.held(held).await,
+        Event::Registration(RegistrationEvent::Registered { .. }) => {
+            return translation.registered().await;
+        }
+        Event::Rotation(RotationEvent::SecretExpiring {
+            expires_at,
+            days_left,
+            rotates,
+            silent: false,
+        }) => return translation.expiring(expires_at, days_left, rotates).await,
+        Event::Update(event) => (updated(&event), None),
+        Event::Rotation(event) => (rotated(&event), None),
+        Event::Orphan(event) => (adopted(&event), None),
+        Event::Drift(DriftEvent::FoundMissing { client_id }) => {
+            (Some(Change::Missing), Some(client_id))
+        }
+        Event::Drift(DriftEvent::FoundChanged { members }) => {
+            (Some(Change::Edited), Some(members.join(" ")))
+        }
+        Event::Grant(GrantEvent::Wanted(_))
+        | Event::Registration(
+            RegistrationEvent::Intended(_) | RegistrationEvent::OrphanSuspected { .. },
+        )
+        | Event::Deletion(
             DeletionEvent::ReplacementIntended
             | DeletionEvent::Intended { .. }
             | DeletionEvent::Deleted { .. }
             | DeletionEvent::Refused { .. }
-            | DeletionEvent::SecretsForgotten => Ok(None),
-        },
-        Event::Drift(DriftEvent::FoundMissing { client_id }) => {
-            translation.changed(Change::Missing, client_id).await
-        }
-        Event::Drift(DriftEvent::FoundChanged { members }) => {
-            translation.changed(Change::Edited, members.join(" ")).await
-        }
-        Event::Orphan(event) => match event {
-            OrphanEvent::Adopted { .. } => {
-                translation.changed(Change::Adopted, String::new()).await
-            }
-            OrphanEvent::OrphanFound { .. }
-            | OrphanEvent::OrphanClaimed { .. }
-            | OrphanEvent::OrphanResolved { .. } => Ok(None),
-        },
-        Event::Registration(event) => match event {
-            RegistrationEvent::Registered { .. } => translation.registered().await,
-            RegistrationEvent::Intended(_) | RegistrationEvent::OrphanSuspected { .. } => Ok(None),
-        },
-        Event::Access(_) | Event::Follow(_) | Event::OldSecret(_) | Event::Failure(_) => Ok(None),
+            | DeletionEvent::SecretsForgotten,
+        )
+        | Event::Access(_)
+        | Event::Failure(_)
+        | Event::Follow(_)
+        | Event::OldSecret(_) => (None, None),
+    };
+    match change {
+        Some(change) => translation.changed(change, detail).await,
+        None => Ok(None),
+    }
+}
+
+fn updated(event: &UpdateEvent) -> Option<Change> {
+    match event {
+        UpdateEvent::SuspensionApplied { suspended: true } => Some(Change::Suspended),
+        UpdateEvent::SuspensionApplied { suspended: false } => Some(Change::Resumed),
+        UpdateEvent::Intended { .. }
+        | UpdateEvent::Updated { .. }
+        | UpdateEvent::TokenReplaced { .. } => None,
+    }
+}
+
+fn rotated(event: &RotationEvent) -> Option<Change> {
+    match event {
+        RotationEvent::SecretRotated { .. } => Some(Change::SecretRotated),
+        RotationEvent::SecretExpiring { .. }
+        | RotationEvent::Intended { .. }
+        | RotationEvent::Refused { .. } => None,
+    }
+}
+
+fn adopted(event: &OrphanEvent) -> Option<Change> {
+    match event {
+        OrphanEvent::Adopted { .. } => Some(Change::Adopted),
+        OrphanEvent::OrphanFound { .. }
+        | OrphanEvent::OrphanClaimed { .. }
+        | OrphanEvent::OrphanResolved { .. } => None,
     }
 }
 
@@ -116,7 +131,7 @@ impl Translation<'_> {
                 application_id: client.application_id.to_string(),
                 identity_provider_id: client.identity_provider_id.to_string(),
                 identity_provider_name: self.provider_name(&client).await?,
-                client_id: client.live().map(|live| live.answer.client_id.clone()),
+                client_id: client_id(&client),
                 client_deleted,
                 report: Some(Report {
                     request_id: reported.request_id.to_string(),
@@ -146,19 +161,20 @@ impl Translation<'_> {
         )))
     }
 
-    /// What happened to a client beside its requests, for everybody whom it serves. The first client of an application
-    /// is announced by its access; that one took the place of another is not, as no request was approved for it.
+    /// The first client of an application is announced by its access; that one took the place of another is not, as
+    /// no request was approved for it.
     async fn registered(&self) -> Result<Option<PublicEvent>, StoreError> {
         match self.client().await?.activated {
-            true => self.changed(Change::Replaced, String::new()).await,
+            true => self.changed(Change::Replaced, None).await,
             false => Ok(None),
         }
     }
 
+    /// What happened to a client beside its requests, for everybody whom it serves.
     async fn changed(
         &self,
         change: Change,
-        detail: String,
+        detail: Option<String>,
     ) -> Result<Option<PublicEvent>, StoreError> {
         let client = self.client().await?;
         if client.grants.is_empty() {
@@ -195,13 +211,10 @@ impl Translation<'_> {
                 application_name: client.application.name.clone(),
                 identity_provider_id: client.identity_provider_id.to_string(),
                 identity_provider_name: self.provider_name(&client).await?,
-                client_id: client_id(&client),
+                client_id: client_id(&client).unwrap_or_default(),
                 request_ids: requests(&client),
                 requester_ids: requesters(&client),
-                expires_at: Some(time::Timestamp {
-                    seconds: i64::try_from(expires_at).unwrap_or(i64::MAX),
-                    nanos: 0,
-                }),
+                expires_at: wire::expiry(expires_at),
                 days_left,
                 rotates,
             },
@@ -231,9 +244,8 @@ fn outcome(outcome: Outcome) -> report::Outcome {
     }
 }
 
-fn client_id(client: &OauthClient) -> String {
-    let live = client.live();
-    live.map_or_else(String::new, |live| live.answer.client_id.clone())
+fn client_id(client: &OauthClient) -> Option<String> {
+    client.live().map(|live| live.answer.client_id.clone())
 }
 
 fn requests(client: &OauthClient) -> Vec<String> {

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
-use portico_proto::registration::v1 as api;
+use portico_proto::{registration::v1 as api, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
 
 use super::providers::PROVIDER_NOT_FOUND;
 use crate::client_type::{Definition, Event};
+use crate::wire;
 
 pub(super) async fn apply(
     tx: &mut AnyConnection,
@@ -83,7 +84,6 @@ async fn write(
 const COLUMNS: &str = "c.id, c.identity_provider_id, c.name, c.description, c.response_types, c.grant_types, \
                        c.token_endpoint_auth_method, c.okta_application_type, c.status, c.version, c.created_at, \
                        c.updated_at, p.name AS identity_provider_name";
-const FROM: &str = "client_types c JOIN identity_providers p ON p.id = c.identity_provider_id";
 const THERE: &str = "client_types c JOIN identity_providers p ON p.id = c.identity_provider_id \
                      WHERE c.status <> 'deleted'";
 
@@ -97,9 +97,9 @@ pub(crate) const SORT: SortColumns = SortColumns {
     id: "c.id",
 };
 
-/// A client type, deleted or not.
+/// A client type, unless it is deleted.
 pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::ClientType>, sqlx::Error> {
-    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE c.id = $1");
+    let sql = format!("SELECT {COLUMNS} FROM {THERE} AND c.id = $1");
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .fetch_optional(pool)
@@ -139,20 +139,24 @@ pub(crate) async fn count_of_provider(pool: &AnyPool, provider: Uuid) -> Result<
 
 fn read(row: &Row) -> Result<api::ClientType, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let list = |column: &str| -> Result<Vec<String>, sqlx::Error> { rows::json(&text(column)?) };
-    Ok(api::ClientType {
-        id: text("id")?,
-        identity_provider_id: text("identity_provider_id")?,
+    let list =
+        |column: &str| -> Result<BTreeSet<String>, sqlx::Error> { rows::json(&text(column)?) };
+    let definition = Definition {
         name: text("name")?,
         description: text("description")?,
         response_types: list("response_types")?,
         grant_types: list("grant_types")?,
         token_endpoint_auth_method: text("token_endpoint_auth_method")?,
         okta_application_type: text("okta_application_type")?,
-        status: text("status")?,
-        version: u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or_default(),
-        created_at: text("created_at")?,
-        updated_at: text("updated_at")?,
+    };
+    Ok(api::ClientType {
+        id: text("id")?,
+        identity_provider_id: text("identity_provider_id")?,
         identity_provider_name: text("identity_provider_name")?,
+        status: wire::word::<api::ClientTypeStatus>(&text("status")?),
+        version: row.try_get::<i64, _>("version")?.unsigned_abs(),
+        created_at: time::parse(&text("created_at")?),
+        updated_at: time::parse(&text("updated_at")?),
+        ..wire::client_type(&definition)
     })
 }

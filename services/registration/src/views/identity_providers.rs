@@ -2,14 +2,14 @@
 
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
-use portico_proto::registration::v1 as api;
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumns};
+use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::providers::{NAME_TAKEN, PROVIDER_IN_USE, refuse_where};
 use crate::identity_provider::{
-    Endpoints, Event, IN_BODY, Location, ManagementRef, Method, Options, ProviderType, Settings,
+    Event, Location, ManagementRef, Method, Options, ProviderType, Settings,
 };
 
 pub(super) async fn apply(
@@ -23,55 +23,52 @@ pub(super) async fn apply(
             settings,
             initial_access_token,
         } => {
-            sqlx::query(
-                "INSERT INTO identity_providers (id, name, name_key, type, well_known_url, scope_claim, \
-                 skip_tls_verify, has_initial_access_token, management_client_id, endpoints, more, \
-                 rotates_days_before, status, status_reason, version, created_at, updated_at) \
-                 VALUES ($1, '', '', $2, '', '', 0, $3, '', '{}', '{}', 0, 'active', '', 0, $4, $4)",
-            )
-            .bind(id)
-            .bind(settings.kind.to_string())
-            .bind(i64::from(initial_access_token.is_some()))
-            .bind(at.recorded_at.to_string())
-            .execute(&mut *tx)
-            .await?;
-            write_settings(tx, at, settings).await?;
+            insert(tx, at, settings).await?;
+            write_token(tx, &id, initial_access_token.is_some()).await?;
         }
         Event::Changed { settings } => write_settings(tx, at, settings).await?,
         Event::TokenReplaced {
             initial_access_token,
-        } => {
-            sqlx::query(
-                "UPDATE identity_providers SET has_initial_access_token = $2 WHERE id = $1",
-            )
-            .bind(id)
-            .bind(i64::from(initial_access_token.is_some()))
-            .execute(&mut *tx)
-            .await?;
-        }
-        Event::Paused { reason } => write_status(tx, id, "paused", reason).await?,
+        } => write_token(tx, &id, initial_access_token.is_some()).await?,
+        Event::Paused { reason } => write_status(tx, &id, "paused", reason).await?,
         Event::RotationSet { days_before } => {
-            sqlx::query("UPDATE identity_providers SET rotates_days_before = $2 WHERE id = $1")
-                .bind(id)
-                .bind(i64::from(*days_before))
-                .execute(&mut *tx)
-                .await?;
+            let sql = "UPDATE identity_providers SET rotates_days_before = $2 WHERE id = $1";
+            write_number(tx, sql, &id, i64::from(*days_before)).await?;
         }
-        Event::Resumed => write_status(tx, id, "active", "").await?,
+        Event::Resumed => write_status(tx, &id, "active", "").await?,
         Event::Deleted => {
             let sql = "SELECT 1 FROM client_types WHERE identity_provider_id = $1 AND status <> $2";
             let values = [id.clone(), "deleted".to_owned()];
             refuse_where(tx, sql, values, PROVIDER_IN_USE).await?;
-            write_status(tx, id, "deleted", "").await?;
+            write_status(tx, &id, "deleted", "").await?;
         }
     }
     sqlx::query("UPDATE identity_providers SET version = $2, updated_at = $3 WHERE id = $1")
-        .bind(at.stream_id().to_string())
+        .bind(id)
         .bind(at.version)
         .bind(at.recorded_at.to_string())
         .execute(tx)
         .await?;
     Ok(())
+}
+
+async fn insert(
+    tx: &mut AnyConnection,
+    at: &RecordedEvent,
+    settings: &Settings,
+) -> Result<(), ProjectionError> {
+    sqlx::query(
+        "INSERT INTO identity_providers (id, name, name_key, type, well_known_url, scope_claim, skip_tls_verify, \
+         has_initial_access_token, management_client_id, endpoints, more, rotates_days_before, status, \
+         status_reason, version, created_at, updated_at) \
+         VALUES ($1, '', '', $2, '', '', 0, 0, '', '{}', '{}', 0, 'active', '', 0, $3, $3)",
+    )
+    .bind(at.stream_id().to_string())
+    .bind(settings.kind.to_string())
+    .bind(at.recorded_at.to_string())
+    .execute(&mut *tx)
+    .await?;
+    write_settings(tx, at, settings).await
 }
 
 async fn write_settings(
@@ -124,19 +121,34 @@ impl More {
     }
 }
 
+async fn write_token(tx: &mut AnyConnection, id: &str, there: bool) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE identity_providers SET has_initial_access_token = $2 WHERE id = $1";
+    write_number(tx, sql, id, i64::from(there)).await
+}
+
+async fn write_number(
+    tx: &mut AnyConnection,
+    sql: &'static str,
+    id: &str,
+    number: i64,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(sql).bind(id.to_owned()).bind(number);
+    query.execute(tx).await.map(drop)
+}
+
 async fn write_status(
     tx: &mut AnyConnection,
-    id: String,
+    id: &str,
     status: &'static str,
     reason: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE identity_providers SET status = $2, status_reason = $3 WHERE id = $1")
-        .bind(id)
+        .bind(id.to_owned())
         .bind(status)
         .bind(reason.to_owned())
         .execute(tx)
         .await
-        .map(|_| ())
+        .map(drop)
 }
 
 const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token, scope_claim, skip_tls_verify, \
@@ -146,11 +158,17 @@ const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token,
 /// What providers can be sorted by.
 pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
 
-/// A provider as the API has it, less what its driver makes of the settings; and those.
+/// A provider's row. Where its secrets are is not in it: nil references stand for those that there are.
 pub(crate) struct Listed {
-    pub(crate) provider: api::IdentityProvider,
+    pub(crate) id: String,
     pub(crate) settings: Settings,
     pub(crate) has_token: bool,
+    pub(crate) status: String,
+    pub(crate) status_reason: String,
+    pub(crate) rotates_days_before: u32,
+    pub(crate) version: u64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
 }
 
 /// Providers that OAuth clients are registered at, or may be.
@@ -164,9 +182,10 @@ pub(crate) async fn in_use(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
     rows::ids(&rows)
 }
 
-/// A provider, deleted or not.
+/// A provider, unless it is deleted.
 pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<Listed>, sqlx::Error> {
-    let sql = format!("SELECT {COLUMNS} FROM identity_providers WHERE id = $1");
+    let sql =
+        format!("SELECT {COLUMNS} FROM identity_providers WHERE id = $1 AND status <> 'deleted'");
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .fetch_optional(pool)
@@ -202,76 +221,38 @@ pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<b
 fn read(row: &Row) -> Result<Listed, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let number = |column: &str| row.try_get::<i64, _>(column);
-    let endpoints: Endpoints = rows::json(&text("endpoints")?)?;
-    let more: More = rows::json(&text("more")?)?;
-    let kind = text("type")?;
-    let has_token = number("has_initial_access_token")? != 0;
-    let settings = Settings {
-        name: text("name")?,
-        kind: ProviderType::new(&kind),
-        scope_claim: text("scope_claim")?,
-        management: Some(text("management_client_id")?)
-            .filter(|id| !id.is_empty())
-            .map(ManagementRef::unknown),
-        location: Location {
-            well_known_url: text("well_known_url")?,
-            skip_tls_verify: number("skip_tls_verify")? != 0,
-            trusted_certificates: more.trusted_certificates,
-            endpoints,
-        },
-        authorization: more.authorization,
-        options: more.options,
-        software_statement: None,
-    };
-    let Settings {
-        name,
-        scope_claim,
-        location,
-        options,
-        management,
-        ..
-    } = settings.clone();
-    let endpoints = location.endpoints;
-    let provider = api::IdentityProvider {
+    Ok(Listed {
         id: text("id")?,
-        name,
-        r#type: kind,
-        well_known_url: location.well_known_url,
-        scope_claim,
-        skip_tls_verify: location.skip_tls_verify,
-        issuer: endpoints.issuer,
-        registration_endpoint: endpoints.registration_endpoint.into(),
-        token_endpoint: endpoints.token_endpoint.into(),
-        jwks_uri: endpoints.jwks_uri.map(Into::into).unwrap_or_default(),
-        scopes_supported: endpoints.scopes_supported,
+        settings: read_settings(row)?,
+        has_token: number("has_initial_access_token")? != 0,
         status: text("status")?,
         status_reason: text("status_reason")?,
-        version: u64::try_from(number("version")?).unwrap_or_default(),
+        rotates_days_before: u32::try_from(number("rotates_days_before")?).unwrap_or_default(),
+        version: number("version")?.unsigned_abs(),
         created_at: text("created_at")?,
         updated_at: text("updated_at")?,
-        management_client_id: text("management_client_id")?,
-        management_scope: options.management_scope,
-        management_audience: options.management_audience,
-        management_auth_method: match (options.management_in_body, management) {
-            (_, None) => String::new(),
-            (true, _) => IN_BODY.to_owned(),
-            (false, _) => "client_secret_basic".to_owned(),
+    })
+}
+
+fn read_settings(row: &Row) -> Result<Settings, sqlx::Error> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let decode = |error: serde_json::Error| sqlx::Error::Decode(Box::new(error));
+    let more: More = rows::json(&text("more")?)?;
+    let management = text("management_client_id")?;
+    let statement = more.has_software_statement;
+    Ok(Settings {
+        name: text("name")?,
+        kind: ProviderType::new(&text("type")?),
+        location: Location {
+            well_known_url: text("well_known_url")?,
+            skip_tls_verify: row.try_get::<i64, _>("skip_tls_verify")? != 0,
+            trusted_certificates: more.trusted_certificates,
+            endpoints: rows::json(&text("endpoints")?)?,
         },
-        trusted_certificates: location.trusted_certificates,
-        allowed_origins: endpoints.allowed_origins,
-        registration_endpoint_override: endpoints
-            .registration_endpoint_override
-            .map(Into::into)
-            .unwrap_or_default(),
-        api_audience: options.api_audience,
-        client_template: options.client_template,
-        has_software_statement: more.has_software_statement,
-        rotate_secrets_days_before: u32::try_from(number("rotates_days_before")?).unwrap_or(0),
-        ..Default::default()
-    };
-    Ok(Listed {
-        provider,
-        settings,
-        has_token,
+        scope_claim: text("scope_claim")?,
+        management: (!management.is_empty()).then(|| ManagementRef::unknown(management)),
+        authorization: more.authorization,
+        options: more.options,
+        software_statement: statement.then_some(VaultRef(Uuid::nil())),
     })
 }

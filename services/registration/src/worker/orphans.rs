@@ -335,9 +335,9 @@ async fn search(
 ) -> Result<RegisteredClient, Stop> {
     let unknown = || {
         Error::field(
-            "client.client_id",
+            "client_id",
             "client_id_missing",
-            "`client.client_id` must be given: this identity provider cannot be searched for the mark.",
+            "`client_id` must be given: this identity provider cannot be searched for the mark.",
         )
     };
     let driver = access.driver();
@@ -368,9 +368,9 @@ fn check_manageable(
     match access.driver().can_manage(&access.session(spool), known) {
         true => Ok(()),
         false => Err(Error::field(
-            "client.registration_access_token",
+            "registration_access_token",
             "registration_access_token_missing",
-            "`client.registration_access_token` and `client.registration_client_uri` must be given: nothing at hand \
+            "`registration_access_token` and `registration_client_uri` must be given: nothing at hand \
              allows to manage this client.",
         )),
     }

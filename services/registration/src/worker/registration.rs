@@ -5,6 +5,7 @@
 //! once the client is recorded, so that an orphan has no power. That needs a provider that manages clients
 //! (RFC 7592), which only its first answer tells; so its first client is registered with its scopes.
 
+use portico_eventstore::sqlx;
 use portico_runtime::fault;
 use portico_vault::{Owner, Secret, VaultError, VaultRef};
 use url::Url;
@@ -19,7 +20,8 @@ use crate::oauth_client::{
     RegistrationCommand, RegistrationIntended, Wanted,
 };
 use crate::providers::{
-    ChosenIds, Disposition, Failure, ReconcileClass, Reconciled, RegisteredClient, Step, access,
+    ChosenIds, Disposition, Driver, Failure, ReconcileClass, Reconciled, RegisteredClient, Site,
+    Step, access,
 };
 use crate::views::oauth_clients as view;
 
@@ -42,10 +44,8 @@ impl Worker {
             self.forget(job.id).await?;
         }
         let secret_ref = self.choose_secret(job).await?;
-        let pool = self.store.database().pool();
-        let driver = provider.access.driver();
-        let plain = driver.class() == ReconcileClass::Plain;
-        let bare = !driver.registers_scopes(provider.access.site());
+        let (driver, site) = (provider.access.driver(), provider.access.site());
+        let at = job.state.identity_provider_id;
         let intent = Intent {
             wanted,
             profile,
@@ -54,8 +54,7 @@ impl Worker {
                 .into_uuid()
                 .to_string(),
             secret_ref,
-            without_scopes: bare
-                || (plain && view::manages(pool, job.state.identity_provider_id).await?),
+            without_scopes: self.registers_bare(driver, site, at).await?,
         };
         fault::point("intending");
         let command = Command::Registration(RegistrationCommand::Intend(intent));
@@ -67,6 +66,20 @@ impl Worker {
             Some(intended) => self.post(job, &provider, intended).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether a client is registered without its scopes, and gets them by an update.
+    pub(crate) async fn registers_bare(
+        &self,
+        driver: &dyn Driver,
+        site: Site<'_>,
+        provider: Uuid,
+    ) -> Result<bool, sqlx::Error> {
+        if !driver.registers_scopes(site) {
+            return Ok(true);
+        }
+        let plain = driver.class() == ReconcileClass::Plain;
+        Ok(plain && view::manages(self.store.database().pool(), provider).await?)
     }
 
     async fn post(

@@ -2,6 +2,7 @@
 
 use portico_proto::{Error, Kind, registration::v1::*};
 use portico_runtime::Caller;
+use serde_json::{Value, json};
 
 use crate::support::{App, answer, client_type, developer, of, provider, service};
 
@@ -17,6 +18,17 @@ async fn list(
         .into_iter()
         .map(|kind| kind.name)
         .collect())
+}
+
+/// A merge patch, as REST takes it.
+fn change(id: &str, patch: Value) -> UpdateClientTypeRequest {
+    let change: ClientTypeChange = serde_json::from_value(patch).unwrap();
+    UpdateClientTypeRequest {
+        id: id.into(),
+        if_version: 0,
+        client_type: Some(change.message),
+        update_mask: Some(change.mask),
+    }
 }
 
 async fn update(app: &App, message: UpdateClientTypeRequest) -> Result<ClientType, Error> {
@@ -38,44 +50,36 @@ async fn it_is_created_changed_and_deleted() {
         .await
         .unwrap();
     assert_eq!(created.identity_provider_name, "Sandbox");
-    assert_eq!(created.token_endpoint_auth_method, "client_secret_basic");
-    assert_eq!((created.status.as_str(), created.version), ("active", 1));
-    let values = |values: &[&str]| {
-        Some(TypeList {
-            values: values.iter().map(|value| (*value).to_owned()).collect(),
-        })
-    };
-    let change = UpdateClientTypeRequest {
-        id: created.id.clone(),
-        description: Some("For web pages".into()),
-        grant_types: values(&["authorization_code"]),
-        response_types: values(&["code"]),
-        ..UpdateClientTypeRequest::default()
-    };
-    let changed = update(&app, change.clone()).await.unwrap();
+    assert_eq!(
+        created.token_endpoint_auth_method(),
+        TokenEndpointAuthMethod::ClientSecretBasic
+    );
+    assert_eq!(
+        (created.status(), created.version),
+        (ClientTypeStatus::Active, 1)
+    );
+    let web = json!({
+        "description": "For web pages", "grant_types": ["authorization_code"], "response_types": ["code"],
+    });
+    let changed = update(&app, change(&created.id, web)).await.unwrap();
     let expected = ClientType {
         description: "For web pages".into(),
         grant_types: vec!["authorization_code".into()],
         response_types: vec!["code".into()],
         version: 2,
-        updated_at: changed.updated_at.clone(),
+        updated_at: changed.updated_at,
         ..created.clone()
     };
     assert_eq!(changed, expected);
     let late = UpdateClientTypeRequest {
         if_version: 1,
-        description: Some("Late".into()),
-        ..change
+        ..change(&created.id, json!({"description": "Late"}))
     };
     assert_eq!(
         update(&app, late).await.unwrap_err().code,
         "version_mismatch"
     );
-    let half = UpdateClientTypeRequest {
-        id: created.id.clone(),
-        response_types: values(&[]),
-        ..UpdateClientTypeRequest::default()
-    };
+    let half = change(&created.id, json!({"response_types": []}));
     assert_eq!(
         update(&app, half).await.unwrap_err().code,
         "response_types_mismatch"
@@ -103,17 +107,15 @@ async fn it_needs_a_provider_that_is_there() {
 async fn everybody_who_is_known_may_list_them() {
     let (app, first) = app_with_provider().await;
     let sandbox = provider().await;
-    let second = CreateIdentityProviderRequest {
+    let second = IdentityProvider {
         name: "Second".into(),
         ..of(&sandbox)
     };
     let second = app.create(second).await.unwrap().id;
     let mut ids = Vec::new();
     for (provider, name) in [(&first, "b"), (&first, "A"), (&second, "c"), (&first, "d")] {
-        let message = CreateClientTypeRequest {
-            name: name.into(),
-            ..client_type(provider)
-        };
+        let mut message = client_type(provider);
+        message.client_type.as_mut().unwrap().name = name.into();
         ids.push(app.create_client_type(message).await.unwrap().id);
     }
     app.delete_client_type(&ids[3]).await.unwrap();
@@ -177,11 +179,7 @@ async fn only_admins_write() {
         let mut client = app.client();
         let request = app.request(&caller, client_type(&provider));
         let create = answer(client.create_client_type(request).await).map(|_| ());
-        let change = UpdateClientTypeRequest {
-            id: kind.id.clone(),
-            ..UpdateClientTypeRequest::default()
-        };
-        let request = app.request(&caller, change);
+        let request = app.request(&caller, change(&kind.id, json!({})));
         let update = answer(client.update_client_type(request).await).map(|_| ());
         let delete = DeleteClientTypeRequest {
             id: kind.id.clone(),

@@ -87,9 +87,9 @@ impl App {
 
     pub(crate) async fn create(
         &self,
-        message: CreateIdentityProviderRequest,
+        settings: IdentityProvider,
     ) -> Result<IdentityProvider, Error> {
-        let request = self.by_admin(message);
+        let request = self.by_admin(creation(settings));
         answer(self.client().create_identity_provider(request).await)
     }
 
@@ -219,13 +219,19 @@ pub(crate) async fn provider() -> Handle {
     sandbox::start(settings).await.unwrap()
 }
 
-/// What creates it.
-pub(crate) fn of(provider: &Handle) -> CreateIdentityProviderRequest {
-    CreateIdentityProviderRequest {
+/// What an admin enters of it.
+pub(crate) fn of(provider: &Handle) -> IdentityProvider {
+    IdentityProvider {
         name: "Sandbox".into(),
-        r#type: "other".into(),
+        r#type: IdentityProviderType::Other.into(),
         well_known_url: provider.well_known_url(),
-        ..CreateIdentityProviderRequest::default()
+        ..IdentityProvider::default()
+    }
+}
+
+pub(crate) fn creation(settings: IdentityProvider) -> CreateIdentityProviderRequest {
+    CreateIdentityProviderRequest {
+        identity_provider: Some(settings),
     }
 }
 
@@ -233,25 +239,31 @@ pub(crate) fn of(provider: &Handle) -> CreateIdentityProviderRequest {
 pub(crate) fn client_type(provider: &str) -> CreateClientTypeRequest {
     CreateClientTypeRequest {
         identity_provider_id: provider.into(),
-        name: "Backend".into(),
-        grant_types: vec!["client_credentials".into()],
-        ..CreateClientTypeRequest::default()
+        client_type: Some(ClientType {
+            name: "Backend".into(),
+            grant_types: vec!["client_credentials".into()],
+            ..ClientType::default()
+        }),
     }
 }
 
-pub(crate) fn with_secrets(
-    mut message: CreateIdentityProviderRequest,
-) -> CreateIdentityProviderRequest {
-    message.initial_access_token = TOKEN.into();
-    message.management_client_id = "portico-admin".into();
-    message.management_client_secret = SECRET.into();
-    message
+pub(crate) fn with_secrets(settings: IdentityProvider) -> IdentityProvider {
+    IdentityProvider {
+        initial_access_token: Some(TOKEN.into()),
+        management_client_id: Some("portico-admin".into()),
+        management_client_secret: Some(SECRET.into()),
+        ..settings
+    }
 }
 
-pub(crate) fn change(id: &str) -> UpdateIdentityProviderRequest {
+/// A merge patch, as REST takes it.
+pub(crate) fn change(id: &str, patch: serde_json::Value) -> UpdateIdentityProviderRequest {
+    let change: IdentityProviderChange = serde_json::from_value(patch).unwrap();
     UpdateIdentityProviderRequest {
         id: id.into(),
-        ..UpdateIdentityProviderRequest::default()
+        if_version: 0,
+        identity_provider: Some(change.message),
+        update_mask: Some(change.mask),
     }
 }
 

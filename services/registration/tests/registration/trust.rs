@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portico_proto::{Kind, registration::v1::*};
 use portico_sandbox::identity_provider::Handle;
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -54,7 +55,7 @@ async fn behind_tls(sandbox: &Handle) -> String {
 async fn an_authority_of_its_own_is_trusted_in_every_call() {
     let (app, sandbox) = (App::start().await, provider().await);
     let issuer = behind_tls(&sandbox).await;
-    let message = CreateIdentityProviderRequest {
+    let message = IdentityProvider {
         well_known_url: format!("{issuer}/.well-known/openid-configuration"),
         allowed_origins: vec![format!("{}/", sandbox.url())],
         ..of(&sandbox)
@@ -63,47 +64,46 @@ async fn an_authority_of_its_own_is_trusted_in_every_call() {
     assert_eq!(field(&error), ("well_known_url", "well_known_unreachable"));
     assert!(error.message.contains("TLS"), "{error:?}");
 
-    let trusting = CreateIdentityProviderRequest {
-        trusted_certificates: format!("\n{AUTHORITY}\n"),
+    let trusting = IdentityProvider {
+        trusted_certificates: Some(format!("\n{AUTHORITY}\n")),
         ..message.clone()
     };
     let created = app.create(trusting).await.unwrap();
     assert_eq!(created.issuer, issuer);
     assert_eq!(created.allowed_origins, [sandbox.url()]);
-    assert_eq!(created.trusted_certificates, AUTHORITY.trim());
+    assert_eq!(created.trusted_certificates(), AUTHORITY.trim());
     assert!(created.warnings.is_empty(), "{:?}", created.warnings);
     // What was stored is used again.
     let check = check(&app, &created.id).await;
     assert!(check.ok, "{check:?}");
-    assert_eq!(outcome(&check, "tls"), "passed");
+    assert_eq!(outcome(&check), CheckOutcome::Passed);
 
-    let without = UpdateIdentityProviderRequest {
-        trusted_certificates: Some(String::new()),
-        ..change(&created.id)
-    };
+    let without = change(&created.id, json!({"trusted_certificates": ""}));
     let error = app.update(without).await.unwrap_err();
     assert_eq!(field(&error), ("well_known_url", "well_known_unreachable"));
-    let skipping = UpdateIdentityProviderRequest {
-        trusted_certificates: Some(String::new()),
-        skip_tls_verify: Some(true),
-        ..change(&created.id)
-    };
+    let skipping = change(
+        &created.id,
+        json!({"trusted_certificates": "", "skip_tls_verify": true}),
+    );
     let skipping = app.update(skipping).await.unwrap();
     assert!(
         skipping.warnings[0].contains("not verified"),
         "{skipping:?}"
     );
     let check = self::check(&app, &created.id).await;
-    assert!(check.ok && outcome(&check, "tls") == "warning", "{check:?}");
+    assert!(
+        check.ok && outcome(&check) == CheckOutcome::Warning,
+        "{check:?}"
+    );
 }
 
 #[tokio::test]
 async fn endpoints_elsewhere_need_to_be_allowed() {
     let (app, sandbox) = (App::start().await, provider().await);
     let issuer = behind_tls(&sandbox).await;
-    let message = CreateIdentityProviderRequest {
+    let message = IdentityProvider {
         well_known_url: format!("{issuer}/.well-known/openid-configuration"),
-        trusted_certificates: AUTHORITY.into(),
+        trusted_certificates: Some(AUTHORITY.into()),
         ..of(&sandbox)
     };
     let error = app.create(message).await.unwrap_err();
@@ -125,8 +125,8 @@ async fn what_is_no_trust_store_is_refused_by_name() {
             "trusted_certificates_invalid",
         ),
     ] {
-        let message = CreateIdentityProviderRequest {
-            trusted_certificates: pem.into(),
+        let message = IdentityProvider {
+            trusted_certificates: Some(pem.into()),
             ..of(&sandbox)
         };
         let error = app.create(message).await.unwrap_err();
@@ -137,7 +137,7 @@ async fn what_is_no_trust_store_is_refused_by_name() {
             assert!(!format!("{error:?}").contains(line), "{error:?}");
         }
     }
-    let message = CreateIdentityProviderRequest {
+    let message = IdentityProvider {
         allowed_origins: vec!["https://a.example/path".into()],
         ..of(&sandbox)
     };
@@ -146,7 +146,7 @@ async fn what_is_no_trust_store_is_refused_by_name() {
     assert_eq!(app.events().await, 0);
 }
 
-async fn check(app: &App, id: &str) -> CheckIdentityProviderResponse {
+async fn check(app: &App, id: &str) -> ConnectionCheck {
     let request = app.request(
         &admin(),
         CheckIdentityProviderRequest {
@@ -156,7 +156,9 @@ async fn check(app: &App, id: &str) -> CheckIdentityProviderResponse {
     answer(app.client().check_identity_provider(request).await).unwrap()
 }
 
-fn outcome<'a>(check: &'a CheckIdentityProviderResponse, name: &str) -> &'a str {
-    let step = check.steps.iter().find(|step| step.name == name);
-    step.map_or("", |step| step.outcome.as_str())
+/// Of the step about TLS.
+fn outcome(check: &ConnectionCheck) -> CheckOutcome {
+    let mut steps = check.steps.iter();
+    let step = steps.find(|step| step.name() == CheckedPart::Tls);
+    step.unwrap().outcome()
 }

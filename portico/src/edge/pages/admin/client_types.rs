@@ -6,14 +6,15 @@ use portico_proto::{
     Error,
     registration::v1::{
         ClientType, CreateClientTypeRequest, DeleteClientTypeRequest, GetClientTypeRequest,
-        TypeList, UpdateClientTypeRequest,
+        OktaApplicationType, TokenEndpointAuthMethod, UpdateClientTypeRequest,
     },
+    rest::Enumeration as _,
 };
 
 use super::{
     super::{
         confirm::Question,
-        form::Posted,
+        form::{Form, Posted},
         page::{Page, PageResponse, done, mendable},
         show,
     },
@@ -69,15 +70,24 @@ async fn new(ctx: RequestContext, Path(provider_id): Path<String>) -> PageRespon
     form_page(&ctx, &provider_id, context! { form }, None).await
 }
 
-async fn create(Path(provider_id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateClientTypeRequest {
-        identity_provider_id: provider_id.clone(),
+fn read(form: &Form) -> ClientType {
+    let method = TokenEndpointAuthMethod::from_word(&form.text("token_endpoint_auth_method"));
+    let okta = OktaApplicationType::from_word(&form.text("okta_application_type"));
+    ClientType {
         name: form.text("name"),
         description: form.text("description"),
         response_types: form.all("response_types"),
         grant_types: form.all("grant_types"),
-        token_endpoint_auth_method: form.text("token_endpoint_auth_method"),
-        okta_application_type: form.text("okta_application_type"),
+        token_endpoint_auth_method: method.unwrap_or_default().into(),
+        okta_application_type: okta.map(Into::into),
+        ..ClientType::default()
+    }
+}
+
+async fn create(Path(provider_id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let request = CreateClientTypeRequest {
+        identity_provider_id: provider_id.clone(),
+        client_type: Some(read(&form)),
     };
     match ctx
         .registration()
@@ -101,19 +111,12 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let found = find(&ctx, &id).await?;
+    // The form has every member, so nothing of what is there stays.
     let request = UpdateClientTypeRequest {
         id: id.clone(),
         if_version: form.version(),
-        name: Some(form.text("name")),
-        description: Some(form.text("description")),
-        response_types: Some(TypeList {
-            values: form.all("response_types"),
-        }),
-        grant_types: Some(TypeList {
-            values: form.all("grant_types"),
-        }),
-        token_endpoint_auth_method: Some(form.text("token_endpoint_auth_method")),
-        okta_application_type: Some(form.text("okta_application_type")),
+        client_type: Some(read(&form)),
+        update_mask: None,
     };
     match ctx
         .registration()

@@ -88,12 +88,12 @@ async fn retry(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRespon
 
 async fn rotation(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let days_before = match form.number("days_before") {
-        Ok(days) => days.unwrap_or_default(),
+        Ok(days) => days.map(|days| u32::try_from(days).unwrap_or(u32::MAX)),
         Err(error) => return page(&ctx, &id, Some(&error)).await,
     };
     let request = ctx.request(SetSecretRotationRequest {
         identity_provider_id: id.clone(),
-        days_before: u32::try_from(days_before).unwrap_or(u32::MAX),
+        days_before,
         if_version: 0,
     });
     match ctx.registration().set_secret_rotation(request).await {

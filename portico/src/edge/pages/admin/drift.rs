@@ -2,7 +2,9 @@
 
 use axum::{Router, extract::Query, routing::get};
 use minijinja::context;
-use portico_proto::operations::v1::{PlanDriftRequest, RepairDriftRequest};
+use portico_proto::operations::v1::{
+    DriftRepair, DriftReport, PlanDriftRequest, RepairDriftRequest,
+};
 
 use super::super::{
     form::Posted,
@@ -10,11 +12,7 @@ use super::super::{
     page::{Page, PageResponse, mendable},
     show,
 };
-use crate::edge::{
-    Edge,
-    drift::{self, Report},
-    request::RequestContext,
-};
+use crate::edge::{Edge, drift, request::RequestContext};
 
 const PAGE: &str = "admin/drift.html";
 
@@ -35,7 +33,7 @@ async fn plan(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
 async fn repair(Query(listing): Query<Listing>, Posted { ctx, form }: Posted) -> PageResponse {
     let query = RepairDriftRequest {
         after: listing.after.clone(),
-        plan: form.text("plan"),
+        plan: Some(form.text("plan")).filter(|plan| !plan.is_empty()),
         ..Default::default()
     };
     match drift::repair(&ctx, query).await {
@@ -50,19 +48,19 @@ async fn repair(Query(listing): Query<Listing>, Posted { ctx, form }: Posted) ->
 
 async fn show(
     ctx: &RequestContext,
-    report: &Report,
+    report: &DriftReport,
     listing: &Listing,
     repaired: bool,
 ) -> PageResponse {
     let shown = context! {
         items => report.items.iter().map(show::drift).collect::<Vec<_>>(),
-        possible => report.items.iter().any(|item| item.repair == "possible"),
+        possible => report.items.iter().any(|item| item.repair() == DriftRepair::Possible),
         looked_at => report.looked_at,
-        plan => &report.plan,
+        plan => report.plan(),
         incomplete => &report.incomplete,
         repaired,
         after => &listing.after,
-        list => listing.shown(&report.next),
+        list => listing.shown(report.next()),
     };
     Page::new(PAGE).show(ctx, shown).await
 }

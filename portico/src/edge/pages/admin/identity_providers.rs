@@ -5,15 +5,16 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     registration::v1::{
         CheckIdentityProviderRequest, CreateIdentityProviderRequest, DeleteIdentityProviderRequest,
-        GetIdentityProviderRequest, IdentityProvider, ListClientTypesRequest,
-        ListIdentityProvidersRequest, OriginList, UpdateIdentityProviderRequest,
-        check_identity_provider_request::Subject,
+        GetIdentityProviderRequest, IdentityProvider, IdentityProviderType, ListClientTypesRequest,
+        ListIdentityProvidersRequest, RegistrationAuthorization, TokenEndpointAuthMethod,
+        UpdateIdentityProviderRequest, check_identity_provider_request::Subject,
     },
+    rest::{Enumeration as _, FieldMask, Message as _},
 };
 
 use super::super::{
@@ -108,32 +109,56 @@ async fn new(ctx: RequestContext) -> PageResponse {
     Page::new(EDIT).show(&ctx, context! { form }).await
 }
 
-fn settings(form: &Form) -> CreateIdentityProviderRequest {
-    CreateIdentityProviderRequest {
+/// Secrets are never shown: a field that was left empty keeps what is stored.
+const SECRETS: [&str; 4] = [
+    "initial_access_token",
+    "api_token",
+    "management_client_secret",
+    "software_statement",
+];
+
+fn settings(form: &Form) -> IdentityProvider {
+    let kind = IdentityProviderType::from_word(&form.text("type")).unwrap_or_default();
+    let authorization = RegistrationAuthorization::from_word(&form.text("authorization"));
+    let method = TokenEndpointAuthMethod::from_word(&form.text("management_auth_method"));
+    IdentityProvider {
         name: form.text("name"),
-        r#type: form.text("type"),
+        r#type: kind.into(),
         well_known_url: form.text("well_known_url"),
-        initial_access_token: form.text("initial_access_token"),
         scope_claim: form.text("scope_claim"),
         skip_tls_verify: form.checked("skip_tls_verify"),
-        management_client_id: form.text("management_client_id"),
-        management_client_secret: form.text("management_client_secret"),
-        authorization: form.text("authorization"),
-        api_token: form.text("api_token"),
-        management_scope: form.text("management_scope"),
-        management_audience: form.text("management_audience"),
-        management_auth_method: form.text("management_auth_method"),
-        trusted_certificates: form.text("trusted_certificates"),
+        trusted_certificates: Some(form.text("trusted_certificates")),
         allowed_origins: form.words("allowed_origins"),
-        registration_endpoint_override: form.text("registration_endpoint_override"),
-        api_audience: form.text("api_audience"),
-        client_template: form.text("client_template"),
-        software_statement: form.text("software_statement"),
+        registration_endpoint_override: Some(form.text("registration_endpoint_override")),
+        authorization: authorization.map(Into::into),
+        initial_access_token: form.secret("initial_access_token"),
+        api_token: form.secret("api_token"),
+        management_client_id: Some(form.text("management_client_id")),
+        management_client_secret: form.secret("management_client_secret"),
+        management_auth_method: method.map(Into::into),
+        management_scope: Some(form.text("management_scope")),
+        management_audience: Some(form.text("management_audience")),
+        api_audience: Some(form.text("api_audience")),
+        client_template: Some(form.text("client_template")),
+        software_statement: form.secret("software_statement"),
+        ..IdentityProvider::default()
+    }
+}
+
+/// What the form has, without the secrets that were left empty.
+fn entered(form: &Form) -> FieldMask {
+    let kept = |name: &str| SECRETS.contains(&name) && form.secret(name).is_none();
+    let members = IdentityProvider::shape().members.iter();
+    let names = members.filter(|member| member.input && !kept(member.name));
+    FieldMask {
+        paths: names.map(|member| member.name.to_owned()).collect(),
     }
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = ctx.request(settings(&form));
+    let request = ctx.request(CreateIdentityProviderRequest {
+        identity_provider: Some(settings(&form)),
+    });
     match ctx.registration().create_identity_provider(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
         Err(status) => {
@@ -171,7 +196,7 @@ async fn run_check(
         subject: Some(subject),
     });
     let answer = ctx.registration().check_identity_provider(request).await?;
-    Ok(show::check(answer.get_ref()))
+    Ok(Value::from(Serde(answer.get_ref())))
 }
 
 async fn check(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
@@ -191,26 +216,8 @@ async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRespo
     let request = UpdateIdentityProviderRequest {
         id: id.clone(),
         if_version: form.version(),
-        name: Some(form.text("name")),
-        well_known_url: Some(form.text("well_known_url")),
-        initial_access_token: form.secret("initial_access_token"),
-        scope_claim: Some(form.text("scope_claim")),
-        skip_tls_verify: Some(form.checked("skip_tls_verify")),
-        management_client_id: Some(form.text("management_client_id")),
-        management_client_secret: form.secret("management_client_secret"),
-        authorization: Some(form.text("authorization")),
-        api_token: form.secret("api_token"),
-        management_scope: Some(form.text("management_scope")),
-        management_audience: Some(form.text("management_audience")),
-        management_auth_method: Some(form.text("management_auth_method")),
-        trusted_certificates: Some(form.text("trusted_certificates")),
-        allowed_origins: Some(OriginList {
-            values: form.words("allowed_origins"),
-        }),
-        registration_endpoint_override: Some(form.text("registration_endpoint_override")),
-        api_audience: Some(form.text("api_audience")),
-        client_template: Some(form.text("client_template")),
-        software_statement: form.secret("software_statement"),
+        identity_provider: Some(settings(&form)),
+        update_mask: Some(entered(&form)),
     };
     match ctx
         .registration()
@@ -228,11 +235,9 @@ async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRespo
 
 /// A new initial access token or API token; it resumes a paused provider.
 async fn replace_token(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let (initial, api) = (
-        form.secret("initial_access_token"),
-        form.secret("api_token"),
-    );
-    if initial.is_none() && api.is_none() {
+    let given = |name: &&str| form.secret(name).is_some();
+    let paths: Vec<&str> = SECRETS[..2].iter().copied().filter(given).collect();
+    if paths.is_empty() {
         let error = Error::field(
             "initial_access_token",
             "initial_access_token_missing",
@@ -242,9 +247,11 @@ async fn replace_token(Path(id): Path<String>, Posted { ctx, form }: Posted) -> 
     }
     let request = UpdateIdentityProviderRequest {
         id: id.clone(),
-        initial_access_token: initial,
-        api_token: api,
-        ..Default::default()
+        if_version: 0,
+        identity_provider: Some(settings(&form)),
+        update_mask: Some(FieldMask {
+            paths: paths.into_iter().map(str::to_owned).collect(),
+        }),
     };
     match ctx
         .registration()

@@ -13,6 +13,7 @@ use portico_proto::{
         SuspendApplicationRequest,
     },
     registration::v1::{ReadOauthClientRequest, ReissueRegistrationTokenRequest},
+    rest::Enumeration as _,
 };
 
 use super::super::{
@@ -87,13 +88,13 @@ async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResp
         .read_oauth_client(request)
         .await?
         .into_inner();
-    let client = read.client.unwrap_or_default();
+    let client = read.client.clone().unwrap_or_default();
     let shown = context! {
         application_id => &client.application_id,
         client => show::oauth_client(&client),
-        state => read.state,
-        reason => read.reason,
-        found => pretty(&read.found_json),
+        state => read.state().as_word(),
+        reason => read.reason(),
+        found => show::pretty(&read.found),
         items => read.items.iter().map(show::drift).collect::<Vec<_>>(),
     };
     Page::new("admin/oauth_client.html")
@@ -108,10 +109,4 @@ async fn reissue(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResp
         Ok(_) => Ok(done(&format!("/admin/oauth-clients/{id}"), "reissued")),
         Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
-}
-
-fn pretty(json: &str) -> String {
-    let value = serde_json::from_str::<serde_json::Value>(json);
-    let text = value.and_then(|value| serde_json::to_string_pretty(&value));
-    text.unwrap_or_else(|_| json.to_owned())
 }

@@ -13,14 +13,14 @@ use portico_proto::{
     Error,
     registration::v1::{
         AdoptOrphanRequest, DeleteOrphanRequest, DismissOrphanRequest, FoundClient,
-        ListOrphansRequest,
+        ListOrphansRequest, OrphanFilter,
     },
 };
 
 use super::{
     super::{
         form::{Form, Posted},
-        lists::Listing,
+        lists::{Listing, word},
         page::{Page, PageResponse, done, mendable},
         show,
     },
@@ -51,7 +51,7 @@ async fn page(
 ) -> PageResponse {
     let request = ctx.request(ListOrphansRequest {
         after: listing.after.clone(),
-        status: listing.status.clone(),
+        status: word::<OrphanFilter>(&listing.status),
         ..Default::default()
     });
     let page = ctx.registration().list_orphans(request).await?.into_inner();
@@ -83,9 +83,9 @@ async fn page(
 /// The token is never shown again.
 fn found(form: &Form) -> Option<FoundClient> {
     Some(FoundClient {
-        client_id: form.text("client_id"),
-        registration_access_token: form.secret("registration_access_token").unwrap_or_default(),
-        registration_client_uri: form.text("registration_client_uri"),
+        client_id: Some(form.text("client_id")),
+        registration_access_token: form.secret("registration_access_token"),
+        registration_client_uri: Some(form.text("registration_client_uri")),
     })
 }
 

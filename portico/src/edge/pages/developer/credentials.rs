@@ -11,8 +11,9 @@ use portico_proto::{
     catalog::v1::Product,
     registration::v1::{
         ClientType, Credentials, EndOldSecretRequest, GetCredentialsRequest,
-        ListOauthClientsRequest, OauthClient, RotateCredentialsRequest,
+        ListOauthClientsRequest, OauthClient, OauthClientStatus, RotateCredentialsRequest,
     },
+    rest::Enumeration as _,
 };
 use portico_vault::Secret;
 
@@ -66,7 +67,7 @@ async fn reveal(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRespo
 async fn rotate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = RotateCredentialsRequest {
         application_id: id.clone(),
-        identity_provider_id: form.text("identity_provider_id"),
+        identity_provider_id: Some(form.text("identity_provider_id")),
         replace: form.checked("replace"),
     };
     match ctx
@@ -85,7 +86,7 @@ async fn rotate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRes
 async fn end_old_secret(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let request = EndOldSecretRequest {
         application_id: id.clone(),
-        identity_provider_id: form.text("identity_provider_id"),
+        identity_provider_id: Some(form.text("identity_provider_id")),
     };
     match ctx
         .registration()
@@ -119,15 +120,17 @@ pub(super) async fn clients(
         .await?
         .into_inner()
         .oauth_clients;
-    clients.retain(|client| client.status != "deleted");
+    clients.retain(|client| client.status() != OauthClientStatus::Deleted);
     if clients.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = clients.iter().map(|client| client.client_type_id.clone());
-    let types = fetch::client_types(ctx, ids.filter(|id| !id.is_empty()).collect()).await?;
+    let ids = clients
+        .iter()
+        .filter_map(|client| client.client_type_id.clone());
+    let types = fetch::client_types(ctx, ids.collect()).await?;
     let products = products(ctx, requests).await;
     let client = |client: &OauthClient| {
-        let client_type = types.iter().find(|one| one.id == client.client_type_id);
+        let client_type = types.iter().find(|one| one.id == client.client_type_id());
         let credentials = match &revealed {
             Revealed::Nothing | Revealed::Key(..) => None,
             Revealed::All(all) => all
@@ -155,12 +158,12 @@ fn shown(
         .map(|credentials| credentials.token_endpoint_auth_method.clone())
         .filter(|method| !method.is_empty())
         .or_else(|| granted("token_endpoint_auth_method"))
-        .or_else(|| client_type.map(|one| one.token_endpoint_auth_method.clone()))
+        .or_else(|| client_type.map(|one| one.token_endpoint_auth_method().as_word().to_owned()))
         .unwrap_or_default();
-    let secret = credentials.map(|credentials| credentials.client_secret.as_str());
+    let secret = credentials.and_then(|credentials| credentials.client_secret.as_deref());
     let token = Token {
         endpoint: &client.token_endpoint,
-        client_id: &client.client_id,
+        client_id: client.client_id(),
         client_secret: secret.unwrap_or("CLIENT_SECRET"),
         auth_method: &auth_method,
         grant_types: client_type
@@ -172,18 +175,15 @@ fn shown(
             .map(String::as_str)
             .unwrap_or_default(),
         scopes: &client.scopes,
-        audience: credentials.map_or("", |one| one.audience.as_str()),
+        audience: credentials.map_or("", |one| one.audience()),
     };
-    let registered = !client.client_id.is_empty();
+    let registered = client.client_id.is_some();
     context! {
         revealed => credentials.is_some(),
         client_secret => secret,
         has_secret => auth_method != "none",
-        secret_expires => given(&client.client_secret_expires_at),
-        old_secret_until => given(&client.old_secret_valid_until),
-        old_secret_error => given(&client.old_secret_error),
         issuer => credentials.map(|one| one.issuer.as_str()),
-        granted => credentials.map(|one| pretty(&one.granted_json)),
+        granted => credentials.map(|one| show::pretty(&one.granted)),
         auth_method => &auth_method,
         client_type => client_type.map(|one| one.name.as_str()),
         machine => token.is_for_machines(),
@@ -191,16 +191,6 @@ fn shown(
         calls => if registered { calls } else { Vec::new() },
         ..show::oauth_client(client)
     }
-}
-
-fn given(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-fn pretty(json: &str) -> String {
-    let value = serde_json::from_str::<serde_json::Value>(json);
-    let text = value.and_then(|value| serde_json::to_string_pretty(&value));
-    text.unwrap_or_else(|_| json.to_owned())
 }
 
 fn active(requests: &[AccessRequest]) -> impl Iterator<Item = &AccessRequest> {

@@ -6,12 +6,14 @@ use portico_proto::{
     catalog::v1::Product,
     gateway::v1::ApiKey,
     notification::v1::{Delivery, DeliveryStatus, MailTemplate},
-    operations::v1::DriftItem,
+    operations::v1::{DriftItem, DriftKind},
     registration::v1::{
-        ConformanceCheck, ConformanceStep, Difference, IdentityProvider, OauthClient, Orphan,
+        ConformanceCheck, ConformanceOutcome, ConformanceStatus, ConformanceStep,
+        ConformanceStepName, Difference, IdentityProvider, IdentityProviderStatus, OauthClient,
+        OauthClientStatus, Orphan, OrphanReason, OrphanStatus,
     },
     rest::Enumeration as _,
-    time,
+    time::{self, parse},
 };
 
 use super::super::{lists::Listing, show, theme};
@@ -147,8 +149,8 @@ fn every_step_has_words() {
 fn a_paused_provider_is_loud() {
     let provider = show::identity_provider(&IdentityProvider {
         name: HOSTILE.into(),
-        status: "paused".into(),
-        status_reason: "the initial access token was refused".into(),
+        status: IdentityProviderStatus::Paused.into(),
+        status_reason: Some("the initial access token was refused".into()),
         skip_tls_verify: true,
         ..Default::default()
     });
@@ -171,9 +173,9 @@ fn a_paused_provider_is_loud() {
 #[test]
 fn what_the_provider_granted_otherwise_is_shown() {
     let client = OauthClient {
-        client_id: "client".into(),
-        status: "failed".into(),
-        last_error: HOSTILE.into(),
+        client_id: Some("client".into()),
+        status: OauthClientStatus::Failed.into(),
+        last_error: Some(HOSTILE.into()),
         differences: vec![Difference {
             member: "grant_types".into(),
             asked: "client_credentials".into(),
@@ -209,16 +211,18 @@ fn what_the_provider_granted_otherwise_is_shown() {
 
 #[test]
 fn an_old_secret_that_still_works_can_be_ended() {
-    let client = OauthClient {
-        client_id: "client".into(),
-        identity_provider_id: "p1".into(),
-        status: "ready".into(),
-        ..Default::default()
-    };
     let page = |until: Option<&str>, error: Option<&str>| {
+        let client = OauthClient {
+            client_id: Some("client".into()),
+            identity_provider_id: "p1".into(),
+            status: OauthClientStatus::Ready.into(),
+            old_secret_valid_until: until.and_then(parse),
+            old_secret_error: error.map(str::to_owned),
+            ..Default::default()
+        };
         let client = context! {
             revealed => false, has_secret => true, auth_method => "client_secret_basic", calls => Vec::<Value>::new(),
-            token_command => "curl", machine => true, old_secret_until => until, old_secret_error => error,
+            token_command => "curl", machine => true,
             ..show::oauth_client(&client)
         };
         let application = context! {
@@ -247,20 +251,23 @@ fn an_old_secret_that_still_works_can_be_ended() {
 fn what_a_provider_can_do_is_a_matrix() {
     let provider = show::identity_provider(&IdentityProvider {
         name: HOSTILE.into(),
-        rotate_secrets_days_before: 7,
+        rotate_secrets_days_before: Some(7),
         ..Default::default()
     });
-    let step = |name: &str, outcome: &str| ConformanceStep {
+    let step = |name: ConformanceStepName, outcome: ConformanceOutcome| ConformanceStep {
         name: name.into(),
         outcome: outcome.into(),
-        detail: HOSTILE.into(),
+        detail: Some(HOSTILE.into()),
     };
-    let check = |status: &str| {
+    let check = |status: ConformanceStatus| {
         show::conformance(&ConformanceCheck {
             status: status.into(),
-            started_at: "2026-11-04T03:05:09Z".into(),
-            steps: vec![step("register", "passed"), step("rotate", "not_offered")],
-            left_behind: "left".into(),
+            started_at: parse("2026-11-04T03:05:09Z"),
+            steps: vec![
+                step(ConformanceStepName::Register, ConformanceOutcome::Passed),
+                step(ConformanceStepName::Rotate, ConformanceOutcome::NotOffered),
+            ],
+            left_behind: Some("left".into()),
             ..Default::default()
         })
     };
@@ -268,28 +275,28 @@ fn what_a_provider_can_do_is_a_matrix() {
         let shown = context! { provider => provider.clone(), check => check(status) };
         render("admin/conformance.html", shown)
     };
-    let finished = page("finished");
+    let finished = page(ConformanceStatus::Finished);
     assert!(finished.contains("not offered") && finished.contains("<code>left</code>"));
     assert!(
         finished.contains("<option value=\"7\" selected>"),
         "{finished}"
     );
-    assert!(page("running").contains("http-equiv=\"refresh\""));
-    let none = page("none");
+    assert!(page(ConformanceStatus::Running).contains("http-equiv=\"refresh\""));
+    let none = page(ConformanceStatus::None);
     assert!(none.contains("Not checked yet."), "{none}");
 }
 
 #[test]
 fn a_client_is_shown_as_it_is_at_its_provider() {
     let client = show::oauth_client(&OauthClient {
-        client_id: HOSTILE.into(),
+        client_id: Some(HOSTILE.into()),
         warnings: vec![HOSTILE.into()],
-        old_secret_valid_until: "2026-11-04T03:05:09Z".into(),
+        old_secret_valid_until: parse("2026-11-04T03:05:09Z"),
         ..Default::default()
     });
     let item = show::drift(&DriftItem {
-        kind: "disabled".into(),
-        found: HOSTILE.into(),
+        kind: DriftKind::Disabled.into(),
+        found: Some(HOSTILE.into()),
         ..Default::default()
     });
     let shown = context! {
@@ -343,9 +350,9 @@ fn lists_with_trouble_in_them() {
     let orphan = show::orphan(&Orphan {
         identity_provider_id: "9".into(),
         marker: HOSTILE.into(),
-        detail: HOSTILE.into(),
-        reason: "delete_refused".into(),
-        status: "open".into(),
+        detail: Some(HOSTILE.into()),
+        reason: OrphanReason::DeleteRefused.into(),
+        status: OrphanStatus::Open.into(),
         ..Default::default()
     });
     let orphans = render(

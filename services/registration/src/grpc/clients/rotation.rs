@@ -39,7 +39,7 @@ pub(crate) async fn rotate_credentials(
     owned(grpc, &call.caller, application).await?;
     let listed = only(
         clients(grpc, application).await?,
-        &message.identity_provider_id,
+        message.identity_provider_id.as_deref(),
     )?;
     let id = parse_id("id", &listed.client.id)?;
     if listed.state.live().is_some() {
@@ -86,7 +86,7 @@ pub(crate) async fn end_old_secret(
     application(grpc, &call.caller, application_id).await?;
     let listed = only(
         clients(grpc, application_id).await?,
-        &message.identity_provider_id,
+        message.identity_provider_id.as_deref(),
     )?;
     let id = parse_id("id", &listed.client.id)?;
     let command = Command::OldSecret(OldSecretCommand::End {
@@ -134,7 +134,9 @@ async fn replace(
         .map_err(refuse)?;
     let before = listed.client.client_id.clone();
     let replaced = |state: &OauthClient| match state.live() {
-        Some(live) if live.answer.client_id != before && live.operation.is_none() => {
+        Some(live)
+            if Some(&live.answer.client_id) != before.as_ref() && live.operation.is_none() =>
+        {
             Some(Ok(state.clone()))
         }
         _ if state.is_parked() => Some(Err(refusal(state.last_error()?))),
@@ -155,12 +157,12 @@ async fn revealed(
 }
 
 /// The client that is meant.
-fn only(clients: Vec<Listed>, provider: &str) -> Result<Listed, Error> {
+fn only(clients: Vec<Listed>, provider: Option<&str>) -> Result<Listed, Error> {
     let mut found: Vec<Listed> = clients
         .into_iter()
         .filter(|listed| match provider {
-            "" => listed.state.live().is_some(),
-            id => listed.client.identity_provider_id == id,
+            None | Some("") => listed.state.live().is_some(),
+            Some(id) => listed.client.identity_provider_id == id,
         })
         .collect();
     if found.len() > 1 {

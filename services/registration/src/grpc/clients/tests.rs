@@ -12,6 +12,7 @@ use portico_proto::access::v1::{
 };
 use portico_proto::registration::v1 as api;
 use portico_proto::registration::v1::registration_service_client::RegistrationServiceClient;
+use portico_proto::rest::Enumeration as _;
 use portico_proto::{Error, Kind};
 use portico_runtime::{Caller, IdentityKey, Role, ServiceChannel, ServiceName};
 use portico_sandbox::identity_provider::{Answer, Fault, Operation};
@@ -177,7 +178,7 @@ impl Test {
     async fn rotate(&mut self, caller: &Caller) -> Result<api::Credentials, Error> {
         let message = api::RotateCredentialsRequest {
             application_id: self.world.application_id.to_string(),
-            identity_provider_id: String::new(),
+            identity_provider_id: None,
             replace: false,
         };
         let request = self.world.deps.identity.request(caller, message);
@@ -187,14 +188,14 @@ impl Test {
     async fn replace(&mut self, caller: &Caller) -> Result<api::Credentials, Error> {
         let message = api::RotateCredentialsRequest {
             application_id: self.world.application_id.to_string(),
-            identity_provider_id: String::new(),
+            identity_provider_id: None,
             replace: true,
         };
         let request = self.world.deps.identity.request(caller, message);
         Ok(self.service.rotate_credentials(request).await?.into_inner())
     }
 
-    async fn read(&mut self, caller: &Caller) -> Result<api::ReadOauthClientResponse, Error> {
+    async fn read(&mut self, caller: &Caller) -> Result<api::ClientAtProvider, Error> {
         let message = api::ReadOauthClientRequest {
             id: self.world.id().to_string(),
         };
@@ -203,7 +204,7 @@ impl Test {
                 let request = self.world.deps.identity.request(caller, message.clone());
                 let read = self.service.read_oauth_client(request).await?.into_inner();
                 // The worker may not have let go of it yet.
-                if read.state != "being_changed" {
+                if read.state() != api::ClientState::BeingChanged {
                     return Ok(read);
                 }
                 tokio::task::yield_now().await;
@@ -241,7 +242,7 @@ impl Test {
             let get = self.world.deps.identity.request(&ADMIN, get);
             let check = self.service.get_conformance_check(get).await.unwrap();
             let check = check.into_inner();
-            if check.status == "finished" {
+            if check.status() == api::ConformanceStatus::Finished {
                 return check;
             }
             head.changed().await.unwrap();
@@ -265,7 +266,7 @@ async fn the_owner_sees_the_credentials_and_every_look_is_recorded() {
     assert_eq!(credentials.len(), 1);
     let one = &credentials[0];
     assert_eq!(one.client_id, there.client_id);
-    assert_eq!(Some(&one.client_secret), there.client_secret.as_ref());
+    assert_eq!(one.client_secret, there.client_secret);
     assert_eq!(one.scopes, ["free_plan", "product_pay"]);
     assert_eq!(
         one.token_endpoint,
@@ -274,14 +275,14 @@ async fn the_owner_sees_the_credentials_and_every_look_is_recorded() {
     assert_eq!(one.issuer, test.world.provider.url());
     assert_eq!(one.token_endpoint_auth_method, "client_secret_basic");
     assert_eq!(
-        (one.status.as_str(), one.client_secret_expires_at),
-        ("ready", 0)
+        (one.status(), one.client_secret_expires_at),
+        (api::OauthClientStatus::Ready, None)
     );
     for secret in [
         there.client_secret.unwrap(),
         there.registration_access_token.unwrap(),
     ] {
-        assert!(!one.granted_json.contains(&secret));
+        assert!(!one.granted.contains(&secret));
     }
     assert_eq!(test.looks().await, 1);
     test.credentials(&OWNER).await.unwrap();
@@ -356,7 +357,7 @@ async fn clients_are_listed_for_owner_and_admin_without_secrets() {
     for caller in [&OWNER, &ADMIN] {
         let clients = test.list(caller).await.unwrap();
         assert_eq!(clients.len(), 1);
-        assert_eq!(clients[0].status, "ready");
+        assert_eq!(clients[0].status(), api::OauthClientStatus::Ready);
         assert_eq!(clients[0].wanted_scopes, clients[0].scopes);
         assert_eq!(clients[0].identity_provider_name, "The provider");
         let secret = test.world.only_client().client_secret.unwrap();
@@ -364,7 +365,8 @@ async fn clients_are_listed_for_owner_and_admin_without_secrets() {
     }
     test.world.revoke(test.request).await;
     test.world.until_ended(test.request).await;
-    assert_eq!(test.list(&OWNER).await.unwrap()[0].status, "deleted");
+    let status = test.list(&OWNER).await.unwrap()[0].status();
+    assert_eq!(status, api::OauthClientStatus::Deleted);
     assert_eq!(test.credentials(&OWNER).await.unwrap(), []);
 }
 
@@ -373,19 +375,23 @@ async fn a_client_is_read_at_its_provider_by_owner_and_admin() {
     let mut test = Test::start().await;
     for caller in [&OWNER, &ADMIN] {
         let read = test.read(caller).await.unwrap();
-        assert_eq!((read.state.as_str(), read.items.len()), ("as_made", 0));
-        let found: serde_json::Value = serde_json::from_str(&read.found_json).unwrap();
+        assert_eq!(
+            (read.state(), read.items.len()),
+            (api::ClientState::AsMade, 0)
+        );
+        let found: serde_json::Value = serde_json::from_str(&read.found).unwrap();
         let there = test.world.only_client();
         assert_eq!(found["client_id"], there.client_id.as_str());
         let token = there.registration_access_token.unwrap();
-        assert!(!read.found_json.contains(&there.client_secret.unwrap()));
-        assert!(!read.found_json.contains(&token));
+        assert!(!read.found.contains(&there.client_secret.unwrap()));
+        assert!(!read.found.contains(&token));
     }
     let refused = test.read(&STRANGER).await.unwrap_err();
     assert_eq!(refused.kind, Kind::NotFound);
     let id = test.world.only_client().client_id;
     test.world.provider.delete_client(&id);
-    assert_eq!(test.read(&OWNER).await.unwrap().state, "missing");
+    let state = test.read(&OWNER).await.unwrap().state();
+    assert_eq!(state, api::ClientState::Missing);
 }
 
 #[tokio::test]
@@ -395,7 +401,7 @@ async fn a_conformance_check_leaves_nothing_behind() {
     let steps: Vec<(&str, &str)> = check
         .steps
         .iter()
-        .map(|step| (step.name.as_str(), step.outcome.as_str()))
+        .map(|step| (step.name().as_word(), step.outcome().as_word()))
         .collect();
     assert_eq!(
         steps,
@@ -410,7 +416,7 @@ async fn a_conformance_check_leaves_nothing_behind() {
         ],
         "{check:?}"
     );
-    assert_eq!(check.left_behind, "");
+    assert_eq!(check.left_behind, None);
     assert_eq!(test.world.provider.client_count(), 1);
 }
 
@@ -420,12 +426,13 @@ async fn what_a_check_could_not_delete_the_next_one_does() {
     let refusal = Fault::Refuse(Answer::status(403));
     test.world.provider.fail_next(Operation::Delete, 1, refusal);
     let check = test.conformance().await;
-    let deleted = check.steps.iter().find(|step| step.name == "delete");
-    assert_eq!(deleted.unwrap().outcome, "failed");
-    assert_ne!(check.left_behind, "");
+    let mut steps = check.steps.iter();
+    let deleted = steps.find(|step| step.name() == api::ConformanceStepName::Delete);
+    assert_eq!(deleted.unwrap().outcome(), api::ConformanceOutcome::Failed);
+    assert_ne!(check.left_behind, None);
     assert_eq!(test.world.provider.client_count(), 2);
     let check = test.conformance().await;
-    assert_eq!(check.left_behind, "", "{check:?}");
+    assert_eq!(check.left_behind, None, "{check:?}");
     assert_eq!(test.world.provider.client_count(), 1);
 }
 

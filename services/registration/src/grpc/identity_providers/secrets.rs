@@ -7,14 +7,15 @@ use portico_vault::{Owner, Secret, VaultRef};
 use uuid::Uuid;
 
 use crate::grpc::Grpc;
-use crate::identity_provider::{Draft, IdentityProvider, ManagementRef, OWNER, Rejection};
+use crate::identity_provider::{IdentityProvider, ManagementRef, OWNER, Rejection, Settings};
+
+use super::draft::Draft;
 
 /// What a draft brought, in the vault before the command runs.
 pub(super) struct Secrets {
     /// The initial access token, or the API token.
     pub(super) token: Option<VaultRef>,
-    /// The software statement.
-    pub(super) statement: Option<VaultRef>,
+    statement: Option<VaultRef>,
     management: Option<VaultRef>,
 }
 
@@ -28,13 +29,9 @@ impl Secrets {
     ) -> Result<Self, Error> {
         let put = async |what, secret| put(grpc, id, context, what, secret).await;
         Ok(Self {
-            token: put("initial_access_token", draft.token()?).await?,
-            statement: put("software_statement", draft.software_statement.as_ref()).await?,
-            management: put(
-                "management_client_secret",
-                draft.management_client_secret.as_ref(),
-            )
-            .await?,
+            token: put("initial_access_token", draft.token.secret()).await?,
+            statement: put("software_statement", draft.software_statement.secret()).await?,
+            management: put("management_client_secret", draft.management_secret.as_ref()).await?,
         })
     }
 
@@ -42,17 +39,17 @@ impl Secrets {
         [self.token, self.statement, self.management]
     }
 
-    /// The management credentials under this id: with the new secret, or the known one.
-    pub(super) fn management(
-        &self,
-        client_id: Option<String>,
-        known: Option<&ManagementRef>,
-    ) -> Option<ManagementRef> {
-        let client_secret = self.management.or(known.map(|known| known.client_secret))?;
-        Some(ManagementRef {
-            client_id: client_id?,
+    /// Puts the references into the settings: the new ones, or those before.
+    pub(super) fn refer(&self, settings: &mut Settings, draft: &Draft, before: Option<&Settings>) {
+        let known = before.and_then(|before| before.management.as_ref());
+        let client_secret = self.management.or(known.map(|known| known.client_secret));
+        let managed = settings.management.take().zip(client_secret);
+        settings.management = managed.map(|(entered, client_secret)| ManagementRef {
             client_secret,
-        })
+            ..entered
+        });
+        let stored = before.and_then(|before| before.software_statement);
+        settings.software_statement = draft.software_statement.or(self.statement, stored);
     }
 
     /// After a command: takes out of the vault what the provider does not refer to any more, also what a
@@ -84,7 +81,7 @@ async fn put(
     what: &str,
     secret: Option<&Secret>,
 ) -> Result<Option<VaultRef>, Error> {
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
+    let Some(secret) = secret else {
         return Ok(None);
     };
     let reference = VaultRef(context.step(&format!("{what}/{id}")).command_id);

@@ -7,7 +7,7 @@ use crate::worker::tests::world::World;
 fn message(world: &World) -> api::PreviewRegistrationRequest {
     let scopes = ["product_pay", "free_plan", "unheard_of"];
     api::PreviewRegistrationRequest {
-        application_id: Uuid::from_u128(4).to_string(),
+        application_id: Some(Uuid::from_u128(4).to_string()),
         application_name: "Shop".into(),
         client_type_id: world.client_type_id.to_string(),
         scopes: scopes.map(str::to_owned).to_vec(),
@@ -34,11 +34,11 @@ async fn a_preview_shows_all_and_writes_nothing() {
     let shown = preview(&world, Caller::service("access-request"), &message);
     let shown = shown.await.unwrap();
     assert_eq!(
-        (shown.action.as_str(), shown.method.as_str()),
-        ("register", "POST")
+        (shown.action(), shown.method.as_str()),
+        (api::RegistrationAction::Register, "POST")
     );
     assert_eq!(shown.endpoint, format!("{}/register", world.provider.url()));
-    let body: Value = serde_json::from_str(&shown.payload_json).unwrap();
+    let body: Value = serde_json::from_str(&shown.payload).unwrap();
     assert_eq!(body["client_name"], "Shop");
     assert_eq!(body["scope"], "free_plan product_pay unheard_of");
     assert_eq!(shown.scopes_missing_at_provider, ["unheard_of"]);
@@ -67,4 +67,17 @@ async fn it_is_for_admins_and_about_client_types_that_are_there() {
     message.client_type_id = "x".into();
     let error = preview(&world, user(Role::Admin), &message).await;
     assert_eq!(error.unwrap_err().fields[0].field, "client_type_id");
+}
+
+/// A provider that is known to manage clients gets their scopes by an update, so that an orphan has no power.
+#[tokio::test]
+async fn a_client_that_is_registered_without_scopes_is_shown_so() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_done(request).await;
+    let message = message(&world);
+    let shown = preview(&world, Caller::service("access-request"), &message).await;
+    let body: Value = serde_json::from_str(&shown.unwrap().payload).unwrap();
+    assert_eq!(body["client_name"], "Shop");
+    assert_eq!(body["scope"].as_str().unwrap_or_default(), "", "{body}");
 }

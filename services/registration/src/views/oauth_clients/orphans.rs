@@ -2,16 +2,19 @@
 
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::{ProjectionError, RecordedEvent, Row};
-use portico_proto::registration::v1 as api;
+use portico_proto::{registration::v1 as api, time};
 use portico_runtime::Page;
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
 use crate::oauth_client::{DeletionEvent, Event, OauthClient, OrphanEvent, RegistrationEvent};
+use crate::wire::{self, given};
 
 /// An orphan as the API has it, and where the note about it is.
 pub(crate) struct ListedOrphan {
     pub(crate) orphan: api::Orphan,
+    /// As the column has it, for the cursor.
+    suspected_at: String,
     pub(crate) oauth_client_id: Option<Uuid>,
     pub(crate) note: Option<VaultRef>,
 }
@@ -101,7 +104,7 @@ pub(crate) async fn orphans(
         .await?;
     let orphans = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(page.cut(orphans, |one| {
-        (one.orphan.suspected_at.clone(), one.orphan.marker.clone())
+        (one.suspected_at.clone(), one.orphan.marker.clone())
     }))
 }
 
@@ -120,22 +123,24 @@ pub(crate) async fn orphan(
 fn read(row: &Row) -> Result<ListedOrphan, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let flag = |column: &str| row.try_get::<i64, _>(column).map(|value| value != 0);
+    let suspected_at = text("suspected_at")?;
     Ok(ListedOrphan {
         orphan: api::Orphan {
             identity_provider_id: text("identity_provider_id")?,
             marker: text("marker")?,
-            suspected_at: text("suspected_at")?,
+            suspected_at: time::parse(&suspected_at),
             application_id: text("application_id")?,
-            reason: text("reason")?,
-            detail: text("detail")?,
-            client_id: text("client_id")?,
+            reason: wire::word::<api::OrphanReason>(&text("reason")?),
+            detail: given(text("detail")?),
+            client_id: given(text("client_id")?),
             powerless: flag("powerless")?,
-            status: text("status")?,
-            resolved_at: text("resolved_at")?,
-            resolved_by: text("resolved_by")?,
-            note: String::new(),
+            status: wire::word::<api::OrphanStatus>(&text("status")?),
+            resolved_at: time::parse(&text("resolved_at")?),
+            resolved_by: given(text("resolved_by")?),
+            note: None,
             manageable: flag("manageable")?,
         },
+        suspected_at,
         oauth_client_id: text("oauth_client_id")?.parse().ok(),
         note: text("note")?.parse().ok().map(VaultRef),
     })

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use portico_eventstore::Row;
 use portico_eventstore::rows::{id, ids, json};
 use portico_eventstore::sqlx::{self, AnyPool, Row as _};
-use portico_proto::registration::v1 as api;
+use portico_proto::{registration::v1 as api, time};
 use portico_runtime::Page;
 use uuid::Uuid;
 
 use crate::client_metadata::Difference;
-use crate::oauth_client::{Answered, OauthClient};
+use crate::oauth_client::OauthClient;
+use crate::wire::{self, given};
 
 /// Clients that wait for their provider and need not any more: it takes registrations again, or it was changed
 /// since they were parked.
@@ -182,26 +183,28 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
     let differences: Vec<Difference> = json(&text("differences")?)?;
     let state: OauthClient = json(&text("state")?)?;
     let answer = state.live().map(|live| &live.answer);
+    let old_secret_error = old_secret_not_ended(&state);
     Ok(Listed {
         client: api::OauthClient {
             id: text("id")?,
             application_id: text("application_id")?,
             identity_provider_id: text("identity_provider_id")?,
             identity_provider_name: text("provider_name")?,
-            client_id: text("client_id")?,
-            status: text("status")?,
+            client_id: given(text("client_id")?),
+            status: wire::word::<api::OauthClientStatus>(&text("status")?),
             wanted_scopes: json(&text("wanted_scopes")?)?,
             scopes: json(&text("scopes")?)?,
             token_endpoint: endpoint("token_endpoint"),
             differences: self::differences(differences),
-            last_error: text("last_error")?,
-            next_try_at: text("next_try_at")?,
-            client_type_id: text("client_type_id")?,
-            created_at: text("created_at")?,
-            updated_at: text("updated_at")?,
-            client_secret_expires_at: answer.map_or_else(String::new, expiry),
+            last_error: given(text("last_error")?),
+            next_try_at: time::parse(&text("next_try_at")?),
+            client_type_id: given(text("client_type_id")?),
+            created_at: time::parse(&text("created_at")?),
+            updated_at: time::parse(&text("updated_at")?),
+            client_secret_expires_at: answer
+                .and_then(|answer| wire::expiry(answer.secret_expires_at)),
             old_secret_valid_until: old_secret_valid_until(&state),
-            old_secret_error: old_secret_not_ended(&state),
+            old_secret_error,
             has_registration_access_token: answer.is_some_and(|answer| answer.rat_ref.is_some()),
             warnings: answer.map_or_else(Vec::new, |answer| answer.warnings.clone()),
         },
@@ -210,24 +213,16 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
     })
 }
 
-/// RFC 3339; empty where it never ends.
-fn expiry(answer: &Answered) -> String {
-    let seconds = i64::try_from(answer.secret_expires_at).ok();
-    let at = seconds.filter(|seconds| *seconds > 0);
-    at.and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .map_or_else(String::new, |at| at.to_string())
-}
-
-/// RFC 3339; empty where only the newest secret works.
-pub(crate) fn old_secret_valid_until(state: &OauthClient) -> String {
+/// `None` where only the newest secret works.
+pub(crate) fn old_secret_valid_until(state: &OauthClient) -> Option<time::Timestamp> {
     let old = state.old_secret();
-    old.map_or_else(String::new, |old| old.valid_until.to_string())
+    old.map(|old| time::to_proto(old.valid_until))
 }
 
-/// Why the provider has not ended the old secret; empty where it was not asked, or has.
-fn old_secret_not_ended(state: &OauthClient) -> String {
+/// Why the provider has not ended the old secret; `None` where it was not asked, or has.
+fn old_secret_not_ended(state: &OauthClient) -> Option<String> {
     let problem = state.old_secret().and_then(|old| old.not_ended.as_ref());
-    problem.map_or_else(String::new, |problem| problem.reason.clone())
+    problem.map(|problem| problem.reason.clone())
 }
 
 /// As the API has them.

@@ -1,6 +1,7 @@
 //! The secret before a rotation, at the double of Okta: it works for a time, and ends before it where somebody wants so.
 
 use http::Method;
+use portico_proto::time::from_proto;
 use portico_sandbox::doubles::{Handle, Reply, okta};
 
 use super::*;
@@ -19,7 +20,7 @@ async fn start() -> (Test, Handle<okta::Okta>) {
 async fn end(test: &mut Test, caller: &Caller) -> Result<(), Error> {
     let message = api::EndOldSecretRequest {
         application_id: test.world.application_id.to_string(),
-        identity_provider_id: String::new(),
+        identity_provider_id: None,
     };
     let request = test.world.deps.identity.request(caller, message);
     test.service.end_old_secret(request).await?;
@@ -34,7 +35,7 @@ async fn listed(test: &mut Test) -> api::OauthClient {
 async fn both_secrets_work_until_the_old_one_is_ended() {
     let (mut test, org) = start().await;
     let first = test.credentials(&OWNER).await.unwrap().remove(0);
-    assert_eq!(first.old_secret_valid_until, "");
+    assert_eq!(first.old_secret_valid_until, None);
     let refused = end(&mut test, &OWNER).await.unwrap_err();
     assert_eq!(
         (refused.kind, &*refused.code),
@@ -45,12 +46,13 @@ async fn both_secrets_work_until_the_old_one_is_ended() {
     assert_ne!(second.client_secret, first.client_secret);
     assert_eq!(
         org.double().secrets(),
-        [first.client_secret.clone(), second.client_secret.clone()]
+        [first.client_secret(), second.client_secret()]
     );
-    let until: jiff::Timestamp = second.old_secret_valid_until.parse().unwrap();
+    let until = second.old_secret_valid_until.as_ref().and_then(from_proto);
+    let until = until.unwrap();
     let lifetime = until.duration_since(test.world.deps.clock.now());
     assert!((23..=24).contains(&lifetime.as_hours()), "{lifetime}");
-    assert!(!second.granted_json.contains("portico"), "{second:?}");
+    assert!(!second.granted.contains("portico"), "{second:?}");
 
     for (caller, kind) in [
         (STRANGER, Kind::NotFound),
@@ -59,8 +61,8 @@ async fn both_secrets_work_until_the_old_one_is_ended() {
         assert_eq!(end(&mut test, &caller).await.unwrap_err().kind, kind);
     }
     end(&mut test, &ADMIN).await.unwrap();
-    assert_eq!(org.double().secrets(), [second.client_secret]);
-    assert_eq!(listed(&mut test).await.old_secret_valid_until, "");
+    assert_eq!(org.double().secrets(), [second.client_secret()]);
+    assert_eq!(listed(&mut test).await.old_secret_valid_until, None);
 }
 
 #[tokio::test]
@@ -77,13 +79,13 @@ async fn an_end_that_fails_is_said_and_tried_again() {
         (Kind::Unavailable, "old_secret_not_ended")
     );
     let client = listed(&mut test).await;
-    assert_ne!(client.old_secret_error, "");
-    let again: jiff::Timestamp = client.old_secret_valid_until.parse().unwrap();
-    assert!(again > test.world.deps.clock.now());
+    assert_ne!(client.old_secret_error, None);
+    let again = client.old_secret_valid_until.as_ref().and_then(from_proto);
+    assert!(again.unwrap() > test.world.deps.clock.now());
     // Nobody has to wait for that.
     end(&mut test, &OWNER).await.unwrap();
     assert_eq!(org.double().secrets().len(), 1);
-    assert_eq!(listed(&mut test).await.old_secret_error, "");
+    assert_eq!(listed(&mut test).await.old_secret_error, None);
 }
 
 #[tokio::test]

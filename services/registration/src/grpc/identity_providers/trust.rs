@@ -22,7 +22,6 @@ pub(super) enum TrustError {
 
 impl TrustError {
     /// A stable word for programs.
-    #[must_use]
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::NotCertificates => "trusted_certificates_invalid",
@@ -51,7 +50,6 @@ pub(super) fn check(pem: &str) -> Result<(), TrustError> {
 }
 
 /// An origin (RFC 6454 section 6.2) in its usual form. `None` where the text is something else.
-#[must_use]
 pub(super) fn origin(text: &str) -> Option<String> {
     let url = Url::parse(text.trim()).ok()?;
     let plain = matches!(url.scheme(), "http" | "https")
@@ -63,15 +61,14 @@ pub(super) fn origin(text: &str) -> Option<String> {
     plain.then(|| url.origin().ascii_serialization())
 }
 
-/// Whether the text is the absolute URL of an endpoint (RFC 6749 section 3.2: no fragment).
-#[must_use]
-pub(super) fn endpoint(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.fragment().is_none()
-    })
+/// The absolute URL of an endpoint (RFC 6749 section 3.2: no fragment). `None` where the text is something else.
+pub(super) fn endpoint(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none();
+    plain.then_some(url)
 }
 
 #[cfg(test)]
@@ -101,7 +98,7 @@ mod tests {
 
     #[test]
     fn endpoints_are_absolute() {
-        assert!(endpoint("https://a.example:8443/register?tenant=1"));
+        assert!(endpoint("https://a.example:8443/register?tenant=1").is_some());
         for wrong in [
             "/register",
             "a.example",
@@ -110,7 +107,7 @@ mod tests {
             "https://a.example/r#x",
             "javascript:alert(1)",
         ] {
-            assert!(!endpoint(wrong), "{wrong}");
+            assert_eq!(endpoint(wrong), None, "{wrong}");
         }
     }
 
