@@ -222,17 +222,6 @@ impl From<access::ApprovedApi> for Api {
     }
 }
 
-impl From<Api> for access::ApprovedApi {
-    fn from(api: Api) -> Self {
-        Self {
-            api_id: api.api_id,
-            name: api.name,
-            url: api.url,
-            gateway_id: api.gateway_id,
-        }
-    }
-}
-
 impl From<catalog::Product> for Product {
     fn from(product: catalog::Product) -> Self {
         let api = |api: catalog::Api| Api {

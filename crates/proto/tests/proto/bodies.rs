@@ -9,6 +9,11 @@ use portico_proto::{
         Api, ImportAction, ImportedPolicy, Plan, PlanStatus, PolicyRole, Product, ProductStatus,
         Quota, Rate, Visibility,
     },
+    gateway::v1::{
+        ApiKey, ApiKeyStatus, Gateway, GatewayApi, GatewayPolicy, GatewayStatus, GatewayType,
+        HeldScope, OpenedApi, ResolvedPolicy, RevealApiKeyResponse, SimulateGatewayCallResponse,
+        SimulatedLimit,
+    },
     notification::v1::{Delivery, DeliveryStatus, MailTemplate, Template},
     operations::v1::{
         ListParkedMessagesResponse, ListRelaysResponse, ParkedMessage, ParkedStatus, Relay,
@@ -80,6 +85,55 @@ snapshots! {
         detail: Some("It is not active at the gateway.".into()),
         api_ids: vec!["payments".into()],
         ..ImportedPolicy::default()
+    };
+    gateway: Gateway {
+        id: ID.into(),
+        name: "Main".into(),
+        r#type: GatewayType::TykDashboard.into(),
+        url: "https://gateway.example/".into(),
+        secret: "canary".into(),
+        org_id: None,
+        default_policy_id: Some("noop".into()),
+        status: GatewayStatus::Active.into(),
+        version: 2,
+        created_at: noon(),
+        updated_at: noon(),
+    };
+    gateway_policy: GatewayPolicy {
+        id: "p1".into(),
+        name: "Payments".into(),
+        role: PolicyRole::Both.into(),
+        apis: vec![GatewayApi {
+            api_id: "payments".into(),
+            name: Some("Payments".into()),
+            listen_path: None,
+        }],
+        rate: Some(SimulatedLimit { requests: 5, seconds: 60 }),
+        quota: None,
+        scopes: vec!["pay".into(), "refund".into()],
+        active: true,
+        own: false,
+    };
+    simulated_call: SimulateGatewayCallResponse {
+        status: 403,
+        message: Some("Access to this API has been disallowed".into()),
+        policies: vec![ResolvedPolicy {
+            id: "noop".into(),
+            because: "default policy".into(),
+            found: true,
+            ..ResolvedPolicy::default()
+        }],
+        unmapped_scopes: vec!["pay".into(), "refund".into()],
+        ..SimulateGatewayCallResponse::default()
+    };
+    api_key: RevealApiKeyResponse {
+        api_key: Some(api_key()),
+        key: "0".into(),
+    };
+    held_scope: HeldScope {
+        scope: "pay".into(),
+        application_ids: vec![ID.into()],
+        ..HeldScope::default()
     };
     session: CreateSessionResponse {
         token: "pts_0".into(),
@@ -162,6 +216,26 @@ snapshots! {
     .problem("4bf92f3577b34da6a3ce929d0e0e4736");
     problem_of_another_version: Error::new(Kind::Conflict, "version_mismatch", "It was changed meanwhile.")
         .problem("4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+fn api_key() -> ApiKey {
+    ApiKey {
+        id: ID.into(),
+        access_request_id: ID.into(),
+        status: ApiKeyStatus::Ready.into(),
+        hash_prefix: Some("1a2b3c4d".into()),
+        created_at: noon(),
+        revealed: true,
+        revealed_at: noon(),
+        header_name: "Authorization".into(),
+        apis: vec![OpenedApi {
+            api_id: "weather".into(),
+            header_name: "X-Api-Key".into(),
+            ..OpenedApi::default()
+        }],
+        version: 5,
+        ..ApiKey::default()
+    }
 }
 
 fn user() -> User {

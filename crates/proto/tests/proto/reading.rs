@@ -5,6 +5,7 @@ use portico_proto::{
     catalog::v1::{
         ImportItem, NewPlan, NewProduct, Plan, PlanChange, Product, ProductChange, Rate, Visibility,
     },
+    gateway::v1::GatewayChange,
     operations::v1::RepublishRequest,
     rest::{Enumeration, FieldMask, merge},
 };
@@ -77,6 +78,11 @@ fn what_does_not_fit_is_named_without_its_value() {
         error.contains("rate: missing field `per_seconds`"),
         "{error}"
     );
+    // What cannot be absent is not taken away.
+    for member in ["name", "url", "secret"] {
+        let error = read::<GatewayChange>(json!({ member: null })).unwrap_err();
+        assert!(error.contains("invalid type: null"), "{member}: {error}");
+    }
     // What the edge fills in itself cannot be written.
     let forged = json!({ "email": "a", "password": "b", "remote_address": "::1" });
     assert!(read::<CreateSessionRequest>(forged).is_err());

@@ -3,7 +3,7 @@
 use axum::{Json, http::StatusCode};
 use portico_proto::{
     Error, Kind,
-    gateway::v1::ListApiKeysRequest,
+    gateway::v1::{ApiKey, ListApiKeysRequest},
     registration::v1::{
         self as proto, EndOldSecretRequest, GetCredentialsRequest, ListOauthClientsRequest,
         RotateCredentialsRequest,
@@ -17,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{List, Unstored, given},
-    api_keys::ApiKey,
+    api_keys,
     input::{Id, OptionalBody, Query},
     values::Scopes,
 };
@@ -266,7 +266,7 @@ async fn of_application(
         )
         .into()),
         (false, _) => {
-            let keys = keys.into_iter().map(Into::into).collect();
+            let keys = keys.into_iter().map(api_keys::shown).collect();
             Ok((registered, keys, incomplete))
         }
     }

@@ -4,16 +4,19 @@ use axum::Json;
 use portico_proto::{
     Error, Kind,
     access::v1::{
-        AccessRequest, Application, ApprovedApi, ApprovedItem, ApprovedQuota, ApprovedRate,
-        GetApplicationRequest, RequestedItem,
+        AccessRequest, ApiKeyCredential, Application, ApprovedApi, ApprovedItem, ApprovedQuota,
+        ApprovedRate, GetApplicationRequest, RequestedItem,
     },
     catalog::v1::{GetPlanRequest, GetProductRequest},
-    gateway::v1::{PreviewMappingRequest, PreviewMappingResponse, PreviewedKey},
+    gateway::v1::{
+        PreviewMappingRequest, PreviewMappingResponse, PreviewedKey,
+        preview_mapping_request::Credential,
+    },
     registration::v1::PreviewRegistrationRequest,
 };
 use portico_runtime::ServiceName;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -32,9 +35,9 @@ pub(in crate::edge) struct Preview {
     /// HTTP method and address of the call.
     pub(in crate::edge) method: Option<String>,
     pub(in crate::edge) endpoint: Option<String>,
-    /// Its body, secrets redacted.
-    #[schema(value_type = Object)]
-    pub(in crate::edge) payload: Value,
+    /// Its body, secrets redacted; of API keys one entry for each in `keys`. Null where it is not known.
+    #[schema(value_type = Option<Object>)]
+    pub(in crate::edge) payload: Option<Map<String, Value>>,
     /// Scopes that the provider does not announce.
     pub(in crate::edge) scopes_missing_at_provider: Vec<String>,
     /// What would change at the gateway, in words.
@@ -67,13 +70,16 @@ pub(in crate::edge) async fn dry_run(ctx: &RequestContext, id: &str) -> Result<P
     for item in std::mem::take(&mut request.items) {
         items.push(as_approved(ctx, item).await?);
     }
+    let keys = request.client_type_id.is_empty();
     let mapping = PreviewMappingRequest {
-        api_keys: request.client_type_id.is_empty(),
-        identity_provider_id: request.identity_provider_id.clone(),
         application_id: application.id.clone(),
         items,
+        credential: Some(match keys {
+            true => Credential::ApiKey(ApiKeyCredential {}),
+            false => Credential::IdentityProviderId(request.identity_provider_id.clone()),
+        }),
     };
-    match mapping.api_keys {
+    match keys {
         true => of_keys(ctx, mapping).await,
         false => of_client(ctx, &request, application, mapping).await,
     }
@@ -117,7 +123,7 @@ async fn of_client(
         action: given(client.action),
         method: given(client.method),
         endpoint: given(client.endpoint),
-        payload: serde_json::from_str(&client.payload_json).unwrap_or_default(),
+        payload: serde_json::from_str(&client.payload_json).ok(),
         scopes_missing_at_provider: client.scopes_missing_at_provider,
         mapping_changes: mapping.changes,
         obstacles,
@@ -137,7 +143,10 @@ async fn of_keys(ctx: &RequestContext, mapping: PreviewMappingRequest) -> Result
         action: Some("create_keys".to_owned()),
         method: Some("POST".to_owned()),
         endpoint: keys.last().map(|key| key.gateway_url.clone()),
-        payload: keys.into_iter().map(payload).collect(),
+        payload: Some(Map::from_iter([(
+            "keys".to_owned(),
+            keys.into_iter().map(payload).collect(),
+        )])),
         mapping_changes: changes,
         obstacles,
         ..Preview::default()

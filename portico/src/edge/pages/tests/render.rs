@@ -4,7 +4,7 @@ use minijinja::{Value, context};
 use portico_proto::{
     access::v1::{AccessRequest, RequestedItem, TimelineEntry},
     catalog::v1::Product,
-    gateway::v1::ApiKey,
+    gateway::v1::{ApiKey, ApiKeyStatus},
     notification::v1::{Delivery, DeliveryStatus, MailTemplate},
     operations::v1::DriftItem,
     registration::v1::{
@@ -167,8 +167,8 @@ fn what_the_provider_granted_otherwise_is_shown() {
     calls => Vec::<Value>::new(), token_command => "curl", machine => true, ..show::oauth_client(&client) };
     let key = ApiKey {
         product_name: HOSTILE.into(),
-        status: "failed".into(),
-        last_error: "policy not found".into(),
+        status: ApiKeyStatus::Failed.into(),
+        last_error: Some("policy not found".into()),
         ..Default::default()
     };
     let shown = context! {

@@ -10,7 +10,7 @@ use portico_runtime::{
     metrics::gauges::{self, Gauge, Reading},
 };
 
-use crate::views::held_scopes;
+use super::held_scopes;
 
 const ENTITLEMENTS: Queue = Queue {
     length: Gauge {
