@@ -6,7 +6,8 @@ use crate::model::{Cardinality, Enumeration, Member, Message, Type};
 
 const REST: &str = "crate::rest";
 
-pub(crate) fn message(from: &Message) -> String {
+/// `part`: its members stand among those of another one.
+pub(crate) fn message(from: &Message, part: bool) -> String {
     let Message {
         path, name, doc, ..
     } = from;
@@ -38,14 +39,8 @@ pub(crate) fn message(from: &Message) -> String {
         "fn take(&mut self, name: &str, from: &mut Self) {{\nmatch name {{\n{}_ => {{ let _ = from; }}\n}}\n}}\n}}\n\
          {REST}::implement!({path});\n",
         each(from, |member| {
-            let ident = &member.ident;
-            (resource && member.input && !matches!(member.cardinality, Cardinality::Oneof(..)))
-                .then(|| {
-                    format!(
-                        "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
-                        member.name
-                    )
-                })
+            let mergeable = member.input && !matches!(member.cardinality, Cardinality::Oneof(..));
+            ((resource || part) && mergeable).then(|| take(member))
         }),
     );
     if resource {
@@ -56,6 +51,20 @@ pub(crate) fn message(from: &Message) -> String {
         );
     }
     code
+}
+
+fn take(member: &Member) -> String {
+    let ident = &member.ident;
+    match &member.of {
+        Type::Message(path) if member.flat => format!(
+            "name if {REST}::knows::<{path}>(name) => {REST}::Message::take(\
+             self.{ident}.get_or_insert_default(), name, from.{ident}.get_or_insert_default()),\n"
+        ),
+        _ => format!(
+            "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
+            member.name
+        ),
+    }
 }
 
 fn each(from: &Message, code: impl Fn(&Member) -> Option<String>) -> String {

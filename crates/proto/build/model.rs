@@ -66,12 +66,20 @@ pub(crate) struct Enumeration {
 }
 
 /// The messages that methods of services take or answer, and those inside them.
-pub(crate) fn messages(pool: &DescriptorPool) -> Vec<Result<Message, String>> {
+pub(crate) fn messages(pool: &DescriptorPool) -> Result<Vec<Message>, String> {
     let options = Options::new(pool);
     reachable(pool)
         .values()
         .map(|message| options.message(message))
         .collect()
+}
+
+/// Whether its members stand among those of another one.
+pub(crate) fn is_part(message: &Message, all: &[Message]) -> bool {
+    let mut members = all.iter().flat_map(|one| &one.members);
+    members.any(|member| {
+        member.flat && matches!(&member.of, Type::Message(path) if *path == message.path)
+    })
 }
 
 /// Every enum of the contracts.

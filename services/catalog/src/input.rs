@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portico_proto::catalog::v1::PolicyMapping;
 use portico_runtime::{Problems, texts};
 use url::Url;
 use uuid::Uuid;
@@ -111,8 +112,9 @@ impl Input {
         id
     }
 
-    pub(crate) fn policy_id(&mut self, text: &str) -> String {
-        let text = text.trim();
+    pub(crate) fn policy_id(&mut self, mapping: Option<PolicyMapping>) -> String {
+        let policy_id = mapping.and_then(|mapping| mapping.policy_id);
+        let text = policy_id.as_deref().unwrap_or_default().trim();
         if text.len() > POLICY_ID || text.chars().any(char::is_control) {
             self.problems.add(
                 "policy_id",

@@ -6,8 +6,8 @@ use portico_proto::{
         ApiToken, CreateApiTokenResponse, CreateSessionResponse, Role, User, UserStatus,
     },
     catalog::v1::{
-        Api, ImportAction, ImportedPolicy, Plan, PlanStatus, PolicyRole, Product, ProductStatus,
-        Quota, Rate, Visibility,
+        Api, ApiMapping, ImportAction, ImportedPolicy, Plan, PlanStatus, PolicyMapping, PolicyRole,
+        Product, ProductStatus, Quota, Rate, Visibility,
     },
     gateway::v1::{
         ApiKey, ApiKeyStatus, Gateway, GatewayApi, GatewayPolicy, GatewayStatus, GatewayType,
@@ -50,13 +50,15 @@ snapshots! {
         visibility: Visibility::Public.into(),
         tags: vec!["money".into()],
         apis: vec![Api {
-            api_id: "payments".into(),
+            mapping: Some(ApiMapping {
+                api_id: "payments".into(),
+                gateway_id: None,
+            }),
             name: "Payments API".into(),
             url: "https://gateway.example/payments/".into(),
-            gateway_id: None,
         }],
         status: ProductStatus::Published.into(),
-        policy_id: None,
+        mapping: Some(PolicyMapping::default()),
         documentation: "# Payments".into(),
         version: 3,
         created_at: noon(),
@@ -69,7 +71,9 @@ snapshots! {
         rate: Some(Rate { requests: 10, per_seconds: 60 }),
         quota: Some(Quota { requests: u64::MAX, renews_every_seconds: 3600 }),
         auto_approve: true,
-        policy_id: Some("gold-policy".into()),
+        mapping: Some(PolicyMapping {
+            policy_id: Some("gold-policy".into()),
+        }),
         status: PlanStatus::Active.into(),
         version: 1,
         created_at: noon(),

@@ -3,7 +3,8 @@
 use portico_proto::{
     accounts::v1::CreateSessionRequest,
     catalog::v1::{
-        ImportItem, NewPlan, NewProduct, Plan, PlanChange, Product, ProductChange, Rate, Visibility,
+        ImportItem, NewPlan, NewProduct, Plan, PlanChange, PolicyMapping, Product, ProductChange,
+        Rate, Visibility,
     },
     gateway::v1::GatewayChange,
     operations::v1::RepublishRequest,
@@ -30,11 +31,9 @@ fn members_are_read_in_each_way_they_may_be_written() {
     .unwrap();
     assert_eq!(product.scopes, ["a", "b"]);
     assert_eq!(product.visibility(), Visibility::Public);
-    assert_eq!(product.apis[0].api_id, "one");
-    assert_eq!(
-        (product.apis[1].gateway_id.as_ref(), product.policy_id),
-        (None, None)
-    );
+    let mapping = product.apis[0].mapping.clone().unwrap();
+    assert_eq!((mapping.api_id.as_str(), mapping.gateway_id), ("one", None));
+    assert_eq!(product.mapping, Some(PolicyMapping::default()));
     let array: ImportItem = read(json!({ "policy_id": "p", "scopes": ["a", "b"] })).unwrap();
     assert_eq!(array.scopes, ["a", "b"]);
     let large: RepublishRequest = read(json!({ "from": u64::MAX })).unwrap();
@@ -109,6 +108,10 @@ fn a_change_names_its_members_and_takes_away_what_is_null() {
         ..present.clone()
     };
     assert_eq!(merged, expected);
+    // A member that stands beside those of the message is merged by its own name.
+    let PlanChange { message, mask } = read(json!({ "policy_id": "gold" })).unwrap();
+    let merged = merge(present.clone(), message, Some(&mask)).unwrap();
+    assert_eq!(merged.mapping.unwrap().policy_id(), "gold");
     // Nothing in the body: nothing changes.
     let PlanChange { message, mask } = read(json!({})).unwrap();
     assert_eq!(

@@ -7,7 +7,7 @@ use portico_proto::{
         AccessRequest, ApiKeyCredential, Application, ApprovedApi, ApprovedItem, ApprovedQuota,
         ApprovedRate, GetApplicationRequest, RequestedItem,
     },
-    catalog::v1::{GetPlanRequest, GetProductRequest},
+    catalog::v1::{Api, GetPlanRequest, GetProductRequest},
     gateway::v1::{
         PreviewMappingRequest, PreviewMappingResponse, PreviewedKey,
         preview_mapping_request::Credential,
@@ -179,17 +179,17 @@ async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<Approv
             .get_product(ctx.request(GetProductRequest { id }))
             .await,
     )? {
-        approved.product_policy_id = product.policy_id;
-        approved.apis = product
-            .apis
-            .into_iter()
-            .map(|api| ApprovedApi {
-                api_id: api.api_id,
+        approved.product_policy_id = product.mapping.and_then(|at| at.policy_id);
+        let api = |api: Api| {
+            let mapping = api.mapping.unwrap_or_default();
+            ApprovedApi {
+                api_id: mapping.api_id,
                 name: api.name,
                 url: api.url,
-                gateway_id: api.gateway_id,
-            })
-            .collect();
+                gateway_id: mapping.gateway_id,
+            }
+        };
+        approved.apis = product.apis.into_iter().map(api).collect();
     }
     let id = approved.plan_id.clone();
     if let Some(plan) = there(
@@ -197,7 +197,7 @@ async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<Approv
             .get_plan(ctx.request(GetPlanRequest { id }))
             .await,
     )? {
-        approved.plan_policy_id = plan.policy_id;
+        approved.plan_policy_id = plan.mapping.and_then(|at| at.policy_id);
         approved.rate = plan.rate.map(|rate| ApprovedRate {
             requests: rate.requests,
             per_seconds: rate.per_seconds,

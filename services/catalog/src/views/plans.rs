@@ -87,13 +87,14 @@ pub(crate) async fn get(
     .bind(id.to_string())
     .fetch_optional(pool)
     .await?;
-    let plan = row.as_ref().map(message).transpose()?;
+    let plan = row.map(|row| message(&row, audience)).transpose()?;
     Ok(plan.filter(|p| audience == Audience::Service || p.status() == v1::PlanStatus::Active))
 }
 
 /// A page of the plans that are there, and the cursor of the next.
 pub(crate) async fn list(
     pool: &AnyPool,
+    audience: Audience,
     search: &Search,
     query: &ListQuery,
 ) -> Result<(Vec<v1::Plan>, String), sqlx::Error> {
@@ -104,11 +105,12 @@ pub(crate) async fn list(
     select.and("status = ?", Status::Active.as_str());
     select.and_found_in(&["search_text"], search);
     let (rows, next) = select.page(pool, query).await?;
-    let plans = rows.iter().map(message).collect::<Result<_, _>>()?;
-    Ok((plans, next))
+    let plans = rows.iter().map(|row| message(row, audience));
+    Ok((plans.collect::<Result<_, _>>()?, next))
 }
 
-fn message(row: &Row) -> Result<v1::Plan, sqlx::Error> {
+/// Without what the audience may not see.
+fn message(row: &Row, audience: Audience) -> Result<v1::Plan, sqlx::Error> {
     let id: String = row.try_get(0)?;
     let status: String = row.try_get(1)?;
     let details: String = row.try_get(2)?;
@@ -120,11 +122,7 @@ fn message(row: &Row) -> Result<v1::Plan, sqlx::Error> {
         wire::parse_time(row.try_get(4)?)?,
         wire::parse_time(row.try_get(5)?)?,
     );
-    Ok(wire::plan_message(
-        id,
-        row.try_get(3)?,
-        &details,
-        status,
-        times,
-    ))
+    let mut plan = wire::plan_message(id, row.try_get(3)?, &details, status, times);
+    plan.mapping = plan.mapping.filter(|_| audience.sees_mappings());
+    Ok(plan)
 }

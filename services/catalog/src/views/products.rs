@@ -142,7 +142,7 @@ pub(crate) async fn get(
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let mut product = message(&row)?;
+    let mut product = message(&row, audience)?;
     product.documentation = row.try_get(6)?;
     Ok(Some(product).filter(|p| audience.sees(p.status(), p.visibility())))
 }
@@ -187,11 +187,13 @@ pub(crate) async fn list(
     );
     select.and_found_in(&["search_text"], &filter.search);
     let (rows, next) = select.page(pool, query).await?;
-    let products = rows.iter().map(message).collect::<Result<_, _>>()?;
+    let products = rows.iter().map(|row| message(row, audience));
+    let products = products.collect::<Result<_, _>>()?;
     Ok((products, next))
 }
 
-fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {
+/// Without what the audience may not see.
+fn message(row: &Row, audience: Audience) -> Result<v1::Product, sqlx::Error> {
     let id: String = row.try_get(0)?;
     let status: String = row.try_get(1)?;
     let details: String = row.try_get(2)?;
@@ -203,11 +205,11 @@ fn message(row: &Row) -> Result<v1::Product, sqlx::Error> {
         wire::parse_time(row.try_get(4)?)?,
         wire::parse_time(row.try_get(5)?)?,
     );
-    Ok(wire::product_message(
-        id,
-        row.try_get(3)?,
-        &details,
-        status,
-        times,
-    ))
+    let version = row.try_get(3)?;
+    let mut product = wire::product_message(id, version, &details, status, times);
+    if !audience.sees_mappings() {
+        product.mapping = None;
+        product.apis.iter_mut().for_each(|api| api.mapping = None);
+    }
+    Ok(product)
 }

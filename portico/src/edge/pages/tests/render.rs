@@ -74,7 +74,9 @@ fn request(status: &str) -> AccessRequest {
 fn a_failure_stands_there_in_the_providers_words() {
     let preview = Preview {
         action: Some("register".into()),
-        payload: serde_json::json!({ "client_name": "<script>alert(1)</script>" }),
+        payload: serde_json::json!({ "client_name": "<script>alert(1)</script>" })
+            .as_object()
+            .cloned(),
         scopes_missing_at_provider: vec!["gold_plan".into()],
         mapping_changes: vec!["payments: gold_plan".into()],
         ..Default::default()
