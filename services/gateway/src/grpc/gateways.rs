@@ -77,10 +77,7 @@ pub(crate) async fn update_gateway(
     let mut draft = Draft::changed(merged, with_secret, &before.settings, &grpc.deps.outgoing)?;
     unique(grpc, &draft.settings.name, id).await?;
     if draft.secret.is_some() || !draft.is_reached_as(&before.settings) {
-        let secret = match &draft.secret {
-            Some(secret) => secret.clone(),
-            None => kept(grpc, id, &stored).await?,
-        };
+        let secret = kept_or_new(grpc, id, &stored, &draft).await?;
         draft.verify(grpc, &secret).await?;
     }
     let secret = match draft.secret {
@@ -175,9 +172,17 @@ async fn unique(grpc: &Grpc, name: &str, id: Uuid) -> Result<(), Error> {
     if taken { Err(name_taken()) } else { Ok(()) }
 }
 
-/// The stored secret.
-async fn kept(grpc: &Grpc, id: Uuid, secret: &VaultRef) -> Result<Secret, Error> {
-    let found = grpc.vault.get(&Gateway::vault_owner(id), secret).await;
+/// The secret that a call brings, otherwise the stored one.
+async fn kept_or_new(
+    grpc: &Grpc,
+    id: Uuid,
+    stored: &VaultRef,
+    draft: &Draft,
+) -> Result<Secret, Error> {
+    if let Some(secret) = &draft.secret {
+        return Ok(secret.clone());
+    }
+    let found = grpc.vault.get(&Gateway::vault_owner(id), stored).await;
     found.map_err(vault_error)?.ok_or_else(concurrent_change)
 }
 
