@@ -130,7 +130,7 @@ async fn walk(world: &World, portal: &Configured) {
     let preview = world.act(&world.admin, &request, "preview").await;
     let preview = preview.expect(StatusCode::OK).unwrap();
     assert_eq!(preview["action"], "create_keys");
-    assert_eq!(preview["payload"][0]["product"], "Weather API");
+    assert_eq!(preview["payload"]["keys"][0]["product"], "Weather API");
     world.approve(&request).await;
     world.wait_for_status(&request, "active").await;
     let listed = ready(&portal.developer, &application).await;

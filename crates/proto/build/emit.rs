@@ -6,7 +6,8 @@ use crate::model::{Cardinality, Enumeration, Member, Message, Type};
 
 const REST: &str = "crate::rest";
 
-pub(crate) fn message(from: &Message) -> String {
+/// `part`: its members stand among those of another one.
+pub(crate) fn message(from: &Message, part: bool) -> String {
     let Message {
         path, name, doc, ..
     } = from;
@@ -36,13 +37,7 @@ pub(crate) fn message(from: &Message) -> String {
         code,
         "fn take(&mut self, name: &str, from: &mut Self) {{\nmatch name {{\n{}_ => {{ let _ = from; }}\n}}\n}}\n",
         each(from, |member| {
-            let ident = &member.ident;
-            (resource && member.input).then(|| {
-                format!(
-                    "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
-                    member.name
-                )
-            })
+            ((resource || part) && member.input).then(|| take(member))
         }),
     );
     let _ = write!(
@@ -62,6 +57,20 @@ pub(crate) fn message(from: &Message) -> String {
         );
     }
     code
+}
+
+fn take(member: &Member) -> String {
+    let ident = &member.ident;
+    match &member.of {
+        Type::Message(path) if member.flat => format!(
+            "name if {REST}::knows::<{path}>(name) => {REST}::Message::take(\
+             self.{ident}.get_or_insert_default(), name, from.{ident}.get_or_insert_default()),\n"
+        ),
+        _ => format!(
+            "{:?} => ::core::mem::swap(&mut self.{ident}, &mut from.{ident}),\n",
+            member.name
+        ),
+    }
 }
 
 fn each(from: &Message, code: impl Fn(&Member) -> Option<String>) -> String {

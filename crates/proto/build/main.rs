@@ -40,10 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds(compiler.file_descriptor_set())?;
 
     let mut packages: BTreeMap<String, String> = BTreeMap::new();
-    for message in model::messages(&compiler.descriptor_pool()) {
-        let message = message?.checked()?;
+    let messages = model::messages(&compiler.descriptor_pool())?;
+    for message in &messages {
         let package = packages.entry(message.package.clone()).or_default();
-        package.push_str(&emit::message(&message));
+        package.push_str(&emit::message(message, model::is_part(message, &messages)));
     }
     for one in model::enumerations(&compiler.descriptor_pool()) {
         let package = packages.entry(one.package.clone()).or_default();

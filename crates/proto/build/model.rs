@@ -29,14 +29,12 @@ impl Message {
             && self.members.iter().any(|member| member.input)
     }
 
-    /// An update names what it changes, and neither an alternative nor a member of a flat message can be taken by itself.
-    pub(crate) fn checked(self) -> Result<Self, String> {
-        let shared =
-            |member: &Member| member.flat || matches!(member.cardinality, Cardinality::Oneof(..));
+    /// An update names what it changes, and an alternative cannot be taken by itself.
+    fn checked(self) -> Result<Self, String> {
         let mut written = self.members.iter().filter(|member| member.input);
-        match written.find(|member| shared(member)) {
+        match written.find(|member| matches!(member.cardinality, Cardinality::Oneof(..))) {
             Some(member) if self.is_resource() => Err(format!(
-                "{}.{}: a resource has no `oneof` or flat member that callers write",
+                "{}.{}: a resource has no `oneof` that callers write",
                 self.name, member.name
             )),
             _ => Ok(self),
@@ -91,13 +89,24 @@ pub(crate) struct Enumeration {
 }
 
 /// The messages that methods of services take or answer, and those inside them.
-pub(crate) fn messages(pool: &DescriptorPool) -> Vec<Result<Message, String>> {
+pub(crate) fn messages(pool: &DescriptorPool) -> Result<Vec<Message>, String> {
     let options = Options::new(pool);
     let requests: Vec<MessageDescriptor> = methods(pool).map(|method| method.input()).collect();
     reachable(pool)
         .values()
-        .map(|message| options.message(message, requests.contains(message)))
+        .map(|message| {
+            let request = requests.contains(message);
+            options.message(message, request)?.checked()
+        })
         .collect()
+}
+
+/// Whether its members stand among those of another one.
+pub(crate) fn is_part(message: &Message, all: &[Message]) -> bool {
+    let mut members = all.iter().flat_map(|one| &one.members);
+    members.any(|member| {
+        member.flat && matches!(&member.of, Type::Message(path) if *path == message.path)
+    })
 }
 
 /// Every enum of the contracts.

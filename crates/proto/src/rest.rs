@@ -123,13 +123,23 @@ impl MemberType {
 }
 
 impl Shape {
-    /// The members with those of flat ones in their place.
-    fn all(&self) -> Vec<&'static Member> {
+    /// The members with those of flat ones in their place, each with whether it is always answered: those of a flat
+    /// message that may be absent are not.
+    fn answered(&self) -> Vec<(&'static Member, bool)> {
         let own = |member: &'static Member| match (member.flat, &member.kind) {
-            (true, MemberType::Message(inner)) => inner().all(),
-            _ => vec![member],
+            (true, MemberType::Message(inner)) => {
+                let all = inner().answered().into_iter();
+                all.map(|(one, always)| (one, always && member.required))
+                    .collect()
+            }
+            _ => vec![(member, true)],
         };
         self.members.iter().flat_map(own).collect()
+    }
+
+    /// The members with those of flat ones in their place.
+    fn all(&self) -> Vec<&'static Member> {
+        self.answered().into_iter().map(|(one, _)| one).collect()
     }
 
     /// Those that callers may write.

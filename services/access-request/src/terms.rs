@@ -168,18 +168,21 @@ impl CatalogueChange {
 impl Product {
     /// From the catalogue's answer about the product of this id.
     pub(crate) fn read(product_id: Uuid, product: catalog::Product) -> Self {
-        let api = |api: catalog::Api| Api {
-            api_id: api.api_id,
-            name: api.name,
-            url: api.url,
-            gateway_id: api.gateway_id,
+        let api = |api: catalog::Api| {
+            let mapping = api.mapping.unwrap_or_default();
+            Api {
+                api_id: mapping.api_id,
+                name: api.name,
+                url: api.url,
+                gateway_id: mapping.gateway_id,
+            }
         };
         Self {
             product_id,
             version: product.version,
             name: product.name,
             scopes: product.scopes.into_iter().collect(),
-            policy_id: product.policy_id,
+            policy_id: product.mapping.and_then(|at| at.policy_id),
             apis: product.apis.into_iter().map(api).collect(),
         }
     }
@@ -193,7 +196,7 @@ impl Plan {
             version: plan.version,
             name: plan.name,
             scopes: plan.scopes.into_iter().collect(),
-            policy_id: plan.policy_id,
+            policy_id: plan.mapping.and_then(|at| at.policy_id),
             rate: plan.rate.map(|rate| Limit {
                 requests: rate.requests,
                 seconds: rate.per_seconds,

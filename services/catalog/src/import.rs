@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use portico_proto::gateway::v1::{GatewayPolicy, SimulatedLimit};
+use portico_proto::{
+    catalog::v1::PolicyRole,
+    gateway::v1::{GatewayPolicy, SimulatedLimit},
+};
 use uuid::Uuid;
 
 use crate::{plan, product};
@@ -26,14 +29,16 @@ pub(crate) fn becomes(policy: &GatewayPolicy) -> Result<Becomes, &'static str> {
     if !policy.active {
         return Err("It is not active at the gateway.");
     }
-    match policy.role.as_str() {
-        "product" => Ok(Becomes::Product),
-        "plan" => Ok(Becomes::Plan),
-        "both" => Err(
+    match policy.role() {
+        PolicyRole::Product => Ok(Becomes::Product),
+        PolicyRole::Plan => Ok(Becomes::Plan),
+        PolicyRole::Both => Err(
             "It grants access to APIs and limits them at once, so it cannot be combined with a plan or a product: \
              split it into one policy for access rights and one for rate and quota.",
         ),
-        _ => Err("It neither grants access to APIs nor limits them."),
+        PolicyRole::Other | PolicyRole::Unspecified => {
+            Err("It neither grants access to APIs nor limits them.")
+        }
     }
 }
 
@@ -98,7 +103,7 @@ fn apis(gateway: Uuid, policy: &GatewayPolicy, before: &[product::Api]) -> Vec<p
         known.cloned().unwrap_or_else(|| product::Api {
             api_id: api.api_id.clone(),
             name: api
-                .name
+                .name()
                 .chars()
                 .filter(|it| !it.is_control())
                 .take(NAME)
@@ -146,7 +151,7 @@ mod tests {
 
     const GATEWAY: Uuid = Uuid::from_u128(7);
 
-    fn policy(role: &str) -> GatewayPolicy {
+    fn policy(role: PolicyRole) -> GatewayPolicy {
         GatewayPolicy {
             id: "p1".into(),
             name: "Payments\n".into(),
@@ -154,8 +159,8 @@ mod tests {
             active: true,
             apis: vec![GatewayApi {
                 api_id: "pay".into(),
-                name: "Payments".into(),
-                listen_path: "/pay/".into(),
+                name: Some("Payments".into()),
+                listen_path: Some("/pay/".into()),
             }],
             rate: Some(SimulatedLimit {
                 requests: 5,
@@ -171,25 +176,33 @@ mod tests {
 
     #[test]
     fn a_policy_that_cannot_be_imported_has_a_reason() {
-        assert_eq!(becomes(&policy("product")), Ok(Becomes::Product));
-        assert_eq!(becomes(&policy("plan")), Ok(Becomes::Plan));
-        assert!(becomes(&policy("both")).unwrap_err().contains("split"));
-        let mut inactive = policy("plan");
+        assert_eq!(becomes(&policy(PolicyRole::Product)), Ok(Becomes::Product));
+        assert_eq!(becomes(&policy(PolicyRole::Plan)), Ok(Becomes::Plan));
+        assert!(
+            becomes(&policy(PolicyRole::Both))
+                .unwrap_err()
+                .contains("split")
+        );
+        let mut inactive = policy(PolicyRole::Plan);
         inactive.active = false;
         assert!(becomes(&inactive).is_err());
-        let mut own = policy("plan");
+        let mut own = policy(PolicyRole::Plan);
         own.own = true;
         assert!(becomes(&own).is_err());
     }
 
     #[test]
     fn a_second_import_keeps_what_an_admin_wrote() {
-        let first = product(GATEWAY, &policy("product"), scopes(&["product_pay"]));
+        let first = product(
+            GATEWAY,
+            &policy(PolicyRole::Product),
+            scopes(&["product_pay"]),
+        );
         assert_eq!(first.name, "Payments");
         assert!(first.dcr_enabled);
         let mut edited = first;
         edited.apis[0].url = "https://api.example/pay/".into();
-        let mut grown = policy("product");
+        let mut grown = policy(PolicyRole::Product);
         grown.apis.push(GatewayApi {
             api_id: "ship".into(),
             ..GatewayApi::default()

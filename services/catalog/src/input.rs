@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portico_proto::catalog::v1::PolicyMapping;
 use portico_runtime::{Problems, texts};
 use url::Url;
 use uuid::Uuid;
@@ -111,7 +112,9 @@ impl Input {
         id
     }
 
-    pub(crate) fn policy_id(&mut self, text: &str) -> String {
+    pub(crate) fn policy_id(&mut self, mapping: Option<PolicyMapping>) -> String {
+        let policy_id = mapping.and_then(|mapping| mapping.policy_id);
+        let text = policy_id.as_deref().unwrap_or_default();
         texts::line(&mut self.problems, "policy_id", text, POLICY_ID)
     }
 

@@ -73,6 +73,14 @@ impl Audience {
         }
     }
 
+    /// Whether what is at the gateway is shown.
+    fn sees_mappings(self) -> bool {
+        match self {
+            Self::Admin | Self::Service => true,
+            Self::SignedIn | Self::Visitor => false,
+        }
+    }
+
     /// Whether one product is shown.
     pub(crate) fn sees(self, status: ProductStatus, visibility: Visibility) -> bool {
         match self {

@@ -39,7 +39,7 @@ pub(crate) fn product_message(
         tags: details.tags.iter().cloned().collect(),
         apis: details.apis.iter().map(api).collect(),
         status: status.into(),
-        policy_id: given(&details.policy_id),
+        mapping: policy(&details.policy_id),
         documentation: details.documentation.clone(),
         version: version.unsigned_abs(),
         created_at: Some(time::to_proto(times.0)),
@@ -49,10 +49,12 @@ pub(crate) fn product_message(
 
 fn api(api: &product::Api) -> v1::Api {
     v1::Api {
-        api_id: api.api_id.clone(),
+        mapping: Some(v1::ApiMapping {
+            api_id: api.api_id.clone(),
+            gateway_id: api.gateway_id.map(|id| id.to_string()),
+        }),
         name: api.name.clone(),
         url: api.url.clone(),
-        gateway_id: api.gateway_id.map(|id| id.to_string()),
     }
 }
 
@@ -104,7 +106,7 @@ pub(crate) fn plan_message(
         rate: details.rate.map(rate),
         quota: details.quota.map(quota),
         auto_approve: details.auto_approve,
-        policy_id: given(&details.policy_id),
+        mapping: policy(&details.policy_id),
         status: status.into(),
         version: version.unsigned_abs(),
         created_at: Some(time::to_proto(times.0)),
@@ -135,8 +137,9 @@ impl From<plan::Status> for v1::PlanStatus {
     }
 }
 
-fn given(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+fn policy(id: &str) -> Option<v1::PolicyMapping> {
+    let policy_id = (!id.is_empty()).then(|| id.to_owned());
+    Some(v1::PolicyMapping { policy_id })
 }
 
 /// RFC 3339 with six digits of a second, so that texts sort as times do; for the tables of the views.

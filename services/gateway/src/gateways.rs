@@ -35,8 +35,9 @@ use url::Url;
 pub use crate::item::Limit;
 pub use crate::mapping::Owned;
 pub use failure::{Disposition, Failure};
-pub use inventory::{FoundApi, FoundPolicy, Inventory, PolicyRole};
+pub use inventory::{FoundApi, FoundPolicy, Inventory};
 pub use keys::{CreatedKey, WantedKey};
+pub use portico_proto::catalog::v1::PolicyRole;
 pub use simulation::{Presented, ResolvedPolicy, Simulation};
 
 /// The No-Operation policy that Portico makes where an admin names none. Limited, for a token with a product's scope
@@ -290,7 +291,7 @@ pub trait Gateway: Send + Sync {
 /// Every type of gateway that can be configured, and its driver.
 pub const DRIVERS: &[(&str, &dyn Gateway)] = &[
     ("tyk", &tyk::OPEN_SOURCE),
-    ("tyk-dashboard", &tyk::DASHBOARD),
+    ("tyk_dashboard", &tyk::DASHBOARD),
 ];
 
 /// The driver for a type of gateway.
@@ -304,14 +305,16 @@ pub fn driver_for(kind: &str) -> Option<&'static dyn Gateway> {
 mod tests {
     use std::path::Path;
 
+    use portico_proto::{gateway::v1::GatewayType, rest::Enumeration as _};
+
     use super::*;
 
-    /// A driver is its own file or folder here and its line in [`DRIVERS`]: nothing else names a type of gateway.
+    /// A driver is its own file or folder here, its line in [`DRIVERS`] and its word in the contract: nothing else names
+    /// a type of gateway.
     #[test]
     fn a_driver_is_one_file_and_one_line() {
-        for (kind, _) in DRIVERS {
-            assert!(driver_for(kind).is_some(), "{kind}");
-        }
+        let words = GatewayType::words().words.iter().map(|one| one.word);
+        assert!(words.eq(DRIVERS.iter().map(|(kind, _)| *kind)));
         assert!(driver_for("unheard-of").is_none());
         let mut named = Vec::new();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

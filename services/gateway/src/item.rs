@@ -222,31 +222,23 @@ impl From<access::ApprovedApi> for Api {
     }
 }
 
-impl From<Api> for access::ApprovedApi {
-    fn from(api: Api) -> Self {
-        Self {
-            api_id: api.api_id,
-            name: api.name,
-            url: api.url,
-            gateway_id: api.gateway_id,
-        }
-    }
-}
-
 impl From<catalog::Product> for Product {
     fn from(product: catalog::Product) -> Self {
-        let api = |api: catalog::Api| Api {
-            api_id: api.api_id,
-            name: api.name,
-            url: api.url,
-            gateway_id: api.gateway_id,
+        let api = |api: catalog::Api| {
+            let mapping = api.mapping.unwrap_or_default();
+            Api {
+                api_id: mapping.api_id,
+                name: api.name,
+                url: api.url,
+                gateway_id: mapping.gateway_id,
+            }
         };
         Self {
             id: product.id,
             version: product.version,
             name: product.name,
             scopes: product.scopes.into_iter().collect(),
-            policy_id: product.policy_id,
+            policy_id: product.mapping.and_then(|at| at.policy_id),
             apis: product.apis.into_iter().map(api).collect(),
         }
     }
@@ -259,7 +251,7 @@ impl From<catalog::Plan> for Plan {
             version: plan.version,
             name: plan.name,
             scopes: plan.scopes.into_iter().collect(),
-            policy_id: plan.policy_id,
+            policy_id: plan.mapping.and_then(|at| at.policy_id),
             rate: plan.rate.map(|rate| Limit {
                 requests: rate.requests,
                 seconds: rate.per_seconds,

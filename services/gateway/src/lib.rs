@@ -10,10 +10,9 @@
 //! | `grpc` | requests from outside, a file for each subject |
 //! | `policies` | what other services say, and what comes of it |
 //! | `publish` | private events as public ones |
-//! | `views` | tables that follow the log, and their queries |
+//! | `views` | tables that follow the log, their queries, and the numbers for `/metrics` |
 //! | `worker` | brings gateways to what is wanted |
 //! | [`gateways`] | drivers: what is said to API gateways over the network |
-//! | `measures` | what waits here, for `/metrics` |
 
 mod entitlement;
 mod gateway;
@@ -22,7 +21,6 @@ mod grpc;
 mod item;
 mod known;
 mod mapping;
-mod measures;
 mod policies;
 mod publish;
 mod views;
@@ -57,7 +55,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let grpc = Grpc::new(deps, &store, &vault);
     let worker = Worker::new(deps, &store, &vault, &grpc.mapper);
     let providers = ProviderWorker::new(deps, &store, &grpc.mapper);
-    measures::observe(deps, store.database());
+    views::measures::observe(deps, store.database());
     let routes = Routes::new(GatewayServiceServer::new(grpc));
     let policies = Policies {
         store: store.clone(),

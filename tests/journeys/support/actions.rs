@@ -53,7 +53,7 @@ impl World {
     /// The same with the Dashboard's API in front of the gateway.
     pub async fn configure_at_dashboard(&self) -> Configured {
         let key = DashboardSettings::default().user_key;
-        self.configure_at("tyk-dashboard", &key).await
+        self.configure_at("tyk_dashboard", &key).await
     }
 
     async fn configure_at(&self, gateway: &str, secret: &str) -> Configured {

@@ -89,7 +89,7 @@ fn alike(shape: &Shape, depth: usize) -> bool {
 }
 
 pub(super) fn object(shape: &Shape, side: Side) -> RefOr<Schema> {
-    let shown = |member: &&'static Member| match side {
+    let shown = |(member, _): &(&'static Member, bool)| match side {
         Side::Output => member.output,
         Side::Input | Side::Change => member.input,
     };
@@ -103,10 +103,10 @@ pub(super) fn object(shape: &Shape, side: Side) -> RefOr<Schema> {
     let mut object = ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(said(doc));
-    for member in shape.all().into_iter().filter(shown) {
+    for (member, always) in shape.answered().into_iter().filter(shown) {
         let required = match side {
-            // Every member is always written; null where there is nothing.
-            Side::Output => true,
+            // Null where there is nothing.
+            Side::Output => always,
             Side::Input => member.required,
             Side::Change => false,
         };

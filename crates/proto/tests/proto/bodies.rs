@@ -11,8 +11,13 @@ use portico_proto::{
         ApiToken, CreateApiTokenResponse, CreateSessionResponse, Role, User, UserStatus,
     },
     catalog::v1::{
-        Api, GatewayImport, ImportAction, ImportedPolicy, Plan, PlanStatus, PolicyRole, Product,
-        ProductStatus, Quota, Rate, Visibility,
+        Api, ApiMapping, GatewayImport, ImportAction, ImportedPolicy, Plan, PlanStatus,
+        PolicyMapping, PolicyRole, Product, ProductStatus, Quota, Rate, Visibility,
+    },
+    gateway::v1::{
+        ApiKey, ApiKeyStatus, Gateway, GatewayApi, GatewayPolicy, GatewayStatus, GatewayType,
+        HeldScope, OpenedApi, ResolvedPolicy, RevealApiKeyResponse, SimulateGatewayCallResponse,
+        SimulatedLimit,
     },
     notification::v1::{
         Delivery, DeliveryStatus, MailTemplate, PreviewTemplateResponse, SendTestMailResponse,
@@ -62,13 +67,15 @@ snapshots! {
         visibility: Visibility::Public.into(),
         tags: vec!["money".into()],
         apis: vec![Api {
-            api_id: "payments".into(),
+            mapping: Some(ApiMapping {
+                api_id: "payments".into(),
+                gateway_id: None,
+            }),
             name: "Payments API".into(),
             url: "https://gateway.example/payments/".into(),
-            gateway_id: None,
         }],
         status: ProductStatus::Published.into(),
-        policy_id: None,
+        mapping: Some(PolicyMapping::default()),
         documentation: "# Payments".into(),
         version: 3,
         created_at: noon(),
@@ -81,7 +88,9 @@ snapshots! {
         rate: Some(Rate { requests: 10, per_seconds: 60 }),
         quota: Some(Quota { requests: u64::MAX, renews_every_seconds: 3600 }),
         auto_approve: true,
-        policy_id: Some("gold-policy".into()),
+        mapping: Some(PolicyMapping {
+            policy_id: Some("gold-policy".into()),
+        }),
         status: PlanStatus::Active.into(),
         version: 1,
         created_at: noon(),
@@ -157,6 +166,55 @@ snapshots! {
     api_token_in_a_list: ApiToken {
         last_used_at: noon(),
         ..token()
+    };
+    gateway: Gateway {
+        id: ID.into(),
+        name: "Main".into(),
+        r#type: GatewayType::TykDashboard.into(),
+        url: "https://gateway.example/".into(),
+        secret: "canary".into(),
+        org_id: None,
+        default_policy_id: Some("noop".into()),
+        status: GatewayStatus::Active.into(),
+        version: 2,
+        created_at: noon(),
+        updated_at: noon(),
+    };
+    gateway_policy: GatewayPolicy {
+        id: "p1".into(),
+        name: "Payments".into(),
+        role: PolicyRole::Both.into(),
+        apis: vec![GatewayApi {
+            api_id: "payments".into(),
+            name: Some("Payments".into()),
+            listen_path: None,
+        }],
+        rate: Some(SimulatedLimit { requests: 5, seconds: 60 }),
+        quota: None,
+        scopes: vec!["pay".into(), "refund".into()],
+        active: true,
+        own: false,
+    };
+    simulated_call: SimulateGatewayCallResponse {
+        status: 403,
+        message: Some("Access to this API has been disallowed".into()),
+        policies: vec![ResolvedPolicy {
+            id: "noop".into(),
+            because: "default policy".into(),
+            found: true,
+            ..ResolvedPolicy::default()
+        }],
+        unmapped_scopes: vec!["pay".into(), "refund".into()],
+        ..SimulateGatewayCallResponse::default()
+    };
+    api_key: RevealApiKeyResponse {
+        api_key: Some(api_key()),
+        key: "0".into(),
+    };
+    held_scope: HeldScope {
+        scope: "pay".into(),
+        application_ids: vec![ID.into()],
+        ..HeldScope::default()
     };
     session: CreateSessionResponse {
         token: "pts_0".into(),
@@ -418,6 +476,26 @@ fn drift() -> DriftItem {
         application_id: Some(ID.into()),
         repair: DriftRepair::Possible.into(),
         ..DriftItem::default()
+    }
+}
+
+fn api_key() -> ApiKey {
+    ApiKey {
+        id: ID.into(),
+        access_request_id: ID.into(),
+        status: ApiKeyStatus::Ready.into(),
+        hash_prefix: Some("1a2b3c4d".into()),
+        created_at: noon(),
+        revealed: true,
+        revealed_at: noon(),
+        header_name: "Authorization".into(),
+        apis: vec![OpenedApi {
+            api_id: "weather".into(),
+            header_name: "X-Api-Key".into(),
+            ..OpenedApi::default()
+        }],
+        version: 5,
+        ..ApiKey::default()
     }
 }
 

@@ -4,9 +4,10 @@ use portico_proto::{
     access::v1::{SubmitAccessRequestRequest, submit_access_request_request::Target},
     accounts::v1::CreateSessionRequest,
     catalog::v1::{
-        ImportItem, ListProductsRequest, NewPlan, NewProduct, Plan, PlanChange, Product,
-        ProductChange, Rate, Visibility,
+        ImportItem, ListProductsRequest, NewPlan, NewProduct, Plan, PlanChange, PolicyMapping,
+        Product, ProductChange, Rate, Visibility,
     },
+    gateway::v1::GatewayChange,
     operations::v1::RepublishRequest,
     rest::{Enumeration, FieldMask, merge},
 };
@@ -31,11 +32,9 @@ fn members_are_read_in_each_way_they_may_be_written() {
     .unwrap();
     assert_eq!(product.scopes, ["a", "b"]);
     assert_eq!(product.visibility(), Visibility::Public);
-    assert_eq!(product.apis[0].api_id, "one");
-    assert_eq!(
-        (product.apis[1].gateway_id.as_ref(), product.policy_id),
-        (None, None)
-    );
+    let mapping = product.apis[0].mapping.clone().unwrap();
+    assert_eq!((mapping.api_id.as_str(), mapping.gateway_id), ("one", None));
+    assert_eq!(product.mapping, Some(PolicyMapping::default()));
     let array: ImportItem = read(json!({ "policy_id": "p", "scopes": ["a", "b"] })).unwrap();
     assert_eq!(array.scopes, ["a", "b"]);
     let large: RepublishRequest = read(json!({ "from": u64::MAX })).unwrap();
@@ -93,6 +92,11 @@ fn what_does_not_fit_is_named_without_its_value() {
         error.contains("rate: missing field `per_seconds`"),
         "{error}"
     );
+    // What cannot be absent is not taken away.
+    for member in ["name", "url", "secret"] {
+        let error = read::<GatewayChange>(json!({ member: null })).unwrap_err();
+        assert!(error.contains("invalid type: null"), "{member}: {error}");
+    }
     // What the edge fills in itself cannot be written.
     let forged = json!({ "email": "a", "password": "b", "remote_address": "::1" });
     assert!(read::<CreateSessionRequest>(forged).is_err());
@@ -142,6 +146,10 @@ fn a_change_names_its_members_and_takes_away_what_is_null() {
         ..present.clone()
     };
     assert_eq!(merged, expected);
+    // A member that stands beside those of the message is merged by its own name.
+    let PlanChange { message, mask } = read(json!({ "policy_id": "gold" })).unwrap();
+    let merged = merge(present.clone(), message, Some(&mask)).unwrap();
+    assert_eq!(merged.mapping.unwrap().policy_id(), "gold");
     // Nothing in the body: nothing changes.
     let PlanChange { message, mask } = read(json!({})).unwrap();
     assert_eq!(

@@ -7,7 +7,7 @@ use portico_proto::{
         TimelineEntry, TimelineStep,
     },
     catalog::v1::{Plan, Product, ProductStatus},
-    gateway::v1::{ApiKey, Gateway},
+    gateway::v1::{ApiKey, ApiKeyStatus, OpenedApi},
     notification::v1::Delivery,
     operations::v1::{DriftItem, DriftPlace},
     registration::v1::{
@@ -133,42 +133,21 @@ pub(super) fn oauth_client(from: &OauthClient) -> Value {
 
 /// An API key; with the key itself only where it was just revealed.
 pub(super) fn api_key(from: &ApiKey, key: Option<&str>) -> Value {
-    let calls: Vec<Value> = from
-        .apis
-        .iter()
-        .filter(|api| !api.url.is_empty())
-        .map(|api| {
-            let name = if api.name.is_empty() {
-                &from.product_name
-            } else {
-                &api.name
-            };
-            let header = from
-                .header_names
-                .get(&api.api_id)
-                .unwrap_or(&from.header_name);
-            let command = call_with_key(&api.url, header, key);
-            context! { name, url => &api.url, command }
-        })
-        .collect();
-    context! {
-        id => &from.id,
-        request_id => &from.request_id,
-        product_name => &from.product_name,
-        plan_name => &from.plan_name,
-        gateway_name => &from.gateway_name,
-        status => &from.status,
-        hash_prefix => &from.hash_prefix,
-        created_at => &from.created_at,
-        revealed_at => &from.revealed_at,
-        version => &from.version,
-        last_error => &from.last_error,
-        next_try_at => &from.next_try_at,
-        header_name => &from.header_name,
-        calls,
-        key,
-        under_way => matches!(from.status.as_str(), "waiting" | "replacing" | "deleting"),
-    }
+    let call = |api: &OpenedApi| {
+        let name = match api.name.as_str() {
+            "" => from.product_name.as_str(),
+            name => name,
+        };
+        let url = api.url.as_deref()?;
+        let command = call_with_key(url, &api.header_name, key);
+        Some(context! { name, url, command })
+    };
+    let under_way = matches!(
+        from.status(),
+        ApiKeyStatus::Waiting | ApiKeyStatus::Replacing | ApiKeyStatus::Deleting
+    );
+    let calls: Vec<Value> = from.apis.iter().filter_map(call).collect();
+    context! { calls, key, under_way, ..Value::from(Serde(from)) }
 }
 
 pub(super) fn identity_provider(from: &IdentityProvider) -> Value {
@@ -200,19 +179,6 @@ pub(super) fn preview(from: &Preview) -> Value {
         mapping_changes => &from.mapping_changes,
         obstacles => &from.obstacles,
         incomplete => &from.incomplete,
-    }
-}
-
-pub(super) fn gateway(from: &Gateway) -> Value {
-    context! {
-        id => &from.id,
-        name => &from.name,
-        type => &from.r#type,
-        url => &from.url,
-        org_id => &from.org_id,
-        default_policy_id => &from.default_policy_id,
-        status => &from.status,
-        version => &from.version,
     }
 }
 

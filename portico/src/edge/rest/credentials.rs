@@ -3,7 +3,7 @@
 use axum::{Json, http::StatusCode};
 use portico_proto::{
     Error, Kind,
-    gateway::v1::ListApiKeysRequest,
+    gateway::v1::{ApiKey, ListApiKeysRequest},
     registration::v1::{
         Credentials, EndOldSecretRequest, GetCredentialsRequest, ListOauthClientsRequest,
         OauthClient, RotateCredentialsRequest,
@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{List, Unstored},
-    api_keys::ApiKey,
+    api_keys,
     input::{Id, OptionalBody, Query},
 };
 use crate::edge::{Edge, halves::Halves, problem::Result, request::RequestContext};
@@ -110,7 +110,7 @@ async fn of_application(
         )
         .into()),
         (false, _) => {
-            let keys = keys.into_iter().map(Into::into).collect();
+            let keys = keys.into_iter().map(api_keys::shown).collect();
             Ok((registered, keys, incomplete))
         }
     }

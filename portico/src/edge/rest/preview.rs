@@ -4,17 +4,20 @@ use axum::Json;
 use portico_proto::{
     Error, Kind,
     access::v1::{
-        AccessRequest, Application, ApprovedApi, ApprovedItem, ApprovedQuota, ApprovedRate,
-        GetApplicationRequest, RequestedItem,
+        AccessRequest, ApiKeyCredential, Application, ApprovedApi, ApprovedItem, ApprovedQuota,
+        ApprovedRate, GetApplicationRequest, RequestedItem,
     },
-    catalog::v1::{GetPlanRequest, GetProductRequest},
-    gateway::v1::{PreviewMappingRequest, PreviewMappingResponse, PreviewedKey},
+    catalog::v1::{Api, GetPlanRequest, GetProductRequest},
+    gateway::v1::{
+        PreviewMappingRequest, PreviewMappingResponse, PreviewedKey,
+        preview_mapping_request::Credential,
+    },
     registration::v1::PreviewRegistrationRequest,
-    rest::{Enumeration as _, json},
+    rest::Enumeration as _,
 };
 use portico_runtime::ServiceName;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -33,9 +36,9 @@ pub(in crate::edge) struct Preview {
     /// HTTP method and address of the call.
     pub(in crate::edge) method: Option<String>,
     pub(in crate::edge) endpoint: Option<String>,
-    /// Its body, secrets redacted.
-    #[schema(value_type = Object)]
-    pub(in crate::edge) payload: Value,
+    /// Its body, secrets redacted; of API keys one entry for each in `keys`. Null where it is not known.
+    #[schema(value_type = Option<Object>)]
+    pub(in crate::edge) payload: Option<Map<String, Value>>,
     /// Scopes that the provider does not announce.
     pub(in crate::edge) scopes_missing_at_provider: Vec<String>,
     /// What would change at the gateway, in words.
@@ -68,13 +71,16 @@ pub(in crate::edge) async fn dry_run(ctx: &RequestContext, id: &str) -> Result<P
     for item in std::mem::take(&mut request.items) {
         items.push(as_approved(ctx, item).await?);
     }
+    let keys = request.client_type_id.is_none();
     let mapping = PreviewMappingRequest {
-        api_keys: request.client_type_id.is_none(),
-        identity_provider_id: request.identity_provider_id().to_owned(),
         application_id: application.id.clone(),
         items,
+        credential: Some(match keys {
+            true => Credential::ApiKey(ApiKeyCredential {}),
+            false => Credential::IdentityProviderId(request.identity_provider_id().to_owned()),
+        }),
     };
-    match mapping.api_keys {
+    match keys {
         true => of_keys(ctx, mapping).await,
         false => of_client(ctx, &request, application, mapping).await,
     }
@@ -119,7 +125,7 @@ async fn of_client(
         action: given(action.to_owned()),
         method: given(client.method),
         endpoint: given(client.endpoint),
-        payload: json(&client.payload),
+        payload: serde_json::from_str(&client.payload).ok(),
         scopes_missing_at_provider: client.scopes_missing_at_provider,
         mapping_changes: mapping.changes,
         obstacles,
@@ -139,7 +145,10 @@ async fn of_keys(ctx: &RequestContext, mapping: PreviewMappingRequest) -> Result
         action: Some("create_keys".to_owned()),
         method: Some("POST".to_owned()),
         endpoint: keys.last().map(|key| key.gateway_url.clone()),
-        payload: keys.into_iter().map(payload).collect(),
+        payload: Some(Map::from_iter([(
+            "keys".to_owned(),
+            keys.into_iter().map(payload).collect(),
+        )])),
         mapping_changes: changes,
         obstacles,
         ..Preview::default()
@@ -172,17 +181,17 @@ async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<Approv
             .get_product(ctx.request(GetProductRequest { id }))
             .await,
     )? {
-        approved.product_policy_id = product.policy_id;
-        approved.apis = product
-            .apis
-            .into_iter()
-            .map(|api| ApprovedApi {
-                api_id: api.api_id,
+        approved.product_policy_id = product.mapping.and_then(|at| at.policy_id);
+        let api = |api: Api| {
+            let mapping = api.mapping.unwrap_or_default();
+            ApprovedApi {
+                api_id: mapping.api_id,
                 name: api.name,
                 url: api.url,
-                gateway_id: api.gateway_id,
-            })
-            .collect();
+                gateway_id: mapping.gateway_id,
+            }
+        };
+        approved.apis = product.apis.into_iter().map(api).collect();
     }
     let id = approved.plan_id.clone();
     if let Some(plan) = there(
@@ -190,7 +199,7 @@ async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<Approv
             .get_plan(ctx.request(GetPlanRequest { id }))
             .await,
     )? {
-        approved.plan_policy_id = plan.policy_id;
+        approved.plan_policy_id = plan.mapping.and_then(|at| at.policy_id);
         approved.rate = plan.rate.map(|rate| ApprovedRate {
             requests: rate.requests,
             per_seconds: rate.per_seconds,

@@ -10,7 +10,7 @@ use portico_proto::{
     gateway::v1::{
         ApiKey, HeldScope, ListApiKeysRequest, ListApiKeysResponse, ListHeldScopesRequest,
         ListHeldScopesResponse, PreviewMappingRequest, PreviewMappingResponse, PreviewedKey,
-        ReleaseHeldScopeRequest, ReleaseHeldScopeResponse,
+        ReleaseHeldScopeRequest, ReleaseHeldScopeResponse, preview_mapping_request::Credential,
     },
     operations::v1::{
         DriftItem, DriftPlace, DriftRepair, DriftReport, PlanDriftRequest, RepairDriftRequest,
@@ -118,7 +118,10 @@ fn gateway(double: Double) -> Double {
                 Ok(PreviewMappingResponse {
                     changes: vec![heard.message.items[0].product_name.clone()],
                     obstacles: vec!["suspended".to_owned(), "held".to_owned()],
-                    keys: heard.message.api_keys.then_some(key).into_iter().collect(),
+                    keys: match heard.message.credential {
+                        Some(Credential::ApiKey(_)) => vec![key],
+                        _ => Vec::new(),
+                    },
                 })
             },
         )
@@ -266,6 +269,7 @@ async fn a_half_that_is_away_is_named() {
         let preview = portal.json(Method::POST, &path, json!({})).await.json();
         assert_eq!(preview["incomplete"], json!([name]), "{preview}");
         assert_eq!(preview["action"].is_null(), name == "registration");
+        assert_eq!(preview["payload"].is_null(), name == "registration");
     }
     let portal = portal(&[ServiceName::Gateway, ServiceName::Registration]).await;
     let nobody = portal.get("/api/v1/drift").await;
@@ -286,7 +290,7 @@ async fn a_preview_has_what_both_would_do() {
     let preview = portal.json(Method::POST, path, json!({})).await.json();
     assert_eq!(preview["action"], "create_keys");
     assert_eq!(preview["endpoint"], "https://gateway.example");
-    assert_eq!(preview["payload"].as_array().unwrap().len(), 1);
+    assert_eq!(preview["payload"]["keys"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use portico_proto::{Kind, access::v1 as api, catalog};
 use portico_runtime::Caller;
 
 use crate::support::{
-    FREE, MACHINE, PAYMENTS, PROVIDER, Portal, codes, order, status, steps, update,
+    FREE, MACHINE, PAYMENTS, PROVIDER, Portal, codes, order, policy, status, steps, update,
 };
 
 async fn submitted(portal: &Portal) -> String {
@@ -25,7 +25,7 @@ async fn an_approval_tells_both_halves_all_they_need() {
         let payments = known.products.get_mut(&PAYMENTS.to_string()).unwrap();
         payments.scopes = vec!["other".into()];
         payments.name = "Renamed".into();
-        payments.policy_id = Some("policy-2".into());
+        payments.mapping = policy("policy-2".into());
         payments.version = 8;
     });
     let request = anna.get(&id).await.unwrap();

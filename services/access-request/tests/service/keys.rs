@@ -10,8 +10,8 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::support::{
-    DEADLINE, FREE, ORDERS, PAYMENTS, Portal, by_gateway, codes, done, existing, foreign, item,
-    order, status, steps,
+    DEADLINE, FREE, ORDERS, PAYMENTS, Portal, at_gateway, by_gateway, codes, done, existing,
+    foreign, item, order, status, steps,
 };
 
 /// Orders give keys, and are served at a gateway.
@@ -23,7 +23,7 @@ async fn portal() -> Portal {
         orders.scopes.clear();
         orders.client_type_ids.clear();
         orders.apis = vec![Api {
-            api_id: "orders".into(),
+            mapping: at_gateway("orders".into()),
             ..Api::default()
         }];
         let free = known.plans.get_mut(&FREE.to_string()).unwrap();

@@ -8,7 +8,9 @@ use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
     access::v1::{self as api, report::Outcome},
-    catalog::v1::{Api, Plan, PlanStatus, Product, ProductStatus, Quota, Rate},
+    catalog::v1::{
+        Api, ApiMapping, Plan, PlanStatus, PolicyMapping, Product, ProductStatus, Quota, Rate,
+    },
     gateway::v1::GatewayReported,
     registration::v1::{ClientType, ClientTypeStatus, RegistrationReported},
     rest::{Enumeration, FieldMask},
@@ -209,6 +211,21 @@ impl Published {
     }
 }
 
+/// An API by its id at the gateway.
+pub(crate) fn at_gateway(api_id: String) -> Option<ApiMapping> {
+    Some(ApiMapping {
+        api_id,
+        gateway_id: None,
+    })
+}
+
+/// An existing policy.
+pub(crate) fn policy(id: String) -> Option<PolicyMapping> {
+    Some(PolicyMapping {
+        policy_id: Some(id),
+    })
+}
+
 /// Two published DCR products, two plans, two client types of one provider.
 fn furnish(known: &mut crate::doubles::Known) {
     for (id, name, scope) in [
@@ -222,12 +239,12 @@ fn furnish(known: &mut crate::doubles::Known) {
             scopes: vec![scope.into()],
             client_type_ids: vec![MACHINE.to_string(), WEB.to_string()],
             apis: vec![Api {
-                api_id: format!("{scope}_api"),
+                mapping: at_gateway(format!("{scope}_api")),
                 name: name.into(),
                 ..Api::default()
             }],
             status: ProductStatus::Published.into(),
-            policy_id: Some(format!("{scope}_policy")),
+            mapping: policy(format!("{scope}_policy")),
             version: 7,
             ..Product::default()
         };

@@ -116,11 +116,8 @@ impl Accounts {
 fn parse(wanted: &CreateApiTokenRequest, now: Timestamp) -> Result<(String, Timestamp), Error> {
     let mut problems = Problems::default();
     let name = texts::name(&mut problems, "name", &wanted.name);
-    let days = match wanted.expires_in_days {
-        0 => DEFAULT_DAYS,
-        days => days,
-    };
-    if days > MOST_DAYS {
+    let days = wanted.expires_in_days.unwrap_or(DEFAULT_DAYS);
+    if !(1..=MOST_DAYS).contains(&days) {
         problems.add(
             "expires_in_days",
             "expires_in_days_invalid",

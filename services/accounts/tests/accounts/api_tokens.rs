@@ -23,14 +23,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     )
 }
 
-fn wanted(days: u32) -> CreateApiTokenRequest {
+fn wanted(days: Option<u32>) -> CreateApiTokenRequest {
     CreateApiTokenRequest {
         name: "ci".into(),
         expires_in_days: days,
     }
 }
 
-async fn create(world: &World, caller: &Caller, days: u32) -> CreateApiTokenResponse {
+async fn create(world: &World, caller: &Caller, days: Option<u32>) -> CreateApiTokenResponse {
     let request = world.request(caller, wanted(days));
     let answer = world.client().create_api_token(request).await.unwrap();
     answer.into_inner()
@@ -46,7 +46,7 @@ async fn an_api_token_stands_for_its_user_until_it_is_revoked(place: Place) {
     let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let ada = developer(&user);
-    let created = create(&world, &ada, 0).await;
+    let created = create(&world, &ada, None).await;
     let described = created.api_token.unwrap();
     assert!(created.token.starts_with("ptk_"));
     assert_eq!(described.expires_at, time::parse("2026-04-01T00:00:00Z"));
@@ -81,7 +81,7 @@ async fn tokens_come_in_pages(place: Place) {
     let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
     let mut made = Vec::new();
     for _ in 0..3 {
-        made.push(create(&world, &ada, 1).await.api_token.unwrap().id);
+        made.push(create(&world, &ada, Some(1)).await.api_token.unwrap().id);
         world.advance(1);
     }
     let page = |after: &str, sort: &str| {
@@ -116,7 +116,7 @@ async fn tokens_come_in_pages(place: Place) {
 async fn an_api_token_expires(place: Place) {
     let world = World::start(&place).await;
     let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
-    let token = create(&world, &developer(&user), 1).await.token;
+    let token = create(&world, &developer(&user), Some(1)).await.token;
     world.advance(24 * 3600 - 1);
     assert!(world.authenticate(&token).await.is_ok());
     world.advance(1);
@@ -127,7 +127,7 @@ async fn tokens_of_other_users_are_not_found(place: Place) {
     let world = World::start(&place).await;
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     let eve = developer(&world.sign_up("Eve", "eve@example.org").await.unwrap());
-    let token = create(&world, &developer(&ada), 1).await;
+    let token = create(&world, &developer(&ada), Some(1)).await;
     let id = token.api_token.unwrap().id;
     for stranger in [eve, world.admin().await] {
         assert_eq!(code(revoke(&world, &stranger, &id).await), "not_found");
@@ -137,7 +137,7 @@ async fn tokens_of_other_users_are_not_found(place: Place) {
     }
     assert!(world.authenticate(&token.token).await.is_ok());
     for nobody in [Caller::Anonymous, Caller::service("registration")] {
-        let request = world.request(&nobody, wanted(1));
+        let request = world.request(&nobody, wanted(Some(1)));
         assert!(world.client().create_api_token(request).await.is_err());
         assert!(revoke(&world, &nobody, &id).await.is_err());
     }
@@ -147,13 +147,17 @@ async fn a_repeated_call_creates_no_second_token_and_shows_none(place: Place) {
     let world = World::start(&place).await;
     let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
     let call = |days| world.keyed(&ada, "key 1", wanted(days));
-    let first = world.client().create_api_token(call(1)).await.unwrap();
+    let first = world
+        .client()
+        .create_api_token(call(Some(1)))
+        .await
+        .unwrap();
     assert_eq!(
-        code(world.client().create_api_token(call(1)).await),
+        code(world.client().create_api_token(call(Some(1))).await),
         "api_token_shown_before"
     );
     assert_eq!(
-        code(world.client().create_api_token(call(2)).await),
+        code(world.client().create_api_token(call(Some(2))).await),
         "idempotency_key_reused"
     );
     assert_eq!(world.rows("api_tokens", &["id"]).await.len(), 1);
@@ -163,13 +167,15 @@ async fn a_repeated_call_creates_no_second_token_and_shows_none(place: Place) {
 async fn all_problems_are_reported_at_once(place: Place) {
     let world = World::start(&place).await;
     let ada = developer(&world.sign_up("Ada", "ada@example.org").await.unwrap());
-    let message = CreateApiTokenRequest {
-        name: " ".into(),
-        expires_in_days: 367,
-    };
-    let request = world.request(&ada, message);
-    let status = world.client().create_api_token(request).await.unwrap_err();
-    let error = portico_proto::Error::from(status);
-    let fields: Vec<_> = error.fields.iter().map(|f| f.field.as_str()).collect();
-    assert_eq!(fields, ["name", "expires_in_days"]);
+    for days in [0, 367] {
+        let message = CreateApiTokenRequest {
+            name: " ".into(),
+            expires_in_days: Some(days),
+        };
+        let request = world.request(&ada, message);
+        let status = world.client().create_api_token(request).await.unwrap_err();
+        let error = portico_proto::Error::from(status);
+        let fields: Vec<_> = error.fields.iter().map(|f| f.field.as_str()).collect();
+        assert_eq!(fields, ["name", "expires_in_days"]);
+    }
 }

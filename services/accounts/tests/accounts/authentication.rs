@@ -179,7 +179,7 @@ async fn the_event_alone_disables_sessions_and_api_tokens(place: Place) {
     let session = world.sign_in("ada@example.org").await.unwrap().token;
     let message = CreateApiTokenRequest {
         name: "ci".into(),
-        expires_in_days: 1,
+        expires_in_days: Some(1),
     };
     let request = world.request(&developer(&user), message);
     let created = world.client().create_api_token(request).await.unwrap();

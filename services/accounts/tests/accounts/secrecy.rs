@@ -65,7 +65,7 @@ async fn nothing_personal_or_secret_is_stored_in_clear(place: Place) {
     let session = world.sign_in(EMAIL).await.unwrap().token;
     let message = CreateApiTokenRequest {
         name: "ci".into(),
-        expires_in_days: 1,
+        expires_in_days: Some(1),
     };
     let request = world.keyed(&developer(&user), "key 1", message);
     let created = world.client().create_api_token(request).await.unwrap();
@@ -173,7 +173,7 @@ async fn rebuilt_views_equal_the_live_ones(place: Place) {
         for n in 0..2 {
             let message = CreateApiTokenRequest {
                 name: format!("token {n}"),
-                expires_in_days: 1,
+                expires_in_days: Some(1),
             };
             let request = world.request(&developer(user), message);
             let made = world.client().create_api_token(request).await.unwrap();

@@ -269,7 +269,7 @@ async fn an_erased_user_is_signed_out_and_may_sign_up_again(place: Place) {
     let session = world.sign_in("ada@example.org").await.unwrap().token;
     let message = portico_proto::accounts::v1::CreateApiTokenRequest {
         name: "ci".into(),
-        expires_in_days: 1,
+        expires_in_days: Some(1),
     };
     let request = world.request(&developer(&ada), message);
     let created = world.client().create_api_token(request).await.unwrap();

@@ -7,9 +7,8 @@ use portico_proto::{
     Error,
     catalog::v1::{self, ImportAction},
     gateway::v1::{GatewayPolicy, ListGatewayContentsRequest},
-    rest::Enumeration as _,
 };
-use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
+use portico_runtime::{Call, Caller, Problems, parse_id, query_error, store_error};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -86,13 +85,7 @@ pub(super) async fn import_from_gateway(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let gateway = parse_id("gateway_id", &message.gateway_id)?;
-    if message.items.is_empty() || message.items.len() > MOST {
-        return Err(Error::field(
-            "items",
-            "items_invalid",
-            format!("`items` must name 1 to {MOST} policies of the gateway."),
-        ));
-    }
+    check(&message.items)?;
     let all = gateways::all_policies(&grpc.deps, &message.gateway_id).await?;
     let mut items = Vec::with_capacity(message.items.len());
     for asked in message.items {
@@ -112,6 +105,22 @@ pub(super) async fn import_from_gateway(
         items,
         next: String::new(),
     })
+}
+
+fn check(items: &[v1::ImportItem]) -> Result<(), Error> {
+    let mut problems = Problems::default();
+    if items.is_empty() || items.len() > MOST {
+        let right = format!("`items` must name 1 to {MOST} policies of the gateway.");
+        problems.add("items", "items_invalid", right);
+    }
+    for (index, item) in items.iter().enumerate() {
+        if item.policy_id.trim().is_empty() {
+            let field = format!("items[{index}].policy_id");
+            let right = format!("`{field}` must be the id of a policy at the gateway.");
+            problems.add(field, "policy_id_missing", right);
+        }
+    }
+    problems.into_result()
 }
 
 async fn one(
@@ -279,7 +288,7 @@ fn shown(policy: &GatewayPolicy) -> v1::ImportedPolicy {
     v1::ImportedPolicy {
         policy_id: policy.id.clone(),
         name: policy.name.clone(),
-        role: v1::PolicyRole::from_word(&policy.role).map(Into::into),
+        role: Some(policy.role),
         scopes: policy.scopes.clone(),
         api_ids: policy.apis.iter().map(|api| api.api_id.clone()).collect(),
         rate: policy.rate.as_ref().map(|rate| v1::Rate {

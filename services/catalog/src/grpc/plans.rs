@@ -83,7 +83,7 @@ fn parse(message: v1::Plan) -> Result<Details, Error> {
         rate: message.rate.map(|message| rate(&mut input, message)),
         quota: message.quota.map(|message| quota(&mut input, message)),
         auto_approve: message.auto_approve,
-        policy_id: input.policy_id(message.policy_id()),
+        policy_id: input.policy_id(message.mapping),
     };
     if details.scopes.is_empty() {
         input
@@ -131,7 +131,9 @@ pub(super) async fn list_plans(
     let message = request.into_inner();
     let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
     let search = Search::parse(&message.q)?;
-    let (plans, next) = plans::list(grpc.store.database().pool(), &search, &query)
+    let audience = Audience::of(&call.caller);
+    let pool = grpc.store.database().pool();
+    let (plans, next) = plans::list(pool, audience, &search, &query)
         .await
         .map_err(query_error)?;
     Ok(v1::ListPlansResponse { plans, next })

@@ -97,7 +97,7 @@ async fn parse(grpc: &Grpc, message: v1::Product, before: &Details) -> Result<De
         client_type_ids: input.client_type_ids(&message.client_type_ids),
         visibility: visibility(&mut input, message.visibility),
         tags: input.tags(&message.tags),
-        policy_id: input.policy_id(message.policy_id()),
+        policy_id: input.policy_id(message.mapping),
         documentation: input.documentation(&message.documentation),
         apis: apis(&mut input, message.apis),
     };
@@ -236,20 +236,21 @@ fn visibility(input: &mut Input, number: i32) -> Visibility {
 
 fn apis(input: &mut Input, messages: Vec<v1::Api>) -> Vec<Api> {
     input.at_most("apis", messages.len(), APIS);
-    messages
-        .iter()
-        .enumerate()
-        .map(|(index, api)| Api {
-            api_id: input.api_id(&format!("apis[{index}].api_id"), &api.api_id),
+    let all = messages.into_iter().enumerate();
+    all.map(|(index, api)| {
+        let mapping = api.mapping.unwrap_or_default();
+        Api {
+            api_id: input.api_id(&format!("apis[{index}].api_id"), &mapping.api_id),
             name: match api.name.trim() {
                 "" => String::new(),
                 name => input.name(&format!("apis[{index}].name"), name),
             },
             url: input.url(&format!("apis[{index}].url"), &api.url),
-            gateway_id: match api.gateway_id().trim() {
+            gateway_id: match mapping.gateway_id().trim() {
                 "" => None,
                 text => input.id(&format!("apis[{index}].gateway_id"), text),
             },
-        })
-        .collect()
+        }
+    })
+    .collect()
 }

@@ -87,13 +87,14 @@ pub(crate) async fn get(
     .bind(id.to_string())
     .fetch_optional(pool)
     .await?;
-    let plan = row.as_ref().map(message).transpose()?;
+    let plan = row.map(|row| message(&row, audience)).transpose()?;
     Ok(plan.filter(|p| audience == Audience::Service || p.status() == v1::PlanStatus::Active))
 }
 
 /// A page of the plans that are there, and the cursor of the next.
 pub(crate) async fn list(
     pool: &AnyPool,
+    audience: Audience,
     search: &Search,
     query: &ListQuery,
 ) -> sqlx::Result<(Vec<v1::Plan>, String)> {
@@ -104,20 +105,18 @@ pub(crate) async fn list(
     select.and("status = ?", Status::Active.as_str());
     select.and_found_in(&["search_text"], search);
     let (rows, next) = select.page(pool, query).await?;
-    let plans = rows.iter().map(message).collect::<Result<_, _>>()?;
-    Ok((plans, next))
+    let plans = rows.iter().map(|row| message(row, audience));
+    Ok((plans.collect::<Result<_, _>>()?, next))
 }
 
-fn message(row: &Row) -> sqlx::Result<v1::Plan> {
+/// Without what the audience may not see.
+fn message(row: &Row, audience: Audience) -> sqlx::Result<v1::Plan> {
     let status: String = row.try_get(1)?;
     let details: Details = rows::json(row.try_get(2)?)?;
     let status = v1::PlanStatus::from_word(&status).unwrap_or_default();
     let time = |column: usize| rows::parsed(row.try_get(column)?);
-    Ok(wire::plan_message(
-        rows::id(row)?,
-        row.try_get(3)?,
-        &details,
-        status,
-        (time(4)?, time(5)?),
-    ))
+    let times = (time(4)?, time(5)?);
+    let mut plan = wire::plan_message(rows::id(row)?, row.try_get(3)?, &details, status, times);
+    plan.mapping = plan.mapping.filter(|_| audience.sees_mappings());
+    Ok(plan)
 }

@@ -141,7 +141,7 @@ pub(crate) async fn get(
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let mut product = message(&row)?;
+    let mut product = message(&row, audience)?;
     product.documentation = row.try_get(6)?;
     Ok(Some(product).filter(|p| audience.sees(p.status(), p.visibility())))
 }
@@ -184,20 +184,23 @@ pub(crate) async fn list(
     );
     select.and_found_in(&["search_text"], &filter.search);
     let (rows, next) = select.page(pool, query).await?;
-    let products = rows.iter().map(message).collect::<Result<_, _>>()?;
+    let products = rows.iter().map(|row| message(row, audience));
+    let products = products.collect::<Result<_, _>>()?;
     Ok((products, next))
 }
 
-fn message(row: &Row) -> sqlx::Result<v1::Product> {
+/// Without what the audience may not see.
+fn message(row: &Row, audience: Audience) -> sqlx::Result<v1::Product> {
     let status: String = row.try_get(1)?;
     let details: Details = rows::json(row.try_get(2)?)?;
     let status = v1::ProductStatus::from_word(&status).unwrap_or_default();
     let time = |column: usize| rows::parsed(row.try_get(column)?);
-    Ok(wire::product_message(
-        rows::id(row)?,
-        row.try_get(3)?,
-        &details,
-        status,
-        (time(4)?, time(5)?),
-    ))
+    let times = (time(4)?, time(5)?);
+    let version = row.try_get(3)?;
+    let mut product = wire::product_message(rows::id(row)?, version, &details, status, times);
+    if !audience.sees_mappings() {
+        product.mapping = None;
+        product.apis.iter_mut().for_each(|api| api.mapping = None);
+    }
+    Ok(product)
 }

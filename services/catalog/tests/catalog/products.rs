@@ -109,10 +109,15 @@ async fn every_problem_is_told_at_once() {
             tags: vec!["x".repeat(41)],
             apis: vec![Api {
                 url: "/relative".into(),
-                gateway_id: Some("nonsense".into()),
+                mapping: Some(ApiMapping {
+                    gateway_id: Some("nonsense".into()),
+                    ..ApiMapping::default()
+                }),
                 ..Api::default()
             }],
-            policy_id: Some("x".repeat(201)),
+            mapping: Some(PolicyMapping {
+                policy_id: Some("x".repeat(201)),
+            }),
             documentation: "x".repeat(100_001),
             ..Product::default()
         })

@@ -72,6 +72,50 @@ async fn everybody_sees_what_is_meant_for_them() {
     assert_eq!(app.list(&admin(), deleted).await.unwrap().products, []);
 }
 
+/// Policies, APIs' ids and gateways are the operators' business.
+#[tokio::test]
+async fn what_is_at_the_gateway_is_for_operators() {
+    let app = App::start().await;
+    let message = Product {
+        mapping: policy("opens"),
+        ..payments()
+    };
+    let product = app.create(message).await.unwrap();
+    app.publish(&product.id).await.unwrap();
+    let plan = Plan {
+        mapping: policy("limits"),
+        ..free_plan()
+    };
+    let plan = app.create_plan(plan).await.unwrap();
+    let (service, anybody) = (Caller::service("gateway"), Caller::Anonymous);
+    for (caller, sees) in [
+        (admin(), true),
+        (service, true),
+        (developer(), false),
+        (anybody, false),
+    ] {
+        let listed = app
+            .list(&caller, ListProductsRequest::default())
+            .await
+            .unwrap();
+        let one = app.get(&caller, &product.id).await.unwrap();
+        for found in listed.products.iter().chain([&one]) {
+            assert_eq!(found.mapping.is_some(), sees, "{caller:?}");
+            assert_eq!(found.apis[0].mapping.is_some(), sees, "{caller:?}");
+            assert_eq!(found.apis[0].name, "Payments API");
+        }
+        if caller != Caller::Anonymous {
+            let found = app.get_plan(&caller, &plan.id).await.unwrap();
+            assert_eq!(found.mapping.is_some(), sees, "{caller:?}");
+        }
+    }
+}
+
+fn policy(id: &str) -> Option<PolicyMapping> {
+    let policy_id = Some(id.to_owned());
+    Some(PolicyMapping { policy_id })
+}
+
 async fn names(app: &App, message: ListProductsRequest) -> Vec<String> {
     let found = app.list(&admin(), message).await.unwrap();
     found.products.into_iter().map(|p| p.name).collect()

@@ -252,10 +252,12 @@ pub(crate) fn payments() -> Product {
         visibility: Visibility::Public.into(),
         tags: vec!["Money".into()],
         apis: vec![Api {
-            api_id: "payments".into(),
+            mapping: Some(ApiMapping {
+                api_id: "payments".into(),
+                gateway_id: None,
+            }),
             name: "Payments API".into(),
             url: "https://gateway.example.com/payments/".into(),
-            gateway_id: None,
         }],
         documentation: "# Payments".into(),
         ..Product::default()

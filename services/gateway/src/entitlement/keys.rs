@@ -244,13 +244,33 @@ impl Entitlement {
 
     pub(super) fn take_key(&mut self, event: &KeyEvent) {
         match event {
-            KeyEvent::Placed { places } => self.keys.place(places),
+            // It went on, so whatever delayed it is over.
+            KeyEvent::Created { .. }
+            | KeyEvent::OldDeleted { .. }
+            | KeyEvent::Deleted { .. }
+            | KeyEvent::PoliciesWritten => self.delay = None,
+            KeyEvent::ReplacementAsked { .. } => self.try_anew(),
+            KeyEvent::Placed { .. }
+            | KeyEvent::Intended { .. }
+            | KeyEvent::Undone { .. }
+            | KeyEvent::Revealed { .. }
+            | KeyEvent::Wiped { .. }
+            | KeyEvent::Finished => {}
+        }
+        self.keys.take(event);
+    }
+}
+
+impl Keys {
+    fn take(&mut self, event: &KeyEvent) {
+        match event {
+            KeyEvent::Placed { places } => self.place(places),
             KeyEvent::Intended {
                 key_id,
                 attempt,
                 policies,
                 ..
-            } => self.keys.with(*key_id, |key| {
+            } => self.with(*key_id, |key| {
                 key.attempt = *attempt;
                 key.policies = policies.clone();
                 key.link = Link::Intended;
@@ -261,7 +281,7 @@ impl Entitlement {
                 hash,
                 headers,
                 at,
-                ..
+                replaces: _,
             } => {
                 let made = Made {
                     attempt: *attempt,
@@ -271,42 +291,25 @@ impl Entitlement {
                     revealed_at: None,
                     kept: true,
                 };
-                self.keys.with(*key_id, |key| key.link = Link::Made(made));
-                self.delay = None;
+                self.with(*key_id, |key| key.link = Link::Made(made));
             }
-            KeyEvent::Undone { key_id, .. } => self.keys.with(*key_id, |key| key.link = Link::None),
-            KeyEvent::ReplacementAsked { key_id } => {
-                self.keys.with(*key_id, |key| {
-                    key.old = key.made().cloned();
-                    key.link = Link::None;
-                });
-                self.try_anew();
+            KeyEvent::Undone { key_id, .. } | KeyEvent::Deleted { key_id, .. } => {
+                self.with(*key_id, |key| key.link = Link::None);
             }
-            KeyEvent::OldDeleted { key_id, .. } => {
-                self.keys.with(*key_id, |key| key.old = None);
-                self.delay = None;
-            }
-            KeyEvent::Deleted { key_id, .. } => {
-                self.keys.with(*key_id, |key| key.link = Link::None);
-                self.delay = None;
-            }
+            KeyEvent::ReplacementAsked { key_id } => self.with(*key_id, |key| {
+                key.old = key.made().cloned();
+                key.link = Link::None;
+            }),
+            KeyEvent::OldDeleted { key_id, .. } => self.with(*key_id, |key| key.old = None),
             KeyEvent::Revealed { key_id, at, .. } => {
-                let at = Some(*at);
-                self.keys.with_made(*key_id, |made| made.revealed_at = at);
+                self.with_made(*key_id, |made| made.revealed_at = Some(*at));
             }
-            KeyEvent::Wiped { key_id, .. } => {
-                self.keys.with_made(*key_id, |made| made.kept = false);
-            }
-            KeyEvent::PoliciesWritten => {
-                self.keys.outdated = false;
-                self.delay = None;
-            }
-            KeyEvent::Finished => self.keys.finished = true,
+            KeyEvent::Wiped { key_id, .. } => self.with_made(*key_id, |made| made.kept = false),
+            KeyEvent::PoliciesWritten => self.outdated = false,
+            KeyEvent::Finished => self.finished = true,
         }
     }
-}
 
-impl Keys {
     fn place(&mut self, places: &[KeyPlace]) {
         self.placed = true;
         for key in self.by_id.values_mut() {

@@ -1,6 +1,6 @@
 //! What is at a gateway, for people to choose from.
 
-use super::Limit;
+use super::{Limit, PolicyRole};
 
 /// Everything that products and plans can be made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,33 +22,6 @@ pub struct FoundApi {
     pub listen_path: String,
     /// Whether it is open to everybody.
     pub keyless: bool,
-}
-
-/// What a policy is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PolicyRole {
-    /// Opens APIs and limits nothing.
-    Product,
-    /// Limits and opens nothing.
-    Plan,
-    /// Does both, so it cannot be combined.
-    Both,
-    /// Does neither that Portico knows of.
-    #[default]
-    Other,
-}
-
-impl PolicyRole {
-    /// As in REST and gRPC.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Product => "product",
-            Self::Plan => "plan",
-            Self::Both => "both",
-            Self::Other => "other",
-        }
-    }
 }
 
 /// A policy as read from the gateway.

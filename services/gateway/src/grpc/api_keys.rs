@@ -3,11 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use portico_eventstore::Outcome;
-use portico_proto::access::v1::ApprovedApi;
-use portico_proto::{Error, gateway::v1 as api};
+use portico_proto::gateway::v1::{self as api, ApiKeyStatus};
+use portico_proto::{Error, time};
 use portico_runtime::{Call, Caller, parse_id, query_error, vault_error};
 use tonic::Request;
 use uuid::Uuid;
@@ -17,6 +15,7 @@ use super::application::{owned, visible};
 use crate::entitlement::{
     Command, Entitlement, Key, KeyCommand, Link, Rejection, WantedState, owner, place_in_vault,
 };
+use crate::item::Api;
 use crate::views::entitlements::{self as view, Listed};
 use crate::views::gateways;
 use crate::worker::key_of;
@@ -172,13 +171,11 @@ fn is_there(entitlement: &Entitlement, key: &Key) -> bool {
 fn shown(listed: &Listed, id: Uuid, key: &Key, gateway_name: String) -> api::ApiKey {
     let entitlement = &listed.entitlement;
     let item = entitlement.item(&key.product_id);
-    let apis = item.into_iter().flat_map(|item| &item.product.apis);
-    let apis = apis.filter(|api| key.api_ids.contains(&api.api_id));
     let made = key.made();
-    let error = entitlement.last_error();
+    let revealed_at = made.and_then(|made| made.revealed_at);
     api::ApiKey {
         id: id.to_string(),
-        request_id: listed.request_id.to_string(),
+        access_request_id: listed.request_id.to_string(),
         application_id: entitlement.application_id().to_string(),
         product_id: key.product_id.clone(),
         product_name: item.map_or_else(String::new, |item| item.product.name.clone()),
@@ -186,38 +183,49 @@ fn shown(listed: &Listed, id: Uuid, key: &Key, gateway_name: String) -> api::Api
         plan_name: item.map_or_else(String::new, |item| item.plan.name.clone()),
         gateway_id: key.gateway_id.to_string(),
         gateway_name,
-        status: status(entitlement, key).to_owned(),
-        hash_prefix: made.map_or_else(String::new, |made| made.hash.chars().take(PREFIX).collect()),
-        created_at: made.map_or_else(String::new, |made| made.at.to_string()),
-        revealed_at: made
-            .and_then(|made| made.revealed_at)
-            .map_or_else(String::new, |at| at.to_string()),
-        version: u64::try_from(listed.version).unwrap_or_default(),
-        last_error: error.map_or_else(String::new, |error| error.message.clone()),
+        status: status(entitlement, key).into(),
+        hash_prefix: made.map(|made| made.hash.chars().take(PREFIX).collect()),
+        created_at: made.map(|made| time::to_proto(made.at)),
+        revealed: revealed_at.is_some(),
+        revealed_at: revealed_at.map(time::to_proto),
+        header_name: HEADER.to_owned(),
+        apis: item.map_or_else(Vec::new, |item| apis(key, &item.product.apis)),
+        last_error: entitlement.last_error().map(|error| error.message.clone()),
         next_try_at: entitlement
             .delay
             .as_ref()
-            .map_or_else(String::new, |delay| delay.next_try_at.to_string()),
-        header_name: HEADER.to_owned(),
-        header_names: made.map_or_else(HashMap::new, |made| {
-            let headers = made.headers.iter();
-            headers
-                .map(|(api, name)| (api.clone(), name.clone()))
-                .collect()
-        }),
-        apis: apis.cloned().map(ApprovedApi::from).collect(),
+            .map(|delay| time::to_proto(delay.next_try_at)),
+        version: listed.version.unsigned_abs(),
     }
 }
 
-/// As the API has it.
-fn status(entitlement: &Entitlement, key: &Key) -> &'static str {
+/// The product's APIs at the key's gateway.
+fn apis(key: &Key, of_product: &[Api]) -> Vec<api::OpenedApi> {
+    let header = |api_id| key.made().and_then(|made| made.headers.get(api_id));
+    let here = of_product
+        .iter()
+        .filter(|api| key.api_ids.contains(&api.api_id));
+    let opened = here.map(|api| api::OpenedApi {
+        api_id: api.api_id.clone(),
+        name: api.name.clone(),
+        url: Some(api.url.clone()).filter(|url| !url.is_empty()),
+        header_name: header(&api.api_id)
+            .map_or(HEADER, String::as_str)
+            .to_owned(),
+        // The edge's: what a shell quotes is no concern of this service.
+        command: None,
+    });
+    opened.collect()
+}
+
+fn status(entitlement: &Entitlement, key: &Key) -> ApiKeyStatus {
     let wanted = entitlement.is_wanted() && key.needed;
     match &key.link {
-        _ if !wanted && key.may_exist() => "deleting",
-        _ if !wanted => "suspended",
-        Link::Made(_) => "ready",
-        _ if entitlement.failed.is_some() => "failed",
-        _ if key.old.is_some() => "replacing",
-        Link::None | Link::Intended => "waiting",
+        _ if !wanted && key.may_exist() => ApiKeyStatus::Deleting,
+        _ if !wanted => ApiKeyStatus::Suspended,
+        Link::Made(_) => ApiKeyStatus::Ready,
+        _ if entitlement.failed.is_some() => ApiKeyStatus::Failed,
+        _ if key.old.is_some() => ApiKeyStatus::Replacing,
+        Link::None | Link::Intended => ApiKeyStatus::Waiting,
     }
 }

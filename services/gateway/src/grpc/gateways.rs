@@ -7,7 +7,7 @@ mod simulation;
 mod tests;
 
 use portico_eventstore::ExecuteError;
-use portico_proto::{Error, gateway::v1 as api};
+use portico_proto::{Error, gateway::v1 as api, rest::merge};
 use portico_runtime::lists::ListQuery;
 use portico_runtime::{Call, concurrent_change, parse_id, query_error, store_error, vault_error};
 use portico_vault::{Secret, VaultRef};
@@ -16,8 +16,7 @@ use uuid::Uuid;
 
 use super::Grpc;
 use super::refusal::{name_taken, refuse_at};
-use crate::gateway::{Command, Gateway, Rejection, Settings};
-use crate::gateways::NO_OPERATION;
+use crate::gateway::{Command, Gateway, Rejection};
 use crate::views::gateways as view;
 use draft::Draft;
 
@@ -32,41 +31,30 @@ pub(crate) async fn create_gateway(
     let call = Call::of(&request, "create_gateway", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let id = call.new_id("gateway", &grpc.deps.clock);
-    let mut draft = Draft::from(request.into_inner()).checked(&grpc.deps.outgoing)?;
+    let mut draft = Draft::new(given(request.into_inner().gateway)?, &grpc.deps.outgoing)?;
     unique(grpc, &draft.settings.name, id).await?;
-    let secret = draft.secret.unwrap_or_else(|| Secret::new(""));
+    let secret = draft.secret.clone().unwrap_or_else(|| Secret::new(""));
     let earlier = load(grpc, id).await?;
     // Repeated with its idempotency key: it was tested then.
-    if earlier.state.is_active() {
-        let found = earlier.state.settings.default_policy_id;
-        if draft.default_policy_free && found == NO_OPERATION {
-            draft.settings.default_policy_id = found;
-        }
+    if earlier.is_active() {
+        draft.find_default_policy(&earlier.settings.default_policy_id);
     } else {
-        let free = draft.default_policy_free;
-        draft::verify(grpc, &mut draft.settings, free, &secret).await?;
+        draft.verify(grpc, &secret).await?;
     }
-    let secret = Kept::put(grpc, id, call.context.command_id, secret).await?;
+    let secret = put(grpc, &call, id, secret).await?;
     let command = Command::Add {
         settings: draft.settings,
-        secret: secret.0,
+        secret,
     };
-    let outcome = grpc
-        .store
-        .execute::<Gateway>(id, &command, &call.context)
-        .await;
-    match outcome {
-        Ok(outcome) => secret.settle(grpc, None, outcome.state.secret).await,
-        Err(error) => {
-            secret.forget_after(grpc, &error).await;
-            return Err(refuse_at(0, error));
-        }
-    }
+    let secrets = [None, Some(secret)];
+    run(grpc, &call, (id, 0), &command, secrets)
+        .await
+        .map_err(|error| refuse_at(0, error))?;
     answer(grpc, id).await
 }
 
-/// An admin; a change of how the gateway is reached is tested first. The stored secret
-/// goes to no other address than it was given for.
+/// An admin; a change of how the gateway is reached is tested first. The stored secret goes to no other address than it
+/// was given for.
 pub(crate) async fn update_gateway(
     grpc: &Grpc,
     request: Request<api::UpdateGatewayRequest>,
@@ -75,66 +63,34 @@ pub(crate) async fn update_gateway(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let if_version = message.if_version;
-    let loaded = load(grpc, id).await?;
-    let before = &loaded.state;
-    let Some(stored) = before.secret else {
-        return Err(Error::not_found("gateway"));
+    let present = answer(grpc, id).await?;
+    // Nobody else may change it meanwhile: the command holds all settings.
+    let version = match message.if_version {
+        0 => present.version,
+        expected => expected,
     };
-    let draft = Draft::of_change(message, &before.settings).checked(&grpc.deps.outgoing)?;
-    let mut settings = draft.settings;
-    let free = draft.default_policy_free;
-    unique(grpc, &settings.name, id).await?;
-    let reached = |settings: &Settings| {
-        let Settings {
-            name: _,
-            kind,
-            url,
-            org_id,
-            default_policy_id,
-        } = settings.clone();
-        (kind, url, org_id, default_policy_id)
-    };
-    if draft.secret.is_some() || reached(&settings) != reached(&before.settings) {
-        let owner = Gateway::vault_owner(id);
-        let secret = match &draft.secret {
-            Some(secret) => secret.clone(),
-            None => grpc
-                .vault
-                .get(&owner, &stored)
-                .await
-                .map_err(vault_error)?
-                .ok_or_else(concurrent_change)?,
-        };
-        draft::verify(grpc, &mut settings, free, &secret).await?;
+    let before = load(grpc, id).await?;
+    let stored = before.secret.ok_or_else(concurrent_change)?;
+    let mask = message.update_mask.as_ref();
+    let with_secret = mask.is_none_or(|mask| mask.paths.iter().any(|path| path == "secret"));
+    let merged = merge(present, given(message.gateway)?, mask)?;
+    let mut draft = Draft::changed(merged, with_secret, &before.settings, &grpc.deps.outgoing)?;
+    unique(grpc, &draft.settings.name, id).await?;
+    if draft.secret.is_some() || !draft.is_reached_as(&before.settings) {
+        let secret = kept_or_new(grpc, id, &stored, &draft).await?;
+        draft.verify(grpc, &secret).await?;
     }
-    let kept = match draft.secret {
-        Some(secret) => Some(Kept::put(grpc, id, call.context.command_id, secret).await?),
+    let secret = match draft.secret {
+        Some(secret) => Some(put(grpc, &call, id, secret).await?),
         None => None,
     };
     let command = Command::Change {
-        settings,
-        secret: kept.as_ref().map(|kept| kept.0),
+        settings: draft.settings,
+        secret,
     };
-    // Nobody else may have changed it since it was loaded: the command holds all settings.
-    let version = match if_version {
-        0 => u64::try_from(loaded.version).unwrap_or_default(),
-        given => given,
-    };
-    let outcome = grpc
-        .store
-        .execute_at::<Gateway>(id, version, &command, &call.context)
-        .await;
-    match (outcome, kept) {
-        (Ok(outcome), Some(kept)) => kept.settle(grpc, Some(stored), outcome.state.secret).await,
-        (Ok(_), None) => {}
-        (Err(error), kept) => {
-            if let Some(kept) = kept {
-                kept.forget_after(grpc, &error).await;
-            }
-            return Err(refuse_at(if_version, error));
-        }
-    }
+    run(grpc, &call, (id, version), &command, [Some(stored), secret])
+        .await
+        .map_err(|error| refuse_at(message.if_version, error))?;
     answer(grpc, id).await
 }
 
@@ -150,7 +106,7 @@ pub(crate) async fn delete_gateway(
     let id = parse_id("id", &message.id)?;
     let pool = grpc.store.database().pool();
     let grants = view::uses(pool, id).await.map_err(query_error)?;
-    if grants == 0 && load(grpc, id).await?.state.is_active() {
+    if grants == 0 && load(grpc, id).await?.is_active() {
         // What could not be taken away before would stay for ever.
         if let Err(failure) = grpc.mapper.tidy_up(id, &call.context).await {
             tracing::warn!(gateway = %id, %failure, "a gateway is deleted without being tidied up");
@@ -191,8 +147,14 @@ pub(crate) async fn list_gateways(
     Ok(api::ListGatewaysResponse { gateways, next })
 }
 
-async fn load(grpc: &Grpc, id: Uuid) -> Result<portico_eventstore::Loaded<Gateway>, Error> {
-    grpc.store.load::<Gateway>(id).await.map_err(store_error)
+fn given(gateway: Option<api::Gateway>) -> Result<api::Gateway, Error> {
+    let right = "`gateway` must be given.";
+    gateway.ok_or_else(|| Error::field("gateway", "gateway_missing", right))
+}
+
+async fn load(grpc: &Grpc, id: Uuid) -> Result<Gateway, Error> {
+    let loaded = grpc.store.load::<Gateway>(id).await;
+    Ok(loaded.map_err(store_error)?.state)
 }
 
 async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::Gateway, Error> {
@@ -210,31 +172,51 @@ async fn unique(grpc: &Grpc, name: &str, id: Uuid) -> Result<(), Error> {
     if taken { Err(name_taken()) } else { Ok(()) }
 }
 
-/// A secret that a call brought, in the vault before the command runs.
-struct Kept(VaultRef);
-
-impl Kept {
-    /// The reference is derived from the command, so that a repetition finds it again.
-    async fn put(grpc: &Grpc, id: Uuid, command: Uuid, secret: Secret) -> Result<Self, Error> {
-        let reference = VaultRef(Uuid::new_v5(&command, format!("secret/{id}").as_bytes()));
-        grpc.vault
-            .put_at(reference, &Gateway::vault_owner(id), &secret)
-            .await
-            .map_err(vault_error)?;
-        Ok(Self(reference))
+/// The secret that a call brings, otherwise the stored one.
+async fn kept_or_new(
+    grpc: &Grpc,
+    id: Uuid,
+    stored: &VaultRef,
+    draft: &Draft,
+) -> Result<Secret, Error> {
+    if let Some(secret) = &draft.secret {
+        return Ok(secret.clone());
     }
+    let found = grpc.vault.get(&Gateway::vault_owner(id), stored).await;
+    found.map_err(vault_error)?.ok_or_else(concurrent_change)
+}
 
-    /// After a command: only what the gateway refers to stays.
-    async fn settle(self, grpc: &Grpc, before: Option<VaultRef>, after: Option<VaultRef>) {
-        let all = [before, Some(self.0)].into_iter().flatten();
-        let unused = all.filter(|reference| Some(*reference) != after);
-        grpc.vault.discard(unused).await;
-    }
+/// Puts a secret that a call brings into the vault, before the command that refers to it. The reference is derived from
+/// the command, so that a repetition finds it again.
+async fn put(grpc: &Grpc, call: &Call, id: Uuid, secret: Secret) -> Result<VaultRef, Error> {
+    let name = format!("secret/{id}");
+    let reference = VaultRef(Uuid::new_v5(&call.context.command_id, name.as_bytes()));
+    grpc.vault
+        .put_at(reference, &Gateway::vault_owner(id), &secret)
+        .await
+        .map_err(vault_error)?;
+    Ok(reference)
+}
 
-    /// Takes out again what a refused command brought.
-    async fn forget_after(self, grpc: &Grpc, error: &ExecuteError<Rejection>) {
-        if error.is_refusal() {
-            grpc.vault.discard([self.0]).await;
-        }
-    }
+/// Runs a command at this version, 0: at any. Of the secrets before and after it only the one stays in the vault that
+/// the gateway refers to then.
+async fn run(
+    grpc: &Grpc,
+    call: &Call,
+    (id, version): (Uuid, u64),
+    command: &Command,
+    [before, brought]: [Option<VaultRef>; 2],
+) -> Result<(), ExecuteError<Rejection>> {
+    let outcome = grpc
+        .store
+        .execute_at::<Gateway>(id, version, command, &call.context)
+        .await;
+    let unused = match &outcome {
+        Ok(outcome) => [before, brought].map(|one| one.filter(|_| one != outcome.state.secret)),
+        // What a refused command brought goes again; after any other failure it may be in use.
+        Err(error) if error.is_refusal() => [None, brought],
+        Err(_) => [None, None],
+    };
+    grpc.vault.discard(unused.into_iter().flatten()).await;
+    outcome.map(drop)
 }

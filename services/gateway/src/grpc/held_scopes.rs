@@ -43,11 +43,18 @@ pub(crate) async fn release_held_scope(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let provider = parse_id("identity_provider_id", &message.identity_provider_id)?;
+    let holder = parse_id("holder_product_id", &message.holder_product_id)?.to_string();
+    if message.scope.is_empty() {
+        let right = "`scope` must be the scope that is held.";
+        return Err(Error::field("scope", "scope_missing", right));
+    }
     let pool = grpc.store.database().pool();
-    let holder = &message.holder_product_id;
-    let claims = view::claims_of(pool, provider, &message.scope, holder)
+    let claims = view::claims_of(pool, provider, &message.scope, &holder)
         .await
         .map_err(query_error)?;
+    if claims.is_empty() {
+        return Err(Error::not_found("held scope"));
+    }
     for (request, _) in claims {
         let command = ScopesCommand::Release {
             scope: message.scope.clone(),

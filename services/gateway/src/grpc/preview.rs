@@ -4,6 +4,7 @@
 mod tests;
 
 use portico_proto::access::v1::ApprovedItem;
+use portico_proto::gateway::v1::preview_mapping_request::Credential;
 use portico_proto::{Error, gateway::v1 as api};
 use portico_runtime::{Caller, parse_id, query_error, store_error};
 use tonic::Request;
@@ -22,10 +23,14 @@ pub(crate) async fn preview_mapping(
 ) -> Result<api::PreviewMappingResponse, Error> {
     Caller::of(&request).require_admin_or_service()?;
     let message = request.into_inner();
-    if message.api_keys {
-        return of_keys(grpc, message).await;
-    }
-    let provider = parse_id("identity_provider_id", &message.identity_provider_id)?;
+    let provider = match &message.credential {
+        Some(Credential::IdentityProviderId(id)) => parse_id("identity_provider_id", id)?,
+        Some(Credential::ApiKey(_)) => return of_keys(grpc, message).await,
+        None => {
+            let right = "`credential` must be `identity_provider_id` or `api_key`.";
+            return Err(Error::field("credential", "credential_missing", right));
+        }
+    };
     let items = message.items.into_iter();
     let grants: Vec<Grant> = items.map(|item| grant(item, Some(provider))).collect();
     let mut answer = api::PreviewMappingResponse {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use portico_eventstore::rows::{id, ids, json, parsed};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row};
-use portico_proto::gateway::v1 as api;
+use portico_proto::{gateway::v1 as api, rest::Enumeration as _, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumns};
 use uuid::Uuid;
 
@@ -266,16 +266,21 @@ pub(crate) async fn name(pool: &AnyPool, gateway: Uuid) -> Result<String, sqlx::
 
 fn read(row: &Row) -> Result<api::Gateway, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
+    let given = |column| Ok::<_, sqlx::Error>(Some(text(column)?).filter(|text| !text.is_empty()));
+    let kind = api::GatewayType::from_word(&text("type")?);
+    let status = api::GatewayStatus::from_word(&text("status")?);
     Ok(api::Gateway {
         id: text("id")?,
         name: text("name")?,
-        r#type: text("type")?,
+        r#type: kind.unwrap_or_default().into(),
         url: text("url")?,
-        org_id: text("org_id")?,
-        default_policy_id: text("default_policy_id")?,
-        status: text("status")?,
-        version: u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or_default(),
-        created_at: text("created_at")?,
-        updated_at: text("updated_at")?,
+        // It is in the vault, and never answered.
+        secret: String::new(),
+        org_id: given("org_id")?,
+        default_policy_id: given("default_policy_id")?,
+        status: status.unwrap_or_default().into(),
+        version: row.try_get::<i64, _>("version")?.unsigned_abs(),
+        created_at: time::parse(&text("created_at")?),
+        updated_at: time::parse(&text("updated_at")?),
     })
 }

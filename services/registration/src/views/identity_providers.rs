@@ -236,7 +236,6 @@ fn read(row: &Row) -> Result<Listed, sqlx::Error> {
 
 fn read_settings(row: &Row) -> Result<Settings, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let decode = |error: serde_json::Error| sqlx::Error::Decode(Box::new(error));
     let more: More = rows::json(&text("more")?)?;
     let management = text("management_client_id")?;
     let statement = more.has_software_statement;

@@ -9,21 +9,21 @@ use axum::{
     extract::{Path, Query},
     routing::get,
 };
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     gateway::v1::{
-        CreateGatewayRequest, DeleteGatewayRequest, Gateway, GetGatewayRequest,
+        CreateGatewayRequest, DeleteGatewayRequest, Gateway, GatewayType, GetGatewayRequest,
         ListGatewaysRequest, UpdateGatewayRequest,
     },
+    rest::{Enumeration as _, FieldMask},
 };
 
 use super::super::{
     confirm::Question,
-    form::Posted,
+    form::{Form, Posted},
     lists::Listing,
     page::{Page, PageResponse, done, mendable},
-    show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
 
@@ -52,7 +52,7 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         .await?
         .into_inner();
     let shown = context! {
-        gateways => page.gateways.iter().map(show::gateway).collect::<Vec<_>>(),
+        gateways => Value::from(Serde(page.gateways)),
         list => listing.shown(&page.next),
     };
     Page::new("admin/gateways.html").show(&ctx, shown).await
@@ -69,14 +69,34 @@ async fn new(ctx: RequestContext) -> PageResponse {
         .await
 }
 
-async fn create(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateGatewayRequest {
+fn read(form: &Form) -> Gateway {
+    Gateway {
         name: form.text("name"),
-        r#type: form.text("type"),
+        r#type: GatewayType::from_word(&form.text("type"))
+            .unwrap_or_default()
+            .into(),
         url: form.text("url"),
         secret: form.text("secret"),
-        org_id: form.text("org_id"),
-        default_policy_id: form.text("default_policy_id"),
+        org_id: Some(form.text("org_id")),
+        default_policy_id: Some(form.text("default_policy_id")),
+        ..Gateway::default()
+    }
+}
+
+/// Those of the form; the secret stays where none was typed.
+fn changed(gateway: &Gateway) -> FieldMask {
+    let mut paths = vec!["name", "url", "org_id", "default_policy_id"];
+    if !gateway.secret.is_empty() {
+        paths.push("secret");
+    }
+    FieldMask {
+        paths: paths.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+async fn create(Posted { ctx, form }: Posted) -> PageResponse {
+    let request = CreateGatewayRequest {
+        gateway: Some(read(&form)),
     };
     match ctx.gateway().create_gateway(ctx.request(request)).await {
         Ok(_) => Ok(done(LIST, "saved")),
@@ -88,26 +108,24 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
 }
 
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
-    let form = show::gateway(&find(&ctx, &id).await?);
+    let form = Value::from(Serde(find(&ctx, &id).await?));
     Page::new(EDIT).show(&ctx, context! { id, form }).await
 }
 
 /// The form again, with what went wrong beside it.
 async fn question_of(ctx: &RequestContext, id: &str, error: &Error) -> PageResponse {
-    let form = show::gateway(&find(ctx, id).await?);
+    let form = Value::from(Serde(find(ctx, id).await?));
     let page = Page::new(EDIT).refused(error);
     page.show(ctx, context! { id, form }).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let gateway = read(&form);
     let request = UpdateGatewayRequest {
         id: id.clone(),
         if_version: form.version(),
-        name: Some(form.text("name")),
-        url: Some(form.text("url")),
-        secret: form.secret("secret"),
-        org_id: Some(form.text("org_id")),
-        default_policy_id: Some(form.text("default_policy_id")),
+        update_mask: Some(changed(&gateway)),
+        gateway: Some(gateway),
     };
     match ctx.gateway().update_gateway(ctx.request(request)).await {
         Ok(_) => Ok(done(LIST, "saved")),

@@ -11,8 +11,8 @@ use minijinja::{Value, context};
 use portico_proto::{
     Error, FieldError,
     catalog::v1::{
-        CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, Plan, Quota, Rate,
-        UpdatePlanRequest,
+        CreatePlanRequest, DeletePlanRequest, GetPlanRequest, ListPlansRequest, Plan,
+        PolicyMapping, Quota, Rate, UpdatePlanRequest,
     },
 };
 
@@ -100,7 +100,9 @@ fn read(form: &Form) -> std::result::Result<Plan, Error> {
                 renews_every_seconds,
             }),
             auto_approve: form.checked("auto_approve"),
-            policy_id: Some(form.text("policy_id")),
+            mapping: Some(PolicyMapping {
+                policy_id: Some(form.text("policy_id")),
+            }),
             ..Plan::default()
         }),
     }
@@ -154,8 +156,7 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
         .filter_map(|(field, number)| Some((field, number?)));
     let limits = Value::from(limits.collect::<BTreeMap<&str, u64>>());
     let stored = context! { ..limits, ..show::plan(&plan) };
-    let form =
-        context! { scopes => plan.scopes.join(" "), policy_id => plan.policy_id(), ..stored };
+    let form = context! { scopes => plan.scopes.join(" "), ..stored };
     Page::new(EDIT).show(&ctx, context! { id, form }).await
 }
 

@@ -9,9 +9,9 @@ use minijinja::{Value, context};
 use portico_proto::{
     Error,
     catalog::v1::{
-        Api, CreateProductRequest, DeleteProductRequest, ListProductsRequest, Product,
-        ProductStatus, PublishProductRequest, UnpublishProductRequest, UpdateProductRequest,
-        Visibility,
+        Api, ApiMapping, CreateProductRequest, DeleteProductRequest, ListProductsRequest,
+        PolicyMapping, Product, ProductStatus, PublishProductRequest, UnpublishProductRequest,
+        UpdateProductRequest, Visibility,
     },
     registration::v1::ListClientTypesRequest,
     rest::Enumeration as _,
@@ -102,11 +102,12 @@ fn apis(text: &str) -> Vec<Api> {
         .map(|line| {
             let mut parts = line.split('|').map(|part| part.trim().to_owned());
             let mut part = || parts.next().unwrap_or_default();
+            let (api_id, name, url) = (part(), part(), part());
+            let gateway_id = Some(part()).filter(|id| !id.is_empty());
             Api {
-                api_id: part(),
-                name: part(),
-                url: part(),
-                gateway_id: Some(part()).filter(|id| !id.is_empty()),
+                mapping: Some(ApiMapping { api_id, gateway_id }),
+                name,
+                url,
             }
         })
         .collect()
@@ -114,11 +115,10 @@ fn apis(text: &str) -> Vec<Api> {
 
 fn as_lines(apis: &[Api]) -> String {
     let line = |api: &Api| {
-        let mut line = format!("{} | {} | {}", api.api_id, api.name, api.url);
-        if let Some(gateway) = &api.gateway_id {
-            line.push_str(&format!(" | {gateway}"));
-        }
-        line
+        let mapping = api.mapping.clone().unwrap_or_default();
+        let mut parts = vec![mapping.api_id.as_str(), &api.name, &api.url];
+        parts.extend(mapping.gateway_id.as_deref());
+        parts.join(" | ")
     };
     apis.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -128,7 +128,6 @@ fn as_form(product: &Product) -> Value {
         scopes => product.scopes.join(" "),
         tags => product.tags.join(", "),
         apis => as_lines(&product.apis),
-        policy_id => product.policy_id(),
         ..show::product(product)
     }
 }
@@ -162,7 +161,9 @@ fn read(form: &Form) -> Product {
         visibility: visibility.unwrap_or_default().into(),
         tags: form.by_commas("tags"),
         apis: apis(&form.text("apis")),
-        policy_id: Some(form.text("policy_id")),
+        mapping: Some(PolicyMapping {
+            policy_id: Some(form.text("policy_id")),
+        }),
         documentation: form.raw("documentation"),
         ..Product::default()
     }
@@ -251,11 +252,13 @@ mod tests {
             (read[0].name.as_str(), read[0].url.as_str()),
             ("Payments API", "https://gw.example/payments/")
         );
+        assert_eq!(read[1].url, "");
+        let mappings: Vec<_> = read.iter().filter_map(|api| api.mapping.clone()).collect();
         assert_eq!(
-            (read[1].api_id.as_str(), read[1].url.as_str()),
+            (mappings[1].api_id.as_str(), mappings[1].gateway_id()),
             ("orders", "")
         );
-        assert_eq!(read[2].gateway_id(), "d");
+        assert_eq!(mappings[2].gateway_id(), "d");
         assert_eq!(apis(&as_lines(&read)), read);
     }
 }

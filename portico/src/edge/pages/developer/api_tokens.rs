@@ -56,7 +56,7 @@ async fn list(
 async fn make(Posted { ctx, form }: Posted) -> PageResponse {
     let again = || context! { form => form.typed(&[]) };
     let days = match form.number("expires_in_days") {
-        Ok(days) => u32::try_from(days.unwrap_or_default()).unwrap_or(u32::MAX),
+        Ok(days) => days.map(|days| u32::try_from(days).unwrap_or(u32::MAX)),
         Err(error) => return page(&ctx, again(), Some(&error)).await,
     };
     let request = CreateApiTokenRequest {

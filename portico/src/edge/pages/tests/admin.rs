@@ -315,6 +315,12 @@ async fn a_gateway_is_asked_what_it_would_say_and_what_is_there() {
         .is(200)
         .shows("noop")
         .shows("not possible");
+    admin
+        .submit(&import, &[])
+        .await
+        .is(400)
+        .shows("must name 1 to 100 policies")
+        .shows("noop");
     portal.world.stop().await;
 }
 

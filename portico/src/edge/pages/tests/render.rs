@@ -4,7 +4,7 @@ use minijinja::{Value, context};
 use portico_proto::{
     access::v1::{AccessRequest, AccessRequestStatus, RequestedItem, TimelineEntry, TimelineStep},
     catalog::v1::Product,
-    gateway::v1::ApiKey,
+    gateway::v1::{ApiKey, ApiKeyStatus},
     notification::v1::{Delivery, DeliveryStatus, MailTemplate},
     operations::v1::{DriftItem, DriftKind},
     registration::v1::{
@@ -83,7 +83,9 @@ fn request(status: AccessRequestStatus) -> AccessRequest {
 fn a_failure_stands_there_in_the_providers_words() {
     let preview = Preview {
         action: Some("register".into()),
-        payload: serde_json::json!({ "client_name": "<script>alert(1)</script>" }),
+        payload: serde_json::json!({ "client_name": "<script>alert(1)</script>" })
+            .as_object()
+            .cloned(),
         scopes_missing_at_provider: vec!["gold_plan".into()],
         mapping_changes: vec!["payments: gold_plan".into()],
         ..Default::default()
@@ -189,8 +191,8 @@ fn what_the_provider_granted_otherwise_is_shown() {
     calls => Vec::<Value>::new(), token_command => "curl", machine => true, ..show::oauth_client(&client) };
     let key = ApiKey {
         product_name: HOSTILE.into(),
-        status: "failed".into(),
-        last_error: "policy not found".into(),
+        status: ApiKeyStatus::Failed.into(),
+        last_error: Some("policy not found".into()),
         ..Default::default()
     };
     let shown = context! {

@@ -128,8 +128,8 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
     assert_eq!(listed, test.list(&ADMIN).await.unwrap());
     let key = &listed[0];
     assert_eq!(
-        (key.status.as_str(), key.revealed_at.as_str()),
-        ("ready", "")
+        (key.status(), key.revealed, key.revealed_at),
+        (api::ApiKeyStatus::Ready, false, None)
     );
     assert_eq!(
         (key.product_name.as_str(), key.plan_name.as_str()),
@@ -139,8 +139,10 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
         (key.gateway_name.as_str(), key.header_name.as_str()),
         ("Tyk", "Authorization")
     );
-    assert_eq!(key.request_id, test.request.to_string());
-    assert!(test.world.gateway.key_hashes()[0].starts_with(&key.hash_prefix));
+    assert_eq!(key.access_request_id, test.request.to_string());
+    assert!(key.created_at.is_some() && key.next_try_at.is_none());
+    assert_eq!(key.apis[0].header_name, "Authorization");
+    assert!(test.world.gateway.key_hashes()[0].starts_with(key.hash_prefix()));
     let id = key.id.clone();
 
     let stale = test.reveal(&OWNER, &id, key.version + 1, None).await;
@@ -150,7 +152,7 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
         .await
         .unwrap();
     assert_eq!(test.world.call("weather", &shown.key).await, 200);
-    assert_ne!(shown.api_key.unwrap().revealed_at, "");
+    assert!(shown.api_key.unwrap().revealed);
     for idempotency_key in [None, Some("once")] {
         let again = test
             .reveal(&OWNER, &id, 0, idempotency_key)
@@ -169,7 +171,7 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
     test.world.until(test.request, "wiped", wiped).await;
     assert!(!test.world.said().await.contains(&shown.key));
     let listed = test.list(&OWNER).await.unwrap();
-    assert_ne!(listed[0].revealed_at, "");
+    assert!(listed[0].revealed && listed[0].revealed_at.is_some());
 }
 
 #[tokio::test]
@@ -190,7 +192,7 @@ async fn nobody_but_the_owner_is_shown_a_key() {
     let unknown = Uuid::nil().to_string();
     let refused = test.reveal(&OWNER, &unknown, 0, None).await.unwrap_err();
     assert_eq!(refused.kind, Kind::NotFound);
-    assert_eq!(test.list(&OWNER).await.unwrap()[0].revealed_at, "");
+    assert!(!test.list(&OWNER).await.unwrap()[0].revealed);
 }
 
 #[tokio::test]

@@ -53,20 +53,17 @@ fn shown(
     apis: &BTreeMap<String, FoundApi>,
     default: &str,
 ) -> api::GatewayPolicy {
-    let named = policy.api_ids.iter().map(|id| match apis.get(id) {
-        Some(api) => api::GatewayApi {
+    let named = policy.api_ids.iter().map(|id| {
+        let found = apis.get(id);
+        api::GatewayApi {
             api_id: id.clone(),
-            name: api.name.clone(),
-            listen_path: api.listen_path.clone(),
-        },
-        None => api::GatewayApi {
-            api_id: id.clone(),
-            ..Default::default()
-        },
+            name: found.map(|api| api.name.clone()),
+            listen_path: found.map(|api| api.listen_path.clone()),
+        }
     });
     api::GatewayPolicy {
         apis: named.collect(),
-        role: policy.role.as_str().to_owned(),
+        role: policy.role.into(),
         rate: policy.rate.map(limit),
         quota: policy.quota.map(limit),
         active: policy.active,

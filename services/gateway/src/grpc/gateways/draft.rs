@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico_proto::{Error, gateway::v1 as api};
+use portico_proto::{Error, gateway::v1 as api, rest::Enumeration as _};
 use portico_runtime::{Outgoing, Problems, texts};
 use portico_vault::Secret;
 use url::Url;
@@ -22,87 +22,127 @@ const SECRET: usize = 8192;
 /// How long the gateway has to answer the test.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Settings as they would be, and the secret where one was given.
+/// Settings as they would be, trimmed and right by themselves.
 pub(super) struct Draft {
     pub(super) settings: Settings,
+    /// Where one was given.
     pub(super) secret: Option<Secret>,
     /// No default policy was named: one is found or made.
-    pub(super) default_policy_free: bool,
-    /// Where the stored secret may go; `None`: there is none.
-    stored_for: Option<String>,
-}
-
-impl From<api::CreateGatewayRequest> for Draft {
-    fn from(message: api::CreateGatewayRequest) -> Self {
-        Self {
-            settings: Settings {
-                name: message.name,
-                kind: message.r#type,
-                url: message.url,
-                org_id: message.org_id,
-                default_policy_id: message.default_policy_id,
-            },
-            secret: Some(Secret::new(message.secret)),
-            default_policy_free: false,
-            stored_for: None,
-        }
-    }
+    default_policy_free: bool,
 }
 
 impl Draft {
-    /// What is not given stays.
-    pub(super) fn of_change(message: api::UpdateGatewayRequest, before: &Settings) -> Self {
-        let or = |given: Option<String>, before: &String| given.unwrap_or_else(|| before.clone());
-        Self {
-            settings: Settings {
-                name: or(message.name, &before.name),
-                kind: before.kind.clone(),
-                url: or(message.url, &before.url),
-                org_id: or(message.org_id, &before.org_id),
-                default_policy_id: or(message.default_policy_id, &before.default_policy_id),
+    /// Of a gateway that is to be added. Everything that is wrong is told at once.
+    pub(super) fn new(message: api::Gateway, outgoing: &Outgoing) -> Result<Self, Error> {
+        let mut problems = Problems::default();
+        let draft = Self::read(&message, outgoing, &mut problems);
+        let secret = Some(secret(&mut problems, &message.secret));
+        problems.into_result()?;
+        Ok(Self { secret, ..draft })
+    }
+
+    /// Of a gateway that is there, with everything that stays.
+    pub(super) fn changed(
+        message: api::Gateway,
+        with_secret: bool,
+        before: &Settings,
+        outgoing: &Outgoing,
+    ) -> Result<Self, Error> {
+        let mut problems = Problems::default();
+        let mut draft = Self::read(&message, outgoing, &mut problems);
+        let settings = &draft.settings;
+        if driver_for(&settings.kind).is_some() && settings.kind != before.kind {
+            let right = "`type` must stay as it is; add another gateway instead.";
+            problems.add("type", "type_fixed", right);
+        }
+        if with_secret {
+            draft.secret = Some(secret(&mut problems, &message.secret));
+        } else if !same_place(&before.url, &settings.url) {
+            let right = "Give the `secret` too: the stored one was given for another address.";
+            problems.add("secret", "secret_missing", right);
+        }
+        problems.into_result()?;
+        Ok(draft)
+    }
+
+    /// Everything but the secret.
+    fn read(message: &api::Gateway, outgoing: &Outgoing, problems: &mut Problems) -> Self {
+        let named = id(problems, "default_policy_id", message.default_policy_id());
+        let default_policy_free = named.is_empty();
+        let settings = Settings {
+            name: texts::name(problems, "name", &message.name),
+            kind: kind(problems, message.r#type),
+            url: base_url(problems, outgoing, message.url.trim()),
+            org_id: id(problems, "org_id", message.org_id()),
+            default_policy_id: match default_policy_free {
+                true => DEFAULT_POLICY.to_owned(),
+                false => named,
             },
-            secret: message.secret.map(Secret::new),
-            default_policy_free: false,
-            stored_for: Some(before.url.clone()),
+        };
+        Self {
+            settings,
+            secret: None,
+            default_policy_free,
         }
     }
 
-    /// Trimmed and right by itself; everything that is wrong is told at once.
-    pub(super) fn checked(mut self, outgoing: &Outgoing) -> Result<Self, Error> {
-        let mut problems = Problems::default();
-        let settings = &mut self.settings;
-        settings.name = texts::name(&mut problems, "name", &settings.name);
-        settings.kind = settings.kind.trim().to_owned();
-        if driver_for(&settings.kind).is_none() {
-            let kinds = DRIVERS.iter().map(|(kind, _)| format!("`{kind}`"));
-            let kinds = kinds.collect::<Vec<_>>().join(" or ");
-            problems.add("type", "type_invalid", format!("`type` must be {kinds}."));
-        }
-        settings.org_id = id(&mut problems, "org_id", &settings.org_id);
-        settings.default_policy_id = id(
-            &mut problems,
-            "default_policy_id",
-            &settings.default_policy_id,
-        );
-        if settings.default_policy_id.is_empty() {
-            self.default_policy_free = true;
-            DEFAULT_POLICY.clone_into(&mut settings.default_policy_id);
-        }
-        let given = settings.url.trim().to_owned();
-        if let Some(url) = base_url(&mut problems, outgoing, &given) {
-            settings.url = url.to_string();
-            if self.secret.is_none() && !same_place(self.stored_for.as_deref(), &url) {
-                let message =
-                    "Give the `secret` too: the stored one was given for another address.";
-                problems.add("secret", "secret_missing", message);
+    /// Whether only the name may differ.
+    pub(super) fn is_reached_as(&self, before: &Settings) -> bool {
+        let name = self.settings.name.clone();
+        self.settings
+            == Settings {
+                name,
+                ..before.clone()
             }
-        }
-        if let Some(secret) = self.secret.take() {
-            self.secret = Some(checked_secret(&mut problems, &secret));
-        }
-        problems.into_result()?;
-        Ok(self)
     }
+
+    /// Takes Portico's default policy where none was named and an earlier try took it.
+    pub(super) fn find_default_policy(&mut self, earlier: &str) {
+        if self.default_policy_free && earlier == NO_OPERATION {
+            NO_OPERATION.clone_into(&mut self.settings.default_policy_id);
+        }
+    }
+
+    /// Whether the gateway answers, takes the secret, and has the default policy. Where none was named and the usual one
+    /// is not there, it is Portico's, which is made with the first mapping.
+    pub(super) async fn verify(&mut self, grpc: &Grpc, secret: &Secret) -> Result<(), Error> {
+        let settings = &mut self.settings;
+        let (Some(driver), Ok(url)) = (driver_for(&settings.kind), settings.url.parse::<Url>())
+        else {
+            return Err(Error::internal());
+        };
+        let session = GatewaySession {
+            outgoing: &grpc.deps.outgoing,
+            url: &url,
+            secret,
+            org_id: &settings.org_id,
+            default_policy_id: &settings.default_policy_id,
+            deadline: DEADLINE,
+        };
+        match driver.check(&session).await {
+            Ok(()) => Ok(()),
+            Err(failure) if self.default_policy_free && failure.code == "policy_not_at_gateway" => {
+                NO_OPERATION.clone_into(&mut settings.default_policy_id);
+                Ok(())
+            }
+            Err(failure) => Err(refused(&failure, settings)),
+        }
+    }
+}
+
+/// The word of a type that has a driver.
+fn kind(problems: &mut Problems, number: i32) -> String {
+    let kind = api::GatewayType::try_from(number).unwrap_or_default();
+    if driver_for(kind.as_word()).is_none() {
+        let code = match number {
+            0 => "type_missing",
+            _ => "type_invalid",
+        };
+        let kinds = DRIVERS.iter().map(|(kind, _)| format!("`{kind}`"));
+        let kinds = kinds.collect::<Vec<_>>().join(" or ");
+        problems.add("type", code, format!("`type` must be {kinds}."));
+    }
+    kind.as_word().to_owned()
 }
 
 fn id(problems: &mut Problems, field: &str, text: &str) -> String {
@@ -118,8 +158,8 @@ fn id(problems: &mut Problems, field: &str, text: &str) -> String {
     text
 }
 
-fn checked_secret(problems: &mut Problems, secret: &Secret) -> Secret {
-    let text = secret.expose().trim();
+fn secret(problems: &mut Problems, text: &str) -> Secret {
+    let text = text.trim();
     if text.is_empty() {
         let message = "`secret` must be the secret of the gateway's control API, or a user's key of the Dashboard.";
         problems.add("secret", "secret_missing", message);
@@ -130,7 +170,8 @@ fn checked_secret(problems: &mut Problems, secret: &Secret) -> Secret {
     Secret::new(text)
 }
 
-fn base_url(problems: &mut Problems, outgoing: &Outgoing, text: &str) -> Option<Url> {
+/// Empty where it is wrong.
+fn base_url(problems: &mut Problems, outgoing: &Outgoing, text: &str) -> String {
     let right = "`url` must be the base URL of the control API, such as https://gateway.example:8080, \
                  without user name, query or fragment.";
     let url = text.parse::<Url>().ok().filter(|url| {
@@ -149,47 +190,21 @@ fn base_url(problems: &mut Problems, outgoing: &Outgoing, text: &str) -> Option<
             "url_invalid"
         };
         problems.add("url", code, right);
-        return None;
+        return String::new();
     };
     if let Err(refusal) = outgoing.check(&url) {
         let message = format!("`url` may not be called: {refusal}.");
         problems.add("url", "gateway_address_forbidden", message);
     }
-    Some(url)
+    url.to_string()
 }
 
-fn same_place(stored: Option<&str>, url: &Url) -> bool {
-    stored
-        .and_then(|stored| stored.parse::<Url>().ok())
-        .is_some_and(|stored| stored.origin() == url.origin())
-}
-
-/// Whether the gateway answers, takes the secret, and has the default policy. Where none was named and the usual one
-/// is not there, it is Portico's, which is made with the first mapping.
-pub(super) async fn verify(
-    grpc: &Grpc,
-    settings: &mut Settings,
-    default_policy_free: bool,
-    secret: &Secret,
-) -> Result<(), Error> {
-    let (Some(driver), Ok(url)) = (driver_for(&settings.kind), settings.url.parse::<Url>()) else {
-        return Err(Error::internal());
-    };
-    let session = GatewaySession {
-        outgoing: &grpc.deps.outgoing,
-        url: &url,
-        secret,
-        org_id: &settings.org_id,
-        default_policy_id: &settings.default_policy_id,
-        deadline: DEADLINE,
-    };
-    match driver.check(&session).await {
-        Ok(()) => Ok(()),
-        Err(failure) if default_policy_free && failure.code == "policy_not_at_gateway" => {
-            NO_OPERATION.clone_into(&mut settings.default_policy_id);
-            Ok(())
-        }
-        Err(failure) => Err(refused(&failure, settings)),
+/// An address that is wrong is told by itself.
+fn same_place(stored: &str, url: &str) -> bool {
+    match (stored.parse::<Url>(), url.parse::<Url>()) {
+        (Ok(stored), Ok(url)) => stored.origin() == url.origin(),
+        (Ok(_), Err(_)) => true,
+        (Err(_), _) => false,
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn simulate_gateway_call(
             format!("`api_id` must be the id of an API at the gateway; {api_id} is not there."),
         ));
     };
-    if !message.token.is_empty() {
+    if message.token.is_some() {
         let note = "The signature of the token is not checked here; the gateway refuses one that is not its provider's.";
         simulation.notes.push(note.to_owned());
     }
@@ -61,26 +61,10 @@ fn presented(
     message: &api::SimulateGatewayCallRequest,
     problems: &mut Problems,
 ) -> Option<Presented> {
-    let token = message.token.trim();
-    if token.is_empty() {
-        let scopes: Vec<String> = message
-            .scopes
-            .iter()
-            .map(|scope| scope.trim().to_owned())
-            .filter(|scope| !scope.is_empty())
-            .collect();
-        if scopes.len() > SCOPES
-            || scopes
-                .iter()
-                .any(|scope| scope.contains(char::is_whitespace))
-        {
-            let right =
-                format!("`scopes` must be at most {SCOPES} scopes, without spaces in them.");
-            problems.add("scopes", "scopes_invalid", right);
-            return None;
-        }
-        return Some(Presented::Scopes(scopes));
-    }
+    let Some(token) = &message.token else {
+        return scopes(&message.scopes, problems).map(Presented::Scopes);
+    };
+    let token = token.trim();
     if !message.scopes.is_empty() {
         let right = "Either `scopes` or `token` must be given, not both.";
         problems.add("token", "token_and_scopes", right);
@@ -93,6 +77,18 @@ fn presented(
         problems.add("token", "token_invalid", right);
     }
     claims.map(Presented::Claims)
+}
+
+fn scopes(given: &[String], problems: &mut Problems) -> Option<Vec<String>> {
+    let scopes = given.iter().map(|scope| scope.trim().to_owned());
+    let scopes: Vec<String> = scopes.filter(|scope| !scope.is_empty()).collect();
+    let wrong = |scope: &String| scope.contains(char::is_whitespace);
+    if scopes.len() > SCOPES || scopes.iter().any(wrong) {
+        let right = format!("`scopes` must be at most {SCOPES} scopes, without spaces in them.");
+        problems.add("scopes", "scopes_invalid", right);
+        return None;
+    }
+    Some(scopes)
 }
 
 /// RFC 7519 section 7.2, without the signature.
@@ -113,7 +109,7 @@ fn answer(simulation: Simulation) -> api::SimulateGatewayCallResponse {
         .into_iter()
         .map(|policy| api::ResolvedPolicy {
             id: policy.id,
-            name: policy.name,
+            name: Some(policy.name).filter(|name| !name.is_empty()),
             because: policy.because,
             found: policy.found,
             opens: policy.opens,
@@ -121,7 +117,7 @@ fn answer(simulation: Simulation) -> api::SimulateGatewayCallResponse {
         });
     api::SimulateGatewayCallResponse {
         status: simulation.status.into(),
-        message: simulation.message,
+        message: Some(simulation.message).filter(|message| !message.is_empty()),
         policies: policies.collect(),
         rate: simulation.rate.map(limit),
         quota: simulation.quota.map(limit),

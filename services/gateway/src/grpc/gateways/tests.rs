@@ -1,5 +1,5 @@
 use portico_eventstore::sqlx::{self, Row as _};
-use portico_proto::Kind;
+use portico_proto::{Kind, catalog::v1::PolicyRole, rest::FieldMask};
 use portico_runtime::{Caller, Role};
 
 use super::*;
@@ -26,13 +26,29 @@ fn admin<T>(message: T) -> Request<T> {
     by(user(Role::Admin), message)
 }
 
-fn create(world: &World) -> api::CreateGatewayRequest {
-    api::CreateGatewayRequest {
+fn settings(world: &World) -> api::Gateway {
+    api::Gateway {
         name: " Main ".into(),
-        r#type: "tyk".into(),
+        r#type: api::GatewayType::Tyk.into(),
         url: world.gateway.url(),
         secret: world.gateway.secret().into(),
         ..Default::default()
+    }
+}
+
+fn create(gateway: api::Gateway) -> Request<api::CreateGatewayRequest> {
+    let gateway = Some(gateway);
+    admin(api::CreateGatewayRequest { gateway })
+}
+
+/// An update of these members.
+fn update(id: &str, members: &[&str], gateway: api::Gateway) -> api::UpdateGatewayRequest {
+    let paths = members.iter().map(|member| (*member).to_owned()).collect();
+    api::UpdateGatewayRequest {
+        id: id.to_owned(),
+        if_version: 0,
+        gateway: Some(gateway),
+        update_mask: Some(FieldMask { paths }),
     }
 }
 
@@ -61,12 +77,19 @@ fn field(field: &str, code: &str) -> Vec<(String, String)> {
 async fn a_gateway_is_tested_and_its_secret_sealed() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let made = create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
     assert_eq!(
-        (made.name.as_str(), made.default_policy_id.as_str()),
+        (made.name.as_str(), made.default_policy_id()),
         ("Main", "noop")
     );
-    assert_eq!((made.status.as_str(), made.version), ("active", 1));
+    assert_eq!(
+        (made.status(), made.version),
+        (api::GatewayStatus::Active, 1)
+    );
+    assert!(made.created_at.is_some() && made.created_at == made.updated_at);
+    assert_eq!((made.secret.as_str(), made.org_id.as_deref()), ("", None));
     assert!(world.gateway.control_calls().len() >= 2, "it was asked");
     let log = format!("{:?}", world.store.read(0, 100).await.unwrap());
     assert!(!log.contains(world.gateway.secret()));
@@ -100,10 +123,10 @@ async fn a_gateway_is_tested_and_its_secret_sealed() {
 async fn what_is_wrong_is_told_on_its_field() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let refused = async |change: fn(&mut api::CreateGatewayRequest)| {
-        let mut message = create(&world);
-        change(&mut message);
-        fields(create_gateway(&grpc, admin(message)).await.unwrap_err())
+    let refused = async |change: fn(&mut api::Gateway)| {
+        let mut gateway = settings(&world);
+        change(&mut gateway);
+        fields(create_gateway(&grpc, create(gateway)).await.unwrap_err())
     };
     assert_eq!(
         refused(|m| m.secret = "no".into()).await,
@@ -132,27 +155,37 @@ async fn what_is_wrong_is_told_on_its_field() {
         "http://u:p@a.example/",
         "http://a.example/?x=1",
     ] {
-        let message = api::CreateGatewayRequest {
+        let gateway = api::Gateway {
             url: url.into(),
-            ..create(&world)
+            ..settings(&world)
         };
-        let error = create_gateway(&grpc, admin(message)).await.unwrap_err();
+        let error = create_gateway(&grpc, create(gateway)).await.unwrap_err();
         assert_eq!(fields(error), field("url", "url_invalid"), "{url}");
     }
-    let message = api::CreateGatewayRequest {
+    let gateway = api::Gateway {
         url: world.provider.url(),
-        ..create(&world)
+        ..settings(&world)
     };
-    let error = create_gateway(&grpc, admin(message)).await.unwrap_err();
+    let error = create_gateway(&grpc, create(gateway)).await.unwrap_err();
     assert_eq!(fields(error), field("url", "gateway_answer_invalid"));
-    let policy = refused(|m| m.default_policy_id = "gone".into()).await;
+    let policy = refused(|m| m.default_policy_id = Some("gone".into())).await;
     assert_eq!(policy, field("default_policy_id", "policy_not_at_gateway"));
     let many = refused(|m| (m.name, m.r#type, m.url) = Default::default()).await;
     let named: Vec<_> = many.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(named, ["name", "type", "url"]);
+    assert_eq!(many[1].1, "type_missing");
+    assert_eq!(
+        refused(|m| m.r#type = 99).await,
+        field("type", "type_invalid")
+    );
+    let nothing = admin(api::CreateGatewayRequest { gateway: None });
+    let error = create_gateway(&grpc, nothing).await.unwrap_err();
+    assert_eq!(fields(error), field("gateway", "gateway_missing"));
     assert_eq!(vault_entries(&world).await, 0);
 
-    create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
     assert_eq!(
         refused(|m| m.name = "mAIN".into()).await,
         field("name", "name_taken")
@@ -164,18 +197,21 @@ async fn what_is_wrong_is_told_on_its_field() {
 async fn a_change_is_tested_and_the_secret_goes_nowhere_else() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
-    let update = || api::UpdateGatewayRequest {
-        id: made.id.clone(),
-        ..Default::default()
+    let made = create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
+    let change = async |members: &[&str], gateway: api::Gateway| {
+        update_gateway(&grpc, admin(update(&made.id, members, gateway))).await
+    };
+    let with = |change: fn(&mut api::Gateway)| {
+        let mut gateway = api::Gateway::default();
+        change(&mut gateway);
+        gateway
     };
 
     let calls = world.gateway.control_calls().len();
-    let message = api::UpdateGatewayRequest {
-        name: Some("Other".into()),
-        ..update()
-    };
-    let changed = update_gateway(&grpc, admin(message)).await.unwrap();
+    let changed = change(&["name"], with(|m| m.name = "Other".into())).await;
+    let changed = changed.unwrap();
     assert_eq!((changed.name.as_str(), changed.version), ("Other", 2));
     assert_eq!(
         world.gateway.control_calls().len(),
@@ -183,70 +219,76 @@ async fn a_change_is_tested_and_the_secret_goes_nowhere_else() {
         "a name needs no test"
     );
 
-    let elsewhere = Some(nowhere());
-    let message = api::UpdateGatewayRequest {
-        url: elsewhere.clone(),
-        ..update()
-    };
-    let error = update_gateway(&grpc, admin(message)).await.unwrap_err();
-    assert_eq!(fields(error), field("secret", "secret_missing"));
-
-    let message = api::UpdateGatewayRequest {
-        secret: Some("wrong".into()),
-        ..update()
-    };
-    let error = update_gateway(&grpc, admin(message)).await.unwrap_err();
-    assert_eq!(fields(error), field("secret", "gateway_secret_wrong"));
-
-    let secret = Some(world.gateway.secret().to_owned());
-    let message = api::UpdateGatewayRequest {
-        secret: secret.clone(),
-        ..update()
-    };
+    let error = change(&["url"], with(|m| m.url = nowhere())).await;
     assert_eq!(
-        update_gateway(&grpc, admin(message)).await.unwrap().version,
-        3
+        fields(error.unwrap_err()),
+        field("secret", "secret_missing")
     );
+    let error = change(&["secret"], with(|m| m.secret = "wrong".into())).await;
+    assert_eq!(
+        fields(error.unwrap_err()),
+        field("secret", "gateway_secret_wrong")
+    );
+    let error = change(&["secret"], with(|m| m.secret = " ".into())).await;
+    assert_eq!(
+        fields(error.unwrap_err()),
+        field("secret", "secret_missing")
+    );
+    let dashboard = with(|m| m.r#type = api::GatewayType::TykDashboard.into());
+    let error = change(&["type"], dashboard).await;
+    assert_eq!(fields(error.unwrap_err()), field("type", "type_fixed"));
+    let error = change(&["version"], with(|m| m.version = 7)).await;
+    assert_eq!(
+        fields(error.unwrap_err()),
+        field("update_mask", "field_unknown")
+    );
+
+    let changed = change(&["secret"], settings(&world)).await;
+    assert_eq!(changed.unwrap().version, 3);
     let message = api::UpdateGatewayRequest {
         if_version: 1,
-        secret,
-        ..update()
+        ..update(&made.id, &["secret"], settings(&world))
     };
     let error = update_gateway(&grpc, admin(message)).await.unwrap_err();
     assert_eq!(error.code, "version_mismatch");
     assert_eq!(vault_entries(&world).await, 1, "only the one in use");
 
+    // Without a mask everything is replaced, the secret too.
     let message = api::UpdateGatewayRequest {
-        id: Uuid::nil().to_string(),
-        ..update()
+        update_mask: None,
+        ..update(&made.id, &[], with(|m| m.name = "Third".into()))
     };
-    assert_eq!(
-        update_gateway(&grpc, admin(message))
-            .await
-            .unwrap_err()
-            .kind,
-        Kind::NotFound
-    );
+    let error = update_gateway(&grpc, admin(message)).await.unwrap_err();
+    let named: Vec<_> = fields(error).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(named, ["type", "url", "secret"]);
+
+    let message = update(&Uuid::nil().to_string(), &["name"], settings(&world));
+    let error = update_gateway(&grpc, admin(message)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::NotFound);
 }
 
 #[tokio::test]
 async fn a_repeated_creation_makes_one_gateway() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let keyed = |message: api::CreateGatewayRequest| {
-        let mut request = admin(message);
+    let keyed = |gateway: api::Gateway| {
+        let mut request = create(gateway);
         request
             .metadata_mut()
             .insert("idempotency-key", "k1".parse().unwrap());
         request
     };
-    let first = create_gateway(&grpc, keyed(create(&world))).await.unwrap();
-    let second = create_gateway(&grpc, keyed(create(&world))).await.unwrap();
+    let first = create_gateway(&grpc, keyed(settings(&world)))
+        .await
+        .unwrap();
+    let second = create_gateway(&grpc, keyed(settings(&world)))
+        .await
+        .unwrap();
     assert_eq!(first, second);
     assert_eq!(vault_entries(&world).await, 1);
-    let other = api::CreateGatewayRequest {
-        org_id: "o".into(),
-        ..create(&world)
+    let other = api::Gateway {
+        org_id: Some("o".into()),
+        ..settings(&world)
     };
     let error = create_gateway(&grpc, keyed(other)).await.unwrap_err();
     assert_eq!(error.code, "idempotency_key_reused");
@@ -256,7 +298,9 @@ async fn a_repeated_creation_makes_one_gateway() {
 async fn a_gateway_in_use_is_not_deleted() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let made = create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
     let request = Uuid::from_u128(5);
     world
         .grant(request, &Granted::new("pay", "free", &["pay"]))
@@ -291,7 +335,7 @@ async fn only_admins_configure() {
         (user(Role::Developer), Kind::Forbidden),
         (Caller::service("catalog"), Kind::Forbidden),
     ] {
-        let made = create_gateway(&grpc, by(caller.clone(), create(&world))).await;
+        let made = create_gateway(&grpc, by(caller.clone(), Default::default())).await;
         assert_eq!(made.unwrap_err().kind, kind);
         let changed = update_gateway(&grpc, by(caller.clone(), Default::default())).await;
         assert_eq!(changed.unwrap_err().kind, kind);
@@ -319,7 +363,9 @@ fn simulate(world_gateway: &str, api_id: &str) -> api::SimulateGatewayCallReques
 async fn a_call_is_simulated_by_scopes_or_by_a_token() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let made = create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
     let request = Uuid::from_u128(5);
     let mut granted = Granted::new("pay", "free", &["pay"]);
     granted.rate = Some(Limit {
@@ -335,9 +381,9 @@ async fn a_call_is_simulated_by_scopes_or_by_a_token() {
     let said = simulate_gateway_call(&grpc, admin(by_scopes))
         .await
         .unwrap();
-    assert_eq!((said.status, said.message.as_str()), (200, ""));
+    assert_eq!((said.status, said.message.as_deref()), (200, None));
     assert_eq!(said.rate.unwrap().requests, 7);
-    let token = world.token("product_pay free_plan other");
+    let token = Some(world.token("product_pay free_plan other"));
     let by_token = api::SimulateGatewayCallRequest {
         token,
         ..simulate(&made.id, "pay")
@@ -362,7 +408,9 @@ async fn a_call_is_simulated_by_scopes_or_by_a_token() {
 async fn what_cannot_be_simulated_is_told_on_its_field() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let made = create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
     let refused = async |message: api::SimulateGatewayCallRequest| {
         fields(
             simulate_gateway_call(&grpc, admin(message))
@@ -371,10 +419,10 @@ async fn what_cannot_be_simulated_is_told_on_its_field() {
         )
     };
     let with_token = |token: &str| api::SimulateGatewayCallRequest {
-        token: token.into(),
+        token: Some(token.into()),
         ..simulate(&made.id, "pay")
     };
-    for token in ["nonsense", "a.b.c", "a.b", "a.eyJ9.c.d"] {
+    for token in ["", "nonsense", "a.b.c", "a.b", "a.eyJ9.c.d"] {
         assert_eq!(
             refused(with_token(token)).await,
             field("token", "token_invalid"),
@@ -416,7 +464,9 @@ async fn what_cannot_be_simulated_is_told_on_its_field() {
 async fn what_is_at_a_gateway_is_listed_by_pages() {
     let world = World::start().await;
     let grpc = grpc(&world);
-    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
+    let made = create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
     let theirs =
         portico_sandbox::gateway::seed::product_policy("theirs", "Theirs", &[("pay", "pay")]);
     world.gateway.load(vec![], vec![theirs]).unwrap();
@@ -438,8 +488,8 @@ async fn what_is_at_a_gateway_is_listed_by_pages() {
         .await
         .unwrap();
     let theirs = &second.policies[0];
-    assert_eq!((theirs.role.as_str(), theirs.own), ("product", false));
-    assert_eq!(theirs.apis[0].listen_path, "/pay/");
+    assert_eq!((theirs.role(), theirs.own), (PolicyRole::Product, false));
+    assert_eq!(theirs.apis[0].listen_path(), "/pay/");
     assert_eq!(second.next, "");
 }
 
@@ -448,15 +498,13 @@ async fn a_default_policy_that_nobody_named_is_found_or_made() {
     let world = World::start().await;
     let grpc = grpc(&world);
     world.gateway.remove_policy("noop").unwrap();
-    let made = create_gateway(&grpc, admin(create(&world))).await.unwrap();
-    assert_eq!(made.default_policy_id, "portico-noop");
+    let made = create_gateway(&grpc, create(settings(&world)))
+        .await
+        .unwrap();
+    assert_eq!(made.default_policy_id(), "portico-noop");
     let seed = portico_sandbox::gateway::seed::no_operation_policy();
     world.gateway.load(vec![], vec![seed]).unwrap();
-    let message = api::UpdateGatewayRequest {
-        id: made.id,
-        default_policy_id: Some(String::new()),
-        ..Default::default()
-    };
+    let message = update(&made.id, &["default_policy_id"], api::Gateway::default());
     let found = update_gateway(&grpc, admin(message)).await.unwrap();
-    assert_eq!(found.default_policy_id, "noop");
+    assert_eq!(found.default_policy_id(), "noop");
 }

@@ -1,5 +1,5 @@
 use portico_proto::Kind;
-use portico_proto::access::v1::ApprovedApi;
+use portico_proto::access::v1::{ApiKeyCredential, ApprovedApi};
 use portico_runtime::Role;
 
 use super::*;
@@ -23,11 +23,14 @@ fn message(world: &World, api_keys: bool) -> api::PreviewMappingRequest {
         }],
         ..Default::default()
     };
+    let credential = match api_keys {
+        true => Credential::ApiKey(ApiKeyCredential {}),
+        false => Credential::IdentityProviderId(world.provider_id.to_string()),
+    };
     api::PreviewMappingRequest {
         items: vec![item],
-        api_keys,
-        identity_provider_id: world.provider_id.to_string(),
         application_id: Uuid::from_u128(4).to_string(),
+        credential: Some(credential),
     }
 }
 
@@ -104,6 +107,12 @@ async fn a_gateway_that_is_away_is_said_and_strangers_are_refused() {
         .await
         .unwrap();
     assert!(shown.changes[0].contains("pay"), "{shown:?}");
+    let without = api::PreviewMappingRequest {
+        credential: None,
+        ..message(&world, false)
+    };
+    let refused = preview(&grpc, service(), without).await.unwrap_err();
+    assert_eq!(refused.fields[0].code, "credential_missing");
     let id = Uuid::from_u128(1);
     let role = Role::Developer;
     for (caller, kind) in [

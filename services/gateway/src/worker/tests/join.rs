@@ -155,7 +155,11 @@ async fn an_application_that_is_granted_both_products_does_not_wait_for_itself()
 async fn an_admin_may_release_a_held_scope() {
     let mut world = World::start().await;
     world.provide(axum::Router::new());
-    let former = world.approve_product("pay").await;
+    let pay = ApprovedItem {
+        product_id: world.deps.clock.new_id().to_string(),
+        ..world.item("pay")
+    };
+    let former = world.approve_items(vec![pay]).await;
     world.until_reported(former, 1, "done").await;
     let item = ship_with_the_scope_of_pay(&world);
     let next = world.approve_items(vec![item]).await;
@@ -172,10 +176,26 @@ async fn an_admin_may_release_a_held_scope() {
     world.until_reported(former, 2, "done").await;
     let refused = release(&world, &held[0], Role::Developer).await;
     assert_eq!(refused.unwrap_err().kind, Kind::Forbidden);
+    for (scope, holder, code) in [
+        ("", &held[0].holder_product_id, "scope_missing"),
+        ("product_pay", &"pay".to_owned(), "id_invalid"),
+        ("other", &held[0].holder_product_id, "not_found"),
+        ("product_pay", &Uuid::nil().to_string(), "not_found"),
+    ] {
+        let other = HeldScope {
+            scope: scope.to_owned(),
+            holder_product_id: holder.clone(),
+            ..held[0].clone()
+        };
+        let refused = release(&world, &other, Role::Admin).await.unwrap_err();
+        assert_eq!(refused.code, code);
+    }
     release(&world, &held[0], Role::Admin).await.unwrap();
     world.until_reported(next, 1, "done").await;
     assert_eq!(world.call_with("ship", BOTH).await, 200);
     assert_eq!(held_scopes(&world).await, []);
+    let again = release(&world, &held[0], Role::Admin).await.unwrap_err();
+    assert_eq!(again.kind, Kind::NotFound);
 }
 
 async fn held_scopes(world: &World) -> Vec<HeldScope> {

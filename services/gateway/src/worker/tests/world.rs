@@ -96,7 +96,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let (deps, service) = open(&folder).await;
         let (kind, secret) = match &dashboard {
-            Some(settings) => ("tyk-dashboard", settings.user_key.clone()),
+            Some(settings) => ("tyk_dashboard", settings.user_key.clone()),
             None => ("tyk", gateway.secret().to_owned()),
         };
         let world = Self {

@@ -1,10 +1,10 @@
 //! Scopes that a product waits for, because clients may still hold them from another one.
 
 use axum::{Router, extract::Query, routing::get};
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
-    gateway::v1::{HeldScope, ListHeldScopesRequest, ReleaseHeldScopeRequest},
+    gateway::v1::{ListHeldScopesRequest, ReleaseHeldScopeRequest},
 };
 
 use super::super::super::{
@@ -31,24 +31,13 @@ async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) ->
     });
     let page = ctx.gateway().list_held_scopes(request).await?.into_inner();
     let shown = context! {
-        held => page.held_scopes.iter().map(held).collect::<Vec<_>>(),
+        held => Value::from(Serde(page.held_scopes)),
         list => listing.shown(&page.next),
     };
     Page::new("admin/held_scopes.html")
         .refused_if(error)
         .show(ctx, shown)
         .await
-}
-
-fn held(from: &HeldScope) -> Value {
-    context! {
-        identity_provider_id => &from.identity_provider_id,
-        scope => &from.scope,
-        product => &from.product_name,
-        holder_id => &from.holder_product_id,
-        holder => &from.holder_product_name,
-        application_ids => &from.application_ids,
-    }
 }
 
 /// By an admin: the scope goes to the product that waits, whoever holds it.

@@ -6,8 +6,12 @@ use axum::{
     routing::get,
 };
 use minijinja::{Value, context, value::Serde};
-use portico_proto::catalog::v1::{
-    ImportAction, ImportFromGatewayRequest, ImportItem, ImportedPolicy, PreviewGatewayImportRequest,
+use portico_proto::{
+    Error,
+    catalog::v1::{
+        ImportAction, ImportFromGatewayRequest, ImportItem, ImportedPolicy,
+        PreviewGatewayImportRequest,
+    },
 };
 
 use super::super::super::{
@@ -30,32 +34,46 @@ async fn preview(
     Path(id): Path<String>,
     Query(listing): Query<Listing>,
 ) -> PageResponse {
-    let gateway = show::gateway(&find(&ctx, &id).await?);
+    page(&ctx, id, &listing, None).await
+}
+
+/// A page of policies; with what was typed where an import of some of them was refused.
+async fn page(
+    ctx: &RequestContext,
+    id: String,
+    listing: &Listing,
+    refused: Option<(Error, Value)>,
+) -> PageResponse {
+    let gateway = Value::from(Serde(find(ctx, &id).await?));
     let request = ctx.request(PreviewGatewayImportRequest {
         gateway_id: id,
         after: listing.after.clone(),
         ..Default::default()
     });
-    match ctx.catalog().preview_gateway_import(request).await {
+    let (error, form) = refused.unzip();
+    let (items, next, error) = match ctx.catalog().preview_gateway_import(request).await {
         Ok(page) => {
             let page = page.into_inner();
-            let items = shown(&page.items);
-            let list = listing.shown(&page.next);
-            let shown = context! { gateway, items, list, done => false };
-            Page::new(PAGE).show(&ctx, shown).await
+            (Some(shown(&page.items)), page.next, error)
         }
-        Err(status) => {
-            let page = Page::new(PAGE).refused(&mendable(status)?);
-            let list = listing.shown("");
-            page.show(&ctx, context! { gateway, items => (), list, done => false })
-                .await
-        }
-    }
+        Err(status) => (None, String::new(), Some(mendable(status)?)),
+    };
+    let (list, after) = (listing.shown(&next), &listing.after);
+    Page::new(PAGE)
+        .refused_if(error.as_ref())
+        .show(
+            ctx,
+            context! { gateway, items, form, list, after, done => false },
+        )
+        .await
 }
 
 /// A policy's scopes stand in a field of its own.
-async fn import(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let gateway = show::gateway(&find(&ctx, &id).await?);
+async fn import(
+    Path(id): Path<String>,
+    Query(listing): Query<Listing>,
+    Posted { ctx, form }: Posted,
+) -> PageResponse {
     let items = form
         .all("policy_id")
         .into_iter()
@@ -64,20 +82,20 @@ async fn import(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRes
             policy_id,
         });
     let request = ctx.request(ImportFromGatewayRequest {
-        gateway_id: id,
+        gateway_id: id.clone(),
         items: items.collect(),
     });
-    let list = Listing::default().shown("");
     match ctx.catalog().import_from_gateway(request).await {
         Ok(answer) => {
+            let gateway = Value::from(Serde(find(&ctx, &id).await?));
             let items = shown(&answer.into_inner().items);
+            let list = Listing::default().shown("");
             let shown = context! { gateway, items, list, done => true };
             Page::new(PAGE).show(&ctx, shown).await
         }
         Err(status) => {
-            let page = Page::new(PAGE).refused(&mendable(status)?);
-            page.show(&ctx, context! { gateway, items => (), list, done => false })
-                .await
+            let refused = (mendable(status)?, form.typed(&["policy_id"]));
+            page(&ctx, id, &listing, Some(refused)).await
         }
     }
 }

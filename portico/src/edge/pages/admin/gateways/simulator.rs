@@ -1,7 +1,7 @@
 //! What a gateway would say to a call, for an admin who asks why one is refused.
 
 use axum::{Router, extract::Path, routing::get};
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::gateway::v1::{
     RefreshGatewayKeysRequest, SimulateGatewayCallRequest, SimulateGatewayCallResponse,
     SimulatedLimit,
@@ -24,17 +24,17 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn form(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
-    let gateway = show::gateway(&find(&ctx, &id).await?);
+    let gateway = Value::from(Serde(find(&ctx, &id).await?));
     Page::new(PAGE).show(&ctx, context! { gateway }).await
 }
 
 async fn simulate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let gateway = show::gateway(&find(&ctx, &id).await?);
+    let gateway = Value::from(Serde(find(&ctx, &id).await?));
     let request = SimulateGatewayCallRequest {
         gateway_id: id,
         api_id: form.text("api_id"),
         scopes: form.words("scopes"),
-        token: form.text("token"),
+        token: form.secret("token"),
     };
     let answer = ctx
         .gateway()
@@ -65,29 +65,12 @@ async fn refresh(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResp
 }
 
 fn shown(answer: &SimulateGatewayCallResponse) -> Value {
-    let limit = |limit: &Option<SimulatedLimit>| {
-        limit
-            .as_ref()
-            .map(|limit| format!("{} in {}", limit.requests, show::every(limit.seconds)))
-    };
-    let policies = answer.policies.iter().map(|policy| {
-        context! {
-            id => &policy.id,
-            name => &policy.name,
-            because => &policy.because,
-            found => policy.found,
-            opens => policy.opens,
-            limits => policy.limits,
-        }
-    });
+    let limit =
+        |limit: &SimulatedLimit| format!("{} in {}", limit.requests, show::every(limit.seconds));
     context! {
-        status => answer.status,
         passes => answer.status == 200,
-        message => &answer.message,
-        policies => policies.collect::<Vec<_>>(),
-        rate => limit(&answer.rate),
-        quota => limit(&answer.quota),
-        unmapped => &answer.unmapped_scopes,
-        notes => &answer.notes,
+        rate => answer.rate.as_ref().map(limit),
+        quota => answer.quota.as_ref().map(limit),
+        ..Value::from(Serde(answer))
     }
 }

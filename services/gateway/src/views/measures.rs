@@ -10,7 +10,7 @@ use portico_runtime::{
     },
 };
 
-use crate::views::held_scopes;
+use super::held_scopes;
 
 static ENTITLEMENTS: Queue = Queue {
     length: Gauge {
