@@ -25,6 +25,8 @@ mod mapping;
 mod measures;
 mod policies;
 mod publish;
+#[cfg(test)]
+mod stored;
 mod views;
 mod worker;
 

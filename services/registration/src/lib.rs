@@ -25,6 +25,8 @@ pub mod oauth_client;
 mod policies;
 pub mod providers;
 mod publish;
+#[cfg(test)]
+mod stored;
 mod views;
 mod worker;
 
