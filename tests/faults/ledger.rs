@@ -34,6 +34,7 @@ impl Expected {
 #[derive(Debug, Clone)]
 pub struct Request {
     pub application: String,
+    /// Empty: it is for an API key.
     pub scope: String,
     pub expected: Expected,
     /// Types of the events whose commands were answered.
@@ -67,10 +68,17 @@ impl Ledger {
         self.lock().clone()
     }
 
-    /// The scopes that each application must have at the provider, those without any included.
+    /// How many API keys there must be.
+    pub fn keys(&self) -> usize {
+        let requests = self.lock();
+        let active = |one: &&Request| one.scope.is_empty() && one.expected == Expected::Active;
+        requests.values().filter(active).count()
+    }
+
+    /// The scopes that each application with a client must have at the provider, those without any included.
     pub fn scopes(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut scopes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for request in self.lock().values() {
+        for request in self.lock().values().filter(|one| !one.scope.is_empty()) {
             let of_application = scopes.entry(request.application.clone()).or_default();
             if request.expected == Expected::Active {
                 of_application.insert(request.scope.clone());

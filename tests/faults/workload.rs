@@ -1,5 +1,5 @@
 //! What developers and admins do meanwhile: a seeded mix of submit, approve, reject, withdraw, second product,
-//! rotation and revocation, through the REST API.
+//! rotation, API keys and revocation, through the REST API.
 
 use std::sync::{
     Arc,
@@ -58,6 +58,11 @@ impl Workload {
 
 /// An application from its first request to its last.
 async fn application(portal: &Portal, random: &mut Random) {
+    match random.below(6) {
+        0 => return api_key(portal, random, &portal.weather, Expected::Active).await,
+        1 => return api_key(portal, random, &portal.nowhere, Expected::Failed).await,
+        _ => {}
+    }
     let (first, application) = portal
         .submit(&portal.payments, "product_payments", None)
         .await;
@@ -105,17 +110,35 @@ async fn application(portal: &Portal, random: &mut Random) {
     }
 }
 
+/// An application that wants an API key.
+async fn api_key(portal: &Portal, random: &mut Random, product: &str, expected: Expected) {
+    let (request, _) = portal.submit(product, "", None).await;
+    portal
+        .decide(&request, "approve", "approved", expected)
+        .await;
+    if random.one_in(2) {
+        portal.wait_until_settled(&request).await;
+    }
+    if random.one_in(3) {
+        portal
+            .decide(&request, "revoke", "revoked", Expected::Revoked)
+            .await;
+    }
+}
+
 impl Portal {
-    /// A request for a product, for a new application where none is named: its id and the application's.
+    /// A request for a product, for a new application where none is named: its id and the application's. Without a
+    /// scope it is for an API key.
     pub async fn submit(
         &self,
         product: &str,
         scope: &str,
         application: Option<&str>,
     ) -> (String, String) {
-        let mut body = json!({
-            "items": [{"product_id": product, "plan_id": self.plan}], "client_type_id": self.client_type_id,
-        });
+        let mut body = json!({"items": [{"product_id": product, "plan_id": self.plan}]});
+        if !scope.is_empty() {
+            body["client_type_id"] = self.client_type_id.as_str().into();
+        }
         match application {
             Some(id) => body["application_id"] = id.into(),
             None => {

@@ -74,6 +74,10 @@ pub struct Portal {
     pub client_type_id: String,
     pub payments: String,
     pub orders: String,
+    /// For API keys.
+    pub weather: String,
+    /// For API keys, and its API is not at the gateway.
+    pub nowhere: String,
     pub plan: String,
     pub ledger: Ledger,
 }
@@ -88,6 +92,7 @@ impl World {
                 seed::no_operation_api(),
                 seed::api("payments", "Payments", "/payments/", &echo.url()),
                 seed::api("orders", "Orders", "/orders/", &echo.url()),
+                seed::key_api("weather", "Weather", "/weather/", &echo.url()),
             ],
             policies: vec![seed::no_operation_policy()],
             ..gateway::Settings::default()
@@ -213,8 +218,11 @@ impl World {
                 }),
             )
             .await;
-        let payments = self.product(&admin, "payments", &client_type_id).await;
-        let orders = self.product(&admin, "orders", &client_type_id).await;
+        let oauth = Some(client_type_id.as_str());
+        let payments = self.product(&admin, "payments", oauth).await;
+        let orders = self.product(&admin, "orders", oauth).await;
+        let weather = self.product(&admin, "weather", None).await;
+        let nowhere = self.product(&admin, "nowhere", None).await;
         let developer = json!({
             "name": DEVELOPER_NAME, "email": DEVELOPER_EMAIL, "password": DEVELOPER_PASSWORD,
         });
@@ -226,21 +234,25 @@ impl World {
             client_type_id,
             payments,
             orders,
+            weather,
+            nowhere,
             plan,
             ledger: Ledger::default(),
         })
     }
 
-    /// A published product with the scope `product_<api>`.
-    async fn product(&self, admin: &Client, api: &str, client_type_id: &str) -> String {
-        let id = admin
-            .make("/api/v1/products", json!({
-                "name": format!("Product {api}"), "description": "", "dcr_enabled": true,
-                "scopes": format!("product_{api}"), "client_type_ids": [client_type_id],
-                "visibility": "public", "tags": [],
-                "apis": [{"api_id": api, "name": api, "url": format!("{}/{api}/", self.gateway.url())}],
-            }))
-            .await;
+    /// A published product: for OAuth clients of this type with the scope `product_<api>`, or for API keys.
+    async fn product(&self, admin: &Client, api: &str, client_type_id: Option<&str>) -> String {
+        let mut product = json!({
+            "name": format!("Product {api}"), "description": "", "dcr_enabled": client_type_id.is_some(),
+            "visibility": "public", "tags": [],
+            "apis": [{"api_id": api, "name": api, "url": format!("{}/{api}/", self.gateway.url())}],
+        });
+        if let Some(client_type_id) = client_type_id {
+            product["scopes"] = format!("product_{api}").into();
+            product["client_type_ids"] = json!([client_type_id]);
+        }
+        let id = admin.make("/api/v1/products", product).await;
         admin
             .post(&format!("/api/v1/products/{id}/publish"), json!({}))
             .await

@@ -184,11 +184,11 @@ async fn walk(world: &World, portal: &Configured) {
 
 async fn dies_and_leaves_one_key() {
     for point in [
-        "intending",
-        "intent",
-        "answer_unspooled",
-        "answer_received",
-        "registered",
+        "key_intending",
+        "key_intent",
+        "key_answer_unspooled",
+        "key_answer_received",
+        "key_registered",
     ] {
         let mut world =
             World::start_to_die(Provider::sandbox().await, Backends::embedded(), point).await;

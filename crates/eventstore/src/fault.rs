@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 /// Every point: before and after whatever must not be done twice, nor get lost. A test reaches each of them.
-pub const POINTS: [&str; 38] = [
+pub const POINTS: [&str; 45] = [
     // The writer: the transaction of some append is complete; is committed.
     "appending",
     "appended",
@@ -31,6 +31,12 @@ pub const POINTS: [&str; 38] = [
     "answer_received",
     "registering",
     "registered",
+    // An API key, the same way.
+    "key_intending",
+    "key_intent",
+    "key_answer_unspooled",
+    "key_answer_received",
+    "key_registered",
     // What is written to a gateway.
     "gateway_intent",
     "gateway_written",
@@ -56,6 +62,8 @@ pub const POINTS: [&str; 38] = [
     // The join itself: the transaction that takes in the deciding report.
     "appending@access_request.activated",
     "appended@access_request.activated",
+    "appending@access_request.failed",
+    "appended@access_request.failed",
     "appending@access_request.ended",
     "appended@access_request.ended",
 ];

@@ -53,13 +53,16 @@ CREATE TABLE entitlements (
     state                TEXT   NOT NULL,
     version              BIGINT NOT NULL,
     created_at           TEXT   NOT NULL,
-    updated_at           TEXT   NOT NULL
+    updated_at           TEXT   NOT NULL,
+    -- 1: it was answered that there is no gateway.
+    lacks_gateway        BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE INDEX entitlements_application ON entitlements (application_id);
 CREATE INDEX entitlements_due ON entitlements (due_at_ms) WHERE due_at_ms IS NOT NULL;
 CREATE INDEX entitlements_parked ON entitlements (parked_at_ms) WHERE parked_at_ms IS NOT NULL;
 CREATE INDEX entitlements_error ON entitlements (error_code) WHERE error_code IS NOT NULL;
+CREATE INDEX entitlements_lacking ON entitlements (request_id) WHERE lacks_gateway = 1;
 
 -- Which request an API key belongs to.
 CREATE TABLE api_keys (

@@ -35,7 +35,8 @@ pub(crate) use command::{
 };
 pub(crate) use event::{Event, KeyEvent, ReportEvent};
 pub(crate) use keys::{Key, KeyPlace, KeyPolicies, Link};
-pub(crate) use report::{IDENTITY_PROVIDER_UNKNOWN, Nothing, Outcome, Report, SCOPE_STILL_HELD};
+pub(crate) use report::{GATEWAY_MISSING, IDENTITY_PROVIDER_UNKNOWN, SCOPE_STILL_HELD};
+pub(crate) use report::{Nothing, Outcome, Report};
 pub(crate) use scopes::Claim;
 pub(crate) use state::{Credential, Entitlement, Prospect, Reason, Wanted, WantedState};
 pub(crate) use step::Step;

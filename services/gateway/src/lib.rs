@@ -23,6 +23,8 @@ mod known;
 mod mapping;
 mod policies;
 mod publish;
+#[cfg(test)]
+mod stored;
 mod views;
 mod worker;
 

@@ -19,13 +19,16 @@ pub(crate) use keys::key_of;
 pub(crate) use providers::ProviderWorker;
 
 use jiff::Timestamp;
+use portico_eventstore::sqlx::AnyPool;
 use portico_eventstore::worker::{Due, Jobs, Work};
-use portico_eventstore::{EventStore, Outcome, worker};
+use portico_eventstore::{EventStore, Metadata, Outcome, worker};
 use portico_runtime::metrics::instruments;
 use portico_runtime::{Deps, WorkError};
 use portico_vault::Vault;
 
-use crate::entitlement::{Command, Entitlement, KeyCommand, MappingCommand, Step, TryCommand};
+use crate::entitlement::{
+    AccessCommand, Command, Entitlement, KeyCommand, MappingCommand, Step, TryCommand,
+};
 use crate::views::entitlements as view;
 use mapper::Mapper;
 
@@ -64,6 +67,23 @@ impl Worker {
         }
     }
 
+    /// Has requests tried again that no gateway could serve, once there is one: whoever added it may not come to tell
+    /// them.
+    async fn find_gateways(&self, pool: &AnyPool) -> Result<(), WorkError> {
+        for id in view::servable(pool).await? {
+            let context = self.jobs.context(&Metadata::default());
+            let command = Command::Access(AccessCommand::FindGateway);
+            let found = self
+                .jobs
+                .store()
+                .execute::<Entitlement>(id, &command, &context);
+            if let Err(error) = found.await {
+                tracing::warn!(request_id = %id, %error, "a request was not told of the new gateway");
+            }
+        }
+        Ok(())
+    }
+
     /// Records what came of a step. `None` where things have changed meanwhile.
     async fn record(
         &self,
@@ -89,6 +109,8 @@ impl Work for Worker {
     }
 
     async fn due(&self, now: Timestamp, limit: i64) -> Result<Due, WorkError> {
+        self.find_gateways(self.jobs.store().database().pool())
+            .await?;
         Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
     }
 

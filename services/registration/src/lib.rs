@@ -26,6 +26,8 @@ pub mod oauth_client;
 mod policies;
 pub mod providers;
 mod publish;
+#[cfg(test)]
+mod stored;
 mod views;
 mod wire;
 mod worker;

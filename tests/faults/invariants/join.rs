@@ -1,4 +1,5 @@
-//! I7: what the two halves report is joined once for each revision, and the gateway opens what is active.
+//! I7: what the two halves report is joined once for each revision, and the gateway opens what is active, with one key
+//! for each request that is for one.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,8 @@ pub(super) async fn once_for_each_revision(world: &World) {
 /// The scopes of active requests lead to their APIs. Those of requests whose other half has failed may as well; those
 /// of revoked ones do not.
 pub(super) fn the_gateway_opens_what_is_active(world: &World, portal: &Portal) {
+    let keys = world.gateway.key_hashes().len();
+    assert_eq!(keys, portal.ledger.keys(), "I7: API keys at the gateway");
     let requests = portal.ledger.requests();
     let scopes = |product: &str, may: &[Expected]| {
         let mut wanting = requests.values();

@@ -54,6 +54,8 @@ const POINTS: [(ServiceName, &[&str]); 7] = [
             "acking",
             "gateway_intent",
             "gateway_written",
+            "key_intent",
+            "key_answer_received",
             "publishing@portico.gateway.gateway_reported",
             "published@portico.gateway.gateway_reported",
         ],

@@ -30,6 +30,8 @@ pub(crate) enum AccessCommand {
     FollowCatalogue(CatalogueChange),
     /// What it waited for may be there: the pause is over.
     Wake,
+    /// There is a gateway.
+    FindGateway,
 }
 
 /// The scopes that OAuth clients may hold because of the request.

@@ -38,6 +38,7 @@ impl Entitlement {
                 concerned.then(|| AccessEvent::CatalogueChanged(change.clone()))
             }
             AccessCommand::Wake => self.delay.as_ref().map(|_| AccessEvent::Woken),
+            AccessCommand::FindGateway => self.lacks_gateway().then_some(AccessEvent::GatewayFound),
         }
     }
 

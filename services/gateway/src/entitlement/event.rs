@@ -52,6 +52,8 @@ pub(crate) enum AccessEvent {
     CatalogueChanged(CatalogueChange),
     /// What it waited for may be there.
     Woken,
+    /// There is a gateway now, after it was answered that there is none.
+    GatewayFound,
 }
 
 /// Scopes that may go to others.

@@ -1,7 +1,7 @@
 //! Taking events in.
 
 use super::event::{AccessEvent, Event, MappingEvent, ReportEvent, TryEvent};
-use super::state::{Credential, Delay, Entitlement, Mapping, Wanted};
+use super::state::{Credential, Delay, Entitlement, Mapping, Prospect, Wanted};
 use crate::item::Item;
 
 impl Entitlement {
@@ -21,9 +21,9 @@ impl Entitlement {
                 next_try_at,
                 prospect,
             }) => {
-                let attempts = self.delay.as_ref().map_or(0, |delay| delay.attempts);
+                let attempts = self.tries(*prospect == Prospect::Waits) + 1;
                 self.delay = Some(Delay {
-                    attempts: attempts + 1,
+                    attempts,
                     next_try_at: *next_try_at,
                     reason: reason.clone(),
                     prospect: *prospect,
@@ -61,6 +61,13 @@ impl Entitlement {
                 });
             }
             AccessEvent::Woken => self.delay = None,
+            AccessEvent::GatewayFound => {
+                self.try_anew();
+                if !self.gives_keys() {
+                    let gateways = gateways(self.items().iter());
+                    self.mapping.ask(gateways);
+                }
+            }
             AccessEvent::Overtaken(overtaken) => {
                 let known = self.wanted.as_ref().map(|known| known.revision);
                 self.claim_more(overtaken, known);

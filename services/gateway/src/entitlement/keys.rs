@@ -164,6 +164,12 @@ impl Entitlement {
         Ok(Some(KeyEvent::ReplacementAsked { key_id }))
     }
 
+    /// Whether every key that is needed so far is at one of these places.
+    pub(crate) fn places_all(&self, places: &[KeyPlace]) -> bool {
+        let mut needed = self.keys.by_id.iter().filter(|(_, key)| key.needed);
+        needed.all(|(id, _)| places.iter().any(|place| place.key_id == *id))
+    }
+
     fn placed(&self, places: &[KeyPlace]) -> Result<KeyEvent, Rejection> {
         if self.keys.placed || !self.is_wanted() {
             return Err(Rejection::Superseded);
@@ -250,8 +256,13 @@ impl Entitlement {
             | KeyEvent::Deleted { .. }
             | KeyEvent::PoliciesWritten => self.delay = None,
             KeyEvent::ReplacementAsked { .. } => self.try_anew(),
-            KeyEvent::Placed { .. }
-            | KeyEvent::Intended { .. }
+            KeyEvent::Placed { .. } => {
+                // Looked at again when the keys of a product without an API are gone.
+                let mut items = self.items().iter();
+                let placed = items.all(|item| !item.product.apis.is_empty());
+                self.keys.placed = placed;
+            }
+            KeyEvent::Intended { .. }
             | KeyEvent::Undone { .. }
             | KeyEvent::Revealed { .. }
             | KeyEvent::Wiped { .. }
@@ -311,7 +322,6 @@ impl Keys {
     }
 
     fn place(&mut self, places: &[KeyPlace]) {
-        self.placed = true;
         for key in self.by_id.values_mut() {
             key.needed = false;
         }

@@ -11,6 +11,9 @@ pub(crate) const SCOPE_STILL_HELD: &str = "scope_still_held";
 /// Code of a delay: registration has not told of the identity provider yet.
 pub(crate) const IDENTITY_PROVIDER_UNKNOWN: &str = "identity_provider_unknown";
 
+/// Code of a failure: no gateway is configured that could give an API key.
+pub(crate) const GATEWAY_MISSING: &str = "gateway_missing";
+
 /// The answer to a revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -27,7 +30,7 @@ pub(crate) enum Outcome {
     NothingToDo(Nothing),
     Delayed {
         reason: Reason,
-        /// None: not before another service has said something.
+        /// None: not before another service has said something, or somebody has looked at it.
         next_try_at: Option<Timestamp>,
     },
     Failed(Reason),
@@ -77,8 +80,9 @@ impl Entitlement {
             return Outcome::Delayed {
                 reason: delay.reason.clone(),
                 next_try_at: match delay.prospect {
-                    Prospect::Usual | Prospect::Stuck => Some(delay.next_try_at),
-                    Prospect::Waits => None,
+                    Prospect::Usual => Some(delay.next_try_at),
+                    // Tried again all the same, which is no news to anybody.
+                    Prospect::Waits | Prospect::Stuck => None,
                 },
             };
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::keys::Keys;
-use super::report::{Nothing, Report};
+use super::report::{GATEWAY_MISSING, Nothing, Report};
 use super::scopes::Claim;
 use crate::item::Item;
 use crate::known::Application;
@@ -65,7 +65,7 @@ pub(crate) struct Reason {
 /// Tries that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Delay {
-    /// How many in a row.
+    /// How many in a row, see [`Entitlement::tries`].
     pub(crate) attempts: u32,
     pub(crate) next_try_at: Timestamp,
     pub(crate) reason: Reason,
@@ -149,6 +149,23 @@ impl Entitlement {
     /// Refused at a gateway: nothing is tried until somebody says so, or something changes.
     pub(crate) fn is_parked(&self) -> bool {
         self.failed.is_some()
+    }
+
+    /// Wanted, and there was no gateway that could serve it.
+    pub(crate) fn lacks_gateway(&self) -> bool {
+        let failed = self.failed.as_ref();
+        let keys = failed.is_some_and(|reason| reason.code == GATEWAY_MISSING);
+        let nothing = self.mapping.asked == self.mapping.done
+            && self.mapping.nothing == Some(Nothing::NoGateway);
+        self.is_wanted() && (keys || nothing)
+    }
+
+    /// Tries in a row that failed. Waiting for another service says nothing of the gateway, so it is counted by
+    /// itself.
+    pub(crate) fn tries(&self, waits: bool) -> u32 {
+        let delay = self.delay.as_ref();
+        let delay = delay.filter(|delay| (delay.prospect == Prospect::Waits) == waits);
+        delay.map_or(0, |delay| delay.attempts)
     }
 
     /// The last failure, where it still counts.

@@ -276,20 +276,40 @@ fn a_failed_try_waits_is_told_and_is_parked_only_while_it_is_wanted() {
     );
 }
 
-/// It is tried again now and then, which is no news to anybody.
-#[test]
-fn what_waits_for_another_service_is_told_once() {
-    let waits = Command::Try(TryCommand::Delay {
-        failing: failing(1),
-        next_try_at: NOW,
-        prospect: Prospect::Waits,
-    });
-    let waiting: Event = TryEvent::Delayed {
+fn again(prospect: Prospect) -> Event {
+    TryEvent::Delayed {
         reason: reason(),
         next_try_at: NOW,
-        prospect: Prospect::Waits,
+        prospect,
     }
-    .into();
+    .into()
+}
+
+/// Otherwise the first failure of a gateway after a long wait would be the last.
+#[test]
+fn waiting_for_another_service_uses_up_no_tries() {
+    let waits = || again(Prospect::Waits);
+    let waited = state(vec![granted(1), waits(), waits(), waits()]);
+    assert_eq!((waited.tries(true), waited.tries(false)), (3, 0));
+    let failed = state(vec![granted(1), waits(), waits(), delayed(), delayed()]);
+    assert_eq!((failed.tries(true), failed.tries(false)), (0, 2));
+}
+
+#[test]
+fn what_nobody_has_scheduled_is_told_once() {
+    told_once(Prospect::Waits);
+    told_once(Prospect::Stuck);
+}
+
+/// It is tried again now and then, which is no news to anybody.
+fn told_once(prospect: Prospect) {
+    let next_try_at = NOW;
+    let waits = Command::Try(TryCommand::Delay {
+        failing: failing(1),
+        next_try_at,
+        prospect,
+    });
+    let waiting = again(prospect);
     let told = reported(
         1,
         Outcome::Delayed {
@@ -375,6 +395,48 @@ fn a_suspended_application_is_not_served_and_is_no_finished_answer() {
         .when(&command(wanted))
         .then(waits.clone());
     assert_eq!(step(waits), Step::Idle);
+}
+
+/// Once, and only where it was answered that there is none.
+#[test]
+fn a_gateway_that_comes_later_is_used() {
+    let find = Command::Access(AccessCommand::FindGateway);
+    let found = || -> Event { AccessEvent::GatewayFound.into() };
+    let (asked, nothing) = (1, Some(Nothing::NoGateway));
+    let answered = vec![
+        granted(1),
+        MappingEvent::Mapped { asked, nothing }.into(),
+        reported(1, Outcome::NothingToDo(Nothing::NoGateway)),
+    ];
+    given::<Entitlement>(answered.clone())
+        .when(&find)
+        .then([found()]);
+    let after = with(answered.clone(), [found()]);
+    assert_eq!(step(after.clone()), Step::Map { asked: 2 });
+    assert_eq!(*state(after.clone()).gateways_to_write(), [None].into());
+    given::<Entitlement>(after.clone())
+        .when(&complete(2))
+        .then([mapped(2), reported(1, Outcome::Done)]);
+    for past in [after, active(), with(answered, [revoked(2)])] {
+        given::<Entitlement>(past).when(&find).then_nothing();
+    }
+
+    let reason = Reason {
+        code: GATEWAY_MISSING.into(),
+        ..reason()
+    };
+    let parked = vec![
+        said(want(Credential::ApiKey, 1, WantedState::Granted)),
+        TryEvent::Failed {
+            reason: reason.clone(),
+        }
+        .into(),
+        reported(1, Outcome::Failed(reason)),
+    ];
+    given::<Entitlement>(parked.clone())
+        .when(&find)
+        .then([found(), reported(1, Outcome::Started)]);
+    assert_eq!(step(with(parked, [found()])), Step::Place);
 }
 
 #[test]

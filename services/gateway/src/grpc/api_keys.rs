@@ -83,7 +83,10 @@ pub(crate) async fn reveal_api_key(
         // Repeated with its idempotency key, or replaced at this moment.
         None => return Err(Rejection::AlreadyRevealed.into()),
     };
-    grpc.vault.delete(&place).await.map_err(vault_error)?;
+    if let Err(error) = grpc.vault.delete(&place).await {
+        // The key is recorded as shown, so nobody would see it if this call failed; the worker deletes it.
+        tracing::warn!(api_key_id = %id, %error, "an API key that was shown is still in the vault");
+    }
     let listed = present(&listed, outcome);
     Ok(api::RevealApiKeyResponse {
         api_key: Some(one(grpc, &listed, id).await?),

@@ -1,11 +1,12 @@
 //! Scopes that a product or plan waits for, because clients may still hold them from another one.
 
+use portico_eventstore::Aggregate as _;
 use portico_proto::{Error, gateway::v1 as api};
-use portico_runtime::{Call, Caller, Page, parse_id, query_error};
+use portico_runtime::{Call, Caller, Page, parse_id, query_error, store_error};
 use tonic::Request;
 
 use super::Grpc;
-use crate::entitlement::{Command, Entitlement, SCOPE_STILL_HELD, ScopesCommand};
+use crate::entitlement::{Command, Entitlement, ScopesCommand};
 use crate::policies::waiting;
 use crate::views::held_scopes as view;
 
@@ -55,18 +56,23 @@ pub(crate) async fn release_held_scope(
     if claims.is_empty() {
         return Err(Error::not_found("held scope"));
     }
+    let command = Command::Scopes(ScopesCommand::Release {
+        scope: message.scope.clone(),
+        holder_id: holder.clone(),
+    });
+    // All of them or none: one that is granted refuses the release of the others.
+    for (request, _) in &claims {
+        let loaded = grpc.store.load::<Entitlement>(*request).await;
+        loaded.map_err(store_error)?.state.decide(&command)?;
+    }
     for (request, _) in claims {
-        let command = ScopesCommand::Release {
-            scope: message.scope.clone(),
-            holder_id: holder.clone(),
-        };
         let context = call.context.step(&format!("release {request}"));
         grpc.store
-            .execute::<Entitlement>(request, &Command::Scopes(command), &context)
+            .execute::<Entitlement>(request, &command, &context)
             .await
             .map_err(portico_runtime::refuse)?;
     }
-    let woken = waiting::wake(&grpc.store, provider, SCOPE_STILL_HELD, &call.context).await;
+    let woken = waiting::wake_unblocked(&grpc.store, provider, &call.context).await;
     if let Err(error) = woken {
         // They try again by themselves, a little later.
         tracing::warn!(%error, "who waits for a released scope was not told");

@@ -8,7 +8,7 @@ use portico_proto::registration::v1 as registration;
 use uuid::Uuid;
 
 use super::{Policies, waiting};
-use crate::entitlement::{Command, SCOPE_STILL_HELD, ScopesCommand, WantedState};
+use crate::entitlement::{Command, ScopesCommand, WantedState};
 use crate::known::{ClientScopes, KnownClient};
 use crate::views::entitlements as view;
 use portico_runtime::messages::id;
@@ -63,7 +63,6 @@ impl Policies {
             .collect();
         let held = newest.scopes.iter().filter(|scope| !own.contains(scope));
         let held: BTreeSet<String> = held.cloned().collect();
-        let mut freed = false;
         for one in &listed {
             let Some(answered) = newest.answered.get(&one.request_id) else {
                 continue;
@@ -73,13 +72,10 @@ impl Policies {
                 held: held.clone(),
             };
             let label = format!("scopes held as of {}", newest.as_of);
-            freed |= self
-                .tell(one.request_id, Command::Scopes(command), &label, context)
+            self.tell(one.request_id, Command::Scopes(command), &label, context)
                 .await?;
         }
-        match freed {
-            true => waiting::wake(&self.store, provider, SCOPE_STILL_HELD, context).await,
-            false => Ok(()),
-        }
+        // Also where nothing was left to free: a process may have died after it had freed everything.
+        waiting::wake_unblocked(&self.store, provider, context).await
     }
 }

@@ -76,14 +76,14 @@ async fn write(
     let error = entitlement.last_error();
     sqlx::query(
         "INSERT INTO entitlements (request_id, application_id, identity_provider_id, status, due_at_ms, parked_at_ms, \
-         error_code, last_error, state, version, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) ON CONFLICT (request_id) DO UPDATE SET \
+         error_code, last_error, state, version, created_at, updated_at, lacks_gateway) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12) ON CONFLICT (request_id) DO UPDATE SET \
          application_id = excluded.application_id, identity_provider_id = excluded.identity_provider_id, \
          status = excluded.status, due_at_ms = excluded.due_at_ms, \
          parked_at_ms = CASE WHEN excluded.parked_at_ms IS NULL THEN NULL \
          ELSE COALESCE(entitlements.parked_at_ms, excluded.parked_at_ms) END, error_code = excluded.error_code, \
          last_error = excluded.last_error, state = excluded.state, version = excluded.version, \
-         updated_at = excluded.updated_at",
+         updated_at = excluded.updated_at, lacks_gateway = excluded.lacks_gateway",
     )
     .bind(at.stream_id().to_string())
     .bind(entitlement.application_id().to_string())
@@ -96,6 +96,7 @@ async fn write(
     .bind(serde_json::to_string(entitlement)?)
     .bind(at.version)
     .bind(at.recorded_at.to_string())
+    .bind(i64::from(entitlement.lacks_gateway()))
     .execute(tx)
     .await?;
     Ok(())
@@ -117,6 +118,17 @@ pub(crate) struct Listed {
     pub(crate) request_id: Uuid,
     pub(crate) entitlement: Entitlement,
     pub(crate) version: i64,
+}
+
+/// Those that no gateway could serve, as soon as there is one.
+pub(crate) async fn servable(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT request_id FROM entitlements WHERE lacks_gateway = 1 \
+         AND EXISTS (SELECT 1 FROM gateways WHERE status <> 'deleted') ORDER BY request_id LIMIT 100",
+    )
+    .fetch_all(pool)
+    .await?;
+    ids(&rows)
 }
 
 /// Those of an application, the oldest first.

@@ -111,11 +111,10 @@ pub(crate) async fn list(
     pool: &AnyPool,
     page: &Page,
 ) -> Result<(Vec<HeldScope>, String), sqlx::Error> {
-    let (_, after) = page.after.clone().unwrap_or_default();
     let holders = holders(pool).await?;
     let rows = sqlx::query(
         "SELECT identity_provider_id, scope, holder_id, MAX(holder_name) FROM scope_claims WHERE wanted = 1 \
-         GROUP BY identity_provider_id, scope, holder_id ORDER BY identity_provider_id, scope, holder_id",
+         GROUP BY identity_provider_id, scope, holder_id",
     )
     .fetch_all(pool)
     .await?;
@@ -138,14 +137,7 @@ pub(crate) async fn list(
             });
         }
     }
-    let key = |one: &HeldScope| {
-        let provider = one.identity_provider_id;
-        let text = format!("{provider} {} {}", one.scope, one.waiting.id);
-        (String::new(), text)
-    };
-    waiting.retain(|one| key(one).1 > after);
-    waiting.truncate(page.limit + 1);
-    let (mut waiting, next) = page.cut(waiting, key);
+    let (mut waiting, next) = cut(waiting, page);
     for one in &mut waiting {
         let claims = claims_of(pool, one.identity_provider_id, &one.scope, &one.holder.id).await?;
         one.application_ids = claims
@@ -156,6 +148,21 @@ pub(crate) async fn list(
         one.application_ids.dedup();
     }
     Ok((waiting, next))
+}
+
+/// One page. Sorted here and not by the database, whose collation may order text otherwise than the cursor is
+/// compared.
+fn cut(mut waiting: Vec<HeldScope>, page: &Page) -> (Vec<HeldScope>, String) {
+    let key = |one: &HeldScope| {
+        let provider = one.identity_provider_id;
+        let text = format!("{provider} {} {}", one.scope, one.waiting.id);
+        (String::new(), text)
+    };
+    let (_, after) = page.after.clone().unwrap_or_default();
+    waiting.retain(|one| key(one).1 > after);
+    waiting.sort_by_cached_key(key);
+    waiting.truncate(page.limit + 1);
+    page.cut(waiting, key)
 }
 
 /// Requests, and their applications, whose clients may hold a scope for a product or plan.
@@ -190,4 +197,37 @@ pub(crate) async fn count(pool: &AnyPool) -> Result<i64, sqlx::Error> {
     .fetch_one(pool)
     .await?;
     row.try_get(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database may order lower and upper case otherwise than the cursor is compared.
+    #[test]
+    fn every_page_begins_where_the_one_before_ended() {
+        let holder = |id: &str| HolderOf {
+            id: id.into(),
+            name: String::new(),
+        };
+        let one = |scope: &&str| HeldScope {
+            identity_provider_id: Uuid::nil(),
+            scope: (*scope).to_owned(),
+            waiting: holder("ship"),
+            holder: holder("pay"),
+            application_ids: Vec::new(),
+        };
+        let waiting: Vec<HeldScope> = ["a", "B", "c", "D"].iter().map(one).collect();
+        let (mut scopes, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = Page::parse(1, &after).unwrap();
+            let (cut, next) = cut(waiting.clone(), &page);
+            scopes.extend(cut.into_iter().map(|one| one.scope));
+            if next.is_empty() {
+                break;
+            }
+            after = next;
+        }
+        assert_eq!(scopes, ["B", "D", "a", "c"]);
+    }
 }

@@ -37,10 +37,9 @@ impl Worker {
         undone: Option<Uuid>,
         parks: bool,
     ) -> Result<(), WorkError> {
-        let delay = job.state.delay.as_ref();
-        let failures = delay.map_or(0, |delay| delay.attempts) + 1;
-        let last = failures >= self.deps.config.retry.max_attempts;
         let waits = failure.waits;
+        let failures = job.state.tries(waits) + 1;
+        let last = failures >= self.deps.config.retry.max_attempts;
         let hopeless = !waits && (!failure.retry || last);
         let failing = Failing {
             code: failure.code,

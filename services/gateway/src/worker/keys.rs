@@ -36,8 +36,13 @@ impl Worker {
     /// Finds out at which gateways keys are needed.
     pub(super) async fn place(&self, job: &Job) -> Result<(), WorkError> {
         let mut places = Vec::new();
+        let mut without_api = None;
         for item in job.state.items() {
-            let located = match self.located(item).await {
+            if item.product.apis.is_empty() {
+                without_api = Some(&item.product.name);
+                continue;
+            }
+            let located = match self.mapper.located(&item.product.apis).await {
                 Ok(located) => located,
                 Err(failure) => return self.failed(job, failure, None).await,
             };
@@ -48,23 +53,18 @@ impl Worker {
                 api_ids,
             }));
         }
-        self.record_key(job, KeyCommand::Place { places })
-            .await
-            .map(drop)
-    }
-
-    async fn located(&self, item: &Item) -> Result<BTreeMap<Uuid, Vec<String>>, MappingFailure> {
-        let apis = &item.product.apis;
-        if apis.is_empty() {
-            return Err(MappingFailure::fail(
-                "product_without_api",
-                format!(
-                    "The product {} has no API at a gateway any more.",
-                    item.product.name
-                ),
-            ));
+        match without_api {
+            // Its keys go first: they would open what the product no longer has.
+            Some(product) if job.state.places_all(&places) => {
+                let why = format!("The product {product} has no API at a gateway any more.");
+                let failure = MappingFailure::fail("product_without_api", why);
+                self.failed(job, failure, None).await
+            }
+            _ => self
+                .record_key(job, KeyCommand::Place { places })
+                .await
+                .map(drop),
         }
-        self.mapper.located(apis).await
     }
 
     /// Creates a key.
@@ -84,12 +84,12 @@ impl Worker {
         if let Err(failure) = written {
             return self.failed(job, failure.at(gateway), None).await;
         }
-        fault::point("intending");
+        fault::point("key_intending");
         let intend = Command::Key(KeyCommand::Intend { key_id: id });
         let Some(outcome) = self.jobs.claim(job, &intend).await? else {
             return Ok(());
         };
-        fault::point("intent");
+        fault::point("key_intent");
         let Some(key) = outcome.state.keys().get(&id) else {
             return Ok(());
         };
@@ -120,7 +120,7 @@ impl Worker {
         attempt: u32,
         created: CreatedKey,
     ) -> Result<(), WorkError> {
-        fault::point("answer_unspooled");
+        fault::point("key_answer_unspooled");
         let kept = Kept {
             key: created.key.expose().to_owned(),
             hash: created.hash,
@@ -137,7 +137,7 @@ impl Worker {
             Ok(()) | Err(VaultError::Taken) => {}
             Err(error) => return Err(error.into()),
         }
-        fault::point("answer_received");
+        fault::point("key_answer_received");
         self.complete(job, id, attempt, kept).await
     }
 
@@ -156,7 +156,7 @@ impl Worker {
             at: self.deps.clock.now(),
         };
         self.record_key(job, command).await?;
-        fault::point("registered");
+        fault::point("key_registered");
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use portico_runtime::{Clock, Deps};
 use portico_vault::Vault;
 use uuid::Uuid;
 
-use crate::entitlement::Nothing;
+use crate::entitlement::{GATEWAY_MISSING, Nothing};
 use crate::gateways::{Gateway, GatewaySession};
 use crate::item::Api;
 use crate::views::gateways as view;
@@ -305,7 +305,7 @@ impl Mapper {
                 }
                 ApiLocation::NoGateway => {
                     return Err(MappingFailure::fail(
-                        "gateway_missing",
+                        GATEWAY_MISSING,
                         "No gateway is configured that could give an API key.",
                     ));
                 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::grant::Grant;
 use super::state::OauthClient;
 use super::{Event as Any, only_if};
 use crate::application::Application;
@@ -66,7 +67,13 @@ impl OauthClient {
 
     pub(super) fn apply_follow(&mut self, event: &Event) {
         match event {
-            Event::ApplicationChanged(application) => self.application = application.clone(),
+            Event::ApplicationChanged(application) => {
+                if self.application.suspended && !application.suspended {
+                    // The client has lost what it had kept for a revision that was refused.
+                    self.grants.values_mut().for_each(Grant::try_anew);
+                }
+                self.application = application.clone();
+            }
             Event::ClientTypeChanged { .. } => {
                 if let Some(live) = self.live_mut() {
                     live.drifted = true;

@@ -68,6 +68,8 @@ pub struct Grant {
     pub scopes: BTreeSet<String>,
     /// What was reported of that revision.
     pub standing: Standing,
+    /// An earlier revision, or this one, was done with the present client.
+    pub served: bool,
 }
 
 impl Grant {
@@ -83,6 +85,13 @@ impl Grant {
         match &self.standing {
             Standing::Failed(problem) => Some(problem),
             Standing::New | Standing::Started | Standing::Delayed | Standing::Done => None,
+        }
+    }
+
+    /// What was refused is asked for again, where the client served it before.
+    pub(super) fn try_anew(&mut self) {
+        if self.is_granted() && self.served && self.failure().is_some() {
+            self.standing = Standing::New;
         }
     }
 
@@ -202,12 +211,16 @@ impl OauthClient {
             requester_id: requested.requester_id.clone(),
             scopes: requested.scopes.clone(),
             standing: Standing::New,
+            served: known.is_some_and(|grant| grant.served),
         };
         self.ended.remove(&requested.request_id);
         self.grants.insert(requested.request_id, grant);
         self.refused = None;
-        if requested.retried {
+        // What is stuck is tried hours apart: whoever wants something else does not wait for that.
+        if requested.retried || self.is_stuck() {
             self.delay = None;
+        }
+        if requested.retried {
             self.suspicions = 0;
         }
         self.settle_queue();
@@ -223,6 +236,7 @@ impl OauthClient {
             Outcome::Delayed { .. } => Standing::Delayed,
             Outcome::Failed(problem) => Standing::Failed(problem.clone()),
         };
+        grant.served |= grant.is_granted() && grant.standing == Standing::Done;
         if grant.access == Access::Revoked && grant.standing == Standing::Done {
             self.grants.remove(&reported.request_id);
             self.ended.insert(reported.request_id, reported.revision);
@@ -238,12 +252,24 @@ impl OauthClient {
         }
     }
 
-    /// Answers that follow from the state: what is done, and what waits for a paused provider without knowing it.
+    /// Answers that follow from the state: what is done, and what waits without having been told so.
     pub(super) fn due_reports(&self) -> Vec<super::Event> {
-        let paused = self.paused.as_ref().filter(|_| self.waits_for_provider());
-        let told = paused.map(|problem| self.waiting_for(problem));
+        let told = self.pending().map(|delayed| self.waiting_for(delayed));
         let told = told.into_iter().flatten();
         told.chain(self.finished()).map(Into::into).collect()
+    }
+
+    /// What is waited for by everybody: until the provider is resumed, or the pause after a failed attempt is over.
+    fn pending(&self) -> Option<Outcome> {
+        let delayed = |problem: &Problem, next_try_at| Outcome::Delayed {
+            problem: problem.clone(),
+            next_try_at,
+        };
+        let paused = self.paused.as_ref().filter(|_| self.waits_for_provider());
+        let delay = self.delay.as_ref();
+        paused
+            .map(|problem| delayed(problem, None))
+            .or(delay.map(|delay| delayed(&delay.problem, Some(delay.next_try_at))))
     }
 
     fn finished(&self) -> impl Iterator<Item = Event> {
@@ -253,11 +279,14 @@ impl OauthClient {
                 Access::Suspended | Access::Revoked => (grant.standing != Standing::Done
                     && self.is_released(grant))
                 .then(|| self.taken_away()),
+                // It goes on when the application is resumed; the join must not take that for silence.
+                Access::Granted if self.application.suspended => {
+                    (grant.standing == Standing::New).then_some(Outcome::Started)
+                }
                 Access::Granted => {
-                    (grant.is_open() && !self.application.suspended && self.covers(grant))
-                        .then_some(Outcome::Done {
-                            client_deleted: false,
-                        })
+                    (grant.is_open() && self.covers(grant)).then_some(Outcome::Done {
+                        client_deleted: false,
+                    })
                 }
             };
             outcome.map(|outcome| report(*id, grant, outcome))
@@ -274,13 +303,14 @@ impl OauthClient {
         }
     }
 
-    fn waiting_for(&self, problem: &Problem) -> impl Iterator<Item = Event> {
-        let delayed = Outcome::Delayed {
-            problem: problem.clone(),
-            next_try_at: None,
-        };
+    /// Those who wait for this, and were not told.
+    fn waiting_for(&self, delayed: Outcome) -> impl Iterator<Item = Event> {
+        let left = self
+            .to_take_away()
+            .filter(|(_, grant)| !self.is_released(grant));
         let unaware = self
             .uncovered()
+            .chain(left)
             .filter(|(_, grant)| matches!(grant.standing, Standing::New | Standing::Started));
         unaware.map(move |(id, grant)| report(id, grant, delayed.clone()))
     }

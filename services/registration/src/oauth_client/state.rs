@@ -140,6 +140,15 @@ impl Live {
         scopes
     }
 
+    /// The scopes of Portico's that the client has, as far as the provider has said.
+    pub(super) fn granted_scopes(&self) -> BTreeSet<String> {
+        let applied = &self.applied.scopes;
+        match self.answer.granted.scopes() {
+            Some(granted) => applied.intersection(&granted).cloned().collect(),
+            None => applied.clone(),
+        }
+    }
+
     /// What an update without an outcome makes the client.
     pub(super) fn update_under_way(&self) -> Option<&Wanted> {
         match &self.operation.as_ref()?.kind {
@@ -328,6 +337,9 @@ impl OauthClient {
             if grant.is_granted() && grant.standing == Standing::Done {
                 grant.standing = Standing::Started;
             }
+            // A revision that was refused had a client all the same.
+            grant.try_anew();
+            grant.served = false;
         }
         if self.wanted().is_none() {
             // The next client's credentials are not shown before its own access is active.

@@ -9,6 +9,15 @@ use uuid::Uuid;
 use super::grant::{Access, Grant, Standing};
 use super::state::{Link, Live, OauthClient, OperationKind, Wanted};
 
+/// How much of a request the client is to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// All that it asks for.
+    All,
+    /// What the client has for it since an earlier revision.
+    Kept,
+}
+
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -91,16 +100,30 @@ impl OauthClient {
             suspended: true,
             ..Wanted::default()
         };
-        let applied = self.live().map(|live| &live.applied.client_type_ids);
-        for (_, grant) in grants {
+        let live = self.live();
+        for (_, grant, share) in grants {
             // A suspended request keeps what the client has for it, and asks for nothing new.
-            let has_type = applied.is_some_and(|ids| ids.contains(&grant.client_type_id));
-            if grant.is_granted() || has_type {
+            let asks = grant.is_granted() && share == Share::All;
+            let has = |live: &Live| live.applied.client_type_ids.contains(&grant.client_type_id);
+            if asks || live.is_some_and(has) {
                 wanted.client_type_ids.insert(grant.client_type_id);
             }
-            if grant.is_granted() && !self.application.suspended {
-                wanted.suspended = false;
-                wanted.scopes.extend(grant.scopes.iter().cloned());
+            if !grant.is_granted() || self.application.suspended {
+                continue;
+            }
+            match (share, live) {
+                (Share::All, _) => {
+                    wanted.suspended = false;
+                    wanted.scopes.extend(grant.scopes.iter().cloned());
+                }
+                // A client that is switched off stays so, for this revision has done nothing yet.
+                (Share::Kept, Some(live)) => {
+                    wanted.suspended &= live.applied.suspended;
+                    let kept = live.granted_scopes();
+                    let kept = grant.scopes.intersection(&kept).cloned();
+                    wanted.scopes.extend(kept);
+                }
+                (Share::Kept, None) => {}
             }
         }
         Some(wanted)
@@ -110,9 +133,9 @@ impl OauthClient {
     #[must_use]
     pub fn first_client_type(&self) -> Option<Uuid> {
         self.considered()
-            .filter(|(_, grant)| grant.is_granted())
-            .min_by_key(|(_, grant)| grant.order)
-            .map(|(_, grant)| grant.client_type_id)
+            .filter(|(_, grant, _)| grant.is_granted())
+            .min_by_key(|(_, grant, _)| grant.order)
+            .map(|(_, grant, _)| grant.client_type_id)
     }
 
     /// What is to be done at the provider, now or later.
@@ -163,10 +186,15 @@ impl OauthClient {
 
     /// Granted requests that lack an answer, and that this attempt is for.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
-        self.considered().filter(|(_, grant)| {
-            let settled = grant.standing == Standing::Done && self.covers(grant);
-            grant.is_granted() && !settled && !self.application.suspended
-        })
+        let tried = self
+            .considered()
+            .filter(|(_, grant, share)| grant.is_granted() && *share == Share::All);
+        tried
+            .map(|(id, grant, _)| (id, grant))
+            .filter(|(_, grant)| {
+                let settled = grant.standing == Standing::Done && self.covers(grant);
+                !settled && !self.application.suspended
+            })
     }
 
     /// Waiting requests that lack something at the provider.
@@ -215,16 +243,25 @@ impl OauthClient {
         switched && no_longer.is_disjoint(&live.own_scopes())
     }
 
-    /// The requests that the client is to serve now.
-    fn considered(&self) -> impl Iterator<Item = (Uuid, &Grant)> {
+    /// The requests that the client is to serve now. One whose present revision was refused, or is not tried yet, keeps
+    /// what the client has for it: a change that fails must not take working credentials away.
+    fn considered(&self) -> impl Iterator<Item = (Uuid, &Grant, Share)> {
         let only = self.one_at_a_time.then(|| self.oldest_waiting()).flatten();
-        let all = self.grants.iter().map(|(id, grant)| (*id, grant));
-        all.filter(move |(id, grant)| match (grant.access, &grant.standing) {
-            (Access::Revoked, _) | (Access::Granted, Standing::Failed(_)) => false,
-            (Access::Granted, Standing::New | Standing::Started | Standing::Delayed) => {
-                only.is_none_or(|only| only == *id) || self.application.suspended
+        self.grants.iter().filter_map(move |(id, grant)| {
+            let is_tried = || only.is_none_or(|only| only == *id) || self.application.suspended;
+            let all = match (grant.access, &grant.standing) {
+                (Access::Revoked, _) => return None,
+                (Access::Granted, Standing::Failed(_)) => false,
+                (Access::Granted, Standing::New | Standing::Started | Standing::Delayed) => {
+                    is_tried()
+                }
+                (Access::Granted, Standing::Done) | (Access::Suspended, _) => true,
+            };
+            match (all, grant.served) {
+                (true, _) => Some((*id, grant, Share::All)),
+                (false, true) => Some((*id, grant, Share::Kept)),
+                (false, false) => None,
             }
-            (Access::Granted, Standing::Done) | (Access::Suspended, _) => true,
         })
     }
 

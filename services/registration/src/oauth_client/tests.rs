@@ -9,6 +9,7 @@ mod decisions;
 mod held;
 mod lifecycle;
 mod orphans;
+mod refusals;
 mod reports;
 mod sequences;
 mod steps;

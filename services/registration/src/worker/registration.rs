@@ -90,7 +90,9 @@ impl Worker {
     ) -> Result<(), WorkError> {
         let access = &provider.access;
         let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
-        let ids = self.chosen(job, intended).await?;
+        let Some(ids) = self.chosen(job, intended).await? else {
+            return self.without_secret(job).await;
+        };
         let registered = match access
             .driver()
             .prepare(access.site(), &intended.client, &ids)
@@ -136,7 +138,11 @@ impl Worker {
         let access = &provider.access;
         let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
         let endpoints = &access.settings.location.endpoints;
-        let ids = self.chosen(job, intended).await?;
+        let Some(ids) = self.chosen(job, intended).await? else {
+            // The attempt cannot be taken up again, so whatever came of it is left to an admin.
+            self.suspect(job, intended).await?;
+            return self.without_secret(job).await;
+        };
         for answer in spool.load().await? {
             if answer.step == Step::Register
                 && let Ok(registered) = access.driver().parse(endpoints, &answer)
@@ -346,17 +352,23 @@ impl Worker {
         }
     }
 
+    /// What was chosen for an attempt. `None` where the secret is not in the vault.
     async fn chosen(
         &self,
         job: &Job,
         intended: &RegistrationIntended,
-    ) -> Result<ChosenIds, WorkError> {
+    ) -> Result<Option<ChosenIds>, WorkError> {
         let secret = self.secret(job.id, Some(intended.secret_ref)).await?;
-        Ok(ChosenIds {
+        Ok(secret.map(|client_secret| ChosenIds {
             client_id: intended.client_id.clone(),
-            client_secret: secret
-                .ok_or_else(|| WorkError::Other("the chosen secret is not in the vault".into()))?,
-        })
+            client_secret,
+        }))
+    }
+
+    /// Trying again brings no secret back; a retry chooses another one.
+    async fn without_secret(&self, job: &Job) -> Result<(), WorkError> {
+        let lost = lacking("secret_missing", "the chosen secret is not in the vault");
+        self.refuse(job, lost).await
     }
 }
 

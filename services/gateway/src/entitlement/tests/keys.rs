@@ -271,6 +271,24 @@ fn a_refused_attempt_is_parked_and_its_outcome_is_kept_also_when_it_counts_no_mo
         .then([undone()]);
 }
 
+/// What the product has no more is not opened any more either; only then is it parked.
+#[test]
+fn a_product_that_loses_its_apis_loses_its_keys_first() {
+    let mut bare = item().product;
+    bare.version = 2;
+    bare.apis.clear();
+    let changed: Event = AccessEvent::CatalogueChanged(CatalogueChange::Product(bare)).into();
+    let behind = with(ready(), [changed]);
+    assert_eq!(step(behind.clone()), Step::Place);
+    assert!(!state(behind.clone()).places_all(&[]));
+    let places = Vec::new();
+    let losing = with(behind, [KeyEvent::Placed { places }.into()]);
+    assert_eq!(step(losing.clone()), Step::Delete(KEY));
+    let gone = with(losing, [deleted()]);
+    assert_eq!(step(gone.clone()), Step::Place, "to be parked");
+    assert!(state(gone).places_all(&[]));
+}
+
 #[test]
 fn a_plan_that_changes_is_written_to_the_gateway() {
     let change = CatalogueChange::Plan(Plan {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use axum::Router;
+use portico_eventstore::sqlx;
 use portico_proto::access::v1::{Application, GetApplicationRequest};
 use portico_proto::gateway::v1 as api;
 use portico_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
@@ -172,6 +173,32 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
     assert!(!test.world.said().await.contains(&shown.key));
     let listed = test.list(&OWNER).await.unwrap();
     assert!(listed[0].revealed && listed[0].revealed_at.is_some());
+}
+
+/// The call is recorded as the one that showed it, so it has to show it.
+#[tokio::test]
+async fn a_key_is_shown_although_the_vault_does_not_delete_it() {
+    let mut test = Test::start().await;
+    let pool = test.world.store.database().pool();
+    let no_deletion =
+        "CREATE TRIGGER keeps BEFORE DELETE ON vault_value BEGIN SELECT RAISE(ABORT, 'no'); END";
+    if sqlx::query(no_deletion).execute(pool).await.is_err() {
+        eprintln!("SKIPPED: PostgreSQL has other triggers");
+        return;
+    }
+    let id = test.list(&OWNER).await.unwrap()[0].id.clone();
+    let shown = test.reveal(&OWNER, &id, 0, None).await.unwrap();
+    assert_eq!(test.world.call("weather", &shown.key).await, 200);
+    let refused = test.reveal(&OWNER, &id, 0, None).await.unwrap_err();
+    assert_eq!(refused.code, "api_key_already_revealed");
+    let pool = test.world.store.database().pool();
+    let deletion = sqlx::query("DROP TRIGGER keeps").execute(pool).await;
+    deletion.unwrap();
+    let wiped = |entitlement: &Entitlement| {
+        let mut keys = entitlement.keys().values();
+        keys.all(|key| key.made().is_some_and(|made| !made.kept))
+    };
+    test.world.until(test.request, "wiped", wiped).await;
 }
 
 #[tokio::test]

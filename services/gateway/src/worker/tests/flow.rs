@@ -175,6 +175,30 @@ async fn a_key_follows_the_limits_of_its_plan() {
     assert_eq!(world.reports(request), ["1 started", "1 done"]);
 }
 
+#[tokio::test]
+async fn a_product_that_loses_its_apis_loses_its_keys() {
+    let mut world = World::start_by(None).await;
+    let product = world.deps.clock.new_id().to_string();
+    let mut item = world.item("weather");
+    item.product_id = product.clone();
+    let request = world.approve(KEYS, vec![item]).await;
+    world.until_reported(request, 1, "done").await;
+    let old = world.key(request, &product).await;
+    world.change_product(&product, 2, &[]).await;
+    world
+        .until_reported(request, 1, "failed product_without_api")
+        .await;
+    assert_eq!(world.call("weather", &old).await, 403);
+    assert!(world.gateway.key_hashes().is_empty());
+
+    world.change_product(&product, 3, &["weather"]).await;
+    let ready = |entitlement: &Entitlement| entitlement.status() == "ready";
+    world.until(request, "served again", ready).await;
+    let new = world.key(request, &product).await;
+    assert_eq!(world.call("weather", &new).await, 200);
+    assert_eq!(world.reports(request).last().unwrap(), "1 done");
+}
+
 /// Rule 2: the approval that comes late has no effect.
 #[tokio::test]
 async fn a_revocation_that_comes_first_leaves_nothing() {

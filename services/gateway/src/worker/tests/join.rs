@@ -1,5 +1,8 @@
 //! The rules of the join, at the gateway's half.
 
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
 use portico_proto::access::v1::ApprovedItem;
 use portico_proto::access::v1::wanted_access::State;
 use portico_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
@@ -11,8 +14,14 @@ use portico_sandbox::identity_provider as provider;
 use uuid::Uuid;
 
 use super::world::World;
-use crate::entitlement::SCOPE_STILL_HELD;
+use crate::entitlement::{
+    AccessCommand, Command, Credential, Entitlement, Failing, Prospect, SCOPE_STILL_HELD,
+    ScopesCommand, TryCommand, Wanted, WantedState,
+};
+use crate::gateway::{self, Gateway};
 use crate::gateways::{plan_policy_id, product_policy_id};
+use crate::item::{Api, Item, Plan, Product};
+use crate::known::Application;
 
 const BOTH: &str = "product_pay free_plan";
 
@@ -196,6 +205,115 @@ async fn an_admin_may_release_a_held_scope() {
     assert_eq!(held_scopes(&world).await, []);
     let again = release(&world, &held[0], Role::Admin).await.unwrap_err();
     assert_eq!(again.kind, Kind::NotFound);
+}
+
+/// Nothing is half done: where one request with the scope is granted, no other one's is released.
+#[tokio::test]
+async fn a_scope_is_released_of_all_or_of_none() {
+    let mut world = World::start().await;
+    world.provide(axum::Router::new());
+    let gone = world.approve_product("pay").await;
+    world.until_reported(gone, 1, "done").await;
+    world.revoke(gone).await;
+    world.until_reported(gone, 2, "done").await;
+    let granted = world.approve_product("pay").await;
+    world.until_reported(granted, 1, "done").await;
+    let item = ship_with_the_scope_of_pay(&world);
+    let next = world.approve_items(vec![item]).await;
+    until_held(&world, next).await;
+    let held = held_scopes(&world).await;
+    let refused = release(&world, &held[0], Role::Admin).await.unwrap_err();
+    assert_eq!(refused.code, "scope_still_granted");
+    let claims = world.entitlement(gone).await.claims;
+    assert!(claims.iter().any(|claim| claim.of.scope == "product_pay"));
+}
+
+/// Rule 8: a process may die when a scope is free, and before those who wait for it are told.
+#[tokio::test]
+async fn who_waits_for_a_scope_that_is_free_is_told_so_again() {
+    let mut world = World::prepare(None).await;
+    let (former, next) = (world.deps.clock.new_id(), world.deps.clock.new_id());
+    let failing = Failing {
+        code: SCOPE_STILL_HELD.into(),
+        reason: String::new(),
+        gateway_id: None,
+        undone: None,
+        news: 1,
+    };
+    let waits = TryCommand::Delay {
+        failing,
+        next_try_at: world.deps.clock.now() + SignedDuration::from_hours(1),
+        prospect: Prospect::Waits,
+    };
+    let free = ScopesCommand::Free {
+        answered: 2,
+        held: BTreeSet::new(),
+    };
+    for (request, command) in [
+        (former, want(&world, 1, WantedState::Granted, "pay")),
+        (next, want(&world, 1, WantedState::Granted, "ship")),
+        (next, Command::Try(waits)),
+        (former, want(&world, 2, WantedState::Revoked, "pay")),
+        (former, Command::Scopes(free)),
+    ] {
+        world.execute::<Entitlement>(request, &command).await;
+    }
+    world.run().await;
+    world.announce_provider(1).await;
+    world.hold(&[], &[(former, 2)]).await;
+    world.until_reported(next, 1, "done").await;
+    assert_eq!(world.call_with("ship", BOTH).await, 200);
+}
+
+/// Products that want the same scope.
+fn want(world: &World, revision: u64, state: WantedState, product: &str) -> Command {
+    let product = Product {
+        id: product.into(),
+        scopes: ["product_pay".to_owned()].into(),
+        apis: vec![Api {
+            api_id: product.into(),
+            ..Api::default()
+        }],
+        ..Product::default()
+    };
+    let plan = Plan {
+        id: "free".into(),
+        scopes: ["free_plan".to_owned()].into(),
+        ..Plan::default()
+    };
+    Command::Access(AccessCommand::Want(Box::new(Wanted {
+        revision,
+        state,
+        credential: Credential::OauthClient {
+            identity_provider_id: world.provider_id,
+        },
+        application_id: world.application_id,
+        application: Application::default(),
+        items: vec![Item { product, plan }],
+    })))
+}
+
+/// Whoever was answered that there is no gateway is served by the first one.
+#[tokio::test]
+async fn a_gateway_that_is_added_later_serves_those_who_are_there() {
+    let mut world = World::prepare(None).await;
+    let delete = gateway::Command::Delete { grants: 0 };
+    world.execute::<Gateway>(world.gateway_id, &delete).await;
+    world.run().await;
+    world.announce_provider(1).await;
+    let client = world.approve_product("pay").await;
+    let keys = world.approve_keys(&["weather"]).await;
+    world.until_reported(client, 1, "no_gateway").await;
+    world
+        .until_reported(keys, 1, "failed gateway_missing")
+        .await;
+    let secret = world.gateway.secret().to_owned();
+    world.add_gateway("tyk", &secret).await;
+    for request in [client, keys] {
+        world.until_reported(request, 1, "done").await;
+    }
+    assert_eq!(world.call_with("pay", BOTH).await, 200);
+    assert_eq!(world.gateway.key_hashes().len(), 1);
 }
 
 async fn held_scopes(world: &World) -> Vec<HeldScope> {

@@ -99,7 +99,7 @@ impl World {
             Some(settings) => ("tyk_dashboard", settings.user_key.clone()),
             None => ("tyk", gateway.secret().to_owned()),
         };
-        let world = Self {
+        let mut world = Self {
             gateway_id: deps.clock.new_id(),
             gateway,
             provider: provider.await.unwrap(),
@@ -115,19 +115,24 @@ impl World {
             _upstream: upstream,
             _folder: folder,
         };
-        let owner = Gateway::vault_owner(world.gateway_id);
-        let secret = world.vault.put(&owner, &Secret::new(secret)).await.unwrap();
+        world.add_gateway(kind, &secret).await;
+        world
+    }
+
+    /// The gateway from now on.
+    pub(crate) async fn add_gateway(&mut self, kind: &str, secret: &str) {
+        self.gateway_id = self.deps.clock.new_id();
+        let owner = Gateway::vault_owner(self.gateway_id);
+        let secret = self.vault.put(&owner, &Secret::new(secret)).await.unwrap();
         let settings = Settings {
             name: "Tyk".into(),
             kind: kind.into(),
-            url: world.gateway.url(),
+            url: self.gateway.url(),
             org_id: String::new(),
             default_policy_id: seed::NO_OPERATION_POLICY.into(),
         };
-        world
-            .execute::<Gateway>(world.gateway_id, &Command::Add { settings, secret })
+        self.execute::<Gateway>(self.gateway_id, &Command::Add { settings, secret })
             .await;
-        world
     }
 
     /// Begins the background work.
@@ -340,6 +345,25 @@ impl World {
         };
         let changed = catalog::PlanChanged { plan: Some(plan) };
         self.tell("catalog.plan_changed", &changed).await;
+    }
+
+    /// The product has these APIs and nothing else.
+    pub(crate) async fn change_product(&mut self, id: &str, version: u64, apis: &[&str]) {
+        let api = |id: &&str| catalog::Api {
+            api_id: (*id).into(),
+            ..Default::default()
+        };
+        let product = catalog::Product {
+            id: id.into(),
+            name: "WEATHER".into(),
+            version,
+            apis: apis.iter().map(api).collect(),
+            ..Default::default()
+        };
+        let changed = catalog::ProductChanged {
+            product: Some(product),
+        };
+        self.tell("catalog.product_changed", &changed).await;
     }
 
     /// Registration says what the application's client holds.

@@ -97,12 +97,18 @@ fn a_suspended_application_is_not_registered_before_it_is_resumed() {
     let story = Story::new([granted(1)]).then(&suspended_application(2, true));
     assert_eq!(story.step(), Step::Idle);
     assert_eq!(story.client.status(), "suspended");
+    // Otherwise the join would wait in silence.
+    assert_eq!(story.reports(1), [(1, Outcome::Started)]);
     let story = story.then(&suspended_application(3, false));
     assert!(matches!(story.step(), Step::Register(_)));
+    let story = story.registered();
+    assert_eq!(story.reports(1), [(1, Outcome::Started), (1, DONE)]);
     // An approval says so, too.
     let mut late = requested(1, 1, Access::Granted);
     late.application.suspended = true;
-    assert_eq!(Story::new([want(late)]).step(), Step::Idle);
+    let story = Story::new([want(late)]);
+    assert_eq!(story.step(), Step::Idle);
+    assert_eq!(story.reports(1), [(1, Outcome::Started)]);
 }
 
 #[test]

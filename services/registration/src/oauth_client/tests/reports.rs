@@ -150,6 +150,39 @@ fn who_waits_for_a_paused_provider_is_told_so_also_who_comes_later() {
     );
 }
 
+/// A revision that comes while the client waits for something else is answered, and a retry ends the pause.
+#[test]
+fn who_comes_during_a_pause_is_told_until_when() {
+    let story = Story::active(&[1])
+        .then(&granted(2))
+        .then(&delay("busy", true));
+    let delayed = Outcome::Delayed {
+        problem: problem("busy"),
+        next_try_at: Some(later()),
+    };
+    let story = story.then(&granted(3)).then(&revoked(1, 2));
+    assert_eq!(story.reports(3), [(1, delayed.clone())]);
+    assert_eq!(story.reports(1)[2..], [(2, delayed)]);
+    assert_eq!(story.step(), Step::Wait(later()));
+    let story = story.then(&retried(3, 2)).updated();
+    assert_eq!(story.reports(3)[1..], [(2, Outcome::Started), (2, DONE)]);
+    assert_eq!(story.reports(1).last(), Some(&(2, DONE)));
+}
+
+/// What is stuck is tried again in an hour; nobody else waits for that.
+#[test]
+fn a_new_revision_is_tried_at_once_where_something_is_stuck() {
+    let stuck = Story::active(&[1, 2])
+        .then(&suspended(1, 2))
+        .then(&refuse(true));
+    assert_eq!(stuck.step(), Step::Wait(much_later()));
+    let story = stuck.then(&granted(3));
+    assert_eq!(story.step(), Step::Update(wanted(&["free", "p2", "p3"])));
+    let story = story.updated();
+    assert_eq!(story.reports(3), [(1, Outcome::Started), (1, DONE)]);
+    assert_eq!(story.reports(1).last(), Some(&(2, DONE)));
+}
+
 #[test]
 fn a_scope_that_was_not_granted_fails_its_request() {
     let story = Story::new([granted(1)]).then(&intend(wanted(&["free", "p1"])));

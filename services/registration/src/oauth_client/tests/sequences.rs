@@ -191,6 +191,9 @@ impl Machine {
     }
 
     fn delete(&mut self, fate: Fate) {
+        let mut grants = self.story.client.grants.values();
+        let served = grants.any(|grant| grant.is_granted() && grant.served);
+        assert!(!served, "a working client goes: {:#?}", self.story.client);
         self.tell(&intend_delete());
         let client_id = self.story.client.live().unwrap().answer.client_id.clone();
         match fate {

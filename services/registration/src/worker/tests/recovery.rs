@@ -158,6 +158,26 @@ async fn a_connection_that_breaks_after_the_commit_lists_the_orphan() {
     assert_eq!(markers, [format!("{id}.{attempt}")]);
 }
 
+/// The attempt cannot be repeated, so it is not; a retry chooses another secret.
+#[tokio::test]
+async fn an_attempt_whose_secret_is_lost_is_parked_and_listed() {
+    let mut world = World::prepare().await;
+    let request = world.granted("pay").await;
+    let client = world.intended().await;
+    let chosen = client.intended().unwrap().secret_ref;
+    world.vault.delete(&chosen).await.unwrap();
+    world.run().await;
+    let has_failed = |client: &OauthClient| client.grants[&request].failure().is_some();
+    let client = world.until("parked", has_failed).await;
+    assert_eq!(client.last_error().unwrap().code, "secret_missing");
+    assert_eq!(world.provider.requests(Operation::Register), 0);
+    let marker = format!("{}.1", world.id());
+    assert_eq!(world.texts("SELECT marker FROM orphans").await, [marker]);
+    world.retry(request).await;
+    world.until_done(request).await;
+    assert_eq!(world.provider.client_count(), 1);
+}
+
 #[tokio::test]
 async fn suspicions_have_an_end() {
     let mut world = World::start().await;

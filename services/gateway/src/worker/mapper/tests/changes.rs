@@ -68,6 +68,35 @@ async fn keys_that_moved_are_followed() {
     );
 }
 
+/// It is not done as long as the scope may open the API that the product has no more.
+#[tokio::test]
+async fn an_api_that_a_product_loses_is_closed_before_it_is_done() {
+    let lose = |world: World, failing: Option<usize>| async move {
+        world.add_gateway().await;
+        let granted = Granted::new("pay", "free", &["pay", "ship"]);
+        world.grant(request(1), &granted).await;
+        world.synchronise(request(1)).await.unwrap();
+        let mut product = Granted::new("pay", "free", &["ship"]).item().product;
+        product.version = 2;
+        world.follow(request(1), product).await;
+        let calls = world.gateway.control_calls().len();
+        if let Some(failing) = failing {
+            world.fail_call(failing);
+        }
+        let done = world.synchronise(request(1)).await;
+        let calls = world.gateway.control_calls().len() - calls;
+        let left = mapping_of(&world.gateway.api("pay").unwrap());
+        (calls, done, left)
+    };
+    let (calls, done, left) = lose(World::start().await, None).await;
+    assert_eq!(done.map(|_| left), Ok(Vec::new()));
+    assert!(calls > 3, "{calls}");
+    for failing in 0..calls {
+        let (_, done, left) = lose(World::start().await, Some(failing)).await;
+        assert!(done.is_err() || left.is_empty(), "call {failing}: {left:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_policy_that_an_admin_named_and_that_is_gone_stops_only_its_own_product() {
     let world = World::start().await;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::super::{Mapped, Mapper, MappingFailure};
 use crate::entitlement::{AccessCommand, Command, Credential, Entitlement, Wanted, WantedState};
 use crate::gateway::{self as of_gateway, Gateway, Settings};
-use crate::item::{Api, Item, Limit, Plan, Product};
+use crate::item::{Api, CatalogueChange, Item, Limit, Plan, Product};
 use crate::known::{Application, KnownProvider, Provider, ProviderCommand};
 use crate::views::gateways::{self as view, Recorded};
 use crate::views::grants::Grant;
@@ -299,6 +299,17 @@ impl World {
             items: vec![item],
         };
         self.want(request, wanted).await;
+    }
+
+    /// The catalogue changes its product.
+    pub(crate) async fn follow(&self, request: Uuid, product: Product) {
+        let change = CatalogueChange::Product(product);
+        let command = Command::Access(AccessCommand::FollowCatalogue(change));
+        let context = self.context();
+        let followed = self
+            .store
+            .execute::<Entitlement>(request, &command, &context);
+        followed.await.unwrap();
     }
 
     pub(crate) async fn revoke(&self, request: Uuid) {

@@ -34,7 +34,7 @@ impl Work<'_> {
         }
         let failed = failures.keys().filter(|api| match self.scope {
             // Taken away: something of it may be where taking away failed.
-            Scope::Request(_) => self.mine.is_empty() && self.shrinks(api),
+            Scope::Request(_) => self.shrinks(api),
             Scope::Provider(provider) => self.takes_tokens_of(api, provider),
             Scope::Whatever | Scope::Repair => false,
         });
@@ -55,14 +55,19 @@ impl Work<'_> {
         target.is_some_and(|target| target.identity_provider_id == Some(provider))
     }
 
+    /// Whether an API loses an entry of the request's: of an API that its product has no more, or of any where nothing
+    /// of the request is wanted.
     fn shrinks(&self, api: &str) -> bool {
         let none = Mapping::new();
         let target = self.target.apis.get(api);
         let wanted = target.map_or(&none, |target| &target.entries);
-        self.owned(api)
-            .entries
-            .keys()
-            .any(|scope| !wanted.contains_key(scope))
+        let mut lost = self.owned(api).entries.iter();
+        lost.any(|(scope, policy)| {
+            // A plan's policy is of many products, and their APIs are no matter of this request.
+            let mut mine = self.mine.iter();
+            let is_mine = self.mine.is_empty() || mine.any(|one| one.product_policy() == *policy);
+            is_mine && !wanted.contains_key(scope)
+        })
     }
 }
 
