@@ -5,8 +5,8 @@ use portico_sandbox::doubles::{Handle, Reply, okta};
 use serde_json::json;
 
 use super::*;
-use crate::providers::Method as Way;
 use crate::providers::Disposition;
+use crate::providers::Method as Way;
 use crate::providers::double::{Peer, ids, registered, set, updated, wanted};
 
 const CLIENTS: &str = "/oauth2/v1/clients";
