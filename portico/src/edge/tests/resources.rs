@@ -96,28 +96,32 @@ fn services(name: ServiceName, double: Double) -> Double {
             "/portico.gateway.v1.GatewayService/ListApiKeys",
             |_: Heard<ListApiKeysRequest>| Ok(ListApiKeysResponse::default()),
         ),
-        ServiceName::Accounts => double
-            .on(
-                "/portico.accounts.v1.AccountsService/GetCurrentUser",
-                |_: Heard<GetCurrentUserRequest>| Ok(user()),
-            )
-            .on(
-                "/portico.accounts.v1.AccountsService/ListUsers",
-                |_: Heard<ListUsersRequest>| {
-                    let erased = User {
-                        id: ID.to_owned(),
-                        status: UserStatus::Erased.into(),
-                        created_at: Some(time()),
-                        ..User::default()
-                    };
-                    Ok(ListUsersResponse {
-                        users: vec![user(), erased],
-                        next: "here".to_owned(),
-                    })
-                },
-            ),
+        ServiceName::Accounts => accounts(double),
         ServiceName::Notification => double,
     }
+}
+
+fn accounts(double: Double) -> Double {
+    double
+        .on(
+            "/portico.accounts.v1.AccountsService/GetCurrentUser",
+            |_: Heard<GetCurrentUserRequest>| Ok(user()),
+        )
+        .on(
+            "/portico.accounts.v1.AccountsService/ListUsers",
+            |_: Heard<ListUsersRequest>| {
+                let erased = User {
+                    id: ID.to_owned(),
+                    status: UserStatus::Erased.into(),
+                    created_at: Some(time()),
+                    ..User::default()
+                };
+                Ok(ListUsersResponse {
+                    users: vec![user(), erased],
+                    next: "here".to_owned(),
+                })
+            },
+        )
 }
 
 fn user() -> User {
