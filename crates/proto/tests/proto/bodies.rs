@@ -103,14 +103,14 @@ snapshots! {
         identity_provider_id: Some(ID.into()),
         reason: Some("invalid_scope: No such scope.".into()),
         next_try_at: noon(),
-        ..access_request(AccessRequestStatus::Failed)
+        ..requested(AccessRequestStatus::Failed)
     };
     access_request_change: AccessRequestChange {
         cursor: "41".into(),
         step: TimelineStep::KeyCreated.into(),
         access_request: Some(AccessRequest {
             credential: CredentialKind::ApiKey.into(),
-            ..access_request(AccessRequestStatus::Provisioning)
+            ..requested(AccessRequestStatus::Provisioning)
         }),
     };
     imported_policy: ImportedPolicy {
@@ -205,7 +205,7 @@ snapshots! {
         .problem("4bf92f3577b34da6a3ce929d0e0e4736");
 }
 
-fn access_request(status: AccessRequestStatus) -> AccessRequest {
+fn requested(status: AccessRequestStatus) -> AccessRequest {
     AccessRequest {
         id: ID.into(),
         status: status.into(),
