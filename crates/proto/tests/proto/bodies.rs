@@ -124,14 +124,14 @@ snapshots! {
         identity_provider_id: Some(ID.into()),
         reason: Some("invalid_scope: No such scope.".into()),
         next_try_at: noon(),
-        ..access_request(AccessRequestStatus::Failed)
+        ..requested(AccessRequestStatus::Failed)
     };
     access_request_change: AccessRequestChange {
         cursor: "41".into(),
         step: TimelineStep::KeyCreated.into(),
         access_request: Some(AccessRequest {
             credential: CredentialKind::ApiKey.into(),
-            ..access_request(AccessRequestStatus::Provisioning)
+            ..requested(AccessRequestStatus::Provisioning)
         }),
     };
     imported_policy: ImportedPolicy {
@@ -208,7 +208,7 @@ snapshots! {
         ..SimulateGatewayCallResponse::default()
     };
     api_key: RevealApiKeyResponse {
-        api_key: Some(api_key()),
+        api_key: Some(shown_key()),
         key: "0".into(),
     };
     held_scope: HeldScope {
@@ -436,7 +436,7 @@ fn token() -> ApiToken {
     }
 }
 
-fn access_request(status: AccessRequestStatus) -> AccessRequest {
+fn requested(status: AccessRequestStatus) -> AccessRequest {
     AccessRequest {
         id: ID.into(),
         status: status.into(),
@@ -479,7 +479,7 @@ fn drift() -> DriftItem {
     }
 }
 
-fn api_key() -> ApiKey {
+fn shown_key() -> ApiKey {
     ApiKey {
         id: ID.into(),
         access_request_id: ID.into(),

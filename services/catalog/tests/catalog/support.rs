@@ -336,12 +336,12 @@ fn access_requests(wanted: Wanted) -> Router {
     let list = async move |request: axum::http::Request<Body>| {
         let method = tower::service_fn(move |request: Request<ListAccessRequestsRequest>| {
             let asked = request.into_inner();
+            let pending = asked.status() == AccessRequestStatus::Pending;
             let subject = match asked.plan_id.is_empty() {
                 true => asked.product_id,
                 false => asked.plan_id,
             };
-            let there = asked.status() == AccessRequestStatus::Pending
-                && wanted.lock().unwrap().contains(&subject);
+            let there = pending && wanted.lock().unwrap().contains(&subject);
             let access_requests = there.then(AccessRequest::default).into_iter().collect();
             std::future::ready(Ok::<_, Status>(Response::new(ListAccessRequestsResponse {
                 access_requests,

@@ -350,7 +350,10 @@ impl World {
     /// The product has these APIs and nothing else.
     pub(crate) async fn change_product(&mut self, id: &str, version: u64, apis: &[&str]) {
         let api = |id: &&str| catalog::Api {
-            api_id: (*id).into(),
+            mapping: Some(catalog::ApiMapping {
+                api_id: (*id).into(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let product = catalog::Product {
