@@ -130,7 +130,7 @@ snapshots! {
         unmapped_scopes: vec!["pay".into(), "refund".into()],
         ..SimulateGatewayCallResponse::default()
     };
-    api_key: RevealApiKeyResponse {
+    revealed_api_key: RevealApiKeyResponse {
         api_key: Some(api_key()),
         key: "0".into(),
     };
