@@ -207,8 +207,8 @@ snapshots! {
         unmapped_scopes: vec!["pay".into(), "refund".into()],
         ..SimulateGatewayCallResponse::default()
     };
-    api_key: RevealApiKeyResponse {
-        api_key: Some(shown_key()),
+    revealed_api_key: RevealApiKeyResponse {
+        api_key: Some(api_key()),
         key: "0".into(),
     };
     held_scope: HeldScope {
@@ -479,7 +479,7 @@ fn drift() -> DriftItem {
     }
 }
 
-fn shown_key() -> ApiKey {
+fn api_key() -> ApiKey {
     ApiKey {
         id: ID.into(),
         access_request_id: ID.into(),

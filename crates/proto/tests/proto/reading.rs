@@ -162,6 +162,7 @@ fn a_change_names_its_members_and_takes_away_what_is_null() {
         replaced,
         Plan {
             version: 7,
+            mapping: Some(PolicyMapping::default()),
             ..Plan::default()
         }
     );

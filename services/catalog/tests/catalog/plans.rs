@@ -26,10 +26,7 @@ async fn a_plan_is_created_changed_and_deleted() {
     assert_eq!((changed.rate, changed.quota), (None, change.quota));
     assert!(changed.auto_approve);
     assert_eq!(changed.scopes, created.scopes);
-    assert_eq!(
-        app.get_plan(&developer(), &created.id).await.unwrap(),
-        changed
-    );
+    assert_eq!(app.get_plan(&admin(), &created.id).await.unwrap(), changed);
 
     let message = DeletePlanRequest {
         id: created.id.clone(),

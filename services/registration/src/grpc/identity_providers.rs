@@ -9,13 +9,13 @@ mod trust;
 use portico_eventstore::ExecuteError;
 use portico_proto::{Error, registration::v1 as api, rest::merge};
 use portico_runtime::lists::{ListQuery, Search};
-use portico_runtime::{Call, parse_id, query_error, store_error};
+use portico_runtime::{Call, parse_id, query_error, store_error, vault_error};
 use portico_vault::Owner;
 use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use super::refusal::{name_taken, refuse, refuse_at, vault_error};
+use super::refusal::{name_taken, refuse, refuse_at};
 use crate::identity_provider::{Command, IdentityProvider, Location, OWNER, Rejection, Settings};
 use crate::oauth_client::NOTICES;
 use crate::providers::requirements;
