@@ -35,7 +35,6 @@ mod products;
 mod relays;
 pub(super) mod session;
 mod users;
-mod values;
 
 pub use answer::PREFIX;
 pub(super) use mail_templates::named as mail_template;

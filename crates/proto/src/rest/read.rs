@@ -79,21 +79,21 @@ impl<'de, T: Message> Visitor<'de> for Members<T> {
     }
 }
 
-/// Whether reading must tell that a member is missing. An empty text or list is refused by the service, together with
-/// everything else that is wrong; but a missing number would be taken for 0.
+/// Whether reading must tell that a member is missing. An empty text or list of texts is refused by the service, together
+/// with everything else that is wrong; but a missing number would be taken for 0, and missing items for none.
 fn needed(member: &Member) -> bool {
-    let told_by_the_service = matches!(
-        member.kind,
+    let told_by_the_service = match member.kind {
         MemberType::Text
-            | MemberType::Uuid
-            | MemberType::Uri
-            | MemberType::Email
-            | MemberType::Scopes
-            | MemberType::Commas
-            | MemberType::Enumeration(_)
-            | MemberType::List(_)
-            | MemberType::Map(_)
-    );
+        | MemberType::Uuid
+        | MemberType::Uri
+        | MemberType::Email
+        | MemberType::Scopes
+        | MemberType::Commas
+        | MemberType::Enumeration(_)
+        | MemberType::Map(_) => true,
+        MemberType::List(of) => !matches!(of, MemberType::Message(_)),
+        _ => false,
+    };
     member.required && !told_by_the_service
 }
 

@@ -1,7 +1,9 @@
 //! What callers may write, and what is refused.
 
 use portico_proto::{
-    access::v1::{SubmitAccessRequestRequest, submit_access_request_request::Target},
+    access::v1::{
+        Cart, NewCart, SubmitAccessRequestRequest, submit_access_request_request::Target,
+    },
     accounts::v1::CreateSessionRequest,
     catalog::v1::{
         ImportItem, ListProductsRequest, NewPlan, NewProduct, Plan, PlanChange, PolicyMapping,
@@ -39,6 +41,15 @@ fn members_are_read_in_each_way_they_may_be_written() {
     assert_eq!(array.scopes, ["a", "b"]);
     let large: RepublishRequest = read(json!({ "from": u64::MAX })).unwrap();
     assert_eq!(large.from, u64::MAX);
+}
+
+/// Otherwise a cart would be emptied by a body that forgot them.
+#[test]
+fn missing_items_are_not_no_items() {
+    let missing = read::<NewCart>(json!({})).unwrap_err();
+    assert!(missing.contains("missing field `items`"), "{missing}");
+    let emptied: NewCart = read(json!({ "items": [] })).unwrap();
+    assert_eq!(emptied.0, Cart::default());
 }
 
 #[test]

@@ -109,8 +109,9 @@ fn add(environment: &mut Environment<'static>, theme: Option<&Path>, name: &str)
     }
 }
 
-/// A time of a service, in UTC; what is none stays as it is.
-fn time(text: &str) -> Value {
+/// A time of a service, in UTC; what is none stays as it is. Null, such as a value that a newer service knows, is nothing.
+fn time(text: Option<&str>) -> Value {
+    let text = text.unwrap_or_default();
     let Ok(at) = text.parse::<jiff::Timestamp>() else {
         return Value::from(text);
     };
@@ -123,9 +124,9 @@ fn time(text: &str) -> Value {
     ))
 }
 
-/// `client_secret_basic` as `client secret basic`.
-fn as_words(text: &str) -> String {
-    text.replace('_', " ")
+/// `client_secret_basic` as `client secret basic`; null as nothing.
+fn as_words(text: Option<&str>) -> String {
+    text.unwrap_or_default().replace('_', " ")
 }
 
 #[cfg(test)]
@@ -134,12 +135,13 @@ mod tests {
 
     #[test]
     fn times_are_for_people() {
-        let shown = time("2026-11-04T03:05:09.123456Z").to_string();
+        let shown = time(Some("2026-11-04T03:05:09.123456Z")).to_string();
         assert_eq!(
             shown,
             "<time datetime=\"2026-11-04T03:05:09Z\">4 Nov 2026, 03:05 UTC</time>"
         );
-        assert_eq!(time("soon").to_string(), "soon");
+        assert_eq!(time(Some("soon")).to_string(), "soon");
+        assert_eq!(time(None).to_string(), "");
     }
 
     #[test]

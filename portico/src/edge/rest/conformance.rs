@@ -10,8 +10,6 @@ use portico_proto::{
         RetryIdentityProviderRequest, SetSecretRotationRequest, StartConformanceCheckRequest,
     },
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -25,16 +23,6 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(get_conformance_check, start_conformance_check))
         .routes(routes!(retry_identity_provider))
         .routes(routes!(set_secret_rotation))
-}
-
-#[derive(Serialize, ToSchema)]
-struct Retried {
-    /// Access requests that are retried.
-    access_requests: u32,
-    /// Clients beyond these requests that were waiting.
-    clients: u32,
-    /// There are more access requests; repeat the call.
-    more: bool,
 }
 
 /// The last conformance check.
