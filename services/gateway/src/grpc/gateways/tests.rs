@@ -259,8 +259,15 @@ async fn a_change_is_tested_and_the_secret_goes_nowhere_else() {
         ..update(&made.id, &[], with(|m| m.name = "Third".into()))
     };
     let error = update_gateway(&grpc, admin(message)).await.unwrap_err();
+    assert_eq!(fields(error), field("type", "type_missing"));
+    let tyk = |m: &mut api::Gateway| m.r#type = api::GatewayType::Tyk.into();
+    let message = api::UpdateGatewayRequest {
+        update_mask: None,
+        ..update(&made.id, &[], with(tyk))
+    };
+    let error = update_gateway(&grpc, admin(message)).await.unwrap_err();
     let named: Vec<_> = fields(error).into_iter().map(|(field, _)| field).collect();
-    assert_eq!(named, ["type", "url", "secret"]);
+    assert_eq!(named, ["name", "url", "secret"]);
 
     let message = update(&Uuid::nil().to_string(), &["name"], settings(&world));
     let error = update_gateway(&grpc, admin(message)).await.unwrap_err();

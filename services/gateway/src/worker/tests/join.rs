@@ -212,11 +212,15 @@ async fn an_admin_may_release_a_held_scope() {
 async fn a_scope_is_released_of_all_or_of_none() {
     let mut world = World::start().await;
     world.provide(axum::Router::new());
-    let gone = world.approve_product("pay").await;
+    let pay = ApprovedItem {
+        product_id: world.deps.clock.new_id().to_string(),
+        ..world.item("pay")
+    };
+    let gone = world.approve_items(vec![pay.clone()]).await;
     world.until_reported(gone, 1, "done").await;
     world.revoke(gone).await;
     world.until_reported(gone, 2, "done").await;
-    let granted = world.approve_product("pay").await;
+    let granted = world.approve_items(vec![pay]).await;
     world.until_reported(granted, 1, "done").await;
     let item = ship_with_the_scope_of_pay(&world);
     let next = world.approve_items(vec![item]).await;
