@@ -14,9 +14,9 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// Upcasters of older event versions; the current version of a type is one more than it has upcasters.
     const UPCASTERS: &'static [Upcaster] = &[];
     /// Imperative: `Submit`, `Approve`.
-    type Command: Clone + Send + Sync + 'static;
+    type Command: Send + Sync;
     /// Past tense: `Submitted`, `Approved`.
-    type Event: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+    type Event: Serialize + DeserializeOwned + Clone + Send + Sync;
     /// Why a command was refused, in the domain's words.
     type Rejection: std::error::Error + Send + Sync + 'static;
 

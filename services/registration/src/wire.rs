@@ -46,7 +46,8 @@ pub(crate) fn settings(from: &Settings) -> api::IdentityProvider {
         registration_endpoint_override: overridden.clone().map(Into::into),
         authorization: from.authorization.map(authorization),
         management_client_id: managed.map(|stored| stored.client_id.clone()),
-        management_auth_method: managed.map(|_| word::<api::TokenEndpointAuthMethod>(in_body)),
+        management_auth_method: (managed.is_some() || options.management_in_body)
+            .then(|| word::<api::TokenEndpointAuthMethod>(in_body)),
         management_scope: given(&options.management_scope),
         management_audience: given(&options.management_audience),
         api_audience: given(&options.api_audience),

@@ -10,7 +10,6 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::POLL;
@@ -161,13 +160,11 @@ impl<A: Aggregate> Jobs<A> {
 
     /// Records what came of a step. `None` where the aggregate refuses it, because things have changed meanwhile.
     ///
-    /// What was done outside must not be lost, so a database that is away is waited for; and a task of its own does
-    /// that, because a lease that is lost meanwhile drops whoever waits here.
+    /// A database that is away is waited for, as long as the lease is held. An outcome that goes with the lease is found
+    /// again by whoever takes the lease over, in the spool or by asking; recorded later, a failure would stand above
+    /// what was done meanwhile.
     pub async fn record(&self, job: &Job<A>, command: &A::Command) -> Result<Option<Outcome<A>>> {
-        let (jobs, job, command) = (self.clone(), job.clone(), command.clone());
-        let recording = async move { jobs.execute(&job, 0, &command).await };
-        let recorded = tokio::spawn(recording.in_current_span()).await;
-        recorded.unwrap_or_else(|ended| Err(StoreError::Unavailable(ended.to_string())))
+        self.execute(job, 0, command).await
     }
 
     /// As [`Jobs::record`], but only where the stream is as it was loaded: for an intent that must not be recorded

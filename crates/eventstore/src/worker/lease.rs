@@ -6,10 +6,8 @@
 //! outside, and expected versions, keep the data right.
 //!
 //! A lease is lost when another owner has taken it, which needs a pause of this process of more than the time to live.
-//! While the database cannot be asked, nobody can take the lease either, so the work goes on. What it has done outside
-//! is recorded when the database is back, even where another owner takes the lease first (see [`Jobs::record`]).
-//!
-//! [`Jobs::record`]: super::Jobs::record
+//! While the database cannot be asked, nobody can take the lease either, so the work goes on: what it has done outside
+//! can still be recorded when the database is back.
 
 use std::time::Duration;
 

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use portico_eventstore::{
     EventStore, StoreError,
@@ -39,7 +38,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         nothing_is_done_before_its_time,
         a_stop_finishes_the_step_that_was_begun,
         an_intent_is_recorded_once,
-        an_outcome_is_recorded_although_nobody_waits_for_it,
         a_stream_that_is_due_without_a_step_is_left_alone,
     )
 }
@@ -306,21 +304,6 @@ async fn an_intent_is_recorded_once(place: Place) {
         .unwrap();
     // The aggregate refuses it: that is no error, things have changed.
     assert!(jobs.record(&job, &Command::Add(1)).await.unwrap().is_none());
-}
-
-/// As where its lease is lost while the database is away.
-async fn an_outcome_is_recorded_although_nobody_waits_for_it(place: Place) {
-    let (store, (clock, _time)) = (place.open().await, clock());
-    let id = begin(&store, 1).await[0];
-    let (longest, shutdown) = (Duration::from_secs(60), CancellationToken::new());
-    let jobs = Jobs::<Counter>::new(&store, &clock, new_id(), longest, &shutdown);
-    let job = jobs.load(id).await.unwrap();
-    let recording = jobs.record(&job, &Command::Add(5)).now_or_never();
-    assert!(recording.is_none(), "dropped while it is under way");
-    eventually("it is recorded", async || {
-        total(&store, id).await == Some(6)
-    })
-    .await;
 }
 
 async fn a_stream_that_is_due_without_a_step_is_left_alone(place: Place) {

@@ -116,7 +116,11 @@ fn what_does_not_fit_is_named_without_its_value() {
 #[test]
 fn of_several_alternatives_one_is_taken() {
     let submitted = |application_id: Value, application: Value| {
-        let body = json!({ "application_id": application_id, "application": application });
+        let body = json!({
+            "items": [],
+            "application_id": application_id,
+            "application": application,
+        });
         read::<SubmitAccessRequestRequest>(body)
     };
     let new = submitted(

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use portico_proto::{
+    Error,
     registration::v1::{
         ClientType, ClientTypeChange, CreateClientTypeRequest, DeleteClientTypeRequest,
         GetClientTypeRequest, ListClientTypesRequest, NewClientType, UpdateClientTypeRequest,
@@ -54,6 +55,16 @@ async fn list_client_types_of_provider(
     Id(identity_provider_id): Id,
     Query(query): Query<ListClientTypesRequest>,
 ) -> Result<List<ClientType>> {
+    if !query.identity_provider_id.is_empty() && query.identity_provider_id != identity_provider_id
+    {
+        let right = "`identity_provider_id` must be the one of the path, or left out.";
+        return Err(Error::field(
+            "identity_provider_id",
+            "identity_provider_id_invalid",
+            right,
+        )
+        .into());
+    }
     let query = ListClientTypesRequest {
         identity_provider_id,
         ..query

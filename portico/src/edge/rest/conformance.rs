@@ -4,11 +4,13 @@
 use axum::Json;
 use http::StatusCode;
 use portico_proto::{
+    Error,
     access::v1::{RetryAccessRequestsRequest, RetryAccessRequestsResponse},
     registration::v1::{
         ConformanceCheck, GetConformanceCheckRequest, IdentityProvider,
         RetryIdentityProviderRequest, SetSecretRotationRequest, StartConformanceCheckRequest,
     },
+    rest::Change,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -77,12 +79,17 @@ async fn set_secret_rotation(
     ctx: RequestContext,
     Id(id): Id,
     IfMatch(if_version): IfMatch,
-    Body(request): Body<SetSecretRotationRequest>,
+    Body(body): Body<Change<SetSecretRotationRequest>>,
 ) -> Result<Single<IdentityProvider>> {
+    // Null is never, and an empty body is none: secrets must not end because somebody forgot the member.
+    if body.mask.paths.is_empty() {
+        let right = "`days_before` must be 30, 7, 1 or null.";
+        return Err(Error::field("days_before", "field_missing", right).into());
+    }
     let request = ctx.request(SetSecretRotationRequest {
         identity_provider_id: id,
         if_version,
-        ..request
+        ..body.message
     });
     let provider = ctx.registration().set_secret_rotation(request).await?;
     Ok(provider.into_inner().into())

@@ -1,6 +1,6 @@
 //! API keys, one for each product and gateway. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -164,14 +164,26 @@ impl Entitlement {
         Ok(Some(KeyEvent::ReplacementAsked { key_id }))
     }
 
-    /// Whether every key that is needed so far is at one of these places.
-    pub(crate) fn places_all(&self, places: &[KeyPlace]) -> bool {
-        let mut needed = self.keys.by_id.iter().filter(|(_, key)| key.needed);
-        needed.all(|(id, _)| places.iter().any(|place| place.key_id == *id))
+    /// Where keys are needed so far.
+    pub(crate) fn places(&self) -> BTreeSet<KeyPlace> {
+        let needed = self.keys.by_id.iter().filter(|(_, key)| key.needed);
+        let place = |(id, key): (&Uuid, &Key)| KeyPlace {
+            key_id: *id,
+            product_id: key.product_id.clone(),
+            gateway_id: key.gateway_id,
+            api_ids: key.api_ids.clone(),
+        };
+        needed.map(place).collect()
+    }
+
+    /// Whether a product has no API any more. Its keys go, the other products' are kept up, and then the request fails.
+    pub(super) fn lacks_api(&self) -> bool {
+        let mut items = self.items().iter();
+        items.any(|item| item.product.apis.is_empty())
     }
 
     fn placed(&self, places: &[KeyPlace]) -> Result<KeyEvent, Rejection> {
-        if self.keys.placed || !self.is_wanted() {
+        if (self.keys.placed && !self.lacks_api()) || !self.is_wanted() {
             return Err(Rejection::Superseded);
         }
         Ok(KeyEvent::Placed {
@@ -256,13 +268,8 @@ impl Entitlement {
             | KeyEvent::Deleted { .. }
             | KeyEvent::PoliciesWritten => self.delay = None,
             KeyEvent::ReplacementAsked { .. } => self.try_anew(),
-            KeyEvent::Placed { .. } => {
-                // Looked at again when the keys of a product without an API are gone.
-                let mut items = self.items().iter();
-                let placed = items.all(|item| !item.product.apis.is_empty());
-                self.keys.placed = placed;
-            }
-            KeyEvent::Intended { .. }
+            KeyEvent::Placed { .. }
+            | KeyEvent::Intended { .. }
             | KeyEvent::Undone { .. }
             | KeyEvent::Revealed { .. }
             | KeyEvent::Wiped { .. }
@@ -322,6 +329,7 @@ impl Keys {
     }
 
     fn place(&mut self, places: &[KeyPlace]) {
+        self.placed = true;
         for key in self.by_id.values_mut() {
             key.needed = false;
         }

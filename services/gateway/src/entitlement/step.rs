@@ -118,6 +118,10 @@ impl Entitlement {
         if self.keys.outdated {
             return Step::WritePolicies;
         }
+        // Last, because it fails: the other products have what they need.
+        if self.lacks_api() {
+            return Step::Place;
+        }
         Step::Idle
     }
 

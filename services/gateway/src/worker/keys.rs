@@ -35,8 +35,20 @@ pub(crate) fn key_of(kept: &Secret) -> Option<Secret> {
 impl Worker {
     /// Finds out at which gateways keys are needed.
     pub(super) async fn place(&self, job: &Job) -> Result<(), WorkError> {
-        let mut places = Vec::new();
-        let mut without_api = None;
+        let (present, mut without_api) = (job.state.places(), None);
+        let served = |place: &KeyPlace| {
+            let item = job.state.item(&place.product_id);
+            item.is_some_and(|item| !item.product.apis.is_empty())
+        };
+        // Keys that open what a product no longer has go first, also where the other products' places are not known.
+        if !present.iter().all(&served) {
+            let places = present.into_iter().filter(served).collect();
+            return self
+                .record_key(job, KeyCommand::Place { places })
+                .await
+                .map(drop);
+        }
+        let mut places = BTreeSet::new();
         for item in job.state.items() {
             if item.product.apis.is_empty() {
                 without_api = Some(&item.product.name);
@@ -54,16 +66,17 @@ impl Worker {
             }));
         }
         match without_api {
-            // Its keys go first: they would open what the product no longer has.
-            Some(product) if job.state.places_all(&places) => {
+            Some(product) if present.is_empty() || present == places => {
                 let why = format!("The product {product} has no API at a gateway any more.");
                 let failure = MappingFailure::fail("product_without_api", why);
                 self.failed(job, failure, None).await
             }
-            _ => self
-                .record_key(job, KeyCommand::Place { places })
-                .await
-                .map(drop),
+            _ => {
+                let places = places.into_iter().collect();
+                self.record_key(job, KeyCommand::Place { places })
+                    .await
+                    .map(drop)
+            }
         }
     }
 

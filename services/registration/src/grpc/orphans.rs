@@ -28,9 +28,13 @@ pub(crate) async fn list_orphans(
     Caller::of(&request).require_admin()?;
     let message = request.into_inner();
     let page = Page::parse(message.limit, &message.after)?;
-    let status = match message.status() {
-        api::OrphanFilter::Unspecified | api::OrphanFilter::Open => "open",
-        api::OrphanFilter::All => "",
+    let status = match api::OrphanFilter::try_from(message.status) {
+        Ok(api::OrphanFilter::Unspecified | api::OrphanFilter::Open) => "open",
+        Ok(api::OrphanFilter::All) => "",
+        Err(_) => {
+            let right = "`status` must be open or all.";
+            return Err(Error::field("status", "status_invalid", right));
+        }
     };
     let provider = match message.identity_provider_id.as_str() {
         "" => String::new(),

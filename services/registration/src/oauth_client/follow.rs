@@ -65,14 +65,23 @@ impl OauthClient {
         }
     }
 
+    /// From here on its name, redirect URLs and suspension are these.
+    pub(super) fn follow_application(&mut self, application: &Application) {
+        if self.application.suspended && !application.suspended {
+            // The client has lost what it had kept for a revision that was refused.
+            self.grants.values_mut().for_each(Grant::try_anew);
+        }
+        self.application = application.clone();
+    }
+
     pub(super) fn apply_follow(&mut self, event: &Event) {
         match event {
             Event::ApplicationChanged(application) => {
-                if self.application.suspended && !application.suspended {
-                    // The client has lost what it had kept for a revision that was refused.
-                    self.grants.values_mut().for_each(Grant::try_anew);
+                self.follow_application(application);
+                // What is stuck is tried hours apart: a suspension does not wait for that.
+                if self.is_stuck() {
+                    self.delay = None;
                 }
-                self.application = application.clone();
             }
             Event::ClientTypeChanged { .. } => {
                 if let Some(live) = self.live_mut() {

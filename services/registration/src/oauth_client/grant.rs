@@ -199,7 +199,11 @@ impl OauthClient {
         self.identity_provider_id = requested.identity_provider_id;
         if self.application.name.is_empty() || requested.application.as_of > self.application.as_of
         {
-            self.application = requested.application.clone();
+            self.follow_application(&requested.application);
+        }
+        if self.provider_work().is_none() {
+            // The pause was before something that nobody wants any more.
+            self.delay = None;
         }
         self.order += 1;
         let known = self.grants.get(&requested.request_id);

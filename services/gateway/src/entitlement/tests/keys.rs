@@ -280,13 +280,13 @@ fn a_product_that_loses_its_apis_loses_its_keys_first() {
     let changed: Event = AccessEvent::CatalogueChanged(CatalogueChange::Product(bare)).into();
     let behind = with(ready(), [changed]);
     assert_eq!(step(behind.clone()), Step::Place);
-    assert!(!state(behind.clone()).places_all(&[]));
+    assert!(!state(behind.clone()).places().is_empty());
     let places = Vec::new();
     let losing = with(behind, [KeyEvent::Placed { places }.into()]);
     assert_eq!(step(losing.clone()), Step::Delete(KEY));
-    let gone = with(losing, [deleted()]);
+    let gone = with(losing, [deleted(), KeyEvent::PoliciesWritten.into()]);
     assert_eq!(step(gone.clone()), Step::Place, "to be parked");
-    assert!(state(gone).places_all(&[]));
+    assert!(state(gone).places().is_empty());
 }
 
 #[test]

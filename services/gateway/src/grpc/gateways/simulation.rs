@@ -50,21 +50,25 @@ pub(crate) async fn simulate_gateway_call(
             format!("`api_id` must be the id of an API at the gateway; {api_id} is not there."),
         ));
     };
-    if message.token.is_some() {
+    if token(&message).is_some() {
         let note = "The signature of the token is not checked here; the gateway refuses one that is not its provider's.";
         simulation.notes.push(note.to_owned());
     }
     Ok(answer(simulation))
 }
 
+fn token(message: &api::SimulateGatewayCallRequest) -> Option<&str> {
+    let token = message.token.as_deref().map(str::trim);
+    token.filter(|token| !token.is_empty())
+}
+
 fn presented(
     message: &api::SimulateGatewayCallRequest,
     problems: &mut Problems,
 ) -> Option<Presented> {
-    let Some(token) = &message.token else {
+    let Some(token) = token(message) else {
         return scopes(&message.scopes, problems).map(Presented::Scopes);
     };
-    let token = token.trim();
     if !message.scopes.is_empty() {
         let right = "Either `scopes` or `token` must be given, not both.";
         problems.add("token", "token_and_scopes", right);

@@ -1,7 +1,8 @@
 //! From the approval to a key that works, and back.
 
-use portico_proto::access::v1::wanted_access::State;
+use portico_proto::access::v1::{ApprovedItem, wanted_access::State};
 use portico_sandbox::gateway::DashboardSettings;
+use uuid::Uuid;
 
 use super::world::{KEYS, World};
 use crate::entitlement::{Command, Entitlement, KeyCommand, owner, place_in_vault};
@@ -197,6 +198,44 @@ async fn a_product_that_loses_its_apis_loses_its_keys() {
     let new = world.key(request, &product).await;
     assert_eq!(world.call("weather", &new).await, 200);
     assert_eq!(world.reports(request).last().unwrap(), "1 done");
+}
+
+/// The fault of one product takes nothing from another, and does not keep what that one gave up.
+#[tokio::test]
+async fn a_product_that_loses_its_apis_leaves_the_others_right() {
+    let mut world = World::start_by(None).await;
+    let (weather, maps) = (world.deps.clock.new_id(), world.deps.clock.new_id());
+    let product = |id: Uuid, item: ApprovedItem| ApprovedItem {
+        product_id: id.to_string(),
+        ..item
+    };
+    let items = vec![
+        product(weather, world.item("weather")),
+        product(maps, world.item("maps")),
+    ];
+    let (weather, maps) = (weather.to_string(), maps.to_string());
+    let request = world.approve(KEYS, items).await;
+    world.until_reported(request, 1, "done").await;
+    let [kept, lost] = [
+        world.key(request, &weather).await,
+        world.key(request, &maps).await,
+    ];
+    world.change_product(&maps, 2, &[]).await;
+    world
+        .until_reported(request, 1, "failed product_without_api")
+        .await;
+    assert_eq!(world.call("maps", &lost).await, 403);
+    assert_eq!(world.call("weather", &kept).await, 200);
+
+    world.change_product(&weather, 2, &["ship"]).await;
+    let follows = |entitlement: &Entitlement| {
+        let places = entitlement.places();
+        let mut ids = places.iter().flat_map(|place| &place.api_ids);
+        ids.any(|id| id == "ship") && entitlement.status() == "failed"
+    };
+    world.until(request, "another API", follows).await;
+    assert_eq!(world.call("weather", &kept).await, 403);
+    assert_eq!(world.call("ship", &kept).await, 200);
 }
 
 /// Rule 2: the approval that comes late has no effect.

@@ -13,7 +13,7 @@ use crate::grpc::word;
 use crate::identity_provider::{
     IN_BODY, Location, ManagementRef, Method, Options, ProviderType, Settings, TokenChange,
 };
-use crate::providers::{DRIVERS, entry};
+use crate::providers::{DRIVERS, entry, requirements};
 
 /// Where the scopes are in a token, unless the admin says otherwise (RFC 9068 section 2.2.3).
 const SCOPE_CLAIM: &str = "scope";
@@ -104,7 +104,7 @@ impl Draft {
         let name = texts::name(&mut input.problems, "name", &message.name);
         let kind = input.kind(message.r#type, before);
         let scope_claim = input.scope_claim(&message.scope_claim);
-        let token = input.token(&mut message);
+        let token = input.token(&mut message, before);
         let (management_client_id, management_secret) = input.management(&mut message, before);
         let statement = message.software_statement.take();
         let draft = Self {
@@ -211,8 +211,10 @@ impl Input<'_> {
         }
     }
 
-    /// The one token, whichever of the two members it came in.
-    fn token(&mut self, message: &mut api::IdentityProvider) -> Entered {
+    /// The one token, whichever of the two members it came in. It is taken away by the member that it is answered under.
+    fn token(&mut self, message: &mut api::IdentityProvider, before: Option<&Settings>) -> Entered {
+        let stored = before.map(|before| requirements::method(before, true));
+        let is_api_token = stored == Some(Method::ApiToken);
         let initial = message.initial_access_token.take();
         let initial = self.secret("initial_access_token", initial);
         match (initial, self.secret("api_token", message.api_token.take())) {
@@ -223,8 +225,9 @@ impl Input<'_> {
                 Entered::New(token)
             }
             (Entered::New(token), _) | (_, Entered::New(token)) => Entered::New(token),
-            (Entered::Kept, Entered::Kept) => Entered::Kept,
-            _ => Entered::Nothing,
+            (Entered::Nothing, _) if !is_api_token => Entered::Nothing,
+            (_, Entered::Nothing) if is_api_token => Entered::Nothing,
+            _ => Entered::Kept,
         }
     }
 
@@ -238,8 +241,16 @@ impl Input<'_> {
         let id = message.management_client_id();
         let id = texts::line(&mut self.problems, "management_client_id", id, CLIENT_ID);
         let secret = message.management_client_secret.take();
-        let secret = self.secret("management_client_secret", secret);
-        let secret = secret.secret().cloned();
+        let entered = self.secret("management_client_secret", secret);
+        if self.mask.is_some() && !id.is_empty() && matches!(entered, Entered::Nothing) {
+            let right = "`management_client_secret` must be given with `management_client_id`; take both away to use none.";
+            self.problems.add(
+                "management_client_secret",
+                "management_client_secret_missing",
+                right,
+            );
+        }
+        let secret = entered.secret().cloned();
         let known = before.and_then(|before| before.management.as_ref());
         let known = known.map(|known| known.client_id.as_str());
         match (id.as_str(), &secret) {

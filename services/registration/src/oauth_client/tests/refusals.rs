@@ -165,3 +165,41 @@ fn an_application_that_is_resumed_has_a_refused_change_tried_again() {
     let all = wanted(&["p1", "free", "other"]);
     assert_eq!(story.step(), Step::Update(all));
 }
+
+/// Which of the two messages comes first makes no difference.
+#[test]
+fn a_resumption_that_comes_with_another_request_tries_a_refused_change_again() {
+    let story = refused_change(&["p1", "free", "other"]).then(&stop(2, true));
+    let story = story.updated().then(&want(Requested {
+        application: application("Weather app", 3),
+        ..requested(2, 1, Access::Granted)
+    }));
+    let all = wanted(&["p1", "p2", "free", "other"]);
+    assert_eq!(story.clone().then(&stop(3, false)).step(), story.step());
+    assert_eq!(story.step(), Step::Update(all));
+}
+
+#[test]
+fn a_suspension_does_not_wait_for_what_is_stuck() {
+    let stuck = Story::active(&[1, 2]).then(&revoked(1, 2));
+    let stuck = stuck.then(&refuse(true));
+    assert_eq!(stuck.step(), Step::Wait(much_later()));
+    let step = stuck.then(&stop(2, true)).step();
+    assert!(
+        matches!(&step, Step::Update(wanted) if wanted.suspended),
+        "{step:?}"
+    );
+}
+
+/// A pause belongs to what was tried; nobody wants that any more.
+#[test]
+fn a_pause_ends_where_nothing_is_left_to_do() {
+    let story = Story::active(&[1]).then(&rescoped(1, 2, &["p1", "free", "other"]));
+    let story = story.then(&delay("busy", true));
+    assert_eq!(story.step(), Step::Wait(later()));
+    let story = story.then(&rescoped(1, 3, &["p1", "free"]));
+    assert_eq!(story.step(), Step::Idle);
+    let story = story.then(&rescoped(1, 4, &["p1", "free", "third"]));
+    let all = wanted(&["p1", "free", "third"]);
+    assert_eq!(story.step(), Step::Update(all));
+}

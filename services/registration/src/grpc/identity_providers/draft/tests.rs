@@ -111,6 +111,17 @@ fn management_credentials_come_in_pairs() {
 }
 
 #[test]
+fn the_secret_of_a_management_client_is_not_taken_away_alone() {
+    let entered = api::IdentityProvider {
+        management_client_id: Some("a".into()),
+        ..message()
+    };
+    let named = mask(&["management_client_secret"]);
+    let draft = Draft::read(entered, Some(&named), Some(&stored()));
+    assert_eq!(codes(draft), ["management_client_secret_missing"]);
+}
+
+#[test]
 fn a_secret_that_is_not_entered_stays() {
     let before = stored();
     let token = |paths: &[&str], api_token: Option<&str>| {
@@ -123,9 +134,11 @@ fn a_secret_that_is_not_entered_stays() {
         draft.unwrap().token
     };
     assert_eq!(token(&["name"], None), Entered::Kept);
-    assert_eq!(token(&["api_token"], None), Entered::Nothing);
-    // It takes away whichever is stored: a provider has one.
+    // What is not stored is not taken away: programs write null for every member that they do not use.
+    assert_eq!(token(&["api_token"], None), Entered::Kept);
     assert_eq!(token(&["initial_access_token"], None), Entered::Nothing);
+    let both = ["initial_access_token", "api_token"];
+    assert_eq!(token(&both, None), Entered::Nothing);
     let new = token(&["api_token"], Some("t"));
     assert_eq!(new, Entered::New(Secret::new("t")));
 }
