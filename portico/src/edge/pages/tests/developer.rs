@@ -61,11 +61,6 @@ async fn from_the_catalogue_to_a_token_and_back() {
         .is(200)
         .shows("Web shop")
         .shows("Dana Developer");
-    admin
-        .get("/admin/access-requests?status=lost")
-        .await
-        .is(400)
-        .shows("must be pending, approved");
     admin.get(&decided).await.is(200).shows("Dry run");
     admin
         .submit(&format!("{decided}/preview"), &[])
@@ -124,6 +119,19 @@ async fn from_the_catalogue_to_a_token_and_back() {
         .shows("revoked");
     dana.get_until(&application, "No credentials yet").await;
     assert_eq!(token(&endpoint, &client, &secret).await, 401);
+    portal.world.stop().await;
+}
+
+/// It does not show everything instead.
+#[tokio::test]
+async fn a_filter_word_that_is_none_is_refused() {
+    let portal = Portal::start().await;
+    let mut admin = portal.admin().await;
+    admin
+        .get("/admin/access-requests?status=lost")
+        .await
+        .is(400)
+        .shows("must be pending, approved");
     portal.world.stop().await;
 }
 

@@ -429,7 +429,10 @@ async fn what_cannot_be_simulated_is_told_on_its_field() {
         token: Some(token.into()),
         ..simulate(&made.id, "pay")
     };
-    for token in ["", "nonsense", "a.b.c", "a.b", "a.eyJ9.c.d"] {
+    // An empty one is none.
+    let without = simulate_gateway_call(&grpc, admin(with_token(" "))).await;
+    assert_eq!(without.unwrap().status, 403);
+    for token in ["nonsense", "a.b.c", "a.b", "a.eyJ9.c.d"] {
         assert_eq!(
             refused(with_token(token)).await,
             field("token", "token_invalid"),

@@ -227,15 +227,15 @@ async fn a_product_that_loses_its_apis_leaves_the_others_right() {
     assert_eq!(world.call("maps", &lost).await, 403);
     assert_eq!(world.call("weather", &kept).await, 200);
 
-    world.change_product(&weather, 2, &["ship"]).await;
+    world.change_product(&weather, 2, &["maps"]).await;
     let follows = |entitlement: &Entitlement| {
         let places = entitlement.places();
         let mut ids = places.iter().flat_map(|place| &place.api_ids);
-        ids.any(|id| id == "ship") && entitlement.status() == "failed"
+        ids.any(|id| id == "maps") && entitlement.status() == "failed"
     };
     world.until(request, "another API", follows).await;
     assert_eq!(world.call("weather", &kept).await, 403);
-    assert_eq!(world.call("ship", &kept).await, 200);
+    assert_eq!(world.call("maps", &kept).await, 200);
 }
 
 /// Rule 2: the approval that comes late has no effect.
