@@ -101,7 +101,7 @@ pub(super) async fn credentials_work(world: &World, portal: &Portal) {
         let answer = portal.developer.get(&path).await;
         if scopes.is_empty() {
             assert_eq!(
-                answer.status, 404,
+                answer.status, 409,
                 "credentials of nothing: {}",
                 answer.body
             );
