@@ -11,7 +11,7 @@ use super::Row;
 /// The id in the first column.
 ///
 /// # Errors
-/// It is none.
+/// The column does not hold an id.
 pub fn id(row: &Row) -> sqlx::Result<Uuid> {
     parsed(row.try_get(0)?)
 }
@@ -19,24 +19,24 @@ pub fn id(row: &Row) -> sqlx::Result<Uuid> {
 /// The ids in the first column.
 ///
 /// # Errors
-/// One of them is none.
+/// A row does not hold an id.
 pub fn ids(rows: &[Row]) -> sqlx::Result<Vec<Uuid>> {
     rows.iter().map(id).collect()
 }
 
-/// An id or a time in a row.
+/// A value of a row that is stored as text, such as an id or a time.
 ///
 /// # Errors
-/// It is none.
+/// The text does not parse.
 pub fn parsed<T: FromStr<Err: Error + Send + Sync + 'static>>(text: &str) -> sqlx::Result<T> {
     text.parse()
         .map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
 }
 
-/// JSON in a row.
+/// A value of a row that is stored as JSON.
 ///
 /// # Errors
-/// It does not fit.
+/// The text is not the JSON of that type.
 pub fn json<T: DeserializeOwned>(text: &str) -> sqlx::Result<T> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

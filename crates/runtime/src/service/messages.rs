@@ -18,7 +18,7 @@ pub fn encode(subject: &'static str, event: &impl prost::Message) -> PublicEvent
 /// The event in a message.
 ///
 /// # Errors
-/// Poison: it is not one of this type.
+/// Poison: the payload cannot be decoded as this type.
 pub fn decode<M: prost::Message + Default>(message: &Message) -> Result<M, PolicyError> {
     M::decode(message.payload.clone()).map_err(|error| {
         PolicyError::Poison(format!("{} cannot be read: {error}", message.subject))
@@ -35,10 +35,10 @@ pub fn header<T: FromStr>(message: &Message, name: &str) -> Result<T, PolicyErro
         .ok_or_else(|| PolicyError::Poison(format!("header {name} is missing or unreadable")))
 }
 
-/// An id in a message; `field` names its place there.
+/// Parses an id in a message; `field` names it in the reason.
 ///
 /// # Errors
-/// Poison: it is none.
+/// Poison: the text is not an id.
 pub fn id(field: &str, text: &str) -> Result<Uuid, PolicyError> {
     text.parse()
         .map_err(|_| PolicyError::Poison(format!("{field} is not an id")))

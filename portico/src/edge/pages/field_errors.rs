@@ -52,7 +52,7 @@ pub(super) fn by_field(error: &Error) -> BTreeMap<String, String> {
 }
 
 /// A message with the names of fields, which are for programs, replaced by their labels.
-fn for_people(message: &str) -> String {
+pub(super) fn for_people(message: &str) -> String {
     let mut text = String::new();
     for (index, part) in message.split('`').enumerate() {
         match index % 2 {

@@ -19,7 +19,7 @@ pub(super) struct Listing {
     pub(super) after: String,
 }
 
-/// The number of an enum's word; 0, all of them, where nothing is chosen. A word that is none must not show all: it gets
+/// The number of an enum's word; 0, all of them, where nothing is chosen. An unknown word must not show everything: it gets
 /// a number that no enum has, and the service answers which words there are.
 pub(super) fn word<E: Enumeration>(text: &str) -> i32 {
     match E::from_word(text) {

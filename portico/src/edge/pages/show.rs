@@ -16,6 +16,7 @@ use portico_proto::{
     },
 };
 
+use super::field_errors;
 use crate::edge::{curl::call_with_key, rest::preview::Preview};
 
 pub(super) fn product(from: &Product) -> Value {
@@ -151,22 +152,15 @@ pub(super) fn api_key(from: &ApiKey, key: Option<&str>) -> Value {
 }
 
 pub(super) fn identity_provider(from: &IdentityProvider) -> Value {
-    let warnings = from.warnings.iter().map(|warning| without_names(warning));
+    let warnings = from
+        .warnings
+        .iter()
+        .map(|warning| field_errors::for_people(warning));
     context! {
         allowed_origins => from.allowed_origins.join("\n"),
         warnings => warnings.collect::<Vec<_>>(),
         ..Value::from(Serde(from))
     }
-}
-
-/// A text of the API with the names of members, which stand between backticks, as words.
-fn without_names(text: &str) -> String {
-    let parts = text.split('`').enumerate();
-    let words = parts.map(|(index, part)| match index % 2 {
-        1 => part.replace('_', " "),
-        _ => part.to_owned(),
-    });
-    words.collect()
 }
 
 pub(super) fn preview(from: &Preview) -> Value {

@@ -4,7 +4,7 @@ use portico_proto::{Error, Kind, access::v1 as api, rest::merge};
 use portico_runtime::{
     Call, Caller, Problems,
     lists::{ListQuery, Search},
-    parse_id, query_error, texts,
+    parse_id, query_error, require, texts,
 };
 use tonic::Request;
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub(super) async fn create_application(
     let call = Call::of(&request, "create_application", &grpc.deps.clock)?;
     let (owner_id, _) = call.caller.require_user()?;
     let mut problems = Problems::default();
-    let given = request.into_inner().application.unwrap_or_default();
+    let given = require("application", request.into_inner().application)?;
     let profile = profile(&mut problems, "", &given);
     problems.into_result()?;
     let id = call.new_id("application", &grpc.deps.clock);
@@ -69,7 +69,7 @@ pub(super) async fn update_application(
     let given = request.into_inner();
     let (id, application) = owned(grpc, &call.caller, &given.id).await?;
     let present = answer::profile(application.profile.clone());
-    let patch = given.application.unwrap_or_default();
+    let patch = require("application", given.application)?;
     let merged = merge(present, patch, given.update_mask.as_ref())?;
     let mut problems = Problems::default();
     let wanted = profile(&mut problems, "", &merged);

@@ -1,7 +1,7 @@
 //! The caller's own cart.
 
 use portico_proto::{Error, access::v1 as api};
-use portico_runtime::{Call, Caller, Problems, store_error};
+use portico_runtime::{Call, Caller, Problems, require, store_error};
 use tonic::Request;
 
 use super::{Grpc, answer::version};
@@ -27,9 +27,8 @@ pub(super) async fn put_cart(
 ) -> Result<api::Cart, Error> {
     let call = Call::of(&request, "put_cart", &grpc.deps.clock)?;
     let (user, _) = call.caller.require_user()?;
-    let given = request.get_ref();
-    let wanted = given.cart.as_ref().map(|cart| cart.items.as_slice());
-    let command = Command::Replace(items(wanted.unwrap_or_default())?);
+    let given = request.into_inner();
+    let command = Command::Replace(items(&require("cart", given.cart)?.items)?);
     let outcome = grpc
         .store
         .execute_at::<Cart>(user, given.if_version, &command, &call.context)

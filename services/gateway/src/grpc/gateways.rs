@@ -9,7 +9,9 @@ mod tests;
 use portico_eventstore::ExecuteError;
 use portico_proto::{Error, gateway::v1 as api, rest::merge};
 use portico_runtime::lists::ListQuery;
-use portico_runtime::{Call, concurrent_change, parse_id, query_error, store_error, vault_error};
+use portico_runtime::{
+    Call, concurrent_change, parse_id, query_error, require, store_error, vault_error,
+};
 use portico_vault::{Secret, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
@@ -31,7 +33,10 @@ pub(crate) async fn create_gateway(
     let call = Call::of(&request, "create_gateway", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let id = call.new_id("gateway", &grpc.deps.clock);
-    let mut draft = Draft::new(given(request.into_inner().gateway)?, &grpc.deps.outgoing)?;
+    let mut draft = Draft::new(
+        require("gateway", request.into_inner().gateway)?,
+        &grpc.deps.outgoing,
+    )?;
     unique(grpc, &draft.settings.name, id).await?;
     let secret = draft.secret.clone().unwrap_or_else(|| Secret::new(""));
     let earlier = load(grpc, id).await?;
@@ -73,7 +78,7 @@ pub(crate) async fn update_gateway(
     let stored = before.secret.ok_or_else(concurrent_change)?;
     let mask = message.update_mask.as_ref();
     let with_secret = mask.is_none_or(|mask| mask.paths.iter().any(|path| path == "secret"));
-    let merged = merge(present, given(message.gateway)?, mask)?;
+    let merged = merge(present, require("gateway", message.gateway)?, mask)?;
     let mut draft = Draft::changed(merged, with_secret, &before.settings, &grpc.deps.outgoing)?;
     unique(grpc, &draft.settings.name, id).await?;
     if draft.secret.is_some() || !draft.is_reached_as(&before.settings) {
@@ -145,11 +150,6 @@ pub(crate) async fn list_gateways(
     let pool = grpc.store.database().pool();
     let (gateways, next) = view::list(pool, &query).await.map_err(query_error)?;
     Ok(api::ListGatewaysResponse { gateways, next })
-}
-
-fn given(gateway: Option<api::Gateway>) -> Result<api::Gateway, Error> {
-    let right = "`gateway` must be given.";
-    gateway.ok_or_else(|| Error::field("gateway", "gateway_missing", right))
 }
 
 async fn load(grpc: &Grpc, id: Uuid) -> Result<Gateway, Error> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use portico_proto::{Error, registration::v1 as api, rest::merge};
-use portico_runtime::{Call, Problems, lists::ListQuery, parse_id, query_error, store_error};
+use portico_runtime::{
+    Call, Problems, lists::ListQuery, parse_id, query_error, require, store_error,
+};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -35,7 +37,7 @@ pub(crate) async fn create_client_type(
     loaded.state.present()?;
     let command = Command::Add {
         identity_provider_id: provider,
-        definition: parse(message.client_type.unwrap_or_default())?,
+        definition: parse(require("client_type", message.client_type)?)?,
     };
     grpc.store
         .execute::<ClientType>(id, &command, &call.context)
@@ -59,7 +61,7 @@ pub(crate) async fn update_client_type(
         .await
         .map_err(store_error)?;
     let present = wire::client_type(loaded.state.present()?);
-    let entered = message.client_type.unwrap_or_default();
+    let entered = require("client_type", message.client_type)?;
     let definition = parse(merge(present, entered, message.update_mask.as_ref())?)?;
     let if_version = message.if_version;
     // The caller's version, or the one that the changes were put on.

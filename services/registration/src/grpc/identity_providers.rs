@@ -9,7 +9,7 @@ mod trust;
 use portico_eventstore::ExecuteError;
 use portico_proto::{Error, registration::v1 as api, rest::merge};
 use portico_runtime::lists::{ListQuery, Search};
-use portico_runtime::{Call, parse_id, query_error, store_error, vault_error};
+use portico_runtime::{Call, parse_id, query_error, require, store_error, vault_error};
 use portico_vault::Owner;
 use tonic::Request;
 use uuid::Uuid;
@@ -34,7 +34,7 @@ pub(crate) async fn create_identity_provider(
     let call = Call::of(&request, "create_identity_provider", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let id = call.new_id("identity_provider", &grpc.deps.clock);
-    let entered = request.into_inner().identity_provider.unwrap_or_default();
+    let entered = require("identity_provider", request.into_inner().identity_provider)?;
     let draft = Draft::read(entered, None, None)?;
     unique(grpc, &draft.name, id).await?;
     let loaded = grpc.store.load::<IdentityProvider>(id).await;
@@ -68,7 +68,7 @@ pub(crate) async fn update_identity_provider(
     let loaded = loaded.map_err(store_error)?;
     let before = loaded.state.present()?;
     let mask = message.update_mask.as_ref();
-    let entered = message.identity_provider.unwrap_or_default();
+    let entered = require("identity_provider", message.identity_provider)?;
     let merged = merge(wire::settings(before), entered, mask)?;
     let draft = Draft::read(merged, mask, Some(before))?;
     unique(grpc, &draft.name, id).await?;

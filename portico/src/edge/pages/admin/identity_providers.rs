@@ -145,9 +145,14 @@ fn settings(form: &Form) -> IdentityProvider {
     }
 }
 
-/// What the form has, without the secrets that were left empty.
+/// What the form has, without the secrets that were left empty. The form shows the authorization that is in effect, which
+/// may follow from other settings; it is chosen only where somebody changes it.
 fn entered(form: &Form) -> FieldMask {
-    let kept = |name: &str| SECRETS.contains(&name) && form.secret(name).is_none();
+    let unchanged = form.text("authorization") == form.text("authorization_before");
+    let kept = |name: &str| match name {
+        "authorization" => unchanged,
+        name => SECRETS.contains(&name) && form.secret(name).is_none(),
+    };
     let members = IdentityProvider::shape().members.iter();
     let names = members.filter(|member| member.input && !kept(member.name));
     FieldMask {

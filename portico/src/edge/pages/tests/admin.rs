@@ -106,6 +106,37 @@ async fn plans_and_products() {
     portal.world.stop().await;
 }
 
+/// The form shows what is in effect. A rename does not make a choice of it, so a token that comes later is used.
+#[tokio::test]
+async fn a_rename_does_not_choose_the_authorization_of_a_provider() {
+    let portal = Portal::start().await;
+    let mut admin = portal.admin().await;
+    let new = "/admin/identity-providers/new";
+    admin.get(new).await.is(200);
+    let well_known = portal.world.well_known_url();
+    let open = [
+        ("name", "Second"),
+        ("type", "other"),
+        ("well_known_url", well_known.as_str()),
+    ];
+    admin.submit(new, &open).await.shows("Saved.");
+    let provider = admin.page.path.split('?').next().unwrap().to_owned();
+    let edit = format!("{provider}/edit");
+    admin.get(&edit).await.is(200);
+    let renamed = admin.submit(&edit, &[("name", "Third")]).await;
+    renamed.is(200).shows("Saved.");
+    let token = [("initial_access_token", "canary-token")];
+    admin.submit(&format!("{provider}/token"), &token).await;
+    let used = admin.page.between("<dt>Authorization</dt><dd>", "<");
+    assert_eq!(used, "Initial access token");
+    admin.get(&edit).await.is(200);
+    let chosen = [("authorization", "none")];
+    admin.submit(&edit, &chosen).await.shows("Saved.");
+    let used = admin.page.between("<dt>Authorization</dt><dd>", "<");
+    assert!(used.starts_with("None"), "{used}");
+    portal.world.stop().await;
+}
+
 #[tokio::test]
 #[expect(
     clippy::too_many_lines,

@@ -429,7 +429,7 @@ async fn what_cannot_be_simulated_is_told_on_its_field() {
         token: Some(token.into()),
         ..simulate(&made.id, "pay")
     };
-    // An empty one is none.
+    // An empty token counts as absent.
     let without = simulate_gateway_call(&grpc, admin(with_token(" "))).await;
     assert_eq!(without.unwrap().status, 403);
     for token in ["nonsense", "a.b.c", "a.b", "a.eyJ9.c.d"] {
