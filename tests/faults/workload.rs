@@ -2,7 +2,7 @@
 //! rotation, API keys and revocation, through the REST API.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -16,9 +16,19 @@ use crate::{client::until, ledger::Expected, random::Random, world::Portal};
 /// the last fault, and few enough that a round can end.
 pub const APPLICATIONS: usize = 40;
 
+/// What people do for a while instead of the mix, where a fault waits for what seldom happens in it.
+#[derive(Clone, Copy)]
+pub enum Wish {
+    /// Access that is granted and comes to nothing.
+    Failure,
+    /// Access that is granted and taken away.
+    End,
+}
+
 /// Several people at work until they are told to stop.
 pub struct Workload {
     stop: CancellationToken,
+    wish: Arc<Mutex<Option<Wish>>>,
     tasks: JoinSet<()>,
 }
 
@@ -27,17 +37,29 @@ impl Workload {
     pub fn begin(portal: &Arc<Portal>, seed: u64, lanes: usize, most: usize) -> Self {
         let stop = CancellationToken::new();
         let begun = Arc::new(AtomicUsize::new(0));
+        let wish: Arc<Mutex<Option<Wish>>> = Arc::default();
         let mut tasks = JoinSet::new();
         for lane in 0..lanes {
             let (portal, stop, begun) = (Arc::clone(portal), stop.clone(), Arc::clone(&begun));
+            let wish = Arc::clone(&wish);
             let mut random = Random::new(seed, &format!("lane {lane}"));
             tasks.spawn(async move {
                 while !stop.is_cancelled() && begun.fetch_add(1, Ordering::Relaxed) < most {
-                    application(&portal, &mut random).await;
+                    let wish = *wish.lock().unwrap();
+                    match wish {
+                        Some(Wish::Failure) => failure(&portal).await,
+                        Some(Wish::End) => end(&portal).await,
+                        None => application(&portal, &mut random).await,
+                    }
                 }
             });
         }
-        Self { stop, tasks }
+        Self { stop, wish, tasks }
+    }
+
+    /// What the people do from their next application on; none: the mix.
+    pub fn wish(&self, wish: Option<Wish>) {
+        *self.wish.lock().unwrap() = wish;
     }
 
     /// Has the people finish what they have begun, and begin nothing new.
@@ -108,6 +130,27 @@ async fn application(portal: &Portal, random: &mut Random) {
             .decide(&second, "revoke", "revoked", Expected::Revoked)
             .await;
     }
+}
+
+/// A key at a gateway that is never there.
+async fn failure(portal: &Portal) {
+    let (request, _) = portal.submit(&portal.nowhere, "", None).await;
+    portal
+        .decide(&request, "approve", "approved", Expected::Failed)
+        .await;
+    portal.wait_until_settled(&request).await;
+}
+
+/// A key that is taken away as soon as it works.
+async fn end(portal: &Portal) {
+    let (request, _) = portal.submit(&portal.weather, "", None).await;
+    portal
+        .decide(&request, "approve", "approved", Expected::Active)
+        .await;
+    portal.wait_until_settled(&request).await;
+    portal
+        .decide(&request, "revoke", "revoked", Expected::Revoked)
+        .await;
 }
 
 /// An application that wants an API key.

@@ -13,7 +13,7 @@ use crate::{
     provider::{Provider, Which},
     random::Random,
     round::Round,
-    workload::{APPLICATIONS, Workload},
+    workload::{APPLICATIONS, Wish, Workload},
     world::{Portal, Setup, World},
 };
 
@@ -104,7 +104,7 @@ async fn run(round: &Round, setup: Setup) {
             // The other replica goes on alone, and is the next to die.
             std::mem::swap(&mut world.portico, second);
         }
-        die(round, &mut world, &portal, death).await;
+        die(round, &mut world, &portal, &workload, death).await;
         if world.second.is_some() {
             world.portico.spawn(None);
         }
@@ -140,22 +140,13 @@ fn deaths(round: &Round, provider: Which) -> Vec<Death> {
     deaths
 }
 
-async fn die(round: &Round, world: &mut World, portal: &Portal, death: Death) {
+async fn die(round: &Round, world: &mut World, portal: &Portal, workload: &Workload, death: Death) {
     world.portico.kill().await;
     match death {
         Death::At(point, times) => {
             world.portico.spawn(Some(&format!("{point}:{times}")));
             world.portico.ready_or_dead().await;
-            let died = if point == "rotating" {
-                // The workload rotates too seldom for a process that lives for seconds.
-                tokio::select! {
-                    died = world.portico.dies_within(LIFE * 4) => died,
-                    never = portal.keep_rotating() => match never {},
-                }
-            } else {
-                world.portico.dies_within(LIFE).await
-            };
-            if died {
+            if comes_to(point, world, portal, workload).await {
                 round.reached(point);
             }
         }
@@ -167,6 +158,26 @@ async fn die(round: &Round, world: &mut World, portal: &Portal, death: Death) {
     }
     round.killed();
     world.portico.kill().await;
+}
+
+/// Whether the process dies at the point, while people do what leads there.
+async fn comes_to(point: &str, world: &mut World, portal: &Portal, workload: &Workload) -> bool {
+    // What the mix has too seldom for a process that lives for seconds.
+    let wish = match point.rsplit_once('@') {
+        Some((_, "access_request.failed")) => Wish::Failure,
+        Some((_, "access_request.ended")) => Wish::End,
+        _ if point == "rotating" => {
+            return tokio::select! {
+                died = world.portico.dies_within(LIFE * 4) => died,
+                never = portal.keep_rotating() => match never {},
+            };
+        }
+        _ => return world.portico.dies_within(LIFE).await,
+    };
+    workload.wish(Some(wish));
+    let died = world.portico.dies_within(LIFE * 4).await;
+    workload.wish(None);
+    died
 }
 
 /// The provider does its work and is slow to say so; the process dies meanwhile.

@@ -197,7 +197,7 @@ async fn a_product_that_loses_its_apis_loses_its_keys() {
     world.until(request, "served again", ready).await;
     let new = world.key(request, &product).await;
     assert_eq!(world.call("weather", &new).await, 200);
-    assert_eq!(world.reports(request).last().unwrap(), "1 done");
+    world.until_last_reported(request, &["1 done"]).await;
 }
 
 /// The fault of one product takes nothing from another, and does not keep what that one gave up.

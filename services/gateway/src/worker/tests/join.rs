@@ -95,11 +95,9 @@ async fn a_revocation_overtakes_an_approval_under_way() {
             entitlement.status() == "deleted"
         })
         .await;
-    let said = world.reports(request);
-    assert!(
-        said.last().unwrap().starts_with("2 ") || said.is_empty(),
-        "{said:?}"
-    );
+    world
+        .until_last_reported(request, &["2 done", "2 never_created"])
+        .await;
     assert_eq!(world.call_with("pay", BOTH).await, 403);
     assert!(world.gateway.policy(&product_policy_id("pay")).is_none());
 }
@@ -470,12 +468,5 @@ async fn the_limits_of_a_plan_are_followed_without_a_revision() {
     world
         .until_reported(request, 1, "delayed gateway_unavailable")
         .await;
-    let wait = async {
-        while world.reports(request).last().unwrap() != "1 done" {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(super::world::PATIENCE, wait)
-        .await
-        .expect("done again");
+    world.until_last_reported(request, &["1 done"]).await;
 }

@@ -447,6 +447,21 @@ impl World {
         }
     }
 
+    /// As soon as the last report of a request is one of these.
+    pub(crate) async fn until_last_reported(&self, request: Uuid, expected: &[&str]) {
+        let is_last = || {
+            let said = self.reports(request);
+            said.last().is_some_and(|last| expected.contains(&&**last))
+        };
+        let wait = async {
+            while !is_last() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(ended.is_ok(), "{expected:?}: {:?}", self.reports(request));
+    }
+
     /// What was reported of a request: revision and outcome.
     pub(crate) fn reports(&self, request: Uuid) -> Vec<String> {
         let reports = self.reported().into_iter();
