@@ -8,6 +8,7 @@
 //! * `api_keys`: a product without OAuth credentials, from the order to the revoked key, and the process dies on the way
 //! * `join`: an approval without a mapping, a scope that goes to another product, a revocation that overtakes an approval
 //! * `gateway_import`: products and plans of policies that were made at the gateway, which stay as they are
+//! * `hops`: what one access request costs at the database
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
 //! * `operations`: a bus that lost everything, migrations, publishing again
@@ -40,6 +41,7 @@ mod decision_table;
 mod drift;
 mod flow;
 mod gateway_import;
+mod hops;
 mod join;
 mod kill;
 mod many;
@@ -66,6 +68,7 @@ fn main() -> std::process::ExitCode {
         drift::trials(),
         flow::trials(),
         gateway_import::trials(),
+        hops::trials(),
         join::trials(),
         kill::trials(),
         metrics::trials(),

@@ -3,7 +3,13 @@
 
 mod parked;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 pub use parked::{
@@ -99,7 +105,10 @@ pub struct Consumer {
 impl Consumer {
     /// Runs until shutdown; then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) {
-        let this = Arc::new(self);
+        let this = Arc::new(Running {
+            of: self,
+            drops: AtomicBool::new(true),
+        });
         let tasks = TaskTracker::new();
         shutdown
             .run_until_cancelled(async { tokio::join!(this.consume(&tasks), this.retry_parked()) })
@@ -107,14 +116,24 @@ impl Consumer {
         tasks.close();
         tasks.wait().await;
     }
+}
 
+/// A consumer at work.
+struct Running {
+    of: Consumer,
+    /// Whether admins have dropped messages of it. As old as the last poll: of one that comes again just then, a replica
+    /// may not know yet that it was dropped.
+    drops: AtomicBool,
+}
+
+impl Running {
     async fn consume(self: &Arc<Self>, tasks: &TaskTracker) {
         let permits = Arc::new(Semaphore::new(CONCURRENCY));
         loop {
-            match self.bus.consume(&self.spec).await {
+            match self.of.bus.consume(&self.of.spec).await {
                 Ok(deliveries) => self.take_from(deliveries, &permits, tasks).await,
                 Err(error) => {
-                    tracing::warn!(consumer = self.spec.name, %error, "cannot consume, trying again");
+                    tracing::warn!(consumer = self.of.spec.name, %error, "cannot consume, trying again");
                 }
             }
             sleep(Duration::from_secs(1)).await;
@@ -137,10 +156,10 @@ impl Consumer {
                 let message = delivery.message.clone();
                 let work = async {
                     if let Err(error) = this.handle(delivery).await {
-                        tracing::warn!(consumer = this.spec.name, %error, "delivery not settled");
+                        tracing::warn!(consumer = this.of.spec.name, %error, "delivery not settled");
                     }
                 };
-                traced(&message, this.spec.name, work).await;
+                traced(&message, this.of.spec.name, work).await;
                 drop(permit);
             });
         }
@@ -161,7 +180,7 @@ impl Consumer {
                 self.give_up(&delivery, &error).await
             }
             Err(error) => {
-                tracing::warn!(consumer = self.spec.name, message_id = %delivery.message.id,
+                tracing::warn!(consumer = self.of.spec.name, message_id = %delivery.message.id,
                     subject = delivery.message.subject, attempt = delivery.attempt, %error,
                     "message will be delivered again");
                 delivery.settle.retry(backoff(delivery.attempt)).await
@@ -170,14 +189,14 @@ impl Consumer {
     }
 
     async fn give_up(&self, delivery: &Delivery, reason: &PolicyError) -> Result<(), BusError> {
-        let (message, name, attempt) = (&delivery.message, self.spec.name, delivery.attempt);
+        let (message, name, attempt) = (&delivery.message, self.of.spec.name, delivery.attempt);
         match parked::park(
-            &self.database,
+            &self.of.database,
             name,
             message,
             reason,
             attempt,
-            self.clock.now(),
+            self.of.clock.now(),
         )
         .await
         {
@@ -194,45 +213,56 @@ impl Consumer {
     }
 
     async fn attempt(&self, message: &Message) -> Result<(), PolicyError> {
-        if !self.spec.subjects.contains(&message.subject.as_str()) {
+        if !self.of.spec.subjects.contains(&message.subject.as_str()) {
             // The durable consumer is shared with newer replicas, which may have asked for more.
             let words = format!("{} is for a newer version than this one", message.subject);
             return Err(PolicyError::Unavailable(words));
         }
-        if parked::was_dropped(&self.database, self.spec.name, message.id).await? {
+        if self.drops.load(Ordering::Relaxed)
+            && parked::was_dropped(&self.of.database, self.of.spec.name, message.id).await?
+        {
             return Ok(());
         }
         let entry = InboxEntry {
-            consumer: self.spec.name.to_owned(),
+            consumer: self.of.spec.name.to_owned(),
             message_id: message.id,
         };
-        let context = context(message, self.spec.name, self.clock.now());
-        self.policy.handle(message, &context, entry).await
+        let context = context(message, self.of.spec.name, self.of.clock.now());
+        self.of.policy.handle(message, &context, entry).await
     }
 
-    /// Replays parked messages that an admin has released.
+    /// Replays parked messages that an admin has released, and sees whether any was dropped.
     async fn retry_parked(&self) {
         loop {
             sleep(RELEASED_POLL).await;
-            if let Err(error) = self.retry_released().await {
-                tracing::debug!(consumer = self.spec.name, %error, "released messages not read");
+            if let Err(error) = self.heed_admins().await {
+                tracing::debug!(consumer = self.of.spec.name, %error, "released messages not read");
             }
         }
     }
 
+    async fn heed_admins(&self) -> Result<()> {
+        let (dropped, released) = parked::decided(&self.of.database, self.of.spec.name).await?;
+        self.drops.store(dropped, Ordering::Relaxed);
+        match released {
+            true => self.retry_released().await,
+            false => Ok(()),
+        }
+    }
+
     async fn retry_released(&self) -> Result<()> {
-        let name = self.spec.name;
-        for message in parked::released(&self.database, name).await? {
+        let name = self.of.spec.name;
+        for message in parked::released(&self.of.database, name).await? {
             match traced(&message, name, self.attempt(&message)).await {
-                Ok(()) => parked::forget(&self.database, name, message.id).await?,
+                Ok(()) => parked::forget(&self.of.database, name, message.id).await?,
                 Err(PolicyError::Unavailable(error)) => {
                     tracing::debug!(consumer = name, message_id = %message.id, error, "released message waits");
                 }
                 Err(error) => {
                     tracing::error!(consumer = name, message_id = %message.id, subject = message.subject,
                         reason = %error, "message parked again");
-                    let now = self.clock.now();
-                    parked::park_again(&self.database, name, message.id, &error, now).await?;
+                    let now = self.of.clock.now();
+                    parked::park_again(&self.of.database, name, message.id, &error, now).await?;
                 }
             }
         }

@@ -26,6 +26,8 @@ pub struct Database {
     pool: AnyPool,
     /// Name of the service that owns it.
     service: Arc<str>,
+    /// Where a SQLite file is.
+    file: Option<Arc<str>>,
     /// Versions of the migrations that this program knows.
     migrations: Arc<[i64]>,
     pub(crate) dialect: Dialect,
@@ -78,6 +80,11 @@ pub enum DatabaseError {
         needed: i64,
     },
 }
+
+/// How long a statement waits for other processes' locks in PostgreSQL; in SQLite it is the busy timeout.
+const LOCK_TIMEOUT: &str = "10s";
+/// After this long PostgreSQL ends the transaction of a process that stopped in the middle of it.
+const IDLE_TIMEOUT: &str = "15s";
 
 static EVENTS: Migrations = crate::migrations!["migrations/0001_events.sql"];
 
@@ -166,6 +173,7 @@ impl Database {
         Ok(Self {
             pool,
             service: service.into(),
+            file: (dialect == Dialect::Sqlite).then(|| url.into()),
             migrations: known.map(|migration| migration.version).collect(),
             dialect,
             lock_key: lock_key(&location.schema),
@@ -180,6 +188,11 @@ impl Database {
     /// Name of the service that it belongs to.
     pub fn service(&self) -> &str {
         &self.service
+    }
+
+    /// Where it is, if it is a SQLite file, which belongs to one process.
+    pub(crate) fn file(&self) -> Option<&Arc<str>> {
+        self.file.as_ref()
     }
 
     /// Number of pending migrations, as after the restore of an older backup; for readiness.
@@ -279,7 +292,13 @@ fn pool_options(dialect: Dialect, schema: &str) -> AnyPoolOptions {
         Dialect::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
                             PRAGMA foreign_keys = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY"
             .into(),
-        Dialect::Postgres => format!("SET search_path TO {schema}").into(),
+        // A frozen holder of a lock does not stop the others for ever, and a process that stops in the middle of a
+        // transaction loses it.
+        Dialect::Postgres => format!(
+            "SET search_path TO {schema}; SET lock_timeout = '{LOCK_TIMEOUT}'; \
+             SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"
+        )
+        .into(),
     };
     AnyPoolOptions::new()
         .max_connections(match dialect {

@@ -34,8 +34,9 @@ pub use database::{Database, DatabaseError, Migrations, backup};
 pub use nested::is_of_another_subject;
 pub use newest::{Fact, Newest, Noted};
 pub use store::{
-    Append, Appended, Context, EventStore, ExecuteError, InboxEntry, Loaded, Metadata, NewEvent,
-    Outcome, Projection, ProjectionError, RecordedEvent, Result, Row, StoreError, Stream, rows,
+    Append, Appended, Beside, Change, Context, EventStore, ExecuteError, InboxEntry, Loaded,
+    Metadata, NewEvent, Outcome, Projection, ProjectionError, RecordedEvent, Result, Row,
+    StoreError, Stream, rows,
 };
 pub use worker::{Held, Lease, LeaseLost};
 

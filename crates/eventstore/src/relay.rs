@@ -9,7 +9,11 @@
 mod checkpoint;
 mod republish;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use checkpoint::Checkpoint;
@@ -27,8 +31,10 @@ use crate::{EventStore, Lease, RecordedEvent, Result, StoreError, clock::Clock, 
 const WINDOW: usize = 256;
 /// Poll interval for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
-/// Positions after which the checkpoint is moved even while messages are unacknowledged.
-const SAVE_EVERY: i64 = 64;
+/// How often the checkpoint is moved, and after how many positions at the latest. What was published since then is
+/// published again after a crash; moved with each event, the checkpoint would cost as many commits as the events.
+const SAVE: Duration = Duration::from_secs(1);
+const SAVE_EVERY: i64 = 256;
 /// How often to check whether the bus still has its messages, and whether an admin asked to republish.
 const CHECK_SECONDS: i64 = 3;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
@@ -116,6 +122,7 @@ impl Relay {
     /// Relays from the checkpoint on until something fails, the bus has lost its messages or an admin asks to republish.
     async fn relay(&self) -> Result<(), RelayError> {
         let mut checked = self.clock.now();
+        let (mut saved, mut looked) = (Instant::now(), None);
         let incarnation = self.bus.incarnation().await?;
         let mut progress = Progress::load(&self.store, incarnation.as_deref()).await?;
         let mut cursor = progress.saved;
@@ -124,8 +131,15 @@ impl Relay {
         let mut in_flight = FuturesOrdered::new();
         loop {
             // Marks the head as seen before reading, so that no append between is slept over.
-            head.borrow_and_update();
-            let events = self.next_events(cursor, in_flight.len()).await?;
+            let own = *head.borrow_and_update();
+            let looks = own > cursor || looked.is_none_or(|at: Instant| at.elapsed() >= POLL);
+            let mut events = Vec::new();
+            if looks && has_room(in_flight.len()) {
+                events = self.next_events(cursor, in_flight.len()).await?;
+                // There may be more where another replica has appended.
+                let more = events.last().is_some_and(|last| last.position > own);
+                looked = (!more).then(Instant::now);
+            }
             if events.is_empty() {
                 tokio::select! {
                     Some(position) = in_flight.next(), if !in_flight.is_empty() => safe = position?,
@@ -140,8 +154,9 @@ impl Relay {
             while let Some(Some(position)) = in_flight.next().now_or_never() {
                 safe = position?;
             }
-            if in_flight.is_empty() || safe - progress.saved >= SAVE_EVERY {
+            if saved.elapsed() >= SAVE || safe - progress.saved >= SAVE_EVERY {
                 progress.save(&self.store, safe).await?;
+                saved = Instant::now();
             }
             let now = self.clock.now();
             // The clock may also be set back.
@@ -177,9 +192,6 @@ impl Relay {
 
     /// The next events, as far as the window has room for them.
     async fn next_events(&self, cursor: i64, in_flight: usize) -> Result<Vec<RecordedEvent>> {
-        if !has_room(in_flight) {
-            return Ok(Vec::new());
-        }
         self.store.read(cursor, (WINDOW - in_flight) as i64).await
     }
 

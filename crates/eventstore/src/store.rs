@@ -3,22 +3,27 @@
 //! * `event`: events as they are appended and as they were recorded, their streams and metadata
 //! * `execute`: load, decide, append; again on a conflict
 //! * `writer`: gathers concurrent appends into one transaction, with the views and the inbox
+//! * `memory`: the newest events and the states that were used last, so that the database is not asked again
 //! * `projection`: a view, which follows the log; [`rows`]: what is in its rows
 //! * `metrics`, `error`: what is counted; what can go wrong
 
 mod error;
 mod event;
 mod execute;
+mod memory;
 mod metrics;
 mod projection;
 pub mod rows;
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    slice,
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use sqlx::Row as _;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tracing::Instrument as _;
@@ -28,12 +33,13 @@ pub use self::{
     error::{Result, StoreError},
     event::{Context, Metadata, NewEvent, RecordedEvent, Stream},
     execute::{ExecuteError, Outcome},
-    projection::{Projection, ProjectionError, Row},
-    writer::{Append, Appended, InboxEntry},
+    projection::{Change, Projection, ProjectionError, Row},
+    writer::{Append, Appended, Beside, InboxEntry},
 };
 use self::{
+    memory::{Memory, States},
     metrics::StoreMetrics,
-    writer::{Reply, Writer, begin, head, project},
+    writer::{Submitted, Writer, begin, head, project},
 };
 use crate::{Aggregate, Database, trace};
 
@@ -46,8 +52,9 @@ const QUEUE: usize = 1024;
 #[derive(Clone)]
 pub struct EventStore {
     database: Database,
-    queue: mpsc::Sender<(Append, Reply)>,
+    queue: mpsc::Sender<Submitted>,
     head: watch::Receiver<i64>,
+    memory: Memory,
     projections: Arc<[Arc<dyn Projection>]>,
     turns: Arc<[Mutex<()>]>,
 }
@@ -59,6 +66,68 @@ pub struct Loaded<A> {
     pub state: A,
     /// 0 where the stream does not exist.
     pub version: i64,
+    /// The newest event; none where the stream does not exist.
+    pub(crate) last: Option<Last>,
+}
+
+/// The newest event of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Last {
+    pub(crate) id: Uuid,
+    pub(crate) metadata: Metadata,
+    pub(crate) recorded_at: Timestamp,
+}
+
+impl<A: Aggregate> Loaded<A> {
+    /// A stream that does not exist.
+    fn nothing() -> Self {
+        Self {
+            state: A::default(),
+            version: 0,
+            last: None,
+        }
+    }
+
+    /// The state after events that are to be appended.
+    fn after(&self, events: &[A::Event], append: &Append) -> Self {
+        let mut state = self.state.clone();
+        events.iter().for_each(|event| state.evolve(event));
+        let last = append.events.last();
+        Self {
+            state,
+            version: self.version + i64::try_from(append.events.len()).unwrap_or_default(),
+            last: last.map_or_else(
+                || self.last.clone(),
+                |last| {
+                    Some(Last {
+                        id: last.id,
+                        metadata: last.metadata.clone(),
+                        recorded_at: append.now,
+                    })
+                },
+            ),
+        }
+    }
+
+    /// What follows in the log.
+    fn fold<'a>(&mut self, events: impl IntoIterator<Item = &'a RecordedEvent>) -> Result<()> {
+        let mut last = None;
+        for event in events {
+            if let Some(event) = event.decode::<A>()? {
+                self.state.evolve(&event);
+            }
+            last = Some(event);
+        }
+        if let Some(event) = last {
+            self.version = event.version;
+            self.last = Some(Last {
+                id: event.id,
+                metadata: event.metadata.clone(),
+                recorded_at: event.recorded_at,
+            });
+        }
+        Ok(())
+    }
 }
 
 impl EventStore {
@@ -69,10 +138,12 @@ impl EventStore {
         drop(connection);
         let projections: Arc<[Arc<dyn Projection>]> = projections.into();
         let (queue, receiver) = mpsc::channel(QUEUE);
+        let memory = Memory::new();
         let writer = Writer {
             database: database.clone(),
             projections: Arc::clone(&projections),
             head: head_sender,
+            memory: memory.clone(),
             numbers: StoreMetrics::new(database.service()),
         };
         tokio::spawn(writer.run(receiver));
@@ -80,6 +151,7 @@ impl EventStore {
             database,
             queue,
             head: head_receiver,
+            memory,
             projections,
             turns: (0..TURNS).map(|_| Mutex::default()).collect(),
         })
@@ -107,26 +179,43 @@ impl EventStore {
 
     /// Appends, all or nothing. Repeating an append with the same event ids changes nothing and succeeds.
     pub async fn append(&self, append: Append) -> Result<Appended> {
+        self.append_as(append, None, None).await
+    }
+
+    /// As [`append`](Self::append); where the events are new, the state after them is remembered, and `beside` written.
+    async fn append_as(
+        &self,
+        append: Append,
+        states: Option<States>,
+        beside: Option<Beside>,
+    ) -> Result<Appended> {
         let span = tracing::info_span!(
             target: trace::EXPORTED,
             "append",
             portico.stream = append.stream.as_str(),
             portico.events = append.events.len(),
         );
-        self.hand_over(append).instrument(span).await
-    }
-
-    async fn hand_over(&self, append: Append) -> Result<Appended> {
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .send((append, reply))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        let submitted = Submitted {
+            append,
+            states,
+            beside,
+            reply,
+        };
+        let done = async {
+            let sent = self.queue.send(submitted).await;
+            sent.map_err(|_| StoreError::Closed)?;
+            answer.await.map_err(|_| StoreError::Closed)?
+        };
+        done.instrument(span).await
     }
 
-    /// Events of every stream after a position, in order.
+    /// Events of every stream after a position, in order. Those that this process has appended last cost no query.
     pub async fn read(&self, after: i64, limit: i64) -> Result<Vec<RecordedEvent>> {
+        let most = usize::try_from(limit).unwrap_or_default();
+        if let Some(events) = self.memory.after(after, most, RecordedEvent::clone) {
+            return Ok(events);
+        }
         let rows = sqlx::query(
             "SELECT position, id, stream, version, type, schema_version, data, metadata, recorded_at \
              FROM events WHERE position > $1 ORDER BY position LIMIT $2",
@@ -140,50 +229,81 @@ impl EventStore {
 
     /// Events of one stream, in order.
     pub async fn read_stream(&self, stream: &Stream) -> Result<Vec<RecordedEvent>> {
+        self.read_stream_after(stream, 0).await
+    }
+
+    async fn read_stream_after(&self, stream: &Stream, version: i64) -> Result<Vec<RecordedEvent>> {
         let rows = sqlx::query(
             "SELECT position, id, stream, version, type, schema_version, data, metadata, recorded_at \
-             FROM events WHERE stream = $1 ORDER BY version",
+             FROM events WHERE stream = $1 AND version > $2 ORDER BY version",
         )
         .bind(stream.as_str().to_owned())
+        .bind(version)
         .fetch_all(self.database.pool())
         .await?;
         rows.iter().map(record).collect()
     }
 
-    /// Folds a stream.
+    /// Folds a stream. Only what was appended after the remembered state is read.
     pub async fn load<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>> {
-        self.load_recorded::<A>(id).await.map(|(loaded, _)| loaded)
+        let stream = Stream::of::<A>(id);
+        let known = self.memory.state::<A>(&stream);
+        let mut loaded = known.map_or_else(Loaded::nothing, |known| Loaded::clone(&known));
+        let newer = self.read_stream_after(&stream, loaded.version).await?;
+        loaded.fold(&newer)?;
+        self.memory.learn(&stream, &loaded);
+        Ok(loaded)
+    }
+
+    /// As [`load`](Self::load), up to two seconds old: for settings that others seldom change, read in passing. What this
+    /// process has appended is always seen.
+    pub async fn recent<A: Aggregate>(&self, id: Uuid) -> Result<Arc<Loaded<A>>> {
+        match self.memory.recent(&Stream::of::<A>(id)) {
+            Some(known) => Ok(known),
+            None => self.load(id).await.map(Arc::new),
+        }
+    }
+
+    /// A stream as this process saw it last, which other replicas may have changed since.
+    pub(crate) fn remembered<A: Aggregate>(&self, id: Uuid) -> Option<Arc<Loaded<A>>> {
+        self.memory.state(&Stream::of::<A>(id))
+    }
+
+    /// The categories and ids of the streams that were appended to after a position; `None` where this process does not
+    /// remember all of it.
+    pub(crate) fn appended_after(&self, position: i64) -> Option<Vec<(String, Uuid)>> {
+        let stream = |event: &RecordedEvent| (event.category().to_owned(), event.stream_id());
+        let appended: BTreeSet<_> = self
+            .memory
+            .after(position, usize::MAX, stream)?
+            .into_iter()
+            .collect();
+        Some(appended.into_iter().collect())
     }
 
     /// Folds a stream up to a version; for the relay, which sees an event later than it was appended.
     pub async fn load_at<A: Aggregate>(&self, id: Uuid, version: i64) -> Result<A> {
-        let mut state = A::default();
-        for event in self
-            .read_stream(&Stream::of::<A>(id))
-            .await?
-            .iter()
-            .take_while(|e| e.version <= version)
+        if let Some(known) = self.remembered::<A>(id)
+            && known.version == version
         {
-            if let Some(event) = event.decode::<A>()? {
-                state.evolve(&event);
-            }
+            return Ok(known.state.clone());
         }
-        Ok(state)
+        let events = self.read_stream(&Stream::of::<A>(id)).await?;
+        let mut loaded = Loaded::<A>::nothing();
+        loaded.fold(events.iter().take_while(|event| event.version <= version))?;
+        Ok(loaded.state)
     }
 
     pub(crate) async fn load_recorded<A: Aggregate>(
         &self,
         id: Uuid,
     ) -> Result<(Loaded<A>, Vec<RecordedEvent>)> {
-        let recorded = self.read_stream(&Stream::of::<A>(id)).await?;
-        let mut state = A::default();
-        for event in &recorded {
-            if let Some(event) = event.decode::<A>()? {
-                state.evolve(&event);
-            }
-        }
-        let version = recorded.last().map_or(0, |e| e.version);
-        Ok((Loaded { state, version }, recorded))
+        let stream = Stream::of::<A>(id);
+        let recorded = self.read_stream(&stream).await?;
+        let mut loaded = Loaded::nothing();
+        loaded.fold(&recorded)?;
+        self.memory.learn(&stream, &loaded);
+        Ok((loaded, recorded))
     }
 
     /// Rebuilds the views from the log. `progress` gets the position after each page. It is one transaction: readers see the old views until it ends, and appends wait, or are refused as
@@ -210,7 +330,8 @@ impl EventStore {
             }
             for row in &rows {
                 let event = record(row)?;
-                project(&self.projections, &mut tx, &event).await?;
+                let change = Change::of(slice::from_ref(&event), None);
+                project(&self.projections, &mut tx, &change).await?;
                 position = event.position;
             }
             progress(position);

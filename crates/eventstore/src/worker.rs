@@ -3,8 +3,8 @@
 //! A service implements [`Work`]: which streams are due, what the next step of one is, and how to do it. [`run`] does
 //! the rest:
 //!
-//! 1. It asks what is due when something is appended here, when a pause is over, when a job has ended, and every
-//!    second, to find what other replicas appended.
+//! 1. What is appended here begins the stream's job by itself. What else is due it asks when a pause is over, when
+//!    something is appended that streams follow, and every second, to find what other replicas appended.
 //! 2. It takes the lease of each stream that is due, loads the stream, and does step after step until none is left.
 //!    Each step runs in the trace of the request that caused it.
 //! 3. A stream that another replica works on, that has no step although it was due, or whose work an error stopped, is
@@ -18,7 +18,13 @@ mod jobs;
 mod lease;
 mod queue;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 pub use jobs::{Job, Jobs, Mark};
@@ -26,7 +32,7 @@ pub use lease::{Held, Lease, LeaseLost};
 pub use queue::Queue;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{interval, sleep},
 };
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -61,6 +67,8 @@ pub trait Work: Send + Sync + 'static {
     type Error: std::error::Error + From<StoreError> + Send + Sync;
     /// Streams that are worked on at once.
     const PARALLEL: usize;
+    /// Categories of other streams that make streams due when something is appended to them.
+    const FOLLOWS: &'static [&'static str] = &[];
 
     /// Where jobs are loaded from and outcomes recorded.
     fn jobs(&self) -> &Jobs<Self::Of>;
@@ -71,6 +79,9 @@ pub trait Work: Send + Sync + 'static {
         now: Timestamp,
         limit: i64,
     ) -> impl Future<Output = Result<Due, Self::Error>> + Send;
+
+    /// When a stream is due, as its view has it; `None` where it waits for something else than its time.
+    fn due_at(&self, state: &Self::Of) -> Option<Timestamp>;
 
     /// The next step of a stream, and its name for traces; `None` where it waits for something.
     fn next_step(&self, job: &Job<Self::Of>) -> Option<(&'static str, Self::Step)>;
@@ -88,25 +99,35 @@ pub async fn run<W: Work>(work: W) {
     let pool = Pool {
         work: Arc::new(work),
         permits: Arc::new(Semaphore::new(W::PARALLEL)),
-        freed: Arc::default(),
+        ended: Arc::default(),
+        waiting: Arc::default(),
         tasks: TaskTracker::new(),
     };
     let jobs = pool.work.jobs();
     let mut head = jobs.store().head();
+    // Marks the head as seen before looking, so that no append in between is slept over.
+    let mut seen = *head.borrow_and_update();
+    let mut next = None;
+    let mut polls = interval(POLL);
+    let mut looks = true;
     while !jobs.shutdown().is_cancelled() {
-        // Marks the head as seen before looking, so that no append in between is slept over.
-        head.borrow_and_update();
-        let next = pool.begin_due().await.unwrap_or_else(|error| {
-            tracing::warn!(category = W::Of::CATEGORY, %error, "cannot look for work, trying again");
-            None
-        });
-        tokio::select! {
-            () = jobs.shutdown().cancelled() => {}
-            changed = head.changed() => if changed.is_err() { break },
-            () = pool.freed.notified() => {}
-            () = jobs.clock().sleep_until(next.unwrap_or(Timestamp::MAX)), if next.is_some() => {}
-            () = sleep(POLL) => {}
+        if looks {
+            next = pool.begin_due().await.unwrap_or_else(|error| {
+                tracing::warn!(category = W::Of::CATEGORY, %error, "cannot look for work, trying again");
+                None
+            });
         }
+        looks = tokio::select! {
+            () = jobs.shutdown().cancelled() => false,
+            changed = head.changed() => {
+                if changed.is_err() { break }
+                let after = std::mem::replace(&mut seen, *head.borrow_and_update());
+                pool.begin_appended(after)
+            }
+            () = pool.ended.notified() => true,
+            () = jobs.clock().sleep_until(next.unwrap_or(Timestamp::MAX)), if next.is_some() => true,
+            _ = polls.tick() => true,
+        };
     }
     pool.tasks.close();
     pool.tasks.wait().await;
@@ -116,8 +137,10 @@ pub async fn run<W: Work>(work: W) {
 struct Pool<W> {
     work: Arc<W>,
     permits: Arc<Semaphore>,
-    /// A permit is free again.
-    freed: Arc<Notify>,
+    /// A job has ended after which there is more to do.
+    ended: Arc<Notify>,
+    /// A stream found no permit.
+    waiting: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
@@ -129,23 +152,74 @@ impl<W: Work> Pool<W> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let due = self.work.due(jobs.clock().now(), limit).await?;
         for id in due.now {
-            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-                break;
-            };
-            if let Some(mark) = jobs.begin(id) {
-                let (work, freed) = (Arc::clone(&self.work), Arc::clone(&self.freed));
-                self.tasks.spawn(async move {
-                    work_on(&*work, id, permit, &freed).await;
-                    drop(mark);
-                    freed.notify_one();
-                });
-            }
+            self.begin(id);
         }
         Ok(due.next)
     }
+
+    /// Begins streams to which this process has appended. Whether the database must be asked what is due.
+    fn begin_appended(&self, after: i64) -> bool {
+        let appended = self.work.jobs().store().appended_after(after);
+        let Some(appended) = appended else {
+            return true;
+        };
+        let mut looks = false;
+        for (category, id) in appended {
+            if W::FOLLOWS.contains(&&*category) {
+                looks = true;
+            } else if category == W::Of::CATEGORY {
+                match prospect(&*self.work, id) {
+                    Prospect::Now => self.begin(id),
+                    Prospect::Later => looks = true,
+                    Prospect::Nothing => {}
+                }
+            }
+        }
+        looks
+    }
+
+    /// Begins a stream, unless it is worked on, or waits for a permit.
+    fn begin(&self, id: Uuid) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            self.waiting.store(true, Ordering::SeqCst);
+            return;
+        };
+        let Some(mark) = self.work.jobs().begin(id) else {
+            return;
+        };
+        let (work, ended) = (Arc::clone(&self.work), Arc::clone(&self.ended));
+        let waiting = Arc::clone(&self.waiting);
+        self.tasks.spawn(async move {
+            work_on(&*work, id, permit, &ended).await;
+            drop(mark);
+            // What was appended while the stream was marked began no job.
+            let more = prospect(&*work, id) != Prospect::Nothing;
+            if waiting.swap(false, Ordering::SeqCst) || more {
+                ended.notify_one();
+            }
+        });
+    }
 }
 
-async fn work_on<W: Work>(work: &W, id: Uuid, permit: OwnedSemaphorePermit, freed: &Notify) {
+/// What is to be done for a stream, as far as this process knows.
+#[derive(PartialEq)]
+enum Prospect {
+    /// It is due, or may be.
+    Now,
+    Later,
+    Nothing,
+}
+
+fn prospect<W: Work>(work: &W, id: Uuid) -> Prospect {
+    match work.jobs().remembered(id) {
+        None => Prospect::Now,
+        Some(job) if work.next_step(&job).is_some() => Prospect::Now,
+        Some(job) if work.due_at(&job.state).is_some() => Prospect::Later,
+        Some(_) => Prospect::Nothing,
+    }
+}
+
+async fn work_on<W: Work>(work: &W, id: Uuid, permit: OwnedSemaphorePermit, ended: &Notify) {
     let jobs = work.jobs();
     // From before the stream is loaded, so that what is appended meanwhile ends the pause.
     let mut head = jobs.store().head();
@@ -156,7 +230,7 @@ async fn work_on<W: Work>(work: &W, id: Uuid, permit: OwnedSemaphorePermit, free
         // an append may change it.
         Ok(Some(false)) => {
             drop(permit);
-            freed.notify_one();
+            ended.notify_one();
             tokio::select! {
                 () = jobs.shutdown().cancelled() => {}
                 _ = head.changed() => {}
@@ -167,7 +241,7 @@ async fn work_on<W: Work>(work: &W, id: Uuid, permit: OwnedSemaphorePermit, free
         // Another replica has it: this one's place is for streams that nobody works on.
         Ok(None) => {
             drop(permit);
-            freed.notify_one();
+            ended.notify_one();
             None
         }
         Err(error) => {
@@ -188,7 +262,11 @@ async fn drive<W: Work>(work: &W, id: Uuid) -> Result<bool, W::Error> {
         if jobs.shutdown().is_cancelled() {
             break;
         }
-        let job = jobs.load(id).await?;
+        // What others append during the work is found as a conflict, or when the job has ended.
+        let job = match done_any {
+            false => jobs.load(id).await?,
+            true => jobs.again(id).await?,
+        };
         let Some((name, step)) = work.next_step(&job) else {
             break;
         };

@@ -10,6 +10,7 @@
 //! - [`store`]: [`Vault`], put, get, delete, erase
 //! - [`rewrap`](Vault::rewrap): rotation of the key-encryption key, online
 
+mod changes;
 mod cipher;
 mod data_key;
 pub mod kek;
@@ -22,6 +23,7 @@ use std::sync::LazyLock;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
+pub use changes::Changes;
 pub use kek::{IndexKey, Kek, KekError, KekRing};
 pub use rewrap::Rewrapped;
 pub use secret::Secret;

@@ -12,7 +12,7 @@ use crate::kek::KekRing;
 use crate::secret::Secret;
 
 /// Most references that one query asks for; SQLite takes 32766 parameters.
-const BATCH: usize = 500;
+pub(crate) const BATCH: usize = 500;
 
 /// The subject of a secret. It is bound into every sealed text, and [`Vault::erase`] erases by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ impl Owner {
         Self { kind, id }
     }
 
-    fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         format!("{}/{}", self.kind, self.id)
     }
 }
@@ -125,7 +125,7 @@ impl Vault {
         owner: &Owner,
         value: &Secret,
     ) -> Result<VaultRef> {
-        let reference = VaultRef(uuid::Builder::from_random_bytes(rand::random()).into_uuid());
+        let reference = new_ref();
         self.put_at_in(tx, reference, owner, value).await?;
         Ok(reference)
     }
@@ -280,12 +280,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Database`].
     pub async fn delete_in(&self, tx: &mut AnyConnection, reference: &VaultRef) -> Result<()> {
-        overwrite_deleted(tx).await?;
-        sqlx::query("DELETE FROM vault_value WHERE id = $1")
-            .bind(reference.0.to_string())
-            .execute(tx)
-            .await?;
-        Ok(())
+        self.delete_many_in(tx, &[*reference]).await
     }
 
     /// Erases everything of an owner, by deleting its data key. What backups
@@ -328,6 +323,11 @@ impl Vault {
     }
 }
 
+/// Reveals nothing.
+pub(crate) fn new_ref() -> VaultRef {
+    VaultRef(uuid::Builder::from_random_bytes(rand::random()).into_uuid())
+}
+
 struct SealedRow {
     subject: String,
     sealed: String,
@@ -365,6 +365,6 @@ async fn load(
 }
 
 /// Associated data of a sealed text: moved to another row it cannot be decrypted.
-fn value_context(subject: &str, reference: VaultRef) -> String {
+pub(crate) fn value_context(subject: &str, reference: VaultRef) -> String {
     format!("portico/vault/value/v1|{subject}|{}", reference.0)
 }

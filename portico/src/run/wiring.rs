@@ -8,7 +8,7 @@ use portico_bus::{
     memory::MemoryBus,
     nats::{NatsBus, NatsSettings},
 };
-use portico_eventstore::{Lease, sqlx::migrate::Migrator};
+use portico_eventstore::sqlx::migrate::Migrator;
 use portico_runtime::{
     Channels, Clock, Config, DataFolder, Deps, IdentityKey, Outgoing, Service, ServiceName,
     StartError,
@@ -141,12 +141,6 @@ pub(crate) async fn services(deps: &Deps, names: &[ServiceName]) -> Result<Vec<S
             .check()
             .await
             .map_err(|error| failed(error.to_string()))?;
-        if deps.config.database_url().is_none() {
-            // The data folder is ours alone, so whoever held a lease is dead.
-            Lease::free_all(service.store.database())
-                .await
-                .map_err(|error| failed(error.to_string()))?;
-        }
         deps.channels.provide(service.name, service.router.clone());
     }
     Ok(services)

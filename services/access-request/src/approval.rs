@@ -1,9 +1,12 @@
 //! What an approval grants: the products and plans of the request under the terms of now. Those of the submission may
 //! hold scopes that are another product's by now.
 
+use std::sync::Arc;
+
 use portico_eventstore::{Context, EventStore, ExecuteError, InboxEntry, Metadata, Outcome};
 use portico_proto::{Error, Kind};
 use portico_runtime::{Caller, ServiceName, fault};
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::{
@@ -20,6 +23,25 @@ use crate::{
 pub(crate) struct Approvals {
     pub(crate) store: EventStore,
     pub(crate) neighbours: Neighbours,
+    pub(crate) turns: Turns,
+}
+
+/// Locks by which the two ways to an automatic approval do not do the same work at the same time: the second one finds it
+/// done. Requests share them by their ids.
+#[derive(Clone)]
+pub(crate) struct Turns(Arc<[Mutex<()>]>);
+
+impl Turns {
+    const COUNT: u128 = 64;
+
+    pub(crate) fn new() -> Self {
+        Self((0..Self::COUNT).map(|_| Mutex::default()).collect())
+    }
+
+    async fn of(&self, id: Uuid) -> MutexGuard<'_, ()> {
+        // The remainder is smaller than the number of locks.
+        self.0[(id.as_u128() % Self::COUNT) as usize].lock().await
+    }
 }
 
 impl Approvals {
@@ -62,6 +84,7 @@ impl Approvals {
         context: &Context,
         entry: Option<InboxEntry>,
     ) -> Result<(), Error> {
+        let _turn = self.turns.of(id).await;
         let asked = self
             .store
             .load::<AccessRequest>(id)

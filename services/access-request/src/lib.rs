@@ -29,7 +29,7 @@ use portico_eventstore::Migrations;
 use portico_proto::access::v1::access_service_server::AccessServiceServer;
 use portico_runtime::{Deps, Service, ServiceName, StartError};
 
-use approval::Approvals;
+use approval::{Approvals, Turns};
 use grpc::Grpc;
 use neighbours::Neighbours;
 use notes::Notes;
@@ -60,6 +60,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         .await?;
     let neighbours = Neighbours::new(deps);
     let approvals = Approvals {
+        turns: Turns::new(),
         store: store.clone(),
         neighbours: neighbours.clone(),
     };

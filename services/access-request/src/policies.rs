@@ -141,12 +141,14 @@ impl Policies {
         let approved: AccessApproved = decode(message)?;
         let wanted = approved.wanted.ok_or_else(|| poison("nothing is wanted"))?;
         let request = id("request_id", &wanted.request_id)?;
+        let now = self.store.load::<AccessRequest>(request).await?.state;
         for item in &wanted.items {
             for subject in [
                 id("product_id", &item.product_id)?,
                 id("plan_id", &item.plan_id)?,
             ] {
-                self.follow_newest(request, subject, context).await?;
+                self.follow_newest(request, Some(&now), subject, context)
+                    .await?;
             }
         }
         Ok(())

@@ -121,18 +121,23 @@ impl Policies {
         context: &Context,
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
-        let command = AccessCommand::Want(Box::new(wanted.clone()));
-        self.once::<Entitlement>(request, &Command::Access(command), context, entry)
-            .await?;
+        let command = Command::Access(AccessCommand::Want(Box::new(wanted.clone())));
+        let now = self
+            .store
+            .execute_once::<Entitlement>(request, &command, context, entry)
+            .await?
+            .state;
         // What was noted before this request was known is newer than the message, or has no effect.
         let known = self.load::<KnownApplication>(wanted.application_id).await?;
         if let Some(newest) = known.newest {
-            self.follow_application(request, newest, context).await?;
+            self.follow_application(request, Some(&now), newest, context)
+                .await?;
         }
         let entries = wanted.items.iter();
         let entries = entries.flat_map(|item| [&item.product.id, &item.plan.id]);
         for entry in BTreeSet::<Uuid>::from_iter(entries.filter_map(|id| id.parse().ok())) {
-            self.follow_newest(request, entry, context).await?;
+            self.follow_newest(request, Some(&now), entry, context)
+                .await?;
         }
         match wanted.credential {
             Credential::OauthClient {
@@ -157,7 +162,8 @@ impl Policies {
         let pool = self.store.database().pool();
         let listed = view::of_application(pool, application).await;
         for one in listed? {
-            self.follow_application(one.request_id, newest.clone(), context)
+            let now = Some(&one.entitlement);
+            self.follow_application(one.request_id, now, newest.clone(), context)
                 .await?;
         }
         Ok(())
@@ -174,7 +180,7 @@ impl Policies {
             .await?;
         let pool = self.store.database().pool();
         for request in view::of_catalogue(pool, subject).await? {
-            self.follow_newest(request, subject, context).await?;
+            self.follow_newest(request, None, subject, context).await?;
         }
         Ok(())
     }
@@ -183,44 +189,52 @@ impl Policies {
     async fn follow_application(
         &self,
         request: Uuid,
+        now: Option<&Entitlement>,
         newest: Application,
         context: &Context,
     ) -> Result<(), PolicyError> {
         let label = format!("application as of {}", newest.as_of);
         let command = Command::Access(AccessCommand::ChangeApplication(newest));
-        self.tell(request, command, &label, context).await.map(drop)
+        self.tell(request, now, command, &label, context)
+            .await
+            .map(drop)
     }
 
     /// Has a request follow the newest that is noted of a product or plan, and never the message at hand: an older one
-    /// that comes late must not undo a newer one that left the request as it was. Where a newer one is noted meanwhile,
-    /// it is looked at again.
+    /// that comes late must not undo a newer one that left the request as it was. Where this one changed the request, a
+    /// newer one that was noted meanwhile may have found it unchanged: so it is looked at again.
     async fn follow_newest(
         &self,
         request: Uuid,
+        now: Option<&Entitlement>,
         subject: Uuid,
         context: &Context,
     ) -> Result<(), PolicyError> {
-        let mut followed = None;
-        loop {
-            let newest = self.load::<KnownEntry>(subject).await?.newest;
-            let Some(newest) = newest.filter(|newest| followed != Some(newest.version())) else {
+        let mut changed = true;
+        while changed {
+            let Some(newest) = self.load::<KnownEntry>(subject).await?.newest else {
                 return Ok(());
             };
-            followed = Some(newest.version());
             let label = format!("{subject} version {}", newest.version());
             let command = Command::Access(AccessCommand::FollowCatalogue(newest));
-            self.tell(request, command, &label, context).await?;
+            changed = self.tell(request, now, command, &label, context).await?;
         }
+        Ok(())
     }
 
-    /// Whether it had an effect.
+    /// Whether it had an effect. `now`: the request as it was read a moment ago; what has no effect on it need not be
+    /// tried, for whatever changes it looks for what is newer by itself.
     async fn tell(
         &self,
         request: Uuid,
+        now: Option<&Entitlement>,
         command: Command,
         label: &str,
         context: &Context,
     ) -> Result<bool, PolicyError> {
+        if now.is_some_and(|now| now.decide(&command).is_ok_and(|events| events.is_empty())) {
+            return Ok(false);
+        }
         let context = context.step(label);
         let told = self
             .store

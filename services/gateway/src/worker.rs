@@ -21,7 +21,7 @@ pub(crate) use providers::ProviderWorker;
 use jiff::Timestamp;
 use portico_eventstore::sqlx::AnyPool;
 use portico_eventstore::worker::{Due, Jobs, Work};
-use portico_eventstore::{EventStore, Metadata, Outcome, worker};
+use portico_eventstore::{Aggregate as _, EventStore, Metadata, Outcome, worker};
 use portico_runtime::metrics::instruments;
 use portico_runtime::{Deps, WorkError};
 use portico_vault::Vault;
@@ -29,6 +29,7 @@ use portico_vault::Vault;
 use crate::entitlement::{
     AccessCommand, Command, Entitlement, KeyCommand, MappingCommand, Step, TryCommand,
 };
+use crate::gateway::Gateway;
 use crate::views::entitlements as view;
 use mapper::Mapper;
 
@@ -103,6 +104,7 @@ impl Work for Worker {
     type Step = Step;
     type Error = WorkError;
     const PARALLEL: usize = 32;
+    const FOLLOWS: &'static [&'static str] = &[Gateway::CATEGORY];
 
     fn jobs(&self) -> &Jobs<Entitlement> {
         &self.jobs
@@ -112,6 +114,10 @@ impl Work for Worker {
         self.find_gateways(self.jobs.store().database().pool())
             .await?;
         Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
+    }
+
+    fn due_at(&self, entitlement: &Entitlement) -> Option<Timestamp> {
+        entitlement.due()
     }
 
     fn next_step(&self, job: &Job) -> Option<(&'static str, Step)> {

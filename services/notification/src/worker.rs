@@ -44,17 +44,18 @@ impl Work for Worker {
         Ok(views::due(database, now, self.retry.max_delay, limit).await?)
     }
 
-    fn next_step(&self, job: &Job<Delivery>) -> Option<(&'static str, ())> {
-        let due = match job.state.phase {
-            Phase::Waiting => {
-                let pause = job.state.next_try_at;
-                !pause.is_some_and(|until| job.reading.is_before(until))
-            }
+    fn due_at(&self, delivery: &Delivery) -> Option<Timestamp> {
+        match delivery.phase {
+            Phase::Waiting => Some(delivery.next_try_at.unwrap_or(Timestamp::MIN)),
             // This worker has the lease, so the one that began the attempt has crashed or given up.
-            Phase::Sending => true,
-            Phase::Unknown | Phase::Sent | Phase::Failed => false,
-        };
-        due.then_some(("mail", ()))
+            Phase::Sending => Some(Timestamp::MIN),
+            Phase::Unknown | Phase::Sent | Phase::Failed => None,
+        }
+    }
+
+    fn next_step(&self, job: &Job<Delivery>) -> Option<(&'static str, ())> {
+        let due = self.due_at(&job.state)?;
+        (!job.reading.is_before(due)).then_some(("mail", ()))
     }
 
     async fn step(&self, job: &Job<Delivery>, (): ()) -> Result<(), StoreError> {

@@ -101,13 +101,18 @@ impl Policies {
         let application = requested.application_id;
         let client = OauthClient::id(application, requested.identity_provider_id);
         let command = Command::Grant(GrantCommand::Want(requested));
-        self.once::<OauthClient>(client, &command, context, entry)
-            .await?;
+        let now = self
+            .store
+            .execute_once::<OauthClient>(client, &command, context, entry)
+            .await?
+            .state;
         // A change that was handled before there was this client: it has been noted, and may be newer.
         let known = self.store.load::<KnownApplication>(application).await?;
         match known.state.newest {
-            Some(newest) => self.change(client, newest, context).await,
-            None => Ok(()),
+            Some(newest) if newest.as_of > now.application.as_of => {
+                self.change(client, newest, context).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -70,6 +70,18 @@ pub(super) async fn park_again(
     Ok(())
 }
 
+/// Whether admins have dropped messages of a consumer, and whether they have released some that were not handled yet.
+pub(super) async fn decided(database: &Database, consumer: &str) -> Result<(bool, bool)> {
+    let row = sqlx::query(
+        "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM dropped WHERE consumer = $1 LIMIT 1) AS dropped), \
+         (SELECT COUNT(*) FROM (SELECT 1 FROM parked WHERE consumer = $1 AND attempts = 0 LIMIT 1) AS released)",
+    )
+    .bind(consumer.to_owned())
+    .fetch_one(database.pool())
+    .await?;
+    Ok((row.try_get::<i64, _>(0)? > 0, row.try_get::<i64, _>(1)? > 0))
+}
+
 /// Messages that an admin has released.
 pub(super) async fn released(database: &Database, consumer: &str) -> Result<Vec<Message>> {
     let rows = sqlx::query(

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use sqlx::{
-    AnyPool, Row as _, SqlSafeStr as _,
+    AnyPool, Executor as _, Row as _, SqlSafeStr as _,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
@@ -105,6 +105,11 @@ impl Runner<'_> {
     }
 
     async fn run_all(&self) -> Result<(), DatabaseError> {
+        let mut connection = self.pool.acquire().await?.detach();
+        if self.dialect == Dialect::Postgres {
+            // Another process may be at the same migrations, however long they take.
+            connection.execute("SET lock_timeout = 0").await?;
+        }
         for migrator in self.all {
             let tolerant = Migrator {
                 // Each migrator knows its own only, and a newer program may have run more.
@@ -113,7 +118,7 @@ impl Runner<'_> {
                 ..Migrator::DEFAULT
             };
             tolerant
-                .run(self.pool)
+                .run(&mut connection)
                 .await
                 .map_err(|error| self.explained(error))?;
         }

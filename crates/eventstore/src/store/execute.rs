@@ -1,12 +1,16 @@
 //! Commands: load, decide, append; retried on a conflict.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
+use super::memory::States;
 use crate::{
-    Aggregate, Append, Appended, Context, EventStore, InboxEntry, Loaded, Metadata, NewEvent,
-    Result, StoreError, Stream, trace,
+    Aggregate, Append, Appended, Beside, Context, EventStore, InboxEntry, Loaded, Metadata,
+    NewEvent, Result, StoreError, Stream, trace,
 };
 
 /// Least number of retries after a conflict. Commands of this process for the same stream take turns after the first
@@ -68,7 +72,8 @@ impl EventStore {
         command: &A::Command,
         context: &Context,
     ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
-        self.run::<A>(id, command, context, None, None).await
+        let attempt = Attempt::new(id, command, context);
+        self.run(attempt).await
     }
 
     /// As [`execute`](Self::execute), but only at this version of the stream (`If-Match`); 0: at any.
@@ -79,15 +84,26 @@ impl EventStore {
         command: &A::Command,
         context: &Context,
     ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
+        self.execute_beside(id, version, command, context, None)
+            .await
+    }
+
+    /// As [`execute_at`](Self::execute_at), and writes something more in the same transaction.
+    pub async fn execute_beside<A: Aggregate>(
+        &self,
+        id: Uuid,
+        version: u64,
+        command: &A::Command,
+        context: &Context,
+        beside: Option<Beside>,
+    ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
         let expected = i64::try_from(version).unwrap_or(i64::MAX);
-        self.run::<A>(
-            id,
-            command,
-            context,
-            (expected > 0).then_some(expected),
-            None,
-        )
-        .await
+        let attempt = Attempt {
+            expected: (expected > 0).then_some(expected),
+            beside,
+            ..Attempt::new(id, command, context)
+        };
+        self.run(attempt).await
     }
 
     /// As [`execute`](Self::execute), once for each message: the inbox is marked in the same transaction. A
@@ -99,40 +115,55 @@ impl EventStore {
         context: &Context,
         entry: InboxEntry,
     ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
-        self.run::<A>(id, command, context, None, Some(entry)).await
+        let attempt = Attempt {
+            inbox: Some(entry),
+            ..Attempt::new(id, command, context)
+        };
+        self.run(attempt).await
     }
 
     async fn run<A: Aggregate>(
         &self,
-        id: Uuid,
-        command: &A::Command,
-        context: &Context,
-        expected: Option<i64>,
-        inbox: Option<InboxEntry>,
+        attempt: Attempt<'_, A>,
     ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
-        let attempt = Attempt {
-            id,
-            stream: Stream::of::<A>(id),
-            command,
-            context,
-            expected,
-            inbox,
-        };
-        let mut turn = None;
         let (mut tries, begun) = (0, Instant::now());
+        let mut turn = None;
+        let mut attempted = self.at_once(&attempt).await?;
         loop {
-            match self.attempt::<A>(&attempt).await? {
-                Attempted::Done(outcome) => return Ok(outcome),
-                Attempted::Again(error)
+            match attempted {
+                Some(Attempted::Done(outcome)) => return Ok(outcome),
+                Some(Attempted::Again(error))
                     if tries >= CONFLICT_RETRIES && begun.elapsed() >= CONFLICT_PATIENCE =>
                 {
                     return Err(error.into());
                 }
-                Attempted::Again(_) => tries += 1,
+                Some(Attempted::Again(_)) if turn.is_none() => {
+                    turn = Some(self.turn(&attempt.stream).lock().await);
+                }
+                Some(Attempted::Again(_)) => tries += 1,
+                None => {}
             }
-            if turn.is_none() {
-                turn = Some(self.turn(&attempt.stream).lock().await);
+            attempted = Some(self.attempt::<A>(&attempt).await?);
+        }
+    }
+
+    /// Decides on the remembered state, or as if there were no stream, without a query. `None` where the log must be
+    /// asked: such a state may be old, so it can lead to an append, which fails if it is, but neither to a refusal nor to
+    /// nothing.
+    async fn at_once<A: Aggregate>(
+        &self,
+        attempt: &Attempt<'_, A>,
+    ) -> Result<Option<Attempted<A>>, ExecuteError<A::Rejection>> {
+        let known = self.remembered::<A>(attempt.id);
+        let known = known.unwrap_or_else(|| Arc::new(Loaded::nothing()));
+        if attempt.expected.is_some_and(|e| e != known.version) {
+            return Ok(None);
+        }
+        match known.state.decide(attempt.command) {
+            Ok(events) if !events.is_empty() => {
+                self.append_decided(attempt, known, events).await.map(Some)
             }
+            _ => Ok(None),
         }
     }
 
@@ -143,55 +174,67 @@ impl EventStore {
         let Attempt {
             stream, context, ..
         } = attempt;
-        let (Loaded { mut state, version }, recorded) = self.load_recorded::<A>(attempt.id).await?;
+        let (loaded, recorded) = self.load_recorded::<A>(attempt.id).await?;
         // A repetition must be recognised before the rules refuse it ("approve" of what is approved).
         let first = context.event_id(stream, 0);
         if let Some(earlier) = recorded.iter().find(|e| e.id == first) {
             same_command(&earlier.metadata, &context.metadata)
                 .map_err(|()| ExecuteError::KeyReused)?;
-            return Ok(Attempted::quiet(state, version));
+            return Ok(Attempted::quiet(loaded));
         }
-        if let Some(expected) = attempt.expected.filter(|e| *e != version) {
+        if let Some(expected) = attempt.expected.filter(|e| *e != loaded.version) {
             return Err(ExecuteError::VersionMismatch {
                 expected,
-                actual: version,
+                actual: loaded.version,
             });
         }
-        let events = match state.decide(attempt.command) {
+        let events = match loaded.state.decide(attempt.command) {
             Ok(events) => events,
             // The state has moved on since the message was handled; that is no reason to refuse it now.
             Err(_) if self.was_handled(attempt.inbox.as_ref()).await? => {
-                return Ok(Attempted::quiet(state, version));
+                return Ok(Attempted::quiet(loaded));
             }
             Err(rejection) => return Err(ExecuteError::Rejected(rejection)),
         };
         if events.is_empty() && attempt.inbox.is_none() {
-            return Ok(Attempted::quiet(state, version));
+            return Ok(Attempted::quiet(loaded));
         }
+        self.append_decided(attempt, Arc::new(loaded), events).await
+    }
+
+    async fn append_decided<A: Aggregate>(
+        &self,
+        attempt: &Attempt<'_, A>,
+        loaded: Arc<Loaded<A>>,
+        events: Vec<A::Event>,
+    ) -> Result<Attempted<A>, ExecuteError<A::Rejection>> {
+        let Attempt {
+            stream, context, ..
+        } = attempt;
         let append = Append {
             stream: stream.clone(),
-            expected_version: version,
+            expected_version: loaded.version,
             events: encode::<A>(stream, &events, context)?,
             inbox: attempt.inbox.clone(),
             now: context.now,
         };
-        match self.append(append).await {
-            Ok(Appended::New(new)) => {
-                events.iter().for_each(|event| state.evolve(event));
-                Ok(Attempted::Done(Outcome {
-                    state,
-                    version: new.last().map_or(version, |e| e.version),
-                    events,
-                }))
-            }
+        let after = Arc::new(loaded.after(&events, &append));
+        let states = States {
+            before: loaded,
+            after: after.clone(),
+        };
+        let beside = attempt.beside.clone();
+        match self.append_as(append, Some(states), beside).await {
+            Ok(Appended::New(_)) => Ok(Attempted::Done(Outcome {
+                state: after.state.clone(),
+                version: after.version,
+                events,
+            })),
             // The same command was run between our load and our append; the next round compares the two.
             Ok(Appended::Repeated) => {
                 Ok(Attempted::Again(StoreError::EventIdReused(stream.clone())))
             }
-            Ok(Appended::AlreadyHandled) => {
-                let Loaded { state, version } = self.load::<A>(attempt.id).await?;
-                Ok(Attempted::quiet(state, version))
-            }
+            Ok(Appended::AlreadyHandled) => Ok(Attempted::quiet(self.load::<A>(attempt.id).await?)),
             Err(conflict @ StoreError::Conflict { .. }) => Ok(Attempted::Again(conflict)),
             Err(error) => Err(error.into()),
         }
@@ -216,6 +259,21 @@ struct Attempt<'a, A: Aggregate> {
     context: &'a Context,
     expected: Option<i64>,
     inbox: Option<InboxEntry>,
+    beside: Option<Beside>,
+}
+
+impl<'a, A: Aggregate> Attempt<'a, A> {
+    fn new(id: Uuid, command: &'a A::Command, context: &'a Context) -> Self {
+        Self {
+            id,
+            stream: Stream::of::<A>(id),
+            command,
+            context,
+            expected: None,
+            inbox: None,
+            beside: None,
+        }
+    }
 }
 
 enum Attempted<A: Aggregate> {
@@ -225,10 +283,10 @@ enum Attempted<A: Aggregate> {
 }
 
 impl<A: Aggregate> Attempted<A> {
-    fn quiet(state: A, version: i64) -> Self {
+    fn quiet(loaded: Loaded<A>) -> Self {
         Self::Done(Outcome {
-            state,
-            version,
+            state: loaded.state,
+            version: loaded.version,
             events: Vec::new(),
         })
     }

@@ -7,7 +7,7 @@ mod plan;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Row as _, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,7 +16,8 @@ use uuid::Uuid;
 use plan::Plan;
 
 use super::{
-    NewEvent, Projection, ProjectionError, RecordedEvent, Result, StoreError, Stream,
+    Change, NewEvent, Projection, ProjectionError, RecordedEvent, Result, StoreError, Stream,
+    memory::{Memory, States},
     metrics::StoreMetrics,
 };
 use crate::{
@@ -26,11 +27,6 @@ use crate::{
 
 /// The most appends that share a transaction.
 const BATCH: usize = 256;
-
-/// How long an append waits for other processes' appends in PostgreSQL; in SQLite it is the busy timeout.
-const LOCK_TIMEOUT: &str = "10s";
-/// After this long PostgreSQL ends the append of a process that stopped in the middle of it.
-const IDLE_TIMEOUT: &str = "15s";
 
 /// An atomic append: events for one stream, and the inbox entry of the message that caused them.
 #[derive(Debug, Clone)]
@@ -77,61 +73,104 @@ pub enum Appended {
     AlreadyHandled,
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<Appended>>;
+/// What is written in the transaction of an append, such as the secrets that its events refer to. Not written again
+/// where the append is a repetition.
+#[derive(Clone)]
+pub struct Beside(Arc<Write>);
+
+type Write =
+    dyn for<'t> Fn(&'t mut AnyConnection) -> BoxFuture<'t, Result<(), BesideError>> + Send + Sync;
+type BesideError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Beside {
+    /// Called for each try to commit.
+    pub fn new(
+        write: impl for<'t> Fn(&'t mut AnyConnection) -> BoxFuture<'t, Result<(), BesideError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self(Arc::new(write))
+    }
+
+    async fn write(&self, tx: &mut AnyConnection) -> Result<()> {
+        let written = (self.0)(tx).await;
+        written.map_err(|error| match error.downcast::<sqlx::Error>() {
+            Ok(error) => (*error).into(),
+            Err(error) => StoreError::Database(error.to_string()),
+        })
+    }
+}
+
+/// An append that waits for the writer.
+pub(crate) struct Submitted {
+    pub(crate) append: Append,
+    pub(crate) states: Option<States>,
+    pub(crate) beside: Option<Beside>,
+    pub(crate) reply: oneshot::Sender<Result<Appended>>,
+}
 
 pub(crate) struct Writer {
     pub(crate) database: Database,
     pub(crate) projections: Arc<[Arc<dyn Projection>]>,
     pub(crate) head: watch::Sender<i64>,
+    pub(crate) memory: Memory,
     pub(crate) numbers: StoreMetrics,
 }
 
 impl Writer {
     /// Runs until every sender is gone.
-    pub(crate) async fn run(self, mut queue: mpsc::Receiver<(Append, Reply)>) {
+    pub(crate) async fn run(self, mut queue: mpsc::Receiver<Submitted>) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
-            let (appends, replies): (Vec<Append>, Vec<Reply>) = batch.drain(..).unzip();
-            match self.commit(&appends).await {
-                Ok(results) => answer(replies, results),
-                Err(error) if appends.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
-                    let errors = replies.iter().map(|_| Err(error.duplicate())).collect();
-                    answer(replies, errors);
+            match self.commit(&batch).await {
+                Ok(results) => answer(batch.drain(..), results),
+                Err(error) if batch.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
+                    let errors = batch.iter().map(|_| Err(error.duplicate())).collect();
+                    answer(batch.drain(..), errors);
                 }
-                Err(_) => self.each_alone(appends, replies).await,
+                Err(_) => self.each_alone(batch.drain(..)).await,
             }
         }
     }
 
     /// Appends one by one after a batch failed, so that one bad append does not fail the others.
-    async fn each_alone(&self, appends: Vec<Append>, replies: Vec<Reply>) {
+    async fn each_alone(&self, batch: impl Iterator<Item = Submitted>) {
         let mut unavailable = None;
-        for (append, reply) in appends.into_iter().zip(replies) {
+        for submitted in batch {
+            let alone = [submitted];
             let result = match &unavailable {
                 // The database is gone: each would wait as long as the first one did.
                 Some(words) => Err(StoreError::Unavailable(String::clone(words))),
                 None => self
-                    .commit(&[append])
+                    .commit(&alone)
                     .await
                     .and_then(|mut results| results.pop().unwrap_or(Err(StoreError::Closed))),
             };
             if let Err(StoreError::Unavailable(words)) = &result {
                 unavailable = Some(words.clone());
             }
-            answer(vec![reply], vec![result]);
+            answer(alone, vec![result]);
         }
     }
 
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Result<Appended, StoreError>>> {
+    async fn commit(&self, batch: &[Submitted]) -> Result<Vec<Result<Appended, StoreError>>> {
         let began = Instant::now();
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
-        let mut plan = Plan::load(&mut tx, appends).await?;
-        let before = plan.position;
+        let appends: Vec<&Append> = batch.iter().map(|submitted| &submitted.append).collect();
+        let mut plan = Plan::load(&mut tx, &appends).await?;
         let results: Vec<_> = appends.iter().map(|append| plan.take(append)).collect();
         plan.write(&mut tx).await?;
-        for event in &plan.recorded {
-            project(&self.projections, &mut tx, event).await?;
+        for (submitted, result) in batch.iter().zip(&results) {
+            let Ok(Appended::New(events)) = result else {
+                continue;
+            };
+            if let Some(beside) = &submitted.beside {
+                beside.write(&mut tx).await?;
+            }
+            let change = Change::of(events, submitted.states.as_ref());
+            project(&self.projections, &mut tx, &change).await?;
         }
         let point = |name| {
             fault::point(name);
@@ -143,23 +182,35 @@ impl Writer {
         tx.commit().await?;
         point("appended");
         self.numbers
-            .committed(appends.len(), &plan.recorded, began.elapsed());
-        if plan.position > before {
+            .committed(batch.len(), &plan.recorded, began.elapsed());
+        self.remember(batch, &results);
+        if !plan.recorded.is_empty() {
+            // After it is remembered, for whoever is woken looks there first.
             self.head.send_replace(plan.position);
         }
         Ok(results)
     }
+
+    fn remember(&self, batch: &[Submitted], results: &[Result<Appended>]) {
+        for (submitted, result) in batch.iter().zip(results) {
+            if let Ok(Appended::New(events)) = result {
+                let after = submitted.states.as_ref();
+                let after = after.map(|states| Arc::clone(&states.after));
+                self.memory.committed(events, after);
+            }
+        }
+    }
 }
 
-/// Applies an event to every view.
+/// Applies the events of an append to every view.
 pub(crate) async fn project(
     projections: &[Arc<dyn Projection>],
     tx: &mut AnyConnection,
-    event: &RecordedEvent,
+    change: &Change<'_>,
 ) -> Result<()> {
     for projection in projections {
         // A panic must not end the writer, which every append of the process needs.
-        let applied = AssertUnwindSafe(projection.apply(tx, event))
+        let applied = AssertUnwindSafe(projection.apply_all(tx, change))
             .catch_unwind()
             .await;
         match applied {
@@ -168,7 +219,7 @@ pub(crate) async fn project(
             Ok(Err(ProjectionError::Refused(rule))) => return Err(StoreError::Refused(rule)),
             Ok(Err(other)) => return Err(StoreError::Projection(other.to_string())),
             Err(_) => {
-                let words = format!("panic at position {}", event.position);
+                let words = format!("panic at position {}", change.position());
                 return Err(StoreError::Projection(words));
             }
         }
@@ -184,12 +235,10 @@ pub(crate) async fn begin<'c>(
     match database.dialect {
         Dialect::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await,
         // READ COMMITTED, whatever the server's default is: the statements after the lock must see what the last
-        // holder committed. In one round trip; a frozen holder does not stop the others for ever.
+        // holder committed. In one round trip.
         Dialect::Postgres => {
             let statement = format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; \
-                 SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'; \
-                 SELECT pg_advisory_xact_lock({})",
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({})",
                 database.lock_key
             );
             connection.begin_with(AssertSqlSafe(statement)).await
@@ -197,10 +246,10 @@ pub(crate) async fn begin<'c>(
     }
 }
 
-fn answer(replies: Vec<Reply>, results: Vec<Result<Appended>>) {
-    for (reply, result) in replies.into_iter().zip(results) {
+fn answer(batch: impl IntoIterator<Item = Submitted>, results: Vec<Result<Appended>>) {
+    for (submitted, result) in batch.into_iter().zip(results) {
         // The caller may have gone; what was committed stays.
-        drop(reply.send(result));
+        drop(submitted.reply.send(result));
     }
 }
 

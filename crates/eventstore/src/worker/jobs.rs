@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::POLL;
 use crate::{
-    Aggregate, Context, EventStore, ExecuteError, Lease, Metadata, Outcome, Result, StoreError,
-    Stream,
+    Aggregate, Beside, Context, EventStore, ExecuteError, Lease, Loaded, Metadata, Outcome, Result,
+    StoreError, Stream,
     clock::{Clock, ClockReading},
 };
 
@@ -96,30 +96,40 @@ impl<A: Aggregate> Jobs<A> {
 
     /// Loads a stream.
     pub async fn load(&self, id: Uuid) -> Result<Job<A>> {
-        let recorded = self.store.read_stream(&Stream::of::<A>(id)).await?;
-        let mut state = A::default();
-        for event in &recorded {
-            if let Some(event) = event.decode::<A>()? {
-                state.evolve(&event);
-            }
+        Ok(self.job(id, self.store.load(id).await?))
+    }
+
+    /// A stream as this process saw it last; loads it where it did not. For whoever has the lease and has loaded it:
+    /// what others appended meanwhile makes the outcome a conflict, and is then seen.
+    pub async fn again(&self, id: Uuid) -> Result<Job<A>> {
+        match self.remembered(id) {
+            Some(job) => Ok(job),
+            None => self.load(id).await,
         }
-        let last = recorded.last();
+    }
+
+    /// A stream as this process saw it last.
+    pub(super) fn remembered(&self, id: Uuid) -> Option<Job<A>> {
+        let known = self.store.remembered::<A>(id)?;
+        Some(self.job(id, Loaded::clone(&known)))
+    }
+
+    fn job(&self, id: Uuid, loaded: Loaded<A>) -> Job<A> {
+        let last = loaded.last.as_ref();
         let cause = last.map_or_else(Metadata::default, |last| Metadata {
             causation: Some(last.id),
             ..last.metadata.clone()
         });
-        Ok(Job {
+        // Of the newest event: what a right clock has recorded since then binds.
+        let recorded_at = last.map_or(Timestamp::MIN, |last| last.recorded_at);
+        let now = self.clock.now();
+        Job {
             id,
-            state,
-            version: last.map_or(0, |last| last.version),
+            version: loaded.version,
             cause,
-            reading: ClockReading::of_stream(
-                self.clock.now(),
-                // Of the newest event: what a right clock has recorded since then binds.
-                last.map_or(Timestamp::MIN, |last| last.recorded_at),
-                self.longest_pause,
-            ),
-        })
+            reading: ClockReading::of_stream(now, recorded_at, self.longest_pause),
+            state: loaded.state,
+        }
     }
 
     /// Runs work on a stream under its lease. `None` where another replica works on it, or took it over meanwhile.
@@ -164,13 +174,24 @@ impl<A: Aggregate> Jobs<A> {
     /// again by whoever takes the lease over, in the spool or by asking; recorded later, a failure would stand above
     /// what was done meanwhile.
     pub async fn record(&self, job: &Job<A>, command: &A::Command) -> Result<Option<Outcome<A>>> {
-        self.execute(job, 0, command).await
+        self.execute(job, 0, command, None).await
+    }
+
+    /// As [`Jobs::record`], and writes something more in the same transaction.
+    pub async fn record_beside(
+        &self,
+        job: &Job<A>,
+        command: &A::Command,
+        beside: Beside,
+    ) -> Result<Option<Outcome<A>>> {
+        self.execute(job, 0, command, Some(beside)).await
     }
 
     /// As [`Jobs::record`], but only where the stream is as it was loaded: for an intent that must not be recorded
     /// twice, even where a lease was lost.
     pub async fn claim(&self, job: &Job<A>, command: &A::Command) -> Result<Option<Outcome<A>>> {
-        self.execute(job, job.version.unsigned_abs(), command).await
+        self.execute(job, job.version.unsigned_abs(), command, None)
+            .await
     }
 
     async fn execute(
@@ -178,14 +199,16 @@ impl<A: Aggregate> Jobs<A> {
         job: &Job<A>,
         version: u64,
         command: &A::Command,
+        beside: Option<Beside>,
     ) -> Result<Option<Outcome<A>>> {
         // One context for every try: an append whose answer was lost is recognised.
         let context = self.context(&job.cause);
         let stream = Stream::of::<A>(job.id);
         loop {
+            let beside = beside.clone();
             let done = self
                 .store
-                .execute_at::<A>(job.id, version, command, &context);
+                .execute_beside::<A>(job.id, version, command, &context, beside);
             match done.await {
                 Ok(outcome) => return Ok(Some(outcome)),
                 Err(ExecuteError::Rejected(rejection)) => {

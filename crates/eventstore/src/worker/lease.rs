@@ -9,9 +9,14 @@
 //! While the database cannot be asked, nobody can take the lease either, so the work goes on: what it has done outside
 //! can still be recorded when the database is back.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +29,9 @@ use crate::{
 const RENEWALS: u32 = 3;
 /// How often to try a lease that somebody else holds.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// PostgreSQL need not wait for the disk: a lease that is lost with the server only saved work.
+const NOT_FLUSHED: &str = "RETURNING set_config('synchronous_commit', 'off', true)";
 
 /// A named lease in the database. An owner that dies loses it after the time to live.
 #[derive(Clone)]
@@ -88,41 +96,44 @@ impl Lease {
     /// Takes or renews the lease. False where another owner holds it.
     pub async fn take(&self, now: Timestamp) -> Result<bool> {
         let until = now.checked_add(self.ttl).unwrap_or(Timestamp::MAX);
-        // An expiry beyond that was written by a clock that was wrong, and does not bind.
-        let latest = ClockReading::latest_pause(now, self.ttl);
-        let done = sqlx::query(
+        if let Some(file) = self.database.file() {
+            let mut here = here();
+            let held = here.entry((file.clone(), self.name.clone()));
+            let held = held.or_insert_with(|| (self.owner.clone(), until));
+            let taken = held.0 == self.owner || !self.binds(held.1, now);
+            if taken {
+                *held = (self.owner.clone(), until);
+            }
+            return Ok(taken);
+        }
+        let statement = format!(
             "INSERT INTO leases (name, owner, expires_at_ms) VALUES ($1, $2, $3) \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at_ms = excluded.expires_at_ms \
-             WHERE leases.owner = excluded.owner OR leases.expires_at_ms < $4 OR leases.expires_at_ms > $5",
-        )
-        .bind(self.name.clone())
-        .bind(self.owner.clone())
-        .bind(until.as_millisecond())
-        .bind(now.as_millisecond())
-        .bind(latest.as_millisecond())
-        .execute(self.database.pool())
-        .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Frees every lease of a database that only this process can open: whoever held one is dead.
-    pub async fn free_all(database: &Database) -> Result<()> {
-        sqlx::query("DELETE FROM leases")
-            .execute(database.pool())
+             WHERE leases.owner = excluded.owner OR leases.expires_at_ms < $4 OR leases.expires_at_ms > $5 {NOT_FLUSHED}"
+        );
+        let done = sqlx::query(AssertSqlSafe(statement))
+            .bind(self.name.clone())
+            .bind(self.owner.clone())
+            .bind(until.as_millisecond())
+            .bind(now.as_millisecond())
+            .bind(self.latest(now).as_millisecond())
+            .execute(self.database.pool())
             .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Whether anybody holds the lease.
     pub async fn is_held(&self, now: Timestamp) -> Result<bool> {
-        // As in `take`: an expiry further ahead than any that is set on purpose does not bind.
-        let latest = ClockReading::latest_pause(now, self.ttl);
+        if let Some(file) = self.database.file() {
+            let held = here().get(&(file.clone(), self.name.clone())).cloned();
+            return Ok(held.is_some_and(|(_, until)| self.binds(until, now)));
+        }
         let row = sqlx::query(
             "SELECT 1 FROM leases WHERE name = $1 AND expires_at_ms >= $2 AND expires_at_ms <= $3",
         )
         .bind(self.name.clone())
         .bind(now.as_millisecond())
-        .bind(latest.as_millisecond())
+        .bind(self.latest(now).as_millisecond())
         .fetch_optional(self.database.pool())
         .await?;
         Ok(row.is_some())
@@ -130,13 +141,40 @@ impl Lease {
 
     /// Gives the lease up, so that another replica need not wait.
     pub async fn release(&self) -> Result<()> {
-        sqlx::query("DELETE FROM leases WHERE name = $1 AND owner = $2")
+        if let Some(file) = self.database.file() {
+            let mut here = here();
+            let place = (file.clone(), self.name.clone());
+            if here.get(&place).is_some_and(|held| held.0 == self.owner) {
+                here.remove(&place);
+            }
+            return Ok(());
+        }
+        let statement = format!("DELETE FROM leases WHERE name = $1 AND owner = $2 {NOT_FLUSHED}");
+        sqlx::query(AssertSqlSafe(statement))
             .bind(self.name.clone())
             .bind(self.owner.clone())
             .execute(self.database.pool())
             .await?;
         Ok(())
     }
+
+    fn binds(&self, until: Timestamp, now: Timestamp) -> bool {
+        (now..=self.latest(now)).contains(&until)
+    }
+
+    /// An expiry beyond this was written by a clock that was wrong, and does not bind.
+    fn latest(&self, now: Timestamp) -> Timestamp {
+        ClockReading::latest_pause(now, self.ttl)
+    }
+}
+
+/// Leases in SQLite files, by file and name, with owner and expiry.
+type Here = HashMap<(Arc<str>, String), (String, Timestamp)>;
+
+/// One process has a SQLite file, so its leases need not outlive it.
+fn here() -> MutexGuard<'static, Here> {
+    static HERE: LazyLock<Mutex<Here>> = LazyLock::new(Mutex::default);
+    HERE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Held {

@@ -1,6 +1,6 @@
 //! Commands: decided anew on a conflict, once for each command id.
 
-use portico_eventstore::{Context, ExecuteError, testing::context};
+use portico_eventstore::{Context, EventStore, ExecuteError, testing::context};
 use portico_trials::Trial;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         an_expected_version_holds,
         steps_of_one_call_are_kept_apart,
         of_two_who_close_one_does,
+        what_another_process_has_appended_counts,
     )
 }
 
@@ -207,4 +208,37 @@ async fn of_two_who_close_one_does(place: Place) {
         assert_eq!(events, 1);
     }
     assert_eq!(assert_gap_free(&stores[0]).await, 100);
+}
+
+/// Each process remembers the states that it saw last. An old one neither refuses nor grants anything.
+async fn what_another_process_has_appended_counts(place: Place) {
+    let [here, there] = [place.open().await, place.open().await];
+    let id = new_id();
+    let run = async |store: &EventStore, command: Command| {
+        let context = context(new_id());
+        let done = store.execute::<Counter>(id, &command, &context).await;
+        done.map(|outcome| outcome.state.total)
+    };
+    assert_eq!(run(&here, Command::Add(1)).await.unwrap(), 1);
+    assert_eq!(run(&there, Command::Add(2)).await.unwrap(), 3);
+    // Decided on 1, which nobody has any more.
+    assert_eq!(run(&here, Command::Add(4)).await.unwrap(), 7);
+    assert_eq!(here.load::<Counter>(id).await.unwrap().version, 3);
+    assert_eq!(run(&there, Command::Close).await.unwrap(), 7);
+    // The one that is known here is open, and takes anything.
+    let refused = run(&here, Command::Add(1)).await;
+    assert!(
+        matches!(refused, Err(ExecuteError::Rejected(Closed))),
+        "{refused:?}"
+    );
+    // And what has no effect any more has none, whatever is remembered.
+    assert_eq!(run(&here, Command::Close).await.unwrap(), 7);
+    assert_eq!(assert_gap_free(&here).await, 4);
+    for version in 1..=4 {
+        let at = here.load_at::<Counter>(id, version).await.unwrap();
+        assert_eq!(
+            at.total,
+            [1, 3, 7, 7][usize::try_from(version - 1).unwrap()]
+        );
+    }
 }

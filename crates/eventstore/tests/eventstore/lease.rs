@@ -18,7 +18,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     on_every_database!(
         one_of_many_holds_it,
         it_expires_and_is_given_up,
-        all_are_freed,
         work_keeps_it_until_it_ends,
         work_is_dropped_when_it_is_lost,
     )
@@ -67,18 +66,6 @@ async fn it_expires_and_is_given_up(place: Place) {
     let hour = SignedDuration::from_hours(1);
     assert!(one.take(at(13) + hour).await.unwrap());
     assert!(two.take(at(13)).await.unwrap());
-}
-
-/// Where nobody else can have the database, whoever held a lease is dead.
-async fn all_are_freed(place: Place) {
-    let store = place.open().await;
-    let lease = |name: &str| Lease::new(store.database().clone(), name, new_id(), TTL);
-    assert!(lease("one").take(at(0)).await.unwrap());
-    assert!(lease("two").take(at(0)).await.unwrap());
-    assert!(!lease("one").take(at(1)).await.unwrap());
-    Lease::free_all(store.database()).await.unwrap();
-    assert!(lease("one").take(at(1)).await.unwrap());
-    assert!(lease("two").take(at(1)).await.unwrap());
 }
 
 async fn work_keeps_it_until_it_ends(place: Place) {

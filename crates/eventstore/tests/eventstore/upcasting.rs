@@ -150,6 +150,8 @@ async fn old_events_in_the_log_are_read_and_new_ones_written_anew(place: Place) 
         .execute(store.database().pool())
         .await
         .unwrap();
+    // Another process, which does not remember how it was written.
+    let store = place.open().await;
     let loaded = store.load::<Person>(id).await.unwrap();
     let expected = Person {
         given: "Grace".into(),

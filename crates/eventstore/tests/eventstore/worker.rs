@@ -98,9 +98,13 @@ impl Work for Filler {
         })
     }
 
+    fn due_at(&self, counter: &Counter) -> Option<Timestamp> {
+        (!counter.closed).then_some(self.from)
+    }
+
     fn next_step(&self, job: &Job<Counter>) -> Option<(&'static str, Command)> {
         self.diary.looks.fetch_add(1, Ordering::Relaxed);
-        if job.state.closed {
+        if job.state.closed || job.reading.is_before(self.from) {
             None
         } else if job.state.total < FULL {
             Some(("fill", Command::Add(1)))

@@ -1,7 +1,7 @@
 //! Following the catalogue: granted access has the scopes that its products and plans have now.
 
 use portico_bus::Message;
-use portico_eventstore::{Context, InboxEntry, consumer::PolicyError};
+use portico_eventstore::{Aggregate as _, Context, InboxEntry, consumer::PolicyError};
 use portico_proto::catalog::v1 as catalog;
 use portico_runtime::messages::{decode, id};
 use uuid::Uuid;
@@ -62,36 +62,39 @@ impl Policies {
             .await?;
         let requests = access_requests::granted(self.store.database().pool(), subject).await?;
         for request in requests {
-            self.follow_newest(request, subject, context).await?;
+            self.follow_newest(request, None, subject, context).await?;
         }
         Ok(())
     }
 
-    /// Has a request follow the newest that is noted of a product or plan. Where a newer one is noted meanwhile, its
-    /// own message may have found the request unchanged before this one changed it: so it is looked at again.
+    /// Has a request follow the newest that is noted of a product or plan. Where this changed the request, a newer one
+    /// that was noted meanwhile may have found it unchanged: so it is looked at again. `now`: the request as it was read
+    /// a moment ago; what has no effect on it need not be tried.
     pub(super) async fn follow_newest(
         &self,
         request: Uuid,
+        now: Option<&AccessRequest>,
         subject: Uuid,
         context: &Context,
     ) -> Result<(), PolicyError> {
-        let mut followed = None;
         loop {
-            let newest = self
-                .store
-                .load::<CatalogueEntry>(subject)
-                .await?
-                .state
-                .newest;
-            let Some(change) = newest.filter(|newest| followed != Some(newest.version())) else {
+            let known = self.store.load::<CatalogueEntry>(subject).await?;
+            let Some(newest) = known.state.newest else {
                 return Ok(());
             };
-            followed = Some(change.version());
-            let step = format!("{request} follows {subject} version {}", change.version());
-            let command = Command::Access(access::Command::Follow(change));
-            self.store
-                .execute::<AccessRequest>(request, &command, &context.step(&step))
+            let step = format!("{request} follows {subject} version {}", newest.version());
+            let command = Command::Access(access::Command::Follow(newest));
+            if now.is_some_and(|now| now.decide(&command).is_ok_and(|events| events.is_empty())) {
+                return Ok(());
+            }
+            let context = context.step(&step);
+            let done = self
+                .store
+                .execute::<AccessRequest>(request, &command, &context)
                 .await?;
+            if done.events.is_empty() {
+                return Ok(());
+            }
         }
     }
 }

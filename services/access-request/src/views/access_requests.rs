@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    Aggregate as _, Projection, ProjectionError, RecordedEvent, Row,
+    Aggregate as _, Change, Projection, ProjectionError, RecordedEvent, Row,
     rows::{ids, json},
     sqlx,
 };
@@ -75,9 +75,25 @@ impl Projection for AccessRequests {
                 submit(tx, event, &change, submission).await
             }
             Event::Request(_) | Event::Access(_) | Event::Join(_) | Event::Credential(_) => {
-                update(tx, event, &change).await
+                update(tx, &[(event, change)]).await
             }
         }
+    }
+
+    async fn apply_all(
+        &self,
+        tx: &mut AnyConnection,
+        change: &Change<'_>,
+    ) -> Result<(), ProjectionError> {
+        let mut changes = Vec::with_capacity(change.events.len());
+        for event in change.events {
+            match event.decode::<AccessRequest>()? {
+                // The first event of a request makes its row.
+                Some(change) if event.version > 1 => changes.push((event, change)),
+                _ => self.apply(tx, event).await?,
+            }
+        }
+        update(tx, &changes).await
     }
 }
 
@@ -199,17 +215,21 @@ async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), Pr
 
 async fn update(
     tx: &mut AnyConnection,
-    event: &RecordedEvent,
-    change: &Event,
+    changes: &[(&RecordedEvent, Event)],
 ) -> Result<(), ProjectionError> {
+    let Some((event, _)) = changes.last() else {
+        return Ok(());
+    };
     let id = event.stream_id().to_string();
     let Some(mut row) = row(tx, &id).await? else {
         // Every stream begins with `Submitted`.
         return Ok(());
     };
-    row.state.evolve(change);
-    if let Some(entry) = timeline::entry(change, event, &row.state) {
-        timeline::insert(&mut row.timeline, entry);
+    for (event, change) in changes {
+        row.state.evolve(change);
+        if let Some(entry) = timeline::entry(change, event, &row.state) {
+            timeline::insert(&mut row.timeline, entry);
+        }
     }
     sqlx::query(
         "UPDATE access_requests SET status = $1, activated = $2, state = $3, timeline = $4, version = $5, \

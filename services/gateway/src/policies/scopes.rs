@@ -72,7 +72,8 @@ impl Policies {
                 held: held.clone(),
             };
             let label = format!("scopes held as of {}", newest.as_of);
-            self.tell(one.request_id, Command::Scopes(command), &label, context)
+            let (command, now) = (Command::Scopes(command), Some(&one.entitlement));
+            self.tell(one.request_id, now, command, &label, context)
                 .await?;
         }
         // Also where nothing was left to free: a process may have died after it had freed everything.

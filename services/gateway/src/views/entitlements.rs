@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use portico_eventstore::rows::{id, ids, json};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::worker::Queue;
-use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{Aggregate as _, Change, Projection, ProjectionError, RecordedEvent, Row};
 use uuid::Uuid;
 
 use super::{grants, held_scopes};
@@ -33,22 +33,53 @@ impl Projection for Entitlements {
         let Some(change) = event.decode::<Entitlement>()? else {
             return Ok(());
         };
-        let request = event.stream_id();
-        let before = state(tx, request).await?.unwrap_or_default();
-        let mut entitlement = before.clone();
-        entitlement.evolve(&change);
-        write(tx, event, &entitlement).await?;
-        if let Event::Key(KeyEvent::Placed { places }) = &change {
+        let before = state(tx, event.stream_id()).await?.unwrap_or_default();
+        let mut after = before.clone();
+        after.evolve(&change);
+        follow(tx, &[(event, change)], (&before, &after)).await
+    }
+
+    async fn apply_all(
+        &self,
+        tx: &mut AnyConnection,
+        change: &Change<'_>,
+    ) -> Result<(), ProjectionError> {
+        let Some(states) = change.states::<Entitlement>() else {
+            for event in change.events {
+                self.apply(tx, event).await?;
+            }
+            return Ok(());
+        };
+        let mut changes = Vec::with_capacity(change.events.len());
+        for event in change.events {
+            changes.extend(event.decode::<Entitlement>()?.map(|change| (event, change)));
+        }
+        follow(tx, &changes, states).await
+    }
+}
+
+async fn follow(
+    tx: &mut AnyConnection,
+    changes: &[(&RecordedEvent, Event)],
+    (before, after): (&Entitlement, &Entitlement),
+) -> Result<(), ProjectionError> {
+    let Some((last, _)) = changes.last() else {
+        return Ok(());
+    };
+    let request = last.stream_id();
+    write(tx, last, after).await?;
+    for (_, change) in changes {
+        if let Event::Key(KeyEvent::Placed { places }) = change {
             for place in places {
                 key(tx, request, place.key_id).await?;
             }
         }
-        grants::write(tx, request, &entitlement).await?;
-        if before.claims != entitlement.claims {
-            held_scopes::write(tx, event, &entitlement).await?;
-        }
-        Ok(())
     }
+    grants::write(tx, request, (before, after)).await?;
+    if before.claims != after.claims {
+        held_scopes::write(tx, last, after).await?;
+    }
+    Ok(())
 }
 
 async fn state(

@@ -149,28 +149,41 @@ fn limit(row: &Row, requests: &str, seconds: &str) -> Result<Option<Limit>, sqlx
     Ok(limit.map(|(requests, seconds)| Limit { requests, seconds }))
 }
 
-/// Brings the rows of one request to what its state says.
+/// Brings the rows of one request to what its state says, where that is something else than before.
 pub(super) async fn write(
     tx: &mut AnyConnection,
     request: Uuid,
-    entitlement: &Entitlement,
+    (before, after): (&Entitlement, &Entitlement),
 ) -> Result<(), ProjectionError> {
+    let provider = after.identity_provider_id();
+    let rows = granted(after);
+    if before.identity_provider_id() == provider && granted(before) == rows {
+        return Ok(());
+    }
     sqlx::query("DELETE FROM grants WHERE request_id = $1")
         .bind(request.to_string())
         .execute(&mut *tx)
         .await?;
-    for (index, item) in (0_i64..).zip(entitlement.items()) {
+    for (index, item, policies) in rows {
+        insert(tx, request, provider, (index, item), policies).await?;
+    }
+    Ok(())
+}
+
+/// The items of a request that have a row: their places in it, and the policies.
+fn granted(entitlement: &Entitlement) -> Vec<(i64, &Item, KeyPolicies)> {
+    let mut granted = Vec::new();
+    for (index, item) in (0..).zip(entitlement.items()) {
         let keys = entitlement.keys().values();
         let keys: Vec<&Key> = keys
             .filter(|key| key.product_id == item.product.id && key.may_exist())
             .collect();
         if entitlement.is_wanted() || !keys.is_empty() {
             let newest = keys.iter().find(|key| key.link != Link::None);
-            let policies = policies(item, newest.copied());
-            insert(tx, request, entitlement, (index, item), policies).await?;
+            granted.push((index, item, policies(item, newest.copied())));
         }
     }
-    Ok(())
+    granted
 }
 
 /// A key keeps the policies that it was made with.
@@ -187,13 +200,12 @@ fn policies(item: &Item, key: Option<&Key>) -> KeyPolicies {
 async fn insert(
     tx: &mut AnyConnection,
     request: Uuid,
-    entitlement: &Entitlement,
+    provider: Option<Uuid>,
     (index, item): (i64, &Item),
     policies: KeyPolicies,
 ) -> Result<(), ProjectionError> {
     // No limit beyond what the column takes would ever be reached.
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let provider = entitlement.identity_provider_id();
     // Keys need policies, whatever scopes the product has.
     let scopes = |scopes: &BTreeSet<String>| match provider {
         Some(_) => serde_json::to_string(scopes),

@@ -44,6 +44,10 @@ impl Work for ProviderWorker {
         Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
     }
 
+    fn due_at(&self, provider: &KnownProvider) -> Option<Timestamp> {
+        provider.due()
+    }
+
     fn next_step(&self, job: &Job<KnownProvider>) -> Option<(&'static str, ())> {
         let due = job.state.due()?;
         (!job.reading.is_before(due)).then_some(("identity_provider follow", ()))

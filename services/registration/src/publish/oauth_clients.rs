@@ -113,7 +113,7 @@ impl Translation<'_> {
 
     async fn provider_name(&self, client: &OauthClient) -> Result<String, StoreError> {
         let id = client.identity_provider_id;
-        let provider = self.store.load::<IdentityProvider>(id).await?;
+        let provider = self.store.recent::<IdentityProvider>(id).await?;
         Ok(provider.state.name())
     }
 

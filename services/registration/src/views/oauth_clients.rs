@@ -7,7 +7,7 @@ mod queries;
 use async_trait::async_trait;
 use portico_eventstore::sqlx::{self, AnyConnection, Row as _};
 use portico_eventstore::worker::Queue;
-use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent};
+use portico_eventstore::{Aggregate as _, Change, Projection, ProjectionError, RecordedEvent};
 use uuid::Uuid;
 
 use crate::oauth_client::{AccessEvent, Event, OauthClient, RegistrationEvent};
@@ -41,21 +41,55 @@ impl Projection for OauthClients {
         let Some(change) = event.decode::<OauthClient>()? else {
             return Ok(());
         };
-        // Changes nothing that anybody could see here.
-        if change == Event::Access(AccessEvent::CredentialsRevealed) {
-            return Ok(());
-        }
-        let id = event.stream_id();
-        let before = state(tx, id).await?;
-        let known = before.is_some();
-        let mut client = before.unwrap_or_default();
+        let mut client = state(tx, event.stream_id()).await?.unwrap_or_default();
         client.evolve(&change);
-        if let Event::Registration(RegistrationEvent::Registered { answer, .. }) = &change {
-            anothers::refuse(tx, id, client.identity_provider_id, &answer.client_id).await?;
-        }
-        write(tx, event, &client, known).await?;
-        orphans::follow(tx, event, &change, &client).await
+        follow(tx, &[(event, change)], &client).await
     }
+
+    async fn apply_all(
+        &self,
+        tx: &mut AnyConnection,
+        change: &Change<'_>,
+    ) -> Result<(), ProjectionError> {
+        let Some((_, client)) = change.states::<OauthClient>() else {
+            for event in change.events {
+                self.apply(tx, event).await?;
+            }
+            return Ok(());
+        };
+        let mut changes = Vec::with_capacity(change.events.len());
+        for event in change.events {
+            changes.extend(event.decode::<OauthClient>()?.map(|change| (event, change)));
+        }
+        follow(tx, &changes, client).await
+    }
+}
+
+/// `client`: after the changes.
+async fn follow(
+    tx: &mut AnyConnection,
+    changes: &[(&RecordedEvent, Event)],
+    client: &OauthClient,
+) -> Result<(), ProjectionError> {
+    // Changes nothing that anybody could see here.
+    let mut visible = changes
+        .iter()
+        .filter(|(_, change)| *change != Event::Access(AccessEvent::CredentialsRevealed));
+    let Some((last, _)) = visible.next_back() else {
+        return Ok(());
+    };
+    for (event, change) in changes {
+        if let Event::Registration(RegistrationEvent::Registered { answer, .. }) = change {
+            let (id, provider) = (event.stream_id(), client.identity_provider_id);
+            anothers::refuse(tx, id, provider, &answer.client_id).await?;
+        }
+    }
+    let is_new = changes.first().is_some_and(|(first, _)| first.version == 1);
+    write(tx, last, client, !is_new).await?;
+    for (event, change) in changes {
+        orphans::follow(tx, event, change, client).await?;
+    }
+    Ok(())
 }
 
 async fn state(tx: &mut AnyConnection, id: Uuid) -> Result<Option<OauthClient>, ProjectionError> {

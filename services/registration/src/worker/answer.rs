@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portico_runtime::config::Retry;
-use portico_vault::{Owner, Secret, VaultRef};
+use portico_vault::{Changes, Owner, Secret, VaultRef};
 use uuid::Uuid;
 
 use super::failure::lacking;
@@ -40,12 +40,13 @@ impl Worker {
     /// The provider of a client. `None` where it is gone: that was recorded.
     pub(super) async fn provider(&self, job: &Job) -> Result<Option<Provider>, WorkError> {
         let id = job.state.identity_provider_id;
-        let provider = self.store.load::<IdentityProvider>(id).await?.state;
+        let provider = self.store.recent::<IdentityProvider>(id).await?;
+        let provider = &provider.state;
         let paused = match &provider.status {
             Status::Paused { reason } => Some(reason.clone()),
             _ => None,
         };
-        match access::open(&self.deps, &self.vault, id, &provider).await {
+        match access::open(&self.deps, &self.vault, id, provider).await {
             Ok(access) => Ok(Some(Provider { access, paused })),
             Err(AccessError::Vault(error)) => Err(error.into()),
             Err(AccessError::Rejected(_)) => {
@@ -83,7 +84,8 @@ impl Worker {
         let mut profile = ClientProfile::default();
         let types = wanted.client_type_ids.iter().copied();
         for id in std::iter::once(first).chain(types) {
-            let Some(definition) = self.store.load::<ClientType>(id).await?.state.definition else {
+            let client_type = self.store.recent::<ClientType>(id).await?;
+            let Some(definition) = client_type.state.definition.clone() else {
                 return Ok(None);
             };
             profile.grant_types.extend(definition.grant_types);
@@ -98,10 +100,11 @@ impl Worker {
 
     /// A registered client with its secrets.
     pub(super) async fn known(&self, job: &Job, live: &Live) -> Result<KnownClient, WorkError> {
+        let [client_secret, registration_access_token] = self.secrets(job, live).await?;
         Ok(KnownClient {
             client_id: live.answer.client_id.clone(),
-            client_secret: self.secret(job.id, live.answer.secret_ref).await?,
-            registration_access_token: self.secret(job.id, live.answer.rat_ref).await?,
+            client_secret,
+            registration_access_token,
             registration_client_uri: live.answer.registration_client_uri.clone(),
             granted: live.answer.granted.clone(),
             scopes: live.own_scopes(),
@@ -111,29 +114,40 @@ impl Worker {
     /// Of the provider's type. A deleted provider's answers are read as those of any.
     async fn driver(&self, job: &Job) -> Result<&'static dyn Driver, WorkError> {
         let id = job.state.identity_provider_id;
-        let provider = self.store.load::<IdentityProvider>(id).await?.state;
-        Ok(match provider.settings {
+        let provider = self.store.recent::<IdentityProvider>(id).await?;
+        Ok(match &provider.state.settings {
             Some(settings) => driver_for(&settings.kind),
             None => &Other,
         })
     }
 
-    /// What is recorded of an answer. Nothing stored is lost where the answer brings none.
+    /// What is recorded of an answer, and what changes in the vault by it. Nothing stored is lost where the answer brings
+    /// none.
     pub(super) async fn answered(
         &self,
         job: &Job,
         registered: RegisteredClient,
         before: &Before,
         sent: &WantedClient,
+        changes: &mut Changes,
     ) -> Result<Answered, WorkError> {
+        let mut keep = |secret: &Secret| {
+            before
+                .place_of(secret)
+                .unwrap_or_else(|| changes.put(&owner(job.id), secret))
+        };
         let secret_ref = match registered.client_secret {
-            Some(secret) => Some(self.keep(job.id, &secret, &before.secrets).await?),
+            Some(secret) => Some(keep(&secret)),
             None => before.answer.as_ref().and_then(|answer| answer.secret_ref),
         };
         let rat_ref = match registered.registration_access_token {
-            Some(token) => Some(self.keep(job.id, &token, &before.secrets).await?),
+            Some(token) => Some(keep(&token)),
             None => before.answer.as_ref().and_then(|answer| answer.rat_ref),
         };
+        if let Some(answer) = &before.answer {
+            let replaced = [answer.secret_ref, answer.rat_ref].into_iter().flatten();
+            changes.delete(replaced.filter(|old| ![secret_ref, rat_ref].contains(&Some(*old))));
+        }
         let uri = before
             .answer
             .as_ref()
@@ -196,38 +210,38 @@ impl Worker {
             }
         }
         let known = self.secret(job.id, live.answer.rat_ref).await?;
-        let (command, recovered) = if let Some(mut registered) = outcome {
+        let (command, mut changes, recovered) = if let Some(mut registered) = outcome {
             registered.registration_access_token = token;
-            (
-                self.completed(job, live, registered).await?,
-                Recovered::Outcome,
-            )
+            let (command, changes) = self.completed(job, live, registered).await?;
+            (command, changes, Recovered::Outcome)
         } else if let Some(token) = token.filter(|token| known.as_ref() != Some(token)) {
+            let mut changes = Changes::default();
             let command = UpdateCommand::ReplaceToken {
                 attempt: operation.attempt,
-                rat_ref: self.vault.put(&owner(job.id), &token).await?,
+                rat_ref: changes.put(&owner(job.id), &token),
             };
-            (Command::Update(command), Recovered::Token)
+            changes.delete(live.answer.rat_ref);
+            (Command::Update(command), changes, Recovered::Token)
         } else {
             return Ok(Recovered::Nothing);
         };
-        self.record(job, &command).await?;
-        spool.clear().await?;
-        self.forget_replaced(job, live).await?;
+        changes.delete(spool.kept());
+        self.record_with(job, &command, changes).await?;
         Ok(recovered)
     }
 
-    /// The outcome of an operation that succeeded.
+    /// The outcome of an operation that succeeded, and what changes in the vault by it.
     pub(super) async fn completed(
         &self,
         job: &Job,
         live: &Live,
         registered: RegisteredClient,
-    ) -> Result<Command, WorkError> {
+    ) -> Result<(Command, Changes), WorkError> {
+        let mut changes = Changes::default();
         let operation = live.operation.as_ref();
         let attempt = operation.map_or(0, |operation| operation.attempt);
         let mut before = self.before(job, live).await?;
-        match operation.map(|operation| &operation.kind) {
+        let command = match operation.map(|operation| &operation.kind) {
             Some(OperationKind::Rotate { secret_ref }) => {
                 if let Some(chosen) = self.secret(job.id, Some(*secret_ref)).await? {
                     before.secrets.push((*secret_ref, chosen));
@@ -237,56 +251,50 @@ impl Worker {
                     OldSecret::until(Retry::after(self.deps.clock.now(), lifetime))
                 });
                 // A rotation changes the secret and nothing else.
-                let mut answer = self.answered(job, registered, &before, &unasked()).await?;
+                let mut answer = self
+                    .answered(job, registered, &before, &unasked(), &mut changes)
+                    .await?;
                 answer.differences.clone_from(&live.answer.differences);
-                Ok(Command::Rotation(RotationCommand::Complete {
+                Command::Rotation(RotationCommand::Complete {
                     attempt,
                     answer: Box::new(answer),
                     old_secret,
-                }))
+                })
             }
             Some(OperationKind::Update { client, .. }) => {
-                let answer = self.answered(job, registered, &before, client).await?;
-                Ok(Command::Update(UpdateCommand::Complete { attempt, answer }))
+                let answer = self
+                    .answered(job, registered, &before, client, &mut changes)
+                    .await?;
+                Command::Update(UpdateCommand::Complete { attempt, answer })
             }
-            Some(OperationKind::Delete) | None => Err(WorkError::Other(
-                "nothing was under way that could be completed".into(),
-            )),
-        }
+            Some(OperationKind::Delete) | None => {
+                let why = "nothing was under way that could be completed";
+                return Err(WorkError::Other(why.into()));
+            }
+        };
+        Ok((command, changes))
     }
 
     async fn before(&self, job: &Job, live: &Live) -> Result<Before, WorkError> {
-        let mut secrets = Vec::new();
-        for reference in [live.answer.secret_ref, live.answer.rat_ref]
-            .into_iter()
-            .flatten()
-        {
-            if let Some(secret) = self.secret(job.id, Some(reference)).await? {
-                secrets.push((reference, secret));
-            }
-        }
+        let places = [live.answer.secret_ref, live.answer.rat_ref];
+        let secrets = places.into_iter().zip(self.secrets(job, live).await?);
         Ok(Before {
             answer: Some(live.answer.clone()),
-            secrets,
+            secrets: secrets
+                .filter_map(|(place, secret)| place.zip(secret))
+                .collect(),
         })
     }
 
-    /// Deletes from the vault what an outcome has replaced.
-    pub(super) async fn forget_replaced(&self, job: &Job, before: &Live) -> Result<(), WorkError> {
-        let after = self.jobs.load(job.id).await?;
-        let Some(after) = after.state.live() else {
-            return Ok(());
-        };
-        let kept = [after.answer.secret_ref, after.answer.rat_ref];
-        for old in [before.answer.secret_ref, before.answer.rat_ref]
-            .into_iter()
-            .flatten()
-        {
-            if !kept.contains(&Some(old)) {
-                self.vault.delete(&old).await?;
-            }
-        }
-        Ok(())
+    /// A client's secret and its registration access token.
+    async fn secrets(&self, job: &Job, live: &Live) -> Result<[Option<Secret>; 2], WorkError> {
+        let places = [live.answer.secret_ref, live.answer.rat_ref].map(|place| {
+            let place = place?;
+            Some((owner(job.id), place))
+        });
+        let wanted: Vec<_> = places.into_iter().flatten().collect();
+        let mut found = self.vault.get_many(&wanted).await?.into_iter();
+        Ok(places.map(|place| place.and_then(|_| found.next().flatten())))
     }
 
     pub(super) async fn secret(
@@ -304,18 +312,6 @@ impl Worker {
     pub(super) async fn forget(&self, id: Uuid) -> Result<(), WorkError> {
         Ok(self.vault.erase(&owner(id)).await?)
     }
-
-    async fn keep(
-        &self,
-        id: Uuid,
-        secret: &Secret,
-        known: &[(VaultRef, Secret)],
-    ) -> Result<VaultRef, WorkError> {
-        match known.iter().find(|(_, known)| known == secret) {
-            Some((reference, _)) => Ok(*reference),
-            None => Ok(self.vault.put(&owner(id), secret).await?),
-        }
-    }
 }
 
 /// What was known before an answer.
@@ -325,6 +321,13 @@ pub(super) struct Before {
     pub(super) answer: Option<Answered>,
     /// Secrets that are in the vault already.
     pub(super) secrets: Vec<(VaultRef, Secret)>,
+}
+
+impl Before {
+    fn place_of(&self, secret: &Secret) -> Option<VaultRef> {
+        let known = self.secrets.iter().find(|(_, known)| known == secret);
+        known.map(|(reference, _)| *reference)
+    }
 }
 
 /// The vault owner of a client's secrets.

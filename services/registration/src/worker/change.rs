@@ -32,7 +32,7 @@ impl Worker {
         if self.record(job, &intend).await?.is_none() {
             return Ok(());
         }
-        let job = &self.jobs.load(job.id).await?;
+        let job = &self.jobs.again(job.id).await?;
         let Some(live) = job.state.live() else {
             return Ok(());
         };
@@ -88,7 +88,7 @@ impl Worker {
         if self.record(job, &intend).await?.is_none() {
             return Ok(());
         }
-        let job = &self.jobs.load(job.id).await?;
+        let job = &self.jobs.again(job.id).await?;
         let Some(live) = job.state.live() else {
             return Ok(());
         };
@@ -103,7 +103,7 @@ impl Worker {
             Err(failure) if is_refusal(&failure) => {
                 // What the driver tried instead may have brought a new token.
                 self.recovered(job, live, &access).await?;
-                let job = &self.jobs.load(job.id).await?;
+                let job = &self.jobs.again(job.id).await?;
                 match job.state.live() {
                     Some(live) => self.not_deleted(job, live, &access, &failure).await,
                     None => Ok(()),
@@ -201,10 +201,9 @@ impl Worker {
         spool: &AnswerSpool,
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
-        let command = self.completed(job, live, registered).await?;
-        self.record(job, &command).await?;
-        spool.clear().await?;
-        self.forget_replaced(job, live).await
+        let (command, mut changes) = self.completed(job, live, registered).await?;
+        changes.delete(spool.kept());
+        self.record_with(job, &command, changes).await.map(drop)
     }
 
     async fn gone(&self, job: &Job, live: &Live) -> Result<(), WorkError> {

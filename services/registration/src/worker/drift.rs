@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use portico_eventstore::trace;
+use portico_vault::Changes;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -269,14 +270,14 @@ impl Worker {
         if let Some(token) =
             token.filter(|new| known.registration_access_token.as_ref() != Some(new))
         {
-            let rat_ref = self.vault.put(&owner(job.id), &token).await?;
+            let mut changes = Changes::default();
+            let rat_ref = changes.put(&owner(job.id), &token);
+            changes.delete(live.answer.rat_ref);
             let command = Command::Drift(DriftCommand::KeepToken {
                 client_id: live.answer.client_id.clone(),
                 rat_ref,
             });
-            if self.record(job, &command).await?.is_some() {
-                self.forget_replaced(job, live).await?;
-            }
+            self.record_with(job, &command, changes).await?;
             known.registration_access_token = Some(token);
         }
         Ok(spool.clear().await?)

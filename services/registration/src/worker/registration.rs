@@ -7,7 +7,7 @@
 
 use portico_eventstore::sqlx;
 use portico_runtime::fault;
-use portico_vault::{Owner, Secret, VaultError, VaultRef};
+use portico_vault::{Changes, Owner, Secret};
 use url::Url;
 use uuid::Uuid;
 
@@ -43,7 +43,9 @@ impl Worker {
             // Nothing of an earlier client is needed any more.
             self.forget(job.id).await?;
         }
-        let secret_ref = self.choose_secret(job).await?;
+        // Kept with the intent: whoever takes the attempt up finds it.
+        let (chosen, mut kept) = (random_secret(), Changes::default());
+        let secret_ref = kept.put(&owner(job.id), &chosen);
         let (driver, site) = (provider.access.driver(), provider.access.site());
         let at = job.state.identity_provider_id;
         let intent = Intent {
@@ -58,12 +60,12 @@ impl Worker {
         };
         fault::point("intending");
         let command = Command::Registration(RegistrationCommand::Intend(intent));
-        let Some(outcome) = self.record(job, &command).await? else {
+        let Some(outcome) = self.record_with(job, &command, kept).await? else {
             return Ok(());
         };
         fault::point("intent");
         match outcome.state.intended() {
-            Some(intended) => self.post(job, &provider, intended).await,
+            Some(intended) => self.post(job, &provider, intended, chosen).await,
             None => Ok(()),
         }
     }
@@ -87,11 +89,13 @@ impl Worker {
         job: &Job,
         provider: &Provider,
         intended: &RegistrationIntended,
+        client_secret: Secret,
     ) -> Result<(), WorkError> {
         let access = &provider.access;
         let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
-        let Some(ids) = self.chosen(job, intended).await? else {
-            return self.without_secret(job).await;
+        let ids = ChosenIds {
+            client_id: intended.client_id.clone(),
+            client_secret,
         };
         let registered = match access
             .driver()
@@ -112,7 +116,10 @@ impl Worker {
                 let failure = failure.unknown_outcome();
                 self.not_registered(job, provider, &failure, true).await
             }
-            Ok(registered) => self.registered(job, intended, &ids, registered).await,
+            Ok(registered) => {
+                self.registered(job, intended, &ids, &spool, registered)
+                    .await
+            }
             Err(failure) => self.not_registered(job, provider, &failure, true).await,
         }
     }
@@ -150,7 +157,9 @@ impl Worker {
             {
                 tracing::info!(oauth_client_id = %job.id, attempt = intended.attempt,
                     "taking up a registration that was answered before the process ended");
-                return self.registered(job, intended, &ids, registered).await;
+                return self
+                    .registered(job, intended, &ids, &spool, registered)
+                    .await;
             }
         }
         if self.is_paused(job, &provider).await? {
@@ -173,7 +182,8 @@ impl Worker {
         };
         match reconciled {
             Ok(Reconciled::Registered(registered)) => {
-                self.registered(job, intended, &ids, *registered).await
+                self.registered(job, intended, &ids, &spool, *registered)
+                    .await
             }
             Ok(Reconciled::NotThere) => {
                 let nothing = lacking(
@@ -205,6 +215,7 @@ impl Worker {
         job: &Job,
         intended: &RegistrationIntended,
         ids: &ChosenIds,
+        spool: &AnswerSpool,
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
         let late = Late {
@@ -216,27 +227,25 @@ impl Worker {
             answer: None,
             secrets: vec![(intended.secret_ref, ids.client_secret.clone())],
         };
+        let mut changes = Changes::default();
         let answer = self
-            .answered(job, registered, &before, &intended.client)
+            .answered(job, registered, &before, &intended.client, &mut changes)
             .await?;
-        let chosen_is_used = answer.secret_ref == Some(intended.secret_ref);
+        changes.delete(spool.kept());
+        if answer.secret_ref != Some(intended.secret_ref) {
+            changes.delete([intended.secret_ref]);
+        }
         let command = Command::Registration(RegistrationCommand::Complete {
             attempt: intended.attempt,
             answer,
         });
         fault::point("registering");
-        let recorded = self.record(job, &command).await?;
+        let recorded = self.record_with(job, &command, changes).await?;
         fault::point("registered");
         if recorded.is_none() {
             tracing::error!(oauth_client_id = %job.id, marker = %intended.client.marker,
                 "a client was registered after its attempt had been given up");
-            return self.list_late(job, intended, late).await;
-        }
-        AnswerSpool::new(&self.vault, job.id, intended.attempt)
-            .clear()
-            .await?;
-        if !chosen_is_used {
-            self.vault.delete(&intended.secret_ref).await?;
+            return self.list_late(job, intended, spool, late).await;
         }
         Ok(())
     }
@@ -246,6 +255,7 @@ impl Worker {
         &self,
         job: &Job,
         intended: &RegistrationIntended,
+        spool: &AnswerSpool,
         late: Late,
     ) -> Result<(), WorkError> {
         let now = self.jobs.load(job.id).await?;
@@ -270,9 +280,7 @@ impl Worker {
             };
             self.record(job, &Command::Orphan(command)).await?;
         }
-        Ok(AnswerSpool::new(&self.vault, job.id, intended.attempt)
-            .clear()
-            .await?)
+        Ok(spool.clear().await?)
     }
 
     /// `first`: the attempt has just begun, so a plain refusal is its outcome.
@@ -336,20 +344,6 @@ impl Worker {
         let command = Command::Failure(FailureCommand::Pause(failed));
         self.record(job, &command).await?;
         Ok(())
-    }
-
-    /// Chosen before the intent; a process that died in between finds its choice again.
-    async fn choose_secret(&self, job: &Job) -> Result<VaultRef, WorkError> {
-        let name = format!("chosen/{}", job.state.attempt + 1);
-        let reference = VaultRef(Uuid::new_v5(&job.id, name.as_bytes()));
-        match self
-            .vault
-            .put_at(reference, &owner(job.id), &random_secret())
-            .await
-        {
-            Ok(()) | Err(VaultError::Taken) => Ok(reference),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// What was chosen for an attempt. `None` where the secret is not in the vault.

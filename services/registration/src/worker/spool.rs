@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use portico_runtime::fault;
-use portico_vault::{Owner, Vault, VaultError, VaultRef};
+use portico_vault::{Changes, Owner, Vault, VaultError, VaultRef};
 use uuid::Uuid;
 
 use crate::oauth_client::OWNER;
@@ -39,6 +39,7 @@ impl AnswerSpool {
             let Some(kept) = self.vault.get(&self.owner(), &self.at(index)).await? else {
                 break;
             };
+            self.next.fetch_max(index + 1, Ordering::Relaxed);
             match RawAnswer::from_secret(&kept) {
                 Ok(answer) => answers.push(answer),
                 // Written by another version, perhaps; the attempt is reconciled without it.
@@ -51,21 +52,19 @@ impl AnswerSpool {
         Ok(answers)
     }
 
-    /// Deletes what was kept; its outcome is recorded. From the last to the first, so that no gap hides one.
+    /// Where the answers are that were kept or loaded: to be deleted with the record of the outcome.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = VaultRef> {
+        (0..self.next.load(Ordering::Relaxed)).map(|index| self.at(index))
+    }
+
+    /// Deletes what was kept, also by an earlier process.
     pub(crate) async fn clear(&self) -> Result<(), VaultError> {
-        let mut count = 0;
-        while self
-            .vault
-            .get(&self.owner(), &self.at(count))
-            .await?
-            .is_some()
-        {
-            count += 1;
+        if self.next.load(Ordering::Relaxed) == 0 {
+            self.load().await?;
         }
-        for index in (0..count).rev() {
-            self.vault.delete(&self.at(index)).await?;
-        }
-        Ok(())
+        let mut deleted = Changes::default();
+        deleted.delete(self.kept());
+        self.vault.change(&deleted).await
     }
 
     fn owner(&self) -> Owner {

@@ -1,10 +1,15 @@
 //! Which step is next for a client, and what comes of it.
 
+use std::sync::Arc;
+
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use portico_eventstore::worker::{Due, Jobs, Work};
-use portico_eventstore::{Metadata, Outcome};
+use portico_eventstore::{Aggregate as _, Beside, Metadata, Outcome};
+use portico_vault::Changes;
 
 use super::{Job, WorkError, Worker};
+use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{Command, DeletionCommand, FollowCommand, OauthClient, Step};
 use crate::views::oauth_clients as view;
 
@@ -13,6 +18,7 @@ impl Work for Worker {
     type Step = Step;
     type Error = WorkError;
     const PARALLEL: usize = 32;
+    const FOLLOWS: &'static [&'static str] = &[IdentityProvider::CATEGORY];
 
     fn jobs(&self) -> &Jobs<OauthClient> {
         &self.jobs
@@ -29,6 +35,10 @@ impl Work for Worker {
             }
         }
         Ok(self.jobs.due(&view::QUEUE, now, limit).await?)
+    }
+
+    fn due_at(&self, client: &OauthClient) -> Option<Timestamp> {
+        client.due()
     }
 
     fn next_step(&self, job: &Job) -> Option<(&'static str, Step)> {
@@ -73,7 +83,23 @@ impl Worker {
         job: &Job,
         command: &Command,
     ) -> Result<Option<Outcome<OauthClient>>, WorkError> {
-        let outcome = self.jobs.record(job, command).await?;
+        self.record_with(job, command, Changes::default()).await
+    }
+
+    /// As [`Worker::record`], with what changes in the vault by it, all or nothing.
+    pub(super) async fn record_with(
+        &self,
+        job: &Job,
+        command: &Command,
+        changes: Changes,
+    ) -> Result<Option<Outcome<OauthClient>>, WorkError> {
+        let vault = self.vault.clone();
+        let changes = Arc::new(changes);
+        let beside = Beside::new(move |tx| {
+            let (vault, changes) = (vault.clone(), Arc::clone(&changes));
+            async move { vault.change_in(tx, &changes).await.map_err(Into::into) }.boxed()
+        });
+        let outcome = self.jobs.record_beside(job, command, beside).await?;
         if outcome.is_some() {
             self.count(job.state.identity_provider_id, command).await;
         }

@@ -30,7 +30,7 @@ struct Question {
 }
 
 impl Question {
-    fn of(appends: &[Append], ids: &[String]) -> Self {
+    fn of(appends: &[&Append], ids: &[String]) -> Self {
         let mut question = Self {
             sql: format!("SELECT '{HEAD}', '', '', COALESCE(MAX(position), 0) FROM events"),
             values: Vec::new(),
@@ -94,7 +94,7 @@ impl Plan {
     /// Reads what the batch depends on, usually in one round trip.
     pub(super) async fn load(
         tx: &mut Transaction<'_, Any>,
-        appends: &[Append],
+        appends: &[&Append],
     ) -> sqlx::Result<Self> {
         let mut plan = Self::default();
         let ids: Vec<String> = appends
@@ -229,13 +229,22 @@ impl Plan {
             }
             query.execute(&mut **tx).await?;
         }
-        for (entry, at) in &self.marks {
-            sqlx::query("INSERT INTO inbox (consumer, message_id, handled_at) VALUES ($1, $2, $3)")
-                .bind(entry.consumer.clone())
-                .bind(entry.message_id.to_string())
-                .bind(at.to_string())
-                .execute(&mut **tx)
-                .await?;
+        for chunk in self.marks.chunks(ROWS) {
+            let rows: Vec<String> = (0..chunk.len())
+                .map(|row| format!("({})", placeholders(row * 3 + 1, 3)))
+                .collect();
+            let statement = format!(
+                "INSERT INTO inbox (consumer, message_id, handled_at) VALUES {}",
+                rows.join(", ")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for (entry, at) in chunk {
+                query = query
+                    .bind(entry.consumer.clone())
+                    .bind(entry.message_id.to_string())
+                    .bind(at.to_string());
+            }
+            query.execute(&mut **tx).await?;
         }
         Ok(())
     }
