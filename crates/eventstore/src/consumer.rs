@@ -223,6 +223,7 @@ impl Running {
         {
             return Ok(());
         }
+        tracing::debug!(message_id = %message.id, subject = message.subject, "handling a message");
         let entry = InboxEntry {
             consumer: self.of.spec.name.to_owned(),
             message_id: message.id,

@@ -337,6 +337,8 @@ impl EventStore {
             progress(position);
         }
         tx.commit().await?;
+        // Whoever rebuilds may have mended the log.
+        self.memory.forget();
         Ok(position)
     }
 }

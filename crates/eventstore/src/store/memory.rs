@@ -90,6 +90,12 @@ impl Memory {
         }
     }
 
+    pub(crate) fn forget(&self) {
+        let mut memory = self.lock();
+        memory.events.clear();
+        memory.states.clear();
+    }
+
     /// What `pick` takes of the events after a position; `None` where the next one is not remembered.
     pub(crate) fn after<T>(
         &self,

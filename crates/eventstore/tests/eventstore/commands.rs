@@ -1,6 +1,7 @@
 //! Commands: decided anew on a conflict, once for each command id.
 
-use portico_eventstore::{Context, EventStore, ExecuteError, testing::context};
+use futures::FutureExt as _;
+use portico_eventstore::{Beside, Context, EventStore, ExecuteError, sqlx, testing::context};
 use portico_trials::Trial;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         steps_of_one_call_are_kept_apart,
         of_two_who_close_one_does,
         what_another_process_has_appended_counts,
+        what_is_written_beside_is_all_or_nothing,
     )
 }
 
@@ -241,4 +243,35 @@ async fn what_another_process_has_appended_counts(place: Place) {
             [1, 3, 7, 7][usize::try_from(version - 1).unwrap()]
         );
     }
+}
+
+/// In the transaction of the append: with it, once, or not at all.
+async fn what_is_written_beside_is_all_or_nothing(place: Place) {
+    let store = place.open().await;
+    let beside = |statement: &'static str| {
+        Beside::new(move |tx| {
+            let write = async move { sqlx::query(statement).execute(tx).await };
+            write.map(|done| done.map(drop).map_err(Into::into)).boxed()
+        })
+    };
+    let id = new_id();
+    let run = async |context: &Context, statement| {
+        let beside = Some(beside(statement));
+        let command = Command::Add(1);
+        let done = store.execute_beside::<Counter>(id, 0, &command, context, beside);
+        done.await.map(|outcome| outcome.events.len())
+    };
+    let good = "INSERT INTO checkpoints (name, position) VALUES ('beside', 1)";
+    let first = context(new_id());
+    assert_eq!(run(&first, good).await.unwrap(), 1);
+    // The same command again: the row would be there twice.
+    assert_eq!(run(&first, good).await.unwrap(), 0);
+    let refused = run(&context(new_id()), good).await;
+    assert!(
+        matches!(refused, Err(ExecuteError::Store(_))),
+        "{refused:?}"
+    );
+    let broken = run(&context(new_id()), "INSERT INTO nowhere VALUES (1)").await;
+    assert!(matches!(broken, Err(ExecuteError::Store(_))), "{broken:?}");
+    assert_eq!(assert_gap_free(&store).await, 1);
 }

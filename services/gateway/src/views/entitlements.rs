@@ -76,8 +76,14 @@ async fn follow(
         }
     }
     grants::write(tx, request, (before, after)).await?;
-    if before.claims != after.claims {
-        held_scopes::write(tx, last, after).await?;
+    // Claims are held since the event that made them.
+    let mut then = before.clone();
+    for (event, change) in changes {
+        let claims = then.claims.clone();
+        then.evolve(change);
+        if then.claims != claims {
+            held_scopes::write(tx, event, &then).await?;
+        }
     }
     Ok(())
 }
