@@ -306,8 +306,9 @@ impl EventStore {
         Ok((loaded, recorded))
     }
 
-    /// Rebuilds the views from the log. `progress` gets the position after each page. It is one transaction: readers see the old views until it ends, and appends wait, or are refused as
-    /// unavailable when it takes longer than the lock timeout.
+    /// Rebuilds the views from the log. `progress` gets the position after each page. It is one transaction: readers see
+    /// the old views until it ends, and appends wait, or are refused as unavailable when it takes longer than the lock
+    /// timeout.
     pub async fn replay(&self, mut progress: impl FnMut(i64) + Send) -> Result<i64> {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;

@@ -235,7 +235,17 @@ impl EventStore {
                 Ok(Attempted::Again(StoreError::EventIdReused(stream.clone())))
             }
             Ok(Appended::AlreadyHandled) => Ok(Attempted::quiet(self.load::<A>(attempt.id).await?)),
-            Err(conflict @ StoreError::Conflict { .. }) => Ok(Attempted::Again(conflict)),
+            Err(
+                conflict @ StoreError::Conflict {
+                    expected, actual, ..
+                },
+            ) => {
+                if actual < expected {
+                    // The log has lost its end, as after a failover to a standby that was behind.
+                    self.memory.forget();
+                }
+                Ok(Attempted::Again(conflict))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         of_two_who_close_one_does,
         what_another_process_has_appended_counts,
         what_is_written_beside_is_all_or_nothing,
+        a_log_that_lost_its_end_is_followed,
     )
 }
 
@@ -274,4 +275,24 @@ async fn what_is_written_beside_is_all_or_nothing(place: Place) {
     let broken = run(&context(new_id()), "INSERT INTO nowhere VALUES (1)").await;
     assert!(matches!(broken, Err(ExecuteError::Store(_))), "{broken:?}");
     assert_eq!(assert_gap_free(&store).await, 1);
+}
+
+/// As after a failover to a standby that was behind.
+async fn a_log_that_lost_its_end_is_followed(place: Place) {
+    let store = place.open().await;
+    let id = new_id();
+    let add = async |by| {
+        let context = context(new_id());
+        let done = store.execute::<Counter>(id, &Command::Add(by), &context);
+        done.await.unwrap().state.total
+    };
+    assert_eq!((add(1).await, add(2).await), (1, 3));
+    sqlx::query("DELETE FROM events WHERE position = 2")
+        .execute(store.database().pool())
+        .await
+        .unwrap();
+    assert_eq!(add(4).await, 5);
+    let loaded = store.load::<Counter>(id).await.unwrap();
+    assert_eq!((loaded.state.total, loaded.version), (5, 2));
+    assert_eq!(store.read(1, 10).await.unwrap().len(), 1);
 }
