@@ -16,7 +16,8 @@ use crate::{
     bare, load,
     log::message,
     portal::{Process, product},
-    ratio::{Aim, Rounds, compare, median},
+    ratio::compare,
+    row::{Aim, Rounds, median},
 };
 
 const CONNECTIONS: usize = 16;
@@ -61,7 +62,7 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     let peer = "bare axum, the same bytes";
     compare(
         rounds,
-        &format!("{row}a second"),
+        &format!("{row}answers"),
         peer,
         Aim::AtLeast(0.8),
         async || Ok(http(portal.rest()).await?.rate),
@@ -80,7 +81,7 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     let theirs = connect(bare.grpc).await?;
     compare(
         rounds,
-        "catalogue over gRPC, signed in, a second",
+        "catalogue over gRPC, signed in",
         "bare tonic, the same message",
         Aim::AtLeast(0.7),
         async || call_rate(&mine, &bearer, rounds.seconds).await,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     log::message,
     portal::{Process, create, product},
-    ratio::{Rounds, median},
+    row::{Rounds, median},
 };
 
 const CONCURRENCY: usize = 32;
@@ -32,7 +32,7 @@ pub(crate) async fn measure(rounds: &Rounds, sizes: &[usize]) -> Result<(), Stri
     let mut submitted = 0;
     let mut first: Option<[f64; 4]> = None;
     for &size in sizes {
-        println!("  submitting up to {size} access requests");
+        rounds.progress(&format!("submits up to {size} access requests"));
         futures::stream::iter(submitted..size)
             .map(|_| create(&developer, "/api/v1/access-requests", body.clone()))
             .buffer_unordered(CONCURRENCY)

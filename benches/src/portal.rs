@@ -173,7 +173,8 @@ pub(crate) async fn product(
     Ok(id)
 }
 
-fn free_port() -> Result<SocketAddr, String> {
+/// A free address of this machine.
+pub(crate) fn free_port() -> Result<SocketAddr, String> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map_err(message)

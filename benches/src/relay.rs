@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use crate::{
     log::{fill, message, store},
-    ratio::{Aim, Rounds, compare, skipped},
+    ratio::compare,
+    row::{Aim, Rounds},
 };
 
 /// Unacknowledged messages, as many as the relay allows.
@@ -50,7 +51,7 @@ impl Publish for All {
 /// Messages per second from SQLite to one NATS server. A server keeps what it received, so each turn starts a new one.
 pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> {
     if let Some(missing) = (NATS.missing)() {
-        skipped("relay", missing);
+        rounds.skipped("relay", missing);
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(message)?;
@@ -62,7 +63,7 @@ pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> 
     let head = *store.head().borrow();
     compare(
         rounds,
-        &format!("relay, {head} events, messages a second"),
+        &format!("relay, {head} events, messages"),
         "async-nats, 256 under way",
         Aim::AtLeast(0.8),
         async || relay_rate(&store, head).await,
