@@ -14,7 +14,8 @@ use uuid::Uuid;
 use crate::{
     log::{TEXT, message, store, stream_of},
     ratio::compare,
-    row::{Aim, Rounds},
+    rounds::Rounds,
+    row::Aim,
 };
 
 /// One `pgbench` transaction writes the row of one append: same columns, same indexes, same durability.

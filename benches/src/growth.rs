@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::{
     log::message,
     portal::{Process, create, product},
-    row::{Rounds, median},
+    rounds::Rounds,
+    row::median,
 };
 
 const CONCURRENCY: usize = 32;

@@ -16,7 +16,8 @@ use crate::{
     peers::{AtWork, Peer, Program, Task, installed, target},
     portal::free_port,
     ratio::{Contender, contest},
-    row::{Aim, Rounds},
+    rounds::Rounds,
+    row::Aim,
 };
 
 /// A peer that runs, or why not, under the name of its row.

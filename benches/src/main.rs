@@ -16,10 +16,13 @@
     reason = "a benchmark lives in real time and decides nothing"
 )]
 
+mod apart;
 mod append;
 mod bare;
 mod edge;
+mod flow;
 mod growth;
+mod idle;
 mod libraries;
 mod load;
 mod log;
@@ -27,19 +30,22 @@ mod ours;
 mod peers;
 mod plot;
 mod portal;
+mod proc;
 mod ratio;
 mod rebuild;
 mod registration;
 mod relay;
 mod report;
+mod rounds;
 mod row;
+mod stage;
 mod start;
 
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use crate::row::Rounds;
+use crate::rounds::Rounds;
 
 /// Measures Portico against its peers, in one run.
 #[derive(Parser)]
@@ -82,8 +88,12 @@ enum Name {
     Edge,
     /// Registrations, against POSTs to the same provider.
     Registration,
+    /// Approvals until active, against a script and with more replicas.
+    Flow,
     /// Memory and start-up time.
     Start,
+    /// Queries, wakeups and memory of an idle installation.
+    Idle,
     /// Latency as the number of access requests grows.
     Growth,
 }
@@ -142,7 +152,9 @@ async fn measure(name: Name, rounds: &Rounds, arguments: &Arguments) -> Result<(
         Name::Relay => relay::measure(rounds, arguments.events).await,
         Name::Edge => edge::measure(rounds).await,
         Name::Registration => registration::measure(rounds).await,
+        Name::Flow => flow::measure(rounds).await,
         Name::Start => start::measure(rounds).await,
+        Name::Idle => idle::measure(rounds).await,
         Name::Growth => growth::measure(rounds, &arguments.requests).await,
     }
 }

@@ -1,123 +1,18 @@
 //! The programs of `benches/peers`: each is another event store behind one command line.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+mod program;
+
+use std::process::Stdio;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout, Command},
+    process::{Child, ChildStdin, ChildStdout},
 };
 
+pub(crate) use self::program::{Program, installed, target};
 use crate::{log::message, ratio::Side};
-
-/// A program, and how it is started.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Program {
-    /// Rust, cqrs-es.
-    PostgresEs,
-    /// Rust, cqrs-es.
-    SqliteEs,
-    /// Rust.
-    Disintegrate,
-    /// Python.
-    Eventsourcing,
-    /// Node.
-    EmmettPostgresql,
-    /// Node.
-    EmmettSqlite,
-    /// A server of its own, with its client for Rust.
-    UmaDb,
-}
-
-impl Program {
-    /// For people; the program tells its version itself.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::PostgresEs => "postgres-es",
-            Self::SqliteEs => "sqlite-es",
-            Self::Disintegrate => "disintegrate-postgres",
-            Self::Eventsourcing => "eventsourcing",
-            Self::EmmettPostgresql => "emmett-postgresql",
-            Self::EmmettSqlite => "emmett-sqlite",
-            Self::UmaDb => "umadb",
-        }
-    }
-
-    /// What the installation calls it, and its files.
-    fn installed(self) -> (&'static str, Vec<PathBuf>) {
-        let name = self.name();
-        let (part, files) = match self {
-            Self::PostgresEs | Self::SqliteEs | Self::Disintegrate | Self::UmaDb => (
-                "rust",
-                vec![target().join("rust/release/portico-bench-peers")],
-            ),
-            Self::Eventsourcing => {
-                let script = sources().join("python/eventsourcing_store.py");
-                ("python", vec![target().join("python/bin/python"), script])
-            }
-            Self::EmmettPostgresql | Self::EmmettSqlite => {
-                let folder = sources().join(name);
-                (
-                    name,
-                    vec![folder.join("node_modules"), folder.join("store.mjs")],
-                )
-            }
-        };
-        (part, files)
-    }
-
-    /// Where it runs.
-    fn folder(self) -> PathBuf {
-        match self {
-            Self::EmmettPostgresql | Self::EmmettSqlite => sources().join(self.name()),
-            _ => sources(),
-        }
-    }
-
-    fn command(self) -> Result<Command, String> {
-        let (part, files) = self.installed();
-        installed(part, &files)?;
-        let mut command = match self {
-            Self::PostgresEs | Self::SqliteEs | Self::Disintegrate | Self::UmaDb => {
-                let mut command = Command::new(&files[0]);
-                command.arg(self.name());
-                command
-            }
-            Self::Eventsourcing => Command::new(&files[0]),
-            Self::EmmettPostgresql | Self::EmmettSqlite => Command::new("node"),
-        };
-        if let Some(script) = files.get(1) {
-            command.arg(script);
-        }
-        Ok(command)
-    }
-}
-
-/// Why a part of `benches/peers` cannot be used, if so.
-pub(crate) fn installed(part: &str, files: &[PathBuf]) -> Result<(), String> {
-    if files.iter().all(|file| file.exists()) {
-        return Ok(());
-    }
-    let reason = std::fs::read_to_string(target().join(format!("{part}.missing")));
-    Err(match reason {
-        Ok(reason) => format!("not installed: {}", reason.trim()),
-        Err(_) => "not installed (benches/peers/install)".to_owned(),
-    })
-}
-
-/// The folder of the programs.
-pub(crate) fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
-}
-
-/// Where they are installed.
-pub(crate) fn target() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers")
-}
 
 /// A running program; it ends with its standard input.
 pub(crate) struct Peer {

@@ -11,10 +11,15 @@ use http::StatusCode;
 use portico::client::Portal;
 use serde_json::{Value, json};
 
-use crate::log::message;
+use crate::{
+    log::message,
+    proc::{cpu, resident},
+};
 
-const ADMIN: (&str, &str) = ("admin@bench.example", "a-long-admin-password");
-const DEVELOPER: (&str, &str) = ("developer@bench.example", "a-long-developer-password");
+/// Who administers the portals here.
+pub(crate) const ADMIN: (&str, &str) = ("admin@bench.example", "a-long-admin-password");
+/// Who asks for access.
+pub(crate) const DEVELOPER: (&str, &str) = ("developer@bench.example", "a-long-developer-password");
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running portal; killed when dropped.
@@ -30,6 +35,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the `portico` that was built beside this program and waits until it is ready.
     pub(crate) async fn start(folder: &Path) -> Result<Self, String> {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// The same with more variables.
+    pub(crate) async fn start_with(
+        folder: &Path,
+        variables: &[(String, String)],
+    ) -> Result<Self, String> {
         let program = std::env::current_exe()
             .map_err(message)?
             .with_file_name("portico");
@@ -46,7 +59,8 @@ impl Process {
             .env("PORTICO_ADMIN_EMAIL", ADMIN.0)
             .env("PORTICO_ADMIN_PASSWORD", ADMIN.1)
             .env("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost")
-            .env("PORTICO_LOG_LEVEL", "warn")
+            .env("PORTICO_LOG_LEVEL", "error")
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .spawn()
             .map_err(message)?;
@@ -116,22 +130,14 @@ impl Process {
         anonymous.sign_in(DEVELOPER.0, DEVELOPER.1).await
     }
 
+    /// Seconds of CPU that it has used.
+    pub(crate) fn cpu(&self) -> Result<f64, String> {
+        cpu(self.child.id())
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> Result<f64, String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .map_err(message)?;
-        let kib: f64 = status
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix("VmRSS:")?
-                    .trim()
-                    .split(' ')
-                    .next()?
-                    .parse()
-                    .ok()
-            })
-            .ok_or("no VmRSS")?;
-        Ok(kib / 1024.0)
+        resident(self.child.id())
     }
 }
 
@@ -166,11 +172,15 @@ pub(crate) async fn product(
         "client_type_ids": client_type.into_iter().collect::<Vec<_>>(), "apis": [],
     });
     let id = create(admin, "/api/v1/products", body).await?;
-    admin
-        .post(&format!("/api/v1/products/{id}/publish"), json!({}))
-        .await?
-        .expect(StatusCode::OK)?;
+    publish(admin, &id).await?;
     Ok(id)
+}
+
+/// Makes a product visible.
+pub(crate) async fn publish(admin: &Portal, product: &str) -> Result<(), String> {
+    let path = format!("/api/v1/products/{product}/publish");
+    let answer = admin.post(&path, json!({})).await?;
+    answer.expect(StatusCode::OK).map(drop)
 }
 
 /// A free address of this machine.

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 
-use crate::row::{Aim, Rounds, Row, Spread, median};
+use crate::{
+    rounds::Rounds,
+    row::{Aim, Row, Spread, median},
+};
 
 /// A side of a comparison that may be missing.
 #[async_trait(?Send)]
@@ -87,7 +90,7 @@ pub(crate) async fn contest(
 }
 
 /// The medians of the figures, and the median and range of the ratios of those that belong together.
-fn row(what: &str, against: &str, aim: Aim, pairs: &[(f64, f64)]) -> Row {
+pub(crate) fn row(what: &str, against: &str, aim: Aim, pairs: &[(f64, f64)]) -> Row {
     let (mut ours, mut peer): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     let ratio = Spread::of(pairs.iter().map(|(our, their)| our / their).collect());
     Row {

@@ -9,7 +9,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use crate::{
     log::{fill, message, store},
     ratio::compare,
-    row::{Aim, Rounds},
+    rounds::Rounds,
+    row::Aim,
 };
 
 /// Events per second on PostgreSQL.

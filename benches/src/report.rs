@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::{
     log::message,
     plot,
-    row::{Rounds, Row, figure},
+    rounds::Rounds,
+    row::{Row, figure},
 };
 
 /// Where the figures come from.
@@ -74,6 +75,7 @@ fn page(machine: &Machine, rounds: usize, rows: &[Row]) -> String {
          Both sides are equally durable: PostgreSQL with `fsync` and `synchronous_commit` on, SQLite with \
          `synchronous=FULL`, a server that syncs each commit. Peers run by their published packages at the settings \
          that they recommend; what was not measured says why.\n\n\
+         `just bench NAME` measures one of the groups below and prints it; `benches/peers/install` installs the peers.\n\n\
          ![Ratios on a logarithmic axis, with their aims](benchmarks.svg)\n",
     );
     let mut group = "";

@@ -5,7 +5,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::{
     log::message,
     portal::{Process, product},
-    row::Rounds,
+    rounds::Rounds,
 };
 
 const PRODUCTS: usize = 10_000;
