@@ -63,7 +63,7 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000)]
     events: i64,
     /// Numbers of access requests for `growth`, in ascending order.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
     requests: Vec<usize>,
     /// Serves the peer of the `edge` benchmarks, which start it.
     #[arg(long, hide = true)]
@@ -94,7 +94,7 @@ enum Name {
     Start,
     /// Queries, wakeups and memory of an idle installation.
     Idle,
-    /// Latency as the number of access requests grows.
+    /// Latency, start, backup and disk as the number of access requests grows; takes long.
     Growth,
 }
 

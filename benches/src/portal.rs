@@ -43,23 +43,15 @@ impl Process {
         folder: &Path,
         variables: &[(String, String)],
     ) -> Result<Self, String> {
-        let program = std::env::current_exe()
-            .map_err(message)?
-            .with_file_name("portico");
-        if !program.is_file() {
-            return Err(format!("{} is not built", program.display()));
-        }
         let (rest, grpc) = (free_port()?, free_port()?);
         let began = Instant::now();
-        let child = Command::new(program)
+        let child = command(folder)?
             .arg("run")
-            .env("PORTICO_DATA_DIR", folder)
             .env("PORTICO_LISTEN", rest.to_string())
             .env("PORTICO_GRPC_LISTEN", grpc.to_string())
             .env("PORTICO_ADMIN_EMAIL", ADMIN.0)
             .env("PORTICO_ADMIN_PASSWORD", ADMIN.1)
             .env("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost")
-            .env("PORTICO_LOG_LEVEL", "error")
             .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .spawn()
@@ -139,6 +131,21 @@ impl Process {
     pub(crate) fn resident(&self) -> Result<f64, String> {
         resident(self.child.id())
     }
+}
+
+/// The `portico` that was built beside this program, for a data folder.
+pub(crate) fn command(folder: &Path) -> Result<Command, String> {
+    let program = std::env::current_exe()
+        .map_err(message)?
+        .with_file_name("portico");
+    if !program.is_file() {
+        return Err(format!("{} is not built", program.display()));
+    }
+    let mut command = Command::new(program);
+    command
+        .env("PORTICO_DATA_DIR", folder)
+        .env("PORTICO_LOG_LEVEL", "error");
+    Ok(command)
 }
 
 impl Drop for Process {

@@ -1,6 +1,6 @@
 //! What stands around a portal: identity provider, gateway and mail server of the sandbox; and a configured portal.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use portico::client::Portal;
@@ -18,6 +18,8 @@ use crate::{
 
 /// The API at the gateway that the product opens.
 pub(crate) const API: &str = "payments";
+
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The servers around the portal.
 pub(crate) struct Outside {
@@ -135,6 +137,13 @@ impl Setting {
         })
     }
 
+    /// The same people at the portal's new address.
+    pub(crate) async fn again(&mut self, anonymous: &Portal) -> Result<(), String> {
+        self.admin = anonymous.sign_in(ADMIN.0, ADMIN.1).await?;
+        self.developer = anonymous.sign_in(DEVELOPER.0, DEVELOPER.1).await?;
+        Ok(())
+    }
+
     /// A new access request; its id.
     pub(crate) async fn submit(&self) -> Result<String, String> {
         let body = json!({
@@ -152,14 +161,16 @@ impl Setting {
         answer.expect(StatusCode::ACCEPTED).map(drop)
     }
 
-    /// Waits until its credentials are there.
+    /// Waits until its credentials are there, five minutes at most.
     pub(crate) async fn wait_until_active(&self, request: &str) -> Result<(), String> {
         let path = format!("/api/v1/access-requests/{request}");
+        let began = Instant::now();
         loop {
             let now: Value = self.developer.get(&path).await?.expect(StatusCode::OK)?;
             match now["status"].as_str() {
                 Some("active") => return Ok(()),
                 Some("failed" | "rejected") => return Err(format!("{request}: {now}")),
+                _ if began.elapsed() > PATIENCE => return Err(format!("not active: {now}")),
                 _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
