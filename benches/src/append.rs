@@ -15,7 +15,7 @@ use crate::{
     log::{TEXT, message, store, stream_of},
     ratio::compare,
     rounds::Rounds,
-    row::Aim,
+    row::{Aim, some},
 };
 
 /// One `pgbench` transaction writes the row of one append: same columns, same indexes, same durability.
@@ -73,7 +73,8 @@ async fn on_server(
         compare(
             rounds,
             &format!(
-                "append, {clients} clients{}{how}",
+                "append, {}{}{how}",
+                some(clients),
                 if view { ", with a view" } else { "" }
             ),
             "pgbench, the same rows",
@@ -112,7 +113,7 @@ pub(crate) async fn on_sqlite(rounds: &Rounds) -> Result<(), String> {
     for (clients, aim) in [(1, 0.8), (64, 5.0)] {
         compare(
             rounds,
-            &format!("append, {clients} clients"),
+            &format!("append, {}", some(clients)),
             "the same rows, plain INSERT",
             Aim::AtLeast(aim),
             async || append_rate(&store, clients, rounds.seconds).await,

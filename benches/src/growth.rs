@@ -79,20 +79,20 @@ async fn submit_one(outside: &Outside, data: &Path) -> Result<Setting, String> {
 async fn multiply(data: &Path, known: usize, size: usize) -> Result<f64, String> {
     sqlx::any::install_default_drivers();
     let file = data.join("access-request.db");
-    let mut database = AnyConnection::connect(&format!("sqlite://{}", file.display())).await;
-    let database = database.as_mut().map_err(|error| message(error))?;
+    let url = format!("sqlite://{}", file.display());
+    let mut database = AnyConnection::connect(&url).await.map_err(message)?;
     let template = "CREATE TEMP TABLE template AS SELECT ROW_NUMBER() OVER (ORDER BY position) AS number, * FROM events \
                     WHERE stream IN (SELECT stream FROM events WHERE position IN (SELECT MIN(position) FROM events \
                     WHERE type IN ('application.created', 'access_request.submitted') GROUP BY type))";
     sqlx::query(template)
-        .execute(&mut *database)
+        .execute(&mut database)
         .await
         .map_err(message)?;
     // Streams are `application-<id>` and `access-request-<id>`; ids have 36 characters.
     let first = "SELECT SUBSTR(MIN(stream), -36), SUBSTR(MAX(stream), -36), COUNT(*), SUM(LENGTH(id) + LENGTH(stream) + \
                  LENGTH(type) + LENGTH(data) + LENGTH(metadata) + LENGTH(recorded_at)) FROM template";
     let first = sqlx::query(first)
-        .fetch_one(&mut *database)
+        .fetch_one(&mut database)
         .await
         .map_err(message)?;
     let id = |index| first.try_get::<String, _>(index).map_err(message);
@@ -114,11 +114,11 @@ async fn multiply(data: &Path, known: usize, size: usize) -> Result<f64, String>
         .bind(events)
         .bind(&ids[0])
         .bind(&ids[1])
-        .execute(&mut *database);
+        .execute(&mut database);
     copied.await.map_err(message)?;
     let relayed = "UPDATE checkpoints SET position = (SELECT MAX(position) FROM events)";
     sqlx::query(relayed)
-        .execute(&mut *database)
+        .execute(&mut database)
         .await
         .map_err(message)?;
     let json: i64 = first.try_get(3).map_err(message)?;

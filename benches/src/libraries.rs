@@ -17,7 +17,7 @@ use crate::{
     portal::free_port,
     ratio::{Contender, contest},
     rounds::Rounds,
-    row::Aim,
+    row::{Aim, some},
 };
 
 /// A peer that runs, or why not, under the name of its row.
@@ -136,11 +136,6 @@ fn aim(program: Program, work: &str, clients: usize) -> Aim {
 }
 
 fn title(task: Task) -> String {
-    let clients = if task.clients == 1 {
-        "client"
-    } else {
-        "clients"
-    };
     let what = match task.work {
         "append-new" => "append, new streams",
         "append-existing" => "append, existing streams",
@@ -148,7 +143,7 @@ fn title(task: Task) -> String {
         "read" => "read the log, events",
         _ => "append with a view kept up",
     };
-    format!("{what}, {} {clients}", task.clients)
+    format!("{what}, {}", some(task.clients))
 }
 
 /// Its server with the default settings; killed when dropped.

@@ -20,11 +20,14 @@ const LOADED: (usize, usize) = (100, 20);
 /// Events that one reading takes, and events of one page.
 const READ: (i64, i64) = (5_000, 500);
 
+/// The streams of a client, with their versions.
+type OfClient = Vec<(Stream, i64)>;
+
 /// A store without views and one with a view, and what earlier turns have left in them.
 pub(crate) struct Ours {
     store: EventStore,
     viewed: EventStore,
-    existing: RefCell<HashMap<usize, Vec<Vec<(Stream, i64)>>>>,
+    existing: RefCell<HashMap<usize, Vec<OfClient>>>,
     loaded: RefCell<Vec<Stream>>,
 }
 

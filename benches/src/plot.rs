@@ -18,7 +18,7 @@ const RANGE: (f64, f64) = (0.01, 100.0);
 const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#24292f}.head{font-weight:600;font-size:13px}\
     .soft{fill:#6e7781}.grid{stroke:#d0d7de}.one{stroke:#6e7781}.met{fill:#1a7f37;stroke:#1a7f37}\
     .missed{fill:#cf222e;stroke:#cf222e}.open{fill:#57606a;stroke:#57606a}.aim{stroke:#24292f;stroke-width:2.5}\
-    .good{opacity:.13;stroke:none}";
+    .good{fill:#1a7f37;opacity:.1}";
 
 /// Rows without a ratio are left out.
 pub(crate) fn svg(rows: &[Row]) -> String {
@@ -95,7 +95,7 @@ fn line(svg: &mut String, y: f64, row: &Row, ratio: Spread) {
         let (at, from, to) = (x(wanted), x(wanted.min(end)), x(wanted.max(end)));
         let _ = writeln!(
             svg,
-            "<rect class=\"{class} good\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\"/>\
+            "<rect class=\"good\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\"/>\
              <path class=\"aim\" d=\"M{at:.1} {:.1}v14\"/>",
             middle - 7.0,
             to - from,

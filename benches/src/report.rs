@@ -144,3 +144,52 @@ fn after(file: &str, label: &str) -> Option<String> {
     let rest = text.lines().find_map(|line| line.strip_prefix(label))?;
     Some(rest.trim_start_matches([' ', '\t', ':']).to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ratio::row, row::Aim};
+
+    fn rows() -> Vec<Row> {
+        let mut rows = vec![
+            row(
+                "append, 1 client",
+                "pgbench",
+                Aim::AtLeast(0.8),
+                &[(9.0, 10.0), (7.0, 10.0), (12.0, 10.0)],
+            ),
+            row("page, p99", "axum", Aim::AtMost(2.0), &[(30.0, 10.0)]),
+            row("load", "other | store", Aim::Open, &[(5.0, 10.0)]),
+            Row::missing("read", "third", Aim::AtLeast(5.0), "not installed"),
+        ];
+        rows.iter_mut()
+            .for_each(|row| row.group = "append".to_owned());
+        rows
+    }
+
+    #[test]
+    fn the_page_says_what_was_met_and_why_something_was_not_measured() {
+        let page = page(&Machine::here(), 3, &rows());
+        assert!(page.contains("1 of 2 aims are met"), "{page}");
+        assert!(page.contains(
+            "| append, 1 client | pgbench | 9.000 | 10.0 | 0.90 | 0.70–1.20 | ≥ 0.8 | met |"
+        ));
+        assert!(
+            page.contains("| page, p99 | axum | 30.0 | 10.0 | 3.00 | 3.00–3.00 | ≤ 2 | missed |")
+        );
+        assert!(page.contains("| load | other \\| store |"));
+        assert!(page.contains("| read | third |  |  |  |  | ≥ 5 | not installed |"));
+    }
+
+    #[test]
+    fn the_plot_has_a_point_for_each_ratio_and_a_bar_for_each_aim() {
+        let svg = plot::svg(&rows());
+        assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
+        assert_eq!(svg.matches("class=\"aim\"").count(), 2);
+        assert_eq!(
+            svg.matches("class=\"missed\"").count(),
+            2,
+            "a line and a point"
+        );
+    }
+}

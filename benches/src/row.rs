@@ -168,3 +168,11 @@ pub(crate) fn figure(value: Option<f64>) -> String {
         Some(v) => format!("{v:.3}"),
     }
 }
+
+/// So many clients.
+pub(crate) fn some(clients: usize) -> String {
+    match clients {
+        1 => "1 client".to_owned(),
+        more => format!("{more} clients"),
+    }
+}
