@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use portico_tests::cluster::Part;
+use portico_tests::cluster::{Cluster, Part};
 use portico_trials::{NATS, POSTGRESQL};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 
 use crate::{
     apart::Apart,
     log::message,
-    proc::{children, cpu, resident, wakeups},
+    proc::{Process, children, cpu, wakeups},
     rounds::Rounds,
     stage::Outside,
 };
@@ -17,6 +17,7 @@ use crate::{
 const REPLICAS: usize = 2;
 /// After the start, until everything has found its place.
 const SETTLE: Duration = Duration::from_secs(20);
+const EDGE: &str = "edge";
 /// After the edges are gone.
 const QUIET: Duration = Duration::from_secs(5);
 const WATCHED: Duration = Duration::from_secs(30);
@@ -36,48 +37,49 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     let extension = sqlx::query("CREATE EXTENSION pg_stat_statements").execute(&mut database);
     extension.await.map_err(message)?;
     tokio::time::sleep(SETTLE).await;
-    // The balancer of the cluster asks the edges twenty times a second whether they are ready, and they ask the services.
     let parts = children()?;
-    let (edges, processes): (Vec<_>, Vec<_>) =
-        parts.into_iter().partition(|(part, _)| part == "edge");
-    let edge: Result<Vec<f64>, String> = edges.iter().map(|(_, id)| resident(*id)).collect();
-    for replica in apart.cluster.replicas() {
-        if apart.cluster.part(replica) == Part::Edge {
-            apart.cluster.kill(replica);
-        }
-    }
-    tokio::time::sleep(QUIET).await;
+    without_edges(&mut apart.cluster).await;
     let reset = sqlx::query("SELECT pg_stat_statements_reset()").execute(&mut database);
     reset.await.map_err(message)?;
-    let before = used(&processes)?;
+    let services: Vec<_> = parts.iter().filter(|part| part.0 != EDGE).collect();
+    let before = used(&services)?;
     tokio::time::sleep(WATCHED).await;
-    let (queries, after) = (statements(&mut database).await?, used(&processes)?);
-    let (seconds, count) = (WATCHED.as_secs_f64(), processes.len() as f64);
+    let (queries, after) = (statements(&mut database).await?, used(&services)?);
+    let (seconds, count) = (WATCHED.as_secs_f64(), services.len() as f64);
     let each = vec![queries as f64 / seconds / count];
     rounds.bound("queries a second for each process", "queries", each, 2.0);
     frequent(rounds, &mut database).await?;
-    let (mut woken, mut busy) = (Vec::new(), Vec::new());
-    for (before, after) in before.iter().zip(&after) {
-        woken.push((after.0 - before.0) / seconds);
-        busy.push((after.1 - before.1) / seconds * 100.0);
-    }
+    let used = before.iter().zip(&after);
+    let used =
+        used.map(|(before, after)| [0, 1].map(|index| (after[index] - before[index]) / seconds));
+    let (woken, busy) = used.map(|[woken, busy]| (woken, busy * 100.0)).unzip();
     rounds.figure("wakeups a second for each process", "wakeups", woken);
     rounds.figure("CPU of each process", "% of a core", busy);
-    let count_sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
-    let connections = number(&mut database, count_sql).await? - 1;
+    let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+    let connections = vec![(number(&mut database, sql).await? - 1) as f64 / count];
     rounds.figure(
         "connections to PostgreSQL for each process",
         "connections",
-        vec![connections as f64 / count],
+        connections,
     );
-    let mut memory = BTreeMap::from([("edge", edge?)]);
-    for (part, process) in &processes {
-        memory.entry(part).or_default().push(resident(*process)?);
+    let mut memory = BTreeMap::<&str, Vec<f64>>::new();
+    for (part, _, resident) in &parts {
+        memory.entry(part).or_default().push(*resident);
     }
     for (part, resident) in memory {
         rounds.figure(&format!("resident, {part}"), "MiB", resident);
     }
     Ok(())
+}
+
+/// The balancer of the cluster asks the edges twenty times a second whether they are ready, and they ask the services.
+async fn without_edges(cluster: &mut Cluster) {
+    for replica in cluster.replicas() {
+        if cluster.part(replica) == Part::Edge {
+            cluster.kill(replica);
+        }
+    }
+    tokio::time::sleep(QUIET).await;
 }
 
 /// Statements of the services, without those that only begin and end transactions.
@@ -112,9 +114,9 @@ async fn number(database: &mut AnyConnection, sql: &'static str) -> Result<i64, 
 }
 
 /// Wakeups and seconds of CPU of each process so far.
-fn used(processes: &[(String, u32)]) -> Result<Vec<(f64, f64)>, String> {
-    processes
+fn used(processes: &[&Process]) -> Result<Vec<[f64; 2]>, String> {
+    let used = processes
         .iter()
-        .map(|(_, id)| Ok((wakeups(*id)?, cpu(*id)?)))
-        .collect()
+        .map(|(_, id, _)| Ok([wakeups(*id)?, cpu(*id)?]));
+    used.collect()
 }

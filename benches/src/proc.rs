@@ -4,8 +4,11 @@ use std::fs;
 
 use crate::log::message;
 
-/// The parts that this process has started, with their process ids.
-pub(crate) fn children() -> Result<Vec<(String, u32)>, String> {
+/// A part, its process id and its resident memory in MiB.
+pub(crate) type Process = (String, u32, f64);
+
+/// The parts that this process has started.
+pub(crate) fn children() -> Result<Vec<Process>, String> {
     let own = std::process::id().to_string();
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc").map_err(message)?.flatten() {
@@ -34,7 +37,7 @@ pub(crate) fn children() -> Result<Vec<(String, u32)>, String> {
             && parent == Some(&own)
             && let Some(part) = words.nth(1)
         {
-            children.push((part.to_owned(), id));
+            children.push((part.to_owned(), id, resident(id)?));
         }
     }
     Ok(children)
