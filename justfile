@@ -22,10 +22,11 @@ demo *args:
 screenshots:
     cargo test --locked --package portico --test journeys -- screenshots
 
-# Measures Portico against its peers; `just bench --help` lists the rows
+# Measures Portico against its peers in 20 minutes, into docs/benchmarks.md; `just bench NAME` measures and prints one
 bench *args:
+    benches/peers/install
     cargo build --release --locked --package portico --package portico-benches
-    target/release/portico-bench {{ args }}
+    PATH="$PWD/target/tools/bin:$PATH" target/release/portico-bench {{ args }}
 
 # What must pass before a change lands; installs the real servers (Debian, as root)
 ci:

@@ -1,20 +1,32 @@
-//! The peer of the `edge` benchmarks: an axum handler and a tonic method that answer given bytes and do nothing else.
+//! The peers of the `edge` benchmarks: an axum handler and a tonic method that answer given bytes and do nothing else, and
+//! the same handler behind the middleware that the edge has too.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::Stdio,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
-use axum::{Router, routing::get, serve::ListenerExt as _};
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::get,
+    serve::ListenerExt as _,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::CONTENT_TYPE;
+use http::StatusCode;
+use http::header::{self, CONTENT_TYPE, HeaderName, HeaderValue};
 use portico_proto::catalog::v1::{ListProductsRequest, ListProductsResponse};
 use prost::Message as _;
-use std::net::SocketAddr;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpListener,
@@ -26,6 +38,14 @@ use tonic::{
     transport::server::TcpIncoming,
 };
 use tonic_prost::ProstCodec;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    limit::RequestBodyLimitLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
 
 use crate::log::message;
 
@@ -33,6 +53,7 @@ use crate::log::message;
 pub(crate) struct Bare {
     _child: Child,
     pub(crate) rest: SocketAddr,
+    pub(crate) layered: SocketAddr,
     pub(crate) grpc: SocketAddr,
 }
 
@@ -58,39 +79,102 @@ pub(crate) async fn start(
         let line = lines.next_line().await.map_err(message)?;
         line.ok_or("the peer ended")?.parse().map_err(message)
     };
-    let (rest, grpc) = (address().await?, address().await?);
     Ok(Bare {
+        rest: address().await?,
+        layered: address().await?,
+        grpc: address().await?,
         _child: child,
-        rest,
-        grpc,
     })
 }
 
-/// Prints its two addresses and serves until it is killed.
+/// Prints its three addresses and serves until it is killed.
 pub(crate) async fn serve(folder: &Path) -> Result<(), String> {
     let json = Bytes::from(std::fs::read(folder.join("products.json")).map_err(message)?);
     let protobuf = std::fs::read(folder.join("products.bin")).map_err(message)?;
     let answer = ListProductsResponse::decode(protobuf.as_slice()).map_err(message)?;
-    let rest = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .map_err(message)?;
+    let listen = async || {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(message)
+    };
+    let (rest, layered) = (listen().await?, listen().await?);
     let grpc = TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into())
         .map_err(message)?
         .with_nodelay(Some(true));
     println!("{}", rest.local_addr().map_err(message)?);
+    println!("{}", layered.local_addr().map_err(message)?);
     println!("{}", grpc.local_addr().map_err(message)?);
     // As Portico does: no delay for small packets.
     let rest = rest.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let layered = layered.tap_io(|stream| drop(stream.set_nodelay(true)));
     let handler = get(async move || ([(CONTENT_TYPE, "application/json")], json.clone()));
     let router = Router::new().route("/api/v1/products", handler);
     let grpc = tonic::transport::Server::builder()
         .add_service(Catalog(answer))
         .serve_with_incoming(grpc);
     tokio::select! {
-        served = axum::serve(rest, router) => served.map_err(message),
+        served = axum::serve(rest, router.clone()) => served.map_err(message),
+        served = axum::serve(layered, around(router)) => served.map_err(message),
         served = grpc => served.map_err(message),
     }
 }
+
+/// What the edge does around a handler, made of tower-http: the caller's token, limits of size and time, panics, a
+/// request id, headers for browsers and a span.
+fn around(router: Router) -> Router {
+    const ID: HeaderName = HeaderName::from_static("x-request-id");
+    let sessions = Arc::new(Mutex::new(HashMap::<[u8; 32], Instant>::new()));
+    let mut router = router
+        .layer(from_fn_with_state(sessions, known))
+        .layer(RequestBodyLimitLayer::new(1024 * 1024))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Duration::from_secs(30),
+        ))
+        .layer(CatchPanicLayer::new());
+    for (name, value) in [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ] {
+        let value = HeaderValue::from_static(value);
+        router = router.layer(SetResponseHeaderLayer::if_not_present(name, value));
+    }
+    router
+        .layer(PropagateRequestIdLayer::new(ID))
+        .layer(SetRequestIdLayer::new(ID, MakeRequestUuid))
+        .layer(TraceLayer::new_for_http())
+}
+
+/// Looks a token up by its digest, as the edge does between two questions to accounts.
+async fn known(State(sessions): State<Sessions>, request: Request, next: Next) -> Response {
+    let token = request.headers().get(header::AUTHORIZATION);
+    let digest = Sha256::digest(token.map_or(&b""[..], HeaderValue::as_bytes)).into();
+    let now = Instant::now();
+    if let Ok(mut sessions) = sessions.lock() {
+        let until = sessions
+            .entry(digest)
+            .or_insert(now + Duration::from_secs(2));
+        if *until < now {
+            *until = now + Duration::from_secs(2);
+        }
+    }
+    next.run(request).await
+}
+
+type Sessions = Arc<Mutex<HashMap<[u8; 32], Instant>>>;
 
 /// `ListProducts` with a constant answer.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{log::message, ratio::quantile};
+use crate::{log::message, row::quantile};
 
 /// The result of a run.
 pub(crate) struct Load {

@@ -98,6 +98,15 @@ pub(crate) async fn store(database: Database, view: bool) -> Result<EventStore, 
 
 /// An append of that many events to a new stream.
 pub(crate) fn stream_of(events: usize) -> Result<Append, String> {
+    append_to(Stream::of::<Note>(Uuid::now_v7()), 0, events)
+}
+
+/// An append of that many events to a stream that has this version.
+pub(crate) fn append_to(
+    stream: Stream,
+    expected_version: i64,
+    events: usize,
+) -> Result<Append, String> {
     let id = Uuid::now_v7();
     let events = (0..events).map(|_| {
         let event = Event::Written {
@@ -112,8 +121,8 @@ pub(crate) fn stream_of(events: usize) -> Result<Append, String> {
         NewEvent::encode::<Note>(Uuid::now_v7(), &event, metadata).map_err(message)
     });
     Ok(Append {
-        stream: Stream::of::<Note>(id),
-        expected_version: 0,
+        stream,
+        expected_version,
         events: events.collect::<Result<_, _>>()?,
         inbox: None,
         now: Timestamp::now(),
@@ -130,7 +139,7 @@ pub(crate) async fn fill(store: &EventStore, events: i64) -> Result<(), String> 
         futures::future::try_join_all(appends).await?;
         done += 64 * STREAM as i64;
         if done % 64_000 == 0 {
-            println!("  {done} events written");
+            eprintln!("         {done} events written");
         }
     }
     Ok(())

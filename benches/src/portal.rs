@@ -11,10 +11,15 @@ use http::StatusCode;
 use portico::client::Portal;
 use serde_json::{Value, json};
 
-use crate::log::message;
+use crate::{
+    log::message,
+    proc::{cpu, resident},
+};
 
-const ADMIN: (&str, &str) = ("admin@bench.example", "a-long-admin-password");
-const DEVELOPER: (&str, &str) = ("developer@bench.example", "a-long-developer-password");
+/// Who administers the portals here.
+pub(crate) const ADMIN: (&str, &str) = ("admin@bench.example", "a-long-admin-password");
+/// Who asks for access.
+pub(crate) const DEVELOPER: (&str, &str) = ("developer@bench.example", "a-long-developer-password");
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running portal; killed when dropped.
@@ -30,23 +35,24 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the `portico` that was built beside this program and waits until it is ready.
     pub(crate) async fn start(folder: &Path) -> Result<Self, String> {
-        let program = std::env::current_exe()
-            .map_err(message)?
-            .with_file_name("portico");
-        if !program.is_file() {
-            return Err(format!("{} is not built", program.display()));
-        }
+        Self::start_with(folder, &[]).await
+    }
+
+    /// The same with more variables.
+    pub(crate) async fn start_with(
+        folder: &Path,
+        variables: &[(String, String)],
+    ) -> Result<Self, String> {
         let (rest, grpc) = (free_port()?, free_port()?);
         let began = Instant::now();
-        let child = Command::new(program)
+        let child = command(folder)?
             .arg("run")
-            .env("PORTICO_DATA_DIR", folder)
             .env("PORTICO_LISTEN", rest.to_string())
             .env("PORTICO_GRPC_LISTEN", grpc.to_string())
             .env("PORTICO_ADMIN_EMAIL", ADMIN.0)
             .env("PORTICO_ADMIN_PASSWORD", ADMIN.1)
             .env("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost")
-            .env("PORTICO_LOG_LEVEL", "warn")
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .spawn()
             .map_err(message)?;
@@ -116,23 +122,30 @@ impl Process {
         anonymous.sign_in(DEVELOPER.0, DEVELOPER.1).await
     }
 
+    /// Seconds of CPU that it has used.
+    pub(crate) fn cpu(&self) -> Result<f64, String> {
+        cpu(self.child.id())
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> Result<f64, String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .map_err(message)?;
-        let kib: f64 = status
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix("VmRSS:")?
-                    .trim()
-                    .split(' ')
-                    .next()?
-                    .parse()
-                    .ok()
-            })
-            .ok_or("no VmRSS")?;
-        Ok(kib / 1024.0)
+        resident(self.child.id())
     }
+}
+
+/// The `portico` that was built beside this program, for a data folder.
+pub(crate) fn command(folder: &Path) -> Result<Command, String> {
+    let program = std::env::current_exe()
+        .map_err(message)?
+        .with_file_name("portico");
+    if !program.is_file() {
+        return Err(format!("{} is not built", program.display()));
+    }
+    let mut command = Command::new(program);
+    command
+        .env("PORTICO_DATA_DIR", folder)
+        .env("PORTICO_LOG_LEVEL", "error");
+    Ok(command)
 }
 
 impl Drop for Process {
@@ -166,14 +179,19 @@ pub(crate) async fn product(
         "client_type_ids": client_type.into_iter().collect::<Vec<_>>(), "apis": [],
     });
     let id = create(admin, "/api/v1/products", body).await?;
-    admin
-        .post(&format!("/api/v1/products/{id}/publish"), json!({}))
-        .await?
-        .expect(StatusCode::OK)?;
+    publish(admin, &id).await?;
     Ok(id)
 }
 
-fn free_port() -> Result<SocketAddr, String> {
+/// Makes a product visible.
+pub(crate) async fn publish(admin: &Portal, product: &str) -> Result<(), String> {
+    let path = format!("/api/v1/products/{product}/publish");
+    let answer = admin.post(&path, json!({})).await?;
+    answer.expect(StatusCode::OK).map(drop)
+}
+
+/// A free address of this machine.
+pub(crate) fn free_port() -> Result<SocketAddr, String> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map_err(message)

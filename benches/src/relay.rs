@@ -1,6 +1,7 @@
-//! The relay to JetStream, against publishing the same messages with the bare client library.
+//! The relay to JetStream, against publishing such messages with the bare client library and with `nats bench`.
 
 use std::{
+    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +22,10 @@ use uuid::Uuid;
 
 use crate::{
     log::{fill, message, store},
-    ratio::{Aim, Rounds, compare, skipped},
+    peers::{installed, target},
+    ratio::{Contender, Side, contest},
+    rounds::Rounds,
+    row::Aim,
 };
 
 /// Unacknowledged messages, as many as the relay allows.
@@ -50,7 +54,7 @@ impl Publish for All {
 /// Messages per second from SQLite to one NATS server. A server keeps what it received, so each turn starts a new one.
 pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> {
     if let Some(missing) = (NATS.missing)() {
-        skipped("relay", missing);
+        rounds.skipped("relay", missing);
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(message)?;
@@ -60,15 +64,67 @@ pub(crate) async fn measure(rounds: &Rounds, events: i64) -> Result<(), String> 
     let store = store(database, false).await?;
     fill(&store, events).await?;
     let head = *store.head().borrow();
-    compare(
+    let installed = installed("nats", &[target().join("nats")]);
+    let peers = vec![
+        Contender {
+            against: "async-nats, 256 under way".to_owned(),
+            aim: Aim::Open,
+            side: Ok(Box::new(Library(head)) as Box<dyn Side>),
+        },
+        Contender {
+            against: "nats bench, 256 under way".to_owned(),
+            aim: Aim::AtLeast(0.8),
+            side: installed.map(|()| Box::new(NatsBench(head)) as _),
+        },
+    ];
+    let what = format!("relay, {head} events");
+    contest(
         rounds,
-        &format!("relay, {head} events, messages a second"),
-        "async-nats, 256 under way",
-        Aim::AtLeast(0.8),
+        &what,
         async || relay_rate(&store, head).await,
-        async || publish_rate(head).await,
+        peers,
     )
     .await
+}
+
+/// The client library that the relay uses, without the relay.
+struct Library(i64);
+
+#[async_trait(?Send)]
+impl Side for Library {
+    async fn turn(&mut self) -> Result<f64, String> {
+        publish_rate(self.0).await
+    }
+}
+
+/// The benchmark of NATS' own command line: messages of the same size with ids, into such a stream.
+struct NatsBench(i64);
+
+#[async_trait(?Send)]
+impl Side for NatsBench {
+    async fn turn(&mut self) -> Result<f64, String> {
+        let server = NatsServer::start().await.map_err(message)?;
+        let output = tokio::process::Command::new(target().join("nats"))
+            .args(["bench", "js", "pub", "async", SUBJECT, "-s", &server.url()])
+            .args([
+                "--create",
+                "--stream=PORTICO",
+                "--storage=file",
+                "--batch=256",
+            ])
+            .args(["--dedup", "--dedupwindow=2m", "--size=41", "--no-progress"])
+            .arg(format!("--msgs={}", self.0))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .map_err(message)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let rate = text
+            .split_once("stats: ")
+            .and_then(|(_, rest)| rest.split(' ').next());
+        let rate = rate.and_then(|rate| rate.replace(',', "").parse().ok());
+        rate.ok_or_else(|| format!("nats bench: {}", String::from_utf8_lossy(&output.stderr)))
+    }
 }
 
 async fn relay_rate(store: &EventStore, head: i64) -> Result<f64, String> {

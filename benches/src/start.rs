@@ -5,7 +5,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::{
     log::message,
     portal::{Process, product},
-    ratio::{Rounds, bound, median, skipped},
+    rounds::Rounds,
 };
 
 const PRODUCTS: usize = 10_000;
@@ -15,14 +15,14 @@ const CONCURRENCY: usize = 16;
 /// Medians over the rounds; each starts a process.
 pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     if !std::path::Path::new("/proc/self/status").is_file() {
-        skipped("memory and start", "there is no /proc");
+        rounds.skipped("memory and start", "there is no /proc");
         return Ok(());
     }
     let folder = tempfile::tempdir().map_err(message)?;
     let data = folder.path().join("data");
     let portal = Process::start(&data).await?;
     let admin = portal.admin().await?;
-    println!("  creating {PRODUCTS} products");
+    rounds.progress("creates 10 000 products");
     futures::stream::iter(0..PRODUCTS)
         .map(|number| {
             let admin = admin.clone();
@@ -41,12 +41,7 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
         ready.push(portal.ready_after.as_secs_f64() * 1000.0);
         resident.push(portal.resident()?);
     }
-    bound("ready, 10 000 products", "ms", median(&mut ready), 300.0);
-    bound(
-        "resident, idle, 10 000 products",
-        "MiB",
-        median(&mut resident),
-        64.0,
-    );
+    rounds.bound("ready, 10 000 products", "ms", ready, 300.0);
+    rounds.bound("resident, idle, 10 000 products", "MiB", resident, 64.0);
     Ok(())
 }
