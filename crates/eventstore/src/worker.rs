@@ -32,7 +32,7 @@ pub use lease::{Held, Lease, LeaseLost};
 pub use queue::Queue;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{interval, sleep},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -109,6 +109,7 @@ pub async fn run<W: Work>(work: W) {
     let mut seen = *head.borrow_and_update();
     let mut next = None;
     let mut polls = interval(POLL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looks = true;
     while !jobs.shutdown().is_cancelled() {
         if looks {
