@@ -283,8 +283,9 @@ async fn a_log_that_lost_its_end_is_followed(place: Place) {
     let id = new_id();
     let add = async |by| {
         let context = context(new_id());
-        let done = store.execute::<Counter>(id, &Command::Add(by), &context);
-        done.await.unwrap().state.total
+        let command = Command::Add(by);
+        let done = store.execute::<Counter>(id, &command, &context).await;
+        done.unwrap().state.total
     };
     assert_eq!((add(1).await, add(2).await), (1, 3));
     sqlx::query("DELETE FROM events WHERE position = 2")
