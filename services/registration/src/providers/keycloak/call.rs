@@ -63,18 +63,23 @@ pub(super) async fn post(
 }
 
 /// What may manage the client, best first: the management credentials rotate no
-/// token, so nothing can get lost with an answer.
-pub(super) async fn tokens(session: &Session<'_>, client: &KnownClient) -> Result<Vec<Token>> {
+/// token, so nothing can get lost with an answer. Beside them why there is no token of the management credentials, where
+/// there should be one.
+pub(super) async fn tokens(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<(Vec<Token>, Option<Failure>)> {
     let registration = client
         .registration_access_token
         .clone()
         .map(|token| (Bearer::Registration, token));
-    let management = match session.management_token(Need::default()).await {
-        Ok(token) => token.map(|token| (Bearer::Management, token)),
-        Err(_) if registration.is_some() => None,
+    let (management, lacking) = match session.management_token(Need::default()).await {
+        Ok(token) => (token.map(|token| (Bearer::Management, token)), None),
+        Err(failure) if registration.is_some() => (None, Some(failure)),
         Err(failure) => return Err(failure),
     };
-    Ok(management.into_iter().chain(registration).collect())
+    let tokens = management.into_iter().chain(registration);
+    Ok((tokens.collect(), lacking))
 }
 
 /// The client as it is, and a token that may change it.
@@ -84,7 +89,8 @@ pub(super) async fn read(
 ) -> Result<(RawAnswer, Token)> {
     let url = member(session.endpoints, "default", &client.client_id);
     let mut last = None;
-    for token in tokens(session, client).await? {
+    let (tokens, lacking) = tokens(session, client).await?;
+    for token in tokens {
         let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;
         if answer.is_success() {
             return Ok((answer, token));
@@ -95,7 +101,21 @@ pub(super) async fn read(
         }
         last = Some(failure);
     }
-    Err(explained(session, client, last).await)
+    Err(nobody_may(session, client, lacking, last).await)
+}
+
+/// Why no token will do, where the last one was refused.
+pub(super) async fn nobody_may(
+    session: &Session<'_>,
+    client: &KnownClient,
+    lacking: Option<Failure>,
+    last: Option<Failure>,
+) -> Failure {
+    match lacking {
+        // The management credentials may do it a moment later: the other token alone decides nothing.
+        Some(failure) if failure.disposition == Disposition::Retry => failure,
+        _ => explained(session, client, last).await,
+    }
 }
 
 pub(super) async fn put(
