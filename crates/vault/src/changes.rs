@@ -20,13 +20,8 @@ impl Changes {
     /// Stores a text under a new reference.
     pub fn put(&mut self, owner: &Owner, value: &Secret) -> VaultRef {
         let reference = new_ref();
-        self.put_at(reference, owner, value);
-        reference
-    }
-
-    /// Stores a text under a chosen reference, which must hold none.
-    pub fn put_at(&mut self, reference: VaultRef, owner: &Owner, value: &Secret) {
         self.stored.push((reference, *owner, value.clone()));
+        reference
     }
 
     /// Deletes a text, if it is there.

@@ -323,7 +323,7 @@ impl Vault {
     }
 }
 
-/// Reveals nothing.
+/// A random reference, which reveals nothing.
 pub(crate) fn new_ref() -> VaultRef {
     VaultRef(uuid::Builder::from_random_bytes(rand::random()).into_uuid())
 }

@@ -64,13 +64,13 @@ impl Memory {
 
     /// Takes in what this process has committed to a stream, and the state after it. States from before are not learned
     /// any more.
-    pub(crate) fn committed(&self, events: &[RecordedEvent], mut after: Option<State>) {
+    pub(crate) fn committed(&self, events: &[RecordedEvent], after: Option<State>) {
         let mut memory = self.lock();
         if let Some(last) = events.last() {
             let known = Known {
                 version: last.version,
                 at: Instant::now(),
-                loaded: after.take(),
+                loaded: after,
             };
             memory.states.insert(last.stream.clone(), known);
         }

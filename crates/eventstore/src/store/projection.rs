@@ -57,6 +57,18 @@ impl<'a> Change<'a> {
         Some((state(&states.before)?, state(&states.after)?))
     }
 
+    /// The events, decoded; none where the stream is another aggregate's.
+    ///
+    /// # Errors
+    /// An event cannot be read.
+    pub fn decoded<A: Aggregate>(&self) -> Result<Vec<(&'a RecordedEvent, A::Event)>, StoreError> {
+        let events = self.events.iter().filter_map(|event| {
+            let decoded = event.decode::<A>().transpose()?;
+            Some(decoded.map(|decoded| (event, decoded)))
+        });
+        events.collect()
+    }
+
     /// Of the first event.
     pub(crate) fn position(&self) -> i64 {
         self.events.first().map_or(0, |event| event.position)

@@ -50,11 +50,7 @@ impl Projection for Entitlements {
             }
             return Ok(());
         };
-        let mut changes = Vec::with_capacity(change.events.len());
-        for event in change.events {
-            changes.extend(event.decode::<Entitlement>()?.map(|change| (event, change)));
-        }
-        follow(tx, &changes, states).await
+        follow(tx, &change.decoded::<Entitlement>()?, states).await
     }
 }
 

@@ -56,7 +56,7 @@ use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591::object_of};
 use answer::{collection, has_another_secret, is_in_use, member, parse, refused};
-use call::{call, insert_secret, nobody_may, post, put, read, tokens};
+use call::{call, explained, insert_secret, post, put, read, tokens};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
 
@@ -244,7 +244,7 @@ impl Driver for Keycloak {
                 _ => last = Some(refused(&answer, token.0)),
             }
         }
-        match nobody_may(session, client, lacking, last).await {
+        match explained(session, client, lacking, last).await {
             failure if failure.disposition == Disposition::Gone => Ok(Deleted::AlreadyGone),
             failure => Err(failure),
         }

@@ -57,11 +57,7 @@ impl Projection for OauthClients {
             }
             return Ok(());
         };
-        let mut changes = Vec::with_capacity(change.events.len());
-        for event in change.events {
-            changes.extend(event.decode::<OauthClient>()?.map(|change| (event, change)));
-        }
-        follow(tx, &changes, client).await
+        follow(tx, &change.decoded::<OauthClient>()?, client).await
     }
 }
 

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use portico_eventstore::worker::{Due, Jobs, Work};
 use portico_eventstore::{Aggregate as _, Beside, Metadata, Outcome};
-use portico_vault::Changes;
+use portico_vault::{Changes, VaultError};
 
 use super::{Job, WorkError, Worker};
 use crate::identity_provider::IdentityProvider;
@@ -97,7 +97,15 @@ impl Worker {
         let changes = Arc::new(changes);
         let beside = Beside::new(move |tx| {
             let (vault, changes) = (vault.clone(), Arc::clone(&changes));
-            async move { vault.change_in(tx, &changes).await.map_err(Into::into) }.boxed()
+            async move {
+                let changed = vault.change_in(tx, &changes).await;
+                changed.map_err(|error| match error {
+                    // As of any statement of the append: whether it is an outage decides who waits for it.
+                    VaultError::Database(error) => error.into(),
+                    other => other.into(),
+                })
+            }
+            .boxed()
         });
         let outcome = self.jobs.record_beside(job, command, beside).await?;
         if outcome.is_some() {

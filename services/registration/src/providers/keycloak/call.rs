@@ -101,21 +101,7 @@ pub(super) async fn read(
         }
         last = Some(failure);
     }
-    Err(nobody_may(session, client, lacking, last).await)
-}
-
-/// Why no token will do, where the last one was refused.
-pub(super) async fn nobody_may(
-    session: &Session<'_>,
-    client: &KnownClient,
-    lacking: Option<Failure>,
-    last: Option<Failure>,
-) -> Failure {
-    match lacking {
-        // The management credentials may do it a moment later: the other token alone decides nothing.
-        Some(failure) if failure.disposition == Disposition::Retry => failure,
-        _ => explained(session, client, last).await,
-    }
+    Err(explained(session, client, lacking, last).await)
 }
 
 pub(super) async fn put(
@@ -142,12 +128,16 @@ pub(super) fn insert_secret(client: &KnownClient, body: &mut Map<String, Value>)
     }
 }
 
-/// Why no token was good enough: the client may be gone, which looks the same.
+/// Why no token was good enough: the client may be gone, which looks the same. `lacking`: why there was no token of the
+/// management credentials.
 pub(super) async fn explained(
     session: &Session<'_>,
     client: &KnownClient,
+    lacking: Option<Failure>,
     last: Option<Failure>,
 ) -> Failure {
+    // A moment later the management credentials may do it: the other token alone decides nothing.
+    let lacking = lacking.filter(|failure| failure.disposition == Disposition::Retry);
     match presence(session, &client.client_id, client.client_secret.as_ref()).await {
         Ok(Presence::Absent) => Failure::new(
             Disposition::Gone,
@@ -155,7 +145,7 @@ pub(super) async fn explained(
             "the client is not at the provider any more",
         ),
         Err(failure) => failure,
-        Ok(_) => last.unwrap_or_else(|| {
+        Ok(_) => lacking.or(last).unwrap_or_else(|| {
             Failure::unmanageable(
                 "the registration access token of this client got lost; give the provider \
                  management credentials (a client with the realm-management roles \
