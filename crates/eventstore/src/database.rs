@@ -86,6 +86,9 @@ const LOCK_TIMEOUT: &str = "10s";
 /// After this long PostgreSQL ends the transaction of a process that stopped in the middle of it.
 const IDLE_TIMEOUT: &str = "15s";
 
+/// A connection that was idle for so long is asked whether it is there before it is used.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
+
 static EVENTS: Migrations = crate::migrations!["migrations/0001_events.sql"];
 
 impl Database {
@@ -308,8 +311,17 @@ fn pool_options(dialect: Dialect, schema: &str) -> AnyPoolOptions {
         .min_connections(0)
         .acquire_timeout(Duration::from_secs(5))
         .idle_timeout(Duration::from_secs(300))
-        // A file does not hang up; asking it each time costs a turn of its thread.
-        .test_before_acquire(matches!(dialect, Dialect::Postgres))
+        // A server may have hung up on a connection that was idle. Asking it each time would double the round trips, and
+        // a file does not hang up.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, meta| {
+            Box::pin(async move {
+                if dialect == Dialect::Postgres && meta.idle_for >= ASKED_AGAIN {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             let setup = setup.to_string();
             Box::pin(async move { connection.execute(AssertSqlSafe(setup)).await.map(|_| ()) })

@@ -159,7 +159,7 @@ impl Writer {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
         let appends: Vec<&Append> = batch.iter().map(|submitted| &submitted.append).collect();
-        let mut plan = Plan::load(&mut tx, &appends).await?;
+        let mut plan = Plan::load(&mut tx, self.database.dialect, &appends).await?;
         let results: Vec<_> = appends.iter().map(|append| plan.take(append)).collect();
         plan.write(&mut tx).await?;
         for (submitted, result) in batch.iter().zip(&results) {

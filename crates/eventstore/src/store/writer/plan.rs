@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 use uuid::Uuid;
 
 use super::{Append, Appended, InboxEntry};
-use crate::{RecordedEvent, Result, StoreError};
+use crate::{RecordedEvent, Result, StoreError, database::Dialect, rows};
 
 /// Rows in one `INSERT`; nine parameters each stay below SQLite's and PostgreSQL's limits.
 const ROWS: usize = 500;
@@ -23,60 +24,42 @@ const HEAD: &str = "head";
 const VERSION: &str = "version";
 const EVENT: &str = "event";
 
-/// One statement that reads all that a batch depends on: the kind of the row, two texts, a number.
-struct Question {
-    sql: String,
-    values: Vec<String>,
+/// All that a batch depends on, in one statement: the kind of the row, two texts, a number. Its text never changes, so it
+/// is parsed once, and each key is looked up in its index; of a list of keys PostgreSQL thinks that it is worth to read
+/// the whole log. The keys are JSON, arrays in an array, which both databases read alike.
+macro_rules! question {
+    ($streams:literal, $ids:literal, $marks:literal) => {
+        concat!(
+            "SELECT 'head', '', '', COALESCE(MAX(position), 0) FROM events \
+             UNION ALL SELECT 'version', k.value ->> 0, '', \
+             COALESCE((SELECT MAX(version) FROM events WHERE stream = (k.value ->> 0)), 0) FROM ",
+            $streams,
+            " UNION ALL SELECT 'event', k.value ->> 0, (SELECT stream FROM events WHERE id = (k.value ->> 0)), 0 FROM ",
+            $ids,
+            " UNION ALL SELECT 'inbox', k.value ->> 0, (SELECT message_id FROM inbox \
+             WHERE consumer = (k.value ->> 0) AND message_id = (k.value ->> 1)), 0 FROM ",
+            $marks
+        )
+    };
 }
 
-impl Question {
-    fn of(appends: &[&Append], ids: &[String]) -> Self {
-        let mut question = Self {
-            sql: format!("SELECT '{HEAD}', '', '', COALESCE(MAX(position), 0) FROM events"),
-            values: Vec::new(),
-        };
-        let streams: BTreeSet<&str> = appends.iter().map(|a| a.stream.as_str()).collect();
-        question.list(
-            &format!("SELECT '{VERSION}', stream, '', MAX(version) FROM events WHERE stream IN"),
-            streams.into_iter().map(str::to_owned),
-            " GROUP BY stream",
-        );
-        question.list(
-            &format!("SELECT '{EVENT}', id, stream, 0 FROM events WHERE id IN"),
-            ids.iter().cloned(),
-            "",
-        );
-        for entry in appends.iter().filter_map(|a| a.inbox.as_ref()) {
-            let from = question.values.len() + 1;
-            question.sql.push_str(&format!(
-                " UNION ALL SELECT 'inbox', consumer, message_id, 0 FROM inbox \
-                 WHERE consumer = ${from} AND message_id = ${}",
-                from + 1
-            ));
-            question.values.push(entry.consumer.clone());
-            question.values.push(entry.message_id.to_string());
-        }
-        question
+fn question(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => question!(
+            "json_each($1) AS k",
+            "json_each($2) AS k",
+            "json_each($3) AS k"
+        ),
+        Dialect::Postgres => question!(
+            "json_array_elements(CAST($1 AS json)) AS k (value)",
+            "json_array_elements(CAST($2 AS json)) AS k (value)",
+            "json_array_elements(CAST($3 AS json)) AS k (value)"
+        ),
     }
+}
 
-    fn list(&mut self, select: &str, values: impl Iterator<Item = String>, end: &str) {
-        let from = self.values.len() + 1;
-        self.values.extend(values);
-        let count = self.values.len() + 1 - from;
-        if count > 0 {
-            let list = placeholders(from, count);
-            self.sql
-                .push_str(&format!(" UNION ALL {select} ({list}){end}"));
-        }
-    }
-
-    async fn ask(self, tx: &mut Transaction<'_, Any>) -> sqlx::Result<Vec<crate::Row>> {
-        let mut query = sqlx::query(AssertSqlSafe(self.sql));
-        for value in self.values {
-            query = query.bind(value);
-        }
-        query.fetch_all(&mut **tx).await
-    }
+fn json<T: Serialize>(keys: impl IntoIterator<Item = T>) -> Result<String> {
+    serde_json::to_string(&Vec::from_iter(keys)).map_err(StoreError::codec)
 }
 
 /// What a batch will write.
@@ -91,44 +74,43 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads what the batch depends on, usually in one round trip.
+    /// Reads what the batch depends on, in one round trip.
     pub(super) async fn load(
         tx: &mut Transaction<'_, Any>,
+        dialect: Dialect,
         appends: &[&Append],
-    ) -> sqlx::Result<Self> {
+    ) -> Result<Self> {
+        let streams: BTreeSet<&str> = appends.iter().map(|a| a.stream.as_str()).collect();
+        let ids = appends.iter().flat_map(|a| &a.events);
+        let marks = appends.iter().filter_map(|a| a.inbox.as_ref());
+        let rows = sqlx::query(question(dialect))
+            .bind(json(streams.into_iter().map(|stream| [stream]))?)
+            .bind(json(ids.map(|event| [event.id]))?)
+            .bind(json(
+                marks.map(|entry| (&entry.consumer, entry.message_id)),
+            )?)
+            .fetch_all(&mut **tx)
+            .await?;
         let mut plan = Self::default();
-        let ids: Vec<String> = appends
-            .iter()
-            .flat_map(|a| a.events.iter().map(|e| e.id.to_string()))
-            .collect();
-        let mut chunks = ids.chunks(ROWS);
-        let question = Question::of(appends, chunks.next().unwrap_or_default());
-        for row in question.ask(tx).await? {
-            plan.learn(&row)?;
-        }
-        for chunk in chunks {
-            let question = Question::of(&[], chunk);
-            for row in question.ask(tx).await? {
-                plan.learn(&row)?;
-            }
+        for row in &rows {
+            plan.learn(row)?;
         }
         Ok(plan)
     }
 
     fn learn(&mut self, row: &crate::Row) -> sqlx::Result<()> {
-        let (about, first, second): (String, String, String) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        match about.as_str() {
-            HEAD => self.position = row.try_get(3)?,
-            VERSION => drop(self.versions.insert(first, row.try_get(3)?)),
-            EVENT => drop(
-                self.known_ids
-                    .insert(first.parse().unwrap_or_default(), second),
-            ),
-            _ => drop(
-                self.handled
-                    .insert((first, second.parse().unwrap_or_default())),
-            ),
+        let about: String = row.try_get(0)?;
+        if about == HEAD {
+            self.position = row.try_get(3)?;
+            return Ok(());
+        }
+        let (first, second): (String, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
+        match (about.as_str(), second) {
+            (VERSION, _) => drop(self.versions.insert(first, row.try_get(3)?)),
+            (EVENT, Some(stream)) => drop(self.known_ids.insert(rows::parsed(&first)?, stream)),
+            (_, Some(message)) => drop(self.handled.insert((first, rows::parsed(&message)?))),
+            // Neither in the log nor in the inbox.
+            (_, None) => {}
         }
         Ok(())
     }
