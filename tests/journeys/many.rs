@@ -229,7 +229,7 @@ async fn settled(world: &World, proxy: &Proxy) -> usize {
         if open.is_empty() {
             return retried;
         }
-        for request in open.iter().filter(|request| request["status"] == "failed") {
+        for request in open.iter().filter(|request| request["failure"].is_string()) {
             retried += 1;
             act(&world.admin, request["id"].as_str().unwrap(), "retry").await;
         }

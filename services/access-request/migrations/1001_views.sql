@@ -28,6 +28,8 @@ CREATE TABLE access_requests (
     needs_redirect_urls BIGINT NOT NULL,
     -- 1: it has been active at some revision.
     activated BIGINT NOT NULL,
+    -- 1: something waits for an admin.
+    stuck BIGINT NOT NULL,
     state TEXT NOT NULL,
     timeline TEXT NOT NULL,
     version BIGINT NOT NULL,
@@ -39,6 +41,7 @@ CREATE INDEX access_requests_by_time ON access_requests (created_ms, id);
 CREATE INDEX access_requests_by_requester ON access_requests (requester_id, created_ms, id);
 CREATE INDEX access_requests_by_status ON access_requests (status, created_ms, id);
 CREATE INDEX access_requests_by_application ON access_requests (application_id);
+CREATE INDEX access_requests_stuck ON access_requests (identity_provider_id, created_ms, id) WHERE stuck = 1;
 
 CREATE TABLE access_request_items (
     access_request_id TEXT NOT NULL,

@@ -85,13 +85,13 @@ pub enum Decision {
 pub enum Cause {
     /// An approval; always the first.
     Approved,
-    /// An admin retried failed access.
+    /// An admin retried what had failed.
     Retried,
     /// An admin suspended the access.
     Suspended,
     /// The end of a suspension.
     Resumed,
-    /// A revocation; always the last.
+    /// A revocation; only retries follow.
     Revoked,
     /// Other scopes of a product or plan.
     ScopesChanged,

@@ -123,6 +123,7 @@ snapshots! {
         client_type_id: Some(ID.into()),
         identity_provider_id: Some(ID.into()),
         reason: Some("invalid_scope: No such scope.".into()),
+        failure: Some("invalid_client_metadata: no".into()),
         next_try_at: noon(),
         ..requested(AccessRequestStatus::Failed)
     };

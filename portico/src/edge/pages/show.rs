@@ -104,6 +104,7 @@ pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String
         products => products.join(", "),
         api_key => from.credential() == CredentialKind::ApiKey,
         reason,
+        failure => from.failure.as_deref().map(failure),
         timeline => from.timeline.iter().map(entry).collect::<Vec<_>>(),
         under_way => matches!(
             from.status(),

@@ -22,7 +22,7 @@ pub enum Command {
         /// Shown to the developer.
         reason: Option<VaultRef>,
     },
-    /// Has both halves try again.
+    /// Has both halves try again what has failed, giving access or taking it away.
     Retry,
     /// Takes other scopes over, where the catalogue has them. Nothing where the request is not granted.
     Follow(CatalogueChange),
@@ -76,9 +76,10 @@ impl AccessRequest {
                 self.must_be_granted()?;
                 Event::Revoked { reason: *reason }
             }
+            // Also what is to be taken away from somebody may have failed, and waits for an admin like anything else.
             Command::Retry => {
-                self.must_not_have_ended()?;
                 if self.failure().is_none() {
+                    self.must_not_have_ended()?;
                     return Err(Rejection::NotFailed);
                 }
                 Event::Retried

@@ -230,6 +230,30 @@ fn a_failed_one_is_retried_also_while_it_is_suspended() {
 }
 
 #[test]
+fn a_revocation_that_failed_is_retried_and_stays_one() {
+    let retry = access(access::Command::Retry);
+    let refused = given::<AccessRequest>(past(Status::Revoked))
+        .when(&retry)
+        .then_refused();
+    assert_eq!(refused, Rejection::AlreadyRevoked);
+    let revision = given::<AccessRequest>(past(Status::Revoked))
+        .state()
+        .revision();
+    let taking_away = reported(Half::Registration, revision, 9, failed());
+    let stuck = [past(Status::Revoked), vec![taking_away]].concat();
+    given::<AccessRequest>(stuck.clone())
+        .when(&retry)
+        .then([access::Event::Retried.into()]);
+    let again = [stuck, vec![access::Event::Retried.into()]].concat();
+    let state = given::<AccessRequest>(again.clone()).state();
+    assert_eq!(state.wanted(), Some(Wanted::Revoked));
+    assert_eq!(state.status(), Some(Status::Revoked));
+    // What is under way again is not retried a second time.
+    let refused = given::<AccessRequest>(again).when(&retry).then_refused();
+    assert_eq!(refused, Rejection::AlreadyRevoked);
+}
+
+#[test]
 fn an_approved_one_is_suspended_and_resumed() {
     let reason = Some(text());
     let events = [past(Status::Active), vec![suspended(reason)]].concat();

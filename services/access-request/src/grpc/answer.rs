@@ -87,10 +87,11 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
         })
         .collect();
     let status = state.status();
-    let reason = match state.failure() {
-        Some(failure) if status == Some(Status::Failed) => {
-            Some(timeline::failure(failure.code, failure.reason))
-        }
+    let failure = state
+        .failure()
+        .map(|failure| timeline::failure(failure.code, failure.reason));
+    let reason = match &failure {
+        Some(failure) if status == Some(Status::Failed) => Some(failure.clone()),
         _ => Some(written).filter(|text| !text.is_empty()),
     };
     let next_try_at = match status {
@@ -115,6 +116,7 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
         items: submission.items.into_iter().map(item).collect(),
         note,
         reason,
+        failure,
         next_try_at: next_try_at.map(time::to_proto),
         timeline,
         version: version(row.version),

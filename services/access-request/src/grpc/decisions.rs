@@ -123,7 +123,7 @@ pub(super) async fn retry_access_requests(
         &request.get_ref().identity_provider_id,
     )?;
     let pool = grpc.store.database().pool();
-    let failed = access_requests::failed_at(pool, provider, i64::from(MANY) + 1)
+    let failed = access_requests::stuck_at(pool, provider, i64::from(MANY) + 1)
         .await
         .map_err(query_error)?;
     let mut answer = api::RetryAccessRequestsResponse {

@@ -129,9 +129,9 @@ async fn submit(
     let timeline: Vec<Entry> = timeline::entry(change, event, &state).into_iter().collect();
     sqlx::query(
         "INSERT INTO access_requests (id, status, application_id, application_name, application_lower, \
-         products_lower, requester_id, identity_provider_id, client_type_id, needs_redirect_urls, activated, state, \
+         products_lower, requester_id, identity_provider_id, client_type_id, needs_redirect_urls, activated, stuck, state, \
          timeline, version, created_ms, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15, $16)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $12, $13, $14, $15, $16)",
     )
     .bind(id.clone())
     .bind(status(&state))
@@ -232,11 +232,12 @@ async fn update(
         }
     }
     sqlx::query(
-        "UPDATE access_requests SET status = $1, activated = $2, state = $3, timeline = $4, version = $5, \
-         updated_at = $6 WHERE id = $7",
+        "UPDATE access_requests SET status = $1, activated = $2, stuck = $3, state = $4, timeline = $5, version = $6, \
+         updated_at = $7 WHERE id = $8",
     )
     .bind(status(&row.state))
     .bind(i64::from(row.state.announced.activated > 0))
+    .bind(i64::from(row.state.failure().is_some()))
     .bind(serde_json::to_string(&row.state)?)
     .bind(serde_json::to_string(&row.timeline)?)
     .bind(event.version)
@@ -305,14 +306,14 @@ pub(crate) async fn activated(
     Ok(found.is_some())
 }
 
-/// Requests at an identity provider that have failed, the oldest first, at most so many.
-pub(crate) async fn failed_at(
+/// Requests at an identity provider of which something waits for an admin, the oldest first, at most so many.
+pub(crate) async fn stuck_at(
     pool: &AnyPool,
     identity_provider_id: Uuid,
     limit: i64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT id FROM access_requests WHERE status = 'failed' AND identity_provider_id = $1 \
+        "SELECT id FROM access_requests WHERE stuck = 1 AND identity_provider_id = $1 \
              ORDER BY created_ms, id LIMIT $2",
     )
     .bind(identity_provider_id.to_string())

@@ -52,11 +52,11 @@ use super::client::{
 use super::discovery::Endpoints;
 use super::failure::{Bearer, Disposition, Failure, Result};
 use super::metadata::SECRET_CHANGED;
-use super::session::{Body, RawAnswer, Session, Step};
+use super::session::{RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591::object_of};
 use answer::{collection, has_another_secret, is_in_use, member, parse, refused};
-use call::{call, explained, insert_secret, post, put, read, tokens};
+use call::{insert_secret, managed, post, put, read};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
 
@@ -225,28 +225,10 @@ impl Driver for Keycloak {
     }
 
     async fn delete(&self, session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {
-        let url = member(session.endpoints, "default", &client.client_id);
-        let mut last = None;
-        let (tokens, lacking) = tokens(session, client).await?;
-        for token in tokens {
-            let answer = call(
-                session,
-                Step::Other,
-                Method::DELETE,
-                &url,
-                &token,
-                Body::None,
-            )
-            .await?;
-            match answer.status {
-                200..=299 => return Ok(Deleted::Deleted),
-                404 | 410 => return Ok(Deleted::AlreadyGone),
-                _ => last = Some(refused(&answer, token.0)),
-            }
-        }
-        match explained(session, client, lacking, last).await {
-            failure if failure.disposition == Disposition::Gone => Ok(Deleted::AlreadyGone),
-            failure => Err(failure),
+        match managed(session, client, Step::Other, Method::DELETE).await {
+            Ok(_) => Ok(Deleted::Deleted),
+            Err(failure) if failure.disposition == Disposition::Gone => Ok(Deleted::AlreadyGone),
+            Err(failure) => Err(failure),
         }
     }
 }

@@ -63,3 +63,25 @@ async fn a_driver_says_only_where_its_provider_differs_from_the_rfcs() {
     assert_eq!(seen[0].json()["minimal"], true);
     assert_eq!(seen[2].json()["minimal"], true);
 }
+
+/// The registration access token that Portico knows may be an old one, since Keycloak rotates it: that it is refused says
+/// nothing while the management credentials, which come first, got no answer.
+#[tokio::test]
+async fn a_provider_that_is_away_is_not_a_refused_token() {
+    let fixture = Fixture::start(|seen| match seen.target.as_str() {
+        "/token" => reply(200, json!({"access_token": "of-management"})),
+        _ if seen.authorization() == "Bearer of-management" => reply(502, json!({})),
+        "/install/c1" => reply(200, json!({})),
+        _ => reply(401, json!({"error": "invalid_token"})),
+    })
+    .await
+    .with_management("portico", "of-portico");
+    let (session, known) = (fixture.session(), fixture.known());
+    let driver = entry(&ProviderType::new("keycloak")).1;
+    let deleted = driver.delete(&session, &known).await.unwrap_err();
+    let updated = driver.update(&session, &known, &wanted(&["a"])).await;
+    for failure in [deleted, updated.unwrap_err()] {
+        assert_eq!(failure.disposition, Disposition::Retry, "{failure}");
+        assert_eq!(failure.status, Some(502));
+    }
+}

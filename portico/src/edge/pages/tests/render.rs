@@ -68,7 +68,8 @@ fn request(status: AccessRequestStatus) -> AccessRequest {
         created_at: at,
         application_name: HOSTILE.into(),
         note: HOSTILE.into(),
-        reason: Some("invalid_client_metadata: Policy 'Trusted Hosts' rejected request".into()),
+        reason: Some(REFUSED.into()),
+        failure: (status == AccessRequestStatus::Failed).then(|| REFUSED.into()),
         next_try_at: at,
         items: vec![RequestedItem {
             product_name: HOSTILE.into(),
@@ -76,6 +77,26 @@ fn request(status: AccessRequestStatus) -> AccessRequest {
         }],
         timeline: steps.iter().map(|one| step(one.number)).collect(),
         ..Default::default()
+    }
+}
+
+const REFUSED: &str = "invalid_client_metadata: Policy 'Trusted Hosts' rejected request";
+
+#[test]
+fn taking_access_away_can_fail_and_be_retried() {
+    let revoked = AccessRequest {
+        reason: Some("Left the company.".into()),
+        failure: Some(REFUSED.into()),
+        ..request(AccessRequestStatus::Revoked)
+    };
+    let revoked = show::access_request(&revoked, |by| by.to_owned());
+    let html = render("admin/access_request.html", context! { request => revoked });
+    for shown in [
+        "Left the company.",
+        "Policy &#x27;Trusted Hosts&#x27;",
+        "/retry\"",
+    ] {
+        assert!(html.contains(shown), "{shown}: {html}");
     }
 }
 

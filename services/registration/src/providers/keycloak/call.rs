@@ -65,7 +65,7 @@ pub(super) async fn post(
 /// What may manage the client, best first: the management credentials rotate no
 /// token, so nothing can get lost with an answer. Beside them why there is no token of the management credentials, where
 /// there should be one.
-pub(super) async fn tokens(
+async fn tokens(
     session: &Session<'_>,
     client: &KnownClient,
 ) -> Result<(Vec<Token>, Option<Failure>)> {
@@ -82,16 +82,19 @@ pub(super) async fn tokens(
     Ok((tokens.collect(), lacking))
 }
 
-/// The client as it is, and a token that may change it.
-pub(super) async fn read(
+/// Reads or deletes the client by the first token that may, and gives that token. Only a refusal of a token leads to the
+/// next one: a provider that was away has said nothing of the token.
+pub(super) async fn managed(
     session: &Session<'_>,
     client: &KnownClient,
+    step: Step,
+    method: Method,
 ) -> Result<(RawAnswer, Token)> {
     let url = member(session.endpoints, "default", &client.client_id);
     let mut last = None;
     let (tokens, lacking) = tokens(session, client).await?;
     for token in tokens {
-        let answer = call(session, Step::Read, Method::GET, &url, &token, Body::None).await?;
+        let answer = call(session, step, method.clone(), &url, &token, Body::None).await?;
         if answer.is_success() {
             return Ok((answer, token));
         }
@@ -102,6 +105,14 @@ pub(super) async fn read(
         last = Some(failure);
     }
     Err(explained(session, client, lacking, last).await)
+}
+
+/// The client as it is, and a token that may change it.
+pub(super) async fn read(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<(RawAnswer, Token)> {
+    managed(session, client, Step::Read, Method::GET).await
 }
 
 pub(super) async fn put(
@@ -130,7 +141,7 @@ pub(super) fn insert_secret(client: &KnownClient, body: &mut Map<String, Value>)
 
 /// Why no token was good enough: the client may be gone, which looks the same. `lacking`: why there was no token of the
 /// management credentials.
-pub(super) async fn explained(
+async fn explained(
     session: &Session<'_>,
     client: &KnownClient,
     lacking: Option<Failure>,
