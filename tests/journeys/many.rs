@@ -231,6 +231,7 @@ async fn settled(world: &World, proxy: &Proxy) -> usize {
         }
         for request in open.iter().filter(|request| request["failure"].is_string()) {
             retried += 1;
+            println!("{}: {}", request["application_name"], request["failure"]);
             act(&world.admin, request["id"].as_str().unwrap(), "retry").await;
         }
         let calls = proxy.calls();

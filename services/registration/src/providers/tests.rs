@@ -85,3 +85,21 @@ async fn a_provider_that_is_away_is_not_a_refused_token() {
         assert_eq!(failure.status, Some(502));
     }
 }
+
+/// An update that comes in twice rotates the token at the first time, and is refused at the second.
+#[tokio::test]
+async fn a_token_that_was_rotated_meanwhile_decides_nothing() {
+    let fixture = Fixture::start(|seen| match seen.method.as_str() {
+        "GET" => reply(
+            200,
+            json!({"clientId": "c1", "optionalClientScopes": ["a"]}),
+        ),
+        _ => reply(401, json!({"error": "invalid_token"})),
+    })
+    .await;
+    let driver = entry(&ProviderType::new("keycloak")).1;
+    let updated = driver
+        .update(&fixture.session(), &fixture.known(), &wanted(&["a"]))
+        .await;
+    assert_eq!(updated.unwrap_err().disposition, Disposition::Retry);
+}

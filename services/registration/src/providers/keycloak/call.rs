@@ -126,10 +126,16 @@ pub(super) async fn put(
     let body = Body::Json(Value::Object(body));
     let answer = call(session, step, Method::PUT, &url, token, body).await?;
     if answer.is_success() {
-        parse(session.endpoints, &answer)
-    } else {
-        Err(refused(&answer, token.0))
+        return parse(session.endpoints, &answer);
     }
+    let failure = refused(&answer, token.0);
+    // It was good for the read a moment ago, so it was rotated meanwhile, as by an update that came in twice. The next
+    // read finds out what may manage the client now.
+    let rotated = answer.status == 401 && token.0 == Bearer::Registration;
+    Err(match rotated {
+        true => failure.retry(),
+        false => failure,
+    })
 }
 
 /// Makes the secret the stored one, also where it is so already.

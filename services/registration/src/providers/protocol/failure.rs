@@ -63,6 +63,12 @@ impl Failure {
         Self::new(Disposition::Unmanageable, "client_unmanageable", why)
     }
 
+    /// The same, to be tried again.
+    pub(crate) fn retry(mut self) -> Self {
+        self.disposition = Disposition::Retry;
+        self
+    }
+
     /// Of a call that is not about one client: what makes a client unmanageable stops the whole provider here.
     pub(crate) fn of_provider(mut self) -> Self {
         if self.disposition == Disposition::Unmanageable {
@@ -166,13 +172,6 @@ fn scope_is_unknown(failure: &Failure) -> bool {
         "insufficient_scope" => names_scope && !text.contains("token"),
         "invalid_client_metadata" => names_scope,
         _ => false,
-    }
-}
-
-impl Failure {
-    fn retry(mut self) -> Self {
-        self.disposition = Disposition::Retry;
-        self
     }
 }
 
