@@ -12,7 +12,7 @@ CREATE TABLE events (
     UNIQUE (stream, version)
 );
 
--- What a consumer has handled, written in the transaction of the effect.
+-- What a consumer has handled without an event. Events that a message caused are known again by their ids.
 CREATE TABLE inbox (
     consumer TEXT NOT NULL,
     message_id TEXT NOT NULL,

@@ -31,7 +31,7 @@ pub const MAX_ATTEMPTS: u32 = 8;
 /// Messages of one consumer that are handled at once.
 const CONCURRENCY: usize = 16;
 /// Poll interval for parked messages that an admin has released.
-const RELEASED_POLL: Duration = Duration::from_secs(2);
+const RELEASED_POLL: Duration = Duration::from_secs(3);
 
 /// What a service does about other services' public events.
 #[async_trait]
@@ -224,10 +224,7 @@ impl Running {
             return Ok(());
         }
         tracing::debug!(message_id = %message.id, subject = message.subject, "handling a message");
-        let entry = InboxEntry {
-            consumer: self.of.spec.name.to_owned(),
-            message_id: message.id,
-        };
+        let entry = InboxEntry::of(message, self.of.spec.name);
         let context = context(message, self.of.spec.name, self.of.clock.now());
         self.of.policy.handle(message, &context, entry).await
     }
@@ -325,6 +322,6 @@ pub fn context(message: &Message, consumer: &str, now: jiff::Timestamp) -> Conte
         }
         .at(trace_context(message)),
         now,
-        command_id: Uuid::new_v5(&message.id, consumer.as_bytes()),
+        command_id: InboxEntry::of(message, consumer).command_id(),
     }
 }

@@ -43,8 +43,8 @@ use self::{
 };
 use crate::{Aggregate, Database, trace};
 
-/// Locks for retries after a conflict. Streams share them by hash, which costs them a little waiting at most.
-const TURNS: usize = 64;
+/// Locks for commands. Streams share them by hash, which costs them a little waiting at most.
+const TURNS: usize = 1024;
 /// Appends that may wait for the writer.
 const QUEUE: usize = 1024;
 
@@ -157,8 +157,8 @@ impl EventStore {
         })
     }
 
-    /// The lock under which commands for a stream retry after a conflict. Without it a thousand concurrent commands would
-    /// load the stream a thousand times for each one that succeeds.
+    /// The lock under which commands for a stream are decided and appended. Without it each of two at once would load the
+    /// stream again after the other one, and a thousand a thousand times.
     pub(crate) fn turn(&self, stream: &Stream) -> &Mutex<()> {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
@@ -265,7 +265,7 @@ impl EventStore {
     }
 
     /// A stream as this process saw it last, which other replicas may have changed since.
-    pub(crate) fn remembered<A: Aggregate>(&self, id: Uuid) -> Option<Arc<Loaded<A>>> {
+    pub fn remembered<A: Aggregate>(&self, id: Uuid) -> Option<Arc<Loaded<A>>> {
         self.memory.state(&Stream::of::<A>(id))
     }
 

@@ -4,7 +4,7 @@
 //! the rest:
 //!
 //! 1. What is appended here begins the stream's job by itself. What else is due it asks when a pause is over, when
-//!    something is appended that streams follow, and every second, to find what other replicas appended.
+//!    something is appended that streams follow, and every two seconds, to find what other replicas appended.
 //! 2. It takes the lease of each stream that is due, loads the stream, and does step after step until none is left.
 //!    Each step runs in the trace of the request that caused it.
 //! 3. A stream that another replica works on, that has no step although it was due, or whose work an error stopped, is
@@ -41,7 +41,7 @@ use uuid::Uuid;
 use crate::{Aggregate, StoreError, Stream, trace};
 
 /// Poll interval for what other replicas appended.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_secs(2);
 /// How long to leave alone a stream that another replica works on, that has no step, or whose work an error stopped.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Steps of one stream until others get their turn.

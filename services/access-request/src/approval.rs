@@ -84,6 +84,11 @@ impl Approvals {
         context: &Context,
         entry: Option<InboxEntry>,
     ) -> Result<(), Error> {
+        // It never changes: of most requests there is nothing to be asked.
+        let known = self.store.remembered::<AccessRequest>(id);
+        if known.is_some_and(|known| !known.state.submission.auto_approve) {
+            return Ok(());
+        }
         let _turn = self.turns.of(id).await;
         let asked = self
             .store

@@ -24,7 +24,7 @@ use crate::entitlement::{
 };
 use crate::item::CatalogueChange;
 use crate::known::{Application, KnownApplication, KnownEntry, KnownProvider, ProviderCommand};
-use crate::views::entitlements as view;
+use crate::views::{entitlements as view, gateways};
 use portico_runtime::messages::{decode, header, id};
 
 pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
@@ -121,7 +121,12 @@ impl Policies {
         context: &Context,
         entry: InboxEntry,
     ) -> Result<(), PolicyError> {
-        let command = Command::Access(AccessCommand::Want(Box::new(wanted.clone())));
+        let there_is_one = gateways::is_any(self.store.database().pool()).await?;
+        let want = match there_is_one {
+            true => AccessCommand::Want,
+            false => AccessCommand::WantWithoutGateway,
+        };
+        let command = Command::Access(want(Box::new(wanted.clone())));
         let now = self
             .store
             .execute_once::<Entitlement>(request, &command, context, entry)

@@ -1,9 +1,8 @@
 //! Foreign public events become deliveries: one for each fact and recipient.
 //!
 //! The id of a delivery is derived from the message and the recipient, so however often a message is handled,
-//! nobody gets a second mail. A message to several admins appends to several streams; the inbox is marked with
-//! the last one, so what a crash left out is made up at the redelivery. (A redelivery that finds a new admin
-//! tells them too; that is harmless.)
+//! nobody gets a second mail. A message to several admins appends to several streams; what a crash left out is made up
+//! at the redelivery. (A redelivery that finds a new admin tells them too; that is harmless.)
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A stream's name: `<category>-<uuid>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Stream(String);
 
 impl Stream {

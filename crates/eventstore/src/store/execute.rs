@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::memory::States;
@@ -13,10 +14,12 @@ use crate::{
     NewEvent, Result, StoreError, Stream, trace,
 };
 
-/// Least number of retries after a conflict. Commands of this process for the same stream take turns after the first
-/// conflict, so only other replicas can win. On a busy machine one that writes all the time has been seen to win fifty
+/// Least number of retries after a conflict. Commands of this process for the same stream take turns, so only other
+/// replicas can win. On a busy machine one that writes all the time has been seen to win fifty
 /// times in a row, so retries also go on for [`CONFLICT_PATIENCE`].
 const CONFLICT_RETRIES: usize = 50;
+/// How long a command waits for its turn before it is tried without.
+const TURN: Duration = Duration::from_secs(1);
 /// Least time for which a command is retried after a conflict.
 const CONFLICT_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -106,8 +109,8 @@ impl EventStore {
         self.run(attempt).await
     }
 
-    /// As [`execute`](Self::execute), once for each message: the inbox is marked in the same transaction. A
-    /// message that was handled before changes nothing and succeeds.
+    /// As [`execute`](Self::execute), once for each message: the ids of the events come from the inbox entry, and a
+    /// message that causes nothing marks the inbox. One that was handled before changes nothing and succeeds.
     pub async fn execute_once<A: Aggregate>(
         &self,
         id: Uuid,
@@ -115,9 +118,13 @@ impl EventStore {
         context: &Context,
         entry: InboxEntry,
     ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
+        let context = Context {
+            command_id: entry.command_id(),
+            ..context.clone()
+        };
         let attempt = Attempt {
             inbox: Some(entry),
-            ..Attempt::new(id, command, context)
+            ..Attempt::new(id, command, &context)
         };
         self.run(attempt).await
     }
@@ -126,8 +133,10 @@ impl EventStore {
         &self,
         attempt: Attempt<'_, A>,
     ) -> Result<Outcome<A>, ExecuteError<A::Rejection>> {
+        // Without one, as when the database is away, a command need not wait for those before it.
+        let turn = self.turn(&attempt.stream);
+        let mut turn_taken = timeout(TURN, turn.lock()).await.ok();
         let (mut tries, begun) = (0, Instant::now());
-        let mut turn = None;
         let mut attempted = self.at_once(&attempt).await?;
         loop {
             match attempted {
@@ -137,8 +146,8 @@ impl EventStore {
                 {
                     return Err(error.into());
                 }
-                Some(Attempted::Again(_)) if turn.is_none() => {
-                    turn = Some(self.turn(&attempt.stream).lock().await);
+                Some(Attempted::Again(_)) if turn_taken.is_none() => {
+                    turn_taken = Some(turn.lock().await);
                 }
                 Some(Attempted::Again(_)) => tries += 1,
                 None => {}
@@ -161,7 +170,11 @@ impl EventStore {
         }
         match known.state.decide(attempt.command) {
             Ok(events) if !events.is_empty() => {
-                self.append_decided(attempt, known, events).await.map(Some)
+                match self.append_decided(attempt, known, events).await {
+                    // It was carried out before, and would have more to say now.
+                    Err(ExecuteError::Store(StoreError::EventIdReused(_))) => Ok(None),
+                    done => done.map(Some),
+                }
             }
             _ => Ok(None),
         }

@@ -9,6 +9,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
+use portico_bus::Message;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Row as _, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -43,7 +44,8 @@ pub struct Append {
     pub now: Timestamp,
 }
 
-/// Marks a message as handled by a consumer. One entry is for one append: a second append with it counts as handled.
+/// A message that a consumer handles in one append. Events come from it, so they show that it was handled; where there
+/// are none, the entry is written: a second append with it then counts as handled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InboxEntry {
     /// The consumer's durable name.
@@ -53,6 +55,18 @@ pub struct InboxEntry {
 }
 
 impl InboxEntry {
+    pub(crate) fn of(message: &Message, consumer: &str) -> Self {
+        Self {
+            consumer: consumer.to_owned(),
+            message_id: message.id,
+        }
+    }
+
+    /// What the ids of its events are derived from.
+    pub(crate) fn command_id(&self) -> Uuid {
+        Uuid::new_v5(&self.message_id, self.consumer.as_bytes())
+    }
+
     /// The entry of a further append that handles the same message; the label keeps them apart.
     pub fn step(&self, label: &str) -> Self {
         Self {
@@ -159,13 +173,11 @@ impl Writer {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
         let appends: Vec<&Append> = batch.iter().map(|submitted| &submitted.append).collect();
-        let mut plan = Plan::load(&mut tx, self.database.dialect, &appends).await?;
-        let results: Vec<_> = appends.iter().map(|append| plan.take(append)).collect();
-        plan.write(&mut tx).await?;
-        for (submitted, result) in batch.iter().zip(&results) {
-            let Ok(Appended::New(events)) = result else {
-                continue;
-            };
+        let mut plan = Plan::new(&mut tx, self.database.dialect);
+        let results = plan.write(&appends).await?;
+        let recorded = plan.recorded;
+        let new = in_order(batch, &results);
+        for (submitted, events) in &new {
             if let Some(beside) = &submitted.beside {
                 beside.write(&mut tx).await?;
             }
@@ -174,7 +186,7 @@ impl Writer {
         }
         let point = |name| {
             fault::point(name);
-            for event in &plan.recorded {
+            for event in &recorded {
                 fault::point_of(name, &event.event_type);
             }
         };
@@ -182,24 +194,32 @@ impl Writer {
         tx.commit().await?;
         point("appended");
         self.numbers
-            .committed(batch.len(), &plan.recorded, began.elapsed());
-        self.remember(batch, &results);
-        if !plan.recorded.is_empty() {
+            .committed(batch.len(), &recorded, began.elapsed());
+        for (submitted, events) in &new {
+            let after = submitted.states.as_ref();
+            let after = after.map(|states| Arc::clone(&states.after));
+            self.memory.committed(events, after);
+        }
+        if let Some(last) = recorded.last() {
             // After it is remembered, for whoever is woken looks there first.
-            self.head.send_replace(plan.position);
+            self.head.send_replace(last.position);
         }
         Ok(results)
     }
+}
 
-    fn remember(&self, batch: &[Submitted], results: &[Result<Appended>]) {
-        for (submitted, result) in batch.iter().zip(results) {
-            if let Ok(Appended::New(events)) = result {
-                let after = submitted.states.as_ref();
-                let after = after.map(|states| Arc::clone(&states.after));
-                self.memory.committed(events, after);
-            }
-        }
-    }
+/// The appends that are new, in the order of the log.
+fn in_order<'a>(
+    batch: &'a [Submitted],
+    results: &'a [Result<Appended>],
+) -> Vec<(&'a Submitted, &'a [RecordedEvent])> {
+    let new = |(submitted, result): (&'a Submitted, &'a Result<Appended>)| match result {
+        Ok(Appended::New(events)) => Some((submitted, events.as_slice())),
+        _ => None,
+    };
+    let mut new: Vec<_> = batch.iter().zip(results).filter_map(new).collect();
+    new.sort_by_key(|(_, events)| events.first().map(|event| event.position));
+    new
 }
 
 /// Applies the events of an append to every view.

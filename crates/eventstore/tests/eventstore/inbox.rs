@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         sixteen_deliveries_have_one_effect,
         a_message_that_causes_nothing_is_marked,
         a_late_delivery_is_not_refused,
+        a_late_delivery_that_would_say_more_says_nothing,
         consumers_and_steps_are_kept_apart,
         a_refused_message_is_not_marked,
     )
@@ -116,6 +117,29 @@ async fn a_late_delivery_is_not_refused(place: Place) {
     // The counter would refuse it now, but it was handled when it could be.
     let late = deliver().await.unwrap();
     assert!(late.events.is_empty());
+}
+
+/// A decider may find more to say when the state has moved on: the message had its effect all the same, and whoever
+/// appends in the same transaction is not held up by it.
+async fn a_late_delivery_that_would_say_more_says_nothing(place: Place) {
+    let store = place.open().await;
+    let (id, message) = (new_id(), new_id());
+    let deliver = async |bys: &[i64]| {
+        store
+            .execute_once::<Counter>(
+                id,
+                &Command::AddEach(bys.to_vec()),
+                &context(message),
+                entry("consumer", message),
+            )
+            .await
+    };
+    deliver(&[1]).await.unwrap();
+    let (late, other) = tokio::join!(deliver(&[1, 2]), store.append(append(new_id(), 0, &[3])),);
+    let late = late.unwrap();
+    assert_eq!((late.state.total, late.events.len()), (1, 0));
+    other.unwrap();
+    assert_eq!(assert_gap_free(&store).await, 2);
 }
 
 async fn consumers_and_steps_are_kept_apart(place: Place) {

@@ -83,6 +83,11 @@ impl Call {
             clock.new_id()
         }
     }
+
+    /// Whether it came with an `Idempotency-Key`, so that it may be a repetition.
+    pub fn may_be_repeated(&self) -> bool {
+        self.keyed
+    }
 }
 
 fn digest<T: Message>(message: &T) -> String {

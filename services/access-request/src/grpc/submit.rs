@@ -76,6 +76,9 @@ pub(super) async fn submit_access_request(
 /// The submission of an earlier call with the same key. It is looked for before anything is checked, since what
 /// was fitting then need not be so now.
 async fn submitted_before(grpc: &Grpc, call: &Call, id: Uuid) -> Result<Option<Submission>, Error> {
+    if !call.may_be_repeated() {
+        return Ok(None);
+    }
     let loaded = grpc
         .store
         .load::<AccessRequest>(id)

@@ -26,6 +26,9 @@ pub(crate) enum Command {
 pub(crate) enum AccessCommand {
     /// A revision of the request.
     Want(Box<Wanted>),
+    /// The same where no gateway is configured: the first one is answered at once. The worker looks for those that are
+    /// not served when there is one.
+    WantWithoutGateway(Box<Wanted>),
     ChangeApplication(Application),
     FollowCatalogue(CatalogueChange),
     /// What it waited for may be there: the pause is over.

@@ -3,14 +3,19 @@
 use super::Failing;
 use super::command::{AccessCommand, Command, MappingCommand, Rejection, TryCommand};
 use super::event::{AccessEvent, Event, MappingEvent, TryEvent};
+use super::report::Nothing;
 use super::state::{Entitlement, Reason, WantedState};
+use super::step::Step;
 
 impl Entitlement {
     pub(super) fn decided(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Access(command) => {
                 let event = self.decide_access(command).map(Event::Access);
-                Ok(event.into_iter().collect())
+                let nowhere = matches!(command, AccessCommand::WantWithoutGateway(_));
+                let mapped = event.as_ref().filter(|_| nowhere);
+                let mapped = mapped.and_then(|event| self.mapped_nowhere(event));
+                Ok(event.into_iter().chain(mapped).collect())
             }
             Command::Scopes(command) => self.decide_scopes(command),
             Command::Mapping(command) => self.decide_mapping(command),
@@ -21,7 +26,7 @@ impl Entitlement {
 
     fn decide_access(&self, command: &AccessCommand) -> Option<AccessEvent> {
         match command {
-            AccessCommand::Want(wanted) => {
+            AccessCommand::Want(wanted) | AccessCommand::WantWithoutGateway(wanted) => {
                 let known = self.wanted.as_ref().map(|known| known.revision);
                 if known.is_none_or(|known| wanted.revision > known) {
                     return Some(AccessEvent::Wanted(wanted.clone()));
@@ -40,6 +45,23 @@ impl Entitlement {
             AccessCommand::Wake => self.delay.as_ref().map(|_| AccessEvent::Woken),
             AccessCommand::FindGateway => self.lacks_gateway().then_some(AccessEvent::GatewayFound),
         }
+    }
+
+    /// What the worker would answer to what is asked by the event, without its steps. Only to the first thing that is
+    /// wanted: where a gateway may have been written before, one that is added just now is to be looked at.
+    fn mapped_nowhere(&self, event: &Event) -> Option<Event> {
+        let mut after = self.clone();
+        after.take(event);
+        let Step::Map { asked } = after.work() else {
+            return None;
+        };
+        if self.wanted.is_some() || !after.is_wanted() {
+            return None;
+        }
+        Some(Event::Mapping(MappingEvent::Mapped {
+            asked,
+            nothing: Some(Nothing::NoGateway),
+        }))
     }
 
     /// What was asked since then has yet to be written.

@@ -208,6 +208,25 @@ fn each_revision_is_answered() {
             MappingEvent::Mapped { asked: 1, nothing }.into(),
             reported(1, Outcome::NothingToDo(Nothing::NoGateway)),
         ]);
+    let nowhere = |wanted| Command::Access(AccessCommand::WantWithoutGateway(Box::new(wanted)));
+    given::<Entitlement>([])
+        .when(&nowhere(want(OAUTH, 1, WantedState::Granted)))
+        .then([
+            granted(1),
+            MappingEvent::Mapped { asked: 1, nothing }.into(),
+            reported(1, Outcome::NothingToDo(Nothing::NoGateway)),
+        ]);
+    // There may have been one for what was wanted before.
+    given::<Entitlement>([granted(1), reported(1, Outcome::Started)])
+        .when(&nowhere(want(OAUTH, 2, WantedState::Revoked)))
+        .then([revoked(2), reported(2, Outcome::Started)]);
+    // Keys need a gateway: the worker says so.
+    given::<Entitlement>([])
+        .when(&nowhere(want(Credential::ApiKey, 1, WantedState::Granted)))
+        .then([
+            said(want(Credential::ApiKey, 1, WantedState::Granted)),
+            reported(1, Outcome::Started),
+        ]);
 }
 
 /// Rule 4: what had finished repeats its answer and calls nobody; what had not is tried again.

@@ -183,6 +183,14 @@ pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<b
         .map(|row| row.is_some())
 }
 
+/// Whether a gateway is configured.
+pub(crate) async fn is_any(pool: &AnyPool) -> Result<bool, sqlx::Error> {
+    sqlx::query("SELECT 1 FROM gateways WHERE status <> 'deleted' LIMIT 1")
+        .fetch_optional(pool)
+        .await
+        .map(|row| row.is_some())
+}
+
 /// The gateways there are, and where APIs are mapped.
 pub(crate) async fn places(pool: &AnyPool) -> Result<ApiLocations, sqlx::Error> {
     let mut places = ApiLocations::default();

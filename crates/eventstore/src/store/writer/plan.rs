@@ -1,233 +1,260 @@
-//! What a batch of appends will write, decided in memory from bulk reads.
+//! Writes a batch of appends, and says of each that could not be written why.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
+use sqlx::{Any, Row as _, Transaction};
 use uuid::Uuid;
 
 use super::{Append, Appended, InboxEntry};
-use crate::{RecordedEvent, Result, StoreError, database::Dialect, rows};
+use crate::{RecordedEvent, Result, StoreError, Stream, database::Dialect, rows};
 
-/// Rows in one `INSERT`; nine parameters each stay below SQLite's and PostgreSQL's limits.
-const ROWS: usize = 500;
-
-/// `$4, $5, $6` for three parameters from the fourth on. sqlx's query builder writes `?` for `Any`, which
-/// PostgreSQL does not take.
-fn placeholders(from: usize, count: usize) -> String {
-    let names: Vec<String> = (from..from + count).map(|n| format!("${n}")).collect();
-    names.join(", ")
-}
-
-const HEAD: &str = "head";
-const VERSION: &str = "version";
-const EVENT: &str = "event";
-
-/// All that a batch depends on, in one statement: the kind of the row, two texts, a number. Its text never changes, so it
-/// is parsed once, and each key is looked up in its index; of a list of keys PostgreSQL thinks that it is worth to read
-/// the whole log. The keys are JSON, arrays in an array, which both databases read alike.
-macro_rules! question {
-    ($streams:literal, $ids:literal, $marks:literal) => {
+/// Inserts the events of appends whose stream has the version that they expect, and of which nothing is known yet. Its
+/// text never changes, so it is parsed once, and each key is looked up in its index; of a list of keys PostgreSQL thinks
+/// that it is worth to read the whole log. The events are JSON, arrays in an array, which both databases read alike. The
+/// first event of an append decides for all of them: a command that is repeated may find other things to say.
+macro_rules! insert {
+    ($events:literal) => {
         concat!(
-            "SELECT 'head', '', '', COALESCE(MAX(position), 0) FROM events \
-             UNION ALL SELECT 'version', k.value ->> 0, '', \
-             COALESCE((SELECT MAX(version) FROM events WHERE stream = (k.value ->> 0)), 0) FROM ",
-            $streams,
-            " UNION ALL SELECT 'event', k.value ->> 0, (SELECT stream FROM events WHERE id = (k.value ->> 0)), 0 FROM ",
-            $ids,
-            " UNION ALL SELECT 'inbox', k.value ->> 0, (SELECT message_id FROM inbox \
-             WHERE consumer = (k.value ->> 0) AND message_id = (k.value ->> 1)), 0 FROM ",
-            $marks
+            "INSERT INTO events (position, id, stream, version, type, schema_version, data, metadata, recorded_at) \
+             SELECT (SELECT COALESCE(MAX(position), 0) FROM events) \
+             + ROW_NUMBER() OVER (ORDER BY CAST(k.value ->> 0 AS BIGINT)), k.value ->> 1, k.value ->> 2, \
+             CAST(k.value ->> 3 AS BIGINT), k.value ->> 4, CAST(k.value ->> 5 AS BIGINT), k.value ->> 6, \
+             k.value ->> 7, k.value ->> 8 FROM ",
+            $events,
+            " WHERE COALESCE((SELECT MAX(version) FROM events WHERE stream = (k.value ->> 2)), 0) \
+             = CAST(k.value ->> 9 AS BIGINT) \
+             AND (SELECT 1 FROM events WHERE id = (k.value ->> 1)) IS NULL \
+             AND (SELECT 1 FROM events WHERE id = (k.value ->> 12)) IS NULL \
+             AND (SELECT 1 FROM inbox WHERE consumer = (k.value ->> 10) AND message_id = (k.value ->> 11)) IS NULL \
+             RETURNING id, position"
         )
     };
 }
 
-fn question(dialect: Dialect) -> &'static str {
+fn insert(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::Sqlite => question!(
-            "json_each($1) AS k",
-            "json_each($2) AS k",
-            "json_each($3) AS k"
-        ),
-        Dialect::Postgres => question!(
-            "json_array_elements(CAST($1 AS json)) AS k (value)",
-            "json_array_elements(CAST($2 AS json)) AS k (value)",
-            "json_array_elements(CAST($3 AS json)) AS k (value)"
-        ),
+        Dialect::Sqlite => insert!("json_each($1) AS k"),
+        Dialect::Postgres => insert!("jsonb_array_elements(CAST($1 AS jsonb)) AS k (value)"),
     }
 }
 
-fn json<T: Serialize>(keys: impl IntoIterator<Item = T>) -> Result<String> {
-    serde_json::to_string(&Vec::from_iter(keys)).map_err(StoreError::codec)
-}
+/// A row of [`insert`]; the first is its place.
+#[derive(Serialize)]
+struct Given<'a>(
+    usize,
+    Uuid,
+    &'a Stream,
+    i64,
+    &'a str,
+    i64,
+    String,
+    String,
+    String,
+    i64,
+    Option<&'a str>,
+    Option<Uuid>,
+    Option<Uuid>,
+);
 
-/// What a batch will write.
-#[derive(Default)]
-pub(super) struct Plan {
-    pub(super) position: i64,
-    versions: HashMap<String, i64>,
-    known_ids: HashMap<Uuid, String>,
-    handled: BTreeSet<(String, Uuid)>,
+/// A batch that is being written.
+pub(super) struct Plan<'t, 'c> {
+    tx: &'t mut Transaction<'c, Any>,
+    dialect: Dialect,
+    /// What was written, in the order of positions.
     pub(super) recorded: Vec<RecordedEvent>,
-    marks: Vec<(InboxEntry, Timestamp)>,
 }
 
-impl Plan {
-    /// Reads what the batch depends on, in one round trip.
-    pub(super) async fn load(
-        tx: &mut Transaction<'_, Any>,
-        dialect: Dialect,
-        appends: &[&Append],
-    ) -> Result<Self> {
-        let streams: BTreeSet<&str> = appends.iter().map(|a| a.stream.as_str()).collect();
-        let ids = appends.iter().flat_map(|a| &a.events);
-        let marks = appends.iter().filter_map(|a| a.inbox.as_ref());
-        let rows = sqlx::query(question(dialect))
-            .bind(json(streams.into_iter().map(|stream| [stream]))?)
-            .bind(json(ids.map(|event| [event.id]))?)
-            .bind(json(
-                marks.map(|entry| (&entry.consumer, entry.message_id)),
-            )?)
-            .fetch_all(&mut **tx)
-            .await?;
-        let mut plan = Self::default();
-        for row in &rows {
-            plan.learn(row)?;
+impl<'t, 'c> Plan<'t, 'c> {
+    pub(super) fn new(tx: &'t mut Transaction<'c, Any>, dialect: Dialect) -> Self {
+        let recorded = Vec::new();
+        Self {
+            tx,
+            dialect,
+            recorded,
         }
-        Ok(plan)
     }
 
-    fn learn(&mut self, row: &crate::Row) -> sqlx::Result<()> {
-        let about: String = row.try_get(0)?;
-        if about == HEAD {
-            self.position = row.try_get(3)?;
-            return Ok(());
-        }
-        let (first, second): (String, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
-        match (about.as_str(), second) {
-            (VERSION, _) => drop(self.versions.insert(first, row.try_get(3)?)),
-            (EVENT, Some(stream)) => drop(self.known_ids.insert(rows::parsed(&first)?, stream)),
-            (_, Some(message)) => drop(self.handled.insert((first, rows::parsed(&message)?))),
-            // Neither in the log nor in the inbox.
-            (_, None) => {}
-        }
-        Ok(())
-    }
-
-    pub(super) fn take(&mut self, append: &Append) -> Result<Appended> {
-        if let Some(entry) = &append.inbox
-            && self
-                .handled
-                .contains(&(entry.consumer.clone(), entry.message_id))
-        {
-            return Ok(Appended::AlreadyHandled);
-        }
-        let stream = append.stream.as_str();
-        let known = append
-            .events
-            .iter()
-            .filter(|e| self.known_ids.contains_key(&e.id))
-            .count();
-        let repeated = known > 0;
-        let mut own = HashSet::new();
-        let same = |id: &Uuid| self.known_ids.get(id).is_some_and(|s| s == stream);
-        if append
-            .events
-            .iter()
-            .any(|e| !own.insert(e.id) || (repeated && !same(&e.id)))
-        {
-            return Err(StoreError::EventIdReused(append.stream.clone()));
-        }
-        if !repeated {
-            let version = self.versions.get(stream).copied().unwrap_or(0);
-            if version != append.expected_version {
-                return Err(StoreError::Conflict {
-                    stream: append.stream.clone(),
-                    expected: append.expected_version,
-                    actual: version,
+    /// Writes what can be written, in the order given.
+    ///
+    /// # Errors
+    /// The database, or two appends with an event id in common: then nothing of the batch may be committed.
+    pub(super) async fn write(&mut self, appends: &[&Append]) -> Result<Vec<Result<Appended>>> {
+        let mut results: Vec<_> = appends.iter().map(|append| twice(append)).collect();
+        let mut open: Vec<usize> = (0..appends.len()).collect();
+        open.retain(|one| results[*one].is_none());
+        while !open.is_empty() {
+            // One of each stream: the next one is about the version after it.
+            let mut streams = HashSet::new();
+            let (now, later): (Vec<usize>, _) = open
+                .into_iter()
+                .partition(|one| streams.insert(appends[*one].stream.as_str()));
+            let round: Vec<&Append> = now.iter().map(|one| appends[*one]).collect();
+            let positions = self.insert(&round).await?;
+            for one in now {
+                let written = self.written(appends[one], &positions)?;
+                results[one] = Some(match written {
+                    Some(events) => Ok(Appended::New(events)),
+                    None => self.not_written(appends[one]).await?,
                 });
             }
+            open = later;
         }
-        if let Some(entry) = &append.inbox {
-            self.handled
-                .insert((entry.consumer.clone(), entry.message_id));
-            self.marks.push((entry.clone(), append.now));
-        }
-        if repeated {
-            return Ok(Appended::Repeated);
-        }
-        Ok(Appended::New(self.record(append)))
+        self.recorded.sort_unstable_by_key(|event| event.position);
+        Ok(results.into_iter().flatten().collect())
     }
 
-    fn record(&mut self, append: &Append) -> Vec<RecordedEvent> {
-        let mut new = Vec::with_capacity(append.events.len());
-        let stream = append.stream.as_str();
-        for (index, event) in (1..).zip(&append.events) {
-            self.position += 1;
-            self.known_ids.insert(event.id, stream.to_owned());
-            new.push(RecordedEvent {
-                position: self.position,
+    /// Positions of the events that were inserted.
+    async fn insert(&mut self, appends: &[&Append]) -> Result<HashMap<Uuid, i64>> {
+        let mut given = Vec::with_capacity(appends.len());
+        for append in appends {
+            let first = append.events.first().map(|event| event.id);
+            for (version, event) in (append.expected_version + 1..).zip(&append.events) {
+                let entry = append.inbox.as_ref();
+                given.push(Given(
+                    given.len(),
+                    event.id,
+                    &append.stream,
+                    version,
+                    &event.event_type,
+                    event.schema_version,
+                    event.data.to_string(),
+                    json(&event.metadata)?,
+                    append.now.to_string(),
+                    append.expected_version,
+                    entry.map(|entry| entry.consumer.as_str()),
+                    entry.map(|entry| entry.message_id),
+                    first,
+                ));
+            }
+        }
+        if given.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let inserted = sqlx::query(insert(self.dialect))
+            .bind(json(&given)?)
+            .fetch_all(&mut **self.tx)
+            .await?;
+        let place = |row: &crate::Row| Ok((rows::id(row)?, row.try_get(1)?));
+        Ok(inserted.iter().map(place).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The events of an append that was inserted.
+    fn written(
+        &mut self,
+        append: &Append,
+        positions: &HashMap<Uuid, i64>,
+    ) -> Result<Option<Vec<RecordedEvent>>> {
+        let record = |(version, event): (i64, &super::NewEvent)| {
+            Some(RecordedEvent {
+                position: *positions.get(&event.id)?,
                 id: event.id,
-                stream: stream.to_owned(),
-                version: append.expected_version + index,
+                stream: append.stream.as_str().to_owned(),
+                version,
                 event_type: event.event_type.clone(),
                 schema_version: event.schema_version,
                 data: event.data.clone(),
                 metadata: event.metadata.clone(),
                 recorded_at: append.now,
-            });
+            })
+        };
+        let events = (append.expected_version + 1..).zip(&append.events);
+        let events: Vec<RecordedEvent> = events.filter_map(record).collect();
+        if events.is_empty() {
+            return Ok(None);
         }
-        if let Some(last) = new.last() {
-            self.versions.insert(stream.to_owned(), last.version);
+        if events.len() < append.events.len() {
+            // Some are known, the others are in the log now.
+            return Err(StoreError::EventIdReused(append.stream.clone()));
         }
-        self.recorded.extend(new.iter().cloned());
-        new
+        self.recorded.extend_from_slice(&events);
+        Ok(Some(events))
     }
 
-    pub(super) async fn write(&self, tx: &mut Transaction<'_, Any>) -> Result<()> {
-        for chunk in self.recorded.chunks(ROWS) {
-            let rows: Vec<String> = (0..chunk.len())
-                .map(|row| format!("({})", placeholders(row * 9 + 1, 9)))
-                .collect();
-            let statement = format!(
-                "INSERT INTO events (position, id, stream, version, type, schema_version, data, metadata, \
-                 recorded_at) VALUES {}",
-                rows.join(", ")
-            );
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for event in chunk {
-                let metadata = serde_json::to_string(&event.metadata).map_err(StoreError::codec)?;
-                query = query
-                    .bind(event.position)
-                    .bind(event.id.to_string())
-                    .bind(event.stream.clone())
-                    .bind(event.version)
-                    .bind(event.event_type.clone())
-                    .bind(event.schema_version)
-                    .bind(event.data.to_string())
-                    .bind(metadata)
-                    .bind(event.recorded_at.to_string());
+    /// Why an append has no events in the log now: there are none to be inserted, or not any more, or not yet.
+    async fn not_written(&mut self, append: &Append) -> Result<Result<Appended>> {
+        if let Some(entry) = &append.inbox {
+            if append.events.is_empty() && self.mark(entry, append).await? {
+                return Ok(Ok(Appended::New(Vec::new())));
             }
-            query.execute(&mut **tx).await?;
-        }
-        for chunk in self.marks.chunks(ROWS) {
-            let rows: Vec<String> = (0..chunk.len())
-                .map(|row| format!("({})", placeholders(row * 3 + 1, 3)))
-                .collect();
-            let statement = format!(
-                "INSERT INTO inbox (consumer, message_id, handled_at) VALUES {}",
-                rows.join(", ")
-            );
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for (entry, at) in chunk {
-                query = query
-                    .bind(entry.consumer.clone())
-                    .bind(entry.message_id.to_string())
-                    .bind(at.to_string());
+            if self.is_handled(entry).await? {
+                return Ok(Ok(Appended::AlreadyHandled));
             }
-            query.execute(&mut **tx).await?;
         }
-        Ok(())
+        let mut known = Vec::with_capacity(append.events.len());
+        for event in &append.events {
+            known.extend(self.stream_of(event.id).await?);
+        }
+        if !known.is_empty() {
+            let mut here = known.iter().map(|stream| stream == append.stream.as_str());
+            let repeated = known.len() == append.events.len() && here.all(|here| here);
+            return Ok(match repeated {
+                true => Ok(Appended::Repeated),
+                false => Err(StoreError::EventIdReused(append.stream.clone())),
+            });
+        }
+        let version = self.version(&append.stream).await?;
+        if version == append.expected_version && append.events.is_empty() {
+            return Ok(Ok(Appended::New(Vec::new())));
+        }
+        Ok(Err(StoreError::Conflict {
+            stream: append.stream.clone(),
+            expected: append.expected_version,
+            actual: version,
+        }))
     }
+
+    /// Notes that a message caused nothing, where that was decided on the newest version and was not noted before.
+    async fn mark(&mut self, entry: &InboxEntry, append: &Append) -> Result<bool> {
+        let marked = sqlx::query(
+            "INSERT INTO inbox (consumer, message_id, handled_at) SELECT $1, $2, $3 \
+             WHERE COALESCE((SELECT MAX(version) FROM events WHERE stream = $4), 0) = $5 \
+             ON CONFLICT (consumer, message_id) DO NOTHING",
+        )
+        .bind(entry.consumer.clone())
+        .bind(entry.message_id.to_string())
+        .bind(append.now.to_string())
+        .bind(append.stream.as_str().to_owned())
+        .bind(append.expected_version)
+        .execute(&mut **self.tx)
+        .await?;
+        Ok(marked.rows_affected() == 1)
+    }
+
+    async fn is_handled(&mut self, entry: &InboxEntry) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM inbox WHERE consumer = $1 AND message_id = $2")
+            .bind(entry.consumer.clone())
+            .bind(entry.message_id.to_string())
+            .fetch_optional(&mut **self.tx)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    async fn stream_of(&mut self, event: Uuid) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT stream FROM events WHERE id = $1")
+            .bind(event.to_string())
+            .fetch_optional(&mut **self.tx)
+            .await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    async fn version(&mut self, stream: &Stream) -> Result<i64> {
+        let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM events WHERE stream = $1")
+            .bind(stream.as_str().to_owned())
+            .fetch_one(&mut **self.tx)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+}
+
+/// An append that has an event id twice.
+fn twice(append: &Append) -> Option<Result<Appended>> {
+    let mut ids = HashSet::new();
+    let mut events = append.events.iter();
+    let twice = events.any(|event| !ids.insert(event.id));
+    twice.then(|| Err(StoreError::EventIdReused(append.stream.clone())))
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(StoreError::codec)
 }
