@@ -1,5 +1,5 @@
 //! The public edge: REST, the event stream, the description of both, and public gRPC. It has no state of its own
-//! and calls services by gRPC only.
+//! but what it remembers for two seconds, and calls services by gRPC only.
 //!
 //! - [`request`]: who sends a request, and whether it is forged
 //! - [`rest`]: a file for each resource
@@ -7,6 +7,7 @@
 //! - [`openapi`]: the description of the REST API
 //! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
+//! - [`remembered`]: what the services answered a moment ago
 //! - [`operations`]: what every service tells an operator about itself, gathered
 //! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
 //! - [`curl`]: commands to copy, for pages and REST
@@ -23,12 +24,13 @@ mod openapi;
 mod operations;
 mod pages;
 pub mod problem;
+mod remembered;
 pub mod request;
 mod rest;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -43,6 +45,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::{
     headers::Https,
     problem::Failure,
+    remembered::Catalogue,
     request::auth::{Auth, Cookies},
     request::csrf::Csrf,
 };
@@ -55,15 +58,28 @@ const LARGEST_BODY: usize = 1024 * 1024;
 /// The longest time until an answer begins. A connection test of a slow provider may take most of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What handlers share. Cheap to clone.
+/// What handlers share. Cheap to clone, as every request does several times.
 #[derive(Clone)]
-pub struct Edge {
+pub struct Edge(Arc<Shared>);
+
+/// Behind an [`Edge`].
+pub struct Shared {
     /// Given to the process at its start.
     pub deps: Deps,
     /// Credentials to identities, and cookies.
     pub auth: Auth,
     /// Against forged requests.
     pub csrf: Csrf,
+    /// Answers of the catalogue.
+    catalogue: Catalogue,
+}
+
+impl Deref for Edge {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl Edge {
@@ -71,11 +87,12 @@ impl Edge {
     pub fn new(deps: &Deps) -> Self {
         let public_url = &deps.config.public_url;
         let cookies = Cookies::new(public_url.scheme() == "https");
-        Self {
+        Self(Arc::new(Shared {
             auth: Auth::new(deps, cookies),
             csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
+            catalogue: Catalogue::default(),
             deps: deps.clone(),
-        }
+        }))
     }
 }
 
