@@ -11,7 +11,7 @@ use hashlink::LruCache;
 use http::{HeaderMap, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
 use portico_proto::Error;
-use portico_runtime::{Caller, Clock, Role, ServiceChannel, ServiceName};
+use portico_runtime::{Caller, Clock, Deps, Role, ServiceChannel, ServiceName};
 
 use super::{problem::Result, request::RequestContext};
 
@@ -37,6 +37,11 @@ impl Asked {
             at: clock.now(),
             changes: service.changes(),
         }
+    }
+
+    /// Of the catalogue.
+    pub(super) fn catalogue(deps: &Deps) -> Self {
+        Self::now(&deps.clock, &deps.channels.to(ServiceName::Catalog))
     }
 
     /// Whether an answer from then may still be given.
@@ -68,18 +73,47 @@ impl Audience {
     }
 }
 
-/// Answers of the catalogue over REST, as they were sent.
+/// What the catalogue is asked, and for whom. Over REST the address is all of it, over gRPC the message belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    audience: Audience,
+    uri: Uri,
+    message: Bytes,
+}
+
+impl Question {
+    /// `None` where the caller gets no remembered answers.
+    pub(super) fn of(caller: &Caller, uri: Uri, message: Bytes) -> Option<Self> {
+        let audience = Audience::of(caller)?;
+        Some(Self {
+            audience,
+            uri,
+            message,
+        })
+    }
+
+    /// The size of what is remembered, as far as anybody can make it larger.
+    fn size_with(&self, answer: &Answer) -> usize {
+        let query = self.uri.query().map_or(0, str::len);
+        self.uri.path().len() + query + self.message.len() + answer.body.len()
+    }
+}
+
+/// A good answer, as it was sent.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Of gRPC.
+    pub(super) trailers: HeaderMap,
+}
+
+/// Answers of the catalogue, over REST or over gRPC.
 pub(super) struct Catalogue(Mutex<Remembered>);
 
 struct Remembered {
-    answers: LruCache<(Audience, Uri), Answer>,
+    answers: LruCache<Question, (Asked, Answer)>,
     bytes: usize,
-}
-
-struct Answer {
-    asked: Asked,
-    headers: HeaderMap,
-    body: Bytes,
 }
 
 impl Default for Catalogue {
@@ -91,22 +125,20 @@ impl Default for Catalogue {
     }
 }
 
-/// The remembered answer to the same question of the same audience, or a new one.
+/// The remembered answer to the same question over REST, or a new one.
 pub(super) async fn answer<A: IntoResponse>(
     ctx: &RequestContext,
     make: impl Future<Output = Result<A>>,
 ) -> Result<Response> {
-    let Some(audience) = Audience::of(&ctx.caller()) else {
+    let Some(question) = Question::of(&ctx.caller(), ctx.uri().clone(), Bytes::new()) else {
         return make.await.map(IntoResponse::into_response);
     };
     let edge = ctx.edge();
-    let asked = Asked::now(
-        &edge.deps.clock,
-        &edge.deps.channels.to(ServiceName::Catalog),
-    );
-    let key = (audience, ctx.uri().clone());
-    if let Some(known) = edge.catalogue.get(&key, asked) {
-        return Ok(known);
+    let asked = Asked::catalogue(&edge.deps);
+    if let Some(known) = edge.catalogue.get(&question, asked) {
+        let mut response = Response::new(Body::from(known.body));
+        *response.headers_mut() = known.headers;
+        return Ok(response);
     }
     let (parts, body) = make.await?.into_response().into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|error| {
@@ -114,14 +146,12 @@ pub(super) async fn answer<A: IntoResponse>(
         Error::internal()
     })?;
     if parts.status == StatusCode::OK {
-        let headers = parts.headers.clone();
-        let body = body.clone();
         let answer = Answer {
-            asked,
-            headers,
-            body,
+            headers: parts.headers.clone(),
+            body: body.clone(),
+            trailers: HeaderMap::new(),
         };
-        edge.catalogue.put(key, answer);
+        edge.catalogue.put(question, asked, answer);
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
@@ -131,41 +161,32 @@ impl Catalogue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, key: &(Audience, Uri), now: Asked) -> Option<Response> {
+    /// What was answered before, where it still holds.
+    pub(super) fn get(&self, question: &Question, now: Asked) -> Option<Answer> {
         let mut all = self.lock();
-        let known = all
-            .answers
-            .get(key)
-            .filter(|known| known.asked.holds(now))?;
-        let mut response = Response::new(Body::from(known.body.clone()));
-        *response.headers_mut() = known.headers.clone();
-        Some(response)
+        let (asked, answer) = all.answers.get(question)?;
+        asked.holds(now).then(|| answer.clone())
     }
 
-    fn put(&self, key: (Audience, Uri), answer: Answer) {
-        let size = size(&key, &answer);
+    /// Remembers an answer to what was asked then; what was used least gives way.
+    pub(super) fn put(&self, question: Question, asked: Asked, answer: Answer) {
+        let size = question.size_with(&answer);
         if size > LARGEST {
             return;
         }
         let mut all = self.lock();
         all.bytes += size;
-        if let Some(old) = all.answers.remove(&key) {
-            all.bytes -= self::size(&key, &old);
+        if let Some((_, old)) = all.answers.remove(&question) {
+            all.bytes -= question.size_with(&old);
         }
-        all.answers.insert(key, answer);
+        all.answers.insert(question, (asked, answer));
         while all.bytes > BYTES || all.answers.len() > ANSWERS {
-            let Some((key, old)) = all.answers.remove_lru() else {
+            let Some((question, (_, old))) = all.answers.remove_lru() else {
                 break;
             };
-            all.bytes -= self::size(&key, &old);
+            all.bytes -= question.size_with(&old);
         }
     }
-}
-
-/// What anybody can make larger.
-fn size((_, uri): &(Audience, Uri), answer: &Answer) -> usize {
-    let query = uri.query().map_or(0, str::len);
-    uri.path().len() + query + answer.body.len()
 }
 
 #[cfg(test)]
@@ -175,18 +196,21 @@ mod tests {
     fn put(catalogue: &Catalogue, number: usize, length: usize) {
         let uri = format!("/{number:05}").parse().unwrap();
         let channel = ServiceChannel::local(ServiceName::Catalog);
+        let asked = Asked::now(&Clock::fixed(Timestamp::UNIX_EPOCH), &channel);
         let answer = Answer {
-            asked: Asked::now(&Clock::fixed(Timestamp::UNIX_EPOCH), &channel),
             headers: HeaderMap::new(),
             body: vec![0; length].into(),
+            trailers: HeaderMap::new(),
         };
-        catalogue.put((Audience::Visitor, uri), answer);
+        let question = Question::of(&Caller::Anonymous, uri, Bytes::new());
+        catalogue.put(question.unwrap(), asked, answer);
     }
 
     fn held(catalogue: &Catalogue) -> (usize, usize) {
         let all = catalogue.lock();
-        let bytes = all.answers.iter().map(|(key, answer)| size(key, answer));
-        assert_eq!(bytes.sum::<usize>(), all.bytes);
+        let sizes = all.answers.iter();
+        let sizes = sizes.map(|(question, (_, answer))| question.size_with(answer));
+        assert_eq!(sizes.sum::<usize>(), all.bytes);
         (all.answers.len(), all.bytes)
     }
 

@@ -110,6 +110,8 @@ async fn the_identity_is_ours_and_never_the_callers() {
         vec![("authorization", &bearer)],
         vec![("authorization", &bearer), ("x-portico-identity", &forged)],
     ] {
+        // Nothing is remembered for as long.
+        portal.time.advance(Duration::from_secs(2));
         catalog
             .list_products(with(list(), &metadata))
             .await

@@ -213,6 +213,49 @@ async fn a_change_is_seen_at_once_whichever_way_it_came() {
 }
 
 #[tokio::test]
+async fn over_grpc_too() {
+    let asked = Arc::default();
+    let portal = portal(&asked).await;
+    let outside = CatalogServiceClient::new(grpc(&portal));
+    let list = async |token: &str, q: &str| {
+        let mut outside = outside.clone();
+        let mut request = tonic::Request::new(ListProductsRequest {
+            q: q.to_owned(),
+            ..ListProductsRequest::default()
+        });
+        if !token.is_empty() {
+            let bearer = format!("Bearer {token}").parse().unwrap();
+            request.metadata_mut().insert("authorization", bearer);
+        }
+        let mut answer = outside.list_products(request).await.unwrap().into_inner();
+        let product = answer.products.remove(0);
+        assert_eq!(answer.next, q);
+        (product.name, product.version)
+    };
+    let is = |who: &str, number| (who.to_owned(), number);
+    assert_eq!(list(DEVELOPER, "").await, is("developer", 1));
+    assert_eq!(list("", "").await, is("visitor", 2));
+    assert_eq!(list(DEVELOPER, "a").await, is("developer", 3));
+    assert_eq!(list(DEVELOPER, "").await, is("developer", 1));
+    assert_eq!(list("", "").await, is("visitor", 2));
+    assert_eq!(list(ADMIN, "").await, is("admin", 4));
+    assert_eq!(list(ADMIN, "").await, is("admin", 5));
+    let path = format!("/api/v1/products/{ID}");
+    let changed = portal.json(Method::PATCH, &path, json!({})).await;
+    assert_eq!(changed.status, 200);
+    assert_eq!(list(DEVELOPER, "").await, is("developer", 6));
+    // A refusal is forwarded with its status, and not remembered.
+    for number in 7..9 {
+        let unknown = outside
+            .clone()
+            .get_product(GetProductRequest::default())
+            .await;
+        assert_eq!(unknown.unwrap_err().code(), tonic::Code::NotFound);
+        assert_eq!(asked.load(Ordering::SeqCst), number);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_a_change_overtook_is_not_remembered() {
     let portal = portal(&Arc::default()).await;
     let edge = Edge::new(&portal.deps);
