@@ -34,12 +34,13 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use portico_proto::Error;
 use portico_runtime::{Deps, telemetry};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{
@@ -108,21 +109,29 @@ pub async fn router(deps: &Deps) -> Router {
     around(routes, &edge)
 }
 
-/// What is the same for all routes. From the inside out: the first layer is the innermost.
+/// What is the same for all routes, from the outside in. It is one layer, since a router copies all that is inside each of
+/// its layers for every request.
 fn around(routes: Router<Edge>, edge: &Edge) -> Router {
     let https = Https(edge.deps.config.public_url.scheme() == "https");
     let clock = edge.deps.clock.clone();
     routes
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(from_fn(in_time))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(edge.clone(), pages::show_failures))
-        .layer(from_fn(problem::finish))
-        .layer(from_fn_with_state(https, headers::secure))
-        .layer(from_fn_with_state(clock, telemetry::trace))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(clock, telemetry::trace))
+                .layer(from_fn_with_state(https, finish))
+                .layer(from_fn_with_state(edge.clone(), pages::show_failures))
+                .layer(CatchPanicLayer::custom(problem::panicked))
+                .layer(from_fn(in_time))
+                .layer(DefaultBodyLimit::max(LARGEST_BODY)),
+        )
         .with_state(edge.clone())
+}
+
+/// Middleware: failures as problem details, and the headers that every answer has.
+async fn finish(State(https): State<Https>, request: Request, next: Next) -> Response {
+    headers::secure(https, problem::finish(request, next).await)
 }
 
 /// Middleware: an answer must begin in time. A stream may go on for as long as it likes.

@@ -63,7 +63,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Middleware: writes a [`Failure`] as problem details. It must be inside the layer that gives requests their ids.
+/// Writes a [`Failure`] as problem details. It must be inside the layer that gives requests their ids.
 pub async fn finish(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
     let mut response = next.run(request).await;

@@ -31,11 +31,9 @@ impl From<Plan> for Single<Plan> {
 
 /// Plans.
 #[utoipa::path(get, path = "/plans", tag = "Plans", params(ListPlansRequest), responses((status = 200, body = List<Plan>)))]
-async fn list_plans(
-    ctx: RequestContext,
-    Query(query): Query<ListPlansRequest>,
-) -> Result<Response> {
+async fn list_plans(ctx: RequestContext) -> Result<Response> {
     remembered::answer(&ctx, async {
+        let Query(query) = Query::<ListPlansRequest>::of(ctx.uri())?;
         let request = ctx.request(query);
         let page = ctx.catalog().list_plans(request).await?.into_inner();
         Ok(List::<Plan>::new(page.plans, page.next))

@@ -34,11 +34,9 @@ impl From<Product> for Single<Product> {
 
 /// Lists the products that the caller may see.
 #[utoipa::path(get, path = "/products", tag = "Products", params(ListProductsRequest), responses((status = 200, body = List<Product>)))]
-async fn list_products(
-    ctx: RequestContext,
-    Query(query): Query<ListProductsRequest>,
-) -> Result<Response> {
+async fn list_products(ctx: RequestContext) -> Result<Response> {
     remembered::answer(&ctx, async {
+        let Query(query) = Query::<ListProductsRequest>::of(ctx.uri())?;
         let request = ctx.request(query);
         let page = ctx.catalog().list_products(request).await?.into_inner();
         Ok(List::<Product>::new(page.products, page.next))
