@@ -1,5 +1,5 @@
 //! The public edge: REST, the event stream, the description of both, and public gRPC. It has no state of its own
-//! and calls services by gRPC only.
+//! but what it remembers for two seconds, and calls services by gRPC only.
 //!
 //! - [`request`]: who sends a request, and whether it is forged
 //! - [`rest`]: a file for each resource
@@ -7,6 +7,7 @@
 //! - [`openapi`]: the description of the REST API
 //! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
+//! - [`remembered`]: what the services answered a moment ago
 //! - [`operations`]: what every service tells an operator about itself, gathered
 //! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
 //! - [`curl`]: commands to copy, for pages and REST
@@ -23,26 +24,29 @@ mod openapi;
 mod operations;
 mod pages;
 pub mod problem;
+mod remembered;
 pub mod request;
 mod rest;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use portico_proto::Error;
 use portico_runtime::{Deps, telemetry};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{
     headers::Https,
     problem::Failure,
+    remembered::Catalogue,
     request::auth::{Auth, Cookies},
     request::csrf::Csrf,
 };
@@ -55,15 +59,28 @@ const LARGEST_BODY: usize = 1024 * 1024;
 /// The longest time until an answer begins. A connection test of a slow provider may take most of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What handlers share. Cheap to clone.
+/// What handlers share. Cheap to clone, as every request does several times.
 #[derive(Clone)]
-pub struct Edge {
+pub struct Edge(Arc<Shared>);
+
+/// Behind an [`Edge`].
+pub struct Shared {
     /// Given to the process at its start.
     pub deps: Deps,
     /// Credentials to identities, and cookies.
     pub auth: Auth,
     /// Against forged requests.
     pub csrf: Csrf,
+    /// Answers of the catalogue.
+    catalogue: Catalogue,
+}
+
+impl Deref for Edge {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl Edge {
@@ -71,11 +88,12 @@ impl Edge {
     pub fn new(deps: &Deps) -> Self {
         let public_url = &deps.config.public_url;
         let cookies = Cookies::new(public_url.scheme() == "https");
-        Self {
+        Self(Arc::new(Shared {
             auth: Auth::new(deps, cookies),
             csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
+            catalogue: Catalogue::default(),
             deps: deps.clone(),
-        }
+        }))
     }
 }
 
@@ -91,21 +109,29 @@ pub async fn router(deps: &Deps) -> Router {
     around(routes, &edge)
 }
 
-/// What is the same for all routes. From the inside out: the first layer is the innermost.
+/// What is the same for all routes, from the outside in. It is one layer, since a router copies all that is inside each of
+/// its layers for every request.
 fn around(routes: Router<Edge>, edge: &Edge) -> Router {
     let https = Https(edge.deps.config.public_url.scheme() == "https");
     let clock = edge.deps.clock.clone();
     routes
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(from_fn(in_time))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(edge.clone(), pages::show_failures))
-        .layer(from_fn(problem::finish))
-        .layer(from_fn_with_state(https, headers::secure))
-        .layer(from_fn_with_state(clock, telemetry::trace))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(clock, telemetry::trace))
+                .layer(from_fn_with_state(https, finish))
+                .layer(from_fn_with_state(edge.clone(), pages::show_failures))
+                .layer(CatchPanicLayer::custom(problem::panicked))
+                .layer(from_fn(in_time))
+                .layer(DefaultBodyLimit::max(LARGEST_BODY)),
+        )
         .with_state(edge.clone())
+}
+
+/// Middleware: failures as problem details, and the headers that every answer has.
+async fn finish(State(https): State<Https>, request: Request, next: Next) -> Response {
+    headers::secure(https, problem::finish(request, next).await)
 }
 
 /// Middleware: an answer must begin in time. A stream may go on for as long as it likes.

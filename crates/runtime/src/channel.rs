@@ -6,14 +6,17 @@ mod remote;
 mod replicas;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use axum::Router;
 use futures::future::BoxFuture;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{BoxError, Service, ServiceExt as _};
 
 pub use self::headers::{IDEMPOTENCY_KEY, REQUEST_ID, SERVICE, TRACEPARENT, TRACESTATE};
@@ -93,18 +96,64 @@ impl ServiceName {
 
 /// A channel to one service, for tonic's generated clients. Cheap to clone.
 #[derive(Clone)]
-pub enum ServiceChannel {
+pub struct ServiceChannel {
+    way: Way,
+    changes: Arc<AtomicU64>,
+}
+
+#[derive(Clone)]
+enum Way {
     /// In the same process, without a network and without HTTP/2 framing.
     Local(ServiceName, Arc<OnceLock<Router>>),
-    /// Over the network.
     Remote(Remote),
 }
 
 impl ServiceChannel {
+    fn new(way: Way) -> Self {
+        Self {
+            way,
+            changes: Arc::default(),
+        }
+    }
+
     /// To a service of the same process, which is registered with [`Channels::provide`].
     #[must_use]
     pub fn local(name: ServiceName) -> Self {
-        Self::Local(name, Arc::default())
+        Self::new(Way::Local(name, Arc::default()))
+    }
+
+    /// Over the network.
+    #[must_use]
+    pub fn remote(remote: Remote) -> Self {
+        Self::new(Way::Remote(remote))
+    }
+
+    /// Grows when a call over this channel or its clones has ended that may have changed something at the service. An
+    /// answer is not older than what was changed from here while the number was the same since before it was asked for.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+}
+
+/// A call that may change something. Counts when it ends, also where the caller does not wait for that.
+struct Changing(Option<Arc<AtomicU64>>);
+
+impl Changing {
+    /// Who may not change anything must not be able to make everything be asked for again.
+    fn answered(&mut self, response: &http::Response<Body>) {
+        let status = response.headers().get("grpc-status");
+        let code = status.map(|status| Code::from_bytes(status.as_bytes()));
+        if matches!(code, Some(Code::Unauthenticated | Code::PermissionDenied)) {
+            self.0 = None;
+        }
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        if let Some(changes) = &self.0 {
+            changes.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -119,20 +168,28 @@ impl Service<http::Request<Body>> for ServiceChannel {
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         headers::inject(request.headers_mut());
-        match self {
-            Self::Local(name, router) => {
+        let changes = methods::outdates(request.uri().path());
+        let mut changing = Changing(changes.then(|| Arc::clone(&self.changes)));
+        match &self.way {
+            Way::Local(name, router) => {
                 let (name, router) = (*name, router.get().cloned());
                 Box::pin(async move {
                     let Some(router) = router else {
                         return Ok(Status::from(service_unavailable(name)).into_http());
                     };
                     let response = router.oneshot(request.map(axum::body::Body::new)).await?;
-                    Ok(response.map(Body::new))
+                    let response = response.map(Body::new);
+                    changing.answered(&response);
+                    Ok(response)
                 })
             }
-            Self::Remote(remote) => {
+            Way::Remote(remote) => {
                 let answer = remote.clone().call(request);
-                Box::pin(async move { Ok(answer.await) })
+                Box::pin(async move {
+                    let response = answer.await;
+                    changing.answered(&response);
+                    Ok(response)
+                })
             }
         }
     }
@@ -182,7 +239,7 @@ impl Channels {
 
     /// Registers a local service; the first one stays.
     pub fn provide(&self, name: ServiceName, router: Router) {
-        if let ServiceChannel::Local(_, slot) = self.to(name) {
+        if let Way::Local(_, slot) = self.to(name).way {
             // A second service of the same name would be a programming error.
             let _ = slot.set(router);
         }

@@ -26,8 +26,8 @@ use crate::outgoing::{AllowList, OutgoingSettings};
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Admin, Collector, Grpc, Log, LogFormat, Mail, Migrate, MutualTls, Nats, Retry, Services,
-    Session, Signup, Telemetry, Tls,
+    Admin, Collector, Grpc, Log, LogFormat, Mail, Migrate, MutualTls, Nats, Passwords, Retry,
+    Services, Session, Signup, Telemetry, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -70,6 +70,8 @@ pub struct Config {
     pub mail: Mail,
     /// How long people stay signed in.
     pub session: Session,
+    /// How many passwords are hashed at the same time.
+    pub passwords: Passwords,
     /// Back-off of retries.
     pub retry: Retry,
     /// How long the secret before a rotation works, where a provider keeps both.
@@ -167,6 +169,7 @@ impl Config {
             nats: Nats::read(reader),
             mail: Mail::read(reader),
             session: Session::read(reader),
+            passwords: Passwords::read(reader),
             retry: Retry::read(reader),
             old_secret_lifetime: reader.duration_or_none("registration.old_secret_lifetime"),
             outgoing: sections::outgoing(reader, allow),

@@ -102,7 +102,7 @@ mod remote {
         let addresses = addresses.iter().map(|address| format!("http://{address}"));
         let addresses: Vec<_> = addresses.map(|url| url.parse().unwrap()).collect();
         let remote = Remote::new(ServiceName::Catalog, &addresses, None);
-        CatalogServiceClient::new(ServiceChannel::Remote(remote))
+        CatalogServiceClient::new(ServiceChannel::remote(remote))
     }
 
     async fn get(client: &Client) -> Error {

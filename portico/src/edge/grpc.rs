@@ -19,7 +19,7 @@ use portico_proto::{
     accounts::v1::{CreateSessionRequest, accounts_service_client::AccountsServiceClient},
 };
 use portico_runtime::{
-    Deps, ServiceName, identity,
+    Caller, Deps, ServiceName, identity,
     telemetry::{self, Answering},
 };
 use prost::Message as _;
@@ -32,6 +32,7 @@ use self::health::Health;
 use super::{Edge, operations, request::auth::Credential, request::remote_address};
 
 mod health;
+mod remembered;
 
 /// Methods that are not for outside, each with the reason.
 const INTERNAL: [(&str, &str); 3] = [
@@ -139,7 +140,7 @@ async fn call(public: &Public, request: Request) -> Result<http::Response<Body>,
     let missing = || Status::unimplemented("there is no such method here");
     let streams = public.methods.get(&path).ok_or_else(missing)?;
     let edge = &public.edge;
-    let (request, credential) = identified(edge, request).await?;
+    let (request, credential, caller) = identified(edge, request).await?;
     if path.starts_with(OPERATIONS) {
         return Ok(operations::serve(edge, request).await);
     }
@@ -147,6 +148,23 @@ async fn call(public: &Public, request: Request) -> Result<http::Response<Body>,
     if path == CREATE_SESSION {
         return Ok(create_session(edge, request).await);
     }
+    if remembered::READ.contains(&path.as_str()) {
+        return remembered::answer(edge, &caller, request).await;
+    }
+    let response = forwarded(edge, service, request).await?;
+    Ok(if *streams {
+        response.map(|body| until(body, over(edge.clone(), credential)))
+    } else {
+        response
+    })
+}
+
+/// What a service answers.
+async fn forwarded(
+    edge: &Edge,
+    service: ServiceName,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, Status> {
     let mut channel = edge.deps.channels.to(service);
     let unavailable = |error: tower::BoxError| {
         tracing::warn!(%error, service = service.as_str(), "call failed");
@@ -155,29 +173,26 @@ async fn call(public: &Public, request: Request) -> Result<http::Response<Body>,
     std::future::poll_fn(|context| channel.poll_ready(context))
         .await
         .map_err(unavailable)?;
-    let response = channel.call(request).await.map_err(unavailable)?;
-    Ok(if *streams {
-        response.map(|body| until(body, over(edge.clone(), credential)))
-    } else {
-        response
-    })
+    Ok(channel.call(request).await.map_err(unavailable)?)
 }
 
 /// The request as a service takes it: with the identity that we vouch for, and no other.
 async fn identified(
     edge: &Edge,
     request: Request,
-) -> Result<(http::Request<Body>, Credential), Error> {
+) -> Result<(http::Request<Body>, Credential, Caller), Error> {
     let (mut parts, body) = request.into_parts();
     parts.headers.remove(identity::HEADER);
     // Cookies are for browsers, which do not speak gRPC.
     parts.headers.remove(header::COOKIE);
     let credential = edge.auth.credential(&parts.headers)?;
     parts.headers.remove(header::AUTHORIZATION);
+    let mut caller = Caller::Anonymous;
     if let Some(identity) = edge.auth.identify(&credential).await? {
         let value =
             HeaderValue::from_bytes(identity.signed.as_bytes()).map_err(|_| Error::internal())?;
         parts.headers.insert(identity::HEADER, value);
+        caller = identity.caller;
     }
     // The authority is ours, not the service's.
     if let Some(path) = parts.uri.path_and_query() {
@@ -186,6 +201,7 @@ async fn identified(
     Ok((
         http::Request::from_parts(parts, Body::new(body)),
         credential,
+        caller,
     ))
 }
 

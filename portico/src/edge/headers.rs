@@ -1,10 +1,6 @@
 //! Security headers of every response.
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// For pages: only resources that we serve, nothing inline, never in a frame.
@@ -17,9 +13,8 @@ const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Https(pub(super) bool);
 
-/// Middleware: adds the headers that a handler has not set.
-pub(super) async fn secure(State(https): State<Https>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Adds the headers that a handler has not set.
+pub(super) fn secure(Https(https): Https, mut response: Response) -> Response {
     let headers = response.headers_mut();
     let page = headers
         .get(header::CONTENT_TYPE)
@@ -44,7 +39,7 @@ pub(super) async fn secure(State(https): State<Https>, request: Request, next: N
         HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
     );
-    if https.0 {
+    if https {
         add(
             headers,
             header::STRICT_TRANSPORT_SECURITY,

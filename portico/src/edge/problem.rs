@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portico_proto::{Error, Kind};
 use portico_runtime::REQUEST_ID;
 
@@ -63,7 +63,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Middleware: writes a [`Failure`] as problem details. It must be inside the layer that gives requests their ids.
+/// Writes a [`Failure`] as problem details. It must be inside the layer that gives requests their ids.
 pub async fn finish(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
     let mut response = next.run(request).await;
@@ -94,11 +94,16 @@ fn write(failure: &Failure, instance: &str, bare: &Response) -> Response {
             HeaderValue::from_static("Bearer realm=\"portico\""),
         );
     }
-    if let Some(after) = failure.error.retry_after {
+    retry_after(&failure.error, headers);
+    response
+}
+
+/// Sets `Retry-After` (RFC 9110 section 10.2.3), in whole seconds and not earlier than the error says.
+pub(super) fn retry_after(error: &Error, headers: &mut HeaderMap) {
+    if let Some(after) = error.retry_after {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(header::RETRY_AFTER, seconds.max(1).into());
     }
-    response
 }
 
 /// The fallback for unknown paths.

@@ -5,6 +5,7 @@ mod description;
 mod grpc;
 mod halves;
 mod problems;
+mod remembered;
 mod resources;
 mod sign_in;
 mod support;

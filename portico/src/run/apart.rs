@@ -122,7 +122,7 @@ fn channels(deps: &Deps, own: &[ServiceName]) -> Result<Channels, String> {
         true => ServiceChannel::local(name),
         false => {
             let remote = Remote::new(name, services.addresses(name), tls.clone());
-            ServiceChannel::Remote(remote)
+            ServiceChannel::remote(remote)
         }
     }))
 }

@@ -30,7 +30,7 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     pub(crate) fn new(deps: &Deps, store: EventStore, people: People) -> Self {
-        let passwords = Passwords::new();
+        let limits = deps.config.passwords;
         Self {
             config: Arc::clone(&deps.config),
             clock: deps.clock.clone(),
@@ -43,12 +43,12 @@ impl Accounts {
             signup: SignUps {
                 store: store.clone(),
                 people: people.clone(),
-                passwords: passwords.clone(),
+                passwords: Passwords::of_sign_ups(limits),
                 clock: deps.clock.clone(),
             },
             store,
             people,
-            passwords,
+            passwords: Passwords::of_sign_ins(limits),
         }
     }
 

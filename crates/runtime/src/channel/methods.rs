@@ -50,6 +50,12 @@ pub fn reads(path: &str) -> bool {
     name == "Authenticate" || reading.iter().any(|word| name.starts_with(word))
 }
 
+/// Whether what was read before a call of a method may be old after it. Signing in or up only adds.
+pub(super) fn outdates(path: &str) -> bool {
+    let adds = ["CreateSession", "SignUp"];
+    !reads(path) && !adds.iter().any(|name| path.ends_with(&format!("/{name}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +73,16 @@ mod tests {
         ));
         assert!(reads("/portico.access.v1.AccessService/GetCart"));
         assert!(!reads("/portico.access.v1.AccessService/PutCart"));
+        for (method, old) in [
+            ("SuspendUser", true),
+            ("DeleteSession", true),
+            ("CreateSession", false),
+            ("SignUp", false),
+            ("Authenticate", false),
+        ] {
+            let path = format!("/portico.accounts.v1.AccountsService/{method}");
+            assert!(all().contains_key(&path), "{path}");
+            assert_eq!(outdates(&path), old, "{path}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
 pub use network::{Grpc, Nats, Tls};
 use people::is_mail_address;
-pub use people::{Admin, Session, Signup};
+pub use people::{Admin, Passwords, Session, Signup};
 pub use retry::Retry;
 pub use services::{MutualTls, Services};
 pub use telemetry::{Collector, Telemetry};

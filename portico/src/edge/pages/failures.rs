@@ -10,7 +10,11 @@ use minijinja::context;
 use portico_proto::Kind;
 
 use super::{field_errors::sentence, page::Page};
-use crate::edge::{Edge, problem::Failure, request::RequestContext};
+use crate::edge::{
+    Edge,
+    problem::{Failure, retry_after},
+    request::RequestContext,
+};
 
 /// Middleware: a failure becomes a page for people; programs get the problem details of [`Failure`]. Visitors who must
 /// sign in are redirected there, and back afterwards.
@@ -90,10 +94,7 @@ async fn error_page(edge: &Edge, mut asked: Parts, failure: Failure) -> Response
     match Page::new("error.html").show(&ctx, shown).await {
         Ok(mut response) => {
             *response.status_mut() = failure.status;
-            if let Some(after) = error.retry_after {
-                let seconds = after.as_secs().max(1).into();
-                response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            }
+            retry_after(error, response.headers_mut());
             response
         }
         Err(failure) => failure.into_response(),

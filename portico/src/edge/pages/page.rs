@@ -11,7 +11,10 @@ use super::{
     field_errors::{by_field, problem},
     theme,
 };
-use crate::edge::{problem::Result, request::RequestContext};
+use crate::edge::{
+    problem::{Result, retry_after},
+    request::RequestContext,
+};
 
 /// A page to be rendered: its template, its status, and the error of the form on it.
 pub(super) struct Page {
@@ -65,6 +68,9 @@ impl Page {
         let mut response = (self.status, Html(text)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(wrong) = &self.wrong {
+            retry_after(wrong, headers);
+        }
         if let Some(visit) = self.visit {
             headers.append(header::SET_COOKIE, visit);
         }

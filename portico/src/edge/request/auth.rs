@@ -17,13 +17,13 @@ use portico_proto::{
     },
     time,
 };
-use portico_runtime::{Caller, Channels, Clock, Deps, IdentityKey, Role, ServiceName};
+use portico_runtime::{Caller, Clock, Deps, IdentityKey, Role, ServiceChannel, ServiceName};
 use portico_vault::Secret;
 use sha2::{Digest as _, Sha256};
 use tonic::metadata::{Ascii, MetadataValue};
 
-/// How long an identity from accounts is cached; a suspended user can go on for that long at most.
-const CACHED: Duration = Duration::from_secs(5);
+use crate::edge::remembered::Asked;
+
 /// Identities in the cache; one is about 500 bytes.
 const CAPACITY: usize = 10_000;
 /// How often an open stream checks that its session is still valid.
@@ -64,7 +64,7 @@ pub struct Identity {
 /// Turns credentials into identities. Cheap to clone; clones share one cache.
 #[derive(Clone)]
 pub struct Auth {
-    channels: Channels,
+    accounts: ServiceChannel,
     clock: Clock,
     edge: IdentityKey,
     cookies: Cookies,
@@ -73,14 +73,21 @@ pub struct Auth {
 
 struct Known {
     identity: Identity,
-    until: Timestamp,
+    asked: Asked,
+    ends: Timestamp,
+}
+
+impl Known {
+    fn holds(&self, now: Asked) -> bool {
+        self.asked.holds(now) && self.ends > now.at
+    }
 }
 
 impl Auth {
-    /// Asks accounts over these channels.
+    /// Asks accounts.
     pub fn new(deps: &Deps, cookies: Cookies) -> Self {
         Self {
-            channels: deps.channels.clone(),
+            accounts: deps.channels.to(ServiceName::Accounts),
             clock: deps.clock.clone(),
             edge: deps.identity.clone(),
             cookies,
@@ -122,11 +129,11 @@ impl Auth {
 
     async fn authenticate(&self, token: &Secret) -> Result<Identity, Error> {
         let digest = digest(token);
-        let now = self.clock.now();
+        let asked = Asked::now(&self.clock, &self.accounts);
         let known = self
             .lock()
             .get(&digest)
-            .filter(|known| known.until > now)
+            .filter(|known| known.holds(asked))
             .map(|k| k.identity.clone());
         if let Some(identity) = known {
             return Ok(identity);
@@ -135,7 +142,7 @@ impl Auth {
             token: token.expose().to_owned(),
         };
         let request = self.edge.request(&Caller::service("edge"), request);
-        let answer = AccountsServiceClient::new(self.channels.to(ServiceName::Accounts))
+        let answer = AccountsServiceClient::new(self.accounts.clone())
             .authenticate(request)
             .await?
             .into_inner();
@@ -143,45 +150,26 @@ impl Auth {
             caller: caller(&answer.user_id, answer.role())?,
             signed: MetadataValue::try_from(answer.identity).map_err(|_| unreadable())?,
         };
-        let latest = later(now, CACHED);
         let ends = answer.expires_at.as_ref().and_then(time::from_proto);
-        let until = ends.map_or(latest, |ends| ends.min(latest));
-        self.remember(
-            digest,
-            Known {
-                identity: identity.clone(),
-                until,
-            },
-            now,
-        );
+        let known = Known {
+            identity: identity.clone(),
+            asked,
+            ends: ends.unwrap_or(Timestamp::MAX),
+        };
+        self.remember(digest, known);
         Ok(identity)
     }
 
-    fn remember(&self, digest: [u8; 32], known: Known, now: Timestamp) {
+    fn remember(&self, digest: [u8; 32], known: Known) {
         let mut all = self.lock();
         if all.len() >= CAPACITY {
-            all.retain(|_, known| known.until > now);
+            all.retain(|_, other| other.holds(known.asked));
         }
         if all.len() >= CAPACITY {
             // More tokens within seconds than fit: asking accounts again is better than growing without a bound.
             all.clear();
         }
         all.insert(digest, known);
-    }
-
-    /// Removes a token from the cache, because its session ended.
-    pub fn forget(&self, token: &Secret) {
-        self.lock().remove(&digest(token));
-    }
-
-    /// Removes all tokens of a user from the cache, because the user was suspended or erased or a token revoked.
-    pub fn forget_user(&self, user_id: &str) {
-        let Ok(id) = user_id.parse::<uuid::Uuid>() else {
-            return;
-        };
-        self.lock().retain(
-            |_, known| !matches!(known.identity.caller, Caller::User { id: of, .. } if of == id),
-        );
     }
 
     /// Returns when the credential is no longer valid, for streams that stay open. An outage of accounts does not end
@@ -252,10 +240,6 @@ fn unreadable() -> Error {
 
 fn digest(token: &Secret) -> [u8; 32] {
     Sha256::digest(token.expose().as_bytes()).into()
-}
-
-fn later(from: Timestamp, by: Duration) -> Timestamp {
-    from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// Names and attributes of our cookies. Under https the names have the prefix `__Host-`, which binds them to

@@ -9,7 +9,6 @@ use portico_proto::accounts::v1::{
     ApiToken, CreateApiTokenRequest, CreateApiTokenResponse, ListApiTokensRequest,
     RevokeApiTokenRequest,
 };
-use portico_runtime::Caller;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -53,9 +52,5 @@ async fn create_api_token(
 async fn revoke_api_token(ctx: RequestContext, Id(id): Id) -> Result<StatusCode> {
     let request = ctx.request(RevokeApiTokenRequest { id });
     ctx.accounts().revoke_api_token(request).await?;
-    if let Caller::User { id, .. } = ctx.caller() {
-        // Which of them it was, only accounts knows.
-        ctx.edge().auth.forget_user(&id.to_string());
-    }
     Ok(StatusCode::NO_CONTENT)
 }

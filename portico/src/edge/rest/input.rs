@@ -4,7 +4,7 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::QueryRejection},
 };
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{HeaderMap, StatusCode, Uri, header, request::Parts};
 use portico_proto::{Error, Kind};
 use portico_runtime::MAX_LIMIT;
 use serde::de::DeserializeOwned;
@@ -228,9 +228,16 @@ impl<T: DeserializeOwned> FromRequestParts<Edge> for Query<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
-        match axum::extract::Query::try_from_uri(&parts.uri) {
+        Self::of(&parts.uri)
+    }
+}
+
+impl<T: DeserializeOwned> Query<T> {
+    /// Of an address, for a handler that need not always read it.
+    pub(super) fn of(uri: &Uri) -> Result<Self> {
+        match axum::extract::Query::try_from_uri(uri) {
             // To the services 0 means that nothing was said.
-            Ok(_) if limit_is_zero(parts.uri.query().unwrap_or_default()) => {
+            Ok(_) if limit_is_zero(uri.query().unwrap_or_default()) => {
                 let message = format!("`limit` must be 1 to {MAX_LIMIT}.");
                 Err(Error::field("limit", "limit_invalid", message).into())
             }

@@ -1,5 +1,6 @@
 //! `/plans`: how much of a product somebody may use.
 
+use axum::response::Response;
 use http::StatusCode;
 use portico_proto::{
     catalog::v1::{
@@ -14,7 +15,7 @@ use super::{
     answer::{List, Single},
     input::{Body, Id, IfMatch, Query},
 };
-use crate::edge::{Edge, problem::Result, request::RequestContext};
+use crate::edge::{Edge, problem::Result, remembered, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -30,13 +31,14 @@ impl From<Plan> for Single<Plan> {
 
 /// Plans.
 #[utoipa::path(get, path = "/plans", tag = "Plans", params(ListPlansRequest), responses((status = 200, body = List<Plan>)))]
-async fn list_plans(
-    ctx: RequestContext,
-    Query(query): Query<ListPlansRequest>,
-) -> Result<List<Plan>> {
-    let request = ctx.request(query);
-    let page = ctx.catalog().list_plans(request).await?.into_inner();
-    Ok(List::new(page.plans, page.next))
+async fn list_plans(ctx: RequestContext) -> Result<Response> {
+    remembered::answer(&ctx, async {
+        let Query(query) = Query::<ListPlansRequest>::of(ctx.uri())?;
+        let request = ctx.request(query);
+        let page = ctx.catalog().list_plans(request).await?.into_inner();
+        Ok(List::<Plan>::new(page.plans, page.next))
+    })
+    .await
 }
 
 /// Creates a plan.
@@ -50,9 +52,13 @@ async fn create_plan(ctx: RequestContext, Body(New(plan)): Body<NewPlan>) -> Res
 
 /// One plan.
 #[utoipa::path(get, path = "/plans/{id}", tag = "Plans", responses((status = 200, body = Plan)))]
-async fn get_plan(ctx: RequestContext, Id(id): Id) -> Result<Single<Plan>> {
-    let request = ctx.request(GetPlanRequest { id });
-    Ok(ctx.catalog().get_plan(request).await?.into_inner().into())
+async fn get_plan(ctx: RequestContext, Id(id): Id) -> Result<Response> {
+    remembered::answer(&ctx, async {
+        let request = ctx.request(GetPlanRequest { id });
+        let plan = ctx.catalog().get_plan(request).await?.into_inner();
+        Ok(Single::from(plan))
+    })
+    .await
 }
 
 /// Updates the fields present in the body; `null` removes a limit.

@@ -1,5 +1,6 @@
 //! `/products`: what developers may ask access to.
 
+use axum::response::Response;
 use http::StatusCode;
 use portico_proto::{
     catalog::v1::{
@@ -15,7 +16,7 @@ use super::{
     answer::{List, Single},
     input::{Body, Id, IfMatch, Query},
 };
-use crate::edge::{Edge, problem::Result, request::RequestContext};
+use crate::edge::{Edge, problem::Result, remembered, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -33,13 +34,14 @@ impl From<Product> for Single<Product> {
 
 /// Lists the products that the caller may see.
 #[utoipa::path(get, path = "/products", tag = "Products", params(ListProductsRequest), responses((status = 200, body = List<Product>)))]
-async fn list_products(
-    ctx: RequestContext,
-    Query(query): Query<ListProductsRequest>,
-) -> Result<List<Product>> {
-    let request = ctx.request(query);
-    let page = ctx.catalog().list_products(request).await?.into_inner();
-    Ok(List::new(page.products, page.next))
+async fn list_products(ctx: RequestContext) -> Result<Response> {
+    remembered::answer(&ctx, async {
+        let Query(query) = Query::<ListProductsRequest>::of(ctx.uri())?;
+        let request = ctx.request(query);
+        let page = ctx.catalog().list_products(request).await?.into_inner();
+        Ok(List::<Product>::new(page.products, page.next))
+    })
+    .await
 }
 
 /// Creates a product as a draft, hidden until it is published.
@@ -58,10 +60,13 @@ async fn create_product(
 
 /// One product.
 #[utoipa::path(get, path = "/products/{id}", tag = "Products", responses((status = 200, body = Product)))]
-async fn get_product(ctx: RequestContext, Id(id): Id) -> Result<Single<Product>> {
-    let request = ctx.request(GetProductRequest { id });
-    let product = ctx.catalog().get_product(request).await?.into_inner();
-    Ok(product.into())
+async fn get_product(ctx: RequestContext, Id(id): Id) -> Result<Response> {
+    remembered::answer(&ctx, async {
+        let request = ctx.request(GetProductRequest { id });
+        let product = ctx.catalog().get_product(request).await?.into_inner();
+        Ok(Single::from(product))
+    })
+    .await
 }
 
 /// Updates the fields present in the body.

@@ -82,7 +82,6 @@ pub(in crate::edge) async fn end(ctx: &RequestContext, token: &str) {
     if let Err(status) = ctx.accounts().delete_session(request).await {
         tracing::debug!(code = ?status.code(), "a replaced session was not deleted");
     }
-    ctx.edge().auth.forget(&token.into());
 }
 
 /// The signed-in user.
@@ -108,7 +107,6 @@ async fn sign_out(ctx: RequestContext) -> Result<impl IntoResponse> {
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Unauthenticated) => {}
             Err(error) => return Err(error.into()),
         }
-        ctx.edge().auth.forget(token);
     }
     Ok((
         StatusCode::NO_CONTENT,

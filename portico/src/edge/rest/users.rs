@@ -62,9 +62,8 @@ async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
 #[utoipa::path(delete, path = "/users/{id}", tag = "Accounts", responses((status = 204)))]
 async fn erase_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<StatusCode> {
     expected.require(version(&ctx, &id)).await?;
-    let request = ctx.request(EraseUserRequest { id: id.clone() });
+    let request = ctx.request(EraseUserRequest { id });
     ctx.accounts().erase_user(request).await?;
-    ctx.edge().auth.forget_user(&id);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -85,8 +84,7 @@ async fn activate_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Re
 #[utoipa::path(post, path = "/users/{id}/suspend", tag = "Accounts", responses((status = 200, body = User)))]
 async fn suspend_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
     expected.require(version(&ctx, &id)).await?;
-    let request = ctx.request(SuspendUserRequest { id: id.clone() });
+    let request = ctx.request(SuspendUserRequest { id });
     let user = ctx.accounts().suspend_user(request).await?.into_inner();
-    ctx.edge().auth.forget_user(&id);
     Ok(user.into())
 }

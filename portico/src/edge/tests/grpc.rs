@@ -1,7 +1,7 @@
 //! The public gRPC listener.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use portico_proto::{
         ListProductsRequest, ListProductsResponse, catalog_service_client::CatalogServiceClient,
     },
 };
-use portico_runtime::{Caller, ServiceChannel, ServiceName};
+use portico_runtime::{Caller, Channels, ServiceChannel, ServiceName};
 use tonic::{Code, Request};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -73,12 +73,10 @@ async fn portal(callers: &Callers) -> (Portal, ServiceChannel) {
         }
     })
     .await;
-    let slot = OnceLock::new();
-    assert!(slot.set(crate::edge::grpc_router(&portal.deps)).is_ok());
-    (
-        portal,
-        ServiceChannel::Local(ServiceName::Catalog, Arc::new(slot)),
-    )
+    let channels = Channels::local();
+    let router = crate::edge::grpc_router(&portal.deps);
+    channels.provide(ServiceName::Catalog, router);
+    (portal, channels.to(ServiceName::Catalog))
 }
 
 fn with<T>(message: T, metadata: &[(&'static str, &str)]) -> Request<T> {
@@ -112,6 +110,8 @@ async fn the_identity_is_ours_and_never_the_callers() {
         vec![("authorization", &bearer)],
         vec![("authorization", &bearer), ("x-portico-identity", &forged)],
     ] {
+        // Nothing is remembered for as long.
+        portal.time.advance(Duration::from_secs(2));
         catalog
             .list_products(with(list(), &metadata))
             .await

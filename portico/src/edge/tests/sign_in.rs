@@ -132,14 +132,14 @@ async fn bearer_and_cookie() {
 }
 
 #[tokio::test]
-async fn accounts_is_believed_for_five_seconds() {
+async fn accounts_is_believed_for_two_seconds() {
     let portal = Portal::new(accounts).await;
     let headers = [("authorization", "Bearer admin-token")];
     for _ in 0..3 {
         who(&portal, &headers).await;
     }
     assert_eq!(portal.asked(), 1);
-    portal.time.advance(Duration::from_millis(4999));
+    portal.time.advance(Duration::from_millis(1999));
     who(&portal, &headers).await;
     assert_eq!(portal.asked(), 1);
     portal.time.advance(Duration::from_millis(1));

@@ -1,23 +1,24 @@
 //! Password hashing: argon2id (RFC 9106) with m = 19456 KiB, t = 2, p = 1, a few at a time.
 
-use std::{sync::Arc, time::Duration};
+mod pool;
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+    password_hash::{
+        Error as HashError, Result as HashResult,
+        phc::{Output, ParamsString, PasswordHash, Salt},
+    },
 };
 use portico_proto::Error;
-use portico_runtime::Problems;
+use portico_runtime::{Problems, config};
 use portico_vault::Secret;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
+
+use self::pool::{Buffer, Pool};
 
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Concurrent hashes; each needs 19 MiB and a core.
-const CONCURRENCY: usize = 2;
-/// Longest wait for a free place.
-const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=200;
 
@@ -38,89 +39,109 @@ pub(crate) fn check(password: &str, problems: &mut Problems) {
     problems.add("password", code, message);
 }
 
-/// Hashes and verifies, [`CONCURRENCY`] at a time.
+/// Hashes and verifies as many at a time as there are buffers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    permits: Arc<Semaphore>,
+    pool: Pool,
+    /// Code and message where no buffer gets free in time.
+    busy: (&'static str, &'static str),
 }
 
 impl Passwords {
-    pub(crate) fn new() -> Self {
+    /// For people who sign in.
+    pub(crate) fn of_sign_ins(limits: config::Passwords) -> Self {
+        let message = "Too many people are signing in right now; try again in a few seconds.";
         Self {
-            permits: Arc::new(Semaphore::new(CONCURRENCY)),
+            pool: Pool::new(limits.sign_ins, limits.max_waiting, limits.max_wait),
+            busy: ("sign_in_busy", message),
+        }
+    }
+
+    /// For people who sign up.
+    pub(crate) fn of_sign_ups(limits: config::Passwords) -> Self {
+        let message = "Too many people are signing up right now; try again in a few seconds.";
+        Self {
+            pool: Pool::new(limits.sign_ups, limits.max_waiting, limits.max_wait),
+            busy: ("sign_up_busy", message),
         }
     }
 
     /// Returns the hash as a PHC string, with a new salt.
     ///
     /// # Errors
-    /// `Unavailable` after waiting too long for a free place.
+    /// `Unavailable` where too many wait, or after waiting too long.
     pub(crate) async fn hash(&self, password: Secret) -> Result<Secret, Error> {
-        let hashed = self
-            .blocking(move || {
-                let hash = argon2()?.hash_password(password.expose().as_bytes())?;
-                Ok(Secret::new(hash.to_string()))
-            })
-            .await?;
-        hashed.map_err(|error: argon2::password_hash::Error| internal(&error))
+        self.with_buffer(move |buffer| {
+            let mut hash = unfinished()?;
+            hash.hash = Some(output(&hash, &password, buffer)?);
+            Ok(Secret::new(hash.to_string()))
+        })
+        .await
     }
 
     /// Whether the password matches the hash. Without a hash it does the same work and returns false.
     ///
     /// # Errors
-    /// `Unavailable` after waiting too long for a free place.
+    /// `Unavailable` where too many wait, or after waiting too long.
     pub(crate) async fn verify(
         &self,
         password: Secret,
         hash: Option<Secret>,
     ) -> Result<bool, Error> {
-        let verified = self
-            .blocking(move || {
-                let known = hash.is_some();
-                let hash = hash.unwrap_or_else(|| Secret::new(DUMMY_HASH));
-                let hash = PasswordHash::new(hash.expose())?;
-                match argon2()?.verify_password(password.expose().as_bytes(), &hash) {
-                    Ok(()) => Ok(known),
-                    Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            })
-            .await?;
-        verified.map_err(|error: argon2::password_hash::Error| internal(&error))
+        self.with_buffer(move |buffer| {
+            let known = hash.is_some();
+            let hash = hash.unwrap_or_else(|| Secret::new(DUMMY_HASH));
+            let hash = PasswordHash::new(hash.expose())?;
+            // `Output` compares in constant time.
+            let matches = hash.hash == Some(output(&hash, &password, buffer)?);
+            Ok(matches && known)
+        })
+        .await
     }
 
-    async fn blocking<T: Send + 'static>(
+    async fn with_buffer<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Buffer) -> HashResult<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = self.permit().await?;
-        // The permit moves into the closure: a blocking task cannot be cancelled, so when the caller hangs up it still
-        // occupies its place.
-        let work = move || {
-            let done = work();
-            drop(permit);
-            done
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| internal(&error))
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        match tokio::time::timeout(MAX_WAIT, permit).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Error::unavailable(
-                "sign_in_busy",
-                "Too many people are signing in right now; try again in a few seconds.",
-            )),
-        }
+        let buffer = self.pool.buffer().await;
+        let mut buffer = buffer.ok_or_else(|| Error::unavailable(self.busy.0, self.busy.1))?;
+        let (done, result) = oneshot::channel();
+        // The buffer moves into the closure: a blocking task cannot be cancelled, so when the caller hangs up it is still
+        // in use. The caller need not wait until it is wiped.
+        tokio::task::spawn_blocking(move || {
+            // Nobody is there where the caller has hung up.
+            let _ = done.send(work(&mut buffer));
+            drop(buffer);
+        });
+        let result = result.await.map_err(|error| internal(&error))?;
+        result.map_err(|error| internal(&error))
     }
 }
 
-fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+/// A hash with today's parameters and a new salt, without its output.
+fn unfinished() -> HashResult<PasswordHash> {
+    Ok(PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(Params::new(MEMORY_KIB, PASSES, LANES, None)?)?,
+        salt: Some(Salt::new(&argon2::password_hash::try_generate_salt()?)?),
+        hash: None,
+    })
+}
+
+/// What a password gives with a hash's algorithm, parameters and salt, which may be those of an earlier version.
+fn output(hash: &PasswordHash, password: &Secret, buffer: &mut Buffer) -> HashResult<Output> {
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+    let version = hash.version.map(Version::try_from).transpose()?;
+    let params = Params::try_from(hash)?;
+    let blocks = buffer.blocks(params.block_count());
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let salt = hash.salt.as_ref().ok_or(HashError::EncodingInvalid)?;
+    let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let bytes = bytes.get_mut(..length).ok_or(HashError::OutputSize)?;
+    argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, bytes, blocks)?;
+    Ok(Output::new(bytes)?)
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Error {
@@ -130,11 +151,26 @@ fn internal(error: &dyn std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use argon2::password_hash::PasswordHasher as _;
+
     use super::*;
+
+    fn passwords(buffers: u16, max_waiting: u16, max_wait: Duration) -> Passwords {
+        Passwords::of_sign_ins(config::Passwords {
+            sign_ins: buffers,
+            sign_ups: 1,
+            max_waiting,
+            max_wait,
+        })
+    }
+
+    const LONG: Duration = Duration::from_mins(10);
 
     #[tokio::test]
     async fn a_hash_matches_its_password_only() {
-        let passwords = Passwords::new();
+        let passwords = passwords(1, 1, LONG);
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let verify = |password: &str| passwords.verify(password.into(), Some(hash.clone()));
@@ -147,6 +183,32 @@ mod tests {
         );
     }
 
+    /// Of the crate's own: as stored by earlier versions, with other parameters than today's, smaller and larger.
+    #[tokio::test]
+    async fn a_stored_hash_keeps_its_parameters() {
+        let passwords = passwords(1, 1, LONG);
+        let stored = [
+            (
+                Algorithm::Argon2id,
+                Version::V0x13,
+                (MEMORY_KIB, PASSES, LANES),
+                None,
+            ),
+            (Algorithm::Argon2id, Version::V0x10, (64, 3, 2), Some(24)),
+            (Algorithm::Argon2i, Version::V0x13, (32_768, 1, 4), Some(64)),
+        ];
+        for (algorithm, version, (memory, passes, lanes), length) in stored {
+            let params = Params::new(memory, passes, lanes, length).unwrap();
+            let hash = Argon2::new(algorithm, version, params);
+            let hash: PasswordHash = hash.hash_password(b"correct horse").unwrap();
+            let hash = Secret::new(hash.to_string());
+            for (password, matches) in [("correct horse", true), ("correct horsf", false)] {
+                let verified = passwords.verify(password.into(), Some(hash.clone())).await;
+                assert_eq!(verified.unwrap(), matches, "{algorithm:?} {password}");
+            }
+        }
+    }
+
     /// The same parameters mean the same work; a parse error would answer unknown users early.
     #[tokio::test]
     async fn an_unknown_user_costs_a_whole_hash_and_never_matches() {
@@ -156,14 +218,59 @@ mod tests {
             (params.m_cost(), params.t_cost(), params.p_cost()),
             (MEMORY_KIB, PASSES, LANES)
         );
-        let passwords = Passwords::new();
-        assert!(
-            !passwords
-                .verify("correct horse".into(), None)
-                .await
-                .unwrap()
-        );
-        assert_eq!(passwords.permits.available_permits(), CONCURRENCY);
+        let passwords = passwords(1, 1, LONG);
+        let verified = passwords.verify("correct horse".into(), None).await;
+        assert!(!verified.unwrap());
+        let idle = passwords.pool.buffer().await;
+        drop(idle);
+        assert_eq!(passwords.pool.made(), [MEMORY_KIB as usize]);
+    }
+
+    #[tokio::test]
+    async fn five_hundred_tries_share_the_buffers_and_leave_nothing_in_them() {
+        let passwords = passwords(2, 500, LONG);
+        let cheap = Params::new(64, 1, 1, None).unwrap();
+        let cheap: PasswordHash = Argon2::from(cheap).hash_password(b"correct horse").unwrap();
+        let cheap = Secret::new(cheap.to_string());
+        let tries = (0..500).map(|n| {
+            let password = if n % 2 == 0 { "correct horse" } else { "no" };
+            passwords.verify(password.into(), Some(cheap.clone()))
+        });
+        for (n, verified) in futures::future::join_all(tries)
+            .await
+            .into_iter()
+            .enumerate()
+        {
+            assert_eq!(verified.unwrap(), n % 2 == 0);
+        }
+        let both = futures::join!(passwords.pool.buffer(), passwords.pool.buffer());
+        drop(both);
+        let made = passwords.pool.made();
+        assert_eq!(made.len(), 2, "{made:?}");
+        assert!(passwords.pool.is_clean());
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_buffer_is_refused_for_a_moment() {
+        let busy = |tried: Result<Secret, Error>| {
+            let error = tried.unwrap_err();
+            assert_eq!(error.kind, portico_proto::Kind::Unavailable);
+            assert_eq!(error.retry_after, Some(Duration::from_secs(2)));
+            assert_eq!(error.code, "sign_in_busy");
+        };
+        let passwords = passwords(1, 1, LONG);
+        let held = passwords.pool.buffer().await.unwrap();
+        let waits = passwords.hash("correct horse".into());
+        let refused = async {
+            busy(passwords.hash("correct horse".into()).await);
+            drop(held);
+        };
+        let (waited, ()) = futures::join!(waits, refused);
+        assert!(waited.is_ok());
+
+        let passwords = self::passwords(1, 1, Duration::from_millis(1));
+        let _held = passwords.pool.buffer().await.unwrap();
+        busy(passwords.hash("correct horse".into()).await);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! How people become users.
 
+use futures::{future::join_all, join};
 use portico_proto::{
+    Kind,
     accounts::v1::{GetUserRequest, Role, SignUpRequest, UserStatus},
     time,
 };
@@ -16,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         closed_sign_up_is_closed_for_everybody,
         all_problems_are_reported_at_once,
         an_address_has_one_account,
+        a_flood_of_sign_ups_is_bounded_and_keeps_nobody_from_signing_in,
         of_concurrent_sign_ups_one_gets_the_address,
         a_claim_left_behind_by_a_crash_blocks_nobody,
         a_repeated_call_returns_the_same_user_if_the_password_matches,
@@ -92,6 +95,28 @@ async fn an_address_has_one_account(place: Place) {
     assert_eq!(code(world.sign_up("Eve", ADMIN).await), "email_taken");
 }
 
+async fn a_flood_of_sign_ups_is_bounded_and_keeps_nobody_from_signing_in(place: Place) {
+    let few = [
+        ("PORTICO_PASSWORDS_SIGN_UPS", "1"),
+        ("PORTICO_PASSWORDS_MAX_WAITING", "1"),
+    ];
+    let world = World::with(&place, &few).await;
+    let flood = join_all((0..40).map(|n| {
+        let email = format!("user{n}@example.org");
+        let world = &world;
+        async move { world.sign_up("User", &email).await }
+    }));
+    let (tried, signed_in) = join!(flood, world.sign_in(ADMIN));
+    assert!(signed_in.is_ok(), "{signed_in:?}");
+    let (done, refused): (Vec<_>, Vec<_>) = tried.into_iter().partition(Result::is_ok);
+    assert!(!done.is_empty() && !refused.is_empty());
+    for error in refused.into_iter().map(Result::unwrap_err) {
+        assert_eq!(error.code, "sign_up_busy");
+        assert_eq!(error.kind, Kind::Unavailable);
+        assert!(error.retry_after.is_some());
+    }
+}
+
 async fn of_concurrent_sign_ups_one_gets_the_address(place: Place) {
     let world = World::start(&place).await;
     let tries = (0..8).map(|n| {
@@ -106,7 +131,7 @@ async fn of_concurrent_sign_ups_one_gets_the_address(place: Place) {
         })
     });
     let mut winners = Vec::new();
-    for done in futures::future::join_all(tries).await {
+    for done in join_all(tries).await {
         match done.unwrap() {
             (n, Ok(user)) => winners.push((n, user.into_inner())),
             (_, Err(refused)) => assert_eq!(code(Err::<(), _>(refused)), "email_taken"),
@@ -178,7 +203,7 @@ async fn replicas_on_an_empty_store_create_one_admin(place: Place) {
         ("PORTICO_ADMIN_EMAIL", ADMIN),
         ("PORTICO_ADMIN_PASSWORD", PASSWORD),
     ];
-    let worlds = futures::future::join_all((0..3).map(|_| empty.again_with(admin.to_vec()))).await;
+    let worlds = join_all((0..3).map(|_| empty.again_with(admin.to_vec()))).await;
     assert_eq!(empty.rows("users", &["id"]).await.len(), 1);
     let caller = worlds[2].admin().await;
     let id = caller.require_admin().unwrap().to_string();

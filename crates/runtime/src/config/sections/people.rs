@@ -1,4 +1,4 @@
-//! Sign-up, the first admin, sessions.
+//! Sign-up, the first admin, sessions, the hashing of passwords.
 
 use std::time::Duration;
 
@@ -78,6 +78,30 @@ impl Session {
             reader.problem("session.idle", "must not be longer than session.lifetime");
         }
         session
+    }
+}
+
+/// How many passwords are hashed at the same time, and how many wait for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Passwords {
+    /// Of people who sign in.
+    pub sign_ins: u16,
+    /// Of people who sign up.
+    pub sign_ups: u16,
+    /// Waiting at most, of each kind.
+    pub max_waiting: u16,
+    /// Longest wait.
+    pub max_wait: Duration,
+}
+
+impl Passwords {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        Self {
+            sign_ins: reader.number("passwords.sign_ins"),
+            sign_ups: reader.number("passwords.sign_ups"),
+            max_waiting: reader.number("passwords.max_waiting"),
+            max_wait: reader.duration("passwords.max_wait"),
+        }
     }
 }
 

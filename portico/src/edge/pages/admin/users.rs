@@ -68,12 +68,9 @@ async fn activate(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRes
 }
 
 async fn suspend(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
-    let request = ctx.request(SuspendUserRequest { id: id.clone() });
+    let request = ctx.request(SuspendUserRequest { id });
     match ctx.accounts().suspend_user(request).await {
-        Ok(_) => {
-            ctx.edge().auth.forget_user(&id);
-            Ok(done(LIST, "user_suspended"))
-        }
+        Ok(_) => Ok(done(LIST, "user_suspended")),
         Err(status) => page(&ctx, &Listing::default(), Some(&mendable(status)?)).await,
     }
 }
@@ -101,10 +98,7 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
 async fn erase(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
     let request = ctx.request(EraseUserRequest { id: id.clone() });
     match ctx.accounts().erase_user(request).await {
-        Ok(_) => {
-            ctx.edge().auth.forget_user(&id);
-            Ok(done(LIST, "user_erased"))
-        }
+        Ok(_) => Ok(done(LIST, "user_erased")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }
 }

@@ -12,7 +12,6 @@ use portico_proto::{
 };
 
 use super::{
-    dashboard::own_id,
     form::Posted,
     lists::Listing,
     page::{Page, PageResponse, done, mendable},
@@ -83,7 +82,5 @@ async fn make(Posted { ctx, form }: Posted) -> PageResponse {
 async fn revoke(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
     let request = ctx.request(RevokeApiTokenRequest { id });
     ctx.accounts().revoke_api_token(request).await?;
-    // Which of their tokens it was, only accounts knows.
-    ctx.edge().auth.forget_user(&own_id(&ctx));
     Ok(done("/dashboard/api-tokens", "token_revoked"))
 }

@@ -235,6 +235,15 @@ async fn signing_in_with_a_wrong_password() {
         .is(401)
         .shows("credentials_wrong")
         .hides("\"wrong\"");
+    for _ in 1..10 {
+        visitor.submit("/login", &fields).await.is(401);
+    }
+    visitor
+        .submit("/login", &fields)
+        .await
+        .is(429)
+        .shows("Too many failed sign-ins");
+    assert!(visitor.page.headers.contains_key("retry-after"));
     portal.world.stop().await;
 }
 
