@@ -13,13 +13,6 @@ use crate::{RecordedEvent, Result, StoreError, database::Dialect, rows};
 /// Rows in one `INSERT`; nine parameters each stay below SQLite's and PostgreSQL's limits.
 const ROWS: usize = 500;
 
-/// `$4, $5, $6` for three parameters from the fourth on. sqlx's query builder writes `?` for `Any`, which
-/// PostgreSQL does not take.
-fn placeholders(from: usize, count: usize) -> String {
-    let names: Vec<String> = (from..from + count).map(|n| format!("${n}")).collect();
-    names.join(", ")
-}
-
 const HEAD: &str = "head";
 const VERSION: &str = "version";
 const EVENT: &str = "event";
@@ -187,13 +180,10 @@ impl Plan {
 
     pub(super) async fn write(&self, tx: &mut Transaction<'_, Any>) -> Result<()> {
         for chunk in self.recorded.chunks(ROWS) {
-            let rows: Vec<String> = (0..chunk.len())
-                .map(|row| format!("({})", placeholders(row * 9 + 1, 9)))
-                .collect();
+            let rows = rows::places(chunk.len(), 9);
             let statement = format!(
                 "INSERT INTO events (position, id, stream, version, type, schema_version, data, metadata, \
-                 recorded_at) VALUES {}",
-                rows.join(", ")
+                 recorded_at) VALUES {rows}"
             );
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for event in chunk {
@@ -212,13 +202,9 @@ impl Plan {
             query.execute(&mut **tx).await?;
         }
         for chunk in self.marks.chunks(ROWS) {
-            let rows: Vec<String> = (0..chunk.len())
-                .map(|row| format!("({})", placeholders(row * 3 + 1, 3)))
-                .collect();
-            let statement = format!(
-                "INSERT INTO inbox (consumer, message_id, handled_at) VALUES {}",
-                rows.join(", ")
-            );
+            let rows = rows::places(chunk.len(), 3);
+            let statement =
+                format!("INSERT INTO inbox (consumer, message_id, handled_at) VALUES {rows}");
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for (entry, at) in chunk {
                 query = query
