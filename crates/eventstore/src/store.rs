@@ -47,7 +47,7 @@ use crate::{Aggregate, Database, trace};
 /// Locks for retries after a conflict. Streams share them by hash, which costs them a little waiting at most.
 const TURNS: usize = 64;
 /// Events that a rebuild applies at once: enough to write a row once for most of its events.
-const PAGE: i64 = 2000;
+const PAGE: i64 = 1000;
 /// Appends that may wait for the writer.
 const QUEUE: usize = 1024;
 
