@@ -1,12 +1,12 @@
 //! An aggregate, a view and stores for the benchmarks of the event store.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portico_eventstore::{
-    Aggregate, Append, Database, EventStore, Metadata, NewEvent, Projection, ProjectionError,
-    RecordedEvent, Stream,
+    Aggregate, Append, Change, Database, EventStore, Metadata, NewEvent, Projection,
+    ProjectionError, Stream, Table, cells,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
@@ -62,21 +62,21 @@ impl Projection for Notes {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let Some(Event::Written { text, .. }) = event.decode::<Note>()? else {
-            return Ok(());
+        const NOTES: Table = Table {
+            name: "notes",
+            key: "id",
+            columns: "id text written updated_at",
+            once: "",
         };
-        sqlx::query(
-            "INSERT INTO notes (id, text, written, updated_at) VALUES ($1, $2, 1, $3) \
-             ON CONFLICT (id) DO UPDATE SET text = excluded.text, written = notes.written + 1, \
-             updated_at = excluded.updated_at",
-        )
-        .bind(event.stream_id().to_string())
-        .bind(text)
-        .bind(event.recorded_at.to_string())
-        .execute(tx)
-        .await?;
+        let mut rows = BTreeMap::new();
+        for (at, Event::Written { text, .. }) in change.decoded::<Note>()? {
+            // An event of a note is as much as the version of its stream.
+            let row = cells![at.stream_id(), text, at.version, at.recorded_at.to_string()];
+            rows.insert(at.stream_id(), row);
+        }
+        NOTES.write(tx, rows.into_values()).await?;
         Ok(())
     }
 }

@@ -34,9 +34,9 @@ pub use database::{Database, DatabaseError, Migrations, backup};
 pub use nested::is_of_another_subject;
 pub use newest::{Fact, Newest, Noted};
 pub use store::{
-    Append, Appended, Beside, Change, Context, EventStore, ExecuteError, InboxEntry, Loaded,
+    Append, Appended, Beside, Cell, Change, Context, EventStore, ExecuteError, InboxEntry, Loaded,
     Metadata, NewEvent, Outcome, Projection, ProjectionError, RecordedEvent, Result, Row,
-    StoreError, Stream, rows,
+    StoreError, Stream, StreamChange, Table, rows,
 };
 pub use worker::{Held, Lease, LeaseLost};
 

@@ -4,7 +4,7 @@
 //! * `execute`: load, decide, append; again on a conflict
 //! * `writer`: gathers concurrent appends into one transaction, with the views and the inbox
 //! * `memory`: the newest events and the states that were used last, so that the database is not asked again
-//! * `projection`: a view, which follows the log; [`rows`]: what is in its rows
+//! * `projection`: a view, which follows the log; `table`: how its rows are written; [`rows`]: what is in them
 //! * `metrics`, `error`: what is counted; what can go wrong
 
 mod error;
@@ -14,12 +14,12 @@ mod memory;
 mod metrics;
 mod projection;
 pub mod rows;
+mod table;
 mod writer;
 
 use std::{
     collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    slice,
     sync::Arc,
 };
 
@@ -33,7 +33,8 @@ pub use self::{
     error::{Result, StoreError},
     event::{Context, Metadata, NewEvent, RecordedEvent, Stream},
     execute::{ExecuteError, Outcome},
-    projection::{Change, Projection, ProjectionError, Row},
+    projection::{Change, Projection, ProjectionError, Row, StreamChange},
+    table::{Cell, Table},
     writer::{Append, Appended, Beside, InboxEntry},
 };
 use self::{
@@ -45,6 +46,8 @@ use crate::{Aggregate, Database, trace};
 
 /// Locks for commands. Streams share them by hash, which costs them a little waiting at most.
 const TURNS: usize = 1024;
+/// Events that a rebuild applies at once: enough to write a row once for most of its events.
+const PAGE: i64 = 1000;
 /// Appends that may wait for the writer.
 const QUEUE: usize = 1024;
 
@@ -216,6 +219,10 @@ impl EventStore {
         if let Some(events) = self.memory.after(after, most, RecordedEvent::clone) {
             return Ok(events);
         }
+        self.page(after, limit).await
+    }
+
+    async fn page(&self, after: i64, limit: i64) -> Result<Vec<RecordedEvent>> {
         let rows = sqlx::query(
             "SELECT position, id, stream, version, type, schema_version, data, metadata, recorded_at \
              FROM events WHERE position > $1 ORDER BY position LIMIT $2",
@@ -306,35 +313,43 @@ impl EventStore {
         Ok((loaded, recorded))
     }
 
+    /// The tables of the views.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &'static str> {
+        self.projections
+            .iter()
+            .flat_map(|p| p.tables().iter().copied())
+    }
+
     /// Rebuilds the views from the log. `progress` gets the position after each page. It is one transaction: readers see
     /// the old views until it ends, and appends wait, or are refused as unavailable when it takes longer than the lock
     /// timeout.
-    pub async fn replay(&self, mut progress: impl FnMut(i64) + Send) -> Result<i64> {
+    pub async fn replay(&self, progress: impl FnMut(i64) + Send) -> Result<i64> {
+        self.replay_by(PAGE, progress).await
+    }
+
+    /// As [`replay`](Self::replay), so many events at a time.
+    pub async fn replay_by(&self, size: i64, mut progress: impl FnMut(i64) + Send) -> Result<i64> {
         let mut connection = self.database.pool().acquire().await?;
         let mut tx = begin(&mut connection, &self.database).await?;
-        for table in self.projections.iter().flat_map(|p| p.tables()) {
+        for table in self.tables() {
             sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}")))
                 .execute(&mut *tx)
                 .await?;
         }
-        let mut position = 0;
+        // Read by another connection while the page before is applied: nobody appends meanwhile.
+        let read = |after| {
+            let store = self.clone();
+            tokio::spawn(async move { store.page(after, size).await })
+        };
+        let (mut position, mut page) = (0, read(0));
         loop {
-            let rows = sqlx::query(
-                "SELECT position, id, stream, version, type, schema_version, data, metadata, recorded_at \
-                 FROM events WHERE position > $1 ORDER BY position LIMIT 1000",
-            )
-            .bind(position)
-            .fetch_all(&mut *tx)
-            .await?;
-            if rows.is_empty() {
+            let events = page.await.map_err(|_| StoreError::Closed)??;
+            let Some(last) = events.last() else {
                 break;
-            }
-            for row in &rows {
-                let event = record(row)?;
-                let change = Change::of(slice::from_ref(&event), None);
-                project(&self.projections, &mut tx, &change).await?;
-                position = event.position;
-            }
+            };
+            position = last.position;
+            page = read(position);
+            project(&self.projections, &mut tx, &Change::page(&events)).await?;
             progress(position);
         }
         tx.commit().await?;

@@ -5,13 +5,17 @@ pub(crate) mod plans;
 pub(crate) mod products;
 pub(crate) mod scopes;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use portico_eventstore::{Projection, ProjectionError, RecordedEvent};
+use jiff::Timestamp;
+use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, Table};
 use portico_proto::catalog::v1::{ProductStatus, Visibility};
 use portico_runtime::{Caller, Role, lists::SortColumns};
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
+use uuid::Uuid;
 
-use crate::{plan::Plan, product::Product};
+use crate::wire;
 
 /// What products and plans can be sorted by.
 pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
@@ -34,17 +38,73 @@ impl Projection for Catalog {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        if let Some(private) = event.decode::<Product>()? {
-            return products::apply(tx, event, &private).await;
-        }
-        if let Some(private) = event.decode::<Plan>()? {
-            return plans::apply(tx, event, &private).await;
-        }
-        Ok(())
+        let mut claims = products::apply(tx, change).await?;
+        claims.extend(plans::apply(tx, change).await?);
+        scopes::claim(tx, claims).await
     }
 }
+
+/// What events change in a row; what they do not say stays.
+#[derive(Default)]
+struct RowChange<D> {
+    is_new: bool,
+    details: Option<D>,
+    status: Option<&'static str>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    version: i64,
+}
+
+impl<D> RowChange<D> {
+    fn follow(
+        &mut self,
+        event: &RecordedEvent,
+        details: Option<D>,
+        status: Option<&'static str>,
+        at: Timestamp,
+    ) {
+        if event.version == 1 {
+            (self.is_new, self.created_at) = (true, at);
+        }
+        self.details = details.or(self.details.take());
+        self.status = status.or(self.status);
+        (self.updated_at, self.version) = (at, event.version);
+    }
+
+    /// The scopes that it has then, where that is said.
+    fn scopes(&self, of: impl Fn(&D) -> &BTreeSet<String>) -> Option<BTreeSet<String>> {
+        if self.status == Some(DELETED) {
+            return Some(BTreeSet::new());
+        }
+        self.details.as_ref().map(|details| of(details).clone())
+    }
+
+    /// Where nothing is said of the details.
+    async fn write_status(
+        &self,
+        tx: &mut AnyConnection,
+        table: &Table,
+        id: Uuid,
+    ) -> sqlx::Result<()> {
+        let sql = format!(
+            "UPDATE {} SET status = COALESCE($1, status), version = $2, updated_at = $3 WHERE id = $4",
+            table.name
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(self.status)
+            .bind(self.version)
+            .bind(wire::time(self.updated_at))
+            .bind(id.to_string())
+            .execute(tx)
+            .await
+            .map(drop)
+    }
+}
+
+/// As products and plans have it.
+const DELETED: &str = "deleted";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {

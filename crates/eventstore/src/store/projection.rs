@@ -1,11 +1,16 @@
 //! Views: tables that follow the log, written in the transaction of the append.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use async_trait::async_trait;
-use sqlx::AnyConnection;
+use serde::de::DeserializeOwned;
+use sqlx::{AnyConnection, Row as _};
+use uuid::Uuid;
 
 use super::{
-    Loaded,
+    Loaded, Table,
     memory::{State, States},
+    rows,
 };
 use crate::{Aggregate, RecordedEvent, StoreError};
 
@@ -18,46 +23,72 @@ pub type Row = sqlx::any::AnyRow;
 pub trait Projection: Send + Sync + 'static {
     /// The tables it owns; emptied before a rebuild.
     fn tables(&self) -> &'static [&'static str];
-    /// Applies the events of one append: one after the other, unless a view can do it at once.
-    async fn apply_all(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
-        for event in change.events {
-            self.apply(tx, event).await?;
-        }
-        Ok(())
-    }
-
-    /// Applies one event. Events of other aggregates are ignored.
+    /// Applies the events of one append, or of a page of the log in a rebuild. Where they are divided changes nothing in the
+    /// rows. Events of other aggregates are ignored.
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError>;
 }
 
-/// What an append changes in one stream.
+/// What follows in the log: the events of one append, which are of one stream, or in a rebuild a page of the log.
 pub struct Change<'a> {
     /// In order; one at least.
     pub events: &'a [RecordedEvent],
     states: Option<&'a States>,
+    is_rebuild: bool,
+}
+
+/// A stream's part of a change.
+pub struct StreamChange<'a, A: Aggregate> {
+    /// Id of the aggregate.
+    pub id: Uuid,
+    /// In order; one at least.
+    pub events: Vec<(&'a RecordedEvent, A::Event)>,
+    /// The first of the events.
+    pub first: &'a RecordedEvent,
+    /// The last of the events.
+    pub last: &'a RecordedEvent,
+    /// The aggregate before the events.
+    pub before: A,
+    /// The aggregate after the events.
+    pub after: A,
+}
+
+impl<A: Aggregate> StreamChange<'_, A> {
+    /// Whether the stream begins with it.
+    pub fn is_new(&self) -> bool {
+        self.first.version == 1
+    }
 }
 
 impl<'a> Change<'a> {
     pub(crate) fn of(events: &'a [RecordedEvent], states: Option<&'a States>) -> Self {
-        Self { events, states }
+        let is_rebuild = false;
+        Self {
+            events,
+            states,
+            is_rebuild,
+        }
     }
 
-    /// The aggregate before and after the events. `None` in a rebuild, and where the stream is another aggregate's.
-    pub fn states<A: Aggregate>(&self) -> Option<(&'a A, &'a A)> {
-        let states = self.states?;
-        let state = |state: &'a State| Some(&state.downcast_ref::<Loaded<A>>()?.state);
-        Some((state(&states.before)?, state(&states.after)?))
+    /// A page of the log.
+    pub(crate) fn page(events: &'a [RecordedEvent]) -> Self {
+        Self {
+            events,
+            states: None,
+            is_rebuild: true,
+        }
     }
 
-    /// The events, decoded; none where the stream is another aggregate's.
+    /// Whether rules over several streams are to be asked: not in a rebuild, where the log has passed them, and other
+    /// views may be a page ahead or behind.
+    pub fn asks_rules(&self) -> bool {
+        !self.is_rebuild
+    }
+
+    /// The events of an aggregate, decoded.
     ///
     /// # Errors
     /// An event cannot be read.
@@ -67,6 +98,72 @@ impl<'a> Change<'a> {
             Some(decoded.map(|decoded| (event, decoded)))
         });
         events.collect()
+    }
+
+    /// The events of an aggregate by stream, in the order in which the streams appear, with the states. Those before are
+    /// known by the command, or are in the column `state` of a table; no query where every stream begins here.
+    ///
+    /// # Errors
+    /// An event or a state cannot be read.
+    pub async fn streams<A: Aggregate + DeserializeOwned>(
+        &self,
+        tx: &mut AnyConnection,
+        table: &Table,
+    ) -> Result<Vec<StreamChange<'a, A>>, ProjectionError> {
+        let mut streams = self.by_stream::<A>()?;
+        if let (Some((before, after)), [stream]) = (self.states::<A>(), &mut streams[..]) {
+            (stream.before, stream.after) = (before.clone(), after.clone());
+            return Ok(streams);
+        }
+        let known = streams.iter().filter(|stream| !stream.is_new());
+        let known = known.map(|stream| stream.id);
+        let columns = format!("{}, state", table.id());
+        let mut states = HashMap::new();
+        for row in table.read(tx, &columns, known).await? {
+            states.insert(rows::id(&row)?, rows::json::<A>(row.try_get(1)?)?);
+        }
+        for stream in &mut streams {
+            stream.before = states.remove(&stream.id).unwrap_or_default();
+            stream.after = stream.before.clone();
+            for (_, event) in &stream.events {
+                stream.after.evolve(event);
+            }
+        }
+        Ok(streams)
+    }
+
+    /// Without the states.
+    fn by_stream<A: Aggregate>(&self) -> Result<Vec<StreamChange<'a, A>>, StoreError> {
+        let mut streams: Vec<StreamChange<'a, A>> = Vec::new();
+        let mut places = HashMap::new();
+        for (event, decoded) in self.decoded::<A>()? {
+            match places.entry(event.stream.as_str()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(streams.len());
+                    streams.push(StreamChange {
+                        id: event.stream_id(),
+                        events: vec![(event, decoded)],
+                        first: event,
+                        last: event,
+                        before: A::default(),
+                        after: A::default(),
+                    });
+                }
+                Entry::Occupied(place) => {
+                    let stream = &mut streams[*place.get()];
+                    stream.events.push((event, decoded));
+                    stream.last = event;
+                }
+            }
+        }
+        Ok(streams)
+    }
+
+    /// The aggregate before and after the events of an append; `None` where the stream is another aggregate's.
+    fn states<A: Aggregate>(&self) -> Option<(&'a A, &'a A)> {
+        let states = self.states?;
+        let state = |state: &'a State| Some(&state.downcast_ref::<Loaded<A>>()?.state);
+        Some((state(&states.before)?, state(&states.after)?))
     }
 
     /// Of the first event.

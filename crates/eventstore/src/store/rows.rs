@@ -1,4 +1,4 @@
-//! Values in the rows of views.
+//! Values in the rows of views, and the places of values in statements.
 
 use std::{error::Error, str::FromStr};
 
@@ -39,4 +39,16 @@ pub fn parsed<T: FromStr<Err: Error + Send + Sync + 'static>>(text: &str) -> sql
 /// The text is not the JSON of that type.
 pub fn json<T: DeserializeOwned>(text: &str) -> sqlx::Result<T> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// `($1, $2), ($3, $4)` for two rows of two. sqlx's query builder writes `?` for `Any`, which PostgreSQL does not take.
+pub fn places(rows: usize, width: usize) -> String {
+    let row = |row: usize| {
+        let names: Vec<String> = (1..=width)
+            .map(|n| format!("${}", row * width + n))
+            .collect();
+        format!("({})", names.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    rows.join(", ")
 }

@@ -222,7 +222,7 @@ fn in_order<'a>(
     new
 }
 
-/// Applies the events of an append to every view.
+/// Applies a change to every view.
 pub(crate) async fn project(
     projections: &[Arc<dyn Projection>],
     tx: &mut AnyConnection,
@@ -230,7 +230,7 @@ pub(crate) async fn project(
 ) -> Result<()> {
     for projection in projections {
         // A panic must not end the writer, which every append of the process needs.
-        let applied = AssertUnwindSafe(projection.apply_all(tx, change))
+        let applied = AssertUnwindSafe(projection.apply(tx, change))
             .catch_unwind()
             .await;
         match applied {
@@ -239,7 +239,7 @@ pub(crate) async fn project(
             Ok(Err(ProjectionError::Refused(rule))) => return Err(StoreError::Refused(rule)),
             Ok(Err(other)) => return Err(StoreError::Projection(other.to_string())),
             Err(_) => {
-                let words = format!("panic at position {}", change.position());
+                let words = format!("panic from position {} on", change.position());
                 return Err(StoreError::Projection(words));
             }
         }

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    Aggregate, Append, EventStore, NewEvent, Projection, ProjectionError, RecordedEvent, Stream,
+    Aggregate, Append, Change, EventStore, NewEvent, Projection, ProjectionError, RecordedEvent,
+    Stream, Table, cells,
     sqlx::{self, AnyConnection, Row as _},
 };
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub(crate) const PANICS: i64 = -3;
 /// The view's rule against [`REFUSED`].
 pub(crate) const RULE: &str = "not this number";
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counter {
     pub(crate) total: i64,
     pub(crate) closed: bool,
@@ -81,33 +82,97 @@ impl Projection for Totals {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let (by, closed) = match event.decode::<Counter>()? {
-            Some(Event::Added { by: REFUSED }) => return Err(ProjectionError::Refused(RULE)),
-            Some(Event::Added { by: BROKEN }) => {
-                sqlx::query("INSERT INTO nowhere VALUES (1)")
-                    .execute(tx)
-                    .await?;
-                return Ok(());
-            }
-            Some(Event::Added { by: PANICS }) => panic!("a view that panics"),
-            Some(Event::Added { by }) => (by, 0_i64),
-            Some(Event::Closed) => (0, 1),
-            None => return Ok(()),
-        };
-        sqlx::query(
-            "INSERT INTO totals (id, total, closed) VALUES ($1, $2, $3) \
-             ON CONFLICT (id) DO UPDATE SET total = totals.total + excluded.total, \
-             closed = totals.closed + excluded.closed",
-        )
-        .bind(event.stream_id().to_string())
-        .bind(by)
-        .bind(closed)
-        .execute(tx)
-        .await?;
+        for event in change.events {
+            one(tx, event).await?;
+        }
         Ok(())
     }
+}
+
+async fn one(tx: &mut AnyConnection, event: &RecordedEvent) -> Result<(), ProjectionError> {
+    let (by, closed) = match event.decode::<Counter>()? {
+        Some(Event::Added { by: REFUSED }) => return Err(ProjectionError::Refused(RULE)),
+        Some(Event::Added { by: BROKEN }) => {
+            sqlx::query("INSERT INTO nowhere VALUES (1)")
+                .execute(tx)
+                .await?;
+            return Ok(());
+        }
+        Some(Event::Added { by: PANICS }) => panic!("a view that panics"),
+        Some(Event::Added { by }) => (by, 0_i64),
+        Some(Event::Closed) => (0, 1),
+        None => return Ok(()),
+    };
+    sqlx::query(
+        "INSERT INTO totals (id, total, closed) VALUES ($1, $2, $3) \
+             ON CONFLICT (id) DO UPDATE SET total = totals.total + excluded.total, \
+             closed = totals.closed + excluded.closed",
+    )
+    .bind(event.stream_id().to_string())
+    .bind(by)
+    .bind(closed)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The table `totals`, for whoever writes many rows.
+pub(crate) const TOTALS: Table = Table {
+    name: "totals",
+    key: "id",
+    columns: "id total closed",
+    once: "closed",
+};
+
+/// Keeps `folded`: the states, from which positions the streams are and how far.
+pub(crate) struct Folded;
+
+const FOLDED: Table = Table {
+    name: "folded",
+    key: "id",
+    columns: "id state began version",
+    once: "began",
+};
+
+#[async_trait]
+impl Projection for Folded {
+    fn tables(&self) -> &'static [&'static str] {
+        &["folded"]
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut AnyConnection,
+        change: &Change<'_>,
+    ) -> Result<(), ProjectionError> {
+        let mut rows = Vec::new();
+        for counter in change.streams::<Counter>(tx, &FOLDED).await? {
+            let mut after = counter.before.clone();
+            let events = counter.events.iter();
+            events.for_each(|(_, event)| after.evolve(event));
+            assert_eq!(after, counter.after);
+            rows.push(cells![
+                counter.id,
+                serde_json::to_string(&after)?,
+                counter.first.position,
+                counter.last.version,
+            ]);
+        }
+        FOLDED.write(tx, rows).await?;
+        Ok(())
+    }
+}
+
+/// Rows of `folded`, in order.
+pub(crate) async fn folded(store: &EventStore) -> Vec<(String, String, i64, i64)> {
+    let rows = sqlx::query("SELECT id, state, began, version FROM folded ORDER BY id")
+        .fetch_all(store.database().pool())
+        .await
+        .unwrap();
+    let row = |row: &portico_eventstore::Row| (row.get(0), row.get(1), row.get(2), row.get(3));
+    rows.iter().map(row).collect()
 }
 
 /// Rows of `totals`, in order.

@@ -10,7 +10,7 @@ use portico_trials::Postgres;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::counter::Totals;
+use crate::counter::{Folded, Totals};
 
 static MIGRATIONS: Migrations =
     portico_eventstore::migrations!["tests/eventstore/migrations/1001_totals.sql"];
@@ -64,7 +64,7 @@ impl Place {
             Self::Sqlite(folder) => Database::sqlite(folder.path(), service, &migrations).await,
             Self::Postgres(url) => Database::open(url, service, &migrations).await,
         };
-        EventStore::start(database.unwrap(), vec![Arc::new(Totals)])
+        EventStore::start(database.unwrap(), vec![Arc::new(Totals), Arc::new(Folded)])
             .await
             .unwrap()
     }

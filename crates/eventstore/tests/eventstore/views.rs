@@ -1,6 +1,6 @@
 //! Views follow the log in the transaction of the append.
 
-use portico_eventstore::{StoreError, sqlx, testing::context};
+use portico_eventstore::{StoreError, Table, cells, rows, sqlx, testing::context};
 use portico_trials::Trial;
 use tokio::task::JoinSet;
 
@@ -14,6 +14,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_caller_reads_its_own_write,
         one_failing_view_fails_its_own_append_only,
         a_rebuilt_view_equals_the_live_one,
+        pages_of_any_size_give_the_same_rows,
+        a_table_takes_many_rows,
         a_rebuild_that_fails_leaves_the_view,
     )
 }
@@ -62,7 +64,6 @@ async fn one_failing_view_fails_its_own_append_only(place: Place) {
 
 async fn a_rebuilt_view_equals_the_live_one(place: Place) {
     let store = place.open().await;
-    // More than one page of the rebuild.
     for _ in 0..6 {
         let bys: Vec<i64> = (1..=250).collect();
         store.append(append(new_id(), 0, &bys)).await.unwrap();
@@ -94,13 +95,65 @@ async fn a_rebuilt_view_equals_the_live_one(place: Place) {
         })
     };
     let mut pages = Vec::new();
-    let end = store.replay(|position| pages.push(position)).await.unwrap();
+    let progress = |position| pages.push(position);
+    let end = store.replay_by(1000, progress).await.unwrap();
     within(writer).await.unwrap();
     assert!(pages.len() >= 2, "{pages:?}");
     assert_eq!(pages.last(), Some(&end));
     let rebuilt = totals(&store).await;
     assert_eq!(rebuilt.len(), 27);
     assert!(live.iter().all(|row| rebuilt.contains(row)));
+}
+
+async fn pages_of_any_size_give_the_same_rows(place: Place) {
+    let store = place.open().await;
+    let ids: Vec<_> = (0..5).map(|_| new_id()).collect();
+    for round in 0..7 {
+        for (n, id) in (1..).zip(&ids) {
+            let bys = [n; 3];
+            store.append(append(*id, round * 3, &bys)).await.unwrap();
+        }
+    }
+    let live = (totals(&store).await, folded(&store).await);
+    assert_eq!((live.0.len(), live.1.len()), (5, 5));
+    let length = assert_gap_free(&store).await;
+    for size in [1, 2, 7, 64, length, length + 1] {
+        let mut pages = Vec::new();
+        let progress = |position| pages.push(position);
+        assert_eq!(store.replay_by(size, progress).await.unwrap(), length);
+        assert_eq!(pages.len() as i64, (length + size - 1) / size);
+        assert_eq!((totals(&store).await, folded(&store).await), live, "{size}");
+    }
+}
+
+async fn a_table_takes_many_rows(place: Place) {
+    let store = place.open().await;
+    let mut connection = store.database().pool().acquire().await.unwrap();
+    // More than one statement takes.
+    let ids: Vec<_> = (0..9_000).map(|_| new_id()).collect();
+    let rows = |total: i64, closed: i64| {
+        let row = move |id: &uuid::Uuid| cells![*id, total, closed];
+        ids.iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        TOTALS.write(&mut connection, rows(1, 0)).await.unwrap(),
+        9_000
+    );
+    // A total is brought to its value, `closed` stays as it was inserted.
+    TOTALS.write(&mut connection, rows(2, 1)).await.unwrap();
+    let none = Table {
+        once: "total closed",
+        ..TOTALS
+    };
+    assert_eq!(none.write(&mut connection, rows(3, 3)).await.unwrap(), 0);
+    let kept = ids.iter().copied().skip(4);
+    TOTALS.delete(&mut connection, kept).await.unwrap();
+    let known = ids.iter().copied();
+    let left = TOTALS.read(&mut connection, "id", known).await.unwrap();
+    assert_eq!(rows::ids(&left).unwrap().len(), 4);
+    drop(connection);
+    let expected: Vec<_> = ids[..4].iter().map(|id| (*id, 2, 0)).collect();
+    assert_eq!(totals(&store).await, expected);
 }
 
 async fn a_rebuild_that_fails_leaves_the_view(place: Place) {

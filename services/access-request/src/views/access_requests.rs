@@ -1,9 +1,11 @@
 //! Access requests with their timelines.
 
+use std::collections::{BTreeMap, HashMap};
+
 use async_trait::async_trait;
 use portico_eventstore::{
-    Aggregate as _, Change, Projection, ProjectionError, RecordedEvent, Row,
-    rows::{ids, json},
+    Aggregate as _, Cell, Change, Projection, ProjectionError, Row, StreamChange, Table, cells,
+    rows::{id, ids, json},
     sqlx,
 };
 use portico_proto::{access::v1::AccessRequestStatus, rest::Enumeration as _};
@@ -16,7 +18,7 @@ use super::{
     timeline::{self, Entry},
 };
 use crate::{
-    access_request::{AccessRequest, Event, OauthClient, Submission, request},
+    access_request::{AccessRequest, Event, OauthClient, RequestedItem, Submission, request},
     application::{self, Application},
 };
 
@@ -51,6 +53,25 @@ pub(crate) struct Filter {
 
 const COLUMNS: &str = "id, application_name, state, timeline, version, created_at, updated_at";
 
+const TABLE: Table = Table {
+    name: "access_requests",
+    key: "id",
+    columns: "id status application_id application_name application_lower products_lower requester_id \
+        identity_provider_id client_type_id needs_redirect_urls activated stuck state timeline version \
+        created_ms created_at updated_at",
+    once: "application_id application_name application_lower products_lower requester_id \
+        identity_provider_id client_type_id needs_redirect_urls created_ms created_at",
+};
+
+const ITEMS: Table = Table {
+    name: "access_request_items",
+    key: "access_request_id product_id",
+    columns: "access_request_id product_id plan_id",
+    once: "plan_id",
+};
+
+type RequestChange<'a> = StreamChange<'a, AccessRequest>;
+
 #[async_trait]
 impl Projection for AccessRequests {
     fn tables(&self) -> &'static [&'static str] {
@@ -60,43 +81,59 @@ impl Projection for AccessRequests {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
-    ) -> Result<(), ProjectionError> {
-        if let Some(application::Event::Updated(changes)) = event.decode::<Application>()?
-            && let Some(name) = changes.name
-        {
-            rename(tx, event.stream_id(), &name).await?;
-        }
-        let Some(change) = event.decode::<AccessRequest>()? else {
-            return Ok(());
-        };
-        match &change {
-            Event::Request(request::Event::Submitted(submission)) => {
-                submit(tx, event, &change, submission).await
-            }
-            Event::Request(_) | Event::Access(_) | Event::Join(_) | Event::Credential(_) => {
-                update(tx, &[(event, change)]).await
-            }
-        }
-    }
-
-    async fn apply_all(
-        &self,
-        tx: &mut AnyConnection,
         change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let mut changes = Vec::with_capacity(change.events.len());
-        for event in change.events {
-            match event.decode::<AccessRequest>()? {
-                // The first event of a request makes its row.
-                Some(change) if event.version > 1 => changes.push((event, change)),
-                _ => self.apply(tx, event).await?,
+        let names = renamed(change)?;
+        for (application, renamings) in &names {
+            if let Some((_, name)) = renamings.last() {
+                rename(tx, *application, name).await?;
             }
         }
-        update(tx, &changes).await
+        let requests = change.streams::<AccessRequest>(tx, &TABLE).await?;
+        let mut timelines = timelines(tx, &requests).await?;
+        let (mut rows, mut items) = (Vec::new(), Vec::new());
+        for request in &requests {
+            for submission in submitted(request) {
+                if change.asks_rules() {
+                    check(tx, submission).await?;
+                }
+                let item = |item: &RequestedItem| cells![request.id, item.product_id, item.plan_id];
+                items.extend(submission.items.iter().map(item));
+            }
+            let mut timeline = timelines.remove(&request.id).unwrap_or_default();
+            extend(&mut timeline, request);
+            rows.push(row_of(request, &timeline, &names)?);
+        }
+        TABLE.write(tx, rows).await?;
+        ITEMS.write(tx, items).await?;
+        Ok(())
     }
 }
 
+fn submitted<'r>(request: &'r RequestChange<'_>) -> impl Iterator<Item = &'r Submission> {
+    request.events.iter().filter_map(|(_, event)| match event {
+        Event::Request(request::Event::Submitted(submission)) => Some(submission),
+        Event::Request(_) | Event::Access(_) | Event::Join(_) | Event::Credential(_) => None,
+    })
+}
+
+/// Names that applications got, each with its position.
+type Names = BTreeMap<Uuid, Vec<(i64, String)>>;
+
+fn renamed(change: &Change<'_>) -> Result<Names, ProjectionError> {
+    let mut names = Names::new();
+    for (at, event) in change.decoded::<Application>()? {
+        if let application::Event::Updated(changes) = event
+            && let Some(name) = changes.name
+        {
+            let renamings = names.entry(at.stream_id()).or_default();
+            renamings.push((at.position, name));
+        }
+    }
+    Ok(names)
+}
+
+/// In the rows that were there before the change.
 async fn rename(tx: &mut AnyConnection, application: Uuid, name: &str) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE access_requests SET application_name = $1, application_lower = $2 WHERE application_id = $3",
@@ -109,67 +146,72 @@ async fn rename(tx: &mut AnyConnection, application: Uuid, name: &str) -> Result
     Ok(())
 }
 
-async fn submit(
+/// What the timelines of the requests were before the change.
+async fn timelines(
     tx: &mut AnyConnection,
-    event: &RecordedEvent,
-    change: &Event,
-    submission: &Submission,
-) -> Result<(), ProjectionError> {
-    check(tx, submission).await?;
-    let id = event.stream_id().to_string();
-    let mut state = AccessRequest::default();
-    state.evolve(change);
-    let products: Vec<&str> = submission
-        .items
+    requests: &[RequestChange<'_>],
+) -> Result<HashMap<Uuid, Vec<Entry>>, ProjectionError> {
+    let known = requests.iter().filter(|request| !request.is_new());
+    let known = known.map(|request| request.id);
+    let rows = TABLE.read(tx, "id, timeline", known).await?;
+    let timeline = |row: &Row| Ok((id(row)?, json(row.try_get(1)?)?));
+    Ok(rows
         .iter()
-        .map(|item| item.product_name.as_str())
-        .collect();
-    let at = event.recorded_at;
-    let client = submission.credential.oauth_client();
-    let timeline: Vec<Entry> = timeline::entry(change, event, &state).into_iter().collect();
-    sqlx::query(
-        "INSERT INTO access_requests (id, status, application_id, application_name, application_lower, \
-         products_lower, requester_id, identity_provider_id, client_type_id, needs_redirect_urls, activated, stuck, state, \
-         timeline, version, created_ms, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $12, $13, $14, $15, $16)",
-    )
-    .bind(id.clone())
-    .bind(status(&state))
-    .bind(submission.application_id.to_string())
-    .bind(submission.application_name.clone())
-    .bind(submission.application_name.to_lowercase())
-    .bind(products.join("\n").to_lowercase())
-    .bind(submission.requester_id.to_string())
-    .bind(client.map(|client| client.identity_provider_id.to_string()))
-    .bind(client.map(|client| client.client_type_id.to_string()))
-    .bind(i64::from(client.is_some_and(|client| client.needs_redirect_urls)))
-    .bind(serde_json::to_string(&state)?)
-    .bind(serde_json::to_string(&timeline)?)
-    .bind(event.version)
-    .bind(at.as_millisecond())
-    .bind(at.to_string())
-    .bind(at.to_string())
-    .execute(&mut *tx)
-    .await?;
-    add_items(tx, &id, submission).await
+        .map(timeline)
+        .collect::<Result<_, sqlx::Error>>()?)
 }
 
-async fn add_items(
-    tx: &mut AnyConnection,
-    id: &str,
-    submission: &Submission,
-) -> Result<(), ProjectionError> {
-    for item in &submission.items {
-        sqlx::query(
-            "INSERT INTO access_request_items (access_request_id, product_id, plan_id) VALUES ($1, $2, $3)",
-        )
-        .bind(id.to_owned())
-        .bind(item.product_id.to_string())
-        .bind(item.plan_id.to_string())
-        .execute(&mut *tx)
-        .await?;
+fn extend(timeline: &mut Vec<Entry>, request: &RequestChange<'_>) {
+    // An entry says how the request was at its event.
+    let mut state = request.before.clone();
+    for (event, change) in &request.events {
+        state.evolve(change);
+        if let Some(entry) = timeline::entry(change, event, &state) {
+            timeline::insert(timeline, entry);
+        }
     }
-    Ok(())
+}
+
+fn row_of(
+    request: &RequestChange<'_>,
+    timeline: &[Entry],
+    names: &Names,
+) -> Result<Vec<Cell>, ProjectionError> {
+    let state = &request.after;
+    let submission = submitted(request).next().unwrap_or(&state.submission);
+    // An application may get another name later in the same page of the log.
+    let renamings = names.get(&submission.application_id).into_iter().flatten();
+    let mut later = renamings.filter(|(position, _)| *position > request.first.position);
+    let name = later
+        .next_back()
+        .map_or(&submission.application_name, |(_, name)| name);
+    let products = submission
+        .items
+        .iter()
+        .map(|item| item.product_name.as_str());
+    let products: Vec<&str> = products.collect();
+    let client = submission.credential.oauth_client();
+    let created = request.first.recorded_at;
+    Ok(cells![
+        request.id,
+        status(state),
+        submission.application_id,
+        name.clone(),
+        name.to_lowercase(),
+        products.join("\n").to_lowercase(),
+        submission.requester_id,
+        client.map(|client| client.identity_provider_id),
+        client.map(|client| client.client_type_id),
+        client.is_some_and(|client| client.needs_redirect_urls),
+        state.announced.activated > 0,
+        state.failure().is_some(),
+        serde_json::to_string(state)?,
+        serde_json::to_string(timeline)?,
+        request.last.version,
+        created.as_millisecond(),
+        created.to_string(),
+        request.last.recorded_at.to_string(),
+    ])
 }
 
 /// What a new request must agree on with the application and its other requests.
@@ -199,8 +241,7 @@ async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), Pr
     let client_type = text(|client| client.client_type_id);
     for other in &others {
         let product: String = other.try_get(1)?;
-        let same =
-            |item: &crate::access_request::RequestedItem| item.product_id.to_string() == product;
+        let same = |item: &RequestedItem| item.product_id.to_string() == product;
         if submission.items.iter().any(same) {
             return Err(ProjectionError::Refused(rule::ALREADY_REQUESTED));
         }
@@ -213,54 +254,9 @@ async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), Pr
     Ok(())
 }
 
-async fn update(
-    tx: &mut AnyConnection,
-    changes: &[(&RecordedEvent, Event)],
-) -> Result<(), ProjectionError> {
-    let Some((event, _)) = changes.last() else {
-        return Ok(());
-    };
-    let id = event.stream_id().to_string();
-    let Some(mut row) = row(tx, &id).await? else {
-        // Every stream begins with `Submitted`.
-        return Ok(());
-    };
-    for (event, change) in changes {
-        row.state.evolve(change);
-        if let Some(entry) = timeline::entry(change, event, &row.state) {
-            timeline::insert(&mut row.timeline, entry);
-        }
-    }
-    sqlx::query(
-        "UPDATE access_requests SET status = $1, activated = $2, stuck = $3, state = $4, timeline = $5, version = $6, \
-         updated_at = $7 WHERE id = $8",
-    )
-    .bind(status(&row.state))
-    .bind(i64::from(row.state.announced.activated > 0))
-    .bind(i64::from(row.state.failure().is_some()))
-    .bind(serde_json::to_string(&row.state)?)
-    .bind(serde_json::to_string(&row.timeline)?)
-    .bind(event.version)
-    .bind(event.recorded_at.to_string())
-    .bind(id)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 fn status(state: &AccessRequest) -> String {
     let status = state.status().map(AccessRequestStatus::from);
     status.unwrap_or_default().as_word().to_owned()
-}
-
-async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<AccessRequestRow>, sqlx::Error> {
-    let row = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM access_requests WHERE id = $1"
-    )))
-    .bind(id.to_owned())
-    .fetch_optional(tx)
-    .await?;
-    row.as_ref().map(read).transpose()
 }
 
 fn read(row: &Row) -> Result<AccessRequestRow, sqlx::Error> {
@@ -336,8 +332,13 @@ pub(crate) async fn find(
     pool: &AnyPool,
     id: Uuid,
 ) -> Result<Option<AccessRequestRow>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    row(&mut connection, &id.to_string()).await
+    let row = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM access_requests WHERE id = $1"
+    )))
+    .bind(id.to_string())
+    .fetch_optional(pool)
+    .await?;
+    row.as_ref().map(read).transpose()
 }
 
 /// What the list can be sorted by; the newest first where the caller does not say.

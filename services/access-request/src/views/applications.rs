@@ -1,7 +1,9 @@
 //! Applications by owner.
 
 use async_trait::async_trait;
-use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row, rows::json, sqlx};
+use portico_eventstore::{
+    Change, Projection, ProjectionError, Row, Table, cells, rows::json, sqlx,
+};
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
@@ -23,6 +25,13 @@ pub(crate) struct ApplicationRow {
 
 const COLUMNS: &str = "id, state, version, created_at, updated_at";
 
+const TABLE: Table = Table {
+    name: "applications",
+    key: "id",
+    columns: "id owner_id name_lower status state version created_ms created_at updated_at",
+    once: "owner_id created_ms created_at",
+};
+
 #[async_trait]
 impl Projection for Applications {
     fn tables(&self) -> &'static [&'static str] {
@@ -32,39 +41,31 @@ impl Projection for Applications {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let Some(change) = event.decode::<Application>()? else {
-            return Ok(());
-        };
-        check(tx, event.stream_id(), &change).await?;
-        let id = event.stream_id().to_string();
-        let mut state = match row(&mut *tx, &id).await? {
-            Some(row) => row.state,
-            None => Application::default(),
-        };
-        portico_eventstore::Aggregate::evolve(&mut state, &change);
-        let status = match state.status {
-            Status::Deleted => "deleted",
-            Status::Active | Status::None => "active",
-        };
-        sqlx::query(
-            "INSERT INTO applications (id, owner_id, name_lower, status, state, version, created_ms, created_at, \
-             updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-             ON CONFLICT (id) DO UPDATE SET name_lower = excluded.name_lower, status = excluded.status, \
-             state = excluded.state, version = excluded.version, updated_at = excluded.updated_at",
-        )
-        .bind(id)
-        .bind(state.owner_id.to_string())
-        .bind(state.profile.name.to_lowercase())
-        .bind(status.to_owned())
-        .bind(serde_json::to_string(&state)?)
-        .bind(event.version)
-        .bind(event.recorded_at.as_millisecond())
-        .bind(event.recorded_at.to_string())
-        .bind(event.recorded_at.to_string())
-        .execute(tx)
-        .await?;
+        let mut rows = Vec::new();
+        for stream in change.streams::<Application>(tx, &TABLE).await? {
+            for (_, event) in stream.events.iter().filter(|_| change.asks_rules()) {
+                check(tx, stream.id, event).await?;
+            }
+            let (state, created) = (&stream.after, stream.first.recorded_at);
+            let status = match state.status {
+                Status::Deleted => "deleted",
+                Status::Active | Status::None => "active",
+            };
+            rows.push(cells![
+                stream.id,
+                state.owner_id,
+                state.profile.name.to_lowercase(),
+                status,
+                serde_json::to_string(state)?,
+                stream.last.version,
+                created.as_millisecond(),
+                created.to_string(),
+                stream.last.recorded_at.to_string(),
+            ]);
+        }
+        TABLE.write(tx, rows).await?;
         Ok(())
     }
 }
@@ -93,15 +94,6 @@ async fn check(tx: &mut AnyConnection, id: Uuid, change: &Event) -> Result<(), P
     }
 }
 
-async fn row(tx: &mut AnyConnection, id: &str) -> Result<Option<ApplicationRow>, sqlx::Error> {
-    let statement = format!("SELECT {COLUMNS} FROM applications WHERE id = $1");
-    let row = sqlx::query(sqlx::AssertSqlSafe(statement))
-        .bind(id.to_owned())
-        .fetch_optional(tx)
-        .await?;
-    row.as_ref().map(read).transpose()
-}
-
 fn read(row: &Row) -> Result<ApplicationRow, sqlx::Error> {
     Ok(ApplicationRow {
         id: row.try_get(0)?,
@@ -114,8 +106,12 @@ fn read(row: &Row) -> Result<ApplicationRow, sqlx::Error> {
 
 /// One application that was not deleted.
 pub(crate) async fn find(pool: &AnyPool, id: Uuid) -> Result<Option<ApplicationRow>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let row = row(&mut connection, &id.to_string()).await?;
+    let statement = format!("SELECT {COLUMNS} FROM applications WHERE id = $1");
+    let row = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    let row = row.as_ref().map(read).transpose()?;
     Ok(row.filter(|row| row.state.status == Status::Active))
 }
 

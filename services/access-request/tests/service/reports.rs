@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portico_bus::{Bus as _, Faults, MemoryBus, Message};
+use portico_eventstore::testing::assert_equal_a_rebuild;
 use portico_proto::access::v1::{self as api, report, report::Outcome};
 use portico_runtime::Caller;
 
@@ -89,9 +90,7 @@ async fn reports_lead_to_active_whatever_the_bus_does() {
                 ]
             );
         }
-        let live = portal.views().await;
-        portal.store.replay(|_| {}).await.unwrap();
-        assert_eq!(portal.views().await, live);
+        assert_equal_a_rebuild(&portal.store).await;
     }
 }
 

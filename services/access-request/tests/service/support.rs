@@ -162,27 +162,6 @@ impl Portal {
     pub(crate) async fn published(&self) -> Published {
         Published(self.bus.consume(&WATCHER).await.unwrap())
     }
-
-    /// All rows of the views, to compare.
-    pub(crate) async fn views(&self) -> Vec<String> {
-        use portico_eventstore::sqlx::{self, Row as _};
-        let mut rows = Vec::new();
-        for statement in [
-            "SELECT id || owner_id || name_lower || status || state || version || created_at || updated_at \
-             FROM applications ORDER BY id",
-            "SELECT id || status || application_name || application_lower || products_lower || requester_id \
-             || activated || state || timeline || version || created_at || updated_at FROM access_requests ORDER BY id",
-            "SELECT access_request_id || product_id || plan_id FROM access_request_items \
-             ORDER BY access_request_id, product_id",
-        ] {
-            let found = sqlx::query(statement)
-                .fetch_all(self.store.database().pool())
-                .await
-                .unwrap();
-            rows.extend(found.iter().map(|row| row.get::<String, _>(0)));
-        }
-        rows
-    }
 }
 
 impl Drop for Portal {

@@ -1,7 +1,7 @@
 //! The projection: events -> rows.
 
 use async_trait::async_trait;
-use portico_eventstore::{Projection, ProjectionError, RecordedEvent, StoreError};
+use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, StoreError};
 use sqlx::{AnyConnection, Row as _};
 
 use crate::user::{AccountEvent, ApiTokenEvent, Event, Status, User};
@@ -18,21 +18,20 @@ impl Projection for Users {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        recorded: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let Some(event) = recorded.decode::<User>()? else {
-            return Ok(());
-        };
-        let user_id = recorded.stream_id().to_string();
-        match &event {
-            Event::Account(event) => account(tx, &user_id, recorded, event).await?,
-            Event::ApiToken(event) => api_token(tx, &user_id, recorded, event).await?,
+        for (recorded, event) in change.decoded::<User>()? {
+            let user_id = recorded.stream_id().to_string();
+            match &event {
+                Event::Account(event) => account(tx, &user_id, recorded, event).await?,
+                Event::ApiToken(event) => api_token(tx, &user_id, recorded, event).await?,
+            }
+            sqlx::query("UPDATE users SET version = $1 WHERE id = $2")
+                .bind(recorded.version)
+                .bind(user_id)
+                .execute(&mut *tx)
+                .await?;
         }
-        sqlx::query("UPDATE users SET version = $1 WHERE id = $2")
-            .bind(recorded.version)
-            .bind(user_id)
-            .execute(tx)
-            .await?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use portico_accounts::user::{AccountCommand, Command, User};
 use portico_bus::ConsumerSpec;
+use portico_eventstore::testing::assert_equal_a_rebuild;
 use portico_proto::accounts::v1::{
     CreateApiTokenRequest, EraseUserRequest, UserErased, UserSignedUp,
 };
@@ -196,10 +197,8 @@ async fn rebuilt_views_equal_the_live_ones(place: Place) {
     let request = world.request(&admin, erase);
     world.client().erase_user(request).await.unwrap();
 
-    let live = world.views().await;
-    assert_eq!((live[0].len(), live[1].len()), (4, 2));
-    world.store.replay(|_| {}).await.unwrap();
-    assert_eq!(world.views().await, live);
+    let rows = assert_equal_a_rebuild(&world.store).await;
+    assert!(rows.contains(&"users: 4".to_owned()) && rows.contains(&"api_tokens: 2".to_owned()));
 }
 
 async fn public_events_hold_no_personal_data(place: Place) {

@@ -224,17 +224,6 @@ impl World {
             .map(|row| (0..columns.len()).map(|n| row.get(n)).collect())
             .collect()
     }
-
-    /// The views as they are.
-    pub(crate) async fn views(&self) -> [Vec<Vec<String>>; 2] {
-        let users = "id role status name_ref email_ref password_ref version created_at";
-        let tokens = "id user_id digest name created_at expires_at expires_at_ms";
-        let columns = |text: &'static str| text.split(' ').collect::<Vec<_>>();
-        [
-            self.rows("users", &columns(users)).await,
-            self.rows("api_tokens", &columns(tokens)).await,
-        ]
-    }
 }
 
 pub(crate) fn developer(user: &User) -> Caller {

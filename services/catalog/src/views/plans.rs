@@ -1,78 +1,87 @@
 //! The table `plans`.
 
-use jiff::Timestamp;
-use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
+use std::collections::BTreeMap;
+
+use portico_eventstore::{Cell, Change, ProjectionError, Row, Table, cells, rows};
 use portico_proto::{catalog::v1, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
-use super::{
-    Audience,
-    scopes::{self, Owner},
-};
+use super::{Audience, RowChange, scopes::Claim};
 use crate::{
-    plan::{Details, Event, Status},
+    plan::{Details, Event, Plan, Status},
     wire,
 };
 
+const TABLE: Table = Table {
+    name: "plans",
+    key: "id",
+    columns: "id status name_key search_text details version created_at updated_at",
+    once: "created_at",
+};
+
+/// Where nothing is said of the status.
+const DETAILS: Table = Table {
+    once: "status created_at",
+    ..TABLE
+};
+
+/// Writes the rows, and gives the scopes that plans have then.
 pub(super) async fn apply(
     tx: &mut AnyConnection,
-    event: &RecordedEvent,
-    private: &Event,
-) -> Result<(), ProjectionError> {
-    match private {
-        Event::Created { details, at } | Event::Changed { details, at } => {
-            write(tx, event, details, *at).await
-        }
-        Event::Deleted { at } => delete(tx, event, *at).await,
+    change: &Change<'_>,
+) -> Result<Vec<Claim>, ProjectionError> {
+    let mut plans: BTreeMap<Uuid, RowChange<Details>> = BTreeMap::new();
+    for (event, private) in change.decoded::<Plan>()? {
+        let (details, status, at) = match private {
+            Event::Created { details, at } => (Some(details), Some(Status::Active), at),
+            Event::Changed { details, at } => (Some(details), None, at),
+            Event::Deleted { at } => (None, Some(Status::Deleted), at),
+        };
+        let plan = plans.entry(event.stream_id()).or_default();
+        plan.follow(event, details, status.map(Status::as_str), at);
     }
+    let (mut rows, mut details, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, plan) in plans {
+        claims.extend(plan.scopes(|details| &details.scopes).map(|scopes| {
+            Claim {
+                kind: "plan",
+                id,
+                is_new: plan.is_new,
+                name: plan
+                    .details
+                    .as_ref()
+                    .map_or_else(String::new, |details| details.name.clone()),
+                scopes,
+            }
+        }));
+        match &plan.details {
+            None => plan.write_status(tx, &TABLE, id).await?,
+            Some(changed) if plan.status.is_none() => details.push(row_of(id, &plan, changed)?),
+            Some(changed) => rows.push(row_of(id, &plan, changed)?),
+        }
+    }
+    TABLE.write(tx, rows).await?;
+    DETAILS.write(tx, details).await?;
+    Ok(claims)
 }
 
-async fn write(
-    tx: &mut AnyConnection,
-    event: &RecordedEvent,
+fn row_of(
+    id: Uuid,
+    plan: &RowChange<Details>,
     details: &Details,
-    at: Timestamp,
-) -> Result<(), ProjectionError> {
-    let id = event.stream_id();
-    sqlx::query(
-        "INSERT INTO plans (id, status, name_key, search_text, details, version, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
-         ON CONFLICT (id) DO UPDATE SET name_key = excluded.name_key, search_text = excluded.search_text, \
-         details = excluded.details, version = excluded.version, updated_at = excluded.updated_at",
-    )
-    .bind(id.to_string())
-    .bind(Status::Active.as_str())
-    .bind(details.name.to_lowercase())
-    .bind(format!("{}\n{}", details.name, details.description).to_lowercase())
-    .bind(serde_json::to_string(details)?)
-    .bind(event.version)
-    .bind(wire::time(at))
-    .execute(&mut *tx)
-    .await?;
-    let owner = Owner {
-        kind: "plan",
+) -> Result<Vec<Cell>, ProjectionError> {
+    Ok(cells![
         id,
-        name: &details.name,
-    };
-    scopes::claim(tx, &owner, &details.scopes).await
-}
-
-async fn delete(
-    tx: &mut AnyConnection,
-    event: &RecordedEvent,
-    at: Timestamp,
-) -> Result<(), ProjectionError> {
-    scopes::release(tx, event.stream_id()).await?;
-    sqlx::query("UPDATE plans SET status = $1, version = $2, updated_at = $3 WHERE id = $4")
-        .bind(Status::Deleted.as_str())
-        .bind(event.version)
-        .bind(wire::time(at))
-        .bind(event.stream_id().to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
+        plan.status.unwrap_or_default(),
+        details.name.to_lowercase(),
+        format!("{}\n{}", details.name, details.description).to_lowercase(),
+        serde_json::to_string(details)?,
+        plan.version,
+        wire::time(plan.created_at),
+        wire::time(plan.updated_at),
+    ])
 }
 
 /// One plan; a deleted one for services only.

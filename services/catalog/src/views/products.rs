@@ -1,47 +1,103 @@
 //! The table `products` and what belongs to it.
 
-use jiff::Timestamp;
-use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
+use std::collections::BTreeMap;
+
+use portico_eventstore::{Cell, Change, ProjectionError, Row, Table, cells, rows};
 use portico_proto::{catalog::v1, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
 
-use super::{
-    Audience,
-    scopes::{self, Owner},
-};
+use super::{Audience, RowChange, scopes::Claim};
 use crate::{
-    product::{Details, Event, Status},
+    product::{Details, Event, Product, Status},
     wire,
 };
 
+const TABLE: Table = Table {
+    name: "products",
+    key: "id",
+    columns: "id status visibility name_key search_text details documentation version created_at updated_at",
+    once: "created_at",
+};
+
+/// Where nothing is said of the status.
+const DETAILS: Table = Table {
+    once: "status created_at",
+    ..TABLE
+};
+
+const TAGS: Table = Table {
+    name: "product_tags",
+    key: "product_id tag",
+    columns: "product_id tag",
+    once: "",
+};
+
+const CLIENT_TYPES: Table = Table {
+    name: "product_client_types",
+    key: "product_id client_type_id",
+    columns: "product_id client_type_id",
+    once: "",
+};
+
+type ProductChange = RowChange<Details>;
+
+/// Writes the rows, and gives the scopes that products have then.
 pub(super) async fn apply(
     tx: &mut AnyConnection,
-    event: &RecordedEvent,
-    private: &Event,
-) -> Result<(), ProjectionError> {
-    match private {
-        Event::Created { details, at } | Event::Changed { details, at } => {
-            write(tx, event, details, *at).await
-        }
-        Event::Published { at } => set_status(tx, event, Status::Published, *at).await,
-        Event::Unpublished { at } => set_status(tx, event, Status::Draft, *at).await,
-        Event::Deleted { at } => {
-            scopes::release(tx, event.stream_id()).await?;
-            set_status(tx, event, Status::Deleted, *at).await
+    change: &Change<'_>,
+) -> Result<Vec<Claim>, ProjectionError> {
+    let products = changes(change)?;
+    let (mut rows, mut details, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+    for (&id, product) in &products {
+        claims.extend(product.scopes(|details| &details.scopes).map(|scopes| {
+            Claim {
+                kind: "product",
+                id,
+                is_new: product.is_new,
+                name: product
+                    .details
+                    .as_ref()
+                    .map_or_else(String::new, |details| details.name.clone()),
+                scopes,
+            }
+        }));
+        match &product.details {
+            None => product.write_status(tx, &TABLE, id).await?,
+            Some(changed) if product.status.is_none() => {
+                details.push(row_of(id, product, changed)?);
+            }
+            Some(changed) => rows.push(row_of(id, product, changed)?),
         }
     }
+    TABLE.write(tx, rows).await?;
+    DETAILS.write(tx, details).await?;
+    write_lists(tx, &products).await?;
+    Ok(claims)
 }
 
-/// Inserts a new product as a draft; an update leaves the status alone.
-async fn write(
-    tx: &mut AnyConnection,
-    event: &RecordedEvent,
+fn changes(change: &Change<'_>) -> Result<BTreeMap<Uuid, ProductChange>, ProjectionError> {
+    let mut products: BTreeMap<Uuid, ProductChange> = BTreeMap::new();
+    for (event, private) in change.decoded::<Product>()? {
+        let (details, status, at) = match private {
+            Event::Created { details, at } => (Some(details), Some(Status::Draft), at),
+            Event::Changed { details, at } => (Some(details), None, at),
+            Event::Published { at } => (None, Some(Status::Published), at),
+            Event::Unpublished { at } => (None, Some(Status::Draft), at),
+            Event::Deleted { at } => (None, Some(Status::Deleted), at),
+        };
+        let product = products.entry(event.stream_id()).or_default();
+        product.follow(event, details, status.map(Status::as_str), at);
+    }
+    Ok(products)
+}
+
+fn row_of(
+    id: Uuid,
+    product: &ProductChange,
     details: &Details,
-    at: Timestamp,
-) -> Result<(), ProjectionError> {
-    let id = event.stream_id();
+) -> Result<Vec<Cell>, ProjectionError> {
     // Lists never show the documentation, so it has a column of its own.
     let stored = Details {
         documentation: String::new(),
@@ -54,77 +110,43 @@ async fn write(
         details.description,
         tags.join("\n")
     );
-    sqlx::query(
-        "INSERT INTO products (id, status, visibility, name_key, search_text, details, documentation, version, \
-         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) \
-         ON CONFLICT (id) DO UPDATE SET visibility = excluded.visibility, name_key = excluded.name_key, \
-         search_text = excluded.search_text, details = excluded.details, \
-         documentation = excluded.documentation, version = excluded.version, updated_at = excluded.updated_at",
-    )
-    .bind(id.to_string())
-    .bind(Status::Draft.as_str())
-    .bind(details.visibility.as_str())
-    .bind(details.name.to_lowercase())
-    .bind(search_text.to_lowercase())
-    .bind(serde_json::to_string(&stored)?)
-    .bind(details.documentation.clone())
-    .bind(event.version)
-    .bind(wire::time(at))
-    .execute(&mut *tx)
-    .await?;
-    write_lists(tx, id, details).await?;
-    let owner = Owner {
-        kind: "product",
+    Ok(cells![
         id,
-        name: &details.name,
-    };
-    scopes::claim(tx, &owner, &details.scopes).await
+        product.status.unwrap_or_default(),
+        details.visibility.as_str(),
+        details.name.to_lowercase(),
+        search_text.to_lowercase(),
+        serde_json::to_string(&stored)?,
+        details.documentation.clone(),
+        product.version,
+        wire::time(product.created_at),
+        wire::time(product.updated_at),
+    ])
 }
 
-async fn write_lists(tx: &mut AnyConnection, id: Uuid, details: &Details) -> sqlx::Result<()> {
-    let tags = [
-        "DELETE FROM product_tags WHERE product_id = $1",
-        "INSERT INTO product_tags (product_id, tag) VALUES ($1, $2)",
-    ];
-    replace(tx, id, tags, details.tags.iter().cloned()).await?;
-    let client_types = [
-        "DELETE FROM product_client_types WHERE product_id = $1",
-        "INSERT INTO product_client_types (product_id, client_type_id) VALUES ($1, $2)",
-    ];
-    let ids = details.client_type_ids.iter().map(Uuid::to_string);
-    replace(tx, id, client_types, ids).await
-}
-
-/// Makes these the only rows of a product.
-async fn replace(
+/// Makes these the only tags and client types of products.
+async fn write_lists(
     tx: &mut AnyConnection,
-    id: Uuid,
-    [delete, insert]: [&'static str; 2],
-    values: impl Iterator<Item = String>,
+    products: &BTreeMap<Uuid, ProductChange>,
 ) -> sqlx::Result<()> {
-    let id = id.to_string();
-    let delete = sqlx::query(delete).bind(id.clone());
-    delete.execute(&mut *tx).await?;
-    for value in values {
-        let insert = sqlx::query(insert).bind(id.clone()).bind(value);
-        insert.execute(&mut *tx).await?;
+    let (mut tags, mut client_types) = (Vec::new(), Vec::new());
+    let changed = products
+        .iter()
+        .filter(|(_, product)| product.details.is_some());
+    for (&id, details) in changed
+        .clone()
+        .flat_map(|(id, product)| Some(id).zip(product.details.as_ref()))
+    {
+        tags.extend(details.tags.iter().map(|tag| cells![id, tag.clone()]));
+        client_types.extend(details.client_type_ids.iter().map(|one| cells![id, *one]));
     }
-    Ok(())
-}
-
-async fn set_status(
-    tx: &mut AnyConnection,
-    event: &RecordedEvent,
-    status: Status,
-    at: Timestamp,
-) -> Result<(), ProjectionError> {
-    sqlx::query("UPDATE products SET status = $1, version = $2, updated_at = $3 WHERE id = $4")
-        .bind(status.as_str())
-        .bind(event.version)
-        .bind(wire::time(at))
-        .bind(event.stream_id().to_string())
-        .execute(tx)
-        .await?;
+    let known = changed
+        .filter(|(_, product)| !product.is_new)
+        .map(|(id, _)| *id);
+    for (table, rows) in [(TAGS, tags), (CLIENT_TYPES, client_types)] {
+        table.delete(tx, known.clone()).await?;
+        table.write(tx, rows).await?;
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::ProjectionError;
+use portico_eventstore::{ProjectionError, Table, cells};
 use portico_proto::{Error, FieldError, Kind};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use uuid::Uuid;
@@ -16,45 +16,44 @@ use uuid::Uuid;
 /// Code of [`portico_eventstore::StoreError::Refused`] when a scope belongs to another owner.
 pub(crate) const SCOPE_TAKEN: &str = "scope_taken";
 
-/// A product or a plan.
-pub(crate) struct Owner<'a> {
+/// The scopes that a product or a plan has from now on.
+pub(super) struct Claim {
     /// "product" or "plan".
-    pub(crate) kind: &'static str,
-    pub(crate) id: Uuid,
-    pub(crate) name: &'a str,
+    pub(super) kind: &'static str,
+    pub(super) id: Uuid,
+    /// It had none before.
+    pub(super) is_new: bool,
+    pub(super) name: String,
+    pub(super) scopes: BTreeSet<String>,
 }
 
-/// Makes these the owner's only scopes.
-pub(crate) async fn claim(
+const TABLE: Table = Table {
+    name: "scope_owners",
+    key: "scope",
+    columns: "scope owner_kind owner_id owner_name",
+    once: "owner_kind owner_id owner_name",
+};
+
+/// Makes these the owners' only scopes.
+pub(super) async fn claim(
     tx: &mut AnyConnection,
-    owner: &Owner<'_>,
-    scopes: &BTreeSet<String>,
+    claims: Vec<Claim>,
 ) -> Result<(), ProjectionError> {
-    release(tx, owner.id).await?;
-    for scope in scopes {
-        let done = sqlx::query(
-            "INSERT INTO scope_owners (scope, owner_kind, owner_id, owner_name) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (scope) DO NOTHING",
-        )
-        .bind(scope.clone())
-        .bind(owner.kind)
-        .bind(owner.id.to_string())
-        .bind(owner.name.to_owned())
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Err(ProjectionError::Refused(SCOPE_TAKEN));
-        }
+    let known = claims.iter().filter(|claim| !claim.is_new);
+    // All of them first: one may have what another gives up.
+    let known = known.map(|claim| claim.id);
+    TABLE.delete_by(tx, "owner_id", known).await?;
+    let row = |scope: &String, claim: &Claim| {
+        cells![scope.clone(), claim.kind, claim.id, claim.name.clone()]
+    };
+    let rows = claims
+        .iter()
+        .flat_map(|claim| claim.scopes.iter().map(move |scope| row(scope, claim)));
+    let rows: Vec<_> = rows.collect();
+    let claimed = rows.len() as u64;
+    if TABLE.write(tx, rows).await? < claimed {
+        return Err(ProjectionError::Refused(SCOPE_TAKEN));
     }
-    Ok(())
-}
-
-/// Frees the owner's scopes.
-pub(crate) async fn release(tx: &mut AnyConnection, owner: Uuid) -> Result<(), ProjectionError> {
-    sqlx::query("DELETE FROM scope_owners WHERE owner_id = $1")
-        .bind(owner.to_string())
-        .execute(tx)
-        .await?;
     Ok(())
 }
 

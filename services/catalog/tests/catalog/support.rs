@@ -8,7 +8,7 @@ use std::{
 
 use axum::{Router, body::Body, routing::post};
 use portico_bus::MemoryBus;
-use portico_eventstore::{EventStore, sqlx};
+use portico_eventstore::EventStore;
 use portico_proto::{
     Error,
     access::v1::{
@@ -24,7 +24,6 @@ use portico_runtime::{
     Caller, Channels, Clock, Config, Deps, IdentityKey, Outgoing, Role, ServiceChannel, ServiceName,
 };
 use portico_vault::{Kek, KekRing};
-use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
@@ -177,36 +176,6 @@ impl App {
     pub(crate) async fn get_plan(&self, caller: &Caller, id: &str) -> Result<Plan, Error> {
         let request = self.request(caller, GetPlanRequest { id: id.into() });
         answer(self.client().get_plan(request).await)
-    }
-
-    /// Every row of every view, to compare with a rebuild.
-    pub(crate) async fn views(&self) -> Vec<String> {
-        let mut rows = Vec::new();
-        for (table, columns) in [
-            (
-                "products",
-                "id || status || visibility || name_key || search_text || details || documentation || version || created_at || updated_at",
-            ),
-            ("product_tags", "product_id || tag"),
-            ("product_client_types", "product_id || client_type_id"),
-            (
-                "plans",
-                "id || status || name_key || search_text || details || version || created_at || updated_at",
-            ),
-            (
-                "scope_owners",
-                "scope || owner_kind || owner_id || owner_name",
-            ),
-        ] {
-            let statement = format!("SELECT {columns} FROM {table} ORDER BY 1");
-            let found = sqlx::query(sqlx::AssertSqlSafe(statement))
-                .fetch_all(self.store.database().pool())
-                .await
-                .unwrap();
-            rows.push(format!("{table}: {}", found.len()));
-            rows.extend(found.iter().map(|row| row.get::<String, _>(0)));
-        }
-        rows
     }
 }
 

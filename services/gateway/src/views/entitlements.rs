@@ -5,11 +5,13 @@ use jiff::Timestamp;
 use portico_eventstore::rows::{id, ids, json};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::worker::Queue;
-use portico_eventstore::{Aggregate as _, Change, Projection, ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{
+    Aggregate as _, Cell, Change, Projection, ProjectionError, Row, StreamChange, Table, cells,
+};
 use uuid::Uuid;
 
 use super::{grants, held_scopes};
-use crate::entitlement::{Entitlement, Event, KeyEvent, Prospect};
+use crate::entitlement::{Entitlement, Event, KeyEvent, KeyPlace, Prospect};
 
 pub(crate) struct Entitlements;
 
@@ -18,6 +20,29 @@ pub(crate) const QUEUE: Queue = Queue {
     table: "entitlements",
     id: "request_id",
 };
+
+const TABLE: Table = Table {
+    name: "entitlements",
+    key: "request_id",
+    columns: "request_id application_id identity_provider_id status due_at_ms parked_at_ms error_code \
+        last_error state version created_at updated_at lacks_gateway",
+    once: "created_at",
+};
+
+/// For one that is stuck since before the change.
+const STILL_STUCK: Table = Table {
+    once: "created_at parked_at_ms",
+    ..TABLE
+};
+
+const KEYS: Table = Table {
+    name: "api_keys",
+    key: "id",
+    columns: "id request_id",
+    once: "request_id",
+};
+
+pub(super) type EntitlementChange<'a> = StreamChange<'a, Entitlement>;
 
 #[async_trait]
 impl Projection for Entitlements {
@@ -28,122 +53,81 @@ impl Projection for Entitlements {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
-    ) -> Result<(), ProjectionError> {
-        let Some(change) = event.decode::<Entitlement>()? else {
-            return Ok(());
-        };
-        let before = state(tx, event.stream_id()).await?.unwrap_or_default();
-        let mut after = before.clone();
-        after.evolve(&change);
-        follow(tx, &[(event, change)], (&before, &after)).await
-    }
-
-    async fn apply_all(
-        &self,
-        tx: &mut AnyConnection,
         change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let Some(states) = change.states::<Entitlement>() else {
-            for event in change.events {
-                self.apply(tx, event).await?;
+        let entitlements = change.streams::<Entitlement>(tx, &TABLE).await?;
+        let (mut rows, mut still_stuck, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for entitlement in &entitlements {
+            match parked(entitlement) {
+                Parked::StillStuck => still_stuck.push(row_of(entitlement, Some(0))?),
+                Parked::Since(since) => rows.push(row_of(entitlement, since)?),
             }
-            return Ok(());
-        };
-        follow(tx, &change.decoded::<Entitlement>()?, states).await
+            for (_, event) in &entitlement.events {
+                if let Event::Key(KeyEvent::Placed { places }) = event {
+                    let row = |place: &KeyPlace| cells![place.key_id, entitlement.id];
+                    keys.extend(places.iter().map(row));
+                }
+            }
+        }
+        TABLE.write(tx, rows).await?;
+        STILL_STUCK.write(tx, still_stuck).await?;
+        KEYS.write(tx, keys).await?;
+        grants::follow(tx, &entitlements).await?;
+        held_scopes::follow(tx, &entitlements).await
     }
 }
 
-async fn follow(
-    tx: &mut AnyConnection,
-    changes: &[(&RecordedEvent, Event)],
-    (before, after): (&Entitlement, &Entitlement),
-) -> Result<(), ProjectionError> {
-    let Some((last, _)) = changes.last() else {
-        return Ok(());
+enum Parked {
+    /// Through all of the events.
+    StillStuck,
+    /// In milliseconds; none: it is not.
+    Since(Option<i64>),
+}
+
+fn parked(entitlement: &EntitlementChange<'_>) -> Parked {
+    let mut state = entitlement.before.clone();
+    let mut parked = match is_stuck(&state) {
+        true => Parked::StillStuck,
+        false => Parked::Since(None),
     };
-    let request = last.stream_id();
-    write(tx, last, after).await?;
-    for (_, change) in changes {
-        if let Event::Key(KeyEvent::Placed { places }) = change {
-            for place in places {
-                key(tx, request, place.key_id).await?;
-            }
-        }
+    for (at, event) in &entitlement.events {
+        state.evolve(event);
+        parked = match (is_stuck(&state), parked) {
+            (false, _) => Parked::Since(None),
+            (true, Parked::Since(None)) => Parked::Since(Some(at.recorded_at.as_millisecond())),
+            (true, parked) => parked,
+        };
     }
-    grants::write(tx, request, (before, after)).await?;
-    // Claims are held since the event that made them.
-    let mut then = before.clone();
-    for (event, change) in changes {
-        let claims = then.claims.clone();
-        then.evolve(change);
-        if then.claims != claims {
-            held_scopes::write(tx, event, &then).await?;
-        }
-    }
-    Ok(())
+    parked
 }
 
-async fn state(
-    tx: &mut AnyConnection,
-    request: Uuid,
-) -> Result<Option<Entitlement>, ProjectionError> {
-    let row = sqlx::query("SELECT state FROM entitlements WHERE request_id = $1")
-        .bind(request.to_string())
-        .fetch_optional(tx)
-        .await?;
-    match row {
-        Some(row) => Ok(Some(serde_json::from_str(&row.try_get::<String, _>(0)?)?)),
-        None => Ok(None),
-    }
-}
-
-async fn write(
-    tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    entitlement: &Entitlement,
-) -> Result<(), ProjectionError> {
+fn is_stuck(entitlement: &Entitlement) -> bool {
     let delay = entitlement.delay.as_ref();
     let stuck = delay.is_some_and(|delay| delay.prospect == Prospect::Stuck);
-    let stuck = stuck || entitlement.is_parked();
-    let error = entitlement.last_error();
-    sqlx::query(
-        "INSERT INTO entitlements (request_id, application_id, identity_provider_id, status, due_at_ms, parked_at_ms, \
-         error_code, last_error, state, version, created_at, updated_at, lacks_gateway) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12) ON CONFLICT (request_id) DO UPDATE SET \
-         application_id = excluded.application_id, identity_provider_id = excluded.identity_provider_id, \
-         status = excluded.status, due_at_ms = excluded.due_at_ms, \
-         parked_at_ms = CASE WHEN excluded.parked_at_ms IS NULL THEN NULL \
-         ELSE COALESCE(entitlements.parked_at_ms, excluded.parked_at_ms) END, error_code = excluded.error_code, \
-         last_error = excluded.last_error, state = excluded.state, version = excluded.version, \
-         updated_at = excluded.updated_at, lacks_gateway = excluded.lacks_gateway",
-    )
-    .bind(at.stream_id().to_string())
-    .bind(entitlement.application_id().to_string())
-    .bind(entitlement.identity_provider_id().map(|id| id.to_string()))
-    .bind(entitlement.status().to_owned())
-    .bind(entitlement.due().map(Timestamp::as_millisecond))
-    .bind(stuck.then(|| at.recorded_at.as_millisecond()))
-    .bind(error.map(|error| error.code.clone()))
-    .bind(error.map(|error| error.message.clone()))
-    .bind(serde_json::to_string(entitlement)?)
-    .bind(at.version)
-    .bind(at.recorded_at.to_string())
-    .bind(i64::from(entitlement.lacks_gateway()))
-    .execute(tx)
-    .await?;
-    Ok(())
+    stuck || entitlement.is_parked()
 }
 
-async fn key(tx: &mut AnyConnection, request: Uuid, key: Uuid) -> Result<(), ProjectionError> {
-    sqlx::query(
-        "INSERT INTO api_keys (id, request_id) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(key.to_string())
-    .bind(request.to_string())
-    .execute(tx)
-    .await?;
-    Ok(())
+fn row_of(
+    change: &EntitlementChange<'_>,
+    parked_at_ms: Option<i64>,
+) -> Result<Vec<Cell>, ProjectionError> {
+    let entitlement = &change.after;
+    let error = entitlement.last_error();
+    Ok(cells![
+        change.id,
+        entitlement.application_id(),
+        entitlement.identity_provider_id(),
+        entitlement.status(),
+        entitlement.due().map(Timestamp::as_millisecond),
+        parked_at_ms,
+        error.map(|error| error.code.clone()),
+        error.map(|error| error.message.clone()),
+        serde_json::to_string(entitlement)?,
+        change.last.version,
+        change.first.recorded_at.to_string(),
+        change.last.recorded_at.to_string(),
+        entitlement.lacks_gateway(),
+    ])
 }
 
 /// An entitlement as it is listed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use portico_eventstore::rows::{id, ids, json, parsed};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
-use portico_eventstore::{Projection, ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, Row};
 use portico_proto::{gateway::v1 as api, rest::Enumeration as _, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumns};
 use uuid::Uuid;
@@ -28,12 +28,14 @@ impl Projection for Gateways {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        if let Some(change) = event.decode::<Gateway>()? {
-            gateway(tx, event, &change).await?;
-        } else if let Some(change) = event.decode::<ApiMapping>()? {
-            owned(tx, event, &change).await?;
+        for event in change.events {
+            if let Some(change) = event.decode::<Gateway>()? {
+                gateway(tx, event, &change).await?;
+            } else if let Some(change) = event.decode::<ApiMapping>()? {
+                owned(tx, event, &change).await?;
+            }
         }
         Ok(())
     }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portico_eventstore::rows::{json, parsed};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::{ProjectionError, Row};
+use portico_eventstore::{Cell, ProjectionError, Row, Table, cells};
 use uuid::Uuid;
 
+use super::entitlements::EntitlementChange;
 use crate::entitlement::{Entitlement, Key, KeyPolicies, Link};
 use crate::item::{Api, Item, Limit};
 
@@ -149,24 +150,36 @@ fn limit(row: &Row, requests: &str, seconds: &str) -> Result<Option<Limit>, sqlx
     Ok(limit.map(|(requests, seconds)| Limit { requests, seconds }))
 }
 
-/// Brings the rows of one request to what its state says, where that is something else than before.
-pub(super) async fn write(
+const TABLE: Table = Table {
+    name: "grants",
+    key: "request_id item",
+    columns: "request_id item identity_provider_id product_id product_name product_scopes product_policy_id \
+        plan_id plan_name plan_scopes plan_policy_id rate_requests rate_per_seconds quota_requests \
+        quota_renews_every_seconds apis",
+    once: "",
+};
+
+/// Brings the rows of requests to what their states say, where that is something else than before.
+pub(super) async fn follow(
     tx: &mut AnyConnection,
-    request: Uuid,
-    (before, after): (&Entitlement, &Entitlement),
+    entitlements: &[EntitlementChange<'_>],
 ) -> Result<(), ProjectionError> {
-    let provider = after.identity_provider_id();
-    let rows = granted(after);
-    if before.identity_provider_id() == provider && granted(before) == rows {
-        return Ok(());
+    let (mut old, mut rows) = (Vec::new(), Vec::new());
+    for change in entitlements {
+        let provider = change.after.identity_provider_id();
+        let (before, after) = (granted(&change.before), granted(&change.after));
+        if change.before.identity_provider_id() == provider && before == after {
+            continue;
+        }
+        if !before.is_empty() {
+            old.push(change.id);
+        }
+        for (index, item, policies) in after {
+            rows.push(row_of(change.id, provider, (index, item), policies)?);
+        }
     }
-    sqlx::query("DELETE FROM grants WHERE request_id = $1")
-        .bind(request.to_string())
-        .execute(&mut *tx)
-        .await?;
-    for (index, item, policies) in rows {
-        insert(tx, request, provider, (index, item), policies).await?;
-    }
+    TABLE.delete(tx, old).await?;
+    TABLE.write(tx, rows).await?;
     Ok(())
 }
 
@@ -197,13 +210,12 @@ fn policies(item: &Item, key: Option<&Key>) -> KeyPolicies {
     }
 }
 
-async fn insert(
-    tx: &mut AnyConnection,
+fn row_of(
     request: Uuid,
     provider: Option<Uuid>,
     (index, item): (i64, &Item),
     policies: KeyPolicies,
-) -> Result<(), ProjectionError> {
+) -> Result<Vec<Cell>, ProjectionError> {
     // No limit beyond what the column takes would ever be reached.
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     // Keys need policies, whatever scopes the product has.
@@ -212,31 +224,24 @@ async fn insert(
         None => Ok("[]".to_owned()),
     };
     let (product, plan) = (&item.product, &item.plan);
-    sqlx::query(
-        "INSERT INTO grants (request_id, item, identity_provider_id, product_id, product_name, product_scopes, \
-         product_policy_id, plan_id, plan_name, plan_scopes, plan_policy_id, rate_requests, rate_per_seconds, \
-         quota_requests, quota_renews_every_seconds, apis) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-    )
-    .bind(request.to_string())
-    .bind(index)
-    .bind(provider.map(|id| id.to_string()))
-    .bind(product.id.clone())
-    .bind(product.name.clone())
-    .bind(scopes(&product.scopes)?)
-    .bind(policies.product)
-    .bind(plan.id.clone())
-    .bind(plan.name.clone())
-    .bind(scopes(&plan.scopes)?)
-    .bind(policies.plan)
-    .bind(plan.rate.map(|limit| number(limit.requests)))
-    .bind(plan.rate.map(|limit| number(limit.seconds)))
-    .bind(plan.quota.map(|limit| number(limit.requests)))
-    .bind(plan.quota.map(|limit| number(limit.seconds)))
-    .bind(serde_json::to_string(&product.apis)?)
-    .execute(tx)
-    .await?;
-    Ok(())
+    Ok(cells![
+        request,
+        index,
+        provider,
+        product.id.clone(),
+        product.name.clone(),
+        scopes(&product.scopes)?,
+        policies.product,
+        plan.id.clone(),
+        plan.name.clone(),
+        scopes(&plan.scopes)?,
+        policies.plan,
+        plan.rate.map(|limit| number(limit.requests)),
+        plan.rate.map(|limit| number(limit.seconds)),
+        plan.quota.map(|limit| number(limit.requests)),
+        plan.quota.map(|limit| number(limit.seconds)),
+        serde_json::to_string(&product.apis)?,
+    ])
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

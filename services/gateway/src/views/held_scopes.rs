@@ -2,69 +2,188 @@
 //! that want a scope at one identity provider, the one whose first claim is the oldest has it, as long as it has a
 //! claim at all; the others wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use portico_eventstore::rows::id;
+use portico_eventstore::rows::{id, parsed, places};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::{ProjectionError, RecordedEvent};
+use portico_eventstore::{Aggregate as _, Cell, ProjectionError, RecordedEvent, Row, Table, cells};
 use portico_runtime::Page;
 use uuid::Uuid;
 
+use super::entitlements::EntitlementChange;
 use crate::entitlement::{Claim, Entitlement};
 
-/// Brings the rows of one request to its claims.
-pub(super) async fn write(
+const TABLE: Table = Table {
+    name: "scope_claims",
+    key: "request_id scope holder_id",
+    columns: "request_id application_id identity_provider_id scope holder_id holder_name wanted since",
+    once: "",
+};
+
+/// A scope at an identity provider, and the product or plan that has a claim to it.
+type Holding = (Uuid, String, String);
+
+/// Since when there are claims. The oldest claim of a holder decides, so claims depend on those of other requests and are
+/// followed in the order of the log.
+#[derive(Default)]
+struct Claims {
+    since: BTreeMap<Holding, BTreeSet<(i64, Option<Uuid>)>>,
+    /// Of the requests that are followed.
+    own: BTreeMap<Uuid, Vec<(Holding, i64)>>,
+}
+
+impl Claims {
+    /// Those of these requests, which it takes out of the table; of others, the oldest of each holding.
+    async fn take(
+        tx: &mut AnyConnection,
+        requests: &BTreeSet<Uuid>,
+        holdings: BTreeSet<Holding>,
+    ) -> Result<Self, ProjectionError> {
+        let mut claims = Self::default();
+        let columns = "request_id, identity_provider_id, scope, holder_id, since";
+        let own = requests.iter().copied();
+        for row in TABLE.read(tx, columns, own.clone()).await? {
+            let holding = (parsed(row.try_get(1)?)?, row.try_get(2)?, row.try_get(3)?);
+            claims.add(holding, row.try_get(4)?, Some(id(&row)?));
+        }
+        TABLE.delete(tx, own).await?;
+        let holdings: Vec<Holding> = holdings.into_iter().collect();
+        for chunk in holdings.chunks(HOLDINGS) {
+            for row in oldest(tx, chunk).await? {
+                if let Some(since) = row.try_get(3)? {
+                    let holding = (id(&row)?, row.try_get(1)?, row.try_get(2)?);
+                    claims.add(holding, since, None);
+                }
+            }
+        }
+        Ok(claims)
+    }
+
+    fn add(&mut self, holding: Holding, since: i64, request: Option<Uuid>) {
+        if let Some(request) = request {
+            let own = self.own.entry(request).or_default();
+            own.push((holding.clone(), since));
+        }
+        let claims = self.since.entry(holding).or_default();
+        claims.insert((since, request));
+    }
+
+    /// Brings those of a request to what its state says after an event. Gives since when each is.
+    fn follow(&mut self, at: &RecordedEvent, request: Uuid, holdings: &[Holding]) -> Vec<i64> {
+        let since = |holding| {
+            let oldest = self.since.get(holding).and_then(BTreeSet::first);
+            oldest.map_or(at.position, |(since, _)| *since)
+        };
+        // Before the old ones go, for they say since when.
+        let since: Vec<i64> = holdings.iter().map(since).collect();
+        for (holding, since) in self.own.remove(&request).unwrap_or_default() {
+            if let Some(claims) = self.since.get_mut(&holding) {
+                claims.remove(&(since, Some(request)));
+            }
+        }
+        for (holding, since) in holdings.iter().zip(&since) {
+            self.add(holding.clone(), *since, Some(request));
+        }
+        since
+    }
+}
+
+/// Holdings that are asked for in one statement, at most.
+const HOLDINGS: usize = 1000;
+
+async fn oldest(tx: &mut AnyConnection, holdings: &[Holding]) -> Result<Vec<Row>, sqlx::Error> {
+    let sql = format!(
+        "SELECT k.column1, k.column2, k.column3, (SELECT MIN(since) FROM scope_claims \
+         WHERE identity_provider_id = k.column1 AND scope = k.column2 AND holder_id = k.column3) \
+         FROM (VALUES {}) AS k",
+        places(holdings.len(), 3)
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(holdings.len() == 1);
+    let bound = holdings
+        .iter()
+        .fold(query, |query, (provider, scope, holder)| {
+            let query = query.bind(provider.to_string());
+            query.bind(scope.clone()).bind(holder.clone())
+        });
+    bound.fetch_all(tx).await
+}
+
+/// A request after an event that changed its claims.
+struct Step<'a> {
+    at: &'a RecordedEvent,
+    change: &'a EntitlementChange<'a>,
+    state: Entitlement,
+    holdings: Vec<Holding>,
+}
+
+fn steps<'a>(entitlements: &'a [EntitlementChange<'a>]) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    for change in entitlements {
+        let mut state = change.before.clone();
+        for (at, event) in &change.events {
+            let before = state.claims.clone();
+            state.evolve(event);
+            let Some(provider) = state.identity_provider_id() else {
+                continue;
+            };
+            if state.claims != before {
+                let holding = |claim: &Claim| {
+                    let of = claim.of.clone();
+                    (provider, of.scope, of.holder_id)
+                };
+                let holdings = state.claims.iter().map(holding).collect();
+                let state = state.clone();
+                steps.push(Step {
+                    at,
+                    change,
+                    state,
+                    holdings,
+                });
+            }
+        }
+    }
+    steps.sort_by_key(|step| step.at.position);
+    steps
+}
+
+/// Brings the rows of requests to their claims.
+pub(super) async fn follow(
     tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    entitlement: &Entitlement,
+    entitlements: &[EntitlementChange<'_>],
 ) -> Result<(), ProjectionError> {
-    let Some(provider) = entitlement.identity_provider_id() else {
+    let steps = steps(entitlements);
+    if steps.is_empty() {
         return Ok(());
-    };
-    let mut rows = Vec::new();
-    for claim in &entitlement.claims {
-        // Before the old rows go, for they say since when.
-        rows.push((claim, since(tx, at, provider, claim).await?));
     }
-    let request = at.stream_id().to_string();
-    sqlx::query("DELETE FROM scope_claims WHERE request_id = $1")
-        .bind(request.clone())
-        .execute(&mut *tx)
-        .await?;
-    for (claim, since) in rows {
-        sqlx::query(
-            "INSERT INTO scope_claims (request_id, application_id, identity_provider_id, scope, holder_id, \
-             holder_name, wanted, since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(request.clone())
-        .bind(entitlement.application_id().to_string())
-        .bind(provider.to_string())
-        .bind(claim.of.scope.clone())
-        .bind(claim.of.holder_id.clone())
-        .bind(claim.holder_name.clone())
-        .bind(i64::from(claim.unwanted_since.is_none()))
-        .bind(since)
-        .execute(&mut *tx)
-        .await?;
+    let known = steps.iter().map(|step| step.change);
+    let known = known.filter(|change| !change.before.claims.is_empty());
+    let known = known.map(|change| change.id).collect();
+    let holdings = steps.iter().flat_map(|step| step.holdings.clone());
+    let mut claims = Claims::take(tx, &known, holdings.collect()).await?;
+    let mut rows = BTreeMap::new();
+    for step in &steps {
+        let since = claims.follow(step.at, step.change.id, &step.holdings);
+        rows.insert(step.change.id, rows_of(step, &since));
     }
+    TABLE.write(tx, rows.into_values().flatten()).await?;
     Ok(())
 }
 
-async fn since(
-    tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    provider: Uuid,
-    claim: &Claim,
-) -> Result<i64, ProjectionError> {
-    let row = sqlx::query(
-        "SELECT MIN(since) FROM scope_claims WHERE identity_provider_id = $1 AND scope = $2 AND holder_id = $3",
-    )
-    .bind(provider.to_string())
-    .bind(claim.of.scope.clone())
-    .bind(claim.of.holder_id.clone())
-    .fetch_one(tx)
-    .await?;
-    Ok(row.try_get::<Option<i64>, _>(0)?.unwrap_or(at.position))
+fn rows_of(step: &Step<'_>, since: &[i64]) -> Vec<Vec<Cell>> {
+    let claims = step.state.claims.iter().zip(since);
+    let row = |(claim, since): (&Claim, &i64)| {
+        cells![
+            step.change.id,
+            step.state.application_id(),
+            step.state.identity_provider_id(),
+            claim.of.scope.clone(),
+            claim.of.holder_id.clone(),
+            claim.holder_name.clone(),
+            claim.unwanted_since.is_none(),
+            *since,
+        ]
+    };
+    claims.map(row).collect()
 }
 
 /// The product or plan that has a scope.

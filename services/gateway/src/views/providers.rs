@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portico_eventstore::sqlx::{self, AnyConnection, Row as _};
+use portico_eventstore::sqlx::AnyConnection;
 use portico_eventstore::worker::Queue;
-use portico_eventstore::{Aggregate as _, Projection, ProjectionError, RecordedEvent};
+use portico_eventstore::{Change, Projection, ProjectionError, Table, cells};
 
 use crate::known::KnownProvider;
 
@@ -16,6 +16,13 @@ pub(crate) const QUEUE: Queue = Queue {
     id: "id",
 };
 
+const TABLE: Table = Table {
+    name: "identity_providers",
+    key: "id",
+    columns: "id due_at_ms state updated_at",
+    once: "",
+};
+
 #[async_trait]
 impl Projection for Providers {
     fn tables(&self) -> &'static [&'static str] {
@@ -25,32 +32,18 @@ impl Projection for Providers {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let Some(change) = event.decode::<KnownProvider>()? else {
-            return Ok(());
-        };
-        let id = event.stream_id().to_string();
-        let row = sqlx::query("SELECT state FROM identity_providers WHERE id = $1")
-            .bind(id.clone())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let mut provider: KnownProvider = match row {
-            Some(row) => serde_json::from_str(&row.try_get::<String, _>(0)?)?,
-            None => KnownProvider::default(),
-        };
-        provider.evolve(&change);
-        sqlx::query(
-            "INSERT INTO identity_providers (id, due_at_ms, state, updated_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (id) DO UPDATE SET due_at_ms = excluded.due_at_ms, state = excluded.state, \
-             updated_at = excluded.updated_at",
-        )
-        .bind(id)
-        .bind(provider.due().map(Timestamp::as_millisecond))
-        .bind(serde_json::to_string(&provider)?)
-        .bind(event.recorded_at.to_string())
-        .execute(tx)
-        .await?;
+        let mut rows = Vec::new();
+        for provider in change.streams::<KnownProvider>(tx, &TABLE).await? {
+            rows.push(cells![
+                provider.id,
+                provider.after.due().map(Timestamp::as_millisecond),
+                serde_json::to_string(&provider.after)?,
+                provider.last.recorded_at.to_string(),
+            ]);
+        }
+        TABLE.write(tx, rows).await?;
         Ok(())
     }
 }

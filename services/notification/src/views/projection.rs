@@ -1,12 +1,26 @@
 //! The projection: events -> rows of `deliveries`.
 
+use std::{collections::BTreeMap, mem::take};
+
 use async_trait::async_trait;
-use portico_eventstore::{Projection, ProjectionError, RecordedEvent, sqlx, sqlx::AnyConnection};
+use portico_eventstore::{
+    self as eventstore, Cell, Projection, ProjectionError, RecordedEvent, Table, cells, sqlx,
+    sqlx::AnyConnection,
+};
+use uuid::Uuid;
 
 use crate::delivery::{Delivery, Event, Mail};
 
 /// Keeps the table `deliveries`.
 pub struct Deliveries;
+
+const TABLE: Table = Table {
+    name: "deliveries",
+    key: "id",
+    columns: "id position template recipient_id subject_id created_at status attempts resends last_error \
+        next_try_at due_ms sent_at version",
+    once: "",
+};
 
 #[async_trait]
 impl Projection for Deliveries {
@@ -17,42 +31,39 @@ impl Projection for Deliveries {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &eventstore::Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let Some(happened) = event.decode::<Delivery>()? else {
-            return Ok(());
-        };
-        if let Event::Queued(mail) = &happened {
-            return queue(tx, event, mail).await;
+        let mut deliveries: BTreeMap<Uuid, Changes<'_>> = BTreeMap::new();
+        for (at, event) in change.decoded::<Delivery>()? {
+            let delivery = deliveries.entry(at.stream_id()).or_default();
+            delivery.change = take(&mut delivery.change).then(Change::of(&event, at));
+            delivery.version = at.version;
+            if let Event::Queued(mail) = event {
+                delivery.queued = Some((at, mail));
+            }
         }
-        Change::of(&happened, event).write(tx, event).await
+        let mut rows = Vec::new();
+        for (id, delivery) in deliveries {
+            match &delivery.queued {
+                Some((at, mail)) => rows.push(delivery.change.row(at, mail, delivery.version)),
+                None => delivery.change.update(tx, id, delivery.version).await?,
+            }
+        }
+        TABLE.write(tx, rows).await?;
+        Ok(())
     }
 }
 
-async fn queue(
-    tx: &mut AnyConnection,
-    event: &RecordedEvent,
-    mail: &Mail,
-) -> Result<(), ProjectionError> {
-    sqlx::query(
-        "INSERT INTO deliveries (id, position, template, recipient_id, subject_id, status, attempts, resends, \
-         last_error, next_try_at, due_ms, created_at, sent_at, version) \
-         VALUES ($1, $2, $3, $4, $5, 'queued', 0, 0, '', '', $6, $7, '', $8)",
-    )
-    .bind(event.stream_id().to_string())
-    .bind(event.position)
-    .bind(mail.template.as_str())
-    .bind(mail.recipient_id.to_string())
-    .bind(mail.subject_id.map(|id| id.to_string()).unwrap_or_default())
-    .bind(event.recorded_at.as_millisecond())
-    .bind(event.recorded_at.to_string())
-    .bind(event.version)
-    .execute(tx)
-    .await?;
-    Ok(())
+/// Of one delivery.
+#[derive(Default)]
+struct Changes<'a> {
+    /// Where it begins with them.
+    queued: Option<(&'a RecordedEvent, Mail)>,
+    change: Change,
+    version: i64,
 }
 
-/// What an event changes in a row; `None` leaves the column as it is.
+/// What events change in a row; `None` leaves the column as it is.
 #[derive(Default)]
 struct Change {
     status: &'static str,
@@ -67,7 +78,11 @@ struct Change {
 impl Change {
     fn of(happened: &Event, event: &RecordedEvent) -> Self {
         match happened {
-            Event::Queued(_) => Self::default(),
+            Event::Queued(_) => Self {
+                status: "queued",
+                due_ms: event.recorded_at.as_millisecond(),
+                ..Self::default()
+            },
             Event::SendingStarted { attempt } => Self {
                 status: "sending",
                 attempts: Some(i64::from(*attempt)),
@@ -101,11 +116,37 @@ impl Change {
         }
     }
 
-    async fn write(
-        self,
-        tx: &mut AnyConnection,
-        event: &RecordedEvent,
-    ) -> Result<(), ProjectionError> {
+    /// The change of an event, and then that of a later one.
+    fn then(self, later: Self) -> Self {
+        Self {
+            attempts: later.attempts.or(self.attempts),
+            resends: later.resends.or(self.resends),
+            error: later.error.or(self.error),
+            sent_at: later.sent_at.or(self.sent_at),
+            ..later
+        }
+    }
+
+    fn row(self, queued: &RecordedEvent, mail: &Mail, version: i64) -> Vec<Cell> {
+        cells![
+            queued.stream_id(),
+            queued.position,
+            mail.template.as_str(),
+            mail.recipient_id,
+            mail.subject_id.map(|id| id.to_string()).unwrap_or_default(),
+            queued.recorded_at.to_string(),
+            self.status,
+            self.attempts.unwrap_or_default(),
+            self.resends.unwrap_or_default(),
+            self.error.unwrap_or_default(),
+            self.next_try_at,
+            self.due_ms,
+            self.sent_at.unwrap_or_default(),
+            version,
+        ]
+    }
+
+    async fn update(self, tx: &mut AnyConnection, id: Uuid, version: i64) -> sqlx::Result<()> {
         sqlx::query(
             "UPDATE deliveries SET status = $1, attempts = COALESCE($2, attempts), \
              resends = COALESCE($3, resends), last_error = COALESCE($4, last_error), next_try_at = $5, \
@@ -118,8 +159,8 @@ impl Change {
         .bind(self.next_try_at)
         .bind(self.due_ms)
         .bind(self.sent_at)
-        .bind(event.version)
-        .bind(event.stream_id().to_string())
+        .bind(version)
+        .bind(id.to_string())
         .execute(tx)
         .await?;
         Ok(())

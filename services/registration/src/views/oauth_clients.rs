@@ -5,10 +5,11 @@ mod orphans;
 mod queries;
 
 use async_trait::async_trait;
-use portico_eventstore::sqlx::{self, AnyConnection, Row as _};
+use portico_eventstore::sqlx::AnyConnection;
 use portico_eventstore::worker::Queue;
-use portico_eventstore::{Aggregate as _, Change, Projection, ProjectionError, RecordedEvent};
-use uuid::Uuid;
+use portico_eventstore::{
+    Cell, Change, Projection, ProjectionError, RecordedEvent, StreamChange, Table, cells,
+};
 
 use crate::oauth_client::{AccessEvent, Event, OauthClient, RegistrationEvent};
 
@@ -27,6 +28,17 @@ pub(crate) const QUEUE: Queue = Queue {
     id: "id",
 };
 
+const TABLE: Table = Table {
+    name: "oauth_clients",
+    key: "id",
+    columns: "id application_id identity_provider_id client_type_id client_id status live manageable paused \
+        due_at_ms parked_at_ms wanted_scopes scopes differences last_error next_try_at state created_at \
+        updated_at",
+    once: "created_at",
+};
+
+type ClientChange<'a> = StreamChange<'a, OauthClient>;
+
 #[async_trait]
 impl Projection for OauthClients {
     fn tables(&self) -> &'static [&'static str] {
@@ -36,86 +48,43 @@ impl Projection for OauthClients {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
-    ) -> Result<(), ProjectionError> {
-        let Some(change) = event.decode::<OauthClient>()? else {
-            return Ok(());
-        };
-        let mut client = state(tx, event.stream_id()).await?.unwrap_or_default();
-        client.evolve(&change);
-        follow(tx, &[(event, change)], &client).await
-    }
-
-    async fn apply_all(
-        &self,
-        tx: &mut AnyConnection,
         change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        let Some((_, client)) = change.states::<OauthClient>() else {
-            for event in change.events {
-                self.apply(tx, event).await?;
+        let clients = change.streams::<OauthClient>(tx, &TABLE).await?;
+        let mut rows = Vec::new();
+        for client in &clients {
+            if change.asks_rules() {
+                refuse_anothers(tx, client).await?;
             }
-            return Ok(());
-        };
-        follow(tx, &change.decoded::<OauthClient>()?, client).await
+            // The others change nothing that anybody could see here.
+            let mut visible = client
+                .events
+                .iter()
+                .filter(|(_, event)| *event != Event::Access(AccessEvent::CredentialsRevealed));
+            if let Some((last, _)) = visible.next_back() {
+                rows.push(row_of(client, last)?);
+            }
+        }
+        TABLE.write(tx, rows).await?;
+        orphans::follow(tx, &clients).await
     }
 }
 
-/// `client`: after the changes.
-async fn follow(
+async fn refuse_anothers(
     tx: &mut AnyConnection,
-    changes: &[(&RecordedEvent, Event)],
-    client: &OauthClient,
+    client: &ClientChange<'_>,
 ) -> Result<(), ProjectionError> {
-    // Changes nothing that anybody could see here.
-    let mut visible = changes
-        .iter()
-        .filter(|(_, change)| *change != Event::Access(AccessEvent::CredentialsRevealed));
-    let Some((last, _)) = visible.next_back() else {
-        return Ok(());
-    };
-    for (event, change) in changes {
-        if let Event::Registration(RegistrationEvent::Registered { answer, .. }) = change {
-            let (id, provider) = (event.stream_id(), client.identity_provider_id);
-            anothers::refuse(tx, id, provider, &answer.client_id).await?;
+    for (_, event) in &client.events {
+        if let Event::Registration(RegistrationEvent::Registered { answer, .. }) = event {
+            let provider = client.after.identity_provider_id;
+            anothers::refuse(tx, client.id, provider, &answer.client_id).await?;
         }
-    }
-    let is_new = changes.first().is_some_and(|(first, _)| first.version == 1);
-    write(tx, last, client, !is_new).await?;
-    for (event, change) in changes {
-        orphans::follow(tx, event, change, client).await?;
     }
     Ok(())
 }
 
-async fn state(tx: &mut AnyConnection, id: Uuid) -> Result<Option<OauthClient>, ProjectionError> {
-    let row = sqlx::query("SELECT state FROM oauth_clients WHERE id = $1")
-        .bind(id.to_string())
-        .fetch_optional(tx)
-        .await?;
-    match row {
-        Some(row) => Ok(Some(serde_json::from_str(&row.try_get::<String, _>(0)?)?)),
-        None => Ok(None),
-    }
-}
-
-async fn write(
-    tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    client: &OauthClient,
-    known: bool,
-) -> Result<(), ProjectionError> {
-    let sql = if known {
-        "UPDATE oauth_clients SET client_type_id = $2, client_id = $3, status = $4, live = $5, manageable = $6, \
-         paused = $7, due_at_ms = $8, parked_at_ms = $9, wanted_scopes = $10, scopes = $11, differences = $12, \
-         last_error = $13, next_try_at = $14, state = $15, updated_at = $16, application_id = $17, \
-         identity_provider_id = $18 WHERE id = $1"
-    } else {
-        "INSERT INTO oauth_clients (id, client_type_id, client_id, status, live, manageable, paused, due_at_ms, \
-         parked_at_ms, wanted_scopes, scopes, differences, last_error, next_try_at, state, created_at, updated_at, \
-         application_id, identity_provider_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18)"
-    };
+fn row_of(change: &ClientChange<'_>, last: &RecordedEvent) -> Result<Vec<Cell>, ProjectionError> {
+    let client = &change.after;
     let live = client.live();
     let answer = live.map(|live| &live.answer);
     let client_type = live
@@ -130,32 +99,26 @@ async fn write(
     let parked = parked.map(|refused| refused.at).or(stuck);
     let next_try = client.delay.as_ref().map(|delay| delay.next_try_at);
     let error = client.last_error().map(|problem| problem.reason.clone());
-    sqlx::query(sql)
-        .bind(at.stream_id().to_string())
-        .bind(client_type.map(|id| id.to_string()).unwrap_or_default())
-        .bind(answer.map(|a| a.client_id.clone()).unwrap_or_default())
-        .bind(client.status().to_owned())
-        .bind(i64::from(live.is_some() || client.intended().is_some()))
-        .bind(i64::from(manageable))
-        .bind(i64::from(client.paused.is_some()))
-        .bind(client.due().map(|due| due.as_millisecond()))
-        .bind(parked.map(|at| at.as_millisecond()))
-        .bind(serde_json::to_string(&wanted.scopes)?)
-        .bind(serde_json::to_string(&client.scopes())?)
-        .bind(serde_json::to_string(
-            &answer
-                .map(|a| &a.differences)
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>(),
-        )?)
-        .bind(error.unwrap_or_default())
-        .bind(next_try.map(|at| at.to_string()).unwrap_or_default())
-        .bind(serde_json::to_string(client)?)
-        .bind(at.recorded_at.to_string())
-        .bind(client.application_id.to_string())
-        .bind(client.identity_provider_id.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
+    let differences = answer.map(|a| &a.differences).into_iter().flatten();
+    Ok(cells![
+        change.id,
+        client.application_id,
+        client.identity_provider_id,
+        client_type.map(|id| id.to_string()).unwrap_or_default(),
+        answer.map(|a| a.client_id.clone()).unwrap_or_default(),
+        client.status(),
+        live.is_some() || client.intended().is_some(),
+        manageable,
+        client.paused.is_some(),
+        client.due().map(|due| due.as_millisecond()),
+        parked.map(|at| at.as_millisecond()),
+        serde_json::to_string(&wanted.scopes)?,
+        serde_json::to_string(&client.scopes())?,
+        serde_json::to_string(&differences.collect::<Vec<_>>())?,
+        error.unwrap_or_default(),
+        next_try.map(|at| at.to_string()).unwrap_or_default(),
+        serde_json::to_string(client)?,
+        change.first.recorded_at.to_string(),
+        last.recorded_at.to_string(),
+    ])
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portico_eventstore::sqlx::{self, AnyConnection};
-use portico_eventstore::{Projection, ProjectionError, RecordedEvent};
+use portico_eventstore::{Change, Projection, ProjectionError};
 
 use super::{client_types, identity_providers};
 use crate::client_type::ClientType;
@@ -26,12 +26,14 @@ impl Projection for Providers {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        event: &RecordedEvent,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
-        if let Some(change) = event.decode::<IdentityProvider>()? {
-            identity_providers::apply(tx, event, &change).await?;
-        } else if let Some(change) = event.decode::<ClientType>()? {
-            client_types::apply(tx, event, &change).await?;
+        for event in change.events {
+            if let Some(change) = event.decode::<IdentityProvider>()? {
+                identity_providers::apply(tx, event, &change).await?;
+            } else if let Some(change) = event.decode::<ClientType>()? {
+                client_types::apply(tx, event, &change).await?;
+            }
         }
         Ok(())
     }

@@ -160,18 +160,6 @@ impl App {
         .unwrap();
     }
 
-    /// Every row of a table, in one text.
-    pub(crate) async fn rows(&self, table: &'static str, columns: &'static str) -> String {
-        let columns = columns.replace(", ", " || '|' || ");
-        let sql = format!("SELECT {columns} FROM {table} ORDER BY id");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .fetch_all(self.store.database().pool())
-            .await
-            .unwrap();
-        let texts = rows.iter().map(|row| row.try_get::<String, _>(0).unwrap());
-        texts.collect::<Vec<_>>().join("\n")
-    }
-
     /// How many texts are in the vault.
     pub(crate) async fn vault_entries(&self) -> i64 {
         sqlx::query("SELECT COUNT(*) FROM vault_value")

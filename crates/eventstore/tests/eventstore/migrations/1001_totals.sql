@@ -3,3 +3,10 @@ CREATE TABLE totals (
     total BIGINT NOT NULL,
     closed BIGINT NOT NULL
 );
+
+CREATE TABLE folded (
+    id TEXT NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL,
+    began BIGINT NOT NULL,
+    version BIGINT NOT NULL
+);

@@ -1,5 +1,6 @@
 //! From the approval to a key that works, and back.
 
+use portico_eventstore::testing::assert_equal_a_rebuild;
 use portico_proto::access::v1::{ApprovedItem, wanted_access::State};
 use portico_sandbox::gateway::DashboardSettings;
 use uuid::Uuid;
@@ -119,6 +120,7 @@ async fn a_replaced_key_is_deleted_when_the_new_one_is_there() {
         ["1 started", "1 done"],
         "the request stands as it stood"
     );
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 #[tokio::test]
@@ -155,6 +157,7 @@ async fn a_suspension_deletes_the_key_and_its_end_makes_another() {
             "3 done"
         ]
     );
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 #[tokio::test]
@@ -236,6 +239,7 @@ async fn a_product_that_loses_its_apis_leaves_the_others_right() {
     world.until(request, "another API", follows).await;
     assert_eq!(world.call("weather", &kept).await, 403);
     assert_eq!(world.call("maps", &kept).await, 200);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 /// Rule 2: the approval that comes late has no effect.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use portico_eventstore::testing::assert_equal_a_rebuild;
 use portico_proto::access::v1::ApprovedItem;
 use portico_proto::access::v1::wanted_access::State;
 use portico_proto::gateway::v1::gateway_service_client::GatewayServiceClient;
@@ -138,6 +139,7 @@ async fn a_scope_moves_to_another_product_when_nobody_holds_it() {
     assert_eq!(world.call_with("ship", BOTH).await, 200);
     assert_eq!(world.call_with("pay", BOTH).await, 403);
     assert_eq!(world.call_with("pay", "product_other free_plan").await, 200);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 /// Rule 8: the client of the same application holds the scope for the new product, by right.
@@ -155,6 +157,7 @@ async fn an_application_that_is_granted_both_products_does_not_wait_for_itself()
     world.hold(&scopes, &[(former, 2), (next, 1)]).await;
     world.until_reported(next, 1, "done").await;
     assert_eq!(world.call_with("ship", BOTH).await, 200);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 /// Rule 8: an admin sees who waits for whom, and may release what is only held.
@@ -203,6 +206,7 @@ async fn an_admin_may_release_a_held_scope() {
     assert_eq!(held_scopes(&world).await, []);
     let again = release(&world, &held[0], Role::Admin).await.unwrap_err();
     assert_eq!(again.kind, Kind::NotFound);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 /// Nothing is half done: where one request with the scope is granted, no other one's is released.
@@ -265,6 +269,7 @@ async fn who_waits_for_a_scope_that_is_free_is_told_so_again() {
     world.hold(&[], &[(former, 2)]).await;
     world.until_reported(next, 1, "done").await;
     assert_eq!(world.call_with("ship", BOTH).await, 200);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 /// Products that want the same scope.

@@ -1,5 +1,6 @@
 //! Lost answers, gateways that fail or refuse, and processes that end in the middle.
 
+use portico_eventstore::testing::assert_equal_a_rebuild;
 use portico_proto::access::v1::wanted_access::State;
 use portico_sandbox::gateway::DashboardSettings;
 use portico_vault::Secret;
@@ -65,6 +66,7 @@ async fn what_the_gateway_refuses_is_parked_with_its_words_until_it_is_retried()
     world.retry(request).await;
     world.until_reported(request, 2, "done").await;
     assert_eq!(world.gateway.key_hashes().len(), 1);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 #[tokio::test]
@@ -203,4 +205,5 @@ async fn an_attempt_under_way_is_undone_by_a_revocation() {
     world.revoke(request).await;
     world.until_reported(request, 2, "done").await;
     assert!(world.gateway.key_hashes().is_empty());
+    assert_equal_a_rebuild(&world.store).await;
 }

@@ -1,12 +1,15 @@
 //! Clients that are, or may be, at a provider without being in use here.
 
+use std::collections::BTreeMap;
+
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::{ProjectionError, RecordedEvent, Row};
+use portico_eventstore::{Aggregate as _, Cell, ProjectionError, RecordedEvent, Row, Table, cells};
 use portico_proto::{registration::v1 as api, time};
 use portico_runtime::Page;
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
+use super::ClientChange;
 use crate::oauth_client::{DeletionEvent, Event, OauthClient, OrphanEvent, RegistrationEvent};
 use crate::wire::{self, given};
 
@@ -19,14 +22,96 @@ pub(crate) struct ListedOrphan {
     pub(crate) note: Option<VaultRef>,
 }
 
-/// Brings the row of an orphan to what the client's state says.
+/// What is decided of an orphan stays, whatever is heard of it later.
+const DECIDED: Table = Table {
+    name: "orphans",
+    key: "marker",
+    columns: "marker identity_provider_id application_id suspected_at reason oauth_client_id detail client_id powerless \
+        manageable status resolved_at resolved_by note",
+    once: "identity_provider_id application_id suspected_at reason",
+};
+
+const OPEN: Table = Table {
+    columns: "marker identity_provider_id application_id suspected_at reason oauth_client_id detail client_id powerless \
+        manageable",
+    ..DECIDED
+};
+
+/// Rows by marker: what is known of an orphan, and what was decided.
+type Orphans<'e> = BTreeMap<&'e str, (Vec<Cell>, Option<Vec<Cell>>)>;
+
+/// Brings the rows of orphans to what the states of their clients say.
 pub(super) async fn follow(
     tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    event: &Event,
-    client: &OauthClient,
+    clients: &[ClientChange<'_>],
 ) -> Result<(), ProjectionError> {
-    let marker = match event {
+    let mut orphans = Orphans::new();
+    for change in clients {
+        let mut client = change.before.clone();
+        for (at, event) in &change.events {
+            client.evolve(event);
+            follow_event(&mut orphans, at, event, &client);
+        }
+    }
+    let (mut open, mut decided) = (Vec::new(), Vec::new());
+    for (mut known, decision) in orphans.into_values() {
+        match decision {
+            Some(decision) => {
+                known.extend(decision);
+                decided.push(known);
+            }
+            None => open.push(known),
+        }
+    }
+    OPEN.write(tx, open).await?;
+    DECIDED.write(tx, decided).await?;
+    Ok(())
+}
+
+/// `client`: after the event.
+fn follow_event<'e>(
+    orphans: &mut Orphans<'e>,
+    at: &RecordedEvent,
+    event: &'e Event,
+    client: &OauthClient,
+) {
+    let Some(marker) = marker(event) else { return };
+    let Some(orphan) = client.orphans.get(marker) else {
+        return;
+    };
+    let known = cells![
+        marker,
+        client.identity_provider_id,
+        client.application_id,
+        at.recorded_at.to_string(),
+        orphan.reason.as_str(),
+        at.stream_id(),
+        orphan.detail.clone(),
+        orphan.client_id.clone(),
+        orphan.powerless,
+        orphan.rat_ref.is_some(),
+    ];
+    let (row, decision) = orphans
+        .entry(marker)
+        .or_insert_with(|| (known.clone(), None));
+    // When and why it was suspected first stays.
+    row.splice(5.., known.into_iter().skip(5));
+    if let Some(resolution) = orphan.resolution {
+        let note = match event {
+            Event::Orphan(OrphanEvent::OrphanResolved { note, .. }) => *note,
+            _ => None,
+        };
+        *decision = Some(cells![
+            resolution.as_str(),
+            at.recorded_at.to_string(),
+            at.metadata.actor.clone(),
+            note.map_or_else(String::new, |note| note.0.to_string()),
+        ]);
+    }
+}
+
+fn marker(event: &Event) -> Option<&str> {
+    match event {
         Event::Registration(RegistrationEvent::OrphanSuspected { marker, .. })
         | Event::Deletion(DeletionEvent::Refused { marker, .. })
         | Event::Orphan(
@@ -34,49 +119,9 @@ pub(super) async fn follow(
             | OrphanEvent::OrphanClaimed { marker, .. }
             | OrphanEvent::OrphanResolved { marker, .. }
             | OrphanEvent::Adopted { marker, .. },
-        ) => marker,
-        _ => return Ok(()),
-    };
-    let Some(orphan) = client.orphans.get(marker) else {
-        return Ok(());
-    };
-    sqlx::query(
-        "INSERT INTO orphans (marker, identity_provider_id, application_id, suspected_at, oauth_client_id, reason, \
-         detail, client_id, powerless, manageable) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-         ON CONFLICT (marker) DO UPDATE SET detail = excluded.detail, client_id = excluded.client_id, \
-         powerless = excluded.powerless, manageable = excluded.manageable, \
-         oauth_client_id = excluded.oauth_client_id",
-    )
-    .bind(marker.clone())
-    .bind(client.identity_provider_id.to_string())
-    .bind(client.application_id.to_string())
-    .bind(at.recorded_at.to_string())
-    .bind(at.stream_id().to_string())
-    .bind(orphan.reason.as_str().to_owned())
-    .bind(orphan.detail.clone())
-    .bind(orphan.client_id.clone())
-    .bind(i64::from(orphan.powerless))
-    .bind(i64::from(orphan.rat_ref.is_some()))
-    .execute(&mut *tx)
-    .await?;
-    let Some(resolution) = orphan.resolution else {
-        return Ok(());
-    };
-    let note = match event {
-        Event::Orphan(OrphanEvent::OrphanResolved { note, .. }) => *note,
+        ) => Some(marker),
         _ => None,
-    };
-    sqlx::query(
-        "UPDATE orphans SET status = $2, resolved_at = $3, resolved_by = $4, note = $5 WHERE marker = $1",
-    )
-    .bind(marker.clone())
-    .bind(resolution.as_str().to_owned())
-    .bind(at.recorded_at.to_string())
-    .bind(at.metadata.actor.clone())
-    .bind(note.map_or_else(String::new, |note| note.0.to_string()))
-    .execute(tx)
-    .await?;
-    Ok(())
+    }
 }
 
 const COLUMNS: &str = "SELECT marker, identity_provider_id, application_id, suspected_at, oauth_client_id, reason, \

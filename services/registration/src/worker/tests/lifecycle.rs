@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portico_eventstore::testing::assert_equal_a_rebuild;
 use portico_proto::registration::v1::{self as public, client_changed::Change};
 use portico_sandbox::identity_provider::{Answer, Fault, Operation};
 use portico_vault::Secret;
@@ -133,6 +134,7 @@ async fn a_client_that_the_provider_keeps_has_no_power_and_is_listed() {
     assert_eq!(world.provider.client_count(), 0);
     let client = world.client().await;
     assert_eq!(client.orphans[marker].resolution, Some(Resolution::Deleted));
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 #[tokio::test]
@@ -195,6 +197,7 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
         .texts("SELECT marker FROM orphans WHERE status = 'open'")
         .await;
     assert_eq!(open.len(), 2);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 /// A page that is left before it is shown, at a provider that gives a new token with every read.

@@ -1,5 +1,6 @@
 //! Attempts without an outcome, and processes that end in the middle.
 
+use portico_eventstore::testing::assert_equal_a_rebuild;
 use portico_eventstore::worker::run;
 use portico_sandbox::identity_provider::{Fault, Operation};
 use portico_vault::VaultRef;
@@ -128,6 +129,7 @@ async fn an_intent_of_which_nothing_can_be_found_out_is_a_suspected_orphan() {
         [format!("{}.1", world.id())]
     );
     assert_eq!(world.provider.requests(Operation::Register), 1);
+    assert_equal_a_rebuild(&world.store).await;
 }
 
 #[tokio::test]
