@@ -20,8 +20,8 @@ use crate::support::{
 /// Access requests, one after the other.
 const REQUESTS: usize = 10;
 /// Statements and writing commits of each at most.
-const STATEMENTS: f64 = 290.0;
-const COMMITS: f64 = 42.0;
+const STATEMENTS: f64 = 255.0;
+const COMMITS: f64 = 40.0;
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials!(single, [POSTGRESQL, NATS]; an_access_request_costs_so_many_statements_and_commits)
