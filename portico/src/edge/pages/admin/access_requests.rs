@@ -38,16 +38,16 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListAccessRequestsRequest {
+    let request = ctx.request(ListAccessRequestsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         status: word::<AccessRequestStatus>(&listing.status),
         ..Default::default()
-    };
+    });
     let page = ctx
         .access()
-        .list_access_requests(ctx.request(request))
+        .list_access_requests(request)
         .await?
         .into_inner();
     let names = names(
@@ -113,42 +113,33 @@ async fn preview(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResp
 }
 
 async fn approve(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = ApproveAccessRequestRequest {
+    let request = ctx.request(ApproveAccessRequestRequest {
         id: id.clone(),
         note: form.text("note"),
         if_version: ANY_VERSION,
         ..Default::default()
-    };
-    let answer = ctx
-        .access()
-        .approve_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().approve_access_request(request).await;
     decided(&ctx, &id, &form, answer.map(|_| "approved")).await
 }
 
 async fn reject(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RejectAccessRequestRequest {
+    let request = ctx.request(RejectAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    let answer = ctx
-        .access()
-        .reject_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().reject_access_request(request).await;
     decided(&ctx, &id, &form, answer.map(|_| "rejected")).await
 }
 
 async fn revoke(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RevokeAccessRequestRequest {
+    let request = ctx.request(RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    let answer = ctx
-        .access()
-        .revoke_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().revoke_access_request(request).await;
     decided(&ctx, &id, &form, answer.map(|_| "revoked")).await
 }
 

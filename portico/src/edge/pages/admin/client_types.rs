@@ -85,15 +85,11 @@ fn read(form: &Form) -> ClientType {
 }
 
 async fn create(Path(provider_id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateClientTypeRequest {
+    let request = ctx.request(CreateClientTypeRequest {
         identity_provider_id: provider_id.clone(),
         client_type: Some(read(&form)),
-    };
-    match ctx
-        .registration()
-        .create_client_type(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().create_client_type(request).await {
         Ok(_) => Ok(done(&provider_path(&provider_id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
@@ -112,17 +108,13 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let found = find(&ctx, &id).await?;
     // The form has every member, so nothing of what is there stays.
-    let request = UpdateClientTypeRequest {
+    let request = ctx.request(UpdateClientTypeRequest {
         id: id.clone(),
         if_version: form.version(),
         client_type: Some(read(&form)),
         update_mask: None,
-    };
-    match ctx
-        .registration()
-        .update_client_type(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().update_client_type(request).await {
         Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
@@ -151,15 +143,11 @@ async fn question(ctx: &RequestContext, found: ClientType, error: Option<&Error>
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let found = find(&ctx, &id).await?;
-    let request = DeleteClientTypeRequest {
+    let request = ctx.request(DeleteClientTypeRequest {
         id,
         if_version: form.version(),
-    };
-    match ctx
-        .registration()
-        .delete_client_type(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().delete_client_type(request).await {
         Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "deleted")),
         Err(status) => question(&ctx, found, Some(&mendable(status)?)).await,
     }

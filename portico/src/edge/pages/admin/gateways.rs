@@ -42,15 +42,11 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListGatewaysRequest {
+    let request = ctx.request(ListGatewaysRequest {
         after: listing.after.clone(),
         ..Default::default()
-    };
-    let page = ctx
-        .gateway()
-        .list_gateways(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.gateway().list_gateways(request).await?.into_inner();
     let shown = context! {
         gateways => Value::from(Serde(page.gateways)),
         list => listing.shown(&page.next),
@@ -95,10 +91,10 @@ fn changed(gateway: &Gateway) -> FieldMask {
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateGatewayRequest {
+    let request = ctx.request(CreateGatewayRequest {
         gateway: Some(read(&form)),
-    };
-    match ctx.gateway().create_gateway(ctx.request(request)).await {
+    });
+    match ctx.gateway().create_gateway(request).await {
         Ok(_) => Ok(done(LIST, "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
@@ -121,13 +117,13 @@ async fn question_of(ctx: &RequestContext, id: &str, error: &Error) -> PageRespo
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let gateway = read(&form);
-    let request = UpdateGatewayRequest {
+    let request = ctx.request(UpdateGatewayRequest {
         id: id.clone(),
         if_version: form.version(),
         update_mask: Some(changed(&gateway)),
         gateway: Some(gateway),
-    };
-    match ctx.gateway().update_gateway(ctx.request(request)).await {
+    });
+    match ctx.gateway().update_gateway(request).await {
         Ok(_) => Ok(done(LIST, "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
@@ -156,11 +152,11 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteGatewayRequest {
+    let request = ctx.request(DeleteGatewayRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.gateway().delete_gateway(ctx.request(request)).await {
+    });
+    match ctx.gateway().delete_gateway(request).await {
         Ok(_) => Ok(done(LIST, "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

@@ -48,15 +48,15 @@ fn path(id: &str) -> String {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListIdentityProvidersRequest {
+    let request = ctx.request(ListIdentityProvidersRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
-    };
+    });
     let page = ctx
         .registration()
-        .list_identity_providers(ctx.request(request))
+        .list_identity_providers(request)
         .await?
         .into_inner();
     let shown = context! {
@@ -83,14 +83,14 @@ async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 
 async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>) -> PageResponse {
     let provider = find(ctx, id).await?;
-    let request = ListClientTypesRequest {
+    let request = ctx.request(ListClientTypesRequest {
         limit: 100,
         identity_provider_id: id.to_owned(),
         ..Default::default()
-    };
+    });
     let types = ctx
         .registration()
-        .list_client_types(ctx.request(request))
+        .list_client_types(request)
         .await?
         .into_inner();
     let shown = context! {
@@ -218,17 +218,13 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = UpdateIdentityProviderRequest {
+    let request = ctx.request(UpdateIdentityProviderRequest {
         id: id.clone(),
         if_version: form.version(),
         identity_provider: Some(settings(&form)),
         update_mask: Some(entered(&form)),
-    };
-    match ctx
-        .registration()
-        .update_identity_provider(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().update_identity_provider(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
         Err(status) => {
             let page = Page::new(EDIT).refused(&mendable(status)?);
@@ -250,19 +246,15 @@ async fn replace_token(Path(id): Path<String>, Posted { ctx, form }: Posted) -> 
         );
         return page(&ctx, &id, context! {}, Some(&error)).await;
     }
-    let request = UpdateIdentityProviderRequest {
+    let request = ctx.request(UpdateIdentityProviderRequest {
         id: id.clone(),
         if_version: 0,
         identity_provider: Some(settings(&form)),
         update_mask: Some(FieldMask {
             paths: paths.into_iter().map(str::to_owned).collect(),
         }),
-    };
-    match ctx
-        .registration()
-        .update_identity_provider(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().update_identity_provider(request).await {
         Ok(_) => Ok(done(&path(&id), "token_replaced")),
         Err(status) => page(&ctx, &id, context! {}, Some(&mendable(status)?)).await,
     }
@@ -291,15 +283,11 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteIdentityProviderRequest {
+    let request = ctx.request(DeleteIdentityProviderRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx
-        .registration()
-        .delete_identity_provider(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().delete_identity_provider(request).await {
         Ok(_) => Ok(done("/admin/identity-providers", "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

@@ -35,27 +35,21 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn suspend_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = SuspendAccessRequestRequest {
+    let request = ctx.request(SuspendAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    let answer = ctx
-        .access()
-        .suspend_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().suspend_access_request(request).await;
     access_requests::decided(&ctx, &id, &form, answer.map(|_| "suspended")).await
 }
 
 async fn resume_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = ResumeAccessRequestRequest {
+    let request = ctx.request(ResumeAccessRequestRequest {
         id: id.clone(),
         ..Default::default()
-    };
-    let answer = ctx
-        .access()
-        .resume_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().resume_access_request(request).await;
     access_requests::decided(&ctx, &id, &form, answer.map(|_| "resumed")).await
 }
 

@@ -46,16 +46,16 @@ async fn deliveries(ctx: RequestContext, Query(listing): Query<Listing>) -> Page
 }
 
 async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
-    let request = ListDeliveriesRequest {
+    let request = ctx.request(ListDeliveriesRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         status: word::<DeliveryStatus>(&listing.status),
         subject_id: listing.subject_id.clone(),
         ..Default::default()
-    };
+    });
     let page = ctx
         .notification()
-        .list_deliveries(ctx.request(request))
+        .list_deliveries(request)
         .await?
         .into_inner();
     let names = names(

@@ -37,17 +37,13 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListPlansRequest {
+    let request = ctx.request(ListPlansRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
-    };
-    let page = ctx
-        .catalog()
-        .list_plans(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.catalog().list_plans(request).await?.into_inner();
     let shown = context! {
         plans => page.plans.iter().map(show::plan).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
@@ -133,10 +129,10 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
 }
 
 async fn try_create(ctx: &RequestContext, form: &Form) -> std::result::Result<(), Error> {
-    let request = CreatePlanRequest {
+    let request = ctx.request(CreatePlanRequest {
         plan: Some(read(form)?),
-    };
-    ctx.catalog().create_plan(ctx.request(request)).await?;
+    });
+    ctx.catalog().create_plan(request).await?;
     Ok(())
 }
 
@@ -173,13 +169,13 @@ async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRespo
 
 async fn try_save(ctx: &RequestContext, id: &str, form: &Form) -> std::result::Result<(), Error> {
     // The form has every member, so nothing of what is there stays.
-    let request = UpdatePlanRequest {
+    let request = ctx.request(UpdatePlanRequest {
         id: id.to_owned(),
         if_version: form.version(),
         plan: Some(read(form)?),
         update_mask: None,
-    };
-    ctx.catalog().update_plan(ctx.request(request)).await?;
+    });
+    ctx.catalog().update_plan(request).await?;
     Ok(())
 }
 
@@ -202,11 +198,11 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeletePlanRequest {
+    let request = ctx.request(DeletePlanRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.catalog().delete_plan(ctx.request(request)).await {
+    });
+    match ctx.catalog().delete_plan(request).await {
         Ok(_) => Ok(done(LIST, "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

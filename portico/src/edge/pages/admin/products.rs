@@ -45,18 +45,14 @@ fn path(id: &str) -> String {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListProductsRequest {
+    let request = ctx.request(ListProductsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         status: word::<ProductStatus>(&listing.status),
         ..Default::default()
-    };
-    let page = ctx
-        .catalog()
-        .list_products(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.catalog().list_products(request).await?.into_inner();
     let shown = context! {
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
@@ -71,13 +67,13 @@ async fn form_page(
     form: Value,
     error: Option<&Error>,
 ) -> PageResponse {
-    let request = ListClientTypesRequest {
+    let request = ctx.request(ListClientTypesRequest {
         limit: 100,
         ..Default::default()
-    };
+    });
     let types = ctx
         .registration()
-        .list_client_types(ctx.request(request))
+        .list_client_types(request)
         .await?
         .into_inner();
     let shown = context! {
@@ -133,10 +129,10 @@ fn as_form(product: &Product) -> Value {
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateProductRequest {
+    let request = ctx.request(CreateProductRequest {
         product: Some(read(&form)),
-    };
-    match ctx.catalog().create_product(ctx.request(request)).await {
+    });
+    match ctx.catalog().create_product(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "product_created")),
         Err(status) => {
             let error = mendable(status)?;
@@ -228,11 +224,11 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteProductRequest {
+    let request = ctx.request(DeleteProductRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.catalog().delete_product(ctx.request(request)).await {
+    });
+    match ctx.catalog().delete_product(request).await {
         Ok(_) => Ok(done("/admin/products", "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

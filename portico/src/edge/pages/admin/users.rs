@@ -37,18 +37,14 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
 }
 
 async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
-    let request = ListUsersRequest {
+    let request = ctx.request(ListUsersRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         status: word::<UserStatus>(&listing.status),
         role: word::<Role>(&listing.role),
         ..Default::default()
-    };
-    let page = ctx
-        .accounts()
-        .list_users(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.accounts().list_users(request).await?.into_inner();
     let shown = context! {
         users => Value::from(Serde(page.users)),
         list => listing.shown(&page.next),

@@ -64,16 +64,12 @@ fn who(own: &str, by: &str) -> String {
 }
 
 async fn withdraw(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = WithdrawAccessRequestRequest {
+    let request = ctx.request(WithdrawAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    match ctx
-        .access()
-        .withdraw_access_request(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.access().withdraw_access_request(request).await {
         Ok(_) => Ok(done(&path(&id), "withdrawn")),
         Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
@@ -102,16 +98,12 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
 }
 
 async fn revoke(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RevokeAccessRequestRequest {
+    let request = ctx.request(RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    match ctx
-        .access()
-        .revoke_access_request(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.access().revoke_access_request(request).await {
         Ok(_) => Ok(done(&path(&id), "revoked")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

@@ -31,11 +31,11 @@ async fn reveal(
     Path((id, key)): Path<(String, String)>,
     Posted { ctx, .. }: Posted,
 ) -> PageResponse {
-    let request = RevealApiKeyRequest {
+    let request = ctx.request(RevealApiKeyRequest {
         id: key.clone(),
         if_version: ANY_VERSION,
-    };
-    match ctx.gateway().reveal_api_key(ctx.request(request)).await {
+    });
+    match ctx.gateway().reveal_api_key(request).await {
         Ok(answer) => {
             let shown = Revealed::Key(key, Secret::new(answer.into_inner().key));
             applications::page(&ctx, &id, shown, None).await
@@ -51,11 +51,11 @@ async fn replace(
     Path((id, key)): Path<(String, String)>,
     Posted { ctx, .. }: Posted,
 ) -> PageResponse {
-    let request = ReplaceApiKeyRequest {
+    let request = ctx.request(ReplaceApiKeyRequest {
         id: key,
         if_version: ANY_VERSION,
-    };
-    match ctx.gateway().replace_api_key(ctx.request(request)).await {
+    });
+    match ctx.gateway().replace_api_key(request).await {
         Ok(_) => Ok(done(
             &format!("/dashboard/applications/{id}"),
             "key_replaced",

@@ -58,11 +58,11 @@ async fn make(Posted { ctx, form }: Posted) -> PageResponse {
         Ok(days) => days.map(|days| u32::try_from(days).unwrap_or(u32::MAX)),
         Err(error) => return page(&ctx, again(), Some(&error)).await,
     };
-    let request = CreateApiTokenRequest {
+    let request = ctx.request(CreateApiTokenRequest {
         name: form.text("name"),
         expires_in_days: days,
-    };
-    match ctx.accounts().create_api_token(ctx.request(request)).await {
+    });
+    match ctx.accounts().create_api_token(request).await {
         Ok(made) => {
             let form = context! { expires_in_days => 90 };
             page(

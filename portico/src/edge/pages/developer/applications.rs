@@ -80,15 +80,12 @@ async fn find(ctx: &RequestContext, id: &str) -> Result<Application> {
 }
 
 async fn requests(ctx: &RequestContext, application_id: &str) -> Result<Vec<AccessRequest>> {
-    let request = ListAccessRequestsRequest {
+    let request = ctx.request(ListAccessRequestsRequest {
         limit: 100,
         application_id: application_id.to_owned(),
         ..Default::default()
-    };
-    let page = ctx
-        .access()
-        .list_access_requests(ctx.request(request))
-        .await?;
+    });
+    let page = ctx.access().list_access_requests(request).await?;
     Ok(page.into_inner().access_requests)
 }
 
@@ -178,11 +175,11 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteApplicationRequest {
+    let request = ctx.request(DeleteApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.access().delete_application(ctx.request(request)).await {
+    });
+    match ctx.access().delete_application(request).await {
         Ok(_) => Ok(done("/dashboard", "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

@@ -96,16 +96,12 @@ async fn plans(ctx: &RequestContext) -> Result<Vec<Plan>> {
     let mut all = Vec::new();
     let mut after = String::new();
     for _ in 0..PLAN_PAGES {
-        let request = ListPlansRequest {
+        let request = ctx.request(ListPlansRequest {
             limit: 100,
             after,
             ..Default::default()
-        };
-        let page = ctx
-            .catalog()
-            .list_plans(ctx.request(request))
-            .await?
-            .into_inner();
+        });
+        let page = ctx.catalog().list_plans(request).await?.into_inner();
         all.extend(page.plans);
         if page.next.is_empty() {
             break;

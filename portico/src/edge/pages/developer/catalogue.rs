@@ -24,19 +24,15 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn catalogue(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListProductsRequest {
+    let request = ctx.request(ListProductsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         tag: listing.tag.clone(),
         status: ProductStatus::Published.into(),
         ..Default::default()
-    };
-    let page = ctx
-        .catalog()
-        .list_products(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.catalog().list_products(request).await?.into_inner();
     let shown = context! {
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),

@@ -91,17 +91,13 @@ async fn submit(Posted { ctx, form }: Posted) -> PageResponse {
         "new" => Target::Application(read(&form, "application.")),
         _ => Target::ApplicationId(form.text("application_id")),
     };
-    let request = SubmitAccessRequestRequest {
+    let request = ctx.request(SubmitAccessRequestRequest {
         items: listed(&form),
         target: Some(target),
         client_type_id: Some(form.text("client_type_id")).filter(|id| !id.is_empty()),
         note: form.text("note"),
-    };
-    match ctx
-        .access()
-        .submit_access_request(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.access().submit_access_request(request).await {
         Ok(made) => {
             let made = made.into_inner();
             let notice = match made.status() {

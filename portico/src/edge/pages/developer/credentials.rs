@@ -65,16 +65,12 @@ async fn reveal(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRespo
 }
 
 async fn rotate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RotateCredentialsRequest {
+    let request = ctx.request(RotateCredentialsRequest {
         application_id: id.clone(),
         identity_provider_id: Some(form.text("identity_provider_id")),
         replace: form.checked("replace"),
-    };
-    match ctx
-        .registration()
-        .rotate_credentials(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().rotate_credentials(request).await {
         Ok(_) => Ok(done(&format!("/dashboard/applications/{id}"), "rotated")),
         Err(status) => {
             let error = mendable(status)?;
@@ -84,15 +80,11 @@ async fn rotate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRes
 }
 
 async fn end_old_secret(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = EndOldSecretRequest {
+    let request = ctx.request(EndOldSecretRequest {
         application_id: id.clone(),
         identity_provider_id: Some(form.text("identity_provider_id")),
-    };
-    match ctx
-        .registration()
-        .end_old_secret(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().end_old_secret(request).await {
         Ok(_) => Ok(done(
             &format!("/dashboard/applications/{id}"),
             "old_secret_ended",

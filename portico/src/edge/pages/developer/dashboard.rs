@@ -21,16 +21,16 @@ pub(super) fn routes() -> Router<Edge> {
 
 async fn dashboard(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     ctx.caller().require_user()?;
-    let request = ListAccessRequestsRequest {
+    let request = ctx.request(ListAccessRequestsRequest {
         after: listing.after.clone(),
         requester_id: match ctx.caller().sees_all() {
             true => own_id(&ctx),
             false => String::new(),
         },
         ..Default::default()
-    };
+    });
     let mut access = ctx.access();
-    let requests = access.list_access_requests(ctx.request(request));
+    let requests = access.list_access_requests(request);
     let (requests, applications) = futures::join!(requests, own_applications(&ctx));
     let (requests, applications) = (requests?.into_inner(), applications?);
     let request = |request| show::access_request(request, |by| by.to_owned());
@@ -58,16 +58,12 @@ pub(super) async fn own_applications(ctx: &RequestContext) -> Result<Vec<Applica
     let mut all = Vec::new();
     let mut after = String::new();
     for _ in 0..PAGES {
-        let request = ListApplicationsRequest {
+        let request = ctx.request(ListApplicationsRequest {
             limit: 100,
             after,
             ..Default::default()
-        };
-        let page = ctx
-            .access()
-            .list_applications(ctx.request(request))
-            .await?
-            .into_inner();
+        });
+        let page = ctx.access().list_applications(request).await?.into_inner();
         all.extend(
             page.applications
                 .into_iter()

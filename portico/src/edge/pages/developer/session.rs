@@ -55,12 +55,12 @@ async fn login(ctx: RequestContext, Query(arrival): Query<Arrival>) -> PageRespo
 }
 
 async fn log_in(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateSessionRequest {
+    let request = ctx.request(CreateSessionRequest {
         email: form.text("email"),
         password: form.raw("password"),
         remote_address: ctx.remote_address(),
-    };
-    let made = match ctx.accounts().create_session(ctx.request(request)).await {
+    });
+    let made = match ctx.accounts().create_session(request).await {
         Ok(made) => made.into_inner(),
         Err(status) => {
             let page = Page::new("developer/login.html").refused(&status.into());
@@ -106,12 +106,12 @@ async fn signup(ctx: RequestContext) -> PageResponse {
 }
 
 async fn sign_up(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = SignUpRequest {
+    let request = ctx.request(SignUpRequest {
         name: form.text("name"),
         email: form.text("email"),
         password: form.raw("password"),
-    };
-    match ctx.accounts().sign_up(ctx.request(request)).await {
+    });
+    match ctx.accounts().sign_up(request).await {
         Ok(user) if user.get_ref().status() == UserStatus::Active => {
             Ok(done("/login", "signed_up"))
         }

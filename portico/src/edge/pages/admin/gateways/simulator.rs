@@ -30,16 +30,13 @@ async fn form(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 
 async fn simulate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let gateway = Value::from(Serde(find(&ctx, &id).await?));
-    let request = SimulateGatewayCallRequest {
+    let request = ctx.request(SimulateGatewayCallRequest {
         gateway_id: id,
         api_id: form.text("api_id"),
         scopes: form.words("scopes"),
         token: form.secret("token"),
-    };
-    let answer = ctx
-        .gateway()
-        .simulate_gateway_call(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.gateway().simulate_gateway_call(request).await;
     let typed = form.typed(&[]);
     match answer {
         Ok(answer) => {
