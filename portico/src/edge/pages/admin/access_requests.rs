@@ -19,7 +19,7 @@ use super::{
         fetch,
         form::{Form, Posted},
         lists::{Listing, word},
-        page::{ANY_VERSION, Page, PageResponse, done, mendable},
+        page::{ANY_VERSION, PageResponse, done, mendable, render},
         show,
     },
     named, names,
@@ -45,11 +45,8 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         status: word::<AccessRequestStatus>(&listing.status),
         ..Default::default()
     });
-    let page = ctx
-        .access()
-        .list_access_requests(request)
-        .await?
-        .into_inner();
+    let page = ctx.access().list_access_requests(request).await?;
+    let page = page.into_inner();
     let names = names(
         &ctx,
         page.access_requests
@@ -62,9 +59,7 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         requests => page.access_requests.iter().map(request).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/access_requests.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, "admin/access_requests.html", shown, None).await
 }
 
 async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
@@ -88,10 +83,7 @@ async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>
         client_type => types.first().map(show::client_type),
         ..more
     };
-    Page::new("admin/access_request.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/access_request.html", shown, error).await
 }
 
 async fn preview(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {

@@ -15,7 +15,7 @@ use super::{
     super::{
         confirm::Question,
         form::{Form, Posted},
-        page::{Page, PageResponse, done, mendable},
+        page::{PageResponse, done, mendable, render},
         show,
     },
     identity_providers,
@@ -44,11 +44,8 @@ fn provider_path(id: &str) -> String {
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<ClientType> {
     let request = ctx.request(GetClientTypeRequest { id: id.to_owned() });
-    Ok(ctx
-        .registration()
-        .get_client_type(request)
-        .await?
-        .into_inner())
+    let answer = ctx.registration().get_client_type(request).await?;
+    Ok(answer.into_inner())
 }
 
 async fn form_page(
@@ -59,7 +56,7 @@ async fn form_page(
 ) -> PageResponse {
     let provider = identity_providers::find(ctx, provider_id).await?;
     let shown = context! { provider => show::identity_provider(&provider), ..shown };
-    Page::new(EDIT).refused_if(error).show(ctx, shown).await
+    render(ctx, EDIT, shown, error).await
 }
 
 async fn new(ctx: RequestContext, Path(provider_id): Path<String>) -> PageResponse {
@@ -135,8 +132,6 @@ async fn question(ctx: &RequestContext, found: ClientType, error: Option<&Error>
         button: "Delete the client type",
         back: provider_path(&found.identity_provider_id),
         version: found.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }

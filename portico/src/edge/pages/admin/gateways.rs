@@ -23,7 +23,7 @@ use super::super::{
     confirm::Question,
     form::{Form, Posted},
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
 
@@ -51,7 +51,7 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         gateways => Value::from(Serde(page.gateways)),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/gateways.html").show(&ctx, shown).await
+    render(&ctx, "admin/gateways.html", shown, None).await
 }
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<Gateway> {
@@ -60,9 +60,8 @@ async fn find(ctx: &RequestContext, id: &str) -> Result<Gateway> {
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
-    Page::new(EDIT)
-        .show(&ctx, context! { form => context! { type => "tyk" } })
-        .await
+    let form = context! { type => "tyk" };
+    render(&ctx, EDIT, context! { form }, None).await
 }
 
 fn read(form: &Form) -> Gateway {
@@ -96,23 +95,19 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     });
     match ctx.gateway().create_gateway(request).await {
         Ok(_) => Ok(done(LIST, "saved")),
-        Err(status) => {
-            let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! {}, status).await,
     }
 }
 
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let form = Value::from(Serde(find(&ctx, &id).await?));
-    Page::new(EDIT).show(&ctx, context! { id, form }).await
+    render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 /// The form again, with what went wrong beside it.
 async fn question_of(ctx: &RequestContext, id: &str, error: &Error) -> PageResponse {
     let form = Value::from(Serde(find(ctx, id).await?));
-    let page = Page::new(EDIT).refused(error);
-    page.show(ctx, context! { id, form }).await
+    render(ctx, EDIT, context! { id, form }, Some(error)).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
@@ -125,11 +120,7 @@ async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRespo
     });
     match ctx.gateway().update_gateway(request).await {
         Ok(_) => Ok(done(LIST, "saved")),
-        Err(status) => {
-            let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ctx, context! { id, form => form.typed(&[]) })
-                .await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! { id }, status).await,
     }
 }
 
@@ -145,8 +136,6 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the gateway",
         back: LIST.to_owned(),
         version: gateway.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }

@@ -21,7 +21,7 @@ use super::{
     super::{
         form::{Form, Posted},
         lists::{Listing, word},
-        page::{Page, PageResponse, done, mendable},
+        page::{PageResponse, done, mendable, render},
         show,
     },
     identity_providers,
@@ -74,10 +74,7 @@ async fn page(
         list => listing.shown(&page.next),
         ..more
     };
-    Page::new("admin/orphans.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/orphans.html", shown, error).await
 }
 
 /// The token is never shown again.

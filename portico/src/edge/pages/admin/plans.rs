@@ -20,7 +20,7 @@ use super::super::{
     confirm::Question,
     form::{Form, Posted},
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
     show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -48,7 +48,7 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         plans => page.plans.iter().map(show::plan).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/plans.html").show(&ctx, shown).await
+    render(&ctx, "admin/plans.html", shown, None).await
 }
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<Plan> {
@@ -113,18 +113,13 @@ fn incomplete(field: &str) -> FieldError {
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
-    Page::new(EDIT)
-        .show(&ctx, context! { form => context! {} })
-        .await
+    render(&ctx, EDIT, context! { form => context! {} }, None).await
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     match try_create(&ctx, &form).await {
         Ok(()) => Ok(done(LIST, "saved")),
-        Err(error) => {
-            let page = Page::new(EDIT).refused(&mendable(error)?);
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
-        }
+        Err(error) => refused(&ctx, EDIT, &form, context! {}, error).await,
     }
 }
 
@@ -153,17 +148,13 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let limits = Value::from(limits.collect::<BTreeMap<&str, u64>>());
     let stored = context! { ..limits, ..show::plan(&plan) };
     let form = context! { scopes => plan.scopes.join(" "), ..stored };
-    Page::new(EDIT).show(&ctx, context! { id, form }).await
+    render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     match try_save(&ctx, &id, &form).await {
         Ok(()) => Ok(done(LIST, "saved")),
-        Err(error) => {
-            let page = Page::new(EDIT).refused(&mendable(error)?);
-            page.show(&ctx, context! { id, form => form.typed(&[]) })
-                .await
-        }
+        Err(error) => refused(&ctx, EDIT, &form, context! { id }, error).await,
     }
 }
 
@@ -191,8 +182,6 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the plan",
         back: LIST.to_owned(),
         version: plan.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }

@@ -22,7 +22,7 @@ use super::super::{
     fetch,
     form::{Form, Posted},
     lists::{Listing, word},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
     show,
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -57,7 +57,7 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/products.html").show(&ctx, shown).await
+    render(&ctx, "admin/products.html", shown, None).await
 }
 
 /// The form, with the client types that can be chosen; for a product that there is, with its id and status.
@@ -71,18 +71,15 @@ async fn form_page(
         limit: 100,
         ..Default::default()
     });
-    let types = ctx
-        .registration()
-        .list_client_types(request)
-        .await?
-        .into_inner();
+    let types = ctx.registration().list_client_types(request).await?;
+    let types = types.into_inner();
     let shown = context! {
         id => product.map(|product| product.id.as_str()),
         product => product.map(show::product),
         client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
         form,
     };
-    Page::new(EDIT).refused_if(error).show(ctx, shown).await
+    render(ctx, EDIT, shown, error).await
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
@@ -217,8 +214,6 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the product",
         back: path(id),
         version: product.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }

@@ -18,7 +18,7 @@ use super::super::{
     confirm::Question,
     form::Posted,
     lists::{Listing, word},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
 };
 use crate::edge::{Edge, request::RequestContext};
 
@@ -49,10 +49,7 @@ async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) ->
         users => Value::from(Serde(page.users)),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/users.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/users.html", shown, error).await
 }
 
 async fn activate(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
@@ -85,8 +82,6 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Erase the user",
         back: LIST.to_owned(),
         version: 0,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }

@@ -16,7 +16,7 @@ use super::{
     dashboard::own_id,
     fetch,
     form::Posted,
-    page::{ANY_VERSION, Page, PageResponse, done, mendable},
+    page::{ANY_VERSION, PageResponse, done, mendable, render},
     show,
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -46,10 +46,7 @@ async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResp
         own => request.requester_id == own,
         request => show::access_request(&request, |by| who(&own, by)),
     };
-    Page::new("developer/access_request.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "developer/access_request.html", shown, error).await
 }
 
 /// Who did something, for a developer: they are not told which admin it was.
@@ -91,8 +88,6 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Give up access",
         back: path(id),
         version: ANY_VERSION,
-        reason: false,
-        admin: false,
     };
     question.show(ctx, error).await
 }

@@ -14,7 +14,7 @@ use portico_proto::{
 use super::{
     form::Posted,
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
 };
 use crate::edge::{Edge, request::RequestContext};
 
@@ -48,8 +48,8 @@ async fn list(
     let answer = ctx.accounts().list_api_tokens(request).await?.into_inner();
     let tokens = Value::from(Serde(answer.api_tokens));
     let list = listing.shown(&answer.next);
-    let page = Page::new("developer/api_tokens.html").refused_if(error);
-    page.show(ctx, context! { tokens, list, ..shown }).await
+    let shown = context! { tokens, list, ..shown };
+    render(ctx, "developer/api_tokens.html", shown, error).await
 }
 
 async fn make(Posted { ctx, form }: Posted) -> PageResponse {

@@ -18,10 +18,12 @@ use super::{
     credentials::{self, Revealed},
     dashboard::own_id,
     form::{Form, Posted},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
     show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
+
+const EDIT: &str = "developer/application_edit.html";
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -68,10 +70,7 @@ pub(super) async fn page(
         keys,
         keys_unknown,
     };
-    Page::new("developer/application.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "developer/application.html", shown, error).await
 }
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<Application> {
@@ -92,9 +91,7 @@ async fn requests(ctx: &RequestContext, application_id: &str) -> Result<Vec<Acce
 async fn new(ctx: RequestContext) -> PageResponse {
     ctx.caller().require_user()?;
     let shown = context! { form => context! {} };
-    Page::new("developer/application_edit.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, EDIT, shown, None).await
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
@@ -103,10 +100,7 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     });
     match ctx.access().create_application(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
-        Err(status) => {
-            let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! {}, status).await,
     }
 }
 
@@ -131,9 +125,7 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
         redirect_urls => application.redirect_urls.join(", "),
         ..show::application(&application)
     };
-    Page::new("developer/application_edit.html")
-        .show(&ctx, context! { id, form })
-        .await
+    render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
@@ -147,11 +139,7 @@ async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRespo
     });
     match ctx.access().update_application(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
-        Err(status) => {
-            let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
-            page.show(&ctx, context! { id, form => form.typed(&[]) })
-                .await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! { id }, status).await,
     }
 }
 
@@ -168,8 +156,6 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the application",
         back: path(id),
         version: application.version,
-        reason: false,
-        admin: false,
     };
     question.show(ctx, error).await
 }

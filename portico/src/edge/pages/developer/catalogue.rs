@@ -12,7 +12,7 @@ use super::{
     fetch,
     lists::Listing,
     markdown,
-    page::{Page, PageResponse},
+    page::{PageResponse, render},
     show,
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -37,9 +37,7 @@ async fn catalogue(ctx: RequestContext, Query(listing): Query<Listing>) -> PageR
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("developer/catalogue.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, "developer/catalogue.html", shown, None).await
 }
 
 async fn product(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
@@ -54,5 +52,5 @@ async fn product(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
         documentation => minijinja::Value::from_safe_string(markdown::to_html(&product.documentation)),
         client_types => client_types.iter().map(show::client_type).collect::<Vec<_>>(),
     };
-    Page::new("developer/product.html").show(&ctx, shown).await
+    render(&ctx, "developer/product.html", shown, None).await
 }

@@ -22,7 +22,7 @@ use super::{
     dashboard::own_applications,
     fetch::client_types,
     form::{Form, Posted},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
     show,
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -64,8 +64,8 @@ async fn page(ctx: &RequestContext, refused: Option<(&Form, &Error)>) -> PageRes
         client_types => types.iter().map(show::client_type).collect::<Vec<_>>(),
         form,
     };
-    let page = Page::new("developer/checkout.html").refused_if(refused.map(|(_, error)| error));
-    page.show(ctx, shown).await
+    let error = refused.map(|(_, error)| error);
+    render(ctx, "developer/checkout.html", shown, error).await
 }
 
 /// Nothing in the cart has a client type to be chosen.

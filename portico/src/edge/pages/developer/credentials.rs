@@ -106,12 +106,8 @@ pub(super) async fn clients(
     let request = ctx.request(ListOauthClientsRequest {
         application_id: application.id.clone(),
     });
-    let mut clients = ctx
-        .registration()
-        .list_oauth_clients(request)
-        .await?
-        .into_inner()
-        .oauth_clients;
+    let clients = ctx.registration().list_oauth_clients(request).await?;
+    let mut clients = clients.into_inner().oauth_clients;
     clients.retain(|client| client.status() != OauthClientStatus::Deleted);
     if clients.is_empty() {
         return Ok(Vec::new());

@@ -7,7 +7,7 @@ use portico_runtime::Caller;
 
 use super::{
     lists::Listing,
-    page::{Page, PageResponse},
+    page::{PageResponse, render},
     show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -39,9 +39,7 @@ async fn dashboard(ctx: RequestContext, Query(listing): Query<Listing>) -> PageR
         requests => requests.access_requests.iter().map(request).collect::<Vec<_>>(),
         list => listing.shown(&requests.next),
     };
-    Page::new("developer/dashboard.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, "developer/dashboard.html", shown, None).await
 }
 
 /// The id of who is signed in; empty for visitors.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{
     form::Posted,
-    page::{Page, PageResponse, done},
+    page::{PageResponse, done, render},
 };
 use crate::edge::{
     Edge,
@@ -49,9 +49,7 @@ struct Arrival {
 
 async fn login(ctx: RequestContext, Query(arrival): Query<Arrival>) -> PageResponse {
     let form = context! { next => own_path(&arrival.next) };
-    Page::new("developer/login.html")
-        .show(&ctx, context! { form })
-        .await
+    render(&ctx, "developer/login.html", context! { form }, None).await
 }
 
 async fn log_in(Posted { ctx, form }: Posted) -> PageResponse {
@@ -63,8 +61,8 @@ async fn log_in(Posted { ctx, form }: Posted) -> PageResponse {
     let made = match ctx.accounts().create_session(request).await {
         Ok(made) => made.into_inner(),
         Err(status) => {
-            let page = Page::new("developer/login.html").refused(&status.into());
-            return page.show(&ctx, context! { form => form.typed(&[]) }).await;
+            let shown = context! { form => form.typed(&[]) };
+            return render(&ctx, "developer/login.html", shown, Some(&status.into())).await;
         }
     };
     if let Credential::Cookie(former) = ctx.credential() {
@@ -100,9 +98,7 @@ async fn log_out(Posted { ctx, .. }: Posted) -> PageResponse {
 }
 
 async fn signup(ctx: RequestContext) -> PageResponse {
-    Page::new("developer/signup.html")
-        .show(&ctx, context! {})
-        .await
+    render(&ctx, "developer/signup.html", context! {}, None).await
 }
 
 async fn sign_up(Posted { ctx, form }: Posted) -> PageResponse {
@@ -117,8 +113,8 @@ async fn sign_up(Posted { ctx, form }: Posted) -> PageResponse {
         }
         Ok(_) => Ok(done("/login", "signed_up_pending")),
         Err(status) => {
-            let page = Page::new("developer/signup.html").refused(&status.into());
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
+            let shown = context! { form => form.typed(&[]) };
+            render(&ctx, "developer/signup.html", shown, Some(&status.into())).await
         }
     }
 }
