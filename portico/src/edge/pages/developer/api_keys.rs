@@ -10,7 +10,7 @@ use super::{
     applications,
     credentials::Revealed,
     form::Posted,
-    page::{ANY_VERSION, PageResponse, done, mendable},
+    page::{ANY_VERSION, PageResponse},
     show,
 };
 use crate::edge::{Edge, operations::reached, problem::Result, request::RequestContext};
@@ -40,10 +40,7 @@ async fn reveal(
             let shown = Revealed::Key(key, Secret::new(answer.into_inner().key));
             applications::page(&ctx, &id, shown, None).await
         }
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
+        Err(status) => applications::answered(&ctx, &id, Err(status)).await,
     }
 }
 
@@ -55,16 +52,8 @@ async fn replace(
         id: key,
         if_version: ANY_VERSION,
     });
-    match ctx.gateway().replace_api_key(request).await {
-        Ok(_) => Ok(done(
-            &format!("/dashboard/applications/{id}"),
-            "key_replaced",
-        )),
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
-    }
+    let answer = ctx.gateway().replace_api_key(request).await;
+    applications::answered(&ctx, &id, answer.map(|_| "key_replaced")).await
 }
 
 /// For the template; with the one that was just revealed. None while the gateway service cannot be reached.

@@ -73,6 +73,18 @@ pub(super) async fn page(
     render(ctx, "developer/application.html", shown, error).await
 }
 
+/// The page after a form about its credentials: with a notice, or with what was wrong.
+pub(super) async fn answered(
+    ctx: &RequestContext,
+    id: &str,
+    answer: std::result::Result<&'static str, tonic::Status>,
+) -> PageResponse {
+    match answer {
+        Ok(notice) => Ok(done(&path(id), notice)),
+        Err(status) => page(ctx, id, Revealed::Nothing, Some(&mendable(status)?)).await,
+    }
+}
+
 async fn find(ctx: &RequestContext, id: &str) -> Result<Application> {
     let request = ctx.request(GetApplicationRequest { id: id.to_owned() });
     Ok(ctx.access().get_application(request).await?.into_inner())

@@ -17,12 +17,7 @@ use portico_proto::{
 };
 use portico_vault::Secret;
 
-use super::{
-    applications, fetch,
-    form::Posted,
-    page::{PageResponse, done, mendable},
-    show,
-};
+use super::{applications, fetch, form::Posted, page::PageResponse, show};
 use crate::edge::{
     Edge,
     curl::{Token, call},
@@ -57,10 +52,7 @@ async fn reveal(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRespo
             let revealed = Revealed::All(all.into_inner().credentials);
             applications::page(&ctx, &id, revealed, None).await
         }
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
+        Err(status) => applications::answered(&ctx, &id, Err(status)).await,
     }
 }
 
@@ -70,13 +62,8 @@ async fn rotate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRes
         identity_provider_id: Some(form.text("identity_provider_id")),
         replace: form.checked("replace"),
     });
-    match ctx.registration().rotate_credentials(request).await {
-        Ok(_) => Ok(done(&format!("/dashboard/applications/{id}"), "rotated")),
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
-    }
+    let answer = ctx.registration().rotate_credentials(request).await;
+    applications::answered(&ctx, &id, answer.map(|_| "rotated")).await
 }
 
 async fn end_old_secret(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
@@ -84,16 +71,8 @@ async fn end_old_secret(Path(id): Path<String>, Posted { ctx, form }: Posted) ->
         application_id: id.clone(),
         identity_provider_id: Some(form.text("identity_provider_id")),
     });
-    match ctx.registration().end_old_secret(request).await {
-        Ok(_) => Ok(done(
-            &format!("/dashboard/applications/{id}"),
-            "old_secret_ended",
-        )),
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
-    }
+    let answer = ctx.registration().end_old_secret(request).await;
+    applications::answered(&ctx, &id, answer.map(|_| "old_secret_ended")).await
 }
 
 /// The application's clients with what developers need of them, for the template.
