@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     access::v1::{
@@ -80,7 +80,7 @@ async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>
     let types = types.unwrap_or_default();
     let shown = context! {
         request => show::access_request(&request, |by| named(&names, by)),
-        client_type => types.first().map(show::client_type),
+        client_type => types.first().map(|one| Value::from(Serde(one))),
         ..more
     };
     render(ctx, "admin/access_request.html", shown, error).await

@@ -1,7 +1,7 @@
 //! The client types of an identity provider.
 
 use axum::{Router, extract::Path, routing::get};
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     registration::v1::{
@@ -98,7 +98,7 @@ async fn create(Path(provider_id): Path<String>, Posted { ctx, form }: Posted) -
 
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let found = find(&ctx, &id).await?;
-    let shown = context! { id, form => show::client_type(&found) };
+    let shown = context! { id, form => Value::from(Serde(&found)) };
     form_page(&ctx, &found.identity_provider_id, shown, None).await
 }
 

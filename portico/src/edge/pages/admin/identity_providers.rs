@@ -84,7 +84,7 @@ async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>
     let types = types.into_inner();
     let shown = context! {
         provider => show::identity_provider(&provider),
-        client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        client_types => Value::from(Serde(types.client_types)),
         ..more
     };
     render(ctx, "admin/identity_provider.html", shown, error).await

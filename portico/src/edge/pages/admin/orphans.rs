@@ -8,7 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::future::join_all;
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     registration::v1::{
@@ -22,7 +22,6 @@ use super::{
         form::{Form, Posted},
         lists::{Listing, word},
         page::{PageResponse, done, mendable, render},
-        show,
     },
     identity_providers,
 };
@@ -69,7 +68,7 @@ async fn page(
         .map(|provider| (provider.id, provider.name))
         .collect();
     let shown = context! {
-        orphans => page.orphans.iter().map(show::orphan).collect::<Vec<_>>(),
+        orphans => Value::from(Serde(page.orphans)),
         providers,
         list => listing.shown(&page.next),
         ..more

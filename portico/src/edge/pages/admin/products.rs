@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     catalog::v1::{
@@ -76,7 +76,7 @@ async fn form_page(
     let shown = context! {
         id => product.map(|product| product.id.as_str()),
         product => product.map(show::product),
-        client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        client_types => Value::from(Serde(types.client_types)),
         form,
     };
     render(ctx, EDIT, shown, error).await

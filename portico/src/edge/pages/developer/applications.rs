@@ -1,7 +1,7 @@
 //! My applications: details, credentials, editing, deleting.
 
 use axum::{Router, extract::Path, routing::get};
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     access::v1::{
@@ -64,7 +64,7 @@ pub(super) async fn page(
         under_way => requests.iter().chain(&clients).chain(&keys).any(under_way),
         pending,
         own => application.owner_id == own_id(ctx),
-        application => show::application(&application),
+        application => Value::from(Serde(application)),
         requests,
         clients,
         keys,
@@ -135,7 +135,7 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let application = find(&ctx, &id).await?;
     let form = context! {
         redirect_urls => application.redirect_urls.join(", "),
-        ..show::application(&application)
+        ..Value::from(Serde(&application))
     };
     render(&ctx, EDIT, context! { id, form }, None).await
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query},
     routing::get,
 };
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::catalog::v1::{ListProductsRequest, ProductStatus};
 
 use super::{
@@ -49,8 +49,8 @@ async fn product(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     };
     let shown = context! {
         product => show::product(&product),
-        documentation => minijinja::Value::from_safe_string(markdown::to_html(&product.documentation)),
-        client_types => client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        documentation => Value::from_safe_string(markdown::to_html(&product.documentation)),
+        client_types => Value::from(Serde(client_types)),
     };
     render(&ctx, "developer/product.html", shown, None).await
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Redirect},
     routing::get,
 };
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     access::v1::{
@@ -23,7 +23,6 @@ use super::{
     fetch::client_types,
     form::{Form, Posted},
     page::{PageResponse, done, mendable, render},
-    show,
 };
 use crate::edge::{Edge, request::RequestContext};
 
@@ -59,9 +58,9 @@ async fn page(ctx: &RequestContext, refused: Option<(&Form, &Error)>) -> PageRes
     let shown = context! {
         items => cart.shown(refused.map(|(form, _)| form)),
         plans => cart.shown_plans(),
-        applications => applications.iter().map(show::application).collect::<Vec<_>>(),
+        applications => Value::from(Serde(applications)),
         wants_keys,
-        client_types => types.iter().map(show::client_type).collect::<Vec<_>>(),
+        client_types => Value::from(Serde(types)),
         form,
     };
     let error = refused.map(|(_, error)| error);

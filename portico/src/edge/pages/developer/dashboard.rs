@@ -1,7 +1,7 @@
 //! My dashboard: my applications, and what I asked for.
 
 use axum::{Router, extract::Query, routing::get};
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::access::v1::{Application, ListAccessRequestsRequest, ListApplicationsRequest};
 use portico_runtime::Caller;
 
@@ -35,7 +35,7 @@ async fn dashboard(ctx: RequestContext, Query(listing): Query<Listing>) -> PageR
     let (requests, applications) = (requests?.into_inner(), applications?);
     let request = |request| show::access_request(request, |by| by.to_owned());
     let shown = context! {
-        applications => applications.iter().map(show::application).collect::<Vec<_>>(),
+        applications => Value::from(Serde(applications)),
         requests => requests.access_requests.iter().map(request).collect::<Vec<_>>(),
         list => listing.shown(&requests.next),
     };
