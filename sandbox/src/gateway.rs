@@ -54,7 +54,7 @@ pub use state::ControlCall;
 use crate::clock::SandboxClock;
 use crate::outgoing::http_client;
 use crate::server::{Bound, Server, StartError, free_port};
-use crate::store;
+use crate::{secret, store};
 use state::{Gateway, Loaded, Written, lock};
 
 /// How to start it. `Default` is an empty gateway on a free port with the secret `sandbox-secret`.
@@ -241,7 +241,7 @@ impl Handle {
 
     /// Creates a key behind Portico's back; its hash.
     pub fn add_key(&self, session: Value) -> String {
-        let hash = keys::hash(&crate::secret::random(8));
+        let hash = secret::digest(&secret::random(8));
         lock(&self.gateway.keys).insert(hash.clone(), session);
         hash
     }

@@ -26,7 +26,7 @@ mod register;
 mod tests;
 mod token;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -113,7 +113,7 @@ pub async fn start(settings: Settings) -> Result<Handle, StartError> {
             },
             behaviour: Behaviour::default(),
             faults: Faults::default(),
-            seen: BTreeMap::new(),
+            seen: HashMap::new(),
         }),
     });
     let router = Router::new()
@@ -197,21 +197,20 @@ impl Handle {
 
     /// Deletes a client behind Portico's back. `false` if there is none, or if the data file cannot be written.
     pub fn delete_client(&self, client_id: &str) -> bool {
-        let mut inner = self.provider.lock();
-        self.provider
-            .change(&mut inner, |stored| {
-                stored.clients.remove(client_id).is_some()
-            })
-            .unwrap_or(false)
+        let deleted = self.change(|stored| stored.clients.remove(client_id).is_some());
+        deleted.unwrap_or(false)
     }
 
     /// Changes a client behind Portico's back. `false` as for `delete_client`.
     pub fn edit_client(&self, client_id: &str, edit: impl FnOnce(&mut Client)) -> bool {
-        let mut inner = self.provider.lock();
-        let edited = self.provider.change(&mut inner, |stored| {
-            stored.clients.get_mut(client_id).map(edit).is_some()
-        });
+        let edited = self.change(|stored| stored.clients.get_mut(client_id).map(edit).is_some());
         edited.unwrap_or(false)
+    }
+
+    /// `None` if the data file cannot be written.
+    fn change<T>(&self, change: impl FnOnce(&mut Stored) -> T) -> Option<T> {
+        let mut inner = self.provider.lock();
+        self.provider.change(&mut inner, change).ok()
     }
 
     /// The scopes that the provider knows.
@@ -222,18 +221,13 @@ impl Handle {
 
     /// Makes a scope known. `false` if the data file cannot be written.
     pub fn add_scope(&self, scope: &str) -> bool {
-        let mut inner = self.provider.lock();
-        self.provider
-            .change(&mut inner, |stored| stored.scopes.insert(scope.to_owned()))
-            .is_ok()
+        self.change(|stored| stored.scopes.insert(scope.to_owned()))
+            .is_some()
     }
 
     /// Makes a scope unknown; clients keep it. `false` as for `add_scope`.
     pub fn remove_scope(&self, scope: &str) -> bool {
-        let mut inner = self.provider.lock();
-        self.provider
-            .change(&mut inner, |stored| stored.scopes.remove(scope))
-            .is_ok()
+        self.change(|stored| stored.scopes.remove(scope)).is_some()
     }
 
     /// Replaces the initial access token and its count; `None` opens registration.
@@ -267,12 +261,8 @@ impl Handle {
     /// How many requests of that kind arrived, failed ones included.
     #[must_use]
     pub fn requests(&self, operation: Operation) -> u64 {
-        self.provider
-            .lock()
-            .seen
-            .get(operation.name())
-            .copied()
-            .unwrap_or_default()
+        let seen = self.provider.lock().seen.get(&operation).copied();
+        seen.unwrap_or_default()
     }
 
     /// Signs any claims with the provider's key, for tokens it would not issue.

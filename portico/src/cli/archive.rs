@@ -165,7 +165,6 @@ fn private(path: &Path) -> io::Result<File> {
 
 /// Copies; gives size and SHA-256 in hexadecimal.
 fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(u64, String)> {
-    use std::fmt::Write as _;
     let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {
         let count = from.read(&mut buffer)?;
@@ -176,14 +175,8 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(u64, String)> {
         to.write_all(&buffer[..count])?;
         size += count as u64;
     }
-    let hex = hash
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+    let digest = hash.finalize();
+    let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((size, hex))
 }
 

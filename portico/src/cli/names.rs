@@ -7,9 +7,8 @@ use portico_runtime::ServiceName;
 /// # Errors
 /// The names that there are.
 pub fn service(name: &str) -> Result<ServiceName, String> {
-    let all = ServiceName::ALL;
-    let found = all.into_iter().find(|service| service.as_str() == name);
-    found.ok_or_else(|| format!("must be one of {}", all.map(ServiceName::as_str).join(", ")))
+    let all = ServiceName::ALL.map(ServiceName::as_str);
+    ServiceName::named(name).ok_or_else(|| format!("must be one of {}", all.join(", ")))
 }
 
 /// Those that were named; all of them where none was.

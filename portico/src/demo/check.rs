@@ -275,14 +275,21 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    async fn wait_for_no_client(&mut self) -> Result<(), String> {
+    /// Waits until nothing of a kind is left, or says that it is still there.
+    async fn wait_for_none(&self, left: fn(&World) -> usize, still: &str) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
-        while self.world.client_count() > 0 {
+        while left(self.world) > 0 {
             if Instant::now() > deadline {
-                return Err("the client was not deleted at the identity provider".to_owned());
+                return Err(still.to_owned());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        Ok(())
+    }
+
+    async fn wait_for_no_client(&mut self) -> Result<(), String> {
+        let still = "the client was not deleted at the identity provider";
+        self.wait_for_none(World::client_count, still).await?;
         self.say(
             "nothing is left: the client is deleted",
             "0 clients at the identity provider",

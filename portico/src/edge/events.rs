@@ -63,11 +63,8 @@ async fn watch_access_requests(
 ) -> Result<Sse<impl Stream<Item = std::result::Result<Event, Infallible>>>> {
     ctx.caller().require_user()?;
     let request = ctx.request(WatchAccessRequestsRequest { after });
-    let changes = ctx
-        .access()
-        .watch_access_requests(request)
-        .await?
-        .into_inner();
+    let changes = ctx.access().watch_access_requests(request).await?;
+    let changes = changes.into_inner();
     let edge = ctx.edge();
     let signed_out = edge.auth.clone().until_signed_out(ctx.credential().clone());
     let stopping = edge.deps.shutdown.clone().cancelled_owned();

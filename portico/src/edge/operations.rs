@@ -46,26 +46,18 @@ fn like<T>(metadata: &MetadataMap, message: T) -> Request<T> {
 
 /// The services that a filter means: empty is all of them.
 fn named(name: &str) -> Result<Vec<ServiceName>, Error> {
-    let all = ServiceName::ALL;
     if name.is_empty() {
-        return Ok(all.to_vec());
+        return Ok(ServiceName::ALL.to_vec());
     }
     one(name).map(|name| vec![name])
 }
 
 fn one(name: &str) -> Result<ServiceName, Error> {
-    let all = ServiceName::ALL;
-    let found = all.into_iter().find(|service| service.as_str() == name);
-    found.ok_or_else(|| {
-        let words = all.map(ServiceName::as_str).join(", ");
+    ServiceName::named(name).ok_or_else(|| {
+        let words = ServiceName::ALL.map(ServiceName::as_str).join(", ");
         let words = format!("`service` must be one of {words}.");
         Error::field("service", "service_invalid", words)
     })
-}
-
-/// Whether there is such a service.
-pub(super) fn is_service(name: &str) -> bool {
-    one(name).is_ok()
 }
 
 /// An answer, or nothing where the service cannot be asked now.

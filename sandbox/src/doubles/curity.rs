@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
+use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, invalid, lock, oauth_error};
 use super::tokens::{Mint, asked_scopes, claimed, has_client_credentials, words};
 use crate::secret;
 use crate::server::StartError;
@@ -269,10 +269,6 @@ impl Curity {
         client.secret = secret::random(24);
         Ok(Reply::json(200, &self.shown(id, client)))
     }
-}
-
-fn invalid(why: &str) -> Reply {
-    oauth_error(400, "invalid_client_metadata", why)
 }
 
 fn unreadable() -> Reply {

@@ -14,12 +14,12 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, lock, oauth_error};
+use super::stage::{Answer, Double, Handle, ReceivedRequest, Reply, invalid, lock, oauth_error};
 use super::tokens::{Mint, asked_scopes, claimed, has_client_credentials};
 use crate::secret;
 use crate::server::StartError;
 use secrets::Secrets;
-use settings::{check, has_secret, invalid};
+use settings::{check, has_secret};
 
 /// Clients in a page, where nothing else is asked for.
 const PAGE: usize = 20;

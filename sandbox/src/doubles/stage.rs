@@ -254,3 +254,9 @@ pub fn oauth_error(status: u16, error: &str, description: &str) -> Reply {
     let body = json!({"error": error, "error_description": description});
     Reply::json(status, &body)
 }
+
+/// The metadata of a client is refused (RFC 7591 section 3.2.2).
+#[must_use]
+pub fn invalid(why: &str) -> Reply {
+    oauth_error(400, "invalid_client_metadata", why)
+}

@@ -14,6 +14,7 @@ mod client_idps;
 mod keys;
 mod policies;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -108,6 +109,13 @@ fn new_id() -> String {
         .collect()
 }
 
+/// A document by its name or by the database id, with the name under which it is loaded.
+fn named(all: &BTreeMap<String, Value>, id: &str) -> Option<(String, Value)> {
+    let mut all = all.iter();
+    let (name, document) = all.find(|(name, one)| *name == id || one["_id"] == id)?;
+    Some((name.clone(), document.clone()))
+}
+
 /// The user's key, then the record of the call, then the fault that waits for it.
 async fn guard(State(gateway): Shared, request: Request, next: Next) -> Response {
     let presented = request.headers().get("authorization");
@@ -125,7 +133,7 @@ async fn guard(State(gateway): Shared, request: Request, next: Next) -> Response
 }
 
 /// Stores a change, which is in force at once.
-fn store(gateway: &Gateway, change: impl FnOnce(&mut Written)) -> Result<(), Response> {
+fn store<T>(gateway: &Gateway, change: impl FnOnce(&mut Written) -> T) -> Result<(), Response> {
     gateway.write(change).map_err(|cause| {
         tracing::error!(error = %cause, "cannot write the data file");
         error(StatusCode::INTERNAL_SERVER_ERROR, "Could not store")

@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::claims::Refusal;
 use super::control::{done, error};
@@ -27,11 +26,6 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/keys", get(list).post(add))
         .route("/keys/{hash}", get(one).delete(remove))
-}
-
-pub(super) fn hash(key: &str) -> String {
-    let digest = Sha256::digest(key.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Checks a session and gives its key a name: key and hash.
@@ -55,7 +49,7 @@ pub(super) fn create(gateway: &Gateway, session: &Value) -> Result<(String, Stri
         }
     }
     let key = secret::random(32);
-    let hash = hash(&key);
+    let hash = secret::digest(&key);
     lock(&gateway.keys).insert(hash.clone(), session.clone());
     Ok((key, hash))
 }
@@ -138,7 +132,7 @@ pub(super) fn session(
     key: &str,
 ) -> Result<(String, Session), Refusal> {
     let unknown = || Refusal::forbidden("Access to this API has been disallowed");
-    let hash = hash(key);
+    let hash = secret::digest(key);
     let stored = lock(&gateway.keys)
         .get(&hash)
         .cloned()

@@ -64,20 +64,6 @@ pub enum Operation {
     Token,
 }
 
-impl Operation {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Discovery => "discovery",
-            Self::Jwks => "jwks",
-            Self::Register => "register",
-            Self::Read => "read",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::Token => "token",
-        }
-    }
-}
-
 /// A canned answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -110,31 +96,27 @@ impl Answer {
     #[must_use]
     pub fn html(status: u16) -> Self {
         let body = "<!doctype html><title>Error</title><h1>The service is having a bad day</h1>";
-        Self {
-            body: body.to_owned(),
-            ..Self::status(status)
-        }
-        .header("content-type", "text/html; charset=utf-8")
+        Self::text(status, "text/html; charset=utf-8", body.to_owned())
     }
 
     /// A JSON value of one's own, for instance an error or wrong types.
     #[must_use]
     pub fn json(status: u16, value: &Value) -> Self {
-        Self {
-            body: value.to_string(),
-            ..Self::status(status)
-        }
-        .header("content-type", "application/json")
+        Self::text(status, "application/json", value.to_string())
     }
 
     /// A body of that many bytes which says it is JSON and is not.
     #[must_use]
     pub fn oversized(status: u16, bytes: usize) -> Self {
+        Self::text(status, "application/json", "x".repeat(bytes))
+    }
+
+    fn text(status: u16, kind: &str, body: String) -> Self {
         Self {
-            body: "x".repeat(bytes),
+            body,
             ..Self::status(status)
         }
-        .header("content-type", "application/json")
+        .header("content-type", kind)
     }
 
     fn header(mut self, name: &str, value: &str) -> Self {

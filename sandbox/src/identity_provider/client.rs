@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::Digest;
 
 use super::behaviour::Behaviour;
 use super::metadata::Metadata;
@@ -103,10 +102,7 @@ impl Client {
             .as_ref()
             .filter(|_| behaviour.hide_secret_on_read)
         {
-            let digest: String = sha2::Sha256::digest(secret)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let digest = secret::digest(secret);
             members.insert("client_secret".to_owned(), digest.into());
         }
         members

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::behaviour::{Operation, suffer};
+use super::behaviour::Operation;
 use super::metadata::AUTH_METHODS;
 use super::provider::Provider;
 use crate::server::Hangup;
@@ -27,8 +27,8 @@ async fn document(
     State(provider): State<Arc<Provider>>,
     Extension(hangup): Extension<Hangup>,
 ) -> Response {
-    let fault = provider.arrived(Operation::Discovery);
-    suffer(fault, &hangup, async { try_document(&provider) }).await
+    let work = || try_document(&provider);
+    provider.serve(Operation::Discovery, &hangup, work).await
 }
 
 fn try_document(provider: &Provider) -> Response {
@@ -61,11 +61,8 @@ async fn jwks(
     State(provider): State<Arc<Provider>>,
     Extension(hangup): Extension<Hangup>,
 ) -> Response {
-    let fault = provider.arrived(Operation::Jwks);
-    suffer(fault, &hangup, async {
-        Json(provider.key.jwks()).into_response()
-    })
-    .await
+    let work = || Json(provider.key.jwks());
+    provider.serve(Operation::Jwks, &hangup, work).await
 }
 
 #[derive(Deserialize)]

@@ -1,18 +1,20 @@
 //! The provider's state and everything that changes it. A change is stored in the
 //! data file before it is visible, so that an answer is never ahead of the file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::behaviour::{Behaviour, Fault, Faults, Operation};
+use super::behaviour::{Behaviour, Fault, Faults, Operation, suffer};
 use super::client::Client;
 use super::error::OauthError;
 use super::initial_access::InitialAccess;
 use crate::clock::SandboxClock;
 use crate::jws::SigningKey;
+use crate::server::Hangup;
 use crate::{secret, store};
 
 /// What is kept in the data file.
@@ -28,7 +30,7 @@ pub(super) struct Inner {
     pub(super) initial_access: InitialAccess,
     pub(super) behaviour: Behaviour,
     pub(super) faults: Faults,
-    pub(super) seen: BTreeMap<&'static str, u64>,
+    pub(super) seen: HashMap<Operation, u64>,
 }
 
 pub(super) struct Provider {
@@ -49,10 +51,20 @@ impl Provider {
         format!("{}/register", self.url)
     }
 
-    /// Counts the request and takes the fault that waits for it.
-    pub(super) fn arrived(&self, operation: Operation) -> Option<Fault> {
+    /// Counts the request, and answers it by `work` as the fault that waits for it has it.
+    pub(super) async fn serve<R: IntoResponse>(
+        &self,
+        operation: Operation,
+        hangup: &Hangup,
+        work: impl FnOnce() -> R,
+    ) -> Response {
+        let fault = self.arrived(operation);
+        suffer(fault, hangup, async { work().into_response() }).await
+    }
+
+    fn arrived(&self, operation: Operation) -> Option<Fault> {
         let mut inner = self.lock();
-        *inner.seen.entry(operation.name()).or_default() += 1;
+        *inner.seen.entry(operation).or_default() += 1;
         inner.faults.take(operation)
     }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::{Extension, Router, routing};
 use serde_json::{Map, Value};
 
-use super::behaviour::{Operation, suffer};
+use super::behaviour::Operation;
 use super::client::Client;
 use super::error::OauthError;
 use super::metadata::Metadata;
@@ -43,11 +43,8 @@ async fn register(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let fault = provider.arrived(Operation::Register);
-    suffer(fault, &hangup, async {
-        try_register(&provider, &headers, &body).into_response()
-    })
-    .await
+    let work = || try_register(&provider, &headers, &body);
+    provider.serve(Operation::Register, &hangup, work).await
 }
 
 fn try_register(
@@ -79,11 +76,8 @@ async fn read(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let fault = provider.arrived(Operation::Read);
-    suffer(fault, &hangup, async {
-        try_read(&provider, &client_id, &headers).into_response()
-    })
-    .await
+    let work = || try_read(&provider, &client_id, &headers);
+    provider.serve(Operation::Read, &hangup, work).await
 }
 
 fn try_read(
@@ -114,11 +108,8 @@ async fn update(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let fault = provider.arrived(Operation::Update);
-    suffer(fault, &hangup, async {
-        try_update(&provider, &client_id, &headers, &body).into_response()
-    })
-    .await
+    let work = || try_update(&provider, &client_id, &headers, &body);
+    provider.serve(Operation::Update, &hangup, work).await
 }
 
 fn try_update(
@@ -171,11 +162,8 @@ async fn delete(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let fault = provider.arrived(Operation::Delete);
-    suffer(fault, &hangup, async {
-        try_delete(&provider, &client_id, &headers).into_response()
-    })
-    .await
+    let work = || try_delete(&provider, &client_id, &headers);
+    provider.serve(Operation::Delete, &hangup, work).await
 }
 
 fn try_delete(

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::behaviour::{Behaviour, Operation, suffer};
+use super::behaviour::{Behaviour, Operation};
 use super::client::Client;
 use super::error::OauthError;
 use super::metadata::joined;
@@ -31,11 +31,8 @@ async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let fault = provider.arrived(Operation::Token);
-    suffer(fault, &hangup, async {
-        issue(&provider, &headers, &body).into_response()
-    })
-    .await
+    let work = || issue(&provider, &headers, &body);
+    provider.serve(Operation::Token, &hangup, work).await
 }
 
 fn issue(provider: &Provider, headers: &HeaderMap, body: &[u8]) -> Result<Response, OauthError> {

@@ -1,11 +1,9 @@
 //! A product without OAuth credentials: its API key is ordered, shown once, used and revoked.
 
-use std::time::{Duration, Instant};
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Request, Walk, text};
+use super::{Request, Walk, World, text};
 
 impl Walk<'_> {
     /// From the cart to the refusal of a revoked key.
@@ -82,13 +80,8 @@ impl Walk<'_> {
     }
 
     async fn wait_for_no_key(&mut self) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.world.key_count() > 0 {
-            if Instant::now() > deadline {
-                return Err("the API key was not deleted at the gateway".to_owned());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let still = "the API key was not deleted at the gateway";
+        self.wait_for_none(World::key_count, still).await?;
         self.say("the API key is deleted", "0 keys at the gateway");
         Ok(())
     }

@@ -3,7 +3,7 @@
 use minijinja::context;
 use portico_proto::Error;
 
-use super::page::{Page, PageResponse};
+use super::page::{PageResponse, render};
 use crate::edge::request::RequestContext;
 
 /// A question to be confirmed. The form posts to the address of the page itself.
@@ -15,9 +15,6 @@ pub(super) struct Question<'a> {
     pub(super) back: String,
     /// Version of what was shown; 0 for any.
     pub(super) version: u64,
-    /// Whether a reason can be given.
-    pub(super) reason: bool,
-    pub(super) admin: bool,
 }
 
 impl Question<'_> {
@@ -29,12 +26,8 @@ impl Question<'_> {
             button => self.button,
             back => self.back,
             version => self.version,
-            reason => self.reason,
-            admin => self.admin,
+            admin => ctx.uri().path().starts_with("/admin/"),
         };
-        Page::new("confirm.html")
-            .refused_if(error)
-            .show(ctx, shown)
-            .await
+        render(ctx, "confirm.html", shown, error).await
     }
 }

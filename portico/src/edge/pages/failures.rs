@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, header, request::Parts};
 use minijinja::context;
 use portico_proto::Kind;
 
-use super::{field_errors::sentence, page::Page};
+use super::{field_errors::sentence, page::render};
 use crate::edge::{
     Edge,
     problem::{Failure, retry_after},
@@ -91,7 +91,7 @@ async fn error_page(edge: &Edge, mut asked: Parts, failure: Failure) -> Response
         _ => (error.kind.title(), sentence(error)),
     };
     let shown = context! { title, message, code => &error.code };
-    match Page::new("error.html").show(&ctx, shown).await {
+    match render(&ctx, "error.html", shown, None).await {
         Ok(mut response) => {
             *response.status_mut() = failure.status;
             retry_after(error, response.headers_mut());

@@ -29,14 +29,11 @@ pub(super) async fn client_types(
         // No ids would mean all.
         return Ok(Vec::new());
     }
-    let request = ListClientTypesRequest {
+    let request = ctx.request(ListClientTypesRequest {
         limit: 100,
         ids,
         ..Default::default()
-    };
-    let page = ctx
-        .registration()
-        .list_client_types(ctx.request(request))
-        .await?;
+    });
+    let page = ctx.registration().list_client_types(request).await?;
     Ok(page.into_inner().client_types)
 }

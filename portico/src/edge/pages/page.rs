@@ -9,6 +9,7 @@ use portico_vault::Secret;
 
 use super::{
     field_errors::{by_field, problem},
+    form::Form,
     theme,
 };
 use crate::edge::{
@@ -16,95 +17,79 @@ use crate::edge::{
     request::RequestContext,
 };
 
-/// A page to be rendered: its template, its status, and the error of the form on it.
-pub(super) struct Page {
-    template: &'static str,
-    status: StatusCode,
-    wrong: Option<Error>,
-    visit: Option<HeaderValue>,
-}
-
 /// The response of a page's handler: a page or a redirect; a failure becomes the error page.
 pub(super) type PageResponse = Result<Response>;
 
-impl Page {
-    /// A page of the theme, for example `catalogue.html`.
-    pub(super) fn new(template: &'static str) -> Self {
-        Self {
-            template,
-            status: StatusCode::OK,
-            wrong: None,
-            visit: None,
-        }
+/// Renders a page of the theme, for example `catalogue.html`; `shown` is the page's own part of the template context.
+/// After a form was refused, the error stands above it and beside its fields.
+pub(super) async fn render(
+    ctx: &RequestContext,
+    template: &'static str,
+    shown: Value,
+    error: Option<&Error>,
+) -> PageResponse {
+    let (csrf_token, visit) = csrf_token(ctx)?;
+    let common = common(ctx, csrf_token, error).await;
+    let text = theme::templates(ctx.edge())
+        .get_template(template)
+        .and_then(|template| template.render(context! { ..shown, ..common }))
+        .map_err(|error| {
+            // Not its long form, which has the values of the page.
+            tracing::error!(template, %error, "page cannot be written");
+            Error::internal()
+        })?;
+    let status = error.map_or(StatusCode::OK, Error::http_status);
+    let mut response = (status, Html(text)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(error) = error {
+        retry_after(error, headers);
     }
+    if let Some(visit) = visit {
+        headers.append(header::SET_COOKIE, visit);
+    }
+    Ok(response)
+}
 
-    /// The same page after its form was refused, with the error above the form and beside its fields.
-    pub(super) fn refused(mut self, error: &Error) -> Self {
-        self.status = error.http_status();
-        self.wrong = Some(error.clone());
-        self
-    }
+/// A form again as it was typed, with what was wrong with it; `more` is what the page has beside the form.
+pub(super) async fn refused(
+    ctx: &RequestContext,
+    template: &'static str,
+    form: &Form,
+    more: Value,
+    error: impl Into<Error>,
+) -> PageResponse {
+    let shown = context! { form => form.typed(&[]), ..more };
+    render(ctx, template, shown, Some(&mendable(error)?)).await
+}
 
-    /// As [`Page::refused`], where there is an error.
-    pub(super) fn refused_if(self, error: Option<&Error>) -> Self {
-        match error {
-            Some(error) => self.refused(error),
-            None => self,
-        }
+async fn common(ctx: &RequestContext, csrf_token: String, error: Option<&Error>) -> Value {
+    let (user, cart_size) = futures::join!(user(ctx), cart_size(ctx));
+    let query = ctx.uri().query().unwrap_or_default();
+    let notice = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "notice")
+        .map(|(_, notice)| notice.into_owned());
+    context! {
+        csrf_token,
+        user,
+        cart_size,
+        notice,
+        path => ctx.uri().path(),
+        signup => !matches!(ctx.edge().deps.config.signup, Signup::Closed),
+        error => error.map(problem),
+        errors => error.map(by_field).unwrap_or_default(),
     }
+}
 
-    /// Renders the page. `shown` is the page's own part of the template context.
-    pub(super) async fn show(mut self, ctx: &RequestContext, shown: Value) -> PageResponse {
-        let csrf_token = self.csrf_token(ctx)?;
-        let common = self.common(ctx, csrf_token).await;
-        let text = theme::templates(ctx.edge())
-            .get_template(self.template)
-            .and_then(|template| template.render(context! { ..shown, ..common }))
-            .map_err(|error| {
-                // Not its long form, which has the values of the page.
-                tracing::error!(template = self.template, %error, "page cannot be written");
-                Error::internal()
-            })?;
-        let mut response = (self.status, Html(text)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(wrong) = &self.wrong {
-            retry_after(wrong, headers);
-        }
-        if let Some(visit) = self.visit {
-            headers.append(header::SET_COOKIE, visit);
-        }
-        Ok(response)
+/// The token for the forms of a page: of the session, or of the visit, which begins with the cookie here if need be.
+fn csrf_token(ctx: &RequestContext) -> Result<(String, Option<HeaderValue>)> {
+    let edge = ctx.edge();
+    if let Some(owner) = ctx.session().or_else(|| ctx.visit()) {
+        return Ok((edge.csrf.csrf_token(owner), None));
     }
-
-    async fn common(&self, ctx: &RequestContext, csrf_token: String) -> Value {
-        let (user, cart_size) = futures::join!(user(ctx), cart_size(ctx));
-        let query = ctx.uri().query().unwrap_or_default();
-        let notice = url::form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "notice")
-            .map(|(_, notice)| notice.into_owned());
-        context! {
-            csrf_token,
-            user,
-            cart_size,
-            notice,
-            path => ctx.uri().path(),
-            signup => !matches!(ctx.edge().deps.config.signup, Signup::Closed),
-            error => self.wrong.as_ref().map(problem),
-            errors => self.wrong.as_ref().map(by_field).unwrap_or_default(),
-        }
-    }
-
-    /// The token for the forms of this page: of the session, or of the visit, which begins here if need be.
-    fn csrf_token(&mut self, ctx: &RequestContext) -> Result<String> {
-        let edge = ctx.edge();
-        if let Some(owner) = ctx.session().or_else(|| ctx.visit()) {
-            return Ok(edge.csrf.csrf_token(owner));
-        }
-        let visit = Secret::new(uuid::Uuid::from_bytes(rand::random()).simple().to_string());
-        self.visit = Some(edge.auth.cookies().set_visit(visit.expose())?);
-        Ok(edge.csrf.csrf_token(&visit))
-    }
+    let visit = Secret::new(uuid::Uuid::from_bytes(rand::random()).simple().to_string());
+    let cookie = edge.auth.cookies().set_visit(visit.expose())?;
+    Ok((edge.csrf.csrf_token(&visit), Some(cookie)))
 }
 
 /// The `if_version` of decisions. The state of the request alone says whether one is possible; a version conflict would

@@ -3,16 +3,15 @@
 use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     access::v1::{
-        AccessRequest, AccessRequestStatus, Application, CredentialKind, RequestedItem,
-        TimelineEntry, TimelineStep,
+        AccessRequest, AccessRequestStatus, CredentialKind, RequestedItem, TimelineEntry,
+        TimelineStep,
     },
     catalog::v1::{Plan, Product, ProductStatus},
     gateway::v1::{ApiKey, ApiKeyStatus, OpenedApi},
     notification::v1::Delivery,
     operations::v1::{DriftItem, DriftPlace},
     registration::v1::{
-        ClientType, ConformanceCheck, ConformanceStatus, IdentityProvider, OauthClient,
-        OauthClientStatus, Orphan,
+        ConformanceCheck, ConformanceStatus, IdentityProvider, OauthClient, OauthClientStatus,
     },
 };
 
@@ -52,10 +51,6 @@ pub(super) fn every(seconds: u64) -> String {
         other if other > 0 && other.is_multiple_of(60) => format!("{} minutes", other / 60),
         other => format!("{other} seconds"),
     }
-}
-
-pub(super) fn application(from: &Application) -> Value {
-    Value::from(Serde(from))
 }
 
 /// A failure, which is `code: message` for programs, without its code.
@@ -117,10 +112,6 @@ pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String
 fn item(from: &RequestedItem) -> Value {
     let scopes = from.product_scopes.iter().chain(&from.plan_scopes);
     context! { scopes => scopes.cloned().collect::<Vec<_>>(), ..Value::from(Serde(from)) }
-}
-
-pub(super) fn client_type(from: &ClientType) -> Value {
-    Value::from(Serde(from))
 }
 
 pub(super) fn oauth_client(from: &OauthClient) -> Value {
@@ -189,10 +180,6 @@ pub(super) fn drift(from: &DriftItem) -> Value {
 pub(super) fn conformance(from: &ConformanceCheck) -> Value {
     let under_way = from.status() == ConformanceStatus::Running;
     context! { under_way, ..Value::from(Serde(from)) }
-}
-
-pub(super) fn orphan(from: &Orphan) -> Value {
-    Value::from(Serde(from))
 }
 
 /// JSON on several lines; empty where there is none.

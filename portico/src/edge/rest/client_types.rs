@@ -40,11 +40,9 @@ async fn list_client_types(
     ctx: RequestContext,
     Query(query): Query<ListClientTypesRequest>,
 ) -> Result<List<ClientType>> {
-    let page = ctx
-        .registration()
-        .list_client_types(ctx.request(query))
-        .await?
-        .into_inner();
+    let request = ctx.request(query);
+    let page = ctx.registration().list_client_types(request).await?;
+    let page = page.into_inner();
     Ok(List::new(page.client_types, page.next))
 }
 

@@ -46,11 +46,8 @@ struct AllCredentials {
 #[utoipa::path(get, path = "/applications/{id}/clients", tag = "Credentials", responses((status = 200, body = List<OauthClient>)))]
 async fn list_clients(ctx: RequestContext, Id(application_id): Id) -> Result<List<OauthClient>> {
     let request = ctx.request(ListOauthClientsRequest { application_id });
-    let answer = ctx
-        .registration()
-        .list_oauth_clients(request)
-        .await?
-        .into_inner();
+    let answer = ctx.registration().list_oauth_clients(request).await?;
+    let answer = answer.into_inner();
     Ok(List::new(answer.oauth_clients, String::new()))
 }
 

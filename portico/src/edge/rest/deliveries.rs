@@ -25,11 +25,8 @@ async fn list_deliveries(
     Query(query): Query<ListDeliveriesRequest>,
 ) -> Result<List<Delivery>> {
     let request = ctx.request(query);
-    let page = ctx
-        .notification()
-        .list_deliveries(request)
-        .await?
-        .into_inner();
+    let page = ctx.notification().list_deliveries(request).await?;
+    let page = page.into_inner();
     Ok(List::new(page.deliveries, page.next))
 }
 
@@ -56,11 +53,8 @@ async fn resend_delivery(
         .require(async { Ok(find(&ctx, &id).await?.version) })
         .await?;
     let request = ctx.request(ResendDeliveryRequest { id });
-    let delivery = ctx
-        .notification()
-        .resend_delivery(request)
-        .await?
-        .into_inner();
+    let delivery = ctx.notification().resend_delivery(request).await?;
+    let delivery = delivery.into_inner();
     let path = format!("deliveries/{}", delivery.id);
     Ok(Single::accepted(&path, delivery.version, delivery))
 }

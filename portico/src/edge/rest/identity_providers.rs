@@ -43,11 +43,9 @@ async fn list_identity_providers(
     ctx: RequestContext,
     Query(query): Query<ListIdentityProvidersRequest>,
 ) -> Result<List<IdentityProvider>> {
-    let page = ctx
-        .registration()
-        .list_identity_providers(ctx.request(query))
-        .await?
-        .into_inner();
+    let request = ctx.request(query);
+    let page = ctx.registration().list_identity_providers(request).await?;
+    let page = page.into_inner();
     Ok(List::new(page.identity_providers, page.next))
 }
 
@@ -60,11 +58,8 @@ async fn create_identity_provider(
     let request = ctx.request(CreateIdentityProviderRequest {
         identity_provider: Some(provider),
     });
-    let provider = ctx
-        .registration()
-        .create_identity_provider(request)
-        .await?
-        .into_inner();
+    let provider = ctx.registration().create_identity_provider(request).await?;
+    let provider = provider.into_inner();
     let path = format!("identity-providers/{}", provider.id);
     Ok(Single::created(&path, provider.version, provider))
 }

@@ -34,11 +34,8 @@ pub(in crate::edge) fn named(name: &str) -> Result<MailTemplate> {
 #[utoipa::path(get, path = "/mail-templates", tag = "E-mail", responses((status = 200, body = List<Template>)))]
 async fn list_mail_templates(ctx: RequestContext) -> Result<List<Template>> {
     let request = ctx.request(ListTemplatesRequest {});
-    let answer = ctx
-        .notification()
-        .list_templates(request)
-        .await?
-        .into_inner();
+    let answer = ctx.notification().list_templates(request).await?;
+    let answer = answer.into_inner();
     Ok(List::new(answer.templates, String::new()))
 }
 

@@ -9,17 +9,13 @@ use portico_proto::{
         ParkedMessagesResponse, operations_service_server::OperationsService as _,
     },
 };
+use portico_runtime::ServiceName;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::input::{Body, Query};
-use crate::edge::{
-    Edge,
-    operations::{self, Operations},
-    problem::Result,
-    request::RequestContext,
-};
+use crate::edge::{Edge, operations::Operations, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
@@ -92,7 +88,7 @@ async fn drop_parked_messages(
 
 /// The message in a path.
 fn one(service: String, consumer: String, id: String) -> Result<ParkedMessagesRequest> {
-    if !operations::is_service(&service) {
+    if ServiceName::named(&service).is_none() {
         return Err(Error::not_found("parked message").into());
     }
     Ok(ParkedMessagesRequest {

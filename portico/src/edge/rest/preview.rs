@@ -59,14 +59,11 @@ async fn preview_access_request(ctx: RequestContext, Id(id): Id) -> Result<Json<
 /// What an approval of this request would send and change.
 pub(in crate::edge) async fn dry_run(ctx: &RequestContext, id: &str) -> Result<Preview> {
     let mut request = find(ctx, id).await?;
-    let application = GetApplicationRequest {
+    let application = ctx.request(GetApplicationRequest {
         id: request.application_id.clone(),
-    };
-    let application = ctx
-        .access()
-        .get_application(ctx.request(application))
-        .await?
-        .into_inner();
+    });
+    let application = ctx.access().get_application(application).await?;
+    let application = application.into_inner();
     let mut items = Vec::with_capacity(request.items.len());
     for item in std::mem::take(&mut request.items) {
         items.push(as_approved(ctx, item).await?);
@@ -176,11 +173,8 @@ async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<Approv
         ..Default::default()
     };
     let id = approved.product_id.clone();
-    if let Some(product) = there(
-        ctx.catalog()
-            .get_product(ctx.request(GetProductRequest { id }))
-            .await,
-    )? {
+    let request = ctx.request(GetProductRequest { id });
+    if let Some(product) = there(ctx.catalog().get_product(request).await)? {
         approved.product_policy_id = product.mapping.and_then(|at| at.policy_id);
         let api = |api: Api| {
             let mapping = api.mapping.unwrap_or_default();
@@ -194,11 +188,8 @@ async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<Approv
         approved.apis = product.apis.into_iter().map(api).collect();
     }
     let id = approved.plan_id.clone();
-    if let Some(plan) = there(
-        ctx.catalog()
-            .get_plan(ctx.request(GetPlanRequest { id }))
-            .await,
-    )? {
+    let request = ctx.request(GetPlanRequest { id });
+    if let Some(plan) = there(ctx.catalog().get_plan(request).await)? {
         approved.plan_policy_id = plan.mapping.and_then(|at| at.policy_id);
         approved.rate = plan.rate.map(|rate| ApprovedRate {
             requests: rate.requests,
@@ -213,7 +204,9 @@ async fn as_approved(ctx: &RequestContext, item: RequestedItem) -> Result<Approv
 }
 
 /// The answer, or none where there is no such thing.
-fn there<T>(answer: std::result::Result<tonic::Response<T>, tonic::Status>) -> Result<Option<T>> {
+pub(in crate::edge) fn there<T>(
+    answer: std::result::Result<tonic::Response<T>, tonic::Status>,
+) -> Result<Option<T>> {
     match answer.map_err(Error::from) {
         Ok(answer) => Ok(Some(answer.into_inner())),
         Err(error) if error.kind == Kind::NotFound => Ok(None),

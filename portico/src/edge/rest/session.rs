@@ -47,15 +47,11 @@ async fn sign_in(
     Body(new): Body<CreateSessionRequest>,
 ) -> Result<impl IntoResponse> {
     let edge = ctx.edge();
-    let request = CreateSessionRequest {
+    let request = ctx.request(CreateSessionRequest {
         remote_address: ctx.remote_address(),
         ..new
-    };
-    let made = ctx
-        .accounts()
-        .create_session(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let made = ctx.accounts().create_session(request).await?.into_inner();
     if let Credential::Cookie(former) = ctx.credential() {
         // The browser forgets it now; nobody else should be able to use it either.
         end(&ctx, former.expose()).await;

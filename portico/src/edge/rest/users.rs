@@ -72,12 +72,8 @@ async fn erase_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Resul
 async fn activate_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
     expected.require(version(&ctx, &id)).await?;
     let request = ctx.request(ActivateUserRequest { id });
-    Ok(ctx
-        .accounts()
-        .activate_user(request)
-        .await?
-        .into_inner()
-        .into())
+    let user = ctx.accounts().activate_user(request).await?;
+    Ok(user.into_inner().into())
 }
 
 /// Suspends a user; their sessions and API tokens stop working.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Applications;
-use crate::doubles::stage::{Reply, oauth_error};
+use crate::doubles::stage::{Reply, invalid};
 
 /// Members of a client application.
 const MEMBERS: [&str; 15] = [
@@ -103,8 +103,4 @@ fn unfit(settings: &Map<String, Value>) -> Option<String> {
         return None;
     };
     Some(why.to_owned())
-}
-
-pub(super) fn invalid(description: &str) -> Reply {
-    oauth_error(400, "invalid_client_metadata", description)
 }

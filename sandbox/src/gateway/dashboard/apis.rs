@@ -83,9 +83,7 @@ async fn add(State(gateway): Shared, body: Bytes) -> Answer {
     let id = new_id();
     definition["api_id"] = api_id.clone().into();
     definition["id"] = id.clone().into();
-    store(&gateway, |written| {
-        written.apis.insert(api_id, definition);
-    })?;
+    store(&gateway, |written| written.apis.insert(api_id, definition))?;
     Ok(ok("API created", &id.into()))
 }
 
@@ -99,15 +97,13 @@ async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> 
     }
     let meta = definition["id"].clone();
     store(&gateway, |written| {
-        written.apis.insert(text(&definition["api_id"]), definition);
+        written.apis.insert(text(&definition["api_id"]), definition)
     })?;
     Ok(ok("API updated", &meta))
 }
 
 async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Answer {
     let api_id = text(&find(&gateway, &id)?["api_id"]);
-    store(&gateway, |written| {
-        written.apis.remove(&api_id);
-    })?;
+    store(&gateway, |written| written.apis.remove(&api_id))?;
     Ok(ok("API deleted", &Value::Null))
 }

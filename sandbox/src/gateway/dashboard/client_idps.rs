@@ -11,7 +11,7 @@ use axum::routing::{get, put};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Shared, bad, error, is_empty, malformed, new_id, not_found, object, ok, store,
+    Answer, Shared, bad, error, is_empty, malformed, named, new_id, not_found, object, ok, store,
 };
 use crate::gateway::state::Gateway;
 
@@ -23,18 +23,13 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
 }
 
 fn find(gateway: &Gateway, id: &str) -> Result<(String, Value), Response> {
-    let loaded = gateway.loaded();
-    let mut all = loaded.documents.client_idps.iter();
-    all.find(|(name, record)| *name == id || record["_id"] == id)
-        .map(|(name, record)| (name.clone(), record.clone()))
+    named(&gateway.loaded().documents.client_idps, id)
         .ok_or_else(|| not_found("Client IdP not found"))
 }
 
 fn save(gateway: &Gateway, name: String, record: Value) -> Answer {
     let answer = Json(record.clone()).into_response();
-    store(gateway, |written| {
-        written.client_idps.insert(name, record);
-    })?;
+    store(gateway, |written| written.client_idps.insert(name, record))?;
     Ok(answer)
 }
 
@@ -88,9 +83,7 @@ async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> 
 
 async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Answer {
     let (name, _) = find(&gateway, &id)?;
-    store(&gateway, |written| {
-        written.client_idps.remove(&name);
-    })?;
+    store(&gateway, |written| written.client_idps.remove(&name))?;
     Ok(ok("Client IdP deleted", &Value::Null))
 }
 

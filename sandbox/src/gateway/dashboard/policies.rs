@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::{Answer, Shared, bad, is_empty, malformed, new_id, not_found, object, ok, store};
+use super::{
+    Answer, Shared, bad, is_empty, malformed, named, new_id, not_found, object, ok, store,
+};
 use crate::gateway::definition::{Policy, read};
 use crate::gateway::state::Gateway;
 
@@ -21,10 +23,7 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
 
 /// The name under which it is loaded, and the policy.
 fn find(gateway: &Gateway, id: &str) -> Result<(String, Value), Response> {
-    let loaded = gateway.loaded();
-    let mut all = loaded.documents.policies.iter();
-    all.find(|(name, policy)| *name == id || policy["_id"] == id)
-        .map(|(name, policy)| (name.clone(), policy.clone()))
+    named(&gateway.loaded().documents.policies, id)
         .ok_or_else(|| not_found("Could not find policy"))
 }
 
@@ -79,9 +78,7 @@ async fn add(State(gateway): Shared, body: Bytes) -> Answer {
     policy["_id"] = db.into();
     policy["id"] = name.clone().into();
     let answer = ok(&name, &Value::Null);
-    store(&gateway, |written| {
-        written.policies.insert(name, policy);
-    })?;
+    store(&gateway, |written| written.policies.insert(name, policy))?;
     Ok(answer)
 }
 
@@ -92,16 +89,12 @@ async fn update(State(gateway): Shared, Path(id): Path<String>, body: Bytes) -> 
         return Err(bad("Policy ids do not match"));
     }
     policy["id"] = name.clone().into();
-    store(&gateway, |written| {
-        written.policies.insert(name, policy);
-    })?;
+    store(&gateway, |written| written.policies.insert(name, policy))?;
     Ok(ok("Data updated", &Value::Null))
 }
 
 async fn remove(State(gateway): Shared, Path(id): Path<String>) -> Answer {
     let (name, _) = find(&gateway, &id)?;
-    store(&gateway, |written| {
-        written.policies.remove(&name);
-    })?;
+    store(&gateway, |written| written.policies.remove(&name))?;
     Ok(ok("Data deleted", &Value::Null))
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     access::v1::{
@@ -19,7 +19,7 @@ use super::{
         fetch,
         form::{Form, Posted},
         lists::{Listing, word},
-        page::{ANY_VERSION, Page, PageResponse, done, mendable},
+        page::{ANY_VERSION, PageResponse, done, mendable, render},
         show,
     },
     named, names,
@@ -38,18 +38,15 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListAccessRequestsRequest {
+    let request = ctx.request(ListAccessRequestsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         status: word::<AccessRequestStatus>(&listing.status),
         ..Default::default()
-    };
-    let page = ctx
-        .access()
-        .list_access_requests(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.access().list_access_requests(request).await?;
+    let page = page.into_inner();
     let names = names(
         &ctx,
         page.access_requests
@@ -62,9 +59,7 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
         requests => page.access_requests.iter().map(request).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/access_requests.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, "admin/access_requests.html", shown, None).await
 }
 
 async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
@@ -85,13 +80,10 @@ async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>
     let types = types.unwrap_or_default();
     let shown = context! {
         request => show::access_request(&request, |by| named(&names, by)),
-        client_type => types.first().map(show::client_type),
+        client_type => types.first().map(|one| Value::from(Serde(one))),
         ..more
     };
-    Page::new("admin/access_request.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/access_request.html", shown, error).await
 }
 
 async fn preview(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
@@ -113,42 +105,33 @@ async fn preview(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResp
 }
 
 async fn approve(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = ApproveAccessRequestRequest {
+    let request = ctx.request(ApproveAccessRequestRequest {
         id: id.clone(),
         note: form.text("note"),
         if_version: ANY_VERSION,
         ..Default::default()
-    };
-    let answer = ctx
-        .access()
-        .approve_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().approve_access_request(request).await;
     decided(&ctx, &id, &form, answer.map(|_| "approved")).await
 }
 
 async fn reject(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RejectAccessRequestRequest {
+    let request = ctx.request(RejectAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    let answer = ctx
-        .access()
-        .reject_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().reject_access_request(request).await;
     decided(&ctx, &id, &form, answer.map(|_| "rejected")).await
 }
 
 async fn revoke(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RevokeAccessRequestRequest {
+    let request = ctx.request(RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    let answer = ctx
-        .access()
-        .revoke_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().revoke_access_request(request).await;
     decided(&ctx, &id, &form, answer.map(|_| "revoked")).await
 }
 

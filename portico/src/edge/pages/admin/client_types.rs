@@ -1,7 +1,7 @@
 //! The client types of an identity provider.
 
 use axum::{Router, extract::Path, routing::get};
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     registration::v1::{
@@ -15,7 +15,7 @@ use super::{
     super::{
         confirm::Question,
         form::{Form, Posted},
-        page::{Page, PageResponse, done, mendable},
+        page::{PageResponse, done, mendable, render},
         show,
     },
     identity_providers,
@@ -44,11 +44,8 @@ fn provider_path(id: &str) -> String {
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<ClientType> {
     let request = ctx.request(GetClientTypeRequest { id: id.to_owned() });
-    Ok(ctx
-        .registration()
-        .get_client_type(request)
-        .await?
-        .into_inner())
+    let answer = ctx.registration().get_client_type(request).await?;
+    Ok(answer.into_inner())
 }
 
 async fn form_page(
@@ -59,7 +56,7 @@ async fn form_page(
 ) -> PageResponse {
     let provider = identity_providers::find(ctx, provider_id).await?;
     let shown = context! { provider => show::identity_provider(&provider), ..shown };
-    Page::new(EDIT).refused_if(error).show(ctx, shown).await
+    render(ctx, EDIT, shown, error).await
 }
 
 async fn new(ctx: RequestContext, Path(provider_id): Path<String>) -> PageResponse {
@@ -85,15 +82,11 @@ fn read(form: &Form) -> ClientType {
 }
 
 async fn create(Path(provider_id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateClientTypeRequest {
+    let request = ctx.request(CreateClientTypeRequest {
         identity_provider_id: provider_id.clone(),
         client_type: Some(read(&form)),
-    };
-    match ctx
-        .registration()
-        .create_client_type(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().create_client_type(request).await {
         Ok(_) => Ok(done(&provider_path(&provider_id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
@@ -105,24 +98,20 @@ async fn create(Path(provider_id): Path<String>, Posted { ctx, form }: Posted) -
 
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let found = find(&ctx, &id).await?;
-    let shown = context! { id, form => show::client_type(&found) };
+    let shown = context! { id, form => Value::from(Serde(&found)) };
     form_page(&ctx, &found.identity_provider_id, shown, None).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let found = find(&ctx, &id).await?;
     // The form has every member, so nothing of what is there stays.
-    let request = UpdateClientTypeRequest {
+    let request = ctx.request(UpdateClientTypeRequest {
         id: id.clone(),
         if_version: form.version(),
         client_type: Some(read(&form)),
         update_mask: None,
-    };
-    match ctx
-        .registration()
-        .update_client_type(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().update_client_type(request).await {
         Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "saved")),
         Err(status) => {
             let error = mendable(status)?;
@@ -143,23 +132,17 @@ async fn question(ctx: &RequestContext, found: ClientType, error: Option<&Error>
         button: "Delete the client type",
         back: provider_path(&found.identity_provider_id),
         version: found.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let found = find(&ctx, &id).await?;
-    let request = DeleteClientTypeRequest {
+    let request = ctx.request(DeleteClientTypeRequest {
         id,
         if_version: form.version(),
-    };
-    match ctx
-        .registration()
-        .delete_client_type(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().delete_client_type(request).await {
         Ok(_) => Ok(done(&provider_path(&found.identity_provider_id), "deleted")),
         Err(status) => question(&ctx, found, Some(&mendable(status)?)).await,
     }

@@ -17,7 +17,7 @@ use portico_proto::{
 
 use super::super::{
     form::Posted,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
     show,
 };
 use super::identity_providers;
@@ -43,19 +43,13 @@ async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResp
     let request = ctx.request(GetConformanceCheckRequest {
         identity_provider_id: id.to_owned(),
     });
-    let check = ctx
-        .registration()
-        .get_conformance_check(request)
-        .await?
-        .into_inner();
+    let check = ctx.registration().get_conformance_check(request).await?;
+    let check = check.into_inner();
     let shown = context! {
         provider => show::identity_provider(&provider),
         check => show::conformance(&check),
     };
-    Page::new("admin/conformance.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/conformance.html", shown, error).await
 }
 
 async fn start(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {

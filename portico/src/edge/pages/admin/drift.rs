@@ -9,7 +9,7 @@ use portico_proto::operations::v1::{
 use super::super::{
     form::Posted,
     lists::Listing,
-    page::{Page, PageResponse, mendable},
+    page::{PageResponse, mendable, render},
     show,
 };
 use crate::edge::{Edge, drift, request::RequestContext};
@@ -39,9 +39,8 @@ async fn repair(Query(listing): Query<Listing>, Posted { ctx, form }: Posted) ->
     match drift::repair(&ctx, query).await {
         Ok(report) => show(&ctx, &report, &listing, true).await,
         Err(failure) => {
-            let page = Page::new(PAGE).refused(&mendable(failure.error)?);
-            let list = listing.shown("");
-            page.show(&ctx, context! { items => (), list }).await
+            let shown = context! { items => (), list => listing.shown("") };
+            render(&ctx, PAGE, shown, Some(&mendable(failure.error)?)).await
         }
     }
 }
@@ -62,5 +61,5 @@ async fn show(
         after => &listing.after,
         list => listing.shown(report.next()),
     };
-    Page::new(PAGE).show(ctx, shown).await
+    render(ctx, PAGE, shown, None).await
 }

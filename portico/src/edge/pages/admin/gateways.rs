@@ -23,7 +23,7 @@ use super::super::{
     confirm::Question,
     form::{Form, Posted},
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
 
@@ -42,20 +42,16 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListGatewaysRequest {
+    let request = ctx.request(ListGatewaysRequest {
         after: listing.after.clone(),
         ..Default::default()
-    };
-    let page = ctx
-        .gateway()
-        .list_gateways(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.gateway().list_gateways(request).await?.into_inner();
     let shown = context! {
         gateways => Value::from(Serde(page.gateways)),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/gateways.html").show(&ctx, shown).await
+    render(&ctx, "admin/gateways.html", shown, None).await
 }
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<Gateway> {
@@ -64,9 +60,8 @@ async fn find(ctx: &RequestContext, id: &str) -> Result<Gateway> {
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
-    Page::new(EDIT)
-        .show(&ctx, context! { form => context! { type => "tyk" } })
-        .await
+    let form = context! { type => "tyk" };
+    render(&ctx, EDIT, context! { form }, None).await
 }
 
 fn read(form: &Form) -> Gateway {
@@ -95,45 +90,37 @@ fn changed(gateway: &Gateway) -> FieldMask {
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateGatewayRequest {
+    let request = ctx.request(CreateGatewayRequest {
         gateway: Some(read(&form)),
-    };
-    match ctx.gateway().create_gateway(ctx.request(request)).await {
+    });
+    match ctx.gateway().create_gateway(request).await {
         Ok(_) => Ok(done(LIST, "saved")),
-        Err(status) => {
-            let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! {}, status).await,
     }
 }
 
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let form = Value::from(Serde(find(&ctx, &id).await?));
-    Page::new(EDIT).show(&ctx, context! { id, form }).await
+    render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 /// The form again, with what went wrong beside it.
 async fn question_of(ctx: &RequestContext, id: &str, error: &Error) -> PageResponse {
     let form = Value::from(Serde(find(ctx, id).await?));
-    let page = Page::new(EDIT).refused(error);
-    page.show(ctx, context! { id, form }).await
+    render(ctx, EDIT, context! { id, form }, Some(error)).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let gateway = read(&form);
-    let request = UpdateGatewayRequest {
+    let request = ctx.request(UpdateGatewayRequest {
         id: id.clone(),
         if_version: form.version(),
         update_mask: Some(changed(&gateway)),
         gateway: Some(gateway),
-    };
-    match ctx.gateway().update_gateway(ctx.request(request)).await {
+    });
+    match ctx.gateway().update_gateway(request).await {
         Ok(_) => Ok(done(LIST, "saved")),
-        Err(status) => {
-            let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ctx, context! { id, form => form.typed(&[]) })
-                .await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! { id }, status).await,
     }
 }
 
@@ -149,18 +136,16 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the gateway",
         back: LIST.to_owned(),
         version: gateway.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteGatewayRequest {
+    let request = ctx.request(DeleteGatewayRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.gateway().delete_gateway(ctx.request(request)).await {
+    });
+    match ctx.gateway().delete_gateway(request).await {
         Ok(_) => Ok(done(LIST, "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

@@ -21,7 +21,7 @@ use super::super::{
     confirm::Question,
     form::{Form, Posted},
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
     show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -48,33 +48,25 @@ fn path(id: &str) -> String {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListIdentityProvidersRequest {
+    let request = ctx.request(ListIdentityProvidersRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
-    };
-    let page = ctx
-        .registration()
-        .list_identity_providers(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.registration().list_identity_providers(request).await?;
+    let page = page.into_inner();
     let shown = context! {
         providers => page.identity_providers.iter().map(show::identity_provider).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/identity_providers.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, "admin/identity_providers.html", shown, None).await
 }
 
 pub(super) async fn find(ctx: &RequestContext, id: &str) -> Result<IdentityProvider> {
     let request = ctx.request(GetIdentityProviderRequest { id: id.to_owned() });
-    Ok(ctx
-        .registration()
-        .get_identity_provider(request)
-        .await?
-        .into_inner())
+    let answer = ctx.registration().get_identity_provider(request).await?;
+    Ok(answer.into_inner())
 }
 
 async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
@@ -83,30 +75,24 @@ async fn one(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 
 async fn page(ctx: &RequestContext, id: &str, more: Value, error: Option<&Error>) -> PageResponse {
     let provider = find(ctx, id).await?;
-    let request = ListClientTypesRequest {
+    let request = ctx.request(ListClientTypesRequest {
         limit: 100,
         identity_provider_id: id.to_owned(),
         ..Default::default()
-    };
-    let types = ctx
-        .registration()
-        .list_client_types(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let types = ctx.registration().list_client_types(request).await?;
+    let types = types.into_inner();
     let shown = context! {
         provider => show::identity_provider(&provider),
-        client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        client_types => Value::from(Serde(types.client_types)),
         ..more
     };
-    Page::new("admin/identity_provider.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/identity_provider.html", shown, error).await
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
     let form = context! { type => "keycloak", scope_claim => "scope" };
-    Page::new(EDIT).show(&ctx, context! { form }).await
+    render(&ctx, EDIT, context! { form }, None).await
 }
 
 /// Secrets are never shown: a field that was left empty keeps what is stored.
@@ -166,10 +152,7 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     });
     match ctx.registration().create_identity_provider(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
-        Err(status) => {
-            let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! {}, status).await,
     }
 }
 
@@ -177,19 +160,12 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
 async fn check_settings(Posted { ctx, form }: Posted) -> PageResponse {
     let id = form.text("id");
     let id = (!id.is_empty()).then_some(id);
-    let shown = context! { id, form => form.typed(&[]) };
     match run_check(&ctx, Subject::Settings(settings(&form))).await {
         Ok(check) => {
-            Page::new(EDIT)
-                .show(&ctx, context! { check, ..shown })
-                .await
+            let shown = context! { check, id, form => form.typed(&[]) };
+            render(&ctx, EDIT, shown, None).await
         }
-        Err(status) => {
-            Page::new(EDIT)
-                .refused(&mendable(status)?)
-                .show(&ctx, shown)
-                .await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! { id }, status).await,
     }
 }
 
@@ -214,27 +190,19 @@ async fn check(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRespon
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let provider = find(&ctx, &id).await?;
     let form = show::identity_provider(&provider);
-    Page::new(EDIT).show(&ctx, context! { id, form }).await
+    render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = UpdateIdentityProviderRequest {
+    let request = ctx.request(UpdateIdentityProviderRequest {
         id: id.clone(),
         if_version: form.version(),
         identity_provider: Some(settings(&form)),
         update_mask: Some(entered(&form)),
-    };
-    match ctx
-        .registration()
-        .update_identity_provider(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().update_identity_provider(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
-        Err(status) => {
-            let page = Page::new(EDIT).refused(&mendable(status)?);
-            page.show(&ctx, context! { id, form => form.typed(&[]) })
-                .await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! { id }, status).await,
     }
 }
 
@@ -250,19 +218,15 @@ async fn replace_token(Path(id): Path<String>, Posted { ctx, form }: Posted) -> 
         );
         return page(&ctx, &id, context! {}, Some(&error)).await;
     }
-    let request = UpdateIdentityProviderRequest {
+    let request = ctx.request(UpdateIdentityProviderRequest {
         id: id.clone(),
         if_version: 0,
         identity_provider: Some(settings(&form)),
         update_mask: Some(FieldMask {
             paths: paths.into_iter().map(str::to_owned).collect(),
         }),
-    };
-    match ctx
-        .registration()
-        .update_identity_provider(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().update_identity_provider(request).await {
         Ok(_) => Ok(done(&path(&id), "token_replaced")),
         Err(status) => page(&ctx, &id, context! {}, Some(&mendable(status)?)).await,
     }
@@ -284,22 +248,16 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the identity provider",
         back: path(id),
         version: provider.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteIdentityProviderRequest {
+    let request = ctx.request(DeleteIdentityProviderRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx
-        .registration()
-        .delete_identity_provider(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.registration().delete_identity_provider(request).await {
         Ok(_) => Ok(done("/admin/identity-providers", "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

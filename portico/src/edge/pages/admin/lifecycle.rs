@@ -18,7 +18,7 @@ use portico_proto::{
 
 use super::super::{
     form::Posted,
-    page::{ANY_VERSION, Page, PageResponse, done, mendable},
+    page::{ANY_VERSION, PageResponse, done, mendable, render},
     show,
 };
 use super::access_requests;
@@ -35,27 +35,21 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn suspend_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = SuspendAccessRequestRequest {
+    let request = ctx.request(SuspendAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    let answer = ctx
-        .access()
-        .suspend_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().suspend_access_request(request).await;
     access_requests::decided(&ctx, &id, &form, answer.map(|_| "suspended")).await
 }
 
 async fn resume_request(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = ResumeAccessRequestRequest {
+    let request = ctx.request(ResumeAccessRequestRequest {
         id: id.clone(),
         ..Default::default()
-    };
-    let answer = ctx
-        .access()
-        .resume_access_request(ctx.request(request))
-        .await;
+    });
+    let answer = ctx.access().resume_access_request(request).await;
     access_requests::decided(&ctx, &id, &form, answer.map(|_| "resumed")).await
 }
 
@@ -83,11 +77,8 @@ async fn client(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
 
 async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResponse {
     let request = ctx.request(ReadOauthClientRequest { id: id.to_owned() });
-    let read = ctx
-        .registration()
-        .read_oauth_client(request)
-        .await?
-        .into_inner();
+    let read = ctx.registration().read_oauth_client(request).await?;
+    let read = read.into_inner();
     let client = read.client.clone().unwrap_or_default();
     let shown = context! {
         application_id => &client.application_id,
@@ -97,10 +88,7 @@ async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResp
         found => show::pretty(&read.found),
         items => read.items.iter().map(show::drift).collect::<Vec<_>>(),
     };
-    Page::new("admin/oauth_client.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/oauth_client.html", shown, error).await
 }
 
 async fn reissue(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {

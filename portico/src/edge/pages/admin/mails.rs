@@ -20,7 +20,7 @@ use super::{
     super::{
         form::Posted,
         lists::{Listing, word},
-        page::{Page, PageResponse, done, mendable},
+        page::{PageResponse, done, mendable, render},
         show,
     },
     named, names,
@@ -46,18 +46,15 @@ async fn deliveries(ctx: RequestContext, Query(listing): Query<Listing>) -> Page
 }
 
 async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
-    let request = ListDeliveriesRequest {
+    let request = ctx.request(ListDeliveriesRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         status: word::<DeliveryStatus>(&listing.status),
         subject_id: listing.subject_id.clone(),
         ..Default::default()
-    };
-    let page = ctx
-        .notification()
-        .list_deliveries(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.notification().list_deliveries(request).await?;
+    let page = page.into_inner();
     let names = names(
         ctx,
         page.deliveries.iter().map(|one| one.recipient_id.as_str()),
@@ -68,10 +65,7 @@ async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) ->
         deliveries => page.deliveries.iter().map(delivery).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/mails.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/mails.html", shown, error).await
 }
 
 async fn resend(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
@@ -84,26 +78,17 @@ async fn resend(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRespo
 
 async fn templates(ctx: RequestContext) -> PageResponse {
     let request = ctx.request(ListTemplatesRequest {});
-    let all = ctx
-        .notification()
-        .list_templates(request)
-        .await?
-        .into_inner()
-        .templates;
-    let templates = Value::from(Serde(all));
-    Page::new("admin/mail_templates.html")
-        .show(&ctx, context! { templates })
-        .await
+    let all = ctx.notification().list_templates(request).await?;
+    let all = all.into_inner().templates;
+    let shown = context! { templates => Value::from(Serde(all)) };
+    render(&ctx, "admin/mail_templates.html", shown, None).await
 }
 
 async fn filled(ctx: &RequestContext, name: &str) -> Result<PreviewTemplateResponse> {
     let name = mail_template(name)?.into();
     let request = ctx.request(PreviewTemplateRequest { name });
-    Ok(ctx
-        .notification()
-        .preview_template(request)
-        .await?
-        .into_inner())
+    let answer = ctx.notification().preview_template(request).await?;
+    Ok(answer.into_inner())
 }
 
 async fn template(ctx: RequestContext, Path(name): Path<String>) -> PageResponse {
@@ -113,10 +98,7 @@ async fn template(ctx: RequestContext, Path(name): Path<String>) -> PageResponse
 async fn show_template(ctx: &RequestContext, name: &str, error: Option<&Error>) -> PageResponse {
     let PreviewTemplateResponse { subject, text, .. } = filled(ctx, name).await?;
     let shown = context! { name, subject, text };
-    Page::new("admin/mail_template.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/mail_template.html", shown, error).await
 }
 
 async fn html(ctx: RequestContext, Path(name): Path<String>) -> PageResponse {

@@ -8,7 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::future::join_all;
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     registration::v1::{
@@ -21,8 +21,7 @@ use super::{
     super::{
         form::{Form, Posted},
         lists::{Listing, word},
-        page::{Page, PageResponse, done, mendable},
-        show,
+        page::{PageResponse, done, mendable, render},
     },
     identity_providers,
 };
@@ -69,15 +68,12 @@ async fn page(
         .map(|provider| (provider.id, provider.name))
         .collect();
     let shown = context! {
-        orphans => page.orphans.iter().map(show::orphan).collect::<Vec<_>>(),
+        orphans => Value::from(Serde(page.orphans)),
         providers,
         list => listing.shown(&page.next),
         ..more
     };
-    Page::new("admin/orphans.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/orphans.html", shown, error).await
 }
 
 /// The token is never shown again.

@@ -20,7 +20,7 @@ use super::{
         confirm::Question,
         form::Posted,
         lists::{Listing, word},
-        page::{Page, PageResponse, done, mendable},
+        page::{PageResponse, done, mendable, render},
     },
     named, names,
 };
@@ -83,10 +83,7 @@ async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) ->
         unreachable => page.unreachable,
         list => listing.shown(&next),
     };
-    Page::new("admin/parked_messages.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/parked_messages.html", shown, error).await
 }
 
 fn message(one: &ParkedMessage, dropped_by: &str) -> Value {
@@ -149,8 +146,6 @@ async fn question(
         button: "Drop",
         back: LIST.to_owned(),
         version: 0,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }

@@ -20,7 +20,7 @@ use super::super::{
     confirm::Question,
     form::{Form, Posted},
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
     show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -37,22 +37,18 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListPlansRequest {
+    let request = ctx.request(ListPlansRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         ..Default::default()
-    };
-    let page = ctx
-        .catalog()
-        .list_plans(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.catalog().list_plans(request).await?.into_inner();
     let shown = context! {
         plans => page.plans.iter().map(show::plan).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/plans.html").show(&ctx, shown).await
+    render(&ctx, "admin/plans.html", shown, None).await
 }
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<Plan> {
@@ -117,26 +113,21 @@ fn incomplete(field: &str) -> FieldError {
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
-    Page::new(EDIT)
-        .show(&ctx, context! { form => context! {} })
-        .await
+    render(&ctx, EDIT, context! { form => context! {} }, None).await
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     match try_create(&ctx, &form).await {
         Ok(()) => Ok(done(LIST, "saved")),
-        Err(error) => {
-            let page = Page::new(EDIT).refused(&mendable(error)?);
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
-        }
+        Err(error) => refused(&ctx, EDIT, &form, context! {}, error).await,
     }
 }
 
 async fn try_create(ctx: &RequestContext, form: &Form) -> std::result::Result<(), Error> {
-    let request = CreatePlanRequest {
+    let request = ctx.request(CreatePlanRequest {
         plan: Some(read(form)?),
-    };
-    ctx.catalog().create_plan(ctx.request(request)).await?;
+    });
+    ctx.catalog().create_plan(request).await?;
     Ok(())
 }
 
@@ -157,29 +148,25 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let limits = Value::from(limits.collect::<BTreeMap<&str, u64>>());
     let stored = context! { ..limits, ..show::plan(&plan) };
     let form = context! { scopes => plan.scopes.join(" "), ..stored };
-    Page::new(EDIT).show(&ctx, context! { id, form }).await
+    render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     match try_save(&ctx, &id, &form).await {
         Ok(()) => Ok(done(LIST, "saved")),
-        Err(error) => {
-            let page = Page::new(EDIT).refused(&mendable(error)?);
-            page.show(&ctx, context! { id, form => form.typed(&[]) })
-                .await
-        }
+        Err(error) => refused(&ctx, EDIT, &form, context! { id }, error).await,
     }
 }
 
 async fn try_save(ctx: &RequestContext, id: &str, form: &Form) -> std::result::Result<(), Error> {
     // The form has every member, so nothing of what is there stays.
-    let request = UpdatePlanRequest {
+    let request = ctx.request(UpdatePlanRequest {
         id: id.to_owned(),
         if_version: form.version(),
         plan: Some(read(form)?),
         update_mask: None,
-    };
-    ctx.catalog().update_plan(ctx.request(request)).await?;
+    });
+    ctx.catalog().update_plan(request).await?;
     Ok(())
 }
 
@@ -195,18 +182,16 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the plan",
         back: LIST.to_owned(),
         version: plan.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeletePlanRequest {
+    let request = ctx.request(DeletePlanRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.catalog().delete_plan(ctx.request(request)).await {
+    });
+    match ctx.catalog().delete_plan(request).await {
         Ok(_) => Ok(done(LIST, "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query},
     routing::{get, post},
 };
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     catalog::v1::{
@@ -22,7 +22,7 @@ use super::super::{
     fetch,
     form::{Form, Posted},
     lists::{Listing, word},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
     show,
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -45,23 +45,19 @@ fn path(id: &str) -> String {
 }
 
 async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListProductsRequest {
+    let request = ctx.request(ListProductsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         status: word::<ProductStatus>(&listing.status),
         ..Default::default()
-    };
-    let page = ctx
-        .catalog()
-        .list_products(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.catalog().list_products(request).await?.into_inner();
     let shown = context! {
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/products.html").show(&ctx, shown).await
+    render(&ctx, "admin/products.html", shown, None).await
 }
 
 /// The form, with the client types that can be chosen; for a product that there is, with its id and status.
@@ -71,22 +67,19 @@ async fn form_page(
     form: Value,
     error: Option<&Error>,
 ) -> PageResponse {
-    let request = ListClientTypesRequest {
+    let request = ctx.request(ListClientTypesRequest {
         limit: 100,
         ..Default::default()
-    };
-    let types = ctx
-        .registration()
-        .list_client_types(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let types = ctx.registration().list_client_types(request).await?;
+    let types = types.into_inner();
     let shown = context! {
         id => product.map(|product| product.id.as_str()),
         product => product.map(show::product),
-        client_types => types.client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        client_types => Value::from(Serde(types.client_types)),
         form,
     };
-    Page::new(EDIT).refused_if(error).show(ctx, shown).await
+    render(ctx, EDIT, shown, error).await
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
@@ -133,10 +126,10 @@ fn as_form(product: &Product) -> Value {
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateProductRequest {
+    let request = ctx.request(CreateProductRequest {
         product: Some(read(&form)),
-    };
-    match ctx.catalog().create_product(ctx.request(request)).await {
+    });
+    match ctx.catalog().create_product(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "product_created")),
         Err(status) => {
             let error = mendable(status)?;
@@ -221,18 +214,16 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the product",
         back: path(id),
         version: product.version,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteProductRequest {
+    let request = ctx.request(DeleteProductRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.catalog().delete_product(ctx.request(request)).await {
+    });
+    match ctx.catalog().delete_product(request).await {
         Ok(_) => Ok(done("/admin/products", "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

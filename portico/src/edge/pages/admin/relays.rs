@@ -18,7 +18,7 @@ use portico_runtime::ServiceName;
 use super::{
     super::{
         form::{Form, Posted},
-        page::{Page, PageResponse, done, mendable},
+        page::{PageResponse, done, mendable, render},
     },
     named, names,
 };
@@ -51,10 +51,7 @@ async fn page(ctx: &RequestContext, form: Option<&Form>, error: Option<&Error>) 
         unreachable => all.unreachable,
         form => form.map(|form| form.typed(&[])),
     };
-    Page::new("admin/relays.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/relays.html", shown, error).await
 }
 
 fn relay(one: &Relay, named: impl Fn(&str) -> String) -> Value {

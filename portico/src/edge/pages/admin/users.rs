@@ -18,7 +18,7 @@ use super::super::{
     confirm::Question,
     form::Posted,
     lists::{Listing, word},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
 };
 use crate::edge::{Edge, request::RequestContext};
 
@@ -37,26 +37,19 @@ async fn list(ctx: RequestContext, Query(listing): Query<Listing>) -> PageRespon
 }
 
 async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) -> PageResponse {
-    let request = ListUsersRequest {
+    let request = ctx.request(ListUsersRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         status: word::<UserStatus>(&listing.status),
         role: word::<Role>(&listing.role),
         ..Default::default()
-    };
-    let page = ctx
-        .accounts()
-        .list_users(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.accounts().list_users(request).await?.into_inner();
     let shown = context! {
         users => Value::from(Serde(page.users)),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/users.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/users.html", shown, error).await
 }
 
 async fn activate(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
@@ -89,8 +82,6 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Erase the user",
         back: LIST.to_owned(),
         version: 0,
-        reason: false,
-        admin: true,
     };
     question.show(ctx, error).await
 }

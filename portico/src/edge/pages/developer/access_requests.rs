@@ -16,7 +16,7 @@ use super::{
     dashboard::own_id,
     fetch,
     form::Posted,
-    page::{ANY_VERSION, Page, PageResponse, done, mendable},
+    page::{ANY_VERSION, PageResponse, done, mendable, render},
     show,
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -46,10 +46,7 @@ async fn page(ctx: &RequestContext, id: &str, error: Option<&Error>) -> PageResp
         own => request.requester_id == own,
         request => show::access_request(&request, |by| who(&own, by)),
     };
-    Page::new("developer/access_request.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "developer/access_request.html", shown, error).await
 }
 
 /// Who did something, for a developer: they are not told which admin it was.
@@ -64,16 +61,12 @@ fn who(own: &str, by: &str) -> String {
 }
 
 async fn withdraw(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = WithdrawAccessRequestRequest {
+    let request = ctx.request(WithdrawAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    match ctx
-        .access()
-        .withdraw_access_request(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.access().withdraw_access_request(request).await {
         Ok(_) => Ok(done(&path(&id), "withdrawn")),
         Err(status) => page(&ctx, &id, Some(&mendable(status)?)).await,
     }
@@ -95,23 +88,17 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Give up access",
         back: path(id),
         version: ANY_VERSION,
-        reason: false,
-        admin: false,
     };
     question.show(ctx, error).await
 }
 
 async fn revoke(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RevokeAccessRequestRequest {
+    let request = ctx.request(RevokeAccessRequestRequest {
         id: id.clone(),
         reason: form.text("reason"),
         if_version: ANY_VERSION,
-    };
-    match ctx
-        .access()
-        .revoke_access_request(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.access().revoke_access_request(request).await {
         Ok(_) => Ok(done(&path(&id), "revoked")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

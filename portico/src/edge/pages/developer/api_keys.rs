@@ -10,7 +10,7 @@ use super::{
     applications,
     credentials::Revealed,
     form::Posted,
-    page::{ANY_VERSION, PageResponse, done, mendable},
+    page::{ANY_VERSION, PageResponse},
     show,
 };
 use crate::edge::{Edge, operations::reached, problem::Result, request::RequestContext};
@@ -31,19 +31,16 @@ async fn reveal(
     Path((id, key)): Path<(String, String)>,
     Posted { ctx, .. }: Posted,
 ) -> PageResponse {
-    let request = RevealApiKeyRequest {
+    let request = ctx.request(RevealApiKeyRequest {
         id: key.clone(),
         if_version: ANY_VERSION,
-    };
-    match ctx.gateway().reveal_api_key(ctx.request(request)).await {
+    });
+    match ctx.gateway().reveal_api_key(request).await {
         Ok(answer) => {
             let shown = Revealed::Key(key, Secret::new(answer.into_inner().key));
             applications::page(&ctx, &id, shown, None).await
         }
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
+        Err(status) => applications::answered(&ctx, &id, Err(status)).await,
     }
 }
 
@@ -51,20 +48,12 @@ async fn replace(
     Path((id, key)): Path<(String, String)>,
     Posted { ctx, .. }: Posted,
 ) -> PageResponse {
-    let request = ReplaceApiKeyRequest {
+    let request = ctx.request(ReplaceApiKeyRequest {
         id: key,
         if_version: ANY_VERSION,
-    };
-    match ctx.gateway().replace_api_key(ctx.request(request)).await {
-        Ok(_) => Ok(done(
-            &format!("/dashboard/applications/{id}"),
-            "key_replaced",
-        )),
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
-    }
+    });
+    let answer = ctx.gateway().replace_api_key(request).await;
+    applications::answered(&ctx, &id, answer.map(|_| "key_replaced")).await
 }
 
 /// For the template; with the one that was just revealed. None while the gateway service cannot be reached.

@@ -14,7 +14,7 @@ use portico_proto::{
 use super::{
     form::Posted,
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
 };
 use crate::edge::{Edge, request::RequestContext};
 
@@ -48,8 +48,8 @@ async fn list(
     let answer = ctx.accounts().list_api_tokens(request).await?.into_inner();
     let tokens = Value::from(Serde(answer.api_tokens));
     let list = listing.shown(&answer.next);
-    let page = Page::new("developer/api_tokens.html").refused_if(error);
-    page.show(ctx, context! { tokens, list, ..shown }).await
+    let shown = context! { tokens, list, ..shown };
+    render(ctx, "developer/api_tokens.html", shown, error).await
 }
 
 async fn make(Posted { ctx, form }: Posted) -> PageResponse {
@@ -58,11 +58,11 @@ async fn make(Posted { ctx, form }: Posted) -> PageResponse {
         Ok(days) => days.map(|days| u32::try_from(days).unwrap_or(u32::MAX)),
         Err(error) => return page(&ctx, again(), Some(&error)).await,
     };
-    let request = CreateApiTokenRequest {
+    let request = ctx.request(CreateApiTokenRequest {
         name: form.text("name"),
         expires_in_days: days,
-    };
-    match ctx.accounts().create_api_token(ctx.request(request)).await {
+    });
+    match ctx.accounts().create_api_token(request).await {
         Ok(made) => {
             let form = context! { expires_in_days => 90 };
             page(

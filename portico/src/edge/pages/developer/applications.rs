@@ -1,7 +1,7 @@
 //! My applications: details, credentials, editing, deleting.
 
 use axum::{Router, extract::Path, routing::get};
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     access::v1::{
@@ -18,10 +18,12 @@ use super::{
     credentials::{self, Revealed},
     dashboard::own_id,
     form::{Form, Posted},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
     show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
+
+const EDIT: &str = "developer/application_edit.html";
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
@@ -62,16 +64,25 @@ pub(super) async fn page(
         under_way => requests.iter().chain(&clients).chain(&keys).any(under_way),
         pending,
         own => application.owner_id == own_id(ctx),
-        application => show::application(&application),
+        application => Value::from(Serde(application)),
         requests,
         clients,
         keys,
         keys_unknown,
     };
-    Page::new("developer/application.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "developer/application.html", shown, error).await
+}
+
+/// The page after a form about its credentials: with a notice, or with what was wrong.
+pub(super) async fn answered(
+    ctx: &RequestContext,
+    id: &str,
+    answer: std::result::Result<&'static str, tonic::Status>,
+) -> PageResponse {
+    match answer {
+        Ok(notice) => Ok(done(&path(id), notice)),
+        Err(status) => page(ctx, id, Revealed::Nothing, Some(&mendable(status)?)).await,
+    }
 }
 
 async fn find(ctx: &RequestContext, id: &str) -> Result<Application> {
@@ -80,24 +91,19 @@ async fn find(ctx: &RequestContext, id: &str) -> Result<Application> {
 }
 
 async fn requests(ctx: &RequestContext, application_id: &str) -> Result<Vec<AccessRequest>> {
-    let request = ListAccessRequestsRequest {
+    let request = ctx.request(ListAccessRequestsRequest {
         limit: 100,
         application_id: application_id.to_owned(),
         ..Default::default()
-    };
-    let page = ctx
-        .access()
-        .list_access_requests(ctx.request(request))
-        .await?;
+    });
+    let page = ctx.access().list_access_requests(request).await?;
     Ok(page.into_inner().access_requests)
 }
 
 async fn new(ctx: RequestContext) -> PageResponse {
     ctx.caller().require_user()?;
     let shown = context! { form => context! {} };
-    Page::new("developer/application_edit.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, EDIT, shown, None).await
 }
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
@@ -106,10 +112,7 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     });
     match ctx.access().create_application(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
-        Err(status) => {
-            let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! {}, status).await,
     }
 }
 
@@ -132,11 +135,9 @@ async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let application = find(&ctx, &id).await?;
     let form = context! {
         redirect_urls => application.redirect_urls.join(", "),
-        ..show::application(&application)
+        ..Value::from(Serde(&application))
     };
-    Page::new("developer/application_edit.html")
-        .show(&ctx, context! { id, form })
-        .await
+    render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
@@ -150,11 +151,7 @@ async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageRespo
     });
     match ctx.access().update_application(request).await {
         Ok(_) => Ok(done(&path(&id), "saved")),
-        Err(status) => {
-            let page = Page::new("developer/application_edit.html").refused(&mendable(status)?);
-            page.show(&ctx, context! { id, form => form.typed(&[]) })
-                .await
-        }
+        Err(status) => refused(&ctx, EDIT, &form, context! { id }, status).await,
     }
 }
 
@@ -171,18 +168,16 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
         button: "Delete the application",
         back: path(id),
         version: application.version,
-        reason: false,
-        admin: false,
     };
     question.show(ctx, error).await
 }
 
 async fn delete(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = DeleteApplicationRequest {
+    let request = ctx.request(DeleteApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
-    };
-    match ctx.access().delete_application(ctx.request(request)).await {
+    });
+    match ctx.access().delete_application(request).await {
         Ok(_) => Ok(done("/dashboard", "deleted")),
         Err(status) => question(&ctx, &id, Some(&mendable(status)?)).await,
     }

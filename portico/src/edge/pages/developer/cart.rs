@@ -8,17 +8,22 @@ use axum::{
 use futures::future::try_join_all;
 use minijinja::{Value, context};
 use portico_proto::{
-    Error, Kind,
+    Error,
     access::v1::{Cart, CartItem, GetCartRequest, PutCartRequest},
     catalog::v1::{GetProductRequest, ListPlansRequest, Plan, Product, ProductStatus},
 };
 
 use super::{
     form::{Form, Posted},
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
     show,
 };
-use crate::edge::{Edge, problem::Result, request::RequestContext};
+use crate::edge::{
+    Edge,
+    problem::{Failure, Result},
+    request::RequestContext,
+    rest::preview::there,
+};
 
 /// The most pages of plans that are read; 1000 plans.
 const PLAN_PAGES: usize = 10;
@@ -43,16 +48,8 @@ impl Filled {
             let request = ctx.request(GetProductRequest {
                 id: item.product_id.clone(),
             });
-            match ctx
-                .catalog()
-                .get_product(request)
-                .await
-                .map_err(Error::from)
-            {
-                Ok(product) => Ok((item, Some(product.into_inner()))),
-                Err(error) if error.kind == Kind::NotFound => Ok((item, None)),
-                Err(error) => Err(error),
-            }
+            let product = there(ctx.catalog().get_product(request).await)?;
+            Ok::<_, Failure>((item, product))
         }));
         let (lines, plans) = futures::join!(lines, plans(ctx));
         Ok(Self {
@@ -85,27 +82,20 @@ impl Filled {
 }
 
 async fn read(ctx: &RequestContext) -> Result<Cart> {
-    Ok(ctx
-        .access()
-        .get_cart(ctx.request(GetCartRequest {}))
-        .await?
-        .into_inner())
+    let request = ctx.request(GetCartRequest {});
+    Ok(ctx.access().get_cart(request).await?.into_inner())
 }
 
 async fn plans(ctx: &RequestContext) -> Result<Vec<Plan>> {
     let mut all = Vec::new();
     let mut after = String::new();
     for _ in 0..PLAN_PAGES {
-        let request = ListPlansRequest {
+        let request = ctx.request(ListPlansRequest {
             limit: 100,
             after,
             ..Default::default()
-        };
-        let page = ctx
-            .catalog()
-            .list_plans(ctx.request(request))
-            .await?
-            .into_inner();
+        });
+        let page = ctx.catalog().list_plans(request).await?.into_inner();
         all.extend(page.plans);
         if page.next.is_empty() {
             break;
@@ -126,10 +116,7 @@ async fn page(ctx: &RequestContext, error: Option<&Error>) -> PageResponse {
         plans => cart.shown_plans(),
         version => cart.version,
     };
-    Page::new("developer/cart.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "developer/cart.html", shown, error).await
 }
 
 async fn put(

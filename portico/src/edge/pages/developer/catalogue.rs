@@ -5,14 +5,14 @@ use axum::{
     extract::{Path, Query},
     routing::get,
 };
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::catalog::v1::{ListProductsRequest, ProductStatus};
 
 use super::{
     fetch,
     lists::Listing,
     markdown,
-    page::{Page, PageResponse},
+    page::{PageResponse, render},
     show,
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -24,26 +24,20 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 async fn catalogue(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
-    let request = ListProductsRequest {
+    let request = ctx.request(ListProductsRequest {
         after: listing.after.clone(),
         sort: listing.sort.clone(),
         q: listing.q.clone(),
         tag: listing.tag.clone(),
         status: ProductStatus::Published.into(),
         ..Default::default()
-    };
-    let page = ctx
-        .catalog()
-        .list_products(ctx.request(request))
-        .await?
-        .into_inner();
+    });
+    let page = ctx.catalog().list_products(request).await?.into_inner();
     let shown = context! {
         products => page.products.iter().map(show::product).collect::<Vec<_>>(),
         list => listing.shown(&page.next),
     };
-    Page::new("developer/catalogue.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, "developer/catalogue.html", shown, None).await
 }
 
 async fn product(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
@@ -55,8 +49,8 @@ async fn product(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     };
     let shown = context! {
         product => show::product(&product),
-        documentation => minijinja::Value::from_safe_string(markdown::to_html(&product.documentation)),
-        client_types => client_types.iter().map(show::client_type).collect::<Vec<_>>(),
+        documentation => Value::from_safe_string(markdown::to_html(&product.documentation)),
+        client_types => Value::from(Serde(client_types)),
     };
-    Page::new("developer/product.html").show(&ctx, shown).await
+    render(&ctx, "developer/product.html", shown, None).await
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Redirect},
     routing::get,
 };
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     access::v1::{
@@ -22,8 +22,7 @@ use super::{
     dashboard::own_applications,
     fetch::client_types,
     form::{Form, Posted},
-    page::{Page, PageResponse, done, mendable},
-    show,
+    page::{PageResponse, done, mendable, render},
 };
 use crate::edge::{Edge, request::RequestContext};
 
@@ -59,13 +58,13 @@ async fn page(ctx: &RequestContext, refused: Option<(&Form, &Error)>) -> PageRes
     let shown = context! {
         items => cart.shown(refused.map(|(form, _)| form)),
         plans => cart.shown_plans(),
-        applications => applications.iter().map(show::application).collect::<Vec<_>>(),
+        applications => Value::from(Serde(applications)),
         wants_keys,
-        client_types => types.iter().map(show::client_type).collect::<Vec<_>>(),
+        client_types => Value::from(Serde(types)),
         form,
     };
-    let page = Page::new("developer/checkout.html").refused_if(refused.map(|(_, error)| error));
-    page.show(ctx, shown).await
+    let error = refused.map(|(_, error)| error);
+    render(ctx, "developer/checkout.html", shown, error).await
 }
 
 /// Nothing in the cart has a client type to be chosen.
@@ -91,17 +90,13 @@ async fn submit(Posted { ctx, form }: Posted) -> PageResponse {
         "new" => Target::Application(read(&form, "application.")),
         _ => Target::ApplicationId(form.text("application_id")),
     };
-    let request = SubmitAccessRequestRequest {
+    let request = ctx.request(SubmitAccessRequestRequest {
         items: listed(&form),
         target: Some(target),
         client_type_id: Some(form.text("client_type_id")).filter(|id| !id.is_empty()),
         note: form.text("note"),
-    };
-    match ctx
-        .access()
-        .submit_access_request(ctx.request(request))
-        .await
-    {
+    });
+    match ctx.access().submit_access_request(request).await {
         Ok(made) => {
             let made = made.into_inner();
             let notice = match made.status() {

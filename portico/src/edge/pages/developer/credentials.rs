@@ -17,12 +17,7 @@ use portico_proto::{
 };
 use portico_vault::Secret;
 
-use super::{
-    applications, fetch,
-    form::Posted,
-    page::{PageResponse, done, mendable},
-    show,
-};
+use super::{applications, fetch, form::Posted, page::PageResponse, show};
 use crate::edge::{
     Edge,
     curl::{Token, call},
@@ -57,51 +52,27 @@ async fn reveal(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageRespo
             let revealed = Revealed::All(all.into_inner().credentials);
             applications::page(&ctx, &id, revealed, None).await
         }
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
+        Err(status) => applications::answered(&ctx, &id, Err(status)).await,
     }
 }
 
 async fn rotate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = RotateCredentialsRequest {
+    let request = ctx.request(RotateCredentialsRequest {
         application_id: id.clone(),
         identity_provider_id: Some(form.text("identity_provider_id")),
         replace: form.checked("replace"),
-    };
-    match ctx
-        .registration()
-        .rotate_credentials(ctx.request(request))
-        .await
-    {
-        Ok(_) => Ok(done(&format!("/dashboard/applications/{id}"), "rotated")),
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
-    }
+    });
+    let answer = ctx.registration().rotate_credentials(request).await;
+    applications::answered(&ctx, &id, answer.map(|_| "rotated")).await
 }
 
 async fn end_old_secret(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
-    let request = EndOldSecretRequest {
+    let request = ctx.request(EndOldSecretRequest {
         application_id: id.clone(),
         identity_provider_id: Some(form.text("identity_provider_id")),
-    };
-    match ctx
-        .registration()
-        .end_old_secret(ctx.request(request))
-        .await
-    {
-        Ok(_) => Ok(done(
-            &format!("/dashboard/applications/{id}"),
-            "old_secret_ended",
-        )),
-        Err(status) => {
-            let error = mendable(status)?;
-            applications::page(&ctx, &id, Revealed::Nothing, Some(&error)).await
-        }
-    }
+    });
+    let answer = ctx.registration().end_old_secret(request).await;
+    applications::answered(&ctx, &id, answer.map(|_| "old_secret_ended")).await
 }
 
 /// The application's clients with what developers need of them, for the template.
@@ -114,12 +85,8 @@ pub(super) async fn clients(
     let request = ctx.request(ListOauthClientsRequest {
         application_id: application.id.clone(),
     });
-    let mut clients = ctx
-        .registration()
-        .list_oauth_clients(request)
-        .await?
-        .into_inner()
-        .oauth_clients;
+    let clients = ctx.registration().list_oauth_clients(request).await?;
+    let mut clients = clients.into_inner().oauth_clients;
     clients.retain(|client| client.status() != OauthClientStatus::Deleted);
     if clients.is_empty() {
         return Ok(Vec::new());

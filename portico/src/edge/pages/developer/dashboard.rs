@@ -1,13 +1,13 @@
 //! My dashboard: my applications, and what I asked for.
 
 use axum::{Router, extract::Query, routing::get};
-use minijinja::context;
+use minijinja::{Value, context, value::Serde};
 use portico_proto::access::v1::{Application, ListAccessRequestsRequest, ListApplicationsRequest};
 use portico_runtime::Caller;
 
 use super::{
     lists::Listing,
-    page::{Page, PageResponse},
+    page::{PageResponse, render},
     show,
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -21,27 +21,25 @@ pub(super) fn routes() -> Router<Edge> {
 
 async fn dashboard(ctx: RequestContext, Query(listing): Query<Listing>) -> PageResponse {
     ctx.caller().require_user()?;
-    let request = ListAccessRequestsRequest {
+    let request = ctx.request(ListAccessRequestsRequest {
         after: listing.after.clone(),
         requester_id: match ctx.caller().sees_all() {
             true => own_id(&ctx),
             false => String::new(),
         },
         ..Default::default()
-    };
+    });
     let mut access = ctx.access();
-    let requests = access.list_access_requests(ctx.request(request));
+    let requests = access.list_access_requests(request);
     let (requests, applications) = futures::join!(requests, own_applications(&ctx));
     let (requests, applications) = (requests?.into_inner(), applications?);
     let request = |request| show::access_request(request, |by| by.to_owned());
     let shown = context! {
-        applications => applications.iter().map(show::application).collect::<Vec<_>>(),
+        applications => Value::from(Serde(applications)),
         requests => requests.access_requests.iter().map(request).collect::<Vec<_>>(),
         list => listing.shown(&requests.next),
     };
-    Page::new("developer/dashboard.html")
-        .show(&ctx, shown)
-        .await
+    render(&ctx, "developer/dashboard.html", shown, None).await
 }
 
 /// The id of who is signed in; empty for visitors.
@@ -58,16 +56,12 @@ pub(super) async fn own_applications(ctx: &RequestContext) -> Result<Vec<Applica
     let mut all = Vec::new();
     let mut after = String::new();
     for _ in 0..PAGES {
-        let request = ListApplicationsRequest {
+        let request = ctx.request(ListApplicationsRequest {
             limit: 100,
             after,
             ..Default::default()
-        };
-        let page = ctx
-            .access()
-            .list_applications(ctx.request(request))
-            .await?
-            .into_inner();
+        });
+        let page = ctx.access().list_applications(request).await?.into_inner();
         all.extend(
             page.applications
                 .into_iter()

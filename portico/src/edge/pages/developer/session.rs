@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{
     form::Posted,
-    page::{Page, PageResponse, done},
+    page::{PageResponse, done, render},
 };
 use crate::edge::{
     Edge,
@@ -49,22 +49,20 @@ struct Arrival {
 
 async fn login(ctx: RequestContext, Query(arrival): Query<Arrival>) -> PageResponse {
     let form = context! { next => own_path(&arrival.next) };
-    Page::new("developer/login.html")
-        .show(&ctx, context! { form })
-        .await
+    render(&ctx, "developer/login.html", context! { form }, None).await
 }
 
 async fn log_in(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = CreateSessionRequest {
+    let request = ctx.request(CreateSessionRequest {
         email: form.text("email"),
         password: form.raw("password"),
         remote_address: ctx.remote_address(),
-    };
-    let made = match ctx.accounts().create_session(ctx.request(request)).await {
+    });
+    let made = match ctx.accounts().create_session(request).await {
         Ok(made) => made.into_inner(),
         Err(status) => {
-            let page = Page::new("developer/login.html").refused(&status.into());
-            return page.show(&ctx, context! { form => form.typed(&[]) }).await;
+            let shown = context! { form => form.typed(&[]) };
+            return render(&ctx, "developer/login.html", shown, Some(&status.into())).await;
         }
     };
     if let Credential::Cookie(former) = ctx.credential() {
@@ -100,25 +98,23 @@ async fn log_out(Posted { ctx, .. }: Posted) -> PageResponse {
 }
 
 async fn signup(ctx: RequestContext) -> PageResponse {
-    Page::new("developer/signup.html")
-        .show(&ctx, context! {})
-        .await
+    render(&ctx, "developer/signup.html", context! {}, None).await
 }
 
 async fn sign_up(Posted { ctx, form }: Posted) -> PageResponse {
-    let request = SignUpRequest {
+    let request = ctx.request(SignUpRequest {
         name: form.text("name"),
         email: form.text("email"),
         password: form.raw("password"),
-    };
-    match ctx.accounts().sign_up(ctx.request(request)).await {
+    });
+    match ctx.accounts().sign_up(request).await {
         Ok(user) if user.get_ref().status() == UserStatus::Active => {
             Ok(done("/login", "signed_up"))
         }
         Ok(_) => Ok(done("/login", "signed_up_pending")),
         Err(status) => {
-            let page = Page::new("developer/signup.html").refused(&status.into());
-            page.show(&ctx, context! { form => form.typed(&[]) }).await
+            let shown = context! { form => form.typed(&[]) };
+            render(&ctx, "developer/signup.html", shown, Some(&status.into())).await
         }
     }
 }

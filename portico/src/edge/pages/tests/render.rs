@@ -1,6 +1,6 @@
 //! Pages in states that are rare: failures, pauses, things that are gone, several pages of a list.
 
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     access::v1::{AccessRequest, AccessRequestStatus, RequestedItem, TimelineEntry, TimelineStep},
     catalog::v1::Product,
@@ -370,14 +370,14 @@ fn lists_with_trouble_in_them() {
         mails.contains("550 no such user") && mails.contains("Send again"),
         "{mails}"
     );
-    let orphan = show::orphan(&Orphan {
+    let orphan = Value::from(Serde(Orphan {
         identity_provider_id: "9".into(),
         marker: HOSTILE.into(),
         detail: Some(HOSTILE.into()),
         reason: OrphanReason::DeleteRefused.into(),
         status: OrphanStatus::Open.into(),
         ..Default::default()
-    });
+    }));
     let orphans = render(
         "admin/orphans.html",
         context! { orphans => vec![orphan], providers => context! {}, list => list() },

@@ -26,11 +26,8 @@ async fn preview_gateway_import(
         gateway_id,
         ..query
     });
-    let page = ctx
-        .catalog()
-        .preview_gateway_import(request)
-        .await?
-        .into_inner();
+    let page = ctx.catalog().preview_gateway_import(request).await?;
+    let page = page.into_inner();
     Ok(List::new(page.items, page.next))
 }
 
@@ -45,10 +42,7 @@ async fn import_from_gateway(
         gateway_id,
         ..import
     });
-    let answer = ctx
-        .catalog()
-        .import_from_gateway(request)
-        .await?
-        .into_inner();
+    let answer = ctx.catalog().import_from_gateway(request).await?;
+    let answer = answer.into_inner();
     Ok(List::new(answer.items, answer.next))
 }

@@ -43,11 +43,8 @@ async fn list_gateway_policies(
         gateway_id,
         ..query
     });
-    let page = ctx
-        .gateway()
-        .list_gateway_contents(request)
-        .await?
-        .into_inner();
+    let page = ctx.gateway().list_gateway_contents(request).await?;
+    let page = page.into_inner();
     Ok(List::new(page.policies, page.next))
 }
 

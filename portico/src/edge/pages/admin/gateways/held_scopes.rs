@@ -10,7 +10,7 @@ use portico_proto::{
 use super::super::super::{
     form::Posted,
     lists::Listing,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, render},
 };
 use crate::edge::{Edge, request::RequestContext};
 
@@ -34,10 +34,7 @@ async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) ->
         held => Value::from(Serde(page.held_scopes)),
         list => listing.shown(&page.next),
     };
-    Page::new("admin/held_scopes.html")
-        .refused_if(error)
-        .show(ctx, shown)
-        .await
+    render(ctx, "admin/held_scopes.html", shown, error).await
 }
 
 /// By an admin: the scope goes to the product that waits, whoever holds it.

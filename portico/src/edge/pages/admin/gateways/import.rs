@@ -17,7 +17,7 @@ use portico_proto::{
 use super::super::super::{
     form::Posted,
     lists::Listing,
-    page::{Page, PageResponse, mendable},
+    page::{PageResponse, mendable, render},
     show,
 };
 use super::find;
@@ -59,13 +59,8 @@ async fn page(
         Err(status) => (None, String::new(), Some(mendable(status)?)),
     };
     let (list, after) = (listing.shown(&next), &listing.after);
-    Page::new(PAGE)
-        .refused_if(error.as_ref())
-        .show(
-            ctx,
-            context! { gateway, items, form, list, after, done => false },
-        )
-        .await
+    let shown = context! { gateway, items, form, list, after, done => false };
+    render(ctx, PAGE, shown, error.as_ref()).await
 }
 
 /// A policy's scopes stand in a field of its own.
@@ -91,7 +86,7 @@ async fn import(
             let items = shown(&answer.into_inner().items);
             let list = Listing::default().shown("");
             let shown = context! { gateway, items, list, done => true };
-            Page::new(PAGE).show(&ctx, shown).await
+            render(&ctx, PAGE, shown, None).await
         }
         Err(status) => {
             let refused = (mendable(status)?, form.typed(&["policy_id"]));

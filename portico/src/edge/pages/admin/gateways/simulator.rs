@@ -9,7 +9,7 @@ use portico_proto::gateway::v1::{
 
 use super::super::super::{
     form::Posted,
-    page::{Page, PageResponse, done, mendable},
+    page::{PageResponse, done, mendable, refused, render},
     show,
 };
 use super::{find, question_of};
@@ -25,32 +25,25 @@ pub(super) fn routes() -> Router<Edge> {
 
 async fn form(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let gateway = Value::from(Serde(find(&ctx, &id).await?));
-    Page::new(PAGE).show(&ctx, context! { gateway }).await
+    render(&ctx, PAGE, context! { gateway }, None).await
 }
 
 async fn simulate(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
     let gateway = Value::from(Serde(find(&ctx, &id).await?));
-    let request = SimulateGatewayCallRequest {
+    let request = ctx.request(SimulateGatewayCallRequest {
         gateway_id: id,
         api_id: form.text("api_id"),
         scopes: form.words("scopes"),
         token: form.secret("token"),
-    };
-    let answer = ctx
-        .gateway()
-        .simulate_gateway_call(ctx.request(request))
-        .await;
-    let typed = form.typed(&[]);
+    });
+    let answer = ctx.gateway().simulate_gateway_call(request).await;
     match answer {
         Ok(answer) => {
             let answer = shown(&answer.into_inner());
-            let shown = context! { gateway, form => typed, answer };
-            Page::new(PAGE).show(&ctx, shown).await
+            let shown = context! { gateway, form => form.typed(&[]), answer };
+            render(&ctx, PAGE, shown, None).await
         }
-        Err(status) => {
-            let page = Page::new(PAGE).refused(&mendable(status)?);
-            page.show(&ctx, context! { gateway, form => typed }).await
-        }
+        Err(status) => refused(&ctx, PAGE, &form, context! { gateway }, status).await,
     }
 }
 
