@@ -121,6 +121,16 @@ pub struct WantedPolicy {
     pub kind: PolicyKind,
 }
 
+impl WantedPolicy {
+    /// A plan's policy with these of its APIs only; the others keep theirs.
+    pub(crate) fn named(mut self, is_here: impl Fn(&String) -> bool) -> Self {
+        if matches!(self.kind, PolicyKind::Plan { .. }) {
+            self.api_ids.retain(is_here);
+        }
+        self
+    }
+}
+
 /// The id of the policy that Portico makes for a product; always the same.
 #[must_use]
 pub fn product_policy_id(product_id: &str) -> String {

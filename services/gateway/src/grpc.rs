@@ -9,11 +9,13 @@ mod held_scopes;
 mod preview;
 mod refusal;
 
-use portico_eventstore::EventStore;
+use portico_eventstore::{Aggregate, EventStore};
+use portico_proto::Error;
 use portico_proto::gateway::v1::{gateway_service_server::GatewayService, *};
 use portico_proto::operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRequest};
-use portico_runtime::Deps;
+use portico_runtime::{Deps, store_error};
 use portico_vault::Vault;
+use uuid::Uuid;
 
 use crate::worker::mapper::Mapper;
 
@@ -34,6 +36,11 @@ impl Grpc {
             store: store.clone(),
             vault: vault.clone(),
         }
+    }
+
+    async fn load<A: Aggregate>(&self, id: Uuid) -> Result<A, Error> {
+        let loaded = self.store.load::<A>(id).await;
+        Ok(loaded.map_err(store_error)?.state)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use metadata::secret_expires_at;
 pub use metadata::{Metadata, SECRET_CHANGED};
 
 /// Tells an attempt apart from every other; goes where the provider keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
     /// The request or client that the registration is for.
     pub id: String,
@@ -32,7 +32,7 @@ impl fmt::Display for Marker {
 }
 
 /// The client that is wanted. Holds no secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedClient {
     /// Of the application; shortened to what providers take.
     pub name: String,

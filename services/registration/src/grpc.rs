@@ -10,14 +10,17 @@ mod orphans;
 mod preview;
 pub(crate) mod refusal;
 
-use portico_eventstore::EventStore;
+use portico_eventstore::sqlx::AnyPool;
+use portico_eventstore::{Aggregate, EventStore};
 use portico_proto::{
+    Error,
     operations::v1 as operations,
     registration::v1::{self as api, registration_service_server::RegistrationService},
     rest::Enumeration,
 };
-use portico_runtime::{Deps, Problems};
+use portico_runtime::{Deps, Problems, parse_id, store_error};
 use portico_vault::Vault;
+use uuid::Uuid;
 
 use crate::worker::Worker;
 
@@ -38,6 +41,23 @@ impl Grpc {
             store: store.clone(),
             vault: vault.clone(),
         }
+    }
+
+    async fn load<A: Aggregate>(&self, id: Uuid) -> Result<A, Error> {
+        let loaded = self.store.load::<A>(id).await;
+        Ok(loaded.map_err(store_error)?.state)
+    }
+
+    fn pool(&self) -> &AnyPool {
+        self.store.database().pool()
+    }
+}
+
+/// The id of one of a list's things, where the list is narrowed down to it.
+fn narrowed(field: &str, text: &str) -> Result<Option<Uuid>, Error> {
+    match text {
+        "" => Ok(None),
+        id => parse_id(field, id).map(Some),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{error::Error, str::FromStr};
 
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
+use sqlx::{Any, AnyPool, Executor, Row as _, SqlSafeStr};
 use uuid::Uuid;
 
 use super::Row;
@@ -22,6 +22,35 @@ pub fn id(row: &Row) -> sqlx::Result<Uuid> {
 /// A row does not hold an id.
 pub fn ids(rows: &[Row]) -> sqlx::Result<Vec<Uuid>> {
     rows.iter().map(id).collect()
+}
+
+/// The ids in the first column of what a query finds.
+///
+/// # Errors
+/// The database refused, or a row does not hold an id.
+pub async fn found_ids(
+    pool: &AnyPool,
+    sql: &'static str,
+    values: impl IntoIterator<Item = String>,
+) -> sqlx::Result<Vec<Uuid>> {
+    let query = sqlx::query(sql);
+    let query = values.into_iter().fold(query, |query, one| query.bind(one));
+    ids(&query.fetch_all(pool).await?)
+}
+
+/// What a query finds at most one of, such as the row of a key.
+///
+/// # Errors
+/// The database refused, or the row cannot be read.
+pub async fn found<T>(
+    database: impl Executor<'_, Database = Any>,
+    sql: impl SqlSafeStr,
+    key: impl ToString,
+    read: impl FnOnce(&Row) -> sqlx::Result<T>,
+) -> sqlx::Result<Option<T>> {
+    let query = sqlx::query(sql).bind(key.to_string());
+    let row = query.fetch_optional(database).await?;
+    row.as_ref().map(read).transpose()
 }
 
 /// A value of a row that is stored as text, such as an id or a time.

@@ -42,4 +42,9 @@ impl Failure {
             retry_after: None,
         }
     }
+
+    /// As [`new`](Self::new), of what cannot go well by being repeated.
+    pub(crate) fn fail(code: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::new(Disposition::Fail, code, description)
+    }
 }

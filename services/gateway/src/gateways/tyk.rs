@@ -25,10 +25,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{
-    ApiChanges, CreatedKey, Gateway, GatewaySession, Inventory, NO_OPERATION, PerApi, PolicyState,
-    Presented, Simulation, Wanted, WantedKey, WantedPolicy,
+    ApiChanges, CreatedKey, Failure, Gateway, GatewaySession, Inventory, NO_OPERATION, PerApi,
+    PolicyState, Presented, Simulation, Wanted, WantedKey, WantedPolicy,
 };
-use crate::gateways::{Disposition, Failure};
 use control::Control;
 use work::{Work, policy_missing, unless};
 
@@ -240,6 +239,11 @@ impl Gateway for Tyk {
     }
 }
 
+/// A member that is text; empty where there is none.
+fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value[member].as_str().unwrap_or_default()
+}
+
 /// Of a token that the API gets.
 fn claims(api: &Value, presented: &Presented) -> Map<String, Value> {
     match presented {
@@ -253,11 +257,6 @@ fn claims(api: &Value, presented: &Presented) -> Map<String, Value> {
             claims
         }
     }
-}
-
-/// What cannot go well by being repeated.
-fn fail(code: &str, why: impl Into<String>) -> Failure {
-    Failure::new(Disposition::Fail, code, why)
 }
 
 #[cfg(test)]

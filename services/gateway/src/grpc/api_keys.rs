@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use portico_eventstore::Outcome;
 use portico_proto::gateway::v1::{self as api, ApiKeyStatus};
 use portico_proto::{Error, time};
 use portico_runtime::{Call, Caller, parse_id, query_error, vault_error};
@@ -59,22 +58,13 @@ pub(crate) async fn reveal_api_key(
         .get(&owner(listed.request_id), &place)
         .await
         .map_err(vault_error)?;
-    let command = Command::Key(KeyCommand::Reveal {
+    let command = KeyCommand::Reveal {
         key_id: id,
         at: call.context.now,
-    });
-    let outcome = grpc
-        .store
-        .execute_at::<Entitlement>(
-            listed.request_id,
-            message.if_version,
-            &command,
-            &call.context,
-        )
-        .await
-        .map_err(portico_runtime::refuse)?;
-    let shown_now = outcome
-        .state
+    };
+    let listed = told(grpc, &call, &listed, message.if_version, command).await?;
+    let shown_now = listed
+        .entitlement
         .keys()
         .get(&id)
         .is_some_and(|key| key.attempt == attempt);
@@ -87,7 +77,6 @@ pub(crate) async fn reveal_api_key(
         // The key is recorded as shown, so nobody would see it if this call failed; the worker deletes it.
         tracing::warn!(api_key_id = %id, %error, "an API key that was shown is still in the vault");
     }
-    let listed = present(&listed, outcome);
     Ok(api::RevealApiKeyResponse {
         api_key: Some(one(grpc, &listed, id).await?),
         key: key.expose().to_owned(),
@@ -102,18 +91,9 @@ pub(crate) async fn replace_api_key(
     let call = Call::of(&request, "replace_api_key", &grpc.deps.clock)?;
     let message = request.get_ref();
     let (id, listed) = mine(grpc, &call.caller, &message.id).await?;
-    let command = Command::Key(KeyCommand::Replace { key_id: id });
-    let outcome = grpc
-        .store
-        .execute_at::<Entitlement>(
-            listed.request_id,
-            message.if_version,
-            &command,
-            &call.context,
-        )
-        .await
-        .map_err(portico_runtime::refuse)?;
-    one(grpc, &present(&listed, outcome), id).await
+    let command = KeyCommand::Replace { key_id: id };
+    let listed = told(grpc, &call, &listed, message.if_version, command).await?;
+    one(grpc, &listed, id).await
 }
 
 /// All keys of an application, whoever asks.
@@ -131,13 +111,23 @@ async fn of_application(grpc: &Grpc, application: Uuid) -> Result<Vec<api::ApiKe
     Ok(keys)
 }
 
-/// As it is after a command.
-fn present(listed: &Listed, outcome: Outcome<Entitlement>) -> Listed {
-    Listed {
-        request_id: listed.request_id,
+/// The entitlement as it is after the command.
+async fn told(
+    grpc: &Grpc,
+    call: &Call,
+    listed: &Listed,
+    if_version: u64,
+    command: KeyCommand,
+) -> Result<Listed, Error> {
+    let (request_id, command) = (listed.request_id, Command::Key(command));
+    let store = &grpc.store;
+    let told = store.execute_at::<Entitlement>(request_id, if_version, &command, &call.context);
+    let outcome = told.await.map_err(portico_runtime::refuse)?;
+    Ok(Listed {
+        request_id,
         entitlement: outcome.state,
         version: outcome.version,
-    }
+    })
 }
 
 /// A key of an application that the caller owns; a stranger is told that there is none.

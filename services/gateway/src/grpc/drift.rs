@@ -7,7 +7,7 @@ use portico_proto::operations::v1::{
     RepairDriftRequest,
 };
 use portico_proto::{Error, rest::Enumeration as _};
-use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
+use portico_runtime::{Call, Caller, parse_id, query_error};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -98,8 +98,7 @@ async fn at_gateway(
     repair: Option<&Context>,
     plan: Option<&str>,
 ) -> Result<(Vec<DriftItem>, Option<String>), Error> {
-    let loaded = grpc.store.load::<Gateway>(id).await;
-    let name = loaded.map_err(store_error)?.state.settings.name;
+    let name = grpc.load::<Gateway>(id).await?.settings.name;
     let before = match grpc.mapper.drift(id).await {
         Ok(drift) => drift,
         Err(failure) => return Ok((vec![not_readable(id, &name, failure)], None)),
@@ -128,10 +127,8 @@ fn not_readable(gateway: Uuid, name: &str, failure: MappingFailure) -> DriftItem
     let drift = Drift {
         kind: "not_readable",
         subject: name.to_owned(),
-        member: String::new(),
-        wanted: String::new(),
         found: failure.reason,
-        repairable: false,
+        ..Drift::default()
     };
     item(gateway, name, drift, DriftRepair::NotPossible)
 }

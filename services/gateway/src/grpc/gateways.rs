@@ -9,9 +9,7 @@ mod tests;
 use portico_eventstore::ExecuteError;
 use portico_proto::{Error, gateway::v1 as api, rest::merge};
 use portico_runtime::lists::ListQuery;
-use portico_runtime::{
-    Call, concurrent_change, parse_id, query_error, require, store_error, vault_error,
-};
+use portico_runtime::{Call, concurrent_change, parse_id, query_error, require, vault_error};
 use portico_vault::{Secret, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
@@ -39,7 +37,7 @@ pub(crate) async fn create_gateway(
     )?;
     unique(grpc, &draft.settings.name, id).await?;
     let secret = draft.secret.clone().unwrap_or_else(|| Secret::new(""));
-    let earlier = load(grpc, id).await?;
+    let earlier = grpc.load::<Gateway>(id).await?;
     // Repeated with its idempotency key: it was tested then.
     if earlier.is_active() {
         draft.find_default_policy(&earlier.settings.default_policy_id);
@@ -74,7 +72,7 @@ pub(crate) async fn update_gateway(
         0 => present.version,
         expected => expected,
     };
-    let before = load(grpc, id).await?;
+    let before = grpc.load::<Gateway>(id).await?;
     let stored = before.secret.ok_or_else(concurrent_change)?;
     let mask = message.update_mask.as_ref();
     let with_secret = mask.is_none_or(|mask| mask.paths.iter().any(|path| path == "secret"));
@@ -111,7 +109,7 @@ pub(crate) async fn delete_gateway(
     let id = parse_id("id", &message.id)?;
     let pool = grpc.store.database().pool();
     let grants = view::uses(pool, id).await.map_err(query_error)?;
-    if grants == 0 && load(grpc, id).await?.is_active() {
+    if grants == 0 && grpc.load::<Gateway>(id).await?.is_active() {
         // What could not be taken away before would stay for ever.
         if let Err(failure) = grpc.mapper.tidy_up(id, &call.context).await {
             tracing::warn!(gateway = %id, %failure, "a gateway is deleted without being tidied up");
@@ -150,11 +148,6 @@ pub(crate) async fn list_gateways(
     let pool = grpc.store.database().pool();
     let (gateways, next) = view::list(pool, &query).await.map_err(query_error)?;
     Ok(api::ListGatewaysResponse { gateways, next })
-}
-
-async fn load(grpc: &Grpc, id: Uuid) -> Result<Gateway, Error> {
-    let loaded = grpc.store.load::<Gateway>(id).await;
-    Ok(loaded.map_err(store_error)?.state)
 }
 
 async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::Gateway, Error> {

@@ -2,7 +2,7 @@
 
 use portico_eventstore::Aggregate as _;
 use portico_proto::{Error, gateway::v1 as api};
-use portico_runtime::{Call, Caller, Page, parse_id, query_error, store_error};
+use portico_runtime::{Call, Caller, Page, parse_id, query_error};
 use tonic::Request;
 
 use super::Grpc;
@@ -62,8 +62,8 @@ pub(crate) async fn release_held_scope(
     });
     // All of them or none: one that is granted refuses the release of the others.
     for (request, _) in &claims {
-        let loaded = grpc.store.load::<Entitlement>(*request).await;
-        loaded.map_err(store_error)?.state.decide(&command)?;
+        let entitlement = grpc.load::<Entitlement>(*request).await?;
+        entitlement.decide(&command)?;
     }
     for (request, _) in claims {
         let context = call.context.step(&format!("release {request}"));

@@ -6,7 +6,7 @@ mod tests;
 use portico_proto::access::v1::ApprovedItem;
 use portico_proto::gateway::v1::preview_mapping_request::Credential;
 use portico_proto::{Error, gateway::v1 as api};
-use portico_runtime::{Caller, parse_id, query_error, store_error};
+use portico_runtime::{Caller, parse_id, query_error};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -107,8 +107,7 @@ async fn suspended(grpc: &Grpc, application: &str) -> Result<Vec<String>, Error>
     let Ok(id) = application.parse::<Uuid>() else {
         return Ok(Vec::new());
     };
-    let known = grpc.store.load::<KnownApplication>(id).await;
-    let newest = known.map_err(store_error)?.state.newest;
+    let newest = grpc.load::<KnownApplication>(id).await?.newest;
     let suspended = newest.is_some_and(|application| application.suspended);
     let obstacle = "The application is suspended; the keys are made when it is resumed.";
     Ok(suspended.then(|| obstacle.to_owned()).into_iter().collect())

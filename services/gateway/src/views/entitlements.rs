@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portico_eventstore::rows::{id, ids, json};
+use portico_eventstore::rows::{found, found_ids, id, json};
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::worker::Queue;
 use portico_eventstore::{
@@ -139,13 +139,9 @@ pub(crate) struct Listed {
 
 /// Those that no gateway could serve, as soon as there is one.
 pub(crate) async fn servable(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT request_id FROM entitlements WHERE lacks_gateway = 1 \
-         AND EXISTS (SELECT 1 FROM gateways WHERE status <> 'deleted') ORDER BY request_id LIMIT 100",
-    )
-    .fetch_all(pool)
-    .await?;
-    ids(&rows)
+    let sql = "SELECT request_id FROM entitlements WHERE lacks_gateway = 1 \
+               AND EXISTS (SELECT 1 FROM gateways WHERE status <> 'deleted') ORDER BY request_id LIMIT 100";
+    found_ids(pool, sql, []).await
 }
 
 /// Those of an application, the oldest first.
@@ -164,24 +160,15 @@ pub(crate) async fn of_application(
 
 /// The one that has a key.
 pub(crate) async fn of_key(pool: &AnyPool, key: Uuid) -> Result<Option<Listed>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT e.request_id, e.state, e.version FROM entitlements e JOIN api_keys k ON k.request_id = e.request_id \
-         WHERE k.id = $1",
-    )
-    .bind(key.to_string())
-    .fetch_optional(pool)
-    .await?;
-    row.as_ref().map(listed).transpose()
+    let sql = "SELECT e.request_id, e.state, e.version FROM entitlements e \
+               JOIN api_keys k ON k.request_id = e.request_id WHERE k.id = $1";
+    found(pool, sql, key, listed).await
 }
 
 /// Those that have a product or a plan. The states are searched: it happens seldom.
 pub(crate) async fn of_catalogue(pool: &AnyPool, subject: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows =
-        sqlx::query("SELECT request_id FROM entitlements WHERE state LIKE $1 ORDER BY request_id")
-            .bind(format!("%\"{subject}\"%"))
-            .fetch_all(pool)
-            .await?;
-    ids(&rows)
+    let sql = "SELECT request_id FROM entitlements WHERE state LIKE $1 ORDER BY request_id";
+    found_ids(pool, sql, [format!("%\"{subject}\"%")]).await
 }
 
 /// Those at an identity provider whose last try failed with a code.
@@ -190,14 +177,10 @@ pub(crate) async fn waiting(
     identity_provider: Uuid,
     code: &'static str,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT request_id FROM entitlements WHERE error_code = $1 AND identity_provider_id = $2 ORDER BY request_id",
-    )
-    .bind(code)
-    .bind(identity_provider.to_string())
-    .fetch_all(pool)
-    .await?;
-    ids(&rows)
+    let sql = "SELECT request_id FROM entitlements WHERE error_code = $1 AND identity_provider_id = $2 \
+               ORDER BY request_id";
+    let values = [code.to_owned(), identity_provider.to_string()];
+    found_ids(pool, sql, values).await
 }
 
 /// A key that should be at a gateway.

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use portico_eventstore::rows::{id, ids, json, parsed};
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
-use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, Row};
+use portico_eventstore::rows::{found, found_ids, id, json, parsed};
+use portico_eventstore::sqlx::{
+    self, Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row as _,
+};
+use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, Row, Table, cells};
 use portico_proto::{gateway::v1 as api, rest::Enumeration as _, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumns};
 use uuid::Uuid;
 
 use super::grants::{self, ApiLocation, ApiLocations};
-use crate::gateway::{Event, Gateway, Settings};
+use crate::gateway::{Event, Gateway};
 use crate::mapping::{self, ApiMapping, Owned};
 
 /// Rule: the names of gateways differ in more than upper and lower case.
@@ -41,74 +43,53 @@ impl Projection for Gateways {
     }
 }
 
+const TABLE: Table = Table {
+    name: "gateways",
+    key: "id",
+    columns: "id name name_key type url org_id default_policy_id status version created_at updated_at",
+    once: "status created_at",
+};
+
 async fn gateway(
     tx: &mut AnyConnection,
     at: &RecordedEvent,
     event: &Event,
 ) -> Result<(), ProjectionError> {
-    let id = at.stream_id().to_string();
-    match event {
-        Event::Added { settings, .. } => {
+    let id = at.stream_id();
+    let recorded_at = at.recorded_at.to_string();
+    let settings = match event {
+        Event::Added { settings, .. } | Event::Changed { settings, .. } => settings,
+        Event::Deleted => {
             sqlx::query(
-                "INSERT INTO gateways (id, name, name_key, type, url, org_id, default_policy_id, status, \
-                 version, created_at, updated_at) VALUES ($1, '', $2, '', '', '', '', 'active', 0, $3, $3)",
+                "UPDATE gateways SET status = 'deleted', version = $2, updated_at = $3 WHERE id = $1",
             )
-            .bind(id.clone())
-            // No name yet, and no other gateway has this one.
-            .bind(id.clone())
-            .bind(at.recorded_at.to_string())
+            .bind(id.to_string())
+            .bind(at.version)
+            .bind(recorded_at)
             .execute(&mut *tx)
             .await?;
-            write_settings(tx, &id, settings).await?;
+            let sql = "DELETE FROM gateway_apis WHERE gateway_id = $1";
+            sqlx::query(sql).bind(id.to_string()).execute(tx).await?;
+            return Ok(());
         }
-        Event::Changed { settings, .. } => write_settings(tx, &id, settings).await?,
-        Event::Deleted => {
-            for sql in [
-                "UPDATE gateways SET status = 'deleted' WHERE id = $1",
-                "DELETE FROM gateway_apis WHERE gateway_id = $1",
-            ] {
-                sqlx::query(sql).bind(id.clone()).execute(&mut *tx).await?;
-            }
-        }
-    }
-    sqlx::query("UPDATE gateways SET version = $2, updated_at = $3 WHERE id = $1")
-        .bind(id)
-        .bind(at.version)
-        .bind(at.recorded_at.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
-async fn write_settings(
-    tx: &mut AnyConnection,
-    id: &str,
-    settings: &Settings,
-) -> Result<(), ProjectionError> {
-    let name_key = settings.name.to_lowercase();
-    let taken = sqlx::query(
-        "SELECT 1 FROM gateways WHERE name_key = $1 AND id <> $2 AND status <> 'deleted'",
-    )
-    .bind(name_key.clone())
-    .bind(id.to_owned())
-    .fetch_optional(&mut *tx)
-    .await?;
-    if taken.is_some() {
+    };
+    if name_taken(&mut *tx, &settings.name, id).await? {
         return Err(ProjectionError::Refused(NAME_TAKEN));
     }
-    sqlx::query(
-        "UPDATE gateways SET name = $2, name_key = $3, type = $4, url = $5, org_id = $6, \
-         default_policy_id = $7 WHERE id = $1",
-    )
-    .bind(id.to_owned())
-    .bind(settings.name.clone())
-    .bind(name_key)
-    .bind(settings.kind.clone())
-    .bind(settings.url.clone())
-    .bind(settings.org_id.clone())
-    .bind(settings.default_policy_id.clone())
-    .execute(tx)
-    .await?;
+    let row = cells![
+        id,
+        settings.name.clone(),
+        settings.name.to_lowercase(),
+        settings.kind.clone(),
+        settings.url.clone(),
+        settings.org_id.clone(),
+        settings.default_policy_id.clone(),
+        "active",
+        at.version,
+        recorded_at.clone(),
+        recorded_at,
+    ];
+    TABLE.write(tx, [row]).await?;
     Ok(())
 }
 
@@ -154,11 +135,7 @@ const COLUMNS: &str =
 /// A gateway that is there.
 pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::Gateway>, sqlx::Error> {
     let sql = format!("SELECT {COLUMNS} FROM gateways WHERE id = $1 AND status <> 'deleted'");
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(read).transpose()
+    found(pool, AssertSqlSafe(sql), id, read).await
 }
 
 /// What gateways are listed by.
@@ -176,11 +153,15 @@ pub(crate) async fn list(
 }
 
 /// Whether another gateway has this name, in upper or lower case.
-pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<bool, sqlx::Error> {
+pub(crate) async fn name_taken(
+    database: impl Executor<'_, Database = Any>,
+    name: &str,
+    id: Uuid,
+) -> Result<bool, sqlx::Error> {
     sqlx::query("SELECT 1 FROM gateways WHERE name_key = $1 AND id <> $2 AND status <> 'deleted'")
         .bind(name.to_lowercase())
         .bind(id.to_string())
-        .fetch_optional(pool)
+        .fetch_optional(database)
         .await
         .map(|row| row.is_some())
 }
@@ -196,10 +177,8 @@ pub(crate) async fn is_any(pool: &AnyPool) -> Result<bool, sqlx::Error> {
 /// The gateways there are, and where APIs are mapped.
 pub(crate) async fn places(pool: &AnyPool) -> Result<ApiLocations, sqlx::Error> {
     let mut places = ApiLocations::default();
-    let gateways = sqlx::query("SELECT id FROM gateways WHERE status <> 'deleted' ORDER BY id");
-    for row in &gateways.fetch_all(pool).await? {
-        places.gateways.push(id(row)?);
-    }
+    let sql = "SELECT id FROM gateways WHERE status <> 'deleted' ORDER BY id";
+    places.gateways = found_ids(pool, sql, []).await?;
     let apis = sqlx::query("SELECT gateway_id, api_id FROM gateway_apis");
     for row in &apis.fetch_all(pool).await? {
         let at = places.mapped.entry(row.try_get("api_id")?).or_default();
@@ -243,13 +222,8 @@ pub(crate) async fn recorded(
 
 /// Gateways that let tokens of an identity provider through.
 pub(crate) async fn of_provider(pool: &AnyPool, provider: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT DISTINCT gateway_id FROM gateway_apis WHERE identity_provider_id = $1 ORDER BY gateway_id",
-    )
-    .bind(provider.to_string())
-    .fetch_all(pool)
-    .await?;
-    ids(&rows)
+    let sql = "SELECT DISTINCT gateway_id FROM gateway_apis WHERE identity_provider_id = $1 ORDER BY gateway_id";
+    found_ids(pool, sql, [provider.to_string()]).await
 }
 
 /// How many approved items of requests need a gateway.
@@ -267,11 +241,9 @@ pub(crate) async fn uses(pool: &AnyPool, gateway: Uuid) -> Result<u64, sqlx::Err
 
 /// The name of a gateway, also of one that was deleted; empty where there never was one.
 pub(crate) async fn name(pool: &AnyPool, gateway: Uuid) -> Result<String, sqlx::Error> {
-    let row = sqlx::query("SELECT name FROM gateways WHERE id = $1")
-        .bind(gateway.to_string())
-        .fetch_optional(pool)
-        .await?;
-    row.map_or(Ok(String::new()), |row| row.try_get(0))
+    let sql = "SELECT name FROM gateways WHERE id = $1";
+    let name = found(pool, sql, gateway, |row| row.try_get(0)).await?;
+    Ok(name.unwrap_or_default())
 }
 
 fn read(row: &Row) -> Result<api::Gateway, sqlx::Error> {

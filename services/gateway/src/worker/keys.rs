@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portico_eventstore::Outcome;
 use portico_runtime::fault;
 use portico_vault::{Secret, VaultError};
 use serde::{Deserialize, Serialize};
@@ -12,8 +11,7 @@ use uuid::Uuid;
 use super::mapper::MappingFailure;
 use super::{Job, WorkError, Worker};
 use crate::entitlement::{
-    Command, Entitlement, Key, KeyCommand, KeyPlace, KeyPolicies, Link, key_id, marker, owner,
-    place_in_vault,
+    Command, Key, KeyCommand, KeyPlace, KeyPolicies, Link, key_id, marker, owner, place_in_vault,
 };
 use crate::gateways::{CreatedKey, Failure, WantedKey, plan_policy_id, product_policy_id};
 use crate::item::Item;
@@ -43,10 +41,7 @@ impl Worker {
         // Keys that open what a product no longer has go first, also where the other products' places are not known.
         if !present.iter().all(&served) {
             let places = present.into_iter().filter(served).collect();
-            return self
-                .record_key(job, KeyCommand::Place { places })
-                .await
-                .map(drop);
+            return self.record_key(job, KeyCommand::Place { places }).await;
         }
         let mut places = BTreeSet::new();
         for item in job.state.items() {
@@ -73,9 +68,7 @@ impl Worker {
             }
             _ => {
                 let places = places.into_iter().collect();
-                self.record_key(job, KeyCommand::Place { places })
-                    .await
-                    .map(drop)
+                self.record_key(job, KeyCommand::Place { places }).await
             }
         }
     }
@@ -206,15 +199,11 @@ impl Worker {
 
     async fn undo(&self, job: &Job, key_id: Uuid, attempt: u32) -> Result<(), WorkError> {
         let undo = KeyCommand::Undo { key_id, attempt };
-        self.record_key(job, undo).await.map(drop)
+        self.record_key(job, undo).await
     }
 
-    pub(super) async fn record_key(
-        &self,
-        job: &Job,
-        command: KeyCommand,
-    ) -> Result<Option<Outcome<Entitlement>>, WorkError> {
-        self.record(job, &Command::Key(command)).await
+    pub(super) async fn record_key(&self, job: &Job, command: KeyCommand) -> Result<(), WorkError> {
+        self.record(job, &Command::Key(command)).await.map(drop)
     }
 
     /// Returns the number of deleted keys.
@@ -243,9 +232,7 @@ impl Worker {
                 return self.failed(job, failure.at(key.gateway_id), None).await;
             }
         }
-        self.record_key(job, KeyCommand::CompletePolicies)
-            .await
-            .map(drop)
+        self.record_key(job, KeyCommand::CompletePolicies).await
     }
 }
 

@@ -203,11 +203,7 @@ impl Mapper {
     /// # Errors
     /// The gateway cannot be reached.
     pub(crate) async fn drift(&self, gateway: Uuid) -> Result<Vec<Drift>, MappingFailure> {
-        let work = async {
-            let work = Work::survey(self, gateway, Scope::Whatever, &[]).await?;
-            work.repairing().drift().await
-        };
-        self.locks.alone(gateway, self.lease(), work).await
+        self.alone(gateway, Scope::Repair, Work::drift).await
     }
 
     /// Writes everything again that somebody else changed of what Portico made.
@@ -219,12 +215,7 @@ impl Mapper {
         gateway: Uuid,
         context: &Context,
     ) -> Result<Mapped, MappingFailure> {
-        let context = self.own(context);
-        let work = async {
-            let work = Work::survey(self, gateway, Scope::Whatever, &[]).await?;
-            work.repairing().run(&context).await
-        };
-        self.locks.alone(gateway, self.lease(), work).await
+        self.at(gateway, Scope::Repair, context).await
     }
 
     /// A gateway to be asked something that writes no mapping.
@@ -247,10 +238,20 @@ impl Mapper {
         context: &Context,
     ) -> Result<Mapped, MappingFailure> {
         let context = self.own(context);
-        let work = async {
-            let work = Work::survey(self, gateway, scope, &[]).await?;
-            work.run(&context).await
-        };
+        self.alone(gateway, scope, |work| work.run(&context)).await
+    }
+
+    /// Looks at a gateway and works there, while nobody else does.
+    async fn alone<'a, T, F>(
+        &'a self,
+        gateway: Uuid,
+        scope: Scope,
+        work: impl FnOnce(Work<'a>) -> F,
+    ) -> Result<T, MappingFailure>
+    where
+        F: Future<Output = Result<T, MappingFailure>>,
+    {
+        let work = async { work(Work::survey(self, gateway, scope, &[]).await?).await };
         self.locks.alone(gateway, self.lease(), work).await
     }
 
@@ -264,11 +265,10 @@ impl Mapper {
         policies: &BTreeSet<String>,
         api_ids: &[String],
     ) -> Result<(), MappingFailure> {
-        let work = async {
-            let work = Work::survey(self, gateway, Scope::Whatever, &[]).await?;
-            work.write_key_policies(policies, api_ids).await
-        };
-        self.locks.alone(gateway, self.lease(), work).await
+        self.alone(gateway, Scope::Whatever, |work| {
+            work.write_key_policies(policies, api_ids)
+        })
+        .await
     }
 
     /// Removes policies of keys that nothing leads to any more.
@@ -280,11 +280,10 @@ impl Mapper {
         gateway: Uuid,
         policies: &BTreeSet<String>,
     ) -> Result<(), MappingFailure> {
-        let work = async {
-            let work = Work::survey(self, gateway, Scope::Whatever, &[]).await?;
-            work.tidy_key_policies(policies).await
-        };
-        self.locks.alone(gateway, self.lease(), work).await
+        self.alone(gateway, Scope::Whatever, |work| {
+            work.tidy_key_policies(policies)
+        })
+        .await
     }
 
     /// Where these APIs are: ids by gateway.

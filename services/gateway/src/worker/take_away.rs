@@ -26,7 +26,7 @@ impl Worker {
             key_id: id,
             attempt: made.attempt,
         };
-        self.record_key(job, command).await.map(drop)
+        self.record_key(job, command).await
     }
 
     async fn delete_at(&self, gateway: Uuid, hash: &str) -> Result<(), MappingFailure> {
@@ -49,7 +49,7 @@ impl Worker {
             key_id: id,
             attempt: made.attempt,
         };
-        self.record_key(job, command).await.map(drop)
+        self.record_key(job, command).await
     }
 
     /// Nothing is left at any gateway: nothing in the vault either, and no policy that nobody needs.
@@ -68,6 +68,6 @@ impl Worker {
                 tracing::warn!(%gateway, %failure, "policies of API keys were not removed");
             }
         }
-        self.record_key(job, KeyCommand::Finish).await.map(drop)
+        self.record_key(job, KeyCommand::Finish).await
     }
 }

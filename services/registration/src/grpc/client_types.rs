@@ -10,7 +10,7 @@ use tonic::Request;
 use uuid::Uuid;
 
 use super::refusal::{refuse, refuse_at};
-use super::{Grpc, word};
+use super::{Grpc, narrowed, word};
 use crate::client_type::{ClientType, Command, Definition, Draft};
 use crate::identity_provider::IdentityProvider;
 use crate::views::{client_types, usage};
@@ -29,12 +29,7 @@ pub(crate) async fn create_client_type(
     let id = call.new_id("client_type", &grpc.deps.clock);
     let message = request.into_inner();
     let provider = parse_id("identity_provider_id", &message.identity_provider_id)?;
-    let loaded = grpc
-        .store
-        .load::<IdentityProvider>(provider)
-        .await
-        .map_err(store_error)?;
-    loaded.state.present()?;
+    grpc.load::<IdentityProvider>(provider).await?.present()?;
     let command = Command::Add {
         identity_provider_id: provider,
         definition: parse(require("client_type", message.client_type)?)?,
@@ -103,7 +98,7 @@ pub(crate) async fn delete_client_type(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let live_clients = usage::of_client_type(grpc.store.database().pool(), id)
+    let live_clients = usage::of_client_type(grpc.pool(), id)
         .await
         .map_err(query_error)?;
     let command = Command::Delete { live_clients };
@@ -139,10 +134,7 @@ pub(crate) async fn list_client_types(
         &message.after,
         &message.sort,
     )?;
-    let provider = match message.identity_provider_id.as_str() {
-        "" => None,
-        id => Some(parse_id("identity_provider_id", id)?),
-    };
+    let provider = narrowed("identity_provider_id", &message.identity_provider_id)?;
     if message.ids.len() > IDS {
         let right = format!("`ids` must have at most {IDS}.");
         return Err(Error::field("ids", "ids_too_many", right));
@@ -151,7 +143,7 @@ pub(crate) async fn list_client_types(
     for (index, id) in message.ids.iter().enumerate() {
         ids.insert(parse_id(&format!("ids[{index}]"), id)?);
     }
-    let pool = grpc.store.database().pool();
+    let pool = grpc.pool();
     let (client_types, next) = client_types::list(pool, &query, provider, &ids)
         .await
         .map_err(query_error)?;
@@ -160,7 +152,7 @@ pub(crate) async fn list_client_types(
 
 /// From the view; a deleted one is not there.
 async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::ClientType, Error> {
-    client_types::get(grpc.store.database().pool(), id)
+    client_types::get(grpc.pool(), id)
         .await
         .map_err(query_error)?
         .ok_or_else(|| Error::not_found("client type"))

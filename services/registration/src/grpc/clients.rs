@@ -8,7 +8,7 @@ use portico_proto::access::v1::access_service_client::AccessServiceClient;
 use portico_proto::access::v1::{Application, GetActivationRequest, GetApplicationRequest};
 use portico_proto::registration::v1::{self as api, ClientState};
 use portico_proto::{Error, Kind};
-use portico_runtime::{Call, Caller, ServiceName, parse_id, query_error, store_error, vault_error};
+use portico_runtime::{Call, Caller, ServiceName, parse_id, query_error, vault_error};
 use portico_vault::{Owner, Secret, VaultRef};
 use tonic::Request;
 use uuid::Uuid;
@@ -131,7 +131,7 @@ pub(crate) async fn reissue_registration_token(
 
 /// A client of an application that the caller may see.
 async fn visible(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<Listed, Error> {
-    let listed = view::by_id(grpc.store.database().pool(), id)
+    let listed = view::by_id(grpc.pool(), id)
         .await
         .map_err(query_error)?
         .ok_or_else(|| Error::not_found("OAuth client"))?;
@@ -170,7 +170,7 @@ pub(super) async fn owned(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<(), 
 
 /// Clients that are there or were. A revocation that came before its approval has made none.
 async fn clients(grpc: &Grpc, application: Uuid) -> Result<Vec<Listed>, Error> {
-    let pool = grpc.store.database().pool();
+    let pool = grpc.pool();
     let mut clients = view::of_application(pool, application)
         .await
         .map_err(query_error)?;
@@ -246,8 +246,7 @@ async fn credentials(
                 .await
                 .map(Some);
         }
-        let loaded = grpc.store.load::<OauthClient>(id).await;
-        state = loaded.map_err(store_error)?.state;
+        state = grpc.load::<OauthClient>(id).await?;
         if state.live().map(|live| live.answer.secret_ref) == Some(reference) {
             tracing::error!(oauth_client_id = %id, "a client's secret is not in the vault");
             return Err(Error::internal());
@@ -287,8 +286,7 @@ async fn with_secret(
 
 /// Of the API that a token is for, at a provider that gives tokens for one only.
 async fn audience(grpc: &Grpc, provider: Uuid) -> Result<Option<String>, Error> {
-    let loaded = grpc.store.load::<IdentityProvider>(provider).await;
-    let settings = loaded.map_err(store_error)?.state.settings;
+    let settings = grpc.load::<IdentityProvider>(provider).await?.settings;
     Ok(settings.and_then(|settings| wire::given(settings.options.api_audience)))
 }
 
@@ -301,8 +299,8 @@ fn json(metadata: &Metadata) -> Result<String, Error> {
 }
 
 async fn asked_method(grpc: &Grpc, live: &Live) -> Result<String, Error> {
-    let loaded = grpc.store.load::<ClientType>(live.client_type_id).await;
-    let definition = loaded.map_err(store_error)?.state.definition;
+    let client_type = grpc.load::<ClientType>(live.client_type_id).await?;
+    let definition = client_type.definition;
     Ok(definition.map_or_else(String::new, |d| d.token_endpoint_auth_method))
 }
 

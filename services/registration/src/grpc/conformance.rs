@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use portico_proto::registration::v1::{self as api, ConformanceStatus};
 use portico_proto::{Error, Kind, time};
-use portico_runtime::{Call, Caller, parse_id, query_error, store_error};
+use portico_runtime::{Call, Caller, parse_id, query_error};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -27,8 +27,7 @@ pub(crate) async fn start_conformance_check(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("identity_provider_id", &message.identity_provider_id)?;
-    let provider = grpc.store.load::<IdentityProvider>(id).await;
-    let provider = provider.map_err(store_error)?.state;
+    let provider = grpc.load::<IdentityProvider>(id).await?;
     let access = access::open(&grpc.deps, &grpc.vault, id, &provider).await;
     let run = call.new_id("conformance_check", &grpc.deps.clock);
     let check = Check {
@@ -38,7 +37,7 @@ pub(crate) async fn start_conformance_check(
         scopes: BTreeSet::from_iter(message.scopes.into_iter().filter(|s| !s.trim().is_empty())),
         context: call.context.clone(),
     };
-    if last(grpc, id).await?.run == run {
+    if grpc.load::<ConformanceCheck>(id).await?.run == run {
         // Repeated with its idempotency key.
         return answer(grpc, id).await;
     }
@@ -63,8 +62,7 @@ pub(crate) async fn get_conformance_check(
         "identity_provider_id",
         &request.get_ref().identity_provider_id,
     )?;
-    let provider = grpc.store.load::<IdentityProvider>(id).await;
-    provider.map_err(store_error)?.state.present()?;
+    grpc.load::<IdentityProvider>(id).await?.present()?;
     answer(grpc, id).await
 }
 
@@ -79,9 +77,8 @@ pub(crate) async fn retry_identity_provider(
         "identity_provider_id",
         &request.get_ref().identity_provider_id,
     )?;
-    let provider = grpc.store.load::<IdentityProvider>(id).await;
-    provider.map_err(store_error)?.state.present()?;
-    let clients = view::waiting_at(grpc.store.database().pool(), id)
+    grpc.load::<IdentityProvider>(id).await?.present()?;
+    let clients = view::waiting_at(grpc.pool(), id)
         .await
         .map_err(query_error)?;
     let mut retried = 0;
@@ -98,13 +95,8 @@ pub(crate) async fn retry_identity_provider(
     Ok(api::RetryIdentityProviderResponse { retried })
 }
 
-async fn last(grpc: &Grpc, id: Uuid) -> Result<ConformanceCheck, Error> {
-    let loaded = grpc.store.load::<ConformanceCheck>(id).await;
-    Ok(loaded.map_err(store_error)?.state)
-}
-
 async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::ConformanceCheck, Error> {
-    let check = last(grpc, id).await?;
+    let check = grpc.load::<ConformanceCheck>(id).await?;
     let status = match (check.started_at, check.finished_at) {
         (None, _) => ConformanceStatus::None,
         (Some(_), Some(_)) => ConformanceStatus::Finished,

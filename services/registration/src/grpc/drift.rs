@@ -70,7 +70,7 @@ async fn report(
     repair: bool,
     plan: Option<&str>,
 ) -> Result<operations::DriftReport, Error> {
-    let pool = grpc.store.database().pool();
+    let pool = grpc.pool();
     let registered = view::registered(pool, provider, page).await;
     let (found, next) = registered.map_err(query_error)?;
     let mut report = operations::DriftReport {

@@ -37,8 +37,7 @@ pub(crate) async fn create_identity_provider(
     let entered = require("identity_provider", request.into_inner().identity_provider)?;
     let draft = Draft::read(entered, None, None)?;
     unique(grpc, &draft.name, id).await?;
-    let loaded = grpc.store.load::<IdentityProvider>(id).await;
-    let earlier = loaded.map_err(store_error)?.state;
+    let earlier = grpc.load::<IdentityProvider>(id).await?;
     let location = match &earlier.settings {
         // Repeated with its idempotency key: what was verified then.
         Some(settings) => settings.location.clone(),
@@ -143,7 +142,7 @@ pub(crate) async fn delete_identity_provider(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let pool = grpc.store.database().pool();
+    let pool = grpc.pool();
     let command = Command::Delete {
         client_types: client_types::count_of_provider(pool, id)
             .await
@@ -211,7 +210,7 @@ pub(crate) async fn list_identity_providers(
         &message.sort,
     )?;
     let search = Search::parse(&message.q)?;
-    let pool = grpc.store.database().pool();
+    let pool = grpc.pool();
     let (identity_providers, next) = identity_providers::list(pool, &query, &search)
         .await
         .map_err(query_error)?;
@@ -223,7 +222,7 @@ pub(crate) async fn list_identity_providers(
 
 /// From the view; a deleted one is not there.
 async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::IdentityProvider, Error> {
-    identity_providers::get(grpc.store.database().pool(), id)
+    identity_providers::get(grpc.pool(), id)
         .await
         .map_err(query_error)?
         .map(shown)
@@ -231,7 +230,7 @@ async fn answer(grpc: &Grpc, id: Uuid) -> Result<api::IdentityProvider, Error> {
 }
 
 async fn unique(grpc: &Grpc, name: &str, id: Uuid) -> Result<(), Error> {
-    let pool = grpc.store.database().pool();
+    let pool = grpc.pool();
     let taken = identity_providers::name_taken(pool, name, id)
         .await
         .map_err(query_error)?;
@@ -239,7 +238,7 @@ async fn unique(grpc: &Grpc, name: &str, id: Uuid) -> Result<(), Error> {
 }
 
 async fn clients(grpc: &Grpc, id: Uuid) -> Result<u64, Error> {
-    usage::of_provider(grpc.store.database().pool(), id)
+    usage::of_provider(grpc.pool(), id)
         .await
         .map_err(query_error)
 }

@@ -1,14 +1,14 @@
 //! Clients that are, or may be, at a provider without being in use here. For admins.
 
 use portico_proto::{Error, registration::v1 as api};
-use portico_runtime::{Call, Caller, Page, Problems, parse_id, query_error, texts, vault_error};
+use portico_runtime::{Call, Caller, Page, Problems, query_error, texts, vault_error};
 use portico_vault::{Owner, Secret, VaultRef};
 use tonic::Request;
 use url::Url;
 use uuid::Uuid;
 
-use super::Grpc;
 use super::refusal::{refuse, work_error};
+use super::{Grpc, narrowed};
 use crate::oauth_client::{Command, OauthClient, OrphanCommand, Resolution};
 use crate::views::oauth_clients::{self as view, ListedOrphan};
 use crate::worker::{ClaimedClient, OrphanAction};
@@ -36,11 +36,9 @@ pub(crate) async fn list_orphans(
             return Err(Error::field("status", "status_invalid", right));
         }
     };
-    let provider = match message.identity_provider_id.as_str() {
-        "" => String::new(),
-        id => parse_id("identity_provider_id", id)?.to_string(),
-    };
-    let pool = grpc.store.database().pool();
+    let provider = narrowed("identity_provider_id", &message.identity_provider_id)?;
+    let provider = provider.map(|id| id.to_string()).unwrap_or_default();
+    let pool = grpc.pool();
     let (listed, next) = view::orphans(pool, &page, status, &provider)
         .await
         .map_err(query_error)?;
@@ -57,15 +55,8 @@ pub(crate) async fn adopt_orphan(
     request: Request<api::AdoptOrphanRequest>,
 ) -> Result<api::Orphan, Error> {
     let call = Call::of(&request, "adopt_orphan", &grpc.deps.clock)?;
-    let message = request.into_inner();
-    resolve(
-        grpc,
-        &call,
-        &message.marker,
-        message.client,
-        OrphanAction::Adopt,
-    )
-    .await
+    let (message, action) = (request.into_inner(), OrphanAction::Adopt);
+    resolve(grpc, &call, &message.marker, message.client, action).await
 }
 
 /// An admin.
@@ -74,15 +65,8 @@ pub(crate) async fn delete_orphan(
     request: Request<api::DeleteOrphanRequest>,
 ) -> Result<api::Orphan, Error> {
     let call = Call::of(&request, "delete_orphan", &grpc.deps.clock)?;
-    let message = request.into_inner();
-    resolve(
-        grpc,
-        &call,
-        &message.marker,
-        message.client,
-        OrphanAction::Delete,
-    )
-    .await
+    let (message, action) = (request.into_inner(), OrphanAction::Delete);
+    resolve(grpc, &call, &message.marker, message.client, action).await
 }
 
 /// An admin.
@@ -106,10 +90,8 @@ pub(crate) async fn dismiss_orphan(
     let id = found(grpc, &message.marker).await?;
     let note = VaultRef(Uuid::new_v5(&call.context.command_id, b"note"));
     let owner = Owner::new(NOTE_OWNER, id);
-    match grpc.vault.put_at(note, &owner, &Secret::new(reason)).await {
-        Ok(()) => {}
-        Err(error) => return Err(vault_error(error)),
-    }
+    let kept = grpc.vault.put_at(note, &owner, &Secret::new(reason)).await;
+    kept.map_err(vault_error)?;
     let command = Command::Orphan(OrphanCommand::Resolve {
         marker: message.marker.clone(),
         how: Resolution::Dismissed,
@@ -177,10 +159,7 @@ fn checked(given: api::FoundClient) -> Result<ClaimedClient, Error> {
 
 /// The stream that an orphan belongs to: from the view, or from the mark, which begins with it.
 async fn found(grpc: &Grpc, marker: &str) -> Result<Uuid, Error> {
-    let listed = view::orphan(grpc.store.database().pool(), marker)
-        .await
-        .map_err(query_error)?
-        .ok_or_else(|| Error::not_found("orphan"))?;
+    let listed = listed(grpc, marker).await?;
     let by_marker = || marker.split('.').next().and_then(|id| id.parse().ok());
     listed
         .oauth_client_id
@@ -189,11 +168,14 @@ async fn found(grpc: &Grpc, marker: &str) -> Result<Uuid, Error> {
 }
 
 async fn answer(grpc: &Grpc, marker: &str) -> Result<api::Orphan, Error> {
-    let listed = view::orphan(grpc.store.database().pool(), marker)
-        .await
-        .map_err(query_error)?
-        .ok_or_else(|| Error::not_found("orphan"))?;
+    let listed = listed(grpc, marker).await?;
     with_note(grpc, listed).await
+}
+
+async fn listed(grpc: &Grpc, marker: &str) -> Result<ListedOrphan, Error> {
+    let listed = view::orphan(grpc.pool(), marker).await;
+    let listed = listed.map_err(query_error)?;
+    listed.ok_or_else(|| Error::not_found("orphan"))
 }
 
 async fn with_note(grpc: &Grpc, listed: ListedOrphan) -> Result<api::Orphan, Error> {

@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use portico_proto::{Error, Kind, registration::v1 as api};
-use portico_runtime::{Call, Problems, parse_id, query_error, store_error};
+use portico_runtime::{Call, Problems, parse_id, query_error};
 use portico_vault::Secret;
 use tonic::Request;
 use uuid::Uuid;
@@ -87,16 +87,13 @@ struct Subject {
 impl Subject {
     async fn load(grpc: &Grpc, message: &api::PreviewRegistrationRequest) -> Result<Self, Error> {
         let (application, client_type) = ids(message)?;
-        let loaded = grpc.store.load::<ClientType>(client_type).await;
-        let chosen = loaded.map_err(store_error)?.state;
+        let chosen = grpc.load::<ClientType>(client_type).await?;
         chosen.present()?;
         let provider_id = chosen.identity_provider_id;
-        let loaded = grpc.store.load::<IdentityProvider>(provider_id).await;
-        let provider = loaded.map_err(store_error)?.state;
+        let provider = grpc.load::<IdentityProvider>(provider_id).await?;
         let settings = provider.present()?.clone();
         let id = OauthClient::id(application, provider_id);
-        let loaded = grpc.store.load::<OauthClient>(id).await;
-        let client = loaded.map_err(store_error)?.state;
+        let client = grpc.load::<OauthClient>(id).await?;
         let first = match client.live() {
             Some(live) => live.client_type_id,
             None => client.first_client_type().unwrap_or(client_type),
@@ -108,8 +105,7 @@ impl Subject {
         let others = wanted.client_type_ids.iter().filter(|id| **id != first);
         let mut types = Vec::new();
         for id in std::iter::once(&first).chain(others) {
-            let loaded = grpc.store.load::<ClientType>(*id).await;
-            types.extend(loaded.map_err(store_error)?.state.definition);
+            types.extend(grpc.load::<ClientType>(*id).await?.definition);
         }
         let method = requirements::method(&settings, provider.initial_access_token.is_some());
         let (driver, site) = (driver_for(&settings.kind), Site::new(&settings, method));

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use url::Url;
 use uuid::Uuid;
 
@@ -41,8 +42,9 @@ pub struct Orphan {
 }
 
 /// How an orphan came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum OrphanReason {
     /// No answer came, and none can be found out.
     OutcomeUnknown,
@@ -53,8 +55,9 @@ pub enum OrphanReason {
 }
 
 /// What became of an orphan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Resolution {
     /// It is the application's client now.
     Adopted,
@@ -68,11 +71,7 @@ impl OrphanReason {
     /// The word of the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::DeleteRefused => "delete_refused",
-            Self::RegisteredLate => "registered_late",
-        }
+        self.into()
     }
 }
 
@@ -80,11 +79,7 @@ impl Resolution {
     /// The word of the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Adopted => "adopted",
-            Self::Deleted => "deleted",
-            Self::Dismissed => "dismissed",
-        }
+        self.into()
     }
 }
 
@@ -204,16 +199,16 @@ impl OauthClient {
                 scopes,
                 rat_ref,
                 uri,
-            } => Ok(vec![
-                Event::OrphanFound {
+            } => {
+                let found = Event::OrphanFound {
                     marker: marker.clone(),
                     client_id: client_id.clone(),
                     scopes: scopes.clone(),
                     rat_ref: *rat_ref,
                     uri: uri.clone(),
-                }
-                .into(),
-            ]),
+                };
+                Ok(vec![found.into()])
+            }
             Command::Claim {
                 marker,
                 client_id,
@@ -221,15 +216,13 @@ impl OauthClient {
                 uri,
             } => {
                 self.open_orphan(marker)?;
-                Ok(vec![
-                    Event::OrphanClaimed {
-                        marker: marker.clone(),
-                        client_id: client_id.clone(),
-                        rat_ref: *rat_ref,
-                        uri: uri.clone(),
-                    }
-                    .into(),
-                ])
+                let claimed = Event::OrphanClaimed {
+                    marker: marker.clone(),
+                    client_id: client_id.clone(),
+                    rat_ref: *rat_ref,
+                    uri: uri.clone(),
+                };
+                Ok(vec![claimed.into()])
             }
             Command::Resolve { marker, how, note } => self.decide_resolution(marker, *how, *note),
             Command::Adopt {

@@ -199,7 +199,7 @@ impl OauthClient {
     }
 
     /// What is sent to the provider.
-    pub(super) fn sent(
+    pub(crate) fn sent(
         &self,
         wanted: &Wanted,
         profile: &ClientProfile,

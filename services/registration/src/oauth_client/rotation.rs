@@ -107,13 +107,11 @@ impl OauthClient {
                 if live.operation.is_some() || self.replacing {
                     return Err(Rejection::Busy);
                 }
-                Ok(vec![
-                    Event::Intended {
-                        attempt: self.attempt + 1,
-                        secret_ref: *secret_ref,
-                    }
-                    .into(),
-                ])
+                let intended = Event::Intended {
+                    attempt: self.attempt + 1,
+                    secret_ref: *secret_ref,
+                };
+                Ok(vec![intended.into()])
             }
             Command::Complete {
                 attempt,
@@ -121,24 +119,20 @@ impl OauthClient {
                 old_secret,
             } => {
                 self.operation(*attempt)?;
-                Ok(vec![
-                    Event::SecretRotated {
-                        attempt: *attempt,
-                        answer: answer.clone(),
-                        old_secret: old_secret.clone(),
-                    }
-                    .into(),
-                ])
+                let rotated = Event::SecretRotated {
+                    attempt: *attempt,
+                    answer: answer.clone(),
+                    old_secret: old_secret.clone(),
+                };
+                Ok(vec![rotated.into()])
             }
             Command::Refuse { attempt, problem } => {
                 self.operation(*attempt)?;
-                Ok(vec![
-                    Event::Refused {
-                        attempt: *attempt,
-                        problem: problem.clone(),
-                    }
-                    .into(),
-                ])
+                let refused = Event::Refused {
+                    attempt: *attempt,
+                    problem: problem.clone(),
+                };
+                Ok(vec![refused.into()])
             }
             Command::NoticeExpiry {
                 days_left,

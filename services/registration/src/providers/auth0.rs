@@ -175,10 +175,9 @@ impl Driver for Auth0 {
 
     async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
         open::check(session)?;
-        let mut registered = calls::read(session, &client.client_id).await?;
+        let registered = calls::read(session, &client.client_id).await?;
         let grant = grants::of(session, &client.client_id).await?;
-        registered.granted = members::with_scopes(registered.granted, grant.scopes());
-        Ok(registered)
+        Ok(members::with_scopes(registered, &grant.scopes))
     }
 
     async fn update(
@@ -191,9 +190,8 @@ impl Driver for Auth0 {
         members::check(session.site(), wanted)?;
         // The grant first: what is taken away must be gone even where the rest is refused.
         let scopes = grants::put(session, &client.client_id, wanted).await?;
-        let mut registered = change(session, client, members::changes(wanted)).await?;
-        registered.granted = members::with_scopes(registered.granted, scopes);
-        Ok(registered)
+        let registered = change(session, client, members::changes(wanted)).await?;
+        Ok(members::with_scopes(registered, &scopes))
     }
 
     /// Auth0 chooses the secret. After a rotation whose answer got lost there is another one.
@@ -204,10 +202,9 @@ impl Driver for Auth0 {
         _chosen: &Secret,
     ) -> Result<RegisteredClient> {
         open::check(session)?;
-        let mut registered = new_secret(session, &client.client_id).await?;
+        let registered = new_secret(session, &client.client_id).await?;
         let scopes = client.granted.scopes().unwrap_or_default();
-        registered.granted = members::with_scopes(registered.granted, scopes);
-        Ok(registered)
+        Ok(members::with_scopes(registered, &scopes))
     }
 
     /// Without grant types no token is given.
@@ -218,10 +215,9 @@ impl Driver for Auth0 {
     ) -> Result<RegisteredClient> {
         open::check(session)?;
         let body = Map::from_iter([("grant_types".to_owned(), json!([]))]);
-        let mut registered = change(session, client, body).await?;
+        let registered = change(session, client, body).await?;
         let scopes = client.granted.scopes().unwrap_or_default();
-        registered.granted = members::with_scopes(registered.granted, scopes);
-        Ok(registered)
+        Ok(members::with_scopes(registered, &scopes))
     }
 
     async fn delete(&self, session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {

@@ -79,6 +79,16 @@ impl Check {
     }
 }
 
+impl CheckStep {
+    pub(crate) fn new(name: &'static str, outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self {
+            name,
+            outcome,
+            detail: detail.into(),
+        }
+    }
+}
+
 /// Whether the portal may register. `missing` is what the settings lack.
 pub async fn authorization(
     driver: &dyn Driver,
@@ -92,11 +102,7 @@ pub async fn authorization(
             Err(failure) => (Outcome::Failed, failure.to_string()),
         },
     };
-    CheckStep {
-        name: "authorization",
-        outcome,
-        detail,
-    }
+    CheckStep::new("authorization", outcome, detail)
 }
 
 /// Whether the provider is who it says it is.
@@ -116,11 +122,7 @@ pub fn tls(fetch: Fetch<'_>) -> CheckStep {
             "certificates are verified by the system's authorities and those of this provider",
         ),
     };
-    CheckStep {
-        name: "tls",
-        outcome,
-        detail: detail.to_owned(),
-    }
+    CheckStep::new("tls", outcome, detail)
 }
 
 /// Tests a provider without registering anything.
@@ -135,11 +137,6 @@ pub async fn check(fetch: Fetch<'_>, well_known_url: &str, overrides: Overrides<
             };
         }
     };
-    let step = |name, outcome, detail: String| CheckStep {
-        name,
-        outcome,
-        detail,
-    };
     let (jwks_outcome, jwks_detail) = match &endpoints.jwks_uri {
         Some(url) => signing_keys(fetch, url).await,
         None => (Outcome::Warning, NO_KEYS.to_owned()),
@@ -152,25 +149,17 @@ pub async fn check(fetch: Fetch<'_>, well_known_url: &str, overrides: Overrides<
         ),
         count => (Outcome::Passed, format!("{count} scopes are announced")),
     };
+    let passed = |name, detail: &str| CheckStep::new(name, Outcome::Passed, detail);
     let steps = vec![
-        step(
-            "discovery",
-            Outcome::Passed,
-            "the well-known document was read".into(),
-        ),
-        step("issuer", Outcome::Passed, endpoints.issuer.clone()),
-        step(
+        passed("discovery", "the well-known document was read"),
+        passed("issuer", &endpoints.issuer),
+        passed(
             "registration_endpoint",
-            Outcome::Passed,
-            endpoints.registration_endpoint.to_string(),
+            endpoints.registration_endpoint.as_str(),
         ),
-        step(
-            "token_endpoint",
-            Outcome::Passed,
-            endpoints.token_endpoint.to_string(),
-        ),
-        step("jwks", jwks_outcome, jwks_detail),
-        step("scopes", scopes.0, scopes.1),
+        passed("token_endpoint", endpoints.token_endpoint.as_str()),
+        CheckStep::new("jwks", jwks_outcome, jwks_detail),
+        CheckStep::new("scopes", scopes.0, scopes.1),
     ];
     Check {
         steps,
@@ -200,11 +189,7 @@ fn failed_at(error: &DiscoveryError) -> Vec<CheckStep> {
         } else {
             String::new()
         };
-        steps.push(CheckStep {
-            name,
-            outcome,
-            detail,
-        });
+        steps.push(CheckStep::new(name, outcome, detail));
         if outcome == Outcome::Failed {
             outcome = Outcome::Skipped;
         }

@@ -130,16 +130,12 @@ impl Driver for Curity {
         }
         Ok(RegisteredClient {
             client_id: client.client_id.clone(),
-            client_secret: None,
-            registration_access_token: None,
-            registration_client_uri: None,
-            client_secret_expires_at: 0,
             granted: client.granted.clone(),
             warnings: vec![
                 "the client is there; it was not read, because Curity gives it a new secret then"
                     .into(),
             ],
-            keeps_old_secret: false,
+            ..RegisteredClient::default()
         })
     }
 
@@ -165,9 +161,7 @@ impl Driver for Curity {
         let replaced = used
             && updated.client_secret.is_some()
             && updated.client_secret.as_ref() != client.client_secret.as_ref();
-        let mut members = updated.granted.members().clone();
-        members.insert(SECRET_REPLACED.into(), replaced.into());
-        updated.granted = Metadata::from_answer(members);
+        updated.granted = updated.granted.with(SECRET_REPLACED, replaced);
         Ok(updated)
     }
 
@@ -186,8 +180,7 @@ impl Driver for Curity {
             .await?;
         match &rotated.client_secret {
             Some(secret) if client.client_secret.as_ref() != Some(secret) => Ok(rotated),
-            _ => Err(Failure::new(
-                Disposition::Fail,
+            _ => Err(Failure::fail(
                 "secret_rotation_unsupported",
                 "this Curity keeps the secret of a client that is updated, and has no other rotation",
             )),

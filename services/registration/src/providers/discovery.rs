@@ -140,10 +140,8 @@ pub fn verify(
 ) -> Result<Endpoints, DiscoveryError> {
     let (_, expected) = parse_url(well_known_url)?;
     let members = document.as_object().ok_or(DiscoveryError::NotJson)?;
-    let issuer = members
-        .get("issuer")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let text = |member: &str| members.get(member).and_then(Value::as_str);
+    let issuer = text("issuer").unwrap_or_default();
     // Some issuers end in a slash, which their URL cannot show.
     if issuer.trim_end_matches('/') != expected.trim_end_matches('/') {
         return Err(DiscoveryError::IssuerMismatch {
@@ -159,8 +157,7 @@ pub fn verify(
         Ok(url)
     };
     let endpoint = |member: &'static str| {
-        let text = members.get(member).and_then(Value::as_str);
-        let url = text.and_then(|text| Url::parse(text).ok());
+        let url = text(member).and_then(|text| Url::parse(text).ok());
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
         near(member, url.ok_or(DiscoveryError::EndpointMissing(member))?)
     };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient,
 };
-use super::failure::{Disposition, Failure, Result};
+use super::failure::{Failure, Result};
 use super::session::{RawAnswer, Session, Step};
 use super::site::Site;
 use super::tokens::Need;
@@ -187,7 +187,7 @@ pub trait Driver: Send + Sync {
         _client: &KnownClient,
         _chosen: &Secret,
     ) -> Result<RegisteredClient> {
-        Err(unsupported(
+        Err(Failure::fail(
             "secret_rotation_unsupported",
             "this type of provider has no way to give a client a new secret",
         ))
@@ -211,7 +211,7 @@ pub trait Driver: Send + Sync {
         _session: &Session<'_>,
         _client: &KnownClient,
     ) -> Result<RegisteredClient> {
-        Err(unsupported(
+        Err(Failure::fail(
             "reissue_unsupported",
             "this type of provider has no way to a new registration access token",
         ))
@@ -227,7 +227,7 @@ pub trait Driver: Send + Sync {
         _session: &Session<'_>,
         _client: &KnownClient,
     ) -> Result<RegisteredClient> {
-        Err(unsupported(
+        Err(Failure::fail(
             "suspension_unsupported",
             "this type of provider has no way to disable a client",
         ))
@@ -253,8 +253,4 @@ pub trait Driver: Send + Sync {
     async fn delete(&self, session: &Session<'_>, client: &KnownClient) -> Result<Deleted> {
         rfc7591::delete(session, client).await
     }
-}
-
-fn unsupported(code: &str, why: &str) -> Failure {
-    Failure::new(Disposition::Fail, code, why)
 }

@@ -185,8 +185,7 @@ impl Driver for Keycloak {
     ) -> Result<RegisteredClient> {
         let (answer, token) = read(session, client).await?;
         if token.0 != Bearer::Management {
-            return Err(Failure::new(
-                Disposition::Fail,
+            return Err(Failure::fail(
                 "suspension_unsupported",
                 "a disabled client is not open to its own registration access token any more: only a provider with \
                  management credentials can be asked to switch one off",

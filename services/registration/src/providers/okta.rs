@@ -157,15 +157,13 @@ impl Driver for Okta {
         };
         let id = there.get("client_id").and_then(Value::as_str);
         let id = id.unwrap_or_default().to_owned();
-        if prepared.wanted.is_public() {
+        let registered = if prepared.wanted.is_public() {
             let url = client(session.endpoints, &id);
             let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
-            return Ok(Reconciled::Registered(Box::new(parse(
-                session.endpoints,
-                &answer,
-            )?)));
-        }
-        let registered = new_secret(session, &id).await?;
+            parse(session.endpoints, &answer)?
+        } else {
+            new_secret(session, &id).await?
+        };
         Ok(Reconciled::Registered(Box::new(registered)))
     }
 

@@ -2,82 +2,81 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
-use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
+use portico_eventstore::rows::{found, json};
+use portico_eventstore::sqlx::{
+    self, Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row as _,
+};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, Table, cells};
 use portico_proto::{registration::v1 as api, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
 
 use super::providers::PROVIDER_NOT_FOUND;
+use super::usage::count;
 use crate::client_type::{Definition, Event};
 use crate::wire;
+
+const TABLE: Table = Table {
+    name: "client_types",
+    key: "id",
+    columns: "id identity_provider_id name name_key description response_types grant_types \
+        token_endpoint_auth_method okta_application_type status version created_at updated_at",
+    once: "identity_provider_id status created_at",
+};
 
 pub(super) async fn apply(
     tx: &mut AnyConnection,
     at: &RecordedEvent,
     event: &Event,
 ) -> Result<(), ProjectionError> {
-    let id = at.stream_id().to_string();
     match event {
         Event::Added {
             identity_provider_id,
             definition,
         } => {
             let sql = "SELECT 1 FROM identity_providers WHERE id = $1 AND status <> 'deleted'";
-            let provider = identity_provider_id.to_string();
-            let found = sqlx::query(sql).bind(provider.clone());
-            if found.fetch_optional(&mut *tx).await?.is_none() {
-                return Err(ProjectionError::Refused(PROVIDER_NOT_FOUND));
-            }
-            sqlx::query(
-                "INSERT INTO client_types (id, identity_provider_id, name, name_key, description, \
-                 response_types, grant_types, token_endpoint_auth_method, okta_application_type, status, \
-                 version, created_at, updated_at) \
-                 VALUES ($1, $2, '', '', '', '[]', '[]', '', '', 'active', 0, $3, $3)",
-            )
-            .bind(id.clone())
-            .bind(provider)
-            .bind(at.recorded_at.to_string())
-            .execute(&mut *tx)
-            .await?;
-            write(tx, &id, definition).await?;
+            let there = found(&mut *tx, sql, identity_provider_id, |_| Ok(())).await?;
+            there.ok_or(ProjectionError::Refused(PROVIDER_NOT_FOUND))?;
+            write(tx, at, Some(*identity_provider_id), definition).await
         }
-        Event::Changed { definition } => write(tx, &id, definition).await?,
+        Event::Changed { definition } => write(tx, at, None, definition).await,
         Event::Deleted => {
-            sqlx::query("UPDATE client_types SET status = 'deleted' WHERE id = $1")
-                .bind(id.clone())
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(
+                "UPDATE client_types SET status = 'deleted', version = $2, updated_at = $3 WHERE id = $1",
+            )
+            .bind(at.stream_id().to_string())
+            .bind(at.version)
+            .bind(at.recorded_at.to_string())
+            .execute(tx)
+            .await?;
+            Ok(())
         }
     }
-    sqlx::query("UPDATE client_types SET version = $2, updated_at = $3 WHERE id = $1")
-        .bind(id)
-        .bind(at.version)
-        .bind(at.recorded_at.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
 }
 
+/// `provider`: of one that is added; it keeps it.
 async fn write(
     tx: &mut AnyConnection,
-    id: &str,
+    at: &RecordedEvent,
+    provider: Option<Uuid>,
     definition: &Definition,
 ) -> Result<(), ProjectionError> {
-    sqlx::query(
-        "UPDATE client_types SET name = $2, name_key = $3, description = $4, response_types = $5, \
-         grant_types = $6, token_endpoint_auth_method = $7, okta_application_type = $8 WHERE id = $1",
-    )
-    .bind(id.to_owned())
-    .bind(definition.name.clone())
-    .bind(definition.name.to_lowercase())
-    .bind(definition.description.clone())
-    .bind(serde_json::to_string(&definition.response_types)?)
-    .bind(serde_json::to_string(&definition.grant_types)?)
-    .bind(definition.token_endpoint_auth_method.clone())
-    .bind(definition.okta_application_type.clone())
-    .execute(tx)
-    .await?;
+    let row = cells![
+        at.stream_id(),
+        provider.unwrap_or_default(),
+        definition.name.clone(),
+        definition.name.to_lowercase(),
+        definition.description.clone(),
+        serde_json::to_string(&definition.response_types)?,
+        serde_json::to_string(&definition.grant_types)?,
+        definition.token_endpoint_auth_method.clone(),
+        definition.okta_application_type.clone(),
+        "active",
+        at.version,
+        at.recorded_at.to_string(),
+        at.recorded_at.to_string(),
+    ];
+    TABLE.write(tx, [row]).await?;
     Ok(())
 }
 
@@ -100,11 +99,7 @@ pub(crate) const SORT: SortColumns = SortColumns {
 /// A client type, unless it is deleted.
 pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<api::ClientType>, sqlx::Error> {
     let sql = format!("SELECT {COLUMNS} FROM {THERE} AND c.id = $1");
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(read).transpose()
+    found(pool, AssertSqlSafe(sql), id, read).await
 }
 
 /// Client types that are there, and the cursor of the next page. `provider` and `ids` narrow it down.
@@ -127,20 +122,18 @@ pub(crate) async fn list(
 }
 
 /// How many client types a provider has.
-pub(crate) async fn count_of_provider(pool: &AnyPool, provider: Uuid) -> Result<u64, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) FROM client_types WHERE identity_provider_id = $1 AND status <> 'deleted'",
-    )
-    .bind(provider.to_string())
-    .fetch_one(pool)
-    .await?;
-    Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+pub(crate) async fn count_of_provider(
+    database: impl Executor<'_, Database = Any>,
+    provider: Uuid,
+) -> Result<u64, sqlx::Error> {
+    let sql =
+        "SELECT COUNT(*) FROM client_types WHERE identity_provider_id = $1 AND status <> 'deleted'";
+    count(database, sql, provider).await
 }
 
 fn read(row: &Row) -> Result<api::ClientType, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let list =
-        |column: &str| -> Result<BTreeSet<String>, sqlx::Error> { rows::json(&text(column)?) };
+    let list = |column: &str| json::<BTreeSet<String>>(&text(column)?);
     let definition = Definition {
         name: text("name")?,
         description: text("description")?,

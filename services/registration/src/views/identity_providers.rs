@@ -1,15 +1,27 @@
 //! The table `identity_providers` and its queries.
 
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, AssertSqlSafe, Row as _};
-use portico_eventstore::{ProjectionError, RecordedEvent, Row, rows};
+use portico_eventstore::rows::{found, found_ids, json};
+use portico_eventstore::sqlx::{
+    self, Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row as _,
+};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, Table, cells};
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumns};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::providers::{NAME_TAKEN, PROVIDER_IN_USE, refuse_where};
+use super::client_types::count_of_provider;
+use super::providers::{NAME_TAKEN, PROVIDER_IN_USE};
 use crate::identity_provider::{
     Event, Location, ManagementRef, Method, Options, ProviderType, Settings,
+};
+
+const TABLE: Table = Table {
+    name: "identity_providers",
+    key: "id",
+    columns: "id type name name_key well_known_url scope_claim skip_tls_verify management_client_id endpoints more \
+        has_initial_access_token rotates_days_before status status_reason version created_at updated_at",
+    once: "type has_initial_access_token rotates_days_before status status_reason created_at",
 };
 
 pub(super) async fn apply(
@@ -23,7 +35,7 @@ pub(super) async fn apply(
             settings,
             initial_access_token,
         } => {
-            insert(tx, at, settings).await?;
+            write_settings(tx, at, settings).await?;
             write_token(tx, &id, initial_access_token.is_some()).await?;
         }
         Event::Changed { settings } => write_settings(tx, at, settings).await?,
@@ -37,9 +49,9 @@ pub(super) async fn apply(
         }
         Event::Resumed => write_status(tx, &id, "active", "").await?,
         Event::Deleted => {
-            let sql = "SELECT 1 FROM client_types WHERE identity_provider_id = $1 AND status <> $2";
-            let values = [id.clone(), "deleted".to_owned()];
-            refuse_where(tx, sql, values, PROVIDER_IN_USE).await?;
+            if count_of_provider(&mut *tx, at.stream_id()).await? > 0 {
+                return Err(ProjectionError::Refused(PROVIDER_IN_USE));
+            }
             write_status(tx, &id, "deleted", "").await?;
         }
     }
@@ -52,51 +64,36 @@ pub(super) async fn apply(
     Ok(())
 }
 
-async fn insert(
-    tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    settings: &Settings,
-) -> Result<(), ProjectionError> {
-    sqlx::query(
-        "INSERT INTO identity_providers (id, name, name_key, type, well_known_url, scope_claim, skip_tls_verify, \
-         has_initial_access_token, management_client_id, endpoints, more, rotates_days_before, status, \
-         status_reason, version, created_at, updated_at) \
-         VALUES ($1, '', '', $2, '', '', 0, 0, '', '{}', '{}', 0, 'active', '', 0, $3, $3)",
-    )
-    .bind(at.stream_id().to_string())
-    .bind(settings.kind.to_string())
-    .bind(at.recorded_at.to_string())
-    .execute(&mut *tx)
-    .await?;
-    write_settings(tx, at, settings).await
-}
-
+/// What settings do not say is as it is when a provider is added, and stays.
 async fn write_settings(
     tx: &mut AnyConnection,
     at: &RecordedEvent,
     settings: &Settings,
 ) -> Result<(), ProjectionError> {
-    let id = at.stream_id().to_string();
-    let name_key = settings.name.to_lowercase();
-    let sql =
-        "SELECT 1 FROM identity_providers WHERE name_key = $1 AND id <> $2 AND status <> 'deleted'";
-    refuse_where(tx, sql, [name_key.clone(), id.clone()], NAME_TAKEN).await?;
-    let management = settings.management.as_ref();
-    sqlx::query(
-        "UPDATE identity_providers SET name = $2, name_key = $3, well_known_url = $4, scope_claim = $5, \
-         skip_tls_verify = $6, management_client_id = $7, endpoints = $8, more = $9 WHERE id = $1",
-    )
-    .bind(id)
-    .bind(settings.name.clone())
-    .bind(name_key)
-    .bind(settings.location.well_known_url.clone())
-    .bind(settings.scope_claim.clone())
-    .bind(i64::from(settings.location.skip_tls_verify))
-    .bind(management.map_or_else(String::new, |stored| stored.client_id.clone()))
-    .bind(serde_json::to_string(&settings.location.endpoints)?)
-    .bind(serde_json::to_string(&More::of(settings))?)
-    .execute(tx)
-    .await?;
+    if name_taken(&mut *tx, &settings.name, at.stream_id()).await? {
+        return Err(ProjectionError::Refused(NAME_TAKEN));
+    }
+    let (location, managed) = (&settings.location, settings.management.as_ref());
+    let row = cells![
+        at.stream_id(),
+        settings.kind.to_string(),
+        settings.name.clone(),
+        settings.name.to_lowercase(),
+        location.well_known_url.clone(),
+        settings.scope_claim.clone(),
+        location.skip_tls_verify,
+        managed.map_or_else(String::new, |stored| stored.client_id.clone()),
+        serde_json::to_string(&location.endpoints)?,
+        serde_json::to_string(&More::of(settings))?,
+        false,
+        0_i64,
+        "active",
+        "",
+        at.version,
+        at.recorded_at.to_string(),
+        at.recorded_at.to_string(),
+    ];
+    TABLE.write(tx, [row]).await?;
     Ok(())
 }
 
@@ -173,24 +170,16 @@ pub(crate) struct Listed {
 
 /// Providers that OAuth clients are registered at, or may be.
 pub(crate) async fn in_use(pool: &AnyPool) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id FROM identity_providers p WHERE status <> 'deleted' AND EXISTS \
-         (SELECT 1 FROM oauth_clients c WHERE c.identity_provider_id = p.id AND c.live = 1) ORDER BY id",
-    )
-    .fetch_all(pool)
-    .await?;
-    rows::ids(&rows)
+    let sql = "SELECT id FROM identity_providers p WHERE status <> 'deleted' AND EXISTS \
+               (SELECT 1 FROM oauth_clients c WHERE c.identity_provider_id = p.id AND c.live = 1) ORDER BY id";
+    found_ids(pool, sql, []).await
 }
 
 /// A provider, unless it is deleted.
 pub(crate) async fn get(pool: &AnyPool, id: Uuid) -> Result<Option<Listed>, sqlx::Error> {
     let sql =
         format!("SELECT {COLUMNS} FROM identity_providers WHERE id = $1 AND status <> 'deleted'");
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(read).transpose()
+    found(pool, AssertSqlSafe(sql), id, read).await
 }
 
 /// Providers that are there, and the cursor of the next page.
@@ -207,13 +196,17 @@ pub(crate) async fn list(
 }
 
 /// Whether another provider has this name, in upper or lower case.
-pub(crate) async fn name_taken(pool: &AnyPool, name: &str, id: Uuid) -> Result<bool, sqlx::Error> {
+pub(crate) async fn name_taken(
+    database: impl Executor<'_, Database = Any>,
+    name: &str,
+    id: Uuid,
+) -> Result<bool, sqlx::Error> {
     sqlx::query(
         "SELECT 1 FROM identity_providers WHERE name_key = $1 AND id <> $2 AND status <> 'deleted'",
     )
     .bind(name.to_lowercase())
     .bind(id.to_string())
-    .fetch_optional(pool)
+    .fetch_optional(database)
     .await
     .map(|row| row.is_some())
 }
@@ -236,7 +229,7 @@ fn read(row: &Row) -> Result<Listed, sqlx::Error> {
 
 fn read_settings(row: &Row) -> Result<Settings, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let more: More = rows::json(&text("more")?)?;
+    let more: More = json(&text("more")?)?;
     let management = text("management_client_id")?;
     let statement = more.has_software_statement;
     Ok(Settings {
@@ -246,7 +239,7 @@ fn read_settings(row: &Row) -> Result<Settings, sqlx::Error> {
             well_known_url: text("well_known_url")?,
             skip_tls_verify: row.try_get::<i64, _>("skip_tls_verify")? != 0,
             trusted_certificates: more.trusted_certificates,
-            endpoints: rows::json(&text("endpoints")?)?,
+            endpoints: json(&text("endpoints")?)?,
         },
         scope_claim: text("scope_claim")?,
         management: (!management.is_empty()).then(|| ManagementRef::unknown(management)),

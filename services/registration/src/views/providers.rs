@@ -1,7 +1,7 @@
 //! Keeps the tables `identity_providers` and `client_types`, and the rules that hold between their streams.
 
 use async_trait::async_trait;
-use portico_eventstore::sqlx::{self, AnyConnection};
+use portico_eventstore::sqlx::AnyConnection;
 use portico_eventstore::{Change, Projection, ProjectionError};
 
 use super::{client_types, identity_providers};
@@ -36,24 +36,5 @@ impl Projection for Providers {
             }
         }
         Ok(())
-    }
-}
-
-/// Refuses the event where the query finds a row.
-pub(super) async fn refuse_where(
-    tx: &mut AnyConnection,
-    sql: &'static str,
-    values: [String; 2],
-    rule: &'static str,
-) -> Result<(), ProjectionError> {
-    let [first, second] = values;
-    let found = sqlx::query(sql)
-        .bind(first)
-        .bind(second)
-        .fetch_optional(tx)
-        .await?;
-    match found {
-        Some(_) => Err(ProjectionError::Refused(rule)),
-        None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! How many OAuth clients stand in the way of a change. Read before the command, from the table of the clients'
 //! own view.
 
-use portico_eventstore::sqlx::{self, AnyPool, Row as _};
+use portico_eventstore::sqlx::{self, Any, AnyPool, Executor, Row as _};
 use uuid::Uuid;
 
 /// OAuth clients of a provider that are not deleted: registered ones, and those that wait or failed.
@@ -17,10 +17,13 @@ pub(crate) async fn of_client_type(pool: &AnyPool, id: Uuid) -> Result<u64, sqlx
     count(pool, sql, id).await
 }
 
-async fn count(pool: &AnyPool, sql: &'static str, id: Uuid) -> Result<u64, sqlx::Error> {
-    let row = sqlx::query(sql)
-        .bind(id.to_string())
-        .fetch_one(pool)
-        .await?;
-    Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+/// What a query counts of an id.
+pub(super) async fn count(
+    database: impl Executor<'_, Database = Any>,
+    sql: &'static str,
+    id: Uuid,
+) -> Result<u64, sqlx::Error> {
+    let query = sqlx::query(sql).bind(id.to_string());
+    let row = query.fetch_one(database).await?;
+    Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }

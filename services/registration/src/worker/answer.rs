@@ -1,17 +1,15 @@
 //! From the provider's answer to what is recorded of it: the secrets go into the vault.
 
-use std::collections::BTreeSet;
-
 use portico_runtime::config::Retry;
-use portico_vault::{Changes, Owner, Secret, VaultRef};
+use portico_vault::{Changes, Owner, Secret, VaultError, VaultRef};
 use uuid::Uuid;
 
 use super::failure::lacking;
 use super::spool::AnswerSpool;
 use super::{Job, WorkError, Worker};
-use crate::client_metadata::{Marker, WantedClient};
+use crate::client_metadata::WantedClient;
 use crate::client_type::ClientType;
-use crate::identity_provider::{IdentityProvider, Status};
+use crate::identity_provider::{IdentityProvider, Rejection, Status};
 use crate::oauth_client::{
     Answered, ClientProfile, Command, Live, OWNER, OldSecret, OperationKind, RotationCommand,
     UpdateCommand, Wanted,
@@ -57,6 +55,17 @@ impl Worker {
                 self.refuse(job, gone).await?;
                 Ok(None)
             }
+        }
+    }
+
+    /// The provider of a client as it is at this moment; the rejection where it is gone.
+    pub(super) async fn access(&self, job: &Job) -> Result<Result<Access, Rejection>, WorkError> {
+        let id = job.state.identity_provider_id;
+        let provider = self.store.load::<IdentityProvider>(id).await?.state;
+        match access::open(&self.deps, &self.vault, id, &provider).await {
+            Ok(access) => Ok(Ok(access)),
+            Err(AccessError::Rejected(rejection)) => Ok(Err(rejection)),
+            Err(AccessError::Vault(error)) => Err(error.into()),
         }
     }
 
@@ -250,9 +259,10 @@ impl Worker {
                     let lifetime = self.deps.config.old_secret_lifetime;
                     OldSecret::until(Retry::after(self.deps.clock.now(), lifetime))
                 });
-                // A rotation changes the secret and nothing else.
+                // A rotation changes the secret and nothing else: nothing is asked for that could differ.
+                let unasked = WantedClient::default();
                 let mut answer = self
-                    .answered(job, registered, &before, &unasked(), &mut changes)
+                    .answered(job, registered, &before, &unasked, &mut changes)
                     .await?;
                 answer.differences.clone_from(&live.answer.differences);
                 Command::Rotation(RotationCommand::Complete {
@@ -308,6 +318,18 @@ impl Worker {
         }
     }
 
+    /// Keeps a secret, where there is one.
+    pub(super) async fn keep(
+        &self,
+        owner: &Owner,
+        secret: Option<&Secret>,
+    ) -> Result<Option<VaultRef>, VaultError> {
+        match secret {
+            Some(secret) => self.vault.put(owner, secret).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Erases every secret of a client that is gone.
     pub(super) async fn forget(&self, id: Uuid) -> Result<(), WorkError> {
         Ok(self.vault.erase(&owner(id)).await?)
@@ -333,21 +355,4 @@ impl Before {
 /// The vault owner of a client's secrets.
 pub(super) fn owner(id: Uuid) -> Owner {
     Owner::new(OWNER, id)
-}
-
-/// Asks for nothing, so that nothing differs from it.
-fn unasked() -> WantedClient {
-    WantedClient {
-        name: String::new(),
-        redirect_uris: Vec::new(),
-        grant_types: BTreeSet::new(),
-        response_types: BTreeSet::new(),
-        token_endpoint_auth_method: String::new(),
-        scopes: BTreeSet::new(),
-        okta_application_type: String::new(),
-        marker: Marker {
-            id: String::new(),
-            attempt: 0,
-        },
-    }
 }

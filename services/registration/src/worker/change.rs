@@ -149,13 +149,8 @@ impl Worker {
             .as_ref()
             .and_then(|registered| registered.registration_access_token.as_ref())
             .or(known.registration_access_token.as_ref());
-        let rat_ref = match token {
-            Some(token) => {
-                let owner = Owner::new(ORPHAN_OWNER, job.id);
-                Some(self.vault.put(&owner, token).await?)
-            }
-            None => None,
-        };
+        let owner = Owner::new(ORPHAN_OWNER, job.id);
+        let rat_ref = self.keep(&owner, token).await?;
         tracing::warn!(oauth_client_id = %job.id, client_id = live.answer.client_id, code = failure.code,
             reason = failure.description, powerless = powerless.is_some(), "the provider does not delete the client");
         let command = DeletionCommand::Refuse {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::{Context, ExecuteError};
+use portico_eventstore::Context;
 use portico_vault::Secret;
 use uuid::Uuid;
 
@@ -315,8 +315,7 @@ impl Running {
         });
         match token {
             Some(true) => Ok(()),
-            _ => Err(Failure::new(
-                Disposition::Fail,
+            _ => Err(Failure::fail(
                 "token_answer_invalid",
                 "the token endpoint answered without an access_token",
             )),
@@ -374,8 +373,7 @@ impl Running {
             Ok(registered) => {
                 let detail = summary(&registered, &subject.wanted);
                 let scopes = subject.known.scopes.clone();
-                let known = registered.merge_into(subject.known.clone(), scopes);
-                subject.known = known;
+                subject.known = registered.merge_into(subject.known.clone(), scopes);
                 self.note(step, Outcome::Passed, &detail).await;
             }
             Err(failure) => {
@@ -398,10 +396,7 @@ impl Running {
             if let Ok(registered) = self.access.driver().parse(endpoints, &answer)
                 && registered.client_id == left.client_id
             {
-                known = Some(match known {
-                    None => registered.into_known(BTreeSet::new()),
-                    Some(known) => registered.merge_into(known, BTreeSet::new()),
-                });
+                known = Some(registered.merge_into(known.unwrap_or_default(), BTreeSet::new()));
             }
         }
         let Some(known) = known else { return };
@@ -435,7 +430,6 @@ impl Running {
             .execute::<ConformanceCheck>(self.provider, command, &context)
             .await;
         if let Err(error) = told {
-            let error: ExecuteError<_> = error;
             tracing::error!(identity_provider_id = %self.provider, %error,
                 "a step of a conformance check could not be recorded");
         }

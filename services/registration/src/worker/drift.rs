@@ -11,11 +11,9 @@ use uuid::Uuid;
 use super::answer::owner;
 use super::spool::AnswerSpool;
 use super::{Job, WorkError, Worker};
-use crate::client_metadata::{Difference, Marker, Metadata, SECRET_CHANGED, WantedClient};
-use crate::identity_provider::IdentityProvider;
+use crate::client_metadata::{Difference, Metadata, SECRET_CHANGED, WantedClient};
 use crate::oauth_client::{Command, DriftCommand, Live};
-use crate::providers::access::{self, Access, AccessError};
-use crate::providers::{Disposition, Failure, KnownClient};
+use crate::providers::{Access, Disposition, Failure, KnownClient};
 
 /// A member that is not RFC 7591's: whether the client may have tokens at all. Drivers give it that can switch it.
 const ENABLED: &str = "enabled";
@@ -187,14 +185,8 @@ impl Worker {
             };
             (result, None)
         };
-        let id = job.state.identity_provider_id;
-        let provider = self.store.load::<IdentityProvider>(id).await?.state;
-        let access = match access::open(&self.deps, &self.vault, id, &provider).await {
-            Ok(access) => access,
-            Err(AccessError::Vault(error)) => return Err(error.into()),
-            Err(AccessError::Rejected(_)) => {
-                return Ok(not_readable("the identity provider was deleted"));
-            }
+        let Ok(access) = self.access(&job).await? else {
+            return Ok(not_readable("the identity provider was deleted"));
         };
         let Some(sent) = self.sent(&job, live).await? else {
             return Ok(not_readable("its client type was deleted"));
@@ -234,19 +226,8 @@ impl Worker {
     ) -> Result<Option<WantedClient>, WorkError> {
         let wanted = &live.applied;
         let profile = self.profile_of(wanted, live.client_type_id).await?;
-        Ok(profile.map(|profile| WantedClient {
-            name: wanted.name.clone(),
-            redirect_uris: wanted.redirect_urls.clone(),
-            grant_types: profile.grant_types,
-            response_types: profile.response_types,
-            token_endpoint_auth_method: profile.token_endpoint_auth_method,
-            scopes: wanted.scopes.clone(),
-            okta_application_type: profile.okta_application_type,
-            marker: Marker {
-                id: job.id.to_string(),
-                attempt: job.state.attempt,
-            },
-        }))
+        let sent = |profile| job.state.sent(wanted, &profile, job.state.attempt);
+        Ok(profile.map(sent))
     }
 
     /// A provider may give a new registration access token with every answer; the old one is void then.

@@ -16,7 +16,6 @@ use crate::oauth_client::{
     Command, Event, Live, OauthClient, OldSecretCommand, OrphanEvent, RegistrationEvent,
     RotationCommand, RotationEvent, UpdateEvent,
 };
-use crate::providers::access::{self, AccessError};
 use crate::providers::{Disposition, Failure};
 
 impl Worker {
@@ -95,8 +94,7 @@ impl Worker {
             Err(error) => return Err(error.into()),
         }
         let command = Command::Rotation(RotationCommand::Intend { secret_ref });
-        let begun = self.record(job, &command).await?;
-        Ok(begun.is_some())
+        Ok(self.record(job, &command).await?.is_some())
     }
 
     /// Ends the secret before the last rotation, where the provider waits for that. That is never given up.
@@ -106,8 +104,7 @@ impl Worker {
         };
         let Err(failure) = self.end_old_secret(job, live).await? else {
             let command = Command::OldSecret(OldSecretCommand::Retire);
-            self.record(job, &command).await?;
-            return Ok(());
+            return self.record(job, &command).await.map(drop);
         };
         tracing::warn!(oauth_client_id = %job.id, code = failure.code, reason = failure.description,
             attempts = old.attempts + 1, "the secret before the last rotation could not be ended");
@@ -123,8 +120,9 @@ impl Worker {
             problem: problem(&failure),
             again_at: Retry::after(self.deps.clock.now(), pause),
         };
-        self.record(job, &Command::OldSecret(command)).await?;
-        Ok(())
+        self.record(job, &Command::OldSecret(command))
+            .await
+            .map(drop)
     }
 
     async fn end_old_secret(
@@ -132,13 +130,9 @@ impl Worker {
         job: &Job,
         live: &Live,
     ) -> Result<Result<(), Failure>, WorkError> {
-        let id = job.state.identity_provider_id;
-        let provider = self.store.load::<IdentityProvider>(id).await?.state;
-        let access = match access::open(&self.deps, &self.vault, id, &provider).await {
-            Ok(access) => access,
-            Err(AccessError::Vault(error)) => return Err(error.into()),
+        let Ok(access) = self.access(job).await? else {
             // Nobody can be asked any more.
-            Err(AccessError::Rejected(_)) => return Ok(Ok(())),
+            return Ok(Ok(()));
         };
         let spool = AnswerSpool::new(&self.vault, job.id, job.state.attempt);
         let known = self.known(job, live).await?;

@@ -34,8 +34,7 @@ impl Worker {
             failed,
             next_try_at,
         };
-        self.record(job, &Command::Failure(command)).await?;
-        Ok(())
+        self.record(job, &Command::Failure(command)).await.map(drop)
     }
 
     /// Trying again changes nothing: parked until something changes or an admin retries.
@@ -47,8 +46,7 @@ impl Worker {
             again_at: self.again_at(),
             at: self.deps.clock.now(),
         };
-        self.record(job, &Command::Failure(command)).await?;
-        Ok(())
+        self.record(job, &Command::Failure(command)).await.map(drop)
     }
 
     /// When what is to be taken away, and was refused, is tried again.

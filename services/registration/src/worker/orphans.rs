@@ -12,14 +12,13 @@ use super::registration::random_secret;
 use super::spool::AnswerSpool;
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Metadata, WantedClient};
-use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
     Answered, Command, ORPHAN_OWNER, OauthClient, Orphan, OrphanCommand, OrphanReason, Rejection,
     Resolution,
 };
-use crate::providers::access::{self, Access, AccessError};
 use crate::providers::{
-    ChosenIds, Disposition, Failure, KnownClient, ReconcileClass, Reconciled, RegisteredClient,
+    Access, ChosenIds, Disposition, Failure, KnownClient, ReconcileClass, Reconciled,
+    RegisteredClient,
 };
 
 /// Answers to work on orphans are spooled under this, which no attempt has.
@@ -136,7 +135,8 @@ impl Orphans {
         orphan: Orphan,
         claimed: &ClaimedClient,
     ) -> Result<Subject, Stop> {
-        let access = self.access(job).await?;
+        let access = self.worker.access(job).await.map_err(Stop::Work)?;
+        let access = access.map_err(Error::from)?;
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
         let mut known = self.known(job, &orphan, claimed).await?;
         let read = if known.client_id.is_empty() {
@@ -171,19 +171,6 @@ impl Orphans {
         })
     }
 
-    async fn access(&self, job: &Job) -> Result<Access, Stop> {
-        let id = job.state.identity_provider_id;
-        let Worker {
-            deps, store, vault, ..
-        } = &self.worker;
-        let provider = store.load::<IdentityProvider>(id).await?.state;
-        match access::open(deps, vault, id, &provider).await {
-            Ok(access) => Ok(access),
-            Err(AccessError::Vault(error)) => Err(error.into()),
-            Err(AccessError::Rejected(rejection)) => Err(Error::from(rejection).into()),
-        }
-    }
-
     /// What is stored of the orphan, with what somebody says of it on top.
     async fn known(
         &self,
@@ -202,20 +189,17 @@ impl Orphans {
         };
         Ok(KnownClient {
             client_id,
-            client_secret: None,
             registration_access_token: claimed.token.clone().or(stored),
             registration_client_uri: claimed.uri.clone().or_else(|| orphan.uri.clone()),
-            granted: Metadata::default(),
             scopes: orphan.scopes.clone(),
+            ..KnownClient::default()
         })
     }
 
     async fn claim(&self, job: &Job, marker: &str, known: &KnownClient) -> Result<(), Stop> {
         let owner = Owner::new(ORPHAN_OWNER, job.id);
-        let rat_ref = match &known.registration_access_token {
-            Some(token) => Some(self.worker.vault.put(&owner, token).await?),
-            None => None,
-        };
+        let token = known.registration_access_token.as_ref();
+        let rat_ref = self.worker.keep(&owner, token).await?;
         let command = OrphanCommand::Claim {
             marker: marker.to_owned(),
             client_id: known.client_id.clone(),
@@ -259,17 +243,10 @@ impl Orphans {
         secret: Option<Secret>,
         registered: RegisteredClient,
     ) -> Result<Answered, Stop> {
-        let vault = &self.worker.vault;
         let token = registered.registration_access_token;
         let token = token.or_else(|| known.registration_access_token.clone());
-        let secret_ref = match &secret {
-            Some(secret) => Some(vault.put(&owner(id), secret).await?),
-            None => None,
-        };
-        let rat_ref = match &token {
-            Some(token) => Some(vault.put(&owner(id), token).await?),
-            None => None,
-        };
+        let secret_ref = self.worker.keep(&owner(id), secret.as_ref()).await?;
+        let rat_ref = self.worker.keep(&owner(id), token.as_ref()).await?;
         let uri = registered.registration_client_uri;
         Ok(Answered {
             client_id: known.client_id.clone(),
@@ -322,8 +299,7 @@ impl Orphans {
         let command = Command::Orphan(command);
         let store = &self.worker.store;
         let done = store.execute::<OauthClient>(id, &command, context).await;
-        done.map_err(portico_runtime::refuse)?;
-        Ok(())
+        Ok(done.map(drop).map_err(portico_runtime::refuse)?)
     }
 }
 

@@ -112,7 +112,7 @@ impl Worker {
         match registered {
             Ok(registered) if self.is_anothers(job, &registered).await? => {
                 let why = "the provider answered with the client of another application";
-                let failure = Failure::new(Disposition::Fail, "provider_answer_invalid", why);
+                let failure = Failure::fail("provider_answer_invalid", why);
                 let failure = failure.unknown_outcome();
                 self.not_registered(job, provider, &failure, true).await
             }
@@ -146,9 +146,7 @@ impl Worker {
         let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
         let endpoints = &access.settings.location.endpoints;
         let Some(ids) = self.chosen(job, intended).await? else {
-            // The attempt cannot be taken up again, so whatever came of it is left to an admin.
-            self.suspect(job, intended).await?;
-            return self.without_secret(job).await;
+            return self.without_secret(job, intended).await;
         };
         for answer in spool.load().await? {
             if answer.step == Step::Register
@@ -206,8 +204,21 @@ impl Worker {
             again_at: self.again_at(),
             at: self.deps.clock.now(),
         };
-        self.record(job, &Command::Registration(command)).await?;
-        Ok(())
+        self.record(job, &Command::Registration(command))
+            .await
+            .map(drop)
+    }
+
+    /// The attempt cannot be taken up again, so whatever came of it is left to an admin. Trying again brings no secret
+    /// back; a retry chooses another one.
+    async fn without_secret(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+    ) -> Result<(), WorkError> {
+        self.suspect(job, intended).await?;
+        let lost = lacking("secret_missing", "the chosen secret is not in the vault");
+        self.refuse(job, lost).await
     }
 
     async fn registered(
@@ -264,13 +275,8 @@ impl Worker {
             .live()
             .is_some_and(|live| live.answer.client_id == late.client_id);
         if !is_known {
-            let rat_ref = match &late.token {
-                Some(token) => {
-                    let owner = Owner::new(ORPHAN_OWNER, job.id);
-                    Some(self.vault.put(&owner, token).await?)
-                }
-                None => None,
-            };
+            let owner = Owner::new(ORPHAN_OWNER, job.id);
+            let rat_ref = self.keep(&owner, late.token.as_ref()).await?;
             let command = OrphanCommand::Find {
                 marker: intended.client.marker.to_string(),
                 client_id: late.client_id,
@@ -342,8 +348,7 @@ impl Worker {
         let Problem { code, reason } = &failed.problem;
         tracing::warn!(oauth_client_id = %job.id, code, reason, "waiting until the provider takes registrations");
         let command = Command::Failure(FailureCommand::Pause(failed));
-        self.record(job, &command).await?;
-        Ok(())
+        self.record(job, &command).await.map(drop)
     }
 
     /// What was chosen for an attempt. `None` where the secret is not in the vault.
@@ -357,12 +362,6 @@ impl Worker {
             client_id: intended.client_id.clone(),
             client_secret,
         }))
-    }
-
-    /// Trying again brings no secret back; a retry chooses another one.
-    async fn without_secret(&self, job: &Job) -> Result<(), WorkError> {
-        let lost = lacking("secret_missing", "the chosen secret is not in the vault");
-        self.refuse(job, lost).await
     }
 }
 

@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::gateways::CreatedKey;
-use crate::gateways::Failure;
+use crate::gateways::{CreatedKey, Failure};
 
 /// One gateway, for one piece of work.
 #[async_trait]

@@ -19,8 +19,7 @@ use tokio::sync::OnceCell;
 
 use super::control::Control;
 use super::http::{Caller, created, deleted, document, invalid, refused, texts, written};
-use crate::gateways::{CreatedKey, GatewaySession};
-use crate::gateways::{Disposition, Failure};
+use crate::gateways::{CreatedKey, Failure, GatewaySession};
 use aliases::Aliases;
 use registry::Registry;
 
@@ -42,6 +41,7 @@ impl<'a> Dashboard<'a> {
         Self {
             caller: Caller {
                 session,
+                root: "api",
                 header: "authorization",
             },
             wrappers: Mutex::default(),
@@ -57,8 +57,7 @@ impl<'a> Dashboard<'a> {
         query: Option<&str>,
         body: Option<Value>,
     ) -> Result<(u16, Value), Failure> {
-        let path: Vec<&str> = std::iter::once("api").chain(path.iter().copied()).collect();
-        let (status, body) = self.caller.call(method, &path, query, body).await?;
+        let (status, body) = self.caller.call(method, path, query, body).await?;
         // Some refusals come with status 200.
         if status == 200 && body["Status"] == "Error" {
             return Err(refused(400, &body));
@@ -338,8 +337,7 @@ impl Control for Dashboard<'_> {
             .await?;
         match status {
             200 => Ok(texts(&body["data"]["keys"])),
-            404 | 405 => Err(Failure::new(
-                Disposition::Fail,
+            404 | 405 => Err(Failure::fail(
                 "key_listing_unavailable",
                 "the Dashboard does not list keys; see `enable_hashed_keys_listing`",
             )),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::definition;
+use super::{definition, text};
 use crate::gateways::{Limit, ResolvedPolicy, Simulation};
 use merge::{Merged, merge};
 
@@ -105,10 +105,6 @@ fn decided(
 
 fn forbidden(message: &str) -> Refusal {
     (403, message.to_owned())
-}
-
-fn text<'a>(value: &'a Value, member: &str) -> &'a str {
-    value[member].as_str().unwrap_or_default()
 }
 
 fn org(api: &Value) -> &str {

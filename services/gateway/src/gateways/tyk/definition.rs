@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::gateways::{ApiChanges, Change, Mapping, Owned, WantedApi};
-use crate::gateways::{Disposition, Failure};
+use super::text;
+use crate::gateways::{ApiChanges, Change, Failure, Mapping, Owned, WantedApi};
 
 const MAPPING: &str = "scope_to_policy";
 
@@ -266,10 +266,6 @@ impl Merging {
     }
 }
 
-fn text<'a>(value: &'a Value, member: &str) -> &'a str {
-    value[member].as_str().unwrap_or_default()
-}
-
 /// A URL, or base64 of one.
 pub(super) fn key_source(definition: &Value) -> String {
     let source = text(definition, "jwt_source");
@@ -280,11 +276,7 @@ pub(super) fn key_source(definition: &Value) -> String {
 }
 
 fn refused(code: &str, wanted: &WantedApi, why: &str) -> Failure {
-    Failure::new(
-        Disposition::Fail,
-        code,
-        format!("the API {} {why}", wanted.api_id),
-    )
+    Failure::fail(code, format!("the API {} {why}", wanted.api_id))
 }
 
 /// Nothing of Portico's at an API that is not there (any more).

@@ -9,8 +9,7 @@ use portico_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
-use crate::gateways::{CreatedKey, GatewaySession};
-use crate::gateways::{Disposition, Failure};
+use crate::gateways::{CreatedKey, Disposition, Failure, GatewaySession};
 
 /// The code where a call got no answer.
 pub(super) const UNREACHABLE: &str = "gateway_unreachable";
@@ -18,6 +17,8 @@ pub(super) const UNREACHABLE: &str = "gateway_unreachable";
 /// Where to, and in which header the secret goes.
 pub(super) struct Caller<'a> {
     pub(super) session: &'a GatewaySession<'a>,
+    /// The first segment of every path.
+    pub(super) root: &'static str,
     pub(super) header: &'static str,
 }
 
@@ -35,7 +36,7 @@ impl Caller<'_> {
         request.timeout = Some(session.deadline);
         let mut secret = HeaderValue::try_from(session.secret.expose()).map_err(|_| {
             let why = "the secret holds characters that no HTTP header can carry";
-            Failure::new(Disposition::Fail, "gateway_secret_malformed", why)
+            Failure::fail("gateway_secret_malformed", why)
         })?;
         secret.set_sensitive(true);
         request.headers.insert(self.header, secret);
@@ -57,7 +58,7 @@ impl Caller<'_> {
     fn url(&self, path: &[&str], query: Option<&str>) -> Url {
         let mut url = self.session.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
+            segments.pop_if_empty().push(self.root).extend(path);
         }
         url.set_query(query);
         url
@@ -92,7 +93,7 @@ pub(super) fn refused(status: u16, body: &Value) -> Failure {
 }
 
 pub(super) fn invalid(why: &str) -> Failure {
-    Failure::new(Disposition::Fail, "gateway_answer_invalid", why)
+    Failure::fail("gateway_answer_invalid", why)
 }
 
 /// What a single document was asked for.
@@ -139,8 +140,7 @@ pub(super) fn created(status: u16, body: &Value, member: &str) -> Result<Created
         return Err(invalid("the gateway answered without a key"));
     }
     if hash.is_empty() {
-        return Err(Failure::new(
-            Disposition::Fail,
+        return Err(Failure::fail(
             "gateway_keys_not_hashed",
             "the gateway does not hash its keys; switch `hash_keys` on, so that a key can be revoked without keeping it",
         ));

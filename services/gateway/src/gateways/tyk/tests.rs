@@ -18,7 +18,7 @@ use url::Url;
 
 use super::*;
 use crate::gateways::{
-    Change, Limit, Owned, PolicyKind, WantedApi, plan_policy_id, product_policy_id,
+    Change, Disposition, Limit, Owned, PolicyKind, WantedApi, plan_policy_id, product_policy_id,
 };
 
 const SLOW: Limit = Limit {

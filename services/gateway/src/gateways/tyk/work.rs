@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 use super::control::Control;
 use super::definition::{self, Merged};
 use super::http::UNREACHABLE;
-use super::{fail, look, no_operation, policy};
+use super::{look, no_operation, policy};
 use crate::gateways::{
-    ApiChanges, GatewaySession, Mapping, NO_OPERATION, PolicyKind, PolicyState, WantedApi,
-    WantedKey, WantedPolicy,
+    ApiChanges, Disposition, Failure, GatewaySession, Mapping, NO_OPERATION, PolicyKind,
+    PolicyState, WantedApi, WantedKey, WantedPolicy,
 };
-use crate::gateways::{Disposition, Failure};
 
 /// How ids of policies begin that Portico makes.
 const OURS: &str = "portico-";
@@ -143,7 +142,7 @@ impl<'a> Work<'a> {
             let Some(api) = self.control.api(id).await? else {
                 // Its key would open nothing.
                 let why = format!("the API {id} is not at the gateway");
-                return Err(super::fail("api_not_at_gateway", why));
+                return Err(Failure::fail("api_not_at_gateway", why));
             };
             headers.extend(look::key_header(&api).map(|header| (id.clone(), header)));
             belongs(&api, &mut org_id);
@@ -251,5 +250,5 @@ fn with(changes: ApiChanges, stale: Mapping) -> ApiChanges {
 const MISSING: &str = "policy_not_at_gateway";
 
 pub(super) fn policy_missing(id: &str) -> Failure {
-    fail(MISSING, format!("the policy {id} is not at the gateway"))
+    Failure::fail(MISSING, format!("the policy {id} is not at the gateway"))
 }

@@ -296,12 +296,7 @@ impl<'a> Work<'a> {
             });
         needed
             .cloned()
-            .map(|mut policy| {
-                if matches!(policy.kind, PolicyKind::Plan { .. }) {
-                    policy.api_ids.retain(|api| at.contains(api));
-                }
-                policy
-            })
+            .map(|policy| policy.named(|api| at.contains(api)))
             .chain(default)
             .collect()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_proto::{Error, Kind, registration::v1 as api};
-use portico_runtime::{Call, parse_id, store_error, vault_error};
+use portico_runtime::{Call, parse_id, vault_error};
 use portico_vault::{Owner, VaultError, VaultRef};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Request;
@@ -204,12 +204,7 @@ async fn waited(
     let wait = async {
         loop {
             head.borrow_and_update();
-            let state = grpc
-                .store
-                .load::<OauthClient>(id)
-                .await
-                .map_err(store_error)?
-                .state;
+            let state = grpc.load::<OauthClient>(id).await?;
             if let Some(outcome) = outcome(&state) {
                 return outcome;
             }

@@ -1,7 +1,7 @@
 //! The well-known document: verified before it is stored, and the connection test.
 
 use portico_proto::{Error, registration::v1 as api};
-use portico_runtime::{Call, parse_id, store_error};
+use portico_runtime::{Call, parse_id};
 use tonic::Request;
 
 use super::Grpc;
@@ -33,8 +33,7 @@ pub(crate) async fn check_identity_provider(
         }
         Some(Subject::Id(id)) => {
             let id = parse_id("id", &id)?;
-            let provider = grpc.store.load::<IdentityProvider>(id).await;
-            let provider = provider.map_err(store_error)?.state;
+            let provider = grpc.load::<IdentityProvider>(id).await?;
             let access = access::open(&grpc.deps, &grpc.vault, id, &provider).await;
             stored(&access.map_err(access_error)?).await
         }
@@ -100,11 +99,7 @@ async fn authorization(access: &Access, found: bool) -> CheckStep {
 }
 
 fn skipped() -> CheckStep {
-    CheckStep {
-        name: "authorization",
-        outcome: Outcome::Skipped,
-        detail: String::new(),
-    }
+    CheckStep::new("authorization", Outcome::Skipped, "")
 }
 
 /// Fetches and verifies the document.

@@ -51,14 +51,9 @@ pub(super) fn check(pem: &str) -> Result<(), TrustError> {
 
 /// An origin (RFC 6454 section 6.2) in its usual form. `None` where the text is something else.
 pub(super) fn origin(text: &str) -> Option<String> {
-    let url = Url::parse(text.trim()).ok()?;
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none();
-    plain.then(|| url.origin().ascii_serialization())
+    let url = endpoint(text.trim())?;
+    let bare = url.path() == "/" && url.query().is_none();
+    bare.then(|| url.origin().ascii_serialization())
 }
 
 /// The absolute URL of an endpoint (RFC 6749 section 3.2: no fragment). `None` where the text is something else.

@@ -26,8 +26,7 @@ pub(super) fn management_api(site: Site<'_>) -> String {
 fn at(site: Site<'_>, path: &[&str]) -> Result<Url> {
     let api = management_api(site);
     let mut url = Url::parse(&api).map_err(|_| {
-        Failure::new(
-            Disposition::Fail,
+        Failure::fail(
             "management_audience_invalid",
             format!("{api} is not the address of a Management API"),
         )
@@ -121,8 +120,7 @@ pub(super) async fn marked(session: &Session<'_>, marker: &str) -> Result<Option
             return Ok(Some(id.to_owned()));
         }
     }
-    Err(Failure::new(
-        Disposition::Fail,
+    Err(Failure::fail(
         "search_too_long",
         "the tenant has more clients than Auth0 lists; look for the client by hand",
     ))

@@ -18,13 +18,7 @@ use crate::providers::site::Site;
 #[derive(Debug, Default)]
 pub(super) struct Grant {
     id: Option<String>,
-    scopes: BTreeSet<String>,
-}
-
-impl Grant {
-    pub(super) fn scopes(self) -> BTreeSet<String> {
-        self.scopes
-    }
+    pub(super) scopes: BTreeSet<String>,
 }
 
 /// As it is shown before it is sent.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::providers::client::{RegisteredClient, WantedClient};
 use crate::providers::discovery::Endpoints;
-use crate::providers::failure::{Disposition, Failure, Result};
+use crate::providers::failure::{Failure, Result};
 use crate::providers::metadata::{Difference, Metadata, array, joined};
 use crate::providers::rfc7591;
 use crate::providers::session::{RawAnswer, Step};
@@ -23,8 +23,7 @@ pub(super) fn by_itself(wanted: &WantedClient) -> bool {
 /// What Auth0 is known to refuse, or would make useless.
 pub(super) fn check(site: Site<'_>, wanted: &WantedClient) -> Result<()> {
     if by_itself(wanted) && site.options.api_audience.is_empty() {
-        return Err(Failure::new(
-            Disposition::Fail,
+        return Err(Failure::fail(
             "api_audience_missing",
             "a client gets tokens by client_credentials only for an API that it has a client grant for: give the \
              identity provider an api_audience",
@@ -103,10 +102,12 @@ pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
     Ok(registered)
 }
 
-pub(super) fn with_scopes(granted: Metadata, scopes: BTreeSet<String>) -> Metadata {
-    let mut members = granted.members().clone();
-    members.insert("scope".into(), joined(&scopes).into());
-    Metadata::from_answer(members)
+pub(super) fn with_scopes(
+    mut registered: RegisteredClient,
+    scopes: &BTreeSet<String>,
+) -> RegisteredClient {
+    registered.granted = registered.granted.with("scope", joined(scopes));
+    registered
 }
 
 /// Differences that only Auth0 makes.

@@ -1,10 +1,10 @@
 //! Open registration at `/oidc/register`, for tenants that have it and give nothing better.
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::providers::Method;
 use crate::providers::client::{Prepared, RegisteredClient, WantedClient};
-use crate::providers::failure::{Disposition, Failure, Result};
+use crate::providers::failure::{Failure, Result};
 use crate::providers::metadata::array;
 use crate::providers::rfc7591;
 use crate::providers::session::Session;
@@ -18,8 +18,7 @@ const AUTH_METHODS: [&str; 2] = ["none", "client_secret_post"];
 
 pub(super) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared> {
     let refused = |code: &str, why: &str| {
-        Err(Failure::new(
-            Disposition::Fail,
+        Err(Failure::fail(
             code,
             format!("{why}; give the identity provider credentials for the Management API"),
         ))
@@ -66,9 +65,7 @@ pub(super) async fn register(
 ) -> Result<RegisteredClient> {
     let mut registered = rfc7591::register(session, prepared, Need::default()).await?;
     // It says so in no answer.
-    let mut members: Map<String, Value> = registered.granted.members().clone();
-    members.insert("is_first_party".into(), false.into());
-    registered.granted = crate::providers::Metadata::from_answer(members);
+    registered.granted = registered.granted.with("is_first_party", false);
     Ok(registered)
 }
 

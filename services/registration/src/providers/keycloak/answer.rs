@@ -61,11 +61,9 @@ pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         client_secret: secret.map(Secret::new),
         registration_access_token: text("registrationAccessToken").map(Secret::new),
         registration_client_uri: Some(member(endpoints, "default", &client_id)),
-        client_secret_expires_at: 0,
         granted: representation::metadata(&members),
-        warnings: Vec::new(),
-        keeps_old_secret: false,
         client_id,
+        ..RegisteredClient::default()
     })
 }
 
@@ -118,15 +116,13 @@ pub(super) fn unread(
     RegisteredClient {
         client_id: client_id.to_owned(),
         client_secret: secret.cloned(),
-        registration_access_token: None,
         registration_client_uri: Some(member(endpoints, "default", client_id)),
-        client_secret_expires_at: 0,
         granted,
         warnings: vec![
             "the registration access token got lost: the client works, but it cannot be managed \
              until the provider has management credentials"
                 .into(),
         ],
-        keeps_old_secret: false,
+        ..RegisteredClient::default()
     }
 }

@@ -105,8 +105,7 @@ pub(super) fn undecided(failure: Failure) -> Failure {
 const TAKEN: &str = "client_id_taken";
 
 fn taken() -> Failure {
-    Failure::new(
-        Disposition::Fail,
+    Failure::fail(
         TAKEN,
         "a client with the chosen id is at the provider, but it does not have the chosen secret",
     )

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::providers::client::{ChosenIds, WantedClient};
-use crate::providers::failure::{Disposition, Failure, Result};
+use crate::providers::failure::{Failure, Result};
 use crate::providers::metadata::{Metadata, array, joined};
 
 /// The one method by which a client with a secret may authenticate.
@@ -125,8 +125,7 @@ fn common(wanted: &WantedClient) -> Result<Map<String, Value>> {
             body.insert("clientAuthenticatorType".into(), "client-secret-jwt".into());
         }
         method => {
-            return Err(Failure::new(
-                Disposition::Fail,
+            return Err(Failure::fail(
                 "auth_method_unsupported",
                 format!(
                     "token_endpoint_auth_method {method} needs a key that Portico does not hold"

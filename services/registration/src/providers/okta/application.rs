@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::providers::client::{KnownClient, WantedClient};
-use crate::providers::failure::{Disposition, Failure, Result};
+use crate::providers::failure::{Failure, Result};
 use crate::providers::metadata::array;
 use crate::providers::rfc7591::{marked_name, renamed};
 
@@ -111,5 +111,5 @@ fn settings(wanted: &WantedClient, kind: &str) -> Result<Map<String, Value>> {
 }
 
 fn unfit(why: String) -> Failure {
-    Failure::new(Disposition::Fail, "okta_application_type_unfit", why)
+    Failure::fail("okta_application_type_unfit", why)
 }

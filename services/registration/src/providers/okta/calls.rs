@@ -136,8 +136,7 @@ pub(super) async fn named(session: &Session<'_>, name: &str) -> Result<Option<Ma
             _ => return Ok(None),
         }
     }
-    Err(Failure::new(
-        Disposition::Fail,
+    Err(Failure::fail(
         "search_too_long",
         "Okta finds too many clients with this name",
     ))

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::calls::{Wrong, call, found, successful};
 use crate::providers::client::KnownClient;
-use crate::providers::failure::{Disposition, Failure, Result};
+use crate::providers::failure::{Failure, Result};
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, RawAnswer, Session, Step};
 
@@ -81,8 +81,7 @@ pub(super) async fn add(
 /// Ends all others. Nothing is ended, and that is said, where it cannot be told which one is known here.
 pub(super) async fn end_others(session: &Session<'_>, client: &KnownClient) -> Result<()> {
     let Some(held) = list(session, &client.client_id).await? else {
-        return Err(Failure::new(
-            Disposition::Fail,
+        return Err(Failure::fail(
             "secrets_not_open",
             "the API token may not see the secrets of the client, so the old one was not ended",
         ));
@@ -91,8 +90,7 @@ pub(super) async fn end_others(session: &Session<'_>, client: &KnownClient) -> R
         return Ok(());
     }
     let Some(current) = current(&held, client) else {
-        return Err(Failure::new(
-            Disposition::Fail,
+        return Err(Failure::fail(
             "secret_not_at_provider",
             "the secret that is known here is not at Okta any more, so no other one was ended; rotate it",
         ));

@@ -7,13 +7,15 @@ use base64::prelude::BASE64_STANDARD;
 use portico_vault::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 /// The longest pause that an answer may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
 /// What a call was for; decides how its answer is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Step {
     /// RFC 7591 section 3.1.
     Register,
@@ -32,14 +34,7 @@ pub enum Step {
 impl Step {
     /// For traces and numbers.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::Read => "read",
-            Self::Update => "update",
-            Self::Rotate => "rotate",
-            Self::Reissue => "reissue",
-            Self::Other => "other",
-        }
+        self.into()
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Preview {
 }
 
 /// What is stored of a registered client, with its secrets out of the vault.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KnownClient {
     /// RFC 7591 section 3.2.1.
     pub client_id: String,
@@ -82,7 +82,7 @@ pub struct KnownClient {
 }
 
 /// What an answer says about a client.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RegisteredClient {
     /// RFC 7591 section 3.2.1.
     pub client_id: String,
@@ -123,14 +123,7 @@ impl RegisteredClient {
     /// What is known of a client after its registration.
     #[must_use]
     pub fn into_known(self, scopes: BTreeSet<String>) -> KnownClient {
-        KnownClient {
-            client_id: self.client_id,
-            client_secret: self.client_secret,
-            registration_access_token: self.registration_access_token,
-            registration_client_uri: self.registration_client_uri,
-            granted: self.granted,
-            scopes,
-        }
+        self.merge_into(KnownClient::default(), scopes)
     }
 }
 

@@ -58,6 +58,11 @@ impl Failure {
         }
     }
 
+    /// As [`new`](Self::new), of what cannot go well by being repeated.
+    pub(crate) fn fail(code: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::new(Disposition::Fail, code, description)
+    }
+
     /// The client cannot be managed; `why` says what is missing.
     pub(crate) fn unmanageable(why: &str) -> Self {
         Self::new(Disposition::Unmanageable, "client_unmanageable", why)

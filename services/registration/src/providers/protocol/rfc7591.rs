@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::client::{KnownClient, Prepared, REDACTED, RegisteredClient, WantedClient};
-use super::failure::{Bearer, Disposition, Failure, Result, refusal};
+use super::failure::{Bearer, Failure, Result, refusal};
 use super::session::{RawAnswer, Step};
 use super::site::Site;
 use crate::client_metadata::{Metadata, registration_members, secret_expires_at};
@@ -68,8 +68,7 @@ pub(crate) fn check_auth_method(endpoints: &Endpoints, wanted: &WantedClient) ->
             supported.join(", ")
         )
     };
-    Err(Failure::new(
-        Disposition::Fail,
+    Err(Failure::fail(
         "auth_method_unsupported",
         format!("token_endpoint_auth_method {method} {why}; change it in the client type"),
     ))
@@ -205,8 +204,7 @@ pub(crate) fn array_of(answer: &RawAnswer) -> Result<Vec<Value>> {
 
 /// A success that cannot be used. A client may exist because of it.
 pub(crate) fn invalid_answer(answer: &RawAnswer, why: &str) -> Failure {
-    let mut failure = Failure::new(
-        Disposition::Fail,
+    let mut failure = Failure::fail(
         "provider_answer_invalid",
         format!("the provider answered status {}, but {why}", answer.status),
     );

@@ -154,7 +154,7 @@ impl Authorization<'_> {
         };
         let mut header = HeaderValue::try_from(text).map_err(|_| {
             let why = "the token holds characters that no HTTP header can carry";
-            Failure::new(Disposition::Fail, "token_malformed", why)
+            Failure::fail("token_malformed", why)
         });
         if let Ok(header) = &mut header {
             header.set_sensitive(true);
@@ -236,8 +236,7 @@ impl Session<'_> {
     /// Makes one call, spools its answer where it may hold credentials, and gives it back whatever its status.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer> {
         if !self.endpoints.trusts(call.url) {
-            return Err(Failure::new(
-                Disposition::Fail,
+            return Err(Failure::fail(
                 "endpoint_foreign_origin",
                 format!(
                     "{} is not the provider's origin; no token is sent there",

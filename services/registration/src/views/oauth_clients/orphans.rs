@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portico_eventstore::rows::found;
 use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
 use portico_eventstore::{Aggregate as _, Cell, ProjectionError, RecordedEvent, Row, Table, cells};
 use portico_proto::{registration::v1 as api, time};
@@ -158,11 +159,7 @@ pub(crate) async fn orphan(
     marker: &str,
 ) -> Result<Option<ListedOrphan>, sqlx::Error> {
     let sql = format!("{COLUMNS} WHERE marker = $1");
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(marker.to_owned())
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(read).transpose()
+    found(pool, sqlx::AssertSqlSafe(sql), marker, read).await
 }
 
 fn read(row: &Row) -> Result<ListedOrphan, sqlx::Error> {

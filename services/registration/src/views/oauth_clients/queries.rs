@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use portico_eventstore::Row;
-use portico_eventstore::rows::{id, ids, json};
+use portico_eventstore::rows::{found, found_ids, id, json};
 use portico_eventstore::sqlx::{self, AnyPool, Row as _};
 use portico_proto::{registration::v1 as api, time};
 use portico_runtime::Page;
@@ -47,13 +47,10 @@ pub(crate) async fn resumable(pool: &AnyPool, now: Timestamp) -> Result<Vec<Uuid
 
 /// Whether the provider is known to give what is needed to manage clients (RFC 7592).
 pub(crate) async fn manages(pool: &AnyPool, provider: Uuid) -> Result<bool, sqlx::Error> {
-    sqlx::query(
-        "SELECT 1 FROM oauth_clients WHERE identity_provider_id = $1 AND manageable = 1 LIMIT 1",
-    )
-    .bind(provider.to_string())
-    .fetch_optional(pool)
-    .await
-    .map(|row| row.is_some())
+    let sql =
+        "SELECT 1 FROM oauth_clients WHERE identity_provider_id = $1 AND manageable = 1 LIMIT 1";
+    let managed = found(pool, sql, provider, |_| Ok(())).await?;
+    Ok(managed.is_some())
 }
 
 /// The streams of an application's clients.
@@ -61,11 +58,8 @@ pub(crate) async fn streams_of_application(
     pool: &AnyPool,
     application: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows = sqlx::query("SELECT id FROM oauth_clients WHERE application_id = $1 ORDER BY id")
-        .bind(application.to_string())
-        .fetch_all(pool)
-        .await?;
-    ids(&rows)
+    let sql = "SELECT id FROM oauth_clients WHERE application_id = $1 ORDER BY id";
+    found_ids(pool, sql, [application.to_string()]).await
 }
 
 /// Registered clients of a client type, also as one of several.
@@ -75,28 +69,18 @@ pub(crate) async fn streams_of_type(
     client_type: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     // The first type has a column; a client of several has the others in its state only.
-    let rows = sqlx::query(
-        "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 AND live = 1 \
-         AND (client_type_id = $2 OR state LIKE $3) ORDER BY id",
-    )
-    .bind(provider.to_string())
-    .bind(client_type.to_string())
-    .bind(format!("%\"{client_type}\"%"))
-    .fetch_all(pool)
-    .await?;
-    ids(&rows)
+    let sql = "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 AND live = 1 \
+               AND (client_type_id = $2 OR state LIKE $3) ORDER BY id";
+    let also = format!("%\"{client_type}\"%");
+    let values = [provider.to_string(), client_type.to_string(), also];
+    found_ids(pool, sql, values).await
 }
 
 /// Clients at a provider that wait, were parked, or cannot be taken away.
 pub(crate) async fn waiting_at(pool: &AnyPool, provider: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 \
-         AND (parked_at_ms IS NOT NULL OR next_try_at <> '' OR paused = 1) ORDER BY id",
-    )
-    .bind(provider.to_string())
-    .fetch_all(pool)
-    .await?;
-    ids(&rows)
+    let sql = "SELECT id FROM oauth_clients WHERE identity_provider_id = $1 \
+               AND (parked_at_ms IS NOT NULL OR next_try_at <> '' OR paused = 1) ORDER BY id";
+    found_ids(pool, sql, [provider.to_string()]).await
 }
 
 /// A registered client, for comparing it with its provider.
@@ -144,11 +128,8 @@ pub(crate) struct Listed {
 }
 
 pub(crate) async fn by_id(pool: &AnyPool, id: Uuid) -> Result<Option<Listed>, sqlx::Error> {
-    let row = sqlx::query(sqlx::AssertSqlSafe(format!("{LISTED} WHERE c.id = $1")))
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(listed).transpose()
+    let sql = sqlx::AssertSqlSafe(format!("{LISTED} WHERE c.id = $1"));
+    found(pool, sql, id, listed).await
 }
 
 const LISTED: &str = "SELECT c.id, c.application_id, c.identity_provider_id, c.client_type_id, c.client_id, c.status, \

@@ -5,17 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::policy::TAG;
+use super::super::{policy::TAG, text};
 
 /// What Portico calls policies, and what the Dashboard calls them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Aliases {
     real: BTreeMap<String, String>,
     alias: BTreeMap<String, String>,
-}
-
-fn text<'a>(value: &'a Value, member: &str) -> &'a str {
-    value[member].as_str().unwrap_or_default()
 }
 
 /// By which definitions name it.

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::super::definition;
+use super::super::{definition, text};
 
 /// How the ids of Portico's records begin.
 const OURS: &str = "portico-";
@@ -29,10 +29,6 @@ pub(super) struct Plan {
     pub(super) replace: Vec<(String, Value)>,
     /// The mapping of the API, by record; `None`: it goes.
     pub(super) mappings: Vec<(String, Option<Map<String, Value>>)>,
-}
-
-fn text<'a>(value: &'a Value, member: &str) -> &'a str {
-    value[member].as_str().unwrap_or_default()
 }
 
 fn id(record: &Value) -> &str {

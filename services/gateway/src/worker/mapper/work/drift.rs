@@ -1,11 +1,11 @@
 //! What is not at a gateway as Portico wrote it.
 
 use super::super::MappingFailure;
-use super::{Failures, Scope, Work};
+use super::{Failures, Work};
 use crate::gateways::{ApiChanges, Change, Failure, Owned, PolicyState, Wanted};
 
 /// One thing that is otherwise than Portico made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Drift {
     pub(crate) kind: &'static str,
     /// The API, or the policy.
@@ -19,12 +19,6 @@ pub(crate) struct Drift {
 }
 
 impl Work<'_> {
-    /// Takes nothing for granted that is recorded.
-    pub(in crate::worker::mapper) fn repairing(mut self) -> Self {
-        self.scope = Scope::Repair;
-        self
-    }
-
     /// What is not as it should be. Writes nothing.
     pub(in crate::worker::mapper) async fn drift(self) -> Result<Vec<Drift>, MappingFailure> {
         let mut failures = Failures::new();
@@ -69,8 +63,8 @@ fn of_policy(policy: &str, state: PolicyState) -> Option<Drift> {
         subject: policy.to_owned(),
         member: members,
         wanted: "as Portico made it".to_owned(),
-        found: String::new(),
         repairable: true,
+        ..Drift::default()
     })
 }
 
@@ -81,8 +75,7 @@ fn of_stale((scope, policy): (&String, &String)) -> Drift {
         subject: policy.clone(),
         member: scope.clone(),
         wanted: "a policy that Portico did not make".to_owned(),
-        found: String::new(),
-        repairable: false,
+        ..Drift::default()
     }
 }
 
@@ -145,9 +138,7 @@ fn unknown(subject: &str, failure: &Failure) -> Drift {
     Drift {
         kind,
         subject: subject.to_owned(),
-        member: String::new(),
-        wanted: String::new(),
         found: failure.description.clone(),
-        repairable: false,
+        ..Drift::default()
     }
 }

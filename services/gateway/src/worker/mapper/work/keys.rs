@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::MappingFailure;
 use super::{Drift, Work};
-use crate::gateways::{PolicyKind, WantedPolicy};
+use crate::gateways::WantedPolicy;
 use crate::views::entitlements as view;
 
 impl Work<'_> {
@@ -18,12 +18,7 @@ impl Work<'_> {
         let policies: Vec<WantedPolicy> = ids
             .iter()
             .filter_map(|id| self.target.policies.get(id).cloned())
-            .map(|mut policy| {
-                if matches!(policy.kind, PolicyKind::Plan { .. }) {
-                    policy.api_ids.retain(|api| api_ids.contains(api));
-                }
-                policy
-            })
+            .map(|policy| policy.named(|api| api_ids.contains(api)))
             .collect();
         if policies.is_empty() {
             return Ok(());
@@ -46,7 +41,7 @@ impl Work<'_> {
                 member: key.application_name,
                 wanted: format!("an API key for {}", key.product_name),
                 found: "it was deleted; the owner of the application can replace it".to_owned(),
-                repairable: false,
+                ..Drift::default()
             });
         }
         Ok(drift)

@@ -66,33 +66,28 @@ impl Access {
         mapper: &Mapper,
         gateway: Uuid,
     ) -> Result<Self, MappingFailure> {
-        let (settings, secret, url) = access(mapper, gateway).await?;
+        let state = mapper.store.load::<Gateway>(gateway).await?.state;
+        let Some(reference) = state.secret else {
+            return Err(MappingFailure::fail(
+                "gateway_not_found",
+                "The gateway is not there any more.",
+            ));
+        };
+        let owner = Gateway::vault_owner(gateway);
+        let Some(secret) = mapper.vault.get(&owner, &reference).await? else {
+            // Replaced at this moment.
+            return Err(MappingFailure::retry(
+                "gateway_secret_missing",
+                "The gateway's secret is not there.",
+            ));
+        };
+        let url = state.settings.url.parse().map_err(|_| {
+            MappingFailure::fail("gateway_url_invalid", "The gateway's URL is not valid.")
+        })?;
         Ok(Self {
-            settings,
+            settings: state.settings,
             secret,
             url,
         })
     }
-}
-
-async fn access(mapper: &Mapper, gateway: Uuid) -> Result<(Settings, Secret, Url), MappingFailure> {
-    let state = mapper.store.load::<Gateway>(gateway).await?.state;
-    let Some(reference) = state.secret else {
-        return Err(MappingFailure::fail(
-            "gateway_not_found",
-            "The gateway is not there any more.",
-        ));
-    };
-    let owner = Gateway::vault_owner(gateway);
-    let Some(secret) = mapper.vault.get(&owner, &reference).await? else {
-        // Replaced at this moment.
-        return Err(MappingFailure::retry(
-            "gateway_secret_missing",
-            "The gateway's secret is not there.",
-        ));
-    };
-    let url = state.settings.url.parse().map_err(|_| {
-        MappingFailure::fail("gateway_url_invalid", "The gateway's URL is not valid.")
-    })?;
-    Ok((state.settings, secret, url))
 }
