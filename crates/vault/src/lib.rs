@@ -24,7 +24,7 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 pub use changes::Changes;
-pub use kek::{IndexKey, Kek, KekError, KekRing};
+pub use kek::{IndexKey, Kek, KekError, KekRing, hex};
 pub use rewrap::Rewrapped;
 pub use secret::Secret;
 pub use store::{Owner, Vault, VaultError, VaultRef};

@@ -262,7 +262,7 @@ impl Vault {
     /// [`VaultError::Database`].
     pub async fn delete(&self, reference: &VaultRef) -> Result<()> {
         let mut connection = self.pool.acquire().await?;
-        self.delete_in(&mut connection, reference).await
+        self.delete_many_in(&mut connection, &[*reference]).await
     }
 
     /// Deletes texts that nothing refers to. A failure is only logged: what stays is never read, and goes when the
@@ -275,14 +275,6 @@ impl Vault {
         }
     }
 
-    /// As [`Vault::delete`], in the caller's transaction.
-    ///
-    /// # Errors
-    /// [`VaultError::Database`].
-    pub async fn delete_in(&self, tx: &mut AnyConnection, reference: &VaultRef) -> Result<()> {
-        self.delete_many_in(tx, &[*reference]).await
-    }
-
     /// Erases everything of an owner, by deleting its data key. What backups
     /// hold of it cannot be opened any more, unless they hold that key too.
     ///
@@ -290,25 +282,7 @@ impl Vault {
     /// [`VaultError::Database`].
     pub async fn erase(&self, owner: &Owner) -> Result<()> {
         let mut tx = self.pool.begin().await?;
-        self.erase_in(&mut tx, owner).await?;
-        tx.commit().await?;
-        let mut connection = self.pool.acquire().await?;
-        if is_sqlite(&connection) {
-            // The log still has the old pages until it is cut. A reader may be
-            // in the way; the next checkpoint does it then.
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(&mut *connection)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// As [`Vault::erase`], in the caller's transaction.
-    ///
-    /// # Errors
-    /// [`VaultError::Database`].
-    pub async fn erase_in(&self, tx: &mut AnyConnection, owner: &Owner) -> Result<()> {
-        overwrite_deleted(tx).await?;
+        overwrite_deleted(&mut tx).await?;
         // The key first: it waits for a `put` that holds its row, whose text the second statement then sees.
         for sql in [
             "DELETE FROM vault_key WHERE subject = $1",
@@ -317,6 +291,15 @@ impl Vault {
             sqlx::query(sql)
                 .bind(owner.subject())
                 .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        let mut connection = self.pool.acquire().await?;
+        if is_sqlite(&connection) {
+            // The log still has the old pages until it is cut. A reader may be
+            // in the way; the next checkpoint does it then.
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(&mut *connection)
                 .await?;
         }
         Ok(())

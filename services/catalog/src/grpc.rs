@@ -6,7 +6,7 @@ mod products;
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::{EventStore, ExecuteError, StoreError};
+use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, Outcome, StoreError};
 use portico_proto::{
     Error,
     catalog::v1::{catalog_service_server::CatalogService, *},
@@ -23,27 +23,46 @@ pub(crate) struct Grpc {
 }
 
 impl Grpc {
-    /// As [`refuse`]; a scope that belongs to another is named with its owner.
-    async fn refuse<R>(&self, error: ExecuteError<R>, id: Uuid, scopes: &BTreeSet<String>) -> Error
+    /// Runs a command, at this version where it is not 0. A scope that belongs to another is named with its owner.
+    async fn run<A: Aggregate>(
+        &self,
+        id: Uuid,
+        version: u64,
+        command: &A::Command,
+        context: &Context,
+        scopes: &BTreeSet<String>,
+    ) -> Result<Outcome<A>, Error>
     where
-        R: std::error::Error + Into<Error>,
+        A::Rejection: Into<Error>,
     {
-        if !matches!(error, ExecuteError::Store(StoreError::Refused(SCOPE_TAKEN))) {
-            return refuse(error);
+        let done = self.store.execute_at::<A>(id, version, command, context);
+        match done.await {
+            Ok(done) => Ok(done),
+            Err(ExecuteError::Store(StoreError::Refused(SCOPE_TAKEN))) => {
+                let pool = self.store.database().pool();
+                let taken = scopes::taken(pool, id, scopes).await;
+                Err(taken.unwrap_or_else(query_error))
+            }
+            Err(error) => Err(refuse(error)),
         }
-        scopes::taken(self.store.database().pool(), id, scopes)
-            .await
-            .unwrap_or_else(query_error)
     }
 }
 
 /// How often an update is merged anew when somebody else was faster.
 const TRIES: u32 = 20;
 
-/// Whether to merge an update anew: another one came between, and the caller expects no version.
-fn again(error: &Error, if_version: u64, tries: &mut u32) -> bool {
-    *tries += 1;
-    if_version == 0 && error.code == "version_mismatch" && *tries < TRIES
+/// Merges an update, and anew where another one came between and the caller expects no version.
+async fn merging<T, F>(if_version: u64, update: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for _ in 1..TRIES {
+        match update().await {
+            Err(error) if if_version == 0 && error.code == "version_mismatch" => {}
+            done => return done,
+        }
+    }
+    update().await
 }
 
 portico_runtime::grpc_methods! {

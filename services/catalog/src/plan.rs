@@ -12,7 +12,7 @@ mod tests;
 
 use jiff::Timestamp;
 use portico_eventstore::Aggregate;
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr};
 
 pub(crate) use rejection::SCOPES_MISSING;
 pub use {
@@ -23,7 +23,7 @@ pub use {
 };
 
 /// Stage of a plan's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// Developers may choose it.

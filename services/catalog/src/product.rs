@@ -20,7 +20,7 @@ mod tests;
 
 use jiff::Timestamp;
 use portico_eventstore::Aggregate;
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr};
 
 pub(crate) use rejection::SCOPES_MISSING;
 pub use {
@@ -31,7 +31,7 @@ pub use {
 };
 
 /// Stage of a product's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// Only admins see it.

@@ -5,17 +5,12 @@ pub(crate) mod plans;
 pub(crate) mod products;
 pub(crate) mod scopes;
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, Table};
+use portico_eventstore::{Change, Projection, ProjectionError};
 use portico_proto::catalog::v1::{ProductStatus, Visibility};
 use portico_runtime::{Caller, Role, lists::SortColumns};
-use sqlx::{AnyConnection, AssertSqlSafe};
-use uuid::Uuid;
-
-use crate::wire;
+use sqlx::AnyConnection;
 
 /// What products and plans can be sorted by.
 pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
@@ -46,65 +41,10 @@ impl Projection for Catalog {
     }
 }
 
-/// What events change in a row; what they do not say stays.
-#[derive(Default)]
-struct RowChange<D> {
-    is_new: bool,
-    details: Option<D>,
-    status: Option<&'static str>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    version: i64,
+/// RFC 3339 with six digits of a second, so that texts sort as times do.
+fn time(at: Timestamp) -> String {
+    format!("{at:.6}")
 }
-
-impl<D> RowChange<D> {
-    fn follow(
-        &mut self,
-        event: &RecordedEvent,
-        details: Option<D>,
-        status: Option<&'static str>,
-        at: Timestamp,
-    ) {
-        if event.version == 1 {
-            (self.is_new, self.created_at) = (true, at);
-        }
-        self.details = details.or(self.details.take());
-        self.status = status.or(self.status);
-        (self.updated_at, self.version) = (at, event.version);
-    }
-
-    /// The scopes that it has then, where that is said.
-    fn scopes(&self, of: impl Fn(&D) -> &BTreeSet<String>) -> Option<BTreeSet<String>> {
-        if self.status == Some(DELETED) {
-            return Some(BTreeSet::new());
-        }
-        self.details.as_ref().map(|details| of(details).clone())
-    }
-
-    /// Where nothing is said of the details.
-    async fn write_status(
-        &self,
-        tx: &mut AnyConnection,
-        table: &Table,
-        id: Uuid,
-    ) -> sqlx::Result<()> {
-        let sql = format!(
-            "UPDATE {} SET status = COALESCE($1, status), version = $2, updated_at = $3 WHERE id = $4",
-            table.name
-        );
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(self.status)
-            .bind(self.version)
-            .bind(wire::time(self.updated_at))
-            .bind(id.to_string())
-            .execute(tx)
-            .await
-            .map(drop)
-    }
-}
-
-/// As products and plans have it.
-const DELETED: &str = "deleted";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {

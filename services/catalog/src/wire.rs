@@ -1,6 +1,5 @@
 //! Aggregates as the gRPC API and the public events show them.
 
-use jiff::Timestamp;
 use portico_proto::{catalog::v1, time};
 use uuid::Uuid;
 
@@ -9,24 +8,7 @@ use crate::{plan, plan::Plan, product, product::Product};
 /// A product at a version of its stream.
 pub(crate) fn product(id: Uuid, version: i64, product: &Product) -> v1::Product {
     let status = product.status.map(v1::ProductStatus::from);
-    let times = (product.created_at, product.updated_at);
-    product_message(
-        id,
-        version,
-        &product.details,
-        status.unwrap_or_default(),
-        times,
-    )
-}
-
-/// A product from its parts; `times` are creation and last change.
-pub(crate) fn product_message(
-    id: Uuid,
-    version: i64,
-    details: &product::Details,
-    status: v1::ProductStatus,
-    times: (Timestamp, Timestamp),
-) -> v1::Product {
+    let details = &product.details;
     let client_types = details.client_type_ids.iter();
     v1::Product {
         id: id.to_string(),
@@ -38,12 +20,12 @@ pub(crate) fn product_message(
         visibility: v1::Visibility::from(details.visibility).into(),
         tags: details.tags.iter().cloned().collect(),
         apis: details.apis.iter().map(api).collect(),
-        status: status.into(),
+        status: status.unwrap_or_default().into(),
         mapping: policy(&details.policy_id),
         documentation: details.documentation.clone(),
         version: version.unsigned_abs(),
-        created_at: Some(time::to_proto(times.0)),
-        updated_at: Some(time::to_proto(times.1)),
+        created_at: Some(time::to_proto(product.created_at)),
+        updated_at: Some(time::to_proto(product.updated_at)),
     }
 }
 
@@ -80,24 +62,7 @@ impl From<product::Status> for v1::ProductStatus {
 /// A plan at a version of its stream.
 pub(crate) fn plan(id: Uuid, version: i64, plan: &Plan) -> v1::Plan {
     let status = plan.status.map(v1::PlanStatus::from);
-    let times = (plan.created_at, plan.updated_at);
-    plan_message(
-        id,
-        version,
-        &plan.details,
-        status.unwrap_or_default(),
-        times,
-    )
-}
-
-/// A plan from its parts; `times` are creation and last change.
-pub(crate) fn plan_message(
-    id: Uuid,
-    version: i64,
-    details: &plan::Details,
-    status: v1::PlanStatus,
-    times: (Timestamp, Timestamp),
-) -> v1::Plan {
+    let details = &plan.details;
     v1::Plan {
         id: id.to_string(),
         name: details.name.clone(),
@@ -107,10 +72,10 @@ pub(crate) fn plan_message(
         quota: details.quota.map(quota),
         auto_approve: details.auto_approve,
         mapping: policy(&details.policy_id),
-        status: status.into(),
+        status: status.unwrap_or_default().into(),
         version: version.unsigned_abs(),
-        created_at: Some(time::to_proto(times.0)),
-        updated_at: Some(time::to_proto(times.1)),
+        created_at: Some(time::to_proto(plan.created_at)),
+        updated_at: Some(time::to_proto(plan.updated_at)),
     }
 }
 
@@ -140,9 +105,4 @@ impl From<plan::Status> for v1::PlanStatus {
 fn policy(id: &str) -> Option<v1::PolicyMapping> {
     let policy_id = (!id.is_empty()).then(|| id.to_owned());
     Some(v1::PolicyMapping { policy_id })
-}
-
-/// RFC 3339 with six digits of a second, so that texts sort as times do; for the tables of the views.
-pub(crate) fn time(at: Timestamp) -> String {
-    format!("{at:.6}")
 }

@@ -8,7 +8,7 @@ use crate::Stream;
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// An error of the store itself.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Another append was first: load again and decide again.
     #[error("stream {stream} is at version {actual}, expected {expected}")]
@@ -50,28 +50,6 @@ impl StoreError {
     /// A payload that could not be written or read.
     pub(crate) fn codec<E: Display>(error: E) -> Self {
         Self::Codec(error.to_string())
-    }
-
-    pub(crate) fn duplicate(&self) -> Self {
-        match self {
-            Self::Conflict {
-                stream,
-                expected,
-                actual,
-            } => Self::Conflict {
-                stream: stream.clone(),
-                expected: *expected,
-                actual: *actual,
-            },
-            Self::EventIdReused(stream) => Self::EventIdReused(stream.clone()),
-            Self::Unavailable(words) => Self::Unavailable(words.clone()),
-            Self::Database(words) => Self::Database(words.clone()),
-            Self::Codec(words) => Self::Codec(words.clone()),
-            Self::Newer(words) => Self::Newer(words.clone()),
-            Self::Projection(words) => Self::Projection(words.clone()),
-            Self::Refused(rule) => Self::Refused(rule),
-            Self::Closed => Self::Closed,
-        }
     }
 }
 

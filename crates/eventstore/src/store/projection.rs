@@ -110,6 +110,21 @@ impl<'a> Change<'a> {
         tx: &mut AnyConnection,
         table: &Table,
     ) -> Result<Vec<StreamChange<'a, A>>, ProjectionError> {
+        let state = |row: &Row| rows::json(row.try_get(1)?);
+        self.streams_from(tx, table, "state", state).await
+    }
+
+    /// As [`streams`](Self::streams), where the states are read from other columns, which follow the id in the row.
+    ///
+    /// # Errors
+    /// An event or a row cannot be read.
+    pub async fn streams_from<A: Aggregate>(
+        &self,
+        tx: &mut AnyConnection,
+        table: &Table,
+        columns: &str,
+        state: fn(&Row) -> sqlx::Result<A>,
+    ) -> Result<Vec<StreamChange<'a, A>>, ProjectionError> {
         let mut streams = self.by_stream::<A>()?;
         if let (Some((before, after)), [stream]) = (self.states::<A>(), &mut streams[..]) {
             (stream.before, stream.after) = (before.clone(), after.clone());
@@ -117,10 +132,10 @@ impl<'a> Change<'a> {
         }
         let known = streams.iter().filter(|stream| !stream.is_new());
         let known = known.map(|stream| stream.id);
-        let columns = format!("{}, state", table.id());
+        let columns = format!("{}, {columns}", table.id());
         let mut states = HashMap::new();
         for row in table.read(tx, &columns, known).await? {
-            states.insert(rows::id(&row)?, rows::json::<A>(row.try_get(1)?)?);
+            states.insert(rows::id(&row)?, state(&row)?);
         }
         for stream in &mut streams {
             stream.before = states.remove(&stream.id).unwrap_or_default();

@@ -140,7 +140,7 @@ impl Writer {
             match self.commit(&batch).await {
                 Ok(results) => answer(batch.drain(..), results),
                 Err(error) if batch.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
-                    let errors = batch.iter().map(|_| Err(error.duplicate())).collect();
+                    let errors = batch.iter().map(|_| Err(error.clone())).collect();
                     answer(batch.drain(..), errors);
                 }
                 Err(_) => self.each_alone(batch.drain(..)).await,

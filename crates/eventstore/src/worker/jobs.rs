@@ -35,6 +35,7 @@ pub struct Job<A> {
 }
 
 /// Gives a worker its jobs. Cheap to clone; clones know what each other works on.
+#[derive(Clone)]
 pub struct Jobs<A> {
     store: EventStore,
     clock: Clock,
@@ -43,20 +44,6 @@ pub struct Jobs<A> {
     shutdown: CancellationToken,
     under_way: UnderWay,
     of: PhantomData<fn() -> A>,
-}
-
-impl<A> Clone for Jobs<A> {
-    fn clone(&self) -> Self {
-        Self {
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            process: self.process,
-            longest_pause: self.longest_pause,
-            shutdown: self.shutdown.clone(),
-            under_way: self.under_way.clone(),
-            of: PhantomData,
-        }
-    }
 }
 
 impl<A: Aggregate> Jobs<A> {

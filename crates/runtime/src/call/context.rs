@@ -91,12 +91,5 @@ impl Call {
 }
 
 fn digest<T: Message>(message: &T) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(message.encode_to_vec())
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    portico_vault::hex(&Sha256::digest(message.encode_to_vec()))
 }

@@ -136,13 +136,9 @@ impl AccessRequest {
 
     fn must_be_granted(&self) -> Result<(), Rejection> {
         self.must_not_have_ended()?;
-        match self.decision {
-            Decision::Approved => Ok(()),
-            Decision::None
-            | Decision::Pending
-            | Decision::Rejected
-            | Decision::Withdrawn
-            | Decision::Revoked => Err(Rejection::NotApproved),
+        match self.decision == Decision::Approved {
+            true => Ok(()),
+            false => Err(Rejection::NotApproved),
         }
     }
 }

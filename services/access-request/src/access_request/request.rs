@@ -112,13 +112,9 @@ impl AccessRequest {
 
     fn must_be_undecided(&self) -> Result<(), Rejection> {
         self.must_not_have_ended()?;
-        match self.decision {
-            Decision::Approved => Err(Rejection::AlreadyApproved),
-            Decision::None
-            | Decision::Pending
-            | Decision::Rejected
-            | Decision::Withdrawn
-            | Decision::Revoked => Ok(()),
+        match self.decision == Decision::Approved {
+            true => Err(Rejection::AlreadyApproved),
+            false => Ok(()),
         }
     }
 }

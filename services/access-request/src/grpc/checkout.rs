@@ -146,38 +146,27 @@ fn examine(
 
 fn check_product(index: usize, product: &Found<Product>, problems: &mut Problems) {
     let field = format!("items[{index}].product_id");
-    match product {
-        Found::Missing | Found::Malformed | Found::Unknown => problems.add(
+    let published = |product: &&Product| product.status() == ProductStatus::Published;
+    let Some(product) = product.known().filter(published) else {
+        let message = format!("`{field}` must be the id of a published product.");
+        return problems.add(&field, "product_unknown", message);
+    };
+    let name = &product.name;
+    if !product.dcr_enabled && product.apis.is_empty() {
+        problems.add(
             &field,
-            "product_unknown",
-            format!("`{field}` must be the id of a published product."),
-        ),
-        Found::Known(_, product) if product.status() != ProductStatus::Published => problems.add(
+            "product_without_api",
+            format!(
+                "\u{201c}{name}\u{201d} gives API keys, but has no API at a gateway; an admin must give it one."
+            ),
+        );
+    }
+    if product.dcr_enabled && product.scopes.is_empty() {
+        problems.add(
             &field,
-            "product_unknown",
-            format!("`{field}` must be the id of a published product."),
-        ),
-        Found::Known(_, product) if !product.dcr_enabled && product.apis.is_empty() => {
-            problems.add(
-                &field,
-                "product_without_api",
-                format!(
-                    "\u{201c}{}\u{201d} gives API keys, but has no API at a gateway; an admin must give it one.",
-                    product.name
-                ),
-            );
-        }
-        Found::Known(_, product) if product.dcr_enabled && product.scopes.is_empty() => {
-            problems.add(
-                &field,
-                "product_scopes_missing",
-                format!(
-                    "\u{201c}{}\u{201d} has no scope; an admin must give it one.",
-                    product.name
-                ),
-            );
-        }
-        Found::Known(..) => {}
+            "product_scopes_missing",
+            format!("\u{201c}{name}\u{201d} has no scope; an admin must give it one."),
+        );
     }
 }
 

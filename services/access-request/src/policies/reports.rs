@@ -103,13 +103,14 @@ pub(super) fn of_client(message: &Message) -> Result<(Vec<Uuid>, Change), Policy
         .iter()
         .map(|request| id("request_ids", request))
         .collect();
-    let change = change(
-        message,
-        Half::Registration,
-        kind,
-        changed.detail.unwrap_or_default(),
-        changed.by,
-    )?;
+    let change = Change {
+        half: Half::Registration,
+        position: header(message, "position")?,
+        at: header(message, "recorded-at")?,
+        change: kind,
+        detail: changed.detail.unwrap_or_default(),
+        by: changed.by,
+    };
     Ok((requests?.into_iter().collect(), change))
 }
 
@@ -123,31 +124,15 @@ pub(super) fn of_api_key(message: &Message) -> Result<(Uuid, Change), PolicyErro
         // A newer gateway service's.
         KeyChange::Unspecified => ChangeKind::ClientChanged,
     };
-    let change = change(
-        message,
-        Half::Gateway,
-        kind,
-        changed.product_name,
-        changed.by,
-    )?;
-    Ok((id("request_id", &changed.request_id)?, change))
-}
-
-fn change(
-    message: &Message,
-    half: Half,
-    change: ChangeKind,
-    detail: String,
-    by: String,
-) -> Result<Change, PolicyError> {
-    Ok(Change {
-        half,
+    let change = Change {
+        half: Half::Gateway,
         position: header(message, "position")?,
         at: header(message, "recorded-at")?,
-        change,
-        detail,
-        by,
-    })
+        change: kind,
+        detail: changed.product_name,
+        by: changed.by,
+    };
+    Ok((id("request_id", &changed.request_id)?, change))
 }
 
 impl Policies {

@@ -95,19 +95,21 @@ impl Accounts {
     }
 
     async fn open_session(&self, user: UserRow) -> Result<CreateSessionResponse, Error> {
-        let not_active = match user.status.as_str() {
-            "active" => None,
-            "pending" => Some((
-                "account_pending",
-                "An admin has not let you in yet; you get an e-mail.",
-            )),
-            _ => Some((
+        let suspended = || {
+            forbidden(
                 "account_suspended",
                 "This account is suspended; ask an admin.",
-            )),
+            )
         };
-        if let Some((code, message)) = not_active {
-            return Err(forbidden(code, message));
+        match user.status.as_str() {
+            "active" => {}
+            "pending" => {
+                return Err(forbidden(
+                    "account_pending",
+                    "An admin has not let you in yet; you get an e-mail.",
+                ));
+            }
+            _ => return Err(suspended()),
         }
         let token = token::generate(TokenKind::Session);
         let digest = token::digest(token.expose());
@@ -115,12 +117,7 @@ impl Accounts {
         let expires_at = sessions::create(self.pool(), session, user.id, digest, self.clock.now())
             .await
             .map_err(query_error)?
-            .ok_or_else(|| {
-                forbidden(
-                    "account_suspended",
-                    "This account is suspended; ask an admin.",
-                )
-            })?;
+            .ok_or_else(suspended)?;
         Ok(CreateSessionResponse {
             token: token.expose().to_owned(),
             user: Some(self.people.describe_one(user).await?),

@@ -1,9 +1,7 @@
 //! Session and API tokens: a prefix and 256 random bits. Only the digest is stored.
 
-use std::fmt::Write as _;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use portico_vault::Secret;
+use portico_vault::{Secret, hex};
 use sha2::{Digest as _, Sha256};
 
 /// Characters of 256 bits in base64url.
@@ -48,14 +46,7 @@ pub(crate) fn generate(kind: TokenKind) -> Secret {
 
 /// SHA-256 of a token in hexadecimal. A slow hash, as for passwords, is not needed: 256 random bits cannot be guessed.
 pub(crate) fn digest(token: &str) -> String {
-    let bytes = Sha256::digest(token.as_bytes());
-    bytes
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a `String` never fails.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 #[cfg(test)]

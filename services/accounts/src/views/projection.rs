@@ -1,13 +1,23 @@
 //! The projection: events -> rows.
 
 use async_trait::async_trait;
-use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, StoreError};
+use portico_eventstore::{
+    Change, Projection, ProjectionError, RecordedEvent, StoreError, Table, cells,
+};
 use sqlx::{AnyConnection, Row as _};
+use uuid::Uuid;
 
 use crate::user::{AccountEvent, ApiTokenEvent, Event, Status, User};
 
 /// Keeps `users` and `api_tokens`.
 pub(crate) struct Users;
+
+const TOKENS: Table = Table {
+    name: "api_tokens",
+    key: "id",
+    columns: "id user_id digest name created_at expires_at expires_at_ms",
+    once: "",
+};
 
 #[async_trait]
 impl Projection for Users {
@@ -21,10 +31,11 @@ impl Projection for Users {
         change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
         for (recorded, event) in change.decoded::<User>()? {
-            let user_id = recorded.stream_id().to_string();
+            let id = recorded.stream_id();
+            let user_id = id.to_string();
             match &event {
-                Event::Account(event) => account(tx, &user_id, recorded, event).await?,
-                Event::ApiToken(event) => api_token(tx, &user_id, recorded, event).await?,
+                Event::Account(event) => account(tx, id, recorded, event).await?,
+                Event::ApiToken(event) => api_token(tx, id, recorded, event).await?,
             }
             sqlx::query("UPDATE users SET version = $1 WHERE id = $2")
                 .bind(recorded.version)
@@ -38,10 +49,11 @@ impl Projection for Users {
 
 async fn account(
     tx: &mut AnyConnection,
-    user_id: &str,
+    id: Uuid,
     recorded: &RecordedEvent,
     event: &AccountEvent,
 ) -> Result<(), ProjectionError> {
+    let user_id = &id.to_string();
     match event {
         AccountEvent::SignedUp {
             status,
@@ -70,6 +82,7 @@ async fn account(
         }
         AccountEvent::Erased => {
             erase(tx, user_id).await?;
+            TOKENS.delete_by(tx, "user_id", [id]).await?;
             require_admin_left(tx, user_id).await?;
         }
         AccountEvent::PasswordSet { password_ref } => {
@@ -89,21 +102,18 @@ async fn set_status(tx: &mut AnyConnection, user_id: &str, status: Status) -> sq
         .bind(user_id.to_owned())
         .execute(tx)
         .await
-        .map(|_| ())
+        .map(drop)
 }
 
 async fn erase(tx: &mut AnyConnection, user_id: &str) -> sqlx::Result<()> {
-    for sql in [
+    sqlx::query(
         "UPDATE users SET status = 'erased', name_ref = '', email_ref = '', password_ref = '' \
          WHERE id = $1",
-        "DELETE FROM api_tokens WHERE user_id = $1",
-    ] {
-        sqlx::query(sql)
-            .bind(user_id.to_owned())
-            .execute(&mut *tx)
-            .await?;
-    }
-    Ok(())
+    )
+    .bind(user_id.to_owned())
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// The decider knows one user only. When two admins suspend each other at the same moment, both commands are right by
@@ -125,7 +135,7 @@ async fn require_admin_left(tx: &mut AnyConnection, user_id: &str) -> Result<(),
 
 async fn api_token(
     tx: &mut AnyConnection,
-    user_id: &str,
+    user: Uuid,
     recorded: &RecordedEvent,
     event: &ApiTokenEvent,
 ) -> Result<(), ProjectionError> {
@@ -136,26 +146,18 @@ async fn api_token(
             name,
             expires_at,
         } => {
-            sqlx::query(
-                "INSERT INTO api_tokens (id, user_id, digest, name, created_at, expires_at, expires_at_ms) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(token_id.to_string())
-            .bind(user_id.to_owned())
-            .bind(digest.clone())
-            .bind(name.clone())
-            .bind(recorded.recorded_at.to_string())
-            .bind(expires_at.to_string())
-            .bind(expires_at.as_millisecond())
-            .execute(tx)
-            .await?;
+            let row = cells![
+                *token_id,
+                user,
+                digest.clone(),
+                name.clone(),
+                recorded.recorded_at.to_string(),
+                expires_at.to_string(),
+                expires_at.as_millisecond(),
+            ];
+            TOKENS.write(tx, [row]).await?;
         }
-        ApiTokenEvent::Revoked { token_id } => {
-            sqlx::query("DELETE FROM api_tokens WHERE id = $1")
-                .bind(token_id.to_string())
-                .execute(tx)
-                .await?;
-        }
+        ApiTokenEvent::Revoked { token_id } => TOKENS.delete(tx, [*token_id]).await?,
     }
     Ok(())
 }

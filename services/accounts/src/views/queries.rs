@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use portico_eventstore::{
     Row,
-    rows::{id, ids, parsed},
+    rows::{id, ids, parsed, places},
 };
 use portico_proto::{accounts::v1 as proto, rest::Enumeration as _, time};
 use portico_runtime::{
@@ -143,10 +143,9 @@ pub(crate) async fn users(
 pub(crate) async fn active_users(pool: &AnyPool, ids: &[Uuid]) -> sqlx::Result<Vec<UserRow>> {
     let mut found = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
-        let places: Vec<String> = (1..=batch.len()).map(|n| format!("${n}")).collect();
+        let places = places(1, batch.len());
         let sql = format!(
-            "SELECT {COLUMNS} FROM users u WHERE u.status = 'active' AND u.id IN ({}) ORDER BY u.id",
-            places.join(", ")
+            "SELECT {COLUMNS} FROM users u WHERE u.status = 'active' AND u.id IN {places} ORDER BY u.id"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(batch.len() == 1);
         for id in batch {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::{ExecuteError, Outcome};
+use portico_eventstore::{Aggregate, Context};
 use portico_proto::{
     Error,
     catalog::v1::{self, ImportAction},
@@ -148,11 +148,23 @@ async fn one(
     let known = imported::find(pool, becomes, &policy.id)
         .await
         .map_err(query_error)?;
+    let at = call.context.now;
+    let context = call.context.step(&format!("import {}", policy.id));
     let done = match (becomes, known) {
         (Becomes::Product, Some(id)) => {
-            update_product(grpc, call, gateway, policy, id, &scopes).await
+            update::<Product>(grpc, &context, id, &scopes, |before| {
+                let details = import::product_change(gateway, policy, &before.details, &scopes);
+                product::Command::Change { details, at }
+            })
+            .await
         }
-        (Becomes::Plan, Some(id)) => update_plan(grpc, call, policy, id).await,
+        (Becomes::Plan, Some(id)) => {
+            update::<Plan>(grpc, &context, id, &BTreeSet::new(), |before| {
+                let details = import::plan_change(policy, &before.details);
+                plan::Command::Change { details, at }
+            })
+            .await
+        }
         (Becomes::Plan, None) if scopes.is_empty() => return Ok(not_possible(item, NO_SCOPE)),
         (_, None) => create(grpc, call, gateway, policy, becomes, &scopes).await,
     };
@@ -188,100 +200,47 @@ async fn create(
         Becomes::Product => {
             let details = import::product(gateway, policy, scopes.clone());
             let command = product::Command::Create { details, at };
-            let done = grpc.store.execute::<Product>(id, &command, &context).await;
-            settled(grpc, done, ImportAction::Created, id, scopes).await
+            grpc.run::<Product>(id, 0, &command, &context, scopes)
+                .await?;
         }
         Becomes::Plan => {
             let details = import::plan(policy, scopes.clone());
             let command = plan::Command::Create { details, at };
-            let done = grpc.store.execute::<Plan>(id, &command, &context).await;
-            settled(grpc, done, ImportAction::Created, id, scopes).await
+            grpc.run::<Plan>(id, 0, &command, &context, scopes).await?;
         }
     }
+    Ok((ImportAction::Created, id))
 }
 
 async fn gone(grpc: &Grpc, becomes: Becomes, id: Uuid) -> Result<bool, Error> {
     let version = match becomes {
-        Becomes::Product => {
-            grpc.store
-                .load::<Product>(id)
-                .await
-                .map_err(store_error)?
-                .version
-        }
-        Becomes::Plan => {
-            grpc.store
-                .load::<Plan>(id)
-                .await
-                .map_err(store_error)?
-                .version
-        }
+        Becomes::Product => grpc.store.load::<Product>(id).await.map(|it| it.version),
+        Becomes::Plan => grpc.store.load::<Plan>(id).await.map(|it| it.version),
     };
-    Ok(version > 0)
+    Ok(version.map_err(store_error)? > 0)
 }
 
 /// At the version that was read: what an admin writes meanwhile must not be lost.
-async fn update_product(
+async fn update<A: Aggregate>(
     grpc: &Grpc,
-    call: &Call,
-    gateway: Uuid,
-    policy: &GatewayPolicy,
+    context: &Context,
     id: Uuid,
     scopes: &BTreeSet<String>,
-) -> Done {
-    let found = grpc.store.load::<Product>(id).await.map_err(store_error)?;
-    let before = found.state.details;
-    let details = import::product_change(gateway, policy, &before, scopes);
-    let at = call.context.now;
-    let command = product::Command::Change { details, at };
-    let context = call.context.step(&format!("import {}", policy.id));
-    let version = found.version.unsigned_abs();
-    let done = grpc
-        .store
-        .execute_at::<Product>(id, version, &command, &context)
-        .await;
-    let unchanged = done.as_ref().is_ok_and(|done| done.state.details == before);
-    settled(grpc, done, verb(unchanged), id, scopes).await
-}
-
-async fn update_plan(grpc: &Grpc, call: &Call, policy: &GatewayPolicy, id: Uuid) -> Done {
-    let found = grpc.store.load::<Plan>(id).await.map_err(store_error)?;
-    let before = found.state.details;
-    let details = import::plan_change(policy, &before);
-    let at = call.context.now;
-    let command = plan::Command::Change { details, at };
-    let context = call.context.step(&format!("import {}", policy.id));
-    let version = found.version.unsigned_abs();
-    let done = grpc
-        .store
-        .execute_at::<Plan>(id, version, &command, &context)
-        .await;
-    let unchanged = done.as_ref().is_ok_and(|done| done.state.details == before);
-    settled(grpc, done, verb(unchanged), id, &BTreeSet::new()).await
-}
-
-fn verb(unchanged: bool) -> ImportAction {
-    match unchanged {
-        true => ImportAction::Unchanged,
-        false => ImportAction::Updated,
-    }
-}
-
-async fn settled<A>(
-    grpc: &Grpc,
-    done: Result<Outcome<A>, ExecuteError<A::Rejection>>,
-    action: ImportAction,
-    id: Uuid,
-    scopes: &BTreeSet<String>,
+    change: impl FnOnce(&A) -> A::Command,
 ) -> Done
 where
-    A: portico_eventstore::Aggregate,
-    A::Rejection: std::error::Error + Into<Error>,
+    A::Rejection: Into<Error>,
 {
-    match done {
-        Ok(_) => Ok((action, id)),
-        Err(error) => Err(grpc.refuse(error, id, scopes).await),
-    }
+    let found = grpc.store.load::<A>(id).await.map_err(store_error)?;
+    let (before, command) = (found.version, change(&found.state));
+    let done = grpc
+        .run::<A>(id, before.unsigned_abs(), &command, context, scopes)
+        .await?;
+    let action = match done.version == before {
+        true => ImportAction::Unchanged,
+        false => ImportAction::Updated,
+    };
+    Ok((action, id))
 }
 
 fn shown(policy: &GatewayPolicy) -> v1::ImportedPolicy {

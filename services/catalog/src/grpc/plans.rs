@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::Outcome;
 use portico_proto::{Error, catalog::v1, rest::merge};
 use portico_runtime::{
     Call,
@@ -12,7 +11,7 @@ use portico_runtime::{
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Grpc, again};
+use super::{Grpc, merging};
 use crate::{
     input::Input,
     neighbours::access_requests::{self, Subject},
@@ -41,13 +40,7 @@ pub(super) async fn update_plan(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let mut tries = 0;
-    loop {
-        match replace(grpc, &call, id, &message).await {
-            Err(error) if again(&error, message.if_version, &mut tries) => {}
-            done => return done,
-        }
-    }
+    merging(message.if_version, || replace(grpc, &call, id, &message)).await
 }
 
 /// As that of products.
@@ -147,19 +140,13 @@ async fn run(
     version: u64,
     command: &Command,
 ) -> Result<v1::Plan, Error> {
-    let done = grpc
-        .store
-        .execute_at::<Plan>(id, version, command, &call.context)
-        .await;
-    let error = match done {
-        Ok(Outcome { state, version, .. }) => return Ok(wire::plan(id, version, &state)),
-        Err(error) => error,
-    };
     let scopes = match command {
         Command::Create { details, .. } | Command::Change { details, .. } => &details.scopes,
         Command::Delete { .. } => &BTreeSet::new(),
     };
-    Err(grpc.refuse(error, id, scopes).await)
+    let done = grpc.run::<Plan>(id, version, command, &call.context, scopes);
+    let done = done.await?;
+    Ok(wire::plan(id, done.version, &done.state))
 }
 
 fn rate(input: &mut Input, message: v1::Rate) -> Limit {

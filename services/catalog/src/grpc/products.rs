@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::Outcome;
 use portico_proto::{
     Error,
     catalog::v1,
@@ -16,7 +15,7 @@ use portico_runtime::{
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{Grpc, again};
+use super::{Grpc, merging};
 use crate::{
     input::{APIS, Input},
     neighbours::{
@@ -52,13 +51,7 @@ pub(super) async fn update_product(
     call.caller.require_admin()?;
     let message = request.into_inner();
     let id = parse_id("id", &message.id)?;
-    let mut tries = 0;
-    loop {
-        match replace(grpc, &call, id, &message).await {
-            Err(error) if again(&error, message.if_version, &mut tries) => {}
-            done => return done,
-        }
-    }
+    merging(message.if_version, || replace(grpc, &call, id, &message)).await
 }
 
 /// Merges an update onto what is there, and replaces it at that version: what somebody else writes meanwhile must not
@@ -202,21 +195,15 @@ async fn run(
     version: u64,
     command: &Command,
 ) -> Result<v1::Product, Error> {
-    let done = grpc
-        .store
-        .execute_at::<Product>(id, version, command, &call.context)
-        .await;
-    let error = match done {
-        Ok(Outcome { state, version, .. }) => return Ok(wire::product(id, version, &state)),
-        Err(error) => error,
-    };
     let scopes = match command {
         Command::Create { details, .. } | Command::Change { details, .. } => &details.scopes,
         Command::Publish { .. } | Command::Unpublish { .. } | Command::Delete { .. } => {
             &BTreeSet::new()
         }
     };
-    Err(grpc.refuse(error, id, scopes).await)
+    let done = grpc.run::<Product>(id, version, command, &call.context, scopes);
+    let done = done.await?;
+    Ok(wire::product(id, done.version, &done.state))
 }
 
 fn visibility(input: &mut Input, number: i32) -> Visibility {

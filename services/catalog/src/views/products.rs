@@ -1,16 +1,16 @@
 //! The table `products` and what belongs to it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use portico_eventstore::{Cell, Change, ProjectionError, Row, Table, cells, rows};
-use portico_proto::{catalog::v1, rest::Enumeration as _};
+use portico_eventstore::{Cell, Change, ProjectionError, Row, StreamChange, Table, cells, rows};
+use portico_proto::catalog::v1;
 use portico_runtime::lists::{ListQuery, Search, Select};
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-use super::{Audience, RowChange, scopes::Claim};
+use super::{Audience, scopes::Claim, time};
 use crate::{
-    product::{Details, Event, Product, Status},
+    product::{Details, Product, Status},
     wire,
 };
 
@@ -21,11 +21,8 @@ const TABLE: Table = Table {
     once: "created_at",
 };
 
-/// Where nothing is said of the status.
-const DETAILS: Table = Table {
-    once: "status created_at",
-    ..TABLE
-};
+/// What [`read`] reads; the documentation, which lists do not show, follows where it is wanted.
+const COLUMNS: &str = "id, status, details, created_at, updated_at, version";
 
 const TAGS: Table = Table {
     name: "product_tags",
@@ -41,63 +38,50 @@ const CLIENT_TYPES: Table = Table {
     once: "",
 };
 
-type ProductChange = RowChange<Details>;
+type ProductChange<'a> = StreamChange<'a, Product>;
 
 /// Writes the rows, and gives the scopes that products have then.
 pub(super) async fn apply(
     tx: &mut AnyConnection,
     change: &Change<'_>,
 ) -> Result<Vec<Claim>, ProjectionError> {
-    let products = changes(change)?;
-    let (mut rows, mut details, mut claims) = (Vec::new(), Vec::new(), Vec::new());
-    for (&id, product) in &products {
-        claims.extend(product.scopes(|details| &details.scopes).map(|scopes| {
-            Claim {
-                kind: "product",
-                id,
-                is_new: product.is_new,
-                name: product
-                    .details
-                    .as_ref()
-                    .map_or_else(String::new, |details| details.name.clone()),
-                scopes,
-            }
-        }));
-        match &product.details {
-            None => product.write_status(tx, &TABLE, id).await?,
-            Some(changed) if product.status.is_none() => {
-                details.push(row_of(id, product, changed)?);
-            }
-            Some(changed) => rows.push(row_of(id, product, changed)?),
-        }
-    }
-    TABLE.write(tx, rows).await?;
-    DETAILS.write(tx, details).await?;
+    let columns = "status, details, created_at, updated_at, version, documentation";
+    let products = change
+        .streams_from::<Product>(tx, &TABLE, columns, read_whole)
+        .await?;
+    let rows: Result<Vec<_>, _> = products.iter().map(row_of).collect();
+    TABLE.write(tx, rows?).await?;
     write_lists(tx, &products).await?;
-    Ok(claims)
+    Ok(products.iter().filter_map(claim).collect())
 }
 
-fn changes(change: &Change<'_>) -> Result<BTreeMap<Uuid, ProductChange>, ProjectionError> {
-    let mut products: BTreeMap<Uuid, ProductChange> = BTreeMap::new();
-    for (event, private) in change.decoded::<Product>()? {
-        let (details, status, at) = match private {
-            Event::Created { details, at } => (Some(details), Some(Status::Draft), at),
-            Event::Changed { details, at } => (Some(details), None, at),
-            Event::Published { at } => (None, Some(Status::Published), at),
-            Event::Unpublished { at } => (None, Some(Status::Draft), at),
-            Event::Deleted { at } => (None, Some(Status::Deleted), at),
-        };
-        let product = products.entry(event.stream_id()).or_default();
-        product.follow(event, details, status.map(Status::as_str), at);
-    }
-    Ok(products)
+/// `None` where the product keeps its scopes.
+fn claim(product: &ProductChange<'_>) -> Option<Claim> {
+    let after = &product.after;
+    let is_deleted = after.status == Some(Status::Deleted);
+    (is_deleted || has_other_details(product)).then(|| Claim {
+        kind: "product",
+        id: product.id,
+        is_new: product.is_new(),
+        name: after.details.name.clone(),
+        scopes: match is_deleted {
+            true => BTreeSet::new(),
+            false => after.details.scopes.clone(),
+        },
+    })
 }
 
-fn row_of(
-    id: Uuid,
-    product: &ProductChange,
-    details: &Details,
-) -> Result<Vec<Cell>, ProjectionError> {
+fn has_other_details(product: &ProductChange<'_>) -> bool {
+    product.before.details != product.after.details
+}
+
+fn row_of(product: &ProductChange<'_>) -> Result<Vec<Cell>, ProjectionError> {
+    let Product {
+        status,
+        details,
+        created_at,
+        updated_at,
+    } = &product.after;
     // Lists never show the documentation, so it has a column of its own.
     let stored = Details {
         documentation: String::new(),
@@ -111,38 +95,30 @@ fn row_of(
         tags.join("\n")
     );
     Ok(cells![
-        id,
-        product.status.unwrap_or_default(),
+        product.id,
+        status.map(Status::as_str).unwrap_or_default(),
         details.visibility.as_str(),
         details.name.to_lowercase(),
         search_text.to_lowercase(),
         serde_json::to_string(&stored)?,
         details.documentation.clone(),
-        product.version,
-        wire::time(product.created_at),
-        wire::time(product.updated_at),
+        product.last.version,
+        time(*created_at),
+        time(*updated_at),
     ])
 }
 
 /// Makes these the only tags and client types of products.
-async fn write_lists(
-    tx: &mut AnyConnection,
-    products: &BTreeMap<Uuid, ProductChange>,
-) -> sqlx::Result<()> {
+async fn write_lists(tx: &mut AnyConnection, products: &[ProductChange<'_>]) -> sqlx::Result<()> {
+    let changed = products.iter().filter(|product| has_other_details(product));
     let (mut tags, mut client_types) = (Vec::new(), Vec::new());
-    let changed = products
-        .iter()
-        .filter(|(_, product)| product.details.is_some());
-    for (&id, details) in changed
-        .clone()
-        .flat_map(|(id, product)| Some(id).zip(product.details.as_ref()))
-    {
+    for product in changed.clone() {
+        let (id, details) = (product.id, &product.after.details);
         tags.extend(details.tags.iter().map(|tag| cells![id, tag.clone()]));
         client_types.extend(details.client_type_ids.iter().map(|one| cells![id, *one]));
     }
-    let known = changed
-        .filter(|(_, product)| !product.is_new)
-        .map(|(id, _)| *id);
+    let known = changed.filter(|product| !product.is_new());
+    let known = known.map(|product| product.id);
     for (table, rows) in [(TAGS, tags), (CLIENT_TYPES, client_types)] {
         table.delete(tx, known.clone()).await?;
         table.write(tx, rows).await?;
@@ -156,15 +132,13 @@ pub(crate) async fn get(
     audience: Audience,
     id: Uuid,
 ) -> sqlx::Result<Option<v1::Product>> {
-    let row = sqlx::query(
-        "SELECT id, status, details, version, created_at, updated_at, documentation FROM products WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .fetch_optional(pool)
-    .await?;
+    let sql = format!("SELECT {COLUMNS}, documentation FROM products WHERE id = $1");
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
     let Some(row) = row else { return Ok(None) };
-    let mut product = message(&row, audience)?;
-    product.documentation = row.try_get(6)?;
+    let product = message(&row, audience, &read_whole(&row)?)?;
     Ok(Some(product).filter(|p| audience.sees(p.status(), p.visibility())))
 }
 
@@ -183,10 +157,7 @@ pub(crate) async fn list(
     filter: &Filter,
     query: &ListQuery,
 ) -> sqlx::Result<(Vec<v1::Product>, String)> {
-    let mut select = Select::new(
-        "id, status, details, version, created_at, updated_at",
-        "products WHERE true",
-    );
+    let mut select = Select::new(COLUMNS, "products WHERE true");
     match audience {
         Audience::Admin | Audience::Service => select.and("status <> ?", "deleted"),
         Audience::SignedIn => select.and("status = ?", "published"),
@@ -206,20 +177,30 @@ pub(crate) async fn list(
     );
     select.and_found_in(&["search_text"], &filter.search);
     let (rows, next) = select.page(pool, query).await?;
-    let products = rows.iter().map(|row| message(row, audience));
+    let products = rows.iter().map(|row| message(row, audience, &read(row)?));
     let products = products.collect::<Result<_, _>>()?;
     Ok((products, next))
 }
 
+/// Without the documentation.
+fn read(row: &Row) -> sqlx::Result<Product> {
+    Ok(Product {
+        status: row.try_get::<&str, _>(1)?.parse().ok(),
+        details: rows::json(row.try_get(2)?)?,
+        created_at: rows::parsed(row.try_get(3)?)?,
+        updated_at: rows::parsed(row.try_get(4)?)?,
+    })
+}
+
+fn read_whole(row: &Row) -> sqlx::Result<Product> {
+    let mut product = read(row)?;
+    product.details.documentation = row.try_get(6)?;
+    Ok(product)
+}
+
 /// Without what the audience may not see.
-fn message(row: &Row, audience: Audience) -> sqlx::Result<v1::Product> {
-    let status: String = row.try_get(1)?;
-    let details: Details = rows::json(row.try_get(2)?)?;
-    let status = v1::ProductStatus::from_word(&status).unwrap_or_default();
-    let time = |column: usize| rows::parsed(row.try_get(column)?);
-    let times = (time(4)?, time(5)?);
-    let version = row.try_get(3)?;
-    let mut product = wire::product_message(rows::id(row)?, version, &details, status, times);
+fn message(row: &Row, audience: Audience, product: &Product) -> sqlx::Result<v1::Product> {
+    let mut product = wire::product(rows::id(row)?, row.try_get(5)?, product);
     if !audience.sees_mappings() {
         product.mapping = None;
         product.apis.iter_mut().for_each(|api| api.mapping = None);

@@ -1,10 +1,10 @@
 //! The projection: events -> rows of `deliveries`.
 
-use std::{collections::BTreeMap, mem::take};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    self as eventstore, Cell, Projection, ProjectionError, RecordedEvent, Table, cells, sqlx,
+    Cell, Change, Projection, ProjectionError, RecordedEvent, Table, cells, sqlx,
     sqlx::AnyConnection,
 };
 use uuid::Uuid;
@@ -31,22 +31,18 @@ impl Projection for Deliveries {
     async fn apply(
         &self,
         tx: &mut AnyConnection,
-        change: &eventstore::Change<'_>,
+        change: &Change<'_>,
     ) -> Result<(), ProjectionError> {
         let mut deliveries: BTreeMap<Uuid, Changes<'_>> = BTreeMap::new();
         for (at, event) in change.decoded::<Delivery>()? {
             let delivery = deliveries.entry(at.stream_id()).or_default();
-            delivery.change = take(&mut delivery.change).then(Change::of(&event, at));
-            delivery.version = at.version;
-            if let Event::Queued(mail) = event {
-                delivery.queued = Some((at, mail));
-            }
+            delivery.follow(at, event);
         }
         let mut rows = Vec::new();
-        for (id, delivery) in deliveries {
-            match &delivery.queued {
-                Some((at, mail)) => rows.push(delivery.change.row(at, mail, delivery.version)),
-                None => delivery.change.update(tx, id, delivery.version).await?,
+        for (id, mut delivery) in deliveries {
+            match delivery.queued.take() {
+                Some((at, mail)) => rows.push(delivery.row(at, &mail)),
+                None => delivery.update(tx, id).await?,
             }
         }
         TABLE.write(tx, rows).await?;
@@ -54,18 +50,11 @@ impl Projection for Deliveries {
     }
 }
 
-/// Of one delivery.
+/// What events change in the row of a delivery; `None` leaves the column as it is.
 #[derive(Default)]
 struct Changes<'a> {
     /// Where it begins with them.
     queued: Option<(&'a RecordedEvent, Mail)>,
-    change: Change,
-    version: i64,
-}
-
-/// What events change in a row; `None` leaves the column as it is.
-#[derive(Default)]
-struct Change {
     status: &'static str,
     attempts: Option<i64>,
     resends: Option<i64>,
@@ -73,61 +62,46 @@ struct Change {
     next_try_at: String,
     due_ms: i64,
     sent_at: Option<String>,
+    version: i64,
 }
 
-impl Change {
-    fn of(happened: &Event, event: &RecordedEvent) -> Self {
-        match happened {
-            Event::Queued(_) => Self {
-                status: "queued",
-                due_ms: event.recorded_at.as_millisecond(),
-                ..Self::default()
-            },
-            Event::SendingStarted { attempt } => Self {
-                status: "sending",
-                attempts: Some(i64::from(*attempt)),
-                ..Self::default()
-            },
-            Event::Sent { .. } => Self {
-                status: "sent",
-                error: Some(String::new()),
-                sent_at: Some(event.recorded_at.to_string()),
-                ..Self::default()
-            },
-            Event::Delayed { error, next_try_at } => Self {
-                status: "queued",
-                error: Some(error.clone()),
-                next_try_at: next_try_at.to_string(),
-                due_ms: next_try_at.as_millisecond(),
-                ..Self::default()
-            },
-            Event::Failed { error, .. } => Self {
-                status: "failed",
-                error: Some(error.clone()),
-                ..Self::default()
-            },
-            Event::ResendRequested { resend } => Self {
-                status: "queued",
-                resends: Some(i64::from(*resend)),
-                error: Some(String::new()),
-                due_ms: event.recorded_at.as_millisecond(),
-                ..Self::default()
-            },
+impl<'a> Changes<'a> {
+    fn follow(&mut self, at: &'a RecordedEvent, event: Event) {
+        let now_ms = at.recorded_at.as_millisecond();
+        self.version = at.version;
+        (self.next_try_at, self.due_ms) = (String::new(), 0);
+        match event {
+            Event::Queued(mail) => {
+                (self.status, self.due_ms) = ("queued", now_ms);
+                self.queued = Some((at, mail));
+            }
+            Event::SendingStarted { attempt } => {
+                self.status = "sending";
+                self.attempts = Some(i64::from(attempt));
+            }
+            Event::Sent { .. } => {
+                self.status = "sent";
+                self.error = Some(String::new());
+                self.sent_at = Some(at.recorded_at.to_string());
+            }
+            Event::Delayed { error, next_try_at } => {
+                (self.status, self.due_ms) = ("queued", next_try_at.as_millisecond());
+                self.error = Some(error);
+                self.next_try_at = next_try_at.to_string();
+            }
+            Event::Failed { error, .. } => {
+                self.status = "failed";
+                self.error = Some(error);
+            }
+            Event::ResendRequested { resend } => {
+                (self.status, self.due_ms) = ("queued", now_ms);
+                self.resends = Some(i64::from(resend));
+                self.error = Some(String::new());
+            }
         }
     }
 
-    /// The change of an event, and then that of a later one.
-    fn then(self, later: Self) -> Self {
-        Self {
-            attempts: later.attempts.or(self.attempts),
-            resends: later.resends.or(self.resends),
-            error: later.error.or(self.error),
-            sent_at: later.sent_at.or(self.sent_at),
-            ..later
-        }
-    }
-
-    fn row(self, queued: &RecordedEvent, mail: &Mail, version: i64) -> Vec<Cell> {
+    fn row(self, queued: &RecordedEvent, mail: &Mail) -> Vec<Cell> {
         cells![
             queued.stream_id(),
             queued.position,
@@ -142,11 +116,11 @@ impl Change {
             self.next_try_at,
             self.due_ms,
             self.sent_at.unwrap_or_default(),
-            version,
+            self.version,
         ]
     }
 
-    async fn update(self, tx: &mut AnyConnection, id: Uuid, version: i64) -> sqlx::Result<()> {
+    async fn update(self, tx: &mut AnyConnection, id: Uuid) -> sqlx::Result<()> {
         sqlx::query(
             "UPDATE deliveries SET status = $1, attempts = COALESCE($2, attempts), \
              resends = COALESCE($3, resends), last_error = COALESCE($4, last_error), next_try_at = $5, \
@@ -159,7 +133,7 @@ impl Change {
         .bind(self.next_try_at)
         .bind(self.due_ms)
         .bind(self.sent_at)
-        .bind(version)
+        .bind(self.version)
         .bind(id.to_string())
         .execute(tx)
         .await?;
