@@ -139,11 +139,22 @@ impl ServiceChannel {
 struct Changing(Option<Arc<AtomicU64>>);
 
 impl Changing {
-    /// Who may not change anything must not be able to make everything be asked for again.
+    /// What was refused has changed nothing; and who may not change anything must not be able to make everything be asked
+    /// for again.
     fn answered(&mut self, response: &http::Response<Body>) {
         let status = response.headers().get("grpc-status");
         let code = status.map(|status| Code::from_bytes(status.as_bytes()));
-        if matches!(code, Some(Code::Unauthenticated | Code::PermissionDenied)) {
+        let refused = matches!(
+            code,
+            Some(
+                Code::Unauthenticated
+                    | Code::PermissionDenied
+                    | Code::InvalidArgument
+                    | Code::NotFound
+                    | Code::Unimplemented
+            )
+        );
+        if refused {
             self.0 = None;
         }
     }

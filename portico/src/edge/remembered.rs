@@ -74,28 +74,28 @@ impl Audience {
 }
 
 /// What the catalogue is asked, and for whom. Over REST the address is all of it, over gRPC the message belongs to it.
+/// Copies: what was received is a part of the buffer that the whole request was read into, and would keep all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     audience: Audience,
-    uri: Uri,
-    message: Bytes,
+    /// Path and query; the same whatever host the caller gives.
+    address: Box<str>,
+    message: Box<[u8]>,
 }
 
 impl Question {
     /// `None` where the caller gets no remembered answers.
-    pub(super) fn of(caller: &Caller, uri: Uri, message: Bytes) -> Option<Self> {
-        let audience = Audience::of(caller)?;
+    pub(super) fn of(caller: &Caller, uri: &Uri, message: &[u8]) -> Option<Self> {
         Some(Self {
-            audience,
-            uri,
-            message,
+            audience: Audience::of(caller)?,
+            address: uri.path_and_query()?.as_str().into(),
+            message: message.into(),
         })
     }
 
     /// The size of what is remembered, as far as anybody can make it larger.
     fn size_with(&self, answer: &Answer) -> usize {
-        let query = self.uri.query().map_or(0, str::len);
-        self.uri.path().len() + query + self.message.len() + answer.body.len()
+        self.address.len() + self.message.len() + answer.body.len()
     }
 }
 
@@ -130,7 +130,7 @@ pub(super) async fn answer<A: IntoResponse>(
     ctx: &RequestContext,
     make: impl Future<Output = Result<A>>,
 ) -> Result<Response> {
-    let Some(question) = Question::of(&ctx.caller(), ctx.uri().clone(), Bytes::new()) else {
+    let Some(question) = Question::of(&ctx.caller(), ctx.uri(), &[]) else {
         return make.await.map(IntoResponse::into_response);
     };
     let edge = ctx.edge();
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn put(catalogue: &Catalogue, number: usize, length: usize) {
-        let uri = format!("/{number:05}").parse().unwrap();
+        let uri: Uri = format!("/{number:05}").parse().unwrap();
         let channel = ServiceChannel::local(ServiceName::Catalog);
         let asked = Asked::now(&Clock::fixed(Timestamp::UNIX_EPOCH), &channel);
         let answer = Answer {
@@ -202,7 +202,7 @@ mod tests {
             body: vec![0; length].into(),
             trailers: HeaderMap::new(),
         };
-        let question = Question::of(&Caller::Anonymous, uri, Bytes::new());
+        let question = Question::of(&Caller::Anonymous, &uri, &[]);
         catalogue.put(question.unwrap(), asked, answer);
     }
 
@@ -228,6 +228,14 @@ mod tests {
             put(&catalogue, number, LARGEST - 6);
         }
         assert_eq!(held(&catalogue), (BYTES / LARGEST, BYTES));
+    }
+
+    #[test]
+    fn an_answer_does_not_depend_on_the_host_that_was_asked() {
+        let of = |uri: &str| Question::of(&Caller::Anonymous, &uri.parse().unwrap(), &[]);
+        assert_eq!(of("http://a.example/plans?q=1"), of("/plans?q=1"));
+        assert_ne!(of("/plans?q=1"), of("/plans?q=2"));
+        assert_eq!(of("a.example:443"), None);
     }
 
     #[test]

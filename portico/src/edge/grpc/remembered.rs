@@ -37,7 +37,7 @@ pub(super) async fn answer(
         Error::new(Kind::Invalid, "request_unreadable", message)
     })?;
     let message = message.to_bytes();
-    let question = Question::of(caller, parts.uri.clone(), message.clone());
+    let question = Question::of(caller, &parts.uri, &message);
     let asked = Asked::catalogue(&edge.deps);
     if let Some(question) = &question
         && let Some(known) = edge.catalogue.get(question, asked)

@@ -98,8 +98,15 @@ async fn a_token_that_was_rotated_meanwhile_decides_nothing() {
     })
     .await;
     let driver = entry(&ProviderType::new("keycloak")).1;
-    let updated = driver
-        .update(&fixture.session(), &fixture.known(), &wanted(&["a"]))
-        .await;
-    assert_eq!(updated.unwrap_err().disposition, Disposition::Retry);
+    let (session, known) = (fixture.session(), fixture.known());
+    let updated = driver.update(&session, &known, &wanted(&["a"])).await;
+    let failure = updated.unwrap_err();
+    assert_eq!(failure.disposition, Disposition::Retry);
+    assert!(failure.outcome_unknown, "the first one was carried out");
+
+    let other = entry(&ProviderType::new("other")).1;
+    let updated = other.update(&session, &known, &wanted(&["a"])).await;
+    let failure = updated.unwrap_err();
+    assert_eq!(failure.disposition, Disposition::Unmanageable);
+    assert!(failure.outcome_unknown);
 }

@@ -129,8 +129,8 @@ pub(super) async fn put(
         return parse(session.endpoints, &answer);
     }
     let failure = refused(&answer, token.0);
-    // It was good for the read a moment ago, so it was rotated meanwhile, as by an update that came in twice. The next
-    // read finds out what may manage the client now.
+    // It was good for the read a moment ago, so it was rotated meanwhile, as by this update coming in twice. The next read
+    // finds out what may manage the client now.
     let rotated = answer.status == 401 && token.0 == Bearer::Registration;
     Err(match rotated {
         true => failure.retry(),

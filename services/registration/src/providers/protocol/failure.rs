@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::message::provider_message;
-use super::session::RawAnswer;
+use super::session::{RawAnswer, Step};
 
 /// What to do about a [`Failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,8 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         description,
         status: Some(answer.status),
         retry_after: answer.retry_after(),
-        outcome_unknown: matches!(answer.status, 408 | 500 | 502 | 504),
+        outcome_unknown: matches!(answer.status, 408 | 500 | 502 | 504)
+            || came_twice(answer, bearer),
     };
     let scope_is_unknown = scope_is_unknown(&failure);
     let is_forbidden = matches!(answer.status, 401 | 403) && !scope_is_unknown;
@@ -158,6 +159,13 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         _ if scope_is_unknown => failure.with(Disposition::Fail, "scope_unknown_at_provider"),
         _ => failure,
     }
+}
+
+/// A token that is rotated with each update is refused where an update came in twice, as by a proxy that tries again: the
+/// first one may have done it.
+fn came_twice(answer: &RawAnswer, bearer: Bearer) -> bool {
+    let changes = matches!(answer.step, Step::Update | Step::Rotate);
+    changes && answer.status == 401 && bearer == Bearer::Registration
 }
 
 /// 401 says so, and elsewhere the codes of RFC 6750 section 3.1; servers made with Authlib answer 400 `access_denied`.
