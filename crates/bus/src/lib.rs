@@ -3,7 +3,7 @@
 //! One trait, two backends with one contract: [`memory`] for one process and for tests (it can duplicate, delay,
 //! reorder and drop deliveries from a seed), [`nats`] for NATS JetStream.
 //!
-//! Delivery is at least once and order is not promised; consumers go through the event store's inbox.
+//! Delivery is at least once and order is not promised; the event store's consumers know what they have handled.
 //! The event stores are the truth: a message may be published again at any time, with the same id.
 
 pub mod memory;

@@ -1,4 +1,4 @@
-//! Bus -> effect -> ack. The effect goes through the inbox ([`crate::EventStore::execute_once`]); what cannot be
+//! Bus -> effect -> ack. A message has its effect once ([`crate::EventStore::execute_once`]); what cannot be
 //! handled is parked with its reason.
 
 mod parked;

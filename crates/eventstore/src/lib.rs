@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`Aggregate`] | `decide` and `evolve`, pure; upcasters of old events |
 //! | [`Newest`] | the newest that another service said of one of its things |
-//! | [`EventStore`] | `load`, `execute`, `read` by position; views ([`Projection`]) and inbox in the append's transaction |
+//! | [`EventStore`] | `load`, `execute`, `read` by position; views ([`Projection`]) in the append's transaction |
 //! | [`Database`] | a SQLite file or a PostgreSQL schema, its migrations and [`backup`] |
 //! | [`relay`] | position -> bus -> checkpoint; the event table is the outbox |
-//! | [`consumer`] | bus -> inbox -> effect -> ack; parks what cannot be handled |
+//! | [`consumer`] | bus -> effect, once -> ack; parks what cannot be handled |
 //! | [`worker`] | what is due -> [`Lease`] -> steps outside -> outcome recorded |
 //! | [`clock`] | time, waiting and new ids; times that a clock wrote that ran ahead |
 //! | [`trace`] | joins the log lines and spans of everything that one request from outside causes |
