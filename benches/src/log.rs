@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use portico_eventstore::{
     Aggregate, Append, Change, Database, EventStore, Metadata, NewEvent, Projection,
-    ProjectionError, Stream, Table, cells,
+    ProjectionError, Stream, Table, Tx, cells,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::AnyConnection;
 use uuid::Uuid;
 
 /// Makes an event as large as one of an access request.
@@ -59,11 +58,7 @@ impl Projection for Notes {
         &["notes"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         const NOTES: Table = Table {
             name: "notes",
             key: "id",

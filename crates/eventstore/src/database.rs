@@ -33,6 +33,8 @@ pub struct Database {
     pub(crate) dialect: Dialect,
     /// Key of the advisory lock under which events are appended.
     pub(crate) lock_key: i64,
+    /// Nobody else writes to it.
+    pub(crate) is_alone: bool,
 }
 
 /// Why a database could not be opened.
@@ -90,6 +92,8 @@ const IDLE_TIMEOUT: &str = "15s";
 const ASKED_AGAIN: Duration = Duration::from_secs(1);
 
 static EVENTS: Migrations = crate::migrations!["migrations/0001_events.sql"];
+/// SQLite has no functions, and needs none: it is in the process.
+static FUNCTIONS: Migrations = crate::migrations!["functions/0002_append.sql"];
 
 impl Database {
     /// Opens or creates `<folder>/<service>.db`: WAL, `synchronous=FULL`.
@@ -134,7 +138,7 @@ impl Database {
         if location.dialect == Dialect::Postgres {
             create_schema(url, &location.schema).await?;
         }
-        let all = all(migrations);
+        let all = all(location.dialect, migrations);
         let database = Self::connect(url, &location, service, &all).await?;
         let ran = location.migrations(&database, service, &all).run().await?;
         Ok((database, ran))
@@ -150,7 +154,7 @@ impl Database {
         migrations: &[&Migrator],
     ) -> Result<Self, DatabaseError> {
         let location = Location::of(url, service)?;
-        let all = all(migrations);
+        let all = all(location.dialect, migrations);
         let database = Self::connect(url, &location, service, &all).await?;
         let pending = location
             .migrations(&database, service, &all)
@@ -180,12 +184,21 @@ impl Database {
             migrations: known.map(|migration| migration.version).collect(),
             dialect,
             lock_key: lock_key(&location.schema),
+            is_alone: false,
         })
     }
 
     /// For queries and for tables beside the log.
     pub fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// For the only process that writes to it, if it is a SQLite file: what that process remembers of a stream is the newest,
+    /// and need not be asked for.
+    #[must_use]
+    pub fn of_one_process(mut self) -> Self {
+        self.is_alone = self.file.is_some();
+        self
     }
 
     /// Name of the service that it belongs to.
@@ -255,8 +268,11 @@ impl Location {
     }
 }
 
-fn all<'a>(migrations: &[&'a Migrator]) -> Vec<&'a Migrator> {
-    let mut all: Vec<&Migrator> = vec![&*EVENTS];
+fn all<'a>(dialect: Dialect, migrations: &[&'a Migrator]) -> Vec<&'a Migrator> {
+    let mut all: Vec<&Migrator> = match dialect {
+        Dialect::Sqlite => vec![&*EVENTS],
+        Dialect::Postgres => vec![&*EVENTS, &*FUNCTIONS],
+    };
     for migrator in migrations {
         // The vault's may be given twice.
         if !all.iter().any(|known| std::ptr::eq(*known, *migrator)) {
@@ -299,6 +315,7 @@ fn pool_options(dialect: Dialect, schema: &str) -> AnyPoolOptions {
         // transaction loses it.
         Dialect::Postgres => format!(
             "SET search_path TO {schema}; SET lock_timeout = '{LOCK_TIMEOUT}'; \
+             SET default_transaction_isolation = 'read committed'; \
              SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"
         )
         .into(),

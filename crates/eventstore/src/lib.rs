@@ -36,7 +36,7 @@ pub use newest::{Fact, Newest, Noted};
 pub use store::{
     Append, Appended, Beside, Cell, Change, Context, EventStore, ExecuteError, InboxEntry, Loaded,
     Metadata, NewEvent, Outcome, Projection, ProjectionError, RecordedEvent, Result, Row,
-    StoreError, Stream, StreamChange, Table, rows,
+    StoreError, Stream, StreamChange, Table, Tx, rows,
 };
 pub use worker::{Held, Lease, LeaseLost};
 

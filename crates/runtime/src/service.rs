@@ -137,7 +137,8 @@ impl Deps {
     ) -> Result<EventStore, StartError> {
         // Instruments that are made before the provider count nothing.
         metrics::provider();
-        Ok(EventStore::start(database, projections).await?)
+        // It has locked the data folder.
+        Ok(EventStore::start(database.of_one_process(), projections).await?)
     }
 
     /// Runs work in the background until it ends; it must heed `shutdown`.

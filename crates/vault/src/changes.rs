@@ -12,8 +12,8 @@ use crate::store::{BATCH, Owner, Result, Vault, VaultError, VaultRef, new_ref, v
 /// Texts to be stored and deleted together, in the transaction of what refers to them.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    stored: Vec<(VaultRef, Owner, Secret)>,
-    deleted: Vec<VaultRef>,
+    pub(crate) stored: Vec<(VaultRef, Owner, Secret)>,
+    pub(crate) deleted: Vec<VaultRef>,
 }
 
 impl Changes {

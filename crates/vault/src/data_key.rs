@@ -1,11 +1,42 @@
 //! Data keys: one for each subject, wrapped by a key-encryption key.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashlink::LruCache;
 use sqlx::{AnyConnection, Row as _};
 use zeroize::Zeroizing;
 
 use crate::cipher::{self, Key};
 use crate::kek::IndexKey;
 use crate::store::{Result, Vault, VaultError};
+
+/// Data keys that are remembered, at most.
+const KEYS: usize = 256;
+
+/// Data keys that were used last, with the texts that they were unwrapped from. Who writes with one says that text, so
+/// that one that was erased or wrapped anew meanwhile is not used.
+#[derive(Clone)]
+pub(crate) struct KnownKeys(Arc<Mutex<LruCache<String, (String, Key)>>>);
+
+impl KnownKeys {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(LruCache::new(KEYS))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<String, (String, Key)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get(&self, subject: &str) -> Option<(String, Key)> {
+        self.lock().get(subject).cloned()
+    }
+}
+
+impl std::fmt::Debug for KnownKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KnownKeys")
+    }
+}
 
 impl Vault {
     /// A key for blind indexes that outlives rotations: it is stored here like a
@@ -44,7 +75,10 @@ impl Vault {
         .await?;
         let kek_id: String = row.try_get("kek_id")?;
         let wrapped: String = row.try_get("wrapped")?;
-        self.unwrap_key(subject, &kek_id, &wrapped)
+        let key = self.unwrap_key(subject, &kek_id, &wrapped)?;
+        let known = (wrapped, key.clone());
+        self.keys.lock().insert(subject.to_owned(), known);
+        Ok(key)
     }
 
     pub(crate) fn unwrap_key(&self, subject: &str, kek_id: &str, wrapped: &str) -> Result<Key> {
@@ -71,10 +105,12 @@ pub(crate) fn is_sqlite(connection: &AnyConnection) -> bool {
 }
 
 /// SQLite leaves the bytes of deleted rows in its file unless told otherwise.
+pub(crate) const OVERWRITE_DELETED: &str = "PRAGMA secure_delete = ON";
+
 /// An update leaves a copy of a wrapped key too, so every writer calls this.
 pub(crate) async fn overwrite_deleted(tx: &mut AnyConnection) -> Result<()> {
     if is_sqlite(tx) {
-        sqlx::query("PRAGMA secure_delete = ON").execute(tx).await?;
+        sqlx::query(OVERWRITE_DELETED).execute(tx).await?;
     }
     Ok(())
 }

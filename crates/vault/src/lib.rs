@@ -10,6 +10,7 @@
 //! - [`store`]: [`Vault`], put, get, delete, erase
 //! - [`rewrap`](Vault::rewrap): rotation of the key-encryption key, online
 
+mod at_once;
 mod changes;
 mod cipher;
 mod data_key;
@@ -23,6 +24,7 @@ use std::sync::LazyLock;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
+pub use at_once::Statement;
 pub use changes::Changes;
 pub use kek::{IndexKey, Kek, KekError, KekRing, hex};
 pub use rewrap::Rewrapped;

@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use crate::cipher::{self, Key, Unreadable};
-use crate::data_key::{is_sqlite, overwrite_deleted};
+use crate::data_key::{KnownKeys, is_sqlite, overwrite_deleted};
 use crate::kek::KekRing;
 use crate::secret::Secret;
 
@@ -74,6 +74,7 @@ pub type Result<T, E = VaultError> = std::result::Result<T, E>;
 pub struct Vault {
     pub(crate) pool: AnyPool,
     pub(crate) ring: KekRing,
+    pub(crate) keys: KnownKeys,
 }
 
 impl Vault {
@@ -83,6 +84,7 @@ impl Vault {
         Self {
             pool,
             ring: ring.into(),
+            keys: KnownKeys::new(),
         }
     }
 
@@ -109,9 +111,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Database`], or the owner's data key cannot be opened.
     pub async fn put(&self, owner: &Owner, value: &Secret) -> Result<VaultRef> {
-        let mut tx = self.pool.begin().await?;
-        let reference = self.put_in(&mut tx, owner, value).await?;
-        tx.commit().await?;
+        let reference = new_ref();
+        self.put_at(reference, owner, value).await?;
         Ok(reference)
     }
 
@@ -137,6 +138,9 @@ impl Vault {
     /// [`VaultError::Taken`] when the reference holds another text,
     /// [`VaultError::WrongOwner`], otherwise as [`Vault::put`].
     pub async fn put_at(&self, reference: VaultRef, owner: &Owner, value: &Secret) -> Result<()> {
+        if self.put_at_once(reference, owner, value).await? {
+            return Ok(());
+        }
         let mut tx = self.pool.begin().await?;
         self.put_at_in(&mut tx, reference, owner, value).await?;
         tx.commit().await?;

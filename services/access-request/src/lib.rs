@@ -55,7 +55,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let store = deps
         .store(
             database,
-            vec![Arc::new(Applications), Arc::new(AccessRequests)],
+            vec![Arc::new(Applications), Arc::new(AccessRequests::default())],
         )
         .await?;
     let neighbours = Neighbours::new(deps);

@@ -4,6 +4,7 @@
 pub(crate) mod access_requests;
 pub(crate) mod applications;
 pub(crate) mod timeline;
+mod timelines;
 
 use portico_eventstore::{ExecuteError, StoreError};
 use portico_proto::{Error, Kind};

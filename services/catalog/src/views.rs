@@ -7,10 +7,9 @@ pub(crate) mod scopes;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portico_eventstore::{Change, Projection, ProjectionError};
+use portico_eventstore::{Change, Projection, ProjectionError, Tx};
 use portico_proto::catalog::v1::{ProductStatus, Visibility};
 use portico_runtime::{Caller, Role, lists::SortColumns};
-use sqlx::AnyConnection;
 
 /// What products and plans can be sorted by.
 pub(crate) const SORT: SortColumns = SortColumns::BY_NAME;
@@ -30,11 +29,7 @@ impl Projection for Catalog {
         ]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let mut claims = products::apply(tx, change).await?;
         claims.extend(plans::apply(tx, change).await?);
         scopes::claim(tx, claims).await

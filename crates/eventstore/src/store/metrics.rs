@@ -45,7 +45,12 @@ impl StoreMetrics {
     }
 
     /// After a commit.
-    pub(crate) fn committed(&self, appends: usize, events: &[RecordedEvent], took: Duration) {
+    pub(crate) fn committed<'a>(
+        &self,
+        appends: usize,
+        events: impl Iterator<Item = &'a RecordedEvent>,
+        took: Duration,
+    ) {
         let service = std::slice::from_ref(&self.service);
         self.batch.record(appends as u64, service);
         self.commit.record(took.as_secs_f64(), service);

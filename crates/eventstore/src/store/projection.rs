@@ -3,12 +3,13 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{
-    Loaded, Table,
+    Loaded, Table, Tx,
     memory::{State, States},
     rows,
 };
@@ -25,11 +26,7 @@ pub trait Projection: Send + Sync + 'static {
     fn tables(&self) -> &'static [&'static str];
     /// Applies the events of one append, or of a page of the log in a rebuild. Where they are divided changes nothing in the
     /// rows. Events of other aggregates are ignored.
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError>;
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError>;
 }
 
 /// What follows in the log: the events of one append, which are of one stream, or in a rebuild a page of the log.
@@ -50,6 +47,8 @@ pub struct StreamChange<'a, A: Aggregate> {
     pub first: &'a RecordedEvent,
     /// The last of the events.
     pub last: &'a RecordedEvent,
+    /// Id and time of the event before them, where the command knew it.
+    pub previous: Option<(Uuid, Timestamp)>,
     /// The aggregate before the events.
     pub before: A,
     /// The aggregate after the events.
@@ -107,7 +106,7 @@ impl<'a> Change<'a> {
     /// An event or a state cannot be read.
     pub async fn streams<A: Aggregate + DeserializeOwned>(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Tx,
         table: &Table,
     ) -> Result<Vec<StreamChange<'a, A>>, ProjectionError> {
         let state = |row: &Row| rows::json(row.try_get(1)?);
@@ -120,14 +119,15 @@ impl<'a> Change<'a> {
     /// An event or a row cannot be read.
     pub async fn streams_from<A: Aggregate>(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Tx,
         table: &Table,
         columns: &str,
         state: fn(&Row) -> sqlx::Result<A>,
     ) -> Result<Vec<StreamChange<'a, A>>, ProjectionError> {
         let mut streams = self.by_stream::<A>()?;
         if let (Some((before, after)), [stream]) = (self.states::<A>(), &mut streams[..]) {
-            (stream.before, stream.after) = (before.clone(), after.clone());
+            (stream.before, stream.after) = (before.state.clone(), after.state.clone());
+            stream.previous = before.last.as_ref().map(|last| (last.id, last.recorded_at));
             return Ok(streams);
         }
         let known = streams.iter().filter(|stream| !stream.is_new());
@@ -160,6 +160,7 @@ impl<'a> Change<'a> {
                         events: vec![(event, decoded)],
                         first: event,
                         last: event,
+                        previous: None,
                         before: A::default(),
                         after: A::default(),
                     });
@@ -175,9 +176,9 @@ impl<'a> Change<'a> {
     }
 
     /// The aggregate before and after the events of an append; `None` where the stream is another aggregate's.
-    fn states<A: Aggregate>(&self) -> Option<(&'a A, &'a A)> {
+    fn states<A: Aggregate>(&self) -> Option<(&'a Loaded<A>, &'a Loaded<A>)> {
         let states = self.states?;
-        let state = |state: &'a State| Some(&state.downcast_ref::<Loaded<A>>()?.state);
+        let state = |state: &'a State| state.downcast_ref::<Loaded<A>>();
         Some((state(&states.before)?, state(&states.after)?))
     }
 

@@ -1,9 +1,9 @@
 //! Tables of views, written and read many rows at a time by text that both databases take.
 
-use sqlx::{Any, AnyConnection, AssertSqlSafe, query::Query};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{Row, rows::places};
+use super::{Row, Tx, rows::places, tx::Statement};
 
 /// Parameters of one statement, at most; below SQLite's and PostgreSQL's limits.
 const PARAMETERS: usize = 16_000;
@@ -58,26 +58,44 @@ cell_from! {
 }
 
 impl Table {
-    /// Inserts rows, or brings the rows with these keys to these values. No two of them have the same key. Gives the number
-    /// of rows that are not as they were.
+    /// Inserts rows, or brings the rows with these keys to these values. No two of them have the same key.
     ///
     /// # Errors
     /// The database refused.
     pub async fn write(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Tx,
         rows: impl IntoIterator<Item = Vec<Cell>>,
-    ) -> sqlx::Result<u64> {
+    ) -> sqlx::Result<()> {
         let rows: Vec<Vec<Cell>> = rows.into_iter().collect();
         let width = words(self.columns).count().max(1);
-        let mut written = 0;
         for chunk in rows.chunks(PARAMETERS / width) {
-            let places = places(chunk.len(), width);
-            let query = statement(self.upsert(&places), chunk.len());
-            let query = chunk.iter().flatten().fold(query, bind);
-            written += query.execute(&mut *tx).await?.rows_affected();
+            let sql = self.upsert(&places(chunk.len(), width));
+            let cells = chunk.iter().flatten().cloned().collect();
+            tx.run(sql.into(), cells, chunk.len() == 1).await?;
         }
-        Ok(written)
+        Ok(())
+    }
+
+    /// Inserts rows that may not be there yet; false where one is.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn insert(&self, tx: &mut Tx, rows: &[Vec<Cell>]) -> sqlx::Result<bool> {
+        let width = words(self.columns).count().max(1);
+        for chunk in rows.chunks(PARAMETERS / width) {
+            let sql = format!(
+                "INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING",
+                self.name,
+                self.columns.replace(' ', ", "),
+                places(chunk.len(), width),
+            );
+            let cells: Vec<Cell> = chunk.iter().flatten().cloned().collect();
+            if !tx.touches(chunk.len() as u64, sql, cells).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn upsert(&self, places: &str) -> String {
@@ -104,7 +122,7 @@ impl Table {
     /// The database refused.
     pub async fn delete(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Tx,
         ids: impl IntoIterator<Item = Uuid>,
     ) -> sqlx::Result<()> {
         self.delete_by(tx, self.id(), ids).await
@@ -116,7 +134,7 @@ impl Table {
     /// The database refused.
     pub async fn delete_by(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Tx,
         column: &str,
         ids: impl IntoIterator<Item = Uuid>,
     ) -> sqlx::Result<()> {
@@ -124,7 +142,8 @@ impl Table {
         for chunk in ids.chunks(PARAMETERS) {
             let places = places(1, chunk.len());
             let sql = format!("DELETE FROM {} WHERE {column} IN {places}", self.name);
-            by_ids(sql, chunk).execute(&mut *tx).await?;
+            let cells = chunk.iter().map(|id| Cell::from(*id)).collect();
+            tx.run(sql.into(), cells, chunk.len() == 1).await?;
         }
         Ok(())
     }
@@ -135,7 +154,7 @@ impl Table {
     /// The database refused.
     pub async fn read(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Tx,
         columns: &str,
         ids: impl IntoIterator<Item = Uuid>,
     ) -> sqlx::Result<Vec<Row>> {
@@ -145,7 +164,7 @@ impl Table {
             let places = places(1, chunk.len());
             let (table, id) = (self.name, self.id());
             let sql = format!("SELECT {columns} FROM {table} WHERE {id} IN {places}");
-            rows.extend(by_ids(sql, chunk).fetch_all(&mut *tx).await?);
+            rows.extend(by_ids(sql, chunk).fetch_all(tx.connection()?).await?);
         }
         Ok(rows)
     }
@@ -159,22 +178,9 @@ fn words(names: &'static str) -> impl Iterator<Item = &'static str> {
     names.split(' ')
 }
 
-type Statement = Query<'static, Any, sqlx::any::AnyArguments>;
-
-/// A statement for many rows is not kept prepared: there would be one for each number of rows.
-fn statement(sql: String, rows: usize) -> Statement {
-    sqlx::query(AssertSqlSafe(sql)).persistent(rows == 1)
-}
-
+/// A query for many rows is not kept prepared: there would be one for each number of rows.
 fn by_ids(sql: String, ids: &[Uuid]) -> Statement {
-    let query = statement(sql, ids.len());
+    let query = sqlx::query(AssertSqlSafe(sql)).persistent(ids.len() == 1);
     ids.iter()
         .fold(query, |query, id| query.bind(id.to_string()))
-}
-
-fn bind(query: Statement, cell: &Cell) -> Statement {
-    match cell {
-        Cell::Text(text) => query.bind(text.clone()),
-        Cell::Number(number) => query.bind(*number),
-    }
 }

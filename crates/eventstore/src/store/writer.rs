@@ -2,7 +2,10 @@
 //!
 //! Position is commit order without gaps: positions are handed out under a lock that is held until the commit
 //! (SQLite's write lock, in PostgreSQL an advisory transaction lock), so nobody can read position n+1 before n.
+//!
+//! `call` does it in one round trip, `plan` step by step, where there is something to find out.
 
+mod call;
 mod plan;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
@@ -10,24 +13,26 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
 use portico_bus::Message;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Row as _, Transaction};
+use sqlx::{AnyConnection, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use call::Call;
 use plan::Plan;
 
 use super::{
-    Change, NewEvent, Projection, ProjectionError, RecordedEvent, Result, StoreError, Stream,
+    Change, NewEvent, Projection, ProjectionError, RecordedEvent, Result, StoreError, Stream, Tx,
     memory::{Memory, States},
     metrics::StoreMetrics,
 };
-use crate::{
-    database::{Database, Dialect},
-    fault,
-};
+use crate::{Database, fault};
 
 /// The most appends that share a transaction.
 const BATCH: usize = 256;
+/// How often others get their turn before the next transaction, as long as fewer wait than shared the last one.
+const YIELDS: usize = 8;
+/// How often a call is tried with another head before the log is asked for it under the lock.
+const GUESSES: usize = 2;
 
 /// An atomic append: events for one stream, and the inbox entry of the message that caused them.
 #[derive(Debug, Clone)]
@@ -92,14 +97,13 @@ pub enum Appended {
 #[derive(Clone)]
 pub struct Beside(Arc<Write>);
 
-type Write =
-    dyn for<'t> Fn(&'t mut AnyConnection) -> BoxFuture<'t, Result<(), BesideError>> + Send + Sync;
+type Write = dyn for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<(), BesideError>> + Send + Sync;
 type BesideError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Beside {
     /// Called for each try to commit.
     pub fn new(
-        write: impl for<'t> Fn(&'t mut AnyConnection) -> BoxFuture<'t, Result<(), BesideError>>
+        write: impl for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<(), BesideError>>
         + Send
         + Sync
         + 'static,
@@ -107,7 +111,7 @@ impl Beside {
         Self(Arc::new(write))
     }
 
-    async fn write(&self, tx: &mut AnyConnection) -> Result<()> {
+    async fn write(&self, tx: &mut Tx) -> Result<()> {
         let written = (self.0)(tx).await;
         written.map_err(|error| match error.downcast::<sqlx::Error>() {
             Ok(error) => (*error).into(),
@@ -137,6 +141,7 @@ impl Writer {
     pub(crate) async fn run(self, mut queue: mpsc::Receiver<Submitted>) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
+            let together = batch.len();
             match self.commit(&batch).await {
                 Ok(results) => answer(batch.drain(..), results),
                 Err(error) if batch.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
@@ -144,6 +149,14 @@ impl Writer {
                     answer(batch.drain(..), errors);
                 }
                 Err(_) => self.each_alone(batch.drain(..)).await,
+            }
+            // Those who were answered may append again at once. The first to come would have a transaction alone otherwise,
+            // with all others waiting for its sync.
+            for _ in 0..YIELDS {
+                if queue.len() >= together {
+                    break;
+                }
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -168,51 +181,111 @@ impl Writer {
         }
     }
 
-    async fn commit(&self, batch: &[Submitted]) -> Result<Vec<Result<Appended, StoreError>>> {
+    async fn commit(&self, batch: &[Submitted]) -> Result<Vec<Result<Appended>>> {
         let began = Instant::now();
-        let mut connection = self.database.pool().acquire().await?;
-        let mut tx = begin(&mut connection, &self.database).await?;
         let appends: Vec<&Append> = batch.iter().map(|submitted| &submitted.append).collect();
-        let mut plan = Plan::new(&mut tx, self.database.dialect);
-        let results = plan.write(&appends).await?;
-        let recorded = plan.recorded;
-        let new = in_order(batch, &results);
-        for (submitted, events) in &new {
-            if let Some(beside) = &submitted.beside {
-                beside.write(&mut tx).await?;
-            }
-            let change = Change::of(events, submitted.states.as_ref());
-            project(&self.projections, &mut tx, &change).await?;
-        }
-        let point = |name| {
-            fault::point(name);
-            for event in &recorded {
-                fault::point_of(name, &event.event_type);
-            }
+        let results = match self.call(batch, &appends).await? {
+            Some(appended) => appended.into_iter().map(Ok).collect(),
+            None => self.step_by_step(batch, &appends).await?,
         };
-        point("appending");
-        tx.commit().await?;
-        point("appended");
+        let new = in_order(batch, &results);
+        let recorded = new.iter().flat_map(|(_, events)| events.iter());
+        kill_points("appended", recorded.clone());
         self.numbers
-            .committed(batch.len(), &recorded, began.elapsed());
+            .committed(batch.len(), recorded, began.elapsed());
         for (submitted, events) in &new {
             let after = submitted.states.as_ref();
             let after = after.map(|states| Arc::clone(&states.after));
             self.memory.committed(events, after);
         }
-        if let Some(last) = recorded.last() {
+        let last = new.iter().filter_map(|(_, events)| events.last()).last();
+        if let Some(last) = last {
             // After it is remembered, for whoever is woken looks there first.
             self.head.send_replace(last.position);
         }
         Ok(results)
     }
+
+    /// In an open transaction: what does not fit the log is found, and said of each.
+    async fn step_by_step(
+        &self,
+        batch: &[Submitted],
+        appends: &[&Append],
+    ) -> Result<Vec<Result<Appended>>> {
+        let mut tx = Tx::begin(&self.database).await?;
+        let mut plan = Plan::new(tx.connection()?, self.database.dialect);
+        let results = plan.write(appends).await?;
+        let new = in_order(batch, &results);
+        self.write_beside(&mut tx, &new).await?;
+        kill_points(
+            "appending",
+            new.iter().flat_map(|(_, events)| events.iter()),
+        );
+        tx.commit().await?;
+        Ok(results)
+    }
+
+    /// In one call, on the guess that everything fits the log. `None` where it does not, or something must be
+    /// asked in between: then nothing was written.
+    async fn call(
+        &self,
+        batch: &[Submitted],
+        appends: &[&Append],
+    ) -> Result<Option<Vec<Appended>>> {
+        let Some(call) = Call::of(appends)? else {
+            return Ok(None);
+        };
+        let mut head = *self.head.borrow();
+        for _ in 0..GUESSES {
+            let results = call.results_after(head);
+            let new = in_order(batch, &results);
+            let mut tx = Tx::gathering(self.database.dialect);
+            // What fails here is found again, and said, step by step.
+            let written = self.write_beside(&mut tx, &new).await;
+            let (Ok(()), Some(writes)) = (written, tx.gathered()) else {
+                return Ok(None);
+            };
+            kill_points(
+                "appending",
+                new.iter().flat_map(|(_, events)| events.iter()),
+            );
+            match call.make(&self.database, head, writes).await? {
+                Some(found) if found == head => {
+                    return Ok(Some(results.into_iter().flatten().collect()));
+                }
+                // Other replicas have appended.
+                Some(found) => head = found,
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The views, and what was given to be written with the events.
+    async fn write_beside(&self, tx: &mut Tx, new: &[New<'_>]) -> Result<()> {
+        for (submitted, events) in new {
+            if let Some(beside) = &submitted.beside {
+                beside.write(tx).await?;
+            }
+            let change = Change::of(events, submitted.states.as_ref());
+            project(&self.projections, tx, &change).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An append that is new, and its events.
+type New<'a> = (&'a Submitted, &'a [RecordedEvent]);
+
+fn kill_points<'a>(name: &'static str, events: impl Iterator<Item = &'a RecordedEvent>) {
+    fault::point(name);
+    for event in events {
+        fault::point_of(name, &event.event_type);
+    }
 }
 
 /// The appends that are new, in the order of the log.
-fn in_order<'a>(
-    batch: &'a [Submitted],
-    results: &'a [Result<Appended>],
-) -> Vec<(&'a Submitted, &'a [RecordedEvent])> {
+fn in_order<'a>(batch: &'a [Submitted], results: &'a [Result<Appended>]) -> Vec<New<'a>> {
     let new = |(submitted, result): (&'a Submitted, &'a Result<Appended>)| match result {
         Ok(Appended::New(events)) => Some((submitted, events.as_slice())),
         _ => None,
@@ -225,7 +298,7 @@ fn in_order<'a>(
 /// Applies a change to every view.
 pub(crate) async fn project(
     projections: &[Arc<dyn Projection>],
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     change: &Change<'_>,
 ) -> Result<()> {
     for projection in projections {
@@ -245,25 +318,6 @@ pub(crate) async fn project(
         }
     }
     Ok(())
-}
-
-/// A transaction that holds the write lock until it ends.
-pub(crate) async fn begin<'c>(
-    connection: &'c mut AnyConnection,
-    database: &Database,
-) -> sqlx::Result<Transaction<'c, Any>> {
-    match database.dialect {
-        Dialect::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await,
-        // READ COMMITTED, whatever the server's default is: the statements after the lock must see what the last
-        // holder committed. In one round trip.
-        Dialect::Postgres => {
-            let statement = format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({})",
-                database.lock_key
-            );
-            connection.begin_with(AssertSqlSafe(statement)).await
-        }
-    }
 }
 
 fn answer(batch: impl IntoIterator<Item = Submitted>, results: Vec<Result<Appended>>) {

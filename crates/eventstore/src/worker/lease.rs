@@ -8,6 +8,9 @@
 //! A lease is lost when another owner has taken it, which needs a pause of this process of more than the time to live.
 //! While the database cannot be asked, nobody can take the lease either, so the work goes on: what it has done outside
 //! can still be recorded when the database is back.
+//!
+//! In PostgreSQL its own clock counts, so that replicas whose clocks differ see each other's leases. A SQLite file has one
+//! process, which counts by its own.
 
 use std::{
     collections::HashMap,
@@ -29,6 +32,9 @@ use crate::{
 const RENEWALS: u32 = 3;
 /// How often to try a lease that somebody else holds.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// Milliseconds by the clock of PostgreSQL.
+const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
 /// PostgreSQL need not wait for the disk: a lease that is lost with the server only saved work.
 const NOT_FLUSHED: &str = "RETURNING set_config('synchronous_commit', 'off', true)";
@@ -107,16 +113,16 @@ impl Lease {
             return Ok(taken);
         }
         let statement = format!(
-            "INSERT INTO leases (name, owner, expires_at_ms) VALUES ($1, $2, $3) \
+            "INSERT INTO leases (name, owner, expires_at_ms) VALUES ($1, $2, {NOW} + $3) \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at_ms = excluded.expires_at_ms \
-             WHERE leases.owner = excluded.owner OR leases.expires_at_ms < $4 OR leases.expires_at_ms > $5 {NOT_FLUSHED}"
+             WHERE leases.owner = excluded.owner OR leases.expires_at_ms < {NOW} \
+             OR leases.expires_at_ms > {NOW} + $4 {NOT_FLUSHED}"
         );
         let done = sqlx::query(AssertSqlSafe(statement))
             .bind(self.name.clone())
             .bind(self.owner.clone())
-            .bind(until.as_millisecond())
-            .bind(now.as_millisecond())
-            .bind(self.latest(now).as_millisecond())
+            .bind(until.as_millisecond() - now.as_millisecond())
+            .bind(self.latest(now).as_millisecond() - now.as_millisecond())
             .execute(self.database.pool())
             .await?;
         Ok(done.rows_affected() == 1)
@@ -128,14 +134,14 @@ impl Lease {
             let held = here().get(&(file.clone(), self.name.clone())).cloned();
             return Ok(held.is_some_and(|(_, until)| self.binds(until, now)));
         }
-        let row = sqlx::query(
-            "SELECT 1 FROM leases WHERE name = $1 AND expires_at_ms >= $2 AND expires_at_ms <= $3",
-        )
-        .bind(self.name.clone())
-        .bind(now.as_millisecond())
-        .bind(self.latest(now).as_millisecond())
-        .fetch_optional(self.database.pool())
-        .await?;
+        let statement = format!(
+            "SELECT 1 FROM leases WHERE name = $1 AND expires_at_ms BETWEEN {NOW} AND {NOW} + $2"
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(self.name.clone())
+            .bind(self.latest(now).as_millisecond() - now.as_millisecond())
+            .fetch_optional(self.database.pool())
+            .await?;
         Ok(row.is_some())
     }
 

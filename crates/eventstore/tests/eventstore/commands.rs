@@ -251,8 +251,8 @@ async fn what_is_written_beside_is_all_or_nothing(place: Place) {
     let store = place.open().await;
     let beside = |statement: &'static str| {
         Beside::new(move |tx| {
-            let write = async move { sqlx::query(statement).execute(tx).await };
-            write.map(|done| done.map(drop).map_err(Into::into)).boxed()
+            let write = async move { tx.execute(statement, Vec::new()).await };
+            write.map(|done| done.map_err(Into::into)).boxed()
         })
     };
     let id = new_id();

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use portico_eventstore::{
     Aggregate, Append, Change, EventStore, NewEvent, Projection, ProjectionError, RecordedEvent,
-    Stream, Table, cells,
-    sqlx::{self, AnyConnection, Row as _},
+    Stream, Table, Tx, cells,
+    sqlx::{self, Row as _},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -79,11 +79,7 @@ impl Projection for Totals {
         &["totals"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         for event in change.events {
             one(tx, event).await?;
         }
@@ -91,31 +87,25 @@ impl Projection for Totals {
     }
 }
 
-async fn one(tx: &mut AnyConnection, event: &RecordedEvent) -> Result<(), ProjectionError> {
+async fn one(tx: &mut Tx, event: &RecordedEvent) -> Result<(), ProjectionError> {
     let (by, closed) = match event.decode::<Counter>()? {
         Some(Event::Added { by: REFUSED }) => return Err(ProjectionError::Refused(RULE)),
         Some(Event::Added { by: BROKEN }) => {
-            sqlx::query("INSERT INTO nowhere VALUES (1)")
-                .execute(tx)
-                .await?;
-            return Ok(());
+            return Ok(tx
+                .execute("INSERT INTO nowhere VALUES (1)", Vec::new())
+                .await?);
         }
         Some(Event::Added { by: PANICS }) => panic!("a view that panics"),
         Some(Event::Added { by }) => (by, 0_i64),
         Some(Event::Closed) => (0, 1),
         None => return Ok(()),
     };
-    sqlx::query(
-        "INSERT INTO totals (id, total, closed) VALUES ($1, $2, $3) \
-             ON CONFLICT (id) DO UPDATE SET total = totals.total + excluded.total, \
-             closed = totals.closed + excluded.closed",
-    )
-    .bind(event.stream_id().to_string())
-    .bind(by)
-    .bind(closed)
-    .execute(tx)
-    .await?;
-    Ok(())
+    let sql = "INSERT INTO totals (id, total, closed) VALUES ($1, $2, $3) \
+               ON CONFLICT (id) DO UPDATE SET total = totals.total + excluded.total, \
+               closed = totals.closed + excluded.closed";
+    Ok(tx
+        .execute(sql, cells![event.stream_id(), by, closed])
+        .await?)
 }
 
 /// The table `totals`, for whoever writes many rows.
@@ -142,11 +132,7 @@ impl Projection for Folded {
         &["folded"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let mut rows = Vec::new();
         for counter in change.streams::<Counter>(tx, &FOLDED).await? {
             let mut after = counter.before.clone();

@@ -7,6 +7,7 @@
 
 mod append;
 mod backup;
+mod call;
 mod commands;
 mod consumer;
 mod counter;
@@ -31,6 +32,7 @@ fn main() -> std::process::ExitCode {
         flow::trials(),
         append::trials(),
         backup::trials(),
+        call::trials(),
         commands::trials(),
         consumer::trials(),
         inbox::trials(),

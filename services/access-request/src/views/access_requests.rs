@@ -1,24 +1,25 @@
 //! Access requests with their timelines.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    Aggregate as _, Cell, Change, Projection, ProjectionError, Row, StreamChange, Table, cells,
-    rows::{id, ids, json},
+    Aggregate as _, Cell, Change, Projection, ProjectionError, Row, StreamChange, Table, Tx, cells,
+    rows::{ids, json},
     sqlx,
 };
 use portico_proto::{access::v1::AccessRequestStatus, rest::Enumeration as _};
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::{
     rule,
     timeline::{self, Entry},
+    timelines::Timelines,
 };
 use crate::{
-    access_request::{AccessRequest, Event, OauthClient, RequestedItem, Submission, request},
+    access_request::{AccessRequest, Event, RequestedItem, Submission, request},
     application::{self, Application},
 };
 
@@ -27,7 +28,10 @@ pub(crate) const LIVING: &str =
     "('pending', 'approved', 'provisioning', 'active', 'suspended', 'failed')";
 
 /// Keeps the tables `access_requests` and `access_request_items`.
-pub(crate) struct AccessRequests;
+#[derive(Default)]
+pub(crate) struct AccessRequests {
+    timelines: Timelines,
+}
 
 /// An access request as the view has it.
 pub(crate) struct AccessRequestRow {
@@ -53,7 +57,7 @@ pub(crate) struct Filter {
 
 const COLUMNS: &str = "id, application_name, state, timeline, version, created_at, updated_at";
 
-const TABLE: Table = Table {
+pub(super) const TABLE: Table = Table {
     name: "access_requests",
     key: "id",
     columns: "id status application_id application_name application_lower products_lower requester_id \
@@ -70,7 +74,7 @@ const ITEMS: Table = Table {
     once: "plan_id",
 };
 
-type RequestChange<'a> = StreamChange<'a, AccessRequest>;
+pub(super) type RequestChange<'a> = StreamChange<'a, AccessRequest>;
 
 #[async_trait]
 impl Projection for AccessRequests {
@@ -78,11 +82,7 @@ impl Projection for AccessRequests {
         &["access_requests", "access_request_items"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let names = renamed(change)?;
         for (application, renamings) in &names {
             if let Some((_, name)) = renamings.last() {
@@ -90,7 +90,7 @@ impl Projection for AccessRequests {
             }
         }
         let requests = change.streams::<AccessRequest>(tx, &TABLE).await?;
-        let mut timelines = timelines(tx, &requests).await?;
+        let mut timelines = self.timelines.before(tx, &requests).await?;
         let (mut rows, mut items) = (Vec::new(), Vec::new());
         for request in &requests {
             for submission in submitted(request) {
@@ -103,6 +103,7 @@ impl Projection for AccessRequests {
             let mut timeline = timelines.remove(&request.id).unwrap_or_default();
             extend(&mut timeline, request);
             rows.push(row_of(request, &timeline, &names)?);
+            self.timelines.after(request, timeline);
         }
         TABLE.write(tx, rows).await?;
         ITEMS.write(tx, items).await?;
@@ -134,31 +135,10 @@ fn renamed(change: &Change<'_>) -> Result<Names, ProjectionError> {
 }
 
 /// In the rows that were there before the change.
-async fn rename(tx: &mut AnyConnection, application: Uuid, name: &str) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE access_requests SET application_name = $1, application_lower = $2 WHERE application_id = $3",
-    )
-    .bind(name.to_owned())
-    .bind(name.to_lowercase())
-    .bind(application.to_string())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// What the timelines of the requests were before the change.
-async fn timelines(
-    tx: &mut AnyConnection,
-    requests: &[RequestChange<'_>],
-) -> Result<HashMap<Uuid, Vec<Entry>>, ProjectionError> {
-    let known = requests.iter().filter(|request| !request.is_new());
-    let known = known.map(|request| request.id);
-    let rows = TABLE.read(tx, "id, timeline", known).await?;
-    let timeline = |row: &Row| Ok((id(row)?, json(row.try_get(1)?)?));
-    Ok(rows
-        .iter()
-        .map(timeline)
-        .collect::<Result<_, sqlx::Error>>()?)
+async fn rename(tx: &mut Tx, application: Uuid, name: &str) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE access_requests SET application_name = $1, application_lower = $2 WHERE application_id = $3";
+    let values = cells![name, name.to_lowercase(), application];
+    tx.execute(sql, values).await
 }
 
 fn extend(timeline: &mut Vec<Entry>, request: &RequestChange<'_>) {
@@ -215,41 +195,39 @@ fn row_of(
 }
 
 /// What a new request must agree on with the application and its other requests.
-async fn check(tx: &mut AnyConnection, submission: &Submission) -> Result<(), ProjectionError> {
-    let application = submission.application_id.to_string();
-    let there = sqlx::query("SELECT 1 FROM applications WHERE id = $1 AND status = 'active'")
-        .bind(application.clone())
-        .fetch_optional(&mut *tx)
-        .await?;
-    if there.is_none() {
+async fn check(tx: &mut Tx, submission: &Submission) -> Result<(), ProjectionError> {
+    let application = submission.application_id;
+    let is_gone = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM applications WHERE id = $1 AND status = 'active')";
+    if tx.finds(is_gone, cells![application]).await? {
         return Err(ProjectionError::Refused(rule::APPLICATION_GONE));
     }
     // Requests for API keys have no provider in common, and are each other's.
-    let statement = format!(
-        "SELECT r.client_type_id, p.product_id FROM access_requests r \
-         JOIN access_request_items p ON p.access_request_id = r.id \
-         WHERE r.application_id = $1 AND r.identity_provider_id IS NOT DISTINCT FROM $2 \
-         AND r.status IN {LIVING}"
+    let others = format!(
+        "SELECT 1 FROM access_requests r WHERE r.application_id = $1 \
+         AND r.identity_provider_id IS NOT DISTINCT FROM $2 AND r.status IN {LIVING}"
     );
     let client = submission.credential.oauth_client();
-    let text = |id: fn(&OauthClient) -> Uuid| client.map(|client| id(client).to_string());
-    let others = sqlx::query(AssertSqlSafe(statement))
-        .bind(application)
-        .bind(text(|client| client.identity_provider_id))
-        .fetch_all(&mut *tx)
-        .await?;
-    let client_type = text(|client| client.client_type_id);
-    for other in &others {
-        let product: String = other.try_get(1)?;
-        let same = |item: &RequestedItem| item.product_id.to_string() == product;
-        if submission.items.iter().any(same) {
-            return Err(ProjectionError::Refused(rule::ALREADY_REQUESTED));
-        }
+    let provider = client.map(|client| client.identity_provider_id);
+    let products = submission.items.iter().map(|item| item.product_id);
+    let products: Vec<Cell> = products.map(Cell::from).collect();
+    let places: Vec<String> = (3..products.len() + 3).map(|n| format!("${n}")).collect();
+    let requested = format!(
+        "{others} AND EXISTS (SELECT 1 FROM access_request_items p WHERE p.access_request_id = r.id \
+         AND p.product_id IN ({}))",
+        places.join(", ")
+    );
+    let mut values = cells![application, provider];
+    values.extend(products);
+    if tx.finds(requested, values).await? {
+        return Err(ProjectionError::Refused(rule::ALREADY_REQUESTED));
     }
-    for other in &others {
-        if other.try_get::<Option<String>, _>(0)? != client_type {
-            return Err(ProjectionError::Refused(rule::CLIENT_TYPE_DIFFERS));
-        }
+    let differs = format!("{others} AND r.client_type_id IS DISTINCT FROM $3");
+    let client_type = client.map(|client| client.client_type_id);
+    if tx
+        .finds(differs, cells![application, provider, client_type])
+        .await?
+    {
+        return Err(ProjectionError::Refused(rule::CLIENT_TYPE_DIFFERS));
     }
     Ok(())
 }

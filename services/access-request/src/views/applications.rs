@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    Change, Projection, ProjectionError, Row, Table, cells, rows::json, sqlx,
+    Change, Projection, ProjectionError, Row, Table, Tx, cells, rows::json, sqlx,
 };
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
 
 use super::{access_requests::LIVING, rule};
@@ -38,11 +38,7 @@ impl Projection for Applications {
         &["applications"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let mut rows = Vec::new();
         for stream in change.streams::<Application>(tx, &TABLE).await? {
             for (_, event) in stream.events.iter().filter(|_| change.asks_rules()) {
@@ -71,7 +67,7 @@ impl Projection for Applications {
 }
 
 /// The rules that an application shares with its requests.
-async fn check(tx: &mut AnyConnection, id: Uuid, change: &Event) -> Result<(), ProjectionError> {
+async fn check(tx: &mut Tx, id: Uuid, change: &Event) -> Result<(), ProjectionError> {
     let (condition, rule) = match change {
         Event::Deleted => ("", rule::APPLICATION_IN_USE),
         Event::Updated(changes) if changes.redirect_urls.as_ref().is_some_and(Vec::is_empty) => {
@@ -84,13 +80,9 @@ async fn check(tx: &mut AnyConnection, id: Uuid, change: &Event) -> Result<(), P
     let statement = format!(
         "SELECT 1 FROM access_requests WHERE application_id = $1 AND status IN {LIVING} {condition} LIMIT 1"
     );
-    let found = sqlx::query(sqlx::AssertSqlSafe(statement))
-        .bind(id.to_string())
-        .fetch_optional(tx)
-        .await?;
-    match found {
-        Some(_) => Err(ProjectionError::Refused(rule)),
-        None => Ok(()),
+    match tx.finds(statement, cells![id]).await? {
+        true => Err(ProjectionError::Refused(rule)),
+        false => Ok(()),
     }
 }
 

@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    Change, Projection, ProjectionError, RecordedEvent, StoreError, Table, cells,
+    Change, Projection, ProjectionError, RecordedEvent, StoreError, Table, Tx, cells,
 };
-use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
 use crate::user::{AccountEvent, ApiTokenEvent, Event, Status, User};
@@ -25,35 +24,29 @@ impl Projection for Users {
         &["users", "api_tokens"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         for (recorded, event) in change.decoded::<User>()? {
             let id = recorded.stream_id();
-            let user_id = id.to_string();
             match &event {
                 Event::Account(event) => account(tx, id, recorded, event).await?,
                 Event::ApiToken(event) => api_token(tx, id, recorded, event).await?,
             }
-            sqlx::query("UPDATE users SET version = $1 WHERE id = $2")
-                .bind(recorded.version)
-                .bind(user_id)
-                .execute(&mut *tx)
-                .await?;
+            tx.execute(
+                "UPDATE users SET version = $1 WHERE id = $2",
+                cells![recorded.version, id],
+            )
+            .await?;
         }
         Ok(())
     }
 }
 
 async fn account(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     id: Uuid,
     recorded: &RecordedEvent,
     event: &AccountEvent,
 ) -> Result<(), ProjectionError> {
-    let user_id = &id.to_string();
     match event {
         AccountEvent::SignedUp {
             status,
@@ -61,80 +54,63 @@ async fn account(
             name_ref,
             email_ref,
         } => {
-            sqlx::query(
+            tx.execute(
                 "INSERT INTO users (id, role, status, name_ref, email_ref, password_ref, version, created_at) \
                  VALUES ($1, $2, $3, $4, $5, '', $6, $7)",
+                cells![
+                    id,
+                    role.as_str(),
+                    status.as_str(),
+                    name_ref.0,
+                    email_ref.0,
+                    recorded.version,
+                    recorded.recorded_at.to_string()
+                ],
             )
-            .bind(user_id.to_owned())
-            .bind(role.as_str())
-            .bind(status.as_str())
-            .bind(name_ref.0.to_string())
-            .bind(email_ref.0.to_string())
-            .bind(recorded.version)
-            .bind(recorded.recorded_at.to_string())
-            .execute(tx)
             .await?;
         }
-        AccountEvent::Activated => set_status(tx, user_id, Status::Active).await?,
+        AccountEvent::Activated => set_status(tx, id, Status::Active).await?,
         AccountEvent::Suspended => {
-            set_status(tx, user_id, Status::Suspended).await?;
-            require_admin_left(tx, user_id).await?;
+            set_status(tx, id, Status::Suspended).await?;
+            require_admin_left(tx, id).await?;
         }
         AccountEvent::Erased => {
-            erase(tx, user_id).await?;
+            erase(tx, id).await?;
             TOKENS.delete_by(tx, "user_id", [id]).await?;
-            require_admin_left(tx, user_id).await?;
+            require_admin_left(tx, id).await?;
         }
         AccountEvent::PasswordSet { password_ref } => {
-            sqlx::query("UPDATE users SET password_ref = $1 WHERE id = $2")
-                .bind(password_ref.0.to_string())
-                .bind(user_id.to_owned())
-                .execute(tx)
-                .await?;
+            let sql = "UPDATE users SET password_ref = $1 WHERE id = $2";
+            tx.execute(sql, cells![password_ref.0, id]).await?;
         }
     }
     Ok(())
 }
 
-async fn set_status(tx: &mut AnyConnection, user_id: &str, status: Status) -> sqlx::Result<()> {
-    sqlx::query("UPDATE users SET status = $1 WHERE id = $2")
-        .bind(status.as_str())
-        .bind(user_id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+async fn set_status(tx: &mut Tx, id: Uuid, status: Status) -> sqlx::Result<()> {
+    let sql = "UPDATE users SET status = $1 WHERE id = $2";
+    tx.execute(sql, cells![status.as_str(), id]).await
 }
 
-async fn erase(tx: &mut AnyConnection, user_id: &str) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE users SET status = 'erased', name_ref = '', email_ref = '', password_ref = '' \
-         WHERE id = $1",
-    )
-    .bind(user_id.to_owned())
-    .execute(tx)
-    .await
-    .map(drop)
+async fn erase(tx: &mut Tx, id: Uuid) -> sqlx::Result<()> {
+    let sql = "UPDATE users SET status = 'erased', name_ref = '', email_ref = '', password_ref = '' \
+               WHERE id = $1";
+    tx.execute(sql, cells![id]).await
 }
 
 /// The decider knows one user only. When two admins suspend each other at the same moment, both commands are right by
 /// what they were told; here, under the log's append lock, the second one fails.
-async fn require_admin_left(tx: &mut AnyConnection, user_id: &str) -> Result<(), ProjectionError> {
-    let row = sqlx::query(
-        "SELECT (SELECT COUNT(*) FROM users WHERE id = $1 AND role = 'admin'), \
-         (SELECT COUNT(*) FROM users WHERE role = 'admin' AND status = 'active')",
-    )
-    .bind(user_id.to_owned())
-    .fetch_one(tx)
-    .await?;
-    let (is_admin, left): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    if is_admin > 0 && left == 0 {
+async fn require_admin_left(tx: &mut Tx, id: Uuid) -> Result<(), ProjectionError> {
+    let none_left = "SELECT 1 FROM users WHERE id = $1 AND role = 'admin' \
+                     AND NOT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND status = 'active')";
+    if tx.finds(none_left, cells![id]).await? {
         return Err(StoreError::Projection("no active admin would be left".to_owned()).into());
     }
     Ok(())
 }
 
 async fn api_token(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     user: Uuid,
     recorded: &RecordedEvent,
     event: &ApiTokenEvent,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::{Cell, Change, ProjectionError, Row, StreamChange, Table, cells, rows};
+use portico_eventstore::{
+    Cell, Change, ProjectionError, Row, StreamChange, Table, Tx, cells, rows,
+};
 use portico_proto::catalog::v1;
 use portico_runtime::lists::{ListQuery, Search, Select};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::{Audience, scopes::Claim, time};
@@ -25,10 +27,7 @@ const TABLE: Table = Table {
 const COLUMNS: &str = "id, status, details, created_at, updated_at, version";
 
 /// Writes the rows, and gives the scopes that plans have then.
-pub(super) async fn apply(
-    tx: &mut AnyConnection,
-    change: &Change<'_>,
-) -> Result<Vec<Claim>, ProjectionError> {
+pub(super) async fn apply(tx: &mut Tx, change: &Change<'_>) -> Result<Vec<Claim>, ProjectionError> {
     let columns = "status, details, created_at, updated_at";
     let plans = change
         .streams_from::<Plan>(tx, &TABLE, columns, read)

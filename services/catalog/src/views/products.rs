@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::{Cell, Change, ProjectionError, Row, StreamChange, Table, cells, rows};
+use portico_eventstore::{
+    Cell, Change, ProjectionError, Row, StreamChange, Table, Tx, cells, rows,
+};
 use portico_proto::catalog::v1;
 use portico_runtime::lists::{ListQuery, Search, Select};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::{Audience, scopes::Claim, time};
@@ -41,10 +43,7 @@ const CLIENT_TYPES: Table = Table {
 type ProductChange<'a> = StreamChange<'a, Product>;
 
 /// Writes the rows, and gives the scopes that products have then.
-pub(super) async fn apply(
-    tx: &mut AnyConnection,
-    change: &Change<'_>,
-) -> Result<Vec<Claim>, ProjectionError> {
+pub(super) async fn apply(tx: &mut Tx, change: &Change<'_>) -> Result<Vec<Claim>, ProjectionError> {
     let columns = "status, details, created_at, updated_at, version, documentation";
     let products = change
         .streams_from::<Product>(tx, &TABLE, columns, read_whole)
@@ -109,7 +108,7 @@ fn row_of(product: &ProductChange<'_>) -> Result<Vec<Cell>, ProjectionError> {
 }
 
 /// Makes these the only tags and client types of products.
-async fn write_lists(tx: &mut AnyConnection, products: &[ProductChange<'_>]) -> sqlx::Result<()> {
+async fn write_lists(tx: &mut Tx, products: &[ProductChange<'_>]) -> sqlx::Result<()> {
     let changed = products.iter().filter(|product| has_other_details(product));
     let (mut tags, mut client_types) = (Vec::new(), Vec::new());
     for product in changed.clone() {

@@ -8,9 +8,9 @@
 
 use std::collections::BTreeSet;
 
-use portico_eventstore::{ProjectionError, Table, cells};
+use portico_eventstore::{ProjectionError, Table, Tx, cells};
 use portico_proto::{Error, FieldError, Kind};
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
 
 /// Code of [`portico_eventstore::StoreError::Refused`] when a scope belongs to another owner.
@@ -35,10 +35,7 @@ const TABLE: Table = Table {
 };
 
 /// Makes these the owners' only scopes.
-pub(super) async fn claim(
-    tx: &mut AnyConnection,
-    claims: Vec<Claim>,
-) -> Result<(), ProjectionError> {
+pub(super) async fn claim(tx: &mut Tx, claims: Vec<Claim>) -> Result<(), ProjectionError> {
     let known = claims.iter().filter(|claim| !claim.is_new);
     // All of them first: one may have what another gives up.
     let known = known.map(|claim| claim.id);
@@ -50,11 +47,10 @@ pub(super) async fn claim(
         .iter()
         .flat_map(|claim| claim.scopes.iter().map(move |scope| row(scope, claim)));
     let rows: Vec<_> = rows.collect();
-    let claimed = rows.len() as u64;
-    if TABLE.write(tx, rows).await? < claimed {
-        return Err(ProjectionError::Refused(SCOPE_TAKEN));
+    match TABLE.insert(tx, &rows).await? {
+        true => Ok(()),
+        false => Err(ProjectionError::Refused(SCOPE_TAKEN)),
     }
-    Ok(())
 }
 
 /// The error for a refused claim, with the present owner of each scope that was asked for.

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portico_eventstore::rows::{found, found_ids, id, json};
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
+use portico_eventstore::sqlx::{self, AnyPool, Row as _};
 use portico_eventstore::worker::Queue;
 use portico_eventstore::{
-    Aggregate as _, Cell, Change, Projection, ProjectionError, Row, StreamChange, Table, cells,
+    Aggregate as _, Cell, Change, Projection, ProjectionError, Row, StreamChange, Table, Tx, cells,
 };
 use uuid::Uuid;
 
@@ -50,11 +50,7 @@ impl Projection for Entitlements {
         &["entitlements", "api_keys", "grants", "scope_claims"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let entitlements = change.streams::<Entitlement>(tx, &TABLE).await?;
         let (mut rows, mut still_stuck, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for entitlement in &entitlements {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use portico_eventstore::rows::{found, found_ids, id, json, parsed};
-use portico_eventstore::sqlx::{
-    self, Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row as _,
+use portico_eventstore::sqlx::{self, Any, AnyPool, AssertSqlSafe, Executor, Row as _};
+use portico_eventstore::{
+    Change, Projection, ProjectionError, RecordedEvent, Row, Table, Tx, cells,
 };
-use portico_eventstore::{Change, Projection, ProjectionError, RecordedEvent, Row, Table, cells};
 use portico_proto::{gateway::v1 as api, rest::Enumeration as _, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumns};
 use uuid::Uuid;
@@ -27,11 +27,7 @@ impl Projection for Gateways {
         &["gateways", "gateway_apis"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         for event in change.events {
             if let Some(change) = event.decode::<Gateway>()? {
                 gateway(tx, event, &change).await?;
@@ -50,30 +46,19 @@ const TABLE: Table = Table {
     once: "status created_at",
 };
 
-async fn gateway(
-    tx: &mut AnyConnection,
-    at: &RecordedEvent,
-    event: &Event,
-) -> Result<(), ProjectionError> {
+async fn gateway(tx: &mut Tx, at: &RecordedEvent, event: &Event) -> Result<(), ProjectionError> {
     let id = at.stream_id();
     let recorded_at = at.recorded_at.to_string();
     let settings = match event {
         Event::Added { settings, .. } | Event::Changed { settings, .. } => settings,
         Event::Deleted => {
-            sqlx::query(
-                "UPDATE gateways SET status = 'deleted', version = $2, updated_at = $3 WHERE id = $1",
-            )
-            .bind(id.to_string())
-            .bind(at.version)
-            .bind(recorded_at)
-            .execute(&mut *tx)
-            .await?;
+            let sql = "UPDATE gateways SET status = 'deleted', version = $2, updated_at = $3 WHERE id = $1";
+            tx.execute(sql, cells![id, at.version, recorded_at]).await?;
             let sql = "DELETE FROM gateway_apis WHERE gateway_id = $1";
-            sqlx::query(sql).bind(id.to_string()).execute(tx).await?;
-            return Ok(());
+            return Ok(tx.execute(sql, cells![id]).await?);
         }
     };
-    if name_taken(&mut *tx, &settings.name, id).await? {
+    if name_taken(tx.connection()?, &settings.name, id).await? {
         return Err(ProjectionError::Refused(NAME_TAKEN));
     }
     let row = cells![
@@ -94,7 +79,7 @@ async fn gateway(
 }
 
 async fn owned(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     at: &RecordedEvent,
     event: &mapping::Event,
 ) -> Result<(), ProjectionError> {
@@ -105,25 +90,24 @@ async fn owned(
             identity_provider_id,
             owned,
         } => {
-            sqlx::query(
+            tx.execute(
                 "INSERT INTO gateway_apis (gateway_id, api_id, stream_id, identity_provider_id, owned, settled) \
                  VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (gateway_id, api_id) DO UPDATE SET \
                  identity_provider_id = excluded.identity_provider_id, owned = excluded.owned, settled = 0",
+                cells![
+                    *gateway_id,
+                    api_id.clone(),
+                    at.stream_id(),
+                    *identity_provider_id,
+                    serde_json::to_string(owned)?
+                ],
             )
-            .bind(gateway_id.to_string())
-            .bind(api_id.clone())
-            .bind(at.stream_id().to_string())
-            .bind(identity_provider_id.map(|id| id.to_string()))
-            .bind(serde_json::to_string(owned)?)
-            .execute(tx)
             .await?;
         }
         mapping::Event::Settled { owned } => {
-            sqlx::query("UPDATE gateway_apis SET owned = $2, settled = 1 WHERE stream_id = $1")
-                .bind(at.stream_id().to_string())
-                .bind(serde_json::to_string(owned)?)
-                .execute(tx)
-                .await?;
+            let sql = "UPDATE gateway_apis SET owned = $2, settled = 1 WHERE stream_id = $1";
+            let values = cells![at.stream_id(), serde_json::to_string(owned)?];
+            tx.execute(sql, values).await?;
         }
     }
     Ok(())

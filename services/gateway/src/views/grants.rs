@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portico_eventstore::rows::{json, parsed};
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::{Cell, ProjectionError, Row, Table, cells};
+use portico_eventstore::sqlx::{self, AnyPool, Row as _};
+use portico_eventstore::{Cell, ProjectionError, Row, Table, Tx, cells};
 use uuid::Uuid;
 
 use super::entitlements::EntitlementChange;
@@ -161,7 +161,7 @@ const TABLE: Table = Table {
 
 /// Brings the rows of requests to what their states say, where that is something else than before.
 pub(super) async fn follow(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     entitlements: &[EntitlementChange<'_>],
 ) -> Result<(), ProjectionError> {
     let (mut old, mut rows) = (Vec::new(), Vec::new());

@@ -5,8 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portico_eventstore::rows::{id, parsed, places};
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::{Aggregate as _, Cell, ProjectionError, RecordedEvent, Row, Table, cells};
+use portico_eventstore::sqlx::{self, AnyPool, Row as _};
+use portico_eventstore::{
+    Aggregate as _, Cell, ProjectionError, RecordedEvent, Row, Table, Tx, cells,
+};
 use portico_runtime::Page;
 use uuid::Uuid;
 
@@ -35,7 +37,7 @@ struct Claims {
 impl Claims {
     /// Those of these requests, which it takes out of the table; of others, the oldest of each holding.
     async fn take(
-        tx: &mut AnyConnection,
+        tx: &mut Tx,
         requests: &BTreeSet<Uuid>,
         holdings: BTreeSet<Holding>,
     ) -> Result<Self, ProjectionError> {
@@ -91,7 +93,7 @@ impl Claims {
 /// Holdings that are asked for in one statement, at most.
 const HOLDINGS: usize = 1000;
 
-async fn oldest(tx: &mut AnyConnection, holdings: &[Holding]) -> Result<Vec<Row>, sqlx::Error> {
+async fn oldest(tx: &mut Tx, holdings: &[Holding]) -> Result<Vec<Row>, sqlx::Error> {
     let sql = format!(
         "SELECT k.column1, k.column2, k.column3, (SELECT MIN(since) FROM scope_claims \
          WHERE identity_provider_id = k.column1 AND scope = k.column2 AND holder_id = k.column3) \
@@ -105,7 +107,7 @@ async fn oldest(tx: &mut AnyConnection, holdings: &[Holding]) -> Result<Vec<Row>
             let query = query.bind(provider.to_string());
             query.bind(scope.clone()).bind(holder.clone())
         });
-    bound.fetch_all(tx).await
+    bound.fetch_all(tx.connection()?).await
 }
 
 /// A request after an event that changed its claims.
@@ -148,7 +150,7 @@ fn steps<'a>(entitlements: &'a [EntitlementChange<'a>]) -> Vec<Step<'a>> {
 
 /// Brings the rows of requests to their claims.
 pub(super) async fn follow(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     entitlements: &[EntitlementChange<'_>],
 ) -> Result<(), ProjectionError> {
     let steps = steps(entitlements);

@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portico_eventstore::sqlx::AnyConnection;
 use portico_eventstore::worker::Queue;
-use portico_eventstore::{Change, Projection, ProjectionError, Table, cells};
+use portico_eventstore::{Change, Projection, ProjectionError, Table, Tx, cells};
 
 use crate::known::KnownProvider;
 
@@ -29,11 +28,7 @@ impl Projection for Providers {
         &["identity_providers"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let mut rows = Vec::new();
         for provider in change.streams::<KnownProvider>(tx, &TABLE).await? {
             rows.push(cells![

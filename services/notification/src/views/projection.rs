@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    Cell, Change, Projection, ProjectionError, RecordedEvent, Table, cells, sqlx,
-    sqlx::AnyConnection,
+    Cell, Change, Projection, ProjectionError, RecordedEvent, Table, Tx, cells, sqlx,
 };
 use uuid::Uuid;
 
@@ -28,11 +27,7 @@ impl Projection for Deliveries {
         &["deliveries"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let mut deliveries: BTreeMap<Uuid, Changes<'_>> = BTreeMap::new();
         for (at, event) in change.decoded::<Delivery>()? {
             let delivery = deliveries.entry(at.stream_id()).or_default();
@@ -120,23 +115,23 @@ impl<'a> Changes<'a> {
         ]
     }
 
-    async fn update(self, tx: &mut AnyConnection, id: Uuid) -> sqlx::Result<()> {
-        sqlx::query(
+    async fn update(self, tx: &mut Tx, id: Uuid) -> sqlx::Result<()> {
+        tx.execute(
             "UPDATE deliveries SET status = $1, attempts = COALESCE($2, attempts), \
              resends = COALESCE($3, resends), last_error = COALESCE($4, last_error), next_try_at = $5, \
              due_ms = $6, sent_at = COALESCE($7, sent_at), version = $8 WHERE id = $9",
+            cells![
+                self.status,
+                self.attempts,
+                self.resends,
+                self.error,
+                self.next_try_at,
+                self.due_ms,
+                self.sent_at,
+                self.version,
+                id
+            ],
         )
-        .bind(self.status)
-        .bind(self.attempts)
-        .bind(self.resends)
-        .bind(self.error)
-        .bind(self.next_try_at)
-        .bind(self.due_ms)
-        .bind(self.sent_at)
-        .bind(self.version)
-        .bind(id.to_string())
-        .execute(tx)
-        .await?;
-        Ok(())
+        .await
     }
 }

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use portico_eventstore::rows::{found, json};
-use portico_eventstore::sqlx::{
-    self, Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row as _,
-};
-use portico_eventstore::{ProjectionError, RecordedEvent, Row, Table, cells};
+use portico_eventstore::sqlx::{self, Any, AnyPool, AssertSqlSafe, Executor, Row as _};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, Table, Tx, cells};
 use portico_proto::{registration::v1 as api, time};
 use portico_runtime::lists::{ListQuery, Select, SortColumn, SortColumns};
 use uuid::Uuid;
@@ -25,7 +23,7 @@ const TABLE: Table = Table {
 };
 
 pub(super) async fn apply(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     at: &RecordedEvent,
     event: &Event,
 ) -> Result<(), ProjectionError> {
@@ -35,28 +33,22 @@ pub(super) async fn apply(
             definition,
         } => {
             let sql = "SELECT 1 FROM identity_providers WHERE id = $1 AND status <> 'deleted'";
-            let there = found(&mut *tx, sql, identity_provider_id, |_| Ok(())).await?;
+            let there = found(tx.connection()?, sql, identity_provider_id, |_| Ok(())).await?;
             there.ok_or(ProjectionError::Refused(PROVIDER_NOT_FOUND))?;
             write(tx, at, Some(*identity_provider_id), definition).await
         }
         Event::Changed { definition } => write(tx, at, None, definition).await,
         Event::Deleted => {
-            sqlx::query(
-                "UPDATE client_types SET status = 'deleted', version = $2, updated_at = $3 WHERE id = $1",
-            )
-            .bind(at.stream_id().to_string())
-            .bind(at.version)
-            .bind(at.recorded_at.to_string())
-            .execute(tx)
-            .await?;
-            Ok(())
+            let sql = "UPDATE client_types SET status = 'deleted', version = $2, updated_at = $3 WHERE id = $1";
+            let values = cells![at.stream_id(), at.version, at.recorded_at.to_string()];
+            Ok(tx.execute(sql, values).await?)
         }
     }
 }
 
 /// `provider`: of one that is added; it keeps it.
 async fn write(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     at: &RecordedEvent,
     provider: Option<Uuid>,
     definition: &Definition,

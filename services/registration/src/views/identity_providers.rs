@@ -1,10 +1,8 @@
 //! The table `identity_providers` and its queries.
 
 use portico_eventstore::rows::{found, found_ids, json};
-use portico_eventstore::sqlx::{
-    self, Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row as _,
-};
-use portico_eventstore::{ProjectionError, RecordedEvent, Row, Table, cells};
+use portico_eventstore::sqlx::{self, Any, AnyPool, AssertSqlSafe, Executor, Row as _};
+use portico_eventstore::{ProjectionError, RecordedEvent, Row, Table, Tx, cells};
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumns};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
@@ -25,7 +23,7 @@ const TABLE: Table = Table {
 };
 
 pub(super) async fn apply(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     at: &RecordedEvent,
     event: &Event,
 ) -> Result<(), ProjectionError> {
@@ -45,32 +43,29 @@ pub(super) async fn apply(
         Event::Paused { reason } => write_status(tx, &id, "paused", reason).await?,
         Event::RotationSet { days_before } => {
             let sql = "UPDATE identity_providers SET rotates_days_before = $2 WHERE id = $1";
-            write_number(tx, sql, &id, i64::from(*days_before)).await?;
+            tx.execute(sql, cells![id.as_str(), i64::from(*days_before)])
+                .await?;
         }
         Event::Resumed => write_status(tx, &id, "active", "").await?,
         Event::Deleted => {
-            if count_of_provider(&mut *tx, at.stream_id()).await? > 0 {
+            if count_of_provider(tx.connection()?, at.stream_id()).await? > 0 {
                 return Err(ProjectionError::Refused(PROVIDER_IN_USE));
             }
             write_status(tx, &id, "deleted", "").await?;
         }
     }
-    sqlx::query("UPDATE identity_providers SET version = $2, updated_at = $3 WHERE id = $1")
-        .bind(id)
-        .bind(at.version)
-        .bind(at.recorded_at.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
+    let sql = "UPDATE identity_providers SET version = $2, updated_at = $3 WHERE id = $1";
+    let values = cells![id, at.version, at.recorded_at.to_string()];
+    Ok(tx.execute(sql, values).await?)
 }
 
 /// What settings do not say is as it is when a provider is added, and stays.
 async fn write_settings(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     at: &RecordedEvent,
     settings: &Settings,
 ) -> Result<(), ProjectionError> {
-    if name_taken(&mut *tx, &settings.name, at.stream_id()).await? {
+    if name_taken(tx.connection()?, &settings.name, at.stream_id()).await? {
         return Err(ProjectionError::Refused(NAME_TAKEN));
     }
     let (location, managed) = (&settings.location, settings.management.as_ref());
@@ -118,34 +113,19 @@ impl More {
     }
 }
 
-async fn write_token(tx: &mut AnyConnection, id: &str, there: bool) -> Result<(), sqlx::Error> {
+async fn write_token(tx: &mut Tx, id: &str, there: bool) -> Result<(), sqlx::Error> {
     let sql = "UPDATE identity_providers SET has_initial_access_token = $2 WHERE id = $1";
-    write_number(tx, sql, id, i64::from(there)).await
-}
-
-async fn write_number(
-    tx: &mut AnyConnection,
-    sql: &'static str,
-    id: &str,
-    number: i64,
-) -> Result<(), sqlx::Error> {
-    let query = sqlx::query(sql).bind(id.to_owned()).bind(number);
-    query.execute(tx).await.map(drop)
+    tx.execute(sql, cells![id, there]).await
 }
 
 async fn write_status(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     id: &str,
     status: &'static str,
     reason: &str,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE identity_providers SET status = $2, status_reason = $3 WHERE id = $1")
-        .bind(id.to_owned())
-        .bind(status)
-        .bind(reason.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+    let sql = "UPDATE identity_providers SET status = $2, status_reason = $3 WHERE id = $1";
+    tx.execute(sql, cells![id, status, reason]).await
 }
 
 const COLUMNS: &str = "id, name, type, well_known_url, has_initial_access_token, scope_claim, skip_tls_verify, \

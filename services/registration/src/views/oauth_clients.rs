@@ -5,10 +5,9 @@ mod orphans;
 mod queries;
 
 use async_trait::async_trait;
-use portico_eventstore::sqlx::AnyConnection;
 use portico_eventstore::worker::Queue;
 use portico_eventstore::{
-    Cell, Change, Projection, ProjectionError, RecordedEvent, StreamChange, Table, cells,
+    Cell, Change, Projection, ProjectionError, RecordedEvent, StreamChange, Table, Tx, cells,
 };
 
 use crate::oauth_client::{AccessEvent, Event, OauthClient, RegistrationEvent};
@@ -45,11 +44,7 @@ impl Projection for OauthClients {
         &["oauth_clients", "orphans"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         let clients = change.streams::<OauthClient>(tx, &TABLE).await?;
         let mut rows = Vec::new();
         for client in &clients {
@@ -70,10 +65,7 @@ impl Projection for OauthClients {
     }
 }
 
-async fn refuse_anothers(
-    tx: &mut AnyConnection,
-    client: &ClientChange<'_>,
-) -> Result<(), ProjectionError> {
+async fn refuse_anothers(tx: &mut Tx, client: &ClientChange<'_>) -> Result<(), ProjectionError> {
     for (_, event) in &client.events {
         if let Event::Registration(RegistrationEvent::Registered { answer, .. }) = event {
             let provider = client.after.identity_provider_id;

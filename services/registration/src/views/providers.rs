@@ -1,8 +1,7 @@
 //! Keeps the tables `identity_providers` and `client_types`, and the rules that hold between their streams.
 
 use async_trait::async_trait;
-use portico_eventstore::sqlx::AnyConnection;
-use portico_eventstore::{Change, Projection, ProjectionError};
+use portico_eventstore::{Change, Projection, ProjectionError, Tx};
 
 use super::{client_types, identity_providers};
 use crate::client_type::ClientType;
@@ -23,11 +22,7 @@ impl Projection for Providers {
         &["identity_providers", "client_types"]
     }
 
-    async fn apply(
-        &self,
-        tx: &mut AnyConnection,
-        change: &Change<'_>,
-    ) -> Result<(), ProjectionError> {
+    async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
         for event in change.events {
             if let Some(change) = event.decode::<IdentityProvider>()? {
                 identity_providers::apply(tx, event, &change).await?;

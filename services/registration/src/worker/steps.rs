@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use portico_eventstore::worker::{Due, Jobs, Work};
-use portico_eventstore::{Aggregate as _, Beside, Metadata, Outcome};
-use portico_vault::{Changes, VaultError};
+use portico_eventstore::{Aggregate as _, Beside, Cell, Metadata, Outcome, Tx, sqlx};
+use portico_vault::{Changes, Statement, VaultError};
 
 use super::{Job, WorkError, Worker};
 use crate::identity_provider::IdentityProvider;
@@ -98,7 +98,12 @@ impl Worker {
         let beside = Beside::new(move |tx| {
             let (vault, changes) = (vault.clone(), Arc::clone(&changes));
             async move {
-                let changed = vault.change_in(tx, &changes).await;
+                if let Some(is_sqlite) = tx.gathers_for_sqlite()
+                    && let Some(statements) = vault.statements(&changes, is_sqlite)
+                {
+                    return gather(tx, statements).await.map_err(Into::into);
+                }
+                let changed = vault.change_in(tx.connection()?, &changes).await;
                 changed.map_err(|error| match error {
                     // As of any statement of the append: whether it is an outage decides who waits for it.
                     VaultError::Database(error) => error.into(),
@@ -113,4 +118,21 @@ impl Worker {
         }
         Ok(outcome)
     }
+}
+
+/// For the one call that makes the whole append.
+async fn gather(tx: &mut Tx, statements: Vec<Statement>) -> sqlx::Result<()> {
+    for Statement {
+        sql,
+        parameters,
+        rows,
+    } in statements
+    {
+        let parameters = parameters.into_iter().map(Cell::from).collect();
+        match rows {
+            Some(rows) => drop(tx.touches(rows, sql, parameters).await?),
+            None => tx.execute(sql, parameters).await?,
+        }
+    }
+    Ok(())
 }

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
-use sqlx::{Any, Row as _, Transaction};
+use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
-use super::{Append, Appended, InboxEntry};
+use super::{Append, Appended, InboxEntry, NewEvent};
 use crate::{RecordedEvent, Result, StoreError, Stream, database::Dialect, rows};
 
 /// Inserts the events of appends whose stream has the version that they expect, and of which nothing is known yet. Its
@@ -14,7 +14,7 @@ use crate::{RecordedEvent, Result, StoreError, Stream, database::Dialect, rows};
 /// that it is worth to read the whole log. The events are JSON, arrays in an array, which both databases read alike. The
 /// first event of an append decides for all of them: a command that is repeated may find other things to say.
 macro_rules! insert {
-    ($events:literal) => {
+    ($events:literal, $returning:literal) => {
         concat!(
             "INSERT INTO events (position, id, stream, version, type, schema_version, data, metadata, recorded_at) \
              SELECT (SELECT COALESCE(MAX(position), 0) FROM events) \
@@ -26,22 +26,28 @@ macro_rules! insert {
              = CAST(k.value ->> 9 AS BIGINT) \
              AND (SELECT 1 FROM events WHERE id = (k.value ->> 1)) IS NULL \
              AND (SELECT 1 FROM events WHERE id = (k.value ->> 12)) IS NULL \
-             AND (SELECT 1 FROM inbox WHERE consumer = (k.value ->> 10) AND message_id = (k.value ->> 11)) IS NULL \
-             RETURNING id, position"
+             AND (SELECT 1 FROM inbox WHERE consumer = (k.value ->> 10) AND message_id = (k.value ->> 11)) IS NULL",
+            $returning
         )
     };
 }
 
+/// Where positions need not be told.
+pub(super) const INSERT_SQLITE: &str = insert!("json_each($1) AS k", "");
+
 fn insert(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::Sqlite => insert!("json_each($1) AS k"),
-        Dialect::Postgres => insert!("jsonb_array_elements(CAST($1 AS jsonb)) AS k (value)"),
+        Dialect::Sqlite => insert!("json_each($1) AS k", " RETURNING id, position"),
+        Dialect::Postgres => insert!(
+            "jsonb_array_elements(CAST($1 AS jsonb)) AS k (value)",
+            " RETURNING id, position"
+        ),
     }
 }
 
 /// A row of [`insert`]; the first is its place.
 #[derive(Serialize)]
-struct Given<'a>(
+pub(super) struct Given<'a>(
     usize,
     Uuid,
     &'a Stream,
@@ -58,21 +64,14 @@ struct Given<'a>(
 );
 
 /// A batch that is being written.
-pub(super) struct Plan<'t, 'c> {
-    tx: &'t mut Transaction<'c, Any>,
+pub(super) struct Plan<'t> {
+    tx: &'t mut AnyConnection,
     dialect: Dialect,
-    /// What was written, in the order of positions.
-    pub(super) recorded: Vec<RecordedEvent>,
 }
 
-impl<'t, 'c> Plan<'t, 'c> {
-    pub(super) fn new(tx: &'t mut Transaction<'c, Any>, dialect: Dialect) -> Self {
-        let recorded = Vec::new();
-        Self {
-            tx,
-            dialect,
-            recorded,
-        }
+impl<'t> Plan<'t> {
+    pub(super) fn new(tx: &'t mut AnyConnection, dialect: Dialect) -> Self {
+        Self { tx, dialect }
     }
 
     /// Writes what can be written, in the order given.
@@ -92,83 +91,31 @@ impl<'t, 'c> Plan<'t, 'c> {
             let round: Vec<&Append> = now.iter().map(|one| appends[*one]).collect();
             let positions = self.insert(&round).await?;
             for one in now {
-                let written = self.written(appends[one], &positions)?;
-                results[one] = Some(match written {
-                    Some(events) => Ok(Appended::New(events)),
-                    None => self.not_written(appends[one]).await?,
+                let events = recorded(appends[one], |event| positions.get(&event.id).copied());
+                results[one] = Some(match events.len() {
+                    0 => self.not_written(appends[one]).await?,
+                    all if all == appends[one].events.len() => Ok(Appended::New(events)),
+                    // Some are known, the others are in the log now.
+                    _ => return Err(StoreError::EventIdReused(appends[one].stream.clone())),
                 });
             }
             open = later;
         }
-        self.recorded.sort_unstable_by_key(|event| event.position);
         Ok(results.into_iter().flatten().collect())
     }
 
     /// Positions of the events that were inserted.
     async fn insert(&mut self, appends: &[&Append]) -> Result<HashMap<Uuid, i64>> {
-        let mut given = Vec::with_capacity(appends.len());
-        for append in appends {
-            let first = append.events.first().map(|event| event.id);
-            for (version, event) in (append.expected_version + 1..).zip(&append.events) {
-                let entry = append.inbox.as_ref();
-                given.push(Given(
-                    given.len(),
-                    event.id,
-                    &append.stream,
-                    version,
-                    &event.event_type,
-                    event.schema_version,
-                    event.data.to_string(),
-                    json(&event.metadata)?,
-                    append.now.to_string(),
-                    append.expected_version,
-                    entry.map(|entry| entry.consumer.as_str()),
-                    entry.map(|entry| entry.message_id),
-                    first,
-                ));
-            }
-        }
+        let given = given(appends)?;
         if given.is_empty() {
             return Ok(HashMap::new());
         }
         let inserted = sqlx::query(insert(self.dialect))
             .bind(json(&given)?)
-            .fetch_all(&mut **self.tx)
+            .fetch_all(&mut *self.tx)
             .await?;
         let place = |row: &crate::Row| Ok((rows::id(row)?, row.try_get(1)?));
         Ok(inserted.iter().map(place).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// The events of an append that was inserted.
-    fn written(
-        &mut self,
-        append: &Append,
-        positions: &HashMap<Uuid, i64>,
-    ) -> Result<Option<Vec<RecordedEvent>>> {
-        let record = |(version, event): (i64, &super::NewEvent)| {
-            Some(RecordedEvent {
-                position: *positions.get(&event.id)?,
-                id: event.id,
-                stream: append.stream.as_str().to_owned(),
-                version,
-                event_type: event.event_type.clone(),
-                schema_version: event.schema_version,
-                data: event.data.clone(),
-                metadata: event.metadata.clone(),
-                recorded_at: append.now,
-            })
-        };
-        let events = (append.expected_version + 1..).zip(&append.events);
-        let events: Vec<RecordedEvent> = events.filter_map(record).collect();
-        if events.is_empty() {
-            return Ok(None);
-        }
-        if events.len() < append.events.len() {
-            // Some are known, the others are in the log now.
-            return Err(StoreError::EventIdReused(append.stream.clone()));
-        }
-        self.recorded.extend_from_slice(&events);
-        Ok(Some(events))
     }
 
     /// Why an append has no events in the log now: there are none to be inserted, or not any more, or not yet.
@@ -216,7 +163,7 @@ impl<'t, 'c> Plan<'t, 'c> {
         .bind(append.now.to_string())
         .bind(append.stream.as_str().to_owned())
         .bind(append.expected_version)
-        .execute(&mut **self.tx)
+        .execute(&mut *self.tx)
         .await?;
         Ok(marked.rows_affected() == 1)
     }
@@ -225,7 +172,7 @@ impl<'t, 'c> Plan<'t, 'c> {
         let row = sqlx::query("SELECT 1 FROM inbox WHERE consumer = $1 AND message_id = $2")
             .bind(entry.consumer.clone())
             .bind(entry.message_id.to_string())
-            .fetch_optional(&mut **self.tx)
+            .fetch_optional(&mut *self.tx)
             .await?;
         Ok(row.is_some())
     }
@@ -233,7 +180,7 @@ impl<'t, 'c> Plan<'t, 'c> {
     async fn stream_of(&mut self, event: Uuid) -> Result<Option<String>> {
         let row = sqlx::query("SELECT stream FROM events WHERE id = $1")
             .bind(event.to_string())
-            .fetch_optional(&mut **self.tx)
+            .fetch_optional(&mut *self.tx)
             .await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
@@ -241,20 +188,69 @@ impl<'t, 'c> Plan<'t, 'c> {
     async fn version(&mut self, stream: &Stream) -> Result<i64> {
         let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM events WHERE stream = $1")
             .bind(stream.as_str().to_owned())
-            .fetch_one(&mut **self.tx)
+            .fetch_one(&mut *self.tx)
             .await?;
         Ok(row.try_get(0)?)
     }
 }
 
+/// What is to be inserted.
+pub(super) fn given<'a>(appends: &[&'a Append]) -> Result<Vec<Given<'a>>> {
+    let mut given = Vec::with_capacity(appends.len());
+    for append in appends {
+        let first = append.events.first().map(|event| event.id);
+        for (version, event) in (append.expected_version + 1..).zip(&append.events) {
+            let entry = append.inbox.as_ref();
+            given.push(Given(
+                given.len(),
+                event.id,
+                &append.stream,
+                version,
+                &event.event_type,
+                event.schema_version,
+                event.data.to_string(),
+                json(&event.metadata)?,
+                append.now.to_string(),
+                append.expected_version,
+                entry.map(|entry| entry.consumer.as_str()),
+                entry.map(|entry| entry.message_id),
+                first,
+            ));
+        }
+    }
+    Ok(given)
+}
+
+/// The events of an append that have a position.
+pub(super) fn recorded(
+    append: &Append,
+    mut position: impl FnMut(&NewEvent) -> Option<i64>,
+) -> Vec<RecordedEvent> {
+    let events = (append.expected_version + 1..).zip(&append.events);
+    let record = |(version, event): (i64, &NewEvent)| {
+        Some(RecordedEvent {
+            position: position(event)?,
+            id: event.id,
+            stream: append.stream.as_str().to_owned(),
+            version,
+            event_type: event.event_type.clone(),
+            schema_version: event.schema_version,
+            data: event.data.clone(),
+            metadata: event.metadata.clone(),
+            recorded_at: append.now,
+        })
+    };
+    events.filter_map(record).collect()
+}
+
 /// An append that has an event id twice.
-fn twice(append: &Append) -> Option<Result<Appended>> {
+pub(super) fn twice(append: &Append) -> Option<Result<Appended>> {
     let mut ids = HashSet::new();
     let mut events = append.events.iter();
     let twice = events.any(|event| !ids.insert(event.id));
     twice.then(|| Err(StoreError::EventIdReused(append.stream.clone())))
 }
 
-fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(StoreError::codec)
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use portico_eventstore::rows::found;
-use portico_eventstore::sqlx::{self, AnyConnection, AnyPool, Row as _};
-use portico_eventstore::{Aggregate as _, Cell, ProjectionError, RecordedEvent, Row, Table, cells};
+use portico_eventstore::sqlx::{self, AnyPool, Row as _};
+use portico_eventstore::{
+    Aggregate as _, Cell, ProjectionError, RecordedEvent, Row, Table, Tx, cells,
+};
 use portico_proto::{registration::v1 as api, time};
 use portico_runtime::Page;
 use portico_vault::VaultRef;
@@ -43,7 +45,7 @@ type Orphans<'e> = BTreeMap<&'e str, (Vec<Cell>, Option<Vec<Cell>>)>;
 
 /// Brings the rows of orphans to what the states of their clients say.
 pub(super) async fn follow(
-    tx: &mut AnyConnection,
+    tx: &mut Tx,
     clients: &[ClientChange<'_>],
 ) -> Result<(), ProjectionError> {
     let mut orphans = Orphans::new();
