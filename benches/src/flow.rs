@@ -23,6 +23,11 @@ use crate::{
 const AMOUNT: usize = 128;
 /// Approvals sent at once; also the threads of the script.
 const AT_ONCE: usize = 32;
+/// What a replica does at a time in the comparison of their numbers: so much that the provider's time and not the
+/// processors of one machine is the limit.
+const PERMITS: usize = 4;
+/// Approvals of one of its turns.
+const FEW: usize = 48;
 /// What the provider takes, with one process and with separate services.
 const PROVIDER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
@@ -55,7 +60,7 @@ async fn beside_the_script(rounds: &Rounds) -> Result<(), String> {
     contest(
         rounds,
         "approvals, one process, provider of 50 ms",
-        async || approval_rate(outside, &setting, PROVIDER.0).await,
+        async || approval_rate(outside, &setting, AMOUNT, PROVIDER.0).await,
         vec![Contender {
             against,
             aim: Aim::Open,
@@ -91,7 +96,9 @@ async fn replicas(rounds: &Rounds) -> Result<(), String> {
     // The gateway of one portal is no other's.
     let outside = &Outside::start().await?;
     rounds.progress("starts 16 processes");
-    let apart = Apart::start(outside.environment(), 4).await?;
+    let mut environment = outside.environment();
+    environment.push(("PORTICO_WORK_AT_ONCE".to_owned(), PERMITS.to_string()));
+    let apart = Apart::start(environment, 4).await?;
     let http = portico_sandbox::outgoing::http_client().map_err(message)?;
     let anonymous = Portal::anonymous(http, format!("http://{}", apart.cluster.address()));
     let setting = Setting::configure(&anonymous, &outside.provider, Some(&outside.gateway)).await?;
@@ -108,7 +115,7 @@ async fn replicas(rounds: &Rounds) -> Result<(), String> {
         }
         for index in order {
             keep(&mut cluster, counts[index]).await;
-            of_round[index] = approval_rate(outside, &setting, PROVIDER.1).await?;
+            of_round[index] = approval_rate(outside, &setting, FEW, PROVIDER.1).await?;
         }
         rates.push(of_round);
     }
@@ -153,13 +160,14 @@ async fn keep(cluster: &mut Cluster, count: usize) {
 async fn approval_rate(
     outside: &Outside,
     setting: &Setting,
+    amount: usize,
     provider: Duration,
 ) -> Result<f64, String> {
-    let submitted = stream::iter(0..AMOUNT)
+    let submitted = stream::iter(0..amount)
         .map(|_| setting.submit())
         .buffer_unordered(8);
     let requests: Vec<String> = submitted.try_collect().await?;
-    slow(&outside.provider, 2 * AMOUNT, provider);
+    slow(&outside.provider, 2 * amount, provider);
     let began = Instant::now();
     let approved = stream::iter(&requests).map(|request| setting.approve(request));
     approved
@@ -169,7 +177,7 @@ async fn approval_rate(
     for request in &requests {
         setting.wait_until_active(request).await?;
     }
-    let rate = AMOUNT as f64 / began.elapsed().as_secs_f64();
+    let rate = amount as f64 / began.elapsed().as_secs_f64();
     outside.provider.clear_faults();
     Ok(rate)
 }

@@ -35,7 +35,7 @@ pub use nested::is_of_another_subject;
 pub use newest::{Fact, Newest, Noted};
 pub use store::{
     Append, Appended, Beside, Cell, Change, Context, EventStore, ExecuteError, InboxEntry, Loaded,
-    Metadata, NewEvent, Outcome, Projection, ProjectionError, RecordedEvent, Result, Row,
+    Metadata, NewEvent, Outcome, Payload, Projection, ProjectionError, RecordedEvent, Result, Row,
     StoreError, Stream, StreamChange, Table, Tx, rows,
 };
 pub use worker::{Held, Lease, LeaseLost};

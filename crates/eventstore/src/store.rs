@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 pub use self::{
     error::{Result, StoreError},
-    event::{Context, Metadata, NewEvent, RecordedEvent, Stream},
+    event::{Context, Metadata, NewEvent, Payload, RecordedEvent, Stream},
     execute::{ExecuteError, Outcome},
     projection::{Change, Projection, ProjectionError, Row, StreamChange},
     table::{Cell, Table},
@@ -372,7 +372,7 @@ fn record(row: &crate::Row) -> Result<RecordedEvent> {
         version: row.try_get(3)?,
         event_type: text(4)?,
         schema_version: row.try_get(5)?,
-        data: serde_json::from_str(&text(6)?).map_err(StoreError::codec)?,
+        data: text(6)?.into(),
         metadata: serde_json::from_str(&text(7)?).map_err(StoreError::codec)?,
         recorded_at: text(8)?.parse().map_err(StoreError::codec::<jiff::Error>)?,
     })

@@ -65,7 +65,7 @@ pub trait Work: Send + Sync + 'static {
     /// What stops work although neither the stream nor the outside is at fault, such as an unreachable database. The
     /// work is tried again.
     type Error: std::error::Error + From<StoreError> + Send + Sync;
-    /// Streams that are worked on at once.
+    /// Streams that are worked on at once, at most.
     const PARALLEL: usize;
     /// Categories of other streams that make streams due when something is appended to them.
     const FOLLOWS: &'static [&'static str] = &[];
@@ -96,9 +96,10 @@ pub trait Work: Send + Sync + 'static {
 
 /// Works until shutdown; then finishes the steps it has begun.
 pub async fn run<W: Work>(work: W) {
+    let at_once = W::PARALLEL.min(work.jobs().at_once);
     let pool = Pool {
         work: Arc::new(work),
-        permits: Arc::new(Semaphore::new(W::PARALLEL)),
+        permits: Arc::new(Semaphore::new(at_once)),
         ended: Arc::default(),
         waiting: Arc::default(),
         tasks: TaskTracker::new(),

@@ -72,6 +72,8 @@ pub struct Config {
     pub session: Session,
     /// How many passwords are hashed at the same time.
     pub passwords: Passwords,
+    /// How many things a worker of this process does outside at a time.
+    pub work_at_once: u16,
     /// Back-off of retries.
     pub retry: Retry,
     /// How long the secret before a rotation works, where a provider keeps both.
@@ -170,6 +172,7 @@ impl Config {
             mail: Mail::read(reader),
             session: Session::read(reader),
             passwords: Passwords::read(reader),
+            work_at_once: reader.number("work.at_once"),
             retry: Retry::read(reader),
             old_secret_lifetime: reader.duration_or_none("registration.old_secret_lifetime"),
             outgoing: sections::outgoing(reader, allow),

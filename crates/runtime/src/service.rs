@@ -156,7 +156,8 @@ impl Deps {
         Lease::new(database.clone(), name, self.process, Lease::TTL)
     }
 
-    /// The streams of an aggregate, for a worker. The longest pause between tries is `retry.max_delay`.
+    /// The streams of an aggregate, for a worker. The longest pause between tries is `retry.max_delay`, and no more than
+    /// `work.at_once` are worked on at a time.
     pub fn jobs<A: Aggregate>(&self, store: &EventStore) -> Jobs<A> {
         let longest_pause = self.config.retry.max_delay;
         Jobs::new(
@@ -166,6 +167,7 @@ impl Deps {
             longest_pause,
             &self.shutdown,
         )
+        .at_most(self.config.work_at_once.into())
     }
 }
 

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::changes::Changes;
 use crate::cipher;
-use crate::data_key::{OVERWRITE_DELETED, is_sqlite};
+use crate::data_key::{KnownKey, OVERWRITE_DELETED, is_sqlite};
 use crate::secret::Secret;
 use crate::store::{Owner, Result, Vault, VaultRef, value_context};
 
@@ -15,6 +15,8 @@ const PUT: &str = "INSERT INTO vault_value (id, subject, sealed) SELECT $1, $2, 
                    WHERE subject = $2 AND wrapped = $4";
 const HELD: &str = " FOR SHARE";
 const ONCE: &str = " ON CONFLICT (id) DO NOTHING";
+const NEW_KEY: &str = "INSERT INTO vault_key (subject, kek_id, wrapped) VALUES ($1, $2, $3) \
+                       ON CONFLICT (subject) DO NOTHING";
 
 /// A statement of a transaction.
 #[derive(Debug)]
@@ -29,19 +31,31 @@ pub struct Statement {
 }
 
 impl Vault {
-    /// Statements that make the changes; `None` where a data key is not known, so that something must be asked.
+    /// Statements that make the changes, on the guess that a subject whose data key is not known has none yet.
     #[must_use]
-    pub fn statements(&self, changes: &Changes, is_sqlite: bool) -> Option<Vec<Statement>> {
+    pub fn statements(&self, changes: &Changes, is_sqlite: bool) -> Vec<Statement> {
         let held = if is_sqlite { "" } else { HELD };
-        let put = |(reference, owner, value): &(VaultRef, Owner, Secret)| {
-            Some(Statement {
+        let mut statements = Vec::new();
+        for (reference, owner, value) in &changes.stored {
+            let sealed = self.sealed(*reference, owner, value);
+            let sealed = sealed.unwrap_or_else(|| {
+                let subject = owner.subject();
+                let (kek_id, key) = self.new_key(&subject);
+                statements.push(Statement {
+                    sql: NEW_KEY.to_owned(),
+                    parameters: vec![subject.clone(), kek_id, key.0.clone()],
+                    rows: Some(1),
+                });
+                // Where it is not stored in the end, whoever uses it next finds another one.
+                self.keys.remember(subject.clone(), key.clone());
+                seal(*reference, subject, value, key)
+            });
+            statements.push(Statement {
                 sql: [PUT, held, ONCE].concat(),
-                parameters: self.sealed(*reference, owner, value)?.to_vec(),
+                parameters: sealed.to_vec(),
                 rows: Some(1),
-            })
-        };
-        let mut statements: Vec<Statement> =
-            changes.stored.iter().map(put).collect::<Option<_>>()?;
+            });
+        }
         if !changes.deleted.is_empty() && is_sqlite {
             statements.push(Statement {
                 sql: OVERWRITE_DELETED.to_owned(),
@@ -66,7 +80,7 @@ impl Vault {
                 rows: None,
             });
         }
-        Some(statements)
+        statements
     }
 
     /// Stores a text in one statement. False where the data key is not known or not the same any more, or the reference is
@@ -87,12 +101,21 @@ impl Vault {
         Ok(query.execute(&mut *connection).await?.rows_affected() == 1)
     }
 
-    /// Parameters of [`PUT`].
+    /// Parameters of [`PUT`] with the known data key.
     fn sealed(&self, reference: VaultRef, owner: &Owner, value: &Secret) -> Option<[String; 4]> {
         let subject = owner.subject();
-        let (wrapped, key) = self.keys.get(&subject)?;
-        let context = value_context(&subject, reference);
-        let sealed = cipher::seal(&key, &context, value.expose().as_bytes());
-        Some([reference.0.to_string(), subject, sealed, wrapped])
+        let known = self.keys.get(&subject)?;
+        Some(seal(reference, subject, value, known))
     }
+}
+
+fn seal(
+    reference: VaultRef,
+    subject: String,
+    value: &Secret,
+    (wrapped, key): KnownKey,
+) -> [String; 4] {
+    let context = value_context(&subject, reference);
+    let sealed = cipher::seal(&key, &context, value.expose().as_bytes());
+    [reference.0.to_string(), subject, sealed, wrapped]
 }

@@ -16,19 +16,26 @@ const KEYS: usize = 256;
 /// Data keys that were used last, with the texts that they were unwrapped from. Who writes with one says that text, so
 /// that one that was erased or wrapped anew meanwhile is not used.
 #[derive(Clone)]
-pub(crate) struct KnownKeys(Arc<Mutex<LruCache<String, (String, Key)>>>);
+pub(crate) struct KnownKeys(Arc<Mutex<LruCache<String, KnownKey>>>);
+
+/// As it is stored, and itself.
+pub(crate) type KnownKey = (String, Key);
 
 impl KnownKeys {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(LruCache::new(KEYS))))
     }
 
-    fn lock(&self) -> MutexGuard<'_, LruCache<String, (String, Key)>> {
+    fn lock(&self) -> MutexGuard<'_, LruCache<String, KnownKey>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn get(&self, subject: &str) -> Option<(String, Key)> {
+    pub(crate) fn get(&self, subject: &str) -> Option<KnownKey> {
         self.lock().get(subject).cloned()
+    }
+
+    pub(crate) fn remember(&self, subject: String, key: KnownKey) {
+        self.lock().insert(subject, key);
     }
 }
 
@@ -57,28 +64,31 @@ impl Vault {
     /// until the transaction ends, so nobody erases it in between.
     pub(crate) async fn claim_key(&self, tx: &mut AnyConnection, subject: &str) -> Result<Key> {
         overwrite_deleted(tx).await?;
-        let kek = self.ring.active();
-        let wrapped = cipher::seal(
-            &kek.wrapping_key(),
-            &key_context(subject),
-            cipher::random_key().as_slice(),
-        );
+        let (kek_id, (wrapped, _)) = self.new_key(subject);
         let row = sqlx::query(
             "INSERT INTO vault_key (subject, kek_id, wrapped) VALUES ($1, $2, $3) \
              ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject \
              RETURNING kek_id, wrapped",
         )
         .bind(subject)
-        .bind(kek.id())
+        .bind(kek_id)
         .bind(wrapped)
         .fetch_one(tx)
         .await?;
         let kek_id: String = row.try_get("kek_id")?;
         let wrapped: String = row.try_get("wrapped")?;
         let key = self.unwrap_key(subject, &kek_id, &wrapped)?;
-        let known = (wrapped, key.clone());
-        self.keys.lock().insert(subject.to_owned(), known);
+        self.keys
+            .remember(subject.to_owned(), (wrapped, key.clone()));
         Ok(key)
+    }
+
+    /// One for a subject that has none, and the id of the key that wraps it.
+    pub(crate) fn new_key(&self, subject: &str) -> (String, KnownKey) {
+        let (kek, key) = (self.ring.active(), cipher::random_key());
+        let context = key_context(subject);
+        let wrapped = cipher::seal(&kek.wrapping_key(), &context, key.as_slice());
+        (kek.id().to_owned(), (wrapped, key))
     }
 
     pub(crate) fn unwrap_key(&self, subject: &str, kek_id: &str, wrapped: &str) -> Result<Key> {

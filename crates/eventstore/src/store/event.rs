@@ -1,6 +1,6 @@
 //! Events as they are appended and as they were recorded.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -107,6 +107,37 @@ impl Context {
     }
 }
 
+/// An event as JSON, which is parsed by whoever decodes it. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload(Arc<str>);
+
+impl Payload {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Parsed.
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn parse(&self) -> Result<Value> {
+        serde_json::from_str(&self.0).map_err(StoreError::codec)
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 /// An event to append.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
@@ -116,8 +147,8 @@ pub struct NewEvent {
     pub event_type: String,
     /// Version of the payload's schema; older ones are upcast when they are read.
     pub schema_version: i64,
-    /// The event as JSON, in the schema of its version.
-    pub data: Value,
+    /// In the schema of its version.
+    pub data: Payload,
     /// Causation, correlation, actor and trace context.
     pub metadata: Metadata,
 }
@@ -145,7 +176,7 @@ impl NewEvent {
             id,
             event_type,
             schema_version,
-            data,
+            data: data.into(),
             metadata,
         })
     }
@@ -166,8 +197,8 @@ pub struct RecordedEvent {
     pub event_type: String,
     /// Version of the payload's schema; older ones are upcast when they are read.
     pub schema_version: i64,
-    /// The event as JSON, in the schema of its version.
-    pub data: Value,
+    /// In the schema of its version.
+    pub data: Payload,
     /// Causation, correlation, actor and trace context.
     pub metadata: Metadata,
     /// Clock reading of the append.
@@ -210,28 +241,30 @@ impl RecordedEvent {
         category: &str,
         upcasters: &[crate::Upcaster],
     ) -> Result<E> {
-        if self.schema_version > schema_version(upcasters, &self.event_type) {
+        let newest = schema_version(upcasters, &self.event_type);
+        if self.schema_version > newest {
             return Err(StoreError::Newer(format!(
                 "version {} of {} at position {}",
                 self.schema_version, self.event_type, self.position
             )));
         }
-        let data = upcast(
-            upcasters,
-            &self.event_type,
-            self.schema_version,
-            self.data.clone(),
-        );
+        let data = match self.schema_version == newest {
+            true => self.data.clone(),
+            false => {
+                let data = self.data.parse()?;
+                upcast(upcasters, &self.event_type, self.schema_version, data).into()
+            }
+        };
         let variant = self
             .event_type
             .get(category.len() + 1..)
             .unwrap_or_default();
-        let mut tagged = serde_json::Map::new();
-        tagged.insert("type".into(), variant.into());
-        if !data.is_null() {
-            tagged.insert("data".into(), data);
-        }
-        serde_json::from_value(Value::Object(tagged)).map_err(|error| {
+        // The type first, so that the rest is read as what it is at once.
+        let tagged = match data.as_str() {
+            "null" => format!("{{\"type\":\"{variant}\"}}"),
+            data => format!("{{\"type\":\"{variant}\",\"data\":{data}}}"),
+        };
+        serde_json::from_str(&tagged).map_err(|error| {
             let words = format!("{} at position {}: {error}", self.event_type, self.position);
             // A type, or a value of an enum in it, that was added later. Serde has no other sign of it.
             if error.to_string().starts_with("unknown variant ") {

@@ -41,6 +41,7 @@ pub struct Jobs<A> {
     clock: Clock,
     process: Uuid,
     pub(super) longest_pause: Duration,
+    pub(super) at_once: usize,
     shutdown: CancellationToken,
     under_way: UnderWay,
     of: PhantomData<fn() -> A>,
@@ -60,10 +61,17 @@ impl<A: Aggregate> Jobs<A> {
             clock: clock.clone(),
             process,
             longest_pause,
+            at_once: usize::MAX,
             shutdown: shutdown.clone(),
             under_way: UnderWay::default(),
             of: PhantomData,
         }
+    }
+
+    /// Works on no more streams at a time, however many [`Work::PARALLEL`](super::Work::PARALLEL) allows.
+    #[must_use]
+    pub fn at_most(self, at_once: usize) -> Self {
+        Self { at_once, ..self }
     }
 
     /// The store that holds the streams.

@@ -102,7 +102,7 @@ async fn events_come_back_as_they_were(place: Place) {
     let id = new_id();
     let mut wanted = append(id, 0, &[7]);
     wanted.now = "2026-02-03T04:05:06.789123456Z".parse().unwrap();
-    wanted.events[0].data = serde_json::json!({"by": 7, "note": "ä\"'\\ 🦀 \u{1}"});
+    wanted.events[0].data = serde_json::json!({"by": 7, "note": "ä\"'\\ 🦀 \u{1}"}).into();
     wanted.events[0].metadata.actor = "somebody".into();
     wanted.events[0].metadata.correlation = Some(new_id());
     wanted.events[0].metadata.traceparent = Some("00-ab-cd-01".into());

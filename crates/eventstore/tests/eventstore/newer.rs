@@ -120,7 +120,7 @@ async fn a_migration_that_was_changed_is_named(place: Place) {
 fn invented_later() -> NewEvent {
     NewEvent {
         event_type: "counter.invented_later".into(),
-        data: json!({"by": 7}),
+        data: json!({"by": 7}).into(),
         ..added(new_id(), 0)
     }
 }
@@ -156,7 +156,7 @@ async fn unknown_events_stop_their_stream_only(place: Place) {
     }
     // Members that were added later are no obstacle.
     let member = NewEvent {
-        data: json!({"by": 5, "because": "of later"}),
+        data: json!({"by": 5, "because": "of later"}).into(),
         ..added(new_id(), 5)
     };
     append_as_newer(&place, known, 0, member).await;

@@ -90,7 +90,7 @@ fn recorded(event_type: &str, schema_version: i64, data: Value) -> RecordedEvent
         version: 1,
         event_type: event_type.to_owned(),
         schema_version,
-        data,
+        data: data.into(),
         metadata: Metadata::default(),
         recorded_at: Timestamp::UNIX_EPOCH,
     }

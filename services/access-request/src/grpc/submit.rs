@@ -123,7 +123,6 @@ async fn submit(
         tracing::error!("checkout found no problem and no order");
         return Err(Error::internal());
     };
-    create(grpc, call, user, &target).await?;
     let note = grpc.notes.keep(id, &call.context, &note).await?;
     let command = request::Command::Submit(Submission {
         requester_id: user,
@@ -135,8 +134,11 @@ async fn submit(
         note,
     });
     let command = Command::Request(command);
-    let outcome: Result<Outcome<AccessRequest>, ExecuteError<_>> =
-        grpc.store.execute(id, &command, &call.context).await;
+    // Together, so that one transaction takes both, in this order. Without its application a request is refused.
+    let submitted = grpc.store.execute(id, &command, &call.context);
+    let (created, outcome) = futures::join!(create(grpc, call, user, &target), submitted);
+    let outcome: Result<Outcome<AccessRequest>, ExecuteError<_>> = outcome;
+    created?;
     grpc.notes.settle(note, &outcome).await;
     Ok(outcome.map_err(refused)?.state.submission)
 }

@@ -45,7 +45,7 @@ async fn a_request_is_submitted_and_leaves_the_cart() {
     assert_eq!(public.request_id, made.id);
     assert_eq!(public.product_names, ["Payments"]);
     for event in portal.store.read(0, 100).await.unwrap() {
-        assert!(!event.data.to_string().contains("our shop"), "{event:?}");
+        assert!(!event.data.as_str().contains("our shop"), "{event:?}");
     }
 }
 

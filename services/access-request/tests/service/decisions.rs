@@ -193,7 +193,7 @@ async fn a_rejection_needs_a_reason_that_the_bus_does_not_get() {
         "Ask Anna Example first"
     );
     for event in portal.store.read(0, 100).await.unwrap() {
-        assert!(!event.data.to_string().contains("Anna"), "{event:?}");
+        assert!(!event.data.as_str().contains("Anna"), "{event:?}");
     }
     assert_eq!(codes(admin.approve(&id).await), ["already_rejected"]);
     assert_eq!(codes(anna.withdraw(&id).await), ["already_rejected"]);

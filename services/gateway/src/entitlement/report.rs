@@ -69,7 +69,11 @@ impl Entitlement {
         // A finished revision reports again only when following a change fails or is delayed.
         let follows =
             now.outcome == Outcome::Started && last.is_some_and(|last| last.outcome.is_finished());
-        (last != Some(&now) && !follows).then_some(now)
+        // That work on OAuth credentials begins is said by registration already.
+        let begins = now.outcome == Outcome::Started
+            && last.is_none()
+            && self.identity_provider_id().is_some();
+        (last != Some(&now) && !follows && !begins).then_some(now)
     }
 
     fn outcome(&self) -> Outcome {

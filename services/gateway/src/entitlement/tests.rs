@@ -489,7 +489,7 @@ fn payloads_stay_as_they_are() {
     let encode = |event: &Event| {
         let event = NewEvent::encode::<Entitlement>(Uuid::nil(), event, Default::default());
         let event = event.unwrap();
-        (event.event_type, event.data)
+        (event.event_type, event.data.parse().unwrap())
     };
     assert_eq!(
         encode(&mapped(4)),

@@ -154,16 +154,46 @@ pub(super) async fn follow(
     entitlements: &[EntitlementChange<'_>],
 ) -> Result<(), ProjectionError> {
     let steps = steps(entitlements);
-    if steps.is_empty() {
-        return Ok(());
+    match steps.as_slice() {
+        [] => Ok(()),
+        [step] => Ok(follow_one(tx, step).await?),
+        _ => follow_many(tx, &steps).await,
     }
+}
+
+/// In an append: nothing is asked.
+async fn follow_one(tx: &mut Tx, step: &Step<'_>) -> Result<(), sqlx::Error> {
+    // Before the old rows go, for they say since when.
+    const WRITE: &str = "INSERT INTO scope_claims (request_id, application_id, identity_provider_id, scope, holder_id, \
+                         holder_name, wanted, since) SELECT $1, $2, $3, $4, $5, $6, $7, COALESCE((SELECT MIN(since) \
+                         FROM scope_claims WHERE identity_provider_id = $3 AND scope = $4 AND holder_id = $5), $8) \
+                         WHERE true ON CONFLICT (request_id, scope, holder_id) DO UPDATE SET \
+                         application_id = excluded.application_id, \
+                         identity_provider_id = excluded.identity_provider_id, holder_name = excluded.holder_name, \
+                         wanted = excluded.wanted, since = excluded.since";
+    for row in rows_of(step, &vec![step.at.position; step.holdings.len()]) {
+        tx.execute(WRITE, row).await?;
+    }
+    let is_left = |claim: &&Claim| !step.state.claims.iter().any(|now| now.of == claim.of);
+    for claim in step.change.before.claims.iter().filter(is_left) {
+        let sql =
+            "DELETE FROM scope_claims WHERE request_id = $1 AND scope = $2 AND holder_id = $3";
+        let of = &claim.of;
+        let values = cells![step.change.id, of.scope.clone(), of.holder_id.clone()];
+        tx.execute(sql, values).await?;
+    }
+    Ok(())
+}
+
+/// In a rebuild.
+async fn follow_many(tx: &mut Tx, steps: &[Step<'_>]) -> Result<(), ProjectionError> {
     let known = steps.iter().map(|step| step.change);
     let known = known.filter(|change| !change.before.claims.is_empty());
     let known = known.map(|change| change.id).collect();
     let holdings = steps.iter().flat_map(|step| step.holdings.clone());
     let mut claims = Claims::take(tx, &known, holdings.collect()).await?;
     let mut rows = BTreeMap::new();
-    for step in &steps {
+    for step in steps {
         let since = claims.follow(step.at, step.change.id, &step.holdings);
         rows.insert(step.change.id, rows_of(step, &since));
     }

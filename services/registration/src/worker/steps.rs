@@ -98,9 +98,8 @@ impl Worker {
         let beside = Beside::new(move |tx| {
             let (vault, changes) = (vault.clone(), Arc::clone(&changes));
             async move {
-                if let Some(is_sqlite) = tx.gathers_for_sqlite()
-                    && let Some(statements) = vault.statements(&changes, is_sqlite)
-                {
+                if let Some(is_sqlite) = tx.gathers_for_sqlite() {
+                    let statements = vault.statements(&changes, is_sqlite);
                     return gather(tx, statements).await.map_err(Into::into);
                 }
                 let changed = vault.change_in(tx.connection()?, &changes).await;

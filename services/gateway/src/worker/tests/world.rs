@@ -530,7 +530,7 @@ impl World {
     /// Everything in the log and in the messages, as text.
     pub(crate) async fn said(&self) -> String {
         let events = self.store.read(0, 10_000).await.unwrap();
-        let events: Vec<String> = events.iter().map(|event| event.data.to_string()).collect();
+        let events: Vec<&str> = events.iter().map(|event| event.data.as_str()).collect();
         let messages = self.messages.lock().unwrap();
         let messages: Vec<String> = messages
             .iter()
