@@ -27,7 +27,7 @@ const AT_ONCE: usize = 32;
 /// processors of one machine is the limit.
 const PERMITS: usize = 4;
 /// Approvals of one of its turns.
-const FEW: usize = 48;
+const FEW: usize = 80;
 /// What the provider takes, with one process and with separate services.
 const PROVIDER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 

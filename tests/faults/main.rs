@@ -6,7 +6,7 @@
 //!
 //! | fault | code |
 //! |---|---|
-//! | `kill -9` before and after approval commit, publish, ack, intent, POST sent, 201 received, spool, `Registered`, mail queued, SMTP 250, checkpoint, the reports of both halves and the join; at random | [`rows::kills`]: `kill-embedded`, `kill-servers`, `kill-replicas`, `kill-keycloak`, `kill-okta` (class B), `kill-all-real`; [`rows::apart`]: `kill-apart`; points in `portico_eventstore::fault` |
+//! | `kill -9` before and after approval commit, publish, ack, intent, POST sent, 201 received, spool, `Registered`, mail queued, SMTP 250, checkpoint, the reports of both halves and the join; at random | [`rows::kills`]: `kill-embedded`, `kill-servers`, `kill-steps`, `kill-replicas`, `kill-keycloak`, `kill-okta` (class B), `kill-all-real`; [`rows::apart`]: `kill-apart`; points in `portico_eventstore::fault` |
 //! | `kill -9` during the rotation of keys | [`rows::kills`]: `kill-rewrap`; of a client's secret: point `rotating` in `kill-keycloak` |
 //! | NATS down ten minutes, or its data deleted | [`rows::messages`]: `nats-away`, `nats-away-apart`; down for seconds |
 //! | PostgreSQL restarted or killed | [`rows::database`]: `postgres-killed`, `postgres-killed-apart` |

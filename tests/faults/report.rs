@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
-use portico_eventstore::fault::POINTS;
+use portico_eventstore::fault::{POINTS, STEPS};
 
 use crate::{rows::Fault, runner::Done};
 
@@ -122,10 +122,9 @@ impl Table {
             "\n{kills} kills in {:.0} s; points reached: {} of {}",
             time.as_secs_f64(),
             self.points(),
-            POINTS.len()
+            points().count()
         );
-        let missed: Vec<&str> = POINTS
-            .into_iter()
+        let missed: Vec<&str> = points()
             .filter(|point| !self.reached.contains(point))
             .collect();
         let skipped = self.lines.iter().any(|line| line.skipped.is_some());
@@ -145,9 +144,12 @@ impl Table {
     }
 
     fn points(&self) -> usize {
-        POINTS
-            .into_iter()
+        points()
             .filter(|point| self.reached.contains(point))
             .count()
     }
+}
+
+fn points() -> impl Iterator<Item = &'static str> {
+    POINTS.into_iter().chain(STEPS)
 }

@@ -60,6 +60,14 @@ pub const FAULTS: &[Fault] = &[
         kills::servers
     ),
     fault!(
+        "kill-steps",
+        "kill -9: between every two commits of an access request, PostgreSQL, NATS",
+        [POSTGRESQL, NATS],
+        2,
+        60,
+        kills::steps
+    ),
+    fault!(
         "kill-replicas",
         "kill -9: two replicas in turn, PostgreSQL, NATS, plain provider",
         [POSTGRESQL, NATS],

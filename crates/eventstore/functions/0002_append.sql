@@ -3,7 +3,8 @@
 -- there: where it is not the expected one nothing was written, for what is written may hold positions.
 --
 -- Each of `writes` is a statement, its parameters, which it has as one array of texts, and how many rows it must touch,
--- if that matters. Where events or rows are missing everything is undone, and the caller finds out why step by step.
+-- if that matters. Where events or rows are missing nothing is written, and the caller finds out why step by step: NULL,
+-- or an error that undoes what was written of other streams.
 CREATE FUNCTION append_events (lock_key BIGINT, expected_head BIGINT, given JSONB, writes JSONB) RETURNS BIGINT
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -27,7 +28,9 @@ BEGIN
         AND (SELECT 1 FROM events WHERE id = (k.value ->> 12)) IS NULL
         AND (SELECT 1 FROM inbox WHERE consumer = (k.value ->> 10) AND message_id = (k.value ->> 11)) IS NULL;
     GET DIAGNOSTICS touched = ROW_COUNT;
-    IF touched <> jsonb_array_length(given) THEN
+    IF touched = 0 THEN
+        RETURN NULL;
+    ELSIF touched <> jsonb_array_length(given) THEN
         RAISE EXCEPTION 'an append does not fit the log' USING ERRCODE = 'PTC01';
     END IF;
     FOR one IN SELECT value FROM jsonb_array_elements(writes) LOOP

@@ -68,6 +68,32 @@ pub const POINTS: [&str; 45] = [
     "appended@access_request.ended",
 ];
 
+macro_rules! steps {
+    ($($event:literal),+ $(,)?) => {
+        [$(concat!("appending@", $event), concat!("appended@", $event)),+]
+    };
+}
+
+/// Before and after each commit of an access request, from its submission to the mail that it is active. A test reaches
+/// each of them.
+pub const STEPS: [&str; 30] = steps![
+    "application.created",
+    "access_request.submitted",
+    "access_request.approved",
+    "access_request.reported",
+    "oauth_client.wanted",
+    "oauth_client.registration_intended",
+    "oauth_client.registered",
+    "oauth_client.update_intended",
+    "oauth_client.updated",
+    "oauth_client.activated",
+    "entitlement.wanted",
+    "client_scopes.noted",
+    "delivery.queued",
+    "delivery.sending_started",
+    "delivery.sent",
+];
+
 /// Ends the process at once, as `kill -9` would, where `FAULT_ABORT_AT` names this point.
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {

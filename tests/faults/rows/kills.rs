@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use portico_eventstore::fault;
 use portico_sandbox::identity_provider::{Fault, Operation};
 
 use crate::{
@@ -94,12 +95,29 @@ pub async fn servers_keycloak(round: Arc<Round>) {
     .await;
 }
 
+/// Between every two commits of an access request.
+pub async fn steps(round: Arc<Round>) {
+    let setup = Setup {
+        servers: true,
+        ..Setup::default()
+    };
+    let half = fault::STEPS.len() / 2;
+    let first = usize::try_from(round.seed % 2).unwrap() * half;
+    let steps = fault::STEPS.iter().skip(first).take(half);
+    let deaths = steps.map(|step| Death::At(step, 1)).collect();
+    run_to(&round, setup, deaths).await;
+}
+
 async fn run(round: &Round, setup: Setup) {
-    let provider = setup.provider;
+    let deaths = deaths(round, setup.provider);
+    run_to(round, setup, deaths).await;
+}
+
+async fn run_to(round: &Round, setup: Setup, deaths: Vec<Death>) {
     let mut world = World::start(&round.folder, setup).await;
     let portal = world.configure().await;
     let workload = Workload::begin(&portal, round.seed, 3, APPLICATIONS);
-    for death in deaths(round, provider) {
+    for death in deaths {
         if let Some(second) = &mut world.second {
             // The other replica goes on alone, and is the next to die.
             std::mem::swap(&mut world.portico, second);
@@ -119,7 +137,7 @@ async fn run(round: &Round, setup: Setup) {
 fn deaths(round: &Round, provider: Which) -> Vec<Death> {
     let mut random = Random::new(round.seed, "deaths");
     // `portico rewrap` is a row of its own; the plain one cannot rotate.
-    let points: Vec<&str> = portico_eventstore::fault::POINTS
+    let points: Vec<&str> = fault::POINTS
         .into_iter()
         .filter(|point| {
             !point.starts_with("rewrap") && (provider != Which::Sandbox || *point != "rotating")

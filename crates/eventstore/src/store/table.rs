@@ -1,12 +1,10 @@
 //! Tables of views, written and read many rows at a time by text that both databases take.
 
-use sqlx::AssertSqlSafe;
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Row, Tx, rows::places, tx::Statement};
-
-/// Parameters of one statement, at most; below SQLite's and PostgreSQL's limits.
-const PARAMETERS: usize = 16_000;
+use super::{Row, Tx};
+use crate::database::Dialect;
 
 /// A table that a view writes. Names of columns are divided by spaces.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +20,8 @@ pub struct Table {
 }
 
 /// A value of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Cell {
     /// `TEXT`.
     Text(Option<String>),
@@ -68,37 +67,9 @@ impl Table {
         rows: impl IntoIterator<Item = Vec<Cell>>,
     ) -> sqlx::Result<()> {
         let rows: Vec<Vec<Cell>> = rows.into_iter().collect();
-        let width = words(self.columns).count().max(1);
-        for chunk in rows.chunks(PARAMETERS / width) {
-            let sql = self.upsert(&places(chunk.len(), width));
-            let cells = chunk.iter().flatten().cloned().collect();
-            tx.run(sql.into(), cells, chunk.len() == 1).await?;
-        }
-        Ok(())
-    }
-
-    /// Inserts rows that may not be there yet; false where one is.
-    ///
-    /// # Errors
-    /// The database refused.
-    pub async fn insert(&self, tx: &mut Tx, rows: &[Vec<Cell>]) -> sqlx::Result<bool> {
-        let width = words(self.columns).count().max(1);
-        for chunk in rows.chunks(PARAMETERS / width) {
-            let sql = format!(
-                "INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING",
-                self.name,
-                self.columns.replace(' ', ", "),
-                places(chunk.len(), width),
-            );
-            let cells: Vec<Cell> = chunk.iter().flatten().cloned().collect();
-            if !tx.touches(chunk.len() as u64, sql, cells).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn upsert(&self, places: &str) -> String {
+        let Some(first) = rows.first() else {
+            return Ok(());
+        };
         let is_in = |names: &'static str, column: &str| words(names).any(|name| name == column);
         let set: Vec<String> = words(self.columns)
             .filter(|column| !is_in(self.key, column) && !is_in(self.once, column))
@@ -108,11 +79,39 @@ impl Table {
             [] => "NOTHING".to_owned(),
             set => format!("UPDATE SET {}", set.join(", ")),
         };
+        let (insert, key) = (self.insert_of(tx, first), self.key.replace(' ', ", "));
+        let sql = format!("{insert} ON CONFLICT ({key}) DO {action}");
+        tx.execute(sql, vec![json(&rows)?]).await
+    }
+
+    /// Inserts rows that may not be there yet; false where one is.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn insert(&self, tx: &mut Tx, rows: &[Vec<Cell>]) -> sqlx::Result<bool> {
+        let Some(first) = rows.first() else {
+            return Ok(true);
+        };
+        let sql = format!("{} ON CONFLICT DO NOTHING", self.insert_of(tx, first));
+        tx.touches(rows.len() as u64, sql, vec![json(&rows)?]).await
+    }
+
+    /// Takes the rows as one parameter, so that its text is the same for any number of them.
+    fn insert_of(&self, tx: &Tx, row: &[Cell]) -> String {
+        let value = |(index, cell): (usize, &Cell)| match cell {
+            Cell::Text(_) => format!("k.value ->> {index}"),
+            Cell::Number(_) => format!("CAST(k.value ->> {index} AS BIGINT)"),
+        };
+        let values: Vec<String> = row.iter().enumerate().map(value).collect();
         format!(
-            "INSERT INTO {} ({}) VALUES {places} ON CONFLICT ({}) DO {action}",
+            "INSERT INTO {} ({}) SELECT {} FROM {} WHERE true",
             self.name,
             self.columns.replace(' ', ", "),
-            self.key.replace(' ', ", "),
+            values.join(", "),
+            match tx.dialect {
+                Dialect::Sqlite => "json_each($1) AS k",
+                Dialect::Postgres => "jsonb_array_elements(CAST($1 AS JSONB)) AS k (value)",
+            },
         )
     }
 
@@ -139,13 +138,12 @@ impl Table {
         ids: impl IntoIterator<Item = Uuid>,
     ) -> sqlx::Result<()> {
         let ids: Vec<Uuid> = ids.into_iter().collect();
-        for chunk in ids.chunks(PARAMETERS) {
-            let places = places(1, chunk.len());
-            let sql = format!("DELETE FROM {} WHERE {column} IN {places}", self.name);
-            let cells = chunk.iter().map(|id| Cell::from(*id)).collect();
-            tx.run(sql.into(), cells, chunk.len() == 1).await?;
+        if ids.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let among = among(tx);
+        let sql = format!("DELETE FROM {} WHERE {column} IN {among}", self.name);
+        tx.execute(sql, vec![json(&ids)?]).await
     }
 
     /// Reads columns of the rows of these ids, which the first column of the key holds.
@@ -159,14 +157,12 @@ impl Table {
         ids: impl IntoIterator<Item = Uuid>,
     ) -> sqlx::Result<Vec<Row>> {
         let ids: Vec<Uuid> = ids.into_iter().collect();
-        let mut rows = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(PARAMETERS) {
-            let places = places(1, chunk.len());
-            let (table, id) = (self.name, self.id());
-            let sql = format!("SELECT {columns} FROM {table} WHERE {id} IN {places}");
-            rows.extend(by_ids(sql, chunk).fetch_all(tx.connection()?).await?);
+        if ids.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(rows)
+        let (table, id, among) = (self.name, self.id(), among(tx));
+        let sql = format!("SELECT {columns} FROM {table} WHERE {id} IN {among}");
+        tx.fetch(sql, vec![json(&ids)?]).await
     }
 
     pub(crate) fn id(&self) -> &'static str {
@@ -174,13 +170,20 @@ impl Table {
     }
 }
 
-fn words(names: &'static str) -> impl Iterator<Item = &'static str> {
-    names.split(' ')
+/// The ids of a parameter.
+fn among(tx: &Tx) -> &'static str {
+    match tx.dialect {
+        Dialect::Sqlite => "(SELECT value FROM json_each($1))",
+        Dialect::Postgres => "(SELECT jsonb_array_elements_text(CAST($1 AS JSONB)))",
+    }
 }
 
-/// A query for many rows is not kept prepared: there would be one for each number of rows.
-fn by_ids(sql: String, ids: &[Uuid]) -> Statement {
-    let query = sqlx::query(AssertSqlSafe(sql)).persistent(ids.len() == 1);
-    ids.iter()
-        .fold(query, |query, id| query.bind(id.to_string()))
+fn json<T: Serialize>(value: &T) -> sqlx::Result<Cell> {
+    let text = serde_json::to_string(value);
+    text.map(Cell::from)
+        .map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+fn words(names: &'static str) -> impl Iterator<Item = &'static str> {
+    names.split(' ')
 }

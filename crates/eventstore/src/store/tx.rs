@@ -8,15 +8,18 @@ use std::borrow::Cow;
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction, any::AnyArguments, query::Query};
 
-use super::Cell;
+use super::{Cell, Row};
 use crate::database::{Database, Dialect};
 
 /// The transaction of an append.
-pub struct Tx(Way);
+pub struct Tx {
+    pub(crate) dialect: Dialect,
+    way: Way,
+}
 
 enum Way {
     Open(Transaction<'static, Any>),
-    Gathering(Dialect, Vec<Gathered>),
+    Gathering(Vec<Gathered>),
     /// Something had to be asked: what was gathered is not enough.
     Asked,
 }
@@ -53,17 +56,21 @@ impl Tx {
             ),
         };
         let begun = database.pool().begin_with(AssertSqlSafe(begin)).await?;
-        Ok(Self(Way::Open(begun)))
+        Ok(Self {
+            dialect: database.dialect,
+            way: Way::Open(begun),
+        })
     }
 
     pub(crate) fn gathering(dialect: Dialect) -> Self {
-        Self(Way::Gathering(dialect, Vec::new()))
+        let way = Way::Gathering(Vec::new());
+        Self { dialect, way }
     }
 
     /// What was gathered; `None` where something had to be asked.
     pub(crate) fn gathered(self) -> Option<Vec<Gathered>> {
-        match self.0 {
-            Way::Gathering(_, gathered) => Some(gathered),
+        match self.way {
+            Way::Gathering(gathered) => Some(gathered),
             Way::Open(_) | Way::Asked => None,
         }
     }
@@ -73,7 +80,7 @@ impl Tx {
     /// # Errors
     /// The database failed; what became of the transaction is not known.
     pub async fn commit(self) -> sqlx::Result<()> {
-        match self.0 {
+        match self.way {
             Way::Open(tx) => tx.commit().await,
             Way::Gathering(..) | Way::Asked => Err(not_open()),
         }
@@ -84,7 +91,7 @@ impl Tx {
     /// # Errors
     /// Statements are being gathered. The caller ends with this error, and is called again when there is a connection.
     pub fn connection(&mut self) -> sqlx::Result<&mut AnyConnection> {
-        match &mut self.0 {
+        match &mut self.way {
             Way::Open(tx) => Ok(tx),
             way => {
                 *way = Way::Asked;
@@ -95,10 +102,8 @@ impl Tx {
 
     /// Where statements are being gathered, so that nothing can be asked: whether for SQLite.
     pub fn gathers_for_sqlite(&self) -> Option<bool> {
-        match &self.0 {
-            Way::Gathering(dialect, _) => Some(*dialect == Dialect::Sqlite),
-            Way::Open(_) | Way::Asked => None,
-        }
+        let gathers = matches!(self.way, Way::Gathering(_));
+        gathers.then_some(self.dialect == Dialect::Sqlite)
     }
 
     /// Executes a statement with the parameters `$1`, `$2` and so on.
@@ -110,21 +115,21 @@ impl Tx {
         sql: impl Into<Cow<'static, str>> + Send,
         parameters: Vec<Cell>,
     ) -> sqlx::Result<()> {
-        self.run(sql.into(), parameters, true).await
-    }
-
-    /// As [`execute`](Self::execute); a statement that has another text each time is not kept prepared.
-    pub(crate) async fn run(
-        &mut self,
-        sql: Cow<'static, str>,
-        parameters: Vec<Cell>,
-        is_kept: bool,
-    ) -> sqlx::Result<()> {
-        let Some((sql, parameters)) = self.gather(sql, parameters, Must::Succeed) else {
+        let Some((sql, parameters)) = self.gather(sql.into(), parameters, Must::Succeed) else {
             return Ok(());
         };
-        let query = query(sql, &parameters).persistent(is_kept);
+        let query = query(sql, &parameters);
         query.execute(self.connection()?).await.map(drop)
+    }
+
+    /// The rows of a query. Needs a connection.
+    pub(crate) async fn fetch(
+        &mut self,
+        sql: String,
+        parameters: Vec<Cell>,
+    ) -> sqlx::Result<Vec<Row>> {
+        let query = query(sql.into(), &parameters);
+        query.fetch_all(self.connection()?).await
     }
 
     /// Whether a query finds a row: what a rule forbids. While statements are gathered it is said to find none; where it
@@ -158,7 +163,7 @@ impl Tx {
         let Some((sql, parameters)) = self.gather(sql.into(), parameters, Must::Touch(rows)) else {
             return Ok(true);
         };
-        let query = query(sql, &parameters).persistent(false);
+        let query = query(sql, &parameters);
         let done = query.execute(self.connection()?).await?;
         Ok(done.rows_affected() == rows)
     }
@@ -170,7 +175,7 @@ impl Tx {
         parameters: Vec<Cell>,
         must: Must,
     ) -> Option<(Cow<'static, str>, Vec<Cell>)> {
-        let Way::Gathering(_, gathered) = &mut self.0 else {
+        let Way::Gathering(gathered) = &mut self.way else {
             return Some((sql, parameters));
         };
         gathered.push(Gathered {

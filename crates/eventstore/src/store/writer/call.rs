@@ -71,7 +71,7 @@ impl<'a> Call<'a> {
             Dialect::Postgres => self.call(database, head, writes).await,
         };
         match made {
-            Ok(found) => Ok(Some(found)),
+            Ok(found) => Ok(found),
             Err(error) => match error.into() {
                 StoreError::Unavailable(words) => Err(StoreError::Unavailable(words)),
                 // Found again, and said of whom it is about, step by step.
@@ -85,7 +85,7 @@ impl<'a> Call<'a> {
         database: &Database,
         head: i64,
         writes: Vec<Gathered>,
-    ) -> sqlx::Result<i64> {
+    ) -> sqlx::Result<Option<i64>> {
         let writes: Vec<Write> = writes.into_iter().map(Write::of).collect();
         let writes = serde_json::to_string(&writes);
         let call = "SELECT append_events($1, $2, CAST($3 AS JSONB), CAST($4 AS JSONB))";
@@ -105,7 +105,7 @@ impl<'a> Call<'a> {
         database: &Database,
         head: i64,
         writes: Vec<Gathered>,
-    ) -> sqlx::Result<i64> {
+    ) -> sqlx::Result<Option<i64>> {
         let mut text = Text::default();
         text.add("BEGIN IMMEDIATE", Vec::new(), Must::Succeed);
         let is_other = "SELECT 1 WHERE (SELECT COALESCE(MAX(position), 0) FROM events) <> $1";
@@ -127,7 +127,7 @@ impl<'a> Call<'a> {
             // The driver does not know that a transaction has begun. SQLite may have ended it by itself.
             drop(connection.execute("ROLLBACK").await);
         }
-        done.map(|()| head)
+        done.map(|()| Some(head))
     }
 }
 
