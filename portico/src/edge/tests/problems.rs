@@ -354,6 +354,24 @@ async fn a_panic_is_a_problem_without_its_words() {
 }
 
 #[tokio::test]
+async fn an_address_with_a_null_character_is_refused_before_anybody_is_asked() {
+    let portal = Portal::with("https://portal.example", catalog).await;
+    for path in [
+        "/api/v1/products/%00",
+        "/api/v1/products?q=a%00b",
+        "/api/v1/products?tag=%00",
+        "/api/v1/users/%00",
+    ] {
+        let answer = portal.get(path).await;
+        assert_eq!(
+            answer.problem(),
+            (400, "null_character".to_owned()),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_answer_is_careful() {
     let portal = Portal::with("https://portal.example", catalog).await;
     for path in [
