@@ -38,7 +38,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
-use portico_proto::Error;
+use portico_proto::{Error, Kind};
 use portico_runtime::{Deps, telemetry};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -123,7 +123,7 @@ fn around(routes: Router<Edge>, edge: &Edge) -> Router {
                 .layer(from_fn_with_state(https, finish))
                 .layer(from_fn_with_state(edge.clone(), pages::show_failures))
                 .layer(CatchPanicLayer::custom(problem::panicked))
-                .layer(from_fn(in_time))
+                .layer(from_fn(admitted))
                 .layer(DefaultBodyLimit::max(LARGEST_BODY)),
         )
         .with_state(edge.clone())
@@ -134,8 +134,17 @@ async fn finish(State(https): State<Https>, request: Request, next: Next) -> Res
     headers::secure(https, problem::finish(request, next).await)
 }
 
-/// Middleware: an answer must begin in time. A stream may go on for as long as it likes.
-async fn in_time(request: Request, next: Next) -> Response {
+/// Middleware: an address has no U+0000, which no text that is stored can have, and of which PostgreSQL cannot even be
+/// asked; and an answer must begin in time. A stream may go on for as long as it likes.
+async fn admitted(request: Request, next: Next) -> Response {
+    let address = request
+        .uri()
+        .path_and_query()
+        .map_or("", |all| all.as_str());
+    if address.contains("%00") {
+        let message = "The address must not have the character U+0000 (`%00`).";
+        return Failure::from(Error::new(Kind::Invalid, "null_character", message)).into_response();
+    }
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Failure::from(Error::unavailable(

@@ -7,6 +7,9 @@ use portico::cli::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Before anything is written, and before there is a second thread: whatever the process creates is its user's only.
+    #[cfg(unix)]
+    let _ = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // TLS needs one process-wide choice; it can only be made once, and this is the first call.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -38,6 +38,8 @@ pub struct Settings {
     pub largest_message: usize,
     /// How many messages are kept; the oldest make room.
     pub capacity: usize,
+    /// Whether addresses may have letters outside ASCII (RFC 6531).
+    pub smtputf8: bool,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             page_listen: free_port(),
             largest_message: 10 * 1024 * 1024,
             capacity: 1000,
+            smtputf8: true,
         }
     }
 }
@@ -67,6 +70,7 @@ pub async fn start(settings: Settings) -> Result<Handle, StartError> {
         mailbox: Arc::clone(&mailbox),
         clock: SandboxClock::default(),
         largest_message: settings.largest_message,
+        smtputf8: settings.smtputf8,
     });
     smtp.tasks.spawn(smtp::accept(
         listener,

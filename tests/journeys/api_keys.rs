@@ -19,13 +19,13 @@ pub(crate) fn trials() -> Vec<Trial> {
     all
 }
 
-struct Order {
-    request: String,
-    application: String,
+pub(crate) struct Order {
+    pub(crate) request: String,
+    pub(crate) application: String,
 }
 
 /// The product, with its API at the gateway.
-async fn product(world: &World) -> String {
+pub(crate) async fn product(world: &World) -> String {
     let target = world.gateway.api("payments").unwrap()["proxy"]["target_url"].clone();
     let mut api = seed::key_api("weather", "Weather", "/weather/", target.as_str().unwrap());
     api["auth_configs"] = json!({"authToken": {"auth_header_name": "X-Api-Key"}});
@@ -42,7 +42,7 @@ async fn product(world: &World) -> String {
 }
 
 /// Without a client type and without redirect URLs.
-async fn order(portal: &Configured, product: &str) -> Order {
+pub(crate) async fn order(portal: &Configured, product: &str) -> Order {
     let body = json!({
         "items": [{"product_id": product, "plan_id": portal.free}],
         "application": {"name": "Shop", "description": "", "redirect_urls": [], "visibility": "personal"},
@@ -63,7 +63,7 @@ async fn keys(who: &Portal, application: &str) -> Value {
 }
 
 /// As soon as it can be shown.
-async fn ready(who: &Portal, application: &str) -> Value {
+pub(crate) async fn ready(who: &Portal, application: &str) -> Value {
     until("a key that is ready", || async {
         let keys = keys(who, application).await;
         (keys[0]["status"] == "ready" && keys[0]["revealed"] == false).then(|| keys[0].clone())
@@ -71,13 +71,13 @@ async fn ready(who: &Portal, application: &str) -> Value {
     .await
 }
 
-async fn reveal(who: &Portal, key: &Value, status: StatusCode) -> Value {
+pub(crate) async fn reveal(who: &Portal, key: &Value, status: StatusCode) -> Value {
     let path = format!("/api/v1/api-keys/{}/reveal", id(key));
     let answer = who.post(&path, json!({})).await.unwrap();
     answer.expect(status).unwrap()
 }
 
-async fn call(world: &World, key: &str) -> u16 {
+pub(crate) async fn call(world: &World, key: &str) -> u16 {
     portico_sandbox::outgoing::http_client()
         .unwrap()
         .get(format!("{}/weather/status", world.gateway.url()))

@@ -7,6 +7,7 @@
 //! * `drift`: somebody edits and deletes at the provider and at the gateway; the report names it, the repair restores it
 //! * `api_keys`: a product without OAuth credentials, from the order to the revoked key, and the process dies on the way
 //! * `join`: an approval without a mapping, a scope that goes to another product, a revocation that overtakes an approval
+//! * `leaving`: with the account access goes at the provider and the gateway, comes back with it, and ends at erasure
 //! * `gateway_import`: products and plans of policies that were made at the gateway, which stay as they are
 //! * `hops`: what one access request costs at the database
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
@@ -44,6 +45,7 @@ mod gateway_import;
 mod hops;
 mod join;
 mod kill;
+mod leaving;
 mod many;
 mod metrics;
 mod operations;
@@ -71,6 +73,7 @@ fn main() -> std::process::ExitCode {
         hops::trials(),
         join::trials(),
         kill::trials(),
+        leaving::trials(),
         metrics::trials(),
         providers::trials(),
         operations::trials(),

@@ -62,6 +62,7 @@ async fn not_in_databases_logs_or_mails() {
         }
     });
     assert!(files >= 5, "the databases were not found");
+    others_can_read_nothing(&world.portico.data_dir());
     let log = world.portico.log();
     assert!(log.contains("TRACE"), "the log has not every level");
     for secret in secrets {
@@ -74,6 +75,17 @@ async fn not_in_databases_logs_or_mails() {
             "a mail holds a secret"
         );
     }
+}
+
+/// Folder and files are their user's only.
+fn others_can_read_nothing(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let closed = |path: &Path| {
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    };
+    closed(folder);
+    visit(folder, &mut |path, _| closed(path));
 }
 
 fn visit(folder: &Path, look: &mut impl FnMut(&Path, &[u8])) {

@@ -205,6 +205,28 @@ impl Config {
         Ok((ring, generated))
     }
 
+    /// What is allowed and hardly meant: said at the start of the edge, and by `portico check-config`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        let https = self.public_url.scheme() == "https";
+        let at_home = sections::is_this_machine(&self.public_url) && self.listen.ip().is_loopback();
+        if !https && !at_home {
+            warnings.push(
+                "public_url: the portal is reached over plain http from other machines, so passwords, sessions and tokens \
+                 can be read on the way; put a proxy with TLS before it and set public_url to https://",
+            );
+        }
+        // Portico itself serves pages over plain http, so https is a proxy's.
+        if https && self.trusted_proxies.is_empty() {
+            warnings.push(
+                "http.trusted_proxies is not set: for limits everybody has the address of the proxy that serves \
+                 public_url; set it to the proxy's network",
+            );
+        }
+        warnings
+    }
+
     /// Folder for everything that is written when nothing else is configured.
     #[must_use]
     pub fn data_dir(&self) -> &Path {

@@ -214,6 +214,66 @@ mod config {
     }
 
     #[test]
+    fn what_is_hardly_meant_is_warned_of() {
+        for (given, keys) in [
+            (&[][..], &[][..]),
+            (&[("PORTICO_PUBLIC_URL", "http://localhost:3000")], &[]),
+            (&[("PORTICO_LISTEN", "0.0.0.0:3000")], &["public_url"]),
+            (&[("PORTICO_LISTEN", "192.0.2.1:3000")], &["public_url"]),
+            (
+                &[("PORTICO_PUBLIC_URL", "http://portal.example.org")],
+                &["public_url"],
+            ),
+            (
+                &[("PORTICO_PUBLIC_URL", "https://portal.example.org")],
+                &["http.trusted_proxies"],
+            ),
+            (
+                &[
+                    ("PORTICO_PUBLIC_URL", "https://portal.example.org"),
+                    ("PORTICO_LISTEN", "0.0.0.0:3000"),
+                    ("PORTICO_HTTP_TRUSTED_PROXIES", "10.0.0.0/8"),
+                ],
+                &[],
+            ),
+        ] {
+            let warnings = variables(given).unwrap().warnings();
+            let about = warnings
+                .iter()
+                .filter_map(|text| text.split([':', ' ']).next());
+            assert_eq!(about.collect::<Vec<_>>(), keys, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_mail_password_goes_in_clear_only_where_that_is_said() {
+        let with = |url: &str, more: &[(&str, &str)]| {
+            let given = [("PORTICO_SMTP_URL", url)];
+            variables(&[&given, more].concat())
+        };
+        for refused in [
+            "smtp://user:canary@mail.example.org",
+            "smtp://user:canary@mail.example.org:587?tls=opportunistic",
+            "smtp://user:canary@192.0.2.1",
+        ] {
+            let errors = wrong(with(refused, &[]));
+            assert_eq!(errors[0].key, "smtp.url", "{refused}");
+            assert!(!errors[0].to_string().contains("canary"));
+            assert!(with(refused, &[("PORTICO_SMTP_PASSWORD_IN_CLEAR", "yes")]).is_ok());
+        }
+        for taken in [
+            "smtps://user:canary@mail.example.org",
+            "smtp://user:canary@mail.example.org:587?tls=required",
+            "smtp://user:canary@localhost:1025",
+            "smtp://user:canary@127.0.0.1:1025",
+            "smtp://user:canary@[::1]:1025",
+            "smtp://mail.example.org",
+        ] {
+            assert!(with(taken, &[]).is_ok(), "{taken}");
+        }
+    }
+
+    #[test]
     fn what_commands_take_from_the_environment_is_no_mistake() {
         let session = [
             ("PORTICO_URL", "https://portal.example.org"),
@@ -229,7 +289,7 @@ mod config {
         let config = variables(&[
             ("PORTICO_ADMIN_EMAIL", "admin@example.org"),
             ("PORTICO_ADMIN_PASSWORD", "canary-password"),
-            ("PORTICO_SMTP_URL", "smtp://u:canary@mail?canary"),
+            ("PORTICO_SMTP_URL", "smtps://u:canary@mail?canary"),
             ("PORTICO_DATABASE_URL", "postgres://u:canary@db/portico"),
             ("PORTICO_NATS_URL", "nats://canary@nats:4222"),
             ("PORTICO_OUTGOING_PROXY", "http://u:canary@proxy"),

@@ -43,7 +43,7 @@ pub(super) fn secure(Https(https): Https, mut response: Response) -> Response {
         add(
             headers,
             header::STRICT_TRANSPORT_SECURITY,
-            "max-age=31536000",
+            "max-age=31536000; includeSubDomains",
         );
     }
     response

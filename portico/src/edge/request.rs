@@ -240,7 +240,23 @@ pub(super) fn remote_address(
             .remote_addr()
     };
     let peer = plain().or_else(tls)?.ip();
+    if is_unknown_proxy(peer, headers, proxies) {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        // Anybody can send the header, so one line is enough.
+        ONCE.call_once(|| {
+            tracing::warn!(
+                "a request had X-Forwarded-For and came from no network of http.trusted_proxies; if it was a proxy of \
+                 yours, set its network there: until then limits take everybody behind it for one"
+            );
+        });
+    }
     Some(client_address(peer, headers, proxies))
+}
+
+/// Whether somebody says for whom they ask, and is not believed.
+fn is_unknown_proxy(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    headers.contains_key("x-forwarded-for") && !proxies.iter().any(|net| net.contains(&peer))
 }
 
 /// The address of the client: from the right of `X-Forwarded-For`, the first that is not one of our proxies.
@@ -289,8 +305,11 @@ mod tests {
             for line in &lines {
                 headers.append("x-forwarded-for", line.parse().unwrap());
             }
-            let found = client_address(peer.parse().unwrap(), &headers, &proxies);
+            let peer = peer.parse().unwrap();
+            let found = client_address(peer, &headers, &proxies);
             assert_eq!(found.to_string(), client, "{peer} {lines:?}");
+            let unknown = is_unknown_proxy(peer, &headers, &proxies);
+            assert_eq!(unknown, peer.to_string() == "203.0.113.9", "{peer}");
         }
     }
 }

@@ -126,6 +126,9 @@ pub(crate) async fn serve_edge(
     deps: &Deps,
     listeners: EdgeListeners,
 ) -> Result<(SocketAddr, SocketAddr), String> {
+    for warning in deps.config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let addresses = listeners.addresses()?;
     let EdgeListeners { rest, grpc } = listeners;
     serve(deps, rest, edge::router(deps).await);

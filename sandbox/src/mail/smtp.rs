@@ -22,6 +22,7 @@ pub(super) struct Smtp {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) clock: SandboxClock,
     pub(super) largest_message: usize,
+    pub(super) smtputf8: bool,
 }
 
 pub(super) async fn accept(
@@ -124,8 +125,13 @@ impl Session {
             "EHLO" => {
                 self.greet();
                 let size = self.smtp.largest_message;
+                let smtputf8 = if self.smtp.smtputf8 {
+                    "250-SMTPUTF8\r\n"
+                } else {
+                    ""
+                };
                 format!(
-                    "250-portico-sandbox\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-SMTPUTF8\r\n250 8BITMIME"
+                    "250-portico-sandbox\r\n250-PIPELINING\r\n250-SIZE {size}\r\n{smtputf8}250 8BITMIME"
                 )
             }
             "HELO" => {

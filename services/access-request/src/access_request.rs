@@ -4,12 +4,14 @@
 //! * this file: the state, its revisions, and where a request stands
 //! * [`request`]: asking for access, and the decision on it
 //! * [`access`]: granted access is suspended, resumed, revoked, retried, or follows the catalogue
+//! * `account`: access follows the requester's account
 //! * [`join`]: reports of the two halves, and what they amount to
 //! * [`credential`]: what happens to the OAuth client or an API key meanwhile
 //! * [`submission`]: what was asked for; `status`, `rejection`: the words for callers
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod access;
+mod account;
 pub mod credential;
 pub mod join;
 mod rejection;
@@ -24,7 +26,7 @@ use portico_eventstore::{Aggregate, nested_events};
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-pub use crate::terms::ApprovedItem;
+pub use crate::{requester::AccountStatus, terms::ApprovedItem};
 pub use join::{Half, Outcome, Report};
 pub use rejection::Rejection;
 pub use status::Status;
@@ -39,6 +41,8 @@ pub enum Command {
     Request(request::Command),
     /// What is wanted of granted access.
     Access(access::Command),
+    /// What the requester's account is now.
+    Account(AccountStatus),
     /// A half has reported.
     Join(Report),
     /// Something happened to the OAuth client or an API key.
@@ -89,8 +93,12 @@ pub enum Cause {
     Retried,
     /// An admin suspended the access.
     Suspended,
-    /// The end of a suspension.
+    /// An admin ended their suspension.
     Resumed,
+    /// The requester's account was suspended.
+    AccountSuspended,
+    /// The requester's account is active again.
+    AccountActivated,
     /// A revocation; only retries follow.
     Revoked,
     /// Other scopes of a product or plan.
@@ -127,6 +135,29 @@ pub struct AccessRequest {
 
 type Decided = Result<Vec<Event>, Rejection>;
 
+/// Who holds granted access back. Each ends only their own suspension.
+#[derive(Default)]
+struct Suspensions {
+    by_admin: bool,
+    by_account: bool,
+}
+
+impl Suspensions {
+    fn of(causes: &[Cause]) -> Self {
+        let mut now = Self::default();
+        for cause in causes {
+            match cause {
+                Cause::Suspended => now.by_admin = true,
+                Cause::Resumed => now.by_admin = false,
+                Cause::AccountSuspended => now.by_account = true,
+                Cause::AccountActivated => now.by_account = false,
+                Cause::Approved | Cause::Retried | Cause::Revoked | Cause::ScopesChanged => {}
+            }
+        }
+        now
+    }
+}
+
 impl AccessRequest {
     /// Counts what was wanted of granted access; 0 before the approval.
     pub fn revision(&self) -> u64 {
@@ -141,14 +172,24 @@ impl AccessRequest {
     /// What was wanted at a revision; `None` where there was none such.
     pub fn wanted_at(&self, revision: u64) -> Option<Wanted> {
         let until = usize::try_from(revision).ok()?;
-        let mut causes = self.revisions.get(..until)?.iter().rev();
-        causes.find_map(|cause| match cause {
-            Cause::Approved | Cause::Resumed => Some(Wanted::Granted),
-            Cause::Suspended => Some(Wanted::Suspended),
-            Cause::Revoked => Some(Wanted::Revoked),
-            // As it was before.
-            Cause::Retried | Cause::ScopesChanged => None,
+        let causes = self.revisions.get(..until)?;
+        let suspensions = Suspensions::of(causes);
+        Some(match causes {
+            [] => return None,
+            _ if causes.contains(&Cause::Revoked) => Wanted::Revoked,
+            _ if suspensions.by_admin || suspensions.by_account => Wanted::Suspended,
+            _ => Wanted::Granted,
         })
+    }
+
+    /// Whether an admin has suspended the access itself.
+    pub fn admin_suspended(&self) -> bool {
+        Suspensions::of(&self.revisions).by_admin
+    }
+
+    /// Whether the access is suspended with the requester's account.
+    pub fn account_suspended(&self) -> bool {
+        Suspensions::of(&self.revisions).by_account
     }
 
     /// Where it stands; `None` where it does not exist.
@@ -190,6 +231,7 @@ impl Aggregate for AccessRequest {
         match command {
             Command::Request(command) => self.decide_request(command),
             Command::Access(command) => self.decide_access(command),
+            Command::Account(status) => self.decide_account(*status),
             Command::Join(report) => self.decide_join(report),
             Command::Credential(change) => self.decide_credential(change),
         }

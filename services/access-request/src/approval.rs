@@ -11,9 +11,11 @@ use uuid::Uuid;
 
 use crate::{
     access_request::{
-        AccessRequest, ApprovedItem, Command, Rejection, RequestedItem, Status, request,
+        AccessRequest, AccountStatus, ApprovedItem, Command, Rejection, RequestedItem, Status,
+        request,
     },
     neighbours::Neighbours,
+    requester::Requester,
     terms::{Plan, Product},
     views::refused,
 };
@@ -59,6 +61,18 @@ impl Approvals {
         futures::future::try_join_all(items).await
     }
 
+    /// What is known of the requester's account. Where a suspension is not known here yet, the approval goes through, and
+    /// the access is suspended when it is.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub(crate) async fn account(&self, request: &AccessRequest) -> Result<AccountStatus, Error> {
+        let requester = request.submission.requester_id;
+        let known = self.store.load::<Requester>(requester).await;
+        let newest = known.map_err(portico_runtime::store_error)?.state.newest;
+        Ok(newest.map(|account| account.status).unwrap_or_default())
+    }
+
     async fn item(&self, item: &RequestedItem) -> Result<ApprovedItem, Error> {
         let caller = Caller::service(ServiceName::AccessRequest.as_str());
         let (product, plan) = futures::try_join!(
@@ -100,7 +114,11 @@ impl Approvals {
             return Ok(());
         }
         let items = self.items(&asked).await?;
-        let command = Command::Request(request::Command::Approve { items, note: None });
+        let command = Command::Request(request::Command::Approve {
+            items,
+            note: None,
+            account: self.account(&asked).await?,
+        });
         let context = Context {
             metadata: Metadata {
                 actor: Caller::service(ServiceName::AccessRequest.as_str()).actor(),
@@ -124,6 +142,10 @@ impl Approvals {
                 | Rejection::AlreadyRejected
                 | Rejection::AlreadyWithdrawn
                 | Rejection::AlreadyRevoked,
+            )) => Ok(()),
+            // It is made up for when the account is active again.
+            Err(ExecuteError::Rejected(
+                Rejection::RequesterSuspended | Rejection::RequesterErased,
             )) => Ok(()),
             Err(error) => Err(refused(error)),
         }

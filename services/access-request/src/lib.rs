@@ -2,11 +2,12 @@
 //!
 //! * [`access_request`]: what is wanted of access, and the join of what registration and gateway report of it
 //! * [`application`], [`cart`]: what asks for access, and what is put aside for checkout
+//! * [`requester`]: whether the person who asks has an active account
 //! * [`terms`]: products and plans as the catalogue has them, and the newest that is known of each
 //! * `approval`: what an approval grants
 //! * `neighbours`: questions to catalog and registration; `notes`: free text of people, in the vault
 //! * `grpc`: requests from outside, whether an order fits together, the live stream
-//! * `policies`: reports of the halves, changes of the catalogue, automatic approval, erased users
+//! * `policies`: reports of the halves, changes of the catalogue and of accounts, automatic approval
 //! * `publish`: what other services learn; `wire`: the words of the contract
 //! * `views`: tables, queries, and the rules over several streams
 
@@ -19,6 +20,7 @@ mod neighbours;
 mod notes;
 mod policies;
 mod publish;
+pub mod requester;
 pub mod terms;
 mod views;
 mod wire;

@@ -1,33 +1,33 @@
 //! What this service does about public events: joins the reports of registration and gateway, follows the catalogue,
-//! approves requests that need nobody's approval, and forgets users who are erased.
+//! approves requests that need nobody's approval, and follows the accounts of requesters.
 //!
 //! * this file: who is called for which message
 //! * `reports`: reports of the halves, and what happens to clients and keys
+//! * `accounts`: requesters who are suspended, activated or erased
 //! * `catalogue`: changes of products and plans
 
+mod accounts;
 mod catalogue;
 mod reports;
 
 use async_trait::async_trait;
 use portico_bus::{ConsumerSpec, Message};
 use portico_eventstore::{
-    Context, EventStore, ExecuteError, InboxEntry,
+    Context, EventStore, InboxEntry,
     consumer::{Policy, PolicyError},
 };
 use portico_proto::{
     Kind,
     access::v1::{AccessApproved, AccessSubmitted},
-    accounts::v1::UserErased,
 };
 use portico_runtime::messages::{decode, id, unanswered};
 use uuid::Uuid;
 
 use crate::{
-    access_request::{AccessRequest, Command, Credential, Decision, access, request},
+    access_request::AccessRequest,
     approval::Approvals,
     notes::Notes,
     publish::{APPROVED, SUBMITTED},
-    views::access_requests,
 };
 
 const REGISTRATION_REPORTED: &str = "portico.registration.registration_reported";
@@ -38,11 +38,13 @@ const PRODUCT_PUBLISHED: &str = "portico.catalog.product_published";
 const PRODUCT_CHANGED: &str = "portico.catalog.product_changed";
 const PRODUCT_DELETED: &str = "portico.catalog.product_deleted";
 const PLAN_CHANGED: &str = "portico.catalog.plan_changed";
+const USER_SUSPENDED: &str = "portico.accounts.user_suspended";
+const USER_ACTIVATED: &str = "portico.accounts.user_activated";
 const USER_ERASED: &str = "portico.accounts.user_erased";
 
 /// What this service consumes. Two of them are its own: `access_submitted`, so that an automatic approval that a crash
 /// prevented is made up for, and `access_approved`, so that an approval meets changes of the catalogue that were noted
-/// while it was under way.
+/// while it was under way. Both also meet what became of the requester's account meanwhile.
 pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
     name: "access-request",
     subjects: &[
@@ -56,6 +58,8 @@ pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
         PRODUCT_CHANGED,
         PRODUCT_DELETED,
         PLAN_CHANGED,
+        USER_SUSPENDED,
+        USER_ACTIVATED,
         USER_ERASED,
     ],
 };
@@ -96,7 +100,11 @@ impl Policy for Policies {
                 self.when_credential_changed(&[request], &change, context, entry)
                     .await
             }
-            USER_ERASED => self.when_user_erased(message, context).await,
+            USER_SUSPENDED | USER_ACTIVATED | USER_ERASED => {
+                let (user, change) = accounts::change(message)?;
+                self.when_account_changed(user, change, context, entry)
+                    .await
+            }
             _ => match catalogue::change(message)? {
                 Some(change) => self.when_catalogue_changed(change, context, entry).await,
                 None => Ok(()),
@@ -106,7 +114,7 @@ impl Policy for Policies {
 }
 
 impl Policies {
-    /// Approves by itself where every plan does.
+    /// Approves by itself where every plan does. A requester who was erased meanwhile asks for nothing any more.
     async fn when_access_submitted(
         &self,
         message: &Message,
@@ -115,10 +123,19 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         let submitted: AccessSubmitted = decode(message)?;
         let request = id("request_id", &submitted.request_id)?;
-        let done = self
-            .approvals
-            .automatically(request, context, Some(entry))
-            .await;
+        let requester = id("requester_id", &submitted.requester_id)?;
+        self.approve_automatically(request, context, Some(entry))
+            .await?;
+        self.follow_account(request, requester, context).await
+    }
+
+    async fn approve_automatically(
+        &self,
+        request: Uuid,
+        context: &Context,
+        entry: Option<InboxEntry>,
+    ) -> Result<(), PolicyError> {
+        let done = self.approvals.automatically(request, context, entry).await;
         match done {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => {
@@ -151,52 +168,8 @@ impl Policies {
                     .await?;
             }
         }
-        Ok(())
-    }
-
-    /// What was written about the requests of somebody who is erased goes with them, and so do their API keys. Needs
-    /// no mark in the inbox: what is erased stays so.
-    async fn when_user_erased(
-        &self,
-        message: &Message,
-        context: &Context,
-    ) -> Result<(), PolicyError> {
-        let erased: UserErased = decode(message)?;
-        let pool = self.store.database().pool();
-        let requests = access_requests::of_requester(pool, id("user_id", &erased.user_id)?).await?;
-        for request in requests {
-            self.take_keys_back(request, context).await?;
-            self.notes
-                .erase(request)
-                .await
-                .map_err(|error| PolicyError::Retry(error.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// Nobody is left who could use the API keys of a request, or replace them.
-    async fn take_keys_back(&self, id: Uuid, context: &Context) -> Result<(), PolicyError> {
-        let state = self.store.load::<AccessRequest>(id).await?.state;
-        let command = match state.decision {
-            _ if state.submission.credential != Credential::ApiKey => return Ok(()),
-            Decision::Pending => Command::Request(request::Command::Withdraw { reason: None }),
-            Decision::Approved => Command::Access(access::Command::Revoke { reason: None }),
-            Decision::None | Decision::Rejected | Decision::Withdrawn | Decision::Revoked => {
-                return Ok(());
-            }
-        };
-        let context = context.step(&format!("keys of {id}"));
-        match self
-            .store
-            .execute::<AccessRequest>(id, &command, &context)
-            .await
-        {
-            // Decided meanwhile; the message comes again where it was an approval.
-            Err(ExecuteError::Rejected(_)) => {
-                Err(PolicyError::Retry("the request was decided".to_owned()))
-            }
-            other => other.map(drop).map_err(PolicyError::from),
-        }
+        let requester = id("requester_id", &wanted.requester_id)?;
+        self.follow_account(request, requester, context).await
     }
 }
 

@@ -167,10 +167,11 @@ impl Snapshot {
     fn access(self, change: &access::Event) -> PublicEvent {
         let wanted = Some(self.wanted());
         match change {
-            access::Event::Suspended { .. } => {
-                encode(SUSPENDED, &public::AccessSuspended { wanted })
+            access::Event::Suspended { .. } => suspended(wanted, false),
+            access::Event::AccountSuspended => suspended(wanted, true),
+            access::Event::Resumed | access::Event::AccountActivated => {
+                encode(RESUMED, &public::AccessResumed { wanted })
             }
-            access::Event::Resumed => encode(RESUMED, &public::AccessResumed { wanted }),
             access::Event::Revoked { .. } => encode(REVOKED, &public::AccessRevoked { wanted }),
             access::Event::Retried => encode(RETRIED, &public::AccessRetried { wanted }),
             access::Event::ScopesChanged { .. } => {
@@ -286,15 +287,25 @@ fn submitted(id: Uuid, submission: &Submission) -> PublicEvent {
     encode(SUBMITTED, &message)
 }
 
+fn suspended(wanted: Option<public::WantedAccess>, with_account: bool) -> PublicEvent {
+    let message = public::AccessSuspended {
+        wanted,
+        with_account,
+    };
+    encode(SUSPENDED, &message)
+}
+
 fn cause(cause: Option<&Cause>) -> public::access_activated::Cause {
     use public::access_activated::Cause as Public;
     match cause {
         Some(Cause::Approved) => Public::Approved,
         Some(Cause::Retried) => Public::Retried,
-        Some(Cause::Resumed) => Public::Resumed,
+        Some(Cause::Resumed | Cause::AccountActivated) => Public::Resumed,
         Some(Cause::ScopesChanged) => Public::ScopesChanged,
         // Nothing is activated by these.
-        Some(Cause::Suspended | Cause::Revoked) | None => Public::Unspecified,
+        Some(Cause::Suspended | Cause::AccountSuspended | Cause::Revoked) | None => {
+            Public::Unspecified
+        }
     }
 }
 

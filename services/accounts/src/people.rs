@@ -10,7 +10,7 @@ use portico_vault::{IndexKey, Owner, Secret, Vault, VaultError, VaultRef};
 use sqlx::{AnyConnection, AnyPool};
 use uuid::Uuid;
 
-use crate::views::{self, Person, UserRow};
+use crate::views::{self, ApiTokenRow, Person, UserRow};
 
 /// Owner of a user's records in the vault.
 pub(crate) fn owner(user_id: Uuid) -> Owner {
@@ -96,6 +96,50 @@ impl People {
                 _ => None,
             })
             .collect())
+    }
+
+    /// Keeps the name of an API token. The reference comes from the call, so that a repeated call keeps it once.
+    ///
+    /// # Errors
+    /// Conflict `idempotency_key_reused` where the same call came with another name; the vault failed.
+    pub(crate) async fn keep_token_name(
+        &self,
+        user_id: Uuid,
+        command_id: Uuid,
+        name: &Secret,
+    ) -> Result<VaultRef, Error> {
+        let reference = VaultRef(Uuid::new_v5(&command_id, b"api_token_name"));
+        let kept = self.vault.put_at(reference, &owner(user_id), name).await;
+        kept.map_err(vault_error)?;
+        Ok(reference)
+    }
+
+    /// A user's API tokens with their names.
+    pub(crate) async fn name_tokens(
+        &self,
+        user_id: Uuid,
+        rows: Vec<ApiTokenRow>,
+    ) -> Result<Vec<proto::ApiToken>, Error> {
+        let wanted: Vec<_> = rows
+            .iter()
+            .filter_map(|row| Some((owner(user_id), row.name_ref?)))
+            .collect();
+        let mut names = self
+            .vault
+            .get_many(&wanted)
+            .await
+            .map_err(vault_error)?
+            .into_iter();
+        let named = |mut row: ApiTokenRow| {
+            // In the order of the questions.
+            if row.name_ref.is_some()
+                && let Some(name) = names.next().flatten()
+            {
+                row.token.name = name.expose().to_owned();
+            }
+            row.token
+        };
+        Ok(rows.into_iter().map(named).collect())
     }
 
     /// Claims an e-mail address for the given id, and returns the id that it belongs to: another one when it was claimed

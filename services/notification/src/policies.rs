@@ -180,7 +180,12 @@ impl News {
             }
             "portico.access.access_suspended" => {
                 let event: AccessSuspended = decode(message)?;
-                Self::about_access(Template::AccessSuspended, event.wanted)?
+                let mut news = Self::about_access(Template::AccessSuspended, event.wanted)?;
+                // Nobody writes to a suspended account, and the admin who suspended it knows.
+                if event.with_account {
+                    news.to = To::Nobody;
+                }
+                news
             }
             "portico.registration.client_secret_expiring" => Self::of_expiring(decode(message)?),
             "portico.registration.client_changed" => Self::of_client(decode(message)?),

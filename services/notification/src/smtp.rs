@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
@@ -114,6 +115,13 @@ impl Mailer {
         let message = self.message(letter)?;
         match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
             Ok(Ok(response)) => Ok(response.code().into()),
+            // Said before anything of the message; a server that cannot do it now will not be able to in an hour.
+            Ok(Err(error)) if error.is_client() && error.to_string().contains("SMTPUTF8") => {
+                Err(Refusal::Permanent(
+                    "the mail server does not take addresses with letters outside ASCII (SMTPUTF8)"
+                        .to_owned(),
+                ))
+            }
             Ok(Err(error)) => Err(refusal(&error)),
             Err(_) => Err(Refusal::Transient(format!(
                 "the mail server did not answer within {} s",
@@ -125,14 +133,25 @@ impl Mailer {
     fn message(&self, letter: &Letter) -> Result<Message, Refusal> {
         let address: Address = letter.address.parse().map_err(|_| Refusal::Address)?;
         let name = Some(letter.name.clone()).filter(|name| !name.is_empty());
+        let to = Mailbox::new(name, address);
         let parts = MultiPart::alternative_plain_html(
             letter.filled.text.clone(),
             letter.filled.html.clone(),
         );
-        Message::builder()
+        let mut builder = Message::builder()
             .from(self.sender.mailbox.clone())
-            .to(Mailbox::new(name, address))
-            .subject(letter.filled.subject.clone())
+            .to(to.clone())
+            .subject(letter.filled.subject.clone());
+        // After the fields themselves, which the envelope is made of.
+        if looks_encoded(&letter.filled.subject) {
+            let subject = encoded_words(&letter.filled.subject);
+            builder = builder.raw_header(field("Subject", letter.filled.subject.clone(), subject));
+        }
+        if looks_encoded(&letter.name) {
+            let address = format!("{}\r\n <{}>", encoded_words(&letter.name), to.email);
+            builder = builder.raw_header(field("To", to.to_string(), address));
+        }
+        builder
             .message_id(Some(letter.message_id.clone()))
             .date(system_time(letter.date))
             // RFC 3834 section 5: prevents out-of-office replies.
@@ -143,6 +162,36 @@ impl Mailer {
             .multipart(parts)
             .map_err(|error| Refusal::Permanent(format!("the message could not be built: {error}")))
     }
+}
+
+/// Readers would decode it into a text that passed no check; the library leaves ASCII as it is.
+fn looks_encoded(text: &str) -> bool {
+    text.contains("=?")
+}
+
+/// Text of an encoded word, in bytes: with what is around it and in base64 not more than 75 characters (RFC 2047 section 2).
+const WORD: usize = 45;
+
+/// A text as encoded words in base64, one in a line.
+fn encoded_words(text: &str) -> String {
+    let mut words = vec![String::new()];
+    for character in text.chars() {
+        match words.last_mut() {
+            // A character is never divided (RFC 2047 section 5).
+            Some(word) if word.len() + character.len_utf8() <= WORD => word.push(character),
+            _ => words.push(character.to_string()),
+        }
+    }
+    let encoded = words
+        .iter()
+        .map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word)));
+    encoded.collect::<Vec<_>>().join("\r\n ")
+}
+
+/// A header field that is encoded already, with its text for the library.
+fn field(name: &'static str, text: String, encoded: String) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str(name);
+    HeaderValue::dangerous_new_pre_encoded(name, text, encoded)
 }
 
 /// A time before 1970 becomes 1970.
@@ -161,5 +210,26 @@ fn refusal(error: &smtp::Error) -> Refusal {
         Refusal::Permanent(text)
     } else {
         Refusal::Transient(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_words_keep_to_their_length_and_divide_no_character() {
+        let text = format!("=?utf-8?b?WW91?= {}", "ä€😀".repeat(20));
+        let encoded = encoded_words(&text);
+        let mut decoded = String::new();
+        for line in encoded.split("\r\n ") {
+            assert!(line.len() <= 75, "{line}");
+            let word = line
+                .strip_prefix("=?utf-8?B?")
+                .and_then(|rest| rest.strip_suffix("?="));
+            let bytes = STANDARD.decode(word.unwrap()).unwrap();
+            decoded.push_str(&String::from_utf8(bytes).unwrap());
+        }
+        assert_eq!(decoded, text);
     }
 }

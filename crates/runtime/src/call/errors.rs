@@ -124,22 +124,54 @@ pub fn require<T>(field: &str, message: Option<T>) -> Result<T, Error> {
     })
 }
 
-/// Collects the problems of a request, so that all are reported at once.
+/// Problems of one request that are told; who mends them is told the next ones. An error travels in metadata, which has a
+/// bound.
+const MOST_PROBLEMS: usize = 20;
+
+/// Collects the problems of a request, so that all are reported at once, or the first twenty.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<FieldError>);
 
 impl Problems {
     /// Adds one.
     pub fn add(&mut self, field: impl Into<String>, code: &str, message: impl Into<String>) {
-        self.0.push(FieldError {
-            field: field.into(),
-            code: code.to_owned(),
-            message: message.into(),
-        });
+        if self.0.len() < MOST_PROBLEMS {
+            self.0.push(FieldError {
+                field: field.into(),
+                code: code.to_owned(),
+                message: message.into(),
+            });
+        }
     }
 
     /// Ok where there is none.
     pub fn into_result(self) -> Result<(), Error> {
         Error::fields(self.0).map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_problems_the_first_twenty_are_told_in_one_frame() {
+        let mut problems = Problems::default();
+        for n in 0..500 {
+            let field = format!("application.redirect_urls[{n}]");
+            let message = format!("`{field}` {}", "must be something else. ".repeat(8));
+            problems.add(field, "redirect_url_invalid", message);
+        }
+        let error = problems.into_result().unwrap_err();
+        assert_eq!(error.kind, Kind::Invalid);
+        assert_eq!(error.fields.len(), 20);
+        assert_eq!(error.fields[19].field, "application.redirect_urls[19]");
+        // Peers of HTTP/2 take 16 kB of headers by default, and the details are in base64 (RFC 9113 section 6.5.2).
+        let status = tonic::Status::from(error);
+        assert!(
+            status.details().len() < 11_000,
+            "{}",
+            status.details().len()
+        );
     }
 }

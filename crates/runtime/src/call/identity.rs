@@ -152,6 +152,8 @@ pub(crate) fn forbidden(message: &str) -> Error {
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
+    /// RFC 7519 section 4.1.3.
+    aud: String,
     sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<Role>,
@@ -160,6 +162,10 @@ struct Claims {
 }
 
 const ISSUER: &str = "portico";
+/// The services of an installation. What the same key may sign one day for somebody else is refused by them.
+const AUDIENCE: &str = "portico-services";
+/// How far the clocks of two machines may differ, in seconds.
+const LEEWAY: i64 = 5;
 const SERVICE_PREFIX: &str = "service:";
 
 /// Signs and verifies identities.
@@ -191,6 +197,7 @@ impl IdentityKey {
         let exp = iat + LIFETIME.as_secs() as i64;
         let claims = Claims {
             iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
             sub,
             role,
             iat,
@@ -203,14 +210,19 @@ impl IdentityKey {
     pub fn verify(&self, identity: &str) -> Result<Caller, Error> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         // Checked below against the injected clock.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<Claims>(identity, &self.decoding, &validation)
             .map_err(|_| unauthenticated())?
             .claims;
         let now = self.clock.now().as_second();
-        // Clocks of two machines may differ slightly.
-        if claims.exp + 5 < now || claims.iat > now + 5 {
+        // However long the signer wanted it to be valid: an identity is for one call or for seconds.
+        let ends = claims
+            .exp
+            .min(claims.iat.saturating_add(LIFETIME.as_secs() as i64));
+        if ends.saturating_add(LEEWAY) < now || claims.iat > now + LEEWAY {
             return Err(unauthenticated());
         }
         if let Some(name) = claims.sub.strip_prefix(SERVICE_PREFIX) {
@@ -293,6 +305,37 @@ mod tests {
                 .kind,
             Kind::Unauthenticated
         );
+    }
+
+    #[test]
+    fn an_identity_is_for_services_and_never_older_than_a_minute() {
+        let k = key(1, "2026-01-01T00:10:00Z");
+        let now = k.clock.now().as_second();
+        let signed = |change: fn(&mut serde_json::Value), iat: i64| {
+            let mut claims = serde_json::json!({
+                "iss": ISSUER, "aud": AUDIENCE, "sub": "service:registration", "iat": iat, "exp": now + 3600,
+            });
+            change(&mut claims);
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &k.encoding).unwrap()
+        };
+        assert!(k.verify(&signed(|_| {}, now - 60)).is_ok());
+        let refused = [
+            signed(|_| {}, now - 66),
+            signed(|claims| claims["exp"] = 1.into(), now),
+            signed(|claims| claims["aud"] = "somebody-else".into(), now),
+            signed(|claims| claims["iss"] = "somebody-else".into(), now),
+            signed(
+                |claims| drop(claims.as_object_mut().unwrap().remove("aud")),
+                now,
+            ),
+        ];
+        for identity in refused {
+            assert_eq!(
+                k.verify(&identity).unwrap_err().kind,
+                Kind::Unauthenticated,
+                "{identity}"
+            );
+        }
     }
 
     #[test]

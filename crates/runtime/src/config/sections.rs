@@ -55,7 +55,7 @@ pub struct Mail {
 impl Mail {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
-            smtp_url: reader.secret_url("smtp.url", &["smtp", "smtps"]),
+            smtp_url: smtp_url(reader),
             timeout: reader.duration("smtp.timeout"),
             from: {
                 let from = reader.text("mail.from");
@@ -72,6 +72,39 @@ impl Mail {
             },
         }
     }
+}
+
+/// The mail server; a password for it goes over TLS or to this machine, unless the operator says otherwise.
+fn smtp_url(reader: &mut Reader) -> Option<Secret> {
+    let in_clear = reader.choice("smtp.password_in_clear", &[("no", false), ("yes", true)]);
+    let url = reader.url("smtp.url", &["smtp", "smtps"])?;
+    let encrypted = url.scheme() == "smtps"
+        || url
+            .query_pairs()
+            .any(|pair| pair == ("tls".into(), "required".into()));
+    if url.password().is_some() && !encrypted && !is_this_machine(&url) && !in_clear {
+        reader.problem(
+            "smtp.url",
+            "would send the password in clear: use smtps://, add ?tls=required, or set smtp.password_in_clear to \"yes\"",
+        );
+    }
+    Some(Secret::new(url.as_str()))
+}
+
+/// Whether what is said to this host stays on this machine.
+pub(super) fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => is_local_name(name),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Hosts of URLs whose scheme is not the web's are texts, also where they are addresses.
+fn is_local_name(name: &str) -> bool {
+    let is_loopback = |address: IpAddr| address.is_loopback();
+    name == "localhost" || name.ends_with(".localhost") || name.parse().is_ok_and(is_loopback)
 }
 
 /// Level and format of log lines.

@@ -34,6 +34,10 @@ impl Page {
         }
         let bytes = URL_SAFE_NO_PAD.decode(after).map_err(|_| wrong_cursor())?;
         let text = String::from_utf8(bytes).map_err(|_| wrong_cursor())?;
+        // No sort value has it, and PostgreSQL cannot be asked about it.
+        if text.contains('\0') {
+            return Err(wrong_cursor());
+        }
         let (id, value) = text.split_once('\n').ok_or_else(wrong_cursor)?;
         Ok(Self {
             limit,
@@ -98,5 +102,7 @@ mod tests {
             Page::parse(1, "nonsense").unwrap_err().fields[0].field,
             "after"
         );
+        let null = URL_SAFE_NO_PAD.encode("id\nna\0me");
+        assert_eq!(Page::parse(1, &null).unwrap_err().fields[0].field, "after");
     }
 }

@@ -106,6 +106,19 @@ impl Form {
             .collect()
     }
 
+    /// URLs, one in a line. Several in one line are separated by commas, which URLs may hold themselves: so a comma ends
+    /// one only where another one begins. A line that is one of `kept` is that one: what was not touched stays as it is.
+    pub(super) fn urls(&self, name: &str, kept: &[String]) -> Vec<String> {
+        let text = self.text(name);
+        let lines = text.lines().map(str::trim);
+        let urls = lines.flat_map(|line| match kept.iter().any(|kept| kept == line) {
+            true => vec![line],
+            false => separated(line),
+        });
+        let urls = urls.filter(|url| !url.is_empty());
+        urls.map(str::to_owned).collect()
+    }
+
     /// The expected version of an edited thing; 0, any, where the form does not say.
     pub(super) fn version(&self) -> u64 {
         self.text("version").parse().unwrap_or_default()
@@ -148,9 +161,60 @@ impl Form {
     }
 }
 
+/// The URLs of a line.
+fn separated(line: &str) -> Vec<&str> {
+    let mut urls = Vec::new();
+    let mut begin = 0;
+    for (comma, _) in line.match_indices(',') {
+        let next = &line[comma + 1..];
+        if next.trim().is_empty() || begins_url(next) {
+            urls.push(line[begin..comma].trim());
+            begin = comma + 1;
+        }
+    }
+    urls.push(line[begin..].trim());
+    urls
+}
+
+/// A scheme (RFC 3986 section 3.1) with its colon and a slash, or after a space anything.
+fn begins_url(text: &str) -> bool {
+    let scheme = text.split_once(":/").map_or("", |(scheme, _)| scheme);
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme || text.starts_with(char::is_whitespace)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comma_within_a_url_ends_none() {
+        let urls = |text: &str, kept: &[&str]| {
+            let kept: Vec<String> = kept.iter().map(|url| (*url).to_owned()).collect();
+            let fields = [("urls".to_owned(), vec![text.to_owned()])];
+            Form(fields.into()).urls("urls", &kept)
+        };
+        let comma = "https://a.example/cb?list=1,2,b:c";
+        assert_eq!(urls(comma, &[]), [comma]);
+        assert_eq!(
+            urls("https://a/1,2, https://b,org.example.app:/cb ,", &[]),
+            ["https://a/1,2", "https://b", "org.example.app:/cb"]
+        );
+        assert_eq!(
+            urls(&format!(" https://a \r\n\r\n{comma}\r\n"), &[]),
+            ["https://a", comma]
+        );
+        // Untouched.
+        let odd = "https://a.example/cb?also=x,https://b.example/";
+        assert_eq!(
+            urls(&format!("{odd}\r\nhttps://c"), &[odd]),
+            [odd, "https://c"]
+        );
+        assert_eq!(urls("", &[odd]), [""; 0]);
+    }
 
     #[test]
     fn fields_are_read_in_every_shape() {

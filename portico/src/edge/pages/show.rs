@@ -13,6 +13,7 @@ use portico_proto::{
     registration::v1::{
         ConformanceCheck, ConformanceStatus, IdentityProvider, OauthClient, OauthClientStatus,
     },
+    time,
 };
 
 use super::field_errors;
@@ -101,12 +102,32 @@ pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String
         reason,
         failure => from.failure.as_deref().map(failure),
         timeline => from.timeline.iter().map(entry).collect::<Vec<_>>(),
+        tokens_issued_before => time::text(tokens_issued_before(from).as_ref()),
         under_way => matches!(
             from.status(),
             AccessRequestStatus::Approved | AccessRequestStatus::Provisioning
         ),
         ..Value::from(Serde(from))
     }
+}
+
+/// Since when no token gets the scopes of access that was taken away; an API key does not outlast it.
+fn tokens_issued_before(from: &AccessRequest) -> Option<time::Timestamp> {
+    use TimelineStep::{AccountSuspended, ClientSuspended, Deprovisioned, Revoked, Suspended};
+    let taken_away = matches!(
+        from.status(),
+        AccessRequestStatus::Suspended | AccessRequestStatus::Revoked
+    );
+    let ends = |entry: &&TimelineEntry| {
+        matches!(
+            entry.step(),
+            Suspended | AccountSuspended | ClientSuspended | Revoked | Deprovisioned
+        )
+    };
+    if !taken_away || from.credential() != CredentialKind::OauthClient {
+        return None;
+    }
+    from.timeline.iter().rev().find(ends)?.at
 }
 
 fn item(from: &RequestedItem) -> Value {

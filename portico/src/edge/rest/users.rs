@@ -58,7 +58,7 @@ async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
     Ok(ctx.accounts().get_user(request).await?.into_inner().version)
 }
 
-/// Erases the user's personal data permanently; the history stays.
+/// Erases the user's personal data permanently; the history stays. Their access is revoked, what is pending withdrawn.
 #[utoipa::path(delete, path = "/users/{id}", tag = "Accounts", responses((status = 204)))]
 async fn erase_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<StatusCode> {
     expected.require(version(&ctx, &id)).await?;
@@ -67,7 +67,7 @@ async fn erase_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Resul
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Activates a pending or suspended user.
+/// Activates a pending or suspended user. Access that was suspended with the account comes back.
 #[utoipa::path(post, path = "/users/{id}/activate", tag = "Accounts", responses((status = 200, body = User)))]
 async fn activate_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
     expected.require(version(&ctx, &id)).await?;
@@ -76,7 +76,8 @@ async fn activate_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Re
     Ok(user.into_inner().into())
 }
 
-/// Suspends a user; their sessions and API tokens stop working.
+/// Suspends a user; their sessions and API tokens stop working, and their access is suspended until they are activated.
+/// Tokens that were issued before work until they expire.
 #[utoipa::path(post, path = "/users/{id}/suspend", tag = "Accounts", responses((status = 200, body = User)))]
 async fn suspend_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
     expected.require(version(&ctx, &id)).await?;

@@ -4,7 +4,7 @@
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessRequest, ApprovedItem, Cause, Decided, Decision, Rejection, Wanted};
+use super::{AccessRequest, ApprovedItem, Cause, Decided, Decision, Rejection};
 use crate::terms::CatalogueChange;
 
 /// What is wanted of granted access. Texts are in the vault.
@@ -40,6 +40,10 @@ pub enum Event {
     },
     /// An admin resumed the access.
     Resumed,
+    /// It was taken away together with the requester's account.
+    AccountSuspended,
+    /// The requester's account is active again.
+    AccountActivated,
     /// It was taken away for ever.
     Revoked {
         /// Shown to the developer.
@@ -60,15 +64,18 @@ impl AccessRequest {
         let event = match command {
             Command::Suspend { reason } => {
                 self.must_be_granted()?;
-                if self.wanted() == Some(Wanted::Suspended) {
+                if self.admin_suspended() {
                     return Err(Rejection::AlreadySuspended);
                 }
                 Event::Suspended { reason: *reason }
             }
             Command::Resume => {
                 self.must_be_granted()?;
-                if self.wanted() != Some(Wanted::Suspended) {
-                    return Err(Rejection::NotSuspended);
+                if !self.admin_suspended() {
+                    return Err(match self.account_suspended() {
+                        true => Rejection::RequesterSuspended,
+                        false => Rejection::NotSuspended,
+                    });
                 }
                 Event::Resumed
             }
@@ -121,6 +128,8 @@ impl AccessRequest {
                 self.reason = None;
                 Cause::Resumed
             }
+            Event::AccountSuspended => Cause::AccountSuspended,
+            Event::AccountActivated => Cause::AccountActivated,
             Event::Revoked { reason } => {
                 self.decision = Decision::Revoked;
                 self.reason = *reason;

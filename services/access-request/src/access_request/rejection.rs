@@ -35,6 +35,12 @@ pub enum Rejection {
     /// Only what is suspended.
     #[error("the access request is not suspended")]
     NotSuspended,
+    /// Nothing is granted to somebody who is suspended, nor resumed for them.
+    #[error("the requester's account is suspended")]
+    RequesterSuspended,
+    /// Nothing is granted to nobody.
+    #[error("the requester's account was erased")]
+    RequesterErased,
     /// Only after a failure.
     #[error("the access request has not failed")]
     NotFailed,
@@ -79,6 +85,15 @@ impl From<Rejection> for Error {
             Rejection::NotSuspended => (
                 "not_suspended",
                 "This access is not suspended; only suspended access can be resumed.",
+            ),
+            Rejection::RequesterSuspended => (
+                "requester_suspended",
+                "The account of the developer who submitted this access request is suspended; activate the account first.",
+            ),
+            Rejection::RequesterErased => (
+                "requester_erased",
+                "The account of the developer who submitted this access request was erased; there is nobody to give \
+                 access to.",
             ),
             Rejection::NotFailed => (
                 "not_failed",

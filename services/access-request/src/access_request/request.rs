@@ -4,7 +4,9 @@
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessRequest, ApprovedItem, Cause, Decided, Decision, Rejection, Submission};
+use super::{
+    AccessRequest, AccountStatus, ApprovedItem, Cause, Decided, Decision, Rejection, Submission,
+};
 
 /// What people want of a request that is not granted yet. Texts are in the vault.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub enum Command {
         items: Vec<ApprovedItem>,
         /// Shown to the developer.
         note: Option<VaultRef>,
+        /// What is known of the requester's account; may be outdated by the time of the append.
+        account: AccountStatus,
     },
     /// Rejects the request; final.
     Reject {
@@ -66,8 +70,13 @@ impl AccessRequest {
                 }
                 Event::Submitted(submission.clone())
             }
-            Command::Approve { items, note } => {
+            Command::Approve {
+                items,
+                note,
+                account,
+            } => {
                 self.must_be_undecided()?;
+                Self::must_be_active(*account)?;
                 Event::Approved {
                     items: items.clone(),
                     note: *note,

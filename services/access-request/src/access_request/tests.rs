@@ -1,5 +1,6 @@
 //! given / when / then: does it, refuses it, stays quiet.
 
+mod account;
 mod catalogue;
 mod joining;
 mod orders;
@@ -85,6 +86,7 @@ fn approve() -> Command {
     Command::Request(request::Command::Approve {
         items: items(),
         note: None,
+        account: AccountStatus::Active,
     })
 }
 

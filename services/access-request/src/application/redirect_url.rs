@@ -26,6 +26,11 @@ pub(crate) enum Broken {
     Fragment,
     Userinfo,
     NotHttps,
+    Encoding,
+    Brackets,
+    Port,
+    Host,
+    DotSegment,
 }
 
 impl Broken {
@@ -37,6 +42,11 @@ impl Broken {
             Self::Fragment => "redirect_url_fragment",
             Self::Userinfo => "redirect_url_userinfo",
             Self::NotHttps => "redirect_url_not_https",
+            Self::Encoding => "redirect_url_encoding",
+            Self::Brackets => "redirect_url_brackets",
+            Self::Port => "redirect_url_port",
+            Self::Host => "redirect_url_host",
+            Self::DotSegment => "redirect_url_dot_segment",
         }
     }
 
@@ -54,6 +64,19 @@ impl Broken {
             Self::Fragment => "must not have a fragment: leave out `#` and what follows.",
             Self::Userinfo => "must not have a user name or password before the host.",
             Self::NotHttps => "must use https; http is for localhost, 127.0.0.1 and [::1] only.",
+            Self::Encoding => {
+                "has a `%` without two hexadecimal digits after it; a percent sign itself is written `%25`."
+            }
+            Self::Brackets => {
+                "must not have `[` or `]` after the host; they are written `%5B` and `%5D` there."
+            }
+            Self::Port => "has a `:` without a port after it; leave it out, or give the port.",
+            Self::Host => {
+                "must have a host whose parts between dots have 1 to 63 characters, 253 in all."
+            }
+            Self::DotSegment => {
+                "must not have the path segments `.` or `..`; give the path that they lead to."
+            }
         }
     }
 }
@@ -85,6 +108,7 @@ impl RedirectUrl {
         if !text.bytes().all(is_url_byte) {
             return Err(Broken::Invalid);
         }
+        check_encoding(text)?;
         let url = Url::parse(text).map_err(|_| Broken::Invalid)?;
         // The parser takes `https:host` and drops an empty user name; exact comparison at a provider does not.
         let authority = rest
@@ -93,6 +117,7 @@ impl RedirectUrl {
         if authority.is_some_and(|authority| authority.contains('@')) {
             return Err(Broken::Userinfo);
         }
+        check_written(rest, authority, &url)?;
         match scheme.as_str() {
             // `https:///host` has an empty authority, which the parser skips.
             "https" | "http" if authority.is_none_or(str::is_empty) => return Err(Broken::Invalid),
@@ -105,6 +130,54 @@ impl RedirectUrl {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// RFC 3986 section 2.1.
+fn check_encoding(text: &str) -> Result<(), Broken> {
+    let mut after = text.split('%').skip(1);
+    let is_encoded = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    match after.all(is_encoded) {
+        true => Ok(()),
+        false => Err(Broken::Encoding),
+    }
+}
+
+/// What parsers mend in silence and an exact comparison at a provider does not: so two URLs that a browser takes for one
+/// would differ there. `rest` follows the scheme.
+fn check_written(rest: &str, authority: Option<&str>, url: &Url) -> Result<(), Broken> {
+    let after = match authority {
+        // Two slashes and the authority are in front.
+        Some(authority) => rest.get(2 + authority.len()..).unwrap_or_default(),
+        None => rest,
+    };
+    // RFC 3986 section 3.2.2: for IP literals only.
+    if after.contains(['[', ']']) {
+        return Err(Broken::Brackets);
+    }
+    let path = after.split('?').next().unwrap_or_default();
+    let is_dots = |segment: &str| {
+        let segment = segment.replace("%2e", ".").replace("%2E", ".");
+        segment == "." || segment == ".."
+    };
+    if path.split('/').any(is_dots) {
+        return Err(Broken::DotSegment);
+    }
+    if authority.is_some_and(|authority| authority.ends_with(':')) {
+        return Err(Broken::Port);
+    }
+    match url.host() {
+        Some(url::Host::Domain(name)) if !is_name(name) => Err(Broken::Host),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 1035 section 2.3.4; the root may be written.
+fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 impl fmt::Display for RedirectUrl {
@@ -175,6 +248,9 @@ mod tests {
             "http://[::1]:9000",
             "org.example.app:/callback",
             "org.example.app://callback",
+            "https://app.example.org/a,b?c=1,2",
+            "https://app.example.org/.well-known/cb?next=..%2Fa&x=a/../b",
+            "https://[2001:db8::1]:8443/cb",
         ] {
             assert_eq!(RedirectUrl::try_new(url).unwrap().as_str(), url);
         }
@@ -217,10 +293,33 @@ mod tests {
             ("http://localhost.evil.example/", Broken::NotHttps),
             ("http://127.1/cb", Broken::NotHttps),
             ("http://[::ffff:127.0.0.1]/", Broken::NotHttps),
+            ("https://app.example.org/%", Broken::Encoding),
+            ("https://app.example.org/cb?x=%2", Broken::Encoding),
+            ("https://app.example.org/%zz", Broken::Encoding),
+            ("org.example.app:/%g0", Broken::Encoding),
+            ("https://app.example.org/a[0]", Broken::Brackets),
+            ("https://app.example.org/cb?a[]=1", Broken::Brackets),
+            ("org.example.app:/a]b", Broken::Brackets),
+            ("https://app.example.org:/cb", Broken::Port),
+            ("https://app.example.org:", Broken::Port),
+            ("http://localhost:/cb", Broken::Port),
+            ("https://app.example.org/a/../cb", Broken::DotSegment),
+            ("https://app.example.org/./cb", Broken::DotSegment),
+            ("https://app.example.org/a/%2E%2e", Broken::DotSegment),
+            ("org.example.app:/a/..", Broken::DotSegment),
+            ("https://app..example.org/", Broken::Host),
         ];
         for (url, broken) in table {
             assert_eq!(RedirectUrl::try_new(url), Err(broken), "{url}");
         }
+        let label = |length: usize| format!("https://{}.example/cb", "a".repeat(length));
+        assert!(RedirectUrl::try_new(&label(63)).is_ok());
+        assert_eq!(RedirectUrl::try_new(&label(64)), Err(Broken::Host));
+        let name = vec!["a".repeat(60); 5].join(".");
+        assert_eq!(
+            RedirectUrl::try_new(&format!("https://{name}/")),
+            Err(Broken::Host)
+        );
         let long = format!("https://a.example/{}", "a".repeat(LONGEST));
         assert_eq!(RedirectUrl::try_new(&long), Err(Broken::Invalid));
     }

@@ -94,6 +94,7 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
         Some(failure) if status == Some(Status::Failed) => Some(failure.clone()),
         _ => Some(written).filter(|text| !text.is_empty()),
     };
+    let account_suspended = status == Some(Status::Suspended) && state.account_suspended();
     let next_try_at = match status {
         Some(Status::Provisioning) => state.standing().next_try_at(),
         _ => None,
@@ -117,6 +118,7 @@ fn build(row: AccessRequestRow, text: &mut impl FnMut(bool) -> String) -> api::A
         note,
         reason,
         failure,
+        account_suspended,
         next_try_at: next_try_at.map(time::to_proto),
         timeline,
         version: version(row.version),

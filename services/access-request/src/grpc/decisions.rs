@@ -31,9 +31,16 @@ pub(super) async fn approve_access_request(
         note => checked("note", note)?,
     };
     let row = visible(grpc, &call.caller, id).await?;
-    let items = grpc.approvals.items(&row.state).await?;
+    let (items, account) = futures::try_join!(
+        grpc.approvals.items(&row.state),
+        grpc.approvals.account(&row.state),
+    )?;
     let note = grpc.notes.keep(id, &call.context, &note).await?;
-    let command = Command::Request(asking::Command::Approve { items, note });
+    let command = Command::Request(asking::Command::Approve {
+        items,
+        note,
+        account,
+    });
     decide(grpc, &call, id, given.if_version, &command, note).await
 }
 

@@ -106,6 +106,8 @@ fn of_access(event: &access::Event) -> Option<(Step, Option<VaultRef>)> {
     Some(match event {
         access::Event::Suspended { reason } => (Step::Suspended, *reason),
         access::Event::Resumed => (Step::Resumed, None),
+        access::Event::AccountSuspended => (Step::AccountSuspended, None),
+        access::Event::AccountActivated => (Step::AccountActivated, None),
         access::Event::Revoked { reason } => (Step::Revoked, *reason),
         access::Event::Retried => (Step::Retried, None),
         // The developer sees what the halves make of it.

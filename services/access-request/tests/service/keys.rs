@@ -1,13 +1,8 @@
-//! Products without OAuth credentials: what their requests need, what others are foreign, and what is taken back.
+//! Products without OAuth credentials: what their requests need, and what others are foreign.
 
-use portico_bus::Message;
-use portico_eventstore::testing::context;
 use portico_proto::access::v1 as api;
-use portico_proto::accounts::v1::UserErased;
 use portico_proto::catalog::v1::Api;
 use portico_proto::gateway::v1::{ApiKeyChanged, api_key_changed::Change};
-use prost::Message as _;
-use uuid::Uuid;
 
 use crate::support::{
     DEADLINE, FREE, ORDERS, PAYMENTS, Portal, at_gateway, by_gateway, codes, done, existing,
@@ -175,44 +170,4 @@ async fn what_happens_to_a_key_is_in_the_timeline() {
         steps(request) == ["submitted", "key_created", "key_revealed", "key_deleted"]
     })
     .await;
-}
-
-#[tokio::test]
-async fn the_keys_of_somebody_who_is_erased_are_taken_back() {
-    let portal = portal().await;
-    let (anna, admin) = (portal.developer(1), portal.admin());
-    let pending = anna.submit_access_request(key_order()).await.unwrap();
-    let granted = anna.submit_access_request(key_order()).await.unwrap();
-    admin
-        .approve_access_request(api::ApproveAccessRequestRequest {
-            id: granted.id.clone(),
-            ..Default::default()
-        })
-        .await
-        .unwrap();
-    portal.world.change(|known| {
-        let free = known.plans.get_mut(&FREE.to_string()).unwrap();
-        free.scopes = vec!["free_plan".into()];
-    });
-    let other = anna
-        .submit_access_request(order(PAYMENTS, FREE))
-        .await
-        .unwrap();
-    let erased = UserErased {
-        user_id: anna.id.to_string(),
-    };
-    portal
-        .bus_publish(Message {
-            id: context(Uuid::from_u128(77)).command_id,
-            subject: "portico.accounts.user_erased".into(),
-            payload: erased.encode_to_vec().into(),
-            headers: Default::default(),
-        })
-        .await;
-    until(&portal, &pending.id, |request| {
-        status(request) == "withdrawn"
-    })
-    .await;
-    until(&portal, &granted.id, |request| status(request) == "revoked").await;
-    until(&portal, &other.id, |request| status(request) == "pending").await;
 }

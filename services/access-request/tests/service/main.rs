@@ -1,6 +1,7 @@
 //! The service over its gRPC methods, with doubles of the catalog and registration services.
 #![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
 
+mod accounts;
 mod actor;
 mod applications;
 mod catalogue;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use portico_eventstore::{ExecuteError, Outcome};
 use portico_proto::{
     Error, Kind,
     accounts::v1::{
@@ -14,6 +15,7 @@ use portico_proto::{
 use portico_runtime::{
     Call, Caller, Problems, lists::ListQuery, parse_id, query_error, refuse, texts,
 };
+use portico_vault::Secret;
 use tonic::Request;
 
 use super::Accounts;
@@ -39,18 +41,25 @@ impl Accounts {
         let (name, expires_at) = parse(request.get_ref(), now)?;
         let token = token::generate(TokenKind::Api);
         let token_id = call.new_id("api_token", &self.clock);
+        let name_ref = self
+            .people
+            .keep_token_name(user_id, call.context.command_id, &Secret::new(name.clone()))
+            .await?;
         let command = Command::ApiToken(ApiTokenCommand::Issue {
             token_id,
             digest: token::digest(token.expose()),
-            name: name.clone(),
+            name_ref,
             expires_at,
             now,
         });
         let done = self
             .store
             .execute::<User>(user_id, &command, &call.context)
-            .await
-            .map_err(refuse)?;
+            .await;
+        if done.as_ref().is_err_and(ExecuteError::is_refusal) {
+            self.people.vault.discard([name_ref]).await;
+        }
+        let done: Outcome<User> = done.map_err(refuse)?;
         if done.events.is_empty() {
             // A repeated call. Only the digest of the token that was made then is known.
             return Err(Error::new(
@@ -87,9 +96,10 @@ impl Accounts {
             &wanted.after,
             &wanted.sort,
         )?;
-        let (api_tokens, next) = views::api_tokens(self.pool(), user_id, &query)
+        let (rows, next) = views::api_tokens(self.pool(), user_id, &query)
             .await
             .map_err(query_error)?;
+        let api_tokens = self.people.name_tokens(user_id, rows).await?;
         Ok(ListApiTokensResponse { api_tokens, next })
     }
 

@@ -13,6 +13,7 @@ use portico_proto::Error;
 use portico_runtime::{Problems, config};
 use portico_vault::Secret;
 use tokio::sync::oneshot;
+use unicode_normalization::UnicodeNormalization as _;
 
 use self::pool::{Buffer, Pool};
 
@@ -26,9 +27,14 @@ const LENGTH: std::ops::RangeInclusive<usize> = 8..=200;
 const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5cyBzYWx0IQ\
                        $c3VyZWx5IG5vIHBhc3N3b3JkIGhhcyBnb3QgdGhpcyE";
 
-/// Adds a problem when a new password is too short or too long.
+/// Adds a problem when a new password is too short or too long, or has what no keyboard gives everywhere.
 pub(crate) fn check(password: &str, problems: &mut Problems) {
-    let code = match password.chars().count() {
+    if password.contains(char::is_control) {
+        let message = "`password` must not have control characters.";
+        problems.add("password", "password_invalid", message);
+        return;
+    }
+    let code = match enforced(password).expose().chars().count() {
         0 => "password_missing",
         length if LENGTH.contains(&length) => return,
         length if length > *LENGTH.end() => "password_too_long",
@@ -37,6 +43,18 @@ pub(crate) fn check(password: &str, problems: &mut Problems) {
     let (least, most) = (LENGTH.start(), LENGTH.end());
     let message = format!("`password` must have {least} to {most} characters.");
     problems.add("password", code, message);
+}
+
+/// A password as it is compared: OpaqueString of RFC 8265 section 4.2, so that it is the same one from every keyboard. Other
+/// spaces become the ASCII one, and letters are in form NFC; upper and lower case stay.
+fn enforced(password: &str) -> Secret {
+    let space = |c: char| match c {
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
+            ' '
+        }
+        other => other,
+    };
+    Secret::new(password.chars().map(space).nfc().collect::<String>())
 }
 
 /// Hashes and verifies as many at a time as there are buffers. Cheap to clone.
@@ -140,6 +158,7 @@ fn output(hash: &PasswordHash, password: &Secret, buffer: &mut Buffer) -> HashRe
     let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
     let mut bytes = [0; Output::MAX_LENGTH];
     let bytes = bytes.get_mut(..length).ok_or(HashError::OutputSize)?;
+    let password = enforced(password.expose());
     argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, bytes, blocks)?;
     Ok(Output::new(bytes)?)
 }
@@ -167,6 +186,33 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_mins(10);
+
+    #[tokio::test]
+    async fn a_password_is_the_same_from_every_keyboard() {
+        let passwords = passwords(1, 1, LONG);
+        let hash = passwords.hash("zo\u{eb} \u{1100}\u{1161} x".into());
+        let hash = hash.await.unwrap();
+        let verify = |password: &str| passwords.verify(password.into(), Some(hash.clone()));
+        assert!(verify("zoe\u{308}\u{a0}\u{ac00}\u{3000}x").await.unwrap());
+        assert!(!verify("ZO\u{cb} \u{ac00} x").await.unwrap());
+        assert!(!verify("zoe \u{ac00} x").await.unwrap());
+    }
+
+    #[test]
+    fn control_characters_are_no_part_of_a_password() {
+        for (password, code) in [
+            ("long enough\0", Some("password_invalid")),
+            ("long\nenough", Some("password_invalid")),
+            // Eight code points and seven letters.
+            ("seven c\u{327}", Some("password_invalid")),
+            ("a\u{a0}b\u{a0}c\u{a0}d\u{a0}", None),
+        ] {
+            let mut problems = Problems::default();
+            check(password, &mut problems);
+            let found = problems.into_result().err();
+            assert_eq!(found.map(|error| error.code.to_string()).as_deref(), code);
+        }
+    }
 
     #[tokio::test]
     async fn a_hash_matches_its_password_only() {

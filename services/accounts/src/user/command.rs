@@ -54,8 +54,8 @@ pub enum ApiTokenCommand {
         token_id: Uuid,
         /// SHA-256 of the token in hexadecimal; the token has 256 random bits.
         digest: String,
-        /// Given by the user.
-        name: String,
+        /// Vault reference of the name that the user gave.
+        name_ref: VaultRef,
         /// Time after which the token is refused.
         expires_at: Timestamp,
         /// Time of the call.

@@ -98,7 +98,7 @@ fn api_token(
         ApiTokenCommand::Issue {
             token_id,
             digest,
-            name,
+            name_ref,
             expires_at,
             now,
         } => {
@@ -106,7 +106,8 @@ fn api_token(
             Ok(new.then(|| ApiTokenEvent::Issued {
                 token_id: *token_id,
                 digest: digest.clone(),
-                name: name.clone(),
+                name_ref: Some(*name_ref),
+                name: None,
                 expires_at: *expires_at,
             }))
         }

@@ -57,8 +57,12 @@ pub enum ApiTokenEvent {
         token_id: Uuid,
         /// SHA-256 in hexadecimal.
         digest: String,
-        /// Given by the user.
-        name: String,
+        /// Vault reference of the name that the user gave.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name_ref: Option<VaultRef>,
+        /// The name itself, where an earlier version stored it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// Time after which the token is refused.
         expires_at: Timestamp,
     },

@@ -45,7 +45,7 @@ fn issue(token_id: Uuid) -> Command {
     Command::ApiToken(ApiTokenCommand::Issue {
         token_id,
         digest: "d".into(),
-        name: "laptop".into(),
+        name_ref: NAME,
         expires_at: LATER,
         now: NOW,
     })
@@ -55,7 +55,8 @@ fn issued(token_id: Uuid, expires_at: Timestamp) -> Event {
     Event::ApiToken(ApiTokenEvent::Issued {
         token_id,
         digest: "d".into(),
-        name: "laptop".into(),
+        name_ref: Some(NAME),
+        name: None,
         expires_at,
     })
 }
@@ -208,6 +209,9 @@ fn stored_events_keep_their_flat_types() {
         {"type": "password_set", "data": {"password_ref": PASSWORD}},
         {"type": "suspended"},
         {"type": "activated"},
+        {"type": "api_token_issued", "data": {"token_id": TOKEN, "digest": "d", "name_ref": NAME,
+            "expires_at": "1970-01-01T00:00:00Z"}},
+        // As an earlier version did.
         {"type": "api_token_issued", "data": {"token_id": TOKEN, "digest": "d", "name": "laptop",
             "expires_at": "1970-01-01T00:00:00Z"}},
         {"type": "api_token_revoked", "data": {"token_id": TOKEN}},

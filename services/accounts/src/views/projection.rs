@@ -14,7 +14,7 @@ pub(crate) struct Users;
 const TOKENS: Table = Table {
     name: "api_tokens",
     key: "id",
-    columns: "id user_id digest name created_at expires_at expires_at_ms",
+    columns: "id user_id digest name name_ref created_at expires_at expires_at_ms",
     once: "",
 };
 
@@ -119,6 +119,7 @@ async fn api_token(
         ApiTokenEvent::Issued {
             token_id,
             digest,
+            name_ref,
             name,
             expires_at,
         } => {
@@ -126,7 +127,8 @@ async fn api_token(
                 *token_id,
                 user,
                 digest.clone(),
-                name.clone(),
+                name.clone().unwrap_or_default(),
+                name_ref.map(|name| name.0),
                 recorded.recorded_at.to_string(),
                 expires_at.to_string(),
                 expires_at.as_millisecond(),

@@ -63,6 +63,7 @@ async fn an_api_token_stands_for_its_user_until_it_is_revoked(place: Place) {
         panic!("one token");
     };
     assert_eq!(listed.last_used_at, time::parse("2026-01-01T00:01:00Z"));
+    assert_eq!(listed.name, "ci");
     assert_eq!(
         (&listed.id, &listed.created_at, &listed.expires_at),
         (&described.id, &described.created_at, &described.expires_at)

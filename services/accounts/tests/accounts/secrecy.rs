@@ -25,6 +25,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 const NAME: &str = "Augusta Ada King";
+/// People write what they like into names of tokens.
+const TOKEN_NAME: &str = "Ada's notebook in Marylebone";
 const EMAIL: &str = "Ada.Lovelace@Example.org";
 /// From which signing in failed.
 const ADDRESS: &str = "203.0.113.77";
@@ -65,7 +67,7 @@ async fn nothing_personal_or_secret_is_stored_in_clear(place: Place) {
     let user = world.sign_up(NAME, EMAIL).await.unwrap();
     let session = world.sign_in(EMAIL).await.unwrap().token;
     let message = CreateApiTokenRequest {
-        name: "ci".into(),
+        name: TOKEN_NAME.into(),
         expires_in_days: Some(1),
     };
     let request = world.keyed(&developer(&user), "key 1", message);
@@ -80,6 +82,7 @@ async fn nothing_personal_or_secret_is_stored_in_clear(place: Place) {
     assert!(contains(&bytes, &user.id), "the search finds what is there");
     for text in [
         NAME,
+        TOKEN_NAME,
         "Lovelace",
         EMAIL,
         ADDRESS,
@@ -121,6 +124,13 @@ async fn an_erased_user_is_gone_from_the_vault_and_the_index(place: Place) {
             .count()
     };
     assert_eq!(about_user().await, 5);
+    let message = CreateApiTokenRequest {
+        name: TOKEN_NAME.into(),
+        expires_in_days: Some(1),
+    };
+    let request = world.request(&developer(&user), message);
+    world.client().create_api_token(request).await.unwrap();
+    assert_eq!(about_user().await, 6);
     let message = EraseUserRequest {
         id: user.id.clone(),
     };

@@ -93,6 +93,12 @@ async fn an_address_has_one_account(place: Place) {
         "email_taken"
     );
     assert_eq!(code(world.sign_up("Eve", ADMIN).await), "email_taken");
+    // With the accent in the letter, and after it.
+    let [composed, apart] = ["zo\u{eb}@example.org", "zoe\u{308}@example.org"];
+    let zoe = world.sign_up("Zo\u{eb}", apart).await.unwrap();
+    assert_eq!(zoe.email(), composed);
+    assert_eq!(code(world.sign_up("Eve", composed).await), "email_taken");
+    assert_eq!(world.sign_in(composed).await.unwrap().user.unwrap(), zoe);
 }
 
 async fn a_flood_of_sign_ups_is_bounded_and_keeps_nobody_from_signing_in(place: Place) {

@@ -43,11 +43,16 @@ fn what_became_of_access_is_told_to_its_requester_and_a_failure_to_admins() {
         requester_id: DEVELOPER.into(),
         ..WantedAccess::default()
     });
-    let suspended = AccessSuspended {
+    let mut suspended = AccessSuspended {
         wanted: wanted.clone(),
+        with_account: false,
     };
     let (template, to, _) = told("access.access_suspended", &suspended);
     assert_eq!((template, to.as_str()), ("access_suspended", DEVELOPER));
+    // Who is suspended gets no mail.
+    suspended.with_account = true;
+    let (_, to, _) = told("access.access_suspended", &suspended);
+    assert_eq!(to, "nobody");
     let (template, to, _) = told("access.access_revoked", &AccessRevoked { wanted });
     assert_eq!((template, to.as_str()), ("access_revoked", DEVELOPER));
     assert!(matches!(

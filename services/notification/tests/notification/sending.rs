@@ -180,6 +180,48 @@ async fn a_550_is_final_until_an_admin_asks_again() {
 }
 
 #[tokio::test]
+async fn what_looks_encoded_is_read_as_it_was_written() {
+    const NAME: &str = "=?utf-8?b?UGF5UGFsIHN1cHBvcnQ=?=";
+    let app = Setup::new().await.start().await;
+    {
+        let mut world = app.setup.world.lock().unwrap();
+        world.requests[0].application_name = NAME.into();
+        world.people[2].name = NAME;
+    }
+    app.tell(rejected(1)).await;
+    let mails = app.setup.mail.wait_for_count(PATIENCE, 1).await.unwrap();
+    assert_eq!(mails[0].envelope_to, ["dee.mueller@people.example"]);
+    let raw = String::from_utf8_lossy(&mails[0].raw);
+    let (head, _) = raw.split_once("\r\n\r\n").unwrap();
+    assert!(!head.contains("UGF5UGFsIHN1cHBvcnQ"), "{head}");
+    // Decoded once, as a reader does.
+    assert!(mails[0].subject.contains(NAME), "{}", mails[0].subject);
+    assert_eq!(mails[0].to, format!("{NAME} <dee.mueller@people.example>"));
+}
+
+#[tokio::test]
+async fn a_recipient_that_the_server_can_never_take_is_tried_once() {
+    let mut setup = Setup::new().await;
+    let settings = portico_sandbox::mail::Settings {
+        smtputf8: false,
+        ..Default::default()
+    };
+    setup.mail = portico_sandbox::mail::start(settings).await.unwrap();
+    setup.unset("PORTICO_SMTP_URL");
+    let url = setup.mail.smtp_url();
+    setup.set("PORTICO_SMTP_URL", &url);
+    setup.world.lock().unwrap().people[2].email = "dée.müller@people.example";
+    let app = setup.start().await;
+    app.tell(rejected(1)).await;
+    let failed = app.delivery_when("failed").await;
+    assert_eq!(failed.attempts, 1);
+    assert_eq!(
+        failed.last_error(),
+        "the mail server does not take addresses with letters outside ASCII (SMTPUTF8)"
+    );
+}
+
+#[tokio::test]
 async fn attempts_end() {
     let mut setup = Setup::new().await;
     setup.set("PORTICO_RETRY_MAX_ATTEMPTS", "3");

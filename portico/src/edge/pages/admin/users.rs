@@ -78,7 +78,8 @@ async fn question(ctx: &RequestContext, id: &str, error: Option<&Error>) -> Page
     let question = Question {
         title: format!("Erase {}?", user.name.as_deref().unwrap_or("the user")),
         consequence: "Their name, e-mail address and password are deleted permanently, and they can no longer log \
-            in. Their actions stay in the history, without a name.",
+            in. Their access to APIs is revoked, and what they have requested is withdrawn; tokens issued before remain \
+            valid until they expire. Their actions stay in the history, without a name.",
         button: "Erase the user",
         back: LIST.to_owned(),
         version: 0,

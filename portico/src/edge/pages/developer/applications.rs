@@ -108,7 +108,7 @@ async fn new(ctx: RequestContext) -> PageResponse {
 
 async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     let request = ctx.request(CreateApplicationRequest {
-        application: Some(read(&form, "")),
+        application: Some(read(&form, "", &[])),
     });
     match ctx.access().create_application(request).await {
         Ok(made) => Ok(done(&path(&made.get_ref().id), "saved")),
@@ -116,13 +116,13 @@ async fn create(Posted { ctx, form }: Posted) -> PageResponse {
     }
 }
 
-/// The fields of a form that begin so.
-pub(super) fn read(form: &Form, prefix: &str) -> Application {
+/// The fields of a form that begin so. `kept`: the redirect URLs that the application has.
+pub(super) fn read(form: &Form, prefix: &str, kept: &[String]) -> Application {
     let field = |name: &str| format!("{prefix}{name}");
     Application {
         name: form.text(&field("name")),
         description: form.text(&field("description")),
-        redirect_urls: form.by_commas(&field("redirect_urls")),
+        redirect_urls: form.urls(&field("redirect_urls"), kept),
         ..Application::default()
     }
 }
@@ -134,19 +134,20 @@ fn path(id: &str) -> String {
 async fn edit(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {
     let application = find(&ctx, &id).await?;
     let form = context! {
-        redirect_urls => application.redirect_urls.join(", "),
+        redirect_urls => application.redirect_urls.join("\n"),
         ..Value::from(Serde(&application))
     };
     render(&ctx, EDIT, context! { id, form }, None).await
 }
 
 async fn save(Path(id): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {
+    let present = find(&ctx, &id).await?;
     // The form has no visibility; it stays.
     let mask = ["name", "description", "redirect_urls"].map(str::to_owned);
     let request = ctx.request(UpdateApplicationRequest {
         id: id.clone(),
         if_version: form.version(),
-        application: Some(read(&form, "")),
+        application: Some(read(&form, "", &present.redirect_urls)),
         update_mask: Some(FieldMask { paths: mask.into() }),
     });
     match ctx.access().update_application(request).await {

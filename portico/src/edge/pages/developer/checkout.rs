@@ -87,7 +87,7 @@ fn common(products: &[&Product]) -> Vec<String> {
 
 async fn submit(Posted { ctx, form }: Posted) -> PageResponse {
     let target = match form.text("target").as_str() {
-        "new" => Target::Application(read(&form, "application.")),
+        "new" => Target::Application(read(&form, "application.", &[])),
         _ => Target::ApplicationId(form.text("application_id")),
     };
     let request = ctx.request(SubmitAccessRequestRequest {

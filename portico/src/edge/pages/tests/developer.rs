@@ -22,6 +22,7 @@ async fn submit(portal: &Portal, browser: &mut Browser) -> String {
         .shows("1. Products and plans");
     let fields = [
         ("items[0].plan_id", portal.catalogue.plan_ids[0].as_str()),
+        ("target", "new"),
         ("application.name", "Web shop"),
         ("note", "<b>please</b>"),
     ];
@@ -167,6 +168,69 @@ async fn a_request_that_went_on_meanwhile_can_still_be_decided() {
         .await
         .is(200)
         .shows("revoked");
+    portal.world.stop().await;
+}
+
+/// What an account's suspension does is on the pages of its access, and nothing can be approved for it.
+#[tokio::test]
+async fn access_of_a_suspended_developer_is_suspended() {
+    let portal = Portal::start().await;
+    let (mut dana, mut admin) = (portal.developer().await, portal.admin().await);
+    let mut requests = Vec::new();
+    for _ in 0..2 {
+        let request = submit(&portal, &mut dana).await;
+        let id = request.rsplit('/').next().unwrap();
+        requests.push(format!("/admin/access-requests/{id}"));
+    }
+    let [granted, pending] = &requests[..] else {
+        panic!("two requests");
+    };
+    admin.get(granted).await.is(200);
+    let approve = format!("{granted}/approve");
+    admin.submit(&approve, &[]).await.is(200);
+    admin.get_until(granted, "Ready to use").await;
+    admin.get("/admin/users?role=developer").await.is(200);
+    let user = admin.page.between("/admin/users/", "/suspend");
+    let suspend = format!("/admin/users/{user}/suspend");
+    admin
+        .submit(&suspend, &[])
+        .await
+        .is(200)
+        .shows("Their access to APIs is suspended");
+    admin
+        .get_until(granted, "Suspended with the developer\u{2019}s account")
+        .await
+        .shows("remains valid until it expires")
+        .shows("It is resumed when the account is activated")
+        .hides("/resume\"");
+    admin.get(pending).await.is(200);
+    admin
+        .submit(&format!("{pending}/approve"), &[])
+        .await
+        .is(409)
+        .shows("is suspended; activate the account first");
+    portal.world.stop().await;
+}
+
+#[tokio::test]
+async fn an_application_that_is_saved_untouched_stays_as_it_is() {
+    let portal = Portal::start().await;
+    let mut dana = portal.developer().await;
+    let url = "https://app.example/cb?list=1,2";
+    let fields = [("name", "Commas"), ("redirect_urls", url)];
+    dana.get("/dashboard/applications/new").await.is(200);
+    dana.submit("/dashboard/applications/new", &fields)
+        .await
+        .is(200)
+        .shows(url);
+    let page = dana.page.path.split('?').next().unwrap().to_owned();
+    let edit = format!("{page}/edit");
+    dana.get(&edit).await.is(200);
+    let version = dana.page.between("name=\"version\" value=\"", "\"");
+    dana.submit(&edit, &[]).await.is(200).shows(url);
+    dana.get(&edit).await.is(200);
+    let unchanged = dana.page.between("name=\"version\" value=\"", "\"");
+    assert_eq!(unchanged, version);
     portal.world.stop().await;
 }
 

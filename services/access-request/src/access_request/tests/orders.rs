@@ -17,6 +17,10 @@ use crate::{
 enum Wish {
     Suspend,
     Resume,
+    /// The account is suspended.
+    Leave,
+    /// The account is activated.
+    Return,
     Retry,
     ChangeScopes,
     Revoke,
@@ -91,28 +95,37 @@ fn life(keys: bool, first: [Course; 2], wishes: &[(Wish, [Course; 2])]) -> Life 
             .any(|course| course.ends_failed())
     };
     let mut is_failed = raise(&mut life, approve(), first);
-    let (mut is_suspended, mut version) = (false, 7);
+    let (mut is_suspended, mut is_away, mut version) = (false, false, 7);
     for (wish, courses) in wishes {
         let command = match wish {
-            Wish::Suspend if !is_suspended => access::Command::Suspend { reason: None },
-            Wish::Resume if is_suspended => access::Command::Resume,
-            Wish::Retry if is_failed => access::Command::Retry,
+            Wish::Suspend if !is_suspended => access(access::Command::Suspend { reason: None }),
+            Wish::Resume if is_suspended => access(access::Command::Resume),
+            Wish::Leave if !is_away => Command::Account(AccountStatus::Suspended),
+            Wish::Return if is_away => Command::Account(AccountStatus::Active),
+            Wish::Retry if is_failed => access(access::Command::Retry),
             Wish::ChangeScopes if !keys => {
                 version += 1;
                 let mut product = items()[0].product.clone();
                 product.version = version;
                 product.scopes = [format!("scope_{version}")].into();
-                access::Command::Follow(CatalogueChange::Product(product))
+                access(access::Command::Follow(CatalogueChange::Product(product)))
             }
-            Wish::Revoke => access::Command::Revoke { reason: None },
-            Wish::Suspend | Wish::Resume | Wish::Retry | Wish::ChangeScopes => continue,
+            Wish::Revoke => access(access::Command::Revoke { reason: None }),
+            Wish::Suspend
+            | Wish::Resume
+            | Wish::Leave
+            | Wish::Return
+            | Wish::Retry
+            | Wish::ChangeScopes => continue,
         };
         match wish {
             Wish::Suspend => is_suspended = true,
             Wish::Resume => is_suspended = false,
+            Wish::Leave => is_away = true,
+            Wish::Return => is_away = false,
             Wish::Retry | Wish::ChangeScopes | Wish::Revoke => {}
         }
-        is_failed = raise(&mut life, Command::Access(command), *courses);
+        is_failed = raise(&mut life, command, *courses);
         if matches!(wish, Wish::Revoke) {
             break;
         }
@@ -215,6 +228,8 @@ fn wish() -> impl Strategy<Value = (Wish, [Course; 2])> {
     let wish = prop_oneof![
         2 => Just(Wish::Suspend),
         2 => Just(Wish::Resume),
+        2 => Just(Wish::Leave),
+        2 => Just(Wish::Return),
         3 => Just(Wish::Retry),
         2 => Just(Wish::ChangeScopes),
         1 => Just(Wish::Revoke),

@@ -357,7 +357,10 @@ impl World {
 
     pub(crate) async fn suspend(&mut self, request: Uuid) {
         let wanted = self.next(request, Access::Suspended);
-        let suspended = access::AccessSuspended { wanted };
+        let suspended = access::AccessSuspended {
+            wanted,
+            ..Default::default()
+        };
         self.tell("portico.access.access_suspended", &suspended)
             .await;
     }
