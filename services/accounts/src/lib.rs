@@ -30,7 +30,10 @@ use portico_runtime::{Deps, Service, ServiceName, StartError};
 use tonic::service::Routes;
 
 /// The tables of this service.
-pub static MIGRATIONS: Migrations = portico_eventstore::migrations!["migrations/1001_accounts.sql"];
+pub static MIGRATIONS: Migrations = portico_eventstore::migrations![
+    "migrations/1001_accounts.sql",
+    "migrations/1002_known_places.sql"
+];
 
 /// Opens the store, creates the first admin if there are no users yet, and returns the service, ready to run.
 ///

@@ -16,9 +16,9 @@ use url::Url;
 
 use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
-pub use network::{Grpc, Nats, Tls};
+pub use network::{Connections, Grpc, Nats, Tls};
 use people::is_mail_address;
-pub use people::{Admin, Passwords, Session, Signup};
+pub use people::{Admin, Attempts, Passwords, Session, Signup};
 pub use retry::Retry;
 pub use services::{MutualTls, Services};
 pub use telemetry::{Collector, Telemetry};

@@ -21,6 +21,18 @@ pub struct Instruments {
     registrations: Counter<u64>,
     entitlements: Counter<u64>,
     mails: Counter<u64>,
+    connections_refused: Counter<u64>,
+}
+
+/// What became of a connection for which there was no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Its address has as many as it may.
+    Address,
+    /// The listener has.
+    All,
+    /// It took the place of one that waited.
+    Replaced,
 }
 
 impl Instruments {
@@ -47,6 +59,17 @@ impl Instruments {
             KeyValue::new("outcome", outcome),
         ];
         self.entitlements.add(1, &labels);
+    }
+
+    /// A connection too many.
+    pub fn connection_refused(&self, why: Refused) {
+        let why = match why {
+            Refused::Address => "address",
+            Refused::All => "all",
+            Refused::Replaced => "replaced",
+        };
+        self.connections_refused
+            .add(1, &[KeyValue::new("reason", why)]);
     }
 
     /// What became of a try to send a mail, each a word from a small set.
@@ -105,6 +128,10 @@ impl Instruments {
             mails: counter(
                 "portico_mails_total",
                 "Tries to send a mail, by template and outcome.",
+            ),
+            connections_refused: counter(
+                "portico_connections_refused_total",
+                "Connections for which there was no room, by reason; `replaced`: in the place of one that waited.",
             ),
         }
     }

@@ -4,7 +4,8 @@ use portico_proto::{
     Error, Kind,
     accounts::v1::{
         AuthenticateRequest, AuthenticateResponse, CreateSessionRequest, CreateSessionResponse,
-        DeleteSessionRequest, DeleteSessionResponse, SignUpRequest, User,
+        DeleteSessionRequest, DeleteSessionResponse, GetEndedTokensRequest, GetEndedTokensResponse,
+        SignUpRequest, User,
     },
     time,
 };
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::Accounts;
 use crate::{
     sign_in::{
+        limits::Origin,
         sessions,
         token::{self, TokenKind},
     },
@@ -23,6 +25,9 @@ use crate::{
     user::Status,
     views::{self, UserRow, proto_role},
 };
+
+/// Tokens that one question may name.
+const MOST_TOKENS: usize = 1000;
 
 impl Accounts {
     /// Anybody, as far as the configuration lets them.
@@ -40,8 +45,9 @@ impl Accounts {
         let mut call = Call::of(request, "sign_up", &self.clock)?;
         let sign_up = request.get_ref();
         let new = NewUser::parse(&sign_up.name, &sign_up.email, &sign_up.password)?;
-        // The digest would be one of the password too, and fast to guess. Who repeats a call proves that it is
-        // theirs by the password.
+        // Before the password is hashed, which is what a flood of sign-ups costs most.
+        self.limits.sign_up(&sign_up.remote_address).await?;
+        // The digest would be one of the password too, and fast to guess.
         let keyed = call.context.metadata.command_digest.take().is_some();
         let id = self
             .signup
@@ -49,7 +55,9 @@ impl Accounts {
             .await?;
         let row = views::user(self.pool(), id).await.map_err(query_error)?;
         let row = row.ok_or_else(Error::internal)?;
-        self.people.describe_one(row).await
+        // In the words of the call: whoever repeats it with a key that they know learns nothing, neither a name nor whether
+        // the password that they try is right.
+        Ok(row.message(Some(new.person())))
     }
 
     /// Anybody who knows the password, within the limits. Why signing in fails is told only to who does.
@@ -59,8 +67,11 @@ impl Accounts {
     ) -> Result<CreateSessionResponse, Error> {
         let wanted = request.get_ref();
         let email_index = self.people.email_index(&wanted.email);
-        let limits = &self.limits;
-        let attempt = limits.begin(&email_index, &wanted.remote_address).await?;
+        let from = Origin {
+            address: &wanted.remote_address,
+            device: &wanted.device,
+        };
+        let attempt = self.limits.begin(&email_index, from).await?;
         match self.check_password(&email_index, &wanted.password).await {
             Ok(Some(user)) => {
                 attempt.succeeded().await?;
@@ -135,6 +146,26 @@ impl Accounts {
             .await
             .map_err(query_error)?;
         Ok(DeleteSessionResponse {})
+    }
+
+    /// The edge, which ends the streams of those who may no longer see anything.
+    pub(super) async fn get_ended_tokens(
+        &self,
+        request: &Request<GetEndedTokensRequest>,
+    ) -> Result<GetEndedTokensResponse, Error> {
+        Caller::of(request).require_service()?;
+        let asked = &request.get_ref().digests;
+        if asked.len() > MOST_TOKENS {
+            let message = format!("`digests` must have at most {MOST_TOKENS} items.");
+            return Err(Error::field("digests", "digests_invalid", message));
+        }
+        let valid = sessions::valid(self.pool(), &self.config.session, asked, self.clock.now())
+            .await
+            .map_err(query_error)?;
+        let ended = asked.iter().filter(|digest| !valid.contains(*digest));
+        Ok(GetEndedTokensResponse {
+            digests: ended.cloned().collect(),
+        })
     }
 
     /// Anybody who has the token: it is the proof.

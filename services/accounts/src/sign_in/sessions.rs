@@ -1,12 +1,15 @@
 //! The sessions table, and authentication by a session or API token. Sessions are rows and not events, because who was
 //! signed in when must not stay in a history for ever.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
-use portico_eventstore::{Row, rows};
+use portico_eventstore::{
+    Row,
+    rows::{self, places},
+};
 use portico_runtime::{Role, config::Session};
-use sqlx::{AnyPool, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::token::{self, TokenKind};
@@ -90,6 +93,48 @@ pub(crate) async fn bearer(
         Some(TokenKind::Session) => by_session(pool, session, token::digest(token), now).await,
         Some(TokenKind::Api) => by_api_token(pool, token::digest(token), now).await,
     }
+}
+
+/// Those of the digests whose session or API token works: not ended, and of an active user. Being asked about is no use of
+/// a token, so an idle session ends also while it is watched.
+pub(crate) async fn valid(
+    pool: &AnyPool,
+    session: &Session,
+    digests: &[String],
+    now: Timestamp,
+) -> sqlx::Result<HashSet<String>> {
+    let mut valid = HashSet::with_capacity(digests.len());
+    if digests.is_empty() {
+        return Ok(valid);
+    }
+    let asked = places(1, digests.len());
+    let (at, idle_since) = (digests.len() + 1, digests.len() + 2);
+    let sessions = format!(
+        "SELECT s.digest FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.digest IN {asked} \
+         AND u.status = 'active' AND s.expires_at_ms > ${at} AND s.last_seen_ms > ${idle_since}"
+    );
+    let api_tokens = format!(
+        "SELECT t.digest FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.digest IN {asked} \
+         AND u.status = 'active' AND t.expires_at_ms > ${at}"
+    );
+    let now = now.as_millisecond();
+    for (sql, idle_since) in [
+        (sessions, Some(now - milliseconds(session.idle))),
+        (api_tokens, None),
+    ] {
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(digests.len() == 1);
+        for digest in digests {
+            query = query.bind(digest.clone());
+        }
+        query = query.bind(now);
+        if let Some(idle_since) = idle_since {
+            query = query.bind(idle_since);
+        }
+        for row in query.fetch_all(pool).await? {
+            valid.insert(row.try_get(0)?);
+        }
+    }
+    Ok(valid)
 }
 
 async fn by_session(
