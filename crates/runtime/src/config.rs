@@ -26,8 +26,8 @@ use crate::outgoing::{AllowList, OutgoingSettings};
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Admin, Attempts, Collector, Connections, Grpc, Log, LogFormat, Mail, Migrate, MutualTls, Nats,
-    Passwords, Retry, Services, Session, Signup, Telemetry, Tls,
+    Admin, Attempts, Collector, Connections, Grpc, Log, LogAddresses, LogFormat, Mail, Migrate,
+    MutualTls, Nats, Passwords, Retry, Services, Session, Signup, Telemetry, Tls,
 };
 
 /// Environment variable that names the configuration file.

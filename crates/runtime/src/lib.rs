@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`service`] | what a service is given at its start and gives back; health, the methods that all services have |
 //! | `call`, [`lists`], [`texts`] | a gRPC call: who calls, whether they may, its context; lists and texts in requests |
+//! | [`security`] | the security log |
 //! | [`telemetry`] | log lines and traces, of HTTP requests and gRPC calls |
 //! | [`address`] | network addresses of callers |
 //! | [`config`] | the configuration, read and checked |
@@ -22,6 +23,7 @@ pub mod lists;
 pub mod metrics;
 pub mod outgoing;
 mod process;
+pub mod security;
 pub mod service;
 pub mod telemetry;
 pub mod texts;

@@ -5,7 +5,7 @@
 //! - [`activity`]: what a connection does, and until when it has to do something
 //! - [`refusal`]: what a connection too many is answered
 //! - [`descriptors`]: how many the process can have
-//! - [`tls`]: certificates
+//! - [`tls`]: certificates of listeners and of calls
 
 mod activity;
 mod descriptors;

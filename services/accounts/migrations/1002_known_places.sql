@@ -4,7 +4,9 @@
 CREATE TABLE known_places (
     place_index TEXT NOT NULL PRIMARY KEY,
     account_index TEXT NOT NULL,
-    seen_ms BIGINT NOT NULL
+    seen_ms BIGINT NOT NULL,
+    -- Of a network address: where it is in the vault, for the security log.
+    address_ref TEXT NOT NULL
 );
 CREATE INDEX known_places_account ON known_places (account_index, seen_ms);
 CREATE INDEX known_places_seen ON known_places (seen_ms);

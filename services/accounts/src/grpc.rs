@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     people::People,
+    security::SecurityLog,
     sign_in::{limits::Limits, password::Passwords},
     sign_up::SignUps,
 };
@@ -25,11 +26,17 @@ pub(crate) struct Accounts {
     people: People,
     passwords: Passwords,
     limits: Limits,
+    security: SecurityLog,
     pub(crate) signup: SignUps,
 }
 
 impl Accounts {
-    pub(crate) fn new(deps: &Deps, store: EventStore, people: People) -> Self {
+    pub(crate) fn new(
+        deps: &Deps,
+        store: EventStore,
+        people: People,
+        security: SecurityLog,
+    ) -> Self {
         let buffers = deps.config.passwords;
         Self {
             config: Arc::clone(&deps.config),
@@ -49,6 +56,7 @@ impl Accounts {
             },
             store,
             people,
+            security,
             passwords: Passwords::of_sign_ins(buffers),
         }
     }

@@ -81,6 +81,19 @@ pub struct Log {
     pub level: String,
     /// For people or for machines.
     pub format: LogFormat,
+    /// How much of the network addresses of callers is logged.
+    pub addresses: LogAddresses,
+}
+
+/// How much of the network addresses of callers is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogAddresses {
+    /// A network of 24 (IPv4) or 48 (IPv6) bits.
+    Short,
+    /// All of it.
+    Full,
+    /// Nothing.
+    None,
 }
 
 /// Format of log lines.
@@ -102,9 +115,15 @@ impl Log {
             );
         }
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let addresses = [
+            ("short", LogAddresses::Short),
+            ("full", LogAddresses::Full),
+            ("none", LogAddresses::None),
+        ];
         Self {
             level,
             format: reader.choice("log.format", &formats),
+            addresses: reader.choice("log.addresses", &addresses),
         }
     }
 }

@@ -71,41 +71,44 @@ impl Accounts {
             address: &wanted.remote_address,
             device: &wanted.device,
         };
-        let attempt = self.limits.begin(&email_index, from).await?;
-        match self.check_password(&email_index, &wanted.password).await {
-            Ok(Some(user)) => {
-                attempt.succeeded().await?;
-                self.open_session(user).await
+        let attempt = match self.limits.begin(&email_index, from).await {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                if error.kind == Kind::Limited {
+                    self.security.limited(from.address);
+                }
+                return Err(error);
             }
-            Ok(None) => {
-                attempt.failed().await?;
-                Err(Error::new(
-                    Kind::Unauthenticated,
-                    "credentials_wrong",
-                    "E-mail address or password is wrong.",
-                ))
-            }
-            // It was not decided whether the password is right, for a reason of ours: not counted.
-            Err(error) => Err(error),
-        }
+        };
+        let user = self.people.by_email(&email_index).await?;
+        // Where this fails it was not decided whether the password is right, for a reason of ours: not counted.
+        let right = self.check_password(user.as_ref(), &wanted.password).await?;
+        let Some(user) = user.as_ref().filter(|_| right) else {
+            let locked = attempt.failed().await?;
+            let account = user.map(|user| user.id);
+            self.security.failed(account, from.address, locked).await;
+            return Err(Error::new(
+                Kind::Unauthenticated,
+                "credentials_wrong",
+                "E-mail address or password is wrong.",
+            ));
+        };
+        let address_ref = attempt.succeeded(&self.people.vault, user.id).await?;
+        let session = self.open_session(user).await?;
+        self.security
+            .signed_in(user.id, from.address, address_ref)
+            .await;
+        Ok(session)
     }
 
-    /// The user, where the password is theirs. The same work where there is no such user.
-    async fn check_password(
-        &self,
-        email_index: &str,
-        password: &str,
-    ) -> Result<Option<UserRow>, Error> {
-        let user = self.people.by_email(email_index).await?;
-        let (id, reference) = user
-            .as_ref()
-            .map_or((Uuid::nil(), None), |user| (user.id, user.password_ref));
+    /// Whether the password is the user's. The same work where there is no such user.
+    async fn check_password(&self, user: Option<&UserRow>, password: &str) -> Result<bool, Error> {
+        let (id, reference) = user.map_or((Uuid::nil(), None), |user| (user.id, user.password_ref));
         let hash = self.people.password_hash(id, reference).await?;
-        let right = self.passwords.verify(Secret::new(password), hash).await?;
-        Ok(user.filter(|_| right))
+        self.passwords.verify(Secret::new(password), hash).await
     }
 
-    async fn open_session(&self, user: UserRow) -> Result<CreateSessionResponse, Error> {
+    async fn open_session(&self, user: &UserRow) -> Result<CreateSessionResponse, Error> {
         let suspended = || {
             forbidden(
                 "account_suspended",
@@ -131,7 +134,7 @@ impl Accounts {
             .ok_or_else(suspended)?;
         Ok(CreateSessionResponse {
             token: token.expose().to_owned(),
-            user: Some(self.people.describe_one(user).await?),
+            user: Some(self.people.describe_one(user.clone()).await?),
             expires_at: Some(time::to_proto(expires_at)),
         })
     }
@@ -142,9 +145,12 @@ impl Accounts {
         request: &Request<DeleteSessionRequest>,
     ) -> Result<DeleteSessionResponse, Error> {
         let digest = token::digest(&request.get_ref().token);
-        sessions::delete(self.pool(), digest)
+        let whose = sessions::delete(self.pool(), digest)
             .await
             .map_err(query_error)?;
+        if let Some(account) = whose {
+            self.security.signed_out(account).await;
+        }
         Ok(DeleteSessionResponse {})
     }
 
@@ -184,6 +190,11 @@ impl Accounts {
                     "The session or API token is unknown or over; sign in again.",
                 )
             })?;
+        if let Some(token) = bearer.first_use {
+            self.security
+                .api_token_first_used(bearer.user_id, token)
+                .await;
+        }
         let caller = Caller::User {
             id: bearer.user_id,
             role: bearer.role,

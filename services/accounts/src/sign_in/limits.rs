@@ -12,18 +12,26 @@ mod known;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use portico_eventstore::Row;
 use portico_proto::{Error, Kind};
-use portico_runtime::{Clock, address::household, config::Attempts, query_error};
-use portico_vault::IndexKey;
+use portico_runtime::{
+    Clock,
+    address::{household, parse},
+    config::Attempts,
+    query_error,
+};
+use portico_vault::{IndexKey, Vault, VaultRef};
 use sqlx::{AnyPool, Row as _};
+use uuid::Uuid;
 
 use self::known::Places;
+use crate::people::owner;
 
 /// A counter, named by a blind index, its limit, and the time from the first one counted to its end.
 #[derive(Debug, Clone)]
@@ -146,14 +154,13 @@ impl Limits {
             window: self.settings.sign_up_window,
         };
         // What is over the limit is not written, so that a flood costs a read for each.
-        let before = self.counted(&key, now).await?;
-        if let Some((count, until)) = before
+        if let Some((count, until)) = self.counted(&key, now).await?
             && count >= key.limit
         {
             return Err(too_many_sign_ups(until, now));
         }
-        if self.count(&key).await? > key.limit {
-            let until = before.map_or(now, |(_, until)| until);
+        let (count, until) = self.count(&key).await?;
+        if count > key.limit {
             return Err(too_many_sign_ups(until, now));
         }
         Ok(())
@@ -168,23 +175,18 @@ impl Limits {
             .fetch_optional(&self.pool)
             .await
             .map_err(query_error)?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let number = |column: usize| row.try_get::<i64, _>(column).map_err(query_error);
-        let until = Timestamp::from_millisecond(number(1)?).unwrap_or(now);
-        Ok(Some((number(0)?, until)))
+        row.map(|row| window(&row, now)).transpose()
     }
 
-    /// Adds one to the open window, or opens a new one. Returns the count.
-    async fn count(&self, key: &Key) -> Result<i64, Error> {
+    /// Adds one to the open window, or opens a new one. Returns the count, and the end of the window.
+    async fn count(&self, key: &Key) -> Result<(i64, Timestamp), Error> {
         let now = self.clock.now();
         let until = now.checked_add(key.window).unwrap_or(Timestamp::MAX);
         let sql = "INSERT INTO sign_in_failures (key_index, failures, until_ms) VALUES ($1, 1, $2) \
                    ON CONFLICT (key_index) DO UPDATE SET \
                    failures = CASE WHEN sign_in_failures.until_ms > $3 THEN sign_in_failures.failures + 1 ELSE 1 END, \
                    until_ms = CASE WHEN sign_in_failures.until_ms > $3 THEN sign_in_failures.until_ms \
-                   ELSE excluded.until_ms END RETURNING failures";
+                   ELSE excluded.until_ms END RETURNING failures, until_ms";
         let row = sqlx::query(sql)
             .bind(key.index.clone())
             .bind(until.as_millisecond())
@@ -192,28 +194,40 @@ impl Limits {
             .fetch_one(&self.pool)
             .await
             .map_err(query_error)?;
-        row.try_get(0).map_err(query_error)
+        window(&row, now)
     }
 }
 
+fn window(row: &Row, now: Timestamp) -> Result<(i64, Timestamp), Error> {
+    let number = |column: usize| row.try_get::<i64, _>(column).map_err(query_error);
+    let until = Timestamp::from_millisecond(number(1)?).unwrap_or(now);
+    Ok((number(0)?, until))
+}
+
 impl Attempt {
-    /// Counts a wrong password.
+    /// Counts a wrong password. Returns until when no more are tried for the account, where this was the last one.
     ///
     /// # Errors
     /// The database is not available; the failure is not counted then.
-    pub(crate) async fn failed(self) -> Result<(), Error> {
-        for key in self.keys() {
-            self.limits.count(key).await?;
+    pub(crate) async fn failed(self) -> Result<Option<Timestamp>, Error> {
+        let (count, until) = self.limits.count(&self.account).await?;
+        if let Some(address) = &self.address {
+            self.limits.count(address).await?;
         }
-        Ok(())
+        Ok((count == self.account.limit).then_some(until))
     }
 
     /// The password was right: the place is known from now on, and its failures are reset. Those of the network address
-    /// stay, or somebody with an account of their own could reset them between guesses at other accounts.
+    /// stay, or somebody with an account of their own could reset them between guesses at other accounts. Returns where the
+    /// network address is in the vault, among the account's.
     ///
     /// # Errors
     /// The database is not available.
-    pub(crate) async fn succeeded(self) -> Result<(), Error> {
+    pub(crate) async fn succeeded(
+        mut self,
+        vault: &Vault,
+        account_id: Uuid,
+    ) -> Result<Option<VaultRef>, Error> {
         if self.failed_before {
             sqlx::query("DELETE FROM sign_in_failures WHERE key_index = $1")
                 .bind(self.account.index.clone())
@@ -221,7 +235,10 @@ impl Attempt {
                 .await
                 .map_err(query_error)?;
         }
-        self.limits.remember(&self.places).await
+        let places = mem::take(&mut self.places);
+        self.limits
+            .remember(places, vault, &owner(account_id))
+            .await
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -270,12 +287,6 @@ pub(crate) async fn delete_ended(
     known::delete_outdated(pool, settings, now).await
 }
 
-/// Parses an address with or without a port.
-fn parse(text: &str) -> Option<IpAddr> {
-    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
-    text.parse().ok().or_else(with_port)
-}
-
 fn too_many_attempts(until: Timestamp, now: Timestamp) -> Error {
     let message = "Too many failed sign-ins; try again in a few minutes.";
     limited("too_many_attempts", message, until, now)
@@ -290,16 +301,4 @@ fn limited(code: &'static str, message: &str, until: Timestamp, now: Timestamp) 
     let seconds = until.duration_since(now).as_secs().saturating_add(1);
     let after = Duration::from_secs(u64::try_from(seconds).unwrap_or(1));
     Error::new(Kind::Limited, code, message).with_retry_after(after)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_may_have_a_port() {
-        assert_eq!(parse("192.0.2.1:80"), parse("192.0.2.1"));
-        assert_eq!(parse("[2001:db8::1]:443"), parse("2001:db8::1"));
-        assert_eq!(parse(""), None);
-    }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Bearer {
     pub(crate) role: Role,
     /// When the token stops working at the latest; a session may end earlier when it is idle.
     pub(crate) expires_at: Timestamp,
+    /// The id of an API token that was not used before.
+    pub(crate) first_use: Option<Uuid>,
 }
 
 /// Creates a session and returns when it ends at the latest; `None` when the user is no longer active.
@@ -48,13 +50,13 @@ pub(crate) async fn create(
     Ok((done.rows_affected() == 1).then_some(expires_at))
 }
 
-/// Ends a session. Idempotent.
-pub(crate) async fn delete(pool: &AnyPool, digest: String) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM sessions WHERE digest = $1")
+/// Ends a session, and returns whose it was. Idempotent.
+pub(crate) async fn delete(pool: &AnyPool, digest: String) -> sqlx::Result<Option<Uuid>> {
+    let row = sqlx::query("DELETE FROM sessions WHERE digest = $1 RETURNING user_id")
         .bind(digest)
-        .execute(pool)
-        .await
-        .map(|_| ())
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(rows::id).transpose()
 }
 
 /// Ends all sessions of a user.
@@ -186,15 +188,20 @@ async fn by_api_token(
     if expires_at <= at {
         return Ok(None);
     }
+    let token_id: String = row.try_get(3)?;
+    let first_use = (last_used == 0).then(|| token_id.parse().ok()).flatten();
     if last_used + milliseconds(LAST_SEEN) <= at {
         let upsert = sqlx::query(
             "INSERT INTO api_token_uses (token_id, last_used_ms) VALUES ($1, $2) \
              ON CONFLICT (token_id) DO UPDATE SET last_used_ms = excluded.last_used_ms",
         );
-        let token_id: String = row.try_get(3)?;
         record_use(upsert.bind(token_id).bind(at), pool).await;
     }
-    bearer_of(&row, expires_at).map(Some)
+    let bearer = bearer_of(&row, expires_at)?;
+    Ok(Some(Bearer {
+        first_use,
+        ..bearer
+    }))
 }
 
 /// A call does not fail because the last use of its token cannot be recorded.
@@ -212,6 +219,7 @@ fn bearer_of(row: &Row, expires_at_ms: i64) -> sqlx::Result<Bearer> {
         user_id: rows::id(row)?,
         role: views::role(&row.try_get::<String, _>(1)?),
         expires_at: Timestamp::from_millisecond(expires_at_ms).unwrap_or(Timestamp::MAX),
+        first_use: None,
     })
 }
 

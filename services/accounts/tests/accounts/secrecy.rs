@@ -127,7 +127,7 @@ async fn an_erased_user_is_gone_from_the_vault_and_the_index(place: Place) {
             .filter(|t| t.contains(&user.id))
             .count()
     };
-    assert_eq!(about_user().await, 5);
+    assert_eq!(about_user().await, 6);
     let message = EraseUserRequest {
         id: user.id.clone(),
     };

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use portico_proto::Error;
-use portico_runtime::{config::Attempts, query_error};
+use portico_runtime::{config::Attempts, query_error, vault_error};
+use portico_vault::{Owner, Secret, Vault, VaultRef};
 use sqlx::{AnyPool, Row as _};
 
 use super::Limits;
@@ -15,7 +16,7 @@ const MOST: i64 = 20;
 const SEEN: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where an attempt comes from, and what is known of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Places {
     /// Blind index of the e-mail address.
     account: String,
@@ -29,6 +30,10 @@ struct Place {
     index: String,
     /// When the owner last signed in from there, to the day; `None`: it is not known.
     seen: Option<Timestamp>,
+    /// What it is, where that is kept: a network address.
+    text: Option<String>,
+    /// Where that is in the vault, where the place is known.
+    text_ref: Option<VaultRef>,
 }
 
 impl Places {
@@ -63,73 +68,95 @@ impl Limits {
             self.address_key.blind_index(&together)
         };
         let device = Some(device).filter(|device| !device.is_empty());
-        let indexes = [
-            network.map(|network| index("address", network)),
-            device.map(|device| index("device", device)),
-        ];
-        let mut places = Vec::with_capacity(indexes.len());
-        for index in indexes {
-            places.push(match index {
-                None => None,
-                Some(index) => {
-                    let seen = self.seen(&index, now).await?;
-                    Some(Place { index, seen })
-                }
+        let mut places = Places {
+            account: account.to_owned(),
+            address: None,
+            device: None,
+        };
+        if let Some(network) = network {
+            let place = self.place(index("address", network), now).await?;
+            places.address = Some(Place {
+                text: Some(network.to_owned()),
+                ..place
             });
         }
-        let device = places.pop().flatten();
-        let address = places.pop().flatten();
-        Ok(Places {
-            account: account.to_owned(),
-            address,
-            device,
-        })
+        if let Some(device) = device {
+            places.device = Some(self.place(index("device", device), now).await?);
+        }
+        Ok(places)
     }
 
-    async fn seen(&self, index: &str, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-        let sql = "SELECT seen_ms FROM known_places WHERE place_index = $1 AND seen_ms > $2";
+    async fn place(&self, index: String, now: Timestamp) -> Result<Place, Error> {
+        let sql =
+            "SELECT seen_ms, address_ref FROM known_places WHERE place_index = $1 AND seen_ms > $2";
         let row = sqlx::query(sql)
-            .bind(index.to_owned())
+            .bind(index.clone())
             .bind(outdated(&self.settings, now))
             .fetch_optional(&self.pool)
             .await
             .map_err(query_error)?;
-        let Some(row) = row else {
-            return Ok(None);
+        let mut place = Place {
+            index,
+            seen: None,
+            text: None,
+            text_ref: None,
         };
-        let seen = row.try_get(0).map_err(query_error)?;
-        Ok(Some(Timestamp::from_millisecond(seen).unwrap_or(now)))
+        if let Some(row) = row {
+            let seen = row.try_get(0).map_err(query_error)?;
+            place.seen = Some(Timestamp::from_millisecond(seen).unwrap_or(now));
+            let reference: String = row.try_get(1).map_err(query_error)?;
+            place.text_ref = reference.parse().ok().map(VaultRef);
+        }
+        Ok(place)
     }
 
-    /// The owner has signed in from there now.
-    pub(super) async fn remember(&self, places: &Places) -> Result<(), Error> {
+    /// The owner has signed in from there now. Returns where the network address is in the vault: one record for each
+    /// address, however often.
+    pub(super) async fn remember(
+        &self,
+        mut places: Places,
+        vault: &Vault,
+        owner: &Owner,
+    ) -> Result<Option<VaultRef>, Error> {
         let now = self.clock.now();
-        let outdated = |place: &&Place| {
-            place
-                .seen
-                .is_none_or(|seen| now.duration_since(seen) >= SEEN)
-        };
         let mut written = false;
-        for place in [&places.address, &places.device]
+        for place in [&mut places.address, &mut places.device]
             .into_iter()
             .flatten()
-            .filter(outdated)
         {
-            let sql = "INSERT INTO known_places (place_index, account_index, seen_ms) VALUES ($1, $2, $3) \
-                       ON CONFLICT (place_index) DO UPDATE SET seen_ms = excluded.seen_ms";
-            sqlx::query(sql)
-                .bind(place.index.clone())
-                .bind(places.account.clone())
-                .bind(now.as_millisecond())
-                .execute(&self.pool)
-                .await
-                .map_err(query_error)?;
+            if place
+                .seen
+                .is_some_and(|seen| now.duration_since(seen) < SEEN)
+            {
+                continue;
+            }
+            if let (Some(text), None) = (&place.text, place.text_ref) {
+                let text = Secret::new(text.clone());
+                place.text_ref = Some(vault.put(owner, &text).await.map_err(vault_error)?);
+            }
+            self.write(&places.account, place, now).await?;
             written = true;
         }
-        match written {
-            true => self.forget_oldest(&places.account).await,
-            false => Ok(()),
+        if written {
+            self.forget_oldest(&places.account).await?;
         }
+        Ok(places.address.and_then(|place| place.text_ref))
+    }
+
+    async fn write(&self, account: &str, place: &Place, now: Timestamp) -> Result<(), Error> {
+        let sql = "INSERT INTO known_places (place_index, account_index, seen_ms, address_ref) \
+                   VALUES ($1, $2, $3, $4) ON CONFLICT (place_index) DO UPDATE SET \
+                   seen_ms = excluded.seen_ms, address_ref = excluded.address_ref";
+        let reference = place.text_ref.map(|reference| reference.0.to_string());
+        sqlx::query(sql)
+            .bind(place.index.clone())
+            .bind(account.to_owned())
+            .bind(now.as_millisecond())
+            .bind(reference.unwrap_or_default())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(query_error)
     }
 
     async fn forget_oldest(&self, account: &str) -> Result<(), Error> {
