@@ -7,6 +7,7 @@
 //! - [`openapi`]: the description of the REST API
 //! - [`pages`]: the portal in the browser
 //! - [`grpc`]: the public gRPC listener
+//! - [`streams`]: how many stay open
 //! - [`remembered`]: what the services answered a moment ago
 //! - [`operations`]: what every service tells an operator about itself, gathered
 //! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
@@ -27,6 +28,7 @@ pub mod problem;
 mod remembered;
 pub mod request;
 mod rest;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +51,7 @@ use self::{
     remembered::Catalogue,
     request::auth::{Auth, Cookies},
     request::csrf::Csrf,
+    streams::Streams,
 };
 
 pub use grpc::grpc_router;
@@ -73,6 +76,8 @@ pub struct Shared {
     pub csrf: Csrf,
     /// Answers of the catalogue.
     catalogue: Catalogue,
+    /// Open streams.
+    streams: Streams,
 }
 
 impl Deref for Edge {
@@ -92,6 +97,7 @@ impl Edge {
             auth: Auth::new(deps, cookies),
             csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
             catalogue: Catalogue::default(),
+            streams: Streams::new(deps.config.connections.streams_per_user),
             deps: deps.clone(),
         }))
     }

@@ -9,7 +9,7 @@
 
 pub mod apart;
 pub mod app;
-mod listeners;
+pub(crate) mod listeners;
 pub mod migrations;
 pub mod parts;
 mod probes;

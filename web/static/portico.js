@@ -47,7 +47,7 @@ function follow() {
   };
   const stream = new EventSource("/api/v1/events");
   const steps = ["submitted", "approved", "rejected", "withdrawn", "registering", "registered", "mapped",
-    "provisioned", "delayed", "failed", "retried", "revoked", "deprovisioned"];
+    "provisioned", "delayed", "failed", "retried", "revoked", "deprovisioned", "problem"];
   for (const step of steps) stream.addEventListener(step, soon);
   // What happened between the page and the stream.
   stream.addEventListener("open", soon);

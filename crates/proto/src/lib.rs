@@ -11,9 +11,11 @@ pub use error::{Error, FieldError, Kind, Problem};
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 macro_rules! generated {
-    ($($(#[$doc:meta])* $name:ident = $package:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $package:literal $({ $($more:item)* })?;)*) => {$(
         $(#[$doc])*
         pub mod $name {
+            $($($more)*)?
+
             /// First version of the contract; changed by addition only.
             #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes)]
             pub mod v1 {
@@ -27,7 +29,12 @@ generated! {
     /// Products and plans.
     catalog = "portico.catalog.v1";
     /// Applications, carts and access requests.
-    access = "portico.access.v1";
+    access = "portico.access.v1" {
+        /// Initial metadata of `WatchAccessRequests`: the cursor that the stream begins after.
+        pub const CURSOR_HEADER: &str = "x-portico-cursor";
+        /// Code of the error where a cursor is one of a log that was restored since.
+        pub const CURSOR_OF_ANOTHER_LOG: &str = "cursor_of_another_log";
+    };
     /// Identity providers, client types and OAuth clients.
     registration = "portico.registration.v1";
     /// Gateways, scope mappings and API keys.

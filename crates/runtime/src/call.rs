@@ -1,8 +1,9 @@
-//! A call of a gRPC method: who calls ([`identity`]), whether they may ([`authorization`]), and what the method needs to
-//! know beside its message ([`Call`]).
+//! A call of a gRPC method: who calls ([`identity`]), whether they may ([`authorization`]), until when
+//! ([`deadline`]), and what the method needs to know beside its message ([`Call`]).
 
 pub mod authorization;
 mod context;
+pub mod deadline;
 mod errors;
 pub mod identity;
 

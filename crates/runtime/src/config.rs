@@ -26,8 +26,8 @@ use crate::outgoing::{AllowList, OutgoingSettings};
 use layers::Layers;
 use reader::Reader;
 pub use sections::{
-    Admin, Collector, Grpc, Log, LogFormat, Mail, Migrate, MutualTls, Nats, Passwords, Retry,
-    Services, Session, Signup, Telemetry, Tls,
+    Admin, Attempts, Collector, Connections, Grpc, Log, LogAddresses, LogFormat, Mail, Migrate,
+    MutualTls, Nats, Passwords, Retry, Services, Session, Signup, Telemetry, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -56,6 +56,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The public gRPC API.
     pub grpc: Grpc,
+    /// Limits of connections.
+    pub connections: Connections,
     /// Networks of the reverse proxies in front of the portal.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Calls between separate processes.
@@ -74,6 +76,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// How many things a worker of this process does outside at a time.
     pub work_at_once: u16,
+    /// How often signing in may fail, and how often an address may sign up.
+    pub attempts: Attempts,
     /// Back-off of retries.
     pub retry: Retry,
     /// How long the secret before a rotation works, where a provider keeps both.
@@ -164,6 +168,7 @@ impl Config {
             kek_previous: sections::kek_previous(reader),
             admin: Admin::read(reader),
             grpc: Grpc::read(reader),
+            connections: Connections::read(reader),
             trusted_proxies: reader.parsed_list("http.trusted_proxies"),
             services: Services::read(reader),
             database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
@@ -173,6 +178,7 @@ impl Config {
             session: Session::read(reader),
             passwords: Passwords::read(reader),
             work_at_once: reader.number("work.at_once"),
+            attempts: Attempts::read(reader),
             retry: Retry::read(reader),
             old_secret_lifetime: reader.duration_or_none("registration.old_secret_lifetime"),
             outgoing: sections::outgoing(reader, allow),

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`service`] | what a service is given at its start and gives back; health, the methods that all services have |
 //! | `call`, [`lists`], [`texts`] | a gRPC call: who calls, whether they may, its context; lists and texts in requests |
+//! | [`security`] | the security log |
 //! | [`telemetry`] | log lines and traces, of HTTP requests and gRPC calls |
+//! | [`address`] | network addresses of callers |
 //! | [`config`] | the configuration, read and checked |
 //! | [`outgoing`] | the one client for calls to addresses that people enter |
 //! | [`metrics`] | numbers for `/metrics` and for a collector |
@@ -13,6 +15,7 @@
 //!
 //! The clock is the event store's, which needs it too.
 
+pub mod address;
 mod call;
 mod channel;
 pub mod config;
@@ -20,13 +23,15 @@ pub mod lists;
 pub mod metrics;
 pub mod outgoing;
 mod process;
+pub mod security;
 pub mod service;
 pub mod telemetry;
 pub mod texts;
 
 pub use call::{
-    Call, Caller, IdentityKey, Problems, Role, authorization, concurrent_change, identity,
-    name_taken, parse_id, query_error, refuse, refuse_at, require, store_error, vault_error,
+    Call, Caller, IdentityKey, Problems, Role, authorization, concurrent_change, deadline,
+    identity, name_taken, parse_id, query_error, refuse, refuse_at, require, store_error,
+    vault_error,
 };
 pub use channel::{
     Channels, IDEMPOTENCY_KEY, REQUEST_ID, Remote, SERVICE, ServiceChannel, ServiceName,

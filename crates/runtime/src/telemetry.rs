@@ -115,7 +115,7 @@ mod tests {
     use super::request::REQUEST_ID;
     use super::*;
     use crate::clock::Clock;
-    use crate::config::LogFormat;
+    use crate::config::{LogAddresses, LogFormat};
     use axum::Router;
     use axum::body::Body;
     use axum::extract::Request;
@@ -149,6 +149,7 @@ mod tests {
             let log = Log {
                 level: "info".to_owned(),
                 format,
+                addresses: LogAddresses::Short,
             };
             let lines = self.clone();
             subscriber(&log, false, move || lines.clone(), None).unwrap()

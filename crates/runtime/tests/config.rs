@@ -187,6 +187,10 @@ mod config {
             (("PORTICO_ADMIN_EMAIL", "a@example.org"), "admin.password"),
             (("PORTICO_ADMIN_PASSWORD", "12345678"), "admin.email"),
             (("PORTICO_SESSION_IDLE", "13h"), "session.idle"),
+            (
+                ("PORTICO_CONNECTIONS_MAX", "10"),
+                "connections.max_per_address",
+            ),
             (("PORTICO_RETRY_FIRST_DELAY", "1h"), "retry.first_delay"),
             (("PORTICO_DATABASE_URL", "mysql://db/a"), "database.url"),
             (("PORTICO_NATS_URL", "http://nats"), "nats.url"),

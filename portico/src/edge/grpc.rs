@@ -10,16 +10,15 @@ use axum::{
     middleware,
     response::{IntoResponse as _, Response},
 };
-use futures::{StreamExt as _, stream};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body::Frame;
-use http_body_util::{BodyStream, StreamBody};
+use http::{HeaderValue, Method, StatusCode, header};
 use portico_proto::{
     Error, FILE_DESCRIPTOR_SET,
-    accounts::v1::{CreateSessionRequest, accounts_service_client::AccountsServiceClient},
+    accounts::v1::{
+        CreateSessionRequest, SignUpRequest, accounts_service_client::AccountsServiceClient,
+    },
 };
 use portico_runtime::{
-    Caller, Deps, ServiceName, identity,
+    Caller, Deps, ServiceName, deadline, identity,
     telemetry::{self, Answering},
 };
 use prost::Message as _;
@@ -29,16 +28,22 @@ use tonic_prost::ProstCodec;
 use tower::{Service as _, service_fn};
 
 use self::health::Health;
-use super::{Edge, operations, request::auth::Credential, request::remote_address};
+use super::{
+    Edge, operations, request::auth::Credential, request::remote_address, streams::Watcher,
+};
 
 mod health;
 mod remembered;
 
 /// Methods that are not for outside, each with the reason.
-const INTERNAL: [(&str, &str); 3] = [
+const INTERNAL: [(&str, &str); 4] = [
     (
         "/portico.accounts.v1.AccountsService/Authenticate",
         "hands out signed identities, which only the edge may hold",
+    ),
+    (
+        "/portico.accounts.v1.AccountsService/GetEndedTokens",
+        "is asked for everybody's streams, by the edge only",
     ),
     (
         "/portico.accounts.v1.AccountsService/GetContacts",
@@ -49,8 +54,9 @@ const INTERNAL: [(&str, &str); 3] = [
         "is about applications of anybody, for the registration service only",
     ),
 ];
-/// Is counted against the address of the caller, so we write that address ourselves.
+/// Are counted against the address of the caller, so we write that address ourselves.
 const CREATE_SESSION: &str = "/portico.accounts.v1.AccountsService/CreateSession";
+const SIGN_UP: &str = "/portico.accounts.v1.AccountsService/SignUp";
 
 /// Every service has these; here they are about all of them.
 const OPERATIONS: &str = "/portico.operations.v1.";
@@ -86,6 +92,10 @@ pub fn grpc_router(deps: &Deps) -> Router {
     };
     routes
         .fallback(forward)
+        .layer(middleware::from_fn_with_state(
+            deps.clock.clone(),
+            deadline::keep,
+        ))
         .layer(middleware::from_fn_with_state(answering, telemetry::calls))
         .with_state(public)
 }
@@ -145,18 +155,40 @@ async fn call(public: &Public, request: Request) -> Result<http::Response<Body>,
         return Ok(operations::serve(edge, request).await);
     }
     let service = ServiceName::of_path(&path).ok_or_else(missing)?;
-    if path == CREATE_SESSION {
-        return Ok(create_session(edge, request).await);
+    match path.as_str() {
+        CREATE_SESSION => return Ok(create_session(edge, request).await),
+        SIGN_UP => return Ok(sign_up(edge, request).await),
+        _ => {}
     }
     if remembered::READ.contains(&path.as_str()) {
         return remembered::answer(edge, &caller, request).await;
     }
+    if *streams {
+        return watched(edge, service, request, credential, &caller).await;
+    }
+    forwarded(edge, service, request).await
+}
+
+/// A stream, within the user's number of them, that ends with their session.
+async fn watched(
+    edge: &Edge,
+    service: ServiceName,
+    request: http::Request<Body>,
+    credential: Credential,
+    caller: &Caller,
+) -> Result<http::Response<Body>, Status> {
+    let open = match caller {
+        Caller::User { id, .. } => Some(edge.streams.open(Watcher::User(*id))?),
+        // Is refused by the service, with its own words.
+        Caller::Anonymous | Caller::Service(_) => None,
+    };
     let response = forwarded(edge, service, request).await?;
-    Ok(if *streams {
-        response.map(|body| until(body, over(edge.clone(), credential)))
-    } else {
-        response
-    })
+    let over = over(edge.clone(), credential);
+    let ends = async move {
+        let _open = open;
+        over.await
+    };
+    Ok(deadline::until(response.map(AxumBody::new), ends).map(Body::new))
 }
 
 /// What a service answers.
@@ -207,13 +239,13 @@ async fn identified(
 
 /// Signing in, with the caller's address as we see it.
 async fn create_session(edge: &Edge, request: http::Request<Body>) -> http::Response<Body> {
-    let proxies = &edge.deps.config.trusted_proxies;
-    let remote = remote_address(request.extensions(), request.headers(), proxies);
+    let remote = remote(edge, &request);
     let channel = edge.deps.channels.to(ServiceName::Accounts);
     let sign_in = service_fn(move |mut request: tonic::Request<CreateSessionRequest>| {
-        request.get_mut().remote_address = remote
-            .map(|address| address.to_string())
-            .unwrap_or_default();
+        let message = request.get_mut();
+        message.remote_address.clone_from(&remote);
+        // Is a browser's.
+        message.device.clear();
         let channel = channel.clone();
         async move {
             AccountsServiceClient::new(channel)
@@ -226,36 +258,34 @@ async fn create_session(edge: &Edge, request: http::Request<Body>) -> http::Resp
         .await
 }
 
-/// Resolves when a stream must end, with the reason.
-async fn over(edge: Edge, credential: Credential) -> Status {
-    let signed_out = async {
-        match credential {
-            Credential::None => std::future::pending().await,
-            credential => edge.auth.clone().until_signed_out(credential).await,
-        }
-    };
-    tokio::select! {
-        () = signed_out => Status::unauthenticated("the session has ended"),
-        () = edge.deps.shutdown.cancelled() => Status::unavailable("the portal is stopping; connect again"),
-    }
+/// Signing up, with the caller's address as we see it.
+async fn sign_up(edge: &Edge, request: http::Request<Body>) -> http::Response<Body> {
+    let remote = remote(edge, &request);
+    let channel = edge.deps.channels.to(ServiceName::Accounts);
+    let sign_up = service_fn(move |mut request: tonic::Request<SignUpRequest>| {
+        request.get_mut().remote_address.clone_from(&remote);
+        let channel = channel.clone();
+        async move { AccountsServiceClient::new(channel).sign_up(request).await }
+    });
+    tonic::server::Grpc::new(ProstCodec::default())
+        .unary(sign_up, request)
+        .await
 }
 
-/// A body that ends with a status as soon as there is one.
-fn until(body: Body, over: impl Future<Output = Status> + Send + 'static) -> Body {
-    let begin = Some((BodyStream::new(body), Box::pin(over)));
-    let frames = stream::unfold(begin, |state| async move {
-        let (mut body, mut over) = state?;
-        tokio::select! {
-            frame = body.next() => frame.map(|frame| (frame, Some((body, over)))),
-            status = &mut over => {
-                let mut trailers = HeaderMap::new();
-                // Fails only for words that no header can hold, and these are ours.
-                let _ = status.add_header(&mut trailers);
-                Some((Ok(Frame::trailers(trailers)), None))
-            }
-        }
-    });
-    Body::new(StreamBody::new(frames))
+fn remote(edge: &Edge, request: &http::Request<Body>) -> String {
+    let proxies = &edge.deps.config.trusted_proxies;
+    let address = remote_address(request.extensions(), request.headers(), proxies);
+    address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}
+
+/// Resolves when a stream must end, with the reason.
+async fn over(edge: Edge, credential: Credential) -> Status {
+    tokio::select! {
+        () = edge.auth.clone().until_signed_out(credential) => Status::unauthenticated("the session has ended"),
+        () = edge.deps.shutdown.cancelled() => Status::unavailable("the portal is stopping; connect again"),
+    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn write(failure: &Failure, instance: &str, bare: &Response) -> Response {
 }
 
 /// Sets `Retry-After` (RFC 9110 section 10.2.3), in whole seconds and not earlier than the error says.
-pub(super) fn retry_after(error: &Error, headers: &mut HeaderMap) {
+pub(crate) fn retry_after(error: &Error, headers: &mut HeaderMap) {
     if let Some(after) = error.retry_after {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(header::RETRY_AFTER, seconds.max(1).into());

@@ -147,6 +147,14 @@ impl RequestContext {
             .unwrap_or_default()
     }
 
+    /// What marks the browser that it came from, where there is such a mark.
+    pub fn device(&self) -> String {
+        let visit = self.visit.as_ref();
+        visit
+            .map(|visit| visit.expose().to_owned())
+            .unwrap_or_default()
+    }
+
     /// A call to a service in the sender's name.
     pub fn request<T>(&self, message: T) -> tonic::Request<T> {
         tonic::Request::from_parts(self.metadata.clone(), http::Extensions::new(), message)

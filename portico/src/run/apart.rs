@@ -12,7 +12,7 @@ use portico_bus::{SharedBus, memory::MemoryBus};
 use portico_proto::FILE_DESCRIPTOR_SET;
 use portico_runtime::{
     Channels, Clock, Config, Deps, Remote, SERVICE, Service, ServiceChannel, ServiceName,
-    authorization,
+    authorization, deadline,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use super::{
     app::{Running, serve_edge},
-    listeners::{EdgeListeners, client_tls, listen, mutual_tls, serve, serve_grpc},
+    listeners::{EdgeListeners, Server, client_tls, listen, mutual_tls},
     parts::Parts,
     probes, wiring,
 };
@@ -104,12 +104,16 @@ fn serve_at(
         );
     }
     let tls = config.tls.as_ref().map(mutual_tls).transpose()?;
-    let mut router = router(services);
+    let mut router = router(services).layer(middleware::from_fn_with_state(
+        deps.clock.clone(),
+        deadline::keep,
+    ));
     if tls.is_some() {
         router = router.layer(middleware::from_fn(authorization::certified));
     }
-    serve_grpc(deps, calls, tls, router)?;
-    serve(deps, probes, probes::router(deps, services));
+    let server = Server::of(deps);
+    server.serve(calls, tls, router);
+    server.serve(probes, None, probes::router(deps, services));
     tracing::info!(calls = %addresses.calls, probes = %addresses.probes, "services listen");
     Ok(addresses)
 }

@@ -7,7 +7,7 @@ use portico_runtime::{Clock, Config, DataFolder, Deps, ServiceName};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    listeners::{EdgeListeners, public_tls, serve, serve_grpc},
+    listeners::{EdgeListeners, Server, public_tls},
     wiring,
 };
 use crate::edge;
@@ -131,16 +131,10 @@ pub(crate) async fn serve_edge(
     }
     let addresses = listeners.addresses()?;
     let EdgeListeners { rest, grpc } = listeners;
-    serve(deps, rest, edge::router(deps).await);
-    match &deps.config.grpc.tls {
-        Some(files) => serve_grpc(
-            deps,
-            grpc,
-            Some(public_tls(files)?),
-            edge::grpc_router(deps),
-        )?,
-        None => serve(deps, grpc, edge::grpc_router(deps)),
-    }
+    let tls = deps.config.grpc.tls.as_ref().map(public_tls).transpose()?;
+    let server = Server::of(deps);
+    server.serve(rest, None, edge::router(deps).await);
+    server.serve(grpc, tls, edge::grpc_router(deps));
     let (rest, grpc) = addresses;
     tracing::info!(%rest, %grpc, "the edge listens");
     Ok(addresses)

@@ -1,18 +1,28 @@
-//! Listening: the edge's two addresses, and the one at which services call each other.
+//! Listening: the edge's two addresses, those at which services call each other, and those for probes.
+//!
+//! - [`server`]: takes connections and serves a router on them
+//! - [`places`]: how many at the same time, in all and from one address
+//! - [`activity`]: what a connection does, and until when it has to do something
+//! - [`refusal`]: what a connection too many is answered
+//! - [`descriptors`]: how many the process can have
+//! - [`tls`]: certificates of listeners and of calls
 
-use std::{net::SocketAddr, path::Path};
+mod activity;
+mod descriptors;
+mod places;
+mod refusal;
+mod server;
+#[cfg(test)]
+mod tests;
+mod tls;
 
-use axum::{Router, serve::ListenerExt as _};
-use portico_runtime::{
-    Deps,
-    config::{MutualTls, Tls},
-};
+use std::net::SocketAddr;
+
 use tokio::net::TcpListener;
-use tonic::{
-    service::Routes,
-    transport::{
-        Certificate, ClientTlsConfig, Identity, Server, ServerTlsConfig, server::TcpIncoming,
-    },
+
+pub(crate) use self::{
+    server::Server,
+    tls::{client_tls, mutual_tls, public_tls},
 };
 
 /// Takes an address.
@@ -52,91 +62,4 @@ impl EdgeListeners {
             |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         Ok((address(&self.rest)?, address(&self.grpc)?))
     }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
-}
-
-fn identity(files: &Tls) -> Result<Identity, String> {
-    Ok(Identity::from_pem(
-        read(&files.cert_file)?,
-        read(&files.key_file)?,
-    ))
-}
-
-/// TLS of a server that anybody may call.
-pub(crate) fn public_tls(files: &Tls) -> Result<ServerTlsConfig, String> {
-    Ok(ServerTlsConfig::new().identity(identity(files)?))
-}
-
-/// TLS of a server that only services may call, which prove who they are.
-pub(crate) fn mutual_tls(files: &MutualTls) -> Result<ServerTlsConfig, String> {
-    let authority = Certificate::from_pem(read(&files.ca_file)?);
-    Ok(ServerTlsConfig::new()
-        .identity(identity(&files.own)?)
-        .client_ca_root(authority))
-}
-
-/// TLS of calls to services.
-pub(crate) fn client_tls(files: &MutualTls) -> Result<ClientTlsConfig, String> {
-    let authority = Certificate::from_pem(read(&files.ca_file)?);
-    Ok(ClientTlsConfig::new()
-        .ca_certificate(authority)
-        .identity(identity(&files.own)?))
-}
-
-/// Serves gRPC until shutdown; then finishes what has begun.
-///
-/// # Errors
-/// The certificate or its key cannot be used.
-pub(crate) fn serve_grpc(
-    deps: &Deps,
-    listener: TcpListener,
-    tls: Option<ServerTlsConfig>,
-    router: Router,
-) -> Result<(), String> {
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = server.tls_config(tls).map_err(|error| {
-            // The message of the outermost error says no more than "transport error".
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            format!(
-                "TLS certificate, key or authority: {}",
-                cause.unwrap_or_default()
-            )
-        })?;
-    }
-    let server = server.add_routes(Routes::from(router));
-    let shutdown = deps.shutdown.clone();
-    deps.spawn(async move {
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        if let Err(error) = server
-            .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
-            .await
-        {
-            tracing::error!(%error, "gRPC listener ended");
-        }
-    });
-    Ok(())
-}
-
-/// Serves HTTP until shutdown; then finishes what has begun.
-pub(crate) fn serve(deps: &Deps, listener: TcpListener, router: Router) {
-    // Otherwise an answer of several small writes, as gRPC's are, waits for the client's acknowledgement.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY not set");
-        }
-    });
-    let shutdown = deps.shutdown.clone();
-    deps.spawn(async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, service)
-            .with_graceful_shutdown(shutdown.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "listener ended");
-        }
-    });
 }

@@ -7,10 +7,13 @@ use http::{StatusCode, header};
 use portico_eventstore::{Database, DatabaseError};
 use portico_runtime::{Config, ServiceName, config::Migrate, shutdown::Shutdown};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::wiring::migrations;
+use super::{
+    listeners::{Server, listen},
+    wiring::migrations,
+};
 
 /// How often to look whether the migrations have run.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -36,13 +39,9 @@ pub async fn wait(
     }
     say(&missing);
     let (told, parts) = watch::channel(missing.clone());
-    let done = CancellationToken::new();
-    let listener = TcpListener::bind(probes)
-        .await
-        .map_err(|error| format!("cannot listen on {probes}: {error}"))?;
-    let served =
-        axum::serve(listener, router(parts)).with_graceful_shutdown(done.clone().cancelled_owned());
-    let serving = tokio::spawn(served.into_future());
+    let (serving, done) = (TaskTracker::new(), CancellationToken::new());
+    let server = Server::new(config, serving.clone(), done.clone());
+    server.serve(listen(probes).await?, None, router(parts));
     while !missing.is_empty() {
         if *told.borrow() != missing {
             say(&missing);
@@ -58,8 +57,9 @@ pub async fn wait(
         missing = self::missing(config, services).await?;
     }
     done.cancel();
-    // The address is free again when this has ended, however it did.
-    let _ = serving.await;
+    serving.close();
+    // The address is free again when this has ended.
+    serving.wait().await;
     Ok(!shutdown.is_cancelled())
 }
 

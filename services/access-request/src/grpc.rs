@@ -12,7 +12,10 @@ mod watch;
 
 use futures::{StreamExt as _, stream::BoxStream};
 use portico_eventstore::EventStore;
-use portico_proto::access::v1::{access_service_server::AccessService, *};
+use portico_proto::access::{
+    self,
+    v1::{access_service_server::AccessService, *},
+};
 use portico_runtime::{Caller, Deps, grpc_methods};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -44,8 +47,12 @@ grpc_methods! {
         ) -> Result<Response<Self::WatchAccessRequestsStream>, Status> {
             let caller = Caller::of(&request);
             caller.require_known()?;
-            let cursor = watch::start(&self.store, &request.get_ref().after).await?;
-            Ok(Response::new(watch::changes(self.clone(), caller, cursor).boxed()))
+            let start = watch::start(&self.store, &request.get_ref().after).await?;
+            let position = start.position;
+            let mut response = Response::new(watch::changes(self.clone(), caller, position).boxed());
+            // At once, so that who is cut off before the first change can resume, too.
+            response.metadata_mut().insert(access::CURSOR_HEADER, start.metadata()?);
+            Ok(response)
         }
     }
 

@@ -13,7 +13,8 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     people::People,
-    sign_in::{limits::SignInLimits, password::Passwords},
+    security::SecurityLog,
+    sign_in::{limits::Limits, password::Passwords},
     sign_up::SignUps,
 };
 
@@ -24,31 +25,39 @@ pub(crate) struct Accounts {
     store: EventStore,
     people: People,
     passwords: Passwords,
-    limits: SignInLimits,
+    limits: Limits,
+    security: SecurityLog,
     pub(crate) signup: SignUps,
 }
 
 impl Accounts {
-    pub(crate) fn new(deps: &Deps, store: EventStore, people: People) -> Self {
-        let limits = deps.config.passwords;
+    pub(crate) fn new(
+        deps: &Deps,
+        store: EventStore,
+        people: People,
+        security: SecurityLog,
+    ) -> Self {
+        let buffers = deps.config.passwords;
         Self {
             config: Arc::clone(&deps.config),
             clock: deps.clock.clone(),
             identity: deps.identity.clone(),
-            limits: SignInLimits::new(
+            limits: Limits::new(
                 deps.clock.clone(),
                 store.database().pool().clone(),
                 people.address_key.clone(),
+                deps.config.attempts,
             ),
             signup: SignUps {
                 store: store.clone(),
                 people: people.clone(),
-                passwords: Passwords::of_sign_ups(limits),
+                passwords: Passwords::of_sign_ups(buffers),
                 clock: deps.clock.clone(),
             },
             store,
             people,
-            passwords: Passwords::of_sign_ins(limits),
+            security,
+            passwords: Passwords::of_sign_ins(buffers),
         }
     }
 
@@ -77,6 +86,7 @@ methods! {
     create_session(CreateSessionRequest) -> CreateSessionResponse;
     delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
     authenticate(AuthenticateRequest) -> AuthenticateResponse;
+    get_ended_tokens(GetEndedTokensRequest) -> GetEndedTokensResponse;
     get_current_user(GetCurrentUserRequest) -> User;
     get_user(GetUserRequest) -> User;
     list_users(ListUsersRequest) -> ListUsersResponse;

@@ -7,6 +7,7 @@
 //! | `people` | personal data in the vault; users by the blind index of their e-mail address |
 //! | `sign_up` | how somebody becomes a user, the first admin included |
 //! | `sign_in` | passwords, limits, tokens, sessions. Sessions are rows, not events |
+//! | [`security`] | the security log |
 //! | `views` | users and API tokens: the projection and the queries |
 //! | `publish` | private events -> public events |
 //! | `worker` | housekeeping: interrupted erasures, expired sessions |
@@ -16,6 +17,7 @@
 mod grpc;
 mod people;
 mod publish;
+pub mod security;
 mod sign_in;
 mod sign_up;
 pub mod user;
@@ -32,7 +34,8 @@ use tonic::service::Routes;
 /// The tables of this service.
 pub static MIGRATIONS: Migrations = portico_eventstore::migrations![
     "migrations/1001_accounts.sql",
-    "migrations/1002_token_names.sql"
+    "migrations/1002_token_names.sql",
+    "migrations/1003_known_places.sql",
 ];
 
 /// Opens the store, creates the first admin if there are no users yet, and returns the service, ready to run.
@@ -52,12 +55,14 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let people = people::People::open(vault, store.database().pool().clone())
         .await
         .map_err(|error| StartError::Other(format!("accounts: {error}")))?;
-    let accounts = grpc::Accounts::new(deps, store.clone(), people.clone());
+    let log = security::SecurityLog::new(deps, store.clone());
+    let accounts = grpc::Accounts::new(deps, store.clone(), people.clone(), log.clone());
     accounts.signup.first_admin(deps).await?;
     let routes = Routes::new(AccountsServiceServer::new(accounts));
     Ok(
         Service::new(ServiceName::Accounts, deps, store.clone(), routes)
             .publishes(deps, publish::PublicEvents)
-            .works(worker::run(deps.clone(), store, people)),
+            .works(worker::run(deps.clone(), store, people))
+            .works(log.run(deps.shutdown.clone())),
     )
 }

@@ -174,6 +174,7 @@ impl People {
         // Afterwards the address can sign up again.
         for sql in [
             "DELETE FROM sessions WHERE user_id = $1",
+            "DELETE FROM known_places WHERE account_index IN (SELECT email_index FROM user_emails WHERE user_id = $1)",
             "DELETE FROM user_emails WHERE user_id = $1",
         ] {
             sqlx::query(sql)

@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use portico_eventstore::Aggregate;
 use portico_runtime::Role;
-use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 use uuid::Uuid;
@@ -67,7 +66,6 @@ pub struct User {
 struct Account {
     role: Role,
     status: Status,
-    password_ref: Option<VaultRef>,
     /// Revoked ones stay, so that an id is never issued twice.
     tokens: BTreeMap<Uuid, ApiToken>,
 }
@@ -76,13 +74,6 @@ struct Account {
 struct ApiToken {
     expires_at: Timestamp,
     revoked: bool,
-}
-
-impl User {
-    /// Where the hash of the password is in the vault.
-    pub(crate) fn password_ref(&self) -> Option<VaultRef> {
-        self.account.as_ref()?.password_ref
-    }
 }
 
 impl Aggregate for User {

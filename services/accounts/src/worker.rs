@@ -1,5 +1,5 @@
-//! Housekeeping: finishes erasures that a crash interrupted after their event, and deletes expired sessions and failure
-//! counts.
+//! Housekeeping: finishes erasures that a crash interrupted after their event, and deletes expired sessions, counts and
+//! known places.
 
 use std::time::Duration;
 
@@ -38,7 +38,9 @@ async fn tidy(deps: &Deps, store: &EventStore, people: &People) -> Result<(), Er
     let sessions = sessions::delete_ended(pool, &deps.config.session, now)
         .await
         .map_err(query_error)?;
-    limits::delete_ended(pool, now).await.map_err(query_error)?;
+    limits::delete_ended(pool, &deps.config.attempts, now)
+        .await
+        .map_err(query_error)?;
     tracing::debug!(sessions, "deleted {sessions} expired sessions");
     Ok(())
 }

@@ -25,7 +25,7 @@ use super::{
     Caller, Role,
     identity::{forbidden, unauthenticated},
 };
-use crate::channel::methods;
+use crate::{channel::methods, security};
 
 /// DNS name in the certificate of the edge.
 pub const EDGE: &str = "edge";
@@ -168,9 +168,26 @@ pub async fn certified(mut request: Request, next: Next) -> Response {
 /// Axum middleware in front of every service, after [`super::identity::verify`].
 pub async fn enforce(request: Request, next: Next) -> Response {
     match allowed(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => noted(request, next).await,
         Err(status) => status.into_http::<axum::body::Body>().into_response(),
     }
+}
+
+/// Runs a call, and has it in the security log where it matters to it.
+async fn noted(request: Request, next: Next) -> Response {
+    let account = match request.extensions().get::<Caller>() {
+        Some(Caller::User { id, .. }) => Some(*id),
+        Some(Caller::Anonymous | Caller::Service(_)) | None => None,
+    };
+    let meaning = security::meaning(request.uri().path()).zip(account);
+    let response = next.run(request).await;
+    // A refusal has its status in the headers, as an answer without messages has.
+    if let Some((what, account)) = meaning
+        && !response.headers().contains_key("grpc-status")
+    {
+        security::line(what, Some(account), None, None);
+    }
+    response
 }
 
 fn allowed(request: &Request) -> Result<(), Status> {
@@ -190,7 +207,13 @@ fn allowed(request: &Request) -> Result<(), Status> {
     };
     let caller = request.extensions().get::<Caller>();
     let caller = caller.unwrap_or(&Caller::Anonymous);
-    Ok(rule.check(caller, request.extensions().get::<Peer>())?)
+    let checked = rule.check(caller, request.extensions().get::<Peer>());
+    if let (Caller::User { id, .. }, Err(error)) = (caller, &checked)
+        && error.kind == Kind::Forbidden
+    {
+        security::line("refused", Some(*id), None, Some(&path));
+    }
+    Ok(checked?)
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use url::Url;
 
 use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
-pub use network::{Grpc, Nats, Tls};
+pub use network::{Connections, Grpc, Nats, Tls};
 use people::is_mail_address;
-pub use people::{Admin, Passwords, Session, Signup};
+pub use people::{Admin, Attempts, Passwords, Session, Signup};
 pub use retry::Retry;
 pub use services::{MutualTls, Services};
 pub use telemetry::{Collector, Telemetry};
@@ -114,6 +114,19 @@ pub struct Log {
     pub level: String,
     /// For people or for machines.
     pub format: LogFormat,
+    /// How much of the network addresses of callers is logged.
+    pub addresses: LogAddresses,
+}
+
+/// How much of the network addresses of callers is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogAddresses {
+    /// A network of 24 (IPv4) or 48 (IPv6) bits.
+    Short,
+    /// All of it.
+    Full,
+    /// Nothing.
+    None,
 }
 
 /// Format of log lines.
@@ -135,9 +148,15 @@ impl Log {
             );
         }
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let addresses = [
+            ("short", LogAddresses::Short),
+            ("full", LogAddresses::Full),
+            ("none", LogAddresses::None),
+        ];
         Self {
             level,
             format: reader.choice("log.format", &formats),
+            addresses: reader.choice("log.addresses", &addresses),
         }
     }
 }

@@ -21,6 +21,32 @@ pub struct Instruments {
     registrations: Counter<u64>,
     entitlements: Counter<u64>,
     mails: Counter<u64>,
+    connections_refused: Counter<u64>,
+    sign_ins: Counter<u64>,
+}
+
+/// What became of a try to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn {
+    /// A session began.
+    Done,
+    /// The password was wrong.
+    WrongPassword,
+    /// There is no such account.
+    UnknownAccount,
+    /// It was not tried, because too many have failed.
+    Limited,
+}
+
+/// What became of a connection for which there was no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Its address has as many as it may.
+    Address,
+    /// The listener has.
+    All,
+    /// It took the place of one that waited.
+    Replaced,
 }
 
 impl Instruments {
@@ -47,6 +73,28 @@ impl Instruments {
             KeyValue::new("outcome", outcome),
         ];
         self.entitlements.add(1, &labels);
+    }
+
+    /// A try to sign in.
+    pub fn sign_in(&self, outcome: SignIn) {
+        let outcome = match outcome {
+            SignIn::Done => "done",
+            SignIn::WrongPassword => "wrong_password",
+            SignIn::UnknownAccount => "unknown_account",
+            SignIn::Limited => "limited",
+        };
+        self.sign_ins.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+
+    /// A connection too many.
+    pub fn connection_refused(&self, why: Refused) {
+        let why = match why {
+            Refused::Address => "address",
+            Refused::All => "all",
+            Refused::Replaced => "replaced",
+        };
+        self.connections_refused
+            .add(1, &[KeyValue::new("reason", why)]);
     }
 
     /// What became of a try to send a mail, each a word from a small set.
@@ -105,6 +153,11 @@ impl Instruments {
             mails: counter(
                 "portico_mails_total",
                 "Tries to send a mail, by template and outcome.",
+            ),
+            sign_ins: counter("portico_sign_ins_total", "Tries to sign in, by outcome."),
+            connections_refused: counter(
+                "portico_connections_refused_total",
+                "Connections for which there was no room, by reason; `replaced`: in the place of one that waited.",
             ),
         }
     }

@@ -11,7 +11,7 @@ use tonic_health::pb::{
     health_server::{self, HealthServer},
 };
 
-use crate::edge::{Edge, health};
+use crate::edge::{Edge, health, streams::Watcher};
 
 /// How often a watched service is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -77,11 +77,12 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let services = named(&request.get_ref().service);
+        let open = self.0.streams.open(Watcher::Health)?;
         let stopping = self.0.deps.shutdown.clone().cancelled_owned();
         let health = self.clone();
         let changes = stream::unfold(
-            (health, services, None),
-            |(health, services, told)| async move {
+            (health, services, None, open),
+            |(health, services, told, open)| async move {
                 loop {
                     let status = if services.is_empty() {
                         // The protocol wants a stream that goes on, in case that it comes to be.
@@ -90,7 +91,7 @@ impl health_server::Health for Health {
                         health.status(&services).await
                     };
                     if told != Some(status) {
-                        return Some((Ok(answer(status)), (health, services, Some(status))));
+                        return Some((Ok(answer(status)), (health, services, Some(status), open)));
                     }
                     health.0.deps.clock.sleep(LOOK_AGAIN).await;
                 }

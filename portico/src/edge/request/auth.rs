@@ -22,12 +22,13 @@ use portico_vault::Secret;
 use sha2::{Digest as _, Sha256};
 use tonic::metadata::{Ascii, MetadataValue};
 
+use self::ended::Ended;
 use crate::edge::remembered::Asked;
+
+mod ended;
 
 /// Identities in the cache; one is about 500 bytes.
 const CAPACITY: usize = 10_000;
-/// How often an open stream checks that its session is still valid.
-const RECHECK: Duration = Duration::from_secs(60);
 /// Longer tokens are refused without a look-up.
 const LONGEST_TOKEN: usize = 4096;
 
@@ -68,6 +69,7 @@ pub struct Auth {
     clock: Clock,
     edge: IdentityKey,
     cookies: Cookies,
+    ended: Ended,
     known: Arc<Mutex<HashMap<[u8; 32], Known>>>,
 }
 
@@ -91,6 +93,7 @@ impl Auth {
             clock: deps.clock.clone(),
             edge: deps.identity.clone(),
             cookies,
+            ended: Ended::new(deps),
             known: Arc::default(),
         }
     }
@@ -172,16 +175,12 @@ impl Auth {
         all.insert(digest, known);
     }
 
-    /// Returns when the credential is no longer valid, for streams that stay open. An outage of accounts does not end
-    /// them.
+    /// Returns when the credential is no longer valid, for streams that stay open; within two seconds. An outage of accounts
+    /// does not end them.
     pub async fn until_signed_out(self, credential: Credential) {
-        loop {
-            self.clock.sleep(RECHECK).await;
-            match self.identify(&credential).await {
-                Ok(None) => return,
-                Err(error) if error.kind == Kind::Unauthenticated => return,
-                Ok(Some(_)) | Err(_) => {}
-            }
+        match credential.token() {
+            Some(token) => self.ended.wait(token).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -316,6 +315,16 @@ impl Cookies {
     /// The value has characters that a cookie cannot have.
     pub fn set_visit(self, value: &str) -> Result<HeaderValue, Error> {
         self.set(self.visit_name(), value, "")
+    }
+
+    /// `Set-Cookie` with the visit value of somebody who has signed in, for so long: it marks the browser as theirs, and
+    /// failures elsewhere do not keep them out there.
+    ///
+    /// # Errors
+    /// The value has characters that a cookie cannot have.
+    pub fn keep_visit(self, value: &str, lasts: Duration) -> Result<HeaderValue, Error> {
+        let lasts = format!("; Max-Age={}", lasts.as_secs());
+        self.set(self.visit_name(), value, &lasts)
     }
 
     fn set(self, name: &str, value: &str, lasts: &str) -> Result<HeaderValue, Error> {

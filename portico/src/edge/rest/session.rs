@@ -6,7 +6,7 @@ use axum::{
     Json,
     response::{AppendHeaders, IntoResponse},
 };
-use http::{StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use portico_proto::{
     Error, Kind,
@@ -49,6 +49,7 @@ async fn sign_in(
     let edge = ctx.edge();
     let request = ctx.request(CreateSessionRequest {
         remote_address: ctx.remote_address(),
+        device: ctx.device(),
         ..new
     });
     let made = ctx.accounts().create_session(request).await?.into_inner();
@@ -57,11 +58,25 @@ async fn sign_in(
         end(&ctx, former.expose()).await;
     }
     let lasts = lasts(&made, edge.deps.clock.now());
-    let cookie = edge.auth.cookies().set_session(&made.token, lasts)?;
-    Ok(Unstored((
-        AppendHeaders([(header::SET_COOKIE, cookie)]),
-        Json(made),
-    )))
+    let cookies = signed_in(&ctx, &made.token, lasts)?;
+    Ok(Unstored((AppendHeaders(cookies), Json(made))))
+}
+
+/// The cookies of somebody who has signed in: the session, and the mark of the browser where it had one.
+pub(in crate::edge) fn signed_in(
+    ctx: &RequestContext,
+    token: &str,
+    lasts: Duration,
+) -> Result<Vec<(HeaderName, HeaderValue)>> {
+    let edge = ctx.edge();
+    let cookies = edge.auth.cookies();
+    let mut all = vec![(header::SET_COOKIE, cookies.set_session(token, lasts)?)];
+    if let Some(visit) = ctx.visit() {
+        let known_for = edge.deps.config.attempts.known_for;
+        let mark = cookies.keep_visit(visit.expose(), known_for)?;
+        all.push((header::SET_COOKIE, mark));
+    }
+    Ok(all)
 }
 
 /// How long a session still lasts.

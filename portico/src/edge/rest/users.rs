@@ -41,7 +41,11 @@ async fn list_users(
 /// Signs up, where the operator allows it.
 #[utoipa::path(post, path = "/users", tag = "Accounts", request_body = SignUpRequest, responses((status = 201, body = User)))]
 async fn sign_up(ctx: RequestContext, Body(new): Body<SignUpRequest>) -> Result<Single<User>> {
-    let user = ctx.accounts().sign_up(ctx.request(new)).await?.into_inner();
+    let request = ctx.request(SignUpRequest {
+        remote_address: ctx.remote_address(),
+        ..new
+    });
+    let user = ctx.accounts().sign_up(request).await?.into_inner();
     let path = format!("users/{}", user.id);
     Ok(Single::created(&path, user.version, user))
 }

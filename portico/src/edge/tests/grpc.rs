@@ -5,17 +5,19 @@ use std::{
     time::Duration,
 };
 
+use http_body::Body as _;
 use portico_proto::{
     access::v1::{WatchAccessRequestsRequest, access_service_client::AccessServiceClient},
     accounts::v1::{
         AuthenticateRequest, CreateSessionRequest, CreateSessionResponse, GetContactsRequest,
-        accounts_service_client::AccountsServiceClient,
+        SignUpRequest, User, accounts_service_client::AccountsServiceClient,
     },
     catalog::v1::{
         ListProductsRequest, ListProductsResponse, catalog_service_client::CatalogServiceClient,
     },
 };
 use portico_runtime::{Caller, Channels, ServiceChannel, ServiceName};
+use prost::Message as _;
 use tonic::{Code, Request};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -26,9 +28,11 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
+use crate::run::listeners::Server;
+
 use super::{
     support::{ADMIN, DEVELOPER, Double, Heard, Portal, admin},
-    watching::watch,
+    watching::{two_seconds, watch},
 };
 
 type Callers = Arc<Mutex<Vec<Caller>>>;
@@ -59,15 +63,25 @@ async fn portal(callers: &Callers) -> (Portal, ServiceChannel) {
                         })
                     },
                 ),
-            ServiceName::Accounts => double.on(
-                "/portico.accounts.v1.AccountsService/CreateSession",
-                |heard: Heard<CreateSessionRequest>| {
-                    Ok(CreateSessionResponse {
-                        token: heard.message.remote_address,
-                        ..Default::default()
-                    })
-                },
-            ),
+            ServiceName::Accounts => double
+                .on(
+                    "/portico.accounts.v1.AccountsService/CreateSession",
+                    |heard: Heard<CreateSessionRequest>| {
+                        Ok(CreateSessionResponse {
+                            token: heard.message.remote_address + &heard.message.device,
+                            ..Default::default()
+                        })
+                    },
+                )
+                .on(
+                    "/portico.accounts.v1.AccountsService/SignUp",
+                    |heard: Heard<SignUpRequest>| {
+                        Ok(User {
+                            id: heard.message.remote_address,
+                            ..Default::default()
+                        })
+                    },
+                ),
             ServiceName::AccessRequest => watch(double, false, Arc::default()),
             _ => double,
         }
@@ -161,19 +175,21 @@ async fn internal_methods_are_not_there() {
 #[tokio::test]
 async fn a_caller_does_not_choose_its_address() {
     let (_portal, channel) = portal(&Callers::default()).await;
+    let mut accounts = AccountsServiceClient::new(channel);
     let request = CreateSessionRequest {
+        remote_address: "198.51.100.1".to_owned(),
+        device: "a browser".to_owned(),
+        ..Default::default()
+    };
+    let session = accounts.create_session(request).await.unwrap();
+    let nowhere = "there is no connection here, so no address";
+    assert_eq!(session.into_inner().token, "", "{nowhere}");
+    let request = SignUpRequest {
         remote_address: "198.51.100.1".to_owned(),
         ..Default::default()
     };
-    let answer = AccountsServiceClient::new(channel)
-        .create_session(request)
-        .await
-        .unwrap();
-    assert_eq!(
-        answer.into_inner().token,
-        "",
-        "there is no connection here, so no address"
-    );
+    let user = accounts.sign_up(request).await.unwrap();
+    assert_eq!(user.into_inner().id, "", "{nowhere}");
 }
 
 #[tokio::test]
@@ -221,11 +237,143 @@ async fn a_stream_ends_with_the_session() {
     portal
         .locked
         .store(true, std::sync::atomic::Ordering::SeqCst);
-    portal.time.advance(Duration::from_secs(60));
+    two_seconds(&portal).await;
     let ended = tokio::time::timeout(Duration::from_secs(10), next)
         .await
         .unwrap();
     assert_eq!(ended.unwrap_err().code(), Code::Unauthenticated);
+}
+
+fn watching(after: &str, metadata: &[(&'static str, &str)]) -> Request<WatchAccessRequestsRequest> {
+    let after = after.to_owned();
+    let mut request = with(WatchAccessRequestsRequest { after }, metadata);
+    let bearer = format!("Bearer {DEVELOPER}").parse().unwrap();
+    request.metadata_mut().append("authorization", bearer);
+    request
+}
+
+#[tokio::test]
+async fn a_stream_keeps_the_time_that_its_caller_gives_it() {
+    let (portal, channel) = portal(&Callers::default()).await;
+    let mut access = AccessServiceClient::new(channel);
+    let request = watching("", &[("grpc-timeout", "700m")]);
+    let mut changes = access
+        .watch_access_requests(request)
+        .await
+        .unwrap()
+        .into_inner();
+    for _ in 0..2 {
+        changes.message().await.unwrap().unwrap();
+    }
+    assert!(futures::poll!(Box::pin(changes.message())).is_pending());
+    portal.time.advance(Duration::from_millis(700));
+    let ended = tokio::time::timeout(Duration::from_secs(10), changes.message()).await;
+    assert_eq!(ended.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+    let wrong = watching("", &[("grpc-timeout", "soon")]);
+    let refused = access.watch_access_requests(wrong).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn streams_are_bounded_for_a_user_and_about_health_for_all() {
+    let (portal, channel) = portal(&Callers::default()).await;
+    let mut access = AccessServiceClient::new(channel.clone());
+    let mut streams = Vec::new();
+    for _ in 0..portal.deps.config.connections.streams_per_user {
+        streams.push(
+            access
+                .watch_access_requests(watching("", &[]))
+                .await
+                .unwrap(),
+        );
+    }
+    let refused = access
+        .watch_access_requests(watching("", &[]))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    streams.pop();
+    assert!(
+        access
+            .watch_access_requests(watching("", &[]))
+            .await
+            .is_ok()
+    );
+
+    let mut health = HealthClient::new(channel);
+    let ask = || HealthCheckRequest {
+        service: "nothing".to_owned(),
+    };
+    let mut watched = Vec::new();
+    for _ in 0..64 {
+        watched.push(health.watch(ask()).await.unwrap());
+    }
+    assert_eq!(
+        health.watch(ask()).await.unwrap_err().code(),
+        Code::ResourceExhausted
+    );
+    watched.pop();
+    assert!(health.watch(ask()).await.is_ok());
+}
+
+/// What other clients than tonic's insist on: the status of a stream that is refused comes with the headers, and nothing
+/// after them (trailers-only of gRPC over HTTP/2).
+#[tokio::test]
+async fn a_refused_stream_is_headers_only() {
+    let (portal, _) = portal(&Callers::default()).await;
+    let address = listening(&portal).await;
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) = hyper::client::conn::http2::handshake(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    let bearer = format!("Bearer {DEVELOPER}");
+    for (token, after, timeout, status, code) in [
+        ("", "", "10S", "16", "unauthenticated"),
+        (bearer.as_str(), "x", "10S", "3", "cursor_invalid"),
+        (&bearer, "9.before", "10S", "10", "cursor_of_another_log"),
+        (&bearer, "x", "", "3", "cursor_invalid"),
+    ] {
+        let after = after.to_owned();
+        let message = WatchAccessRequestsRequest { after }.encode_to_vec();
+        let mut body = vec![0];
+        body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        body.extend(message);
+        let path = "/portico.access.v1.AccessService/WatchAccessRequests";
+        let mut request = http::Request::post(format!("http://{address}{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        if !token.is_empty() {
+            request = request.header("authorization", token);
+        }
+        if !timeout.is_empty() {
+            request = request.header("grpc-timeout", timeout);
+        }
+        let body = http_body_util::Full::new(bytes::Bytes::from(body));
+        let response = client
+            .send_request(request.body(body).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.headers()["grpc-status"], status, "{code}");
+        assert!(
+            response.body().is_end_stream(),
+            "{code}: something may follow"
+        );
+        let refused = tonic::Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(portico_proto::Error::from(refused).code, code);
+    }
+}
+
+/// The public listener, as a process has it.
+async fn listening(portal: &Portal) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = crate::edge::grpc_router(&portal.deps);
+    Server::of(&portal.deps).serve(listener, None, router);
+    address
 }
 
 #[tokio::test]
@@ -266,11 +414,7 @@ async fn health_tells_of_each_service() {
 async fn over_the_network() {
     let callers = Callers::default();
     let (portal, _) = portal(&callers).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let service = crate::edge::grpc_router(&portal.deps)
-        .into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+    let address = listening(&portal).await;
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
         .unwrap()
         .connect()
@@ -320,5 +464,4 @@ async fn over_the_network() {
             && names.contains(&"grpc.health.v1.Health"),
         "{names:?}"
     );
-    server.abort();
 }

@@ -1,6 +1,9 @@
 //! Who is let in, and as whom.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::Method;
 use portico_proto::{
@@ -196,6 +199,49 @@ async fn signing_in_sets_a_careful_cookie() {
         assert_eq!(answer.json()["user"]["email"], "a@example.com");
         assert_eq!(answer.json()["user"]["created_at"], json!(null));
     }
+}
+
+/// The mark that a browser has from the forms of visitors stays where somebody has signed in, and accounts hears it.
+#[tokio::test]
+async fn a_browser_in_which_somebody_signed_in_is_known_again() {
+    let devices = Arc::new(Mutex::new(Vec::new()));
+    let heard = devices.clone();
+    let portal = Portal::new(move |name, double: Double| {
+        let heard = heard.clone();
+        match name {
+            ServiceName::Accounts => double.on(
+                "/portico.accounts.v1.AccountsService/CreateSession",
+                move |asked: Heard<CreateSessionRequest>| {
+                    heard.lock().unwrap().push(asked.message.device);
+                    Ok(CreateSessionResponse {
+                        token: DEVELOPER.to_owned(),
+                        user: Some(User::default()),
+                        expires_at: time::parse("2026-01-02T13:00:00Z"),
+                    })
+                },
+            ),
+            _ => double,
+        }
+    })
+    .await;
+    for (cookie, kept) in [
+        (
+            "portico_visit=mark",
+            Some("portico_visit=mark; Path=/; HttpOnly; SameSite=Lax; Max-Age=7776000"),
+        ),
+        ("other=1", None),
+    ] {
+        let request = request(Method::POST, "/api/v1/session")
+            .header("content-type", "application/json")
+            .header("cookie", cookie);
+        let body = json!({ "email": "a@example.com", "password": "right" });
+        let answer = portal.send(request, body.to_string()).await;
+        let set = answer.headers.get_all("set-cookie").iter();
+        let set: Vec<&str> = set.map(|value| value.to_str().unwrap()).collect();
+        assert!(set[0].starts_with("portico_session="), "{set:?}");
+        assert_eq!(set.get(1).copied(), kept);
+    }
+    assert_eq!(*devices.lock().unwrap(), ["mark", ""]);
 }
 
 #[tokio::test]

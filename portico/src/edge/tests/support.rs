@@ -13,7 +13,10 @@ use portico_proto::{
     Error,
     accounts::{
         self,
-        v1::{AuthenticateRequest, AuthenticateResponse},
+        v1::{
+            AuthenticateRequest, AuthenticateResponse, GetEndedTokensRequest,
+            GetEndedTokensResponse,
+        },
     },
     rest::Enumeration as _,
     time,
@@ -237,6 +240,18 @@ pub(super) fn developer() -> Caller {
 
 fn authenticating(double: Double, asked: Arc<AtomicUsize>, locked: Arc<AtomicBool>) -> Double {
     let key = double.1.clone();
+    let revoked = locked.clone();
+    let double = double.on(
+        "/portico.accounts.v1.AccountsService/GetEndedTokens",
+        move |heard: Heard<GetEndedTokensRequest>| {
+            assert_eq!(heard.caller, Caller::service("edge"));
+            let digests = match revoked.load(Ordering::SeqCst) {
+                true => heard.message.digests,
+                false => Vec::new(),
+            };
+            Ok(GetEndedTokensResponse { digests })
+        },
+    );
     double.on(
         "/portico.accounts.v1.AccountsService/Authenticate",
         move |heard: Heard<AuthenticateRequest>| {

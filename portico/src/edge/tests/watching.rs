@@ -10,26 +10,37 @@ use axum::{body::Body, routing::post};
 use futures::{Stream, StreamExt as _, stream};
 use http::Method;
 use http_body_util::BodyExt as _;
-use portico_proto::access::v1::{
-    AccessRequest, AccessRequestChange, TimelineStep, WatchAccessRequestsRequest,
+use portico_proto::{
+    Error, Kind,
+    access::v1::{AccessRequest, AccessRequestChange, TimelineStep, WatchAccessRequestsRequest},
 };
-use portico_runtime::ServiceName;
+use portico_runtime::{Caller, ServiceName};
 use tokio::sync::Mutex;
 use tonic::{Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{ServiceExt as _, service_fn};
 
-use super::support::{DEVELOPER, Double, Portal, request};
+use super::support::{ADMIN, DEVELOPER, Double, Portal, request};
 
 type Changes = Pin<Box<dyn Stream<Item = Result<AccessRequestChange, Status>> + Send>>;
 
-/// Answers with two changes after the cursor, and then is silent, or fails.
+/// Answers with two changes after the cursor, and then is silent, or fails. Knows users only; `x` is no cursor, and
+/// `9.before` one of another log.
 pub(super) fn watch(double: Double, fails: bool, seen: Arc<Mutex<Vec<String>>>) -> Double {
     let service = service_fn(move |request: tonic::Request<WatchAccessRequestsRequest>| {
         let seen = seen.clone();
         async move {
+            Caller::of(&request).require_user().map_err(Status::from)?;
             let after = request.into_inner().after;
             seen.lock().await.push(after.clone());
+            match after.as_str() {
+                "x" => return Err(Error::field("after", "cursor_invalid", "Another one.").into()),
+                "9.before" => {
+                    let code = "cursor_of_another_log";
+                    return Err(Error::new(Kind::Conflict, code, "Begin anew.").into());
+                }
+                _ => {}
+            }
             let first: u64 = after.parse().unwrap_or(0) + 1;
             let change = |cursor: u64| AccessRequestChange {
                 cursor: cursor.to_string(),
@@ -46,7 +57,10 @@ pub(super) fn watch(double: Double, fails: bool, seen: Arc<Mutex<Vec<String>>>) 
                 Box::pin(stream::pending())
             };
             let all: Changes = Box::pin(changes.chain(end));
-            Ok::<_, Status>(Response::new(all))
+            let mut response = Response::new(all);
+            let begins = (first - 1).to_string().parse().unwrap();
+            response.metadata_mut().insert("x-portico-cursor", begins);
+            Ok::<_, Status>(response)
         }
     });
     let handler = move |request: axum::extract::Request| {
@@ -91,7 +105,7 @@ async fn open(portal: &Portal, token: &str, last: Option<&str>) -> http::Respons
 /// Reads until so many events have come, or to the end.
 async fn read(body: &mut Body, events: usize) -> String {
     let mut text = String::new();
-    while text.matches("\nid: ").count() + usize::from(text.starts_with("id: ")) < events {
+    while text.matches("\nevent: ").count() < events {
         let next = tokio::time::timeout(Duration::from_secs(10), body.frame());
         match next.await.expect("nothing came") {
             Some(frame) => {
@@ -142,17 +156,84 @@ async fn the_stream_ends_with_the_session() {
     let portal = portal(false, &seen).await;
     let mut body = open(&portal, DEVELOPER, None).await.into_body();
     read(&mut body, 2).await;
-    for asked in [2, 3] {
-        portal.time.advance(Duration::from_secs(60));
+    // Another token's end is another's.
+    let mut other = open(&portal, ADMIN, None).await.into_body();
+    read(&mut other, 2).await;
+    for _ in 0..3 {
+        portal.time.advance(Duration::from_secs(1));
         assert!(
             futures::poll!(body.frame()).is_pending(),
             "the session goes on"
         );
-        assert_eq!(portal.asked(), asked);
     }
+    drop(other);
     portal.locked.store(true, Ordering::SeqCst);
-    portal.time.advance(Duration::from_secs(60));
+    two_seconds(&portal).await;
     assert!(ended(&mut body).await);
+    // The next stream is watched like the first.
+    portal.locked.store(false, Ordering::SeqCst);
+    let mut body = open(&portal, DEVELOPER, None).await.into_body();
+    read(&mut body, 2).await;
+    portal.locked.store(true, Ordering::SeqCst);
+    two_seconds(&portal).await;
+    assert!(ended(&mut body).await);
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_an_id_and_is_not_buffered() {
+    let seen = Arc::default();
+    let portal = portal(false, &seen).await;
+    let response = open(&portal, DEVELOPER, Some("41")).await;
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
+    let mut body = response.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(&first[..], b"id: 41\nretry: 2000\n: connected\n\n");
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_log_is_told_within_the_stream() {
+    let seen = Arc::default();
+    let portal = portal(false, &seen).await;
+    let response = open(&portal, DEVELOPER, Some("9.before")).await;
+    assert_eq!(
+        response.status(),
+        200,
+        "a browser that is refused never comes back"
+    );
+    let text = read(&mut response.into_body(), 3).await;
+    let begin = "id: 0\nretry: 2000\n: connected\n\nevent: problem\ndata: ";
+    assert!(text.starts_with(begin), "{text}");
+    assert!(
+        text.contains("\"code\":\"cursor_of_another_log\"") && text.contains("id: 2\n"),
+        "{text}"
+    );
+    assert_eq!(*seen.lock().await, ["9.before", ""]);
+    let refused = open(&portal, DEVELOPER, Some("x")).await;
+    assert_eq!(refused.status(), 400);
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_streams() {
+    let seen = Arc::default();
+    let portal = portal(false, &seen).await;
+    let mut streams = Vec::new();
+    for _ in 0..portal.deps.config.connections.streams_per_user {
+        let response = open(&portal, DEVELOPER, None).await;
+        assert_eq!(response.status(), 200);
+        streams.push(response);
+    }
+    let watch = request(Method::GET, "/api/v1/events")
+        .header("authorization", format!("Bearer {DEVELOPER}"));
+    let refused = portal.send(watch, "").await;
+    assert_eq!(refused.problem(), (429, "too_many_streams".to_owned()));
+    assert_eq!(refused.header("retry-after"), "5");
+    assert_eq!(
+        open(&portal, ADMIN, None).await.status(),
+        200,
+        "is somebody else"
+    );
+    streams.pop();
+    assert_eq!(open(&portal, DEVELOPER, None).await.status(), 200);
 }
 
 #[tokio::test]
@@ -163,6 +244,16 @@ async fn a_stopping_portal_does_not_wait_for_watchers() {
     read(&mut body, 2).await;
     portal.deps.shutdown.cancel();
     assert!(ended(&mut body).await);
+}
+
+/// Two seconds pass. Whoever asks about sessions meanwhile is asleep before each, so that it notices.
+pub(super) async fn two_seconds(portal: &Portal) {
+    for _ in 0..2 {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        portal.time.advance(Duration::from_secs(1));
+    }
 }
 
 async fn ended(body: &mut Body) -> bool {

@@ -1,16 +1,25 @@
-//! The live stream of changes: read from the log, so that it resumes at any position and misses nothing. A cursor
-//! is a position.
+//! The live stream of changes: read from the log, so that it resumes at any position and misses nothing.
+//!
+//! A cursor is a position, with a mark of the event there: after a restore the log may have another event at the position,
+//! or none yet, and who resumes must hear that what they know is of another log.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use futures::{Stream, stream};
-use portico_eventstore::{EventStore, RecordedEvent, StoreError, sqlx};
-use portico_proto::{Error, access::v1::AccessRequestChange};
+use portico_eventstore::{EventStore, RecordedEvent, StoreError, rows::parsed, sqlx};
+use portico_proto::{
+    Error, Kind,
+    access::{self, v1::AccessRequestChange},
+};
 use portico_runtime::{Caller, Clock, query_error, store_error};
-use sqlx::Row as _;
+use sqlx::{AnyPool, Row as _, any::AnyArguments};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataValue},
+};
+use uuid::Uuid;
 
 use super::{Grpc, answer, may_see};
 use crate::{
@@ -33,24 +42,95 @@ struct Watch {
     shutdown: CancellationToken,
 }
 
+/// A place in the log. Written as `<position>.<mark>`; the beginning is `0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) position: i64,
+    mark: String,
+}
+
+impl Cursor {
+    const BEGINNING: Self = Self {
+        position: 0,
+        mark: String::new(),
+    };
+
+    fn at(position: i64, id: Uuid) -> Self {
+        // The end of an id is random, or a hash; its beginning may be the time.
+        let (_, _, _, [.., a, b, c, d]) = id.as_fields();
+        let mark = format!("{:08x}", u32::from_be_bytes([*a, *b, *c, *d]));
+        Self { position, mark }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (position, mark) = text.split_once('.').unwrap_or((text, ""));
+        let position = position.parse().ok().filter(|position| *position >= 0)?;
+        let mark = mark.to_owned();
+        Some(Self { position, mark })
+    }
+
+    /// For the header of the answer.
+    pub(crate) fn metadata(&self) -> Result<MetadataValue<Ascii>, Error> {
+        MetadataValue::try_from(self.to_string()).map_err(|_| Error::internal())
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            0 => f.write_str("0"),
+            position => write!(f, "{position}.{}", self.mark),
+        }
+    }
+}
+
 /// Where a stream begins: after the cursor, or now.
-pub(crate) async fn start(store: &EventStore, after: &str) -> Result<i64, Error> {
+///
+/// # Errors
+/// `cursor_invalid`; `cursor_of_another_log`.
+pub(crate) async fn start(store: &EventStore, after: &str) -> Result<Cursor, Error> {
+    let pool = store.database().pool();
     if after.is_empty() {
         // What this process wrote is not all there may be.
-        let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM events")
-            .fetch_one(store.database().pool())
-            .await
-            .map_err(query_error)?;
-        return row.try_get(0).map_err(query_error);
+        let newest = "SELECT position, id FROM events ORDER BY position DESC LIMIT 1";
+        return Ok(cursor(sqlx::query(newest), pool)
+            .await?
+            .unwrap_or(Cursor::BEGINNING));
     }
-    match after.parse() {
-        Ok(position) if position >= 0 => Ok(position),
-        _ => Err(Error::field(
+    let given = Cursor::parse(after).ok_or_else(|| {
+        Error::field(
             "after",
             "cursor_invalid",
             "`after` must be the `cursor` of the last change seen, `0` for the beginning, or empty for now.",
-        )),
+        )
+    })?;
+    if given == Cursor::BEGINNING {
+        return Ok(given);
     }
+    let there = sqlx::query("SELECT position, id FROM events WHERE position = $1");
+    let there = cursor(there.bind(given.position), pool).await?;
+    if there.as_ref() == Some(&given) {
+        return Ok(given);
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        access::CURSOR_OF_ANOTHER_LOG,
+        "The portal was restored since this cursor was given. Read anew what you keep of it, and watch without a cursor.",
+    ))
+}
+
+async fn cursor(
+    query: sqlx::query::Query<'_, sqlx::Any, AnyArguments>,
+    pool: &AnyPool,
+) -> Result<Option<Cursor>, Error> {
+    let row = query.fetch_optional(pool).await.map_err(query_error)?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let position = row.try_get(0).map_err(query_error)?;
+    let id: String = row.try_get(1).map_err(query_error)?;
+    let id = parsed(&id).map_err(query_error)?;
+    Ok(Some(Cursor::at(position, id)))
 }
 
 /// The changes after a position that the caller may see, until the process ends: with unavailable, as there is more to
@@ -129,7 +209,7 @@ impl Watch {
         };
         let access_request = answer::access_request(&self.grpc.notes, row).await?;
         Ok(Some(AccessRequestChange {
-            cursor: event.position.to_string(),
+            cursor: Cursor::at(event.position, event.id).to_string(),
             step: entry.step.into(),
             access_request: Some(access_request),
         }))

@@ -158,11 +158,19 @@ impl Actor {
         &self,
         after: &str,
     ) -> Result<tonic::Streaming<api::AccessRequestChange>, Error> {
+        Ok(self.watch_response(after).await?.into_inner())
+    }
+
+    /// With the initial metadata.
+    pub(crate) async fn watch_response(
+        &self,
+        after: &str,
+    ) -> Result<tonic::Response<tonic::Streaming<api::AccessRequestChange>>, Error> {
         let message = api::WatchAccessRequestsRequest {
             after: after.into(),
         };
         let request = self.identity.request(&self.caller, message);
-        answer(self.client.clone().watch_access_requests(request).await)
+        Ok(self.client.clone().watch_access_requests(request).await?)
     }
 
     /// The request once it has this status.

@@ -1,6 +1,9 @@
 //! The live stream: resumes, shows nobody else's, follows at once.
 
-use portico_proto::access::v1::{AccessRequestChange, TimelineStep as Step};
+use portico_proto::{
+    Kind,
+    access::v1::{AccessRequestChange, TimelineStep as Step},
+};
 use tonic::Streaming;
 
 use crate::actor::Actor;
@@ -80,8 +83,14 @@ pub(crate) async fn resumes(portal: &Portal) {
 async fn a_wrong_cursor_is_named_and_a_stream_ends_with_the_process() {
     let portal = Portal::running().await;
     let anna = portal.developer(1);
-    for after in ["x", "-1"] {
-        assert_eq!(codes(anna.watch(after).await), ["after cursor_invalid"]);
+    for after in ["x", "-1", "1.", ".1", " 1"] {
+        let refused = codes(anna.watch(after).await);
+        let expected = if after == "1." {
+            "cursor_of_another_log"
+        } else {
+            "after cursor_invalid"
+        };
+        assert_eq!(refused, [expected], "{after}");
     }
     let nobody = portal.actor(portico_runtime::Caller::Anonymous);
     assert_eq!(codes(nobody.watch("").await), ["unauthenticated"]);
@@ -94,4 +103,40 @@ async fn a_wrong_cursor_is_named_and_a_stream_ends_with_the_process() {
     let status = end.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unavailable);
     assert_eq!(portico_proto::Error::from(status).code, "stopping");
+}
+
+/// After a restore the log may have another event at a position that was given out, or none yet.
+#[tokio::test]
+async fn a_cursor_belongs_to_its_log() {
+    let portal = Portal::running().await;
+    let anna = portal.developer(1);
+    let at_once = |stream: &tonic::Response<Streaming<AccessRequestChange>>| {
+        let cursor = stream.metadata().get("x-portico-cursor").unwrap();
+        cursor.to_str().unwrap().to_owned()
+    };
+    let begin = anna.watch_response("").await.unwrap();
+    let before = at_once(&begin);
+    anna.submit_access_request(order(ORDERS, FREE))
+        .await
+        .unwrap();
+    let change = next(&mut begin.into_inner()).await;
+    // The cursor that comes before anything happens resumes like any other.
+    let resumed = anna.watch_response(&before).await.unwrap();
+    assert_eq!(at_once(&resumed), before);
+    assert_eq!(next(&mut resumed.into_inner()).await, change);
+
+    let (position, mark) = change.cursor.split_once('.').unwrap();
+    let newer = position.parse::<u64>().unwrap() + 1000;
+    let other_event = if mark.starts_with('0') { "1" } else { "0" };
+    for another in [
+        format!("{newer}.{mark}"),
+        format!("{position}.{other_event}{}", &mark[1..]),
+        position.to_owned(),
+    ] {
+        let refused = anna.watch(&another).await.unwrap_err();
+        assert_eq!(
+            (refused.kind, refused.code.as_ref()),
+            (Kind::Conflict, "cursor_of_another_log")
+        );
+    }
 }

@@ -4,7 +4,8 @@ use portico_proto::{
     Error, Kind,
     accounts::v1::{
         AuthenticateRequest, AuthenticateResponse, CreateSessionRequest, CreateSessionResponse,
-        DeleteSessionRequest, DeleteSessionResponse, SignUpRequest, User,
+        DeleteSessionRequest, DeleteSessionResponse, GetEndedTokensRequest, GetEndedTokensResponse,
+        SignUpRequest, User,
     },
     time,
 };
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::Accounts;
 use crate::{
     sign_in::{
+        limits::Origin,
         sessions,
         token::{self, TokenKind},
     },
@@ -23,6 +25,9 @@ use crate::{
     user::Status,
     views::{self, UserRow, proto_role},
 };
+
+/// Tokens that one question may name.
+const MOST_TOKENS: usize = 1000;
 
 impl Accounts {
     /// Anybody, as far as the configuration lets them.
@@ -40,8 +45,9 @@ impl Accounts {
         let mut call = Call::of(request, "sign_up", &self.clock)?;
         let sign_up = request.get_ref();
         let new = NewUser::parse(&sign_up.name, &sign_up.email, &sign_up.password)?;
-        // The digest would be one of the password too, and fast to guess. Who repeats a call proves that it is
-        // theirs by the password.
+        // Before the password is hashed, which is what a flood of sign-ups costs most.
+        self.limits.sign_up(&sign_up.remote_address).await?;
+        // The digest would be one of the password too, and fast to guess.
         let keyed = call.context.metadata.command_digest.take().is_some();
         let id = self
             .signup
@@ -49,7 +55,9 @@ impl Accounts {
             .await?;
         let row = views::user(self.pool(), id).await.map_err(query_error)?;
         let row = row.ok_or_else(Error::internal)?;
-        self.people.describe_one(row).await
+        // In the words of the call: whoever repeats it with a key that they know learns nothing, neither a name nor whether
+        // the password that they try is right.
+        Ok(row.message(Some(new.person())))
     }
 
     /// Anybody who knows the password, within the limits. Why signing in fails is told only to who does.
@@ -59,42 +67,48 @@ impl Accounts {
     ) -> Result<CreateSessionResponse, Error> {
         let wanted = request.get_ref();
         let email_index = self.people.email_index(&wanted.email);
-        let limits = &self.limits;
-        let attempt = limits.begin(&email_index, &wanted.remote_address).await?;
-        match self.check_password(&email_index, &wanted.password).await {
-            Ok(Some(user)) => {
-                attempt.succeeded().await?;
-                self.open_session(user).await
+        let from = Origin {
+            address: &wanted.remote_address,
+            device: &wanted.device,
+        };
+        let attempt = match self.limits.begin(&email_index, from).await {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                if error.kind == Kind::Limited {
+                    self.security.limited(from.address);
+                }
+                return Err(error);
             }
-            Ok(None) => {
-                attempt.failed().await?;
-                Err(Error::new(
-                    Kind::Unauthenticated,
-                    "credentials_wrong",
-                    "E-mail address or password is wrong.",
-                ))
-            }
-            // It was not decided whether the password is right, for a reason of ours: not counted.
-            Err(error) => Err(error),
-        }
+        };
+        let user = self.people.by_email(&email_index).await?;
+        // Where this fails it was not decided whether the password is right, for a reason of ours: not counted.
+        let right = self.check_password(user.as_ref(), &wanted.password).await?;
+        let Some(user) = user.as_ref().filter(|_| right) else {
+            let locked = attempt.failed().await?;
+            let account = user.map(|user| user.id);
+            self.security.failed(account, from.address, locked).await;
+            return Err(Error::new(
+                Kind::Unauthenticated,
+                "credentials_wrong",
+                "E-mail address or password is wrong.",
+            ));
+        };
+        let address_ref = attempt.succeeded(&self.people.vault, user.id).await?;
+        let session = self.open_session(user).await?;
+        self.security
+            .signed_in(user.id, from.address, address_ref)
+            .await;
+        Ok(session)
     }
 
-    /// The user, where the password is theirs. The same work where there is no such user.
-    async fn check_password(
-        &self,
-        email_index: &str,
-        password: &str,
-    ) -> Result<Option<UserRow>, Error> {
-        let user = self.people.by_email(email_index).await?;
-        let (id, reference) = user
-            .as_ref()
-            .map_or((Uuid::nil(), None), |user| (user.id, user.password_ref));
+    /// Whether the password is the user's. The same work where there is no such user.
+    async fn check_password(&self, user: Option<&UserRow>, password: &str) -> Result<bool, Error> {
+        let (id, reference) = user.map_or((Uuid::nil(), None), |user| (user.id, user.password_ref));
         let hash = self.people.password_hash(id, reference).await?;
-        let right = self.passwords.verify(Secret::new(password), hash).await?;
-        Ok(user.filter(|_| right))
+        self.passwords.verify(Secret::new(password), hash).await
     }
 
-    async fn open_session(&self, user: UserRow) -> Result<CreateSessionResponse, Error> {
+    async fn open_session(&self, user: &UserRow) -> Result<CreateSessionResponse, Error> {
         let suspended = || {
             forbidden(
                 "account_suspended",
@@ -120,7 +134,7 @@ impl Accounts {
             .ok_or_else(suspended)?;
         Ok(CreateSessionResponse {
             token: token.expose().to_owned(),
-            user: Some(self.people.describe_one(user).await?),
+            user: Some(self.people.describe_one(user.clone()).await?),
             expires_at: Some(time::to_proto(expires_at)),
         })
     }
@@ -131,10 +145,33 @@ impl Accounts {
         request: &Request<DeleteSessionRequest>,
     ) -> Result<DeleteSessionResponse, Error> {
         let digest = token::digest(&request.get_ref().token);
-        sessions::delete(self.pool(), digest)
+        let whose = sessions::delete(self.pool(), digest)
             .await
             .map_err(query_error)?;
+        if let Some(account) = whose {
+            self.security.signed_out(account).await;
+        }
         Ok(DeleteSessionResponse {})
+    }
+
+    /// The edge, which ends the streams of those who may no longer see anything.
+    pub(super) async fn get_ended_tokens(
+        &self,
+        request: &Request<GetEndedTokensRequest>,
+    ) -> Result<GetEndedTokensResponse, Error> {
+        Caller::of(request).require_service()?;
+        let asked = &request.get_ref().digests;
+        if asked.len() > MOST_TOKENS {
+            let message = format!("`digests` must have at most {MOST_TOKENS} items.");
+            return Err(Error::field("digests", "digests_invalid", message));
+        }
+        let valid = sessions::valid(self.pool(), &self.config.session, asked, self.clock.now())
+            .await
+            .map_err(query_error)?;
+        let ended = asked.iter().filter(|digest| !valid.contains(*digest));
+        Ok(GetEndedTokensResponse {
+            digests: ended.cloned().collect(),
+        })
     }
 
     /// Anybody who has the token: it is the proof.
@@ -153,6 +190,11 @@ impl Accounts {
                     "The session or API token is unknown or over; sign in again.",
                 )
             })?;
+        if let Some(token) = bearer.first_use {
+            self.security
+                .api_token_first_used(bearer.user_id, token)
+                .await;
+        }
         let caller = Caller::User {
             id: bearer.user_id,
             role: bearer.role,

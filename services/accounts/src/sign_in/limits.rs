@@ -1,108 +1,173 @@
-//! Limits failed sign-ins for each account and each network address. All replicas count in one table, which holds blind
-//! indexes and no addresses.
+//! Limits failed sign-ins for each account and each network address, and sign-ups from each address. All replicas count
+//! in one table, which holds blind indexes and no addresses.
 //!
-//! Only a failure is written, so a successful sign-in costs no write here. An attempt that is still being verified counts
-//! in the memory of its process; otherwise many concurrent guesses would pass the limit before the first one fails.
+//! Failures from a place where the account's owner has signed in before ([`known`]) are counted apart, so that guesses
+//! from elsewhere do not lock the owner out.
+//!
+//! Only a failure is written, so a successful sign-in from a known place costs no write here. An attempt that is still
+//! being verified counts in the memory of its process; otherwise many concurrent guesses would pass the limit before the
+//! first one fails.
+
+mod known;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use portico_eventstore::Row;
 use portico_proto::{Error, Kind};
-use portico_runtime::{Clock, query_error};
-use portico_vault::IndexKey;
+use portico_runtime::{
+    Clock,
+    address::{household, parse},
+    config::Attempts,
+    query_error,
+};
+use portico_vault::{IndexKey, Vault, VaultRef};
 use sqlx::{AnyPool, Row as _};
+use uuid::Uuid;
 
-/// Failures allowed for an account in a window.
-const ACCOUNT: i64 = 10;
-/// Failures allowed from a network address in a window; many people may share one.
-const ADDRESS: i64 = 50;
-/// Counted from the first failure.
-const WINDOW: Duration = Duration::from_mins(5);
+use self::known::Places;
+use crate::people::owner;
 
-/// A counter, named by a blind index, and its limit.
+/// A counter, named by a blind index, its limit, and the time from the first one counted to its end.
 #[derive(Debug, Clone)]
 struct Key {
     index: String,
     limit: i64,
+    window: Duration,
 }
 
 /// Cheap to clone; clones share the attempts under way.
 #[derive(Clone)]
-pub(crate) struct SignInLimits {
+pub(crate) struct Limits {
     clock: Clock,
     pool: AnyPool,
     address_key: IndexKey,
+    settings: Attempts,
     under_way: Arc<Mutex<HashMap<String, i64>>>,
+}
+
+/// From where somebody signs in, as the edge says it. Either may be empty.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    /// Network address, with or without a port; one that cannot be parsed counts as unknown.
+    pub(crate) address: &'a str,
+    /// The mark that the browser has kept.
+    pub(crate) device: &'a str,
 }
 
 /// An attempt to sign in. It counts until it is dropped, and after that if it failed.
 #[must_use]
 pub(crate) struct Attempt {
-    limits: SignInLimits,
+    limits: Limits,
+    places: Places,
     account: Key,
     address: Option<Key>,
     /// Whether there is a row of the account to delete on success.
     failed_before: bool,
 }
 
-impl SignInLimits {
-    pub(crate) fn new(clock: Clock, pool: AnyPool, address_key: IndexKey) -> Self {
+impl Limits {
+    pub(crate) fn new(
+        clock: Clock,
+        pool: AnyPool,
+        address_key: IndexKey,
+        settings: Attempts,
+    ) -> Self {
         Self {
             clock,
             pool,
             address_key,
+            settings,
             under_way: Arc::default(),
         }
     }
 
-    /// Begins an attempt. `account` is the blind index of the e-mail address, whether or not there is such an account; an
-    /// `address` that cannot be parsed has no limit of its own.
+    /// Begins an attempt. `account` is the blind index of the e-mail address, whether or not there is such an account.
     ///
     /// # Errors
     /// `Limited`, with the time until the window ends; or the database is not available.
-    pub(crate) async fn begin(&self, account: &str, address: &str) -> Result<Attempt, Error> {
-        let account = Key {
-            index: account.to_owned(),
-            limit: ACCOUNT,
-        };
-        let address = parse(address).map(|address| Key {
-            index: self.address_key.blind_index(&network(address).to_string()),
-            limit: ADDRESS,
-        });
-        let mut attempt = Attempt {
-            limits: self.clone(),
-            account,
-            address,
-            failed_before: false,
-        };
+    pub(crate) async fn begin(&self, account: &str, from: Origin<'_>) -> Result<Attempt, Error> {
         let now = self.clock.now();
+        let network = parse(from.address).map(|address| household(address).to_string());
+        let places = self
+            .places(account, network.as_deref(), from.device, now)
+            .await?;
+        let mut attempt = self.attempt(places, network);
         // Enter before reading the table: an attempt that fails meanwhile is then seen in memory, in the table, or twice,
         // but never not at all.
         let under_way = attempt.enter();
         let keys: Vec<Key> = attempt.keys().cloned().collect();
-        for (key, under_way) in keys.into_iter().zip(under_way) {
-            let Some((failures, until)) = self.failures(&key, now).await? else {
+        for (number, (key, under_way)) in keys.into_iter().zip(under_way).enumerate() {
+            let Some((failures, until)) = self.counted(&key, now).await? else {
                 // No window is open, so there is no time to wait for: those under way end in a moment.
                 if under_way >= key.limit {
-                    return Err(limited(now, now));
+                    return Err(too_many_attempts(now, now));
                 }
                 continue;
             };
             if failures + under_way >= key.limit {
-                return Err(limited(until, now));
+                return Err(too_many_attempts(until, now));
             }
-            attempt.failed_before |= key.limit == ACCOUNT;
+            attempt.failed_before |= number == 0;
         }
         Ok(attempt)
     }
 
-    /// Failures in the open window, and its end.
-    async fn failures(&self, key: &Key, now: Timestamp) -> Result<Option<(i64, Timestamp)>, Error> {
+    fn attempt(&self, places: Places, network: Option<String>) -> Attempt {
+        let settings = &self.settings;
+        let key = |index, limit: u32| Key {
+            index,
+            limit: limit.into(),
+            window: settings.window,
+        };
+        // A device that is known is nobody else's, whoever shares its address.
+        let address = network.filter(|_| !places.device_is_known());
+        let address = address.map(|network| self.address_key.blind_index(&network));
+        Attempt {
+            limits: self.clone(),
+            account: key(places.counter().to_owned(), settings.account),
+            address: address.map(|index| key(index, settings.address)),
+            places,
+            failed_before: false,
+        }
+    }
+
+    /// Counts a sign-up from a network address, successful or not; an address that cannot be parsed has no limit.
+    ///
+    /// # Errors
+    /// `Limited`, with the time until the window ends; or the database is not available.
+    pub(crate) async fn sign_up(&self, address: &str) -> Result<(), Error> {
+        let Some(address) = parse(address) else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let key = Key {
+            index: self
+                .address_key
+                .blind_index(&format!("sign_up\n{}", household(address))),
+            limit: self.settings.sign_ups.into(),
+            window: self.settings.sign_up_window,
+        };
+        // What is over the limit is not written, so that a flood costs a read for each.
+        if let Some((count, until)) = self.counted(&key, now).await?
+            && count >= key.limit
+        {
+            return Err(too_many_sign_ups(until, now));
+        }
+        let (count, until) = self.count(&key).await?;
+        if count > key.limit {
+            return Err(too_many_sign_ups(until, now));
+        }
+        Ok(())
+    }
+
+    /// The count of the open window, and its end.
+    async fn counted(&self, key: &Key, now: Timestamp) -> Result<Option<(i64, Timestamp)>, Error> {
         let sql = "SELECT failures, until_ms FROM sign_in_failures WHERE key_index = $1 AND until_ms > $2";
         let row = sqlx::query(sql)
             .bind(key.index.clone())
@@ -110,60 +175,70 @@ impl SignInLimits {
             .fetch_optional(&self.pool)
             .await
             .map_err(query_error)?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let number = |column: usize| row.try_get::<i64, _>(column).map_err(query_error);
-        let until = Timestamp::from_millisecond(number(1)?).unwrap_or(now);
-        Ok(Some((number(0)?, until)))
+        row.map(|row| window(&row, now)).transpose()
     }
 
-    /// Adds a failure to the open window, or opens a new one.
-    async fn count(&self, key: &Key) -> Result<(), Error> {
+    /// Adds one to the open window, or opens a new one. Returns the count, and the end of the window.
+    async fn count(&self, key: &Key) -> Result<(i64, Timestamp), Error> {
         let now = self.clock.now();
+        let until = now.checked_add(key.window).unwrap_or(Timestamp::MAX);
         let sql = "INSERT INTO sign_in_failures (key_index, failures, until_ms) VALUES ($1, 1, $2) \
                    ON CONFLICT (key_index) DO UPDATE SET \
                    failures = CASE WHEN sign_in_failures.until_ms > $3 THEN sign_in_failures.failures + 1 ELSE 1 END, \
                    until_ms = CASE WHEN sign_in_failures.until_ms > $3 THEN sign_in_failures.until_ms \
-                   ELSE excluded.until_ms END";
-        sqlx::query(sql)
+                   ELSE excluded.until_ms END RETURNING failures, until_ms";
+        let row = sqlx::query(sql)
             .bind(key.index.clone())
-            .bind((now + WINDOW).as_millisecond())
+            .bind(until.as_millisecond())
             .bind(now.as_millisecond())
-            .execute(&self.pool)
+            .fetch_one(&self.pool)
             .await
-            .map(|_| ())
-            .map_err(query_error)
+            .map_err(query_error)?;
+        window(&row, now)
     }
 }
 
+fn window(row: &Row, now: Timestamp) -> Result<(i64, Timestamp), Error> {
+    let number = |column: usize| row.try_get::<i64, _>(column).map_err(query_error);
+    let until = Timestamp::from_millisecond(number(1)?).unwrap_or(now);
+    Ok((number(0)?, until))
+}
+
 impl Attempt {
-    /// Counts a wrong password.
+    /// Counts a wrong password. Returns until when no more are tried for the account, where this was the last one.
     ///
     /// # Errors
     /// The database is not available; the failure is not counted then.
-    pub(crate) async fn failed(self) -> Result<(), Error> {
-        for key in self.keys() {
-            self.limits.count(key).await?;
+    pub(crate) async fn failed(self) -> Result<Option<Timestamp>, Error> {
+        let (count, until) = self.limits.count(&self.account).await?;
+        if let Some(address) = &self.address {
+            self.limits.count(address).await?;
         }
-        Ok(())
+        Ok((count == self.account.limit).then_some(until))
     }
 
-    /// The password was right: resets the account's failures. Those of the network address stay, or somebody with an
-    /// account of their own could reset them between guesses at other accounts.
+    /// The password was right: the place is known from now on, and its failures are reset. Those of the network address
+    /// stay, or somebody with an account of their own could reset them between guesses at other accounts. Returns where the
+    /// network address is in the vault, among the account's.
     ///
     /// # Errors
     /// The database is not available.
-    pub(crate) async fn succeeded(self) -> Result<(), Error> {
-        if !self.failed_before {
-            return Ok(());
+    pub(crate) async fn succeeded(
+        mut self,
+        vault: &Vault,
+        account_id: Uuid,
+    ) -> Result<Option<VaultRef>, Error> {
+        if self.failed_before {
+            sqlx::query("DELETE FROM sign_in_failures WHERE key_index = $1")
+                .bind(self.account.index.clone())
+                .execute(&self.limits.pool)
+                .await
+                .map_err(query_error)?;
         }
-        sqlx::query("DELETE FROM sign_in_failures WHERE key_index = $1")
-            .bind(self.account.index.clone())
-            .execute(&self.limits.pool)
+        let places = mem::take(&mut self.places);
+        self.limits
+            .remember(places, vault, &owner(account_id))
             .await
-            .map(|_| ())
-            .map_err(query_error)
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -199,48 +274,31 @@ impl Drop for Attempt {
     }
 }
 
-/// Deletes the counters whose window has ended.
-pub(crate) async fn delete_ended(pool: &AnyPool, now: Timestamp) -> sqlx::Result<()> {
+/// Deletes the counters whose window has ended, and places where nobody has signed in for long.
+pub(crate) async fn delete_ended(
+    pool: &AnyPool,
+    settings: &Attempts,
+    now: Timestamp,
+) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM sign_in_failures WHERE until_ms <= $1")
         .bind(now.as_millisecond())
         .execute(pool)
-        .await
-        .map(|_| ())
+        .await?;
+    known::delete_outdated(pool, settings, now).await
 }
 
-/// Parses an address with or without a port.
-fn parse(text: &str) -> Option<IpAddr> {
-    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
-    text.parse().ok().or_else(with_port)
+fn too_many_attempts(until: Timestamp, now: Timestamp) -> Error {
+    let message = "Too many failed sign-ins; try again in a few minutes.";
+    limited("too_many_attempts", message, until, now)
 }
 
-/// What one customer of a provider has to guess from: an IPv4 address, or an IPv6 network of 64 bits, whose addresses are
-/// free to choose.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
+fn too_many_sign_ups(until: Timestamp, now: Timestamp) -> Error {
+    let message = "Too many sign-ups from your network address; try again later.";
+    limited("too_many_sign_ups", message, until, now)
 }
 
-fn limited(until: Timestamp, now: Timestamp) -> Error {
+fn limited(code: &'static str, message: &str, until: Timestamp, now: Timestamp) -> Error {
     let seconds = until.duration_since(now).as_secs().saturating_add(1);
     let after = Duration::from_secs(u64::try_from(seconds).unwrap_or(1));
-    let message = "Too many failed sign-ins; try again in a few minutes.";
-    Error::new(Kind::Limited, "too_many_attempts", message).with_retry_after(after)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_household_has_one_address() {
-        let of = |text: &str| parse(text).map(network);
-        assert_eq!(of("2001:db8::1"), of("[2001:db8::ffff:7]:443"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1:80"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of(""), None);
-    }
+    Error::new(Kind::Limited, code, message).with_retry_after(after)
 }

@@ -1,12 +1,15 @@
 //! The sessions table, and authentication by a session or API token. Sessions are rows and not events, because who was
 //! signed in when must not stay in a history for ever.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
-use portico_eventstore::{Row, rows};
+use portico_eventstore::{
+    Row,
+    rows::{self, places},
+};
 use portico_runtime::{Role, config::Session};
-use sqlx::{AnyPool, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::token::{self, TokenKind};
@@ -21,6 +24,8 @@ pub(crate) struct Bearer {
     pub(crate) role: Role,
     /// When the token stops working at the latest; a session may end earlier when it is idle.
     pub(crate) expires_at: Timestamp,
+    /// The id of an API token that was not used before.
+    pub(crate) first_use: Option<Uuid>,
 }
 
 /// Creates a session and returns when it ends at the latest; `None` when the user is no longer active.
@@ -45,13 +50,13 @@ pub(crate) async fn create(
     Ok((done.rows_affected() == 1).then_some(expires_at))
 }
 
-/// Ends a session. Idempotent.
-pub(crate) async fn delete(pool: &AnyPool, digest: String) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM sessions WHERE digest = $1")
+/// Ends a session, and returns whose it was. Idempotent.
+pub(crate) async fn delete(pool: &AnyPool, digest: String) -> sqlx::Result<Option<Uuid>> {
+    let row = sqlx::query("DELETE FROM sessions WHERE digest = $1 RETURNING user_id")
         .bind(digest)
-        .execute(pool)
-        .await
-        .map(|_| ())
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(rows::id).transpose()
 }
 
 /// Ends all sessions of a user.
@@ -90,6 +95,48 @@ pub(crate) async fn bearer(
         Some(TokenKind::Session) => by_session(pool, session, token::digest(token), now).await,
         Some(TokenKind::Api) => by_api_token(pool, token::digest(token), now).await,
     }
+}
+
+/// Those of the digests whose session or API token works: not ended, and of an active user. Being asked about is no use of
+/// a token, so an idle session ends also while it is watched.
+pub(crate) async fn valid(
+    pool: &AnyPool,
+    session: &Session,
+    digests: &[String],
+    now: Timestamp,
+) -> sqlx::Result<HashSet<String>> {
+    let mut valid = HashSet::with_capacity(digests.len());
+    if digests.is_empty() {
+        return Ok(valid);
+    }
+    let asked = places(1, digests.len());
+    let (at, idle_since) = (digests.len() + 1, digests.len() + 2);
+    let sessions = format!(
+        "SELECT s.digest FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.digest IN {asked} \
+         AND u.status = 'active' AND s.expires_at_ms > ${at} AND s.last_seen_ms > ${idle_since}"
+    );
+    let api_tokens = format!(
+        "SELECT t.digest FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.digest IN {asked} \
+         AND u.status = 'active' AND t.expires_at_ms > ${at}"
+    );
+    let now = now.as_millisecond();
+    for (sql, idle_since) in [
+        (sessions, Some(now - milliseconds(session.idle))),
+        (api_tokens, None),
+    ] {
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(digests.len() == 1);
+        for digest in digests {
+            query = query.bind(digest.clone());
+        }
+        query = query.bind(now);
+        if let Some(idle_since) = idle_since {
+            query = query.bind(idle_since);
+        }
+        for row in query.fetch_all(pool).await? {
+            valid.insert(row.try_get(0)?);
+        }
+    }
+    Ok(valid)
 }
 
 async fn by_session(
@@ -141,15 +188,20 @@ async fn by_api_token(
     if expires_at <= at {
         return Ok(None);
     }
+    let token_id: String = row.try_get(3)?;
+    let first_use = (last_used == 0).then(|| token_id.parse().ok()).flatten();
     if last_used + milliseconds(LAST_SEEN) <= at {
         let upsert = sqlx::query(
             "INSERT INTO api_token_uses (token_id, last_used_ms) VALUES ($1, $2) \
              ON CONFLICT (token_id) DO UPDATE SET last_used_ms = excluded.last_used_ms",
         );
-        let token_id: String = row.try_get(3)?;
         record_use(upsert.bind(token_id).bind(at), pool).await;
     }
-    bearer_of(&row, expires_at).map(Some)
+    let bearer = bearer_of(&row, expires_at)?;
+    Ok(Some(Bearer {
+        first_use,
+        ..bearer
+    }))
 }
 
 /// A call does not fail because the last use of its token cannot be recorded.
@@ -167,6 +219,7 @@ fn bearer_of(row: &Row, expires_at_ms: i64) -> sqlx::Result<Bearer> {
         user_id: rows::id(row)?,
         role: views::role(&row.try_get::<String, _>(1)?),
         expires_at: Timestamp::from_millisecond(expires_at_ms).unwrap_or(Timestamp::MAX),
+        first_use: None,
     })
 }
 

@@ -19,7 +19,6 @@ fn account(account: &mut Option<Account>, event: &AccountEvent) {
             *account = Some(Account {
                 role: *role,
                 status: *status,
-                password_ref: None,
                 tokens: BTreeMap::new(),
             });
         }
@@ -27,14 +26,10 @@ fn account(account: &mut Option<Account>, event: &AccountEvent) {
         AccountEvent::Suspended => change(account, |account| account.status = Status::Suspended),
         AccountEvent::Erased => change(account, |account| {
             account.status = Status::Erased;
-            account.password_ref = None;
             account.tokens.clear();
         }),
-        AccountEvent::PasswordSet { password_ref } => {
-            change(account, |account| {
-                account.password_ref = Some(*password_ref);
-            });
-        }
+        // No rule depends on it; the view knows it.
+        AccountEvent::PasswordSet { .. } => {}
     }
 }
 

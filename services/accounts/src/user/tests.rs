@@ -1,5 +1,7 @@
 use portico_eventstore::testing::given;
 
+use portico_vault::VaultRef;
+
 use super::*;
 
 const NAME: VaultRef = VaultRef(Uuid::from_u128(1));

@@ -6,13 +6,14 @@ use portico_accounts::user::{AccountCommand, Command, User};
 use portico_proto::{
     Kind,
     accounts::v1::{
-        CreateApiTokenRequest, DeleteSessionRequest, GetCurrentUserRequest, SuspendUserRequest,
-        UserStatus,
+        CreateApiTokenRequest, CreateSessionRequest, DeleteSessionRequest, GetCurrentUserRequest,
+        GetEndedTokensRequest, SuspendUserRequest, UserStatus,
     },
     time,
 };
-use portico_runtime::Role;
+use portico_runtime::{Caller, Role};
 use portico_trials::Trial;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{ADMIN, PASSWORD, Place, World, code, developer, on_every_database};
 
@@ -25,10 +26,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         idle_sessions_end_earlier,
         the_last_use_is_recorded_once_a_minute,
         an_unknown_address_and_a_wrong_password_look_the_same,
-        guessing_locks_the_account_for_the_owner_too,
+        guessing_locks_the_account_for_strangers,
         a_suspension_ends_sessions_at_once,
         the_event_alone_disables_sessions_and_api_tokens,
-        housekeeping_deletes_expired_sessions
+        housekeeping_deletes_expired_sessions,
+        ended_tokens_are_told_to_the_edge,
+        an_idempotency_key_makes_no_oracle_of_signing_in,
     )
 }
 
@@ -125,7 +128,7 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same(place: Place) {
     );
 }
 
-async fn guessing_locks_the_account_for_the_owner_too(place: Place) {
+async fn guessing_locks_the_account_for_strangers(place: Place) {
     let world = World::start(&place).await;
     for email in [ADMIN, "nobody@example.org"] {
         for _ in 0..10 {
@@ -217,4 +220,87 @@ async fn housekeeping_deletes_expired_sessions(place: Place) {
     world.deps.shutdown.cancel();
     world.deps.tasks.close();
     world.deps.tasks.wait().await;
+}
+
+async fn ended_tokens_are_told_to_the_edge(place: Place) {
+    let world = World::start(&place).await;
+    let admin = world.admin().await;
+    let user = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let session = world.sign_in("ada@example.org").await.unwrap().token;
+    let other = world.sign_in("ada@example.org").await.unwrap().token;
+    let message = CreateApiTokenRequest {
+        name: "ci".into(),
+        expires_in_days: Some(1),
+    };
+    let request = world.request(&developer(&user), message);
+    let created = world.client().create_api_token(request).await.unwrap();
+    let api_token = created.into_inner().token;
+    let all = [session.clone(), other, api_token, "unknown".to_owned()].map(|token| digest(&token));
+    let ended = async || {
+        let message = GetEndedTokensRequest {
+            digests: all.to_vec(),
+        };
+        let request = world.request(&Caller::service("edge"), message);
+        let answer = world.client().get_ended_tokens(request).await.unwrap();
+        answer.into_inner().digests
+    };
+    assert_eq!(ended().await, [all[3].as_str()]);
+    let message = DeleteSessionRequest { token: session };
+    world.client().delete_session(message).await.unwrap();
+    assert_eq!(ended().await, [all[0].as_str(), &all[3]]);
+    // Being asked about is no use of a session.
+    world.advance(7200);
+    assert_eq!(ended().await, [all[0].as_str(), &all[1], &all[3]]);
+    let message = SuspendUserRequest {
+        id: user.id.clone(),
+    };
+    let request = world.request(&admin, message);
+    world.client().suspend_user(request).await.unwrap();
+    assert_eq!(ended().await, all);
+
+    for (caller, digests, expected) in [
+        (developer(&user), 1, "forbidden"),
+        (Caller::Anonymous, 1, "unauthenticated"),
+        (Caller::service("edge"), 1001, "digests_invalid"),
+    ] {
+        let message = GetEndedTokensRequest {
+            digests: vec![String::new(); digests],
+        };
+        let request = world.request(&caller, message);
+        assert_eq!(
+            code(world.client().get_ended_tokens(request).await),
+            expected
+        );
+    }
+}
+
+fn digest(token: &str) -> String {
+    portico_vault::hex(&Sha256::digest(token.as_bytes()))
+}
+
+async fn an_idempotency_key_makes_no_oracle_of_signing_in(place: Place) {
+    let world = World::start(&place).await;
+    let try_with = async |password: &str| {
+        let message = CreateSessionRequest {
+            email: ADMIN.into(),
+            password: password.into(),
+            ..CreateSessionRequest::default()
+        };
+        let request = world.keyed(&Caller::Anonymous, "key 1", message);
+        world.client().create_session(request).await
+    };
+    let first = try_with(PASSWORD).await.unwrap().into_inner().token;
+    // Each try is one of its own: a repetition neither hands out the session nor goes uncounted.
+    for _ in 0..10 {
+        assert_eq!(
+            code(try_with("a guessed password").await),
+            "credentials_wrong"
+        );
+    }
+    assert_eq!(
+        code(try_with("a guessed password").await),
+        "too_many_attempts"
+    );
+    world.advance(300);
+    assert_ne!(try_with(PASSWORD).await.unwrap().into_inner().token, first);
 }

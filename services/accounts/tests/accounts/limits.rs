@@ -14,8 +14,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         replicas_count_an_address_together,
         success_clears_the_account_and_not_the_address,
         concurrent_attempts_do_not_exceed_the_limit,
+        guesses_elsewhere_do_not_lock_out_the_owner,
+        guesses_from_a_known_address_lock_that_address_only,
+        places_are_known_for_a_time_and_so_many,
     )
 }
+
+const HOME: &str = "192.0.2.1";
+const BROWSER: &str = "the mark of a browser";
 
 const WRONG: &str = "not the password";
 
@@ -110,4 +116,112 @@ async fn concurrent_attempts_do_not_exceed_the_limit(place: Place) {
     assert_eq!(fail(&world, ADMIN, "").await, "too_many_attempts");
     let rows = world.rows("sign_in_failures", &["failures"]).await;
     assert_eq!(rows, [["10"]]);
+}
+
+/// Ten guesses, so that an account is locked for whoever they count for.
+async fn guess(world: &World, from: impl Fn(u32) -> String, device: &str) {
+    for n in 0..10 {
+        let wrong = world.sign_in_from(ADMIN, WRONG, &from(n), device).await;
+        assert_eq!(code(wrong), "credentials_wrong");
+    }
+}
+
+async fn guesses_elsewhere_do_not_lock_out_the_owner(place: Place) {
+    let world = World::start(&place).await;
+    let replica = world.again().await;
+    assert!(
+        world
+            .sign_in_from(ADMIN, PASSWORD, HOME, BROWSER)
+            .await
+            .is_ok()
+    );
+    guess(&world, |n| format!("198.51.100.{n}"), "").await;
+    for (address, device) in [
+        ("203.0.113.1", ""),
+        ("", ""),
+        ("203.0.113.1", "another mark"),
+    ] {
+        let stranger = replica.sign_in_from(ADMIN, PASSWORD, address, device).await;
+        assert_eq!(code(stranger), "too_many_attempts", "{address} {device}");
+    }
+    assert!(
+        replica
+            .sign_in_from(ADMIN, PASSWORD, HOME, "")
+            .await
+            .is_ok()
+    );
+    let abroad = replica
+        .sign_in_from(ADMIN, PASSWORD, "203.0.113.2", BROWSER)
+        .await;
+    assert!(abroad.is_ok());
+    // What is known of one account says nothing about another.
+    world.sign_up("Ada", "ada@example.org").await.unwrap();
+    for n in 0..10 {
+        assert_eq!(
+            fail(&world, "ada@example.org", &format!("198.51.100.{n}")).await,
+            "credentials_wrong"
+        );
+    }
+    let other = world
+        .sign_in_from("ada@example.org", PASSWORD, HOME, BROWSER)
+        .await;
+    assert_eq!(code(other), "too_many_attempts");
+}
+
+async fn guesses_from_a_known_address_lock_that_address_only(place: Place) {
+    let world = World::start(&place).await;
+    assert!(
+        world
+            .sign_in_from(ADMIN, PASSWORD, HOME, BROWSER)
+            .await
+            .is_ok()
+    );
+    guess(&world, |_| HOME.to_owned(), "").await;
+    let at_home = world.sign_in_from(ADMIN, PASSWORD, HOME, "").await;
+    assert_eq!(code(at_home), "too_many_attempts");
+    assert!(
+        world
+            .sign_in_from(ADMIN, PASSWORD, HOME, BROWSER)
+            .await
+            .is_ok()
+    );
+    assert!(
+        world
+            .sign_in_from(ADMIN, PASSWORD, "203.0.113.1", "")
+            .await
+            .is_ok()
+    );
+    // A mark that was stolen has no more guesses than anybody.
+    guess(&world, |n| format!("198.51.100.{n}"), BROWSER).await;
+    let stolen = world
+        .sign_in_from(ADMIN, PASSWORD, "198.51.100.1", BROWSER)
+        .await;
+    assert_eq!(code(stolen), "too_many_attempts");
+}
+
+async fn places_are_known_for_a_time_and_so_many(place: Place) {
+    let world = World::with(&place, &[("PORTICO_ATTEMPTS_KNOWN_FOR", "30d")]).await;
+    for n in 0..25 {
+        let address = format!("192.0.2.{n}");
+        assert!(world.sign_in_with(ADMIN, PASSWORD, &address).await.is_ok());
+        world.advance(1);
+    }
+    assert_eq!(world.rows("known_places", &["place_index"]).await.len(), 20);
+    guess(&world, |n| format!("198.51.100.{n}"), "").await;
+    let first = world.sign_in_with(ADMIN, PASSWORD, "192.0.2.0").await;
+    assert_eq!(
+        code(first),
+        "too_many_attempts",
+        "was forgotten for later ones"
+    );
+    assert!(
+        world
+            .sign_in_with(ADMIN, PASSWORD, "192.0.2.24")
+            .await
+            .is_ok()
+    );
+    world.advance(30 * 24 * 3600);
+    guess(&world, |n| format!("198.51.100.{n}"), "").await;
+    let last = world.sign_in_with(ADMIN, PASSWORD, "192.0.2.24").await;
+    assert_eq!(code(last), "too_many_attempts");
 }

@@ -6,6 +6,7 @@ mod api_tokens;
 mod authentication;
 mod limits;
 mod secrecy;
+mod security;
 mod sign_up;
 mod support;
 mod users;
@@ -16,6 +17,7 @@ fn main() -> std::process::ExitCode {
         authentication::trials(),
         limits::trials(),
         secrecy::trials(),
+        security::trials(),
         sign_up::trials(),
         users::trials(),
     ])

@@ -102,6 +102,7 @@ async fn the_log_holds_nothing_that_a_password_can_be_guessed_from(place: Place)
         name: NAME.into(),
         email: EMAIL.into(),
         password: PASSWORD.into(),
+        remote_address: String::new(),
     };
     let request = world.keyed(&portico_runtime::Caller::Anonymous, "key 1", message);
     world.client().sign_up(request).await.unwrap();
@@ -114,6 +115,12 @@ async fn an_erased_user_is_gone_from_the_vault_and_the_index(place: Place) {
     let world = World::start(&place).await;
     let admin = world.admin().await;
     let user = world.sign_up(NAME, EMAIL).await.unwrap();
+    let signed_in = world
+        .sign_in_from(EMAIL, PASSWORD, ADDRESS, "browser")
+        .await;
+    assert!(signed_in.is_ok());
+    let places = async || world.rows("known_places", &["place_index"]).await.len();
+    assert_eq!(places().await, 2);
     let about_user = async || {
         let mut rows = world.rows("vault_value", &["subject"]).await;
         rows.extend(world.rows("vault_key", &["subject"]).await);
@@ -123,20 +130,21 @@ async fn an_erased_user_is_gone_from_the_vault_and_the_index(place: Place) {
             .filter(|t| t.contains(&user.id))
             .count()
     };
-    assert_eq!(about_user().await, 5);
+    assert_eq!(about_user().await, 6);
     let message = CreateApiTokenRequest {
         name: TOKEN_NAME.into(),
         expires_in_days: Some(1),
     };
     let request = world.request(&developer(&user), message);
     world.client().create_api_token(request).await.unwrap();
-    assert_eq!(about_user().await, 6);
+    assert_eq!(about_user().await, 7);
     let message = EraseUserRequest {
         id: user.id.clone(),
     };
     let request = world.request(&admin, message);
     world.client().erase_user(request).await.unwrap();
     assert_eq!(about_user().await, 0);
+    assert_eq!(places().await, 0);
 }
 
 async fn an_erasure_that_a_crash_interrupted_is_finished_at_the_start(place: Place) {

@@ -1,5 +1,7 @@
 //! How people become users.
 
+use std::time::Duration;
+
 use futures::{future::join_all, join};
 use portico_proto::{
     Kind,
@@ -21,7 +23,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_flood_of_sign_ups_is_bounded_and_keeps_nobody_from_signing_in,
         of_concurrent_sign_ups_one_gets_the_address,
         a_claim_left_behind_by_a_crash_blocks_nobody,
-        a_repeated_call_returns_the_same_user_if_the_password_matches,
+        a_repeated_call_answers_the_same_whatever_the_password,
+        an_address_signs_up_so_many_whatever_the_mode,
+        a_flood_from_one_address_makes_no_more_accounts_than_it_may,
         the_first_admin_is_created_once,
         replicas_on_an_empty_store_create_one_admin
     )
@@ -32,6 +36,7 @@ fn ada(password: &str) -> SignUpRequest {
         name: "Ada".into(),
         email: "ada@example.org".into(),
         password: password.into(),
+        remote_address: String::new(),
     }
 }
 
@@ -79,6 +84,7 @@ async fn all_problems_are_reported_at_once(place: Place) {
         name: "A\u{7}".into(),
         email: "ada".into(),
         password: "1234567".into(),
+        remote_address: String::new(),
     };
     let error: portico_proto::Error = world.client().sign_up(message).await.unwrap_err().into();
     let fields: Vec<_> = error.fields.iter().map(|f| f.field.as_str()).collect();
@@ -132,6 +138,7 @@ async fn of_concurrent_sign_ups_one_gets_the_address(place: Place) {
                 name: format!("Racer {n}"),
                 email: "racer@example.org".into(),
                 password: format!("password of {n}"),
+                remote_address: String::new(),
             };
             (n, client.sign_up(message).await)
         })
@@ -172,14 +179,74 @@ async fn a_claim_left_behind_by_a_crash_blocks_nobody(place: Place) {
     assert_eq!(again.id, orphan);
 }
 
-async fn a_repeated_call_returns_the_same_user_if_the_password_matches(place: Place) {
+async fn an_address_signs_up_so_many_whatever_the_mode(place: Place) {
+    for mode in ["open", "approval"] {
+        let settings = [("PORTICO_SIGNUP", mode), ("PORTICO_ATTEMPTS_SIGN_UPS", "3")];
+        let one = World::with(&place, &settings).await;
+        let other = one.again().await;
+        let sign_up = async |world: &World, n: u32, address: &str| {
+            let email = format!("user{n}@example.org");
+            world.sign_up_from("User", &email, address).await
+        };
+        assert!(sign_up(&one, 1, "2001:db8::1").await.is_ok());
+        // An address that is taken is an answer too, so it counts.
+        assert_eq!(code(sign_up(&other, 1, "2001:db8::2").await), "email_taken");
+        assert!(sign_up(&other, 2, "2001:db8::3").await.is_ok());
+        for replica in [&one, &other] {
+            let refused = sign_up(replica, 3, "2001:db8::4").await.unwrap_err();
+            assert_eq!(
+                (refused.kind, refused.code.as_ref()),
+                (Kind::Limited, "too_many_sign_ups")
+            );
+            let hour = Duration::from_secs(3601);
+            assert_eq!(refused.retry_after, Some(hour), "{mode}");
+        }
+        assert!(sign_up(&one, 3, "2001:db8:0:1::1").await.is_ok());
+        one.advance(3600);
+        assert!(sign_up(&one, 4, "2001:db8::1").await.is_ok());
+    }
+}
+
+async fn a_flood_from_one_address_makes_no_more_accounts_than_it_may(place: Place) {
+    let world = World::with(&place, &[("PORTICO_ATTEMPTS_SIGN_UPS", "5")]).await;
+    let flood = join_all((0..60).map(|n| {
+        let email = format!("user{n}@example.org");
+        let world = &world;
+        async move { world.sign_up_from("User", &email, "192.0.2.1").await }
+    }));
+    let (tried, signed_in) = join!(flood, world.sign_in_with(ADMIN, PASSWORD, "192.0.2.1"));
+    assert!(signed_in.is_ok(), "{signed_in:?}");
+    let refused = tried.into_iter().filter_map(Result::err);
+    let codes: Vec<_> = refused.map(|error| error.code).collect();
+    assert!(
+        codes.iter().all(|code| code == "too_many_sign_ups"),
+        "{codes:?}"
+    );
+    // And the admin.
+    assert_eq!(world.rows("users", &["id"]).await.len(), 6);
+}
+
+async fn a_repeated_call_answers_the_same_whatever_the_password(place: Place) {
     let world = World::start(&place).await;
     let call = |password| world.keyed(&Caller::Anonymous, "key 1", ada(password));
     let first = world.client().sign_up(call(PASSWORD)).await.unwrap();
     let second = world.client().sign_up(call(PASSWORD)).await.unwrap();
     assert_eq!(first.get_ref(), second.get_ref());
-    let stranger = world.client().sign_up(call("a guessed key")).await;
-    assert_eq!(code(stranger), "email_taken");
+    // Idempotency keys are no secret: who knows one learns neither whether a password is right nor a name.
+    let stranger = world.client().sign_up(call("a guessed password")).await;
+    assert_eq!(stranger.unwrap().get_ref(), first.get_ref());
+    let mut curious = ada("a guessed password");
+    curious.name = "Somebody".into();
+    let curious = world.keyed(&Caller::Anonymous, "key 1", curious);
+    let told = world.client().sign_up(curious).await.unwrap().into_inner();
+    assert_eq!(told.name(), "Somebody");
+    assert!(
+        world
+            .sign_in_with("ada@example.org", "a guessed password", "")
+            .await
+            .is_err()
+    );
+    assert!(world.sign_in("ada@example.org").await.is_ok());
     let other_key = world.keyed(&Caller::Anonymous, "key 2", ada(PASSWORD));
     assert_eq!(code(world.client().sign_up(other_key).await), "email_taken");
     assert_eq!(world.rows("vault_value", &["id"]).await.len(), 6);
@@ -200,7 +267,9 @@ async fn the_first_admin_is_created_once(place: Place) {
     }
     assert_eq!(world.rows("users", &["id"]).await.len(), 1);
     // Not made again where there is somebody, and a changed password in the settings changes nothing.
-    assert_eq!(world.rows("events", &["id"]).await.len(), 2);
+    let events = world.rows("events", &["type"]).await;
+    let of_users = events.iter().filter(|row| row[0].starts_with("user."));
+    assert_eq!(of_users.count(), 2);
 }
 
 async fn replicas_on_an_empty_store_create_one_admin(place: Place) {

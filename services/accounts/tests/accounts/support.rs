@@ -162,10 +162,20 @@ impl World {
     }
 
     pub(crate) async fn sign_up(&self, name: &str, email: &str) -> Result<User, Error> {
+        self.sign_up_from(name, email, "").await
+    }
+
+    pub(crate) async fn sign_up_from(
+        &self,
+        name: &str,
+        email: &str,
+        address: &str,
+    ) -> Result<User, Error> {
         let message = SignUpRequest {
             name: name.into(),
             email: email.into(),
             password: PASSWORD.into(),
+            remote_address: address.into(),
         };
         let answer = self.client().sign_up(message).await;
         Ok(answer?.into_inner())
@@ -181,10 +191,22 @@ impl World {
         password: &str,
         address: &str,
     ) -> Result<CreateSessionResponse, Error> {
+        self.sign_in_from(email, password, address, "").await
+    }
+
+    /// From a network address and a device.
+    pub(crate) async fn sign_in_from(
+        &self,
+        email: &str,
+        password: &str,
+        address: &str,
+        device: &str,
+    ) -> Result<CreateSessionResponse, Error> {
         let message = CreateSessionRequest {
             email: email.into(),
             password: password.into(),
             remote_address: address.into(),
+            device: device.into(),
         };
         let answer = self.client().create_session(message).await;
         Ok(answer?.into_inner())

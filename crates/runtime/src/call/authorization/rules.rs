@@ -86,6 +86,7 @@ const ACCOUNTS_METHODS: Rules = &[
     ("DeleteSession", ANYBODY),
     // Hands out signed identities.
     ("Authenticate", NOBODY.or(&[EDGE])),
+    ("GetEndedTokens", NOBODY.or(&[EDGE])),
     ("GetCurrentUser", SIGNED_IN),
     ("GetUser", SIGNED_IN),
     ("ListUsers", ADMINS),

@@ -1,7 +1,8 @@
-//! TLS files, the public gRPC listener, NATS.
+//! TLS files, the public gRPC listener, limits of connections, NATS.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use portico_vault::Secret;
 
@@ -46,6 +47,38 @@ impl Grpc {
             listen: reader.parsed("grpc.listen", "an address and port such as 127.0.0.1:3001"),
             tls: Tls::read(reader, "grpc.tls_cert_file", "grpc.tls_key_file"),
         }
+    }
+}
+
+/// Limits of the connections that a listener takes, and of the streams that stay open on them.
+#[derive(Debug, Clone, Copy)]
+pub struct Connections {
+    /// At the same time, of one listener.
+    pub max: usize,
+    /// Of these, from one network address: an IPv4 address or an IPv6 network of 64 bits.
+    pub max_per_address: usize,
+    /// Time for the head of a request, from its first byte; also for the TLS handshake.
+    pub header_timeout: Duration,
+    /// How long a connection stays open without a request, and how long a peer may read nothing of an answer.
+    pub idle_timeout: Duration,
+    /// Event streams that one user may have open, of one listener.
+    pub streams_per_user: usize,
+}
+
+impl Connections {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        let connections = Self {
+            max: reader.number("connections.max"),
+            max_per_address: reader.number("connections.max_per_address"),
+            header_timeout: reader.duration("connections.header_timeout"),
+            idle_timeout: reader.duration("connections.idle_timeout"),
+            streams_per_user: reader.number("connections.streams_per_user"),
+        };
+        if connections.max_per_address > connections.max {
+            let message = "must not be larger than connections.max";
+            reader.problem("connections.max_per_address", message);
+        }
+        connections
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sign-up, the first admin, sessions, the hashing of passwords.
+//! Sign-up, the first admin, sessions, passwords and attempts.
 
 use std::time::Duration;
 
@@ -101,6 +101,36 @@ impl Passwords {
             sign_ups: reader.number("passwords.sign_ups"),
             max_waiting: reader.number("passwords.max_waiting"),
             max_wait: reader.duration("passwords.max_wait"),
+        }
+    }
+}
+
+/// How often signing in may fail, and how often an address may sign up.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempts {
+    /// Failed sign-ins of an account within the window.
+    pub account: u32,
+    /// Failed sign-ins from a network address within the window.
+    pub address: u32,
+    /// From the first failure.
+    pub window: Duration,
+    /// Sign-ups from a network address within their window.
+    pub sign_ups: u32,
+    /// From the first sign-up.
+    pub sign_up_window: Duration,
+    /// How long an address or device from which somebody signed in counts as theirs.
+    pub known_for: Duration,
+}
+
+impl Attempts {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        Self {
+            account: reader.number("attempts.account"),
+            address: reader.number("attempts.address"),
+            window: reader.duration("attempts.window"),
+            sign_ups: reader.number("attempts.sign_ups"),
+            sign_up_window: reader.duration("attempts.sign_up_window"),
+            known_for: reader.duration("attempts.known_for"),
         }
     }
 }

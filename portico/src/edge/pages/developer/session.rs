@@ -20,7 +20,7 @@ use crate::edge::{
     Edge,
     request::RequestContext,
     request::auth::Credential,
-    rest::session::{end, lasts},
+    rest::session::{end, lasts, signed_in},
 };
 
 pub(super) fn routes() -> Router<Edge> {
@@ -57,6 +57,7 @@ async fn log_in(Posted { ctx, form }: Posted) -> PageResponse {
         email: form.text("email"),
         password: form.raw("password"),
         remote_address: ctx.remote_address(),
+        device: ctx.device(),
     });
     let made = match ctx.accounts().create_session(request).await {
         Ok(made) => made.into_inner(),
@@ -71,9 +72,9 @@ async fn log_in(Posted { ctx, form }: Posted) -> PageResponse {
     }
     let edge = ctx.edge();
     let lasts = lasts(&made, edge.deps.clock.now());
-    let cookie = edge.auth.cookies().set_session(&made.token, lasts)?;
+    let cookies = signed_in(&ctx, &made.token, lasts)?;
     let to = Redirect::to(&own_path(&form.text("next")));
-    Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), to).into_response())
+    Ok((AppendHeaders(cookies), to).into_response())
 }
 
 /// A path of this portal; anything else, such as another host, becomes the start page.
@@ -106,6 +107,7 @@ async fn sign_up(Posted { ctx, form }: Posted) -> PageResponse {
         name: form.text("name"),
         email: form.text("email"),
         password: form.raw("password"),
+        remote_address: ctx.remote_address(),
     });
     match ctx.accounts().sign_up(request).await {
         Ok(user) if user.get_ref().status() == UserStatus::Active => {

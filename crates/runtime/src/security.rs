@@ -1,0 +1,57 @@
+//! The security log: one line for each thing that matters to the safety of accounts, with the target `security`, so that
+//! it can be kept, sent on or silenced apart (`log.level = "warn,security=info"`).
+//!
+//! A line names accounts by their ids. It never holds a name, a mail address or a secret; the network address is
+//! shortened as `log.addresses` says.
+
+use std::fmt::Display;
+
+use uuid::Uuid;
+
+/// Target of the lines.
+pub const TARGET: &str = "security";
+
+/// Writes one line: what happened, in a stable word, to which account, from where, and what it is about, such as the id of
+/// a token or a method.
+pub fn line(
+    what: &'static str,
+    account: Option<Uuid>,
+    address: Option<&str>,
+    about: Option<&dyn Display>,
+) {
+    tracing::info!(
+        target: "security",
+        event = what,
+        account = account.map(tracing::field::display),
+        address,
+        about = about.map(tracing::field::display),
+        "{what}"
+    );
+}
+
+/// What a method means to the security log, where it has succeeded for a user: secrets that were shown, and changes of who
+/// may do what and of where credentials come from. What changed is an event with the same request id.
+pub(crate) fn meaning(path: &str) -> Option<&'static str> {
+    let (service, method) = path.strip_prefix("/portico.")?.split_once('/')?;
+    Some(match (service, method) {
+        ("accounts.v1.AccountsService", "CreateApiToken") => "api_token_made",
+        ("accounts.v1.AccountsService", "RevokeApiToken") => "api_token_revoked",
+        ("accounts.v1.AccountsService", "ActivateUser") => "account_activated",
+        ("accounts.v1.AccountsService", "SuspendUser") => "account_suspended",
+        ("accounts.v1.AccountsService", "EraseUser") => "account_erased",
+        ("registration.v1.RegistrationService", "GetCredentials") => "credentials_shown",
+        ("registration.v1.RegistrationService", "RotateCredentials") => "credentials_rotated",
+        (
+            "registration.v1.RegistrationService",
+            "CreateIdentityProvider"
+            | "UpdateIdentityProvider"
+            | "DeleteIdentityProvider"
+            | "SetSecretRotation",
+        ) => "identity_provider_changed",
+        ("gateway.v1.GatewayService", "RevealApiKey") => "api_key_shown",
+        ("gateway.v1.GatewayService", "CreateGateway" | "UpdateGateway" | "DeleteGateway") => {
+            "gateway_changed"
+        }
+        _ => return None,
+    })
+}

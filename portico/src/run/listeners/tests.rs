@@ -1,0 +1,255 @@
+//! Listeners on real sockets, with an attacker before them.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
+use portico_runtime::config::Connections;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    sync::watch,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Server, listen};
+
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const LONG: Duration = Duration::from_mins(10);
+const SHORT: Duration = Duration::from_millis(200);
+
+fn limits(max: usize, max_per_address: usize) -> Connections {
+    Connections {
+        max,
+        max_per_address,
+        header_timeout: LONG,
+        idle_timeout: LONG,
+        streams_per_user: 1,
+    }
+}
+
+/// `/readyz` and `/` answer at once, `/work` when the work is let go.
+struct Listener {
+    address: SocketAddr,
+    work: watch::Sender<bool>,
+    /// Requests that have begun to work.
+    begun: watch::Receiver<usize>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Listener {
+    async fn start(limits: Connections) -> Self {
+        Self::behind(limits, &[]).await
+    }
+
+    async fn behind(limits: Connections, proxies: &[&str]) -> Self {
+        let (work, let_go) = watch::channel(false);
+        let (begin, begun) = watch::channel(0);
+        let working = move || {
+            let (mut let_go, begin) = (let_go.clone(), begin.clone());
+            async move {
+                begin.send_modify(|count| *count += 1);
+                let_go.wait_for(|go| *go).await.unwrap();
+                "done"
+            }
+        };
+        let router = Router::new()
+            .route("/", get(async || "here"))
+            .route("/readyz", get(async || "ready"))
+            .route("/work", get(working));
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+        let server = Server::within(limits, proxies, tasks.clone(), shutdown.clone());
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        server.serve(listener, None, router);
+        Self {
+            address,
+            work,
+            begun,
+            shutdown,
+            tasks,
+        }
+    }
+
+    async fn connect(&self, from: Ipv4Addr) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((IpAddr::V4(from), 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    /// A request that is at work when this returns.
+    async fn at_work(&mut self, from: Ipv4Addr) -> TcpStream {
+        let before = *self.begun.borrow();
+        let mut stream = self.connect(from).await;
+        stream.write_all(&request("/work")).await.unwrap();
+        self.begun.wait_for(|count| *count > before).await.unwrap();
+        stream
+    }
+
+    /// The whole answer on a connection of its own.
+    async fn ask(&self, from: Ipv4Addr, path: &str) -> String {
+        self.send(from, &format!("GET {path} HTTP/1.1\r\n")).await
+    }
+
+    async fn send(&self, from: Ipv4Addr, head: &str) -> String {
+        let mut stream = self.connect(from).await;
+        let request = format!("{head}host: portal\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        rest(&mut stream).await
+    }
+}
+
+fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: portal\r\n\r\n").into_bytes()
+}
+
+/// What comes until the other side closes.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes));
+    // A reset ends a connection, too.
+    let _ = read.await.expect("the connection stays open");
+    String::from_utf8(bytes).unwrap()
+}
+
+/// One answer on a connection that stays open.
+async fn one(stream: &mut TcpStream) -> String {
+    let mut bytes = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut bytes));
+    let count = read.await.expect("no answer").unwrap();
+    String::from_utf8(bytes[..count].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_slow_head_is_not_waited_for() {
+    let listener = Listener::start(Connections {
+        header_timeout: SHORT,
+        ..limits(10, 10)
+    })
+    .await;
+    for half in [
+        &b""[..],
+        b"GET / HTT",
+        b"GET / HTTP/1.1\r\nhost: portal\r\nx-more: ",
+        b"PRI * HTTP/2.0\r\n",
+    ] {
+        let mut stream = listener.connect(HERE).await;
+        stream.write_all(half).await.unwrap();
+        assert_eq!(rest(&mut stream).await, "");
+    }
+    // Also after a whole request.
+    let mut stream = listener.connect(HERE).await;
+    stream.write_all(&request("/")).await.unwrap();
+    assert!(one(&mut stream).await.ends_with("here"));
+    stream.write_all(b"GET / HTT").await.unwrap();
+    assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_one_at_work_is_not() {
+    let mut listener = Listener::start(Connections {
+        idle_timeout: SHORT,
+        ..limits(10, 10)
+    })
+    .await;
+    let mut at_work = listener.at_work(HERE).await;
+    let mut idle = listener.connect(HERE).await;
+    idle.write_all(&request("/")).await.unwrap();
+    assert!(rest(&mut idle).await.ends_with("here"), "and then closed");
+    listener.work.send_replace(true);
+    assert!(one(&mut at_work).await.ends_with("done"));
+}
+
+#[tokio::test]
+async fn half_open_requests_keep_nobody_out() {
+    let listener = Listener::start(limits(100, 40)).await;
+    let mut flood = Vec::new();
+    for _ in 0..300 {
+        let mut stream = listener.connect(HERE).await;
+        stream.write_all(b"GET / HTT").await.unwrap();
+        flood.push(stream);
+    }
+    for path in ["/readyz", "/"] {
+        for from in [HERE, ELSEWHERE] {
+            let answer = listener.ask(from, path).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        }
+    }
+    // The first ones gave way, the last ones have their time.
+    assert_eq!(rest(&mut flood[0]).await, "");
+    let last = flood.last_mut().unwrap();
+    last.write_all(b"P/1.1\r\nhost: portal\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(one(last).await.ends_with("here"));
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_at_work_is_told_so() {
+    let mut listener = Listener::start(limits(10, 2)).await;
+    let mut first = listener.at_work(HERE).await;
+    let _second = listener.at_work(HERE).await;
+    let refused = listener.ask(HERE, "/").await;
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    for part in [
+        "retry-after: 5",
+        "application/problem+json",
+        "\"code\":\"too_many_connections\"",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let grpc = "POST /x HTTP/1.1\r\ncontent-type: application/grpc\r\ncontent-length: 0\r\n";
+    let refused = listener.send(HERE, grpc).await;
+    assert!(refused.contains("grpc-status: 8"), "{refused}");
+    // Neither the probes nor anybody else are kept out.
+    assert!(listener.ask(HERE, "/readyz").await.ends_with("ready"));
+    assert!(listener.ask(ELSEWHERE, "/").await.ends_with("here"));
+    // What has finished makes room.
+    listener.work.send_replace(true);
+    assert!(one(&mut first).await.ends_with("done"));
+    assert!(listener.ask(HERE, "/").await.ends_with("here"));
+}
+
+#[tokio::test]
+async fn a_listener_with_too_many_at_work_says_so() {
+    let mut listener = Listener::start(limits(2, 2)).await;
+    let _first = listener.at_work(HERE).await;
+    let _second = listener.at_work(HERE).await;
+    let refused = listener.ask(ELSEWHERE, "/").await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("connections_exhausted") && refused.contains("retry-after: 5"));
+    assert!(listener.ask(ELSEWHERE, "/readyz").await.ends_with("ready"));
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_has_no_limit_of_its_own() {
+    let mut listener = Listener::behind(limits(10, 1), &["127.0.0.2/32"]).await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(listener.at_work(ELSEWHERE).await);
+    }
+    assert!(listener.ask(ELSEWHERE, "/").await.ends_with("here"));
+}
+
+#[tokio::test]
+async fn what_has_begun_is_finished_at_the_end_and_nothing_else_is_waited_for() {
+    let mut listener = Listener::start(Connections {
+        header_timeout: SHORT,
+        ..limits(10, 10)
+    })
+    .await;
+    let mut at_work = listener.at_work(HERE).await;
+    let mut half_open = listener.connect(HERE).await;
+    half_open.write_all(b"GET / HTT").await.unwrap();
+    listener.shutdown.cancel();
+    listener.tasks.close();
+    assert_eq!(rest(&mut half_open).await, "");
+    listener.work.send_replace(true);
+    assert!(rest(&mut at_work).await.ends_with("done"));
+    listener.tasks.wait().await;
+}
