@@ -207,7 +207,9 @@ async fn the_connection_test_passes(world: &World, portal: &Configured) {
     assert_eq!(check["ok"], true, "{check}");
     let steps = check["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["name"] == "authorization");
-    assert_eq!(step.unwrap()["outcome"], "passed", "{check}");
+    // An initial access token may be good for one use, so it is not tried.
+    let outcome = step.unwrap()["outcome"].as_str().unwrap();
+    assert!(["passed", "skipped"].contains(&outcome), "{check}");
 }
 
 async fn revoke(world: &World, request: &str) {

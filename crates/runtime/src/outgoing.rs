@@ -10,7 +10,8 @@
 //! - [`certificates`]: certificate authorities beside the system's
 //! - [`error`]: errors and refusals
 //! - `measured`: span and duration of a call
-//! - [`sanitized`]: what the other side says, in words that may be kept and shown
+//! - [`sanitized`]: what the other side says, in words that may be kept and shown; [`KnownSecrets`]: what must not be in
+//!   them
 
 pub mod address;
 pub mod certificates;
@@ -18,6 +19,7 @@ mod client;
 pub mod error;
 mod measured;
 pub mod port;
+mod secrets;
 mod words;
 
 use std::fmt;
@@ -37,6 +39,7 @@ pub use error::{OutgoingError, Refusal};
 use measured::Measured;
 pub use measured::Peer;
 pub use port::PortList;
+pub use secrets::KnownSecrets;
 pub use words::sanitized;
 
 /// Limits, and what is allowed beside public addresses.

@@ -26,58 +26,80 @@ impl Token<'_> {
 
     /// The command that gets a token: with client credentials where the client may, otherwise in exchange for an
     /// authorization code (RFC 6749 sections 4.4.2 and 4.1.3).
-    pub(super) fn command(&self) -> String {
+    ///
+    /// # Errors
+    /// What works instead, for people: there is no command for this client.
+    pub(super) fn command(&self) -> Result<String, String> {
         let mut lines = vec![format!("curl {}", quoted(self.endpoint))];
-        lines.extend(self.authentication());
+        lines.extend(self.authentication()?);
         let mut data = |name: &str, value: &str| {
             lines.push(format!(
                 "--data-urlencode {}",
                 quoted(&format!("{name}={value}"))
             ));
         };
-        if self.is_for_machines() {
-            data("grant_type", "client_credentials");
-            data("scope", &self.scopes.join(" "));
-            if !self.audience.is_empty() {
-                data("audience", self.audience);
+        let with_code = self
+            .grant_types
+            .iter()
+            .any(|grant| grant == "authorization_code");
+        match (self.is_for_machines(), with_code) {
+            (true, _) => {
+                data("grant_type", "client_credentials");
+                data("scope", &self.scopes.join(" "));
+                if !self.audience.is_empty() {
+                    data("audience", self.audience);
+                }
             }
-        } else {
-            data("grant_type", "authorization_code");
-            data("code", "AUTHORIZATION_CODE");
-            data("redirect_uri", self.redirect_url);
+            (false, true) => {
+                data("grant_type", "authorization_code");
+                data("code", "AUTHORIZATION_CODE");
+                data("redirect_uri", self.redirect_url);
+            }
+            (false, false) => {
+                let grants = self.grant_types.join(", ");
+                return Err(format!(
+                    "The identity provider allows this client the grant types {grants} only; get tokens with an OAuth \
+                     library that supports them."
+                ));
+            }
         }
-        lines.join(" \\\n  ")
+        Ok(lines.join(" \\\n  "))
     }
 
     /// RFC 6749 section 2.3.1, RFC 7523 section 2.2.
-    fn authentication(&self) -> Vec<String> {
+    fn authentication(&self) -> Result<Vec<String>, String> {
         let data = |name: &str, value: &str| {
             format!("--data-urlencode {}", quoted(&format!("{name}={value}")))
         };
         match self.auth_method {
-            "none" => vec![data("client_id", self.client_id)],
-            "client_secret_post" => {
-                vec![
-                    data("client_id", self.client_id),
-                    data("client_secret", self.client_secret),
-                ]
-            }
-            "client_secret_jwt" | "private_key_jwt" => vec![
+            // A client without authentication gets no token by client credentials (RFC 6749 section 4.4).
+            "none" if self.is_for_machines() => Err(
+                "The identity provider registered this client without authentication, so it cannot use client \
+                 credentials. Ask an admin for another client type."
+                    .to_owned(),
+            ),
+            "none" => Ok(vec![data("client_id", self.client_id)]),
+            "client_secret_post" => Ok(vec![
                 data("client_id", self.client_id),
-                data(
-                    "client_assertion_type",
-                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-                ),
-                data("client_assertion", "CLIENT_ASSERTION"),
-            ],
-            _ => {
+                data("client_secret", self.client_secret),
+            ]),
+            "" | "client_secret_basic" => {
                 // Both halves are form-encoded before they become the user and password of HTTP Basic.
                 let encode = |text: &str| -> String {
                     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
                 };
                 let pair = format!("{}:{}", encode(self.client_id), encode(self.client_secret));
-                vec![format!("-u {}", quoted(&pair))]
+                Ok(vec![format!("-u {}", quoted(&pair))])
             }
+            "client_secret_jwt" => Err(
+                "This client authenticates with a JWT that is signed with the client secret (client_secret_jwt, RFC \
+                 7523); get tokens with an OAuth library that supports it."
+                    .to_owned(),
+            ),
+            other => Err(format!(
+                "This client authenticates by {other}, with a key that is not known to this portal; get tokens with an \
+                 OAuth library that supports it."
+            )),
         }
     }
 }
@@ -131,21 +153,25 @@ mod tests {
         let grants = ["client_credentials".to_owned()];
         let scopes = ["product_payments".to_owned(), "free_plan".to_owned()];
         assert_eq!(
-            token("client_secret_basic", &grants, &scopes).command(),
+            token("client_secret_basic", &grants, &scopes)
+                .command()
+                .unwrap(),
             "curl 'https://idp.example/token' \\\n  -u 'client:s%2Fe%2Bc%27ret' \\\n  \
              --data-urlencode 'grant_type=client_credentials' \\\n  \
              --data-urlencode 'scope=product_payments free_plan'"
         );
         let for_an_api = Token {
             audience: "https://api.example/",
-            ..token("none", &grants, &scopes)
+            ..token("client_secret_basic", &grants, &scopes)
         };
-        let command = for_an_api.command();
+        let command = for_an_api.command().unwrap();
         assert!(
             command.ends_with("--data-urlencode 'audience=https://api.example/'"),
             "{command}"
         );
-        let post = token("client_secret_post", &grants, &scopes).command();
+        let post = token("client_secret_post", &grants, &scopes)
+            .command()
+            .unwrap();
         assert!(
             post.contains("--data-urlencode 'client_secret=s/e+c'\\''ret'"),
             "{post}"
@@ -156,7 +182,7 @@ mod tests {
     #[test]
     fn a_token_for_a_person() {
         let grants = ["authorization_code".to_owned()];
-        let command = token("none", &grants, &[]).command();
+        let command = token("none", &grants, &[]).command().unwrap();
         assert!(
             command.contains("'client_id=client'") && !command.contains("ret'"),
             "{command}"
@@ -165,6 +191,26 @@ mod tests {
             command.contains("'redirect_uri=https://shop.example/cb'"),
             "{command}"
         );
+    }
+
+    #[test]
+    fn where_no_command_can_work_there_are_words() {
+        let machine = ["client_credentials".to_owned()];
+        let device = ["urn:ietf:params:oauth:grant-type:device_code".to_owned()];
+        for (method, grants, words) in [
+            ("none", &machine, "without authentication"),
+            (
+                "client_secret_jwt",
+                &machine,
+                "signed with the client secret",
+            ),
+            ("private_key_jwt", &machine, "private_key_jwt, with a key"),
+            ("tls_client_auth", &machine, "tls_client_auth, with a key"),
+            ("client_secret_basic", &device, "device_code only"),
+        ] {
+            let instead = token(method, grants, &[]).command().unwrap_err();
+            assert!(instead.contains(words), "{method}: {instead}");
+        }
     }
 
     #[test]

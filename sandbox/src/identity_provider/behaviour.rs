@@ -33,6 +33,12 @@ pub struct Behaviour {
     pub hide_secret_on_read: bool,
     /// Leaves `client_secret_expires_at` out.
     pub no_secret_expiry: bool,
+    /// Every answer about a client says that its secret ends then, in whatever form.
+    pub secret_expires_at: Option<Value>,
+    /// A registration is answered without the client's secret; a read has it.
+    pub secret_withheld: bool,
+    /// Clients are registered at `/v2/register`, as the discovery document says; the former address answers 404.
+    pub moved: bool,
     /// The discovery document is silent about where clients are registered (RFC 8414 section 2).
     pub registration_unannounced: bool,
     /// The `issuer` of the discovery document, where it shall not match.

@@ -78,6 +78,9 @@ impl Client {
                 members.insert("client_secret_expires_at".to_owned(), json!(0));
             }
         }
+        if let Some(ends) = &behaviour.secret_expires_at {
+            members.insert("client_secret_expires_at".to_owned(), ends.clone());
+        }
         if let Some(token) = self
             .registration_access_token
             .as_ref()

@@ -40,7 +40,11 @@ fn try_document(provider: &Provider) -> Response {
         .clone()
         .unwrap_or_else(|| url.clone());
     let announced = !inner.behaviour.registration_unannounced;
-    let registration_endpoint = announced.then(|| provider.registration_endpoint());
+    let registration_endpoint = match inner.behaviour.moved {
+        true => format!("{url}/v2/register"),
+        false => provider.registration_endpoint(),
+    };
+    let registration_endpoint = announced.then_some(registration_endpoint);
     Json(json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{url}/authorize"),

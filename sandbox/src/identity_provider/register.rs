@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{OriginalUri, Path, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
@@ -29,6 +29,7 @@ const SERVER_MEMBERS: [&str; 4] = [
 pub(super) fn router() -> Router<Arc<Provider>> {
     Router::new()
         .route("/register", routing::post(register))
+        .route("/v2/register", routing::post(register))
         .route(
             "/register/{client_id}",
             routing::get(read).put(update).delete(delete),
@@ -40,9 +41,13 @@ type Shared = State<Arc<Provider>>;
 async fn register(
     State(provider): Shared,
     Extension(hangup): Extension<Hangup>,
+    OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if provider.lock().behaviour.moved && uri.path() == "/register" {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let work = || try_register(&provider, &headers, &body);
     provider.serve(Operation::Register, &hangup, work).await
 }
@@ -57,7 +62,10 @@ fn try_register(
     let behaviour = inner.behaviour.clone();
     let metadata = Metadata::grant(object(body)?, &inner.stored.scopes, &behaviour)?;
     let client = Client::register(metadata, provider.clock.epoch_seconds(), &behaviour);
-    let information = client.information(&provider.registration_endpoint(), &behaviour);
+    let mut information = client.information(&provider.registration_endpoint(), &behaviour);
+    if behaviour.secret_withheld {
+        information.remove("client_secret");
+    }
     provider.change(&mut inner, |stored| {
         stored.clients.insert(client.client_id.clone(), client)
     })?;

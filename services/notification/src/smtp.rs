@@ -15,7 +15,7 @@ use lettre::{
     },
     transport::smtp,
 };
-use portico_runtime::config::Mail as Config;
+use portico_runtime::{config::Mail as Config, outgoing::KnownSecrets};
 
 use crate::templates::Filled;
 
@@ -83,6 +83,8 @@ pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     sender: Sender,
     timeout: Duration,
+    /// What we log in with; servers quote it in their replies.
+    secrets: KnownSecrets,
 }
 
 impl Mailer {
@@ -104,6 +106,7 @@ impl Mailer {
             transport,
             sender,
             timeout: config.timeout,
+            secrets: KnownSecrets::of_url(url),
         }))
     }
 
@@ -122,7 +125,7 @@ impl Mailer {
                         .to_owned(),
                 ))
             }
-            Ok(Err(error)) => Err(refusal(&error)),
+            Ok(Err(error)) => Err(refusal(&error, &self.secrets)),
             Err(_) => Err(Refusal::Transient(format!(
                 "the mail server did not answer within {} s",
                 self.timeout.as_secs_f32()
@@ -200,11 +203,12 @@ fn system_time(time: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-fn refusal(error: &smtp::Error) -> Refusal {
+fn refusal(error: &smtp::Error, secrets: &KnownSecrets) -> Refusal {
     let Some(code) = error.status().map(u16::from) else {
-        return Refusal::Transient(error.to_string());
+        return Refusal::Transient(secrets.hidden_in(&error.to_string()));
     };
     let reply = error.source().map(ToString::to_string).unwrap_or_default();
+    let reply = secrets.hidden_in(&reply);
     let text = format!("{code} {reply}").trim_end().to_owned();
     if error.is_permanent() && !LOGIN_REFUSED.contains(&code) {
         Refusal::Permanent(text)
@@ -215,7 +219,56 @@ fn refusal(error: &smtp::Error) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use portico_runtime::config::Config as All;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
     use super::*;
+
+    /// A mail server that quotes what it was given, as it came and in other words.
+    async fn quoting(password: &'static str) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (reader, mut writer) = stream.into_split();
+            writer.write_all(b"220 mail.example\r\n").await.unwrap();
+            let mut lines = BufReader::new(reader).lines();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let reply = match line.split_once(' ') {
+                    Some(("EHLO", _)) => "250-mail.example\r\n250 AUTH PLAIN LOGIN\r\n".to_owned(),
+                    Some(("AUTH", sent)) => format!("535 5.7.8 {sent}, that is {password}\r\n"),
+                    _ => "221 bye\r\n".to_owned(),
+                };
+                writer.write_all(reply.as_bytes()).await.unwrap();
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn the_password_is_not_in_what_a_mail_server_says() {
+        let password = "pass-word@7";
+        let address = quoting(password).await;
+        let url = format!("smtp://portal:pass-word%407@{address}");
+        let config = All::from_parts(None, [("PORTICO_SMTP_URL", url.as_str())]).unwrap();
+        let sender = Sender::new(&config.mail).unwrap();
+        let mailer = Mailer::new(&config.mail, sender).unwrap().unwrap();
+        let letter = Letter {
+            address: "dee@people.example".into(),
+            name: String::new(),
+            message_id: "<1@mail.example>".into(),
+            date: Timestamp::UNIX_EPOCH,
+            filled: Filled {
+                subject: "Hello".into(),
+                text: "Hello".into(),
+                html: "Hello".into(),
+            },
+        };
+        let Err(Refusal::Transient(text)) = mailer.send(&letter).await else {
+            panic!("the login is refused, and may be right later");
+        };
+        assert_eq!(text, "535 5.7.8 PLAIN [redacted], that is [redacted]");
+    }
 
     #[test]
     fn encoded_words_keep_to_their_length_and_divide_no_character() {

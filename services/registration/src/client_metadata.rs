@@ -16,6 +16,10 @@ pub use differences::{Difference, differences};
 pub(crate) use metadata::secret_expires_at;
 pub use metadata::{Metadata, SECRET_CHANGED};
 
+/// A redirect URL for providers that demand one of clients that never redirect. The domain cannot exist (RFC 2606
+/// section 2), so nobody can be sent there.
+pub(crate) const UNUSED_REDIRECT: &str = "https://redirect.invalid/unused";
+
 /// Tells an attempt apart from every other; goes where the provider keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {

@@ -86,6 +86,13 @@ pub enum Command {
         /// OAuth clients that are registered there.
         live_clients: u64,
     },
+    /// The well-known document says this now. Another issuer is never followed.
+    Follow {
+        /// Where the document was read.
+        well_known_url: String,
+        /// Verified.
+        endpoints: Endpoints,
+    },
     /// Secrets that end are rotated by themselves, or not any more.
     SetRotation {
         /// 30, 7 or 1; 0: not any more.
@@ -213,6 +220,10 @@ impl Aggregate for IdentityProvider {
                 initial_access_token,
                 live_clients,
             } => self.change(settings, *initial_access_token, *live_clients),
+            Command::Follow {
+                well_known_url,
+                endpoints,
+            } => self.follow(well_known_url, endpoints),
             Command::SetRotation { days_before } => {
                 self.present()?;
                 let changed = *days_before != self.rotates_days_before;
@@ -290,6 +301,21 @@ impl IdentityProvider {
     pub fn name(&self) -> String {
         let settings = self.settings.as_ref();
         settings.map_or_else(String::new, |settings| settings.name.clone())
+    }
+
+    /// What an admin said beside the document stays, and so does what was changed since the document was read.
+    fn follow(&self, well_known_url: &str, endpoints: &Endpoints) -> Result<Vec<Event>, Rejection> {
+        let before = self.present()?;
+        let known = &before.location.endpoints;
+        let is_its_own = before.location.well_known_url == well_known_url
+            && known.issuer == endpoints.issuer
+            && known.overrides() == endpoints.overrides();
+        if !is_its_own || known.says_the_same(endpoints) {
+            return Ok(Vec::new());
+        }
+        let mut settings = before.clone();
+        settings.location.endpoints = endpoints.clone();
+        Ok(vec![Event::Changed { settings }])
     }
 
     fn change(

@@ -43,8 +43,8 @@ pub use grant::{Requested, Standing};
 pub use orphan::{
     Command as OrphanCommand, Event as OrphanEvent, ORPHAN_OWNER, Orphan, OrphanReason, Resolution,
 };
+pub use registration::{AfterSuspicion, Intent, RegistrationIntended};
 pub use registration::{Command as RegistrationCommand, Event as RegistrationEvent};
-pub use registration::{Intent, RegistrationIntended};
 pub use rejection::Rejection;
 pub use rotation::old_secret::{Command as OldSecretCommand, Event as OldSecretEvent, OldSecret};
 pub use rotation::{Command as RotationCommand, Event as RotationEvent, NOTICES, Notice};

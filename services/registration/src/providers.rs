@@ -12,7 +12,7 @@
 //!   all listed in [`DRIVERS`]
 //! - [`protocol`]: calls, answers, failures, RFC 7591 and RFC 7592
 //! - [`access`]: a provider with its secrets out of the vault; [`requirements`]: settings that its driver needs
-//! - [`discovery`]: the well-known document; [`check`]: the connection test
+//! - [`discovery`]: the well-known document; [`check`]: the connection test; `keys`: whether gateways can use a key set
 
 pub mod access;
 pub mod auth0;
@@ -22,6 +22,7 @@ pub mod discovery;
 pub mod driver;
 pub mod gluu;
 pub mod keycloak;
+mod keys;
 pub mod okta;
 pub mod other;
 pub mod protocol;
@@ -34,7 +35,7 @@ pub use crate::client_metadata::{Difference, Marker, Metadata, WantedClient};
 pub use crate::identity_provider::{Endpoints, Method, Options, ProviderType};
 pub use access::{Access, AccessError};
 pub use discovery::DiscoveryError;
-pub use driver::{Driver, ReconcileClass};
+pub use driver::{Driver, ReconcileClass, Tried};
 pub use protocol::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient,
 };
@@ -42,7 +43,7 @@ pub use protocol::failure::{Disposition, Failure};
 pub use protocol::session::{Management, RawAnswer, Session, Spool, SpoolError, Step};
 pub use protocol::site::Site;
 pub use protocol::{answer, client, failure, session, site};
-pub(crate) use protocol::{rfc7591, tokens};
+pub(crate) use protocol::{credentials, rfc7591, tokens};
 #[cfg(test)]
 pub(crate) use tests::double;
 

@@ -6,14 +6,16 @@
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault; `spool`: answers of
 //!   providers, kept before they are understood
 //! - `drift`: compares a client with its provider; `orphans`: clients that nobody uses
+//! - `usable`: whether a client can get a token at all
 //! - `expiry`: notices before a secret expires; `failure`: what comes of a failed attempt
 //! - `conformance`: what a provider can do, found out with a client that is registered for the check
-//! - `key_watch`: whether providers sign with other keys
+//! - `key_watch`: whether providers sign with other keys; `document`: whether their endpoints have moved
 //! - `measured`: outcomes, for `/metrics`
 
 mod answer;
 mod change;
 mod conformance;
+mod document;
 mod drift;
 mod expiry;
 mod failure;
@@ -25,6 +27,7 @@ mod spool;
 mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
+mod usable;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +56,7 @@ pub(crate) struct Worker {
     vault: Vault,
     jobs: Jobs<OauthClient>,
     provider_types: Arc<Mutex<HashMap<Uuid, &'static str>>>,
+    documents: document::Documents,
 }
 
 impl Worker {
@@ -63,6 +67,7 @@ impl Worker {
             vault: vault.clone(),
             jobs: deps.jobs(store),
             provider_types: Arc::default(),
+            documents: Arc::default(),
         }
     }
 

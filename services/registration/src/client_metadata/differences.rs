@@ -94,7 +94,7 @@ fn of_auth_method(wanted: &WantedClient, granted: &Metadata) -> Option<Differenc
 }
 
 fn of_expiry(granted: &Metadata) -> Option<Difference> {
-    let expires = secret_expires_at(granted.members());
+    let (expires, _) = secret_expires_at(granted.members());
     (expires != 0).then(|| Difference {
         member: "client_secret_expires_at".into(),
         asked: "0".into(),

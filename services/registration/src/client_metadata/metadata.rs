@@ -7,12 +7,44 @@ use serde_json::{Map, Value};
 
 use super::{WantedClient, registration_members};
 
-/// Members of an answer that never become metadata.
-const SECRET_MEMBERS: [&str; 3] = [
-    "client_secret",
-    "registration_access_token",
-    "software_statement",
+/// What is kept of an answer: IANA's registry of OAuth Dynamic Client Registration Metadata (RFC 7591 section 4.1), less
+/// what is secret. Any other member may hold a secret under a name of its own.
+#[rustfmt::skip]
+const REGISTERED: &[&str] = &[
+    "redirect_uris", "token_endpoint_auth_method", "grant_types", "response_types", "client_name", "client_uri",
+    "logo_uri", "scope", "contacts", "tos_uri", "policy_uri", "jwks_uri", "jwks", "software_id", "software_version",
+    "client_id", "client_id_issued_at", "client_secret_expires_at", "registration_client_uri",
+    // OpenID Connect Dynamic Client Registration 1.0 and the logout specifications.
+    "application_type", "sector_identifier_uri", "subject_type", "id_token_signed_response_alg",
+    "id_token_encrypted_response_alg", "id_token_encrypted_response_enc", "userinfo_signed_response_alg",
+    "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc", "request_object_signing_alg",
+    "request_object_encryption_alg", "request_object_encryption_enc", "token_endpoint_auth_signing_alg",
+    "default_max_age", "require_auth_time", "default_acr_values", "initiate_login_uri", "request_uris",
+    "post_logout_redirect_uris", "frontchannel_logout_uri", "frontchannel_logout_session_required",
+    "backchannel_logout_uri", "backchannel_logout_session_required", "claims_redirect_uris",
+    // Later specifications: mutual TLS, JARM, JAR, PAR, RAR, DPoP, CIBA, introspection, native SSO.
+    "tls_client_certificate_bound_access_tokens", "tls_client_auth_subject_dn", "tls_client_auth_san_dns",
+    "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email", "use_mtls_endpoint_aliases",
+    "authorization_signed_response_alg", "authorization_encrypted_response_alg",
+    "authorization_encrypted_response_enc", "require_signed_request_object",
+    "require_pushed_authorization_requests", "authorization_details_types", "dpop_bound_access_tokens",
+    "backchannel_token_delivery_mode", "backchannel_client_notification_endpoint",
+    "backchannel_authentication_request_signing_alg", "backchannel_user_code_parameter",
+    "introspection_signed_response_alg", "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc", "native_sso_enabled",
 ];
+
+/// What drivers add, or read in answers beyond that: Keycloak, Gluu, Auth0.
+#[rustfmt::skip]
+const OF_DRIVERS: &[&str] = &[
+    "default_scopes", "enabled", "access_token_as_jwt", "name", "callbacks", "app_type", "is_first_party",
+];
+
+/// A number beyond this, which is in the year 5138, counts milliseconds.
+const LAST_SECOND: u64 = 100_000_000_000;
+
+/// RFC 7518 section 6: parameters of a private or symmetric key.
+const PRIVATE_PARAMETERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// True in the answer to a read where the client has another secret than the stored one. Only a driver whose provider
 /// shows secrets as they are can say so: others show digests, which are no sign of anything.
@@ -33,11 +65,28 @@ const SERVER_MEMBERS: [&str; 5] = [
 pub struct Metadata(Map<String, Value>);
 
 impl Metadata {
-    /// Takes the members of an answer, less the secret ones.
+    /// Takes the members of an answer that are known metadata, and the public ones of keys.
     #[must_use]
     pub fn from_answer(mut members: Map<String, Value>) -> Self {
-        members.retain(|name, _| !SECRET_MEMBERS.contains(&name.as_str()));
+        members.retain(|name, _| Self::has_member(name));
+        let keys = members
+            .get_mut("jwks")
+            .and_then(|jwks| jwks.get_mut("keys"));
+        if let Some(keys) = keys.and_then(Value::as_array_mut) {
+            let is_public = |key: &Value| {
+                PRIVATE_PARAMETERS
+                    .iter()
+                    .all(|name| key.get(name).is_none())
+            };
+            keys.retain(is_public);
+        }
         Self(members)
+    }
+
+    /// Whether a member of an answer is kept; it may have a language tag (RFC 7591 section 2.2).
+    pub(crate) fn has_member(name: &str) -> bool {
+        let name = name.split('#').next().unwrap_or(name);
+        REGISTERED.contains(&name) || OF_DRIVERS.contains(&name)
     }
 
     /// As it would be if everything asked for were granted; what is known of a client that is there but cannot be read.
@@ -103,14 +152,33 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// When a secret ends, in Unix seconds, 0: never (RFC 7591 section 3.2.1). Some give the number as a text.
-pub(crate) fn secret_expires_at(members: &Map<String, Value>) -> u64 {
+/// When a secret ends, in Unix seconds, 0: never (RFC 7591 section 3.2.1). Some give the number as a text, in milliseconds,
+/// or a date instead. Beside it a warning, where that cannot be told.
+pub(crate) fn secret_expires_at(members: &Map<String, Value>) -> (u64, Option<String>) {
     let seconds = match members.get("client_secret_expires_at") {
-        Some(Value::String(text)) => text.trim().parse().ok(),
+        None | Some(Value::Null) => Some(0),
+        Some(Value::String(text)) => from_text(text.trim()),
         Some(value) => value.as_u64().or_else(|| whole(value.as_f64()?)),
-        None => None,
     };
-    seconds.unwrap_or(0)
+    let unclear =
+        "client_secret_expires_at is no time, so it is not known whether the secret expires";
+    match seconds {
+        Some(milliseconds) if milliseconds > LAST_SECOND => (milliseconds / 1000, None),
+        Some(seconds) => (seconds, None),
+        None => (0, Some(unclear.to_owned())),
+    }
+}
+
+fn from_text(text: &str) -> Option<u64> {
+    if text.is_empty() || text.eq_ignore_ascii_case("never") {
+        return Some(0);
+    }
+    let date = || {
+        let zoned = jiff::fmt::rfc2822::parse(text).ok();
+        let date = text.parse().ok().or(zoned.map(|zoned| zoned.timestamp()));
+        u64::try_from(date?.as_second()).ok()
+    };
+    text.parse().ok().or_else(date)
 }
 
 fn whole(seconds: f64) -> Option<u64> {

@@ -24,11 +24,12 @@ fn sends_the_allow_list_and_nothing_else() {
 fn keeps_no_secret() {
     let kept = metadata(json!({
         "client_id": "c", "client_secret": "s", "registration_access_token": "r",
-        "software_statement": "j", "unknown": 1,
+        "software_statement": "j", "unknown": 1, "api_secret": "s", "client_secrets": ["s"],
+        "private_key_jwk": {"d": "s"}, "access_token_as_jwt": true,
     }));
     assert_eq!(
         serde_json::to_value(&kept).unwrap(),
-        json!({"client_id": "c", "unknown": 1})
+        json!({"client_id": "c", "access_token_as_jwt": true})
     );
 }
 
@@ -50,14 +51,33 @@ fn the_end_of_a_secret_is_read_in_every_form() {
     for (given, expected) in [
         (json!(1_800_000_000), 1_800_000_000),
         (json!(1_800_000_000.0), 1_800_000_000),
+        (json!(1_800_000_000_123_u64), 1_800_000_000),
         (json!("1800000000"), 1_800_000_000),
+        (json!("2027-01-15T08:00:00Z"), 1_800_000_000),
+        (json!("2027-01-15T09:00:00+01:00"), 1_800_000_000),
+        (json!("Fri, 15 Jan 2027 08:00:00 GMT"), 1_800_000_000),
         (json!("0"), 0),
+        (json!(""), 0),
+        (json!("Never"), 0),
         (json!(null), 0),
-        (json!(-1), 0),
-        (json!("never"), 0),
     ] {
         let members = metadata(json!({"client_secret_expires_at": given}));
-        assert_eq!(secret_expires_at(members.members()), expected, "{given}");
+        assert_eq!(
+            secret_expires_at(members.members()),
+            (expected, None),
+            "{given}"
+        );
+    }
+    for given in [
+        json!(-1),
+        json!("in a year"),
+        json!("2027-01-15"),
+        json!(true),
+        json!([1]),
+    ] {
+        let members = metadata(json!({"client_secret_expires_at": given}));
+        let (expires_at, warning) = secret_expires_at(members.members());
+        assert!(expires_at == 0 && warning.is_some(), "{given}");
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Endpoints {
 }
 
 /// What an admin says beside the document. See [`Endpoints`].
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overrides<'a> {
     /// Origins beside the issuer's.
     pub allowed_origins: &'a [String],
@@ -49,6 +49,19 @@ impl Endpoints {
             allowed_origins: &self.allowed_origins,
             registration_endpoint: self.registration_endpoint_override.as_ref(),
         }
+    }
+
+    /// Whether another reading of the document differs in nothing but the order of its lists.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let ordered = |endpoints: &Self| {
+            let mut endpoints = endpoints.clone();
+            endpoints.scopes_supported.sort_unstable();
+            endpoints.auth_methods_supported.sort_unstable();
+            endpoints.grant_types_supported.sort_unstable();
+            endpoints
+        };
+        ordered(self) == ordered(other)
     }
 
     /// Whether a token may be sent to `url`: it has the issuer's origin (RFC 6454) or one that an admin allowed.

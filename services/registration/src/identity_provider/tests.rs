@@ -251,3 +251,43 @@ fn events_have_the_stored_shape() {
     assert_eq!(serde_json::to_value(added()).unwrap(), stored);
     assert_eq!(serde_json::from_value::<Event>(stored).unwrap(), added());
 }
+
+#[test]
+fn a_document_that_has_moved_is_followed_and_another_issuer_is_not() {
+    let follow = |change: fn(&mut Settings)| {
+        let mut settings = settings(ISSUER);
+        change(&mut settings);
+        Command::Follow {
+            well_known_url: settings.location.well_known_url,
+            endpoints: settings.location.endpoints,
+        }
+    };
+    let moved = |settings: &mut Settings| {
+        settings.location.endpoints.token_endpoint = format!("{ISSUER}/v2/token").parse().unwrap();
+    };
+    let mut expected = settings(ISSUER);
+    moved(&mut expected);
+    given::<IdentityProvider>([added()])
+        .when(&follow(moved))
+        .then([Event::Changed {
+            settings: expected.clone(),
+        }]);
+    given::<IdentityProvider>([added(), Event::Changed { settings: expected }])
+        .when(&follow(moved))
+        .then_nothing();
+    for other in [
+        (|_| {}) as fn(&mut Settings),
+        |settings| settings.location.endpoints.issuer = "https://id.example/".into(),
+        |settings| {
+            settings.location.endpoints.allowed_origins = vec!["https://other.example".into()]
+        },
+        |settings| settings.location.well_known_url = "https://other.example/".into(),
+    ] {
+        given::<IdentityProvider>([added()])
+            .when(&follow(other))
+            .then_nothing();
+    }
+    let deleted = given::<IdentityProvider>([added(), Event::Deleted]);
+    let rejection = deleted.when(&follow(moved)).then_refused();
+    assert_eq!(rejection, Rejection::NotFound);
+}

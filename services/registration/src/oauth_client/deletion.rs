@@ -4,7 +4,7 @@ use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Link, OauthClient, OperationKind, Problem};
-use super::{Decision, Rejection, Step, only_if};
+use super::{Decision, Rejection, Resolution, Step, only_if};
 
 /// Deletion of a client (RFC 7592 section 2.3).
 #[derive(Debug, Clone)]
@@ -82,11 +82,14 @@ impl OauthClient {
                 Ok(only_if(!intended, Event::Intended { attempt }))
             }
             Command::Complete { client_id } => {
-                self.live()
-                    .filter(|live| live.answer.client_id == *client_id)
-                    .ok_or(Rejection::Superseded)?;
+                let live = self.live();
+                let live = live.filter(|live| live.answer.client_id == *client_id);
+                let live = live.ok_or(Rejection::Superseded)?;
                 let unexpected = self.wanted().is_some();
-                Ok(vec![Event::Deleted { unexpected }.into()])
+                // It would not be deleted before, and was listed.
+                let listed = self.cleared(&live.marker, Resolution::Deleted);
+                let deleted = Event::Deleted { unexpected }.into();
+                Ok(listed.into_iter().chain([deleted]).collect())
             }
             Command::Refuse {
                 client_id,
@@ -99,7 +102,9 @@ impl OauthClient {
                 let marker = &live.ok_or(Rejection::Superseded)?.marker;
                 let listed = self.orphans.get(marker);
                 Ok(only_if(
-                    listed.is_none_or(|orphan| orphan.powerless != *powerless),
+                    listed.is_none_or(|orphan| {
+                        orphan.resolution.is_some() || orphan.powerless != *powerless
+                    }),
                     Event::Refused {
                         marker: marker.clone(),
                         client_id: client_id.clone(),

@@ -246,6 +246,16 @@ impl OauthClient {
         }
     }
 
+    /// What was suspected is known now.
+    pub(super) fn cleared(&self, marker: &str, how: Resolution) -> Option<Any> {
+        let resolved = Event::OrphanResolved {
+            marker: marker.to_owned(),
+            how,
+            note: None,
+        };
+        self.open_orphan(marker).is_ok().then(|| resolved.into())
+    }
+
     fn decide_resolution(&self, marker: &str, how: Resolution, note: Option<VaultRef>) -> Decision {
         let orphan = self.open_orphan(marker)?;
         let resolved = Event::OrphanResolved {
@@ -253,11 +263,14 @@ impl OauthClient {
             how,
             note,
         };
-        // One that could not be deleted is still the client here, until somebody says that it is gone.
-        let live = self.live().is_some_and(|live| {
-            live.answer.client_id == orphan.client_id && self.wanted().is_none()
-        });
-        let deleted = live.then_some(DeletionEvent::Deleted { unexpected: false });
+        // One that could not be managed is still the client here, until somebody says that it is gone. Where one is wanted,
+        // another is registered then.
+        let unexpected = self.wanted().is_some();
+        let is_live = self
+            .live()
+            .is_some_and(|live| live.answer.client_id == orphan.client_id);
+        let deleted = (is_live && orphan.reason == OrphanReason::DeleteRefused)
+            .then_some(DeletionEvent::Deleted { unexpected });
         let deleted: Option<Any> = deleted.map(Into::into);
         Ok(std::iter::once(resolved.into()).chain(deleted).collect())
     }
@@ -356,11 +369,12 @@ impl OauthClient {
     }
 
     /// An attempt without an outcome is listed.
-    pub(super) fn list_suspected(&mut self, marker: &str) {
+    pub(super) fn list_suspected(&mut self, marker: &str, detail: &str) {
         let Some(intended) = self.intended() else {
             return;
         };
         let orphan = Orphan {
+            detail: detail.to_owned(),
             powerless: intended.client.scopes.is_empty(),
             scopes: intended.client.scopes.clone(),
             sent: Some(Box::new(intended.client.clone())),

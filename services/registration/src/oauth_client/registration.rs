@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::failure::{FailedAttempt, Times};
 use super::grant::{Outcome, report};
 use super::state::{Answered, ClientProfile, Link, Live, OauthClient, Problem, Wanted};
-use super::{Decision, Event as Any, Rejection, Step};
+use super::{Decision, Event as Any, Rejection, Resolution, Step, only_if};
 use crate::client_metadata::{Marker, WantedClient};
 
 /// A registration that is about to be attempted.
@@ -41,18 +41,33 @@ pub enum Command {
         attempt: u32,
         /// The provider's registration response.
         answer: Answered,
+        /// Why the client can get no token.
+        unusable: Option<Problem>,
     },
-    /// Nothing can be found out about an attempt.
+    /// Nothing can be found out about an attempt, or not yet.
     Suspect {
         /// Number of the attempt.
         attempt: u32,
-        /// Suspicions in a row before it is parked.
-        cap: u32,
+        /// What may be shown of an answer that cannot be used; empty where none came.
+        detail: String,
+        /// Whether there is another attempt.
+        then: AfterSuspicion,
         /// When to try again, if something is to be taken away.
         again_at: Timestamp,
         /// Clock reading of the caller.
         at: Timestamp,
     },
+}
+
+/// What comes after a suspicion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterSuspicion {
+    /// The client is looked for again: a search may lag behind.
+    LookAgain,
+    /// Another attempt, as long as there are fewer suspicions than this in a row.
+    TryAgain(u32),
+    /// None: the provider says that it registered the client.
+    Park(Problem),
 }
 
 /// A registration is about to be attempted: from now on a client may exist.
@@ -92,6 +107,12 @@ pub enum Event {
         attempt: u32,
         /// What the client is marked with, where the provider keeps it.
         marker: String,
+        /// What may be shown of an answer that cannot be used.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        detail: String,
+        /// The attempt goes on: the client is looked for again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sought: bool,
     },
 }
 
@@ -99,23 +120,32 @@ impl OauthClient {
     pub(super) fn decide_registration(&self, command: &Command) -> Decision {
         match command {
             Command::Intend(intent) => self.decide_intent(intent),
-            Command::Complete { attempt, answer } => {
+            Command::Complete {
+                attempt,
+                answer,
+                unusable,
+            } => {
                 let intended = self.attempted(*attempt)?;
                 let registered = Event::Registered {
                     attempt: *attempt,
                     answer: answer.clone(),
                 };
-                let ungranted = self.ungranted(&intended.wanted, answer);
-                Ok(std::iter::once(registered.into())
-                    .chain(ungranted)
+                let marker = intended.client.marker.to_string();
+                let found = self.cleared(&marker, Resolution::Adopted);
+                let refused = self.ungranted(&intended.wanted, answer, unusable.as_ref());
+                Ok(found
+                    .into_iter()
+                    .chain([registered.into()])
+                    .chain(refused)
                     .collect())
             }
             Command::Suspect {
                 attempt,
-                cap,
+                detail,
+                then,
                 again_at,
                 at,
-            } => self.decide_suspicion(*attempt, *cap, (*again_at, *at)),
+            } => self.decide_suspicion(*attempt, detail, then, (*again_at, *at)),
         }
     }
 
@@ -138,10 +168,17 @@ impl OauthClient {
                 self.was_live = true;
                 self.succeeded();
             }
-            Event::OrphanSuspected { marker, .. } => {
-                self.list_suspected(marker);
-                self.link = Link::None;
-                self.suspicions += 1;
+            Event::OrphanSuspected {
+                marker,
+                detail,
+                sought,
+                ..
+            } => {
+                self.list_suspected(marker, detail);
+                if !sought {
+                    self.link = Link::None;
+                    self.suspicions += 1;
+                }
             }
         }
     }
@@ -174,28 +211,47 @@ impl OauthClient {
     }
 
     /// The failed attempt before this has had its pause, so the next one may begin at once.
-    fn decide_suspicion(&self, attempt: u32, cap: u32, times: Times) -> Decision {
-        let intended = self.attempted(attempt)?;
+    fn decide_suspicion(
+        &self,
+        attempt: u32,
+        detail: &str,
+        then: &AfterSuspicion,
+        times: Times,
+    ) -> Decision {
+        let marker = self.attempted(attempt)?.client.marker.to_string();
+        let is_listed = self.open_orphan(&marker).is_ok();
         let suspected = Event::OrphanSuspected {
             attempt,
-            marker: intended.client.marker.to_string(),
+            marker,
+            detail: detail.to_owned(),
+            sought: *then == AfterSuspicion::LookAgain,
         };
-        let mut events = vec![suspected.into()];
-        if self.suspicions + 1 >= cap {
-            let last = self.delay.as_ref();
-            let last = last.map_or("no answer was kept", |delay| &delay.problem.reason);
+        let problem = match then {
+            AfterSuspicion::LookAgain => return Ok(only_if(!is_listed, suspected)),
+            AfterSuspicion::TryAgain(cap) if self.suspicions + 1 < *cap => None,
+            AfterSuspicion::TryAgain(_) => Some(self.unknown_outcome()),
+            AfterSuspicion::Park(problem) => Some(problem.clone()),
+        };
+        let parked = problem.map(|problem| {
             let failed = FailedAttempt {
-                problem: Problem {
-                    code: "registration_outcome_unknown".into(),
-                    reason: format!(
-                        "it is not known whether the provider registered a client, and it cannot be asked: {last}"
-                    ),
-                },
+                problem,
                 attempt_over: true,
             };
-            events.extend(self.refused_together(&failed, times));
+            self.refused_together(&failed, times)
+        });
+        let parked = parked.into_iter().flatten();
+        Ok(std::iter::once(suspected.into()).chain(parked).collect())
+    }
+
+    fn unknown_outcome(&self) -> Problem {
+        let last = self.delay.as_ref();
+        let last = last.map_or("no answer was kept", |delay| &delay.problem.reason);
+        Problem {
+            code: "registration_outcome_unknown".into(),
+            reason: format!(
+                "it is not known whether the provider registered a client, and it cannot be asked: {last}"
+            ),
         }
-        Ok(events)
     }
 
     /// What is sent to the provider.
@@ -220,26 +276,34 @@ impl OauthClient {
         }
     }
 
-    /// Waiting requests that can never have their scopes by an answer: the provider was asked, and left one out. Many
-    /// providers echo only a part of the metadata, so silence about scopes is taken as granted.
-    pub(super) fn ungranted(&self, asked: &Wanted, answer: &Answered) -> Vec<Any> {
-        let Some(granted) = answer.granted.scopes() else {
-            return Vec::new();
-        };
+    /// Waiting requests that an answer does not serve: nobody can get a token by it, or the provider was asked for a scope
+    /// and left it out. Many providers echo only a part of the metadata, so silence about scopes is taken as granted.
+    pub(super) fn ungranted(
+        &self,
+        asked: &Wanted,
+        answer: &Answered,
+        unusable: Option<&Problem>,
+    ) -> Vec<Any> {
+        let granted = answer.granted.scopes();
         let asked_for = self.waiting().filter(|(_, grant)| {
-            grant.scopes.is_subset(&asked.scopes)
-                && asked.client_type_ids.contains(&grant.client_type_id)
+            unusable.is_some()
+                || (grant.scopes.is_subset(&asked.scopes)
+                    && asked.client_type_ids.contains(&grant.client_type_id))
         });
-        asked_for
-            .filter_map(|(id, grant)| {
-                let missing: BTreeSet<&String> = grant.scopes.difference(&granted).collect();
-                let names: Vec<&str> = missing.iter().map(|scope| scope.as_str()).collect();
-                let problem = Problem {
-                    code: "scope_not_granted".into(),
-                    reason: format!("the provider did not grant {}", names.join(" ")),
-                };
-                (!missing.is_empty()).then(|| report(id, grant, Outcome::Failed(problem)).into())
-            })
-            .collect()
+        let refused = asked_for.filter_map(|(id, grant)| {
+            let problem = unusable
+                .cloned()
+                .or_else(|| scopes_missing(&grant.scopes, granted.as_ref()?))?;
+            Some(report(id, grant, Outcome::Failed(problem)).into())
+        });
+        refused.collect()
     }
+}
+
+fn scopes_missing(asked: &BTreeSet<String>, granted: &BTreeSet<String>) -> Option<Problem> {
+    let missing: Vec<&str> = asked.difference(granted).map(String::as_str).collect();
+    (!missing.is_empty()).then(|| Problem {
+        code: "scope_not_granted".into(),
+        reason: format!("the provider did not grant {}", missing.join(" ")),
+    })
 }

@@ -157,13 +157,18 @@ fn intend(wanted: Wanted) -> Command {
 }
 
 fn register(attempt: u32, answer: Answered) -> Command {
-    Command::Registration(RegistrationCommand::Complete { attempt, answer })
+    Command::Registration(RegistrationCommand::Complete {
+        attempt,
+        answer,
+        unusable: None,
+    })
 }
 
 fn suspect(attempt: u32, cap: u32) -> Command {
     Command::Registration(RegistrationCommand::Suspect {
         attempt,
-        cap,
+        detail: String::new(),
+        then: AfterSuspicion::TryAgain(cap),
         again_at: much_later(),
         at: now(),
     })
@@ -177,7 +182,11 @@ fn intend_update(wanted: Wanted) -> Command {
 }
 
 fn update(attempt: u32, answer: Answered) -> Command {
-    Command::Update(UpdateCommand::Complete { attempt, answer })
+    Command::Update(UpdateCommand::Complete {
+        attempt,
+        answer,
+        unusable: None,
+    })
 }
 
 fn intend_delete() -> Command {

@@ -3,8 +3,10 @@
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Answered, ClientProfile, OauthClient, Operation, OperationKind, Wanted};
-use super::{Decision, Rejection, Step};
+use super::state::{
+    Answered, ClientProfile, OauthClient, Operation, OperationKind, Problem, Wanted,
+};
+use super::{Decision, Rejection, Resolution, Step};
 use crate::client_metadata::WantedClient;
 
 /// Changes of the client.
@@ -23,6 +25,8 @@ pub enum Command {
         attempt: u32,
         /// The provider's response to the update.
         answer: Answered,
+        /// Why the client can get no token.
+        unusable: Option<Problem>,
     },
     /// An answer brought a new registration access token, and nothing else.
     ReplaceToken {
@@ -70,7 +74,11 @@ impl OauthClient {
     pub(super) fn decide_update(&self, command: &Command) -> Decision {
         match command {
             Command::Intend { wanted, profile } => self.decide_update_intent(wanted, profile),
-            Command::Complete { attempt, answer } => {
+            Command::Complete {
+                attempt,
+                answer,
+                unusable,
+            } => {
                 let live = self.live().ok_or(Rejection::Superseded)?;
                 self.operation(*attempt)?;
                 let wanted = live.update_under_way().ok_or(Rejection::Superseded)?;
@@ -81,11 +89,13 @@ impl OauthClient {
                     answer: answer.clone(),
                 };
                 let switched = switched.then_some(Event::SuspensionApplied { suspended });
-                Ok(switched
+                let done = switched.into_iter().chain([updated]).map(Into::into);
+                // It could not be managed for a time, and was listed.
+                Ok(self
+                    .cleared(&live.marker, Resolution::Adopted)
                     .into_iter()
-                    .chain([updated])
-                    .map(Into::into)
-                    .chain(self.ungranted(wanted, answer))
+                    .chain(done)
+                    .chain(self.ungranted(wanted, answer, unusable.as_ref()))
                     .collect())
             }
             Command::ReplaceToken { attempt, rat_ref } => {

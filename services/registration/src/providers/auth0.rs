@@ -40,7 +40,7 @@ use super::failure::{Failure, Result};
 use super::metadata::{self, Difference, Metadata};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
-use super::{Driver, Method, Options, ReconcileClass, rfc7591};
+use super::{Driver, Method, Options, ReconcileClass, Tried, rfc7591};
 use calls::{call, clients, one, refused};
 
 /// Driver for Auth0.
@@ -116,11 +116,11 @@ impl Driver for Auth0 {
         false
     }
 
-    async fn try_authorization(&self, session: &Session<'_>) -> Result<String> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<Tried> {
         if session.method == Method::None {
-            let open = "registration is open to anybody, and its clients are third-party clients that cannot use \
-                        client_credentials and cannot be managed; management credentials are better";
-            return Ok(open.to_owned());
+            let open = "whether the tenant has opened registration was not tried; its clients would be third-party clients \
+                        that cannot use client_credentials and cannot be managed: management credentials are better";
+            return Ok(Tried::NotTried(open.to_owned()));
         }
         let mut url = clients(session.site())?;
         url.set_query(Some(
@@ -128,7 +128,8 @@ impl Driver for Auth0 {
         ));
         calls::get(session, &url).await?;
         grants::of_audience(session).await?;
-        Ok("the Management API may be read: clients and client grants".to_owned())
+        let read = "the Management API may be read: clients and client grants";
+        Ok(Tried::Accepted(read.to_owned()))
     }
 
     fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {

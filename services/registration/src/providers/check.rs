@@ -6,9 +6,9 @@ use serde_json::Value;
 use strum::IntoStaticStr;
 use url::Url;
 
-use super::Driver;
 use super::discovery::{DiscoveryError, Endpoints, Overrides, discover};
 use super::session::{Fetch, Session};
+use super::{Driver, Tried, keys};
 
 /// Result of one step of the connection test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
@@ -18,7 +18,7 @@ pub enum Outcome {
     Passed,
     /// The provider cannot be used like this.
     Failed,
-    /// Not tried, because an earlier step failed.
+    /// Not tried.
     Skipped,
     /// It can be used, but look at the detail.
     Warning,
@@ -98,7 +98,8 @@ pub async fn authorization(
     let (outcome, detail) = match missing {
         Some(missing) => (Outcome::Failed, missing),
         None => match driver.try_authorization(session).await {
-            Ok(found) => (Outcome::Passed, found),
+            Ok(Tried::Accepted(found)) => (Outcome::Passed, found),
+            Ok(Tried::NotTried(why)) => (Outcome::Skipped, why),
             Err(failure) => (Outcome::Failed, failure.to_string()),
         },
     };
@@ -107,8 +108,12 @@ pub async fn authorization(
 
 /// Whether the provider is who it says it is.
 #[must_use]
-pub fn tls(fetch: Fetch<'_>) -> CheckStep {
+pub fn tls(fetch: Fetch<'_>, well_known_url: &str) -> CheckStep {
     let (outcome, detail) = match (fetch.skip_tls_verify, fetch.trusted_certificates.is_empty()) {
+        _ if !has_tls(well_known_url) => (
+            Outcome::Warning,
+            "the provider is reached without TLS: anybody in between can read and change everything",
+        ),
         (true, _) => (
             Outcome::Warning,
             "the certificate is not verified: anybody in between can read and change everything",
@@ -123,6 +128,10 @@ pub fn tls(fetch: Fetch<'_>) -> CheckStep {
         ),
     };
     CheckStep::new("tls", outcome, detail)
+}
+
+fn has_tls(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
 }
 
 /// Tests a provider without registering anything.
@@ -197,8 +206,8 @@ fn failed_at(error: &DiscoveryError) -> Vec<CheckStep> {
     steps
 }
 
-/// How many keys the provider signs with (RFC 7517 section 5). Clients are registered without them; gateways need
-/// them, and find a key by its `kid`.
+/// How many keys the provider signs with (RFC 7517 section 5), and what is wrong with others. Clients are registered
+/// without them; gateways need them, and find a key by its `kid`.
 async fn signing_keys(fetch: Fetch<'_>, jwks_uri: &Url) -> (Outcome, String) {
     let (status, body) = match fetch.get(jwks_uri, Duration::from_secs(10)).await {
         Ok(answer) => answer,
@@ -212,13 +221,17 @@ async fn signing_keys(fetch: Fetch<'_>, jwks_uri: &Url) -> (Outcome, String) {
         let why = format!("the jwks_uri answers status {status} without a key set");
         return (Outcome::Failed, why);
     };
-    let signs = |key: &&Value| key.get("use").is_none_or(|usage| usage == "sig");
-    let signing: Vec<&Value> = keys.iter().filter(signs).collect();
-    let named = signing.iter().filter(|key| key.get("kid").is_some());
-    match (signing.len(), named.count()) {
-        (0, _) => (Outcome::Warning, "the key set has no signing key".into()),
-        (_, 0) => (Outcome::Warning, NO_KID.to_owned()),
-        (_, count) => (Outcome::Passed, format!("{count} signing keys")),
+    let (usable, problems) = keys::check(keys);
+    let named = usable.iter().filter(|key| key.get("kid").is_some()).count();
+    let found = format!("{} signing keys", usable.len());
+    match (usable.len(), named, problems.is_empty()) {
+        (_, _, false) => (
+            Outcome::Warning,
+            format!("{found}; {}", problems.join("; ")),
+        ),
+        (0, _, true) => (Outcome::Warning, "the key set has no signing key".into()),
+        (_, 0, true) => (Outcome::Warning, NO_KID.to_owned()),
+        (_, _, true) => (Outcome::Passed, found),
     }
 }
 
@@ -229,6 +242,14 @@ mod tests {
     use serde_json::json;
 
     const PATH: &str = "/.well-known/openid-configuration";
+
+    fn key(more: Value) -> Value {
+        let mut key = keys::tests::rsa();
+        key.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        key
+    }
 
     async fn run(url: &str) -> Check {
         let outgoing = outgoing();
@@ -274,7 +295,10 @@ mod tests {
     #[tokio::test]
     async fn a_sound_provider_passes() {
         let server = provider(
-            json!([{"kid": "1", "use": "sig"}, {"kid": "2", "use": "enc"}]),
+            json!([
+                key(json!({"kid": "1", "use": "sig"})),
+                key(json!({"kid": "2", "use": "enc"}))
+            ]),
             json!(["a"]),
         )
         .await;
@@ -286,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_hinder_is_a_warning() {
-        let server = provider(json!([{"kid": "1"}]), json!([])).await;
+        let server = provider(json!([key(json!({"kid": "1"}))]), json!([])).await;
         let check = run(server.url(PATH).as_str()).await;
         assert_eq!(check.steps[5].outcome, Outcome::Warning);
         assert!(check.ok());
@@ -294,7 +318,9 @@ mod tests {
 
     #[tokio::test]
     async fn keys_that_no_gateway_can_use_do_not_hinder_registration() {
-        for keys in [json!([{"use": "sig"}]), json!([]), json!([{"use": "enc"}])] {
+        let (unnamed, other) = (key(json!({"use": "sig"})), key(json!({"use": "enc"})));
+        let shared = json!({"kty": "oct", "kid": "1", "k": "c2VjcmV0"});
+        for keys in [json!([unnamed]), json!([]), json!([other]), json!([shared])] {
             let server = provider(keys, json!(["a"])).await;
             let check = run(server.url(PATH).as_str()).await;
             assert_eq!(check.steps[4].outcome, Outcome::Warning);

@@ -114,11 +114,8 @@ impl Driver for Curity {
         match rfc7591::still_there(session, client).await? {
             Some(true) => {}
             Some(false) => {
-                return Err(Failure::new(
-                    Disposition::Gone,
-                    "client_not_at_provider",
-                    "the client's own credentials are not known at the token endpoint",
-                ));
+                let why = "it would replace the secret of a client that is there";
+                return Err(rfc7591::perhaps_gone(Failure::unmanageable(why)));
             }
             None => {
                 return Err(Failure::new(

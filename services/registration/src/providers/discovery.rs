@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES};
+use http::{HeaderMap, HeaderValue};
+use portico_runtime::outgoing::{KnownSecrets, sanitized};
 use serde_json::Value;
 use url::Url;
 
@@ -101,6 +104,69 @@ pub async fn discover(
     verify(well_known_url, &document, overrides)
 }
 
+/// What a look at a document that is known brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refreshed {
+    /// None: it is the one that is known.
+    pub(crate) endpoints: Option<Endpoints>,
+    /// How long it need not be looked at again (RFC 9111 section 4.2.1). None: it does not say.
+    pub(crate) fresh_for: Option<Duration>,
+    /// RFC 9110 section 8.8.3.
+    pub(crate) etag: Option<HeaderValue>,
+}
+
+/// Looks at a document again; `etag` is that of the known one.
+///
+/// # Errors
+/// As [`discover`].
+pub(crate) async fn refresh(
+    fetch: Fetch<'_>,
+    well_known_url: &str,
+    overrides: Overrides<'_>,
+    etag: Option<HeaderValue>,
+) -> Result<Refreshed, DiscoveryError> {
+    let (url, _) = parse_url(well_known_url)?;
+    let known = etag.clone();
+    let answer = fetch.get_unless(&url, DEADLINE, etag).await?;
+    let endpoints = match answer.status.as_u16() {
+        304 => None,
+        200 => {
+            let document = serde_json::from_slice(&answer.body);
+            let document = document.map_err(|_| DiscoveryError::NotJson)?;
+            Some(verify(well_known_url, &document, overrides)?)
+        }
+        status => return Err(DiscoveryError::Status(status)),
+    };
+    Ok(Refreshed {
+        endpoints,
+        fresh_for: fresh_for(&answer.headers),
+        etag: answer.headers.get(ETAG).cloned().or(known),
+    })
+}
+
+/// RFC 9111 sections 4.2.1 and 5.2.2: `max-age` less the age, or until `Expires`; nothing where it must not be stored.
+fn fresh_for(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let directives = text(CACHE_CONTROL).unwrap_or_default().to_ascii_lowercase();
+    let mut directives = directives.split(',').map(str::trim);
+    if directives
+        .clone()
+        .any(|one| ["no-store", "no-cache"].contains(&one))
+    {
+        return Some(Duration::ZERO);
+    }
+    let seconds = |text: &str| text.trim().trim_matches('"').parse::<u64>().ok();
+    if let Some(most) = directives.find_map(|one| seconds(one.strip_prefix("max-age=")?)) {
+        let age = text(AGE).and_then(seconds).unwrap_or(0);
+        return Some(Duration::from_secs(most.saturating_sub(age)));
+    }
+    let date = |name| jiff::fmt::rfc2822::parse(text(name)?).ok();
+    let left = date(EXPIRES)?
+        .timestamp()
+        .duration_since(date(DATE)?.timestamp());
+    Some(Duration::try_from(left).unwrap_or_default())
+}
+
 /// The URL of a well-known document, and the issuer that it belongs to.
 fn parse_url(text: &str) -> Result<(Url, String), DiscoveryError> {
     let url = Url::parse(text.trim()).map_err(|_| DiscoveryError::UrlInvalid)?;
@@ -142,11 +208,10 @@ pub fn verify(
     let members = document.as_object().ok_or(DiscoveryError::NotJson)?;
     let text = |member: &str| members.get(member).and_then(Value::as_str);
     let issuer = text("issuer").unwrap_or_default();
-    // Some issuers end in a slash, which their URL cannot show.
-    if issuer.trim_end_matches('/') != expected.trim_end_matches('/') {
+    if !is_same(issuer, &expected) {
         return Err(DiscoveryError::IssuerMismatch {
             expected,
-            found: issuer.chars().take(200).collect(),
+            found: sanitized(issuer, &KnownSecrets::default()),
         });
     }
     let near = |member: &'static str, url: Url| {
@@ -176,6 +241,8 @@ pub fn verify(
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
+            // Anything else is no name of a scope, a method or a grant type (RFC 6749 appendix A).
+            .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()))
             .map(str::to_owned)
             .collect()
     };
@@ -190,6 +257,17 @@ pub fn verify(
         allowed_origins: overrides.allowed_origins.to_vec(),
         registration_endpoint_override: overrides.registration_endpoint.cloned(),
     })
+}
+
+/// Whether two spellings are the same issuer (OpenID Connect Discovery 1.0 section 4.3) after normalization as in RFC 3986
+/// section 6.2.2 and 6.2.3: the case of the host, a default port, dot segments. Some issuers end in a slash, which their
+/// URL cannot show.
+fn is_same(issuer: &str, expected: &str) -> bool {
+    let normal = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    };
+    normal(issuer).is_some_and(|issuer| Some(issuer) == normal(expected))
 }
 
 #[cfg(test)]

@@ -26,6 +26,15 @@ pub enum ReconcileClass {
     Plain,
 }
 
+/// What came of trying what the portal authorizes itself with, in words for the admin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tried {
+    /// The provider accepted it.
+    Accepted(String),
+    /// It was not shown to the provider: nothing is known of it.
+    NotTried(String),
+}
+
 /// One type of identity provider.
 #[async_trait]
 pub trait Driver: Send + Sync {
@@ -118,11 +127,11 @@ pub trait Driver: Send + Sync {
         true
     }
 
-    /// Tries what the portal authorizes itself with, without registering anything. Says what was found.
+    /// Tries what the portal authorizes itself with, as far as that registers nothing and uses nothing up.
     ///
     /// # Errors
     /// It is refused, or the provider does not answer.
-    async fn try_authorization(&self, session: &Session<'_>) -> Result<String> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<Tried> {
         session.try_authorization(self.need()).await
     }
 
@@ -191,6 +200,18 @@ pub trait Driver: Send + Sync {
             "secret_rotation_unsupported",
             "this type of provider has no way to give a client a new secret",
         ))
+    }
+
+    /// The secret of a client whose registration brought none, where it can be asked for.
+    ///
+    /// # Errors
+    /// The provider refuses, or does not answer.
+    async fn fetch_secret(
+        &self,
+        session: &Session<'_>,
+        client: &KnownClient,
+    ) -> Result<RegisteredClient> {
+        rfc7591::fetch_secret(session, client).await
     }
 
     /// Ends every secret of `client` but the one that is known here: what comes some time after a rotation that said

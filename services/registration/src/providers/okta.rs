@@ -42,7 +42,7 @@ use super::failure::{Failure, Result};
 use super::metadata::{self, Difference, Metadata, joined};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
-use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591};
+use super::{Driver, Method as AuthorizationMethod, ReconcileClass, Tried, rfc7591};
 use application::{registration, update};
 use calls::{Wrong, call, client, collection, found, named, parse, successful};
 use secrets::Added;
@@ -94,12 +94,12 @@ impl Driver for Okta {
         session.token.is_some()
     }
 
-    async fn try_authorization(&self, session: &Session<'_>) -> Result<String> {
+    async fn try_authorization(&self, session: &Session<'_>) -> Result<Tried> {
         let mut url = collection(session.endpoints);
         url.set_query(Some("limit=1"));
         let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
         match answer.is_success() {
-            true => Ok("the API token may list clients".to_owned()),
+            true => Ok(Tried::Accepted("the API token may list clients".to_owned())),
             false => Err(calls::refused(&answer)),
         }
     }

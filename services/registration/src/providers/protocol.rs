@@ -4,10 +4,12 @@
 //! - [`answer`]: an answer as it came; [`client`]: what is sent, stored and said of a client
 //! - [`failure`]: what went wrong and what to do about it; `message`: the provider's message about it, without anything
 //!   that looks like a token
+//! - `credentials`: what an answer brings of a client, checked and without its secrets
 //! - `rfc7591`: RFC 7591 and RFC 7592, the default bodies of a driver; [`site`]: a provider without its secrets
 
 pub mod answer;
 pub mod client;
+pub(crate) mod credentials;
 pub mod failure;
 pub(crate) mod message;
 pub(crate) mod rfc7591;

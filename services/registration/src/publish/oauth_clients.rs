@@ -38,7 +38,8 @@ pub(super) async fn translate(
             rotates,
             silent: false,
         }) => return translation.expiring(expires_at, days_left, rotates).await,
-        Event::Update(event) => (updated(&event), None),
+        Event::Update(UpdateEvent::Updated { .. }) => return translation.updated().await,
+        Event::Update(event) => (switched(&event), None),
         Event::Rotation(event) => (rotated(&event), None),
         Event::Orphan(event) => (adopted(&event), None),
         Event::Drift(DriftEvent::FoundMissing { client_id }) => {
@@ -69,7 +70,7 @@ pub(super) async fn translate(
     }
 }
 
-fn updated(event: &UpdateEvent) -> Option<Change> {
+fn switched(event: &UpdateEvent) -> Option<Change> {
     match event {
         UpdateEvent::SuspensionApplied { suspended: true } => Some(Change::Suspended),
         UpdateEvent::SuspensionApplied { suspended: false } => Some(Change::Resumed),
@@ -166,6 +167,21 @@ impl Translation<'_> {
     async fn registered(&self) -> Result<Option<PublicEvent>, StoreError> {
         match self.client().await?.activated {
             true => self.changed(Change::Replaced, None).await,
+            false => Ok(None),
+        }
+    }
+
+    /// An update may bring another secret (RFC 7592 section 2.2), of which nobody knows who uses the one before.
+    async fn updated(&self) -> Result<Option<PublicEvent>, StoreError> {
+        let client = self.client().await?;
+        if !client.activated {
+            return Ok(None);
+        }
+        let (id, version) = (self.at.stream_id(), self.at.version);
+        let before = self.store.load_at::<OauthClient>(id, version - 1).await?;
+        let secret = |client: &OauthClient| client.live().map(|live| live.answer.secret_ref);
+        match secret(&before) != secret(&client) {
+            true => self.changed(Change::SecretRotated, None).await,
             false => Ok(None),
         }
     }

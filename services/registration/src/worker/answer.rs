@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::failure::lacking;
 use super::spool::AnswerSpool;
+use super::usable::unusable;
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::client_type::ClientType;
@@ -275,7 +276,12 @@ impl Worker {
                 let answer = self
                     .answered(job, registered, &before, client, &mut changes)
                     .await?;
-                Command::Update(UpdateCommand::Complete { attempt, answer })
+                let unusable = unusable(client, &answer, self.deps.clock.now());
+                Command::Update(UpdateCommand::Complete {
+                    attempt,
+                    answer,
+                    unusable,
+                })
             }
             Some(OperationKind::Delete) | None => {
                 let why = "nothing was under way that could be completed";

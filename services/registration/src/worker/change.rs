@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use portico_runtime::fault;
-use portico_vault::Owner;
+use portico_vault::{Owner, Secret};
 
 use super::answer::Recovered;
 use super::failure::{failed, lacking, problem};
@@ -15,6 +15,7 @@ use crate::oauth_client::{
     Command, DeletionCommand, Live, ORPHAN_OWNER, OperationKind, Problem, RotationCommand,
     UpdateCommand, Wanted,
 };
+use crate::providers::rfc7591::PERHAPS_GONE;
 use crate::providers::{Access, Disposition, Failure, KnownClient, RegisteredClient, Session};
 
 impl Worker {
@@ -81,9 +82,11 @@ impl Worker {
     }
 
     pub(super) async fn delete(&self, job: &Job) -> Result<(), WorkError> {
-        let Some((access, _)) = self.manageable(job).await? else {
+        let Some((access, live)) = self.manageable(job).await? else {
             return Ok(());
         };
+        // It was sent before, and no answer came.
+        let repeated = matches!(under_way(live), Some((_, OperationKind::Delete)));
         let intend = Command::Deletion(DeletionCommand::Intend);
         if self.record(job, &intend).await?.is_none() {
             return Ok(());
@@ -100,6 +103,8 @@ impl Worker {
             .await
         {
             Ok(_) => self.gone(job, live).await,
+            // The one before did it: RFC 7592 section 2.3 has 401 for a client that is not there.
+            Err(failure) if repeated && failure.code == PERHAPS_GONE => self.gone(job, live).await,
             Err(failure) if is_refusal(&failure) => {
                 // What the driver tried instead may have brought a new token.
                 self.recovered(job, live, &access).await?;
@@ -137,33 +142,45 @@ impl Worker {
                 .ok(),
             None => None,
         };
-        let is_listed = job
-            .state
-            .orphans
-            .values()
-            .any(|orphan| orphan.client_id == live.answer.client_id);
-        if powerless.is_none() && is_listed {
+        if powerless.is_none() && is_listed(job, live) {
             return self.not_changed(job, live, access, failure, true).await;
         }
         let token = powerless
             .as_ref()
             .and_then(|registered| registered.registration_access_token.as_ref())
             .or(known.registration_access_token.as_ref());
-        let owner = Owner::new(ORPHAN_OWNER, job.id);
-        let rat_ref = self.keep(&owner, token).await?;
         tracing::warn!(oauth_client_id = %job.id, client_id = live.answer.client_id, code = failure.code,
             reason = failure.description, powerless = powerless.is_some(), "the provider does not delete the client");
-        let command = DeletionCommand::Refuse {
-            client_id: live.answer.client_id.clone(),
-            problem: problem(failure),
-            powerless: powerless.is_some(),
-            rat_ref,
-        };
-        self.record(job, &Command::Deletion(command)).await?;
+        self.list(job, live, failure, powerless.is_some(), token)
+            .await?;
         if powerless.is_some() {
             return spool.clear().await.map_err(Into::into);
         }
-        self.not_changed(job, live, access, failure, true).await
+        let job = &self.jobs.again(job.id).await?;
+        match job.state.live() {
+            Some(live) => self.not_changed(job, live, access, failure, true).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A client that cannot be managed is listed, with what it is managed with.
+    async fn list(
+        &self,
+        job: &Job,
+        live: &Live,
+        failure: &Failure,
+        powerless: bool,
+        token: Option<&Secret>,
+    ) -> Result<(), WorkError> {
+        let owner = Owner::new(ORPHAN_OWNER, job.id);
+        let command = DeletionCommand::Refuse {
+            client_id: live.answer.client_id.clone(),
+            problem: problem(failure),
+            powerless,
+            rat_ref: self.keep(&owner, token).await?,
+        };
+        let command = Command::Deletion(command);
+        self.record(job, &command).await.map(drop)
     }
 
     /// The client as it is, less its scopes.
@@ -228,11 +245,24 @@ impl Worker {
         if self.recovered(job, live, access).await? == Recovered::Outcome {
             return Ok(());
         }
-        let repeat = failure.outcome_unknown || failure.disposition == Disposition::Retry;
+        let repeat = self.has_moved(access, failure).await?
+            || failure.outcome_unknown
+            || failure.disposition == Disposition::Retry;
         if failure.disposition == Disposition::Gone {
             tracing::warn!(oauth_client_id = %job.id, client_id = live.answer.client_id,
                 "the client was deleted at the provider by somebody else");
             return self.gone(job, live).await;
+        }
+        if failure.code == PERHAPS_GONE && !is_listed(job, live) {
+            // Only somebody who looks there can tell; with a word of theirs another client takes its place.
+            let known = self.known(job, live).await?;
+            let token = known.registration_access_token.as_ref();
+            self.list(job, live, failure, false, token).await?;
+            let again = self.jobs.again(job.id).await?;
+            let Some(live) = again.state.live() else {
+                return Ok(());
+            };
+            return Box::pin(self.not_changed(&again, live, access, failure, certain)).await;
         }
         let failed = failed(failure, certain);
         if let Some((attempt, OperationKind::Rotate { .. })) = under_way(live) {
@@ -301,6 +331,12 @@ async fn changed(
         }
     }
     Ok(registered)
+}
+
+/// Whether an admin sees that the client cannot be managed.
+fn is_listed(job: &Job, live: &Live) -> bool {
+    let mut open = job.state.orphans.values();
+    open.any(|orphan| orphan.resolution.is_none() && orphan.client_id == live.answer.client_id)
 }
 
 /// Whether trying again changes nothing.

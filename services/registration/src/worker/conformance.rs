@@ -14,6 +14,7 @@ use crate::client_metadata::{Marker, WantedClient, differences};
 use crate::conformance::{Command, ConformanceCheck, LeftBehind, Outcome, Step};
 use crate::identity_provider::Endpoints;
 use crate::providers::failure::{Bearer, refusal};
+use crate::providers::rfc7591::PERHAPS_GONE;
 use crate::providers::{
     Access, ChosenIds, Deleted, Disposition, Failure, KnownClient, Reconciled, RegisteredClient,
 };
@@ -332,6 +333,9 @@ impl Running {
         if matches!(&deleted, Err(failure) if failure.disposition == Disposition::Retry) {
             // Nobody comes back to it before the next check.
             deleted = self.access.driver().delete(&session, &subject.known).await;
+            if matches!(&deleted, Err(failure) if failure.code == PERHAPS_GONE) {
+                deleted = Ok(Deleted::AlreadyGone);
+            }
         }
         match deleted {
             Ok(Deleted::Deleted | Deleted::AlreadyGone) => {

@@ -37,6 +37,10 @@ impl Worker {
     /// One look at all of them. What fails is tried again at the next one.
     pub(super) async fn check_keys(&self) -> Result<(), sqlx::Error> {
         for provider in view::in_use(self.store.database().pool()).await? {
+            // First, for the keys may be elsewhere from now on.
+            if let Err(error) = self.follow_document(provider).await {
+                tracing::warn!(%provider, %error, "the well-known document of an identity provider is not followed");
+            }
             if let Err(error) = self.note_keys(provider).await {
                 tracing::warn!(%provider, %error, "the keys of an identity provider cannot be read");
             }

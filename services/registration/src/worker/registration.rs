@@ -12,21 +12,24 @@ use url::Url;
 use uuid::Uuid;
 
 use super::answer::{Before, Provider, owner};
-use super::failure::{failed, lacking};
+use super::failure::{failed, lacking, problem};
 use super::spool::AnswerSpool;
+use super::usable::{unusable, with_later, with_secret};
 use super::{Job, WorkError, Worker};
 use crate::oauth_client::{
-    Command, FailedAttempt, FailureCommand, Intent, ORPHAN_OWNER, OrphanCommand, Problem,
-    RegistrationCommand, RegistrationIntended, Wanted,
+    AfterSuspicion, Command, FailedAttempt, FailureCommand, Intent, ORPHAN_OWNER, OrphanCommand,
+    Problem, RegistrationCommand, RegistrationIntended, Wanted,
 };
 use crate::providers::{
-    ChosenIds, Disposition, Driver, Failure, ReconcileClass, Reconciled, RegisteredClient, Site,
-    Step, access,
+    Access, ChosenIds, Disposition, Driver, Failure, ReconcileClass, Reconciled, RegisteredClient,
+    Site, Step, access,
 };
 use crate::views::oauth_clients as view;
 
 /// Suspected orphans in a row before a client is parked.
 const ORPHANS: u32 = 3;
+/// Failed attempts, looks among them, after which a search that finds nothing is believed.
+const LOOKS: u32 = 3;
 
 impl Worker {
     pub(super) async fn register(&self, job: &Job, wanted: Wanted) -> Result<(), WorkError> {
@@ -111,17 +114,44 @@ impl Worker {
         };
         match registered {
             Ok(registered) if self.is_anothers(job, &registered).await? => {
-                let why = "the provider answered with the client of another application";
-                let failure = Failure::fail("provider_answer_invalid", why);
-                let failure = failure.unknown_outcome();
-                self.not_registered(job, provider, &failure, true).await
+                self.unread(job, provider, intended, &anothers()).await
             }
             Ok(registered) => {
-                self.registered(job, intended, &ids, &spool, registered)
+                self.registered(job, provider, intended, &ids, &spool, registered)
                     .await
+            }
+            Err(failure) if failure.unread.is_some() => {
+                self.unread(job, provider, intended, &failure).await
             }
             Err(failure) => self.not_registered(job, provider, &failure, true).await,
         }
+    }
+
+    /// The provider says that it registered a client, in an answer that cannot be used. Another request could make another
+    /// client, so there is none where the first one cannot be found.
+    async fn unread(
+        &self,
+        job: &Job,
+        provider: &Provider,
+        intended: &RegistrationIntended,
+        failure: &Failure,
+    ) -> Result<(), WorkError> {
+        if provider.access.driver().class() != ReconcileClass::Plain {
+            let failure = failure.clone().unknown_outcome();
+            return self.not_registered(job, provider, &failure, true).await;
+        }
+        self.park(job, intended, failure).await
+    }
+
+    async fn park(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+        failure: &Failure,
+    ) -> Result<(), WorkError> {
+        let detail = failure.unread.clone().unwrap_or_default();
+        let then = AfterSuspicion::Park(problem(failure));
+        self.suspect(job, intended, detail, then).await
     }
 
     async fn is_anothers(
@@ -144,22 +174,20 @@ impl Worker {
         };
         let access = &provider.access;
         let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
-        let endpoints = &access.settings.location.endpoints;
         let Some(ids) = self.chosen(job, intended).await? else {
             return self.without_secret(job, intended).await;
         };
-        for answer in spool.load().await? {
-            if answer.step == Step::Register
-                && let Ok(registered) = access.driver().parse(endpoints, &answer)
-                && !self.is_anothers(job, &registered).await?
-            {
+        let unread = match self.kept(job, access, &spool).await? {
+            Some(Ok(registered)) => {
                 tracing::info!(oauth_client_id = %job.id, attempt = intended.attempt,
                     "taking up a registration that was answered before the process ended");
                 return self
-                    .registered(job, intended, &ids, &spool, registered)
+                    .registered(job, &provider, intended, &ids, &spool, registered)
                     .await;
             }
-        }
+            Some(Err(failure)) => Some(failure),
+            None => None,
+        };
         if self.is_paused(job, &provider).await? {
             return Ok(());
         }
@@ -180,27 +208,90 @@ impl Worker {
         };
         match reconciled {
             Ok(Reconciled::Registered(registered)) => {
-                self.registered(job, intended, &ids, &spool, *registered)
+                self.registered(job, &provider, intended, &ids, &spool, *registered)
                     .await
             }
-            Ok(Reconciled::NotThere) => {
-                let nothing = lacking(
-                    "registration_without_effect",
-                    "the provider has no client of the last attempt",
-                );
-                self.delay(job, nothing, None).await
-            }
-            Ok(Reconciled::Unknown) => self.suspect(job, intended).await,
+            Ok(Reconciled::NotThere) => self.not_there(job, intended, unread).await,
+            Ok(Reconciled::Unknown) => match unread {
+                Some(failure) => self.unread(job, &provider, intended, &failure).await,
+                None => {
+                    let then = AfterSuspicion::TryAgain(ORPHANS);
+                    self.suspect(job, intended, String::new(), then).await
+                }
+            },
             Err(failure) => self.not_registered(job, &provider, &failure, false).await,
         }
     }
 
-    async fn suspect(&self, job: &Job, intended: &RegistrationIntended) -> Result<(), WorkError> {
-        tracing::warn!(oauth_client_id = %job.id, marker = %intended.client.marker,
+    /// What the spool holds of a registration: the client, or why its answer cannot be used.
+    async fn kept(
+        &self,
+        job: &Job,
+        access: &Access,
+        spool: &AnswerSpool,
+    ) -> Result<Option<Result<RegisteredClient, Failure>>, WorkError> {
+        let endpoints = &access.settings.location.endpoints;
+        let mut kept: Option<Result<RegisteredClient, Failure>> = None;
+        for answer in spool.load().await? {
+            let parsed = access.driver().parse(endpoints, &answer);
+            match (answer.step, parsed) {
+                (Step::Register, Ok(registered)) if self.is_anothers(job, &registered).await? => {
+                    kept = kept.or(Some(Err(anothers())));
+                }
+                (Step::Register, Ok(registered)) => kept = Some(Ok(registered)),
+                (Step::Register, Err(failure)) if failure.unread.is_some() => {
+                    kept = kept.or(Some(Err(failure)));
+                }
+                // A secret that the registration did not bring, and the token that came with it.
+                (_, Ok(later)) => kept = kept.map(|kept| kept.map(|kept| with_later(kept, later))),
+                (_, Err(_)) => {}
+            }
+        }
+        Ok(kept)
+    }
+
+    /// A search may lag behind what was written, so one look decides nothing: the client is looked for again after growing
+    /// pauses. Until it is found or somebody has seen to it, it is listed.
+    async fn not_there(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+        unread: Option<Failure>,
+    ) -> Result<(), WorkError> {
+        let nothing = lacking(
+            "registration_without_effect",
+            "the provider does not find the client of the last attempt",
+        );
+        let attempts = job.state.delay.as_ref().map_or(0, |delay| delay.attempts);
+        match unread {
+            // The provider said that it is there.
+            Some(failure) if attempts >= LOOKS => return self.park(job, intended, &failure).await,
+            None if attempts >= LOOKS => return self.delay(job, nothing, None).await,
+            Some(_) | None => {}
+        }
+        self.suspect(job, intended, String::new(), AfterSuspicion::LookAgain)
+            .await?;
+        let job = &self.jobs.again(job.id).await?;
+        let looked = FailedAttempt {
+            attempt_over: false,
+            ..nothing
+        };
+        self.delay(job, looked, None).await
+    }
+
+    async fn suspect(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+        detail: String,
+        then: AfterSuspicion,
+    ) -> Result<(), WorkError> {
+        tracing::warn!(oauth_client_id = %job.id, marker = %intended.client.marker, ?then,
             "a client may exist at the provider that is not known here");
         let command = RegistrationCommand::Suspect {
             attempt: intended.attempt,
-            cap: ORPHANS,
+            detail,
+            then,
             again_at: self.again_at(),
             at: self.deps.clock.now(),
         };
@@ -216,7 +307,8 @@ impl Worker {
         job: &Job,
         intended: &RegistrationIntended,
     ) -> Result<(), WorkError> {
-        self.suspect(job, intended).await?;
+        let then = AfterSuspicion::TryAgain(ORPHANS);
+        self.suspect(job, intended, String::new(), then).await?;
         let lost = lacking("secret_missing", "the chosen secret is not in the vault");
         self.refuse(job, lost).await
     }
@@ -224,11 +316,17 @@ impl Worker {
     async fn registered(
         &self,
         job: &Job,
+        provider: &Provider,
         intended: &RegistrationIntended,
         ids: &ChosenIds,
         spool: &AnswerSpool,
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
+        let (access, wanted) = (&provider.access, &intended.client);
+        let registered = match with_secret(access, spool, wanted, ids, registered).await {
+            Ok(registered) => registered,
+            Err(failure) => return self.not_registered(job, provider, &failure, false).await,
+        };
         let late = Late {
             client_id: registered.client_id.clone(),
             token: registered.registration_access_token.clone(),
@@ -246,9 +344,11 @@ impl Worker {
         if answer.secret_ref != Some(intended.secret_ref) {
             changes.delete([intended.secret_ref]);
         }
+        let unusable = unusable(wanted, &answer, self.deps.clock.now());
         let command = Command::Registration(RegistrationCommand::Complete {
             attempt: intended.attempt,
             answer,
+            unusable,
         });
         fault::point("registering");
         let recorded = self.record_with(job, &command, changes).await?;
@@ -298,6 +398,10 @@ impl Worker {
         first: bool,
     ) -> Result<(), WorkError> {
         let definite = !failure.outcome_unknown;
+        if self.has_moved(&provider.access, failure).await? {
+            let failed = failed(failure, definite && first);
+            return self.delay(job, failed, None).await;
+        }
         match failure.disposition {
             Disposition::PauseProvider => {
                 let context = self.jobs.context(&job.cause);
@@ -362,6 +466,14 @@ impl Worker {
             client_id: intended.client_id.clone(),
             client_secret,
         }))
+    }
+}
+
+fn anothers() -> Failure {
+    let why = "the provider answered with the client of another application";
+    Failure {
+        unread: Some(why.to_owned()),
+        ..Failure::fail("provider_answer_invalid", why)
     }
 }
 

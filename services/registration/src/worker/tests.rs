@@ -1,6 +1,7 @@
 //! The worker against the provider of the sandbox.
 
 mod flow;
+mod hostile;
 mod keycloak;
 mod lifecycle;
 mod providers;

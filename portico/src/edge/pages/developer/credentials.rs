@@ -128,14 +128,17 @@ fn shown(
         .or_else(|| client_type.map(|one| one.token_endpoint_auth_method().as_word().to_owned()))
         .unwrap_or_default();
     let secret = credentials.and_then(|credentials| credentials.client_secret.as_deref());
+    // As granted; where the provider said nothing, as asked.
+    let grant_types: Vec<String> = match granted("grant_types") {
+        Some(granted) => granted.split_whitespace().map(str::to_owned).collect(),
+        None => client_type.map_or_else(Vec::new, |one| one.grant_types.clone()),
+    };
     let token = Token {
         endpoint: &client.token_endpoint,
         client_id: client.client_id(),
         client_secret: secret.unwrap_or("CLIENT_SECRET"),
         auth_method: &auth_method,
-        grant_types: client_type
-            .map(|one| one.grant_types.as_slice())
-            .unwrap_or_default(),
+        grant_types: &grant_types,
         redirect_url: application
             .redirect_urls
             .first()
@@ -145,6 +148,11 @@ fn shown(
         audience: credentials.map_or("", |one| one.audience()),
     };
     let registered = client.client_id.is_some();
+    let (command, instead) = match registered.then(|| token.command()) {
+        Some(Ok(command)) => (Some(command), None),
+        Some(Err(instead)) => (None, Some(instead)),
+        None => (None, None),
+    };
     context! {
         revealed => credentials.is_some(),
         client_secret => secret,
@@ -154,10 +162,20 @@ fn shown(
         auth_method => &auth_method,
         client_type => client_type.map(|one| one.name.as_str()),
         machine => token.is_for_machines(),
-        token_command => registered.then(|| token.command()),
+        redirect_urls_in_force => registered.then(|| in_force(client, application)).flatten(),
+        token_command => command,
+        instead_of_command => instead,
         calls => if registered { calls } else { Vec::new() },
         ..show::oauth_client(client)
     }
+}
+
+/// The redirect URLs that the provider accepts, where those of the application are others: a change may be under way, or
+/// refused.
+fn in_force(client: &OauthClient, application: &Application) -> Option<Vec<String>> {
+    let sorted = |urls: &[String]| urls.iter().cloned().collect::<BTreeSet<_>>();
+    let differ = sorted(&client.redirect_urls) != sorted(&application.redirect_urls);
+    differ.then(|| client.redirect_urls.clone())
 }
 
 fn active(requests: &[AccessRequest]) -> impl Iterator<Item = &AccessRequest> {

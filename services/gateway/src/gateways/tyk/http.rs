@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
-use portico_runtime::outgoing::{OutgoingError, OutgoingRequest, Peer, sanitized};
+use portico_runtime::outgoing::{KnownSecrets, OutgoingError, OutgoingRequest, Peer, sanitized};
 use portico_vault::Secret;
 use serde_json::Value;
 use url::Url;
@@ -13,6 +13,11 @@ use crate::gateways::{CreatedKey, Disposition, Failure, GatewaySession};
 
 /// The code where a call got no answer.
 pub(super) const UNREACHABLE: &str = "gateway_unreachable";
+
+/// The gateway's own message is under `message`, the Dashboard's under `Message`.
+const MESSAGES: [&str; 3] = ["message", "Message", "error"];
+/// Characters of a key or its hash.
+const KEY: usize = 8192;
 
 /// Where to, and in which header the secret goes.
 pub(super) struct Caller<'a> {
@@ -51,7 +56,15 @@ impl Caller<'_> {
             .send(request)
             .await
             .map_err(|error| unreachable(&error))?;
-        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let mut body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        if !answer.status.is_success() {
+            let secrets = KnownSecrets::new([session.secret.expose()]);
+            for member in MESSAGES {
+                if let Some(Value::String(message)) = body.get_mut(member) {
+                    *message = sanitized(message, &secrets);
+                }
+            }
+        }
         Ok((answer.status.as_u16(), body))
     }
 
@@ -72,22 +85,23 @@ fn unreachable(error: &OutgoingError) -> Failure {
         OutgoingError::TooLarge { .. } => (Disposition::Fail, "gateway_answer_invalid"),
         _ => (Disposition::Retry, UNREACHABLE),
     };
-    Failure::new(disposition, code, sanitized(&error.to_string()))
+    let words = sanitized(&error.to_string(), &KnownSecrets::default());
+    Failure::new(disposition, code, words)
 }
 
-/// The gateway's own message is under `message`, the Dashboard's under `Message`.
+/// What a refusal says; [`Caller::call`] gives it without secrets.
 pub(super) fn refused(status: u16, body: &Value) -> Failure {
     let (disposition, code) = match status {
         401 | 403 => (Disposition::Fail, "gateway_secret_refused"),
         408 | 425 | 429 | 500.. => (Disposition::Retry, "gateway_unavailable"),
         _ => (Disposition::Fail, "gateway_refused"),
     };
-    let message = ["message", "Message", "error"]
+    let message = MESSAGES
         .iter()
         .find_map(|member| body[*member].as_str())
         .filter(|message| !message.is_empty())
         .unwrap_or("the gateway gave no reason");
-    let mut failure = Failure::new(disposition, code, sanitized(message));
+    let mut failure = Failure::new(disposition, code, message);
     failure.status = Some(status);
     failure
 }
@@ -139,7 +153,16 @@ pub(super) fn created(status: u16, body: &Value, member: &str) -> Result<Created
     if key.is_empty() {
         return Err(invalid("the gateway answered without a key"));
     }
-    if hash.is_empty() {
+    let is_visible =
+        |text: &str| text.len() <= KEY && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_visible(key) || !is_visible(hash) {
+        let why = format!(
+            "the gateway answered with a key or a hash that is not visible ASCII of at most {KEY} characters"
+        );
+        return Err(invalid(&why));
+    }
+    // The hash is kept and shown.
+    if hash.is_empty() || KnownSecrets::new([key]).are_in(hash) {
         return Err(Failure::fail(
             "gateway_keys_not_hashed",
             "the gateway does not hash its keys; switch `hash_keys` on, so that a key can be revoked without keeping it",
@@ -150,4 +173,85 @@ pub(super) fn created(status: u16, body: &Value, member: &str) -> Result<Created
         hash: hash.to_owned(),
         headers: BTreeMap::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use axum::Json;
+    use axum::http::StatusCode;
+    use portico_runtime::outgoing::address::AllowEntry;
+    use portico_runtime::outgoing::{Outgoing, OutgoingSettings};
+    use serde_json::json;
+
+    use super::*;
+
+    const SECRET: &str = "control-api-secret-4711";
+
+    /// The refusal of a gateway that says this.
+    async fn refusal(body: Value) -> Failure {
+        let app = axum::Router::new().fallback(async move || (StatusCode::FORBIDDEN, Json(body)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let allow: AllowEntry = "127.0.0.0/8".parse().unwrap();
+        let outgoing = Outgoing::new(OutgoingSettings {
+            allow: Arc::new([allow].into_iter().collect()),
+            ..OutgoingSettings::default()
+        });
+        let session = GatewaySession {
+            outgoing: &outgoing,
+            url: &url.parse().unwrap(),
+            secret: &Secret::new(SECRET),
+            org_id: "",
+            default_policy_id: "",
+            deadline: Duration::from_secs(5),
+        };
+        let caller = Caller {
+            session: &session,
+            root: "tyk",
+            header: "x-tyk-authorization",
+        };
+        let (status, body) = caller
+            .call(Method::GET, &["keys"], None, None)
+            .await
+            .unwrap();
+        refused(status, &body)
+    }
+
+    #[tokio::test]
+    async fn the_secret_of_a_gateway_is_not_in_what_it_says() {
+        for member in MESSAGES {
+            let failure = refusal(json!({ member: format!("you sent\r\n{SECRET}") })).await;
+            assert_eq!(failure.description, "you sent [redacted]");
+            assert_eq!(failure.code, "gateway_secret_refused");
+        }
+        let failure = refusal(json!({})).await;
+        assert_eq!(failure.description, "the gateway gave no reason");
+    }
+
+    #[test]
+    fn a_key_and_its_hash_are_checked_before_they_are_kept() {
+        let read = |key: &str, hash: &str| {
+            let created = created(200, &json!({"key": key, "key_hash": hash}), "key");
+            created
+                .map(|created| created.hash)
+                .map_err(|failure| failure.code)
+        };
+        let invalid = Err("gateway_answer_invalid".to_owned());
+        assert_eq!(read("key-of-somebody", "a1b2"), Ok("a1b2".to_owned()));
+        let not_hashed = Err("gateway_keys_not_hashed".to_owned());
+        assert_eq!(read("key-of-somebody", ""), not_hashed);
+        assert_eq!(read("key-of-somebody", "key-of-somebody"), not_hashed);
+        assert_eq!(
+            read("key-of-somebody", "hash:a2V5LW9mLXNvbWVib2R5"),
+            not_hashed
+        );
+        assert_eq!(read("key\r\nof", "a1b2"), invalid);
+        assert_eq!(read("key-of-somebody", "a\0"), invalid);
+        assert_eq!(read(&"k".repeat(9000), "a1b2"), invalid);
+        assert_eq!(read("", "a1b2"), invalid);
+    }
 }

@@ -390,6 +390,15 @@ async fn a_client_is_read_at_its_provider_by_owner_and_admin() {
     assert_eq!(refused.kind, Kind::NotFound);
     let id = test.world.only_client().client_id;
     test.world.provider.delete_client(&id);
+    // A refusal says nothing of whether it lives.
+    let read = test.read(&OWNER).await.unwrap();
+    assert_eq!(read.state(), api::ClientState::NotReadable);
+    assert!(
+        read.reason().contains("deleted or disabled there"),
+        "{read:?}"
+    );
+    let gone = Fault::Refuse(Answer::status(410));
+    test.world.provider.fail_next(Operation::Read, 1, gone);
     let state = test.read(&OWNER).await.unwrap().state();
     assert_eq!(state, api::ClientState::Missing);
 }

@@ -61,7 +61,7 @@ async fn stored(access: &Access) -> Vec<CheckStep> {
     .await;
     let mut steps = found.steps;
     steps.push(authorization(access, found.endpoints.is_some()).await);
-    steps.push(check::tls(access.fetch()));
+    steps.push(check::tls(access.fetch(), &location.well_known_url));
     steps
 }
 
@@ -86,7 +86,8 @@ async fn unsaved(grpc: &Grpc, settings: api::IdentityProvider) -> Result<Vec<Che
         }
         None => steps.push(skipped()),
     }
-    steps.push(check::tls(draft.document.fetch(grpc)));
+    let url = &draft.document.well_known_url;
+    steps.push(check::tls(draft.document.fetch(grpc), url));
     Ok(steps)
 }
 

@@ -131,3 +131,118 @@ fn a_client_that_came_too_late_is_listed_with_what_it_is_managed_with() {
     assert!(story.client.held.scopes.contains("p9"));
     assert_eq!(story.step(), Step::Idle);
 }
+
+fn suspect_then(attempt: u32, detail: &str, then: AfterSuspicion) -> Command {
+    Command::Registration(RegistrationCommand::Suspect {
+        attempt,
+        detail: detail.into(),
+        then,
+        again_at: much_later(),
+        at: now(),
+    })
+}
+
+/// A search that finds nothing may lag behind.
+#[test]
+fn what_is_looked_for_again_is_listed_until_it_is_found() {
+    let story = Story::new([granted(1)]);
+    let wanted = story.client.wanted().unwrap();
+    let look_again = || suspect_then(1, "", AfterSuspicion::LookAgain);
+    let mut story = story.then(&intend(wanted.clone())).then(&look_again());
+    let marker = marker(&story);
+    assert_eq!(story.step(), Step::Reconcile);
+    assert_eq!(story.client.suspicions, 0);
+    assert!(story.client.held.scopes.contains("p1"));
+    assert_eq!(story.tell(&look_again()), Ok(vec![]));
+    assert_eq!(story.client.adoptable(&marker).err(), Some(Rejection::Busy));
+    let story = story.then(&register(1, answer("c1", &wanted.scopes)));
+    assert_eq!(story.standing(1), Some(&Standing::Done));
+    let orphan = &story.client.orphans[&marker];
+    assert_eq!(orphan.resolution, Some(Resolution::Adopted));
+}
+
+#[test]
+fn a_success_that_cannot_be_used_is_parked_at_the_first_and_listed_with_an_excerpt() {
+    let story = Story::new([granted(1)]);
+    let wanted = story.client.wanted().unwrap();
+    let park = AfterSuspicion::Park(problem("provider_answer_invalid"));
+    let story = story
+        .then(&intend(wanted))
+        .then(&suspect_then(1, "an excerpt", park));
+    let orphan = story.client.open_orphan(&marker(&story)).unwrap();
+    assert_eq!(orphan.detail, "an excerpt");
+    // What was chosen for the attempt, and nothing at the provider.
+    assert_eq!(story.step(), Step::Forget);
+    assert_eq!(
+        story.reports(1).pop(),
+        Some((1, Outcome::Failed(problem("provider_answer_invalid"))))
+    );
+    // A person may want another one all the same.
+    let story = story.then(&retried(1, 2));
+    assert!(
+        matches!(story.step(), Step::Register(_)),
+        "{:?}",
+        story.step()
+    );
+}
+
+#[test]
+fn a_client_by_which_nobody_can_get_a_token_serves_nobody_and_goes() {
+    let story = Story::new([granted(1)]);
+    let wanted = story.client.wanted().unwrap();
+    let unusable = Some(problem("client_secret_missing"));
+    let story = story
+        .then(&intend(wanted.clone()))
+        .then(&Command::Registration(RegistrationCommand::Complete {
+            attempt: 1,
+            answer: answer("c1", &wanted.scopes),
+            unusable,
+        }));
+    assert_eq!(
+        story.reports(1),
+        [
+            (1, Outcome::Started),
+            (1, Outcome::Failed(problem("client_secret_missing")))
+        ]
+    );
+    assert_eq!(story.step(), Step::Delete);
+}
+
+/// It could be neither managed nor found: whoever says that it is gone gets another one.
+#[test]
+fn a_client_that_is_said_to_be_gone_is_replaced_where_one_is_wanted() {
+    let story = Story::active(&[1]).then(&granted(2));
+    let wanted = story.client.wanted().unwrap();
+    let story = story
+        .then(&intend_update(wanted))
+        .then(&refuse_delete(false));
+    let marker = marker(&story);
+    let dismiss = || {
+        Command::Orphan(OrphanCommand::Resolve {
+            marker: marker.clone(),
+            how: Resolution::Dismissed,
+            note: None,
+        })
+    };
+    let cleared = story.clone().updated();
+    assert!(
+        cleared.client.open_orphan(&marker).is_err(),
+        "it is managed again"
+    );
+    let listed = cleared.then(&refuse_delete(false));
+    assert!(listed.client.open_orphan(&marker).is_ok(), "and not again");
+
+    let mut story = story.then(&refuse(true));
+    let events = story.tell(&dismiss()).unwrap();
+    let deleted = DeletionEvent::Deleted { unexpected: true };
+    assert_eq!(events[1], deleted.into());
+    assert!(
+        story.client.activated,
+        "its developer is told of the next one"
+    );
+    assert!(
+        matches!(story.step(), Step::Register(_)),
+        "{:?}",
+        story.step()
+    );
+}

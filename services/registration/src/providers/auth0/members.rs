@@ -93,8 +93,6 @@ pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
             members.insert(to.into(), value);
         }
     }
-    // Certificates with the private key's fingerprint, and nothing that anybody here needs.
-    members.remove("signing_keys");
     if registered.granted.members().contains_key("name") && !members.contains_key("scope") {
         members.insert("scope".into(), "".into());
     }

@@ -204,3 +204,82 @@ fn an_admin_may_say_where_clients_are_registered() {
     let foreign = verified(&document(), &told("https://evil.example/register"));
     assert_eq!(foreign.unwrap_err().code(), "endpoint_foreign_origin");
 }
+
+/// The issuer is compared as a URL and kept as it is written, for the `iss` of tokens.
+#[test]
+fn an_issuer_may_be_spelled_otherwise_than_its_url() {
+    for (url, issuer) in [
+        ("https://ID.Example/realms/r", "https://id.example/realms/r"),
+        ("https://id.example/realms/r", "https://ID.EXAMPLE/realms/r"),
+        (
+            "https://id.example:443/realms/r",
+            "https://id.example/realms/r",
+        ),
+        (
+            "https://id.example/realms/r",
+            "https://id.example:443/realms/r/",
+        ),
+        ("HTTPS://id.example/realms/r", "https://id.example/realms/r"),
+        (
+            "https://id.example/x/../realms/r",
+            "https://id.example/realms/./r",
+        ),
+    ] {
+        let url = format!("{url}/.well-known/openid-configuration");
+        let mut document = document();
+        document["issuer"] = issuer.into();
+        let endpoints = verify(&url, &document, Overrides::default()).unwrap();
+        assert_eq!(endpoints.issuer, issuer, "{url}");
+    }
+    for issuer in [
+        "https://id.example/realms/R",
+        "https://id.example:8443/realms/r",
+        "http://id.example/realms/r",
+        "https://id.example/realms/r?x",
+        "https://u@id.example/realms/r",
+        "id.example/realms/r",
+        "",
+    ] {
+        let mut document = document();
+        document["issuer"] = issuer.into();
+        assert_eq!(code(URL, &document), "issuer_mismatch", "{issuer}");
+    }
+}
+
+#[test]
+fn a_document_is_fresh_as_long_as_its_headers_say() {
+    let date = ("date", "Fri, 06 Nov 2026 08:49:37 GMT");
+    for (headers, seconds) in [
+        (vec![], None),
+        (vec![("cache-control", "public, max-age=600")], Some(600)),
+        (
+            vec![("cache-control", "max-age=600"), ("age", "60")],
+            Some(540),
+        ),
+        (
+            vec![("cache-control", "Max-Age=\"60\""), ("age", "600")],
+            Some(0),
+        ),
+        (vec![("cache-control", "no-cache, max-age=600")], Some(0)),
+        (vec![("cache-control", "no-store")], Some(0)),
+        (
+            vec![date, ("expires", "Fri, 06 Nov 2026 08:50:37 GMT")],
+            Some(60),
+        ),
+        (
+            vec![date, ("expires", "Fri, 06 Nov 2026 08:48:37 GMT")],
+            Some(0),
+        ),
+        (vec![date, ("expires", "0")], None),
+    ] {
+        let headers: HeaderMap = headers
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        assert_eq!(
+            fresh_for(&headers).map(|left| left.as_secs()),
+            seconds,
+            "{headers:?}"
+        );
+    }
+}

@@ -4,8 +4,8 @@ use portico_sandbox::doubles::{Handle, gluu};
 use portico_vault::Secret;
 
 use super::*;
+use crate::providers::Deleted;
 use crate::providers::double::{Peer, ids, registered, set, updated, wanted};
-use crate::providers::{Deleted, Disposition};
 
 async fn server(change: impl FnOnce(&mut gluu::Policy)) -> (Handle<gluu::Gluu>, Peer) {
     let mut policy = gluu::Policy {
@@ -45,10 +45,8 @@ async fn a_client_lives_and_dies() {
         Ok(Deleted::Deleted)
     );
     assert_eq!(peer.token_of(&client, "b", "").await.0, 401);
-    assert_eq!(
-        Gluu.delete(&peer.session(), &client).await,
-        Ok(Deleted::AlreadyGone)
-    );
+    let again = Gluu.delete(&peer.session(), &client).await;
+    assert_eq!(again.unwrap_err().code, "client_perhaps_gone");
 }
 
 #[tokio::test]
@@ -83,7 +81,7 @@ async fn a_software_statement_is_sent_and_never_shown() {
 }
 
 #[tokio::test]
-async fn deleted_by_somebody_else_is_gone() {
+async fn a_client_that_somebody_else_deleted_may_be_gone() {
     let (server, peer) = server(|_| {}).await;
     let client = registered(&Gluu, &peer, &["a"]).await;
     server.double().remove(&client.client_id);
@@ -91,9 +89,9 @@ async fn deleted_by_somebody_else_is_gone() {
         .update(&peer.session(), &client, &wanted(&["a"]))
         .await
         .unwrap_err();
-    assert_eq!(failure.disposition, Disposition::Gone);
+    assert_eq!(failure.code, "client_perhaps_gone");
     let failure = Gluu.read(&peer.session(), &client).await.unwrap_err();
-    assert_eq!(failure.disposition, Disposition::Gone);
+    assert_eq!(failure.code, "client_perhaps_gone");
 }
 
 #[tokio::test]

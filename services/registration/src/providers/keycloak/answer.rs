@@ -6,10 +6,11 @@ use url::Url;
 
 use super::representation;
 use crate::providers::client::{KnownClient, RegisteredClient};
+use crate::providers::credentials;
 use crate::providers::discovery::Endpoints;
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::metadata::Metadata;
-use crate::providers::rfc7591::{invalid_answer, is_masked, object_of};
+use crate::providers::rfc7591::object_of;
 use crate::providers::session::{RawAnswer, Step};
 
 /// `clients-registrations/{dialect}`; the well-known document names the one of OpenID Connect.
@@ -48,20 +49,19 @@ pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         return Err(refused(answer, bearer));
     }
     let members = object_of(answer)?;
-    let text = |member: &str| {
-        let text = members.get(member)?.as_str()?;
-        (!text.is_empty()).then(|| text.to_owned())
-    };
-    let Some(client_id) = text("clientId") else {
-        return Err(invalid_answer(answer, "it has no clientId"));
-    };
+    let client_id = credentials::client_id(answer, &members, "clientId")?;
     let takes_secret = !matches!(answer.step, Step::Read | Step::Reissue);
-    let secret = text("secret").filter(|secret| takes_secret && !is_masked(secret));
+    let secret = credentials::secret(answer, &members, "secret")?;
+    let granted = representation::members(&members);
     Ok(RegisteredClient {
-        client_secret: secret.map(Secret::new),
-        registration_access_token: text("registrationAccessToken").map(Secret::new),
+        client_secret: secret.filter(|_| takes_secret),
+        registration_access_token: credentials::secret(
+            answer,
+            &members,
+            "registrationAccessToken",
+        )?,
         registration_client_uri: Some(member(endpoints, "default", &client_id)),
-        granted: representation::metadata(&members),
+        granted: credentials::metadata(answer, granted),
         client_id,
         ..RegisteredClient::default()
     })
@@ -73,6 +73,7 @@ pub(super) fn has_another_secret(client: &KnownClient, found: &Map<String, Value
         return false;
     };
     let found = found.get("secret").and_then(Value::as_str);
+    let is_masked = |found: &str| found.bytes().all(|byte| byte == b'*');
     found.is_some_and(|found| !is_masked(found) && found != known.expose())
 }
 

@@ -17,6 +17,11 @@ const TOKEN_EXCHANGE: &str = "standard.token.exchange.enabled";
 /// Ours; for people who look at the client in the admin console.
 const MARKER: &str = "portico.marker";
 
+/// Characters of a redirect URL that are stored.
+const REDIRECT: usize = 255;
+/// Characters by which a redirect URL is named.
+const NAMED: usize = 60;
+
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
@@ -105,6 +110,7 @@ pub(super) fn rotation(client_id: &str, scopes: &ClientScopes) -> Map<String, Va
 /// Every switch is sent: `publicClient` left out may come back as true, and flows
 /// left out come back as Keycloak's defaults.
 fn common(wanted: &WantedClient) -> Result<Map<String, Value>> {
+    check_redirects(wanted)?;
     let mut body = Map::new();
     let mut attributes = Map::new();
     body.insert("name".into(), wanted.client_name().into());
@@ -144,8 +150,33 @@ fn common(wanted: &WantedClient) -> Result<Map<String, Value>> {
     Ok(body)
 }
 
+/// Keycloak answers a longer one with 500 and "consult the server log".
+fn check_redirects(wanted: &WantedClient) -> Result<()> {
+    let long = wanted
+        .redirect_uris
+        .iter()
+        .enumerate()
+        .filter_map(|(at, uri)| {
+            let length = uri.chars().count();
+            let start: String = uri.chars().take(NAMED).collect();
+            (length > REDIRECT)
+                .then(|| format!("number {} ({start}…, {length} characters)", at + 1))
+        });
+    let long: Vec<String> = long.collect();
+    if long.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::fail(
+        "redirect_url_too_long",
+        format!(
+            "Keycloak stores redirect URLs of at most {REDIRECT} characters; the redirect URLs that are longer: {}",
+            long.join(", ")
+        ),
+    ))
+}
+
 /// What a representation grants, as metadata of RFC 7591.
-pub(super) fn metadata(representation: &Map<String, Value>) -> Metadata {
+pub(super) fn members(representation: &Map<String, Value>) -> Map<String, Value> {
     let mut members = Map::new();
     let mut copy = |from: &str, to: &str| {
         if let Some(value) = representation.get(from) {
@@ -168,7 +199,7 @@ pub(super) fn metadata(representation: &Map<String, Value>) -> Metadata {
     if let Some(method) = auth_method(representation) {
         members.insert("token_endpoint_auth_method".into(), method.into());
     }
-    Metadata::from_answer(members)
+    members
 }
 
 fn grants(representation: &Map<String, Value>) -> BTreeSet<String> {
@@ -231,4 +262,37 @@ fn texts(representation: &Map<String, Value>, member: &str) -> BTreeSet<String> 
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::double::{ids, wanted};
+
+    #[test]
+    fn redirect_urls_that_are_not_stored_are_named() {
+        let url = |path: usize| format!("https://app.example/{}", "a".repeat(path));
+        let mut client = wanted(&["a"]);
+        client.redirect_uris = vec![url(200), url(235)];
+        assert!(registration(&client, &ids()).is_ok());
+        client.redirect_uris = vec![url(10), url(236), url(1000)];
+        let scopes = ClientScopes::default();
+        for failure in [
+            registration(&client, &ids()).unwrap_err(),
+            update(&client, "c1", &scopes).unwrap_err(),
+        ] {
+            assert_eq!(failure.code, "redirect_url_too_long");
+            assert!(!failure.outcome_unknown, "nothing was sent");
+            let words = failure.description;
+            for part in [
+                "number 2 (https://app.example/aaa",
+                "256 characters",
+                "number 3",
+                "1020 characters",
+            ] {
+                assert!(words.contains(part), "{words}");
+            }
+            assert!(!words.contains("number 1"), "{words}");
+        }
+    }
 }

@@ -4,11 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use base64::prelude::BASE64_STANDARD;
+use portico_runtime::outgoing::KnownSecrets;
 use portico_vault::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::IntoStaticStr;
 
+/// Characters of a text that may be a secret: `true` is none.
+const SHORTEST: usize = 6;
 /// The longest pause that an answer may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
@@ -51,6 +54,9 @@ pub struct RawAnswer {
     /// The body, base64 in the serialized form.
     #[serde(with = "base64_body")]
     pub body: Vec<u8>,
+    /// Secrets of the call that this answers. An answer may quote them.
+    #[serde(default, with = "in_clear", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sent: Vec<Secret>,
 }
 
 impl RawAnswer {
@@ -62,6 +68,7 @@ impl RawAnswer {
             status,
             headers: Vec::new(),
             body: body.into(),
+            sent: Vec::new(),
         }
     }
 
@@ -87,6 +94,16 @@ impl RawAnswer {
 
     pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
+    }
+
+    /// What nobody may be told of this answer: secrets that were sent, and those that it brings.
+    pub(crate) fn secrets(&self) -> KnownSecrets {
+        let mut values: Vec<String> = Vec::new();
+        if let Some(body) = self.json() {
+            received(&body, false, &mut values);
+        }
+        let sent = self.sent.iter().map(Secret::expose);
+        KnownSecrets::new(sent.chain(values.iter().map(String::as_str)))
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -120,6 +137,42 @@ impl RawAnswer {
     }
 }
 
+/// Texts under members whose names tell of a secret, in whatever they are wrapped.
+fn received(value: &Value, is_secret: bool, into: &mut Vec<String>) {
+    match value {
+        Value::String(text) if is_secret && text.len() >= SHORTEST => into.push(text.clone()),
+        Value::Array(values) => {
+            for value in values {
+                received(value, is_secret, into);
+            }
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                received(value, is_secret || tells_of_a_secret(name), into);
+            }
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// `client_secret`, `registrationAccessToken`, `api_secret`, and not `token_endpoint_auth_method`.
+fn tells_of_a_secret(member: &str) -> bool {
+    let name = member.to_ascii_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    let about = [
+        "endpoint", "_alg", "_enc", "type", "method", "mode", "expire", "uri", "time",
+    ];
+    has(&[
+        "secret",
+        "token",
+        "password",
+        "private",
+        "credential",
+        "assertion",
+        "statement",
+    ]) && !has(&about)
+}
+
 impl fmt::Debug for RawAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawAnswer")
@@ -146,9 +199,54 @@ mod base64_body {
     }
 }
 
+/// For the spool, which is encrypted.
+mod in_clear {
+    use super::{Deserialize, Secret};
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        sent: &[Secret],
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        s.collect_seq(sent.iter().map(Secret::expose))
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        d: D,
+    ) -> Result<Vec<Secret>, D::Error> {
+        Vec::deserialize(d)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_secret_is_known_by_its_name_whatever_it_is_wrapped_in() {
+        let body = serde_json::json!({
+            "client": {"client_secrets": ["first-of-them", {"value": "second-of-them"}]},
+            "registrationAccessToken": "a-rat-of-keycloak", "token_endpoint_auth_method": "client_secret_basic",
+            "token_type": "Bearer", "password_required": "true", "client_id": "weather-app",
+        });
+        let answer = RawAnswer {
+            sent: vec![Secret::new("sent-before-that")],
+            ..RawAnswer::new(Step::Register, 201, body.to_string())
+        };
+        let secrets = answer.secrets();
+        for text in [
+            "first-of-them",
+            "second-of-them",
+            "a-rat-of-keycloak",
+            "sent-before-that",
+        ] {
+            assert!(secrets.are_in(text), "{text}");
+        }
+        for text in ["client_secret_basic", "Bearer", "true", "weather-app"] {
+            assert!(!secrets.are_in(text), "{text}");
+        }
+        let kept = answer.to_secret().unwrap();
+        assert_eq!(RawAnswer::from_secret(&kept).unwrap(), answer);
+    }
 
     fn pause(status: u16, headers: &[(&str, &str)]) -> Option<u64> {
         let answer = RawAnswer {

@@ -36,6 +36,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The provider may have done what was asked all the same.
     pub outcome_unknown: bool,
+    /// The provider says that it did what was asked, in an answer that cannot be used: what may be shown of it.
+    pub unread: Option<String>,
 }
 
 /// What comes of a call.
@@ -55,6 +57,7 @@ impl Failure {
             status: None,
             retry_after: None,
             outcome_unknown: false,
+            unread: None,
         }
     }
 
@@ -131,6 +134,7 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         retry_after: answer.retry_after(),
         outcome_unknown: matches!(answer.status, 408 | 500 | 502 | 504)
             || came_twice(answer, bearer),
+        unread: None,
     };
     let scope_is_unknown = scope_is_unknown(&failure);
     let is_forbidden = matches!(answer.status, 401 | 403) && !scope_is_unknown;

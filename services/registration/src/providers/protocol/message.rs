@@ -23,7 +23,9 @@ pub(super) fn provider_message(answer: &RawAnswer) -> (Option<String>, String) {
         text(&["code"]),
         challenge(answer, "error"),
     ];
-    let code = codes.into_iter().flatten().find(|error| is_code(error));
+    let secrets = answer.secrets();
+    let mut codes = codes.into_iter().flatten();
+    let code = codes.find(|error| is_code(error) && !secrets.are_in(error));
     let described = text(&[
         "error_description",
         "errorSummary",
@@ -41,7 +43,7 @@ pub(super) fn provider_message(answer: &RawAnswer) -> (Option<String>, String) {
         .or_else(|| error.filter(|error| !is_code(error)))
         .or_else(|| challenge(answer, "error_description"));
     let message = message.unwrap_or_else(|| bare_body(answer, parsed.is_some()));
-    (code, sanitized(&message))
+    (code, sanitized(&message, &secrets))
 }
 
 /// A parameter of the challenge, where RFC 6750 section 3 has what is wrong with a token; bodies may be empty then.
@@ -95,6 +97,50 @@ mod tests {
 
     fn answer(body: &str) -> RawAnswer {
         RawAnswer::new(Step::Register, 400, body)
+    }
+
+    /// A token of 32 characters is no token by its looks.
+    #[test]
+    fn nothing_that_was_sent_is_in_the_words_or_in_the_code() {
+        let token = "k3v9x0c2m5n8b1l4j7h6g5f4d3s2a1q0";
+        let told = |body: String, challenge: &str| {
+            provider_message(&RawAnswer {
+                headers: vec![("www-authenticate".into(), challenge.into())],
+                sent: vec![portico_vault::Secret::new(token)],
+                ..answer(&body)
+            })
+        };
+        let in_json = |members: serde_json::Value| members.to_string();
+        let encoded =
+            base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("portal:{token}"));
+        for body in [
+            in_json(
+                serde_json::json!({"error": "invalid_token", "error_description": format!("you sent Bearer {token}")}),
+            ),
+            in_json(
+                serde_json::json!({"error": token, "error_description": format!("Basic {encoded}")}),
+            ),
+            in_json(
+                serde_json::json!({"message": format!("/register?access_token={}", token.replace('k', "%6b"))}),
+            ),
+            in_json(
+                serde_json::json!({"errorCauses": [{"errorSummary": token.replace('k', "k\u{0}")}]}),
+            ),
+            in_json(serde_json::json!({"detail": "new-secret-7", "client_secret": "new-secret-7"})),
+            format!("not JSON, but {token}"),
+            String::new(),
+        ] {
+            let (code, words) = told(
+                body,
+                &format!(r#"Bearer error="{token}", error_description="{token} is old""#),
+            );
+            assert!(
+                words.contains("[redacted]") && !words.contains(token),
+                "{words}"
+            );
+            assert!(!words.contains("new-secret-7"), "{words}");
+            assert!(code.is_none_or(|code| code == "invalid_token"));
+        }
     }
 
     #[test]

@@ -13,18 +13,21 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::client::{KnownClient, Prepared, REDACTED, RegisteredClient, WantedClient};
+pub(crate) use super::credentials::invalid_answer;
+use super::credentials::{self, client_id, metadata, secret};
 use super::failure::{Bearer, Failure, Result, refusal};
 use super::session::{RawAnswer, Step};
 use super::site::Site;
+pub(crate) use crate::client_metadata::UNUSED_REDIRECT;
 use crate::client_metadata::{Metadata, registration_members, secret_expires_at};
 use crate::identity_provider::Endpoints;
-pub(crate) use management::{as_granted, delete, read, still_there, update_with};
+pub(crate) use management::{
+    PERHAPS_GONE, as_granted, delete, fetch_secret, perhaps_gone, read, still_there, update_with,
+};
 pub(crate) use registration::{register, register_once};
 
-/// A redirect URL for providers that demand one of clients that never redirect. The domain cannot exist (RFC 2606
-/// section 2), so nobody can be sent there.
-pub(crate) const UNUSED_REDIRECT: &str = "https://redirect.invalid/unused";
-
+/// Characters of a `registration_client_uri`.
+const CLIENT_URI: usize = 2000;
 /// The registration request (RFC 7591 section 3.1). The marker goes into
 /// `software_id` and `software_version`, which an operator can look for.
 ///
@@ -161,31 +164,24 @@ pub(crate) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         return Err(refusal(answer, bearer));
     }
     let members = object_of(answer)?;
-    let text = |member: &str| {
-        let text = members.get(member)?.as_str()?.trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    };
-    let Some(client_id) = text("client_id") else {
-        return Err(invalid_answer(answer, "it has no client_id"));
-    };
-    let secret = text("client_secret").filter(|secret| !is_masked(secret));
-    let (uri, warning) = client_uri(endpoints, text("registration_client_uri"));
+    let client_id = client_id(answer, &members, "client_id")?;
+    let secret = secret(answer, &members, "client_secret")?;
+    let (uri, warning) = client_uri(endpoints, answer, &members);
+    let (expires_at, unclear) = secret_expires_at(&members);
     Ok(RegisteredClient {
         client_id,
-        client_secret: secret
-            .filter(|_| answer.step != Step::Read)
-            .map(Secret::new),
-        registration_access_token: text("registration_access_token").map(Secret::new),
+        client_secret: secret.filter(|_| answer.step != Step::Read),
+        registration_access_token: credentials::secret(
+            answer,
+            &members,
+            "registration_access_token",
+        )?,
         registration_client_uri: uri,
-        client_secret_expires_at: secret_expires_at(&members),
-        granted: Metadata::from_answer(members),
-        warnings: warning.into_iter().collect(),
+        client_secret_expires_at: expires_at,
+        granted: metadata(answer, members),
+        warnings: warning.into_iter().chain(unclear).collect(),
         keeps_old_secret: false,
     })
-}
-
-pub(crate) fn is_masked(secret: &str) -> bool {
-    secret.chars().all(|c| c == '*')
 }
 
 pub(crate) fn object_of(answer: &RawAnswer) -> Result<Map<String, Value>> {
@@ -202,23 +198,31 @@ pub(crate) fn array_of(answer: &RawAnswer) -> Result<Vec<Value>> {
     }
 }
 
-/// A success that cannot be used. A client may exist because of it.
-pub(crate) fn invalid_answer(answer: &RawAnswer, why: &str) -> Failure {
-    let mut failure = Failure::fail(
-        "provider_answer_invalid",
-        format!("the provider answered status {}, but {why}", answer.status),
-    );
-    failure.status = Some(answer.status);
-    failure.unknown_outcome()
-}
-
 /// The management URL, if a token may be sent there.
-fn client_uri(endpoints: &Endpoints, text: Option<String>) -> (Option<Url>, Option<String>) {
-    let Some(text) = text else {
+fn client_uri(
+    endpoints: &Endpoints,
+    answer: &RawAnswer,
+    members: &Map<String, Value>,
+) -> (Option<Url>, Option<String>) {
+    let text = members
+        .get("registration_client_uri")
+        .and_then(Value::as_str);
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
         return (None, None);
     };
+    // It is stored and shown as it is.
+    if text.len() > CLIENT_URI || answer.secrets().are_in(text) {
+        let warning = "registration_client_uri is too long or holds a secret, so it is not kept: the client cannot be \
+                       managed";
+        return (None, Some(warning.into()));
+    }
     // RFC 7592 section 3 asks for an absolute one; a relative one can be meant in one way only.
-    match endpoints.registration_endpoint.join(&text) {
+    match endpoints.registration_endpoint.join(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            let warning = "registration_client_uri holds a user name or password, so it is not kept: the client cannot \
+                           be managed";
+            (None, Some(warning.into()))
+        }
         Ok(url) if endpoints.trusts(&url) => (Some(url), None),
         Ok(url) => {
             let origin = url.origin().ascii_serialization();

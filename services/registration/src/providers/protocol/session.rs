@@ -6,11 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method};
 use portico_runtime::fault;
 use portico_runtime::outgoing::{
-    Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings, sanitized,
+    KnownSecrets, Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, TlsSettings,
+    sanitized,
 };
 use portico_vault::Secret;
 use serde_json::Value;
@@ -21,6 +22,9 @@ use super::failure::{Bearer, Disposition, Failure, Result};
 use super::site::Site;
 use crate::identity_provider::{Endpoints, Method as AuthorizationMethod, Options};
 use crate::providers::discovery::DiscoveryError;
+
+/// Members of requests that hold secrets: RFC 7591 section 2.3, RFC 6749 section 2.3.1, Keycloak's own.
+const SECRET_MEMBERS: [&str; 3] = ["client_secret", "software_statement", "secret"];
 
 /// Why an answer could not be kept. The call is then repeated or reconciled.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,23 +65,29 @@ impl Fetch<'_> {
         url: &Url,
         deadline: Duration,
     ) -> Result<(u16, Vec<u8>), DiscoveryError> {
+        let answer = self.get_unless(url, deadline, None).await?;
+        Ok((answer.status.as_u16(), answer.body.to_vec()))
+    }
+
+    /// A GET without any token; 304 where `etag` is still right (RFC 9110 section 13.1.2).
+    pub(crate) async fn get_unless(
+        &self,
+        url: &Url,
+        deadline: Duration,
+        etag: Option<HeaderValue>,
+    ) -> Result<OutgoingResponse, DiscoveryError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.extend(etag.map(|etag| (IF_NONE_MATCH, etag)));
         let request = OutgoingRequest {
             headers,
             ..self.request(Method::GET, url, deadline)
         };
-        let answer = self
-            .outgoing
-            .send(request)
-            .await
-            .map_err(|error| match error {
-                OutgoingError::Refused { .. } => {
-                    DiscoveryError::AddressForbidden(error.to_string())
-                }
-                error => DiscoveryError::Unreachable(error.to_string()),
-            })?;
-        Ok((answer.status.as_u16(), answer.body.to_vec()))
+        let answer = self.outgoing.send(request).await;
+        answer.map_err(|error| match error {
+            OutgoingError::Refused { .. } => DiscoveryError::AddressForbidden(error.to_string()),
+            error => DiscoveryError::Unreachable(error.to_string()),
+        })
     }
 
     fn request(&self, method: Method, url: &Url, deadline: Duration) -> OutgoingRequest {
@@ -134,6 +144,13 @@ pub(crate) enum Authorization<'a> {
 }
 
 impl Authorization<'_> {
+    fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Nobody => None,
+            Self::Bearer(_, secret) | Self::Ssws(secret) | Self::Basic(_, secret) => Some(secret),
+        }
+    }
+
     pub(crate) fn bearer(&self) -> Bearer {
         match self {
             Self::Nobody | Self::Basic(..) => Bearer::None,
@@ -170,6 +187,27 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// Values of members that only the provider and Portico may know.
+    fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Json(body) => {
+                let named = SECRET_MEMBERS
+                    .iter()
+                    .filter_map(|name| body.get(name)?.as_str());
+                named.map(Secret::new).collect()
+            }
+            Self::Form(pairs) => {
+                let named = pairs
+                    .iter()
+                    .filter(|(name, _)| SECRET_MEMBERS.contains(name));
+                named
+                    .map(|(_, value)| Secret::new(value.as_str()))
+                    .collect()
+            }
+        }
+    }
+
     fn encoded(self) -> Option<(&'static str, String)> {
         match self {
             Self::None => None,
@@ -193,8 +231,12 @@ fn no_answer(error: &OutgoingError, writes: bool) -> Failure {
         OutgoingError::TooLarge { .. } => (Disposition::Fail, "provider_answer_invalid"),
         OutgoingError::Protocol { .. } => (Disposition::Retry, "provider_connection_broke"),
     };
-    let mut failure = Failure::new(disposition, code, sanitized(&error.to_string()));
+    let words = sanitized(&error.to_string(), &KnownSecrets::default());
+    let mut failure = Failure::new(disposition, code, words);
     failure.outcome_unknown = writes && !error.never_sent();
+    if let OutgoingError::TooLarge { .. } = error {
+        failure.unread = Some(error.to_string());
+    }
     failure
 }
 
@@ -251,6 +293,14 @@ impl Session<'_> {
         request
             .headers
             .insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut sent = call.body.secrets();
+        sent.extend(call.authorization.secret().cloned());
+        // A provider remembers what it was sent by other calls.
+        sent.extend(self.token.cloned());
+        sent.extend(
+            self.management
+                .map(|management| management.client_secret.clone()),
+        );
         if let Some(authorization) = call.authorization.header() {
             request.headers.insert(AUTHORIZATION, authorization?);
         }
@@ -270,6 +320,7 @@ impl Session<'_> {
             status: answer.status.as_u16(),
             headers: headers_of_interest(&answer),
             body: answer.body.to_vec(),
+            sent,
         };
         if step != Step::Other && answer.is_success() {
             self.spool.keep(&answer).await.map_err(|error| {

@@ -6,6 +6,7 @@ use portico_vault::Secret;
 use super::failure::{Bearer, Disposition, Failure, Result, refusal};
 use super::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 use crate::identity_provider::Method;
+use crate::providers::Tried;
 
 /// What a token must be good for, where the admin did not say otherwise.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,21 +63,26 @@ impl Session<'_> {
         Ok(Credential { bearer, token })
     }
 
-    /// Tries the authorization, as far as that uses nothing up. Says what was found.
+    /// See [`Driver::try_authorization`](crate::providers::Driver::try_authorization).
     ///
     /// # Errors
     /// As [`Session::credential`].
-    pub(crate) async fn try_authorization(&self, need: Need<'_>) -> Result<String> {
+    pub(crate) async fn try_authorization(&self, need: Need<'_>) -> Result<Tried> {
         self.credential(need).await?;
-        let found = match self.method {
-            Method::None => "registration is open; nothing needs to be tried",
-            Method::InitialAccessToken => {
-                "an initial access token is stored; it may be good for one use only, so it was not tried"
-            }
-            Method::ApiToken => "an API token is stored",
-            Method::ClientCredentials => "the management credentials were given an access token",
-        };
-        Ok(found.to_owned())
+        let not_tried = |why: &str| Tried::NotTried(why.to_owned());
+        Ok(match self.method {
+            Method::None => not_tried(
+                "no authorization is configured; whether the provider registers clients without one was not tried",
+            ),
+            Method::InitialAccessToken => not_tried(
+                "an initial access token is stored; it may be good for one use only, so it was not tried",
+            ),
+            Method::ApiToken => not_tried("an API token is stored; it was not tried"),
+            Method::ClientCredentials => Tried::Accepted(
+                "the management credentials were given an access token; whether it may register clients was not tried"
+                    .to_owned(),
+            ),
+        })
     }
 
     fn stored(&self, what: &str) -> Result<Secret> {

@@ -25,8 +25,8 @@ pub(crate) struct ListedOrphan {
     pub(crate) note: Option<VaultRef>,
 }
 
-/// What is decided of an orphan stays, whatever is heard of it later.
-const DECIDED: Table = Table {
+/// When and why it was suspected first stays.
+const TABLE: Table = Table {
     name: "orphans",
     key: "marker",
     columns: "marker identity_provider_id application_id suspected_at reason oauth_client_id detail client_id powerless \
@@ -34,14 +34,11 @@ const DECIDED: Table = Table {
     once: "identity_provider_id application_id suspected_at reason",
 };
 
-const OPEN: Table = Table {
-    columns: "marker identity_provider_id application_id suspected_at reason oauth_client_id detail client_id powerless \
-        manageable",
-    ..DECIDED
-};
+/// Columns that an orphan's first event decides.
+const FIRST: usize = 5;
 
-/// Rows by marker: what is known of an orphan, and what was decided.
-type Orphans<'e> = BTreeMap<&'e str, (Vec<Cell>, Option<Vec<Cell>>)>;
+/// Rows by marker.
+type Orphans<'e> = BTreeMap<&'e str, Vec<Cell>>;
 
 /// Brings the rows of orphans to what the states of their clients say.
 pub(super) async fn follow(
@@ -56,18 +53,7 @@ pub(super) async fn follow(
             follow_event(&mut orphans, at, event, &client);
         }
     }
-    let (mut open, mut decided) = (Vec::new(), Vec::new());
-    for (mut known, decision) in orphans.into_values() {
-        match decision {
-            Some(decision) => {
-                known.extend(decision);
-                decided.push(known);
-            }
-            None => open.push(known),
-        }
-    }
-    OPEN.write(tx, open).await?;
-    DECIDED.write(tx, decided).await?;
+    TABLE.write(tx, orphans.into_values()).await?;
     Ok(())
 }
 
@@ -82,6 +68,14 @@ fn follow_event<'e>(
     let Some(orphan) = client.orphans.get(marker) else {
         return;
     };
+    let (resolved_at, resolved_by) = match orphan.resolution {
+        Some(_) => (at.recorded_at.to_string(), at.metadata.actor.clone()),
+        None => Default::default(),
+    };
+    let note = match event {
+        Event::Orphan(OrphanEvent::OrphanResolved { note, .. }) => *note,
+        _ => None,
+    };
     let known = cells![
         marker,
         client.identity_provider_id,
@@ -93,24 +87,13 @@ fn follow_event<'e>(
         orphan.client_id.clone(),
         orphan.powerless,
         orphan.rat_ref.is_some(),
+        orphan.resolution.map_or("open", |how| how.as_str()),
+        resolved_at,
+        resolved_by,
+        note.map_or_else(String::new, |note| note.0.to_string()),
     ];
-    let (row, decision) = orphans
-        .entry(marker)
-        .or_insert_with(|| (known.clone(), None));
-    // When and why it was suspected first stays.
-    row.splice(5.., known.into_iter().skip(5));
-    if let Some(resolution) = orphan.resolution {
-        let note = match event {
-            Event::Orphan(OrphanEvent::OrphanResolved { note, .. }) => *note,
-            _ => None,
-        };
-        *decision = Some(cells![
-            resolution.as_str(),
-            at.recorded_at.to_string(),
-            at.metadata.actor.clone(),
-            note.map_or_else(String::new, |note| note.0.to_string()),
-        ]);
-    }
+    let row = orphans.entry(marker).or_insert_with(|| known.clone());
+    row.splice(FIRST.., known.into_iter().skip(FIRST));
 }
 
 fn marker(event: &Event) -> Option<&str> {

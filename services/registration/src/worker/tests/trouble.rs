@@ -237,6 +237,8 @@ async fn a_client_that_somebody_else_deleted_is_registered_anew() {
     world.until_done(first).await;
     let client_id = world.only_client().client_id;
     assert!(world.provider.delete_client(&client_id));
+    let gone = Fault::Refuse(Answer::status(410));
+    world.provider.fail_next(Operation::Update, 1, gone);
     let second = world.approve("ship", "free").await;
     world.until_done(second).await;
     let there = world.only_client();

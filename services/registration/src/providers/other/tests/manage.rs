@@ -79,10 +79,11 @@ async fn an_answer_about_another_client_is_not_taken() {
 #[tokio::test]
 async fn a_refused_deletion_is_looked_into() {
     for (token_status, token_body, expected) in [
+        // It was disabled, or its secret was regenerated: that says nothing of whether it lives.
         (
             401,
             json!({"error": "invalid_client"}),
-            Ok(Deleted::AlreadyGone),
+            Err(Disposition::Unmanageable),
         ),
         (
             200,
@@ -112,7 +113,7 @@ async fn deletes_and_finds_deleted() {
     for (status, expected) in [
         (204, Deleted::Deleted),
         (200, Deleted::Deleted),
-        (404, Deleted::AlreadyGone),
+        (410, Deleted::AlreadyGone),
     ] {
         let fixture = Fixture::start(move |_| Reply(status, vec![], String::new())).await;
         let deleted = Other
@@ -216,13 +217,11 @@ async fn a_client_lives_and_dies() {
         Ok(Deleted::Deleted)
     );
     assert_eq!(provider.client_count(), 0);
-    assert_eq!(
-        Other.delete(&fixture.session(), &known).await,
-        Ok(Deleted::AlreadyGone)
-    );
-    let failure = Other
-        .update(&fixture.session(), &known, &wanted(&[]))
-        .await
-        .unwrap_err();
-    assert_eq!(failure.disposition, Disposition::Gone);
+    let session = fixture.session();
+    let again = Other.delete(&session, &known).await.unwrap_err();
+    let updated = Other.update(&session, &known, &wanted(&[])).await;
+    for failure in [again, updated.unwrap_err()] {
+        assert_eq!(failure.code, "client_perhaps_gone", "{failure}");
+        assert_eq!(failure.disposition, Disposition::Unmanageable);
+    }
 }

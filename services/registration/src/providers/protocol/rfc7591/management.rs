@@ -10,10 +10,32 @@ use crate::providers::client::{Deleted, KnownClient, Marker, RegisteredClient, W
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 
+/// Code of a client that may be gone.
+pub(crate) const PERHAPS_GONE: &str = "client_perhaps_gone";
+
 /// Reads the client (RFC 7592 section 2.1).
 pub(crate) async fn read(session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
     let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
     understood(session, client, &answer, "read").await
+}
+
+/// The secret of a client whose registration brought none (RFC 7592 section 2.1 has it in the answer to a read). Some
+/// answer with a hash, so only one that the token endpoint accepts is believed.
+pub(crate) async fn fetch_secret(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<RegisteredClient> {
+    let answer = managed(session, client, Step::Rotate, Method::GET, Body::None).await?;
+    let found = about(client, parse(session.endpoints, &answer)?, &answer)?;
+    let claimed = KnownClient {
+        client_secret: found.client_secret.clone(),
+        ..client.clone()
+    };
+    let is_true = works(session, &claimed).await;
+    Ok(RegisteredClient {
+        client_secret: found.client_secret.filter(|_| is_true),
+        ..found
+    })
 }
 
 /// Updates the client (RFC 7592 section 2.2) with this body, and after a refusal with others that mean the same.
@@ -78,21 +100,54 @@ pub(crate) async fn delete(session: &Session<'_>, client: &KnownClient) -> Resul
     if answer.is_success() {
         return deleted(session, client, &answer).await;
     }
-    let failure = refusal(&answer, Bearer::Registration);
-    if !may_be_gone(&failure) {
-        return Err(failure);
-    }
-    match (answer.status, still_there(session, client).await?) {
-        (_, Some(false)) | (404 | 410, None) => Ok(Deleted::AlreadyGone),
-        (404 | 405 | 410 | 501, _) => Err(unsupported(&answer, "deletion")),
+    let failure = refused(session, client, &answer, "deletion").await?;
+    match failure.disposition {
+        Disposition::Gone => Ok(Deleted::AlreadyGone),
         _ => Err(failure),
     }
 }
 
+/// Why the client could not be managed. That a provider refuses says nothing about whether the client lives, and neither
+/// do credentials that it does not accept: the client may be disabled, or have got another secret there. Only 410 (RFC
+/// 9110 section 15.5.11) is about the client itself; RFC 7592 asks for the same 401 for one that is gone and for a token
+/// that is wrong.
+async fn refused(
+    session: &Session<'_>,
+    client: &KnownClient,
+    answer: &RawAnswer,
+    what: &str,
+) -> Result<Failure> {
+    let failure = refusal(answer, Bearer::Registration);
+    if answer.status == 410 || !may_be_gone(&failure) {
+        return Ok(failure);
+    }
+    let there = still_there(session, client).await?;
+    Ok(match (answer.status, there) {
+        (400 | 401 | 403 | 404 | 405, Some(false)) => perhaps_gone(failure),
+        (404 | 405 | 501, there) => unsupported(answer, what, there),
+        _ => failure,
+    })
+}
+
 /// Whether the client may be gone, or may not be managed, or not in this way: the status alone does not tell.
 fn may_be_gone(failure: &Failure) -> bool {
-    failure.disposition == Disposition::Unmanageable
-        || matches!(failure.status, Some(401 | 403 | 404 | 405 | 410 | 501))
+    matches!(
+        failure.disposition,
+        Disposition::Unmanageable | Disposition::Gone
+    ) || matches!(failure.status, Some(405 | 501))
+}
+
+/// Neither its registration access token nor its own credentials are accepted.
+pub(crate) fn perhaps_gone(failure: Failure) -> Failure {
+    let description = format!(
+        "the provider does not let this client be managed ({}), and does not accept its credentials either: it was \
+         deleted or disabled there, or has got another secret",
+        failure.description
+    );
+    Failure {
+        description,
+        ..failure.with(Disposition::Unmanageable, PERHAPS_GONE)
+    }
 }
 
 /// A success with a body is not that of RFC 7592 section 2.3: it may be the page of a proxy, and nothing was deleted.
@@ -154,15 +209,8 @@ async fn understood(
     answer: &RawAnswer,
     what: &str,
 ) -> Result<RegisteredClient> {
-    let failure = refusal(answer, Bearer::Registration);
-    if !answer.is_success() && may_be_gone(&failure) {
-        return Err(match (answer.status, still_there(session, client).await?) {
-            (400 | 401 | 404 | 405 | 410, Some(false)) | (404 | 410, None) => {
-                failure.with(Disposition::Gone, "client_not_at_provider")
-            }
-            (404 | 405 | 410 | 501, _) => unsupported(answer, what),
-            _ => failure,
-        });
+    if !answer.is_success() {
+        return Err(refused(session, client, answer, what).await?);
     }
     about(client, parse(session.endpoints, answer)?, answer)
 }
@@ -179,12 +227,16 @@ fn about(
     }
 }
 
-fn unsupported(answer: &RawAnswer, what: &str) -> Failure {
+fn unsupported(answer: &RawAnswer, what: &str, there: Option<bool>) -> Failure {
+    let known = match there {
+        Some(true) => "the client is there",
+        Some(false) | None => "it is not known whether the client is there",
+    };
     let mut failure = Failure::new(
         Disposition::Unmanageable,
         format!("{what}_unsupported"),
         format!(
-            "the client is there, but the provider answers its {what} (RFC 7592) with status {}",
+            "the provider answers the {what} of this client (RFC 7592) with status {}; {known}",
             answer.status
         ),
     );

@@ -1,0 +1,260 @@
+//! Secrets that were sent to another program or came from it, found again in what it says.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use portico_vault::Secret;
+
+use super::words::{REDACTED, one_line};
+
+/// Shorter values are no secrets: they would be found in every sentence.
+const SHORTEST: usize = 4;
+/// Bytes from which on a value is looked for within words, and in base64; a shorter one as a word of its own only.
+const WITHIN_WORDS: usize = 8;
+/// Bytes of a text that are looked at; the rest is dropped.
+const READ: usize = 64 * 1024;
+
+/// Values that nobody may be told. `Debug` shows none of them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownSecrets(Vec<Secret>);
+
+/// How a text is written. A reader puts what an escape at the beginning stands for into the bytes, and says how long the
+/// escape is.
+type Reader = fn(&[u8], &mut Vec<u8>) -> Option<usize>;
+
+const READERS: [Reader; 3] = [|_, _| None, percent_encoded, json_escaped];
+
+impl KnownSecrets {
+    /// These values; what is too short to be a secret is left out.
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let values = values.into_iter().map(one_line);
+        let long_enough = values.filter(|value| value.len() >= SHORTEST);
+        Self(long_enough.map(Secret::new).collect())
+    }
+
+    /// The password in a URL (RFC 3986 section 3.2.1), as it is and as it stands there.
+    #[must_use]
+    pub fn of_url(url: &Secret) -> Self {
+        let url = url::Url::parse(url.expose()).ok();
+        let Some(encoded) = url.as_ref().and_then(url::Url::password) else {
+            return Self::default();
+        };
+        let (bytes, _) = read(encoded, percent_encoded);
+        Self::new([encoded, &String::from_utf8_lossy(&bytes)])
+    }
+
+    /// Whether one of them is in the text: as it is, in any case of letters, percent-encoded, escaped as in JSON, or in
+    /// base64 of either alphabet, also as a part of what was encoded (RFC 7617).
+    #[must_use]
+    pub fn are_in(&self, text: &str) -> bool {
+        !self.found_in(text).is_empty()
+    }
+
+    /// The text, a fixed word in place of each of them.
+    #[must_use]
+    pub fn hidden_in(&self, text: &str) -> String {
+        let text = &text[..text.floor_char_boundary(READ)];
+        let (mut hidden, mut at) = (String::new(), 0);
+        for found in self.found_in(text) {
+            hidden.push_str(text.get(at..found.start).unwrap_or_default());
+            hidden.push_str(REDACTED);
+            at = found.end;
+        }
+        hidden.push_str(text.get(at..).unwrap_or_default());
+        hidden
+    }
+
+    /// In order, without overlaps.
+    fn found_in(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        if self.0.is_empty() {
+            return found;
+        }
+        for reader in READERS {
+            let (bytes, places) = read(text, reader);
+            let place = |range: Range<usize>| places[range.start]..places[range.end];
+            for secret in &self.0 {
+                found.extend(plain(&bytes, secret.expose()).map(place));
+                found.extend(in_base64(&bytes, secret.expose()).into_iter().map(place));
+            }
+        }
+        found.sort_by_key(|range| range.start);
+        found.dedup_by(|next, before| {
+            let overlaps = next.start < before.end;
+            if overlaps {
+                before.end = before.end.max(next.end);
+            }
+            overlaps
+        });
+        found
+    }
+}
+
+/// What a text says, and where each byte of that begins in the text; one place more than bytes.
+fn read(text: &str, reader: Reader) -> (Vec<u8>, Vec<usize>) {
+    let raw = text.as_bytes();
+    let (mut bytes, mut places, mut at) = (Vec::new(), Vec::new(), 0);
+    while let Some(first) = raw.get(at) {
+        let read = reader(&raw[at..], &mut bytes);
+        if read.is_none() {
+            bytes.push(*first);
+        }
+        places.resize(bytes.len(), at);
+        at += read.unwrap_or(1);
+    }
+    places.push(raw.len());
+    (bytes, places)
+}
+
+/// RFC 3986 section 2.1.
+fn percent_encoded(rest: &[u8], into: &mut Vec<u8>) -> Option<usize> {
+    let [b'%', high, low, ..] = rest else {
+        return None;
+    };
+    let digit = |digit: &u8| u8::try_from(char::from(*digit).to_digit(16)?).ok();
+    into.push(digit(high)? * 16 + digit(low)?);
+    Some(3)
+}
+
+/// RFC 8259 section 7, less the control characters.
+fn json_escaped(rest: &[u8], into: &mut Vec<u8>) -> Option<usize> {
+    let [b'\\', kind, digits @ ..] = rest else {
+        return None;
+    };
+    match kind {
+        b'"' | b'\\' | b'/' => {
+            into.push(*kind);
+            Some(2)
+        }
+        b'u' => {
+            let digits = std::str::from_utf8(digits.get(..4)?).ok()?;
+            let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            into.extend(character.to_string().bytes());
+            Some(6)
+        }
+        _ => None,
+    }
+}
+
+fn plain(bytes: &[u8], secret: &str) -> impl Iterator<Item = Range<usize>> {
+    let length = secret.len();
+    let ends_a_word = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    let all = bytes.windows(length).enumerate();
+    let same = all.filter(move |(_, window)| window.eq_ignore_ascii_case(secret.as_bytes()));
+    let ranges = same.map(move |(at, _)| at..at + length);
+    ranges.filter(move |range| {
+        let before = range.start.checked_sub(1).and_then(|at| bytes.get(at));
+        length >= WITHIN_WORDS || (ends_a_word(before) && ends_a_word(bytes.get(range.end)))
+    })
+}
+
+/// Whole runs of base64 that encode the secret, perhaps with something before and after it: what these have no part in
+/// is the same wherever the secret begins in a group of three bytes.
+fn in_base64(bytes: &[u8], secret: &str) -> Vec<Range<usize>> {
+    if secret.len() < WITHIN_WORDS {
+        return Vec::new();
+    }
+    let standard: Vec<u8> = bytes
+        .iter()
+        .map(|byte| in_standard_alphabet(*byte))
+        .collect();
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+    let mut found = Vec::new();
+    for before in 0..3 {
+        let padded = [&[0_u8; 2][..before.min(2)], secret.as_bytes()].concat();
+        let encoded = BASE64_STANDARD_NO_PAD.encode(&padded);
+        // The first characters hold bits of what stands before the secret, the last one of what follows it.
+        let first = (before * 8).div_ceil(6);
+        let last = padded.len() * 8 / 6;
+        let Some(core) = encoded.as_bytes().get(first..last) else {
+            continue;
+        };
+        let all = standard.windows(core.len()).enumerate();
+        for (at, _) in all.filter(|(_, window)| *window == core) {
+            let start = standard[..at].iter().rposition(|byte| !is_base64(byte));
+            let length = standard[at..].iter().position(|byte| !is_base64(byte));
+            let end = length.map_or(standard.len(), |length| at + length);
+            found.push(start.map_or(0, |start| start + 1)..end);
+        }
+    }
+    found
+}
+
+/// RFC 4648 section 5.
+fn in_standard_alphabet(byte: u8) -> u8 {
+    match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    const SECRET: &str = "q7/Z+k=w\"9~xV?1#bT&m ü";
+
+    fn hidden(text: &str) -> String {
+        KnownSecrets::new([SECRET]).hidden_in(text)
+    }
+
+    #[test]
+    fn a_secret_is_found_in_every_form() {
+        let form: String = url::form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
+        let all: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let units = SECRET.encode_utf16();
+        let unicode: String = units.map(|unit| format!("\\u{unit:04X}")).collect();
+        let json = serde_json::to_string(SECRET).unwrap();
+        let json = json.trim_matches('"');
+        for quoted in [
+            SECRET,
+            &SECRET.to_ascii_uppercase(),
+            &form.replace('+', "%20"),
+            &all,
+            json,
+            &json.replace('/', "\\/"),
+            &unicode,
+            &BASE64_STANDARD.encode(SECRET),
+            &BASE64_URL_SAFE_NO_PAD.encode(SECRET),
+            &BASE64_STANDARD.encode(format!("client:{SECRET}")),
+            &BASE64_STANDARD.encode(format!("a:{SECRET}\n")),
+            &BASE64_URL_SAFE_NO_PAD.encode(format!("ab{SECRET} and more")),
+        ] {
+            let text = hidden(&format!("you sent <{quoted}>, which is old"));
+            assert_eq!(text, "you sent <[redacted]>, which is old", "{quoted}");
+        }
+        let twice = hidden(&format!("{SECRET}{SECRET} {SECRET}"));
+        assert!(!twice.contains("q7"), "{twice}");
+    }
+
+    #[test]
+    fn the_password_of_a_url_is_known_as_it_is_sent() {
+        let url = Secret::new("smtps://portal:p%40ss-word%21@mail.example:465");
+        let reply = format!(
+            "535 {} and p@ss-word! refused",
+            BASE64_STANDARD.encode("\0portal\0p@ss-word!")
+        );
+        let hidden = KnownSecrets::of_url(&url).hidden_in(&reply);
+        assert_eq!(hidden, "535 [redacted] and [redacted] refused");
+        let without = KnownSecrets::of_url(&Secret::new("smtp://localhost"));
+        assert_eq!(without.hidden_in(&reply), reply);
+    }
+
+    #[test]
+    fn other_texts_stay() {
+        let secrets = KnownSecrets::new(["abc", "word", "", SECRET]);
+        for text in ["", "abc", "words in a sentence", "ä%zz\\q%4", "q7/Z+k=w"] {
+            assert_eq!(secrets.hidden_in(text), text);
+            assert!(!secrets.are_in(text));
+        }
+        assert_eq!(
+            secrets.hidden_in("the word is: word"),
+            "the [redacted] is: [redacted]"
+        );
+        assert!(!format!("{secrets:?}").contains("word"));
+    }
+}
