@@ -11,7 +11,7 @@
 //! - [`operations`]: what every service tells an operator about itself, gathered
 //! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
 //! - [`curl`]: commands to copy, for pages and REST
-//! - [`problem`], [`headers`], [`health`]: what is the same everywhere
+//! - [`problem`], [`headers`], [`media`], [`health`]: what is the same everywhere
 
 mod curl;
 mod drift;
@@ -20,6 +20,7 @@ mod grpc;
 mod halves;
 mod headers;
 mod health;
+mod media;
 mod openapi;
 mod operations;
 mod pages;
