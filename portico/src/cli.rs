@@ -128,13 +128,27 @@ impl Arguments {
     pub async fn execute(self) -> Result<(), String> {
         // A closure, because the commands that call a running portal work without a configuration.
         let config = || Config::load(self.config.as_deref()).map_err(|errors| errors.to_string());
+        // They need none, but one that is named and wrong must not pass for a right one.
+        let file = || match self.config.as_deref() {
+            Some(file) => Config::check_file(file).map_err(|errors| errors.to_string()),
+            None => Ok(()),
+        };
         match self.command {
             Command::Run { parts } => run::run(config()?, &parts).await,
-            Command::Demo { check } => demo::demo(check).await,
+            Command::Demo { check } => demo::demo(check, self.config).await,
             Command::CheckConfig => check_config::run(&config()?),
-            Command::CheckProvider { which, portal } => check_provider::run(which, portal).await,
-            Command::Drift { what, portal } => drift::run(what, portal).await,
-            Command::Parked { what, portal } => parked::run(what, portal).await,
+            Command::CheckProvider { which, portal } => {
+                file()?;
+                check_provider::run(which, portal).await
+            }
+            Command::Drift { what, portal } => {
+                file()?;
+                drift::run(what, portal).await
+            }
+            Command::Parked { what, portal } => {
+                file()?;
+                parked::run(what, portal).await
+            }
             Command::Relay { from, service } => {
                 relay::run(config()?, &names::all(service), from).await
             }

@@ -8,17 +8,27 @@ pub mod check;
 pub mod seed;
 pub mod world;
 
+use std::path::PathBuf;
+
 use portico_runtime::shutdown::Shutdown;
 
-use self::{seed::Catalogue, world::World};
+use self::{
+    seed::Catalogue,
+    world::{Given, World},
+};
 
-/// Runs the demo until a signal, or, with `check`, until the flow has been walked.
+/// Runs the demo until a signal, or, with `check`, until the flow has been walked. What is configured holds, save what the
+/// demo has itself, which is refused.
 ///
 /// # Errors
 /// What went wrong, for a person.
-pub async fn demo(check: bool) -> Result<(), String> {
+pub async fn demo(check: bool, file: Option<PathBuf>) -> Result<(), String> {
     let shutdown = Shutdown::on_signals().map_err(|error| error.to_string())?;
-    let world = World::start(check, shutdown.token()).await?;
+    let given = Given {
+        file,
+        variables: std::env::vars_os().collect(),
+    };
+    let world = World::start(check, &given, shutdown.token()).await?;
     let result = async {
         let catalogue = seed::seed(&world).await?;
         if check {

@@ -12,7 +12,7 @@
 //! - [`operations`]: what every service tells an operator about itself, gathered
 //! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
 //! - [`curl`]: commands to copy, for pages and REST
-//! - [`problem`], [`headers`], [`health`]: what is the same everywhere
+//! - [`problem`], [`headers`], [`media`], [`health`]: what is the same everywhere
 
 mod curl;
 mod drift;
@@ -21,6 +21,7 @@ mod grpc;
 mod halves;
 mod headers;
 mod health;
+mod media;
 mod openapi;
 mod operations;
 mod pages;

@@ -49,6 +49,9 @@ pub(crate) fn message(from: &Message, part: bool) -> String {
             None
         }),
     );
+    if let Some(list) = list_request(from) {
+        code.push_str(&list);
+    }
     if resource {
         let _ = write!(
             code,
@@ -57,6 +60,28 @@ pub(crate) fn message(from: &Message, part: bool) -> String {
         );
     }
     code
+}
+
+/// Of a request that asks for a page of a list.
+fn list_request(from: &Message) -> Option<String> {
+    let has = |name: &str| from.members.iter().any(|member| member.name == name);
+    if !(from.request && has("limit") && has("after")) {
+        return None;
+    }
+    let (sort, cleared) = match has("sort") {
+        true => ("&self.sort", "rest.sort.clear();"),
+        false => ("\"\"", ""),
+    };
+    let path = &from.path;
+    Some(format!(
+        "impl {REST}::ListRequest for {path} {{\n\
+         fn limit(&self) -> u32 {{ self.limit }}\n\
+         fn after(&self) -> &str {{ &self.after }}\n\
+         fn sort(&self) -> &str {{ {sort} }}\n\
+         fn filters(&self) -> ::std::vec::Vec<u8> {{\n\
+         let mut rest = self.clone(); rest.limit = 0; rest.after.clear(); {cleared}\n\
+         ::prost::Message::encode_to_vec(&rest)\n}}\n}}\n"
+    ))
 }
 
 fn take(member: &Member) -> String {
@@ -193,6 +218,9 @@ fn read(member: &Member) -> String {
         }
         (Type::Enumeration(path), _) => {
             format!("from.next_value::<{REST}::ReadWord<{path}>>()?.number()")
+        }
+        (Type::Scalar("U64"), Cardinality::Plain) => {
+            format!("from.next_value::<{REST}::Whole>()?.0")
         }
         _ => "from.next_value()?".to_owned(),
     };

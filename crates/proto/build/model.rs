@@ -29,10 +29,20 @@ impl Message {
             && self.members.iter().any(|member| member.input)
     }
 
-    /// An update names what it changes, and an alternative cannot be taken by itself.
+    /// An update names what it changes, and an alternative cannot be taken by itself. A number of 64 bits is read within
+    /// what JSON keeps exactly, which only a plain member is.
     fn checked(self) -> Result<Self, String> {
-        let mut written = self.members.iter().filter(|member| member.input);
-        match written.find(|member| matches!(member.cardinality, Cardinality::Oneof(..))) {
+        let written = || self.members.iter().filter(|member| member.input);
+        let mut numbers = written().filter(|member| matches!(member.of, Type::Scalar("U64")));
+        if let Some(member) = numbers.find(|member| member.cardinality != Cardinality::Plain)
+            && (self.request || self.is_resource())
+        {
+            return Err(format!(
+                "{}.{}: only a plain member may be of 64 bits",
+                self.name, member.name
+            ));
+        }
+        match written().find(|member| matches!(member.cardinality, Cardinality::Oneof(..))) {
             Some(member) if self.is_resource() => Err(format!(
                 "{}.{}: a resource has no `oneof` that callers write",
                 self.name, member.name

@@ -3,7 +3,7 @@
 //! The build script generates for every message that a service takes or answers a [`Shape`] and the code that reads and
 //! writes its members; how that looks follows from the types and from the options of `portico/rest/v1/options.proto`:
 //!
-//! - members are in snake case; absent is `null`; 64-bit numbers are numbers
+//! - members are in snake case; absent is `null`; 64-bit numbers are numbers, up to [`LARGEST_NUMBER`]
 //! - an enum is its word in lower case, a `Timestamp` is RFC 3339, an alternative of a `oneof` is a member like others
 //! - what is unknown, written twice, or only answered (`OUTPUT_ONLY`) is refused by its name
 //!
@@ -20,7 +20,9 @@ use serde::{de::MapAccess, ser::SerializeMap};
 
 pub use patch::{Change, New, merge};
 pub use prost_types::FieldMask;
-pub use read::{Commas, Json, ReadTime, ReadWord, ReadWords, Scopes, alternative, deserialize};
+pub use read::{
+    Commas, Json, ReadTime, ReadWord, ReadWords, Scopes, Whole, alternative, deserialize,
+};
 pub use schema::{name, parameters, schema, schemas};
 pub use word::{EnumWords, Enumeration, Word, word, words};
 pub use write::{Time, json, serialize};
@@ -47,6 +49,24 @@ pub trait Message: Default {
 
     /// Whether a member that cannot be absent has no value: an enum without a word, or a required message.
     fn unsaid(&self, name: &str) -> bool;
+}
+
+/// The largest number in REST: every reader of JSON keeps it exactly (RFC 8259 section 6), 2^53 - 1.
+pub const LARGEST_NUMBER: u64 = (1 << 53) - 1;
+
+/// A request for a page of a list.
+pub trait ListRequest: Message {
+    /// How many; 0 where the caller does not say.
+    fn limit(&self) -> u32;
+
+    /// `next` of the page before; empty for the first.
+    fn after(&self) -> &str;
+
+    /// The order; empty where the caller does not say.
+    fn sort(&self) -> &str;
+
+    /// Everything else that was asked for, encoded: it is the same for every page of one list.
+    fn filters(&self) -> Vec<u8>;
 }
 
 /// What the contract says of a message.

@@ -2,11 +2,13 @@
 //! checked before anything starts, and every problem is told at once.
 //!
 //! - [`layers`]: what is given, and where; keys that do not exist
+//! - [`nearest`]: what was meant by what does not exist
 //! - [`reader`]: typed values out of it, and the problems found
 //! - [`sections`]: what is in a section, and what must go together
 //! - [`values`]: durations, addresses, URLs
 
 mod layers;
+mod nearest;
 mod reader;
 mod sections;
 mod values;
@@ -95,6 +97,19 @@ pub struct Config {
     masked: String,
 }
 
+/// What a command sets itself, by key. Keys and values are as in `config.default.toml`.
+#[derive(Debug, Clone, Default)]
+pub struct OwnSettings {
+    /// The command, as it stands in messages.
+    pub command: &'static str,
+    /// Where nothing else is configured.
+    pub defaults: Vec<(&'static str, String)>,
+    /// In every case: whoever configures one of them is told that it cannot be.
+    pub fixed: Vec<(&'static str, String)>,
+    /// In every case, because it is known better by now: an address that was bound.
+    pub known: Vec<(&'static str, String)>,
+}
+
 /// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
@@ -145,13 +160,39 @@ impl Config {
         file: Option<&Path>,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, ConfigErrors> {
+        Self::with_own(file, variables, &OwnSettings::default())
+    }
+
+    /// As [`Config::from_parts`], for a command that has settings of its own.
+    ///
+    /// # Errors
+    /// Everything that is wrong, also a setting that the command has itself.
+    pub fn with_own<N: Into<OsString>, V: Into<OsString>>(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (N, V)>,
+        own: &OwnSettings,
+    ) -> Result<Self, ConfigErrors> {
         let variables = variables
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
-        let mut reader = Reader::new(Layers::gather(file, variables));
+        let mut reader = Reader::new(Layers::gather(file, variables, own));
         let mut config = Self::read(&mut reader);
         config.masked = reader.masked();
         reader.finish().map(|()| config)
+    }
+
+    /// Whether a file can be read and has only keys that exist, for commands that need no configuration themselves. What
+    /// its values mean is not looked at: other variables may belong to it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn check_file(file: &Path) -> Result<(), ConfigErrors> {
+        let nothing = std::iter::empty();
+        let problems = Layers::gather(Some(file), nothing, &OwnSettings::default()).problems;
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(ConfigErrors(problems)),
+        }
     }
 
     fn read(reader: &mut Reader) -> Self {

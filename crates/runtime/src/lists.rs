@@ -2,6 +2,7 @@
 //! reads a page ([`Select`]).
 //!
 //! ```
+//! use portico_proto::catalog::v1::ListPlansRequest;
 //! use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 //!
 //! const SORT: SortColumns = SortColumns {
@@ -14,7 +15,8 @@
 //! };
 //!
 //! # fn main() -> Result<(), portico_proto::Error> {
-//! let query = ListQuery::parse(&SORT, 20, "", "-created_at")?;
+//! let request = ListPlansRequest { limit: 20, sort: "-created_at".into(), ..ListPlansRequest::default() };
+//! let query = ListQuery::parse(&SORT, &request)?;
 //! let search = Search::parse("payments")?;
 //! let mut select = Select::new("id, name", "plans WHERE true");
 //! select.and("status = ?", "active");

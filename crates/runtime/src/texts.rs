@@ -1,6 +1,10 @@
 //! Texts that people enter: trimmed, bounded, without control characters. Every service has the same rules and the same
 //! codes: `<field>_missing`, `<field>_too_long` and `<field>_invalid`, where `<field>` is the last part of a path such as
-//! `apis[0].name`.
+//! `apis[0].name`. Names and descriptions are stored in NFC, so that a search finds them however it was typed.
+
+mod characters;
+
+pub use characters::{composed, visible};
 
 use crate::Problems;
 
@@ -9,17 +13,30 @@ pub const NAME: usize = 100;
 /// Most characters of a description, a note or a reason.
 pub const DESCRIPTION: usize = 2000;
 
-/// A name: 1 to [`NAME`] characters in one line.
+/// A name: 1 to [`NAME`] characters in one line, all of which can be seen, without words of several scripts that look alike
+/// (UTS 39).
 pub fn name(problems: &mut Problems, field: &str, text: &str) -> String {
-    let text = text.trim();
-    let wrong = match text {
+    let text = composed(text.trim());
+    let wrong = match text.as_str() {
         "" => Some("missing"),
         text => wrong(text.chars().count(), NAME, text.contains(char::is_control)),
     };
     note(problems, field, wrong, || {
         format!("must have 1 to {NAME} characters in one line")
     });
-    text.to_owned()
+    if wrong.is_none() {
+        no_disguise(problems, field, &text);
+    }
+    text
+}
+
+/// Refuses, by its name, a character that cannot be seen, that turns the text around or that looks like another one.
+pub fn no_disguise(problems: &mut Problems, field: &str, text: &str) {
+    if let Some(refused) = characters::refused(text) {
+        note(problems, field, Some("invalid"), || {
+            format!("must not have {refused}")
+        });
+    }
 }
 
 /// One line of at most so many characters; it may be empty.
@@ -34,7 +51,7 @@ pub fn line(problems: &mut Problems, field: &str, text: &str, most: usize) -> St
 
 /// A description, a note or a reason: at most [`DESCRIPTION`] characters; it may be empty and have several lines.
 pub fn description(problems: &mut Problems, field: &str, text: &str) -> String {
-    let text = lines(text);
+    let text = composed(&lines(text));
     let wrong = wrong(text.chars().count(), DESCRIPTION, text.contains(is_control));
     note(problems, field, wrong, || {
         format!(
@@ -114,6 +131,10 @@ mod tests {
             Err("apis[0].name name_too_long".into())
         );
         assert_eq!(name("a\tb"), Err("apis[0].name name_invalid".into()));
+        assert_eq!(name("Cafe\u{301}"), Ok("Caf\u{e9}".into()));
+        for disguised in ["a\u{202E}b", "a\u{200B}b", "P\u{0430}y"] {
+            assert_eq!(name(disguised), Err("apis[0].name name_invalid".into()));
+        }
     }
 
     #[test]

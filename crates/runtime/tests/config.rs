@@ -6,7 +6,9 @@ mod config {
     use std::time::Duration;
 
     use portico_runtime::ServiceName;
-    use portico_runtime::config::{Config, ConfigError, ConfigErrors, LogFormat, Signup};
+    use portico_runtime::config::{
+        Config, ConfigError, ConfigErrors, LogFormat, OwnSettings, Signup,
+    };
 
     const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
     const OLD: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
@@ -125,7 +127,7 @@ mod config {
         assert_eq!(
             told,
             [
-                "PORTICO_LISTENN: there is no such key; config.default.toml has all of them (PORTICO_LISTENN)",
+                "PORTICO_LISTENN: there is no such key; config.default.toml has all of them; did you mean PORTICO_LISTEN? (PORTICO_LISTENN)",
                 "listen: must be an address and port such as 127.0.0.1:3000 (PORTICO_LISTEN)",
                 "allow_private_addresses: \"*\": must be a host, host:port, address, address:port or network such as 10.0.0.0/8 (PORTICO_ALLOW_PRIVATE_ADDRESSES)",
                 "signup: must be one of open, approval, closed (PORTICO_SIGNUP)",
@@ -138,6 +140,118 @@ mod config {
         );
         let all = ConfigErrors(errors).to_string();
         assert!(all.starts_with("the configuration has 6 problems:\n- PORTICO_LISTENN"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_what_was_meant() {
+        for (variable, value, words) in [
+            ("PORTICO_LOG_LEVEL", "inof", "did you mean info?"),
+            ("PORTICO_LOG_LEVEL", "info,debgu", "did you mean debug?"),
+            (
+                "PORTICO_LOG_LEVEL",
+                "info,sqlx",
+                "must be error, warn, info",
+            ),
+            (
+                "PORTICO_LOG_LEVEL",
+                "info,sqlx=wran",
+                "must be error, warn, info",
+            ),
+            (
+                "portico_smtp_url",
+                "smtp://mail:25",
+                "did you mean PORTICO_SMTP_URL?",
+            ),
+            (
+                "Portico_Listen",
+                "127.0.0.1:1",
+                "did you mean PORTICO_LISTEN?",
+            ),
+            (
+                "portico_smtp_url_file",
+                "/x",
+                "did you mean PORTICO_SMTP_URL_FILE?",
+            ),
+            (
+                "PORTICO_LOGLEVEL",
+                "info",
+                "did you mean PORTICO_LOG_LEVEL?",
+            ),
+            ("PORTICO_SMTP_PORT", "25", "there is no such key"),
+            ("PORTICO_SMTP_URL", "smtp://host\nsmtp", "must be one line"),
+        ] {
+            let errors = wrong(variables(&[(variable, value)]));
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            assert!(
+                errors[0].message.contains(words),
+                "{variable}: {}",
+                errors[0]
+            );
+        }
+        for level in ["info", "WARN", "info,sqlx=warn,portico_edge=trace", "off"] {
+            variables(&[("PORTICO_LOG_LEVEL", level)]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_secret_holds_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("smtp");
+        for (text, right) in [
+            ("smtp://host:25\n", true),
+            ("smtp://host\nsmtp:25\n", false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let given = variables(&[("PORTICO_SMTP_URL_FILE", path.to_str().unwrap())]);
+            assert_eq!(given.is_ok(), right, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_command_has_itself_cannot_be_configured() {
+        let own = OwnSettings {
+            command: "portico demo",
+            defaults: vec![
+                ("listen", "127.0.0.1:9".to_owned()),
+                ("log.level", "error".to_owned()),
+            ],
+            fixed: vec![("data_dir", "/tmp/own".to_owned())],
+            known: Vec::new(),
+        };
+        let given = |given: &[(&str, &str)]| Config::with_own(None, given.iter().copied(), &own);
+        let config = given(&[("PORTICO_LISTEN", "127.0.0.1:34999")]).unwrap();
+        assert_eq!(config.listen.port(), 34_999);
+        assert_eq!(
+            (config.log.level.as_str(), config.data_dir()),
+            ("error", Path::new("/tmp/own"))
+        );
+        assert_eq!(given(&[]).unwrap().listen.port(), 9);
+        let errors = wrong(given(&[("PORTICO_DATA_DIR", "/srv/portico")]));
+        assert_eq!(
+            errors[0].to_string(),
+            "data_dir: cannot be set for `portico demo`, which has its own (PORTICO_DATA_DIR)"
+        );
+        let known = OwnSettings {
+            known: vec![("listen", "127.0.0.1:12345".to_owned())],
+            ..own
+        };
+        let config = Config::with_own(None, [("PORTICO_LISTEN", "127.0.0.1:0")], &known).unwrap();
+        assert_eq!(config.public_url.as_str(), "http://127.0.0.1:12345/");
+    }
+
+    #[test]
+    fn a_file_can_be_checked_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portico.toml");
+        assert!(Config::check_file(&path).is_err(), "it is not there");
+        for (text, right) in [
+            ("listen = 'x'", true),
+            ("lisen = 'x'", false),
+            ("nonsense", false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(Config::check_file(&path).is_ok(), right, "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! The servers of the demo, each on 127.0.0.1.
+//! The servers of the demo, each on 127.0.0.1 unless another address is configured for the portal.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use portico_runtime::{Clock, Config, telemetry};
+use portico_runtime::{Clock, Config, config::OwnSettings, telemetry};
 use portico_sandbox::{
     echo,
     gateway::{self, seed as gateway_seed},
@@ -23,9 +27,19 @@ const MAIL: u16 = 3012;
 /// The initial access token of the sandbox's identity provider.
 pub const INITIAL_ACCESS_TOKEN: &str = "sandbox-initial-access-token";
 
+/// What is configured for the demo, as for `portico run`.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// The configuration file.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub variables: Vec<(OsString, OsString)>,
+}
+
 /// Everything that the demo started.
 pub struct World {
     app: App,
+    telemetry: Option<telemetry::Telemetry>,
     data_dir: std::path::PathBuf,
     identity_provider: identity_provider::Handle,
     gateway: gateway::Handle,
@@ -39,8 +53,17 @@ impl World {
     ///
     /// # Errors
     /// What could not be started, for a person.
-    pub async fn start(check: bool, shutdown: CancellationToken) -> Result<Self, String> {
+    pub async fn start(
+        check: bool,
+        given: &Given,
+        shutdown: CancellationToken,
+    ) -> Result<Self, String> {
         let words = |error: portico_sandbox::StartError| error.to_string();
+        let clock = Clock::system();
+        let data_dir = std::env::temp_dir().join(format!("portico-demo-{}", clock.new_id()));
+        let mut own = own_settings(check, &data_dir);
+        // Before anything is started: what is wrong is told at once.
+        let wanted = config(given, &own)?;
         let echo = echo::start(echo::Settings::default())
             .await
             .map_err(words)?;
@@ -72,17 +95,22 @@ impl World {
         })
         .await
         .map_err(words)?;
-        let clock = Clock::system();
-        let data_dir = std::env::temp_dir().join(format!("portico-demo-{}", clock.new_id()));
         // Taken before they are named: links in mails need them, and somebody else might take them in between.
-        let listeners = EdgeListeners::bind(address(check, PORTAL), address(check, GRPC)).await?;
-        let config = config(&data_dir, &mail.smtp_url(), listeners.addresses()?)?;
+        let listeners = EdgeListeners::bind(wanted.listen, wanted.grpc.listen).await?;
+        let (rest, grpc) = listeners.addresses()?;
+        own.known = vec![
+            ("listen", rest.to_string()),
+            ("grpc.listen", grpc.to_string()),
+            ("smtp.url", mail.smtp_url()),
+        ];
+        let config = config(given, &own)?;
         // A second initialisation in the same process only happens in tests, and does no harm.
-        let _ = telemetry::init_log(&config.log);
+        let telemetry = telemetry::init(&config, "portico-demo", clock.new_id()).ok();
         let bus = wiring::bus(&config, wiring::WHOLE).await?;
         let app = App::start_at(listeners, bus, config, clock, shutdown.clone()).await?;
         Ok(Self {
             app,
+            telemetry,
             data_dir,
             identity_provider,
             gateway,
@@ -100,6 +128,9 @@ impl World {
         self.gateway.stop().await;
         self.identity_provider.stop().await;
         self.echo.stop().await;
+        if let Some(telemetry) = self.telemetry {
+            telemetry.flush().await;
+        }
         if let Err(error) = std::fs::remove_dir_all(&self.data_dir) {
             tracing::warn!(folder = %self.data_dir.display(), %error, "temporary folder not removed");
         }
@@ -170,27 +201,101 @@ fn address(check: bool, port: u16) -> SocketAddr {
     }
 }
 
-fn config(
-    data_dir: &std::path::Path,
-    smtp_url: &str,
-    (rest, grpc): (SocketAddr, SocketAddr),
-) -> Result<Config, String> {
-    let variables = [
-        ("PORTICO_DATA_DIR", data_dir.display().to_string()),
-        ("PORTICO_LISTEN", rest.to_string()),
-        ("PORTICO_GRPC_LISTEN", grpc.to_string()),
-        ("PORTICO_ADMIN_EMAIL", seed::ADMIN_EMAIL.to_owned()),
-        ("PORTICO_ADMIN_PASSWORD", seed::ADMIN_PASSWORD.to_owned()),
-        ("PORTICO_SMTP_URL", smtp_url.to_owned()),
-        (
-            "PORTICO_MAIL_FROM",
-            "Portico <portico@example.org>".to_owned(),
-        ),
-        ("PORTICO_ALLOW_PRIVATE_ADDRESSES", "localhost".to_owned()),
-        (
-            "PORTICO_LOG_LEVEL",
-            std::env::var("PORTICO_LOG_LEVEL").unwrap_or_else(|_| "error".to_owned()),
-        ),
-    ];
-    Config::from_parts(None, variables).map_err(|errors| errors.to_string())
+/// What the demo has itself. An address where the demo would like to listen is used unless another one is configured.
+fn own_settings(check: bool, data_dir: &std::path::Path) -> OwnSettings {
+    let text = |text: &str| text.to_owned();
+    OwnSettings {
+        command: "portico demo",
+        defaults: vec![
+            ("listen", address(check, PORTAL).to_string()),
+            ("grpc.listen", address(check, GRPC).to_string()),
+            ("mail.from", text("Portico <portico@example.org>")),
+            ("log.level", text("error")),
+        ],
+        fixed: vec![
+            ("data_dir", data_dir.display().to_string()),
+            ("admin.email", text(seed::ADMIN_EMAIL)),
+            ("admin.password", text(seed::ADMIN_PASSWORD)),
+            ("allow_private_addresses", text("localhost")),
+            // The developer of the example signs up.
+            ("signup", text("open")),
+            ("smtp.url", String::new()),
+            ("database.url", String::new()),
+            ("nats.url", String::new()),
+        ],
+        known: Vec::new(),
+    }
+}
+
+fn config(given: &Given, own: &OwnSettings) -> Result<Config, String> {
+    let config = Config::with_own(given.file.as_deref(), given.variables.iter().cloned(), own);
+    config.map_err(|errors| errors.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)], file: Option<PathBuf>) -> Result<Config, String> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let given = Given {
+            file,
+            variables: variables.collect(),
+        };
+        config(
+            &given,
+            &own_settings(true, std::path::Path::new("/tmp/demo")),
+        )
+    }
+
+    #[test]
+    fn what_is_configured_holds() {
+        let config = of(
+            &[
+                ("PORTICO_LISTEN", "127.0.0.1:34999"),
+                ("PORTICO_LOG_LEVEL", "debug"),
+            ],
+            None,
+        )
+        .unwrap();
+        assert_eq!(config.listen.port(), 34_999);
+        assert_eq!(config.log.level, "debug");
+        assert_eq!(of(&[], None).unwrap().log.level, "error");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("portico.toml");
+        std::fs::write(&file, "listen = '127.0.0.1:34998'\n").unwrap();
+        assert_eq!(of(&[], Some(file)).unwrap().listen.port(), 34_998);
+    }
+
+    #[test]
+    fn what_the_demo_has_itself_is_refused() {
+        for variable in [
+            "PORTICO_DATA_DIR",
+            "PORTICO_ADMIN_EMAIL",
+            "PORTICO_ADMIN_PASSWORD",
+            "PORTICO_ALLOW_PRIVATE_ADDRESSES",
+            "PORTICO_SIGNUP",
+            "PORTICO_SMTP_URL",
+            "PORTICO_DATABASE_URL",
+            "PORTICO_NATS_URL",
+        ] {
+            let refused = of(&[(variable, "x")], None).unwrap_err();
+            assert!(
+                refused.contains("cannot be set for `portico demo`"),
+                "{refused}"
+            );
+            assert!(refused.contains(variable), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("portico.toml");
+        assert!(of(&[], Some(file.clone())).is_err(), "it is not there");
+        std::fs::write(&file, "nonsense").unwrap();
+        assert!(of(&[], Some(file)).is_err());
+    }
 }

@@ -1,5 +1,7 @@
 //! The description of the REST API (OpenAPI 3.1), and a page that shows it to people. The routes describe
-//! themselves; here stands what is the same for all of them.
+//! themselves; what is the same for all of them is in [`document`].
+
+mod document;
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,93 +13,16 @@ use axum::{
 };
 use http::{StatusCode, header};
 use minijinja::Environment;
-use portico_proto::Problem;
-use portico_runtime::{DEFAULT_LIMIT, MAX_LIMIT};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use utoipa::{PartialSchema as _, ToSchema as _, openapi::OpenApi};
+use utoipa::openapi::OpenApi;
 
-use super::{Edge, problem, rest::PREFIX};
+use self::document::document;
+use super::{Edge, rest::PREFIX};
 
 const PAGE: &str = include_str!("openapi/page.html");
 const STYLE: &str = include_str!("openapi/page.css");
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
-
-/// The document, completed: who may call, how errors look, which headers there are.
-fn document(routes: OpenApi) -> Value {
-    // A description is made of texts, lists and maps; it can always be written.
-    let mut document = serde_json::to_value(routes).unwrap_or_default();
-    document["openapi"] = json!("3.1.0");
-    document["info"] = json!({
-        "title": "Portico",
-        "version": env!("CARGO_PKG_VERSION"),
-        "description": "Find an API product, ask for access, get OAuth 2.0 credentials. Lists are cut into pages: \
-            `limit`, and `after` with the `next` of the page before. Times are RFC 3339, ids UUIDs.",
-        "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
-    });
-    document["security"] = json!([{ "bearer": [] }, { "cookie": [] }]);
-    document["components"]["securitySchemes"] = json!({
-        "bearer": { "type": "http", "scheme": "bearer", "description": "An API token, or a session's." },
-        "cookie": {
-            "type": "apiKey", "in": "cookie", "name": "__Host-portico_session",
-            "description": "The session cookie (`portico_session` where the portal has no https). What changes \
-                something must come from a page of the portal.",
-        },
-    });
-    let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
-    Problem::schemas(&mut schemas);
-    for (name, schema) in schemas {
-        document["components"]["schemas"][name] = serde_json::to_value(schema).unwrap_or_default();
-    }
-    if let Some(paths) = document["paths"].as_object_mut() {
-        for (path, item) in paths {
-            for method in METHODS {
-                if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
-                    complete(path, method, operation);
-                }
-            }
-        }
-    }
-    document
-}
-
-fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
-    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
-    if let Some(parameters) = parameters.as_array_mut() {
-        for limit in parameters.iter_mut().filter(|one| one["name"] == "limit") {
-            limit["schema"] = json!({
-                "type": "integer", "format": "int32", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
-            });
-        }
-        for name in path.split(['{', '}']).skip(1).step_by(2) {
-            // Of an extractor that the library knows, it is there already.
-            if parameters
-                .iter()
-                .any(|one| one["in"] == "path" && one["name"] == name)
-            {
-                continue;
-            }
-            parameters.push(json!({
-                "name": name, "in": "path", "required": true, "schema": { "type": "string" },
-            }));
-        }
-        let (name, words) = match method {
-            "get" => ("If-None-Match", "An ETag: 304 where it is still that."),
-            "post" => (
-                "Idempotency-Key",
-                "A repetition with the same key has no second effect.",
-            ),
-            _ => ("If-Match", "An ETag: 412 where it is no longer that."),
-        };
-        parameters.push(json!({
-            "name": name, "in": "header", "description": words, "schema": { "type": "string" },
-        }));
-    }
-    operation["responses"]["default"] = json!({
-        "description": "What is wrong (RFC 9457).",
-        "content": { problem::MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } },
-    });
-}
 
 /// What is answered. Nothing of it depends on who asks.
 struct Description {

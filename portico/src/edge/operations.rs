@@ -89,7 +89,7 @@ impl OperationsService for Operations {
         request: Request<ListParkedMessagesRequest>,
     ) -> Result<Response<ListParkedMessagesResponse>, Status> {
         let (metadata, _, query) = request.into_parts();
-        let limit = Page::parse(query.limit, "")?.limit;
+        let limit = Page::rows(query.limit)?;
         let (begin, mut after) = split(&query.after);
         let wrong = || {
             Error::field(

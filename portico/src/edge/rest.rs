@@ -3,7 +3,7 @@
 //!
 //! - [`input`]: reading bodies, queries and conditions
 //! - [`answer`]: writing resources and lists
-//! - [`values`]: what may be written in more than one way
+//! - [`etag`]: versions of resources in headers
 
 use axum::{Router, middleware};
 use utoipa::openapi::OpenApi;
@@ -22,6 +22,7 @@ mod conformance;
 mod credentials;
 mod deliveries;
 mod drift;
+mod etag;
 mod gateways;
 mod identity_providers;
 mod input;

@@ -1,5 +1,6 @@
 //! The edge against doubles of the services, called in the process as `portico run` calls it.
 
+mod bodies;
 mod conditions;
 mod description;
 mod grpc;

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use portico_proto::{
     catalog::v1::PolicyRole,
     gateway::v1::{GatewayPolicy, SimulatedLimit},
+    rest::LARGEST_NUMBER,
 };
+use portico_runtime::texts;
 use uuid::Uuid;
 
 use crate::{plan, product};
@@ -28,6 +30,10 @@ pub(crate) fn becomes(policy: &GatewayPolicy) -> Result<Becomes, &'static str> {
     }
     if !policy.active {
         return Err("It is not active at the gateway.");
+    }
+    let mut limits = policy.rate.iter().chain(&policy.quota);
+    if limits.any(|limit| limit.requests.max(limit.seconds) > LARGEST_NUMBER) {
+        return Err("It has a limit above 9007199254740991, which is none.");
     }
     match policy.role() {
         PolicyRole::Product => Ok(Becomes::Product),
@@ -52,12 +58,7 @@ pub(crate) fn id(gateway: Uuid, becomes: Becomes, policy_id: &str) -> Uuid {
 }
 
 fn name(policy: &GatewayPolicy) -> String {
-    let printable: String = policy
-        .name
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(NAME)
-        .collect();
+    let printable: String = texts::visible(&policy.name).chars().take(NAME).collect();
     match printable.trim() {
         "" => policy.id.chars().take(NAME).collect(),
         name => name.to_owned(),
@@ -102,12 +103,7 @@ fn apis(gateway: Uuid, policy: &GatewayPolicy, before: &[product::Api]) -> Vec<p
         let known = before.iter().find(|known| known.api_id == api.api_id);
         known.cloned().unwrap_or_else(|| product::Api {
             api_id: api.api_id.clone(),
-            name: api
-                .name()
-                .chars()
-                .filter(|it| !it.is_control())
-                .take(NAME)
-                .collect(),
+            name: texts::visible(api.name()).chars().take(NAME).collect(),
             url: String::new(),
             gateway_id: Some(gateway),
         })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portico_proto::catalog::v1::PolicyMapping;
+use portico_proto::{catalog::v1::PolicyMapping, rest::LARGEST_NUMBER};
 use portico_runtime::{Problems, texts};
 use url::Url;
 use uuid::Uuid;
@@ -68,10 +68,7 @@ impl Input {
     }
 
     pub(crate) fn tags(&mut self, texts: &[String]) -> BTreeSet<String> {
-        let tags: BTreeSet<String> = texts
-            .iter()
-            .map(|text| text.trim().to_lowercase())
-            .collect();
+        let tags: BTreeSet<String> = texts.iter().map(|text| tag(text)).collect();
         let wrong = |tag: &String| {
             tag.is_empty() || tag.chars().count() > TAG || tag.contains(char::is_control)
         };
@@ -83,6 +80,9 @@ impl Input {
                     "`tags`: each must have 1 to {TAG} characters, without control characters."
                 ),
             );
+        }
+        for tag in &tags {
+            texts::no_disguise(&mut self.problems, "tags", tag);
         }
         self.at_most("tags", tags.len(), TAGS);
         tags
@@ -140,17 +140,13 @@ impl Input {
         text.to_owned()
     }
 
-    /// A number of a limit. The databases and the gateways count in signed 64 bit.
+    /// A number of a limit, at most what REST can show.
     pub(crate) fn at_least_one(&mut self, field: &str, number: u64) {
-        let rule = match i64::try_from(number) {
-            Ok(0) => "must be at least 1",
-            Ok(_) => return,
-            Err(_) => "is more than a gateway can count; without the limit nothing is counted",
-        };
-        let last = field.rsplit('.').next().unwrap_or(field);
-        let code = format!("{last}_invalid");
-        self.problems
-            .add(field, &code, format!("`{field}` {rule}."));
+        if !(1..=LARGEST_NUMBER).contains(&number) {
+            let last = field.rsplit('.').next().unwrap_or(field);
+            let right = format!("`{field}` must be a whole number from 1 to {LARGEST_NUMBER}.");
+            self.problems.add(field, &format!("{last}_invalid"), right);
+        }
     }
 
     pub(crate) fn at_most(&mut self, field: &str, count: usize, most: usize) {
@@ -160,6 +156,11 @@ impl Input {
             self.problems.add(field, &code, message);
         }
     }
+}
+
+/// A tag as it is stored and looked for.
+pub(crate) fn tag(text: &str) -> String {
+    texts::composed(&text.trim().to_lowercase())
 }
 
 fn is_scope_byte(byte: u8) -> bool {
@@ -257,18 +258,20 @@ mod tests {
 
     #[test]
     fn numbers_of_limits_are_named() {
-        for (number, words) in [
-            (0, "`quota.requests` must be at least 1."),
-            (
-                u64::MAX,
-                "`quota.requests` is more than a gateway can count",
-            ),
-        ] {
+        for number in [0, LARGEST_NUMBER + 1, 1 << 63, u64::MAX] {
             let mut input = Input::default();
             input.at_least_one("quota.requests", number);
             let error = input.problems.into_result().unwrap_err();
             assert_eq!(error.code, "requests_invalid");
-            assert!(error.message.starts_with(words), "{}", error.message);
+            assert_eq!(
+                error.message,
+                "`quota.requests` must be a whole number from 1 to 9007199254740991."
+            );
+        }
+        for number in [1, LARGEST_NUMBER] {
+            let mut input = Input::default();
+            input.at_least_one("quota.requests", number);
+            assert_eq!(codes(input), []);
         }
         let mut input = Input::default();
         input.at_most("apis", 101, APIS);
@@ -285,6 +288,13 @@ mod tests {
         assert_eq!(
             input.tags(&[" Money ".into(), "money".into()]),
             BTreeSet::from(["money".to_owned()])
+        );
+        assert_eq!(codes(input), []);
+        let mut input = Input::default();
+        input.tags(&["mo\u{200B}ney".into()]);
+        assert_eq!(
+            codes(input),
+            [("tags".to_owned(), "tags_invalid".to_owned())]
         );
     }
 }

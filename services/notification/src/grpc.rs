@@ -69,7 +69,7 @@ impl NotificationService for Grpc {
             "" => String::new(),
             id => parse_id("subject_id", id)?.to_string(),
         };
-        let page = ListQuery::parse(&views::SORT, query.limit, &query.after, &query.sort)?;
+        let page = ListQuery::parse(&views::SORT, &query)?;
         let (deliveries, next) = views::list(
             self.store.database(),
             &page,

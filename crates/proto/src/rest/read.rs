@@ -206,6 +206,21 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// A number up to [`LARGEST_NUMBER`](super::LARGEST_NUMBER): a larger one would be another one after a reader that has
+/// only floating-point numbers.
+#[derive(Debug, Default)]
+pub struct Whole(pub u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u64::deserialize(from)? {
+            number if number <= super::LARGEST_NUMBER => Ok(Self(number)),
+            // The same words as for what does not fit into 64 bits.
+            _ => Err(de::Error::custom("number too large, expected u64")),
+        }
+    }
+}
+
 /// A time of RFC 3339, or null.
 #[derive(Debug, Default)]
 pub struct ReadTime(pub Option<Timestamp>);

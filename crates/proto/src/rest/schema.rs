@@ -10,7 +10,7 @@ use utoipa::openapi::{
     },
 };
 
-use super::{EnumWords, Member, MemberType, Message, Shape};
+use super::{EnumWords, LARGEST_NUMBER, Member, MemberType, Message, Shape};
 
 /// Whose side of a message a schema is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,11 +148,14 @@ fn of(kind: &MemberType, side: Side, doc: &str, nullable: bool) -> RefOr<Schema>
         MemberType::Bool => plain(Type::Boolean, None).into(),
         MemberType::I32 => plain(Type::Integer, known(KnownFormat::Int32)).into(),
         MemberType::I64 => plain(Type::Integer, known(KnownFormat::Int64)).into(),
-        MemberType::U32 => plain(Type::Integer, known(KnownFormat::Int32))
+        // Not `int32`, which is signed.
+        MemberType::U32 => plain(Type::Integer, known(KnownFormat::Int64))
             .minimum(Some(0))
+            .maximum(Some(u32::MAX))
             .into(),
         MemberType::U64 => plain(Type::Integer, known(KnownFormat::Int64))
             .minimum(Some(0))
+            .maximum(Some(LARGEST_NUMBER))
             .into(),
         MemberType::Number => plain(Type::Number, None).into(),
         MemberType::Json => ObjectBuilder::new()

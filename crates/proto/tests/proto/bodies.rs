@@ -15,9 +15,9 @@ use portico_proto::{
         PolicyMapping, PolicyRole, Product, ProductStatus, Quota, Rate, Visibility,
     },
     gateway::v1::{
-        ApiKey, ApiKeyStatus, Gateway, GatewayApi, GatewayPolicy, GatewayStatus, GatewayType,
-        HeldScope, OpenedApi, ResolvedPolicy, RevealApiKeyResponse, SimulateGatewayCallResponse,
-        SimulatedLimit,
+        ApiAtGateway, ApiKey, ApiKeyStatus, Gateway, GatewayApi, GatewayPolicy, GatewayStatus,
+        GatewayType, HeldScope, OpenedApi, ResolvedPolicy, RevealApiKeyResponse,
+        SimulateGatewayCallResponse, SimulatedLimit,
     },
     notification::v1::{
         Delivery, DeliveryStatus, MailTemplate, PreviewTemplateResponse, SendTestMailResponse,
@@ -491,7 +491,9 @@ fn api_key() -> ApiKey {
         revealed_at: noon(),
         header_name: "Authorization".into(),
         apis: vec![OpenedApi {
-            api_id: "weather".into(),
+            mapping: Some(ApiAtGateway {
+                api_id: "weather".into(),
+            }),
             header_name: "X-Api-Key".into(),
             ..OpenedApi::default()
         }],

@@ -11,7 +11,7 @@ use portico_proto::{
     },
     gateway::v1::GatewayChange,
     operations::v1::RepublishRequest,
-    rest::{Enumeration, FieldMask, merge},
+    rest::{Enumeration, FieldMask, LARGEST_NUMBER, ListRequest as _, merge},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -39,8 +39,8 @@ fn members_are_read_in_each_way_they_may_be_written() {
     assert_eq!(product.mapping, Some(PolicyMapping::default()));
     let array: ImportItem = read(json!({ "policy_id": "p", "scopes": ["a", "b"] })).unwrap();
     assert_eq!(array.scopes, ["a", "b"]);
-    let large: RepublishRequest = read(json!({ "from": u64::MAX })).unwrap();
-    assert_eq!(large.from, u64::MAX);
+    let large: RepublishRequest = read(json!({ "from": LARGEST_NUMBER })).unwrap();
+    assert_eq!(large.from, 9_007_199_254_740_991);
 }
 
 /// Otherwise a cart would be emptied by a body that forgot them.
@@ -249,4 +249,28 @@ fn words_are_those_of_the_contract() {
         ),
         ("public", "")
     );
+}
+
+/// A cursor is bound to them.
+#[test]
+fn filters_are_all_but_the_page_and_the_order() {
+    let list = |limit: u32, after: &str, sort: &str, q: &str| ListProductsRequest {
+        limit,
+        after: after.into(),
+        sort: sort.into(),
+        q: q.into(),
+        ..ListProductsRequest::default()
+    };
+    let one = list(1, "x", "name", "pay");
+    assert_eq!((one.limit(), one.after(), one.sort()), (1, "x", "name"));
+    assert_eq!(one.filters(), list(2, "", "", "pay").filters());
+    assert_ne!(one.filters(), list(1, "x", "name", "").filters());
+}
+
+#[test]
+fn a_number_that_json_cannot_keep_is_refused() {
+    for from in [LARGEST_NUMBER + 1, u64::MAX] {
+        let error = read::<RepublishRequest>(json!({ "from": from })).unwrap_err();
+        assert_eq!(error, "from: number too large, expected u64");
+    }
 }

@@ -1,13 +1,14 @@
 //! The layers of the configuration, merged, and their unknown keys.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::{ConfigError, FILE_VARIABLE};
+use super::nearest::{did_you_mean, nearest};
+use super::{ConfigError, FILE_VARIABLE, OwnSettings};
 
 /// Variables beside the keys: the configuration file; the portal that commands such as `portico parked` ask, which an
 /// operator sets for all commands of a session; and how strict our tests are, which programs that they start see too.
@@ -55,6 +56,7 @@ impl Layers {
     pub(super) fn gather(
         file: Option<&Path>,
         variables: impl Iterator<Item = (OsString, OsString)>,
+        own: &OwnSettings,
     ) -> Self {
         let mut layers = Self {
             merged: Figment::new(),
@@ -63,10 +65,11 @@ impl Layers {
         };
         layers.defaults = layers.toml("config.default.toml", DEFAULTS);
         layers.merge(DEFAULT_SOURCE, layers.defaults.clone());
+        layers.set(own.command, &own.defaults);
 
         let ours: Vec<_> = variables
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
+            .filter(|(name, value)| is_ours(name) && !value.is_empty())
             .collect();
         let named = ours.iter().find(|(name, _)| name == FILE_VARIABLE);
         let file = file
@@ -76,11 +79,41 @@ impl Layers {
             layers.file(&file);
         }
         for (name, value) in ours {
-            if !NOT_KEYS.contains(&name.as_str()) && !is_kubernetes_link(&name) {
+            if !NOT_KEYS.contains(&name.as_str()) && !is_kubernetes_link(&name, &value) {
                 layers.variable(&name, value);
             }
         }
+        layers.refuse_fixed(own);
+        layers.set(own.command, &own.fixed);
+        layers.set(own.command, &own.known);
         layers
+    }
+
+    /// Where a key has its value from.
+    pub(super) fn source(&self, key: &str) -> &str {
+        let metadata = self.merged.find_metadata(key);
+        metadata.map_or(DEFAULT_SOURCE, |metadata| metadata.name.as_ref())
+    }
+
+    /// Settings of a command, of the kinds that the defaults have.
+    fn set(&mut self, command: &str, settings: &[(&'static str, String)]) {
+        let keys = leaves(&self.defaults);
+        for (key, text) in settings {
+            if let Some((_, kind)) = keys.iter().find(|(known, _)| known == key) {
+                self.merge(command, nest(key, typed(text, kind)));
+            }
+        }
+    }
+
+    /// Whatever a command has itself cannot be configured for it: it would be ignored.
+    fn refuse_fixed(&mut self, own: &OwnSettings) {
+        for (key, _) in &own.fixed {
+            let source = self.source(key).to_owned();
+            if source != DEFAULT_SOURCE {
+                let message = format!("cannot be set for `{}`, which has its own", own.command);
+                self.problem(key, message, &source);
+            }
+        }
     }
 
     fn file(&mut self, path: &Path) {
@@ -130,7 +163,7 @@ impl Layers {
                 Ok(text) => self.merge(name, nest(key, typed(text.trim_end(), kind))),
                 Err(error) => self.problem(name, format!("its file cannot be read: {error}"), name),
             },
-            None => self.problem(name, NO_SUCH_KEY.to_owned(), name),
+            None => self.problem(name, format!("{NO_SUCH_KEY}{}", meant(name, &keys)), name),
         }
     }
 
@@ -153,7 +186,15 @@ impl Layers {
                     continue;
                 }
                 (_, None) => {
-                    self.problem(&path, NO_SUCH_KEY.to_owned(), source);
+                    let keys = leaves(&self.defaults);
+                    let sections = self.defaults.keys().cloned();
+                    let known: Vec<String> = keys
+                        .into_iter()
+                        .map(|(key, _)| key)
+                        .chain(sections)
+                        .collect();
+                    let meant = did_you_mean(&path, known.iter().map(String::as_str));
+                    self.problem(&path, format!("{NO_SUCH_KEY}{meant}"), source);
                 }
                 (_, Some(Value::Dict(..))) => {
                     self.problem(&path, format!("is a section: [{path}]"), source);
@@ -182,6 +223,21 @@ impl Layers {
 /// The variable of a key: `smtp.url` is `PORTICO_SMTP_URL`.
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+/// Which variable was meant by one that does not exist. The prefix says nothing, as all have it.
+fn meant(name: &str, keys: &[(String, Value)]) -> String {
+    let known = keys.iter().flat_map(|(key, _)| {
+        let name = variable_of(key).split_off(PREFIX.len());
+        let file = super::reader::SECRETS.contains(&key.as_str());
+        let file = file.then(|| format!("{name}{FILE_SUFFIX}"));
+        [Some(name), file].into_iter().flatten()
+    });
+    let known: Vec<String> = known.collect();
+    match nearest(&name[PREFIX.len()..], known.iter().map(String::as_str)) {
+        Some(known) => format!("; did you mean {PREFIX}{known}?"),
+        None => String::new(),
+    }
 }
 
 /// All keys with their values, sections joined by dots.
@@ -230,9 +286,19 @@ fn typed(text: &str, kind: &Value) -> Value {
     }
 }
 
+/// Whether a variable is meant for us, also where it is written in small letters.
+fn is_ours(name: &str) -> bool {
+    let prefix = name.as_bytes().get(..PREFIX.len());
+    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX.as_bytes()))
+}
+
 /// Kubernetes puts variables about a service named `portico` (or `portico-x`) into every pod of the namespace:
 /// `PORTICO_SERVICE_HOST`, `PORTICO_PORT`, `PORTICO_PORT_3000_TCP_ADDR`. They are not for us.
-fn is_kubernetes_link(name: &str) -> bool {
+fn is_kubernetes_link(name: &str, value: &OsStr) -> bool {
+    let value = value.to_string_lossy();
+    let is_address = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let port = |rest: &str| match rest.split('_').collect::<Vec<_>>().as_slice() {
         [port, "TCP" | "UDP" | "SCTP"] => number(port),
@@ -240,7 +306,9 @@ fn is_kubernetes_link(name: &str) -> bool {
         _ => false,
     };
     name.ends_with("_SERVICE_HOST")
-        || name.ends_with("_PORT")
+        || name.ends_with("_SERVICE_PORT")
+        // Not the port of something that somebody wanted to configure.
+        || (name.ends_with("_PORT") && is_address)
         || name.contains("_SERVICE_PORT_")
         || name
             .split_once("_PORT_")
@@ -253,14 +321,15 @@ mod tests {
 
     #[test]
     fn every_key_has_a_variable_of_its_own() {
-        let mut layers = Layers::gather(None, std::iter::empty());
+        let mut layers = Layers::gather(None, std::iter::empty(), &OwnSettings::default());
         let dict = layers.toml("", DEFAULTS);
         let mut names: Vec<_> = leaves(&dict)
             .iter()
             .map(|(key, _)| variable_of(key))
             .collect();
         assert!(names.len() > 40 && layers.problems.is_empty());
-        assert!(!names.iter().any(|name| is_kubernetes_link(name)));
+        let any = |name: &String| is_kubernetes_link(name, OsStr::new("tcp://10.0.0.1:80"));
+        assert!(!names.iter().any(any));
         names.sort();
         let all = names.len();
         names.dedup();
@@ -269,18 +338,23 @@ mod tests {
 
     #[test]
     fn kubernetes_links_are_told_apart() {
-        for link in [
-            "PORTICO_SERVICE_HOST",
-            "PORTICO_SERVICE_PORT",
-            "PORTICO_CATALOG_SERVICE_PORT_GRPC",
-            "PORTICO_PORT",
-            "PORTICO_PORT_3000_TCP",
-            "PORTICO_CATALOG_PORT_3002_TCP_ADDR",
+        for (link, value) in [
+            ("PORTICO_SERVICE_HOST", "10.0.0.1"),
+            ("PORTICO_SERVICE_PORT", "3000"),
+            ("PORTICO_CATALOG_SERVICE_PORT_GRPC", "3002"),
+            ("PORTICO_PORT", "tcp://10.0.0.1:3000"),
+            ("PORTICO_PORT_3000_TCP", "tcp://10.0.0.1:3000"),
+            ("PORTICO_CATALOG_PORT_3002_TCP_ADDR", "10.0.0.1"),
         ] {
-            assert!(is_kubernetes_link(link), "{link}");
+            assert!(is_kubernetes_link(link, OsStr::new(value)), "{link}");
         }
-        for other in ["PORTICO_LISTEN", "PORTICO_PORT_LIST", "PORTICO_SUPPORT_1"] {
-            assert!(!is_kubernetes_link(other), "{other}");
+        for other in [
+            "PORTICO_LISTEN",
+            "PORTICO_PORT_LIST",
+            "PORTICO_SUPPORT_1",
+            "PORTICO_SMTP_PORT",
+        ] {
+            assert!(!is_kubernetes_link(other, OsStr::new("25")), "{other}");
         }
     }
 }

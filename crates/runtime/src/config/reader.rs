@@ -11,7 +11,7 @@ use figment::value::Value;
 use portico_vault::Secret;
 use url::Url;
 
-use super::layers::{DEFAULT_SOURCE, Layers, leaves};
+use super::layers::{Layers, leaves};
 use super::values::{duration, mask_url, origin, url};
 use super::{ConfigError, ConfigErrors};
 
@@ -81,11 +81,7 @@ impl Reader {
     }
 
     fn source(&self, key: &str) -> String {
-        self.layers
-            .merged
-            .find_metadata(key)
-            .map_or(DEFAULT_SOURCE, |metadata| metadata.name.as_ref())
-            .to_owned()
+        self.layers.source(key).to_owned()
     }
 
     #[expect(
@@ -321,8 +317,13 @@ fn number(value: &Value) -> Option<f64> {
     value.to_f64().or_else(|| whole().map(f64::from))
 }
 
+/// A text in one line: of several lines, such as those of a secret's file, one address or password would be made.
 fn text_of(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| "must be a text".to_owned())
+    let text = value.as_str().ok_or_else(|| "must be a text".to_owned())?;
+    match text.contains(char::is_control) {
+        true => Err("must be one line, without control characters".to_owned()),
+        false => Ok(text),
+    }
 }
 
 #[cfg(test)]
@@ -332,7 +333,8 @@ mod tests {
 
     #[test]
     fn every_key_is_read_and_every_default_is_valid() {
-        let mut reader = Reader::new(Layers::gather(None, std::iter::empty()));
+        let own = super::super::OwnSettings::default();
+        let mut reader = Reader::new(Layers::gather(None, std::iter::empty(), &own));
         Config::read(&mut reader);
         let all: Vec<_> = leaves(&reader.layers.defaults)
             .into_iter()

@@ -14,6 +14,7 @@ use portico_vault::{Kek, Secret};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use super::nearest::did_you_mean;
 use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
 pub use network::{Connections, Grpc, Nats, Tls};
@@ -138,14 +139,28 @@ pub enum LogFormat {
     Json,
 }
 
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+fn is_level(word: &str) -> bool {
+    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+}
+
 impl Log {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let level = reader.text("log.level");
-        if EnvFilter::try_new(&level).is_err() {
-            reader.problem(
-                "log.level",
-                "must be error, warn, info, debug or trace, also for parts: info,sqlx=warn",
-            );
+        // A word that is no level would be taken for the name of a part, and all others be silent.
+        let words = level
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.contains('='));
+        let wrong = words
+            .into_iter()
+            .find(|word| !word.is_empty() && !is_level(word));
+        if wrong.is_some() || EnvFilter::try_new(&level).is_err() {
+            let meant = wrong.map_or_else(String::new, |word| did_you_mean(word, LEVELS));
+            let right =
+                "must be error, warn, info, debug, trace or off, also for parts: info,sqlx=warn";
+            reader.problem("log.level", format!("{right}{meant}"));
         }
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let addresses = [

@@ -2,6 +2,8 @@
 
 use portico_proto::Error;
 
+use crate::texts;
+
 /// Characters of `q`.
 const MOST: usize = 200;
 
@@ -22,7 +24,8 @@ impl Search {
                 format!("`q` must have at most {MOST} characters, without control characters."),
             ));
         }
-        let words = q.to_lowercase();
+        // As names are stored: in NFC, whichever way the words were typed.
+        let words = texts::composed(&q.to_lowercase());
         Ok(Self(words.split_whitespace().map(str::to_owned).collect()))
     }
 
@@ -55,6 +58,7 @@ mod tests {
         assert_eq!(patterns("  "), [""; 0]);
         assert_eq!(patterns("Web  SHOP"), ["%web%", "%shop%"]);
         assert_eq!(patterns("50%_A\\"), ["%50\\%\\_a\\\\%"]);
+        assert_eq!(patterns("CAFE\u{301}"), patterns("Caf\u{e9}"));
     }
 
     #[test]

@@ -163,8 +163,10 @@ const SORT_ID: &str = "sort_id";
 
 #[cfg(test)]
 mod tests {
+    use portico_proto::catalog::v1::ListPlansRequest;
+
     use super::*;
-    use crate::lists::{Page, SortColumns};
+    use crate::lists::SortColumns;
 
     const SORT: SortColumns = SortColumns {
         columns: &[
@@ -175,19 +177,29 @@ mod tests {
         id: "t.id",
     };
 
+    fn query(limit: u32, after: &str, sort: &str) -> ListQuery {
+        let request = ListPlansRequest {
+            limit,
+            after: after.to_owned(),
+            sort: sort.to_owned(),
+            ..ListPlansRequest::default()
+        };
+        ListQuery::parse(&SORT, &request).unwrap()
+    }
+
     fn text(number: &str) -> Value {
         Value::from(number)
     }
 
     #[test]
     fn values_are_bound_and_numbered() {
-        let query = ListQuery::parse(&SORT, 2, "", "-name").unwrap();
+        let page = query(2, "", "-name");
         let mut select = Select::new("t.a", "things t WHERE true");
         select.and("(t.b = ? OR t.c = ?)", 7);
         select.and_given("t.d = ?", "x\0");
         select.and_given("t.e = ?", "");
         select.and_found_in(&["t.f", "t.g"], &Search::parse("one TWO").unwrap());
-        let (statement, values) = select.build(&query);
+        let (statement, values) = select.build(&page);
         assert_eq!(
             statement,
             "SELECT t.a, t.name AS sort_value, t.id AS sort_id FROM things t WHERE true \
@@ -202,10 +214,10 @@ mod tests {
 
     #[test]
     fn a_page_begins_after_the_last_row_of_the_one_before() {
-        let page = Page::parse(1, "").unwrap();
-        let (_, next) = page.cut(vec![1, 2], |_| ("size\n12".to_owned(), "b".to_owned()));
-        let query = ListQuery::parse(&SORT, 1, &next, "size").unwrap();
-        let (statement, values) = Select::new("t.a", "things t WHERE true").build(&query);
+        let first = query(1, "", "size").page;
+        let (_, next) = first.cut(vec![1, 2], |_| ("size\n12".to_owned(), "b".to_owned()));
+        let second = query(1, &next, "size");
+        let (statement, values) = Select::new("t.a", "things t WHERE true").build(&second);
         assert!(
             statement
                 .contains("AND (t.size, t.id) > ($1, $2) ORDER BY t.size ASC, t.id ASC LIMIT $3"),
@@ -236,9 +248,9 @@ mod tests {
         for sort in ["name", "-name", "size", "-size"] {
             let (mut found, mut after) = (Vec::new(), String::new());
             loop {
-                let query = ListQuery::parse(&SORT, 3, &after, sort).unwrap();
                 let select = Select::new("t.id", "things t WHERE true");
-                let (rows, next) = select.page(&pool, &query).await.unwrap();
+                let page = query(3, &after, sort);
+                let (rows, next) = select.page(&pool, &page).await.unwrap();
                 found.extend(rows.iter().map(|row| row.get::<String, _>(0)));
                 after = next;
                 if after.is_empty() {

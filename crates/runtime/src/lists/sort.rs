@@ -1,8 +1,8 @@
 //! `sort`: by a column up or down, then by id.
 
-use portico_proto::Error;
+use portico_proto::{Error, rest::ListRequest};
 
-use super::page::{Page, wrong_cursor};
+use super::page::{Page, foreign_cursor, wrong_cursor};
 
 /// What a list can be sorted by.
 #[derive(Debug)]
@@ -44,21 +44,15 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// Reads `limit` (0: the default), `after` and `sort` (both may be empty).
+    /// Reads `limit` (0: the default), `after` and `sort` (both may be empty) of a request.
     ///
     /// # Errors
-    /// One of them is wrong, or the cursor is one of another order.
-    pub fn parse(
-        columns: &SortColumns,
-        limit: u32,
-        after: &str,
-        sort: &str,
-    ) -> Result<Self, Error> {
-        let mut page = Page::parse(limit, after)?;
-        let text = if sort.is_empty() {
-            columns.default
-        } else {
-            sort
+    /// One of them is wrong, or the cursor is one of another order, with other filters or of another list.
+    pub fn parse<R: ListRequest>(columns: &SortColumns, request: &R) -> Result<Self, Error> {
+        let mut page = Page::parse(request)?;
+        let text = match request.sort() {
+            "" => columns.default,
+            sort => sort,
         };
         let (word, descending) = match text.strip_prefix('-') {
             Some(word) => (word, true),
@@ -72,7 +66,8 @@ impl ListQuery {
             // In another order the rows after this one are others.
             *value = match value.split_once('\n') {
                 Some((order, value)) if order == text => value.to_owned(),
-                _ => return Err(wrong_cursor()),
+                Some(_) => return Err(foreign_cursor()),
+                None => return Err(wrong_cursor()),
             };
         }
         let query = Self {
@@ -115,6 +110,8 @@ impl SortColumns {
 
 #[cfg(test)]
 mod tests {
+    use portico_proto::catalog::v1::ListPlansRequest;
+
     use super::*;
 
     const SORT: SortColumns = SortColumns {
@@ -126,10 +123,20 @@ mod tests {
         id: "id",
     };
 
+    fn parse(limit: u32, after: &str, sort: &str) -> Result<ListQuery, Error> {
+        let request = ListPlansRequest {
+            limit,
+            after: after.to_owned(),
+            sort: sort.to_owned(),
+            ..ListPlansRequest::default()
+        };
+        ListQuery::parse(&SORT, &request)
+    }
+
     #[test]
     fn a_word_is_a_column_and_a_direction() {
         let sorted = |sort: &str| {
-            let query = ListQuery::parse(&SORT, 0, "", sort).unwrap();
+            let query = parse(0, "", sort).unwrap();
             (query.column.name(), query.descending)
         };
         assert_eq!(sorted(""), ("created_ms", true));
@@ -141,7 +148,7 @@ mod tests {
     #[test]
     fn wrong_words_are_answered_with_the_right_ones() {
         for wrong in ["id", "--name", "-", "name_key"] {
-            let error = ListQuery::parse(&SORT, 0, "", wrong).unwrap_err();
+            let error = parse(0, "", wrong).unwrap_err();
             assert_eq!(error.fields[0].code, "sort_invalid");
             assert_eq!(
                 error.fields[0].message,
@@ -152,23 +159,33 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_order_is_refused() {
-        let page = Page::parse(1, "").unwrap();
+        let page = Page::parse(&ListPlansRequest {
+            limit: 1,
+            ..ListPlansRequest::default()
+        })
+        .unwrap();
         let cursor = |value: &str| {
             let (_, next) = page.cut(vec![1, 2], |_| (value.to_owned(), "7".to_owned()));
             next
         };
         let next = cursor("name\nshop\nfloor");
-        let query = ListQuery::parse(&SORT, 1, &next, "name").unwrap();
+        let query = parse(1, &next, "name").unwrap();
         assert_eq!(query.page.after, Some(("shop\nfloor".into(), "7".into())));
+        // The default, said or not.
+        let newest = cursor("-created_at\n5");
+        for sort in ["", "-created_at"] {
+            assert!(parse(1, &newest, sort).is_ok());
+        }
+        let another = "cursor_of_another_list";
         let wrong = [
-            (next.clone(), "-name"),
-            (next, "created_at"),
-            (cursor("created_at\nshop"), "created_at"),
-            (cursor("7"), "created_at"),
+            (next.clone(), "-name", another),
+            (next, "created_at", another),
+            (cursor("created_at\nshop"), "created_at", "cursor_invalid"),
+            (cursor("7"), "created_at", "cursor_invalid"),
         ];
-        for (next, sort) in wrong {
-            let error = ListQuery::parse(&SORT, 1, &next, sort).unwrap_err();
-            assert_eq!(error.fields[0].code, "cursor_invalid");
+        for (next, sort, code) in wrong {
+            let error = parse(1, &next, sort).unwrap_err();
+            assert_eq!(error.fields[0].code, code, "{sort}");
         }
     }
 }

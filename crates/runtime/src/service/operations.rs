@@ -35,7 +35,7 @@ impl OperationsService for Operations {
     ) -> Result<Response<ListParkedMessagesResponse>, Status> {
         Caller::of(&request).require_admin()?;
         let query = request.into_inner();
-        let page = Page::parse(query.limit, &query.after)?;
+        let page = Page::parse(&query)?;
         let status = proto::ParkedStatus::try_from(query.status).map_err(|_| {
             let words = "`status` must be parked, replaying or dropped.";
             Error::field("status", "status_invalid", words)

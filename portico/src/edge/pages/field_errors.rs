@@ -25,7 +25,7 @@ pub(super) fn problem(error: &Error) -> Value {
 /// An error in one sentence. What a list says about its links is about members of a query that nobody typed.
 pub(super) fn sentence(error: &Error) -> String {
     match error.code.as_ref() {
-        "cursor_invalid" => {
+        "cursor_invalid" | "cursor_of_another_list" => {
             "This page of the list no longer exists. Start at its first page.".into()
         }
         "sort_invalid" => "The list cannot be ordered like this. Choose one of its orders.".into(),
@@ -218,6 +218,11 @@ mod tests {
                 "after",
                 "cursor_invalid",
                 "`after` must be the `next` of the page before.",
+            ),
+            (
+                "after",
+                "cursor_of_another_list",
+                "`after` is the `next` of another list.",
             ),
             (
                 "sort",

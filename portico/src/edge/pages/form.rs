@@ -7,10 +7,10 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use minijinja::Value;
-use portico_proto::Error;
+use portico_proto::{Error, rest::LARGEST_NUMBER};
 
 use crate::edge::{
-    Edge,
+    Edge, media,
     problem::{Failure, Result},
     request::{RequestContext, csrf},
 };
@@ -26,6 +26,9 @@ impl FromRequest<Edge> for Posted {
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
         let (parts, body) = request.into_parts();
+        media::require_plain(&parts.headers)?;
+        // Browsers say no charset; a form is read as UTF-8 (WHATWG URL, section 5.1).
+        media::require_utf8(&media::content_type(&parts.headers).1)?;
         let ctx = RequestContext::of_form(&parts, edge).await?;
         let body = Bytes::from_request(Request::from_parts(parts, body), edge)
             .await
@@ -135,7 +138,7 @@ impl Form {
         }
         text.parse().map(Some).map_err(|_| {
             let last = name.rsplit('.').next().unwrap_or(name);
-            let message = format!("`{name}` must be a whole number.");
+            let message = format!("`{name}` must be a whole number from 0 to {LARGEST_NUMBER}.");
             Error::field(name, format!("{last}_invalid"), message)
         })
     }

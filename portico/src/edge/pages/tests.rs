@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::demo::{
     seed::{self, Catalogue},
-    world::World,
+    world::{Given, World},
 };
 
 mod admin;
@@ -28,7 +28,9 @@ struct Portal {
 
 impl Portal {
     async fn start() -> Self {
-        let world = World::start(true, CancellationToken::new()).await.unwrap();
+        let world = World::start(true, &Given::default(), CancellationToken::new())
+            .await
+            .unwrap();
         let catalogue = seed::seed(&world).await.unwrap();
         Self { world, catalogue }
     }

@@ -69,14 +69,19 @@ pub(super) async fn find(ctx: &RequestContext, id: &str) -> Result<AccessRequest
     Ok(ctx.access().get_access_request(request).await?.into_inner())
 }
 
+pub(super) async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
+    Ok(find(ctx, id).await?.version)
+}
+
 /// Approves the request. Credentials are then set up at the provider and the gateway.
 #[utoipa::path(post, path = "/access-requests/{id}/approve", tag = "Access requests", request_body = Option<ApproveAccessRequestRequest>, responses((status = 202, body = AccessRequest)))]
 async fn approve_access_request(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     OptionalBody(approval): OptionalBody<ApproveAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(ApproveAccessRequestRequest {
         id,
         if_version,
@@ -91,9 +96,10 @@ async fn approve_access_request(
 async fn reject_access_request(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     OptionalBody(rejection): OptionalBody<RejectAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(RejectAccessRequestRequest {
         id,
         if_version,
@@ -108,9 +114,10 @@ async fn reject_access_request(
 async fn revoke_access_request(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     OptionalBody(revocation): OptionalBody<RevokeAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(RevokeAccessRequestRequest {
         id,
         if_version,
@@ -125,9 +132,10 @@ async fn revoke_access_request(
 async fn withdraw_access_request(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     OptionalBody(withdrawal): OptionalBody<WithdrawAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(WithdrawAccessRequestRequest {
         id,
         if_version,
@@ -142,9 +150,10 @@ async fn withdraw_access_request(
 async fn retry_access_request(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     OptionalBody(retry): OptionalBody<RetryAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(RetryAccessRequestRequest {
         id,
         if_version,

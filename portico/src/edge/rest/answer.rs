@@ -7,8 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, StatusCode, header};
+use portico_proto::Error;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::etag;
+use crate::edge::problem::Failure;
 
 /// Where the API begins.
 pub const PREFIX: &str = "/api/v1";
@@ -52,17 +56,25 @@ impl<T> Single<T> {
 
 impl<T: Serialize> IntoResponse for Single<T> {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
+        let body = match serde_json::to_vec(&self.body) {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%error, "a resource could not be written");
+                return Failure::from(Error::internal()).into_response();
+            }
+        };
+        // Without a version there is nothing to compare.
+        let tag = (self.version > 0).then(|| HeaderValue::try_from(etag::of(self.version, &body)));
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
         let location = self
             .location
             .and_then(|path| HeaderValue::try_from(path).ok());
         if let Some(location) = location {
             headers.insert(header::LOCATION, location);
         }
-        // Without a version there is nothing to compare.
-        let tag =
-            (self.version > 0).then(|| HeaderValue::try_from(format!("\"{}\"", self.version)));
         if let Some(Ok(tag)) = tag {
             headers.insert(header::ETAG, tag);
         }
@@ -116,7 +128,10 @@ pub(super) fn given(text: String) -> Option<String> {
 /// Middleware: `If-None-Match` (RFC 9110 section 13.1.2) turns an unchanged answer into 304.
 pub(super) async fn conditional(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let held = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let held: Vec<HeaderValue> = {
+        let lines = request.headers().get_all(header::IF_NONE_MATCH);
+        lines.iter().cloned().collect()
+    };
     let mut response = next.run(request).await;
     response
         .headers_mut()
@@ -124,10 +139,10 @@ pub(super) async fn conditional(request: Request, next: Next) -> Response {
         .or_insert(HeaderValue::from_static("private, no-cache"));
     let unchanged = reads
         && response.status() == StatusCode::OK
-        && match (&held, response.headers().get(header::ETAG)) {
-            (Some(held), Some(tag)) => holds(held, tag),
-            _ => false,
-        };
+        && response
+            .headers()
+            .get(header::ETAG)
+            .is_some_and(|tag| held.iter().any(|line| holds(line, tag)));
     if !unchanged {
         return response;
     }
@@ -143,7 +158,6 @@ fn holds(held: &HeaderValue, tag: &HeaderValue) -> bool {
     let (Ok(held), Ok(tag)) = (held.to_str(), tag.to_str()) else {
         return false;
     };
-    held.split(',')
-        .map(str::trim)
-        .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+    let tags = etag::list(held).unwrap_or_default();
+    held.trim() == "*" || tags.iter().any(|one| tag.trim_matches('"') == one.opaque)
 }

@@ -42,10 +42,15 @@ async fn list_api_keys(ctx: RequestContext, Id(application_id): Id) -> Result<Li
 async fn reveal_api_key(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
 ) -> Result<Unstored<Json<RevealApiKeyResponse>>> {
-    let request = ctx.request(RevealApiKeyRequest { id, if_version });
-    let answer = ctx.gateway().reveal_api_key(request).await?.into_inner();
+    let reveal = |if_version| {
+        let id = id.clone();
+        let request = ctx.request(RevealApiKeyRequest { id, if_version });
+        let mut gateway = ctx.gateway();
+        async move { Ok(gateway.reveal_api_key(request).await?.into_inner()) }
+    };
+    let answer = expected.one_of(reveal).await?;
     Ok(Unstored(Json(RevealApiKeyResponse {
         api_key: answer.api_key.map(shown),
         ..answer
@@ -57,10 +62,15 @@ async fn reveal_api_key(
 async fn replace_api_key(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
 ) -> Result<Single<ApiKey>> {
-    let request = ctx.request(ReplaceApiKeyRequest { id, if_version });
-    let key = ctx.gateway().replace_api_key(request).await?.into_inner();
+    let replace = |if_version| {
+        let id = id.clone();
+        let request = ctx.request(ReplaceApiKeyRequest { id, if_version });
+        let mut gateway = ctx.gateway();
+        async move { Ok(gateway.replace_api_key(request).await?.into_inner()) }
+    };
+    let key = expected.one_of(replace).await?;
     let path = format!("applications/{}/api-keys", key.application_id);
     Ok(Single::accepted(&path, key.version, shown(key)))
 }

@@ -65,14 +65,21 @@ async fn get_application(ctx: RequestContext, Id(id): Id) -> Result<Single<Appli
     Ok(application.into())
 }
 
+pub(super) async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
+    let request = ctx.request(GetApplicationRequest { id: id.to_owned() });
+    let application = ctx.access().get_application(request).await?;
+    Ok(application.into_inner().version)
+}
+
 /// Updates the fields present in the body; the redirect URLs are replaced as a whole.
 #[utoipa::path(patch, path = "/applications/{id}", tag = "Applications", request_body = ApplicationChange, responses((status = 200, body = Application)))]
 async fn update_application(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(change): Body<ApplicationChange>,
 ) -> Result<Single<Application>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(UpdateApplicationRequest {
         id,
         if_version,
@@ -88,8 +95,9 @@ async fn update_application(
 async fn delete_application(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
 ) -> Result<StatusCode> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(DeleteApplicationRequest { id, if_version });
     ctx.access().delete_application(request).await?;
     Ok(StatusCode::NO_CONTENT)

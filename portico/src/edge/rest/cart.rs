@@ -24,13 +24,19 @@ async fn get_cart(ctx: RequestContext) -> Result<Single<Cart>> {
     Ok(Single::ok(cart.version, cart))
 }
 
+async fn version(ctx: &RequestContext) -> Result<u64> {
+    let request = ctx.request(GetCartRequest {});
+    Ok(ctx.access().get_cart(request).await?.into_inner().version)
+}
+
 /// Replaces the cart's items.
 #[utoipa::path(put, path = "/cart", tag = "Cart", request_body = NewCart, responses((status = 200, body = Cart)))]
 async fn put_cart(
     ctx: RequestContext,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(New(cart)): Body<NewCart>,
 ) -> Result<Single<Cart>> {
+    let if_version = expected.version(version(&ctx)).await?;
     let request = ctx.request(PutCartRequest {
         cart: Some(cart),
         if_version,

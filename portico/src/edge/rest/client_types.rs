@@ -95,14 +95,21 @@ async fn get_client_type(ctx: RequestContext, Id(id): Id) -> Result<Single<Clien
     Ok(found.into_inner().into())
 }
 
+async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
+    let request = ctx.request(GetClientTypeRequest { id: id.to_owned() });
+    let found = ctx.registration().get_client_type(request).await?;
+    Ok(found.into_inner().version)
+}
+
 /// Updates the fields present in the body. Registered clients follow.
 #[utoipa::path(patch, path = "/client-types/{id}", tag = "Client types", request_body = ClientTypeChange, responses((status = 200, body = ClientType)))]
 async fn update_client_type(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(change): Body<ClientTypeChange>,
 ) -> Result<Single<ClientType>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(UpdateClientTypeRequest {
         id,
         if_version,
@@ -118,8 +125,9 @@ async fn update_client_type(
 async fn delete_client_type(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
 ) -> Result<StatusCode> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(DeleteClientTypeRequest { id, if_version });
     ctx.registration().delete_client_type(request).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -16,6 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::Single,
+    identity_providers,
     input::{Body, Id, IfMatch, OptionalBody},
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -78,9 +79,12 @@ async fn retry_identity_provider(
 async fn set_secret_rotation(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(body): Body<Change<SetSecretRotationRequest>>,
 ) -> Result<Single<IdentityProvider>> {
+    let if_version = expected
+        .version(identity_providers::version(&ctx, &id))
+        .await?;
     // Null is never, and an empty body is none: secrets must not end because somebody forgot the member.
     if body.mask.paths.is_empty() {
         let right = "`days_before` must be 30, 7, 1 or null.";

@@ -11,7 +11,10 @@ use portico_proto::{
 };
 use portico_runtime::ServiceName;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -29,17 +32,44 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(end_old_secret))
 }
 
-/// Where the application has one client, its credentials stand at the top level as well.
-#[derive(Serialize, ToSchema)]
+/// One flat object: where the application has one client, its members stand among those of [`CredentialLists`].
+#[derive(Serialize)]
 struct AllCredentials {
     #[serde(flatten)]
     only: Option<Credentials>,
+    #[serde(flatten)]
+    lists: CredentialLists,
+}
+
+/// The credentials of an application. Where it has one client, that one's members stand here as well.
+#[derive(Serialize, ToSchema)]
+struct CredentialLists {
     /// One for each identity provider.
     clients: Vec<Credentials>,
     /// Of products without OAuth credentials. The keys themselves are shown by `POST /api-keys/{id}/reveal`, once.
     api_keys: Vec<ApiKey>,
     /// Services that could not be asked, so that their credentials are missing here: `registration` or `gateway`.
     incomplete: Vec<String>,
+}
+
+impl PartialSchema for AllCredentials {
+    fn schema() -> RefOr<Schema> {
+        match (Credentials::schema(), CredentialLists::schema()) {
+            (RefOr::T(Schema::Object(only)), RefOr::T(Schema::Object(mut all))) => {
+                // Of an application with API keys, or with several clients, they are not there: none is required.
+                all.properties.extend(only.properties);
+                RefOr::T(Schema::Object(all))
+            }
+            (_, lists) => lists,
+        }
+    }
+}
+
+impl ToSchema for AllCredentials {
+    fn schemas(to: &mut Vec<(String, RefOr<Schema>)>) {
+        Credentials::schemas(to);
+        CredentialLists::schemas(to);
+    }
 }
 
 /// The OAuth clients of an application, without secrets.
@@ -62,12 +92,12 @@ async fn get_credentials(
         [only] => Some(only.clone()),
         _ => None,
     };
-    Ok(Unstored(Json(AllCredentials {
-        only,
+    let lists = CredentialLists {
         clients,
         api_keys,
         incomplete,
-    })))
+    };
+    Ok(Unstored(Json(AllCredentials { only, lists })))
 }
 
 /// What registration and the gateway service have for an application, and who of them could not be asked.

@@ -68,14 +68,21 @@ async fn get_gateway(ctx: RequestContext, Id(id): Id) -> Result<Single<Gateway>>
     Ok(gateway.into())
 }
 
+async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
+    let request = ctx.request(GetGatewayRequest { id: id.to_owned() });
+    let gateway = ctx.gateway().get_gateway(request).await?.into_inner();
+    Ok(gateway.version)
+}
+
 /// Updates the fields present in the body.
 #[utoipa::path(patch, path = "/gateways/{id}", tag = "Gateways", request_body = GatewayChange, responses((status = 200, body = Gateway)))]
 async fn update_gateway(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(change): Body<GatewayChange>,
 ) -> Result<Single<Gateway>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(UpdateGatewayRequest {
         id,
         if_version,
@@ -88,11 +95,8 @@ async fn update_gateway(
 
 /// Deletes the gateway.
 #[utoipa::path(delete, path = "/gateways/{id}", tag = "Gateways", responses((status = 204)))]
-async fn delete_gateway(
-    ctx: RequestContext,
-    Id(id): Id,
-    IfMatch(if_version): IfMatch,
-) -> Result<StatusCode> {
+async fn delete_gateway(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<StatusCode> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(DeleteGatewayRequest { id, if_version });
     ctx.gateway().delete_gateway(request).await?;
     Ok(StatusCode::NO_CONTENT)

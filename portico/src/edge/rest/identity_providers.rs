@@ -75,14 +75,21 @@ async fn get_identity_provider(
     Ok(provider.into_inner().into())
 }
 
+pub(super) async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
+    let request = ctx.request(GetIdentityProviderRequest { id: id.to_owned() });
+    let provider = ctx.registration().get_identity_provider(request).await?;
+    Ok(provider.into_inner().version)
+}
+
 /// Updates the fields present in the body.
 #[utoipa::path(patch, path = "/identity-providers/{id}", tag = "Identity providers", request_body = IdentityProviderChange, responses((status = 200, body = IdentityProvider)))]
 async fn update_identity_provider(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(change): Body<IdentityProviderChange>,
 ) -> Result<Single<IdentityProvider>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(UpdateIdentityProviderRequest {
         id,
         if_version,
@@ -98,8 +105,9 @@ async fn update_identity_provider(
 async fn delete_identity_provider(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
 ) -> Result<StatusCode> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(DeleteIdentityProviderRequest { id, if_version });
     ctx.registration().delete_identity_provider(request).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -9,9 +9,12 @@ use portico_proto::{Error, Kind};
 use portico_runtime::MAX_LIMIT;
 use serde::de::DeserializeOwned;
 
-use super::super::{
-    Edge,
-    problem::{Failure, Result},
+use super::{
+    super::{
+        Edge, media,
+        problem::{Failure, Result},
+    },
+    etag,
 };
 
 /// A JSON body. Members that the type does not know are refused: a misspelt one must not be lost in silence.
@@ -63,35 +66,23 @@ async fn bytes(request: Request, edge: &Edge) -> Result<Bytes> {
         })
 }
 
-/// `application/json`, or another media type with the suffix `+json` (RFC 6839 section 3.1).
+/// `application/json`, or another media type with the suffix `+json` (RFC 6839 section 3.1), as it is and in UTF-8, the
+/// only encoding of JSON (RFC 8259 section 8.1).
 fn require_json(headers: &HeaderMap) -> Result<()> {
-    let text = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    let essence = text
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim()
-        .to_ascii_lowercase();
+    media::require_plain(headers)?;
+    let (essence, charset) = media::content_type(headers);
     let json = essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"));
-    if json {
-        return Ok(());
+    if !json {
+        return Err(media::unsupported(
+            "content_type_unsupported",
+            "The body must be JSON, with the header `Content-Type: application/json`.",
+        ));
     }
-    Err(Failure::with_status(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "content_type_unsupported",
-        "The body must be JSON, with the header `Content-Type: application/json`.",
-    ))
+    media::require_utf8(&charset)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    // Every body is an object; serde would take an array for the members of a struct in their order.
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Error::field("body", "field_type_wrong", "`body` must be an object.").into());
-    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -191,13 +182,13 @@ fn unknown(field: &str, message: &str) -> Error {
     )
 }
 
-const WHOLE_NUMBER: &str = "a whole number, 0 or more";
-
-/// Serde names Rust types; people know JSON's.
+/// Serde names Rust types; people know JSON's, and the bounds of numbers.
 fn article(expected: &str) -> &str {
     match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => WHOLE_NUMBER,
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number from 0 to 9007199254740991",
+        "i32" => "a whole number from -2147483648 to 2147483647",
+        "i64" => "a whole number from -9007199254740991 to 9007199254740991",
         "f32" | "f64" => "a number",
         "a boolean" => "true or false",
         "struct" | "a map" | "map" => "an object",
@@ -237,10 +228,7 @@ impl<T: DeserializeOwned> Query<T> {
     pub(super) fn of(uri: &Uri) -> Result<Self> {
         match axum::extract::Query::try_from_uri(uri) {
             // To the services 0 means that nothing was said.
-            Ok(_) if limit_is_zero(uri.query().unwrap_or_default()) => {
-                let message = format!("`limit` must be 1 to {MAX_LIMIT}.");
-                Err(Error::field("limit", "limit_invalid", message).into())
-            }
+            Ok(_) if limit_is_zero(uri.query().unwrap_or_default()) => Err(wrong_limit().into()),
             Ok(axum::extract::Query(query)) => Ok(Self(query)),
             Err(rejection) => Err(wrong_query(&rejection)),
         }
@@ -268,9 +256,17 @@ fn wrong_query(rejection: &QueryRejection) -> Failure {
     if words.contains(UNKNOWN_WORD) {
         return wrong_word(&field, "invalid", expected(words)).into();
     }
+    if field == "limit" && words.contains("number too large") {
+        return wrong_limit().into();
+    }
     // What can go wrong beside is a number that is none; the name stands before it.
-    let message = format!("`{field}` must be {WHOLE_NUMBER}.");
+    let message = format!("`{field}` must be {}.", article("u32"));
     Error::field(field, "field_type_wrong", message).into()
+}
+
+fn wrong_limit() -> Error {
+    let right = format!("`limit` must be 1 to {MAX_LIMIT}.");
+    Error::field("limit", "limit_invalid", right)
 }
 
 /// The id (or name) in a path.
@@ -287,44 +283,41 @@ impl FromRequestParts<Edge> for Id {
     }
 }
 
-/// The version that the caller expects: `If-Match` (RFC 9110 section 13.1.1). 0 where it does not say.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct IfMatch(pub(super) u64);
+/// The versions that the caller expects: `If-Match` (RFC 9110 section 13.1.1). None where any will do.
+#[derive(Debug)]
+pub(super) struct IfMatch(Vec<u64>);
 
 impl FromRequestParts<Edge> for IfMatch {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
-        let mut all = parts.headers.get_all(header::IF_MATCH).iter();
-        let given = match (all.next(), all.next()) {
-            (None, _) => return Ok(Self(0)),
-            (Some(value), None) => value.to_str().unwrap_or("").trim(),
-            _ => "",
-        };
-        expected_version(given).map(Self)
+        let mut lines = parts.headers.get_all(header::IF_MATCH).iter().peekable();
+        if lines.peek().is_none() {
+            return Ok(Self(Vec::new()));
+        }
+        // Several lines are one list (RFC 9110 section 5.3).
+        let lines: Vec<&str> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
+        expected_versions(&lines.join(",")).map(Self)
     }
 }
 
-fn expected_version(given: &str) -> Result<u64> {
-    if given == "*" {
-        return Ok(0);
+fn expected_versions(given: &str) -> Result<Vec<u64>> {
+    if given.trim() == "*" {
+        return Ok(Vec::new());
     }
-    let opaque = given.strip_prefix("W/").unwrap_or(given);
-    let tag = opaque
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    let Some(tag) = tag.filter(|tag| !tag.contains('"')) else {
-        return Err(Error::field(
+    let tags = etag::list(given).filter(|tags| !tags.is_empty());
+    let tags = tags.ok_or_else(|| {
+        Error::field(
             "If-Match",
             "if_match_invalid",
-            "If-Match must be one ETag as it was answered, in quotes, or `*`.",
+            "If-Match must be ETags as they were answered, each in quotes and with commas between them, or `*`.",
         )
-        .into());
-    };
+    })?;
     // A weak tag never matches here, nor does a tag that is not of our making.
-    match tag.parse() {
-        Ok(version) if version > 0 && opaque.len() == given.len() => Ok(version),
-        _ => Err(mismatch()),
+    let versions: Vec<u64> = tags.into_iter().filter_map(etag::Tag::version).collect();
+    match versions.is_empty() {
+        true => Err(mismatch()),
+        false => Ok(versions),
     }
 }
 
@@ -340,10 +333,45 @@ fn mismatch() -> Failure {
 impl IfMatch {
     /// For operations whose service takes no expected version: looks at the present one where the caller asked.
     pub(super) async fn require(self, present: impl Future<Output = Result<u64>>) -> Result<()> {
-        if self.0 == 0 || present.await? == self.0 {
+        if self.0.is_empty() || self.0.contains(&present.await?) {
             Ok(())
         } else {
             Err(mismatch())
+        }
+    }
+
+    /// For what has no address of its own to look at: does it at the first of the versions that is the present one. A
+    /// refusal of another version changes nothing.
+    pub(super) async fn one_of<T, F>(self, act: impl Fn(u64) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let (last, others) = match self.0.as_slice() {
+            [] => return act(0).await,
+            [others @ .., last] => (*last, others),
+        };
+        for version in others {
+            match act(*version).await {
+                Err(failure) if failure.error.code == mismatch().error.code => {}
+                done => return done,
+            }
+        }
+        act(last).await
+    }
+
+    /// The version that a service is to expect; 0 for any. A service takes one: of several it is the present one, so that
+    /// a change between looking and writing is still found.
+    pub(super) async fn version(self, present: impl Future<Output = Result<u64>>) -> Result<u64> {
+        match self.0.as_slice() {
+            [] => Ok(0),
+            [only] => Ok(*only),
+            several => {
+                let present = present.await?;
+                several
+                    .contains(&present)
+                    .then_some(present)
+                    .ok_or_else(mismatch)
+            }
         }
     }
 }
@@ -409,8 +437,6 @@ mod tests {
                 "field_duplicate",
                 "name",
             ),
-            ("[]", "field_type_wrong", "body"),
-            (r#" ["canary", {}, []]"#, "field_type_wrong", "body"),
             ("7", "field_type_wrong", "body"),
         ] {
             let failure = parse::<Outer>(body.as_bytes()).unwrap_err();
@@ -432,18 +458,22 @@ mod tests {
     }
 
     #[test]
-    fn expected_versions() {
+    fn versions_are_read_from_tags() {
         for (given, expected) in [
-            ("*", Ok(0)),
-            ("\"7\"", Ok(7)),
+            ("*", Ok(vec![])),
+            ("\"7\"", Ok(vec![7])),
+            ("\"7-0f\"", Ok(vec![7])),
+            ("\"1\", \"2\"", Ok(vec![1, 2])),
+            ("\"1\",,W/\"2\" , \"x\"", Ok(vec![1])),
             ("W/\"7\"", Err("version_mismatch")),
             ("\"0\"", Err("version_mismatch")),
             ("\"abc\"", Err("version_mismatch")),
             ("7", Err("if_match_invalid")),
-            ("\"1\", \"2\"", Err("if_match_invalid")),
+            ("\"1\" \"2\"", Err("if_match_invalid")),
+            ("*, \"1\"", Err("if_match_invalid")),
             ("", Err("if_match_invalid")),
         ] {
-            let found = expected_version(given).map_err(|failure| failure.error.code.into_owned());
+            let found = expected_versions(given).map_err(|failure| failure.error.code.into_owned());
             assert_eq!(found, expected.map_err(str::to_owned), "{given}");
         }
     }

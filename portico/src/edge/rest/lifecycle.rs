@@ -13,8 +13,9 @@ use portico_proto::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    access_requests::accepted,
+    access_requests::{self, accepted},
     answer::{Single, Unstored},
+    applications,
     input::{Id, IfMatch, OptionalBody},
 };
 use crate::edge::{Edge, problem::Result, request::RequestContext};
@@ -35,9 +36,12 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
 async fn suspend_access_request(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     OptionalBody(suspension): OptionalBody<SuspendAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
+    let if_version = expected
+        .version(access_requests::version(&ctx, &id))
+        .await?;
     let request = ctx.request(SuspendAccessRequestRequest {
         id,
         if_version,
@@ -52,9 +56,12 @@ async fn suspend_access_request(
 async fn resume_access_request(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     OptionalBody(end): OptionalBody<ResumeAccessRequestRequest>,
 ) -> Result<Single<AccessRequest>> {
+    let if_version = expected
+        .version(access_requests::version(&ctx, &id))
+        .await?;
     let request = ctx.request(ResumeAccessRequestRequest {
         id,
         if_version,
@@ -69,8 +76,9 @@ async fn resume_access_request(
 async fn suspend_application(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
 ) -> Result<Single<Application>> {
+    let if_version = expected.version(applications::version(&ctx, &id)).await?;
     let request = ctx.request(SuspendApplicationRequest { id, if_version });
     let answer = ctx.access().suspend_application(request).await?;
     Ok(answer.into_inner().into())
@@ -81,8 +89,9 @@ async fn suspend_application(
 async fn resume_application(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
 ) -> Result<Single<Application>> {
+    let if_version = expected.version(applications::version(&ctx, &id)).await?;
     let request = ctx.request(ResumeApplicationRequest { id, if_version });
     let answer = ctx.access().resume_application(request).await?;
     Ok(answer.into_inner().into())

@@ -61,14 +61,20 @@ async fn get_plan(ctx: RequestContext, Id(id): Id) -> Result<Response> {
     .await
 }
 
+async fn version(ctx: &RequestContext, id: &str) -> Result<u64> {
+    let request = ctx.request(GetPlanRequest { id: id.to_owned() });
+    Ok(ctx.catalog().get_plan(request).await?.into_inner().version)
+}
+
 /// Updates the fields present in the body; `null` removes a limit.
 #[utoipa::path(patch, path = "/plans/{id}", tag = "Plans", request_body = PlanChange, responses((status = 200, body = Plan)))]
 async fn update_plan(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(change): Body<PlanChange>,
 ) -> Result<Single<Plan>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(UpdatePlanRequest {
         id,
         if_version,
@@ -81,11 +87,8 @@ async fn update_plan(
 
 /// Deletes the plan for new requests; granted access stays.
 #[utoipa::path(delete, path = "/plans/{id}", tag = "Plans", responses((status = 204)))]
-async fn delete_plan(
-    ctx: RequestContext,
-    Id(id): Id,
-    IfMatch(if_version): IfMatch,
-) -> Result<StatusCode> {
+async fn delete_plan(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<StatusCode> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(DeletePlanRequest { id, if_version });
     ctx.catalog().delete_plan(request).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -74,9 +74,10 @@ async fn get_product(ctx: RequestContext, Id(id): Id) -> Result<Response> {
 async fn update_product(
     ctx: RequestContext,
     Id(id): Id,
-    IfMatch(if_version): IfMatch,
+    expected: IfMatch,
     Body(change): Body<ProductChange>,
 ) -> Result<Single<Product>> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(UpdateProductRequest {
         id,
         if_version,
@@ -89,11 +90,8 @@ async fn update_product(
 
 /// Deletes the product permanently.
 #[utoipa::path(delete, path = "/products/{id}", tag = "Products", responses((status = 204)))]
-async fn delete_product(
-    ctx: RequestContext,
-    Id(id): Id,
-    IfMatch(if_version): IfMatch,
-) -> Result<StatusCode> {
+async fn delete_product(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<StatusCode> {
+    let if_version = expected.version(version(&ctx, &id)).await?;
     let request = ctx.request(DeleteProductRequest { id, if_version });
     ctx.catalog().delete_product(request).await?;
     Ok(StatusCode::NO_CONTENT)

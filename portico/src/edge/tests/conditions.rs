@@ -7,6 +7,7 @@ use portico_proto::catalog::v1::{
     DeleteProductRequest, DeleteProductResponse, GetProductRequest, Product, PublishProductRequest,
     UpdateProductRequest,
 };
+use portico_proto::registration::v1::{ClientType, GetClientTypeRequest};
 use portico_runtime::ServiceName;
 
 use super::support::{ADMIN, Double, Heard, ID, Portal, request};
@@ -73,42 +74,95 @@ fn call(method: Method, path: &str, headers: &[(&str, &str)]) -> http::request::
 async fn an_unchanged_resource_is_not_sent_again() {
     let portal = portal(&Versions::default()).await;
     let answer = portal.send(call(Method::GET, "", &[]), "").await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("etag")),
-        (200, "\"7\"")
-    );
+    let tag = answer.header("etag");
+    assert_eq!(answer.status, 200);
+    assert!(tag.starts_with("\"7-"), "{tag}");
+    assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("x-request-id"), ID);
     assert_eq!(answer.header("cache-control"), "private, no-cache");
     for (held, status) in [
-        ("\"7\"", 304),
-        ("W/\"7\"", 304),
-        ("\"6\", \"7\"", 304),
+        (tag, 304),
+        (&format!("W/{tag}"), 304),
+        (&format!("\"6\", {tag}"), 304),
         ("*", 304),
-        ("\"6\"", 200),
+        ("\"7\"", 200),
         ("7", 200),
     ] {
         let answer = portal
             .send(call(Method::GET, "", &[("if-none-match", held)]), "")
             .await;
         assert_eq!(answer.status, status, "{held}");
-        assert_eq!(answer.header("etag"), "\"7\"");
+        assert_eq!(answer.header("etag"), tag);
         assert_eq!(answer.body.is_empty(), status == 304);
     }
+    let two = [("if-none-match", "\"6\""), ("if-none-match", tag)];
+    assert_eq!(
+        portal.send(call(Method::GET, "", &two), "").await.status,
+        304
+    );
+}
+
+/// A client type shows the name of its provider, which is renamed without a new version of the client type.
+#[tokio::test]
+async fn what_comes_from_elsewhere_makes_another_tag() {
+    let name: Arc<Mutex<&str>> = Arc::new(Mutex::new("Login"));
+    let provider = Arc::clone(&name);
+    let portal = Portal::new(move |service: ServiceName, double: Double| {
+        if service != ServiceName::Registration {
+            return double;
+        }
+        let provider = Arc::clone(&provider);
+        double.on(
+            "/portico.registration.v1.RegistrationService/GetClientType",
+            move |_: Heard<GetClientTypeRequest>| {
+                Ok(ClientType {
+                    id: ID.to_owned(),
+                    identity_provider_name: (*provider.lock().unwrap()).to_owned(),
+                    version: 3,
+                    ..ClientType::default()
+                })
+            },
+        )
+    })
+    .await;
+    let path = format!("/api/v1/client-types/{ID}");
+    let held = portal.get(&path).await.header("etag").to_owned();
+    let again = || {
+        let request = request(Method::GET, &path).header("if-none-match", &held);
+        portal.send(
+            request.header("authorization", format!("Bearer {ADMIN}")),
+            "",
+        )
+    };
+    assert_eq!(again().await.status, 304);
+    *name.lock().unwrap() = "Sign-in";
+    let renamed = again().await;
+    assert_eq!(renamed.status, 200);
+    assert_eq!(renamed.json()["identity_provider_name"], "Sign-in");
+    assert!(renamed.header("etag").starts_with("\"3-"));
 }
 
 #[tokio::test]
 async fn the_expected_version_goes_to_the_service() {
     let versions = Versions::default();
     let portal = portal(&versions).await;
-    for tag in ["\"7\"", "*"] {
-        let answer = portal
-            .send(call(Method::PATCH, "", &[("if-match", tag)]), "{}")
-            .await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("etag")),
-            (200, "\"7\"")
-        );
+    let present = portal.send(call(Method::GET, "", &[]), "").await;
+    // Of several the present one is expected (RFC 9110 section 13.1.1), in one header or in two.
+    let two = [("if-match", "\"1\""), ("if-match", "\"7\"")];
+    for headers in [
+        &[("if-match", present.header("etag"))][..],
+        &[("if-match", "\"7\"")],
+        &[("if-match", "*")],
+        &[("if-match", "\"1\", \"7\"")],
+        &two,
+    ] {
+        let answer = portal.send(call(Method::PATCH, "", headers), "{}").await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+        assert_eq!(answer.header("etag"), present.header("etag"));
     }
+    let headers = [("if-match", "\"1\", \"2\"")];
+    let answer = portal.send(call(Method::PATCH, "", &headers), "{}").await;
+    assert_eq!(answer.problem(), (412, "version_mismatch".to_owned()));
     assert_eq!(
         portal
             .send(call(Method::DELETE, "", &[("if-match", "\"9\"")]), "")
@@ -131,13 +185,18 @@ async fn the_expected_version_goes_to_the_service() {
         .send(call(Method::DELETE, "", &[("if-match", "7")]), "")
         .await;
     assert_eq!(answer.problem(), (400, "if_match_invalid".to_owned()));
-    assert_eq!(*versions.lock().unwrap(), [7, 0, 9, 0]);
+    assert_eq!(*versions.lock().unwrap(), [7, 7, 0, 7, 7, 9, 0]);
 }
 
 #[tokio::test]
 async fn where_the_service_takes_no_version_the_edge_looks() {
     let portal = portal(&Versions::default()).await;
-    for (tag, status) in [("\"7\"", 200), ("*", 200), ("\"6\"", 412)] {
+    for (tag, status) in [
+        ("\"7\"", 200),
+        ("*", 200),
+        ("\"6\", \"7\"", 200),
+        ("\"6\"", 412),
+    ] {
         let headers = [("if-match", tag), ("idempotency-key", "once")];
         let answer = portal
             .send(call(Method::POST, "/publish", &headers), "")

@@ -86,6 +86,95 @@ async fn limits_are_as_they_are_described() {
     assert!(lists >= 10, "{lists}");
 }
 
+/// What validators and generators of OpenAPI 3.1 ask of a document.
+#[tokio::test]
+async fn the_document_is_complete() {
+    let portal = Portal::new(|_, double| double).await;
+    let document = portal.get("/api/v1/openapi.json").await.json();
+    let said = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
+    let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().collect();
+    assert!(tags.iter().all(|tag| said(&tag["description"])));
+    let mut used = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let place = format!("{method} {path}");
+            assert!(said(&operation["description"]), "{place}");
+            used.extend(operation["tags"].as_array().unwrap().iter().cloned());
+            let parameters = operation["parameters"].as_array().unwrap();
+            assert!(
+                parameters.iter().all(|one| said(&one["description"])),
+                "{place}"
+            );
+            for name in path.split(['{', '}']).skip(1).step_by(2) {
+                let mut of_path = parameters.iter().filter(|one| one["in"] == "path");
+                assert!(
+                    of_path.any(|one| one["name"] == name && one["required"] == true),
+                    "{place}"
+                );
+            }
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(
+                responses.contains_key("4XX") && responses.contains_key("5XX"),
+                "{place}"
+            );
+            for (status, response) in responses {
+                let reference = response["$ref"]
+                    .as_str()
+                    .map(|it| it.trim_start_matches('#'));
+                let response = reference.map_or(response, |it| document.pointer(it).unwrap());
+                assert!(said(&response["description"]), "{place} {status}");
+            }
+        }
+    }
+    for tag in &tags {
+        assert!(used.contains(&tag["name"]), "{tag} has no operation");
+    }
+    for tag in used {
+        assert!(
+            tags.iter().any(|known| known["name"] == tag),
+            "{tag} is not described"
+        );
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        valid(schema, name);
+    }
+}
+
+/// Whether a schema is one of JSON Schema 2020-12, as far as this description uses it.
+fn valid(schema: &Value, place: &str) {
+    let known = [
+        "string", "integer", "number", "boolean", "object", "array", "null",
+    ];
+    let types: Vec<&Value> = match &schema["type"] {
+        Value::Null => Vec::new(),
+        Value::Array(all) => all.iter().collect(),
+        one => vec![one],
+    };
+    for one in &types {
+        assert!(known.iter().any(|known| *one == known), "{place}: {one}");
+    }
+    if types.iter().any(|one| *one == "array") {
+        valid(&schema["items"], place);
+        assert!(schema["items"].is_object(), "{place}");
+    }
+    let properties = schema["properties"].as_object();
+    for name in schema["required"].as_array().into_iter().flatten() {
+        let name = name.as_str().unwrap();
+        assert!(
+            properties.is_some_and(|all| all.contains_key(name)),
+            "{place}.{name}"
+        );
+    }
+    for (name, member) in properties.into_iter().flatten() {
+        valid(member, &format!("{place}.{name}"));
+    }
+    // One flat object each, which every generator understands.
+    assert!(schema.get("allOf").is_none(), "{place}");
+    for one in schema["oneOf"].as_array().into_iter().flatten() {
+        valid(one, place);
+    }
+}
+
 fn collect(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -121,6 +210,10 @@ fn contract(document: &Value) -> String {
                 lines.push(format!("    {} {}", parameter["in"], parameter["name"]));
             }
             for (status, response) in operation["responses"].as_object().unwrap() {
+                let response = match response["$ref"].as_str() {
+                    Some(reference) => document.pointer(&reference[1..]).unwrap(),
+                    None => response,
+                };
                 lines.push(format!("    {status} {}", shape(response)));
             }
         }

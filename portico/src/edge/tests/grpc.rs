@@ -441,15 +441,28 @@ async fn over_the_network() {
         .unwrap();
     assert_eq!(answer.into_inner().token, "127.0.0.1");
 
-    let ask = ServerReflectionRequest {
+    // What clients decode the details of errors by.
+    let ask = |message| ServerReflectionRequest {
         host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
+        message_request: Some(message),
     };
+    let details = ["ErrorInfo", "BadRequest", "RetryInfo"].map(|name| format!("google.rpc.{name}"));
+    let asked = details
+        .into_iter()
+        .map(MessageRequest::FileContainingSymbol);
+    let asked = asked.chain([MessageRequest::ListServices(String::new())]);
     let mut answers = ServerReflectionClient::new(channel)
-        .server_reflection_info(futures::stream::iter([ask]))
+        .server_reflection_info(futures::stream::iter(asked.map(ask)))
         .await
         .unwrap()
         .into_inner();
+    for _ in 0..3 {
+        let answer = answers.message().await.unwrap().unwrap().message_response;
+        assert!(
+            matches!(answer, Some(MessageResponse::FileDescriptorResponse(_))),
+            "{answer:?}"
+        );
+    }
     let answer = answers.message().await.unwrap().unwrap().message_response;
     let Some(MessageResponse::ListServicesResponse(services)) = answer else {
         panic!("{answer:?}")

@@ -293,12 +293,30 @@ async fn a_preview_has_what_both_would_do() {
     assert_eq!(preview["payload"]["keys"].as_array().unwrap().len(), 1);
 }
 
+/// Whether credentials are as the description says: one flat object.
+async fn fits(portal: &Portal, credentials: &Value) {
+    let document = portal.get("/api/v1/openapi.json").await.json();
+    let schema = &document["components"]["schemas"]["AllCredentials"];
+    assert_eq!(schema["type"], "object");
+    let described = schema["properties"].as_object().unwrap();
+    let given = credentials.as_object().unwrap();
+    for name in given.keys() {
+        assert!(described.contains_key(name), "{name}");
+    }
+    for name in schema["required"].as_array().unwrap() {
+        assert!(given.contains_key(name.as_str().unwrap()), "{name}");
+    }
+    assert!(described.contains_key("client_id") && described.contains_key("api_keys"));
+}
+
 #[tokio::test]
 async fn credentials_are_shown_beside_what_is_missing() {
     let everybody = portal(&[]).await;
     let path = |id: &str| format!("/api/v1/applications/{id}/credentials");
     let keys = everybody.get(&path(KEYS_ONLY)).await.json();
     assert_eq!(keys["api_keys"].as_array().unwrap().len(), 1);
+    fits(&everybody, &keys).await;
+    fits(&everybody, &everybody.get(&path(ID)).await.json()).await;
     assert_eq!(
         (&keys["clients"], &keys["incomplete"]),
         (&json!([]), &json!([]))

@@ -174,7 +174,7 @@ async fn a_product_comes_back_as_it_was_written() {
     let answer = portal.json(Method::POST, "/api/v1/products", body).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert_eq!(answer.header("location"), format!("/api/v1/products/{ID}"));
-    assert_eq!(answer.header("etag"), "\"1\"");
+    assert!(answer.header("etag").starts_with("\"1-"));
     let product = answer.json();
     assert_eq!(product["scopes"], "a b");
     assert_eq!(

@@ -126,7 +126,7 @@ async fn bearer_and_cookie() {
         let answer = who(&portal, headers).await;
         if answer.status == 200 {
             assert_eq!(answer.json()["user"]["role"], expected, "{headers:?}");
-            assert_eq!(answer.header("etag"), "\"3\"");
+            assert!(answer.header("etag").starts_with("\"3-"));
         } else {
             assert_eq!(answer.problem(), (401, expected.to_owned()), "{headers:?}");
             assert!(answer.header("www-authenticate").starts_with("Bearer"));

@@ -15,27 +15,38 @@ use crate::{
     views::{applications, applications::ApplicationRow, refused},
 };
 
-/// Checks an application; fields are named with a prefix such as `application.`.
-pub(super) fn profile(problems: &mut Problems, prefix: &str, given: &api::Application) -> Profile {
+/// Checks an application; fields are named with a prefix such as `application.`. `before` is the visibility that it has.
+pub(super) fn profile(
+    problems: &mut Problems,
+    prefix: &str,
+    given: &api::Application,
+    before: Visibility,
+) -> Profile {
     let field = |name: &str| format!("{prefix}{name}");
     Profile {
         name: texts::name(problems, &field("name"), &given.name),
         description: texts::description(problems, &field("description"), &given.description),
         redirect_urls: redirect_url::list(problems, &field("redirect_urls"), &given.redirect_urls),
-        visibility: visibility(problems, &field("visibility"), given.visibility),
+        visibility: visibility(problems, &field("visibility"), given.visibility, before),
     }
 }
 
-fn visibility(problems: &mut Problems, field: &str, number: i32) -> Visibility {
+/// Others than personal are refused until there are teams and organisations; one that an application has stays.
+fn visibility(problems: &mut Problems, field: &str, number: i32, before: Visibility) -> Visibility {
     use api::ApplicationVisibility as Given;
-    match Given::try_from(number) {
-        Ok(Given::Unspecified | Given::Personal) => Visibility::Personal,
-        Ok(Given::Team) => Visibility::Team,
-        Ok(Given::Organisation) => Visibility::Organisation,
-        Err(_) => {
-            let message = format!("`{field}` must be personal, team or organisation.");
-            problems.add(field, "visibility_invalid", message);
-            Visibility::default()
+    let wanted = match Given::try_from(number) {
+        Ok(Given::Unspecified | Given::Personal) => Some(Visibility::Personal),
+        Ok(Given::Team) => Some(Visibility::Team),
+        Ok(Given::Organisation) => Some(Visibility::Organisation),
+        Err(_) => None,
+    };
+    match wanted.filter(|wanted| *wanted == Visibility::Personal || *wanted == before) {
+        Some(wanted) => wanted,
+        None => {
+            let right =
+                format!("`{field}` must be personal: Portico has no teams and organisations.");
+            problems.add(field, "visibility_invalid", right);
+            before
         }
     }
 }
@@ -49,7 +60,7 @@ pub(super) async fn create_application(
     let (owner_id, _) = call.caller.require_user()?;
     let mut problems = Problems::default();
     let given = require("application", request.into_inner().application)?;
-    let profile = profile(&mut problems, "", &given);
+    let profile = profile(&mut problems, "", &given, Visibility::Personal);
     problems.into_result()?;
     let id = call.new_id("application", &grpc.deps.clock);
     let command = Command::Create { owner_id, profile };
@@ -72,7 +83,8 @@ pub(super) async fn update_application(
     let patch = require("application", given.application)?;
     let merged = merge(present, patch, given.update_mask.as_ref())?;
     let mut problems = Problems::default();
-    let wanted = profile(&mut problems, "", &merged);
+    let before = application.profile.visibility;
+    let wanted = profile(&mut problems, "", &merged, before);
     problems.into_result()?;
     // Only what differs: what somebody else changes meanwhile stays.
     let command = Command::Update(application.profile.changes_to(&wanted));
@@ -161,7 +173,7 @@ pub(super) async fn list_applications(
         _ => None,
     };
     let given = request.get_ref();
-    let query = ListQuery::parse(&applications::SORT, given.limit, &given.after, &given.sort)?;
+    let query = ListQuery::parse(&applications::SORT, given)?;
     let search = Search::parse(&given.q)?;
     let pool = grpc.store.database().pool();
     let (rows, next) = applications::list(pool, owner, &search, &query)

@@ -31,12 +31,7 @@ pub(super) async fn list_access_requests(
     let caller = Caller::of(&request);
     caller.require_known()?;
     let given = request.get_ref();
-    let query = ListQuery::parse(
-        &access_requests::SORT,
-        given.limit,
-        &given.after,
-        &given.sort,
-    )?;
+    let query = ListQuery::parse(&access_requests::SORT, given)?;
     let mut filter = filter(given)?;
     if let Caller::User { id, .. } = &caller
         && !caller.sees_all()

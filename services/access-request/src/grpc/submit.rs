@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     access_request::{AccessRequest, Command, Submission, request},
-    application::{self, Application, Profile},
+    application::{self, Application, Profile, Visibility},
     cart::{self, Cart},
     views::refused,
 };
@@ -173,7 +173,7 @@ async fn target(
         }
         Some(Target::Application(application)) => {
             let id = call.new_id("application", &grpc.deps.clock);
-            let profile = profile(problems, "application.", application);
+            let profile = profile(problems, "application.", application, Visibility::Personal);
             Ok(Some(For::New(id, profile)))
         }
         Some(Target::ApplicationId(_)) | None => {

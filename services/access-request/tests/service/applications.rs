@@ -109,9 +109,30 @@ async fn changes_are_versioned_and_published() {
 
     let bare = api::Application {
         name: "Shop".into(),
-        visibility: api::ApplicationVisibility::Team.into(),
+        visibility: api::ApplicationVisibility::Personal.into(),
         ..Default::default()
     };
+    for visibility in [
+        api::ApplicationVisibility::Team,
+        api::ApplicationVisibility::Organisation,
+    ] {
+        // There are no teams and organisations.
+        let shared = api::Application {
+            visibility: visibility.into(),
+            ..bare.clone()
+        };
+        assert_eq!(
+            codes(anna.create(shared.clone()).await),
+            ["visibility visibility_invalid"]
+        );
+        assert_eq!(
+            codes(
+                anna.update_application(update(&made.id, shared, &["visibility"]))
+                    .await
+            ),
+            ["visibility visibility_invalid"]
+        );
+    }
     let everything = api::UpdateApplicationRequest {
         update_mask: None,
         ..update(&made.id, bare, &[])

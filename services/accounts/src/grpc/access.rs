@@ -139,12 +139,21 @@ impl Accounts {
         })
     }
 
-    /// Anybody who has the token. An unknown one is as good as ended.
+    /// Anybody who has the token. An unknown one is as good as ended; an API token is refused, since it would go on
+    /// working.
     pub(super) async fn delete_session(
         &self,
         request: &Request<DeleteSessionRequest>,
     ) -> Result<DeleteSessionResponse, Error> {
-        let digest = token::digest(&request.get_ref().token);
+        let token = &request.get_ref().token;
+        if TokenKind::of(token) == Some(TokenKind::Api) {
+            return Err(Error::new(
+                Kind::Conflict,
+                "token_is_no_session",
+                "This is an API token and no session, so it was not ended: revoke it among your API tokens.",
+            ));
+        }
+        let digest = token::digest(token);
         let whose = sessions::delete(self.pool(), digest)
             .await
             .map_err(query_error)?;

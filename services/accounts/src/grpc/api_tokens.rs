@@ -90,12 +90,7 @@ impl Accounts {
     ) -> Result<ListApiTokensResponse, Error> {
         let (user_id, _) = Caller::of(request).require_user()?;
         let wanted = request.get_ref();
-        let query = ListQuery::parse(
-            &views::API_TOKENS,
-            wanted.limit,
-            &wanted.after,
-            &wanted.sort,
-        )?;
+        let query = ListQuery::parse(&views::API_TOKENS, wanted)?;
         let (rows, next) = views::api_tokens(self.pool(), user_id, &query)
             .await
             .map_err(query_error)?;

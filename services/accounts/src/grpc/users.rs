@@ -70,7 +70,7 @@ impl Accounts {
             proto::Role::Unspecified
         });
         problems.into_result()?;
-        let query = ListQuery::parse(&views::USERS, wanted.limit, &wanted.after, &wanted.sort)?;
+        let query = ListQuery::parse(&views::USERS, wanted)?;
         let filter = UserFilter {
             status: status.as_word(),
             role: role.as_word(),

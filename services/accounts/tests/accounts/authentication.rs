@@ -77,6 +77,25 @@ async fn sign_out_ends_the_session_and_no_other(place: Place) {
     }
     assert_eq!(code(world.authenticate(&first).await), "token_invalid");
     assert!(world.authenticate(&second).await.is_ok());
+    // An API token is revoked, and would go on working after a sign-out.
+    let message = CreateApiTokenRequest {
+        name: "CI".into(),
+        expires_in_days: None,
+    };
+    let request = world.request(&world.admin().await, message);
+    let token = world
+        .client()
+        .create_api_token(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .token;
+    let message = DeleteSessionRequest {
+        token: token.clone(),
+    };
+    let refused = world.client().delete_session(message).await;
+    assert_eq!(code(refused), "token_is_no_session");
+    assert!(world.authenticate(&token).await.is_ok());
 }
 
 async fn sessions_end_after_their_lifetime_however_busy(place: Place) {

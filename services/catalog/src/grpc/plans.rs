@@ -122,7 +122,7 @@ pub(super) async fn list_plans(
     let call = Call::of(&request, "list_plans", &grpc.deps.clock)?;
     call.caller.require_known()?;
     let message = request.into_inner();
-    let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
+    let query = ListQuery::parse(&SORT, &message)?;
     let search = Search::parse(&message.q)?;
     let audience = Audience::of(&call.caller);
     let pool = grpc.store.database().pool();

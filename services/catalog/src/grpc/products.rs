@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{Grpc, merging};
 use crate::{
-    input::{APIS, Input},
+    input::{self, APIS, Input},
     neighbours::{
         access_requests::{self, Subject},
         client_types,
@@ -165,7 +165,7 @@ pub(super) async fn list_products(
     // Everybody may ask; the audience decides what is there.
     let audience = Audience::of(&call.caller);
     let message = request.into_inner();
-    let query = ListQuery::parse(&SORT, message.limit, &message.after, &message.sort)?;
+    let query = ListQuery::parse(&SORT, &message)?;
     let status = v1::ProductStatus::try_from(message.status).map_err(|_| {
         let message = "`status` must be draft, published or deleted.";
         Error::field("status", "status_invalid", message)
@@ -176,7 +176,7 @@ pub(super) async fn list_products(
     };
     let filter = Filter {
         search: Search::parse(&message.q)?,
-        tag: message.tag.trim().to_lowercase(),
+        tag: input::tag(&message.tag),
         status: status.as_word(),
         client_type_id,
     };

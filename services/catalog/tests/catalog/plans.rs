@@ -86,6 +86,51 @@ async fn a_plan_needs_a_scope_and_limits_that_allow_something() {
     assert_eq!(fields(&error), [("plan", "plan_missing")]);
 }
 
+/// What a merge patch sets to null.
+#[tokio::test]
+async fn a_policy_is_taken_away_again() {
+    let app = App::start().await;
+    let gold = Plan {
+        mapping: Some(PolicyMapping {
+            policy_id: Some("gold".into()),
+        }),
+        ..free_plan()
+    };
+    let created = app.create_plan(gold).await.unwrap();
+    assert_eq!(created.mapping.unwrap().policy_id(), "gold");
+    let bare = Plan {
+        mapping: Some(PolicyMapping::default()),
+        ..Plan::default()
+    };
+    let changed = app.update_plan(&created.id, &["policy_id"], bare).await;
+    assert_eq!(changed.unwrap().mapping.unwrap().policy_id, None);
+}
+
+#[tokio::test]
+async fn limits_stay_within_what_json_keeps_exactly() {
+    let app = App::start().await;
+    let largest = (1 << 53) - 1;
+    let limited = |requests, per_seconds| Plan {
+        rate: Some(Rate {
+            requests,
+            per_seconds,
+        }),
+        ..free_plan()
+    };
+    let plan = app.create_plan(limited(largest, largest)).await.unwrap();
+    assert_eq!(plan.rate.unwrap().requests, largest);
+    let refused = app.create_plan(limited(1 << 63, largest + 1)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        fields(&refused),
+        [
+            ("rate.requests", "requests_invalid"),
+            ("rate.per_seconds", "per_seconds_invalid"),
+        ]
+    );
+    assert!(refused.message.contains("from 1 to 9007199254740991"));
+}
+
 #[tokio::test]
 async fn visitors_do_not_see_plans() {
     let app = App::start().await;

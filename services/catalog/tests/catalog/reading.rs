@@ -153,6 +153,79 @@ async fn products_are_found_by_words_tag_and_client_type() {
 }
 
 #[tokio::test]
+async fn a_name_is_found_however_it_is_written_and_wears_no_disguise() {
+    let app = App::start().await;
+    let made = app
+        .create(plain("Cafe\u{301} API", &["Cre\u{300}me"]))
+        .await;
+    let made = made.unwrap();
+    assert_eq!(
+        (made.name.as_str(), made.tags[0].as_str()),
+        ("Caf\u{e9} API", "cr\u{e8}me")
+    );
+    for q in ["CAF\u{c9}", "cafe\u{301}", "CRE\u{300}ME"] {
+        let message = ListProductsRequest {
+            q: q.into(),
+            ..ListProductsRequest::default()
+        };
+        assert_eq!(names(&app, message).await, ["Caf\u{e9} API"], "{q}");
+    }
+    let tag = ListProductsRequest {
+        tag: "cr\u{c8}me".into(),
+        ..ListProductsRequest::default()
+    };
+    assert_eq!(names(&app, tag).await.len(), 1);
+    for (name, words) in [
+        ("Pay\u{202E}ments", "U+202E RIGHT-TO-LEFT OVERRIDE"),
+        ("Pay\u{200B}ments", "U+200B ZERO WIDTH SPACE"),
+        ("P\u{0430}yments", "U+0430"),
+    ] {
+        let refused = app.create(plain(name, &[])).await.unwrap_err();
+        assert_eq!(fields(&refused), [("name", "name_invalid")]);
+        assert!(refused.message.contains(words), "{}", refused.message);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_leads_nowhere_else() {
+    let app = App::start().await;
+    for name in ["alpha", "bravo", "charlie"] {
+        app.create(plain(name, &["letters"])).await.unwrap();
+    }
+    let list = |after: &str| ListProductsRequest {
+        limit: 1,
+        sort: "name".into(),
+        after: after.to_owned(),
+        ..ListProductsRequest::default()
+    };
+    let next = app.list(&admin(), list("")).await.unwrap().next;
+    let second = app.list(&admin(), list(&next)).await.unwrap();
+    assert_eq!(second.products[0].name, "bravo");
+    let words = "letters".to_owned();
+    for another in [
+        ListProductsRequest {
+            sort: "-created_at".into(),
+            ..list(&next)
+        },
+        ListProductsRequest {
+            q: words.clone(),
+            ..list(&next)
+        },
+        ListProductsRequest {
+            tag: words,
+            ..list(&next)
+        },
+        ListProductsRequest {
+            status: ProductStatus::Draft.into(),
+            ..list(&next)
+        },
+    ] {
+        let refused = app.list(&admin(), another).await.unwrap_err();
+        assert_eq!(fields(&refused), [("after", "cursor_of_another_list")]);
+    }
+}
+
+#[tokio::test]
 async fn every_order_pages_through_everything_once() {
     let app = App::start().await;
     let made = ["delta", "Alpha", "charlie", "alpha", "Bravo"];

@@ -33,7 +33,7 @@ pub(crate) async fn list_api_keys(
     caller.require_known()?;
     let id = parse_id("application_id", &request.get_ref().application_id)?;
     visible(grpc, &caller, id).await?;
-    let api_keys = of_application(grpc, id).await?;
+    let api_keys = of_application(grpc, id, caller.sees_all()).await?;
     Ok(api::ListApiKeysResponse { api_keys })
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn reveal_api_key(
         tracing::warn!(api_key_id = %id, %error, "an API key that was shown is still in the vault");
     }
     Ok(api::RevealApiKeyResponse {
-        api_key: Some(one(grpc, &listed, id).await?),
+        api_key: Some(one(grpc, &listed, id, call.caller.sees_all()).await?),
         key: key.expose().to_owned(),
     })
 }
@@ -93,18 +93,22 @@ pub(crate) async fn replace_api_key(
     let (id, listed) = mine(grpc, &call.caller, &message.id).await?;
     let command = KeyCommand::Replace { key_id: id };
     let listed = told(grpc, &call, &listed, message.if_version, command).await?;
-    one(grpc, &listed, id).await
+    one(grpc, &listed, id, call.caller.sees_all()).await
 }
 
-/// All keys of an application, whoever asks.
-async fn of_application(grpc: &Grpc, application: Uuid) -> Result<Vec<api::ApiKey>, Error> {
+/// All keys of an application. `placed`: with what they are at the gateway, which only operators may see.
+async fn of_application(
+    grpc: &Grpc,
+    application: Uuid,
+    placed: bool,
+) -> Result<Vec<api::ApiKey>, Error> {
     let pool = grpc.store.database().pool();
     let mut keys = Vec::new();
     let listed = view::of_application(pool, application).await;
     for listed in listed.map_err(query_error)? {
         for (id, key) in listed.entitlement.keys() {
             if is_there(&listed.entitlement, key) {
-                keys.push(one(grpc, &listed, *id).await?);
+                keys.push(one(grpc, &listed, *id, placed).await?);
             }
         }
     }
@@ -147,12 +151,23 @@ async fn mine(grpc: &Grpc, caller: &Caller, id: &str) -> Result<(Uuid, Listed), 
     }
 }
 
-async fn one(grpc: &Grpc, listed: &Listed, id: Uuid) -> Result<api::ApiKey, Error> {
+async fn one(grpc: &Grpc, listed: &Listed, id: Uuid, placed: bool) -> Result<api::ApiKey, Error> {
     let key = listed.entitlement.keys().get(&id);
     let key = key.ok_or_else(|| Error::not_found("API key"))?;
+    let placement = match placed {
+        true => Some(placement(grpc, key).await?),
+        false => None,
+    };
+    Ok(shown(listed, id, key, placement))
+}
+
+async fn placement(grpc: &Grpc, key: &Key) -> Result<api::KeyPlacement, Error> {
     let pool = grpc.store.database().pool();
     let name = gateways::name(pool, key.gateway_id).await;
-    Ok(shown(listed, id, key, name.map_err(query_error)?))
+    Ok(api::KeyPlacement {
+        gateway_id: key.gateway_id.to_string(),
+        gateway_name: name.map_err(query_error)?,
+    })
 }
 
 /// Whether there is anything to tell of it.
@@ -161,7 +176,13 @@ fn is_there(entitlement: &Entitlement, key: &Key) -> bool {
     key.may_exist() || (key.needed && !revoked)
 }
 
-fn shown(listed: &Listed, id: Uuid, key: &Key, gateway_name: String) -> api::ApiKey {
+/// With a placement, also with the ids of APIs.
+fn shown(
+    listed: &Listed,
+    id: Uuid,
+    key: &Key,
+    placement: Option<api::KeyPlacement>,
+) -> api::ApiKey {
     let entitlement = &listed.entitlement;
     let item = entitlement.item(&key.product_id);
     let made = key.made();
@@ -174,15 +195,16 @@ fn shown(listed: &Listed, id: Uuid, key: &Key, gateway_name: String) -> api::Api
         product_name: item.map_or_else(String::new, |item| item.product.name.clone()),
         plan_id: item.map_or_else(String::new, |item| item.plan.id.clone()),
         plan_name: item.map_or_else(String::new, |item| item.plan.name.clone()),
-        gateway_id: key.gateway_id.to_string(),
-        gateway_name,
         status: status(entitlement, key).into(),
         hash_prefix: made.map(|made| made.hash.chars().take(PREFIX).collect()),
         created_at: made.map(|made| time::to_proto(made.at)),
         revealed: revealed_at.is_some(),
         revealed_at: revealed_at.map(time::to_proto),
         header_name: HEADER.to_owned(),
-        apis: item.map_or_else(Vec::new, |item| apis(key, &item.product.apis)),
+        apis: item.map_or_else(Vec::new, |item| {
+            apis(key, &item.product.apis, placement.is_some())
+        }),
+        placement,
         last_error: entitlement.last_error().map(|error| error.message.clone()),
         next_try_at: entitlement
             .delay
@@ -193,13 +215,15 @@ fn shown(listed: &Listed, id: Uuid, key: &Key, gateway_name: String) -> api::Api
 }
 
 /// The product's APIs at the key's gateway.
-fn apis(key: &Key, of_product: &[Api]) -> Vec<api::OpenedApi> {
+fn apis(key: &Key, of_product: &[Api], placed: bool) -> Vec<api::OpenedApi> {
     let header = |api_id| key.made().and_then(|made| made.headers.get(api_id));
     let here = of_product
         .iter()
         .filter(|api| key.api_ids.contains(&api.api_id));
     let opened = here.map(|api| api::OpenedApi {
-        api_id: api.api_id.clone(),
+        mapping: placed.then(|| api::ApiAtGateway {
+            api_id: api.api_id.clone(),
+        }),
         name: api.name.clone(),
         url: Some(api.url.clone()).filter(|url| !url.is_empty()),
         header_name: header(&api.api_id)

@@ -144,7 +144,7 @@ pub(crate) async fn list_gateways(
     let call = Call::of(&request, "list_gateways", &grpc.deps.clock)?;
     call.caller.require_admin_or_service()?;
     let message = request.into_inner();
-    let query = ListQuery::parse(&view::SORT, message.limit, &message.after, &message.sort)?;
+    let query = ListQuery::parse(&view::SORT, &message)?;
     let pool = grpc.store.database().pool();
     let (gateways, next) = view::list(pool, &query).await.map_err(query_error)?;
     Ok(api::ListGatewaysResponse { gateways, next })

@@ -17,7 +17,7 @@ pub(crate) async fn list_held_scopes(
 ) -> Result<api::ListHeldScopesResponse, Error> {
     Caller::of(&request).require_admin()?;
     let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
+    let page = Page::parse(&message)?;
     let pool = grpc.store.database().pool();
     let (held, next) = view::list(pool, &page).await.map_err(query_error)?;
     let held_scopes = held.into_iter().map(|one| api::HeldScope {

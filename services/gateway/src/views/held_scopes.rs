@@ -352,6 +352,8 @@ pub(crate) async fn count(pool: &AnyPool) -> Result<i64, sqlx::Error> {
 
 #[cfg(test)]
 mod tests {
+    use portico_proto::gateway::v1::ListHeldScopesRequest;
+
     use super::*;
 
     /// A database may order lower and upper case otherwise than the cursor is compared.
@@ -371,7 +373,8 @@ mod tests {
         let waiting: Vec<HeldScope> = ["a", "B", "c", "D"].iter().map(one).collect();
         let (mut scopes, mut after) = (Vec::new(), String::new());
         loop {
-            let page = Page::parse(1, &after).unwrap();
+            let limit = 1;
+            let page = Page::parse(&ListHeldScopesRequest { limit, after }).unwrap();
             let (cut, next) = cut(waiting.clone(), &page);
             scopes.extend(cut.into_iter().map(|one| one.scope));
             if next.is_empty() {

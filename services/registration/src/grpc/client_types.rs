@@ -128,12 +128,7 @@ pub(crate) async fn list_client_types(
     let call = Call::of(&request, "list_client_types", &grpc.deps.clock)?;
     call.caller.require_known()?;
     let message = request.into_inner();
-    let query = ListQuery::parse(
-        &client_types::SORT,
-        message.limit,
-        &message.after,
-        &message.sort,
-    )?;
+    let query = ListQuery::parse(&client_types::SORT, &message)?;
     let provider = narrowed("identity_provider_id", &message.identity_provider_id)?;
     if message.ids.len() > IDS {
         let right = format!("`ids` must have at most {IDS}.");

@@ -29,7 +29,7 @@ pub(crate) async fn plan_drift(
 ) -> Result<operations::DriftReport, Error> {
     Caller::of(&request).require_admin()?;
     let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
+    let page = Page::parse(&message)?;
     let Some(provider) = scope(&message.identity_provider_id, &message.gateway_id)? else {
         return Ok(operations::DriftReport::default());
     };
@@ -44,7 +44,13 @@ pub(crate) async fn repair_drift(
     let call = Call::of(&request, "repair_drift", &grpc.deps.clock)?;
     call.caller.require_admin()?;
     let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
+    // A repair goes through the pages of its plan.
+    let page = Page::parse(&operations::PlanDriftRequest {
+        limit: message.limit,
+        after: message.after,
+        identity_provider_id: message.identity_provider_id.clone(),
+        gateway_id: message.gateway_id.clone(),
+    })?;
     let Some(provider) = scope(&message.identity_provider_id, &message.gateway_id)? else {
         return Ok(operations::DriftReport::default());
     };

@@ -203,12 +203,7 @@ pub(crate) async fn list_identity_providers(
     let call = Call::of(&request, "list_identity_providers", &grpc.deps.clock)?;
     call.caller.require_admin_or_service()?;
     let message = request.into_inner();
-    let query = ListQuery::parse(
-        &identity_providers::SORT,
-        message.limit,
-        &message.after,
-        &message.sort,
-    )?;
+    let query = ListQuery::parse(&identity_providers::SORT, &message)?;
     let search = Search::parse(&message.q)?;
     let pool = grpc.pool();
     let (identity_providers, next) = identity_providers::list(pool, &query, &search)

@@ -27,7 +27,7 @@ pub(crate) async fn list_orphans(
 ) -> Result<api::ListOrphansResponse, Error> {
     Caller::of(&request).require_admin()?;
     let message = request.into_inner();
-    let page = Page::parse(message.limit, &message.after)?;
+    let page = Page::parse(&message)?;
     let status = match api::OrphanFilter::try_from(message.status) {
         Ok(api::OrphanFilter::Unspecified | api::OrphanFilter::Open) => "open",
         Ok(api::OrphanFilter::All) => "",

@@ -126,8 +126,16 @@ impl Test {
 async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
     let mut test = Test::start().await;
     let listed = test.list(&OWNER).await.unwrap();
-    assert_eq!(listed, test.list(&ADMIN).await.unwrap());
     let key = &listed[0];
+    let of_admin = test.list(&ADMIN).await.unwrap().remove(0);
+    let placement = of_admin.placement.clone().unwrap();
+    assert_eq!(placement.gateway_name, "Tyk");
+    assert_eq!(of_admin.apis[0].mapping.clone().unwrap().api_id, "weather");
+    // What a key is at the gateway is no concern of a developer.
+    let mut bare = of_admin;
+    bare.placement = None;
+    bare.apis.iter_mut().for_each(|api| api.mapping = None);
+    assert_eq!(*key, bare);
     assert_eq!(
         (key.status(), key.revealed, key.revealed_at),
         (api::ApiKeyStatus::Ready, false, None)
@@ -136,10 +144,7 @@ async fn a_key_is_listed_without_itself_and_shown_to_its_owner_once() {
         (key.product_name.as_str(), key.plan_name.as_str()),
         ("WEATHER", "FREE")
     );
-    assert_eq!(
-        (key.gateway_name.as_str(), key.header_name.as_str()),
-        ("Tyk", "Authorization")
-    );
+    assert_eq!(key.header_name, "Authorization");
     assert_eq!(key.access_request_id, test.request.to_string());
     assert!(key.created_at.is_some() && key.next_try_at.is_none());
     assert_eq!(key.apis[0].header_name, "Authorization");

@@ -18,7 +18,7 @@ pub(crate) async fn list_gateway_contents(
     Caller::of(&request).require_admin_or_service()?;
     let message = request.into_inner();
     let gateway = parse_id("gateway_id", &message.gateway_id)?;
-    let page = Page::parse(message.limit, &message.after)?;
+    let page = Page::parse(&message)?;
     let reached = grpc.mapper.reach(gateway).await.map_err(failed)?;
     let session = reached.session();
     let default = session.default_policy_id;
