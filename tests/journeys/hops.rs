@@ -80,9 +80,9 @@ async fn commands_cost_so_many_statements_and_commits() {
 
 /// Each with its bound of statements and commits, and with all that it causes.
 const COMMANDS: &[(&str, [f64; 2], Command)] = &[
-    ("suspend it", [50.0, 12.0], Command::Act("suspend")),
-    ("resume it", [50.0, 12.0], Command::Act("resume")),
-    ("revoke it", [60.0, 14.0], Command::Act("revoke")),
+    ("suspend it", [85.0, 21.0], Command::Act("suspend")),
+    ("resume it", [90.0, 21.0], Command::Act("resume")),
+    ("revoke it", [85.0, 20.0], Command::Act("revoke")),
     (
         "submit and reject another one",
         [50.0, 12.0],
@@ -94,7 +94,7 @@ const COMMANDS: &[(&str, [f64; 2], Command)] = &[
         [20.0, 8.0],
         Command::Product,
     ),
-    ("sign in", [8.0, 2.0], Command::SignIn),
+    ("sign in", [12.0, 4.0], Command::SignIn),
 ];
 
 #[derive(Clone, Copy)]

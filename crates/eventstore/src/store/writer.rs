@@ -198,8 +198,8 @@ impl Writer {
             let after = after.map(|states| Arc::clone(&states.after));
             self.memory.committed(events, after);
         }
-        let last = new.iter().filter_map(|(_, events)| events.last()).last();
-        if let Some(last) = last {
+        let mut last = new.iter().filter_map(|(_, events)| events.last());
+        if let Some(last) = last.next_back() {
             // After it is remembered, for whoever is woken looks there first.
             self.head.send_replace(last.position);
         }

@@ -1,11 +1,11 @@
 //! Checkout. Nothing is stored where anything does not fit.
 //!
-//! A new application and the request are two streams, so two commits: the application first, the request next, the
-//! cart last. Every id comes from the call, so a call repeated with its `Idempotency-Key` after a crash finds what
+//! A new application and the request are two streams: the application first, the request next, in one commit where
+//! nothing comes between, the cart last. Every id comes from the call, so a call repeated with its `Idempotency-Key` after a crash finds what
 //! was done and completes the rest. Without a repetition what stays is an application without a request, which its
 //! owner sees and can use, or a cart that still holds what was requested.
 
-use portico_eventstore::{ExecuteError, Outcome};
+use portico_eventstore::{ExecuteError, Outcome, StoreError};
 use portico_proto::{
     Error,
     access::v1::{self as api, submit_access_request_request::Target},
@@ -24,7 +24,7 @@ use crate::{
     access_request::{AccessRequest, Command, Submission, request},
     application::{self, Application, Profile, Visibility},
     cart::{self, Cart},
-    views::refused,
+    views::{refused, rule},
 };
 
 /// Whom the request is for.
@@ -134,11 +134,17 @@ async fn submit(
         note,
     });
     let command = Command::Request(command);
-    // Together, so that one transaction takes both, in this order. Without its application a request is refused.
-    let submitted = grpc.store.execute(id, &command, &call.context);
-    let (created, outcome) = futures::join!(create(grpc, call, user, &target), submitted);
-    let outcome: Result<Outcome<AccessRequest>, ExecuteError<_>> = outcome;
+    // Together, so that one transaction takes both, in this order. Where the application had to wait for its turn, the
+    // request came first and was refused.
+    let submit = || {
+        grpc.store
+            .execute::<AccessRequest>(id, &command, &call.context)
+    };
+    let (created, mut outcome) = futures::join!(create(grpc, call, user, &target), submit());
     created?;
+    if let Err(ExecuteError::Store(StoreError::Refused(rule::APPLICATION_GONE))) = outcome {
+        outcome = submit().await;
+    }
     grpc.notes.settle(note, &outcome).await;
     Ok(outcome.map_err(refused)?.state.submission)
 }
