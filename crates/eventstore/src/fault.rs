@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Every point: before and after whatever must not be done twice, nor get lost. A test reaches each of them.
 pub const POINTS: [&str; 45] = [
-    // The writer: the transaction of some append is complete; is committed.
+    // The writer: some append is about to be committed; is committed.
     "appending",
     "appended",
     "approving",

@@ -1,6 +1,8 @@
 //! What is written with a data key that is known already: in one statement, or in a transaction of which the caller only
 //! knows statements.
 
+use std::collections::HashMap;
+
 use sqlx::AssertSqlSafe;
 
 use crate::changes::Changes;
@@ -36,18 +38,22 @@ impl Vault {
     pub fn statements(&self, changes: &Changes, is_sqlite: bool) -> Vec<Statement> {
         let held = if is_sqlite { "" } else { HELD };
         let mut statements = Vec::new();
+        // Not remembered for others: whether they are stored is not known here.
+        let mut new: HashMap<String, KnownKey> = HashMap::new();
         for (reference, owner, value) in &changes.stored {
             let sealed = self.sealed(*reference, owner, value);
             let sealed = sealed.unwrap_or_else(|| {
                 let subject = owner.subject();
+                if let Some(key) = new.get(&subject) {
+                    return seal(*reference, subject, value, key.clone());
+                }
                 let (kek_id, key) = self.new_key(&subject);
                 statements.push(Statement {
                     sql: NEW_KEY.to_owned(),
                     parameters: vec![subject.clone(), kek_id, key.0.clone()],
                     rows: Some(1),
                 });
-                // Where it is not stored in the end, whoever uses it next finds another one.
-                self.keys.remember(subject.clone(), key.clone());
+                new.insert(subject.clone(), key.clone());
                 seal(*reference, subject, value, key)
             });
             statements.push(Statement {

@@ -34,6 +34,10 @@ impl KnownKeys {
         self.lock().get(subject).cloned()
     }
 
+    pub(crate) fn forget(&self, subject: &str) {
+        self.lock().remove(subject);
+    }
+
     pub(crate) fn remember(&self, subject: String, key: KnownKey) {
         self.lock().insert(subject, key);
     }

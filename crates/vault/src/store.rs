@@ -298,6 +298,7 @@ impl Vault {
                 .await?;
         }
         tx.commit().await?;
+        self.keys.forget(&owner.subject());
         let mut connection = self.pool.acquire().await?;
         if is_sqlite(&connection) {
             // The log still has the old pages until it is cut. A reader may be

@@ -47,15 +47,18 @@ impl Tx {
     /// The database is away, or somebody held the lock for too long.
     pub async fn begin(database: &Database) -> sqlx::Result<Self> {
         let begin = match database.dialect {
-            Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
-            // READ COMMITTED, whatever the server's default is: the statements after the lock must see what the last
-            // holder committed. In one round trip.
-            Dialect::Postgres => format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({})",
-                database.lock_key
-            ),
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            // Whatever the server's default is: the statements after the lock must see what the last holder committed.
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
-        let begun = database.pool().begin_with(AssertSqlSafe(begin)).await?;
+        let mut begun = database.pool().begin_with(begin).await?;
+        if database.dialect == Dialect::Postgres {
+            // A statement of its own: where it fails, the driver knows of the transaction, and ends it.
+            sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                .bind(database.lock_key)
+                .execute(&mut *begun)
+                .await?;
+        }
         Ok(Self {
             dialect: database.dialect,
             way: Way::Open(begun),

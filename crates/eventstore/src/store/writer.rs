@@ -232,7 +232,7 @@ impl Writer {
         batch: &[Submitted],
         appends: &[&Append],
     ) -> Result<Option<Vec<Appended>>> {
-        let Some(call) = Call::of(appends)? else {
+        let Some(call) = Call::of(appends, self.database.dialect)? else {
             return Ok(None);
         };
         let mut head = *self.head.borrow();

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_eventstore::{EventStore, ExecuteError, StoreError, sqlx, testing::context};
+use portico_eventstore::{EventStore, ExecuteError, StoreError, Tx, sqlx, testing::context};
 use portico_trials::{POSTGRESQL, Postgres, Trial, trials};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -106,6 +106,16 @@ async fn a_process_that_hangs_in_an_append_does_not_stop_the_others() {
         "{refused:?}"
     );
     assert!(asked.elapsed() < Duration::from_secs(25));
+    // Nor does who waited for the lock in an open transaction leave a connection in one that has failed.
+    assert!(Tx::begin(store.database()).await.is_err());
+    let mut connections = Vec::new();
+    for _ in 0..8 {
+        let mut connection = store.database().pool().acquire().await.unwrap();
+        let asked = sqlx::query("SELECT 1 FROM events").fetch_all(&mut *connection);
+        asked.await.unwrap();
+        connections.push(connection);
+    }
+    drop(connections);
     within(async {
         while store.append(append(new_id(), 0, &[1])).await.is_err() {
             tokio::task::yield_now().await;

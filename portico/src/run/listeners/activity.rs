@@ -38,7 +38,7 @@ struct State {
 }
 
 /// What a connection without a request waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiting {
     /// The rest of a request's head, of the preface or of a handshake: nobody who means well needs long for it.
     Head,
@@ -78,10 +78,11 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it waits for; `None` while a request is at work.
-    pub(super) fn waiting(&self) -> Option<Waiting> {
+    /// What it waits for, and since when; `None` while a request is at work, or an answer on its way.
+    pub(super) fn waiting(&self) -> Option<(Waiting, Instant)> {
         let state = self.lock();
-        (state.at_work == 0).then_some(state.waiting)
+        let waits = state.at_work == 0 && state.blocked.is_none();
+        waits.then_some((state.waiting, state.since))
     }
 
     /// Why it has to end already, if so.
@@ -320,7 +321,8 @@ mod tests {
             (None, None)
         );
         drop(work);
-        assert_eq!(activity.waiting(), Some(Waiting::Request));
+        let waiting = activity.waiting().map(|(what, _)| what);
+        assert_eq!(waiting, Some(Waiting::Request));
         assert_eq!(activity.until_overdue(&limits).await, Overdue::Idle);
         assert_eq!(passed(), 85);
         // The next head begins late in the pause, and has its own time from then on.

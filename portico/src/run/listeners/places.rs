@@ -1,7 +1,7 @@
 //! Places for connections of one listener, in all and from one address.
 //!
-//! A connection too many takes the place of one that waits, first of those that have not sent a whole head: whoever means
-//! well has sent a request by then. So half-open connections keep nobody out, not even from the same address. Where all
+//! A connection too many takes the place of one that waits, first of those that have not sent a whole head for a while:
+//! whoever means well has sent a request by then. So half-open connections keep nobody out, not even from the same address. Where all
 //! are at work it gets one of a few places apart, where it is told so, and where probes are answered.
 
 use std::{
@@ -24,6 +24,9 @@ use super::activity::{Activity, Waiting};
 
 /// Places apart, for connections that are refused.
 const APART: usize = 64;
+/// So long a head may take before those that wait for another request go first. Newcomers would take each other's place
+/// otherwise, before any has finished its handshake.
+const HEAD: Duration = Duration::from_secs(2);
 /// A warning about full places is logged once in this time.
 const WARN: Duration = Duration::from_mins(1);
 
@@ -182,7 +185,7 @@ impl Places {
 }
 
 impl Held {
-    /// Heads before pauses, and of these the one that came first.
+    /// Slow heads, then pauses, then heads that have just begun; of these the one that has waited longest.
     fn longest_waiting(&self, of: Option<IpAddr>) -> Option<(IpAddr, u64)> {
         let all = self
             .addresses
@@ -190,10 +193,16 @@ impl Held {
             .filter(|(address, _)| of.is_none_or(|of| of == **address))
             .flat_map(|(address, holders)| holders.iter().map(move |held| (*address, held)));
         let waiting = all.filter_map(|(address, (number, holder))| {
-            Some((holder.activity.waiting()?, *number, address))
+            let (what, since) = holder.activity.waiting()?;
+            let rank = match what {
+                Waiting::Head if since.elapsed() >= HEAD => 0,
+                Waiting::Request => 1,
+                Waiting::Head => 2,
+            };
+            Some((rank, since, *number, address))
         });
-        let first: (Waiting, u64, IpAddr) = waiting.min()?;
-        Some((first.2, first.1))
+        let (_, _, number, address): (u8, Instant, u64, IpAddr) = waiting.min()?;
+        Some((address, number))
     }
 
     fn remove(&mut self, address: IpAddr, number: u64) -> Option<Holder> {

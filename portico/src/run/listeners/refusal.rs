@@ -16,7 +16,7 @@ use super::places::Full;
 use crate::edge::problem;
 
 /// Orchestrators ask these of the same address as everybody; a process that is busy is not ill.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/grpc.health.v1.Health/Check"];
 /// When to try again.
 const AFTER: Duration = Duration::from_secs(5);
 

@@ -149,7 +149,10 @@ impl Listening {
                 return self.http(stream, known, place.refused, activity).await;
             };
             let handshake = timeout(self.limits.header_timeout, tls.accept(stream));
-            match handshake.await {
+            let Some(handshake) = self.shutdown.run_until_cancelled(handshake).await else {
+                return;
+            };
+            match handshake {
                 Ok(Ok(stream)) => {
                     // What authorization reads the peer's certificate from.
                     known.insert(stream.connect_info());
@@ -190,6 +193,8 @@ impl Listening {
         let ended = tokio::select! {
             _ = connection.as_mut() => return,
             why = activity.until_overdue(&self.limits) => Some(why),
+            // Who is refused is to connect anew, and not to be refused on this connection for ever.
+            () = sleep(GRACE), if refused.is_some() => None,
             () = self.shutdown.cancelled() => None,
         };
         if ended == Some(Overdue::Slow) {

@@ -134,18 +134,31 @@ async fn submit(
         note,
     });
     let command = Command::Request(command);
-    // Together, so that one transaction takes both, in this order. Where the application had to wait for its turn, the
-    // request came first and was refused.
     let submit = || {
         grpc.store
             .execute::<AccessRequest>(id, &command, &call.context)
     };
-    let (created, mut outcome) = futures::join!(create(grpc, call, user, &target), submit());
-    created?;
-    if let Err(ExecuteError::Store(StoreError::Refused(rule::APPLICATION_GONE))) = outcome {
+    // Together, so that one transaction takes both, in this order. Where the application had to wait for its turn, the
+    // request came first and was refused. A call that may be a repetition, perhaps of another one, waits: its application
+    // may be refused.
+    let creation = create(grpc, call, user, &target);
+    let (created, mut outcome) = match call.may_be_repeated() {
+        false => futures::join!(creation, submit()),
+        true => match creation.await {
+            Ok(()) => (Ok(()), submit().await),
+            Err(error) => {
+                grpc.notes.discard(note).await;
+                return Err(error);
+            }
+        },
+    };
+    if created.is_ok()
+        && let Err(ExecuteError::Store(StoreError::Refused(rule::APPLICATION_GONE))) = outcome
+    {
         outcome = submit().await;
     }
     grpc.notes.settle(note, &outcome).await;
+    created?;
     Ok(outcome.map_err(refused)?.state.submission)
 }
 

@@ -61,9 +61,14 @@ impl Timelines {
         Ok(timelines)
     }
 
-    /// Remembers what it is after the change.
+    /// Remembers what it is after the change, if it comes from the log alone: what a row said may be put right by a rebuild
+    /// of which this process does not hear.
     pub(super) fn after(&self, request: &RequestChange<'_>, timeline: Vec<Entry>) {
         let newest = (request.last.id, request.last.recorded_at);
-        self.lock().insert(request.id, (newest, timeline));
+        let mut known = self.lock();
+        let follows = |(before, _): &mut Known| request.previous == Some(*before);
+        if request.is_new() || known.get_mut(&request.id).is_some_and(follows) {
+            known.insert(request.id, (newest, timeline));
+        }
     }
 }

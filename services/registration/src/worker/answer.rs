@@ -272,11 +272,15 @@ impl Worker {
                     old_secret,
                 })
             }
-            Some(OperationKind::Update { client, .. }) => {
+            Some(OperationKind::Update { wanted, client }) => {
                 let answer = self
                     .answered(job, registered, &before, client, &mut changes)
                     .await?;
-                let unusable = unusable(client, &answer, self.deps.clock.now());
+                // That nobody gets a token is what a suspension is for, and some providers do it by the grant types.
+                let unusable = match wanted.suspended {
+                    true => None,
+                    false => unusable(client, &answer, self.deps.clock.now()),
+                };
                 Command::Update(UpdateCommand::Complete {
                     attempt,
                     answer,

@@ -113,7 +113,12 @@ impl Worker {
                         well_known_url,
                         endpoints,
                     };
-                    self.follow(access.id, &command).await
+                    let followed = self.follow(access.id, &command).await;
+                    if followed.is_err() {
+                        // With its ETag the same document would not be told again.
+                        self.documents().remove(&access.id);
+                    }
+                    followed
                 }
                 None => Ok(false),
             },

@@ -16,6 +16,9 @@ use crate::{
     store::tx::{Gathered, Must, bind, with_places},
 };
 
+/// Appends in one text of SQLite, at most: it copies what is left of the text for each of its statements.
+const IN_ONE_TEXT: usize = 32;
+
 /// Appends that may all be new.
 pub(super) struct Call<'a> {
     appends: &'a [&'a Append],
@@ -28,13 +31,13 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     /// `None` where there is something to be found out: of two appends to one stream the second one is about the version
     /// after the first, and one without events may have been handled before.
-    pub(super) fn of(appends: &'a [&'a Append]) -> Result<Option<Self>> {
+    pub(super) fn of(appends: &'a [&'a Append], dialect: Dialect) -> Result<Option<Self>> {
         let mut streams = HashSet::new();
         let fits = appends.iter().all(|append| {
             let is_alone = streams.insert(append.stream.as_str());
             is_alone && !append.events.is_empty() && twice(append).is_none()
         });
-        if !fits {
+        if !fits || (dialect == Dialect::Sqlite && appends.len() > IN_ONE_TEXT) {
             return Ok(None);
         }
         let given = given(appends)?;
@@ -75,7 +78,10 @@ impl<'a> Call<'a> {
             Err(error) => match error.into() {
                 StoreError::Unavailable(words) => Err(StoreError::Unavailable(words)),
                 // Found again, and said of whom it is about, step by step.
-                _ => Ok(None),
+                error => {
+                    tracing::debug!(%error, "appends are made step by step");
+                    Ok(None)
+                }
             },
         }
     }
