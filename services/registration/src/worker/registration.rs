@@ -263,10 +263,14 @@ impl Worker {
             "the provider does not find the client of the last attempt",
         );
         let attempts = job.state.delay.as_ref().map_or(0, |delay| delay.attempts);
+        let is_listed = job.state.open_orphan(&intended.client.marker).is_ok();
         match unread {
             // The provider said that it is there.
             Some(failure) if attempts >= LOOKS => return self.park(job, intended, &failure).await,
-            None if attempts >= LOOKS => return self.delay(job, nothing, None).await,
+            // The tries may have been about something else: only those since it is listed were looks.
+            None if attempts >= LOOKS && is_listed => {
+                return self.delay(job, nothing, None).await;
+            }
             Some(_) | None => {}
         }
         self.suspect(job, intended, String::new(), AfterSuspicion::LookAgain)
