@@ -190,7 +190,8 @@ async fn comes_to(point: &str, world: &mut World, portal: &Portal, workload: &Wo
                 never = portal.keep_rotating() => match never {},
             };
         }
-        _ => return world.portico.dies_within(LIFE).await,
+        Some(_) => return world.portico.dies_within(LIFE * 4).await,
+        None => return world.portico.dies_within(LIFE).await,
     };
     workload.wish(Some(wish));
     let died = world.portico.dies_within(LIFE * 4).await;

@@ -263,7 +263,8 @@ impl Worker {
             "the provider does not find the client of the last attempt",
         );
         let attempts = job.state.delay.as_ref().map_or(0, |delay| delay.attempts);
-        let is_listed = job.state.open_orphan(&intended.client.marker).is_ok();
+        let marker = intended.client.marker.to_string();
+        let is_listed = job.state.open_orphan(&marker).is_ok();
         match unread {
             // The provider said that it is there.
             Some(failure) if attempts >= LOOKS => return self.park(job, intended, &failure).await,
