@@ -50,13 +50,8 @@ impl Notes {
         outcome: &Result<T, ExecuteError<R>>,
     ) {
         if outcome.as_ref().is_err_and(ExecuteError::is_refusal) {
-            self.discard(note).await;
+            self.0.discard(note).await;
         }
-    }
-
-    /// Drops the text of a command that is not given.
-    pub(crate) async fn discard(&self, note: Option<VaultRef>) {
-        self.0.discard(note).await;
     }
 
     /// Erases every text of a request.

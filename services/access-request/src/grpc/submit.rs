@@ -123,6 +123,11 @@ async fn submit(
         tracing::error!("checkout found no problem and no order");
         return Err(Error::internal());
     };
+    // Its application may be refused, as another call's with the same key. So it comes first, before anything is kept.
+    let may_be_repeated = call.may_be_repeated();
+    if may_be_repeated {
+        create(grpc, call, user, &target).await?;
+    }
     let note = grpc.notes.keep(id, &call.context, &note).await?;
     let command = request::Command::Submit(Submission {
         requester_id: user,
@@ -138,19 +143,11 @@ async fn submit(
         grpc.store
             .execute::<AccessRequest>(id, &command, &call.context)
     };
-    // Together, so that one transaction takes both, in this order. Where the application had to wait for its turn, the
-    // request came first and was refused. A call that may be a repetition, perhaps of another one, waits: its application
-    // may be refused.
-    let creation = create(grpc, call, user, &target);
-    let (created, mut outcome) = match call.may_be_repeated() {
-        false => futures::join!(creation, submit()),
-        true => match creation.await {
-            Ok(()) => (Ok(()), submit().await),
-            Err(error) => {
-                grpc.notes.discard(note).await;
-                return Err(error);
-            }
-        },
+    // Otherwise together, so that one transaction takes both, in this order. Where the application had to wait for its
+    // turn, the request came first and was refused.
+    let (created, mut outcome) = match may_be_repeated {
+        true => (Ok(()), submit().await),
+        false => futures::join!(create(grpc, call, user, &target), submit()),
     };
     if created.is_ok()
         && let Err(ExecuteError::Store(StoreError::Refused(rule::APPLICATION_GONE))) = outcome
