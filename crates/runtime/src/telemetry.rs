@@ -170,6 +170,8 @@ mod tests {
         if let Some(id) = id {
             request = request.header(REQUEST_ID, id);
         }
+        // Otherwise a callsite that another test reaches first, where nobody listens, stays silent.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         routes
             .oneshot(request.body(Body::empty()).unwrap())
             .with_subscriber(lines.subscriber(format))

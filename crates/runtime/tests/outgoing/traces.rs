@@ -27,6 +27,8 @@ async fn the_trace_stays_with_us() {
         let span = tracing::info_span!(target: EXPORTED, "work");
         correlated(Uuid::from_u128(7), call.instrument(span)).await
     };
+    // Otherwise a callsite that another test reaches first, where nobody listens, stays silent.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let answer = work
         .with_subscriber(tracing_subscriber::registry().with(layer))
         .await;

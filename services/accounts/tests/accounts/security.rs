@@ -178,6 +178,12 @@ impl io::Write for Lines {
     }
 }
 
+/// A callsite that another test's thread reaches first, where nobody listens, is remembered as one that nobody ever
+/// listens to. With a subscriber for the whole process there is no such thread.
+fn hear_every_callsite() {
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+}
+
 async fn lines_name_accounts_and_networks_and_nothing_else(place: Place) {
     let world = World::start(&place).await;
     let lines = Lines::default();
@@ -188,6 +194,7 @@ async fn lines_name_accounts_and_networks_and_nothing_else(place: Place) {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
+    hear_every_callsite();
     let user = signs_in_and_out(&world).with_subscriber(subscriber).await;
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     for secret in [
