@@ -10,7 +10,7 @@ mod checkpoint;
 mod republish;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,12 +29,16 @@ use crate::{EventStore, Lease, RecordedEvent, Result, StoreError, clock::Clock, 
 
 /// Most unacknowledged messages.
 const WINDOW: usize = 256;
+/// Events read at once. A page is several windows, or the bus would wait for each read.
+const PAGE: i64 = 1024;
 /// Poll interval for what other replicas appended.
 const POLL: Duration = Duration::from_secs(1);
+/// How often a replica that does not relay tries to.
+const STANDBY: Duration = Duration::from_secs(2);
 /// How often the checkpoint is moved, and after how many positions at the latest. What was published since then is
 /// published again after a crash; moved with each event, the checkpoint would cost as many commits as the events.
 const SAVE: Duration = Duration::from_secs(1);
-const SAVE_EVERY: i64 = 256;
+const SAVE_EVERY: i64 = 4096;
 /// How often to check whether the bus still has its messages, and whether an admin asked to republish.
 const CHECK_SECONDS: i64 = 3;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
@@ -103,10 +107,10 @@ impl Relay {
         }
     }
 
-    /// Relays while this replica holds the lease; waits for the poll interval where another one does.
+    /// Relays while this replica holds the lease; waits where another one does.
     async fn take_turn(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
         let Some(held) = self.lease.acquire(&self.clock).await? else {
-            shutdown.run_until_cancelled(sleep(POLL)).await;
+            shutdown.run_until_cancelled(sleep(STANDBY)).await;
             return Ok(());
         };
         match held.run(shutdown.run_until_cancelled(self.relay())).await {
@@ -128,26 +132,28 @@ impl Relay {
         let mut cursor = progress.saved;
         let mut safe = cursor;
         let mut head = self.store.head();
+        let mut page = VecDeque::new();
         let mut in_flight = FuturesOrdered::new();
         loop {
             // Marks the head as seen before reading, so that no append between is slept over.
             let own = *head.borrow_and_update();
-            let looks = own > cursor || looked.is_none_or(|at: Instant| at.elapsed() >= POLL);
-            let mut events = Vec::new();
-            if looks && has_room(in_flight.len()) {
-                events = self.next_events(cursor, in_flight.len()).await?;
+            let polls = looked.is_none_or(|at: Instant| at.elapsed() >= POLL);
+            if page.is_empty() && (own > cursor || polls) {
+                page = self.store.read(cursor, PAGE).await?.into();
                 // There may be more where another replica has appended.
-                let more = events.last().is_some_and(|last| last.position > own);
+                let more = page.back().is_some_and(|last| last.position > own);
                 looked = (!more).then(Instant::now);
             }
-            if events.is_empty() {
+            if page.is_empty() || in_flight.len() >= WINDOW {
                 tokio::select! {
                     Some(position) = in_flight.next(), if !in_flight.is_empty() => safe = position?,
-                    changed = head.changed(), if has_room(in_flight.len()) => changed.map_err(|_| StoreError::Closed)?,
+                    changed = head.changed(), if page.is_empty() => changed.map_err(|_| StoreError::Closed)?,
                     () = sleep(POLL) => {}
                 }
             }
-            for event in events {
+            while in_flight.len() < WINDOW
+                && let Some(event) = page.pop_front()
+            {
                 cursor = event.position;
                 in_flight.push_back(self.hand_over(event, &progress.request).await?);
             }
@@ -188,11 +194,6 @@ impl Relay {
             tracing::info!("events are published again, as an admin asked for");
         }
         Ok(same && !asked)
-    }
-
-    /// The next events, as far as the window has room for them.
-    async fn next_events(&self, cursor: i64, in_flight: usize) -> Result<Vec<RecordedEvent>> {
-        self.store.read(cursor, (WINDOW - in_flight) as i64).await
     }
 
     /// Publishes an event, where it is public. The future resolves to its position when the bus holds it safely.
@@ -284,11 +285,6 @@ impl Progress {
         }
         Ok(())
     }
-}
-
-/// Half a window at least, so that events are read by the page and not one by one.
-fn has_room(in_flight: usize) -> bool {
-    in_flight <= WINDOW / 2
 }
 
 /// The message of a public event.
