@@ -2,15 +2,21 @@
 
 pub mod backup;
 mod migrations;
+mod pool;
+mod ready;
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use migrations::Runner;
 pub use migrations::{Migrations, migrator};
+pub use pool::PoolSettings;
+pub use ready::NotReady;
 use sqlx::{
-    AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Row as _,
-    any::{AnyPoolOptions, install_default_drivers},
-    migrate::Migrator,
+    AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _,
+    any::install_default_drivers, migrate::Migrator,
 };
 
 /// Which database it is, for the few statements that differ.
@@ -26,8 +32,9 @@ pub struct Database {
     pool: AnyPool,
     /// Name of the service that owns it.
     service: Arc<str>,
-    /// Where a SQLite file is.
-    file: Option<Arc<str>>,
+    url: Arc<str>,
+    /// The last append could not be written.
+    failing: Arc<AtomicBool>,
     /// Versions of the migrations that this program knows.
     migrations: Arc<[i64]>,
     pub(crate) dialect: Dialect,
@@ -83,14 +90,6 @@ pub enum DatabaseError {
     },
 }
 
-/// How long a statement waits for other processes' locks in PostgreSQL; in SQLite it is the busy timeout.
-const LOCK_TIMEOUT: &str = "10s";
-/// After this long PostgreSQL ends the transaction of a process that stopped in the middle of it.
-const IDLE_TIMEOUT: &str = "15s";
-
-/// A connection that was idle for so long is asked whether it is there before it is used.
-const ASKED_AGAIN: Duration = Duration::from_secs(1);
-
 static EVENTS: Migrations = crate::migrations!["migrations/0001_events.sql"];
 /// SQLite has no functions, and needs none: it is in the process.
 static FUNCTIONS: Migrations = crate::migrations!["functions/0002_append.sql"];
@@ -119,7 +118,20 @@ impl Database {
         service: &str,
         migrations: &[&Migrator],
     ) -> Result<Self, DatabaseError> {
-        Self::migrate(url, service, migrations)
+        Self::open_with(url, service, migrations, PoolSettings::default()).await
+    }
+
+    /// As [`Database::open`], with other connections than usual.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_with(
+        url: &str,
+        service: &str,
+        migrations: &[&Migrator],
+        pool: PoolSettings,
+    ) -> Result<Self, DatabaseError> {
+        Self::migrate_with(url, service, migrations, pool)
             .await
             .map(|(database, _)| database)
     }
@@ -133,13 +145,22 @@ impl Database {
         service: &str,
         migrations: &[&Migrator],
     ) -> Result<(Self, Vec<String>), DatabaseError> {
+        Self::migrate_with(url, service, migrations, PoolSettings::default()).await
+    }
+
+    async fn migrate_with(
+        url: &str,
+        service: &str,
+        migrations: &[&Migrator],
+        pool: PoolSettings,
+    ) -> Result<(Self, Vec<String>), DatabaseError> {
         install_default_drivers();
         let location = Location::of(url, service)?;
         if location.dialect == Dialect::Postgres {
             create_schema(url, &location.schema).await?;
         }
         let all = all(location.dialect, migrations);
-        let database = Self::connect(url, &location, service, &all).await?;
+        let database = Self::connect(url, &location, service, &all, pool).await?;
         let ran = location.migrations(&database, service, &all).run().await?;
         Ok((database, ran))
     }
@@ -152,10 +173,11 @@ impl Database {
         url: &str,
         service: &str,
         migrations: &[&Migrator],
+        pool: PoolSettings,
     ) -> Result<Self, DatabaseError> {
         let location = Location::of(url, service)?;
         let all = all(location.dialect, migrations);
-        let database = Self::connect(url, &location, service, &all).await?;
+        let database = Self::connect(url, &location, service, &all, pool).await?;
         let pending = location
             .migrations(&database, service, &all)
             .pending()
@@ -172,15 +194,17 @@ impl Database {
         location: &Location,
         service: &str,
         all: &[&Migrator],
+        pool: PoolSettings,
     ) -> Result<Self, DatabaseError> {
         install_default_drivers();
         let dialect = location.dialect;
         let known = all.iter().flat_map(|migrator| migrator.iter());
-        let pool = pool_options(dialect, &location.schema).connect(url).await?;
+        let pool = pool.options(dialect, &location.schema, service);
         Ok(Self {
-            pool,
+            pool: pool.connect(url).await?,
             service: service.into(),
-            file: (dialect == Dialect::Sqlite).then(|| url.into()),
+            url: url.into(),
+            failing: Arc::default(),
             migrations: known.map(|migration| migration.version).collect(),
             dialect,
             lock_key: lock_key(&location.schema),
@@ -197,7 +221,7 @@ impl Database {
     /// and need not be asked for.
     #[must_use]
     pub fn of_one_process(mut self) -> Self {
-        self.is_alone = self.file.is_some();
+        self.is_alone = self.file().is_some();
         self
     }
 
@@ -208,28 +232,7 @@ impl Database {
 
     /// Where it is, if it is a SQLite file, which belongs to one process.
     pub(crate) fn file(&self) -> Option<&Arc<str>> {
-        self.file.as_ref()
-    }
-
-    /// Number of pending migrations, as after the restore of an older backup; for readiness.
-    pub async fn pending_migrations(&self) -> sqlx::Result<usize> {
-        let rows = sqlx::query("SELECT version FROM _sqlx_migrations")
-            .fetch_all(&self.pool)
-            .await?;
-        let done: HashSet<i64> = rows
-            .iter()
-            .map(|row| row.try_get(0))
-            .collect::<Result<_, _>>()?;
-        let pending = self.migrations.iter().filter(|one| !done.contains(one));
-        Ok(pending.count())
-    }
-
-    /// Whether it answers; for readiness.
-    pub async fn check(&self) -> sqlx::Result<()> {
-        sqlx::query("SELECT 1")
-            .execute(&self.pool)
-            .await
-            .map(|_| ())
+        (self.dialect == Dialect::Sqlite).then_some(&self.url)
     }
 }
 
@@ -304,79 +307,4 @@ async fn create_schema(url: &str, schema: &str) -> sqlx::Result<()> {
     );
     connection.execute(AssertSqlSafe(statement)).await?;
     connection.close().await
-}
-
-fn pool_options(dialect: Dialect, schema: &str) -> AnyPoolOptions {
-    let setup: Arc<str> = match dialect {
-        Dialect::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
-                            PRAGMA foreign_keys = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY"
-            .into(),
-        // A frozen holder of a lock does not stop the others for ever, and a process that stops in the middle of a
-        // transaction loses it.
-        Dialect::Postgres => format!(
-            "SET search_path TO {schema}; SET lock_timeout = '{LOCK_TIMEOUT}'; \
-             SET default_transaction_isolation = 'read committed'; \
-             SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"
-        )
-        .into(),
-    };
-    AnyPoolOptions::new()
-        .max_connections(match dialect {
-            Dialect::Sqlite => 4,
-            Dialect::Postgres => 10,
-        })
-        .min_connections(0)
-        .acquire_timeout(Duration::from_secs(5))
-        .idle_timeout(Duration::from_secs(300))
-        // A server may have hung up on a connection that was idle. Asking it each time would double the round trips, and
-        // a file does not hang up.
-        .test_before_acquire(false)
-        .before_acquire(move |connection, meta| {
-            Box::pin(async move {
-                if dialect == Dialect::Postgres && meta.idle_for >= ASKED_AGAIN {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(move |connection, _| {
-            let setup = setup.to_string();
-            Box::pin(async move { connection.execute(AssertSqlSafe(setup)).await.map(|_| ()) })
-        })
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                // SQLite ends a transaction by itself where a write fails, as on a full disk. The driver's own
-                // rollback fails then and is not counted, so the connection could never begin another one.
-                if connection.is_in_transaction() {
-                    connection.ping().await?;
-                }
-                Ok(!connection.is_in_transaction())
-            })
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_transaction_that_sqlite_ended_by_itself_spoils_no_connection() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::sqlite(folder.path(), "test", &[]).await.unwrap();
-        for _ in 0..8 {
-            let mut tx = database.pool().begin().await.unwrap();
-            for done in [true, false] {
-                let result = sqlx::query(
-                    "INSERT OR ROLLBACK INTO leases (name, owner, expires_at_ms) VALUES ('a', 'b', 0)",
-                )
-                .execute(&mut *tx)
-                .await;
-                assert_eq!(result.is_ok(), done);
-            }
-            drop(tx);
-            let mut connection = database.pool().acquire().await.unwrap();
-            let tx = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
-            tx.rollback().await.unwrap();
-        }
-    }
 }

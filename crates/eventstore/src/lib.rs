@@ -29,7 +29,7 @@ pub mod worker;
 pub use aggregate::{Aggregate, Upcaster};
 #[doc(hidden)]
 pub use database::migrator;
-pub use database::{Database, DatabaseError, Migrations, backup};
+pub use database::{Database, DatabaseError, Migrations, NotReady, PoolSettings, backup};
 #[doc(hidden)]
 pub use nested::is_of_another_subject;
 pub use newest::{Fact, Newest, Noted};

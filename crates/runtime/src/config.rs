@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use portico_eventstore::PoolSettings;
 use portico_vault::{Kek, KekError, KekRing, Secret};
 use url::Url;
 
@@ -66,6 +67,8 @@ pub struct Config {
     pub services: Services,
     /// PostgreSQL; otherwise SQLite files.
     pub database_url: Option<Secret>,
+    /// Connections to it, of each service.
+    pub database_pool: PoolSettings,
     /// Whether to run migrations at the start.
     pub migrate: Migrate,
     /// NATS; otherwise events stay within the process.
@@ -213,6 +216,7 @@ impl Config {
             trusted_proxies: reader.parsed_list("http.trusted_proxies"),
             services: Services::read(reader),
             database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
+            database_pool: sections::database_pool(reader),
             migrate: Migrate::read(reader),
             nats: Nats::read(reader),
             mail: Mail::read(reader),

@@ -114,9 +114,10 @@ impl Deps {
             .chain(migrations.iter().copied())
             .collect();
         let url = self.config.database_of(service);
+        let pool = self.config.database_pool;
         match self.config.migrate {
-            Migrate::Auto => Database::open(url.expose(), name, &all).await,
-            Migrate::Never => Database::open_as_it_is(url.expose(), name, &all).await,
+            Migrate::Auto => Database::open_with(url.expose(), name, &all, pool).await,
+            Migrate::Never => Database::open_as_it_is(url.expose(), name, &all, pool).await,
         }
         .map_err(|error| StartError::Database {
             service: name,

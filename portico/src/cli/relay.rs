@@ -47,8 +47,9 @@ async fn ask(
 ) -> Result<RelayStatus, Box<dyn Error>> {
     let clock = Clock::system();
     let url = config.database_of(service);
+    let (name, migrations) = (service.as_str(), migrations(service));
     let database =
-        Database::open_as_it_is(url.expose(), service.as_str(), &migrations(service)).await?;
+        Database::open_as_it_is(url.expose(), name, &migrations, config.database_pool).await?;
     relay::republish(&database, from, ACTOR, clock.now(), clock.new_id()).await?;
     let status = relay::status(&database).await?;
     database.pool().close().await;

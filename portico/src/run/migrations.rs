@@ -89,7 +89,8 @@ async fn missing(config: &Config, services: &[ServiceName]) -> Result<Vec<Value>
     for service in services {
         let name = service.as_str();
         let url = config.database_of(*service);
-        let opened = Database::open_as_it_is(url.expose(), name, &migrations(*service)).await;
+        let (migrations, pool) = (migrations(*service), config.database_pool);
+        let opened = Database::open_as_it_is(url.expose(), name, &migrations, pool).await;
         let (reason, pending) = match opened {
             Ok(database) => {
                 database.pool().close().await;

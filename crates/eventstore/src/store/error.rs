@@ -77,15 +77,15 @@ fn passes(code: &str) -> bool {
     if code.len() == 5 {
         // PostgreSQL. 08: the connection; 53: no connection, memory or disk space left; 57P: the server stops or
         // restarts; 40: deadlock; 55P03: somebody held the lock for too long; 25P03: the server ended an idle
-        // transaction.
+        // transaction; 25006: it takes no writes, as a standby.
         return ["08", "53", "57P", "40"]
             .iter()
             .any(|class| code.starts_with(class))
-            || matches!(code, "55P03" | "25P03");
+            || matches!(code, "55P03" | "25P03" | "25006");
     }
-    // SQLite: the low byte is the primary code. 5: busy; 6: locked; 10: input or output; 13: disk full.
+    // SQLite: the low byte is the primary code. 5: busy; 6: locked; 8: read-only; 10: input or output; 13: disk full.
     code.parse::<u32>()
-        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13))
 }
 
 #[cfg(test)]
@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn what_passes_is_told_from_what_does_not() {
         for code in [
-            "57P01", "57P03", "53100", "53300", "08006", "40P01", "55P03", "5", "517", "13", "778",
+            "57P01", "57P03", "53100", "53300", "08006", "40P01", "55P03", "25006", "5", "517",
+            "8", "13", "778",
         ] {
             assert!(passes(code), "{code}");
         }

@@ -142,7 +142,9 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
             let together = batch.len();
-            match self.commit(&batch).await {
+            let written = self.commit(&batch).await;
+            self.database.written(&written);
+            match written {
                 Ok(results) => answer(batch.drain(..), results),
                 Err(error) if batch.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
                     let errors = batch.iter().map(|_| Err(error.clone())).collect();

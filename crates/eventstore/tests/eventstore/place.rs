@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use portico_eventstore::{
-    Database, DatabaseError, EventStore, Migrations,
+    Database, DatabaseError, EventStore, Migrations, PoolSettings,
     sqlx::{self, Row as _},
 };
 use portico_trials::Postgres;
@@ -39,7 +39,12 @@ impl Place {
 
     /// Opens the database and runs no migration.
     pub(crate) async fn open_as_it_is(&self) -> Result<Database, DatabaseError> {
-        Database::open_as_it_is(&self.url(), "test", &[&MIGRATIONS]).await
+        Database::open_as_it_is(&self.url(), "test", &[&MIGRATIONS], PoolSettings::default()).await
+    }
+
+    /// Opens the database with other connections than usual.
+    pub(crate) async fn open_with(&self, pool: PoolSettings) -> Result<Database, DatabaseError> {
+        Database::open_with(&self.url(), "test", &[&MIGRATIONS], pool).await
     }
 
     /// Opens the database, if that goes well.

@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_eventstore::{EventStore, ExecuteError, StoreError, Tx, sqlx, testing::context};
+use portico_eventstore::{
+    EventStore, ExecuteError, PoolSettings, StoreError, Tx,
+    sqlx::{self, AnyConnection, Connection as _},
+    testing::context,
+};
 use portico_trials::{POSTGRESQL, Postgres, Trial, trials};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -19,7 +23,8 @@ use crate::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    trials!(multi, [POSTGRESQL]; a_killed_postgresql_is_an_outage_and_no_loss, a_process_that_hangs_in_an_append_does_not_stop_the_others)
+    trials!(multi, [POSTGRESQL]; a_killed_postgresql_is_an_outage_and_no_loss, a_process_that_hangs_in_an_append_does_not_stop_the_others,
+        readiness_tells_why_in_codes, connections_are_as_many_as_they_may_be)
 }
 
 /// Adds until told to stop; how many were acknowledged.
@@ -62,7 +67,7 @@ async fn a_killed_postgresql_is_an_outage_and_no_loss() {
         server.kill().unwrap();
         // What was in the middle of a query may end it.
         eventually("nobody answers", async || {
-            store.database().check().await.is_err()
+            store.database().ready().await.is_err()
         })
         .await;
         server.restart().await.unwrap();
@@ -109,7 +114,8 @@ async fn a_process_that_hangs_in_an_append_does_not_stop_the_others() {
     // Nor does who waited for the lock in an open transaction leave a connection in one that has failed.
     assert!(Tx::begin(store.database()).await.is_err());
     let mut connections = Vec::new();
-    for _ in 0..8 {
+    // All but the one that hangs.
+    for _ in 1..PoolSettings::default().max_connections {
         let mut connection = store.database().pool().acquire().await.unwrap();
         let asked = sqlx::query("SELECT 1 FROM events").fetch_all(&mut *connection);
         asked.await.unwrap();
@@ -159,4 +165,81 @@ async fn lock_key(store: &EventStore) -> i64 {
         .unwrap();
     within(waiting).await.unwrap().unwrap();
     key.unwrap()
+}
+
+async fn not_ready(store: &EventStore) -> &'static str {
+    store.database().ready().await.unwrap_err().code
+}
+
+async fn readiness_tells_why_in_codes() {
+    let server =
+        Postgres::start_with(&["max_connections=10", "superuser_reserved_connections=0"]).await;
+    let place = Place::Postgres(server.fresh_database().await);
+    let store = place.open().await;
+    store.database().ready().await.unwrap();
+
+    // What it keeps open is taken, and the server gives no more.
+    let mut taken = Vec::new();
+    let mut others = Vec::new();
+    while let Ok(other) = AnyConnection::connect(&server.url()).await {
+        others.push(other);
+    }
+    eventually("no connection is left", async || {
+        taken.extend(store.database().pool().try_acquire());
+        store.database().ready().await.is_err()
+    })
+    .await;
+    assert_eq!(not_ready(&store).await, "database_connections_used_up");
+    drop(taken);
+    eventually("it is ready with what it has", async || {
+        store.database().ready().await.is_ok()
+    })
+    .await;
+
+    // Reads work, appends do not, and nobody is told that all is well.
+    let mut operator = others.pop().unwrap();
+    let writes = async |operator: &mut AnyConnection, allowed: &str| {
+        for statement in [
+            "SET default_transaction_read_only = off".to_owned(),
+            format!("ALTER SYSTEM SET default_transaction_read_only = {allowed}"),
+            "SELECT pg_reload_conf()".to_owned(),
+        ] {
+            let statement = sqlx::query(sqlx::AssertSqlSafe(statement));
+            statement.execute(&mut *operator).await.unwrap();
+        }
+    };
+    writes(&mut operator, "on").await;
+    eventually("appends fail", async || {
+        let refused = store.append(append(new_id(), 0, &[1])).await;
+        matches!(refused, Err(StoreError::Unavailable(_)))
+    })
+    .await;
+    assert_eq!(not_ready(&store).await, "database_read_only");
+    writes(&mut operator, "off").await;
+    eventually("it is ready without an append", async || {
+        store.database().ready().await.is_ok()
+    })
+    .await;
+    store.append(append(new_id(), 0, &[1])).await.unwrap();
+}
+
+async fn connections_are_as_many_as_they_may_be() {
+    let place = Place::postgres().await;
+    let pool = PoolSettings {
+        max_connections: 2,
+        connection_wait: Duration::from_millis(200),
+        ..PoolSettings::default()
+    };
+    let database = place.open_with(pool).await.unwrap();
+    let mut first = database.pool().acquire().await.unwrap();
+    let _second = database.pool().acquire().await.unwrap();
+    let refused = database.pool().acquire().await;
+    assert!(matches!(refused, Err(sqlx::Error::PoolTimedOut)));
+    let why = database.ready().await.unwrap_err();
+    assert_eq!(why.code, "database_connections_busy");
+    let name: String = sqlx::query_scalar("SELECT current_setting('application_name')")
+        .fetch_one(&mut *first)
+        .await
+        .unwrap();
+    assert_eq!(name, "portico-test");
 }

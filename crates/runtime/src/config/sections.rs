@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use portico_eventstore::PoolSettings;
 use portico_vault::{Kek, Secret};
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -40,6 +41,20 @@ impl Migrate {
         let choices = [("auto", Self::Auto), ("never", Self::Never)];
         reader.choice("database.migrate", &choices)
     }
+}
+
+pub(super) fn database_pool(reader: &mut Reader) -> PoolSettings {
+    let pool = PoolSettings {
+        max_connections: reader.number("database.max_connections"),
+        connection_wait: reader.duration("database.connection_wait"),
+        lock_wait: reader.duration("database.lock_wait"),
+        idle_in_transaction: reader.duration("database.idle_in_transaction"),
+    };
+    if pool.max_connections < 2 {
+        // A rebuild of views reads the log beside its transaction.
+        reader.problem("database.max_connections", "must be at least 2");
+    }
+    pool
 }
 
 /// The mail server and the sender.

@@ -6,6 +6,11 @@
 //! | reason | |
 //! |---|---|
 //! | `database_unavailable` | the service's database does not answer |
+//! | `database_connections_used_up` | it takes no more connections |
+//! | `database_connections_busy` | all connections that this process may have are in use |
+//! | `database_refuses_login`, `database_missing` | the user, the password or the database of `database.url` is wrong |
+//! | `database_starting` | it is starting, stopping or being restored |
+//! | `database_full`, `database_read_only` | appends fail, reads work |
 //! | `migrations_pending` | it is older than this program |
 //! | `bus_unavailable` | NATS does not answer; commands are taken, their events wait |
 //! | `service_unavailable` | a neighbour cannot be reached |
@@ -235,16 +240,18 @@ async fn numbers() -> Response {
     }
 }
 
-/// Whether a database answers and is as new as this program.
+/// Whether a database does its work; otherwise the code, and the database's own words in the log.
 pub(crate) async fn database_is_ready(database: &Database) -> Result<(), &'static str> {
-    match database.pending_migrations().await {
-        Ok(0) => Ok(()),
-        Ok(_) => Err("migrations_pending"),
-        Err(error) => {
-            tracing::warn!(%error, "the database is not available");
-            Err("database_unavailable")
-        }
-    }
+    database.ready().await.map_err(|why| {
+        let service = database.service();
+        tracing::warn!(
+            service,
+            code = why.code,
+            error = why.cause,
+            "the database is not ready"
+        );
+        why.code
+    })
 }
 
 #[cfg(test)]
