@@ -114,10 +114,18 @@ pub enum Command {
         #[arg(default_value = "http://127.0.0.1:3000/readyz")]
         url: url::Url,
     },
-    /// Rebuild the views from the event log. Stop `portico run` first.
-    Replay,
-    /// Encrypt all stored data keys under the present key-encryption key.
-    Rewrap,
+    /// Rebuild the views from the event log. Stop the services first.
+    Replay {
+        /// Only of this service; may be given several times.
+        #[arg(long, value_parser = names::service)]
+        service: Vec<ServiceName>,
+    },
+    /// Encrypt all stored data keys under the present key-encryption key. Services on PostgreSQL may run.
+    Rewrap {
+        /// Only of this service, which may have a key-encryption key of its own; may be given several times.
+        #[arg(long, value_parser = names::service)]
+        service: Vec<ServiceName>,
+    },
 }
 
 impl Arguments {
@@ -156,8 +164,8 @@ impl Arguments {
             Command::Backup { file, with_kek } => backup::run(config()?, &file, with_kek).await,
             Command::Restore { file } => restore::run(config()?, &file).await,
             Command::Healthcheck { url } => healthcheck::run(url).await,
-            Command::Replay => replay::run(config()?).await,
-            Command::Rewrap => rewrap::run(config()?).await,
+            Command::Replay { service } => replay::run(config()?, &names::all(service)).await,
+            Command::Rewrap { service } => rewrap::run(config()?, &names::all(service)).await,
         }
     }
 }

@@ -167,6 +167,7 @@ async fn a_dump_of_postgresql_is_restored() {
     let backends = Backends::of(&[
         ("PORTICO_DATABASE_URL", postgres.url()),
         ("PORTICO_NATS_URL", nats.url()),
+        ("FAULT_LEASE_MS", "1000".to_owned()),
     ]);
     let mut world = World::start(provider().await, backends).await;
     let mut portal = world.configure().await;
@@ -183,6 +184,17 @@ async fn a_dump_of_postgresql_is_restored() {
     );
     let (second, _) = portal.submit(&portal.orders, Some(&application)).await;
     world.approve(&second).await;
+
+    // While it runs, keys are wrapped anew, of one service or of all; views are not rebuilt.
+    let running = world.portico.settings();
+    let (well, said) = command(&running, &["rewrap", "--service", "registration"]).await;
+    assert!(well && said.starts_with("registration: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let (well, said) = command(&running, &["replay", "--service", "catalog"]).await;
+    assert!(
+        !well && said.contains("another process runs this service"),
+        "{said}"
+    );
 
     // As docs/run/backup.md says: stop, an empty database, an empty bus, restore, publish everything again, start.
     world.portico.kill();

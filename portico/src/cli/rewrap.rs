@@ -1,17 +1,17 @@
 //! `portico rewrap`: the step of a rotation of the key-encryption key after which the former key can go.
 
-use portico_runtime::{Clock, Config, fault, telemetry};
+use portico_runtime::{Clock, Config, ServiceName, fault, telemetry};
 
 use crate::run::wiring;
 
-/// Wraps every data key under the present key-encryption key.
+/// Wraps every data key of services under the present key-encryption key.
 ///
 /// # Errors
 /// In words for the person at the terminal.
 #[expect(clippy::print_stdout, reason = "progress of the command")]
-pub async fn run(config: Config) -> Result<(), String> {
+pub async fn run(config: Config, services: &[ServiceName]) -> Result<(), String> {
     telemetry::init_log(&config.log).map_err(|error| error.to_string())?;
-    let opened = wiring::open(config, Clock::system()).await?;
+    let opened = wiring::open_only(config, Clock::system(), services).await?;
     let mut failed = 0;
     for service in &opened.services {
         let name = service.name.as_str();

@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Opened {
     /// What the services were given.
     pub deps: Deps,
-    /// In the order of [`ServiceName::ALL`].
+    /// In the order in which they were named.
     pub services: Vec<Service>,
     /// No other process may use it meanwhile.
     _folder: Option<DataFolder>,
@@ -31,10 +31,22 @@ pub struct Opened {
 /// # Errors
 /// In words for the person at the terminal.
 pub async fn open(config: Config, clock: Clock) -> Result<Opened, String> {
+    open_only(config, clock, &ServiceName::ALL).await
+}
+
+/// As [`open`], of some services only: each may have a key-encryption key of its own.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub async fn open_only(
+    config: Config,
+    clock: Clock,
+    names: &[ServiceName],
+) -> Result<Opened, String> {
     let folder = data_folder(&config)?;
     let bus = bus(&config, WHOLE).await?;
     let deps = deps(config, clock, bus)?;
-    let services = services(&deps, &ServiceName::ALL).await?;
+    let services = services(&deps, names).await?;
     Ok(Opened {
         deps,
         services,

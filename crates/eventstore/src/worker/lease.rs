@@ -99,6 +99,12 @@ impl Lease {
         }
     }
 
+    /// As [`Lease::acquire`], and waits for as long as an owner that died would hold it. `None`: its owner is alive.
+    pub async fn acquire_from_the_dead(&self, clock: &Clock) -> Result<Option<Held>> {
+        self.acquire_within(clock, self.ttl + self.ttl / RENEWALS)
+            .await
+    }
+
     /// Takes or renews the lease. False where another owner holds it.
     pub async fn take(&self, now: Timestamp) -> Result<bool> {
         let until = now.checked_add(self.ttl).unwrap_or(Timestamp::MAX);

@@ -234,18 +234,27 @@ async fn rotation_is_online_and_lets_the_old_key_go(database: Database) {
         texts.push((owner, before.put(&owner, &text).await.unwrap(), text));
     }
 
+    // Replicas know both keys before the first of them writes with the new one.
+    let knowing = KekRing::new(old.clone(), [new.clone()]);
+    let knowing = Vault::new(database.pool.clone(), knowing);
     let ring = KekRing::new(new.clone(), [old]);
     let during = Vault::new(database.pool.clone(), ring);
     let (owner, reference, text) = &texts[0];
     let read = during.get(owner, reference).await.unwrap();
     assert_eq!(read.as_ref(), Some(text));
     during.put(owner, text).await.unwrap();
+    for (one, other) in [(&during, &knowing), (&knowing, &during)] {
+        let somebody = user();
+        let reference = one.put(&somebody, text).await.unwrap();
+        let read = other.get(&somebody, &reference).await.unwrap();
+        assert_eq!(read.as_ref(), Some(text));
+    }
 
     let did = during.rewrap().await.unwrap();
     assert_eq!(
         did,
         Rewrapped {
-            done: 250,
+            done: 251,
             failed: 0
         }
     );
