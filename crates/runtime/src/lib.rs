@@ -48,5 +48,5 @@ pub use process::{DataFolder, shutdown};
 pub use service::{
     Deps, Service, StartError, WorkError,
     health::{self, Health},
-    messages,
+    messages, seal_in_append,
 };

@@ -3,11 +3,13 @@
 //! - [`health`]: whether the process is alive and ready
 //! - [`messages`]: public events, written and read
 //! - [`grpc_methods`](crate::grpc_methods): the gRPC methods of one; `operations`: those that all have
+//! - `sealed`: what an append writes into the vault
 
 pub mod health;
 pub mod messages;
 mod methods;
 mod operations;
+mod sealed;
 
 use std::{future::Future, sync::Arc};
 
@@ -27,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use uuid::Uuid;
 
+pub use self::sealed::seal_in_append;
 use self::{health::ServiceHealth, operations::Operations};
 use crate::{
     Channels, Clock, Config, IdentityKey, Outgoing, ServiceName,

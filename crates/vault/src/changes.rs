@@ -24,6 +24,12 @@ impl Changes {
         reference
     }
 
+    /// Whether a text is stored.
+    #[must_use]
+    pub fn stores(&self) -> bool {
+        !self.stored.is_empty()
+    }
+
     /// Deletes a text, if it is there.
     pub fn delete(&mut self, references: impl IntoIterator<Item = VaultRef>) {
         self.deleted.extend(references);

@@ -53,6 +53,10 @@ const INTERNAL: [(&str, &str); 4] = [
         "/portico.access.v1.AccessService/GetActivation",
         "is about applications of anybody, for the registration service only",
     ),
+    (
+        "/portico.access.v1.AccessService/GetApplicationProfile",
+        "tells what people wrote, for the registration service only",
+    ),
 ];
 /// Are counted against the address of the caller, so we write that address ourselves.
 const CREATE_SESSION: &str = "/portico.accounts.v1.AccountsService/CreateSession";

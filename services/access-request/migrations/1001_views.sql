@@ -2,7 +2,6 @@
 CREATE TABLE applications (
     id TEXT NOT NULL PRIMARY KEY,
     owner_id TEXT NOT NULL,
-    name_lower TEXT NOT NULL,
     status TEXT NOT NULL,
     state TEXT NOT NULL,
     version BIGINT NOT NULL,
@@ -10,16 +9,22 @@ CREATE TABLE applications (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 );
-CREATE INDEX applications_by_owner ON applications (owner_id, name_lower, id);
+CREATE INDEX applications_by_owner ON applications (owner_id, id);
+
+-- Not a view: names of applications for search and sorting, written with the event that refers to the whole profile in the
+-- vault, and overwritten when the owner is erased.
+CREATE TABLE application_names (
+    application TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    name_lower TEXT NOT NULL
+);
+CREATE INDEX application_names_by_name ON application_names (name_lower, application);
 
 -- Access requests. `state` is the folded aggregate, `timeline` every step so far, both JSON.
 CREATE TABLE access_requests (
     id TEXT NOT NULL PRIMARY KEY,
     status TEXT NOT NULL,
     application_id TEXT NOT NULL,
-    -- The application's present name, which may be another one than when the request was submitted.
-    application_name TEXT NOT NULL,
-    application_lower TEXT NOT NULL,
     products_lower TEXT NOT NULL,
     requester_id TEXT NOT NULL,
     -- Both NULL where the request is for API keys.

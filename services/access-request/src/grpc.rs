@@ -2,7 +2,7 @@
 //! may call it.
 
 pub(crate) mod answer;
-mod applications;
+pub(crate) mod applications;
 mod carts;
 mod checkout;
 mod decisions;
@@ -20,7 +20,7 @@ use portico_runtime::{Caller, Deps, grpc_methods};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::{approval::Approvals, neighbours::Neighbours, notes::Notes};
+use crate::{approval::Approvals, neighbours::Neighbours, notes::Notes, profiles::Profiles};
 
 /// What the methods need. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ pub(crate) struct Grpc {
     pub(crate) deps: Deps,
     pub(crate) store: EventStore,
     pub(crate) notes: Notes,
+    pub(crate) profiles: Profiles,
     pub(crate) neighbours: Neighbours,
     pub(crate) approvals: Approvals,
 }
@@ -61,6 +62,7 @@ grpc_methods! {
         update_application(UpdateApplicationRequest) -> Application,
         delete_application(DeleteApplicationRequest) -> DeleteApplicationResponse,
         get_application(GetApplicationRequest) -> Application,
+        get_application_profile(GetApplicationProfileRequest) -> ApplicationProfile,
         list_applications(ListApplicationsRequest) -> ListApplicationsResponse,
         suspend_application(SuspendApplicationRequest) -> Application,
         resume_application(ResumeApplicationRequest) -> Application,

@@ -5,7 +5,8 @@
 //! * [`requester`]: whether the person who asks has an active account
 //! * [`terms`]: products and plans as the catalogue has them, and the newest that is known of each
 //! * `approval`: what an approval grants
-//! * `neighbours`: questions to catalog and registration; `notes`: free text of people, in the vault
+//! * `neighbours`: questions to catalog and registration
+//! * `notes`, `profiles`: free text of people, in the vault
 //! * `grpc`: requests from outside, whether an order fits together, the live stream
 //! * `policies`: reports of the halves, changes of the catalogue and of accounts, automatic approval
 //! * `publish`: what other services learn; `wire`: the words of the contract
@@ -19,6 +20,7 @@ mod grpc;
 mod neighbours;
 mod notes;
 mod policies;
+mod profiles;
 mod publish;
 pub mod requester;
 pub mod terms;
@@ -36,6 +38,7 @@ use grpc::Grpc;
 use neighbours::Neighbours;
 use notes::Notes;
 use policies::{CONSUMER, Policies};
+use profiles::Profiles;
 use publish::PublicEvents;
 use views::{access_requests::AccessRequests, applications::Applications};
 
@@ -53,7 +56,9 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
             &[portico_vault::migrations(), &MIGRATIONS],
         )
         .await?;
-    let notes = Notes::new(deps.vault(&database));
+    let vault = deps.vault(&database);
+    let profiles = Profiles::new(vault.clone(), database.pool().clone());
+    let notes = Notes::new(vault);
     let store = deps
         .store(
             database,
@@ -70,6 +75,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         deps: deps.clone(),
         store: store.clone(),
         notes: notes.clone(),
+        profiles: profiles.clone(),
         neighbours,
         approvals: approvals.clone(),
     };
@@ -78,6 +84,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         store: store.clone(),
         approvals,
         notes,
+        profiles,
     };
     Ok(
         Service::new(ServiceName::AccessRequest, deps, store, routes)

@@ -27,6 +27,7 @@ use crate::{
     access_request::AccessRequest,
     approval::Approvals,
     notes::Notes,
+    profiles::Profiles,
     publish::{APPROVED, SUBMITTED},
 };
 
@@ -69,6 +70,7 @@ pub(crate) struct Policies {
     pub(crate) store: EventStore,
     pub(crate) approvals: Approvals,
     pub(crate) notes: Notes,
+    pub(crate) profiles: Profiles,
 }
 
 #[async_trait]

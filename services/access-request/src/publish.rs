@@ -8,6 +8,7 @@ use portico_eventstore::{
 };
 use portico_proto::access::v1 as public;
 use portico_runtime::messages::encode;
+use portico_vault::VaultRef;
 use uuid::Uuid;
 
 use crate::{
@@ -65,8 +66,12 @@ async fn of_application(
     change: &application::Event,
 ) -> Result<Option<PublicEvent>, StoreError> {
     let concerns_clients = match change {
-        application::Event::Updated(changes) => changes.concern_clients(),
-        application::Event::Suspended | application::Event::Resumed => true,
+        application::Event::Updated(changes) => {
+            changes.profile.is_some_and(|new| new.concerns_clients)
+        }
+        application::Event::Suspended
+        | application::Event::Resumed
+        | application::Event::Erased => true,
         application::Event::Created { .. } | application::Event::Deleted => false,
     };
     if !concerns_clients {
@@ -76,8 +81,8 @@ async fn of_application(
     let state: Application = store.load_at(id, event.version).await?;
     let message = public::ApplicationChanged {
         application_id: id.to_string(),
-        redirect_urls: urls(&state),
-        name: state.profile.name,
+        profile_id: profile_id(&state),
+        erased: state.is_erased(),
         suspended: state.suspended,
     };
     Ok(Some(encode(APPLICATION_CHANGED, &message)))
@@ -152,8 +157,8 @@ impl Snapshot {
             revision: self.request.revision(),
             state: state.into(),
             application_id: submission.application_id.to_string(),
-            redirect_urls: urls(&self.application),
-            application_name: self.application.profile.name,
+            profile_id: profile_id(&self.application),
+            application_erased: self.application.is_erased(),
             application_suspended: self.application.suspended,
             requester_id: submission.requester_id.to_string(),
             credential: Some(match oauth_client(submission) {
@@ -185,7 +190,6 @@ impl Snapshot {
         let message = public::AccessRejected {
             request_id: self.id.to_string(),
             application_id: submission.application_id.to_string(),
-            application_name: self.application.profile.name,
             requester_id: submission.requester_id.to_string(),
         };
         encode(REJECTED, &message)
@@ -210,7 +214,6 @@ impl Snapshot {
             revision: self.request.revision(),
             cause: cause(self.request.revisions.last()).into(),
             application_id: submission.application_id.to_string(),
-            application_name: self.application.profile.name,
             requester_id: submission.requester_id.to_string(),
             product_names: items.map(|item| item.product.name.clone()).collect(),
             credential: Some(match oauth_client(submission) {
@@ -227,7 +230,6 @@ impl Snapshot {
             request_id: self.id.to_string(),
             revision: self.request.revision(),
             application_id: submission.application_id.to_string(),
-            application_name: self.application.profile.name,
             requester_id: submission.requester_id.to_string(),
             ..public::AccessFailed::default()
         };
@@ -249,7 +251,6 @@ impl Snapshot {
             request_id: self.id.to_string(),
             revision: self.request.revision(),
             application_id: submission.application_id.to_string(),
-            application_name: self.application.profile.name,
             requester_id: submission.requester_id.to_string(),
             client_deleted: self.request.client_deleted(),
         };
@@ -280,7 +281,6 @@ fn submitted(id: Uuid, submission: &Submission) -> PublicEvent {
     let message = public::AccessSubmitted {
         request_id: id.to_string(),
         application_id: submission.application_id.to_string(),
-        application_name: submission.application_name.clone(),
         requester_id: submission.requester_id.to_string(),
         product_names: items.map(|item| item.product_name.clone()).collect(),
     };
@@ -351,7 +351,8 @@ fn item(ApprovedItem { product, plan }: ApprovedItem) -> public::ApprovedItem {
     }
 }
 
-fn urls(application: &Application) -> Vec<String> {
-    let urls = application.profile.redirect_urls.iter();
-    urls.map(ToString::to_string).collect()
+/// What clients are to be named after, for who asks for it.
+fn profile_id(application: &Application) -> String {
+    let profile = application.client_profile;
+    profile.map_or_else(String::new, |VaultRef(id)| id.to_string())
 }

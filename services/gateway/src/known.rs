@@ -29,7 +29,6 @@ pub(crate) type KnownClient = Newest<ClientScopes>;
 /// What is followed of an application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Application {
-    pub(crate) name: String,
     /// An admin has stopped it for a time.
     pub(crate) suspended: bool,
     /// Position in the log of the access-request service: the highest is the newest.

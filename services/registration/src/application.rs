@@ -3,18 +3,21 @@
 
 use portico_eventstore::{Fact, Newest};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// What is followed of an application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
-    /// Display name.
-    pub name: String,
-    /// Already checked: exact, absolute, without fragment or wildcard.
-    pub redirect_urls: Vec<String>,
+    /// Which name and redirect URLs it has. They are asked for when they are needed, and kept nowhere here: people write
+    /// them. Another id means others.
+    pub profile: Uuid,
     /// Position in the log of the access-request service. Messages come in any order; the highest is the newest.
     pub as_of: i64,
     /// An admin has suspended it.
     pub suspended: bool,
+    /// Its owner's account was erased: of its name and redirect URLs nothing may be left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
 }
 
 /// The newest that is known of an application.

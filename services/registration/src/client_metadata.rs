@@ -2,6 +2,7 @@
 //! The vocabulary that the OAuth client's decider and the provider drivers share; no network.
 
 mod differences;
+mod echo;
 mod metadata;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 pub use differences::{Difference, differences};
+pub use echo::Echo;
 pub(crate) use metadata::secret_expires_at;
 pub use metadata::{Metadata, SECRET_CHANGED};
 
@@ -35,8 +38,63 @@ impl fmt::Display for Marker {
     }
 }
 
-/// The client that is wanted. Holds no secret.
+/// What is sent of a client, less what people wrote: that is asked for when it is sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRequest {
+    /// Which name and redirect URLs the application has.
+    pub profile: Uuid,
+    /// RFC 7591 section 2.
+    pub grant_types: BTreeSet<String>,
+    /// RFC 7591 section 2; empty: not sent.
+    pub response_types: BTreeSet<String>,
+    /// RFC 7591 section 2; empty: `client_secret_basic`.
+    pub token_endpoint_auth_method: String,
+    /// Of the products and plans that were approved. Empty means none at all.
+    pub scopes: BTreeSet<String>,
+    /// Okta's `application_type`; empty: derived from the grant types.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub okta_application_type: String,
+    /// See [`Marker`].
+    pub marker: Marker,
+}
+
+/// Name and redirect URLs of an application, as the access-request service tells them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Display name; says that it is erased where it is.
+    pub name: String,
+    /// Already checked: exact, absolute, without fragment or wildcard.
+    pub redirect_urls: Vec<String>,
+    /// Nobody knows it any more.
+    pub erased: bool,
+}
+
+impl ClientRequest {
+    /// With what people wrote. Where that is erased and the client redirects, it redirects nowhere: so an attempt without
+    /// an outcome can still be found out about, and undone.
+    #[must_use]
+    pub fn named(&self, profile: &Profile) -> WantedClient {
+        let redirects = self.grant_types.contains("authorization_code")
+            || self.grant_types.contains("implicit");
+        let redirect_uris = match profile.erased && redirects {
+            true => vec![UNUSED_REDIRECT.to_owned()],
+            false => profile.redirect_urls.clone(),
+        };
+        WantedClient {
+            name: profile.name.clone(),
+            redirect_uris,
+            grant_types: self.grant_types.clone(),
+            response_types: self.response_types.clone(),
+            token_endpoint_auth_method: self.token_endpoint_auth_method.clone(),
+            scopes: self.scopes.clone(),
+            okta_application_type: self.okta_application_type.clone(),
+            marker: self.marker.clone(),
+        }
+    }
+}
+
+/// The client that is wanted, as a provider is told. Holds no secret, but what people wrote; so it is never stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WantedClient {
     /// Of the application; shortened to what providers take.
     pub name: String,
@@ -51,7 +109,6 @@ pub struct WantedClient {
     /// Of the products and plans that were approved. Empty means none at all.
     pub scopes: BTreeSet<String>,
     /// Okta's `application_type`; empty: derived from the grant types.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub okta_application_type: String,
     /// See [`Marker`].
     pub marker: Marker,

@@ -2,7 +2,7 @@
 //! may call it.
 
 mod client_types;
-mod clients;
+pub(crate) mod clients;
 mod conformance;
 mod drift;
 mod identity_providers;

@@ -64,6 +64,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let routes = Routes::new(RegistrationServiceServer::new(grpc));
     let policies = Policies {
         store: store.clone(),
+        vault,
     };
     Ok(Service::new(name, deps, store, routes)
         .publishes(deps, Publisher)

@@ -57,6 +57,9 @@ pub use update::{Command as UpdateCommand, Event as UpdateEvent};
 
 /// Kind of the vault owner whose id is the OAuth client's.
 pub const OWNER: &str = "oauth_client";
+/// Kind of the vault owner whose id is the application's: what providers repeat of its name and redirect URLs, erased with
+/// the account of the application's owner.
+pub const APPLICATION_OWNER: &str = "application";
 
 /// What can be asked of an OAuth client, by subject.
 #[derive(Debug, Clone)]

@@ -8,10 +8,13 @@ use portico_eventstore::consumer::{Policy, PolicyError};
 use portico_eventstore::{Aggregate, Context, EventStore, InboxEntry};
 use portico_proto::access::v1 as access;
 use portico_proto::registration::v1 as registration;
+use portico_vault::{Owner, Vault};
 use uuid::Uuid;
 
 use crate::application::{Application, KnownApplication};
-use crate::oauth_client::{AccessCommand, Command, FollowCommand, GrantCommand, OauthClient};
+use crate::oauth_client::{
+    APPLICATION_OWNER, AccessCommand, Command, FollowCommand, GrantCommand, OauthClient,
+};
 use crate::views::oauth_clients as view;
 use messages::{credential, requested};
 use portico_runtime::messages::{decode, header, id};
@@ -44,6 +47,7 @@ pub(crate) const CONSUMER: ConsumerSpec = ConsumerSpec {
 
 pub(crate) struct Policies {
     pub(crate) store: EventStore,
+    pub(crate) vault: Vault,
 }
 
 #[async_trait]
@@ -163,16 +167,21 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         let id = id("application_id", &changed.application_id)?;
         let application = Application {
-            name: changed.name,
-            redirect_urls: changed.redirect_urls,
+            profile: self::id("profile_id", &changed.profile_id)?,
             as_of,
             suspended: changed.suspended,
+            erased: changed.erased,
         };
         self.once::<KnownApplication>(id, &application, context, entry)
             .await?;
         let clients = view::streams_of_application(self.store.database().pool(), id).await;
         for client in clients? {
             self.change(client, application.clone(), context).await?;
+        }
+        if application.erased {
+            // Whoever keeps something from here on knows of it, and erases it again.
+            let erased = self.vault.erase(&Owner::new(APPLICATION_OWNER, id)).await;
+            erased.map_err(|error| PolicyError::Retry(error.to_string()))?;
         }
         Ok(())
     }

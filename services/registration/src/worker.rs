@@ -5,6 +5,7 @@
 //! - `registration`: steps 1 to 5 of the protocol; `change`: update, rotation, deletion
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault; `spool`: answers of
 //!   providers, kept before they are understood
+//! - `texts`: what people wrote of applications, asked for, and what providers repeat of it
 //! - `drift`: compares a client with its provider; `orphans`: clients that nobody uses
 //! - `usable`: whether a client can get a token at all
 //! - `expiry`: notices before a secret expires; `failure`: what comes of a failed attempt
@@ -27,6 +28,7 @@ mod spool;
 mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
+mod texts;
 mod usable;
 
 use std::collections::HashMap;

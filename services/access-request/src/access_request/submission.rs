@@ -43,8 +43,6 @@ pub struct Submission {
     pub requester_id: Uuid,
     /// Whose credentials they will be.
     pub application_id: Uuid,
-    /// Its name at that time.
-    pub application_name: String,
     /// Credential that an approval creates.
     pub credential: Credential,
     /// At least one.

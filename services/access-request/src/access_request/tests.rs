@@ -29,7 +29,6 @@ fn submission() -> Submission {
     Submission {
         requester_id: Uuid::from_u128(1),
         application_id: Uuid::from_u128(2),
-        application_name: "Shop".into(),
         credential: Credential::OauthClient(OauthClient {
             client_type_id: Uuid::from_u128(3),
             identity_provider_id: Uuid::from_u128(4),

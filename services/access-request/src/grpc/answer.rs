@@ -5,34 +5,55 @@ use uuid::Uuid;
 
 use crate::{
     access_request::{OauthClient, RequestedItem, Status},
-    application::Profile,
+    application::{Profile, Visibility},
     notes::Notes,
+    profiles::Profiles,
     views::{access_requests::AccessRequestRow, applications::ApplicationRow, timeline},
 };
 
-pub(crate) fn application(row: ApplicationRow) -> api::Application {
+/// Applications, with what their owners wrote, read at once.
+pub(crate) async fn applications(
+    profiles: &Profiles,
+    rows: Vec<ApplicationRow>,
+) -> Result<Vec<api::Application>, Error> {
+    let written = profiles.of_all(rows.iter().map(|row| &row.state)).await?;
+    Ok(rows.into_iter().zip(written).map(application).collect())
+}
+
+fn application((row, written): (ApplicationRow, Profile)) -> api::Application {
+    let status = match row.state.is_erased() {
+        true => api::ApplicationStatus::Erased,
+        false => api::ApplicationStatus::Active,
+    };
     api::Application {
         id: row.id,
         owner_id: row.state.owner_id.to_string(),
-        status: api::ApplicationStatus::Active.into(),
+        status: status.into(),
         suspended: row.state.suspended,
         version: version(row.version),
         created_at: time::parse(&row.created_at),
         updated_at: time::parse(&row.updated_at),
-        ..profile(row.state.profile)
+        ..profile(written, row.state.visibility)
     }
 }
 
-/// What its owner wrote of an application.
-pub(crate) fn profile(profile: Profile) -> api::Application {
-    let redirect_urls = profile.redirect_urls.iter();
+/// What can be changed of an application.
+pub(crate) fn profile(profile: Profile, visibility: Visibility) -> api::Application {
     api::Application {
+        redirect_urls: urls(&profile),
         name: profile.name,
         description: profile.description,
-        redirect_urls: redirect_urls.map(ToString::to_string).collect(),
-        visibility: api::ApplicationVisibility::from(profile.visibility).into(),
+        visibility: api::ApplicationVisibility::from(visibility).into(),
         ..api::Application::default()
     }
+}
+
+pub(crate) fn urls(profile: &Profile) -> Vec<String> {
+    profile
+        .redirect_urls
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// One access request, with what people wrote.

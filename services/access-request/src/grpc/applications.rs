@@ -1,19 +1,28 @@
 //! Applications: their owner's to change, also for admins to see.
 
+use portico_eventstore::{Context, EventStore, ExecuteError};
 use portico_proto::{Error, Kind, access::v1 as api, rest::merge};
 use portico_runtime::{
-    Call, Caller, Problems,
+    Call, Caller, Problems, concurrent_change,
     lists::{ListQuery, Search},
-    parse_id, query_error, require, texts,
+    parse_id, query_error, require, store_error, texts,
 };
+use portico_vault::VaultRef;
 use tonic::Request;
 use uuid::Uuid;
 
 use super::{Grpc, answer, may_see};
 use crate::{
-    application::{Application, Command, Profile, Visibility, redirect_url},
+    application::{
+        Application, Changes, Command, Profile, ProfileChange, Rejection, Visibility, redirect_url,
+    },
+    profiles::Profiles,
+    requester::{AccountStatus, Requester},
     views::{applications, applications::ApplicationRow, refused},
 };
+
+/// How often a change is made anew because of another one at the same time.
+const UPDATE_TRIES: usize = 10;
 
 /// Checks an application; fields are named with a prefix such as `application.`. `before` is the visibility that it has.
 pub(super) fn profile(
@@ -21,14 +30,15 @@ pub(super) fn profile(
     prefix: &str,
     given: &api::Application,
     before: Visibility,
-) -> Profile {
+) -> (Profile, Visibility) {
     let field = |name: &str| format!("{prefix}{name}");
-    Profile {
+    let profile = Profile {
         name: texts::name(problems, &field("name"), &given.name),
         description: texts::description(problems, &field("description"), &given.description),
         redirect_urls: redirect_url::list(problems, &field("redirect_urls"), &given.redirect_urls),
-        visibility: visibility(problems, &field("visibility"), given.visibility, before),
-    }
+    };
+    let visibility = visibility(problems, &field("visibility"), given.visibility, before);
+    (profile, visibility)
 }
 
 /// Others than personal are refused until there are teams and organisations; one that an application has stays.
@@ -60,15 +70,57 @@ pub(super) async fn create_application(
     let (owner_id, _) = call.caller.require_user()?;
     let mut problems = Problems::default();
     let given = require("application", request.into_inner().application)?;
-    let profile = profile(&mut problems, "", &given, Visibility::Personal);
+    let (profile, visibility) = profile(&mut problems, "", &given, Visibility::Personal);
     problems.into_result()?;
     let id = call.new_id("application", &grpc.deps.clock);
-    let command = Command::Create { owner_id, profile };
+    create(grpc, owner_id, id, (&profile, visibility), &call.context).await?;
+    found(grpc, id).await
+}
+
+/// Also finds out whether the owner was erased meanwhile: what accounts published of that may have been followed before
+/// there was this application.
+pub(super) async fn create(
+    grpc: &Grpc,
+    owner_id: Uuid,
+    id: Uuid,
+    (profile, visibility): (&Profile, Visibility),
+    context: &Context,
+) -> Result<(), Error> {
+    let (kept, beside) = grpc.profiles.keep(owner_id, id, profile)?;
+    let command = Command::Create {
+        owner_id,
+        kept,
+        visibility,
+    };
     grpc.store
-        .execute::<Application>(id, &command, &call.context)
+        .execute_beside::<Application>(id, 0, &command, context, Some(beside))
         .await
         .map_err(refused)?;
-    find(grpc, id).await.map(answer::application)
+    let owner = grpc.store.load::<Requester>(owner_id).await;
+    let newest = owner.map_err(store_error)?.state.newest;
+    if newest.is_some_and(|account| account.status == AccountStatus::Erased) {
+        erase(&grpc.store, &grpc.profiles, owner_id, context).await?;
+    }
+    Ok(())
+}
+
+/// Erases what a person wrote of their applications; again changes nothing.
+pub(crate) async fn erase(
+    store: &EventStore,
+    profiles: &Profiles,
+    owner: Uuid,
+    context: &Context,
+) -> Result<(), Error> {
+    let found = applications::of_owner(store.database().pool(), owner).await;
+    for id in found.map_err(query_error)? {
+        let step = context.step(&format!("erasure of {id}"));
+        store
+            .execute::<Application>(id, &Command::Erase, &step)
+            .await
+            .map_err(refused)?;
+    }
+    // Last: nothing is written under the owner after these events.
+    profiles.erase(owner).await
 }
 
 /// For its owner.
@@ -78,21 +130,50 @@ pub(super) async fn update_application(
 ) -> Result<api::Application, Error> {
     let call = Call::of(&request, "update_application", &grpc.deps.clock)?;
     let given = request.into_inner();
-    let (id, application) = owned(grpc, &call.caller, &given.id).await?;
-    let present = answer::profile(application.profile.clone());
-    let patch = require("application", given.application)?;
-    let merged = merge(present, patch, given.update_mask.as_ref())?;
-    let mut problems = Problems::default();
-    let before = application.profile.visibility;
-    let wanted = profile(&mut problems, "", &merged, before);
-    problems.into_result()?;
-    // Only what differs: what somebody else changes meanwhile stays.
-    let command = Command::Update(application.profile.changes_to(&wanted));
-    grpc.store
-        .execute_at::<Application>(id, given.if_version, &command, &call.context)
-        .await
-        .map_err(refused)?;
-    find(grpc, id).await.map(answer::application)
+    let patch = require("application", given.application.clone())?;
+    for _ in 0..UPDATE_TRIES {
+        let (id, application) = owned(grpc, &call.caller, &given.id).await?;
+        let before = grpc.profiles.of(&application).await?;
+        let present = answer::profile(before.clone(), application.visibility);
+        let merged = merge(present, patch.clone(), given.update_mask.as_ref())?;
+        let mut problems = Problems::default();
+        let (wanted, visibility) = profile(&mut problems, "", &merged, application.visibility);
+        problems.into_result()?;
+        let mut changes = Changes {
+            profile: None,
+            visibility: Some(visibility),
+        };
+        let mut beside = None;
+        if wanted != before {
+            let (kept, write) = grpc.profiles.keep(application.owner_id, id, &wanted)?;
+            let concerns_clients = wanted.differs_for_clients(&before);
+            changes.profile = Some(ProfileChange {
+                kept,
+                concerns_clients,
+            });
+            beside = Some(write);
+        }
+        let command = Command::Update {
+            changes,
+            instead_of: application.profile.map(|kept| kept.profile_ref),
+        };
+        let updated = grpc.store.execute_beside::<Application>(
+            id,
+            given.if_version,
+            &command,
+            &call.context,
+            beside,
+        );
+        match updated.await {
+            // What somebody else changes meanwhile stays: the change is made of that.
+            Err(ExecuteError::Rejected(Rejection::Outdated)) => {}
+            updated => {
+                updated.map_err(refused)?;
+                return found(grpc, id).await;
+            }
+        }
+    }
+    Err(concurrent_change())
 }
 
 /// For its owner.
@@ -144,7 +225,7 @@ async fn suspend(
         .execute_at::<Application>(id, if_version, &Command::Suspend(suspended), &call.context)
         .await
         .map_err(refused)?;
-    find(grpc, id).await.map(answer::application)
+    found(grpc, id).await
 }
 
 /// For its owner, admins and services.
@@ -158,7 +239,31 @@ pub(super) async fn get_application(
     if !may_see(&caller, row.state.owner_id) {
         return Err(Error::not_found("application"));
     }
-    Ok(answer::application(row))
+    shown(grpc, row).await
+}
+
+/// For registration and gateway, about whatever they were told to have at a provider or gateway.
+pub(super) async fn get_application_profile(
+    grpc: &Grpc,
+    request: Request<api::GetApplicationProfileRequest>,
+) -> Result<api::ApplicationProfile, Error> {
+    Caller::of(&request).require_service()?;
+    let given = request.get_ref();
+    let id = parse_id("application_id", &given.application_id)?;
+    let profile = VaultRef(parse_id("profile_id", &given.profile_id)?);
+    let loaded = grpc.store.load::<Application>(id).await;
+    let loaded = loaded.map_err(store_error)?;
+    if loaded.version == 0 {
+        return Err(Error::not_found("application"));
+    }
+    let kept = grpc.profiles.at(loaded.state.owner_id, profile).await?;
+    let is_erased = kept.is_none();
+    let kept = kept.unwrap_or_else(Profile::erased);
+    Ok(api::ApplicationProfile {
+        redirect_urls: answer::urls(&kept),
+        name: kept.name,
+        erased: is_erased,
+    })
 }
 
 /// For everybody signed in: their own; for admins and services all.
@@ -180,9 +285,18 @@ pub(super) async fn list_applications(
         .await
         .map_err(query_error)?;
     Ok(api::ListApplicationsResponse {
-        applications: rows.into_iter().map(answer::application).collect(),
+        applications: answer::applications(&grpc.profiles, rows).await?,
         next,
     })
+}
+
+async fn found(grpc: &Grpc, id: Uuid) -> Result<api::Application, Error> {
+    shown(grpc, find(grpc, id).await?).await
+}
+
+async fn shown(grpc: &Grpc, row: ApplicationRow) -> Result<api::Application, Error> {
+    let mut shown = answer::applications(&grpc.profiles, vec![row]).await?;
+    shown.pop().ok_or_else(Error::internal)
 }
 
 async fn find(grpc: &Grpc, id: Uuid) -> Result<ApplicationRow, Error> {
@@ -201,7 +315,7 @@ async fn owned(grpc: &Grpc, caller: &Caller, text: &str) -> Result<(Uuid, Applic
         .store
         .load::<Application>(id)
         .await
-        .map_err(portico_runtime::store_error)?;
+        .map_err(store_error)?;
     let theirs = loaded.version > 0 && loaded.state.owner_id == user;
     if theirs {
         Ok((id, loaded.state))

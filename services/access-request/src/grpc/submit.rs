@@ -16,13 +16,13 @@ use uuid::Uuid;
 
 use super::{
     Grpc, answer,
-    applications::profile,
+    applications::{self, profile},
     checkout::{self, Order},
     requests::visible,
 };
 use crate::{
     access_request::{AccessRequest, Command, Submission, request},
-    application::{self, Application, Profile, Visibility},
+    application::{Application, Profile, Visibility},
     cart::{self, Cart},
     views::{refused, rule},
 };
@@ -30,20 +30,22 @@ use crate::{
 /// Whom the request is for.
 enum For {
     Existing(Uuid, Application),
-    New(Uuid, Profile),
+    New(Uuid, Profile, Visibility),
 }
 
 impl For {
     fn id(&self) -> Uuid {
         match self {
-            Self::Existing(id, _) | Self::New(id, _) => *id,
+            Self::Existing(id, _) | Self::New(id, ..) => *id,
         }
     }
 
-    fn profile(&self) -> &Profile {
+    fn has_redirect_urls(&self) -> bool {
         match self {
-            Self::Existing(_, application) => &application.profile,
-            Self::New(_, profile) => profile,
+            Self::Existing(_, application) => application
+                .profile
+                .is_some_and(|kept| kept.has_redirect_urls),
+            Self::New(_, profile, _) => !profile.redirect_urls.is_empty(),
         }
     }
 }
@@ -132,7 +134,6 @@ async fn submit(
     let command = request::Command::Submit(Submission {
         requester_id: user,
         application_id: target.id(),
-        application_name: target.profile().name.clone(),
         credential: order.credential,
         items: order.items,
         auto_approve: order.auto_approve,
@@ -189,8 +190,9 @@ async fn target(
         }
         Some(Target::Application(application)) => {
             let id = call.new_id("application", &grpc.deps.clock);
-            let profile = profile(problems, "application.", application, Visibility::Personal);
-            Ok(Some(For::New(id, profile)))
+            let (profile, visibility) =
+                profile(problems, "application.", application, Visibility::Personal);
+            Ok(Some(For::New(id, profile, visibility)))
         }
         Some(Target::ApplicationId(_)) | None => {
             problems.add(
@@ -206,7 +208,7 @@ async fn target(
 fn check_redirect_urls(target: &For, order: &Order, problems: &mut Problems) {
     let client = order.credential.oauth_client();
     let needed = client.is_some_and(|client| client.needs_redirect_urls);
-    if !needed || !target.profile().redirect_urls.is_empty() {
+    if !needed || target.has_redirect_urls() {
         return;
     }
     let field = match target {
@@ -221,19 +223,11 @@ fn check_redirect_urls(target: &For, order: &Order, problems: &mut Problems) {
 }
 
 async fn create(grpc: &Grpc, call: &Call, user: Uuid, target: &For) -> Result<(), Error> {
-    let For::New(id, profile) = target else {
+    let For::New(id, profile, visibility) = target else {
         return Ok(());
     };
-    let command = application::Command::Create {
-        owner_id: user,
-        profile: profile.clone(),
-    };
     let context = call.context.step("application");
-    grpc.store
-        .execute::<Application>(*id, &command, &context)
-        .await
-        .map_err(refused)?;
-    Ok(())
+    applications::create(grpc, user, *id, (profile, *visibility), &context).await
 }
 
 /// The request stands whether or not this succeeds.

@@ -3,12 +3,13 @@
 use portico_bus::Message;
 use portico_eventstore::{Context, InboxEntry, consumer::PolicyError};
 use portico_proto::accounts::v1 as accounts;
-use portico_runtime::messages::{decode, header, id};
+use portico_runtime::messages::{decode, header, id, unanswered};
 use uuid::Uuid;
 
 use super::{Policies, USER_ACTIVATED, USER_ERASED, USER_SUSPENDED, poison};
 use crate::{
     access_request::{AccessRequest, Command},
+    grpc::applications,
     requester::{AccountChange, AccountStatus, Requester},
     views::access_requests,
 };
@@ -53,6 +54,11 @@ impl Policies {
         let requests = access_requests::of_requester(self.store.database().pool(), user).await?;
         for request in requests {
             self.follow_account(request, user, context).await?;
+        }
+        // After the requests: what is wanted of a client by then is that it goes.
+        if change.status == AccountStatus::Erased {
+            let erased = applications::erase(&self.store, &self.profiles, user, context).await;
+            erased.map_err(|error| unanswered(&error))?;
         }
         Ok(())
     }

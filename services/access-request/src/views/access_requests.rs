@@ -1,7 +1,5 @@
 //! Access requests with their timelines.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use portico_eventstore::{
     Aggregate as _, Cell, Change, Projection, ProjectionError, Row, StreamChange, Table, Tx, cells,
@@ -18,10 +16,7 @@ use super::{
     timeline::{self, Entry},
     timelines::Timelines,
 };
-use crate::{
-    access_request::{AccessRequest, Event, RequestedItem, Submission, request},
-    application::{self, Application},
-};
+use crate::access_request::{AccessRequest, Event, RequestedItem, Submission, request};
 
 /// Statuses of requests that hold their application, product and client.
 pub(crate) const LIVING: &str =
@@ -55,15 +50,19 @@ pub(crate) struct Filter {
     pub(crate) search: Search,
 }
 
-const COLUMNS: &str = "id, application_name, state, timeline, version, created_at, updated_at";
+const COLUMNS: &str = "id, name, state, timeline, version, created_at, updated_at";
+
+/// With the application's present name.
+const NAMED: &str =
+    "access_requests JOIN application_names ON application = application_id WHERE true";
 
 pub(super) const TABLE: Table = Table {
     name: "access_requests",
     key: "id",
-    columns: "id status application_id application_name application_lower products_lower requester_id \
+    columns: "id status application_id products_lower requester_id \
         identity_provider_id client_type_id needs_redirect_urls activated stuck state timeline version \
         created_ms created_at updated_at",
-    once: "application_id application_name application_lower products_lower requester_id \
+    once: "application_id products_lower requester_id \
         identity_provider_id client_type_id needs_redirect_urls created_ms created_at",
 };
 
@@ -83,12 +82,6 @@ impl Projection for AccessRequests {
     }
 
     async fn apply(&self, tx: &mut Tx, change: &Change<'_>) -> Result<(), ProjectionError> {
-        let names = renamed(change)?;
-        for (application, renamings) in &names {
-            if let Some((_, name)) = renamings.last() {
-                rename(tx, *application, name).await?;
-            }
-        }
         let requests = change.streams::<AccessRequest>(tx, &TABLE).await?;
         let mut timelines = self.timelines.before(tx, &requests).await?;
         let (mut rows, mut items) = (Vec::new(), Vec::new());
@@ -102,7 +95,7 @@ impl Projection for AccessRequests {
             }
             let mut timeline = timelines.remove(&request.id).unwrap_or_default();
             extend(&mut timeline, request);
-            rows.push(row_of(request, &timeline, &names)?);
+            rows.push(row_of(request, &timeline)?);
             self.timelines.after(request, timeline);
         }
         TABLE.write(tx, rows).await?;
@@ -118,29 +111,6 @@ fn submitted<'r>(request: &'r RequestChange<'_>) -> impl Iterator<Item = &'r Sub
     })
 }
 
-/// Names that applications got, each with its position.
-type Names = BTreeMap<Uuid, Vec<(i64, String)>>;
-
-fn renamed(change: &Change<'_>) -> Result<Names, ProjectionError> {
-    let mut names = Names::new();
-    for (at, event) in change.decoded::<Application>()? {
-        if let application::Event::Updated(changes) = event
-            && let Some(name) = changes.name
-        {
-            let renamings = names.entry(at.stream_id()).or_default();
-            renamings.push((at.position, name));
-        }
-    }
-    Ok(names)
-}
-
-/// In the rows that were there before the change.
-async fn rename(tx: &mut Tx, application: Uuid, name: &str) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE access_requests SET application_name = $1, application_lower = $2 WHERE application_id = $3";
-    let values = cells![name, name.to_lowercase(), application];
-    tx.execute(sql, values).await
-}
-
 fn extend(timeline: &mut Vec<Entry>, request: &RequestChange<'_>) {
     // An entry says how the request was at its event.
     let mut state = request.before.clone();
@@ -152,19 +122,9 @@ fn extend(timeline: &mut Vec<Entry>, request: &RequestChange<'_>) {
     }
 }
 
-fn row_of(
-    request: &RequestChange<'_>,
-    timeline: &[Entry],
-    names: &Names,
-) -> Result<Vec<Cell>, ProjectionError> {
+fn row_of(request: &RequestChange<'_>, timeline: &[Entry]) -> Result<Vec<Cell>, ProjectionError> {
     let state = &request.after;
     let submission = submitted(request).next().unwrap_or(&state.submission);
-    // An application may get another name later in the same page of the log.
-    let renamings = names.get(&submission.application_id).into_iter().flatten();
-    let mut later = renamings.filter(|(position, _)| *position > request.first.position);
-    let name = later
-        .next_back()
-        .map_or(&submission.application_name, |(_, name)| name);
     let products = submission
         .items
         .iter()
@@ -176,8 +136,6 @@ fn row_of(
         request.id,
         status(state),
         submission.application_id,
-        name.clone(),
-        name.to_lowercase(),
         products.join("\n").to_lowercase(),
         submission.requester_id,
         client.map(|client| client.identity_provider_id),
@@ -311,7 +269,7 @@ pub(crate) async fn find(
     id: Uuid,
 ) -> Result<Option<AccessRequestRow>, sqlx::Error> {
     let row = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM access_requests WHERE id = $1"
+        "SELECT {COLUMNS} FROM {NAMED} AND id = $1"
     )))
     .bind(id.to_string())
     .fetch_optional(pool)
@@ -332,7 +290,7 @@ pub(crate) async fn list(
     filter: &Filter,
     query: &ListQuery,
 ) -> Result<(Vec<AccessRequestRow>, String), sqlx::Error> {
-    let mut select = Select::new(COLUMNS, "access_requests WHERE true");
+    let mut select = Select::new(COLUMNS, NAMED);
     select.and_given("requester_id = ?", &filter.requester_id);
     select.and_given("status = ?", filter.status.as_word());
     select.and_given("application_id = ?", &filter.application_id);
@@ -344,7 +302,7 @@ pub(crate) async fn list(
         "id IN (SELECT access_request_id FROM access_request_items WHERE plan_id = ?)",
         &filter.plan_id,
     );
-    select.and_found_in(&["application_lower", "products_lower"], &filter.search);
+    select.and_found_in(&["name_lower", "products_lower"], &filter.search);
     let (rows, next) = select.page(pool, query).await?;
     let requests = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok((requests, next))

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use portico_eventstore::{
-    Change, Projection, ProjectionError, Row, Table, Tx, cells, rows::json, sqlx,
+    Change, Projection, ProjectionError, Row, Table, Tx, cells,
+    rows::{found_ids, json},
+    sqlx,
 };
 use portico_runtime::lists::{ListQuery, Search, Select, SortColumn, SortColumns};
 use sqlx::{AnyPool, Row as _};
@@ -28,7 +30,7 @@ const COLUMNS: &str = "id, state, version, created_at, updated_at";
 const TABLE: Table = Table {
     name: "applications",
     key: "id",
-    columns: "id owner_id name_lower status state version created_ms created_at updated_at",
+    columns: "id owner_id status state version created_ms created_at updated_at",
     once: "owner_id created_ms created_at",
 };
 
@@ -52,7 +54,6 @@ impl Projection for Applications {
             rows.push(cells![
                 stream.id,
                 state.owner_id,
-                state.profile.name.to_lowercase(),
                 status,
                 serde_json::to_string(state)?,
                 stream.last.version,
@@ -70,12 +71,18 @@ impl Projection for Applications {
 async fn check(tx: &mut Tx, id: Uuid, change: &Event) -> Result<(), ProjectionError> {
     let (condition, rule) = match change {
         Event::Deleted => ("", rule::APPLICATION_IN_USE),
-        Event::Updated(changes) if changes.redirect_urls.as_ref().is_some_and(Vec::is_empty) => {
+        Event::Updated(changes)
+            if changes
+                .profile
+                .is_some_and(|new| !new.kept.has_redirect_urls) =>
+        {
             ("AND needs_redirect_urls = 1", rule::REDIRECT_URLS_MISSING)
         }
-        Event::Created { .. } | Event::Updated(_) | Event::Suspended | Event::Resumed => {
-            return Ok(());
-        }
+        Event::Created { .. }
+        | Event::Updated(_)
+        | Event::Suspended
+        | Event::Resumed
+        | Event::Erased => return Ok(()),
     };
     let statement = format!(
         "SELECT 1 FROM access_requests WHERE application_id = $1 AND status IN {LIVING} {condition} LIMIT 1"
@@ -124,7 +131,8 @@ pub(crate) async fn list(
     search: &Search,
     query: &ListQuery,
 ) -> Result<(Vec<ApplicationRow>, String), sqlx::Error> {
-    let mut select = Select::new(COLUMNS, "applications WHERE status = 'active'");
+    let tables = "applications JOIN application_names ON application = id WHERE status = 'active'";
+    let mut select = Select::new(COLUMNS, tables);
     if let Some(owner) = owner {
         select.and("owner_id = ?", owner.to_string());
     }
@@ -132,4 +140,10 @@ pub(crate) async fn list(
     let (rows, next) = select.page(pool, query).await?;
     let applications = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok((applications, next))
+}
+
+/// All applications that a user has created.
+pub(crate) async fn of_owner(pool: &AnyPool, owner: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    let sql = "SELECT id FROM applications WHERE owner_id = $1 ORDER BY id";
+    found_ids(pool, sql, [owner.to_string()]).await
 }

@@ -37,6 +37,7 @@ impl Actor {
         update_application(UpdateApplicationRequest) -> Application,
         delete_application(DeleteApplicationRequest) -> DeleteApplicationResponse,
         get_application(GetApplicationRequest) -> Application,
+        get_application_profile(GetApplicationProfileRequest) -> ApplicationProfile,
         list_applications(ListApplicationsRequest) -> ListApplicationsResponse,
         get_cart(GetCartRequest) -> Cart,
         put_cart(PutCartRequest) -> Cart,

@@ -30,6 +30,13 @@ fn get(id: &str) -> api::GetApplicationRequest {
     api::GetApplicationRequest { id: id.into() }
 }
 
+fn profile(changed: &api::ApplicationChanged) -> api::GetApplicationProfileRequest {
+    api::GetApplicationProfileRequest {
+        application_id: changed.application_id.clone(),
+        profile_id: changed.profile_id.clone(),
+    }
+}
+
 fn delete(id: &str) -> api::DeleteApplicationRequest {
     api::DeleteApplicationRequest {
         id: id.into(),
@@ -104,8 +111,15 @@ async fn changes_are_versioned_and_published() {
         .unwrap();
     assert_eq!((changed.name.as_str(), changed.version), ("Store", 2));
     let public: api::ApplicationChanged = published.next("application_changed").await;
-    assert_eq!(public.name, "Store");
-    assert_eq!(public.redirect_urls, ["https://shop.example/cb"]);
+    let service = portal.actor(Caller::service("registration"));
+    let profile = service.get_application_profile(profile(&public)).await;
+    let profile = profile.unwrap();
+    assert_eq!(profile.name, "Store");
+    assert_eq!(profile.redirect_urls, ["https://shop.example/cb"]);
+    assert_eq!(
+        codes(anna.get_application_profile(self::profile(&public)).await),
+        ["forbidden"]
+    );
 
     let bare = api::Application {
         name: "Shop".into(),
@@ -251,4 +265,26 @@ async fn a_redirecting_client_keeps_a_redirect_url() {
     );
     request.client_type_id = Some(MACHINE.to_string());
     anna.submit_access_request(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_changes_at_once_both_stay() {
+    let portal = Portal::running().await;
+    let anna = portal.developer(1);
+    let made = anna.create(shop()).await.unwrap();
+    let described = api::Application {
+        description: "Sells.".into(),
+        ..Default::default()
+    };
+    let (renamed, described) = futures::join!(
+        anna.update_application(rename(&made.id, "Store", 0)),
+        anna.update_application(update(&made.id, described, &["description"])),
+    );
+    renamed.unwrap();
+    described.unwrap();
+    let now = anna.get_application(get(&made.id)).await.unwrap();
+    assert_eq!(
+        (now.name.as_str(), now.description.as_str()),
+        ("Store", "Sells.")
+    );
 }

@@ -161,7 +161,7 @@ pub(crate) async fn rules(portal: &Portal) {
         .unwrap();
     // Refused notes are gone.
     let kept: i64 = {
-        sqlx::query("SELECT COUNT(*) FROM vault_value")
+        sqlx::query("SELECT COUNT(*) FROM vault_value WHERE subject LIKE 'access_request/%'")
             .fetch_one(portal.store.database().pool())
             .await
             .unwrap()

@@ -56,7 +56,13 @@ async fn an_approval_tells_both_halves_all_they_need() {
         (&wanted.request_id, wanted.revision, wanted.state()),
         (&id, 1, api::wanted_access::State::Granted)
     );
-    assert_eq!(wanted.application_name, "Store");
+    let asked = api::GetApplicationProfileRequest {
+        application_id: wanted.application_id.clone(),
+        profile_id: wanted.profile_id.clone(),
+    };
+    let registration = portal.actor(Caller::service("registration"));
+    let profile = registration.get_application_profile(asked).await.unwrap();
+    assert_eq!(profile.name, "Store");
     let client = api::OauthClientCredential {
         identity_provider_id: PROVIDER.to_string(),
         client_type_id: MACHINE.to_string(),

@@ -8,6 +8,7 @@ mod catalogue;
 mod checkout;
 mod decisions;
 mod doubles;
+mod erasure;
 mod keys;
 mod lists;
 mod reports;

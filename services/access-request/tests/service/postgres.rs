@@ -13,6 +13,7 @@ mod catalogue;
 mod checkout;
 mod decisions;
 mod doubles;
+mod erasure;
 mod lists;
 mod support;
 mod watch;
@@ -44,6 +45,7 @@ async fn the_same_holds_on_postgresql() {
     catalogue::scopes_follow(&portal().await).await;
     watch::resumes(&portal().await).await;
     decisions::race(&portal().await).await;
+    erasure::gone_with_them(&portal().await).await;
     let last = portal().await;
     applications::in_use(&last).await;
     assert_equal_a_rebuild(&last.store).await;

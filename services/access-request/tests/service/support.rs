@@ -62,7 +62,7 @@ pub(crate) struct Portal {
     pub(crate) bus: Arc<MemoryBus>,
     pub(crate) deps: Deps,
     service: Option<Service>,
-    _data: Arc<tempfile::TempDir>,
+    data_folder: Arc<tempfile::TempDir>,
 }
 
 impl Portal {
@@ -82,7 +82,7 @@ impl Portal {
     /// The same data in a new process.
     pub(crate) async fn restart(self, bus: MemoryBus) -> Self {
         self.deps.shutdown.cancel();
-        Self::on(Arc::clone(&self._data), None, self.world.clone(), bus).await
+        Self::on(Arc::clone(&self.data_folder), None, self.world.clone(), bus).await
     }
 
     /// With this data, and on this database if it is not SQLite.
@@ -125,7 +125,7 @@ impl Portal {
             bus,
             deps,
             service: Some(service),
-            _data: data,
+            data_folder: data,
         }
     }
 
@@ -134,6 +134,16 @@ impl Portal {
         service.declare(&self.deps).await.unwrap();
         self.bus.declare(&[WATCHER]).await.unwrap();
         service.run(&self.deps);
+    }
+
+    /// What is in the data folder.
+    pub(crate) fn files(&self) -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(self.data_folder.path()).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        files
+            .filter(|path| path.is_file())
+            .map(|path| std::fs::read(path).unwrap())
+            .collect()
     }
 
     pub(crate) fn actor(&self, caller: Caller) -> Actor {

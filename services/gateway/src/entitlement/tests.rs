@@ -56,7 +56,6 @@ fn want(credential: Credential, revision: u64, state: WantedState) -> Wanted {
         credential,
         application_id: APPLICATION,
         application: Application {
-            name: "Shop".into(),
             suspended: false,
             as_of: i64::try_from(revision).unwrap(),
         },
@@ -394,11 +393,7 @@ fn a_finished_revision_follows_the_catalogue_by_itself() {
 
 #[test]
 fn a_suspended_application_is_not_served_and_is_no_finished_answer() {
-    let application = |suspended, as_of| Application {
-        name: "Shop".into(),
-        suspended,
-        as_of,
-    };
+    let application = |suspended, as_of| Application { suspended, as_of };
     let change = |suspended, as_of| {
         Command::Access(AccessCommand::ChangeApplication(application(
             suspended, as_of,
@@ -578,7 +573,6 @@ fn messages() -> Vec<Command> {
     };
     let application = |as_of, suspended| {
         Command::Access(AccessCommand::ChangeApplication(Application {
-            name: format!("Shop {as_of}"),
             suspended,
             as_of,
         }))

@@ -47,7 +47,6 @@ pub(super) fn wanted(message: &Message) -> Result<(Uuid, Wanted), PolicyError> {
         credential,
         application_id: id("application_id", &wanted.application_id)?,
         application: Application {
-            name: wanted.application_name,
             suspended: wanted.application_suspended,
             as_of: header(message, "position")?,
         },
@@ -59,7 +58,6 @@ pub(super) fn wanted(message: &Message) -> Result<(Uuid, Wanted), PolicyError> {
 pub(super) fn application(message: &Message) -> Result<(Uuid, Application), PolicyError> {
     let changed: access::ApplicationChanged = decode(message)?;
     let application = Application {
-        name: changed.name,
         suspended: changed.suspended,
         as_of: header(message, "position")?,
     };

@@ -183,7 +183,7 @@ pub(crate) async fn waiting(
 pub(crate) struct ExpectedKey {
     pub(crate) hash: String,
     pub(crate) product_name: String,
-    pub(crate) application_name: String,
+    pub(crate) application_id: Uuid,
 }
 
 /// The keys that should be at a gateway.
@@ -208,7 +208,7 @@ pub(crate) async fn keys_at(
             expected.push(ExpectedKey {
                 hash: made.hash.clone(),
                 product_name: item.map_or_else(String::new, |item| item.product.name.clone()),
-                application_name: entitlement.application.name.clone(),
+                application_id: entitlement.application_id(),
             });
         }
     }

@@ -102,6 +102,19 @@ impl Metadata {
         self
     }
 
+    /// Takes out the members whose names are such.
+    pub(super) fn take(&mut self, is_such: impl Fn(&str) -> bool) -> Self {
+        let (taken, left) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|(name, _)| is_such(name));
+        self.0 = left;
+        Self(taken)
+    }
+
+    pub(super) fn extend(&mut self, others: &Self) {
+        self.0.extend(others.0.clone());
+    }
+
     /// All members.
     #[must_use]
     pub fn members(&self) -> &Map<String, Value> {

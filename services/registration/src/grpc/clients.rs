@@ -18,7 +18,7 @@ use super::refusal::{refuse, work_error};
 use crate::client_metadata::Metadata;
 use crate::client_type::ClientType;
 use crate::identity_provider::IdentityProvider;
-use crate::oauth_client::{AccessCommand, Command, Live, OWNER, OauthClient, Rejection};
+use crate::oauth_client::{AccessCommand, Answered, Command, Live, OWNER, OauthClient, Rejection};
 use crate::views::oauth_clients::{self as view, Listed};
 use crate::wire;
 use crate::worker::DriftResult;
@@ -131,10 +131,11 @@ pub(crate) async fn reissue_registration_token(
 
 /// A client of an application that the caller may see.
 async fn visible(grpc: &Grpc, caller: &Caller, id: Uuid) -> Result<Listed, Error> {
-    let listed = view::by_id(grpc.pool(), id)
+    let mut listed = view::by_id(grpc.pool(), id)
         .await
         .map_err(query_error)?
         .ok_or_else(|| Error::not_found("OAuth client"))?;
+    complete(grpc, &mut listed).await?;
     let application_id = parse_id("application_id", &listed.client.application_id)?;
     match application(grpc, caller, application_id).await {
         Ok(_) => Ok(listed),
@@ -175,7 +176,23 @@ async fn clients(grpc: &Grpc, application: Uuid) -> Result<Vec<Listed>, Error> {
         .await
         .map_err(query_error)?;
     clients.retain(|listed| listed.state.was_live || !listed.state.grants.is_empty());
+    for listed in &mut clients {
+        complete(grpc, listed).await?;
+    }
     Ok(clients)
+}
+
+/// Adds what the provider repeated of what people wrote.
+async fn complete(grpc: &Grpc, listed: &mut Listed) -> Result<(), Error> {
+    let Some(live) = listed.state.live() else {
+        return Ok(());
+    };
+    let id = parse_id("id", &listed.client.id)?;
+    let whole = grpc.worker.whole(listed.state.application_id, &live.answer);
+    let (answer, redirect_urls) = whole.await.map_err(|error| work_error(id, &error))?;
+    listed.client.differences = view::differences(answer.differences);
+    listed.client.redirect_urls = redirect_urls;
+    Ok(())
 }
 
 /// Records that somebody looks, then gives the credentials. `None` where the client was deleted meanwhile.
@@ -242,7 +259,9 @@ async fn credentials(
         };
         let reference = live.answer.secret_ref;
         if let Some(secret) = secret(grpc, id, reference).await? {
-            return with_secret(grpc, &state, live, listed, secret)
+            let whole = grpc.worker.whole(state.application_id, &live.answer);
+            let (answer, _) = whole.await.map_err(|error| work_error(id, &error))?;
+            return with_secret(grpc, &state, (live, &answer), listed, secret)
                 .await
                 .map(Some);
         }
@@ -257,11 +276,10 @@ async fn credentials(
 async fn with_secret(
     grpc: &Grpc,
     state: &OauthClient,
-    live: &Live,
+    (live, answer): (&Live, &Answered),
     listed: &Listed,
     client_secret: Option<Secret>,
 ) -> Result<api::Credentials, Error> {
-    let answer = &live.answer;
     let method = match answer.granted.text("token_endpoint_auth_method") {
         Some(method) => method.to_owned(),
         None => asked_method(grpc, live).await?,

@@ -12,7 +12,8 @@ use tonic::Request;
 use uuid::Uuid;
 
 use super::Grpc;
-use crate::client_metadata::{Marker, WantedClient};
+use super::refusal::work_error;
+use crate::client_metadata::{Marker, Metadata, Profile, WantedClient};
 use crate::client_type::{ClientType, Definition};
 use crate::identity_provider::{IdentityProvider, Method, Settings, Status};
 use crate::oauth_client::{Live, OauthClient, Wanted};
@@ -77,6 +78,10 @@ struct Subject {
     client: OauthClient,
     /// What grants and application want, and this approval too; its scopes are still missing.
     wanted: Wanted,
+    /// What the admin is shown the approval of.
+    texts: Profile,
+    /// What the provider has granted of a client that is there.
+    granted: Metadata,
     /// The client types that it would have, the one that decides the authentication first.
     types: Vec<Definition>,
     id: Uuid,
@@ -99,8 +104,6 @@ impl Subject {
             None => client.first_client_type().unwrap_or(client_type),
         };
         let mut wanted = client.wanted().unwrap_or_default();
-        wanted.name.clone_from(&message.application_name);
-        wanted.redirect_urls.clone_from(&message.redirect_urls);
         wanted.client_type_ids.insert(client_type);
         let others = wanted.client_type_ids.iter().filter(|id| **id != first);
         let mut types = Vec::new();
@@ -109,9 +112,22 @@ impl Subject {
         }
         let method = requirements::method(&settings, provider.initial_access_token.is_some());
         let (driver, site) = (driver_for(&settings.kind), Site::new(&settings, method));
+        let granted = match client.live() {
+            Some(live) => {
+                let whole = grpc.worker.whole(application, &live.answer).await;
+                whole.map_err(|error| work_error(id, &error))?.0.granted
+            }
+            None => Metadata::default(),
+        };
         let bare = grpc.worker.registers_bare(driver, site, provider_id).await;
         Ok(Self {
             bare: bare.map_err(query_error)?,
+            granted,
+            texts: Profile {
+                name: message.application_name.clone(),
+                redirect_urls: message.redirect_urls.clone(),
+                erased: false,
+            },
             method,
             driver,
             provider,
@@ -129,8 +145,8 @@ impl Subject {
         };
         let first = self.types.first();
         let wanted = WantedClient {
-            name: self.wanted.name.clone(),
-            redirect_uris: self.wanted.redirect_urls.clone(),
+            name: self.texts.name.clone(),
+            redirect_uris: self.texts.redirect_urls.clone(),
             grant_types: union(|one| &one.grant_types),
             response_types: union(|one| &one.response_types),
             token_endpoint_auth_method: first
@@ -150,7 +166,9 @@ impl Subject {
         };
         let site = Site::new(&self.settings, self.method);
         if let Some(live) = self.client.live() {
-            return self.driver.preview_update(site, &known(live), &wanted);
+            return self
+                .driver
+                .preview_update(site, &known(live, &self.granted), &wanted);
         }
         let ids = ChosenIds {
             // Chosen anew for each attempt.
@@ -162,14 +180,14 @@ impl Subject {
 }
 
 /// Of a preview only the shape counts, so secrets stay in the vault; others stand for them.
-fn known(live: &Live) -> KnownClient {
+fn known(live: &Live, granted: &Metadata) -> KnownClient {
     let stand_in = |there: bool| there.then(|| Secret::new("redacted"));
     KnownClient {
         client_id: live.answer.client_id.clone(),
         client_secret: stand_in(live.answer.secret_ref.is_some()),
         registration_access_token: stand_in(live.answer.rat_ref.is_some()),
         registration_client_uri: live.answer.registration_client_uri.clone(),
-        granted: live.answer.granted.clone(),
+        granted: granted.clone(),
         scopes: live.own_scopes(),
     }
 }

@@ -28,6 +28,8 @@ pub enum Command {
         failed: FailedAttempt,
         /// Time of the next attempt.
         next_try_at: Timestamp,
+        /// It is one of so many after which it is given up.
+        counted: bool,
     },
     /// The provider refused for good.
     Refuse {
@@ -85,12 +87,13 @@ impl OauthClient {
             Command::Delay {
                 failed,
                 next_try_at,
+                counted,
             } => {
                 let delayed = Outcome::Delayed {
                     problem: failed.problem.clone(),
                     next_try_at: Some(*next_try_at),
                 };
-                std::iter::once(self.delayed(failed, *next_try_at, None).into())
+                std::iter::once(self.delayed(failed, *next_try_at, (*counted, None)).into())
                     .chain(self.tell_uncovered(&delayed))
                     .collect()
             }
@@ -200,7 +203,7 @@ impl OauthClient {
             .to_take_away()
             .filter(|(_, grant): &(_, &Grant)| grant.failure().is_none())
             .map(|(id, grant)| report(id, grant, Outcome::Failed(failed.problem.clone())).into());
-        let delayed = self.delayed(failed, again_at, Some(since.unwrap_or(at)));
+        let delayed = self.delayed(failed, again_at, (true, Some(since.unwrap_or(at))));
         told.chain([delayed.into()]).collect()
     }
 
@@ -208,12 +211,13 @@ impl OauthClient {
         &self,
         failed: &FailedAttempt,
         next_try_at: Timestamp,
-        stuck_since: Option<Timestamp>,
+        (counted, stuck_since): (bool, Option<Timestamp>),
     ) -> Event {
+        let before = self.delay.as_ref().map_or(0, |delay| delay.attempts);
         Event::Delayed {
             problem: failed.problem.clone(),
             next_try_at,
-            attempts: self.delay.as_ref().map_or(0, |delay| delay.attempts) + 1,
+            attempts: before + u32::from(counted),
             attempt_over: failed.attempt_over,
             stuck_since,
         }

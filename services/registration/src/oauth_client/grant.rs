@@ -197,7 +197,7 @@ impl OauthClient {
     fn requested(&mut self, requested: &Requested) {
         self.application_id = requested.application_id;
         self.identity_provider_id = requested.identity_provider_id;
-        if self.application.name.is_empty() || requested.application.as_of > self.application.as_of
+        if self.application.profile.is_nil() || requested.application.as_of > self.application.as_of
         {
             self.follow_application(&requested.application);
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::grant::{Outcome, report};
 use super::state::{Answered, Link, Live, OauthClient, Problem, Wanted};
 use super::{Decision, DeletionEvent, Event as Any, Rejection};
-use crate::client_metadata::WantedClient;
+use crate::client_metadata::ClientRequest;
 
 /// Kind of the vault owner of what orphans are managed with. Its id is the OAuth client's, whose own secrets are
 /// erased when nothing of it is left.
@@ -36,7 +36,7 @@ pub struct Orphan {
     /// What it may be able to do.
     pub scopes: BTreeSet<String>,
     /// What was sent; by it some providers can be searched.
-    pub sent: Option<Box<WantedClient>>,
+    pub sent: Option<Box<ClientRequest>>,
     /// How an admin resolved it; none while it is open.
     pub resolution: Option<Resolution>,
 }

@@ -11,7 +11,7 @@ use super::failure::{FailedAttempt, Times};
 use super::grant::{Outcome, report};
 use super::state::{Answered, ClientProfile, Link, Live, OauthClient, Problem, Wanted};
 use super::{Decision, Event as Any, Rejection, Resolution, Step, only_if};
-use crate::client_metadata::{Marker, WantedClient};
+use crate::client_metadata::{ClientRequest, Marker};
 
 /// A registration that is about to be attempted.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ pub struct RegistrationIntended {
     /// What the client will be after it.
     pub wanted: Wanted,
     /// What is sent, with the marker; kept so that the very same attempt can be repeated.
-    pub client: WantedClient,
+    pub client: ClientRequest,
 }
 
 /// Registration of a client (RFC 7591 section 3).
@@ -260,10 +260,9 @@ impl OauthClient {
         wanted: &Wanted,
         profile: &ClientProfile,
         attempt: u32,
-    ) -> WantedClient {
-        WantedClient {
-            name: wanted.name.clone(),
-            redirect_uris: wanted.redirect_urls.clone(),
+    ) -> ClientRequest {
+        ClientRequest {
+            profile: wanted.profile,
             grant_types: profile.grant_types.clone(),
             response_types: profile.response_types.clone(),
             token_endpoint_auth_method: profile.token_endpoint_auth_method.clone(),

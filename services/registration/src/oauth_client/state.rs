@@ -15,7 +15,7 @@ use super::registration::RegistrationIntended;
 use super::rotation::Notice;
 use super::rotation::old_secret::OldSecret;
 use crate::application::Application;
-use crate::client_metadata::{Difference, Metadata, WantedClient};
+use crate::client_metadata::{ClientRequest, Difference, Metadata};
 
 /// One application's OAuth client at one identity provider.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -168,10 +168,8 @@ impl Live {
 /// What the client is to be, as the grants and the application want it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Name of the application.
-    pub name: String,
-    /// Redirect URLs of the application.
-    pub redirect_urls: Vec<String>,
+    /// Name and redirect URLs of the application, see [`Application::profile`].
+    pub profile: Uuid,
     /// Of all grants. Grant and response types are the union; the first one of the client decides the rest.
     pub client_type_ids: BTreeSet<Uuid>,
     /// Union of the scopes of all grants.
@@ -207,8 +205,11 @@ pub struct Answered {
     pub registration_client_uri: Option<Url>,
     /// Unix seconds, 0: never.
     pub secret_expires_at: u64,
-    /// The metadata as granted.
+    /// The metadata as granted, less what people wrote.
     pub granted: Metadata,
+    /// The rest of it, see [`Echo`](crate::client_metadata::Echo); in the vault under [`super::APPLICATION_OWNER`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo_ref: Option<VaultRef>,
     /// Where it differs from what was asked.
     pub differences: Vec<Difference>,
     /// What an admin should know beyond that.
@@ -233,7 +234,7 @@ pub enum OperationKind {
         /// What the client will be after it.
         wanted: Wanted,
         /// Metadata of the request.
-        client: Box<WantedClient>,
+        client: Box<ClientRequest>,
     },
     /// Rotation of the client secret.
     Rotate {

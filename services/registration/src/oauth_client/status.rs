@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::state::{Link, OauthClient, Problem};
-use crate::client_metadata::UNUSED_REDIRECT;
 
 impl OauthClient {
     /// The status of the API.
@@ -39,19 +38,6 @@ impl OauthClient {
         };
         let granted = live.answer.granted.scopes();
         granted.unwrap_or_else(|| live.applied.scopes.clone())
-    }
-
-    /// The redirect URLs that the client has: as granted where the provider says so, otherwise as asked.
-    #[must_use]
-    pub fn redirect_urls(&self) -> Vec<String> {
-        let Some(live) = self.live() else {
-            return Vec::new();
-        };
-        let granted = live.answer.granted.list("redirect_uris");
-        let granted = granted.map(|granted| granted.into_iter().collect());
-        let mut urls: Vec<String> = granted.unwrap_or_else(|| live.applied.redirect_urls.clone());
-        urls.retain(|url| url != UNUSED_REDIRECT);
-        urls
     }
 
     /// Why it is not as it is wanted.

@@ -95,8 +95,7 @@ impl OauthClient {
         let mut grants = self.considered().peekable();
         grants.peek()?;
         let mut wanted = Wanted {
-            name: self.application.name.clone(),
-            redirect_urls: self.application.redirect_urls.clone(),
+            profile: self.application.profile,
             suspended: true,
             ..Wanted::default()
         };

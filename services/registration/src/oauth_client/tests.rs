@@ -65,12 +65,17 @@ fn requested(number: u128, revision: u64, access: Access) -> Requested {
     }
 }
 
+/// The version of a profile, by the name in it.
+fn profile_of(name: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())
+}
+
 fn application(name: &str, as_of: i64) -> Application {
     Application {
-        name: name.into(),
-        redirect_urls: vec![],
+        profile: profile_of(name),
         as_of,
         suspended: false,
+        erased: false,
     }
 }
 
@@ -133,8 +138,7 @@ fn profile() -> ClientProfile {
 
 fn wanted(scopes: &[&str]) -> Wanted {
     Wanted {
-        name: "Weather app".into(),
-        redirect_urls: vec![],
+        profile: profile_of("Weather app"),
         client_type_ids: BTreeSet::from([MACHINE]),
         scopes: set(scopes),
         suspended: false,
@@ -211,6 +215,7 @@ fn delay(code: &str, attempt_over: bool) -> Command {
     Command::Failure(FailureCommand::Delay {
         failed: failed(code, attempt_over),
         next_try_at: later(),
+        counted: true,
     })
 }
 
@@ -238,6 +243,7 @@ fn answer(client_id: &str, scopes: &BTreeSet<String>) -> Answered {
         registration_client_uri: None,
         secret_expires_at: 0,
         granted: Metadata::from_answer(members.as_object().unwrap().clone()),
+        echo_ref: None,
         differences: vec![],
         warnings: vec![],
     }

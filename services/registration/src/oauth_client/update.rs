@@ -7,7 +7,7 @@ use super::state::{
     Answered, ClientProfile, OauthClient, Operation, OperationKind, Problem, Wanted,
 };
 use super::{Decision, Rejection, Resolution, Step};
-use crate::client_metadata::WantedClient;
+use crate::client_metadata::ClientRequest;
 
 /// Changes of the client.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub enum Event {
         /// What the client will be after it.
         wanted: Wanted,
         /// Metadata of the request.
-        client: WantedClient,
+        client: ClientRequest,
     },
     /// The client is as it was wanted.
     Updated {

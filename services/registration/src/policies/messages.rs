@@ -51,10 +51,10 @@ pub(super) fn requested(
         client_type_id,
         requester_id: wanted.requester_id,
         application: Application {
-            name: wanted.application_name,
-            redirect_urls: wanted.redirect_urls,
+            profile: id("profile_id", &wanted.profile_id)?,
             as_of,
             suspended: wanted.application_suspended,
+            erased: wanted.application_erased,
         },
         scopes: scopes.collect(),
         retried,

@@ -200,7 +200,6 @@ impl Translation<'_> {
             "portico.registration.client_changed",
             &public::ClientChanged {
                 application_id: client.application_id.to_string(),
-                application_name: client.application.name.clone(),
                 identity_provider_id: client.identity_provider_id.to_string(),
                 identity_provider_name: self.provider_name(&client).await?,
                 client_id: client_id(&client),
@@ -224,7 +223,6 @@ impl Translation<'_> {
             "portico.registration.client_secret_expiring",
             &public::ClientSecretExpiring {
                 application_id: client.application_id.to_string(),
-                application_name: client.application.name.clone(),
                 identity_provider_id: client.identity_provider_id.to_string(),
                 identity_provider_name: self.provider_name(&client).await?,
                 client_id: client_id(&client).unwrap_or_default(),

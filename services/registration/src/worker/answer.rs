@@ -8,7 +8,7 @@ use super::failure::lacking;
 use super::spool::AnswerSpool;
 use super::usable::unusable;
 use super::{Job, WorkError, Worker};
-use crate::client_metadata::WantedClient;
+use crate::client_metadata::{Echo, WantedClient};
 use crate::client_type::ClientType;
 use crate::identity_provider::{IdentityProvider, Rejection, Status};
 use crate::oauth_client::{
@@ -116,7 +116,11 @@ impl Worker {
             client_secret,
             registration_access_token,
             registration_client_uri: live.answer.registration_client_uri.clone(),
-            granted: live.answer.granted.clone(),
+            granted: self
+                .whole(job.state.application_id, &live.answer)
+                .await?
+                .0
+                .granted,
             scopes: live.own_scopes(),
         })
     }
@@ -132,13 +136,13 @@ impl Worker {
     }
 
     /// What is recorded of an answer, and what changes in the vault by it. Nothing stored is lost where the answer brings
-    /// none.
+    /// none. `sent`: what was asked for; `None` where it was a secret and nothing else, so that nothing can differ.
     pub(super) async fn answered(
         &self,
         job: &Job,
         registered: RegisteredClient,
         before: &Before,
-        sent: &WantedClient,
+        sent: Option<&WantedClient>,
         changes: &mut Changes,
     ) -> Result<Answered, WorkError> {
         let mut keep = |secret: &Secret| {
@@ -167,7 +171,7 @@ impl Worker {
             .granted
             .members()
             .contains_key("client_secret_expires_at");
-        Ok(Answered {
+        let mut answer = Answered {
             client_id: registered.client_id,
             secret_ref,
             rat_ref,
@@ -177,13 +181,31 @@ impl Worker {
             } else {
                 expires_before
             },
-            differences: self
-                .driver(job)
-                .await?
-                .differences(sent, &registered.granted),
+            differences: Vec::new(),
             granted: registered.granted,
+            echo_ref: None,
             warnings: registered.warnings,
-        })
+        };
+        match (sent, &before.answer) {
+            (Some(sent), _) => {
+                let driver = self.driver(job).await?;
+                answer.differences = driver.differences(sent, &answer.granted);
+                Self::keep_echo(job, sent, &mut answer, changes)?;
+                changes.delete(before.answer.as_ref().and_then(|answer| answer.echo_ref));
+            }
+            (None, before) => {
+                drop(Echo::taken_from(
+                    &WantedClient::default(),
+                    &mut answer.granted,
+                    &mut Vec::new(),
+                ));
+                if let Some(before) = before {
+                    answer.differences.clone_from(&before.differences);
+                    answer.echo_ref = before.echo_ref;
+                }
+            }
+        }
+        Ok(answer)
     }
 
     /// Before an operation goes on, and after it failed: records what the spool holds of it.
@@ -260,12 +282,9 @@ impl Worker {
                     let lifetime = self.deps.config.old_secret_lifetime;
                     OldSecret::until(Retry::after(self.deps.clock.now(), lifetime))
                 });
-                // A rotation changes the secret and nothing else: nothing is asked for that could differ.
-                let unasked = WantedClient::default();
-                let mut answer = self
-                    .answered(job, registered, &before, &unasked, &mut changes)
+                let answer = self
+                    .answered(job, registered, &before, None, &mut changes)
                     .await?;
-                answer.differences.clone_from(&live.answer.differences);
                 Command::Rotation(RotationCommand::Complete {
                     attempt,
                     answer: Box::new(answer),
@@ -273,8 +292,14 @@ impl Worker {
                 })
             }
             Some(OperationKind::Update { wanted, client }) => {
+                let texts = self
+                    .texts_of(job.state.application_id, client.profile)
+                    .await;
+                // Whoever calls asks again when the client is due, and finds the answer in the spool.
+                let texts = texts.map_err(|error| WorkError::Other(error.to_string()))?;
+                let client = &client.named(&texts);
                 let answer = self
-                    .answered(job, registered, &before, client, &mut changes)
+                    .answered(job, registered, &before, Some(client), &mut changes)
                     .await?;
                 // That nobody gets a token is what a suspension is for, and some providers do it by the grant types.
                 let unusable = match wanted.suspended {

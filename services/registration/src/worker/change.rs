@@ -9,6 +9,7 @@ use portico_vault::{Owner, Secret};
 use super::answer::Recovered;
 use super::failure::{failed, lacking, problem};
 use super::spool::AnswerSpool;
+use super::texts::{impersonal, unquoted};
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
@@ -27,6 +28,9 @@ impl Worker {
         let Some(profile) = profile else {
             return Ok(());
         };
+        let Some(texts) = self.texts(job, wanted.profile).await? else {
+            return Ok(());
+        };
         // What was sent before may have been done, whatever is answered now.
         let repeated = live.operation.is_some();
         let intend = Command::Update(UpdateCommand::Intend { wanted, profile });
@@ -43,9 +47,11 @@ impl Worker {
         let spool = AnswerSpool::new(&self.vault, job.id, attempt);
         let known = self.known(job, live).await?;
         let session = access.session(&spool);
+        let client = &client.named(&texts);
         match changed(live, &access, &session, &known, client).await {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => {
+                let failure = impersonal(failure, client);
                 let certain = !failure.outcome_unknown && !repeated;
                 self.not_changed(job, live, &access, &failure, certain)
                     .await
@@ -71,6 +77,7 @@ impl Worker {
             .driver()
             .rotate_secret(&access.session(&spool), &known, &chosen)
             .await
+            .map_err(|failure| unquoted(failure, &known))
         {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => {
@@ -101,6 +108,7 @@ impl Worker {
             .driver()
             .delete(&access.session(&spool), &known)
             .await
+            .map_err(|failure| unquoted(failure, &known))
         {
             Ok(_) => self.gone(job, live).await,
             // The one before did it: RFC 7592 section 2.3 has 401 for a client that is not there.

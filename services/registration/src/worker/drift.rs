@@ -12,7 +12,7 @@ use super::answer::owner;
 use super::spool::AnswerSpool;
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Difference, Metadata, SECRET_CHANGED, WantedClient};
-use crate::oauth_client::{Command, DriftCommand, Live};
+use crate::oauth_client::{Answered, Command, DriftCommand, Live};
 use crate::providers::{Access, Disposition, Failure, KnownClient};
 
 /// A member that is not RFC 7591's: whether the client may have tokens at all. Drivers give it that can switch it.
@@ -204,7 +204,8 @@ impl Worker {
         Ok(match read {
             Ok(found) => {
                 let differences = access.driver().differences(&sent, &found.granted);
-                let members = edited(live, &sent, differences, &found.granted);
+                let (before, _) = self.whole(job.state.application_id, &live.answer).await?;
+                let members = edited(live, &before, &sent, differences, &found.granted);
                 let result = match members.is_empty() {
                     true => DriftResult::Unchanged,
                     false => DriftResult::Changed { client_id, members },
@@ -225,9 +226,15 @@ impl Worker {
         live: &Live,
     ) -> Result<Option<WantedClient>, WorkError> {
         let wanted = &live.applied;
-        let profile = self.profile_of(wanted, live.client_type_id).await?;
-        let sent = |profile| job.state.sent(wanted, &profile, job.state.attempt);
-        Ok(profile.map(sent))
+        let Some(profile) = self.profile_of(wanted, live.client_type_id).await? else {
+            return Ok(None);
+        };
+        let texts = self
+            .texts_of(job.state.application_id, wanted.profile)
+            .await;
+        let texts = texts.map_err(|error| WorkError::Other(error.to_string()))?;
+        let sent = job.state.sent(wanted, &profile, job.state.attempt);
+        Ok(Some(sent.named(&texts)))
     }
 
     /// A provider may give a new registration access token with every answer; the old one is void then.
@@ -305,6 +312,7 @@ impl Worker {
 /// Members changed since our last write. What the provider granted differently from the start is no drift.
 fn edited(
     live: &Live,
+    before: &Answered,
     sent: &WantedClient,
     differences: Vec<Difference>,
     found: &Metadata,
@@ -313,7 +321,7 @@ fn edited(
         .into_iter()
         .filter(|one| one.member != "client_secret_expires_at")
         .filter(|one| {
-            let mut known = live.answer.differences.iter();
+            let mut known = before.differences.iter();
             !known.any(|known| known.member == one.member && known.granted == one.granted)
         })
         .map(|one| {
@@ -328,7 +336,7 @@ fn edited(
         .collect();
     // Some providers keep the marker in the name, so what counts is what they said before.
     let name = |metadata: &Metadata| metadata.text("client_name").map(str::to_owned);
-    if let (Some(before), Some(now)) = (name(&live.answer.granted), name(found))
+    if let (Some(before), Some(now)) = (name(&before.granted), name(found))
         && before != now
         && now != sent.client_name()
     {

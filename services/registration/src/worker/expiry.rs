@@ -10,6 +10,7 @@ use super::answer::owner;
 use super::failure::{AGAIN, problem};
 use super::registration::random_secret;
 use super::spool::AnswerSpool;
+use super::texts::unquoted;
 use super::{Job, WorkError, Worker};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
@@ -139,7 +140,8 @@ impl Worker {
         let driver = access.driver();
         let ended = driver
             .retire_old_secret(&access.session(&spool), &known)
-            .await;
+            .await
+            .map_err(|failure| unquoted(failure, &known));
         Ok(match ended {
             // With it went its secrets.
             Err(failure) if failure.disposition == Disposition::Gone => Ok(()),

@@ -33,6 +33,7 @@ impl Worker {
         let command = FailureCommand::Delay {
             failed,
             next_try_at,
+            counted: true,
         };
         self.record(job, &Command::Failure(command)).await.map(drop)
     }

@@ -43,7 +43,7 @@ fn outcome(command: &Command) -> Option<(&'static str, &'static str)> {
         Command::Rotation(RotationCommand::Complete { .. }) => ("rotate", "succeeded"),
         Command::Rotation(RotationCommand::Refuse { .. }) => ("rotate", "failed"),
         Command::Deletion(DeletionCommand::Complete { .. }) => ("delete", "succeeded"),
-        Command::Failure(FailureCommand::Delay { .. }) => ("provider", "delayed"),
+        Command::Failure(FailureCommand::Delay { counted: true, .. }) => ("provider", "delayed"),
         Command::Failure(FailureCommand::Refuse { .. }) => ("provider", "failed"),
         Command::Failure(FailureCommand::Pause(_)) => ("provider", "paused"),
         _ => return None,

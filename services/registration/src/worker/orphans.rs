@@ -3,7 +3,7 @@
 
 use portico_eventstore::{Context, StoreError};
 use portico_proto::{Error, Kind};
-use portico_vault::{Owner, Secret, VaultError};
+use portico_vault::{Changes, Owner, Secret, VaultError};
 use url::Url;
 use uuid::Uuid;
 
@@ -139,8 +139,9 @@ impl Orphans {
         let access = access.map_err(Error::from)?;
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
         let mut known = self.known(job, &orphan, claimed).await?;
+        let sent = self.sent(job, &orphan).await?;
         let read = if known.client_id.is_empty() {
-            let registered = search(&access, &spool, &orphan).await?;
+            let registered = search(&access, &spool, sent.as_ref()).await?;
             known.client_id.clone_from(&registered.client_id);
             check_manageable(&access, &spool, &known)?;
             registered
@@ -148,7 +149,7 @@ impl Orphans {
             check_manageable(&access, &spool, &known)?;
             read(&access, &spool, &known).await?
         };
-        if let Some(sent) = &orphan.sent
+        if let Some(sent) = &sent
             && !is_ours(sent, &read.granted)
         {
             let message = format!(
@@ -169,6 +170,16 @@ impl Orphans {
             orphan,
             read,
         })
+    }
+
+    /// What was sent, where that is known.
+    async fn sent(&self, job: &Job, orphan: &Orphan) -> Result<Option<WantedClient>, Stop> {
+        let Some(sent) = &orphan.sent else {
+            return Ok(None);
+        };
+        let application = job.state.application_id;
+        let texts = self.worker.texts_of(application, sent.profile).await?;
+        Ok(Some(sent.named(&texts)))
     }
 
     /// What is stored of the orphan, with what somebody says of it on top.
@@ -220,14 +231,17 @@ impl Orphans {
             read,
         } = subject;
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
-        let public = orphan.sent.as_ref().is_some_and(|sent| sent.is_public());
+        let sent = self.sent(job, &orphan).await?.unwrap_or_default();
+        let public = orphan.sent.is_some() && sent.is_public();
         let (secret, registered) = match public {
             true => (None, read),
             false => new_secret(&access, &spool, &known).await?,
         };
         let command = OrphanCommand::Adopt {
             marker: marker.to_owned(),
-            answer: self.adopted(job.id, &known, secret, registered).await?,
+            answer: self
+                .adopted(job, &known, (secret, &sent), registered)
+                .await?,
             client_type_id,
         };
         let adopted = self.execute(job.id, command, &self.context).await;
@@ -238,26 +252,31 @@ impl Orphans {
     /// What is recorded of an adopted client; its secrets are the application's client's from now on.
     async fn adopted(
         &self,
-        id: Uuid,
+        job: &Job,
         known: &KnownClient,
-        secret: Option<Secret>,
+        (secret, sent): (Option<Secret>, &WantedClient),
         registered: RegisteredClient,
     ) -> Result<Answered, Stop> {
         let token = registered.registration_access_token;
         let token = token.or_else(|| known.registration_access_token.clone());
-        let secret_ref = self.worker.keep(&owner(id), secret.as_ref()).await?;
-        let rat_ref = self.worker.keep(&owner(id), token.as_ref()).await?;
+        let secret_ref = self.worker.keep(&owner(job.id), secret.as_ref()).await?;
+        let rat_ref = self.worker.keep(&owner(job.id), token.as_ref()).await?;
         let uri = registered.registration_client_uri;
-        Ok(Answered {
+        let mut answer = Answered {
             client_id: known.client_id.clone(),
             secret_ref,
             rat_ref,
             registration_client_uri: uri.or_else(|| known.registration_client_uri.clone()),
             secret_expires_at: registered.client_secret_expires_at,
             granted: registered.granted,
+            echo_ref: None,
             differences: Vec::new(),
             warnings: registered.warnings,
-        })
+        };
+        let mut changes = Changes::default();
+        Worker::keep_echo(job, sent, &mut answer, &mut changes).map_err(Stop::Work)?;
+        self.worker.vault.change(&changes).await?;
+        Ok(answer)
     }
 
     async fn delete(&self, job: &Job, marker: &str, subject: Subject) -> Result<(), Stop> {
@@ -307,7 +326,7 @@ impl Orphans {
 async fn search(
     access: &Access,
     spool: &AnswerSpool,
-    orphan: &Orphan,
+    sent: Option<&WantedClient>,
 ) -> Result<RegisteredClient, Stop> {
     let unknown = || {
         Error::field(
@@ -318,7 +337,7 @@ async fn search(
     };
     let driver = access.driver();
     let searchable = driver.class() == ReconcileClass::Search;
-    let sent = orphan.sent.as_ref().filter(|_| searchable);
+    let sent = sent.filter(|_| searchable);
     let ids = ChosenIds {
         client_id: String::new(),
         client_secret: random_secret(),

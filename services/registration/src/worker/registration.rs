@@ -14,8 +14,10 @@ use uuid::Uuid;
 use super::answer::{Before, Provider, owner};
 use super::failure::{failed, lacking, problem};
 use super::spool::AnswerSpool;
+use super::texts::impersonal;
 use super::usable::{unusable, with_later, with_secret};
 use super::{Job, WorkError, Worker};
+use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
     AfterSuspicion, Command, FailedAttempt, FailureCommand, Intent, ORPHAN_OWNER, OrphanCommand,
     Problem, RegistrationCommand, RegistrationIntended, Wanted,
@@ -40,6 +42,9 @@ impl Worker {
             return Ok(());
         };
         let Some(profile) = self.profile(job, &wanted, client_type_id).await? else {
+            return Ok(());
+        };
+        let Some(texts) = self.living_texts(job, wanted.profile).await? else {
             return Ok(());
         };
         if job.state.attempt > 0 {
@@ -68,7 +73,10 @@ impl Worker {
         };
         fault::point("intent");
         match outcome.state.intended() {
-            Some(intended) => self.post(job, &provider, intended, chosen).await,
+            Some(intended) => {
+                let client = intended.client.named(&texts);
+                self.post(job, &provider, (intended, &client), chosen).await
+            }
             None => Ok(()),
         }
     }
@@ -91,7 +99,7 @@ impl Worker {
         &self,
         job: &Job,
         provider: &Provider,
-        intended: &RegistrationIntended,
+        (intended, client): (&RegistrationIntended, &WantedClient),
         client_secret: Secret,
     ) -> Result<(), WorkError> {
         let access = &provider.access;
@@ -100,10 +108,7 @@ impl Worker {
             client_id: intended.client_id.clone(),
             client_secret,
         };
-        let registered = match access
-            .driver()
-            .prepare(access.site(), &intended.client, &ids)
-        {
+        let registered = match access.driver().prepare(access.site(), client, &ids) {
             Ok(prepared) => {
                 access
                     .driver()
@@ -112,12 +117,12 @@ impl Worker {
             }
             Err(failure) => Err(failure),
         };
-        match registered {
+        match registered.map_err(|failure| impersonal(failure, client)) {
             Ok(registered) if self.is_anothers(job, &registered).await? => {
                 self.unread(job, provider, intended, &anothers()).await
             }
             Ok(registered) => {
-                self.registered(job, provider, intended, &ids, &spool, registered)
+                self.registered(job, provider, (intended, client), &ids, &spool, registered)
                     .await
             }
             Err(failure) if failure.unread.is_some() => {
@@ -177,22 +182,26 @@ impl Worker {
         let Some(ids) = self.chosen(job, intended).await? else {
             return self.without_secret(job, intended).await;
         };
+        let Some(texts) = self.texts(job, intended.client.profile).await? else {
+            return Ok(());
+        };
+        let client = &intended.client.named(&texts);
         let unread = match self.kept(job, access, &spool).await? {
             Some(Ok(registered)) => {
                 tracing::info!(oauth_client_id = %job.id, attempt = intended.attempt,
                     "taking up a registration that was answered before the process ended");
                 return self
-                    .registered(job, &provider, intended, &ids, &spool, registered)
+                    .registered(job, &provider, (intended, client), &ids, &spool, registered)
                     .await;
             }
-            Some(Err(failure)) => Some(failure),
+            Some(Err(failure)) => Some(impersonal(failure, client)),
             None => None,
         };
         if self.is_paused(job, &provider).await? {
             return Ok(());
         }
         let driver = access.driver();
-        let reconciled = match driver.prepare(access.site(), &intended.client, &ids) {
+        let reconciled = match driver.prepare(access.site(), client, &ids) {
             Ok(prepared) => {
                 let found = driver.reconcile(&access.session(&spool), &prepared).await;
                 match driver.class() {
@@ -206,10 +215,17 @@ impl Worker {
             }
             Err(failure) => Err(failure),
         };
-        match reconciled {
+        match reconciled.map_err(|failure| impersonal(failure, client)) {
             Ok(Reconciled::Registered(registered)) => {
-                self.registered(job, &provider, intended, &ids, &spool, *registered)
-                    .await
+                self.registered(
+                    job,
+                    &provider,
+                    (intended, client),
+                    &ids,
+                    &spool,
+                    *registered,
+                )
+                .await
             }
             Ok(Reconciled::NotThere) => self.not_there(job, intended, unread).await,
             Ok(Reconciled::Unknown) => match unread {
@@ -322,15 +338,18 @@ impl Worker {
         &self,
         job: &Job,
         provider: &Provider,
-        intended: &RegistrationIntended,
+        (intended, client): (&RegistrationIntended, &WantedClient),
         ids: &ChosenIds,
         spool: &AnswerSpool,
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
-        let (access, wanted) = (&provider.access, &intended.client);
-        let registered = match with_secret(access, spool, wanted, ids, registered).await {
+        let access = &provider.access;
+        let registered = match with_secret(access, spool, client, ids, registered).await {
             Ok(registered) => registered,
-            Err(failure) => return self.not_registered(job, provider, &failure, false).await,
+            Err(failure) => {
+                let failure = impersonal(failure, client);
+                return self.not_registered(job, provider, &failure, false).await;
+            }
         };
         let late = Late {
             client_id: registered.client_id.clone(),
@@ -343,13 +362,13 @@ impl Worker {
         };
         let mut changes = Changes::default();
         let answer = self
-            .answered(job, registered, &before, &intended.client, &mut changes)
+            .answered(job, registered, &before, Some(client), &mut changes)
             .await?;
         changes.delete(spool.kept());
         if answer.secret_ref != Some(intended.secret_ref) {
             changes.delete([intended.secret_ref]);
         }
-        let unusable = unusable(wanted, &answer, self.deps.clock.now());
+        let unusable = unusable(client, &answer, self.deps.clock.now());
         let command = Command::Registration(RegistrationCommand::Complete {
             attempt: intended.attempt,
             answer,

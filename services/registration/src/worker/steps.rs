@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use portico_eventstore::worker::{Due, Jobs, Work};
-use portico_eventstore::{Aggregate as _, Beside, Cell, Metadata, Outcome, Tx, sqlx};
-use portico_vault::{Changes, Statement, VaultError};
+use portico_eventstore::{Aggregate as _, Beside, Metadata, Outcome};
+use portico_runtime::seal_in_append;
+use portico_vault::Changes;
 
 use super::{Job, WorkError, Worker};
 use crate::identity_provider::IdentityProvider;
@@ -93,45 +94,23 @@ impl Worker {
         command: &Command,
         changes: Changes,
     ) -> Result<Option<Outcome<OauthClient>>, WorkError> {
-        let vault = self.vault.clone();
+        let (vault, seals) = (self.vault.clone(), changes.stores());
         let changes = Arc::new(changes);
         let beside = Beside::new(move |tx| {
             let (vault, changes) = (vault.clone(), Arc::clone(&changes));
-            async move {
-                if let Some(is_sqlite) = tx.gathers_for_sqlite() {
-                    let statements = vault.statements(&changes, is_sqlite);
-                    return gather(tx, statements).await.map_err(Into::into);
-                }
-                let changed = vault.change_in(tx.connection()?, &changes).await;
-                changed.map_err(|error| match error {
-                    // As of any statement of the append: whether it is an outage decides who waits for it.
-                    VaultError::Database(error) => error.into(),
-                    other => other.into(),
-                })
-            }
-            .boxed()
+            async move { seal_in_append(tx, &vault, &changes).await }.boxed()
         });
         let outcome = self.jobs.record_beside(job, command, beside).await?;
         if outcome.is_some() {
             self.count(job.state.identity_provider_id, command).await;
         }
+        if let Some(now) = outcome.as_ref().map(|outcome| &outcome.state)
+            && now.application.erased
+            && seals
+        {
+            // It was erased while the provider was asked.
+            self.forget_texts(now.application_id).await?;
+        }
         Ok(outcome)
     }
-}
-
-/// For the one call that makes the whole append.
-async fn gather(tx: &mut Tx, statements: Vec<Statement>) -> sqlx::Result<()> {
-    for Statement {
-        sql,
-        parameters,
-        rows,
-    } in statements
-    {
-        let parameters = parameters.into_iter().map(Cell::from).collect();
-        match rows {
-            Some(rows) => drop(tx.touches(rows, sql, parameters).await?),
-            None => tx.execute(sql, parameters).await?,
-        }
-    }
-    Ok(())
 }

@@ -6,5 +6,6 @@ mod keycloak;
 mod lifecycle;
 mod providers;
 mod recovery;
+mod texts;
 mod trouble;
 pub(crate) mod world;

@@ -160,6 +160,7 @@ mod tests {
             registration_client_uri: None,
             secret_expires_at: expires_at.try_into().unwrap(),
             granted: Metadata::from_answer(granted.as_object().unwrap().clone()),
+            echo_ref: None,
             differences: vec![],
             warnings: vec![],
         };

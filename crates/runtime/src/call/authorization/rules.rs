@@ -77,6 +77,8 @@ const ACCESS_METHODS: Rules = &[
     ("ListAccessRequests", SIGNED_IN.or(CATALOG)),
     // Credentials are shown once access has been active.
     ("GetActivation", NOBODY.or(REGISTRATION)),
+    // Clients are named after their application.
+    ("GetApplicationProfile", NOBODY.or(REGISTRATION)),
     ("WatchAccessRequests", SIGNED_IN),
 ];
 

@@ -264,7 +264,6 @@ impl World {
             request_id: request.to_string(),
             revision: 0,
             application_id: self.application_id.to_string(),
-            application_name: "Weather app".into(),
             requester_id: Uuid::nil().to_string(),
             credential: Some(credential),
             items,
@@ -325,9 +324,8 @@ impl World {
     pub(crate) async fn suspend_application(&mut self, suspended: bool) {
         let changed = access::ApplicationChanged {
             application_id: self.application_id.to_string(),
-            name: "Weather app".into(),
-            redirect_urls: vec![],
             suspended,
+            ..Default::default()
         };
         self.tell("access.application_changed", &changed).await;
     }

@@ -22,7 +22,7 @@ use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
 use crate::oauth_client::{AccessEvent, Event};
-use crate::worker::tests::world::{PATIENCE, World};
+use crate::worker::tests::world::{PATIENCE, World, profiles};
 
 const OWNER: Caller = user(1, Role::Developer);
 const STRANGER: Caller = user(2, Role::Developer);
@@ -36,7 +36,7 @@ const fn user(id: u128, role: Role) -> Caller {
 }
 
 /// Answers one method of the double.
-fn method<A, F>(answer: F) -> axum::routing::MethodRouter
+pub(crate) fn method<A, F>(answer: F) -> axum::routing::MethodRouter
 where
     A: prost::Message + Default + 'static,
     F: AnswerOf<A>,
@@ -56,7 +56,7 @@ where
 }
 
 /// What a method answers.
-trait AnswerOf<A>: Clone + Send + Sync + 'static {
+pub(crate) trait AnswerOf<A>: Clone + Send + Sync + 'static {
     type Answer: prost::Message + Default + 'static;
 
     fn answer(&self, request: &Request<A>) -> Result<Self::Answer, Status>;
@@ -123,6 +123,7 @@ fn access(world: &World, activated: bool) -> Router {
             &path("GetActivation"),
             method::<GetActivationRequest, _>(double),
         )
+        .merge(profiles())
 }
 
 struct Test {

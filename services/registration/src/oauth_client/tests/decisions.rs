@@ -23,7 +23,7 @@ fn only_the_newest_application_counts() {
         .then_nothing();
     // An approval that was sent before the change and comes after it.
     let story = story.then(&granted(2));
-    assert_eq!(story.client.application.name, "New");
+    assert_eq!(story.client.application.profile, profile_of("New"));
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn listed(row: &Row) -> Result<Listed, sqlx::Error> {
             old_secret_error,
             has_registration_access_token: answer.is_some_and(|answer| answer.rat_ref.is_some()),
             warnings: answer.map_or_else(Vec::new, |answer| answer.warnings.clone()),
-            redirect_urls: state.redirect_urls(),
+            redirect_urls: Vec::new(),
         },
         state,
         issuer: endpoint("issuer"),

@@ -5,7 +5,7 @@ use portico_proto::access::v1 as access;
 use portico_sandbox::identity_provider::Operation;
 use prost::Message as _;
 
-use super::world::{World, set};
+use super::world::{World, profile_of, set};
 use crate::oauth_client::{Event, OauthClient, RegistrationEvent};
 
 #[tokio::test]
@@ -109,13 +109,15 @@ async fn the_client_follows_its_application_in_any_order_of_messages() {
     world.until_done(request).await;
     world
         .until("renamed", |c| {
-            c.live().is_some_and(|l| l.applied.name == "Storm app")
+            c.live()
+                .is_some_and(|l| l.applied.profile == profile_of("Storm app"))
         })
         .await;
     world.rename("Calm app").await;
     world
         .until("renamed", |c| {
-            c.live().is_some_and(|l| l.applied.name == "Calm app")
+            c.live()
+                .is_some_and(|l| l.applied.profile == profile_of("Calm app"))
         })
         .await;
     assert_eq!(

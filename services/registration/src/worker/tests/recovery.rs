@@ -6,8 +6,9 @@ use portico_sandbox::identity_provider::{Fault, Operation};
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
-use super::world::{World, set};
+use super::world::{World, profile_of, set};
 use crate::application::Application;
+use crate::client_metadata::Profile;
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
     Access, ClientProfile, Command, GrantCommand, Intent, OWNER, OauthClient, OperationKind,
@@ -15,6 +16,14 @@ use crate::oauth_client::{
 };
 use crate::providers::{self, ChosenIds, access};
 use crate::worker::spool::AnswerSpool;
+
+/// The profile that grants refer to.
+fn weather() -> Profile {
+    Profile {
+        name: "Weather app".into(),
+        ..Profile::default()
+    }
+}
 
 impl World {
     /// A grant, as the policy records it, without anything running.
@@ -29,7 +38,7 @@ impl World {
             client_type_id: self.client_type_id,
             requester_id: String::new(),
             application: Application {
-                name: "Weather app".into(),
+                profile: profile_of("Weather app"),
                 ..Application::default()
             },
             scopes: set(&[&format!("product_{product}"), "free_plan"]),
@@ -95,7 +104,7 @@ async fn an_answer_in_the_spool_is_taken_up_without_a_second_post() {
     };
     let prepared = access
         .driver()
-        .prepare(access.site(), &intended.client, &ids)
+        .prepare(access.site(), &intended.client.named(&weather()), &ids)
         .unwrap();
     access
         .driver()
@@ -240,7 +249,7 @@ async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
     };
     access
         .driver()
-        .update(&access.session(&spool), &known, sent)
+        .update(&access.session(&spool), &known, &sent.named(&weather()))
         .await
         .unwrap();
     // The process ends here: the token that is recorded is refused from now on.

@@ -14,9 +14,12 @@ use portico_sandbox::identity_provider as sandbox;
 use portico_vault::{Kek, KekRing, Owner, Secret, Vault};
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Status};
+use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use crate::client_type::{self, ClientType, Definition};
+use crate::grpc::clients::tests::{AnswerOf, method};
 use crate::identity_provider::{
     self, Endpoints, IdentityProvider, Location, Options, ProviderType, TokenChange,
 };
@@ -26,6 +29,51 @@ use crate::oauth_client::{Access, AccessCommand, Command, Event, OauthClient, St
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const SCOPES: [&str; 4] = ["product_pay", "product_ship", "free_plan", "gold_plan"];
 pub(crate) const TOKEN: &str = "initial-access-token-of-the-test";
+
+/// Names of applications that the double of access-request knows.
+const NAMES: [&str; 4] = [WEATHER, "Storm app", "Calm app", PETRAS];
+const WEATHER: &str = "Weather app";
+/// Named after a person, and with a redirect URL.
+pub(crate) const PETRAS: &str = "Wetterstation Petra Quasebarth";
+pub(crate) const CALLBACK: &str = "https://quasebarth.example/wetter/cb";
+
+/// The version of a profile, by the name in it.
+pub(crate) fn profile_of(name: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())
+}
+
+/// The part of access-request that tells names and redirect URLs of applications.
+pub(crate) fn profiles() -> axum::Router {
+    let path = "/portico.access.v1.AccessService/GetApplicationProfile";
+    axum::Router::new().route(
+        path,
+        method::<access::GetApplicationProfileRequest, _>(Profiles),
+    )
+}
+
+#[derive(Clone)]
+struct Profiles;
+
+impl AnswerOf<access::GetApplicationProfileRequest> for Profiles {
+    type Answer = access::ApplicationProfile;
+
+    fn answer(
+        &self,
+        request: &Request<access::GetApplicationProfileRequest>,
+    ) -> Result<access::ApplicationProfile, Status> {
+        let asked = &request.get_ref().profile_id;
+        let mut names = NAMES.into_iter();
+        let name = names.find(|name| profile_of(name).to_string() == *asked);
+        let unknown = || Status::from(portico_proto::Error::not_found("application"));
+        let name = name.ok_or_else(unknown)?;
+        let redirect_urls = (name == PETRAS).then(|| CALLBACK.to_owned());
+        Ok(access::ApplicationProfile {
+            name: name.to_owned(),
+            redirect_urls: redirect_urls.into_iter().collect(),
+            erased: false,
+        })
+    }
+}
 
 const PUBLIC: ConsumerSpec = ConsumerSpec {
     name: "test",
@@ -42,15 +90,21 @@ const PUBLIC: ConsumerSpec = ConsumerSpec {
     ],
 };
 
+/// What access-request is at the moment.
+type SharedRouter = Arc<Mutex<axum::Router>>;
+
 pub(crate) struct World {
     pub(crate) provider: sandbox::Handle,
     pub(crate) deps: Deps,
     pub(crate) store: EventStore,
     pub(crate) vault: Vault,
     service: Service,
+    access: SharedRouter,
     pub(crate) provider_id: Uuid,
     pub(crate) client_type_id: Uuid,
     pub(crate) application_id: Uuid,
+    /// Its name.
+    pub(crate) name: &'static str,
     pub(crate) messages: Arc<Mutex<Vec<Message>>>,
     position: i64,
     /// What is wanted of each request.
@@ -76,7 +130,8 @@ impl World {
         .await
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (deps, service) = open(&folder).await;
+        let access = Arc::new(Mutex::new(profiles()));
+        let (deps, service) = open(&folder, &access).await;
         let mut world = Self {
             provider,
             store: service.store.clone(),
@@ -84,11 +139,13 @@ impl World {
             provider_id: deps.clock.new_id(),
             client_type_id: deps.clock.new_id(),
             application_id: deps.clock.new_id(),
+            name: WEATHER,
             messages: Arc::default(),
             position: 0,
             wanted: BTreeMap::new(),
             deps,
             service,
+            access,
             folder,
         };
         world.add_provider().await;
@@ -115,7 +172,7 @@ impl World {
         self.deps.shutdown.cancel();
         self.deps.tasks.close();
         self.deps.tasks.wait().await;
-        let (deps, service) = open(&self.folder).await;
+        let (deps, service) = open(&self.folder, &self.access).await;
         self.store = service.store.clone();
         self.vault = deps.vault(service.store.database());
         self.deps = deps;
@@ -296,8 +353,8 @@ impl World {
             revision: 1,
             state: access::wanted_access::State::Granted.into(),
             application_id: self.application_id.to_string(),
-            application_name: "Weather app".into(),
-            redirect_urls: vec![],
+            profile_id: profile_of(self.name).to_string(),
+            application_erased: false,
             application_suspended: false,
             requester_id: Uuid::nil().to_string(),
             credential: Some(access::wanted_access::Credential::OauthClient(
@@ -401,8 +458,8 @@ impl World {
     pub(crate) async fn rename(&mut self, name: &str) {
         let changed = access::ApplicationChanged {
             application_id: self.application_id.to_string(),
-            name: name.into(),
-            redirect_urls: vec![],
+            profile_id: profile_of(name).to_string(),
+            erased: false,
             suspended: false,
         };
         self.tell("portico.access.application_changed", &changed)
@@ -412,8 +469,8 @@ impl World {
     pub(crate) async fn suspend_application(&mut self, suspended: bool) {
         let changed = access::ApplicationChanged {
             application_id: self.application_id.to_string(),
-            name: "Weather app".into(),
-            redirect_urls: vec![],
+            profile_id: profile_of("Weather app").to_string(),
+            erased: false,
             suspended,
         };
         self.tell("portico.access.application_changed", &changed)
@@ -632,9 +689,7 @@ impl World {
     }
 
     pub(crate) fn provide_access(&self, router: axum::Router) {
-        self.deps
-            .channels
-            .provide(ServiceName::AccessRequest, router);
+        *self.access.lock().unwrap() = router;
     }
 
     pub(crate) fn provide_registration(&self) {
@@ -668,7 +723,7 @@ fn deps(folder: &TempDir) -> Deps {
     }
 }
 
-async fn open(folder: &TempDir) -> (Deps, Service) {
+async fn open(folder: &TempDir, access: &SharedRouter) -> (Deps, Service) {
     let mut deps = deps(folder);
     let mut config = (*deps.config).clone();
     config.retry = Retry {
@@ -677,6 +732,13 @@ async fn open(folder: &TempDir) -> (Deps, Service) {
         max_attempts: 5,
     };
     deps.config = Arc::new(config);
+    let access = Arc::clone(access);
+    let answer = move |request: http::Request<axum::body::Body>| {
+        let now = access.lock().unwrap().clone();
+        now.oneshot(request)
+    };
+    let router = axum::Router::new().fallback_service(tower::service_fn(answer));
+    deps.channels.provide(ServiceName::AccessRequest, router);
     let service = crate::start(&deps).await.unwrap();
     (deps, service)
 }

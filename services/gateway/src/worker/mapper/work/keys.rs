@@ -38,7 +38,7 @@ impl Work<'_> {
             drift.push(Drift {
                 kind: "key_missing",
                 subject: key.hash.chars().take(8).collect(),
-                member: key.application_name,
+                member: key.application_id.to_string(),
                 wanted: format!("an API key for {}", key.product_name),
                 found: "it was deleted; the owner of the application can replace it".to_owned(),
                 ..Drift::default()
