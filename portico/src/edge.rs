@@ -41,7 +41,8 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
-use portico_proto::{Error, Kind};
+use http::Uri;
+use portico_proto::Error;
 use portico_runtime::{Deps, telemetry};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -141,16 +142,25 @@ async fn finish(State(https): State<Https>, request: Request, next: Next) -> Res
     headers::secure(https, problem::finish(request, next).await)
 }
 
+/// The parameter of a query that has U+0000, or `path`.
+fn null_character(address: &Uri) -> Option<String> {
+    if address.path().contains("%00") {
+        return Some("path".to_owned());
+    }
+    // Most addresses have none.
+    let query = address.query().filter(|query| query.contains("%00"))?;
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    parameters.find_map(|(name, value)| match name.contains('\0') {
+        true => Some("query".to_owned()),
+        false => value.contains('\0').then(|| name.into_owned()),
+    })
+}
+
 /// Middleware: an address has no U+0000, which no text that is stored can have, and of which PostgreSQL cannot even be
 /// asked; and an answer must begin in time. A stream may go on for as long as it likes.
 async fn admitted(request: Request, next: Next) -> Response {
-    let address = request
-        .uri()
-        .path_and_query()
-        .map_or("", |all| all.as_str());
-    if address.contains("%00") {
-        let message = "The address must not have the character U+0000 (`%00`).";
-        return Failure::from(Error::new(Kind::Invalid, "null_character", message)).into_response();
+    if let Some(field) = null_character(request.uri()) {
+        return Failure::from(Error::null_character(field)).into_response();
     }
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,

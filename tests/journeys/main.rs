@@ -18,6 +18,7 @@
 //! * `kill`: the process dies at the worst points and is started again
 //! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
+//! * `contract`: linters, generated clients and gRPC clients of other languages understand what is served
 //! * `secrets`: nothing of what was issued stands anywhere in clear
 //! * `metrics`: every number that the dashboard and the alert rules name is there
 //! * `seeds`: duplicates, delays and reordering on the bus end in the same state
@@ -38,6 +39,7 @@ mod api_keys;
 mod backup;
 mod bad_input;
 mod browser;
+mod contract;
 mod decision_table;
 mod drift;
 mod flow;
@@ -66,6 +68,7 @@ fn main() -> std::process::ExitCode {
         backup::trials(),
         bad_input::trials(),
         browser::trials(),
+        contract::trials(),
         decision_table::trials(),
         drift::trials(),
         flow::trials(),

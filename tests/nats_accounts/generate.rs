@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 
 use portico::run::wiring;
-use portico_bus::ConsumerSpec;
+use portico_bus::{ConsumerSpec, nats::durables};
 use portico_runtime::{Clock, Config, ServiceName};
 
 const STREAM: &str = "PORTICO";
 
 const HEAD: &str = r#"# nats-server: one account, one user for each service.
 #
-# A service publishes its own events only, and reads through its own consumers only. It makes the stream where it is
-# missing, but can neither change nor delete it, nor the consumers of others. Its answers come to an inbox of its own.
+# A service publishes its own events only, and reads through its own consumers only, each of which has the one subject that
+# its permissions name. It makes the stream where it is missing, but can neither change nor delete it, nor the consumers of
+# others. Its answers come to an inbox of its own.
 #
 # Generated: `UPDATE_NATS_CONFIG=1 cargo test -p portico --test nats_accounts` writes it again when a service
 # publishes or consumes something else, and the test fails until then.
@@ -73,12 +74,14 @@ fn user(text: &mut String, name: ServiceName, consumers: &[ConsumerSpec]) {
         format!("$JS.API.STREAM.INFO.{STREAM}"),
         format!("$JS.API.STREAM.CREATE.{STREAM}"),
     ];
-    for consumer in consumers {
-        let consumer = consumer.name;
-        for call in ["CREATE", "INFO", "MSG.NEXT"] {
-            publish.push(format!("$JS.API.CONSUMER.{call}.{STREAM}.{consumer}"));
+    for (durable, subject) in consumers.iter().flat_map(durables) {
+        // With another filter the server refuses to create or update it.
+        let create = format!("$JS.API.CONSUMER.CREATE.{STREAM}.{durable}.{subject}");
+        publish.push(create);
+        for call in ["INFO", "MSG.NEXT"] {
+            publish.push(format!("$JS.API.CONSUMER.{call}.{STREAM}.{durable}"));
         }
-        publish.push(format!("$JS.ACK.{STREAM}.{consumer}.>"));
+        publish.push(format!("$JS.ACK.{STREAM}.{durable}.>"));
     }
     let (user, password) = (name.as_str(), password_variable(name));
     let mut line = |line: &str| writeln!(text, "{line}").unwrap();

@@ -14,16 +14,19 @@ use std::{
     time::Duration,
 };
 
-use portico_bus::{Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings};
+use portico_bus::{
+    Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings, nats::durables,
+};
 use portico_runtime::ServiceName;
 use portico_trials::{NATS, NatsServer, Trial, trials};
+use serde_json::json;
 use uuid::Uuid;
 
 fn main() -> std::process::ExitCode {
     let mut all: Vec<Trial> = trials!(single, []; the_file_is_what_the_services_need);
     all.extend(
         trials!(single, [NATS]; every_service_works, nobody_publishes_for_another,
-        nobody_consumes_for_another, nobody_changes_the_stream),
+        nobody_consumes_for_another, nobody_widens_what_it_reads, nobody_changes_the_stream),
     );
     portico_trials::run([all])
 }
@@ -190,6 +193,56 @@ async fn nobody_consumes_for_another() {
                 );
             }
         }
+    }
+}
+
+/// By another filter in the body, or in the address, or several, or none.
+async fn nobody_widens_what_it_reads() {
+    let world = World::start().await;
+    let _buses = world.services().await;
+    let operator = operator(&world).await;
+    let stream = operator.get_stream("PORTICO").await.unwrap();
+    for (owner, consumers) in &world.consumers {
+        let js = async_nats::jetstream::new(client(&world, owner.as_str()).await);
+        // One of each is enough: all are made alike.
+        let first = consumers.iter().flat_map(durables).next();
+        let Some((name, subject)) = first else {
+            continue;
+        };
+        let create = format!("CONSUMER.CREATE.PORTICO.{name}");
+        let foreign = "portico.accounts.>";
+        let own = format!("{create}.{subject}");
+        for (address, filters) in [
+            (&own, json!({ "filter_subject": foreign })),
+            (&own, json!({ "filter_subject": "" })),
+            (&own, json!({ "filter_subjects": [subject, foreign] })),
+            (
+                &own,
+                json!({ "filter_subject": subject, "filter_subjects": [foreign] }),
+            ),
+            (
+                &format!("{create}.{foreign}"),
+                json!({ "filter_subject": foreign }),
+            ),
+            (&create, json!({ "filter_subjects": [subject, foreign] })),
+            (&create, json!({})),
+        ] {
+            let mut config = json!({ "durable_name": name, "ack_policy": "explicit" });
+            config
+                .as_object_mut()
+                .unwrap()
+                .extend(filters.as_object().unwrap().clone());
+            let body = json!({ "stream_name": "PORTICO", "config": config });
+            let asked = js.request::<_, _, serde_json::Value>(address.clone(), &body);
+            let answer = tokio::time::timeout(SILENCE, asked).await;
+            let done = matches!(&answer, Ok(Ok(answer)) if answer.get("error").is_none());
+            assert!(!done, "{owner:?} {address} {filters}: {answer:?}");
+        }
+        let there: async_nats::jetstream::consumer::PullConsumer =
+            stream.get_consumer(&name).await.unwrap();
+        let config = &there.cached_info().config;
+        assert_eq!(config.filter_subject, subject);
+        assert!(config.filter_subjects.is_empty());
     }
 }
 

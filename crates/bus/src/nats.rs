@@ -1,7 +1,7 @@
 //! NATS JetStream as the bus of separate processes.
 //!
-//! One stream holds `portico.>` in files; every consumer is a durable pull consumer with explicit
-//! acknowledgement, shared by the replicas that use its name. Nothing has to be prepared on the server: the
+//! One stream holds `portico.>` in files; every consumer is a durable pull consumer for each of its subjects, with
+//! explicit acknowledgement, shared by the replicas that use its name. Nothing has to be prepared on the server: the
 //! stream and the consumers are made by [`Bus::declare`], and made again when the server lost its data.
 //!
 //! An unreachable server is no error: the client reconnects for ever, with back-off and jitter; meanwhile
@@ -36,7 +36,8 @@ use futures::FutureExt;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{deliveries::NatsDeliveries, settings::Connection};
+use self::{consumers::Durable, deliveries::NatsDeliveries, settings::Connection};
+pub use consumers::durables;
 pub use settings::NatsSettings;
 
 use crate::{Bus, BusError, ConsumerSpec, Deliveries, Message, Receipt};
@@ -138,16 +139,16 @@ impl Inner {
         declared.extend(consumers.iter().map(|spec| (spec.name, spec.clone())));
     }
 
-    async fn find_consumer(&self, spec: &ConsumerSpec) -> Result<PullConsumer, BusError> {
-        consumers::find(&self.js, &self.settings, spec).await
+    async fn find_consumer(&self, durable: &Durable) -> Result<PullConsumer, BusError> {
+        consumers::find(&self.js, &self.settings, durable).await
     }
 
     /// Creates the stream and the declared consumers where they are missing.
     async fn restore(&self) -> Result<(), BusError> {
         let _alone = self.restoring.lock().await;
         stream::ensure(&self.js, &self.settings).await?;
-        for spec in self.declared() {
-            consumers::ensure(&self.js, &self.settings, &spec).await?;
+        for durable in self.declared().iter().flat_map(consumers::all) {
+            consumers::ensure(&self.js, &self.settings, &durable).await?;
         }
         Ok(())
     }
@@ -184,8 +185,8 @@ impl Bus for NatsBus {
         inner.ready()?;
         let _alone = inner.restoring.lock().await;
         stream::ensure(&inner.js, &inner.settings).await?;
-        for spec in consumers {
-            consumers::declare(&inner.js, &inner.settings, spec).await?;
+        for durable in consumers.iter().flat_map(consumers::all) {
+            consumers::declare(&inner.js, &inner.settings, &durable).await?;
         }
         Ok(())
     }
@@ -216,10 +217,7 @@ impl Bus for NatsBus {
         {
             return Err(BusError::Undeclared(consumer.name.into()));
         }
-        Ok(Box::new(NatsDeliveries::new(
-            Arc::clone(&self.inner),
-            consumer.clone(),
-        )))
+        Ok(Box::new(NatsDeliveries::new(&self.inner, consumer)))
     }
 
     /// Ends the deliveries, returns what they prefetched, and flushes the client.
@@ -242,14 +240,16 @@ impl Bus for NatsBus {
     async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError> {
         let inner = &self.inner;
         inner.ready()?;
-        let mut found = timeout(CHECK_TIMEOUT, inner.find_consumer(consumer))
-            .await
-            .map_err(unavailable)??;
-        let info = timeout(CHECK_TIMEOUT, found.info())
-            .await
-            .map_err(unavailable)?
-            .map_err(unavailable)?;
-        Ok(info.num_pending + info.num_ack_pending as u64)
+        let count = async {
+            let mut count = 0;
+            for durable in consumers::all(consumer) {
+                let found = inner.find_consumer(&durable).await?;
+                let info = found.cached_info();
+                count += info.num_pending + info.num_ack_pending as u64;
+            }
+            Ok(count)
+        };
+        timeout(CHECK_TIMEOUT, count).await.map_err(unavailable)?
     }
 
     /// When the stream was created; a recreated stream has lost its messages.

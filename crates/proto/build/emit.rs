@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Cardinality, Enumeration, Member, Message, Type};
+use crate::model::{Cardinality, Enumeration, Member, Message, TextField, Type};
 
 const REST: &str = "crate::rest";
 
@@ -15,10 +15,13 @@ pub(crate) fn message(from: &Message, part: bool) -> String {
     let mut code = format!(
         "impl {REST}::Message for {path} {{\n\
          fn shape() -> &'static {REST}::Shape {{\n\
-         static SHAPE: {REST}::Shape = {REST}::Shape {{ name: {name:?}, doc: {doc:?}, shorthand: {:?}, members: &[{}] }};\n\
+         static SHAPE: {REST}::Shape = {REST}::Shape {{ name: {name:?}, doc: {doc:?}, shorthand: {:?}, request: {}, members: &[{}], \
+         texts: &[{}] }};\n\
          &SHAPE\n}}\n",
         from.shorthand,
+        from.request,
         from.members.iter().map(member).collect::<String>(),
+        from.texts.iter().map(text).collect::<String>(),
     );
     let _ = write!(
         code,
@@ -60,6 +63,22 @@ pub(crate) fn message(from: &Message, part: bool) -> String {
         );
     }
     code
+}
+
+fn text(from: &TextField) -> String {
+    let message = from.message.as_ref().map_or_else(
+        || "None".to_owned(),
+        |path| format!("Some(<{path} as {REST}::Message>::shape)"),
+    );
+    format!(
+        "{REST}::TextField {{ number: {}, name: {:?}, repeated: {}, message: {message}, unnamed: {} }},\n",
+        from.number, from.name, from.repeated, from.unnamed
+    )
+}
+
+/// Its shape, in a list of those of all requests.
+pub(crate) fn request(from: &Message) -> String {
+    format!("<{} as {REST}::Message>::shape,", from.path)
 }
 
 /// Of a request that asks for a page of a list.

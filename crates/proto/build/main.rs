@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::null::CheckedCodec")
         .compile_fds(compiler.file_descriptor_set())?;
 
     let mut packages: BTreeMap<String, String> = BTreeMap::new();
@@ -45,6 +46,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let package = packages.entry(message.package.clone()).or_default();
         package.push_str(&emit::message(message, model::is_part(message, &messages)));
     }
+    let requests: String = messages
+        .iter()
+        .filter(|one| one.request)
+        .map(emit::request)
+        .collect();
+    fs::write(out.join("requests.rs"), format!("&[{requests}]"))?;
     for one in model::enumerations(&compiler.descriptor_pool()) {
         let package = packages.entry(one.package.clone()).or_default();
         package.push_str(&emit::enumeration(&one));

@@ -20,6 +20,19 @@ pub(crate) struct Message {
     /// A method takes it.
     pub(crate) request: bool,
     pub(crate) members: Vec<Member>,
+    /// Also of what REST hides.
+    pub(crate) texts: Vec<TextField>,
+}
+
+/// A field that holds text, or a message that may.
+pub(crate) struct TextField {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    pub(crate) repeated: bool,
+    /// Path of the Rust type, where it is a message.
+    pub(crate) message: Option<String>,
+    /// Errors leave it out of their paths.
+    pub(crate) unnamed: bool,
 }
 
 impl Message {
@@ -217,6 +230,7 @@ impl Options {
             doc: comment(&from.parent_file(), from.path()),
             shorthand,
             request,
+            texts: fields.iter().filter_map(|field| self.text(field)).collect(),
             members: fields
                 .iter()
                 .filter(|field| !self.flag(field, self.hidden.as_ref()) && !is_mask(field))
@@ -243,6 +257,27 @@ impl Options {
             output: !behaviours.contains(&INPUT_ONLY),
             required: behaviours.contains(&REQUIRED),
             flat: self.flag(field, self.flat.as_ref()),
+        })
+    }
+
+    fn text(&self, field: &FieldDescriptor) -> Option<TextField> {
+        let (message, unnamed) = match field.kind() {
+            Kind::String => (None, false),
+            Kind::Message(one) if one.package_name().starts_with("portico.") => {
+                // What is created, updated or checked is the whole body in REST.
+                let request = format!("{}Request", one.name());
+                let is_body = field.parent_message().name().ends_with(&request);
+                let path = rust_path(one.package_name(), one.full_name());
+                (Some(path), is_body || self.flag(field, self.flat.as_ref()))
+            }
+            _ => return None,
+        };
+        Some(TextField {
+            number: field.number(),
+            name: field.name().to_owned(),
+            repeated: field.is_list(),
+            message,
+            unnamed,
         })
     }
 

@@ -21,10 +21,15 @@ pub(crate) fn rust_path(package: &str, full_name: &str) -> String {
     path
 }
 
-/// The name without the package; what stands inside a message begins with that one's name.
+/// The name without the package; what stands inside a message begins with that one's name. What a method answers is its
+/// result: `<operation>Response` is what generators of clients call the whole HTTP response.
 pub(crate) fn schema_name(package: &str, full_name: &str) -> String {
     let names = full_name.strip_prefix(package).unwrap_or(full_name);
-    names.replace('.', "")
+    let name = names.replace('.', "");
+    match name.strip_suffix("Response") {
+        Some(operation) => format!("{operation}Result"),
+        None => name,
+    }
 }
 
 /// The comment before a definition, or on its line.

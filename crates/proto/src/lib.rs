@@ -1,7 +1,8 @@
 //! The contracts between services: types generated from `proto/`, their form in REST ([`rest`]), and the one [`Error`]
-//! with its two wire forms, gRPC status and problem details.
+//! with its two wire forms, gRPC status and problem details. What enters is read by [`null::CheckedCodec`].
 
 mod error;
+pub mod null;
 pub mod rest;
 pub mod time;
 

@@ -78,8 +78,27 @@ pub struct Shape {
     pub doc: &'static str,
     /// The member that may stand for the whole as a text.
     pub shorthand: Option<&'static str>,
+    /// A method takes it.
+    pub request: bool,
     /// In the order of the contract.
     pub members: &'static [Member],
+    /// Where texts are in its encoding, also those that REST hides.
+    pub texts: &'static [TextField],
+}
+
+/// A field of the encoding that holds text, or a message that may.
+#[derive(Debug)]
+pub struct TextField {
+    /// In protobuf.
+    pub number: u32,
+    /// In the contract.
+    pub name: &'static str,
+    /// It may occur several times.
+    pub repeated: bool,
+    /// Where it is a message.
+    pub message: Option<fn() -> &'static Shape>,
+    /// Errors leave it out of their paths: its members stand in its place.
+    pub unnamed: bool,
 }
 
 /// One member of a message.
@@ -168,6 +187,13 @@ impl Shape {
         all.retain(|member| member.input);
         all
     }
+}
+
+/// Those of every message that a method takes.
+#[cfg(test)]
+pub(crate) fn requests() -> impl Iterator<Item = &'static Shape> {
+    let all: &[fn() -> &'static Shape] = include!(concat!(env!("OUT_DIR"), "/requests.rs"));
+    all.iter().map(|shape| shape())
 }
 
 /// Whether callers may write a member of this name.

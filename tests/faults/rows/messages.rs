@@ -104,24 +104,23 @@ pub async fn redelivered(round: Arc<Round>) {
 
     let url = world.backends.nats.as_ref().unwrap().url();
     let js = jetstream::new(async_nats::connect(url).await.unwrap());
-    let copies = shuffled_copies(&js, round.seed).await;
-    assert!(copies > 0, "there were no messages");
+    let (copies, consumers) = shuffled_copies(&js, round.seed).await;
+    assert!(copies > 0 && consumers > 0, "there were no messages");
     world.portico.start().await;
     until("every copy was handled", || async {
         let stream = js.get_stream(STREAM).await.ok()?;
-        let mut names = stream.consumer_names();
+        let (mut names, mut there) = (stream.consumer_names(), 0);
         while let Some(name) = names.next().await {
+            there += 1;
             let consumer: jetstream::consumer::PullConsumer =
                 stream.get_consumer(&name.ok()?).await.ok()?;
             let info = consumer.cached_info();
-            if info.num_pending > 0
-                || info.num_ack_pending > 0
-                || info.delivered.stream_sequence == 0
-            {
+            if info.num_pending > 0 || info.num_ack_pending > 0 {
                 return None;
             }
         }
-        Some(())
+        // Each has been made again.
+        (there == consumers).then_some(())
     })
     .await;
     settle(&world, &portal).await;
@@ -134,7 +133,7 @@ pub async fn redelivered(round: Arc<Round>) {
 }
 
 /// Publishes everything in the stream twice more in random order, and has every consumer begin again.
-async fn shuffled_copies(js: &jetstream::Context, seed: u64) -> usize {
+async fn shuffled_copies(js: &jetstream::Context, seed: u64) -> (usize, usize) {
     let mut stream = js.get_stream(STREAM).await.unwrap();
     let mut config = stream.cached_info().config.clone();
     // Otherwise the server recognises the copies by their ids.
@@ -145,8 +144,9 @@ async fn shuffled_copies(js: &jetstream::Context, seed: u64) -> usize {
     for sequence in state.first_sequence..=state.last_sequence {
         messages.push(stream.get_raw_message(sequence).await.unwrap());
     }
-    let mut names = stream.consumer_names();
+    let (mut names, mut consumers) = (stream.consumer_names(), 0);
     while let Some(name) = names.next().await {
+        consumers += 1;
         js.delete_consumer_from_stream(name.unwrap(), STREAM)
             .await
             .unwrap();
@@ -166,7 +166,7 @@ async fn shuffled_copies(js: &jetstream::Context, seed: u64) -> usize {
             assert!(!ack.duplicate, "the server recognised a copy");
         }
     }
-    messages.len()
+    (messages.len(), consumers)
 }
 
 /// A message that is no protobuf is parked at once; one whose effect the database refuses is parked after eight

@@ -8,51 +8,69 @@ use async_nats::jetstream::{
 use super::{NatsSettings, unavailable};
 use crate::{BusError, ConsumerSpec};
 
-/// Creates or updates the consumer.
+/// A durable consumer of one subject. A consumer with several could be given others by whoever may create it, since the
+/// server's permissions name a consumer and one filter.
+#[derive(Debug, Clone)]
+pub(super) struct Durable {
+    pub(super) name: String,
+    subject: &'static str,
+}
+
+/// The durable consumers of a consumer: name and subject of each.
+pub fn durables(spec: &ConsumerSpec) -> Vec<(String, &'static str)> {
+    all(spec).map(|one| (one.name, one.subject)).collect()
+}
+
+pub(super) fn all(spec: &ConsumerSpec) -> impl Iterator<Item = Durable> {
+    spec.subjects.iter().map(|subject| {
+        let event = subject.strip_prefix("portico.").unwrap_or(subject);
+        // No durable name has a dot.
+        let name = format!("{}-{}", spec.name, event.replace('.', "-"));
+        Durable { name, subject }
+    })
+}
+
+/// Creates or updates it.
 pub(super) async fn declare(
     js: &jetstream::Context,
     settings: &NatsSettings,
-    spec: &ConsumerSpec,
+    durable: &Durable,
 ) -> Result<(), BusError> {
-    js.create_consumer_on_stream(config(settings, spec), &settings.stream)
+    js.create_consumer_on_stream(config(settings, durable), &settings.stream)
         .await
         .map(drop)
         .map_err(unavailable)
 }
 
-/// Creates the consumer unless it exists. A newer replica may have declared more subjects, so an existing one is left
-/// as it is.
+/// Creates it unless it exists.
 pub(super) async fn ensure(
     js: &jetstream::Context,
     settings: &NatsSettings,
-    spec: &ConsumerSpec,
+    durable: &Durable,
 ) -> Result<(), BusError> {
-    if find(js, settings, spec).await.is_ok() {
+    if find(js, settings, durable).await.is_ok() {
         return Ok(());
     }
-    declare(js, settings, spec).await?;
-    tracing::info!(consumer = spec.name, "consumer made");
+    declare(js, settings, durable).await?;
+    tracing::info!(consumer = durable.name, "consumer made");
     Ok(())
 }
 
 pub(super) async fn find(
     js: &jetstream::Context,
     settings: &NatsSettings,
-    spec: &ConsumerSpec,
+    durable: &Durable,
 ) -> Result<Consumer<pull::Config>, BusError> {
-    js.get_consumer_from_stream(spec.name, &settings.stream)
+    js.get_consumer_from_stream(&durable.name, &settings.stream)
         .await
         .map_err(unavailable)
 }
 
-fn config(settings: &NatsSettings, spec: &ConsumerSpec) -> pull::Config {
-    let mut subjects: Vec<String> = spec.subjects.iter().map(ToString::to_string).collect();
-    subjects.sort_unstable();
-    // The server refuses subjects that overlap.
-    subjects.dedup();
+fn config(settings: &NatsSettings, durable: &Durable) -> pull::Config {
     pull::Config {
-        durable_name: Some(spec.name.into()),
-        filter_subjects: subjects,
+        durable_name: Some(durable.name.clone()),
+        // One filter stands in the address of the call that creates a consumer, and so in the permissions.
+        filter_subject: durable.subject.into(),
         // A consumer declared after the first events, or again after the data was lost, misses nothing.
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,

@@ -4,14 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{self, AckKind, message::Acker};
 use async_trait::async_trait;
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream, SelectAll},
+};
 use tokio::{
     runtime::Handle,
     sync::watch,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Inner,
+    consumers::{self, Durable},
     pull::Pull,
     settings::{Connection, backoff},
     wire,
@@ -21,9 +27,33 @@ use crate::{BusError, ConsumerSpec, Deliveries, Delivery, Settle};
 /// A pull that lasted this long was no failure.
 const STEADY: Duration = Duration::from_secs(8);
 
+/// Deliveries of all subjects of a consumer.
 pub(super) struct NatsDeliveries {
+    closed: CancellationToken,
+    all: SelectAll<BoxStream<'static, Delivery>>,
+}
+
+impl NatsDeliveries {
+    pub(super) fn new(inner: &Arc<Inner>, spec: &ConsumerSpec) -> Self {
+        // As streams, what one of them waits for goes on when another has a delivery.
+        let all = consumers::all(spec).map(|durable| {
+            let deliveries = DurableDeliveries::new(inner, durable);
+            let next = |mut deliveries: DurableDeliveries| async {
+                Some((deliveries.persist().await, deliveries))
+            };
+            stream::unfold(deliveries, next).boxed()
+        });
+        Self {
+            closed: inner.closed.clone(),
+            all: stream::select_all(all),
+        }
+    }
+}
+
+/// Deliveries of one durable consumer.
+struct DurableDeliveries {
     inner: Arc<Inner>,
-    spec: ConsumerSpec,
+    durable: Durable,
     connection: watch::Receiver<Connection>,
     pull: Option<Open>,
     /// Failures in a row; the first is logged, the others delay.
@@ -37,12 +67,12 @@ struct Open {
     opened: Instant,
 }
 
-impl NatsDeliveries {
-    pub(super) fn new(inner: Arc<Inner>, spec: ConsumerSpec) -> Self {
+impl DurableDeliveries {
+    fn new(inner: &Arc<Inner>, durable: Durable) -> Self {
         Self {
             connection: inner.connection.subscribe(),
-            inner,
-            spec,
+            inner: Arc::clone(inner),
+            durable,
             pull: None,
             failures: 0,
         }
@@ -55,11 +85,11 @@ impl NatsDeliveries {
             .await
             .map_err(super::unavailable)?;
         let generation = self.inner.generation();
-        let consumer = match self.inner.find_consumer(&self.spec).await {
+        let consumer = match self.inner.find_consumer(&self.durable).await {
             Ok(consumer) => consumer,
             Err(_) => {
                 self.inner.restore().await?;
-                self.inner.find_consumer(&self.spec).await?
+                self.inner.find_consumer(&self.durable).await?
             }
         };
         let inner = &self.inner;
@@ -90,7 +120,7 @@ impl NatsDeliveries {
         match self.open().await {
             Ok(pull) => {
                 if self.failures > 0 {
-                    tracing::info!(consumer = self.spec.name, "deliveries resumed");
+                    tracing::info!(consumer = self.durable.name, "deliveries resumed");
                 }
                 self.pull = Some(pull);
             }
@@ -108,7 +138,7 @@ impl NatsDeliveries {
         }
         self.failures = self.failures.saturating_add(1);
         if self.failures == 1 {
-            tracing::warn!(consumer = self.spec.name, %error, "deliveries interrupted");
+            tracing::warn!(consumer = self.durable.name, %error, "deliveries interrupted");
         }
     }
 
@@ -143,7 +173,7 @@ impl NatsDeliveries {
         let (message, acker) = message.split();
         let Some(message) = wire::message(message) else {
             tracing::warn!(
-                consumer = self.spec.name,
+                consumer = self.durable.name,
                 "a message without an event id was discarded"
             );
             // If this does not arrive, the message comes again and is discarded then.
@@ -163,7 +193,7 @@ impl NatsDeliveries {
     }
 }
 
-impl Drop for NatsDeliveries {
+impl Drop for DurableDeliveries {
     /// Returns prefetched messages, so that another replica gets them at once and not after the ack wait.
     fn drop(&mut self) {
         let (Some(open), Ok(runtime)) = (self.pull.take(), Handle::try_current()) else {
@@ -177,11 +207,10 @@ impl Drop for NatsDeliveries {
 #[async_trait]
 impl Deliveries for NatsDeliveries {
     async fn next(&mut self) -> Option<Delivery> {
-        let closed = self.inner.closed.clone();
         tokio::select! {
             biased;
-            () = closed.cancelled() => None,
-            delivery = self.persist() => Some(delivery),
+            () = self.closed.cancelled() => None,
+            delivery = self.all.next() => delivery,
         }
     }
 }

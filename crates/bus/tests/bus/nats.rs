@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_bus::{Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus};
+use portico_bus::{Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus, nats::durables};
 use portico_trials::{NATS, NatsServer, Trial, trials};
 use tokio::time::sleep;
 
@@ -148,7 +148,8 @@ async fn a_deleted_consumer_is_made_again() {
     let waiting = tokio::spawn(async move { drain(&mut deliveries, 2).await });
     let client = async_nats::connect(server.url()).await.unwrap();
     let js = async_nats::jetstream::new(client);
-    js.delete_consumer_from_stream("registration", "PORTICO")
+    let [(name, _)] = durables(&REGISTRATION).try_into().unwrap();
+    js.delete_consumer_from_stream(name, "PORTICO")
         .await
         .unwrap();
     publish(&bus, message(2, APPROVED)).await.unwrap();

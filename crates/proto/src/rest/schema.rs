@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use utoipa::openapi::{
     KnownFormat, Ref, RefOr, Required, Schema, SchemaFormat, Type,
-    path::{Parameter, ParameterBuilder, ParameterIn},
+    path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
     schema::{
         AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, RefBuilder, SchemaType,
     },
@@ -20,9 +20,9 @@ pub(super) enum Side {
     Change,
 }
 
-/// Requests are written; everything else is answered, if it is not a [`New`](super::New).
+/// What a method takes is written; everything else is answered, if it is not a [`New`](super::New).
 fn side(shape: &Shape) -> Side {
-    match shape.name.ends_with("Request") {
+    match shape.request {
         true => Side::Input,
         false => Side::Output,
     }
@@ -46,17 +46,21 @@ pub fn schemas<T: Message>(to: &mut Vec<(String, RefOr<Schema>)>) {
 /// The members as parameters of a query, for [`utoipa::IntoParams`].
 pub fn parameters<T: Message>(place: Option<ParameterIn>) -> Vec<Parameter> {
     let one = |member: &'static Member| {
-        let schema = match &member.kind {
-            MemberType::Enumeration(words) => enumeration(words()).into(),
-            kind => of(kind, Side::Input, "", false),
-        };
-        ParameterBuilder::new()
+        let parameter = ParameterBuilder::new()
             .name(member.name)
             .parameter_in(place.clone().unwrap_or(ParameterIn::Query))
             .required(Required::False)
-            .description(said(member.doc))
-            .schema(Some(schema))
-            .build()
+            .description(said(member.doc));
+        match &member.kind {
+            MemberType::Enumeration(words) => parameter.schema(Some(enumeration(words()))),
+            // One text with commas, as a query cannot name a parameter twice.
+            MemberType::Commas => parameter
+                .schema(Some(list(&MemberType::Text, Side::Input, "")))
+                .style(Some(ParameterStyle::Form))
+                .explode(Some(false)),
+            kind => parameter.schema(Some(of(kind, Side::Input, "", false))),
+        }
+        .build()
     };
     T::shape().writable().into_iter().map(one).collect()
 }
@@ -65,9 +69,7 @@ pub(super) fn name_of(shape: &Shape, side: Side) -> Cow<'static, str> {
     let name = shape.name;
     match side {
         Side::Change => format!("{name}Change").into(),
-        Side::Input if !name.ends_with("Request") && !alike(shape, 0) => {
-            format!("New{name}").into()
-        }
+        Side::Input if !shape.request && !alike(shape, 0) => format!("New{name}").into(),
         Side::Input | Side::Output => name.into(),
     }
 }

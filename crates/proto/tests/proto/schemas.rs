@@ -1,8 +1,10 @@
 //! The schemas that follow from the contract: of what is answered, of what is written, of a change.
 
 use portico_proto::{
+    access::v1::AccessRequest,
     accounts::v1::{CreateApiTokenRequest, CreateApiTokenResponse},
     catalog::v1::{ListProductsRequest, NewProduct, Plan, Product, ProductChange},
+    registration::v1::ListClientTypesRequest,
 };
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema, openapi::path::ParameterIn};
@@ -32,6 +34,11 @@ fn what_is_answered_is_always_there() {
     assert_eq!(members["created_at"]["type"], "string");
     assert_eq!(members["policy_id"]["type"], json!(["string", "null"]));
     assert_eq!(members["id"]["format"], "uuid");
+    // Answered, whatever it is called.
+    let request = all::<AccessRequest>();
+    assert!(request["RequestedItem"].is_object() && request["TimelineEntry"].is_object());
+    let required = request["AccessRequest"]["required"].as_array().unwrap();
+    assert!(required.contains(&json!("timeline")));
 }
 
 #[test]
@@ -46,7 +53,7 @@ fn what_is_written_lacks_what_is_only_answered() {
 #[test]
 fn flat_members_stand_beside_the_others() {
     let created = all::<CreateApiTokenResponse>();
-    let members = created["CreateApiTokenResponse"]["properties"]
+    let members = created["CreateApiTokenResult"]["properties"]
         .as_object()
         .unwrap();
     assert!(members.contains_key("token") && members.contains_key("expires_at"));
@@ -59,6 +66,16 @@ fn flat_members_stand_beside_the_others() {
 fn queries_are_parameters() {
     let parameters = ListProductsRequest::into_params(|| Some(ParameterIn::Query));
     let parameters = serde_json::to_value(parameters).unwrap();
+    let several = ListClientTypesRequest::into_params(|| Some(ParameterIn::Query));
+    let several = serde_json::to_value(several).unwrap();
+    let mut several = several.as_array().unwrap().iter();
+    let ids = several.find(|one| one["name"] == "ids").unwrap();
+    // With commas: `ids=a,b`.
+    assert_eq!(ids["schema"]["type"], "array");
+    assert_eq!(
+        (&ids["style"], &ids["explode"]),
+        (&json!("form"), &json!(false))
+    );
     let status = parameters
         .as_array()
         .unwrap()

@@ -12,7 +12,7 @@ use super::{
 /// A value of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// A text. A zero byte is left out: PostgreSQL has no text with one, so no row has it.
+    /// A text.
     Text(String),
     /// An integer.
     Number(i64),
@@ -84,10 +84,7 @@ impl Select {
 
     /// The placeholder of a further value.
     fn bind(&mut self, value: Value) -> String {
-        self.values.push(match value {
-            Value::Text(text) => Value::Text(text.replace('\0', "")),
-            Value::Number(number) => Value::Number(number),
-        });
+        self.values.push(value);
         format!("${}", self.values.len())
     }
 
@@ -196,7 +193,7 @@ mod tests {
         let page = query(2, "", "-name");
         let mut select = Select::new("t.a", "things t WHERE true");
         select.and("(t.b = ? OR t.c = ?)", 7);
-        select.and_given("t.d = ?", "x\0");
+        select.and_given("t.d = ?", "x");
         select.and_given("t.e = ?", "");
         select.and_found_in(&["t.f", "t.g"], &Search::parse("one TWO").unwrap());
         let (statement, values) = select.build(&page);

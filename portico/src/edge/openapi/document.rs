@@ -83,6 +83,9 @@ pub(super) fn document(routes: OpenApi) -> Value {
     for (name, schema) in schemas {
         document["components"]["schemas"][name] = serde_json::to_value(schema).unwrap_or_default();
     }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        refer_to_items(schemas);
+    }
     let content =
         json!({ problem::MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } });
     document["components"]["responses"] = json!({
@@ -100,6 +103,17 @@ pub(super) fn document(routes: OpenApi) -> Value {
     document
 }
 
+/// In each `List_<item>`, where the library repeats the schema of the item in full.
+fn refer_to_items(schemas: &mut Map<String, Value>) {
+    let names: Vec<String> = schemas.keys().cloned().collect();
+    for item in names {
+        if let Some(list) = schemas.get_mut(&format!("List_{item}")) {
+            let reference = format!("#/components/schemas/{item}");
+            list["properties"]["items"]["items"] = json!({ "$ref": reference });
+        }
+    }
+}
+
 fn info() -> Value {
     json!({
         "title": "Portico",
@@ -107,6 +121,7 @@ fn info() -> Value {
         "description": "Find an API product, ask for access, get OAuth 2.0 credentials. Lists are cut into pages: \
             `limit`, and `after` with the `next` of the page before, with the same filters and the same `sort`. Times \
             are RFC 3339, ids UUIDs, numbers at most 2^53 - 1. Bodies are UTF-8 without a content encoding.",
+        "contact": { "name": "The operator of this portal" },
         "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
     })
 }

@@ -40,6 +40,7 @@ impl FromRequest<Edge> for Posted {
         let owner = ctx.session().or_else(|| ctx.visit());
         edge.csrf
             .verify(owner.unwrap_or(&"".into()), &form.text(csrf::FIELD))?;
+        form.refuse_null_characters()?;
         Ok(Self { ctx, form })
     }
 }
@@ -56,6 +57,18 @@ impl Form {
             values.push(value.into_owned());
         }
         Self(fields)
+    }
+
+    fn refuse_null_characters(&self) -> std::result::Result<(), Error> {
+        let mut fields = self.0.iter();
+        let wrong = fields.find_map(|(name, values)| match name.contains('\0') {
+            true => Some("body"),
+            false => values
+                .iter()
+                .any(|value| value.contains('\0'))
+                .then_some(name.as_str()),
+        });
+        wrong.map_or(Ok(()), |field| Err(Error::null_character(field)))
     }
 
     fn values(&self, name: &str) -> &[String] {

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::QueryRejection},
 };
 use http::{HeaderMap, StatusCode, Uri, header, request::Parts};
-use portico_proto::{Error, Kind};
+use portico_proto::{Error, Kind, null};
 use portico_runtime::MAX_LIMIT;
 use serde::de::DeserializeOwned;
 
@@ -83,6 +83,7 @@ fn require_json(headers: &HeaderMap) -> Result<()> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    refuse_null_characters(bytes)?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -99,6 +100,20 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     })?;
     json.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+/// JSON has U+0000 in escaped form only (RFC 8259 section 7).
+fn refuse_null_characters(bytes: &[u8]) -> Result<()> {
+    if !bytes.windows(6).any(|six| six == br"\u0000") {
+        return Ok(());
+    }
+    // What is no JSON is refused by its reader.
+    let document = serde_json::from_slice(bytes).unwrap_or_default();
+    match null::in_json(&document) {
+        Some(path) if path.is_empty() => Err(Error::null_character("body").into()),
+        Some(path) => Err(Error::null_character(path).into()),
+        None => Ok(()),
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {
@@ -438,6 +453,23 @@ mod tests {
                 "name",
             ),
             ("7", "field_type_wrong", "body"),
+            (
+                r#"{"name":"a\u0000b","inner":{}}"#,
+                "null_character",
+                "name",
+            ),
+            (
+                r#"{"list":[{},{"x":["\u0000"]}]}"#,
+                "null_character",
+                "list[1].x[0]",
+            ),
+            (r#"{"inner":{"\u0000":1}}"#, "null_character", "inner"),
+            (r#"{"\u0000":1}"#, "null_character", "body"),
+            (
+                r#"{"inner":{},"name":7,"x":"\\u0000"}"#,
+                "field_type_wrong",
+                "name",
+            ),
         ] {
             let failure = parse::<Outer>(body.as_bytes()).unwrap_err();
             assert_eq!(failure.error.code, code, "{body}");
@@ -448,7 +480,15 @@ mod tests {
                 failure.error.message
             );
         }
-        for body in ["", "{", "{\"inner\":{}} x", "nonsense", "\u{feff}{}"] {
+        for body in [
+            "",
+            "{",
+            "{\"inner\":{}} x",
+            "nonsense",
+            "\u{feff}{}",
+            "{\"a\":\"\0\"}",
+            r#"{"a":"\u0000""#,
+        ] {
             assert_eq!(
                 parse::<Outer>(body.as_bytes()).unwrap_err().error.code,
                 "json_malformed",

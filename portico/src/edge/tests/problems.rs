@@ -356,18 +356,17 @@ async fn a_panic_is_a_problem_without_its_words() {
 #[tokio::test]
 async fn an_address_with_a_null_character_is_refused_before_anybody_is_asked() {
     let portal = Portal::with("https://portal.example", catalog).await;
-    for path in [
-        "/api/v1/products/%00",
-        "/api/v1/products?q=a%00b",
-        "/api/v1/products?tag=%00",
-        "/api/v1/users/%00",
+    for (path, field) in [
+        ("/api/v1/products/%00", "path"),
+        ("/api/v1/products?limit=1&q=a%00b", "q"),
+        ("/api/v1/products?tag=%00", "tag"),
+        ("/api/v1/products?%00=tag", "query"),
+        ("/api/v1/users/%00", "path"),
     ] {
         let answer = portal.get(path).await;
-        assert_eq!(
-            answer.problem(),
-            (400, "null_character".to_owned()),
-            "{path}"
-        );
+        let refused = (400, "null_character".to_owned());
+        assert_eq!(answer.problem(), refused, "{path}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{path}");
     }
 }
 

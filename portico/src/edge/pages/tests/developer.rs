@@ -368,6 +368,10 @@ async fn api_tokens_are_shown_once() {
         .await
         .is(400)
         .shows("a whole number");
+    dana.submit(path, &[("name", "C\0I"), ("expires_in_days", "7")])
+        .await
+        .is(400)
+        .shows("must not have the character U+0000");
     dana.submit(path, &[("name", "CI"), ("expires_in_days", "7")])
         .await
         .is(200)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
+use portico_proto::null;
 use portico_runtime::outgoing::{KnownSecrets, OutgoingError, OutgoingRequest, Peer, sanitized};
 use portico_vault::Secret;
 use serde_json::Value;
@@ -37,6 +38,7 @@ impl Caller<'_> {
         body: Option<Value>,
     ) -> Result<(u16, Value), Failure> {
         let session = self.session;
+        let reads = method == Method::GET;
         let mut request = OutgoingRequest::new(method, self.url(path, query));
         request.timeout = Some(session.deadline);
         let mut secret = HeaderValue::try_from(session.secret.expose()).map_err(|_| {
@@ -64,6 +66,9 @@ impl Caller<'_> {
                     *message = sanitized(message, &secrets);
                 }
             }
+        } else if let Some(path) = null::in_json(&body).filter(|_| reads) {
+            let why = format!("the gateway answered with the character U+0000 in `{path}`");
+            return Err(invalid(&sanitized(&why, &KnownSecrets::default())));
         }
         Ok((answer.status.as_u16(), body))
     }
@@ -192,7 +197,13 @@ mod tests {
 
     /// The refusal of a gateway that says this.
     async fn refusal(body: Value) -> Failure {
-        let app = axum::Router::new().fallback(async move || (StatusCode::FORBIDDEN, Json(body)));
+        let (status, body) = answer(StatusCode::FORBIDDEN, body).await.unwrap();
+        refused(status, &body)
+    }
+
+    /// What is read of a gateway that says this.
+    async fn answer(status: StatusCode, body: Value) -> Result<(u16, Value), Failure> {
+        let app = axum::Router::new().fallback(async move || (status, Json(body)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -214,11 +225,15 @@ mod tests {
             root: "tyk",
             header: "x-tyk-authorization",
         };
-        let (status, body) = caller
-            .call(Method::GET, &["keys"], None, None)
-            .await
-            .unwrap();
-        refused(status, &body)
+        caller.call(Method::GET, &["keys"], None, None).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_no_database_could_keep_is_refused() {
+        let body = json!([{ "name": "Gold", "tags": ["a", "b\0"] }]);
+        let failure = answer(StatusCode::OK, body).await.unwrap_err();
+        assert_eq!(failure.code, "gateway_answer_invalid");
+        assert!(failure.description.contains("[0].tags[1]"));
     }
 
     #[tokio::test]
