@@ -96,6 +96,9 @@ static EVENTS: Migrations = crate::migrations!["migrations/0001_events.sql"];
 static FUNCTIONS: Migrations = crate::migrations!["functions/0002_append.sql"];
 
 impl Database {
+    /// Of the pool of one service, on either database.
+    pub const MOST_CONNECTIONS: u32 = 10;
+
     /// Opens or creates `<folder>/<service>.db`: WAL, `synchronous=FULL`.
     pub async fn sqlite(
         folder: &Path,
@@ -323,7 +326,7 @@ fn pool_options(dialect: Dialect, schema: &str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(match dialect {
             Dialect::Sqlite => 4,
-            Dialect::Postgres => 10,
+            Dialect::Postgres => Database::MOST_CONNECTIONS,
         })
         .min_connections(0)
         .acquire_timeout(Duration::from_secs(5))
