@@ -99,7 +99,7 @@ impl Edge {
             auth: Auth::new(deps, cookies),
             csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
             catalogue: Catalogue::default(),
-            streams: Streams::new(deps.config.connections.streams_per_user),
+            streams: Streams::new(deps.config.connections),
             deps: deps.clone(),
         }))
     }

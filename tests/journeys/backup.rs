@@ -63,6 +63,9 @@ async fn files_are_backed_up_and_restored() {
     let data = new.data_dir.join("data");
     std::fs::create_dir_all(&data).unwrap();
     std::fs::copy(world.portico.data_dir().join("kek"), data.join("kek")).unwrap();
+    // What volumes and people leave there.
+    std::fs::create_dir(data.join("lost+found")).unwrap();
+    std::fs::write(data.join(".notes"), "").unwrap();
     let (well, said) = command(&new, &["restore", path]).await;
     assert!(well, "{said}");
     let (well, said) = command(&new, &["restore", path]).await;

@@ -34,11 +34,14 @@ pub fn logged(address: &str, shown: LogAddresses) -> Option<String> {
     }
 }
 
-/// Reads an address with or without a port.
+/// Reads an address with or without a port, an IPv6 address also in brackets (RFC 7239 section 6).
 #[must_use]
 pub fn parse(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
-    text.parse().ok().or_else(with_port)
+    bare.unwrap_or(text).parse().ok().or_else(with_port)
 }
 
 /// The beginning of an address, `v4` or `v6` bits of it, the rest zero. An IPv4 address within IPv6 counts as IPv4.
@@ -66,6 +69,26 @@ mod tests {
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn an_address_may_have_a_port_and_brackets() {
+        for (text, address) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.1:80", Some("192.0.2.1")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:80", Some("2001:db8::1")),
+            ("[2001:db8::1", None),
+            ("unknown", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                parse(text),
+                address.map(|text| text.parse().unwrap()),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod remote {
     };
 
     use axum::{Router, extract::Request};
+    use http_body_util::BodyExt as _;
     use portico_proto::{
         Error, Kind,
         catalog::v1::{
@@ -27,6 +28,7 @@ mod remote {
     };
     use tokio_stream::wrappers::TcpListenerStream;
     use tonic::{Status, transport::Server};
+    use tower::ServiceExt as _;
 
     type Client = CatalogServiceClient<ServiceChannel>;
 
@@ -219,5 +221,38 @@ mod remote {
         let error = client(&[address, other.address]).create_plan(keyed).await;
         assert_eq!(Error::from(error.unwrap_err()).kind, Kind::NotFound);
         assert_eq!((count.load(Ordering::SeqCst), other.asked()), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn streams_that_nobody_reads_hold_up_no_calls() {
+        const STREAM: &str = "/portico.access.v1.AccessService/WatchAccessRequests";
+        const CALL: &str = "/portico.access.v1.AccessService/GetCart";
+        let router = Router::new().fallback(async |request: Request| {
+            let stream = request.uri().path() == STREAM;
+            vec![0_u8; if stream { 1 << 20 } else { 1 << 10 }]
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let incoming = TcpListenerStream::new(listener);
+        tokio::spawn(
+            Server::builder()
+                .add_routes(router.into())
+                .serve_with_incoming(incoming),
+        );
+        let remote = Remote::new(ServiceName::AccessRequest, &[url.parse().unwrap()], None);
+        let channel = ServiceChannel::remote(remote);
+        let call = async |path: &str| {
+            let request = http::Request::post(path).body(tonic::body::Body::empty());
+            channel.clone().oneshot(request.unwrap()).await.unwrap()
+        };
+        let mut unread = Vec::new();
+        for _ in 0..20 {
+            unread.push(call(STREAM).await);
+        }
+        let answer = call(CALL).await.into_body().collect().await.unwrap();
+        assert_eq!(answer.to_bytes().len(), 1 << 10);
+        // And each goes on when it is read, whatever the others do.
+        let last = unread.pop().unwrap().into_body().collect().await.unwrap();
+        assert_eq!(last.to_bytes().len(), 1 << 20);
     }
 }

@@ -12,12 +12,10 @@ use crate::run::wiring::{self, migrations};
 
 /// Within the data folder, so that moving out of it is a rename.
 const STAGING: &str = "restoring";
-/// What may be in the data folder before.
-const KNOWN: [&str; 3] = [KEK, "lock", STAGING];
 /// Who asks for everything to be published again.
 const ACTOR: &str = "command:restore";
 
-/// Into an empty data folder, where at most the key-encryption key is.
+/// Into a data folder without databases; a key-encryption key that is there stays.
 ///
 /// # Errors
 /// In words for the person at the terminal.
@@ -26,7 +24,7 @@ pub async fn run(config: Config, file: &Path) -> Result<(), String> {
     embedded(&config)?;
     let folder = config.data_dir();
     let _ours = wiring::data_folder(&config)?;
-    require_empty(folder)?;
+    require_no_databases(folder)?;
     let staging = Staging::new(folder.join(STAGING))?;
     let manifest = archive::read(file, &staging.0)?;
     for name in databases() {
@@ -59,15 +57,18 @@ pub async fn run(config: Config, file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn require_empty(folder: &Path) -> Result<(), String> {
+/// Refuses a folder with databases. What else is in it, such as the `lost+found` of a volume, nothing is written over.
+fn require_no_databases(folder: &Path) -> Result<(), String> {
     let words = |error: std::io::Error| format!("data folder {}: {error}", folder.display());
+    let databases = databases();
     for entry in std::fs::read_dir(folder).map_err(words)? {
         let name = entry.map_err(words)?.file_name();
-        if !KNOWN.iter().any(|known| name == *known) {
+        // With its journals, which would be taken for those of the restored one.
+        let text = name.to_string_lossy();
+        if databases.iter().any(|database| text.starts_with(database)) {
             return Err(format!(
-                "data folder {} is not empty: {} is in it; a backup is restored into an empty folder",
+                "data folder {} is not empty: {text} is in it; a backup is restored into an empty folder",
                 folder.display(),
-                name.display()
             ));
         }
     }
@@ -118,4 +119,25 @@ async fn prepare(service: ServiceName, folder: &Path, ring: &KekRing) -> Result<
         .map_err(|error| words(&error))?;
     database.pool().close().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_databases_are_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| std::fs::write(folder.path().join(name), "").unwrap();
+        for name in ["lost+found", ".snapshot", "notes.txt", "kek", "lock"] {
+            put(name);
+        }
+        require_no_databases(folder.path()).unwrap();
+        for name in ["accounts.db", "catalog.db-wal"] {
+            put(name);
+            let refused = require_no_databases(folder.path()).unwrap_err();
+            assert!(refused.contains(name), "{refused}");
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+    }
 }

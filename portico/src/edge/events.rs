@@ -24,7 +24,6 @@ use super::{
     Edge,
     problem::{Failure, Result},
     request::RequestContext,
-    streams::Watcher,
 };
 
 /// Time without an event after which a comment is sent, so that no proxy closes the connection.
@@ -76,7 +75,7 @@ async fn watch_access_requests(
 ) -> Result<impl IntoResponse> {
     let (user, _) = ctx.caller().require_user()?;
     let edge = ctx.edge();
-    let open = edge.streams.open(Watcher::User(user))?;
+    let open = edge.streams.open(user)?;
     let (changes, anew) = match changes(&ctx, after).await {
         Ok(changes) => (changes, None),
         Err(error) if error.code == access::CURSOR_OF_ANOTHER_LOG => {

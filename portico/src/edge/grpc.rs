@@ -28,9 +28,7 @@ use tonic_prost::ProstCodec;
 use tower::{Service as _, service_fn};
 
 use self::health::Health;
-use super::{
-    Edge, operations, request::auth::Credential, request::remote_address, streams::Watcher,
-};
+use super::{Edge, operations, request::auth::Credential, request::remote_address};
 
 mod health;
 mod remembered;
@@ -184,7 +182,7 @@ async fn watched(
     caller: &Caller,
 ) -> Result<http::Response<Body>, Status> {
     let open = match caller {
-        Caller::User { id, .. } => Some(edge.streams.open(Watcher::User(*id))?),
+        Caller::User { id, .. } => Some(edge.streams.open(*id)?),
         // Is refused by the service, with its own words.
         Caller::Anonymous | Caller::Service(_) => None,
     };

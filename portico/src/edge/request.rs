@@ -15,7 +15,7 @@ use portico_proto::{
 };
 use portico_runtime::{
     Caller, IDEMPOTENCY_KEY, REQUEST_ID, ServiceChannel, ServiceName, TRACEPARENT, TRACESTATE,
-    identity,
+    address, identity,
 };
 use portico_vault::Secret;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -281,7 +281,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAdd
         if !trusted(&client) {
             break;
         }
-        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+        let Some(address) = address::parse(hop.trim()) else {
             break;
         };
         client = address.to_canonical();
@@ -305,6 +305,13 @@ mod tests {
                 "198.51.100.1",
             ),
             ("10.0.0.1", vec!["6.6.6.6", "198.51.100.1"], "198.51.100.1"),
+            (
+                "10.0.0.1",
+                vec!["198.51.100.1:5678, 10.0.0.2:80"],
+                "198.51.100.1",
+            ),
+            ("10.0.0.1", vec!["[2001:db8::1]:80"], "2001:db8::1"),
+            ("10.0.0.1", vec!["[2001:db8::1], 10.0.0.2"], "2001:db8::1"),
             ("10.0.0.1", vec!["nonsense"], "10.0.0.1"),
             ("::ffff:10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", vec![], "10.0.0.1"),

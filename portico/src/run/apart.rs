@@ -112,7 +112,7 @@ fn serve_at(
         router = router.layer(middleware::from_fn(authorization::certified));
     }
     let server = Server::of(deps);
-    server.serve(calls, tls, router);
+    server.clone().for_services().serve(calls, tls, router);
     server.serve(probes, None, probes::router(deps, services));
     tracing::info!(calls = %addresses.calls, probes = %addresses.probes, "services listen");
     Ok(addresses)

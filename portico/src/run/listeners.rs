@@ -4,17 +4,21 @@
 //! - [`places`]: how many at the same time, in all and from one address
 //! - [`activity`]: what a connection does, and until when it has to do something
 //! - [`refusal`]: what a connection too many is answered
+//! - [`uploads`]: bodies of requests, their pace and their memory
+//! - [`frames`]: content among what an HTTP/2 connection sends
 //! - [`descriptors`]: how many the process can have
 //! - [`tls`]: certificates of listeners and of calls
 
 mod activity;
 mod descriptors;
+mod frames;
 mod places;
 mod refusal;
 mod server;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod uploads;
 
 use std::net::SocketAddr;
 

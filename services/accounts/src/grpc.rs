@@ -9,6 +9,7 @@ use portico_proto::accounts::v1::{self as proto, accounts_service_server::Accoun
 use portico_runtime::{Clock, Config, Deps, IdentityKey};
 use sqlx::AnyPool;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -18,9 +19,13 @@ use crate::{
     sign_up::SignUps,
 };
 
+/// Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Accounts {
     config: Arc<Config>,
     clock: Clock,
+    /// What has begun, and is waited for when the process ends.
+    tasks: TaskTracker,
     identity: IdentityKey,
     store: EventStore,
     people: People,
@@ -41,6 +46,7 @@ impl Accounts {
         Self {
             config: Arc::clone(&deps.config),
             clock: deps.clock.clone(),
+            tasks: deps.tasks.clone(),
             identity: deps.identity.clone(),
             limits: Limits::new(
                 deps.clock.clone(),

@@ -6,8 +6,6 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, any::AnyPoolOptions};
 
 use super::Dialect;
 
-/// Connections to a SQLite file.
-const OF_A_FILE: u32 = 4;
 /// A connection that was idle for so long is asked whether it is there before it is used.
 const ASKED_AGAIN: Duration = Duration::from_secs(1);
 
@@ -37,6 +35,9 @@ impl Default for PoolSettings {
 }
 
 impl PoolSettings {
+    /// Connections to a SQLite file.
+    pub const TO_A_FILE: u32 = 4;
+
     pub(super) fn options(self, dialect: Dialect, schema: &str, service: &str) -> AnyPoolOptions {
         let setup: Arc<str> = match dialect {
             Dialect::Sqlite => SETUP_SQLITE.into(),
@@ -44,7 +45,7 @@ impl PoolSettings {
         };
         AnyPoolOptions::new()
             .max_connections(match dialect {
-                Dialect::Sqlite => OF_A_FILE,
+                Dialect::Sqlite => Self::TO_A_FILE,
                 Dialect::Postgres => self.max_connections,
             })
             .min_connections(0)

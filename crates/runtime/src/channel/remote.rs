@@ -86,7 +86,7 @@ impl Remote {
     }
 
     async fn try_one(&self, replica: &Replica, call: &Call) -> Attempt {
-        let mut channel = replica.channel.clone();
+        let mut channel = replica.channel(call.streams);
         let answered = timeout_at(call.deadline, async {
             std::future::poll_fn(|context| channel.poll_ready(context)).await?;
             channel.call(call.request()).await

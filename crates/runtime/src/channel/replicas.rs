@@ -22,6 +22,10 @@ const LEFT_OUT: Duration = Duration::from_secs(1);
 /// HTTP/2 keep-alive: a hanging process or a lost machine is detected after both of these.
 const PING_EVERY: Duration = Duration::from_secs(5);
 const PONG_WITHIN: Duration = Duration::from_secs(3);
+/// What a stream may leave unread here. All streams of a connection together may leave as much unread as HTTP/2 lets them:
+/// their number bounds it, and one that is not read must not hold up the others.
+const STREAM_WINDOW: u32 = 16 << 10;
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// All replicas of one service.
 pub(super) struct Replicas {
@@ -42,11 +46,21 @@ struct Known {
 #[derive(Clone)]
 pub(super) struct Replica {
     address: SocketAddr,
-    pub(super) channel: Channel,
+    calls: Channel,
+    /// On a connection of their own: what a slow reader leaves unread counts against the flow control of all streams of a
+    /// connection (RFC 9113 section 5.2.1), and would hold up calls.
+    streams: Channel,
     left_out_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Replica {
+    pub(super) fn channel(&self, streams: bool) -> Channel {
+        match streams {
+            true => self.streams.clone(),
+            false => self.calls.clone(),
+        }
+    }
+
     /// Skips it for a while: it could not be reached.
     pub(super) fn failed(&self) {
         *self.until() = Some(Instant::now() + LEFT_OUT);
@@ -140,7 +154,11 @@ impl Replicas {
         match endpoint {
             Ok(endpoint) => Some(Replica {
                 address,
-                channel: endpoint.connect_lazy(),
+                calls: endpoint.connect_lazy(),
+                streams: endpoint
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(CONNECTION_WINDOW)
+                    .connect_lazy(),
                 left_out_until: Arc::default(),
             }),
             Err(error) => {

@@ -1,8 +1,10 @@
 //! `grpc.health.v1`: each service by its full name, and all of them under the empty name.
 
-use std::{pin::Pin, time::Duration};
+mod watches;
 
-use futures::{Stream, StreamExt as _, stream};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt as _, future, stream};
 use portico_runtime::ServiceName;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
@@ -11,18 +13,34 @@ use tonic_health::pb::{
     health_server::{self, HealthServer},
 };
 
-use crate::edge::{Edge, health, streams::Watcher};
+use self::watches::Watches;
+use crate::edge::{Edge, health, request::remote_address};
 
 /// How often a watched service is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long it is watched. Clients watch again when a stream ends, and nobody holds a place for ever.
+const WATCHED: Duration = Duration::from_mins(5);
 
 /// Asks the services when it is asked.
 #[derive(Clone)]
-pub(super) struct Health(Edge);
+pub(super) struct Health {
+    edge: Edge,
+    watches: Arc<Watches>,
+}
 
 impl Health {
     pub(super) fn new(edge: Edge) -> Self {
-        Self(edge)
+        let watches = Watches::new(edge.deps.config.connections.health_streams);
+        Self {
+            edge,
+            watches: Arc::new(watches),
+        }
+    }
+
+    fn remote<T>(&self, request: &Request<T>) -> Option<IpAddr> {
+        let headers = request.metadata().clone().into_headers();
+        let proxies = &self.edge.deps.config.trusted_proxies;
+        remote_address(request.extensions(), &headers, proxies)
     }
 
     pub(super) fn into_server(self) -> HealthServer<Self> {
@@ -30,7 +48,7 @@ impl Health {
     }
 
     async fn status(&self, services: &[ServiceName]) -> ServingStatus {
-        let readiness = health::of_services(&self.0.deps, services).look().await;
+        let readiness = health::of_services(&self.edge.deps, services).look().await;
         // Whoever asks for a service wants to know about that one.
         let alone = services.len() == 1 && readiness.parts.iter().any(|part| !part.ready);
         if readiness.ready && !alone {
@@ -77,12 +95,19 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let services = named(&request.get_ref().service);
-        let open = self.0.streams.open(Watcher::Health)?;
-        let stopping = self.0.deps.shutdown.clone().cancelled_owned();
+        let watch = Watches::open(&self.watches, self.remote(&request))?;
+        let deps = self.edge.deps.clone();
+        let over = watch.displaced.clone().cancelled_owned();
+        let (stopping, clock) = (deps.shutdown.clone().cancelled_owned(), deps.clock.clone());
+        let long_enough = async move { clock.sleep(WATCHED).await };
+        let ends = future::select(
+            Box::pin(long_enough),
+            future::select(Box::pin(over), Box::pin(stopping)),
+        );
         let health = self.clone();
         let changes = stream::unfold(
-            (health, services, None, open),
-            |(health, services, told, open)| async move {
+            (health, services, None, watch),
+            |(health, services, told, watch)| async move {
                 loop {
                     let status = if services.is_empty() {
                         // The protocol wants a stream that goes on, in case that it comes to be.
@@ -91,12 +116,12 @@ impl health_server::Health for Health {
                         health.status(&services).await
                     };
                     if told != Some(status) {
-                        return Some((Ok(answer(status)), (health, services, Some(status), open)));
+                        return Some((Ok(answer(status)), (health, services, Some(status), watch)));
                     }
-                    health.0.deps.clock.sleep(LOOK_AGAIN).await;
+                    health.edge.deps.clock.sleep(LOOK_AGAIN).await;
                 }
             },
         );
-        Ok(Response::new(Box::pin(changes.take_until(stopping))))
+        Ok(Response::new(Box::pin(changes.take_until(ends))))
     }
 }

@@ -3,20 +3,18 @@
 //! hyper's own time-out for headers runs between requests, too, so that it cannot be shorter than the pause for which
 //! load balancers keep a connection.
 
+mod observed;
+
 use std::{
-    io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http_body::{Body, Frame, SizeHint};
 use portico_runtime::config::Connections;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
+
+pub(super) use self::observed::{Answer, Observed};
+use super::frames::Frames;
 
 /// How an HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,8 +30,15 @@ struct State {
     /// What is waited for while none is at work.
     waiting: Waiting,
     since: Instant,
-    /// From when on the peer has read nothing of what is to be written.
+    /// From when on the peer has taken no byte of what is to be written.
     blocked: Option<Instant>,
+    /// Answers of which something waits for the peer to read it. HTTP/2 keeps that back by its flow control (RFC 9113
+    /// section 5.2), so that nothing is to be written.
+    unread: usize,
+    /// When the first of them began to wait, or when the peer read something of any of them since.
+    read: Instant,
+    /// What is written.
+    frames: Frames,
     protocol: Protocol,
 }
 
@@ -70,6 +75,9 @@ impl Activity {
             waiting: Waiting::Head,
             since: Instant::now(),
             blocked: None,
+            unread: 0,
+            read: Instant::now(),
+            frames: Frames::default(),
             protocol: Protocol::Unknown(0),
         })))
     }
@@ -95,6 +103,7 @@ impl Activity {
     pub(super) async fn until_overdue(&self, limits: &Connections) -> Overdue {
         // No deadline that begins from now on is earlier than this, so none is missed by looking no sooner.
         let shortest = limits.header_timeout.min(limits.idle_timeout);
+        let shortest = shortest.min(limits.stall_timeout);
         loop {
             let deadline = self.lock().deadline(limits);
             let now = Instant::now();
@@ -117,8 +126,13 @@ impl Activity {
 
 impl State {
     fn deadline(&self, limits: &Connections) -> Option<(Instant, Overdue)> {
-        if let Some(since) = self.blocked {
-            return Some((after(since, limits.idle_timeout), Overdue::Slow));
+        // Others go on, as streams do of which nothing is to be told. They have bounds of their own, and between services
+        // they are those of other people.
+        let all_wait = self.unread > 0 && self.unread == self.at_work;
+        let unread = all_wait.then_some(self.read);
+        // The earlier one: bytes that are no content, such as answers to pings, are taken while content waits.
+        if let Some(since) = self.blocked.into_iter().chain(unread).min() {
+            return Some((after(since, limits.stall_timeout), Overdue::Slow));
         }
         if self.at_work > 0 {
             return None;
@@ -132,6 +146,28 @@ impl State {
     fn wait_for(&mut self, what: Waiting) {
         self.waiting = what;
         self.since = Instant::now();
+    }
+
+    /// Whether the peer takes what is written.
+    fn is_taken(&mut self, taken: bool) {
+        match taken {
+            true => self.blocked = None,
+            false => drop(self.blocked.get_or_insert_with(Instant::now)),
+        }
+    }
+
+    /// So many bytes of these parts have been written.
+    fn wrote<'a>(&mut self, mut count: usize, parts: impl Iterator<Item = &'a [u8]>) {
+        for part in parts {
+            let written = part.get(..count).unwrap_or(part);
+            count -= written.len();
+            if match self.protocol {
+                Protocol::Http2 => self.frames.have_content(written),
+                Protocol::Http1 | Protocol::Unknown(_) => !written.is_empty(),
+            } {
+                self.read = Instant::now();
+            }
+        }
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -182,101 +218,17 @@ impl Drop for Work {
     }
 }
 
-/// The body of an answer, at work until it is sent or given up.
-pub(super) struct Answer<B> {
-    pub(super) body: B,
-    pub(super) _work: Work,
-}
-
-impl<B: Body + Unpin> Body for Answer<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    // As the body says it: an answer of headers only must stay one, since gRPC clients read its status there.
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A connection's bytes, observed.
-pub(super) struct Observed<T> {
-    pub(super) io: T,
-    pub(super) activity: Activity,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        let received = buffer.filled().get(before..).unwrap_or_default();
-        self.activity.lock().received(received);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T> Observed<T> {
-    fn wrote<R>(&self, result: Poll<R>) -> Poll<R> {
-        let mut state = self.activity.lock();
-        if result.is_pending() {
-            state.blocked.get_or_insert_with(Instant::now);
-        } else {
-            state.blocked = None;
-        }
-        result
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.wrote(written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(context);
-        self.wrote(flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(context, parts);
-        self.wrote(written)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{
+        io,
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use http_body::{Body, Frame};
+
+    use super::{super::tests::limits, *};
 
     #[test]
     fn the_preface_is_recognised_in_pieces() {
@@ -303,11 +255,9 @@ mod tests {
     async fn a_head_has_less_time_than_a_pause_between_requests() {
         let seconds = Duration::from_secs;
         let limits = Connections {
-            max: 1,
-            max_per_address: 1,
             header_timeout: seconds(10),
             idle_timeout: seconds(75),
-            streams_per_user: 1,
+            ..limits(1, 1)
         };
         let begin = Instant::now();
         let passed = || begin.elapsed().as_secs();
@@ -330,5 +280,63 @@ mod tests {
         activity.lock().received(b"E");
         assert_eq!(activity.until_overdue(&limits).await, Overdue::Slow);
         assert_eq!(passed(), 95);
+    }
+
+    /// Pieces, and then nothing.
+    struct Pieces(u8);
+
+    impl Body for Pieces {
+        type Data = bytes::Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<bytes::Bytes>, io::Error>>> {
+            let Some(left) = self.0.checked_sub(1) else {
+                return Poll::Pending;
+            };
+            self.0 = left;
+            let piece = bytes::Bytes::from_static(b"piece");
+            Poll::Ready(Some(Ok(Frame::data(piece))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_waited_for_while_something_of_it_is_read() {
+        let limits = Connections {
+            stall_timeout: Duration::from_secs(30),
+            ..limits(1, 1)
+        };
+        let (data, ping) = (b"\0\0\x01\0\0\0\0\0\x01x", b"\0\0\0\x06\0\0\0\0\0");
+        let begin = Instant::now();
+        let activity = Activity::new();
+        activity.lock().received(PREFACE);
+        let mut answer = Answer::new(Pieces(2), activity.request());
+        let mut poll = || {
+            let mut context = Context::from_waker(Waker::noop());
+            Pin::new(&mut answer).poll_frame(&mut context).is_ready()
+        };
+        assert_eq!(activity.lock().deadline(&limits), None, "not made yet");
+        for content in [true, false] {
+            assert!(poll());
+            tokio::time::advance(Duration::from_secs(20)).await;
+            let written: &[u8] = if content { data } else { ping };
+            activity.lock().wrote(written.len(), [written].into_iter());
+        }
+        let other = activity.request();
+        assert_eq!(activity.lock().deadline(&limits), None, "another goes on");
+        drop(other);
+        // The first piece was read at the second 20, and so the second one was taken; of that nothing was.
+        assert_eq!(activity.until_overdue(&limits).await, Overdue::Slow);
+        assert_eq!(begin.elapsed().as_secs(), 50);
+        assert!(!poll());
+        assert_eq!(
+            activity.lock().deadline(&limits),
+            None,
+            "has nothing to send"
+        );
+        drop(answer);
+        assert_eq!(activity.lock().unread, 0);
     }
 }

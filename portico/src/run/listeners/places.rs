@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::activity::{Activity, Waiting};
 
 /// Places apart, for connections that are refused.
-const APART: usize = 64;
+pub(super) const APART: usize = 64;
 /// So long a head may take before those that wait for another request go first. Newcomers would take each other's place
 /// otherwise, before any has finished its handshake.
 const HEAD: Duration = Duration::from_secs(2);
@@ -68,6 +68,8 @@ pub(super) enum Full {
 pub(super) struct Place {
     places: Arc<Places>,
     address: IpAddr,
+    /// The address, where it has limits of its own: that of a proxy is everybody's.
+    pub(super) limited: Option<IpAddr>,
     number: u64,
     /// Cancelled when another connection takes the place.
     pub(super) evicted: CancellationToken,
@@ -124,6 +126,7 @@ impl Places {
         Place {
             places: Arc::clone(self),
             address,
+            limited: (!proxy).then_some(address),
             number,
             evicted,
             refused,

@@ -1,4 +1,4 @@
-//! What is answered on a connection for which there is no room.
+//! What is answered on a connection for which there is no room, and to a request whose body breaks off.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use axum::{
     extract::Request,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use portico_proto::{Error, Kind};
 use tonic::Status;
 
-use super::places::Full;
+use super::{places::Full, uploads::Fault};
 use crate::edge::problem;
 
 /// Orchestrators ask these of the same address as everybody; a process that is busy is not ill.
@@ -20,23 +20,59 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/grpc.health.v1.Health/Check"
 /// When to try again.
 const AFTER: Duration = Duration::from_secs(5);
 
-/// The refusal; `None` for a probe, which is answered as ever.
+/// The refusal of a connection; `None` for a probe, which is answered as ever.
 pub(super) fn answer(full: Full, request: &Request) -> Option<Response> {
-    if PROBES.contains(&request.uri().path()) {
-        return None;
+    let probe = PROBES.contains(&request.uri().path());
+    (!probe).then(|| respond(error(full), None, is_grpc(request.headers())))
+}
+
+/// The refusal of a request whose body was not read to its end.
+pub(super) fn broken_off(fault: Fault, version: Version, grpc: bool) -> Response {
+    let error = match fault {
+        Fault::Stalled => {
+            let message = "The rest of the request's body did not come in time; send it again.";
+            let error = Error::new(Kind::Invalid, "body_stalled", message);
+            let mut response = respond(error, Some(StatusCode::REQUEST_TIMEOUT), grpc);
+            if version < Version::HTTP_2 {
+                // RFC 9110 section 15.5.9: the rest is not waited for.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            return response;
+        }
+        Fault::Full(Full::Address) => Error::new(
+            Kind::Limited,
+            "too_many_bodies",
+            "Your network address sends too much at the same time; try again in a moment.",
+        ),
+        Fault::Full(Full::All) => Error::unavailable(
+            "bodies_exhausted",
+            "The portal receives as much at the same time as it can; try again in a moment.",
+        ),
+    };
+    respond(error.with_retry_after(AFTER), None, grpc)
+}
+
+/// Whether a request is a gRPC call.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The error, with its own status where HTTP has no other.
+fn respond(error: Error, status: Option<StatusCode>, grpc: bool) -> Response {
+    if grpc {
+        return Status::from(error).into_http::<Body>();
     }
-    let error = error(full);
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
-        return Some(Status::from(error).into_http::<Body>());
-    }
-    let body = Json(error.problem(""));
-    let mut response = (error.http_status(), body).into_response();
+    let status = status.unwrap_or_else(|| error.http_status());
+    let mut problem = error.problem("");
+    problem.status = status.as_u16();
+    let mut response = (status, Json(problem)).into_response();
     let headers = response.headers_mut();
     let media_type = HeaderValue::from_static(problem::MEDIA_TYPE);
     headers.insert(header::CONTENT_TYPE, media_type);
     problem::retry_after(&error, headers);
-    Some(response)
+    response
 }
 
 fn error(full: Full) -> Error {

@@ -15,6 +15,7 @@ use axum::{
     extract::{ConnectInfo, Request},
 };
 use http::{Extensions, Response};
+use http_body::Body as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -37,6 +38,7 @@ use super::{
     descriptors,
     places::{Full, Place, Places},
     refusal,
+    uploads::{Upload, Uploads},
 };
 
 /// After an `accept` that failed: for want of descriptors it would fail again at once.
@@ -46,6 +48,13 @@ const GRACE: Duration = Duration::from_secs(1);
 /// An HTTP/2 peer that sends nothing for so long is asked for a sign of life, and has as long to give it. Streams have
 /// no other way to learn that a peer is gone.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+
+/// Head of a request, in bytes (RFC 9113 section 6.5.2), and what is kept of an HTTP/1.1 connection's bytes.
+const HEAD: u32 = 16 << 10;
+const BUFFER: usize = 64 << 10;
+/// What an HTTP/2 peer may send of a body, and of all on a connection, before it is read (RFC 9113 section 6.9.2).
+const WINDOW: u32 = 64 << 10;
+const WINDOWS: u32 = 128 << 10;
 
 /// Serves routers until shutdown, within the limits of connections. Cheap to clone.
 #[derive(Clone)]
@@ -60,6 +69,7 @@ pub(crate) struct Server {
 struct Listening {
     limits: Connections,
     places: Arc<Places>,
+    uploads: Uploads,
     tls: Option<TlsAcceptor>,
     router: Router,
     tasks: TaskTracker,
@@ -75,9 +85,17 @@ impl Server {
     /// Until `shutdown`; what has begun finishes among the `tasks`.
     pub(crate) fn new(config: &Config, tasks: TaskTracker, shutdown: CancellationToken) -> Self {
         let mut limits = config.connections;
-        limits.max = limits.max.min(descriptors::connections());
+        limits.max = limits.max.min(descriptors::connections(config));
         limits.max_per_address = limits.max_per_address.min(limits.max);
         Self::within(limits, config.trusted_proxies.clone(), tasks, shutdown)
+    }
+
+    /// The same for other services: an edge has one connection to this process, and on it a stream for each of those
+    /// that people have open at its two listeners.
+    pub(crate) fn for_services(mut self) -> Self {
+        let streams = u32::try_from(self.limits.streams() * 2).unwrap_or(u32::MAX);
+        self.limits.requests_per_connection = self.limits.requests_per_connection.max(streams);
+        self
     }
 
     /// Within these limits, which the proxies have not for themselves.
@@ -100,6 +118,7 @@ impl Server {
         let listening = Arc::new(Listening {
             limits: self.limits,
             places: Arc::new(Places::new(self.limits, self.proxies.clone())),
+            uploads: Uploads::new(self.limits),
             tls,
             router,
             tasks: self.tasks.clone(),
@@ -146,7 +165,7 @@ impl Listening {
         known.insert(ConnectInfo(peer));
         let served = async {
             let Some(tls) = &self.tls else {
-                return self.http(stream, known, place.refused, activity).await;
+                return self.http(stream, known, &place, activity).await;
             };
             let handshake = timeout(self.limits.header_timeout, tls.accept(stream));
             let Some(handshake) = self.shutdown.run_until_cancelled(handshake).await else {
@@ -156,7 +175,7 @@ impl Listening {
                 Ok(Ok(stream)) => {
                     // What authorization reads the peer's certificate from.
                     known.insert(stream.connect_info());
-                    self.http(stream, known, place.refused, activity).await;
+                    self.http(stream, known, &place, activity).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake not finished in time"),
@@ -165,26 +184,22 @@ impl Listening {
         evicted.run_until_cancelled(served).await;
     }
 
-    async fn http<T>(&self, io: T, known: Extensions, refused: Option<Full>, activity: Activity)
+    async fn http<T>(&self, io: T, known: Extensions, place: &Place, activity: Activity)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let (refused, address) = (place.refused, place.limited);
         let requests = activity.clone();
         let service = service_fn(|request: http::Request<Incoming>| {
             let work = requests.request();
-            let answer = self.answer(request, &known, refused);
+            let upload = self.uploads.begin(address);
+            let answer = self.answer(request, upload, &known, refused);
             async move {
                 let response = answer.await;
-                Ok::<_, Infallible>(response.map(|body| Answer { body, _work: work }))
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, work)))
             }
         });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().keep_alive(refused.is_none());
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(SIGN_OF_LIFE)
-            .keep_alive_timeout(SIGN_OF_LIFE);
+        let builder = self.builder(refused);
         let io = TokioIo::new(Observed {
             io,
             activity: activity.clone(),
@@ -205,6 +220,24 @@ impl Listening {
         self.finish(connection, &activity).await;
     }
 
+    fn builder(&self, refused: Option<Full>) -> Builder<TokioExecutor> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .keep_alive(refused.is_none())
+            .max_buf_size(BUFFER);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(SIGN_OF_LIFE)
+            .keep_alive_timeout(SIGN_OF_LIFE)
+            .max_concurrent_streams(self.limits.requests_per_connection)
+            .max_header_list_size(HEAD)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOWS);
+        builder
+    }
+
     /// Waits for what has begun, as long as that is in time.
     async fn finish(
         &self,
@@ -221,20 +254,29 @@ impl Listening {
     fn answer(
         &self,
         request: http::Request<Incoming>,
+        upload: Upload,
         known: &Extensions,
         refused: Option<Full>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
-        let mut request: Request = request.map(Body::new);
+        let (version, grpc) = (request.version(), refusal::is_grpc(request.headers()));
+        let mut request: Request = request.map(|body| match body.is_end_stream() {
+            true => Body::empty(),
+            false => Body::new(upload.watch(body)),
+        });
         request.extensions_mut().extend(known.clone());
         let refused = refused.and_then(|full| refusal::answer(full, &request));
         let router = self.router.clone();
         async move {
-            match refused {
-                Some(response) => response,
-                None => match router.oneshot(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                },
+            if let Some(response) = refused {
+                return response;
+            }
+            let response = match router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            match upload.fault() {
+                Some(fault) => refusal::broken_off(fault, version, grpc),
+                None => response,
             }
         }
     }

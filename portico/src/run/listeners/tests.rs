@@ -5,14 +5,23 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing::{get, post},
+};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portico_runtime::config::Connections;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
     sync::watch,
+    task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use futures::{FutureExt as _, StreamExt as _};
 
 use super::{Server, listen};
 
@@ -21,13 +30,17 @@ const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_millis(200);
 
-fn limits(max: usize, max_per_address: usize) -> Connections {
+pub(super) fn limits(max: usize, max_per_address: usize) -> Connections {
     Connections {
         max,
         max_per_address,
         header_timeout: LONG,
         idle_timeout: LONG,
+        stall_timeout: LONG,
+        requests_per_connection: 10,
+        max_body_bytes: 1 << 20,
         streams_per_user: 1,
+        health_streams: 1,
     }
 }
 
@@ -47,6 +60,11 @@ impl Listener {
     }
 
     async fn behind(limits: Connections, proxies: &[&str]) -> Self {
+        let proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+        Self::on(|tasks, shutdown| Server::within(limits, proxies, tasks, shutdown)).await
+    }
+
+    async fn on(server: impl FnOnce(TaskTracker, CancellationToken) -> Server) -> Self {
         let (work, let_go) = watch::channel(false);
         let (begin, begun) = watch::channel(0);
         let working = move || {
@@ -60,10 +78,11 @@ impl Listener {
         let router = Router::new()
             .route("/", get(async || "here"))
             .route("/readyz", get(async || "ready"))
-            .route("/work", get(working));
+            .route("/work", get(working.clone()))
+            .route("/upload", post(async move |_: Bytes| working().await))
+            .route("/endless", get(endless));
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
-        let proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
-        let server = Server::within(limits, proxies, tasks.clone(), shutdown.clone());
+        let server = server(tasks.clone(), shutdown.clone());
         let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         server.serve(listener, None, router);
@@ -91,6 +110,27 @@ impl Listener {
         stream
     }
 
+    /// One HTTP/2 connection that reads so much of an answer before it says that it has; and what resolves when it ends.
+    async fn http2(&self, window: u32) -> (Http2, JoinHandle<()>) {
+        let io = TokioIo::new(self.connect(HERE).await);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(window);
+        let (client, connection) = builder.handshake(io).await.unwrap();
+        // Whichever side ends it.
+        (client, tokio::spawn(connection.map(drop)))
+    }
+
+    /// An upload of so many bytes, of which these are sent.
+    async fn upload(&self, from: Ipv4Addr, length: usize, sent: usize, kind: &str) -> TcpStream {
+        let mut stream = self.connect(from).await;
+        let head = format!(
+            "POST /upload HTTP/1.1\r\nhost: portal\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'a'; sent]).await.unwrap();
+        stream
+    }
+
     /// The whole answer on a connection of its own.
     async fn ask(&self, from: Ipv4Addr, path: &str) -> String {
         self.send(from, &format!("GET {path} HTTP/1.1\r\n")).await
@@ -102,6 +142,19 @@ impl Listener {
         stream.write_all(request.as_bytes()).await.unwrap();
         rest(&mut stream).await
     }
+}
+
+type Http2 = http2::SendRequest<Body>;
+
+/// One event, and then nothing.
+async fn endless() -> Body {
+    let event = futures::stream::iter([Ok::<_, std::io::Error>("event")]);
+    Body::from_stream(event.chain(futures::stream::pending()))
+}
+
+fn get_request(path: &str) -> http::Request<Body> {
+    let uri = format!("http://portal{path}");
+    http::Request::get(uri).body(Body::empty()).unwrap()
 }
 
 fn request(path: &str) -> Vec<u8> {
@@ -252,4 +305,79 @@ async fn what_has_begun_is_finished_at_the_end_and_nothing_else_is_waited_for() 
     listener.work.send_replace(true);
     assert!(rest(&mut at_work).await.ends_with("done"));
     listener.tasks.wait().await;
+}
+
+#[tokio::test]
+async fn an_http2_peer_that_lets_nothing_be_sent_is_not_waited_for() {
+    let listener = Listener::start(Connections {
+        stall_timeout: SHORT,
+        ..limits(10, 10)
+    })
+    .await;
+    let (mut client, connection) = listener.http2(0).await;
+    let answer = client.send_request(get_request("/endless")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let ended = tokio::time::timeout(Duration::from_secs(20), connection);
+    ended.await.expect("the connection stays open").unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_is_silent_is_refused() {
+    let listener = Listener::start(Connections {
+        stall_timeout: SHORT,
+        ..limits(10, 10)
+    })
+    .await;
+    let mut silent = listener.upload(HERE, 100, 99, "text/plain").await;
+    let refused = rest(&mut silent).await;
+    assert!(refused.starts_with("HTTP/1.1 408"), "{refused}");
+    assert!(refused.contains("\"code\":\"body_stalled\"") && refused.contains("\"status\":408"));
+    let mut silent = listener.upload(HERE, 100, 0, "application/grpc").await;
+    let refused = rest(&mut silent).await;
+    assert!(refused.contains("grpc-status: 3"), "{refused}");
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_answered_have_so_much_memory() {
+    let listener = Listener::start(Connections {
+        max_body_bytes: 1000,
+        ..limits(10, 5)
+    })
+    .await;
+    let upload = async |from| listener.upload(from, 400, 400, "text/plain").await;
+    let mut begun = listener.begun.clone();
+    let mut first = upload(HERE).await;
+    begun.wait_for(|count| *count == 1).await.unwrap();
+    let refused = one(&mut upload(HERE).await).await;
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    assert!(refused.contains("too_many_bodies") && refused.contains("retry-after: 5"));
+    let mut second = upload(ELSEWHERE).await;
+    begun.wait_for(|count| *count == 2).await.unwrap();
+    let refused = one(&mut upload(Ipv4Addr::new(127, 0, 0, 3)).await).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("bodies_exhausted") && refused.contains("retry-after: 5"));
+    // What was answered makes room.
+    listener.work.send_replace(true);
+    for stream in [&mut first, &mut second, &mut upload(HERE).await] {
+        assert!(one(stream).await.ends_with("done"));
+    }
+}
+
+#[tokio::test]
+async fn a_service_takes_a_stream_for_each_that_an_edge_has() {
+    const STREAMS: usize = 250;
+    let listener = Listener::on(|tasks, shutdown| {
+        let limits = limits(STREAMS, STREAMS);
+        Server::within(limits, Vec::new(), tasks, shutdown).for_services()
+    })
+    .await;
+    let (mut client, _connection) = listener.http2(1 << 16).await;
+    let answers: Vec<_> = (0..STREAMS)
+        .map(|_| client.send_request(get_request("/work")))
+        .collect();
+    let answers = tokio::spawn(futures::future::join_all(answers));
+    let mut begun = listener.begun.clone();
+    begun.wait_for(|count| *count == STREAMS).await.unwrap();
+    listener.work.send_replace(true);
+    assert!(answers.await.unwrap().iter().all(Result::is_ok));
 }

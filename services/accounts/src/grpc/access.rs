@@ -1,5 +1,6 @@
 //! Sign-up, sessions, token authentication.
 
+use portico_eventstore::trace;
 use portico_proto::{
     Error, Kind,
     accounts::v1::{
@@ -12,12 +13,14 @@ use portico_proto::{
 use portico_runtime::{Call, Caller, Role, config::Signup, query_error};
 use portico_vault::Secret;
 use tonic::Request;
+use tracing::{Instrument as _, instrument::WithSubscriber as _};
 use uuid::Uuid;
 
 use super::Accounts;
 use crate::{
     sign_in::{
         limits::Origin,
+        password::Turn,
         sessions,
         token::{self, TokenKind},
     },
@@ -61,11 +64,27 @@ impl Accounts {
     }
 
     /// Anybody who knows the password, within the limits. Why signing in fails is told only to who does.
+    ///
+    /// It goes on where the caller hangs up: a guess that nobody waits for counts as any other, or guesses would have no
+    /// limit.
     pub(super) async fn create_session(
         &self,
         request: &Request<CreateSessionRequest>,
     ) -> Result<CreateSessionResponse, Error> {
-        let wanted = request.get_ref();
+        let (accounts, wanted) = (self.clone(), request.get_ref().clone());
+        let sign_in = async move { accounts.sign_in(&wanted).await };
+        let sign_in = sign_in.in_current_span().with_current_subscriber();
+        let task = match trace::correlation() {
+            Some(request_id) => self.tasks.spawn(trace::correlated(request_id, sign_in)),
+            None => self.tasks.spawn(sign_in),
+        };
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a sign-in did not end");
+            Err(Error::internal())
+        })
+    }
+
+    async fn sign_in(&self, wanted: &CreateSessionRequest) -> Result<CreateSessionResponse, Error> {
         let email_index = self.people.email_index(&wanted.email);
         let from = Origin {
             address: &wanted.remote_address,
@@ -82,7 +101,9 @@ impl Accounts {
         };
         let user = self.people.by_email(&email_index).await?;
         // Where this fails it was not decided whether the password is right, for a reason of ours: not counted.
-        let right = self.check_password(user.as_ref(), &wanted.password).await?;
+        let right = self
+            .check_password(&attempt.turn(), user.as_ref(), &wanted.password)
+            .await?;
         let Some(user) = user.as_ref().filter(|_| right) else {
             let locked = attempt.failed().await?;
             let account = user.map(|user| user.id);
@@ -102,10 +123,17 @@ impl Accounts {
     }
 
     /// Whether the password is the user's. The same work where there is no such user.
-    async fn check_password(&self, user: Option<&UserRow>, password: &str) -> Result<bool, Error> {
+    async fn check_password(
+        &self,
+        turn: &Turn,
+        user: Option<&UserRow>,
+        password: &str,
+    ) -> Result<bool, Error> {
         let (id, reference) = user.map_or((Uuid::nil(), None), |user| (user.id, user.password_ref));
         let hash = self.people.password_hash(id, reference).await?;
-        self.passwords.verify(Secret::new(password), hash).await
+        self.passwords
+            .verify(turn, Secret::new(password), hash)
+            .await
     }
 
     async fn open_session(&self, user: &UserRow) -> Result<CreateSessionResponse, Error> {

@@ -4,11 +4,13 @@
 //! Failures from a place where the account's owner has signed in before ([`known`]) are counted apart, so that guesses
 //! from elsewhere do not lock the owner out.
 //!
-//! Only a failure is written, so a successful sign-in from a known place costs no write here. An attempt that is still
+//! Only a failure is written, so a successful sign-in from a known place costs no write here; successes are limited in the
+//! memory of each process ([`successes`]), since they cost work and tell no secret. An attempt that is still
 //! being verified counts in the memory of its process; otherwise many concurrent guesses would pass the limit before the
 //! first one fails.
 
 mod known;
+mod successes;
 
 use std::{
     collections::HashMap,
@@ -30,7 +32,8 @@ use portico_vault::{IndexKey, Vault, VaultRef};
 use sqlx::{AnyPool, Row as _};
 use uuid::Uuid;
 
-use self::known::Places;
+use self::{known::Places, successes::Successes};
+use super::password::Turn;
 use crate::people::owner;
 
 /// A counter, named by a blind index, its limit, and the time from the first one counted to its end.
@@ -49,6 +52,7 @@ pub(crate) struct Limits {
     address_key: IndexKey,
     settings: Attempts,
     under_way: Arc<Mutex<HashMap<String, i64>>>,
+    successes: Arc<Successes>,
 }
 
 /// From where somebody signs in, as the edge says it. Either may be empty.
@@ -67,6 +71,8 @@ pub(crate) struct Attempt {
     places: Places,
     account: Key,
     address: Option<Key>,
+    /// Of the network address, whatever device it is.
+    network: Option<String>,
     /// Whether there is a row of the account to delete on success.
     failed_before: bool,
 }
@@ -84,6 +90,7 @@ impl Limits {
             address_key,
             settings,
             under_way: Arc::default(),
+            successes: Arc::new(Successes::new(settings.successes, settings.window)),
         }
     }
 
@@ -98,6 +105,13 @@ impl Limits {
             .places(account, network.as_deref(), from.device, now)
             .await?;
         let mut attempt = self.attempt(places, network);
+        if let Some(until) = attempt
+            .network
+            .as_ref()
+            .and_then(|network| self.successes.over(network, now))
+        {
+            return Err(too_many_sign_ins(until, now));
+        }
         // Enter before reading the table: an attempt that fails meanwhile is then seen in memory, in the table, or twice,
         // but never not at all.
         let under_way = attempt.enter();
@@ -125,13 +139,14 @@ impl Limits {
             limit: limit.into(),
             window: settings.window,
         };
+        let network = network.map(|network| self.address_key.blind_index(&network));
         // A device that is known is nobody else's, whoever shares its address.
-        let address = network.filter(|_| !places.device_is_known());
-        let address = address.map(|network| self.address_key.blind_index(&network));
+        let address = network.clone().filter(|_| !places.device_is_known());
         Attempt {
             limits: self.clone(),
             account: key(places.counter().to_owned(), settings.account),
             address: address.map(|index| key(index, settings.address)),
+            network,
             places,
             failed_before: false,
         }
@@ -205,6 +220,20 @@ fn window(row: &Row, now: Timestamp) -> Result<(i64, Timestamp), Error> {
 }
 
 impl Attempt {
+    /// Whose turn it is where passwords are verified: an account's known place, or a network address. Where that is not known
+    /// either, those who try one account wait for each other.
+    pub(crate) fn turn(&self) -> Turn {
+        let known = self.places.are_known();
+        let place = match &self.network {
+            Some(network) if !known => network,
+            _ => &self.account.index,
+        };
+        Turn {
+            known,
+            place: place.clone(),
+        }
+    }
+
     /// Counts a wrong password. Returns until when no more are tried for the account, where this was the last one.
     ///
     /// # Errors
@@ -234,6 +263,10 @@ impl Attempt {
                 .execute(&self.limits.pool)
                 .await
                 .map_err(query_error)?;
+        }
+        if let Some(network) = self.network.take() {
+            let limits = &self.limits;
+            limits.successes.count(network, limits.clock.now());
         }
         let places = mem::take(&mut self.places);
         self.limits
@@ -290,6 +323,11 @@ pub(crate) async fn delete_ended(
 fn too_many_attempts(until: Timestamp, now: Timestamp) -> Error {
     let message = "Too many failed sign-ins; try again in a few minutes.";
     limited("too_many_attempts", message, until, now)
+}
+
+fn too_many_sign_ins(until: Timestamp, now: Timestamp) -> Error {
+    let message = "Too many sign-ins from your network address; try again in a few minutes.";
+    limited("too_many_sign_ins", message, until, now)
 }
 
 fn too_many_sign_ups(until: Timestamp, now: Timestamp) -> Error {

@@ -1,5 +1,6 @@
 //! Password hashing: argon2id (RFC 9106) with m = 19456 KiB, t = 2, p = 1, a few at a time.
 
+mod line;
 mod pool;
 
 use argon2::{
@@ -15,6 +16,7 @@ use portico_vault::Secret;
 use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization as _;
 
+pub(crate) use self::line::Turn;
 use self::pool::{Buffer, Pool};
 
 const MEMORY_KIB: u32 = 19_456;
@@ -89,7 +91,7 @@ impl Passwords {
     /// # Errors
     /// `Unavailable` where too many wait, or after waiting too long.
     pub(crate) async fn hash(&self, password: Secret) -> Result<Secret, Error> {
-        self.with_buffer(move |buffer| {
+        self.with_buffer(&Turn::default(), move |buffer| {
             let mut hash = unfinished()?;
             hash.hash = Some(output(&hash, &password, buffer)?);
             Ok(Secret::new(hash.to_string()))
@@ -103,10 +105,11 @@ impl Passwords {
     /// `Unavailable` where too many wait, or after waiting too long.
     pub(crate) async fn verify(
         &self,
+        turn: &Turn,
         password: Secret,
         hash: Option<Secret>,
     ) -> Result<bool, Error> {
-        self.with_buffer(move |buffer| {
+        self.with_buffer(turn, move |buffer| {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| Secret::new(DUMMY_HASH));
             let hash = PasswordHash::new(hash.expose())?;
@@ -119,9 +122,10 @@ impl Passwords {
 
     async fn with_buffer<T: Send + 'static>(
         &self,
+        turn: &Turn,
         work: impl FnOnce(&mut Buffer) -> HashResult<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let buffer = self.pool.buffer().await;
+        let buffer = self.pool.buffer(turn).await;
         let mut buffer = buffer.ok_or_else(|| Error::unavailable(self.busy.0, self.busy.1))?;
         let (done, result) = oneshot::channel();
         // The buffer moves into the closure: a blocking task cannot be cancelled, so when the caller hangs up it is still
@@ -185,6 +189,10 @@ mod tests {
         })
     }
 
+    static HERE: Turn = Turn {
+        known: false,
+        place: String::new(),
+    };
     const LONG: Duration = Duration::from_mins(10);
 
     #[tokio::test]
@@ -192,7 +200,7 @@ mod tests {
         let passwords = passwords(1, 1, LONG);
         let hash = passwords.hash("zo\u{eb} \u{1100}\u{1161} x".into());
         let hash = hash.await.unwrap();
-        let verify = |password: &str| passwords.verify(password.into(), Some(hash.clone()));
+        let verify = |password: &str| passwords.verify(&HERE, password.into(), Some(hash.clone()));
         assert!(verify("zoe\u{308}\u{a0}\u{ac00}\u{3000}x").await.unwrap());
         assert!(!verify("ZO\u{cb} \u{ac00} x").await.unwrap());
         assert!(!verify("zoe \u{ac00} x").await.unwrap());
@@ -219,7 +227,7 @@ mod tests {
         let passwords = passwords(1, 1, LONG);
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        let verify = |password: &str| passwords.verify(password.into(), Some(hash.clone()));
+        let verify = |password: &str| passwords.verify(&HERE, password.into(), Some(hash.clone()));
         assert!(verify("correct horse").await.unwrap());
         assert!(!verify("correct horsf").await.unwrap());
         assert_ne!(
@@ -249,7 +257,9 @@ mod tests {
             let hash: PasswordHash = hash.hash_password(b"correct horse").unwrap();
             let hash = Secret::new(hash.to_string());
             for (password, matches) in [("correct horse", true), ("correct horsf", false)] {
-                let verified = passwords.verify(password.into(), Some(hash.clone())).await;
+                let verified = passwords
+                    .verify(&HERE, password.into(), Some(hash.clone()))
+                    .await;
                 assert_eq!(verified.unwrap(), matches, "{algorithm:?} {password}");
             }
         }
@@ -265,9 +275,9 @@ mod tests {
             (MEMORY_KIB, PASSES, LANES)
         );
         let passwords = passwords(1, 1, LONG);
-        let verified = passwords.verify("correct horse".into(), None).await;
+        let verified = passwords.verify(&HERE, "correct horse".into(), None).await;
         assert!(!verified.unwrap());
-        let idle = passwords.pool.buffer().await;
+        let idle = passwords.pool.buffer(&HERE).await;
         drop(idle);
         assert_eq!(passwords.pool.made(), [MEMORY_KIB as usize]);
     }
@@ -280,7 +290,7 @@ mod tests {
         let cheap = Secret::new(cheap.to_string());
         let tries = (0..500).map(|n| {
             let password = if n % 2 == 0 { "correct horse" } else { "no" };
-            passwords.verify(password.into(), Some(cheap.clone()))
+            passwords.verify(&HERE, password.into(), Some(cheap.clone()))
         });
         for (n, verified) in futures::future::join_all(tries)
             .await
@@ -289,7 +299,7 @@ mod tests {
         {
             assert_eq!(verified.unwrap(), n % 2 == 0);
         }
-        let both = futures::join!(passwords.pool.buffer(), passwords.pool.buffer());
+        let both = futures::join!(passwords.pool.buffer(&HERE), passwords.pool.buffer(&HERE));
         drop(both);
         let made = passwords.pool.made();
         assert_eq!(made.len(), 2, "{made:?}");
@@ -305,7 +315,7 @@ mod tests {
             assert_eq!(error.code, "sign_in_busy");
         };
         let passwords = passwords(1, 1, LONG);
-        let held = passwords.pool.buffer().await.unwrap();
+        let held = passwords.pool.buffer(&HERE).await.unwrap();
         let waits = passwords.hash("correct horse".into());
         let refused = async {
             busy(passwords.hash("correct horse".into()).await);
@@ -315,7 +325,7 @@ mod tests {
         assert!(waited.is_ok());
 
         let passwords = self::passwords(1, 1, Duration::from_millis(1));
-        let _held = passwords.pool.buffer().await.unwrap();
+        let _held = passwords.pool.buffer(&HERE).await.unwrap();
         busy(passwords.hash("correct horse".into()).await);
     }
 

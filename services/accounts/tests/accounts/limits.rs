@@ -17,6 +17,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         guesses_elsewhere_do_not_lock_out_the_owner,
         guesses_from_a_known_address_lock_that_address_only,
         places_are_known_for_a_time_and_so_many,
+        a_guess_counts_though_nobody_waits_for_the_answer,
+        an_address_signs_in_so_often,
     )
 }
 
@@ -224,4 +226,43 @@ async fn places_are_known_for_a_time_and_so_many(place: Place) {
     guess(&world, |n| format!("198.51.100.{n}"), "").await;
     let last = world.sign_in_with(ADMIN, PASSWORD, "192.0.2.24").await;
     assert_eq!(code(last), "too_many_attempts");
+}
+
+async fn a_guess_counts_though_nobody_waits_for_the_answer(place: Place) {
+    let world = World::start(&place).await;
+    for tried in 1..=10 {
+        let guess = world.sign_in_with(ADMIN, WRONG, "");
+        tokio::select! {
+            biased;
+            answer = guess => panic!("answered before the hash was made: {answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        while world.rows("sign_in_failures", &["failures"]).await != [[tried.to_string()]] {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(fail(&world, ADMIN, "").await, "too_many_attempts");
+}
+
+async fn an_address_signs_in_so_often(place: Place) {
+    let world = World::with(&place, &[("PORTICO_ATTEMPTS_SUCCESSES", "3")]).await;
+    for device in [BROWSER, "", "another mark"] {
+        let signed_in = world.sign_in_from(ADMIN, PASSWORD, HOME, device).await;
+        assert!(signed_in.is_ok());
+    }
+    // Whatever the device, and whoever it is.
+    let limited = world.sign_in_from(ADMIN, PASSWORD, HOME, BROWSER).await;
+    let limited = limited.unwrap_err();
+    assert_eq!(
+        (limited.kind, limited.code.as_ref(), limited.retry_after),
+        (
+            Kind::Limited,
+            "too_many_sign_ins",
+            Some(Duration::from_secs(301))
+        )
+    );
+    let elsewhere = world.sign_in_with(ADMIN, PASSWORD, "203.0.113.1").await;
+    assert!(elsewhere.is_ok());
+    world.advance(300);
+    assert!(world.sign_in_with(ADMIN, PASSWORD, HOME).await.is_ok());
 }

@@ -59,20 +59,44 @@ pub struct Connections {
     pub max_per_address: usize,
     /// Time for the head of a request, from its first byte; also for the TLS handshake.
     pub header_timeout: Duration,
-    /// How long a connection stays open without a request, and how long a peer may read nothing of an answer.
+    /// How long a connection stays open without a request.
     pub idle_timeout: Duration,
+    /// How long a peer may read nothing of an answer, or send nothing of a body.
+    pub stall_timeout: Duration,
+    /// Requests at the same time on one HTTP/2 connection (RFC 9113 section 5.1.2).
+    pub requests_per_connection: u32,
+    /// Bytes of the bodies of requests that are not answered yet, of one listener.
+    pub max_body_bytes: usize,
     /// Event streams that one user may have open, of one listener.
     pub streams_per_user: usize,
+    /// Streams about health, which anybody may open, of one listener.
+    pub health_streams: usize,
 }
 
 impl Connections {
+    /// Event streams of all users together, of one listener.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.max
+    }
+
+    /// Bytes of the bodies of requests from one address: as large a share of all as it may have of the connections.
+    #[must_use]
+    pub fn max_body_bytes_per_address(&self) -> usize {
+        self.max_body_bytes / self.max.max(1) * self.max_per_address
+    }
+
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
         let connections = Self {
             max: reader.number("connections.max"),
             max_per_address: reader.number("connections.max_per_address"),
             header_timeout: reader.duration("connections.header_timeout"),
             idle_timeout: reader.duration("connections.idle_timeout"),
+            stall_timeout: reader.duration("connections.stall_timeout"),
+            requests_per_connection: reader.number("connections.requests_per_connection"),
+            max_body_bytes: reader.number("connections.max_body_bytes"),
             streams_per_user: reader.number("connections.streams_per_user"),
+            health_streams: reader.number("connections.health_streams"),
         };
         if connections.max_per_address > connections.max {
             let message = "must not be larger than connections.max";

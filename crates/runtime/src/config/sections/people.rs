@@ -114,6 +114,8 @@ pub struct Attempts {
     pub address: u32,
     /// From the first failure.
     pub window: Duration,
+    /// Successful sign-ins from a network address within the window, of one process.
+    pub successes: u32,
     /// Sign-ups from a network address within their window.
     pub sign_ups: u32,
     /// From the first sign-up.
@@ -128,6 +130,7 @@ impl Attempts {
             account: reader.number("attempts.account"),
             address: reader.number("attempts.address"),
             window: reader.duration("attempts.window"),
+            successes: reader.number("attempts.successes"),
             sign_ups: reader.number("attempts.sign_ups"),
             sign_up_window: reader.duration("attempts.sign_up_window"),
             known_for: reader.duration("attempts.known_for"),

@@ -41,6 +41,11 @@ impl Places {
         self.device.as_ref().is_some_and(Place::is_known)
     }
 
+    /// Whether the account's owner has signed in from there.
+    pub(super) fn are_known(&self) -> bool {
+        self.counter() != self.account
+    }
+
     /// The index under which failures of the account are counted: that of a known place, or one for all strangers.
     pub(super) fn counter(&self) -> &str {
         let places = [&self.device, &self.address].into_iter().flatten();

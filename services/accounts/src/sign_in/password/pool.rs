@@ -2,71 +2,91 @@
 //! page by page costs a third of a hash, and what many threads have freed stays with the process.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use argon2::Block;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
+
+use super::line::{Line, Turn};
 
 /// Buffers, and who waits for one. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Pool {
-    /// One for each buffer that may be in use.
-    permits: Arc<Semaphore>,
-    /// One for each who may wait.
-    places: Arc<Semaphore>,
     max_wait: Duration,
-    idle: Arc<Mutex<Vec<Vec<Block>>>>,
+    state: Arc<Mutex<State>>,
 }
+
+struct State {
+    /// Buffers that may be taken; none while somebody waits.
+    free: u16,
+    line: Line<oneshot::Sender<Permit>>,
+    idle: Vec<Vec<Block>>,
+}
+
+/// The right to one buffer; goes to the next one in line.
+struct Permit(Arc<Mutex<State>>);
 
 /// A buffer, for one hash at a time; goes back to its pool.
 pub(super) struct Buffer {
     blocks: Vec<Block>,
-    idle: Arc<Mutex<Vec<Vec<Block>>>>,
-    _permit: OwnedSemaphorePermit,
+    permit: Permit,
 }
 
 impl Pool {
     pub(super) fn new(buffers: u16, max_waiting: u16, max_wait: Duration) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(buffers.into())),
-            places: Arc::new(Semaphore::new(max_waiting.into())),
             max_wait,
-            idle: Arc::default(),
+            state: Arc::new(Mutex::new(State {
+                free: buffers,
+                line: Line::new(max_waiting.into()),
+                idle: Vec::new(),
+            })),
         }
     }
 
-    /// A buffer, in the order of asking; `None` where too many wait already or the wait was too long.
-    pub(super) async fn buffer(&self) -> Option<Buffer> {
-        let _place = self.places.try_acquire().ok()?;
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        let permit = tokio::time::timeout(self.max_wait, permit)
-            .await
-            .ok()?
-            .ok()?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Buffer {
-            // The one used last, so that a quiet process has one and not all of them.
-            blocks: idle.pop().unwrap_or_default(),
-            idle: Arc::clone(&self.idle),
-            _permit: permit,
-        })
+    /// A buffer, when it is their turn; `None` where too many wait already or the wait was too long.
+    pub(super) async fn buffer(&self, turn: &Turn) -> Option<Buffer> {
+        let permit = match self.join(turn)? {
+            Ok(permit) => permit,
+            Err(waits) => tokio::time::timeout(self.max_wait, waits)
+                .await
+                .ok()?
+                .ok()?,
+        };
+        // The one used last, so that a quiet process has one and not all of them.
+        let blocks = lock(&permit.0).idle.pop().unwrap_or_default();
+        Some(Buffer { blocks, permit })
+    }
+
+    fn join(&self, turn: &Turn) -> Option<Result<Permit, oneshot::Receiver<Permit>>> {
+        let mut state = lock(&self.state);
+        if state.free > 0 {
+            state.free -= 1;
+            return Some(Ok(Permit(Arc::clone(&self.state))));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let joined = state.line.join(turn, sender, oneshot::Sender::is_closed);
+        joined.then_some(Err(receiver))
     }
 
     /// Buffers ever made, while none is in use.
     #[cfg(test)]
     pub(super) fn made(&self) -> Vec<usize> {
-        let idle = self.idle.lock().unwrap();
-        idle.iter().map(Vec::len).collect()
+        lock(&self.state).idle.iter().map(Vec::len).collect()
     }
 
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
-        let idle = self.idle.lock().unwrap();
-        let mut words = idle.iter().flatten().flat_map(AsRef::as_ref);
+        let state = lock(&self.state);
+        let mut words = state.idle.iter().flatten().flat_map(AsRef::as_ref);
         words.all(|word: &u64| *word == 0)
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Buffer {
@@ -84,7 +104,20 @@ impl Drop for Buffer {
         // The passes of argon2 can be undone from all of the memory; whoever reads it then guesses the password at the
         // price of one BLAKE2b a guess.
         self.blocks.fill(Block::new());
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(std::mem::take(&mut self.blocks));
+        let blocks = std::mem::take(&mut self.blocks);
+        lock(&self.permit.0).idle.push(blocks);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0);
+        let next = state.line.next();
+        state.free += u16::from(next.is_none());
+        drop(state);
+        if let Some(next) = next {
+            // Who has gone away meanwhile does not take it, and it goes to the next one when it is dropped here.
+            drop(next.send(Self(Arc::clone(&self.0))));
+        }
     }
 }
