@@ -157,11 +157,7 @@ fn intend(wanted: Wanted) -> Command {
 }
 
 fn register(attempt: u32, answer: Answered) -> Command {
-    Command::Registration(RegistrationCommand::Complete {
-        attempt,
-        answer,
-        unusable: None,
-    })
+    Command::Registration(RegistrationCommand::Complete { attempt, answer })
 }
 
 fn suspect(attempt: u32, cap: u32) -> Command {
@@ -182,11 +178,7 @@ fn intend_update(wanted: Wanted) -> Command {
 }
 
 fn update(attempt: u32, answer: Answered) -> Command {
-    Command::Update(UpdateCommand::Complete {
-        attempt,
-        answer,
-        unusable: None,
-    })
+    Command::Update(UpdateCommand::Complete { attempt, answer })
 }
 
 fn intend_delete() -> Command {
@@ -240,6 +232,7 @@ fn answer(client_id: &str, scopes: &BTreeSet<String>) -> Answered {
         granted: Metadata::from_answer(members.as_object().unwrap().clone()),
         differences: vec![],
         warnings: vec![],
+        unusable: None,
     }
 }
 

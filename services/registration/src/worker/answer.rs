@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::failure::lacking;
 use super::spool::AnswerSpool;
-use super::usable::unusable;
+use super::usable::{EXPIRES, unusable};
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::client_type::ClientType;
@@ -163,10 +163,7 @@ impl Worker {
             .as_ref()
             .and_then(|a| a.registration_client_uri.clone());
         let expires_before = before.answer.as_ref().map_or(0, |a| a.secret_expires_at);
-        let says_expiry = registered
-            .granted
-            .members()
-            .contains_key("client_secret_expires_at");
+        let says_expiry = registered.granted.members().contains_key(EXPIRES);
         Ok(Answered {
             client_id: registered.client_id,
             secret_ref,
@@ -183,6 +180,7 @@ impl Worker {
                 .differences(sent, &registered.granted),
             granted: registered.granted,
             warnings: registered.warnings,
+            unusable: None,
         })
     }
 
@@ -247,7 +245,7 @@ impl Worker {
         live: &Live,
         registered: RegisteredClient,
     ) -> Result<(Command, Changes), WorkError> {
-        let mut changes = Changes::default();
+        let (mut changes, now) = (Changes::default(), self.deps.clock.now());
         let operation = live.operation.as_ref();
         let attempt = operation.map_or(0, |operation| operation.attempt);
         let mut before = self.before(job, live).await?;
@@ -258,7 +256,7 @@ impl Worker {
                 }
                 let old_secret = registered.keeps_old_secret.then(|| {
                     let lifetime = self.deps.config.old_secret_lifetime;
-                    OldSecret::until(Retry::after(self.deps.clock.now(), lifetime))
+                    OldSecret::until(Retry::after(now, lifetime))
                 });
                 // A rotation changes the secret and nothing else: nothing is asked for that could differ.
                 let unasked = WantedClient::default();
@@ -266,6 +264,9 @@ impl Worker {
                     .answered(job, registered, &before, &unasked, &mut changes)
                     .await?;
                 answer.differences.clone_from(&live.answer.differences);
+                let sent = self.sent(job, live).await?;
+                let sent = sent.filter(|_| !live.applied.suspended);
+                answer.unusable = sent.and_then(|sent| unusable(&sent, &answer, now));
                 Command::Rotation(RotationCommand::Complete {
                     attempt,
                     answer: Box::new(answer),
@@ -273,19 +274,14 @@ impl Worker {
                 })
             }
             Some(OperationKind::Update { wanted, client }) => {
-                let answer = self
+                let mut answer = self
                     .answered(job, registered, &before, client, &mut changes)
                     .await?;
                 // That nobody gets a token is what a suspension is for, and some providers do it by the grant types.
-                let unusable = match wanted.suspended {
-                    true => None,
-                    false => unusable(client, &answer, self.deps.clock.now()),
-                };
-                Command::Update(UpdateCommand::Complete {
-                    attempt,
-                    answer,
-                    unusable,
-                })
+                if !wanted.suspended {
+                    answer.unusable = unusable(client, &answer, now);
+                }
+                Command::Update(UpdateCommand::Complete { attempt, answer })
             }
             Some(OperationKind::Delete) | None => {
                 let why = "nothing was under way that could be completed";
