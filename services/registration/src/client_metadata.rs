@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 pub use differences::{Difference, differences};
 pub use echo::Echo;
-pub(crate) use metadata::secret_expires_at;
 pub use metadata::{Metadata, SECRET_CHANGED};
+pub(crate) use metadata::{for_update, secret_expires_at};
 
 /// A redirect URL for providers that demand one of clients that never redirect. The domain cannot exist (RFC 2606
 /// section 2), so nobody can be sent there.

@@ -32,7 +32,7 @@ mod update;
 
 use portico_eventstore::Aggregate;
 
-pub use deletion::{Command as DeletionCommand, Event as DeletionEvent};
+pub use deletion::{Command as DeletionCommand, Event as DeletionEvent, UndeletableClient};
 pub use drift::{Command as DriftCommand, Event as DriftEvent};
 pub use failure::{Command as FailureCommand, Event as FailureEvent, FailedAttempt};
 pub use follow::{Command as FollowCommand, Event as FollowEvent};
@@ -41,7 +41,8 @@ pub use grant::held::HeldScopes;
 pub use grant::{Access, Command as GrantCommand, Event as GrantEvent, Grant, Outcome, Reported};
 pub use grant::{Requested, Standing};
 pub use orphan::{
-    Command as OrphanCommand, Event as OrphanEvent, ORPHAN_OWNER, Orphan, OrphanReason, Resolution,
+    AdoptedClient, Command as OrphanCommand, Event as OrphanEvent, FoundClient, ORPHAN_OWNER,
+    Orphan, OrphanReason, Resolution,
 };
 pub use registration::{AfterSuspicion, Intent, RegistrationIntended};
 pub use registration::{Command as RegistrationCommand, Event as RegistrationEvent};

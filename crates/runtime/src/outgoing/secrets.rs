@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use memchr::memmem;
 use portico_vault::Secret;
 
 use super::words::{REDACTED, one_line};
@@ -14,10 +15,15 @@ const SHORTEST: usize = 4;
 const WITHIN_WORDS: usize = 8;
 /// Bytes of a text that are looked at; the rest is dropped.
 const READ: usize = 64 * 1024;
+/// Values that are looked for; an honest program has a few.
+const MOST: usize = 100;
 
-/// Values that nobody may be told. `Debug` shows none of them.
+/// Values that nobody may be told. `Debug` shows none of them. Of more than can be looked for, every text may hold one.
 #[derive(Debug, Clone, Default)]
-pub struct KnownSecrets(Vec<Secret>);
+pub struct KnownSecrets {
+    values: Vec<Secret>,
+    too_many: bool,
+}
 
 /// How a text is written. A reader puts what an escape at the beginning stands for into the bytes, and says how long the
 /// escape is.
@@ -30,7 +36,10 @@ impl KnownSecrets {
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let values = values.into_iter().map(one_line);
         let long_enough = values.filter(|value| value.len() >= SHORTEST);
-        Self(long_enough.map(Secret::new).collect())
+        let mut values: Vec<_> = long_enough.take(MOST + 1).map(Secret::new).collect();
+        let too_many = values.len() > MOST;
+        values.truncate(MOST);
+        Self { values, too_many }
     }
 
     /// The password in a URL (RFC 3986 section 3.2.1), as it is and as it stands there.
@@ -48,12 +57,15 @@ impl KnownSecrets {
     /// base64 of either alphabet, also as a part of what was encoded (RFC 7617).
     #[must_use]
     pub fn are_in(&self, text: &str) -> bool {
-        !self.found_in(text).is_empty()
+        self.too_many || !self.found_in(text).is_empty()
     }
 
     /// The text, a fixed word in place of each of them.
     #[must_use]
     pub fn hidden_in(&self, text: &str) -> String {
+        if self.too_many {
+            return REDACTED.to_owned();
+        }
         let text = &text[..text.floor_char_boundary(READ)];
         let (mut hidden, mut at) = (String::new(), 0);
         for found in self.found_in(text) {
@@ -65,18 +77,19 @@ impl KnownSecrets {
         hidden
     }
 
-    /// In order, without overlaps.
+    /// In order, without overlaps. In time that grows with the text, not with what stands in it.
     fn found_in(&self, text: &str) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
-        if self.0.is_empty() {
+        if self.values.is_empty() {
             return found;
         }
         for reader in READERS {
             let (bytes, places) = read(text, reader);
             let place = |range: Range<usize>| places[range.start]..places[range.end];
-            for secret in &self.0 {
-                found.extend(plain(&bytes, secret.expose()).map(place));
-                found.extend(in_base64(&bytes, secret.expose()).into_iter().map(place));
+            let (lower, standard) = (bytes.to_ascii_lowercase(), in_standard_alphabet(&bytes));
+            for secret in &self.values {
+                found.extend(plain(&lower, secret.expose()).into_iter().map(place));
+                found.extend(in_base64(&standard, secret.expose()).into_iter().map(place));
             }
         }
         found.sort_by_key(|range| range.start);
@@ -137,30 +150,28 @@ fn json_escaped(rest: &[u8], into: &mut Vec<u8>) -> Option<usize> {
     }
 }
 
-fn plain(bytes: &[u8], secret: &str) -> impl Iterator<Item = Range<usize>> {
+/// `lower`: in lower case.
+fn plain(lower: &[u8], secret: &str) -> Vec<Range<usize>> {
     let length = secret.len();
+    let secret = secret.to_ascii_lowercase();
     let ends_a_word = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
-    let all = bytes.windows(length).enumerate();
-    let same = all.filter(move |(_, window)| window.eq_ignore_ascii_case(secret.as_bytes()));
-    let ranges = same.map(move |(at, _)| at..at + length);
-    ranges.filter(move |range| {
-        let before = range.start.checked_sub(1).and_then(|at| bytes.get(at));
-        length >= WITHIN_WORDS || (ends_a_word(before) && ends_a_word(bytes.get(range.end)))
-    })
+    memmem::find_iter(lower, &secret)
+        .map(|at| at..at + length)
+        .filter(|range| {
+            let before = range.start.checked_sub(1).and_then(|at| lower.get(at));
+            length >= WITHIN_WORDS || (ends_a_word(before) && ends_a_word(lower.get(range.end)))
+        })
+        .collect()
 }
 
 /// Whole runs of base64 that encode the secret, perhaps with something before and after it: what these have no part in
 /// is the same wherever the secret begins in a group of three bytes.
-fn in_base64(bytes: &[u8], secret: &str) -> Vec<Range<usize>> {
+fn in_base64(standard: &[u8], secret: &str) -> Vec<Range<usize>> {
     if secret.len() < WITHIN_WORDS {
         return Vec::new();
     }
-    let standard: Vec<u8> = bytes
-        .iter()
-        .map(|byte| in_standard_alphabet(*byte))
-        .collect();
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
-    let mut found = Vec::new();
+    let mut found: Vec<Range<usize>> = Vec::new();
     for before in 0..3 {
         let padded = [&[0_u8; 2][..before.min(2)], secret.as_bytes()].concat();
         let encoded = BASE64_STANDARD_NO_PAD.encode(&padded);
@@ -170,11 +181,15 @@ fn in_base64(bytes: &[u8], secret: &str) -> Vec<Range<usize>> {
         let Some(core) = encoded.as_bytes().get(first..last) else {
             continue;
         };
-        let all = standard.windows(core.len()).enumerate();
-        for (at, _) in all.filter(|(_, window)| *window == core) {
+        let mut run_end = 0;
+        for at in memmem::find_iter(standard, core) {
+            if at < run_end {
+                continue;
+            }
             let start = standard[..at].iter().rposition(|byte| !is_base64(byte));
             let length = standard[at..].iter().position(|byte| !is_base64(byte));
             let end = length.map_or(standard.len(), |length| at + length);
+            run_end = end;
             found.push(start.map_or(0, |start| start + 1)..end);
         }
     }
@@ -182,12 +197,13 @@ fn in_base64(bytes: &[u8], secret: &str) -> Vec<Range<usize>> {
 }
 
 /// RFC 4648 section 5.
-fn in_standard_alphabet(byte: u8) -> u8 {
-    match byte {
+fn in_standard_alphabet(bytes: &[u8]) -> Vec<u8> {
+    let standard = |byte: &u8| match byte {
         b'-' => b'+',
         b'_' => b'/',
-        other => other,
-    }
+        other => *other,
+    };
+    bytes.iter().map(standard).collect()
 }
 
 #[cfg(test)]
@@ -242,6 +258,30 @@ mod tests {
         assert_eq!(hidden, "535 [redacted] and [redacted] refused");
         let without = KnownSecrets::of_url(&Secret::new("smtp://localhost"));
         assert_eq!(without.hidden_in(&reply), reply);
+    }
+
+    /// Each a prefix of the text, so that a search that begins anew everywhere would go on for hours.
+    #[test]
+    fn many_long_secrets_and_a_long_text_are_no_trouble() {
+        let text = "a".repeat(10 << 20);
+        let value = |length: usize| format!("{}b", "a".repeat(length));
+        let values: Vec<String> = (0..MOST).map(|n| value(8000 + n)).collect();
+        let secrets = KnownSecrets::new(values.iter().map(String::as_str));
+        assert!(!secrets.are_in(&text));
+        assert!(secrets.are_in(&format!("{text}b")));
+        let runs = KnownSecrets::new(["AAAAAAAAAAAA"]);
+        assert!(runs.are_in(&text));
+        assert!(!runs.hidden_in(&text).contains("aaaaaaaaaaaa"));
+    }
+
+    #[test]
+    fn of_too_many_secrets_every_text_may_hold_one() {
+        let values: Vec<String> = (0..=MOST).map(|n| format!("secret-{n}")).collect();
+        let secrets = KnownSecrets::new(values.iter().map(String::as_str));
+        assert!(secrets.are_in("harmless"));
+        assert_eq!(secrets.hidden_in("harmless"), REDACTED);
+        let fewer = KnownSecrets::new(values.iter().skip(1).map(String::as_str));
+        assert!(!fewer.are_in("harmless"));
     }
 
     #[test]

@@ -103,6 +103,7 @@ pub(super) fn access_request(from: &AccessRequest, name: impl Fn(&str) -> String
         failure => from.failure.as_deref().map(failure),
         timeline => from.timeline.iter().map(entry).collect::<Vec<_>>(),
         tokens_issued_before => time::text(tokens_issued_before(from).as_ref()),
+        admin_suspended => is_suspended_by_admin(from),
         under_way => matches!(
             from.status(),
             AccessRequestStatus::Approved | AccessRequestStatus::Provisioning
@@ -128,6 +129,14 @@ fn tokens_issued_before(from: &AccessRequest) -> Option<time::Timestamp> {
         return None;
     }
     from.timeline.iter().rev().find(ends)?.at
+}
+
+/// Whether an admin has suspended the access itself, also where it is suspended with the account as well.
+fn is_suspended_by_admin(from: &AccessRequest) -> bool {
+    use TimelineStep::{Resumed, Suspended};
+    let mut steps = from.timeline.iter().rev().map(TimelineEntry::step);
+    let last = steps.find(|step| matches!(step, Suspended | Resumed));
+    from.status() == AccessRequestStatus::Suspended && last == Some(Suspended)
 }
 
 fn item(from: &RequestedItem) -> Value {

@@ -3,8 +3,25 @@
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Link, OauthClient, OperationKind, Problem};
+use super::state::{Link, Live, OauthClient, OperationKind, Problem};
 use super::{Decision, Rejection, Resolution, Step, only_if};
+
+/// A client that the provider does not delete, or of which it does not say that it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndeletableClient {
+    /// What it is marked with.
+    pub marker: String,
+    /// RFC 7591 section 3.2.1.
+    pub client_id: String,
+    /// The provider's answer.
+    pub problem: Problem,
+    /// It can get no token: its scopes were taken away instead, or it has expired.
+    pub powerless: bool,
+    /// Nothing more can be done about it: it is not the client any more, and stays listed.
+    pub given_up: bool,
+    /// What it is managed with, in the vault under [`super::ORPHAN_OWNER`].
+    pub rat_ref: Option<VaultRef>,
+}
 
 /// Deletion of a client (RFC 7592 section 2.3).
 #[derive(Debug, Clone)]
@@ -17,16 +34,7 @@ pub enum Command {
         client_id: String,
     },
     /// The provider does not delete the client.
-    Refuse {
-        /// RFC 7591 section 3.2.1.
-        client_id: String,
-        /// The provider's answer.
-        problem: Problem,
-        /// Its scopes were taken away instead.
-        powerless: bool,
-        /// What it is managed with, in the vault under [`super::ORPHAN_OWNER`].
-        rat_ref: Option<VaultRef>,
-    },
+    Refuse(UndeletableClient),
     /// Delete the client and register another one.
     Replace,
     /// Nothing secret of the client that is gone is in the vault any more.
@@ -50,18 +58,7 @@ pub enum Event {
     },
     /// The provider does not delete the client.
     #[serde(rename = "delete_refused")]
-    Refused {
-        /// What it is marked with.
-        marker: String,
-        /// RFC 7591 section 3.2.1.
-        client_id: String,
-        /// The provider's answer.
-        problem: Problem,
-        /// Its scopes were taken away instead, and it is given up.
-        powerless: bool,
-        /// What it is managed with.
-        rat_ref: Option<VaultRef>,
-    },
+    Refused(UndeletableClient),
     /// The client is to be deleted and another one registered; who wants it is in the metadata.
     ReplacementIntended,
     /// Nothing secret of the client that is gone is in the vault any more.
@@ -87,31 +84,22 @@ impl OauthClient {
                 let live = live.ok_or(Rejection::Superseded)?;
                 let unexpected = self.wanted().is_some();
                 // It would not be deleted before, and was listed.
-                let listed = self.cleared(&live.marker, Resolution::Deleted);
+                let listed = self.cleared(&live.marker, client_id, Resolution::Deleted);
                 let deleted = Event::Deleted { unexpected }.into();
-                Ok(listed.into_iter().chain([deleted]).collect())
+                Ok(listed.chain([deleted]).collect())
             }
-            Command::Refuse {
-                client_id,
-                problem,
-                powerless,
-                rat_ref,
-            } => {
+            Command::Refuse(refused) => {
                 let live = self.live();
-                let live = live.filter(|live| live.answer.client_id == *client_id);
-                let marker = &live.ok_or(Rejection::Superseded)?.marker;
-                let listed = self.orphans.get(marker);
+                let is_it = |live: &&Live| {
+                    (&live.answer.client_id, &live.marker) == (&refused.client_id, &refused.marker)
+                };
+                live.filter(is_it).ok_or(Rejection::Superseded)?;
+                let is_new = self.orphans.get(&refused.marker).is_none_or(|listed| {
+                    listed.resolution.is_some() || listed.powerless != refused.powerless
+                });
                 Ok(only_if(
-                    listed.is_none_or(|orphan| {
-                        orphan.resolution.is_some() || orphan.powerless != *powerless
-                    }),
-                    Event::Refused {
-                        marker: marker.clone(),
-                        client_id: client_id.clone(),
-                        problem: problem.clone(),
-                        powerless: *powerless,
-                        rat_ref: *rat_ref,
-                    },
+                    is_new || refused.given_up,
+                    Event::Refused(refused.clone()),
                 ))
             }
             Command::Replace => {
@@ -132,15 +120,9 @@ impl OauthClient {
         match event {
             Event::Intended { attempt } => self.began(*attempt, OperationKind::Delete),
             Event::Deleted { .. } => self.gone(),
-            Event::Refused {
-                marker,
-                client_id,
-                problem,
-                powerless,
-                rat_ref,
-            } => {
-                self.list_undeletable(marker, client_id, problem, *powerless, *rat_ref);
-                if *powerless {
+            Event::Refused(refused) => {
+                self.list_undeletable(refused);
+                if refused.given_up {
                     self.gone();
                 }
             }

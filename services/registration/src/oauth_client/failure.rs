@@ -50,16 +50,11 @@ pub enum Command {
 pub enum Event {
     /// It is repeated.
     Delayed {
-        /// Code and message of the failure.
-        problem: Problem,
         /// With back-off and jitter, and not before the provider said.
-        next_try_at: Timestamp,
-        /// Failed attempts in a row.
-        attempts: u32,
+        #[serde(flatten)]
+        delay: Delay,
         /// Nothing came of the attempt.
         attempt_over: bool,
-        /// Something is to be taken away and cannot be: it is tried from time to time, for ever.
-        stuck_since: Option<Timestamp>,
     },
     /// Trying again changes nothing: parked until something changes or an admin retries.
     Refused {
@@ -136,18 +131,10 @@ impl OauthClient {
     pub(super) fn apply_failure(&mut self, event: &Event) {
         let over = match event {
             Event::Delayed {
-                problem,
-                next_try_at,
-                attempts,
+                delay,
                 attempt_over,
-                stuck_since,
             } => {
-                self.delay = Some(Delay {
-                    problem: problem.clone(),
-                    next_try_at: *next_try_at,
-                    attempts: *attempts,
-                    stuck_since: *stuck_since,
-                });
+                self.delay = Some(delay.clone());
                 *attempt_over
             }
             Event::Refused {
@@ -181,6 +168,28 @@ impl OauthClient {
         }
     }
 
+    /// A search found nothing, or not yet: that is no failed attempt.
+    pub(super) fn looked(&self, problem: &Problem, next_try_at: Timestamp) -> Vec<Any> {
+        let before = self.delay.as_ref();
+        let delay = Delay {
+            problem: problem.clone(),
+            next_try_at,
+            attempts: before.map_or(0, |delay| delay.attempts),
+            stuck_since: before.and_then(|delay| delay.stuck_since),
+        };
+        let delayed = Event::Delayed {
+            delay,
+            attempt_over: false,
+        };
+        let told = Outcome::Delayed {
+            problem: problem.clone(),
+            next_try_at: Some(next_try_at),
+        };
+        std::iter::once(delayed.into())
+            .chain(self.tell_uncovered(&told))
+            .collect()
+    }
+
     pub(super) fn refused_together(&self, failed: &FailedAttempt, times: Times) -> Vec<Any> {
         let told = Outcome::Failed(failed.problem.clone());
         let waits = self.uncovered().next().is_some();
@@ -191,7 +200,13 @@ impl OauthClient {
         {
             return self.stuck(failed, times);
         }
-        std::iter::once(refused(failed, false, times.1).into())
+        let unknown = self.intended().filter(|_| !failed.attempt_over);
+        let listed =
+            unknown.map(|intended| intended.suspected(&failed.problem.reason, true).into());
+        let refused = refused(failed, false, times.1).into();
+        listed
+            .into_iter()
+            .chain([refused])
             .chain(self.tell_uncovered(&told))
             .collect()
     }
@@ -214,12 +229,15 @@ impl OauthClient {
         (counted, stuck_since): (bool, Option<Timestamp>),
     ) -> Event {
         let before = self.delay.as_ref().map_or(0, |delay| delay.attempts);
-        Event::Delayed {
+        let delay = Delay {
             problem: failed.problem.clone(),
             next_try_at,
             attempts: before + u32::from(counted),
-            attempt_over: failed.attempt_over,
             stuck_since,
+        };
+        Event::Delayed {
+            delay,
+            attempt_over: failed.attempt_over,
         }
     }
 }

@@ -9,8 +9,9 @@ use strum::IntoStaticStr;
 use url::Url;
 use uuid::Uuid;
 
+use super::deletion::UndeletableClient;
 use super::grant::{Outcome, report};
-use super::state::{Answered, Link, Live, OauthClient, Problem, Wanted};
+use super::state::{Answered, Link, Live, OauthClient, Wanted};
 use super::{Decision, DeletionEvent, Event as Any, Rejection};
 use crate::client_metadata::ClientRequest;
 
@@ -31,7 +32,7 @@ pub struct Orphan {
     pub rat_ref: Option<VaultRef>,
     /// Client configuration endpoint (RFC 7592 section 3), if known.
     pub uri: Option<Url>,
-    /// It was left without scopes.
+    /// It was left without scopes, or has expired.
     pub powerless: bool,
     /// What it may be able to do.
     pub scopes: BTreeSet<String>,
@@ -83,33 +84,37 @@ impl Resolution {
     }
 }
 
+/// Which client an orphan is, and what it is managed with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoundClient {
+    /// Marker of the orphan.
+    pub marker: String,
+    /// RFC 7591 section 3.2.1.
+    pub client_id: String,
+    /// Registration access token, in the vault under [`ORPHAN_OWNER`].
+    pub rat_ref: Option<VaultRef>,
+    /// Client configuration endpoint (RFC 7592 section 3), if known.
+    pub uri: Option<Url>,
+}
+
+/// An orphan that becomes the client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdoptedClient {
+    /// Marker of the orphan.
+    pub marker: String,
+    /// As the provider has it, with a new secret.
+    pub answer: Answered,
+    /// Client type of the first access request.
+    pub client_type_id: Uuid,
+}
+
 /// A client that nobody uses.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// A client was registered after its attempt had been given up.
-    Find {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// RFC 7591 section 3.2.1.
-        client_id: String,
-        /// Scopes of the registration request.
-        scopes: BTreeSet<String>,
-        /// What it is managed with, in the vault under [`ORPHAN_OWNER`].
-        rat_ref: Option<VaultRef>,
-        /// Client configuration endpoint (RFC 7592 section 3), if known.
-        uri: Option<Url>,
-    },
+    Find(FoundClient, BTreeSet<String>),
     /// Somebody says which client an orphan is.
-    Claim {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// RFC 7591 section 3.2.1.
-        client_id: String,
-        /// As in [`Command::Find`].
-        rat_ref: Option<VaultRef>,
-        /// Client configuration endpoint (RFC 7592 section 3), if known.
-        uri: Option<Url>,
-    },
+    Claim(FoundClient),
     /// Somebody has resolved an orphan.
     Resolve {
         /// Marker by which the client is found at the provider.
@@ -120,14 +125,7 @@ pub enum Command {
         note: Option<VaultRef>,
     },
     /// An orphan becomes the client.
-    Adopt {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// As the provider has it, with a new secret.
-        answer: Answered,
-        /// Client type of the first access request.
-        client_type_id: Uuid,
-    },
+    Adopt(AdoptedClient),
 }
 
 /// A client that nobody uses.
@@ -136,28 +134,14 @@ pub enum Command {
 pub enum Event {
     /// A client was registered after its attempt had been given up.
     OrphanFound {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// RFC 7591 section 3.2.1.
-        client_id: String,
+        /// Which client it is.
+        #[serde(flatten)]
+        client: FoundClient,
         /// Scopes of the registration request.
         scopes: BTreeSet<String>,
-        /// What it is managed with.
-        rat_ref: Option<VaultRef>,
-        /// Client configuration endpoint (RFC 7592 section 3), if known.
-        uri: Option<Url>,
     },
     /// Somebody said which client an orphan is.
-    OrphanClaimed {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// RFC 7591 section 3.2.1.
-        client_id: String,
-        /// What it is managed with.
-        rat_ref: Option<VaultRef>,
-        /// Client configuration endpoint (RFC 7592 section 3), if known.
-        uri: Option<Url>,
-    },
+    OrphanClaimed(FoundClient),
     /// Somebody has resolved an orphan; who is in the metadata.
     OrphanResolved {
         /// Marker by which the client is found at the provider.
@@ -168,14 +152,7 @@ pub enum Event {
         note: Option<VaultRef>,
     },
     /// An orphan is the client now.
-    Adopted {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// As the provider has it, with a new secret.
-        answer: Answered,
-        /// Client type of the first access request.
-        client_type_id: Uuid,
-    },
+    Adopted(AdoptedClient),
 }
 
 impl OauthClient {
@@ -193,49 +170,18 @@ impl OauthClient {
 
     pub(super) fn decide_orphan(&self, command: &Command) -> Decision {
         match command {
-            Command::Find {
-                marker,
-                client_id,
-                scopes,
-                rat_ref,
-                uri,
-            } => {
-                let found = Event::OrphanFound {
-                    marker: marker.clone(),
-                    client_id: client_id.clone(),
-                    scopes: scopes.clone(),
-                    rat_ref: *rat_ref,
-                    uri: uri.clone(),
-                };
-                Ok(vec![found.into()])
+            Command::Find(client, scopes) => {
+                let (client, scopes) = (client.clone(), scopes.clone());
+                Ok(vec![Event::OrphanFound { client, scopes }.into()])
             }
-            Command::Claim {
-                marker,
-                client_id,
-                rat_ref,
-                uri,
-            } => {
-                self.open_orphan(marker)?;
-                let claimed = Event::OrphanClaimed {
-                    marker: marker.clone(),
-                    client_id: client_id.clone(),
-                    rat_ref: *rat_ref,
-                    uri: uri.clone(),
-                };
-                Ok(vec![claimed.into()])
+            Command::Claim(client) => {
+                self.open_orphan(&client.marker)?;
+                Ok(vec![Event::OrphanClaimed(client.clone()).into()])
             }
             Command::Resolve { marker, how, note } => self.decide_resolution(marker, *how, *note),
-            Command::Adopt {
-                marker,
-                answer,
-                client_type_id,
-            } => {
-                self.adoptable(marker)?;
-                let adopted = Event::Adopted {
-                    marker: marker.clone(),
-                    answer: answer.clone(),
-                    client_type_id: *client_type_id,
-                };
+            Command::Adopt(adopted) => {
+                self.adoptable(&adopted.marker)?;
+                let adopted = Event::Adopted(adopted.clone());
                 // What was parked for want of a client goes on.
                 let reopened = self.parked().filter_map(|id| {
                     let grant = self.grants.get(&id)?;
@@ -246,14 +192,25 @@ impl OauthClient {
         }
     }
 
-    /// What was suspected is known now.
-    pub(super) fn cleared(&self, marker: &str, how: Resolution) -> Option<Any> {
-        let resolved = Event::OrphanResolved {
-            marker: marker.to_owned(),
+    /// What was suspected of the client that is known now: what is listed under its marker, and whatever else was listed of
+    /// it.
+    pub(super) fn cleared(
+        &self,
+        marker: &str,
+        client_id: &str,
+        how: Resolution,
+    ) -> impl Iterator<Item = Any> {
+        let open = self.orphans.iter().filter(|(listed, orphan)| {
+            let is_it = *listed == marker || orphan.client_id == client_id;
+            is_it && orphan.resolution.is_none()
+        });
+        let resolved = open.map(|(listed, _)| Event::OrphanResolved {
+            marker: listed.clone(),
             how,
             note: None,
-        };
-        self.open_orphan(marker).is_ok().then(|| resolved.into())
+        });
+        let resolved: Vec<Any> = resolved.map(Into::into).collect();
+        resolved.into_iter()
     }
 
     fn decide_resolution(&self, marker: &str, how: Resolution, note: Option<VaultRef>) -> Decision {
@@ -265,14 +222,32 @@ impl OauthClient {
         };
         // One that could not be managed is still the client here, until somebody says that it is gone. Where one is wanted,
         // another is registered then.
-        let unexpected = self.wanted().is_some();
-        let is_live = self
-            .live()
-            .is_some_and(|live| live.answer.client_id == orphan.client_id);
-        let deleted = (is_live && orphan.reason == OrphanReason::DeleteRefused)
-            .then_some(DeletionEvent::Deleted { unexpected });
-        let deleted: Option<Any> = deleted.map(Into::into);
+        let deleted = match self.live() {
+            Some(live) if live.answer.client_id == orphan.client_id => {
+                self.resolvable(marker, &orphan.client_id)?;
+                let unexpected = self.wanted().is_some();
+                Some(DeletionEvent::Deleted { unexpected }.into())
+            }
+            Some(_) | None => None,
+        };
         Ok(std::iter::once(resolved.into()).chain(deleted).collect())
+    }
+
+    /// Whether this orphan may be said to be gone, or deleted: the client that is in use may be neither, whatever else is
+    /// listed of it, unless it is listed because it cannot be managed.
+    ///
+    /// # Errors
+    /// [`Rejection::ClientInUse`].
+    pub fn resolvable(&self, marker: &str, client_id: &str) -> Result<(), Rejection> {
+        let is_live = |live: &&Live| live.answer.client_id == client_id;
+        match (self.live().filter(is_live), self.orphans.get(marker)) {
+            (Some(live), Some(orphan))
+                if live.marker != marker || orphan.reason != OrphanReason::DeleteRefused =>
+            {
+                Err(Rejection::ClientInUse)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the orphan can become the client: there is none, and one is wanted.
@@ -316,40 +291,29 @@ impl OauthClient {
 
     pub(super) fn apply_orphan(&mut self, event: &Event) {
         match event {
-            Event::OrphanFound {
-                marker,
-                client_id,
-                scopes,
-                rat_ref,
-                uri,
-            } => {
+            Event::OrphanFound { client, scopes } => {
                 let orphan = Orphan {
-                    client_id: client_id.clone(),
-                    rat_ref: *rat_ref,
-                    uri: uri.clone(),
+                    client_id: client.client_id.clone(),
+                    rat_ref: client.rat_ref,
+                    uri: client.uri.clone(),
                     scopes: scopes.clone(),
                     ..Orphan::new(OrphanReason::RegisteredLate)
                 };
-                self.orphans.insert(marker.clone(), orphan);
+                self.orphans.insert(client.marker.clone(), orphan);
             }
-            Event::OrphanClaimed {
-                marker,
-                client_id,
-                rat_ref,
-                uri,
-            } => {
-                if let Some(orphan) = self.orphans.get_mut(marker) {
-                    orphan.client_id.clone_from(client_id);
-                    orphan.rat_ref = rat_ref.or(orphan.rat_ref);
-                    orphan.uri = uri.clone().or(orphan.uri.take());
+            Event::OrphanClaimed(client) => {
+                if let Some(orphan) = self.orphans.get_mut(&client.marker) {
+                    orphan.client_id.clone_from(&client.client_id);
+                    orphan.rat_ref = client.rat_ref.or(orphan.rat_ref);
+                    orphan.uri = client.uri.clone().or(orphan.uri.take());
                 }
             }
             Event::OrphanResolved { marker, how, .. } => self.resolve(marker, *how),
-            Event::Adopted {
+            Event::Adopted(AdoptedClient {
                 marker,
                 answer,
                 client_type_id,
-            } => {
+            }) => {
                 self.resolve(marker, Resolution::Adopted);
                 // Whatever it is, it is made what is wanted next.
                 self.link = Link::Live(Box::new(Live {
@@ -384,24 +348,21 @@ impl OauthClient {
     }
 
     /// A client that the provider does not delete is listed. One that keeps its power stays the client, too.
-    pub(super) fn list_undeletable(
-        &mut self,
-        marker: &str,
-        client_id: &str,
-        problem: &Problem,
-        powerless: bool,
-        rat_ref: Option<VaultRef>,
-    ) {
+    pub(super) fn list_undeletable(&mut self, refused: &UndeletableClient) {
         let live = self.live();
         let orphan = Orphan {
-            detail: problem.reason.clone(),
-            client_id: client_id.to_owned(),
-            rat_ref,
+            detail: refused.problem.reason.clone(),
+            client_id: refused.client_id.clone(),
+            rat_ref: refused.rat_ref,
             uri: live.and_then(|live| live.answer.registration_client_uri.clone()),
-            powerless,
+            powerless: refused.powerless,
+            scopes: live.map_or_else(BTreeSet::new, |live| match refused.powerless {
+                true => BTreeSet::new(),
+                false => live.own_scopes(),
+            }),
             ..Orphan::new(OrphanReason::DeleteRefused)
         };
-        self.orphans.insert(marker.to_owned(), orphan);
+        self.orphans.insert(refused.marker.clone(), orphan);
     }
 
     fn resolve(&mut self, marker: &str, how: Resolution) {

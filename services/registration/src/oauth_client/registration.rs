@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::failure::{FailedAttempt, Times};
 use super::grant::{Outcome, report};
 use super::state::{Answered, ClientProfile, Link, Live, OauthClient, Problem, Wanted};
-use super::{Decision, Event as Any, Rejection, Resolution, Step, only_if};
+use super::{Decision, Event as Any, Rejection, Resolution, Step};
 use crate::client_metadata::{ClientRequest, Marker};
 
 /// A registration that is about to be attempted.
@@ -41,8 +41,6 @@ pub enum Command {
         attempt: u32,
         /// The provider's registration response.
         answer: Answered,
-        /// Why the client can get no token.
-        unusable: Option<Problem>,
     },
     /// Nothing can be found out about an attempt, or not yet.
     Suspect {
@@ -62,8 +60,8 @@ pub enum Command {
 /// What comes after a suspicion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AfterSuspicion {
-    /// The client is looked for again: a search may lag behind.
-    LookAgain,
+    /// The client is looked for again at this time: a search may lag behind.
+    LookAgain(Problem, Timestamp),
     /// Another attempt, as long as there are fewer suspicions than this in a row.
     TryAgain(u32),
     /// None: the provider says that it registered the client.
@@ -116,28 +114,32 @@ pub enum Event {
     },
 }
 
+impl RegistrationIntended {
+    /// `sought`: the attempt goes on.
+    pub(super) fn suspected(&self, detail: &str, sought: bool) -> Event {
+        Event::OrphanSuspected {
+            attempt: self.attempt,
+            marker: self.client.marker.to_string(),
+            detail: detail.to_owned(),
+            sought,
+        }
+    }
+}
+
 impl OauthClient {
     pub(super) fn decide_registration(&self, command: &Command) -> Decision {
         match command {
             Command::Intend(intent) => self.decide_intent(intent),
-            Command::Complete {
-                attempt,
-                answer,
-                unusable,
-            } => {
+            Command::Complete { attempt, answer } => {
                 let intended = self.attempted(*attempt)?;
                 let registered = Event::Registered {
                     attempt: *attempt,
                     answer: answer.clone(),
                 };
                 let marker = intended.client.marker.to_string();
-                let found = self.cleared(&marker, Resolution::Adopted);
-                let refused = self.ungranted(&intended.wanted, answer, unusable.as_ref());
-                Ok(found
-                    .into_iter()
-                    .chain([registered.into()])
-                    .chain(refused)
-                    .collect())
+                let found = self.cleared(&marker, &answer.client_id, Resolution::Adopted);
+                let refused = self.ungranted(&intended.wanted, answer);
+                Ok(found.chain([registered.into()]).chain(refused).collect())
             }
             Command::Suspect {
                 attempt,
@@ -153,6 +155,7 @@ impl OauthClient {
         match event {
             Event::Intended(intended) => {
                 self.attempt = intended.attempt;
+                self.looks = 0;
                 self.secrets_left = true;
                 self.link = Link::Intended(Box::new(intended.clone()));
             }
@@ -175,7 +178,9 @@ impl OauthClient {
                 ..
             } => {
                 self.list_suspected(marker, detail);
-                if !sought {
+                if *sought {
+                    self.looks += 1;
+                } else {
                     self.link = Link::None;
                     self.suspicions += 1;
                 }
@@ -218,16 +223,13 @@ impl OauthClient {
         then: &AfterSuspicion,
         times: Times,
     ) -> Decision {
-        let marker = self.attempted(attempt)?.client.marker.to_string();
-        let is_listed = self.open_orphan(&marker).is_ok();
-        let suspected = Event::OrphanSuspected {
-            attempt,
-            marker,
-            detail: detail.to_owned(),
-            sought: *then == AfterSuspicion::LookAgain,
-        };
+        let intended = self.attempted(attempt)?;
+        let suspected = |sought| intended.suspected(detail, sought).into();
         let problem = match then {
-            AfterSuspicion::LookAgain => return Ok(only_if(!is_listed, suspected)),
+            AfterSuspicion::LookAgain(problem, next_try_at) => {
+                let looked = self.looked(problem, *next_try_at);
+                return Ok(std::iter::once(suspected(true)).chain(looked).collect());
+            }
             AfterSuspicion::TryAgain(cap) if self.suspicions + 1 < *cap => None,
             AfterSuspicion::TryAgain(_) => Some(self.unknown_outcome()),
             AfterSuspicion::Park(problem) => Some(problem.clone()),
@@ -240,7 +242,7 @@ impl OauthClient {
             self.refused_together(&failed, times)
         });
         let parked = parked.into_iter().flatten();
-        Ok(std::iter::once(suspected.into()).chain(parked).collect())
+        Ok(std::iter::once(suspected(false)).chain(parked).collect())
     }
 
     fn unknown_outcome(&self) -> Problem {
@@ -277,13 +279,8 @@ impl OauthClient {
 
     /// Waiting requests that an answer does not serve: nobody can get a token by it, or the provider was asked for a scope
     /// and left it out. Many providers echo only a part of the metadata, so silence about scopes is taken as granted.
-    pub(super) fn ungranted(
-        &self,
-        asked: &Wanted,
-        answer: &Answered,
-        unusable: Option<&Problem>,
-    ) -> Vec<Any> {
-        let granted = answer.granted.scopes();
+    pub(super) fn ungranted(&self, asked: &Wanted, answer: &Answered) -> Vec<Any> {
+        let (granted, unusable) = (answer.granted.scopes(), answer.unusable.as_ref());
         let asked_for = self.waiting().filter(|(_, grant)| {
             unusable.is_some()
                 || (grant.scopes.is_subset(&asked.scopes)

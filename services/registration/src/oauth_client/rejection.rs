@@ -32,6 +32,9 @@ pub enum Rejection {
     /// The application has a client.
     #[error("the application has an OAuth client")]
     HasClient,
+    /// It is the client that is in use.
+    #[error("the orphan is the application's OAuth client")]
+    ClientInUse,
     /// No access is granted that a client would be for.
     #[error("no OAuth client is wanted")]
     NotWanted,
@@ -67,6 +70,10 @@ impl From<Rejection> for Error {
             Rejection::HasClient => conflict(
                 "application_has_client",
                 "The application has another OAuth client at this identity provider by now; delete the orphan instead.",
+            ),
+            Rejection::ClientInUse => conflict(
+                "client_in_use",
+                "This client is the application's and in use; revoke its access instead.",
             ),
             Rejection::NotWanted => conflict(
                 "client_not_wanted",

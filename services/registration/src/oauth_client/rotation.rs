@@ -7,7 +7,7 @@ use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Answered, Live, OauthClient, OperationKind, Problem};
-use super::{Decision, Rejection, only_if};
+use super::{Decision, Rejection, Resolution, only_if};
 use old_secret::OldSecret;
 
 /// Days before a secret expires at which notice is given; 0: when it has expired.
@@ -119,12 +119,17 @@ impl OauthClient {
                 old_secret,
             } => {
                 self.operation(*attempt)?;
+                let live = self.live().ok_or(Rejection::Superseded)?;
                 let rotated = Event::SecretRotated {
                     attempt: *attempt,
                     answer: answer.clone(),
                     old_secret: old_secret.clone(),
                 };
-                Ok(vec![rotated.into()])
+                // It could not be managed for a time, and was listed.
+                Ok(self
+                    .cleared(&live.marker, &answer.client_id, Resolution::Adopted)
+                    .chain([rotated.into()])
+                    .collect())
             }
             Command::Refuse { attempt, problem } => {
                 self.operation(*attempt)?;

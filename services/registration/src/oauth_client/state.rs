@@ -46,6 +46,9 @@ pub struct OauthClient {
     pub one_at_a_time: bool,
     /// Suspected orphans in a row.
     pub suspicions: u32,
+    /// Searches for the client of the attempt to register that found nothing.
+    #[serde(default)]
+    pub looks: u32,
     /// It was registered at least once.
     pub was_live: bool,
     /// How the last rotation ended, where it was refused.
@@ -214,6 +217,9 @@ pub struct Answered {
     pub differences: Vec<Difference>,
     /// What an admin should know beyond that.
     pub warnings: Vec<String>,
+    /// Why the client can get no token. As long as it stands, no request is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<Problem>,
 }
 
 /// What may have been done at the provider.

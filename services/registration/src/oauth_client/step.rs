@@ -155,7 +155,9 @@ impl OauthClient {
             (None, Some(wanted)) => {
                 // Scopes of a lost update that nobody wants any more may be there.
                 let left_over = !live.perhaps.is_subset(&wanted.scopes);
-                (live.drifted || left_over || wanted != live.applied)
+                // Who waits for a client that can get no token has it asked for once more.
+                let unusable = live.answer.unusable.is_some() && self.uncovered().next().is_some();
+                (live.drifted || left_over || unusable || wanted != live.applied)
                     .then_some(Step::Update(wanted))
             }
         }
@@ -201,7 +203,8 @@ impl OauthClient {
         self.waiting().filter(|(_, grant)| !self.covers(grant))
     }
 
-    /// Whether the client has everything that the request asks for, and keeps it whatever is under way.
+    /// Whether the client has everything that the request asks for, and keeps it whatever is under way. A request that is not
+    /// done yet also needs a client that can get a token.
     pub(super) fn covers(&self, grant: &Grant) -> bool {
         let is_in = |wanted: &Wanted| {
             !wanted.suspended
@@ -210,6 +213,7 @@ impl OauthClient {
         };
         self.live().is_some_and(|live| {
             is_in(&live.applied)
+                && (grant.standing == Standing::Done || live.answer.unusable.is_none())
                 && match live.operation.as_ref().map(|operation| &operation.kind) {
                     Some(OperationKind::Update { wanted, .. }) => is_in(wanted),
                     Some(OperationKind::Delete) => false,

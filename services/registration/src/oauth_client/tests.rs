@@ -161,11 +161,7 @@ fn intend(wanted: Wanted) -> Command {
 }
 
 fn register(attempt: u32, answer: Answered) -> Command {
-    Command::Registration(RegistrationCommand::Complete {
-        attempt,
-        answer,
-        unusable: None,
-    })
+    Command::Registration(RegistrationCommand::Complete { attempt, answer })
 }
 
 fn suspect(attempt: u32, cap: u32) -> Command {
@@ -186,11 +182,7 @@ fn intend_update(wanted: Wanted) -> Command {
 }
 
 fn update(attempt: u32, answer: Answered) -> Command {
-    Command::Update(UpdateCommand::Complete {
-        attempt,
-        answer,
-        unusable: None,
-    })
+    Command::Update(UpdateCommand::Complete { attempt, answer })
 }
 
 fn intend_delete() -> Command {
@@ -246,6 +238,7 @@ fn answer(client_id: &str, scopes: &BTreeSet<String>) -> Answered {
         echo_ref: None,
         differences: vec![],
         warnings: vec![],
+        unusable: None,
     }
 }
 

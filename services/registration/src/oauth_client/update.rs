@@ -3,9 +3,7 @@
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-use super::state::{
-    Answered, ClientProfile, OauthClient, Operation, OperationKind, Problem, Wanted,
-};
+use super::state::{Answered, ClientProfile, OauthClient, Operation, OperationKind, Wanted};
 use super::{Decision, Rejection, Resolution, Step};
 use crate::client_metadata::ClientRequest;
 
@@ -25,8 +23,6 @@ pub enum Command {
         attempt: u32,
         /// The provider's response to the update.
         answer: Answered,
-        /// Why the client can get no token.
-        unusable: Option<Problem>,
     },
     /// An answer brought a new registration access token, and nothing else.
     ReplaceToken {
@@ -74,11 +70,7 @@ impl OauthClient {
     pub(super) fn decide_update(&self, command: &Command) -> Decision {
         match command {
             Command::Intend { wanted, profile } => self.decide_update_intent(wanted, profile),
-            Command::Complete {
-                attempt,
-                answer,
-                unusable,
-            } => {
+            Command::Complete { attempt, answer } => {
                 let live = self.live().ok_or(Rejection::Superseded)?;
                 self.operation(*attempt)?;
                 let wanted = live.update_under_way().ok_or(Rejection::Superseded)?;
@@ -92,10 +84,9 @@ impl OauthClient {
                 let done = switched.into_iter().chain([updated]).map(Into::into);
                 // It could not be managed for a time, and was listed.
                 Ok(self
-                    .cleared(&live.marker, Resolution::Adopted)
-                    .into_iter()
+                    .cleared(&live.marker, &answer.client_id, Resolution::Adopted)
                     .chain(done)
-                    .chain(self.ungranted(wanted, answer, unusable.as_ref()))
+                    .chain(self.ungranted(wanted, answer))
                     .collect())
             }
             Command::ReplaceToken { attempt, rat_ref } => {

@@ -14,6 +14,7 @@
 //! | PATCH `/api/v2/clients/{id}`, `/api/v2/client-grants/{id}` | changes what is given |
 //! | POST `.../rotate-secret` | a new secret of Auth0's choice |
 //! | DELETE `/api/v2/clients/{id}` | 204, also where it was gone; its grants go with it |
+//! | a client that is not there | 404 with `statusCode` and `error` as in every error; one without is a proxy's |
 //! | errors | `{"statusCode", "error": "Bad Request", "message", "errorCode"}`; sometimes the bare text "Bad Request" |
 //! | too many calls | 429 `too_many_requests` with `X-RateLimit-Reset`, Unix seconds |
 //! | POST `/oidc/register` | only where the tenant has opened it, for anybody; a third-party client for users who sign in, without `client_credentials`, without anything to manage it with |
@@ -36,7 +37,7 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
-use super::failure::{Failure, Result};
+use super::failure::{Disposition, Failure, Result};
 use super::metadata::{self, Difference, Metadata};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
@@ -225,10 +226,13 @@ impl Driver for Auth0 {
         open::check(session)?;
         let url = one(session.site(), &client.client_id)?;
         let answer = call(session, Step::Other, Verb::DELETE, &url, Body::None).await?;
-        match answer.status {
-            200..=299 => Ok(Deleted::Deleted),
-            404 | 410 => Ok(Deleted::AlreadyGone),
-            _ => Err(refused(&answer)),
+        if answer.is_success() {
+            return Ok(Deleted::Deleted);
+        }
+        let failure = refused(&answer);
+        match failure.disposition {
+            Disposition::Gone => Ok(Deleted::AlreadyGone),
+            _ => Err(failure),
         }
     }
 }

@@ -14,7 +14,8 @@
 //!
 //! So a client is never read: that would take away the secret that its developer uses. Whether it is there is asked
 //! with its own credentials. An update must be made all the same where scopes change; that the developer has another
-//! secret then stands with the client as a difference. Rotating the secret is an update that changes nothing.
+//! secret then stands with the client as a difference; and it is made of what Curity said last, so what an admin of
+//! Curity has set since then, and is no registered metadata, is set anew after it. Rotating the secret is an update that changes nothing.
 
 use async_trait::async_trait;
 use portico_vault::Secret;
@@ -115,7 +116,8 @@ impl Driver for Curity {
             Some(true) => {}
             Some(false) => {
                 let why = "it would replace the secret of a client that is there";
-                return Err(rfc7591::perhaps_gone(Failure::unmanageable(why)));
+                let beside = "does not accept its credentials either";
+                return Err(rfc7591::perhaps_gone(Failure::unmanageable(why), beside));
             }
             None => {
                 return Err(Failure::new(
@@ -146,7 +148,8 @@ impl Driver for Curity {
         if is_instance(session.site()) {
             return self.read(session, client).await;
         }
-        let body = rfc7591::update_body(client, wanted);
+        // A read before it would give the client a secret that gets lost where the update is refused then.
+        let body = rfc7591::update_body(client, client.granted.for_update(), wanted);
         let mut updated = self
             .put(session, client, wanted, Step::Update, body)
             .await?;

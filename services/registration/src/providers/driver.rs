@@ -122,6 +122,11 @@ pub trait Driver: Send + Sync {
         rfc7591::management(client).is_ok()
     }
 
+    /// Whether the end of a client's secret ends the client itself, so that it gets no token and cannot be managed then.
+    fn expiry_ends_client(&self) -> bool {
+        false
+    }
+
     /// Whether the well-known document lists the scopes that clients can be given.
     fn announces_scopes(&self) -> bool {
         true
@@ -180,9 +185,9 @@ pub trait Driver: Send + Sync {
         client: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<RegisteredClient> {
-        let mut body = rfc7591::update_body(client, wanted);
+        let (client, mut body) = rfc7591::before_update(session, client, wanted).await?;
         self.customize(session.site(), &mut body);
-        rfc7591::update_with(session, client, wanted, Step::Update, body).await
+        rfc7591::update_with(session, &client, wanted, Step::Update, body).await
     }
 
     /// Gives the client a new secret: `chosen`, where the provider takes a chosen one; the answer says which it is.

@@ -8,7 +8,8 @@
 //!   may be added; the answer says which there are.
 //! * Access tokens are opaque unless the client says `access_token_as_jwt`, which a gateway needs; this is sent.
 //! * Clients expire (`dynamicRegistrationExpirationTime`), one hour or one day after registration by default; the
-//!   answer says when in `client_secret_expires_at`, and the expiry ends the client, not only its secret.
+//!   answer says when in `client_secret_expires_at`, and the expiry ends the client, not only its secret: its
+//!   registration access token is refused then, so an expired client is deleted no more.
 //! * `registration_client_uri` has the client in its query. A read or an update keeps the registration access token;
 //!   an update must carry everything.
 //! * There is no rotation of a secret.
@@ -37,6 +38,10 @@ impl Driver for Gluu {
 
     fn customize(&self, _site: Site<'_>, body: &mut Map<String, Value>) {
         body.insert(AS_JWT.into(), true.into());
+    }
+
+    fn expiry_ends_client(&self) -> bool {
+        true
     }
 
     fn differences(&self, wanted: &WantedClient, granted: &Metadata) -> Vec<Difference> {

@@ -21,6 +21,7 @@
 //! | PUT on `openid-connect/{clientId}` | 500 unless `clientId` equals the internal `id` |
 //! | PUT `enabled: false` by registration access token | 200, and from then on the token is 401 at every call: nobody but the management credentials can switch the client on again |
 //! | DELETE | 204; GET and DELETE after that: 401 |
+//! | any 404 but by the admin API | may be a proxy's, so the admin API is asked for the id: `[]` |
 //! | `install/{clientId}` with the client's own credentials | 200 if the client is there and the secret is right; "Failed to authenticate client" if it is there, but disabled or with another secret; "Not authorized to view client" if it is not |
 //!
 //! From 26.8 on a client that names scopes gets the realm's default scopes too (keycloak/keycloak#50807); both lists
@@ -56,7 +57,7 @@ use super::session::{RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, Method as AuthorizationMethod, ReconcileClass, rfc7591::object_of};
 use answer::{collection, has_another_secret, is_in_use, member, parse, refused};
-use call::{insert_secret, managed, post, put, read};
+use call::{insert_secret, look, managed, post, put, read};
 use presence::{Presence, adopt, already_rotated, presence_of, undecided};
 use representation::ClientScopes;
 
@@ -154,11 +155,7 @@ impl Driver for Keycloak {
         client: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<RegisteredClient> {
-        let (answer, token) = read(session, client).await?;
-        let scopes = ClientScopes::of(&object_of(&answer)?);
-        let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
-        let body = representation::update(wanted, &client.client_id, &scopes)?;
-        put(session, client, &token, Step::Update, body).await
+        changed(session, client, wanted, false).await
     }
 
     async fn rotate_secret(
@@ -167,11 +164,10 @@ impl Driver for Keycloak {
         client: &KnownClient,
         chosen: &Secret,
     ) -> Result<RegisteredClient> {
-        let (answer, token) = match read(session, client).await {
+        let (scopes, token) = match look(session, client).await {
             Ok(found) => found,
             Err(failure) => return already_rotated(session, client, chosen, failure).await,
         };
-        let scopes = ClientScopes::of(&object_of(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("secret".into(), chosen.expose().into());
         put(session, client, &token, Step::Rotate, body).await
@@ -183,7 +179,7 @@ impl Driver for Keycloak {
         session: &Session<'_>,
         client: &KnownClient,
     ) -> Result<RegisteredClient> {
-        let (answer, token) = read(session, client).await?;
+        let (scopes, token) = look(session, client).await?;
         if token.0 != Bearer::Management {
             return Err(Failure::fail(
                 "suspension_unsupported",
@@ -191,7 +187,6 @@ impl Driver for Keycloak {
                  management credentials can be asked to switch one off",
             ));
         }
-        let scopes = ClientScopes::of(&object_of(&answer)?);
         let mut body = representation::rotation(&client.client_id, &scopes);
         body.insert("enabled".into(), false.into());
         insert_secret(client, &mut body);
@@ -205,13 +200,7 @@ impl Driver for Keycloak {
         client: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<RegisteredClient> {
-        let (answer, token) = read(session, client).await?;
-        let scopes = ClientScopes::of(&object_of(&answer)?);
-        let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
-        let mut body = representation::update(wanted, &client.client_id, &scopes)?;
-        body.insert("enabled".into(), true.into());
-        insert_secret(client, &mut body);
-        put(session, client, &token, Step::Update, body).await
+        changed(session, client, wanted, true).await
     }
 
     /// By the management credentials.
@@ -230,4 +219,22 @@ impl Driver for Keycloak {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// The client as it is wanted; `enabled`: switched on, with the secret that is known here. What is left out of the body
+/// stays as it is.
+async fn changed(
+    session: &Session<'_>,
+    client: &KnownClient,
+    wanted: &WantedClient,
+    enabled: bool,
+) -> Result<RegisteredClient> {
+    let (scopes, token) = look(session, client).await?;
+    let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
+    let mut body = representation::update(wanted, &client.client_id, &scopes)?;
+    if enabled {
+        body.insert("enabled".into(), true.into());
+        insert_secret(client, &mut body);
+    }
+    put(session, client, &token, Step::Update, body).await
 }

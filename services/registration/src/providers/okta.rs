@@ -15,6 +15,7 @@
 //! | POST `.../lifecycle/newSecret` | a new secret of Okta's choice, the old one is void; a wrong id is 404 with `errorCode` E0000007 |
 //! | `/api/v1/apps/{id}/credentials/secrets` | the secrets of a client, up to two at once: see `secrets` |
 //! | DELETE | 204; a wrong id is 401 `invalid_client` |
+//! | any, through a proxy that does not know the path | 404 without `errorCode`: no word of Okta's |
 //! | too many calls | 429 E0000047 with `X-Rate-Limit-Reset`, Unix seconds |
 //!
 //! There is no registration access token: the API token manages every client, by its id. Scopes belong to a custom
@@ -82,7 +83,11 @@ impl Driver for Okta {
             action: "update",
             method: "PUT",
             endpoint: calls::client(site.endpoints, &client.client_id),
-            body: Value::Object(update(client, wanted)?),
+            body: Value::Object(update(
+                client.granted.members().clone(),
+                &client.client_id,
+                wanted,
+            )?),
         })
     }
 
@@ -168,9 +173,7 @@ impl Driver for Okta {
     }
 
     async fn read(&self, session: &Session<'_>, known: &KnownClient) -> Result<RegisteredClient> {
-        let url = client(session.endpoints, &known.client_id);
-        let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
-        parse(session.endpoints, &successful(session, answer).await?)
+        parse(session.endpoints, &read(session, known).await?)
     }
 
     async fn update(
@@ -179,14 +182,11 @@ impl Driver for Okta {
         known: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<RegisteredClient> {
-        // A setting that is left out makes the update fail, so what is there is the beginning.
-        let now = self.read(session, known).await?;
-        let known = KnownClient {
-            granted: now.granted,
-            ..known.clone()
-        };
+        // A setting that is left out makes the update fail or is reset, also one that nobody here knows: what is there is the
+        // beginning.
+        let now = rfc7591::object_of(&read(session, known).await?)?;
         let url = client(session.endpoints, &known.client_id);
-        let body = Body::Json(Value::Object(update(&known, wanted)?));
+        let body = Body::Json(Value::Object(update(now, &known.client_id, wanted)?));
         let answer = call(session, Step::Update, Method::PUT, &url, body).await?;
         parse(session.endpoints, &successful(session, answer).await?)
     }
@@ -246,6 +246,12 @@ impl Driver for Okta {
             Wrong::Call(failure) => Err(failure),
         }
     }
+}
+
+async fn read(session: &Session<'_>, known: &KnownClient) -> Result<RawAnswer> {
+    let url = client(session.endpoints, &known.client_id);
+    let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
+    successful(session, answer).await
 }
 
 async fn new_secret(session: &Session<'_>, id: &str) -> Result<RegisteredClient> {

@@ -56,7 +56,7 @@ pub(super) async fn translate(
             DeletionEvent::ReplacementIntended
             | DeletionEvent::Intended { .. }
             | DeletionEvent::Deleted { .. }
-            | DeletionEvent::Refused { .. }
+            | DeletionEvent::Refused(_)
             | DeletionEvent::SecretsForgotten,
         )
         | Event::Access(_)
@@ -91,9 +91,9 @@ fn rotated(event: &RotationEvent) -> Option<Change> {
 
 fn adopted(event: &OrphanEvent) -> Option<Change> {
     match event {
-        OrphanEvent::Adopted { .. } => Some(Change::Adopted),
+        OrphanEvent::Adopted(_) => Some(Change::Adopted),
         OrphanEvent::OrphanFound { .. }
-        | OrphanEvent::OrphanClaimed { .. }
+        | OrphanEvent::OrphanClaimed(_)
         | OrphanEvent::OrphanResolved { .. } => None,
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::failure::lacking;
 use super::spool::AnswerSpool;
-use super::usable::unusable;
+use super::usable::{EXPIRES, unusable};
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Echo, WantedClient};
 use crate::client_type::ClientType;
@@ -167,10 +167,7 @@ impl Worker {
             .as_ref()
             .and_then(|a| a.registration_client_uri.clone());
         let expires_before = before.answer.as_ref().map_or(0, |a| a.secret_expires_at);
-        let says_expiry = registered
-            .granted
-            .members()
-            .contains_key("client_secret_expires_at");
+        let says_expiry = registered.granted.members().contains_key(EXPIRES);
         let mut answer = Answered {
             client_id: registered.client_id,
             secret_ref,
@@ -185,6 +182,7 @@ impl Worker {
             granted: registered.granted,
             echo_ref: None,
             warnings: registered.warnings,
+            unusable: None,
         };
         match (sent, &before.answer) {
             (Some(sent), _) => {
@@ -269,7 +267,7 @@ impl Worker {
         live: &Live,
         registered: RegisteredClient,
     ) -> Result<(Command, Changes), WorkError> {
-        let mut changes = Changes::default();
+        let (mut changes, now) = (Changes::default(), self.deps.clock.now());
         let operation = live.operation.as_ref();
         let attempt = operation.map_or(0, |operation| operation.attempt);
         let mut before = self.before(job, live).await?;
@@ -280,11 +278,14 @@ impl Worker {
                 }
                 let old_secret = registered.keeps_old_secret.then(|| {
                     let lifetime = self.deps.config.old_secret_lifetime;
-                    OldSecret::until(Retry::after(self.deps.clock.now(), lifetime))
+                    OldSecret::until(Retry::after(now, lifetime))
                 });
-                let answer = self
+                let mut answer = self
                     .answered(job, registered, &before, None, &mut changes)
                     .await?;
+                let sent = self.sent(job, live).await?;
+                let sent = sent.filter(|_| !live.applied.suspended);
+                answer.unusable = sent.and_then(|sent| unusable(&sent, &answer, now));
                 Command::Rotation(RotationCommand::Complete {
                     attempt,
                     answer: Box::new(answer),
@@ -298,19 +299,14 @@ impl Worker {
                 // Whoever calls asks again when the client is due, and finds the answer in the spool.
                 let texts = texts.map_err(|error| WorkError::Other(error.to_string()))?;
                 let client = &client.named(&texts);
-                let answer = self
+                let mut answer = self
                     .answered(job, registered, &before, Some(client), &mut changes)
                     .await?;
                 // That nobody gets a token is what a suspension is for, and some providers do it by the grant types.
-                let unusable = match wanted.suspended {
-                    true => None,
-                    false => unusable(client, &answer, self.deps.clock.now()),
-                };
-                Command::Update(UpdateCommand::Complete {
-                    attempt,
-                    answer,
-                    unusable,
-                })
+                if !wanted.suspended {
+                    answer.unusable = unusable(client, &answer, now);
+                }
+                Command::Update(UpdateCommand::Complete { attempt, answer })
             }
             Some(OperationKind::Delete) | None => {
                 let why = "nothing was under way that could be completed";

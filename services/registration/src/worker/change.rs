@@ -8,15 +8,17 @@ use portico_vault::{Owner, Secret};
 
 use super::answer::Recovered;
 use super::failure::{failed, lacking, problem};
+use super::registration::random_secret;
 use super::spool::AnswerSpool;
 use super::texts::{impersonal, unquoted};
+use super::usable::{lacks_secret, with_secret};
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
     Command, DeletionCommand, Live, ORPHAN_OWNER, OperationKind, Problem, RotationCommand,
-    UpdateCommand, Wanted,
+    UndeletableClient, UpdateCommand, Wanted,
 };
-use crate::providers::rfc7591::PERHAPS_GONE;
+use crate::providers::failure::{ABSENCE_UNCLEAR, PERHAPS_GONE};
 use crate::providers::{Access, Disposition, Failure, KnownClient, RegisteredClient, Session};
 
 impl Worker {
@@ -111,8 +113,21 @@ impl Worker {
             .map_err(|failure| unquoted(failure, &known))
         {
             Ok(_) => self.gone(job, live).await,
+            Err(failure) if self.has_expired(live, &access, &failure) => {
+                let failure = failure.because("the client has expired, so it can get no token");
+                let power = Power::GivenUp { powerless: true };
+                self.list(job, live, &failure, power, None).await
+            }
             // The one before did it: RFC 7592 section 2.3 has 401 for a client that is not there.
-            Err(failure) if repeated && failure.code == PERHAPS_GONE => self.gone(job, live).await,
+            Err(failure) if repeated && failure.code == PERHAPS_GONE => {
+                if known.client_secret.is_some() {
+                    return self.gone(job, live).await;
+                }
+                // A public client has no credentials of which the provider could say so, too.
+                let token = known.registration_access_token.as_ref();
+                let power = Power::GivenUp { powerless: false };
+                self.list(job, live, &failure, power, token).await
+            }
             Err(failure) if is_refusal(&failure) => {
                 // What the driver tried instead may have brought a new token.
                 self.recovered(job, live, &access).await?;
@@ -142,7 +157,7 @@ impl Worker {
         let known = self.known(job, live).await?;
         let spool = AnswerSpool::new(&self.vault, job.id, job.state.attempt);
         let session = access.session(&spool);
-        let powerless = match self.powerless(job, live).await? {
+        let updated = match self.powerless(job, live).await? {
             Some(powerless) => access
                 .driver()
                 .update(&session, &known, &powerless)
@@ -150,25 +165,33 @@ impl Worker {
                 .ok(),
             None => None,
         };
-        if powerless.is_none() && is_listed(job, live) {
-            return self.not_changed(job, live, access, failure, true).await;
-        }
-        let token = powerless
-            .as_ref()
-            .and_then(|registered| registered.registration_access_token.as_ref())
-            .or(known.registration_access_token.as_ref());
         tracing::warn!(oauth_client_id = %job.id, client_id = live.answer.client_id, code = failure.code,
-            reason = failure.description, powerless = powerless.is_some(), "the provider does not delete the client");
-        self.list(job, live, failure, powerless.is_some(), token)
-            .await?;
-        if powerless.is_some() {
+            reason = failure.description, powerless = updated.is_some(), "the provider does not delete the client");
+        if let Some(updated) = updated {
+            let known = updated.merge_into(known, BTreeSet::new());
+            let token = known.registration_access_token.as_ref();
+            let power = Power::GivenUp { powerless: true };
+            self.list(job, live, failure, power, token).await?;
             return spool.clear().await.map_err(Into::into);
         }
+        // What was read before the update may have brought a new token.
+        self.recovered(job, live, access).await?;
         let job = &self.jobs.again(job.id).await?;
-        match job.state.live() {
-            Some(live) => self.not_changed(job, live, access, failure, true).await,
-            None => Ok(()),
+        let Some(live) = job.state.live() else {
+            return Ok(());
+        };
+        self.list_once(job, live, failure).await?;
+        self.still_not_changed(job, access, failure, true).await
+    }
+
+    /// A client that is still the application's is listed, unless it is.
+    async fn list_once(&self, job: &Job, live: &Live, failure: &Failure) -> Result<(), WorkError> {
+        if is_listed(job, live) {
+            return Ok(());
         }
+        let known = self.known(job, live).await?;
+        let token = known.registration_access_token.as_ref();
+        self.list(job, live, failure, Power::Kept, token).await
     }
 
     /// A client that cannot be managed is listed, with what it is managed with.
@@ -177,18 +200,29 @@ impl Worker {
         job: &Job,
         live: &Live,
         failure: &Failure,
-        powerless: bool,
+        power: Power,
         token: Option<&Secret>,
     ) -> Result<(), WorkError> {
         let owner = Owner::new(ORPHAN_OWNER, job.id);
-        let command = DeletionCommand::Refuse {
+        let command = DeletionCommand::Refuse(UndeletableClient {
+            marker: live.marker.clone(),
             client_id: live.answer.client_id.clone(),
             problem: problem(failure),
-            powerless,
+            powerless: matches!(power, Power::GivenUp { powerless: true }),
+            given_up: matches!(power, Power::GivenUp { .. }),
             rat_ref: self.keep(&owner, token).await?,
-        };
+        });
         let command = Command::Deletion(command);
         self.record(job, &command).await.map(drop)
+    }
+
+    /// Whether the provider refuses to manage a client that has ended by its own word.
+    fn has_expired(&self, live: &Live, access: &Access, failure: &Failure) -> bool {
+        let ends = i64::try_from(live.answer.secret_expires_at).unwrap_or(i64::MAX);
+        let now = self.deps.clock.now().as_second();
+        failure.disposition == Disposition::Unmanageable
+            && access.driver().expiry_ends_client()
+            && (1..=now).contains(&ends)
     }
 
     /// The client as it is, less its scopes.
@@ -250,28 +284,27 @@ impl Worker {
         certain: bool,
     ) -> Result<(), WorkError> {
         // An answer may have brought a new token, although the change failed.
-        if self.recovered(job, live, access).await? == Recovered::Outcome {
-            return Ok(());
+        match self.recovered(job, live, access).await? {
+            Recovered::Outcome => return Ok(()),
+            Recovered::Token => {
+                return self.still_not_changed(job, access, failure, certain).await;
+            }
+            Recovered::Nothing => {}
         }
-        let repeat = self.has_moved(access, failure).await?
-            || failure.outcome_unknown
-            || failure.disposition == Disposition::Retry;
-        if failure.disposition == Disposition::Gone {
+        // What the endpoint of former times says of the client is nothing.
+        let moved = self.has_moved(access, failure).await?;
+        if failure.disposition == Disposition::Gone && !moved {
             tracing::warn!(oauth_client_id = %job.id, client_id = live.answer.client_id,
                 "the client was deleted at the provider by somebody else");
             return self.gone(job, live).await;
         }
-        if failure.code == PERHAPS_GONE && !is_listed(job, live) {
+        let unclear = [PERHAPS_GONE, ABSENCE_UNCLEAR].contains(&failure.code.as_str());
+        if unclear && !moved && !is_listed(job, live) {
             // Only somebody who looks there can tell; with a word of theirs another client takes its place.
-            let known = self.known(job, live).await?;
-            let token = known.registration_access_token.as_ref();
-            self.list(job, live, failure, false, token).await?;
-            let again = self.jobs.again(job.id).await?;
-            let Some(live) = again.state.live() else {
-                return Ok(());
-            };
-            return Box::pin(self.not_changed(&again, live, access, failure, certain)).await;
+            self.list_once(job, live, failure).await?;
+            return self.still_not_changed(job, access, failure, certain).await;
         }
+        let repeat = moved || failure.outcome_unknown || failure.disposition == Disposition::Retry;
         let failed = failed(failure, certain);
         if let Some((attempt, OperationKind::Rotate { .. })) = under_way(live) {
             let attempts = job.state.delay.as_ref().map_or(0, |delay| delay.attempts);
@@ -285,6 +318,21 @@ impl Worker {
             self.delay(job, failed, failure.retry_after).await
         } else {
             self.refuse(job, failed).await
+        }
+    }
+
+    /// [`Worker::not_changed`] with what was recorded meanwhile.
+    async fn still_not_changed(
+        &self,
+        job: &Job,
+        access: &Access,
+        failure: &Failure,
+        certain: bool,
+    ) -> Result<(), WorkError> {
+        let job = self.jobs.again(job.id).await?;
+        match job.state.live() {
+            Some(live) => Box::pin(self.not_changed(&job, live, access, failure, certain)).await,
+            None => Ok(()),
         }
     }
 
@@ -305,7 +353,16 @@ impl Worker {
     }
 }
 
-/// The update, and the switch beside it where the provider has one.
+/// What a listed client may still do.
+#[derive(Debug, Clone, Copy)]
+enum Power {
+    /// It is still the application's client.
+    Kept,
+    /// It is not any more; `powerless`: it can get no token.
+    GivenUp { powerless: bool },
+}
+
+/// The update, and the switch beside it where the provider has one. A client that lacks a secret gets one.
 async fn changed(
     live: &Live,
     access: &Access,
@@ -318,25 +375,31 @@ async fn changed(
         Some((_, OperationKind::Update { wanted, .. })) => wanted.suspended,
         _ => false,
     };
-    if !suspended && (live.applied.suspended || live.drifted) {
-        return driver.resume(session, known, client).await;
+    if !suspended {
+        let resumes = live.applied.suspended || live.drifted;
+        let changed = match resumes {
+            true => driver.resume(session, known, client).await?,
+            false => driver.update(session, known, client).await?,
+        };
+        if !lacks_secret(live) {
+            return Ok(changed);
+        }
+        let chosen = random_secret();
+        return with_secret(driver, session, client, &chosen, known.clone(), changed).await;
     }
     let mut registered = driver.update(session, known, client).await?;
-    if suspended {
-        // The update may have brought a new token.
-        let known = registered
-            .clone()
-            .merge_into(known.clone(), client.scopes.clone());
-        match driver.suspend(session, &known).await {
-            Ok(off) => {
-                let token = off.registration_access_token;
-                registered.registration_access_token =
-                    token.or(registered.registration_access_token);
-                registered.granted = off.granted;
-            }
-            Err(failure) if failure.code == "suspension_unsupported" => {}
-            Err(failure) => return Err(failure),
+    // The update may have brought a new token.
+    let known = registered
+        .clone()
+        .merge_into(known.clone(), client.scopes.clone());
+    match driver.suspend(session, &known).await {
+        Ok(off) => {
+            let token = off.registration_access_token;
+            registered.registration_access_token = token.or(registered.registration_access_token);
+            registered.granted = off.granted;
         }
+        Err(failure) if failure.code == "suspension_unsupported" => {}
+        Err(failure) => return Err(failure),
     }
     Ok(registered)
 }

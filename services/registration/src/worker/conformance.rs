@@ -13,8 +13,7 @@ use super::{WorkError, Worker};
 use crate::client_metadata::{Marker, WantedClient, differences};
 use crate::conformance::{Command, ConformanceCheck, LeftBehind, Outcome, Step};
 use crate::identity_provider::Endpoints;
-use crate::providers::failure::{Bearer, refusal};
-use crate::providers::rfc7591::PERHAPS_GONE;
+use crate::providers::failure::{Bearer, PERHAPS_GONE, refusal};
 use crate::providers::{
     Access, ChosenIds, Deleted, Disposition, Failure, KnownClient, Reconciled, RegisteredClient,
 };

@@ -14,8 +14,8 @@ use super::texts::unquoted;
 use super::{Job, WorkError, Worker};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
-    Command, Event, Live, OauthClient, OldSecretCommand, OrphanEvent, RegistrationEvent,
-    RotationCommand, RotationEvent, UpdateEvent,
+    AdoptedClient, Command, Event, Live, OauthClient, OldSecretCommand, OrphanEvent,
+    RegistrationEvent, RotationCommand, RotationEvent, UpdateEvent,
 };
 use crate::providers::{Disposition, Failure};
 
@@ -62,7 +62,7 @@ impl Worker {
                 Some(
                     Event::Registration(RegistrationEvent::Registered { answer, .. })
                     | Event::Update(UpdateEvent::Updated { answer, .. })
-                    | Event::Orphan(OrphanEvent::Adopted { answer, .. }),
+                    | Event::Orphan(OrphanEvent::Adopted(AdoptedClient { answer, .. })),
                 ) => answer,
                 Some(Event::Rotation(RotationEvent::SecretRotated { answer, .. })) => *answer,
                 _ => continue,

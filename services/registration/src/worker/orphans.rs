@@ -13,8 +13,8 @@ use super::spool::AnswerSpool;
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Metadata, WantedClient};
 use crate::oauth_client::{
-    Answered, Command, ORPHAN_OWNER, OauthClient, Orphan, OrphanCommand, OrphanReason, Rejection,
-    Resolution,
+    AdoptedClient, Answered, Command, FoundClient, ORPHAN_OWNER, OauthClient, Orphan,
+    OrphanCommand, Rejection, Resolution,
 };
 use crate::providers::{
     Access, ChosenIds, Disposition, Failure, KnownClient, ReconcileClass, Reconciled,
@@ -140,14 +140,18 @@ impl Orphans {
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
         let mut known = self.known(job, &orphan, claimed).await?;
         let sent = self.sent(job, &orphan).await?;
-        let read = if known.client_id.is_empty() {
-            let registered = search(&access, &spool, sent.as_ref()).await?;
-            known.client_id.clone_from(&registered.client_id);
-            check_manageable(&access, &spool, &known)?;
-            registered
-        } else {
-            check_manageable(&access, &spool, &known)?;
-            read(&access, &spool, &known).await?
+        let found = match known.client_id.is_empty() {
+            true => Some(search(&access, &spool, sent.as_ref()).await?),
+            false => None,
+        };
+        if let Some(found) = &found {
+            known.client_id.clone_from(&found.client_id);
+        }
+        self.check_unused(job, marker, &known.client_id).await?;
+        check_manageable(&access, &spool, &known)?;
+        let read = match found {
+            Some(found) => found,
+            None => read(&access, &spool, &known).await?,
         };
         if let Some(sent) = &sent
             && !is_ours(sent, &read.granted)
@@ -196,6 +200,11 @@ impl Orphans {
         };
         let client_id = match claimed.client_id.as_str() {
             "" => orphan.client_id.clone(),
+            // Where there is no mark to know it by, Portico was told its id by the provider.
+            given if orphan.sent.is_none() && given != orphan.client_id => {
+                let message = format!("The client of this orphan is {}.", orphan.client_id);
+                return Err(conflict("orphan_not_ours", message));
+            }
             given => given.to_owned(),
         };
         Ok(KnownClient {
@@ -207,16 +216,28 @@ impl Orphans {
         })
     }
 
+    /// A client that an application uses is neither adopted nor deleted, whatever is listed of it.
+    async fn check_unused(&self, job: &Job, marker: &str, client_id: &str) -> Result<(), Stop> {
+        let usable = job.state.resolvable(marker, client_id);
+        usable.map_err(Error::from)?;
+        let (worker, provider) = (&self.worker, job.state.identity_provider_id);
+        let is_anothers = worker.is_anothers(job.id, provider, client_id).await;
+        match is_anothers.map_err(Stop::Work)? {
+            true => Err(Error::from(Rejection::ClientInUse).into()),
+            false => Ok(()),
+        }
+    }
+
     async fn claim(&self, job: &Job, marker: &str, known: &KnownClient) -> Result<(), Stop> {
         let owner = Owner::new(ORPHAN_OWNER, job.id);
         let token = known.registration_access_token.as_ref();
         let rat_ref = self.worker.keep(&owner, token).await?;
-        let command = OrphanCommand::Claim {
+        let command = OrphanCommand::Claim(FoundClient {
             marker: marker.to_owned(),
             client_id: known.client_id.clone(),
             rat_ref,
             uri: known.registration_client_uri.clone(),
-        };
+        });
         self.execute(job.id, command, &self.context.step("claim"))
             .await
     }
@@ -237,13 +258,13 @@ impl Orphans {
             true => (None, read),
             false => new_secret(&access, &spool, &known).await?,
         };
-        let command = OrphanCommand::Adopt {
+        let command = OrphanCommand::Adopt(AdoptedClient {
             marker: marker.to_owned(),
             answer: self
                 .adopted(job, &known, (secret, &sent), registered)
                 .await?,
             client_type_id,
-        };
+        });
         let adopted = self.execute(job.id, command, &self.context).await;
         spool.clear().await?;
         adopted
@@ -272,6 +293,7 @@ impl Orphans {
             echo_ref: None,
             differences: Vec::new(),
             warnings: registered.warnings,
+            unusable: None,
         };
         let mut changes = Changes::default();
         Worker::keep_echo(job, sent, &mut answer, &mut changes).map_err(Stop::Work)?;
@@ -280,20 +302,7 @@ impl Orphans {
     }
 
     async fn delete(&self, job: &Job, marker: &str, subject: Subject) -> Result<(), Stop> {
-        let Subject {
-            access,
-            known,
-            orphan,
-            ..
-        } = subject;
-        // The client that is in use is deleted by a revocation, and by nothing else.
-        let in_use = job.state.live().is_some_and(|live| {
-            live.answer.client_id == known.client_id && orphan.reason != OrphanReason::DeleteRefused
-        });
-        if in_use {
-            let right = "This client is the application's; revoke its access instead.";
-            return Err(conflict("client_in_use", right));
-        }
+        let Subject { access, known, .. } = subject;
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
         let session = access.session(&spool);
         if let Err(failure) = access.driver().delete(&session, &known).await

@@ -1,37 +1,33 @@
 //! Registration: the intent first, then one POST, its answer into the spool, its outcome recorded. An attempt
-//! without an outcome is reconciled, never blindly repeated.
+//! without an outcome is reconciled, never blindly repeated: see `reconcile`.
 //!
 //! A provider of whose attempts nothing can be found out ([`ReconcileClass::Plain`]) gets the scopes by an update,
 //! once the client is recorded, so that an orphan has no power. That needs a provider that manages clients
 //! (RFC 7592), which only its first answer tells; so its first client is registered with its scopes.
 
+mod reconcile;
+
 use portico_eventstore::sqlx;
 use portico_runtime::fault;
 use portico_vault::{Changes, Owner, Secret};
-use url::Url;
 use uuid::Uuid;
 
 use super::answer::{Before, Provider, owner};
-use super::failure::{failed, lacking, problem};
+use super::failure::{failed, problem};
 use super::spool::AnswerSpool;
 use super::texts::impersonal;
-use super::usable::{unusable, with_later, with_secret};
+use super::usable::{unusable, with_secret};
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
-    AfterSuspicion, Command, FailedAttempt, FailureCommand, Intent, ORPHAN_OWNER, OrphanCommand,
-    Problem, RegistrationCommand, RegistrationIntended, Wanted,
+    AfterSuspicion, Command, FailedAttempt, FailureCommand, FoundClient, Intent, ORPHAN_OWNER,
+    OrphanCommand, Problem, RegistrationCommand, RegistrationIntended, Wanted,
 };
 use crate::providers::{
-    Access, ChosenIds, Disposition, Driver, Failure, ReconcileClass, Reconciled, RegisteredClient,
-    Site, Step, access,
+    ChosenIds, Disposition, Driver, Failure, KnownClient, ReconcileClass, RegisteredClient, Site,
+    access,
 };
 use crate::views::oauth_clients as view;
-
-/// Suspected orphans in a row before a client is parked.
-const ORPHANS: u32 = 3;
-/// Failed attempts, looks among them, after which a search that finds nothing is believed.
-const LOOKS: u32 = 3;
 
 impl Worker {
     pub(super) async fn register(&self, job: &Job, wanted: Wanted) -> Result<(), WorkError> {
@@ -118,7 +114,11 @@ impl Worker {
             Err(failure) => Err(failure),
         };
         match registered.map_err(|failure| impersonal(failure, client)) {
-            Ok(registered) if self.is_anothers(job, &registered).await? => {
+            Ok(registered)
+                if self
+                    .is_anothers(job.id, access.id, &registered.client_id)
+                    .await? =>
+            {
                 self.unread(job, provider, intended, &anothers()).await
             }
             Ok(registered) => {
@@ -159,179 +159,15 @@ impl Worker {
         self.suspect(job, intended, detail, then).await
     }
 
-    async fn is_anothers(
+    /// Whether a live client of another application has this id.
+    pub(super) async fn is_anothers(
         &self,
-        job: &Job,
-        registered: &RegisteredClient,
+        id: Uuid,
+        provider: Uuid,
+        client_id: &str,
     ) -> Result<bool, WorkError> {
-        let provider = job.state.identity_provider_id;
         let pool = self.store.database().pool();
-        Ok(view::is_anothers(pool, job.id, provider, &registered.client_id).await?)
-    }
-
-    /// What became of an attempt without an outcome.
-    pub(super) async fn reconcile(&self, job: &Job) -> Result<(), WorkError> {
-        let Some(intended) = job.state.intended() else {
-            return Ok(());
-        };
-        let Some(provider) = self.provider(job).await? else {
-            return Ok(());
-        };
-        let access = &provider.access;
-        let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
-        let Some(ids) = self.chosen(job, intended).await? else {
-            return self.without_secret(job, intended).await;
-        };
-        let Some(texts) = self.texts(job, intended.client.profile).await? else {
-            return Ok(());
-        };
-        let client = &intended.client.named(&texts);
-        let unread = match self.kept(job, access, &spool).await? {
-            Some(Ok(registered)) => {
-                tracing::info!(oauth_client_id = %job.id, attempt = intended.attempt,
-                    "taking up a registration that was answered before the process ended");
-                return self
-                    .registered(job, &provider, (intended, client), &ids, &spool, registered)
-                    .await;
-            }
-            Some(Err(failure)) => Some(impersonal(failure, client)),
-            None => None,
-        };
-        if self.is_paused(job, &provider).await? {
-            return Ok(());
-        }
-        let driver = access.driver();
-        let reconciled = match driver.prepare(access.site(), client, &ids) {
-            Ok(prepared) => {
-                let found = driver.reconcile(&access.session(&spool), &prepared).await;
-                match driver.class() {
-                    // It is the attempt again, so a refusal is its outcome.
-                    ReconcileClass::ChosenId => found,
-                    // It is a look, and one that failed says nothing of the attempt.
-                    ReconcileClass::Search | ReconcileClass::Plain => {
-                        found.map_err(Failure::unknown_outcome)
-                    }
-                }
-            }
-            Err(failure) => Err(failure),
-        };
-        match reconciled.map_err(|failure| impersonal(failure, client)) {
-            Ok(Reconciled::Registered(registered)) => {
-                self.registered(
-                    job,
-                    &provider,
-                    (intended, client),
-                    &ids,
-                    &spool,
-                    *registered,
-                )
-                .await
-            }
-            Ok(Reconciled::NotThere) => self.not_there(job, intended, unread).await,
-            Ok(Reconciled::Unknown) => match unread {
-                Some(failure) => self.unread(job, &provider, intended, &failure).await,
-                None => {
-                    let then = AfterSuspicion::TryAgain(ORPHANS);
-                    self.suspect(job, intended, String::new(), then).await
-                }
-            },
-            Err(failure) => self.not_registered(job, &provider, &failure, false).await,
-        }
-    }
-
-    /// What the spool holds of a registration: the client, or why its answer cannot be used.
-    async fn kept(
-        &self,
-        job: &Job,
-        access: &Access,
-        spool: &AnswerSpool,
-    ) -> Result<Option<Result<RegisteredClient, Failure>>, WorkError> {
-        let endpoints = &access.settings.location.endpoints;
-        let mut kept: Option<Result<RegisteredClient, Failure>> = None;
-        for answer in spool.load().await? {
-            let parsed = access.driver().parse(endpoints, &answer);
-            match (answer.step, parsed) {
-                (Step::Register, Ok(registered)) if self.is_anothers(job, &registered).await? => {
-                    kept = kept.or(Some(Err(anothers())));
-                }
-                (Step::Register, Ok(registered)) => kept = Some(Ok(registered)),
-                (Step::Register, Err(failure)) if failure.unread.is_some() => {
-                    kept = kept.or(Some(Err(failure)));
-                }
-                // A secret that the registration did not bring, and the token that came with it.
-                (_, Ok(later)) => kept = kept.map(|kept| kept.map(|kept| with_later(kept, later))),
-                (_, Err(_)) => {}
-            }
-        }
-        Ok(kept)
-    }
-
-    /// A search may lag behind what was written, so one look decides nothing: the client is looked for again after growing
-    /// pauses. Until it is found or somebody has seen to it, it is listed.
-    async fn not_there(
-        &self,
-        job: &Job,
-        intended: &RegistrationIntended,
-        unread: Option<Failure>,
-    ) -> Result<(), WorkError> {
-        let nothing = lacking(
-            "registration_without_effect",
-            "the provider does not find the client of the last attempt",
-        );
-        let attempts = job.state.delay.as_ref().map_or(0, |delay| delay.attempts);
-        let marker = intended.client.marker.to_string();
-        let is_listed = job.state.open_orphan(&marker).is_ok();
-        match unread {
-            // The provider said that it is there.
-            Some(failure) if attempts >= LOOKS => return self.park(job, intended, &failure).await,
-            // The tries may have been about something else: only those since it is listed were looks.
-            None if attempts >= LOOKS && is_listed => {
-                return self.delay(job, nothing, None).await;
-            }
-            Some(_) | None => {}
-        }
-        self.suspect(job, intended, String::new(), AfterSuspicion::LookAgain)
-            .await?;
-        let job = &self.jobs.again(job.id).await?;
-        let looked = FailedAttempt {
-            attempt_over: false,
-            ..nothing
-        };
-        self.delay(job, looked, None).await
-    }
-
-    async fn suspect(
-        &self,
-        job: &Job,
-        intended: &RegistrationIntended,
-        detail: String,
-        then: AfterSuspicion,
-    ) -> Result<(), WorkError> {
-        tracing::warn!(oauth_client_id = %job.id, marker = %intended.client.marker, ?then,
-            "a client may exist at the provider that is not known here");
-        let command = RegistrationCommand::Suspect {
-            attempt: intended.attempt,
-            detail,
-            then,
-            again_at: self.again_at(),
-            at: self.deps.clock.now(),
-        };
-        self.record(job, &Command::Registration(command))
-            .await
-            .map(drop)
-    }
-
-    /// The attempt cannot be taken up again, so whatever came of it is left to an admin. Trying again brings no secret
-    /// back; a retry chooses another one.
-    async fn without_secret(
-        &self,
-        job: &Job,
-        intended: &RegistrationIntended,
-    ) -> Result<(), WorkError> {
-        let then = AfterSuspicion::TryAgain(ORPHANS);
-        self.suspect(job, intended, String::new(), then).await?;
-        let lost = lacking("secret_missing", "the chosen secret is not in the vault");
-        self.refuse(job, lost).await
+        Ok(view::is_anothers(pool, id, provider, client_id).await?)
     }
 
     async fn registered(
@@ -344,35 +180,33 @@ impl Worker {
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
         let access = &provider.access;
-        let registered = match with_secret(access, spool, client, ids, registered).await {
+        let (driver, session) = (access.driver(), access.session(spool));
+        let (chosen, new) = (&ids.client_secret, KnownClient::default());
+        let registered = with_secret(driver, &session, client, chosen, new, registered).await;
+        let registered = match registered {
             Ok(registered) => registered,
             Err(failure) => {
                 let failure = impersonal(failure, client);
                 return self.not_registered(job, provider, &failure, false).await;
             }
         };
-        let late = Late {
-            client_id: registered.client_id.clone(),
-            token: registered.registration_access_token.clone(),
-            uri: registered.registration_client_uri.clone(),
-        };
+        let late = registered.clone();
         let before = Before {
             answer: None,
             secrets: vec![(intended.secret_ref, ids.client_secret.clone())],
         };
         let mut changes = Changes::default();
-        let answer = self
+        let mut answer = self
             .answered(job, registered, &before, Some(client), &mut changes)
             .await?;
+        answer.unusable = unusable(client, &answer, self.deps.clock.now());
         changes.delete(spool.kept());
         if answer.secret_ref != Some(intended.secret_ref) {
             changes.delete([intended.secret_ref]);
         }
-        let unusable = unusable(client, &answer, self.deps.clock.now());
         let command = Command::Registration(RegistrationCommand::Complete {
             attempt: intended.attempt,
             answer,
-            unusable,
         });
         fault::point("registering");
         let recorded = self.record_with(job, &command, changes).await?;
@@ -391,7 +225,7 @@ impl Worker {
         job: &Job,
         intended: &RegistrationIntended,
         spool: &AnswerSpool,
-        late: Late,
+        late: RegisteredClient,
     ) -> Result<(), WorkError> {
         let now = self.jobs.load(job.id).await?;
         let is_known = now
@@ -400,14 +234,14 @@ impl Worker {
             .is_some_and(|live| live.answer.client_id == late.client_id);
         if !is_known {
             let owner = Owner::new(ORPHAN_OWNER, job.id);
-            let rat_ref = self.keep(&owner, late.token.as_ref()).await?;
-            let command = OrphanCommand::Find {
+            let token = late.registration_access_token.as_ref();
+            let found = FoundClient {
                 marker: intended.client.marker.to_string(),
+                rat_ref: self.keep(&owner, token).await?,
                 client_id: late.client_id,
-                scopes: intended.client.scopes.clone(),
-                rat_ref,
-                uri: late.uri,
+                uri: late.registration_client_uri,
             };
+            let command = OrphanCommand::Find(found, intended.client.scopes.clone());
             self.record(job, &Command::Orphan(command)).await?;
         }
         Ok(spool.clear().await?)
@@ -478,19 +312,6 @@ impl Worker {
         let command = Command::Failure(FailureCommand::Pause(failed));
         self.record(job, &command).await.map(drop)
     }
-
-    /// What was chosen for an attempt. `None` where the secret is not in the vault.
-    async fn chosen(
-        &self,
-        job: &Job,
-        intended: &RegistrationIntended,
-    ) -> Result<Option<ChosenIds>, WorkError> {
-        let secret = self.secret(job.id, Some(intended.secret_ref)).await?;
-        Ok(secret.map(|client_secret| ChosenIds {
-            client_id: intended.client_id.clone(),
-            client_secret,
-        }))
-    }
 }
 
 fn anothers() -> Failure {
@@ -499,13 +320,6 @@ fn anothers() -> Failure {
         unread: Some(why.to_owned()),
         ..Failure::fail("provider_answer_invalid", why)
     }
-}
-
-/// What is kept of a client that may have been registered too late.
-struct Late {
-    client_id: String,
-    token: Option<Secret>,
-    uri: Option<Url>,
 }
 
 /// 256 random bits, base64url (RFC 6749 section 10.10 asks for 128 at least).

@@ -1,11 +1,11 @@
 //! Whether a client can get a token at all, by what its provider granted: what is announced as ready must be able to.
 
 use jiff::Timestamp;
+use portico_vault::Secret;
 
-use super::spool::AnswerSpool;
 use crate::client_metadata::{Metadata, WantedClient};
-use crate::oauth_client::{Answered, Problem};
-use crate::providers::{Access, ChosenIds, Disposition, Failure, RegisteredClient};
+use crate::oauth_client::{Answered, Live, Problem};
+use crate::providers::{Disposition, Driver, Failure, KnownClient, RegisteredClient, Session};
 
 /// RFC 7591 section 2, RFC 8705 section 2.1: methods that need a key.
 const BY_KEY: [&str; 3] = [
@@ -24,6 +24,12 @@ const KEYS: [&str; 7] = [
     "tls_client_auth_san_email",
 ];
 const CLIENT_CREDENTIALS: &str = "client_credentials";
+/// RFC 7591 section 3.2.1.
+pub(super) const EXPIRES: &str = "client_secret_expires_at";
+
+/// Codes of a client that lacks nothing but another secret.
+const MISSING: &str = "client_secret_missing";
+const EXPIRED: &str = "client_secret_expired";
 
 /// Why nobody can get a token by this client. `None` where nothing speaks against it.
 pub(super) fn unusable(
@@ -60,76 +66,84 @@ pub(super) fn unusable(
     if answer.secret_ref.is_none() {
         let reason =
             "the provider registered the client without a secret that can be used".to_owned();
-        return problem("client_secret_missing", reason);
+        return problem(MISSING, reason);
     }
     let expires = i64::try_from(answer.secret_expires_at).ok()?;
     (1..=now.as_second()).contains(&expires).then(|| Problem {
-        code: "client_secret_expired".to_owned(),
+        code: EXPIRED.to_owned(),
         reason: "the provider says that the secret of the client has expired already \
                  (client_secret_expires_at)"
             .to_owned(),
     })
 }
 
-/// The client with a secret, where it needs one and its registration brought none: it is given one, or asked for it, as
-/// far as the provider has a way. Without any way it stays as it is.
+/// The client with a secret, where it needs one and this answer brought none: it is given one, or asked for it, as far as
+/// the provider has a way. Without any way it stays as it is. `known`: as it was before the answer.
 ///
 /// # Errors
 /// The provider did not answer: to be tried again.
 pub(super) async fn with_secret(
-    access: &Access,
-    spool: &AnswerSpool,
+    driver: &dyn Driver,
+    session: &Session<'_>,
     wanted: &WantedClient,
-    ids: &ChosenIds,
-    registered: RegisteredClient,
+    chosen: &Secret,
+    known: KnownClient,
+    answered: RegisteredClient,
 ) -> Result<RegisteredClient, Failure> {
-    let is_complete = registered.client_secret.is_some();
-    if is_complete || !needs_secret(auth_method(wanted, &registered.granted)) {
-        return Ok(registered);
+    let is_complete = answered.client_secret.is_some();
+    if is_complete || !needs_secret(auth_method(wanted, &answered.granted)) {
+        return Ok(answered);
     }
-    let (driver, session) = (access.driver(), access.session(spool));
-    let known = registered.clone().into_known(wanted.scopes.clone());
-    let given = match driver
-        .rotate_secret(&session, &known, &ids.client_secret)
-        .await
-    {
+    let known = answered.clone().merge_into(known, wanted.scopes.clone());
+    let given = match driver.rotate_secret(session, &known, chosen).await {
         Err(failure) if failure.code == "secret_rotation_unsupported" => {
-            driver.fetch_secret(&session, &known).await
+            driver.fetch_secret(session, &known).await
         }
         given => given,
     };
     match given {
-        Ok(given) => Ok(with_later(registered, given)),
+        Ok(given) => Ok(with_later(answered, given)),
         Err(failure) if failure.outcome_unknown || failure.disposition == Disposition::Retry => {
             Err(failure.retry().unknown_outcome())
         }
         Err(failure) => {
             tracing::warn!(
-                client_id = registered.client_id,
+                client_id = answered.client_id,
                 code = failure.code,
                 reason = failure.description,
-                "a client was registered without a secret, and cannot be given one"
+                "a client has no secret that can be used, and cannot be given one"
             );
-            Ok(registered)
+            Ok(answered)
         }
     }
 }
 
-/// A registration with what a later answer brought to it.
-pub(super) fn with_later(
-    registered: RegisteredClient,
-    later: RegisteredClient,
-) -> RegisteredClient {
-    if later.client_id != registered.client_id {
-        return registered;
+/// Whether another secret would mend the client.
+pub(super) fn lacks_secret(live: &Live) -> bool {
+    let unusable = live.answer.unusable.as_ref();
+    unusable.is_some_and(|problem| [MISSING, EXPIRED].contains(&problem.code.as_str()))
+}
+
+/// An answer with what a later one brought to it.
+pub(super) fn with_later(answered: RegisteredClient, later: RegisteredClient) -> RegisteredClient {
+    if later.client_id != answered.client_id {
+        return answered;
     }
-    RegisteredClient {
-        client_secret: later.client_secret.or(registered.client_secret),
+    let mut both = RegisteredClient {
         registration_access_token: later
             .registration_access_token
-            .or(registered.registration_access_token),
-        ..registered
+            .or(answered.registration_access_token),
+        ..answered
+    };
+    if later.client_secret.is_some() {
+        both.client_secret = later.client_secret;
+        // It ends with the secret that it is about.
+        if let Some(ends) = later.granted.members().get(EXPIRES) {
+            both.client_secret_expires_at = later.client_secret_expires_at;
+            both.granted = both.granted.with(EXPIRES, ends.clone());
+        }
     }
+    both
 }
 
 /// As granted; silence means as asked.
@@ -163,6 +177,7 @@ mod tests {
             echo_ref: None,
             differences: vec![],
             warnings: vec![],
+            unusable: None,
         };
         let now = Timestamp::from_second(NOW).unwrap();
         unusable(&wanted(&["a"]), &answer, now).map(|problem| problem.code)

@@ -101,6 +101,41 @@ fn taking_access_away_can_fail_and_be_retried() {
 }
 
 #[test]
+fn access_that_is_suspended_by_the_account_and_by_an_admin_says_both() {
+    let page = |steps: &[TimelineStep], account_suspended| {
+        let step = |step: &TimelineStep| TimelineEntry {
+            step: (*step).into(),
+            ..Default::default()
+        };
+        let suspended = AccessRequest {
+            account_suspended,
+            timeline: steps.iter().map(step).collect(),
+            ..request(AccessRequestStatus::Suspended)
+        };
+        let shown = show::access_request(&suspended, |by| by.to_owned());
+        render("admin/access_request.html", context! { request => shown })
+    };
+    use TimelineStep::{AccountSuspended, Resumed, Suspended};
+    let (by_admin, resume) = ("an admin has suspended this access as well", "/resume\"");
+    let by_account = "account is suspended, and";
+    for (steps, account, says) in [
+        (&[Suspended][..], false, [false, false, true]),
+        (&[AccountSuspended], true, [true, false, false]),
+        (
+            &[Suspended, Resumed, AccountSuspended],
+            true,
+            [true, false, false],
+        ),
+        (&[Suspended, AccountSuspended], true, [true, true, true]),
+        (&[AccountSuspended, Suspended], true, [true, true, true]),
+    ] {
+        let html = page(steps, account);
+        let found = [by_account, by_admin, resume].map(|words| html.contains(words));
+        assert_eq!(found, says, "{steps:?}");
+    }
+}
+
+#[test]
 fn a_failure_stands_there_in_the_providers_words() {
     let preview = Preview {
         action: Some("register".into()),

@@ -1,6 +1,7 @@
 //! Where the Management API is, and the calls that it takes.
 
 use http::Method as Verb;
+use serde_json::Value;
 use url::Url;
 
 use super::members;
@@ -76,11 +77,19 @@ pub(super) async fn call(
         .await
 }
 
+/// Auth0's own 404, and not that of a proxy: `{"statusCode": 404, "error": "Not Found", …}`.
+fn is_of_auth0(answer: &RawAnswer) -> bool {
+    let body = answer.json().unwrap_or_default();
+    body.get("statusCode") == Some(&404.into())
+        && body.get("error").and_then(Value::as_str) == Some("Not Found")
+}
+
 /// 403 is a scope that the portal's token lacks, which has the name of an unknown scope elsewhere.
 pub(super) fn refused(answer: &RawAnswer) -> Failure {
     let failure = refusal(answer, Bearer::Api);
     match answer.status {
         401 | 403 => failure.with(Disposition::Unmanageable, "management_token_refused"),
+        404 if is_of_auth0(answer) && answer.step != Step::Register => failure.gone(),
         _ => failure,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::Method as Verb;
 use serde_json::{Value, json};
 
-use super::calls::{call, get, grants, refused};
+use super::calls::{call, get, grants, read, refused};
 use super::members;
 use crate::providers::client::WantedClient;
 use crate::providers::failure::{Disposition, Result};
@@ -94,13 +94,17 @@ pub(super) async fn put(
         return Ok(scopes);
     }
     let failure = refused(&answer);
-    // 409: somebody else made one meanwhile; the next try finds it.
     Err(match answer.status {
+        // The grant or the client is not there any more.
+        404 => match read(session, client_id).await {
+            Err(gone) if gone.disposition == Disposition::Gone => gone,
+            _ => failure.with(Disposition::Retry, "client_grant_conflict"),
+        },
+        // Somebody else made one meanwhile; the next try finds it.
         409 => failure.with(Disposition::Retry, "client_grant_conflict"),
         400 if failure.description.to_lowercase().contains("scope") => {
             failure.with(Disposition::Fail, "scope_unknown_at_provider")
         }
-        404 => failure.with(Disposition::Gone, "client_not_at_provider"),
         _ => failure,
     })
 }

@@ -30,14 +30,10 @@ pub(super) fn member(endpoints: &Endpoints, dialect: &str, client_id: &str) -> U
     url
 }
 
-/// `/admin/realms/R/clients/{id}/registration-access-token`.
-pub(super) fn reissue_url(endpoints: &Endpoints, id: &str) -> Option<Url> {
+/// `/admin/realms/R/clients`.
+pub(super) fn admin_clients(endpoints: &Endpoints) -> Option<Url> {
     let (base, realm) = endpoints.issuer.rsplit_once("/realms/")?;
-    let mut url = Url::parse(&format!("{base}/admin/realms/{realm}/clients")).ok()?;
-    url.path_segments_mut()
-        .ok()?
-        .extend([id, "registration-access-token"]);
-    Some(url)
+    Url::parse(&format!("{base}/admin/realms/{realm}/clients")).ok()
 }
 
 pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {

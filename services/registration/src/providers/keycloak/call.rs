@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::answer::{member, parse, refused};
-use super::presence::{Presence, presence};
+use super::presence::{Presence, is_nowhere, presence};
+use super::representation::ClientScopes;
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
-use crate::providers::failure::{Bearer, Disposition, Failure, Result};
+use crate::providers::failure::{ABSENCE_UNCLEAR, Bearer, Disposition, Failure, Result};
+use crate::providers::rfc7591::object_of;
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
 use crate::providers::tokens::Need;
 
@@ -99,7 +101,12 @@ pub(super) async fn managed(
             return Ok((answer, token));
         }
         let failure = refused(&answer, token.0);
-        if failure.disposition != Disposition::Unmanageable {
+        if failure.code == ABSENCE_UNCLEAR {
+            let may_search = token.0 == Bearer::Management;
+            if may_search && is_nowhere(session, &client.client_id, &token).await {
+                return Err(failure.gone());
+            }
+        } else if failure.disposition != Disposition::Unmanageable {
             return Err(failure);
         }
         last = Some(failure);
@@ -113,6 +120,15 @@ pub(super) async fn read(
     client: &KnownClient,
 ) -> Result<(RawAnswer, Token)> {
     managed(session, client, Step::Read, Method::GET).await
+}
+
+/// The scopes that the client has, and a token that may change it.
+pub(super) async fn look(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<(ClientScopes, Token)> {
+    let (answer, token) = read(session, client).await?;
+    Ok((ClientScopes::of(&object_of(&answer)?), token))
 }
 
 pub(super) async fn put(
@@ -156,11 +172,10 @@ async fn explained(
     // A moment later the management credentials may do it: the other token alone decides nothing.
     let lacking = lacking.filter(|failure| failure.disposition == Disposition::Retry);
     match presence(session, &client.client_id, client.client_secret.as_ref()).await {
-        Ok(Presence::Absent) => Failure::new(
-            Disposition::Gone,
-            "client_not_at_provider",
-            "the client is not at the provider any more",
-        ),
+        Ok(Presence::Absent) => {
+            let why = "the client is not at the provider any more";
+            Failure::unmanageable(why).gone()
+        }
         Err(failure) => failure,
         Ok(_) => lacking.or(last).unwrap_or_else(|| {
             Failure::unmanageable(

@@ -2,9 +2,9 @@
 
 use http::Method;
 use portico_vault::Secret;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::answer::{member, parse, refused, reissue_url, unread};
+use super::answer::{admin_clients, member, parse, refused, unread};
 use super::call::{Token, call};
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
@@ -21,7 +21,7 @@ pub(super) enum Presence {
     Refused,
     /// Not there.
     Absent,
-    /// The endpoint is switched off.
+    /// The endpoint is switched off, or somebody else answers.
     Unclear,
 }
 
@@ -45,9 +45,21 @@ pub(super) async fn presence(
     Ok(match answer.status {
         200 => Presence::There,
         401 if body.contains("Failed to authenticate client") => Presence::Refused,
-        401 => Presence::Absent,
+        401 if body.contains("Not authorized to view client") => Presence::Absent,
         408 | 425 | 429 | 500.. => return Err(refusal(&answer, Bearer::None)),
         _ => Presence::Unclear,
+    })
+}
+
+/// Whether the admin API finds no client with this id: 404 of the registration endpoint may be a proxy's.
+pub(super) async fn is_nowhere(session: &Session<'_>, client_id: &str, token: &Token) -> bool {
+    let Some(mut url) = admin_clients(session.endpoints) else {
+        return false;
+    };
+    url.query_pairs_mut().append_pair("clientId", client_id);
+    let answer = call(session, Step::Other, Method::GET, &url, token, Body::None).await;
+    answer.is_ok_and(|answer| {
+        answer.is_success() && answer.json().is_some_and(|found| found == json!([]))
     })
 }
 
@@ -118,9 +130,12 @@ async fn reissue(
     token: &Token,
 ) -> Result<Option<Secret>> {
     let id = found.get("id").and_then(Value::as_str).unwrap_or_default();
-    let Some(url) = reissue_url(session.endpoints, id) else {
+    let Some(mut url) = admin_clients(session.endpoints) else {
         return Ok(None);
     };
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.extend([id, "registration-access-token"]);
+    }
     let answer = call(
         session,
         Step::Reissue,

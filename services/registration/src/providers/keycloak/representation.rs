@@ -41,6 +41,8 @@ pub(super) fn registration(wanted: &WantedClient, ids: &ChosenIds) -> Result<Map
     }
     body.insert("clientId".into(), ids.client_id.clone().into());
     body.insert("optionalClientScopes".into(), array(&wanted.scopes));
+    // "The origins of the redirect URLs", whichever they are later. An update leaves them to the admins of Keycloak.
+    body.insert("webOrigins".into(), json!(["+"]));
     if let Some(Value::Object(attributes)) = body.get_mut("attributes") {
         attributes.insert(MARKER.into(), wanted.marker.to_string().into());
     }
@@ -117,8 +119,6 @@ fn common(wanted: &WantedClient) -> Result<Map<String, Value>> {
         body.insert(switch.into(), wanted.grant_types.contains(grant).into());
     }
     body.insert("redirectUris".into(), array(&wanted.redirect_uris));
-    // "The origins of the redirect URLs": else they keep those of the first ones.
-    body.insert("webOrigins".into(), json!(["+"]));
     match wanted.auth_method() {
         "none" => {}
         method @ ("client_secret_basic" | "client_secret_post") => {

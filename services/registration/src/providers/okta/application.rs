@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::providers::client::{KnownClient, WantedClient};
+use crate::providers::client::WantedClient;
 use crate::providers::failure::{Failure, Result};
 use crate::providers::metadata::array;
 use crate::providers::rfc7591::{marked_name, renamed};
@@ -24,19 +24,21 @@ pub(super) fn registration(wanted: &WantedClient) -> Result<Map<String, Value>> 
     Ok(body)
 }
 
-/// The body of an update: all settings of the client, with what is wanted on top.
-pub(super) fn update(client: &KnownClient, wanted: &WantedClient) -> Result<Map<String, Value>> {
-    let mut body = client.granted.members().clone();
+/// The body of an update: all settings of the client as Okta told them, with what is wanted on top.
+pub(super) fn update(
+    mut body: Map<String, Value>,
+    client_id: &str,
+    wanted: &WantedClient,
+) -> Result<Map<String, Value>> {
     body.retain(|name, _| !NOT_SENT.contains(&name.as_str()));
-    let kind = client.granted.text("application_type");
-    body.extend(settings(
-        wanted,
-        kind.unwrap_or_else(|| self::kind(wanted)),
-    )?);
-    let name = renamed(&client.granted, wanted).unwrap_or_else(|| wanted.client_name());
-    let name = fitting(&name);
+    let text = |member: &str| body.get(member).and_then(Value::as_str);
+    let kind = text("application_type").unwrap_or_else(|| kind(wanted));
+    let name = text("client_name").and_then(|name| renamed(name, wanted));
+    let name = fitting(&name.unwrap_or_else(|| wanted.client_name()));
+    let settings = settings(wanted, kind)?;
+    body.extend(settings);
     body.insert("client_name".into(), name.into());
-    body.insert("client_id".into(), client.client_id.clone().into());
+    body.insert("client_id".into(), client_id.into());
     Ok(body)
 }
 

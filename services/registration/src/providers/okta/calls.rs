@@ -76,13 +76,15 @@ pub(super) enum Wrong {
     Call(Failure),
 }
 
-/// A wrong id is 401 at most calls and 404 at some, with different bodies; a refused API token is 401, too.
+/// A wrong id is 401 at most calls and 404 at some, with different bodies; a refused API token is 401, too, and a 404 of
+/// anybody else is without Okta's code.
 pub(super) async fn found(session: &Session<'_>, answer: &RawAnswer) -> Wrong {
     let failure = refused(answer);
+    let body = answer.json().unwrap_or_default();
     let wrong_id = match answer.status {
-        404 => true,
+        404 => body.get("errorCode").and_then(Value::as_str) == Some("E0000007"),
+        410 => true,
         401 => {
-            let body = answer.json().unwrap_or_default();
             // Otherwise it is the token, unless that is good enough to list clients.
             body.get("error").and_then(Value::as_str) == Some("invalid_client")
                 && lists(session).await
@@ -101,7 +103,7 @@ pub(super) async fn successful(session: &Session<'_>, answer: RawAnswer) -> Resu
         return Ok(answer);
     }
     Err(match found(session, &answer).await {
-        Wrong::Id => refused(&answer).with(Disposition::Gone, "client_not_at_provider"),
+        Wrong::Id => refused(&answer).gone(),
         Wrong::Call(failure) => failure,
     })
 }

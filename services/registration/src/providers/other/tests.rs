@@ -17,7 +17,8 @@ use crate::client_metadata::differences;
 use crate::providers::double::{Fixture, MemorySpool, Reply, Seen, ids, reply, set, wanted};
 use crate::providers::session::Step;
 use crate::providers::{
-    Deleted, Disposition, Driver, Failure, Method, RawAnswer, Reconciled, RegisteredClient,
+    Deleted, Disposition, Driver, Failure, KnownClient, Method, RawAnswer, Reconciled,
+    RegisteredClient,
 };
 
 async fn register(fixture: &Fixture) -> Result<RegisteredClient, Failure> {

@@ -35,6 +35,14 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether the answer to such a call is kept because the call makes or changes a client.
+    pub(crate) fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::Register | Self::Update | Self::Rotate | Self::Reissue
+        )
+    }
+
     /// For traces and numbers.
     pub(crate) fn name(self) -> &'static str {
         self.into()

@@ -101,7 +101,9 @@ pub(crate) fn invalid_answer(answer: &RawAnswer, why: &str) -> Failure {
     let why = format!("the provider answered status {}, but {why}", answer.status);
     let mut failure = Failure::fail("provider_answer_invalid", why);
     failure.status = Some(answer.status);
-    failure.unread = Some(excerpt(answer, &answer.secrets()));
+    if answer.step.changes() {
+        failure.unread = Some(excerpt(answer, &answer.secrets()));
+    }
     failure.unknown_outcome()
 }
 
@@ -203,6 +205,22 @@ mod tests {
             "token_endpoint_auth_method": "client_secret_basic",
         });
         assert_eq!(serde_json::to_value(kept).unwrap(), expected);
+    }
+
+    /// More values under such a name than an honest answer has: nothing is told from a secret any more.
+    #[test]
+    fn of_an_answer_full_of_secrets_nothing_is_kept() {
+        let tokens: Vec<String> = (0..1_000_000).map(|n| format!("token-{n}")).collect();
+        let body = json!({"client_id": "c1", "client_name": "An app", "tokens": tokens, "default_max_age": 7});
+        let answer = answer(&body);
+        assert!(answer.body.len() > 10 << 20);
+        let kept = metadata(&answer, members(&body));
+        assert_eq!(
+            serde_json::to_value(kept).unwrap(),
+            json!({"default_max_age": 7})
+        );
+        let failure = client_id(&answer, &members(&body), "client_id").unwrap_err();
+        assert_eq!(failure.unread.as_deref(), Some("[redacted]"));
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub struct Failure {
     pub unread: Option<String>,
 }
 
+/// Code of a client that may be gone: nothing that is known here lets it be managed, and nothing else can be asked.
+pub(crate) const PERHAPS_GONE: &str = "client_perhaps_gone";
+/// Code of a 404 that is not the provider's own word on the client: a proxy, or an endpoint of former times, says the same.
+pub(crate) const ABSENCE_UNCLEAR: &str = "client_absence_unclear";
+
 /// What comes of a call.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -75,6 +80,20 @@ impl Failure {
     pub(crate) fn retry(mut self) -> Self {
         self.disposition = Disposition::Retry;
         self
+    }
+
+    /// The same, with what is known beyond what the provider said.
+    pub(crate) fn because(mut self, why: &str) -> Self {
+        self.description = format!("{}; {why}", self.description);
+        self
+    }
+
+    /// The provider's own word that the client is not there.
+    pub(crate) fn gone(self) -> Self {
+        Self {
+            outcome_unknown: false,
+            ..self.with(Disposition::Gone, "client_not_at_provider")
+        }
     }
 
     /// Of a call that is not about one client: what makes a client unmanageable stops the whole provider here.
@@ -139,6 +158,8 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
     let scope_is_unknown = scope_is_unknown(&failure);
     let is_forbidden = matches!(answer.status, 401 | 403) && !scope_is_unknown;
     let token_is_bad = token_is_bad(&failure, answer) && !scope_is_unknown;
+    let manages = [Bearer::Registration, Bearer::Management, Bearer::Api].contains(&bearer);
+    let is_about_client = manages && answer.step != Step::Register;
     match (answer.status, bearer) {
         (408 | 425 | 429, _) | (500.., _) => failure.retry(),
         (_, Bearer::Initial) if token_is_bad => {
@@ -157,9 +178,11 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         (_, Bearer::Api) if token_is_bad || is_forbidden => {
             failure.with(Disposition::Unmanageable, "api_token_refused")
         }
-        (404 | 410, Bearer::Registration | Bearer::Management | Bearer::Api) => {
-            failure.with(Disposition::Gone, "client_not_at_provider")
-        }
+        (410, _) if is_about_client => failure.gone(),
+        // Whose 404 it is only a driver can tell, by its body or by another question.
+        (404, _) if is_about_client => failure
+            .with(Disposition::Retry, ABSENCE_UNCLEAR)
+            .unknown_outcome(),
         _ if scope_is_unknown => failure.with(Disposition::Fail, "scope_unknown_at_provider"),
         _ => failure,
     }
@@ -198,7 +221,7 @@ mod tests {
     use crate::providers::session::Step;
 
     fn answer(status: u16, body: &str) -> RawAnswer {
-        RawAnswer::new(Step::Register, status, body)
+        RawAnswer::new(Step::Other, status, body)
     }
 
     #[test]
@@ -212,10 +235,12 @@ mod tests {
             (401, Bearer::Initial, PauseProvider),
             (403, Bearer::None, PauseProvider),
             (401, Bearer::Registration, Unmanageable),
-            (404, Bearer::Registration, Gone),
+            (404, Bearer::Registration, Retry),
+            (410, Bearer::Registration, Gone),
             (403, Bearer::Management, Unmanageable),
             (401, Bearer::Api, Unmanageable),
-            (404, Bearer::Api, Gone),
+            (404, Bearer::Api, Retry),
+            (410, Bearer::Api, Gone),
             (404, Bearer::Initial, Fail),
             (302, Bearer::Initial, Fail),
         ];
@@ -223,6 +248,13 @@ mod tests {
             let failure = refusal(&answer(status, ""), bearer);
             assert_eq!(failure.disposition, expected, "{status} {bearer:?}");
         }
+        // There is no client yet: it is the endpoint that is not there.
+        let nowhere = RawAnswer::new(Step::Register, 404, "");
+        assert_eq!(
+            refusal(&nowhere, Bearer::Api).to_string().split(':').next(),
+            Some("http_404")
+        );
+        assert_eq!(refusal(&nowhere, Bearer::Api).disposition, Fail);
     }
 
     #[test]

@@ -19,10 +19,10 @@ use super::failure::{Bearer, Failure, Result, refusal};
 use super::session::{RawAnswer, Step};
 use super::site::Site;
 pub(crate) use crate::client_metadata::UNUSED_REDIRECT;
-use crate::client_metadata::{Metadata, registration_members, secret_expires_at};
+use crate::client_metadata::{for_update, registration_members, secret_expires_at};
 use crate::identity_provider::Endpoints;
 pub(crate) use management::{
-    PERHAPS_GONE, as_granted, delete, fetch_secret, perhaps_gone, read, still_there, update_with,
+    as_granted, before_update, delete, fetch_secret, perhaps_gone, read, still_there, update_with,
 };
 pub(crate) use registration::{register, register_once};
 
@@ -96,8 +96,11 @@ pub(crate) fn management(client: &KnownClient) -> Result<(&Url, &Secret)> {
 
 /// The body of an update (RFC 7592 section 2.2): everything that the provider
 /// returned, with what is wanted on top. The secret is not in it.
-pub(crate) fn update_body(client: &KnownClient, wanted: &WantedClient) -> Map<String, Value> {
-    let mut body = client.granted.for_update();
+pub(crate) fn update_body(
+    client: &KnownClient,
+    mut body: Map<String, Value>,
+    wanted: &WantedClient,
+) -> Map<String, Value> {
     let kept = |member: &str, keep: fn(&[Value]) -> bool| {
         let values = client.granted.members().get(member)?.as_array()?;
         keep(values).then(|| (member.to_owned(), Value::Array(values.clone())))
@@ -114,7 +117,8 @@ pub(crate) fn update_body(client: &KnownClient, wanted: &WantedClient) -> Map<St
     }
     body.extend(demanded.into_iter().flatten());
     body.extend(registration_members(wanted));
-    if let Some(name) = renamed(&client.granted, wanted) {
+    let name = client.granted.text("client_name");
+    if let Some(name) = name.and_then(|name| renamed(name, wanted)) {
         body.insert("client_name".into(), name.into());
     }
     body.insert("client_id".into(), client.client_id.clone().into());
@@ -129,9 +133,8 @@ pub(crate) fn marked_name(wanted: &WantedClient, most: usize) -> String {
     format!("{}{marker}", name.trim_end())
 }
 
-/// The wanted name with the marker that the client's name has already. `None` where it has none.
-pub(crate) fn renamed(granted: &Metadata, wanted: &WantedClient) -> Option<String> {
-    let name = granted.text("client_name")?;
+/// The wanted name with the marker that the client's present name has already. `None` where it has none.
+pub(crate) fn renamed(name: &str, wanted: &WantedClient) -> Option<String> {
     let (_, marker) = name.strip_suffix(']')?.rsplit_once(" [")?;
     let (id, attempt) = marker.rsplit_once('.')?;
     let of_ours = uuid::Uuid::try_parse(id).is_ok() && attempt.parse::<u32>().is_ok();
@@ -145,7 +148,7 @@ pub(crate) fn redacted_update_body(
     client: &KnownClient,
     wanted: &WantedClient,
 ) -> Map<String, Value> {
-    let mut body = update_body(client, wanted);
+    let mut body = update_body(client, client.granted.for_update(), wanted);
     if client.client_secret.is_some() {
         body.insert("client_secret".into(), REDACTED.into());
     }

@@ -222,7 +222,7 @@ impl Body {
 }
 
 /// No answer came; what was asked may have been done unless it was never sent.
-fn no_answer(error: &OutgoingError, writes: bool) -> Failure {
+fn no_answer(error: &OutgoingError, step: Step, writes: bool) -> Failure {
     let (disposition, code) = match error {
         OutgoingError::Refused { .. } => (Disposition::Fail, "provider_address_forbidden"),
         OutgoingError::Connect { .. } => (Disposition::Retry, "provider_unreachable"),
@@ -234,9 +234,8 @@ fn no_answer(error: &OutgoingError, writes: bool) -> Failure {
     let words = sanitized(&error.to_string(), &KnownSecrets::default());
     let mut failure = Failure::new(disposition, code, words);
     failure.outcome_unknown = writes && !error.never_sent();
-    if let OutgoingError::TooLarge { .. } = error {
-        failure.unread = Some(error.to_string());
-    }
+    let too_large = matches!(error, OutgoingError::TooLarge { .. });
+    failure.unread = (too_large && step.changes()).then(|| error.to_string());
     failure
 }
 
@@ -314,7 +313,7 @@ impl Session<'_> {
             fault::point("posting");
         }
         let answer = self.fetch.outgoing.send(request).await;
-        let answer = answer.map_err(|error| no_answer(&error, writes))?;
+        let answer = answer.map_err(|error| no_answer(&error, step, writes))?;
         let answer = RawAnswer {
             step,
             status: answer.status.as_u16(),

@@ -69,8 +69,12 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// An empty object where there is no body, as in a GET.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
+        match self.body.is_empty() {
+            true => json!({}),
+            false => serde_json::from_slice(&self.body).unwrap(),
+        }
     }
 
     pub(crate) fn authorization(&self) -> &str {

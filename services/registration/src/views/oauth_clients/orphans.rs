@@ -98,14 +98,13 @@ fn follow_event<'e>(
 
 fn marker(event: &Event) -> Option<&str> {
     match event {
+        Event::Deletion(DeletionEvent::Refused(refused)) => Some(&refused.marker),
+        Event::Orphan(
+            OrphanEvent::OrphanFound { client, .. } | OrphanEvent::OrphanClaimed(client),
+        ) => Some(&client.marker),
+        Event::Orphan(OrphanEvent::Adopted(adopted)) => Some(&adopted.marker),
         Event::Registration(RegistrationEvent::OrphanSuspected { marker, .. })
-        | Event::Deletion(DeletionEvent::Refused { marker, .. })
-        | Event::Orphan(
-            OrphanEvent::OrphanFound { marker, .. }
-            | OrphanEvent::OrphanClaimed { marker, .. }
-            | OrphanEvent::OrphanResolved { marker, .. }
-            | OrphanEvent::Adopted { marker, .. },
-        ) => Some(marker),
+        | Event::Orphan(OrphanEvent::OrphanResolved { marker, .. }) => Some(marker),
         _ => None,
     }
 }

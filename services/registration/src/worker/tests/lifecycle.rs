@@ -10,7 +10,9 @@ use prost::Message as _;
 
 use super::world::{PATIENCE, World, set};
 use crate::client_type::{self, ClientType};
-use crate::oauth_client::{Command, OauthClient, OrphanCommand, OrphanReason, Resolution};
+use crate::oauth_client::{
+    Command, FoundClient, OauthClient, OrphanCommand, OrphanReason, Resolution,
+};
 use crate::worker::{ClaimedClient, DriftResult, OrphanAction};
 
 fn changes(world: &World) -> Vec<Change> {
@@ -98,6 +100,58 @@ async fn a_changed_client_type_reaches_its_clients() {
     world.until("updated", updated).await;
 }
 
+async fn resolve(
+    world: &World,
+    marker: &str,
+    action: OrphanAction,
+    claimed: &ClaimedClient,
+) -> Result<(), portico_proto::Error> {
+    let context = world.context();
+    let worker = world.worker();
+    let done = worker.resolve_orphan(world.id(), marker, action, claimed, &context);
+    done.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_is_in_use_is_no_orphan_whoever_says_so() {
+    let mut world = World::start().await;
+    let request = world.approve("pay", "free").await;
+    world.until_done(request).await;
+    let in_use = world.only_client();
+    // Listed before, and in use again; and listed for another application, that says it is this one.
+    let find = |marker: &str, client_id: &str| {
+        let found = FoundClient {
+            marker: marker.to_owned(),
+            client_id: client_id.to_owned(),
+            rat_ref: None,
+            uri: None,
+        };
+        Command::Orphan(OrphanCommand::Find(found, set(&[])))
+    };
+    let own = find("old", &in_use.client_id);
+    world.execute::<OauthClient>(world.id(), &own).await;
+    let claimed = ClaimedClient {
+        token: in_use.registration_access_token.clone().map(Secret::new),
+        ..ClaimedClient::default()
+    };
+    let done = resolve(&world, "old", OrphanAction::Delete, &claimed).await;
+    assert_eq!(done.unwrap_err().code, "client_in_use");
+    world.application_id = world.deps.clock.new_id();
+    let other = world.approve("ship", "free").await;
+    world.until_done(other).await;
+    let anothers = find("anothers", &in_use.client_id);
+    world.execute::<OauthClient>(world.id(), &anothers).await;
+    let done = resolve(&world, "anothers", OrphanAction::Delete, &claimed).await;
+    assert_eq!(done.unwrap_err().code, "client_in_use");
+    let mistaken = ClaimedClient {
+        client_id: "another".to_owned(),
+        ..claimed
+    };
+    let done = resolve(&world, "anothers", OrphanAction::Delete, &mistaken).await;
+    assert_eq!(done.unwrap_err().code, "orphan_not_ours");
+    assert_eq!(world.provider.client_count(), 2);
+}
+
 #[tokio::test]
 async fn a_client_that_the_provider_keeps_has_no_power_and_is_listed() {
     let mut world = World::start().await;
@@ -118,18 +172,8 @@ async fn a_client_that_the_provider_keeps_has_no_power_and_is_listed() {
         .await;
     assert_eq!(listed, [marker.as_str()]);
     // Its provider deletes now; what is needed for it was kept.
-    let context = world.context();
-    let done = world
-        .worker()
-        .resolve_orphan(
-            world.id(),
-            marker,
-            OrphanAction::Delete,
-            &ClaimedClient::default(),
-            &context,
-        )
-        .await
-        .unwrap();
+    let nothing = ClaimedClient::default();
+    let done = resolve(&world, marker, OrphanAction::Delete, &nothing).await;
     assert_eq!(done, Ok(()));
     assert_eq!(world.provider.client_count(), 0);
     let client = world.client().await;
@@ -160,27 +204,12 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
         token: Some(Secret::new(foreign.1)),
         uri: Some(foreign.2.parse().unwrap()),
     };
-    let context = world.context();
-    let done = world
-        .worker()
-        .resolve_orphan(world.id(), marker, OrphanAction::Delete, &found, &context)
-        .await
-        .unwrap();
+    let done = resolve(&world, marker, OrphanAction::Delete, &found).await;
     assert_eq!(done.unwrap_err().code, "orphan_not_ours");
     assert_eq!(world.provider.client_count(), 4);
     // Without saying which it is, nothing can be found at this kind of provider.
-    let context = world.context();
-    let done = world
-        .worker()
-        .resolve_orphan(
-            world.id(),
-            marker,
-            OrphanAction::Adopt,
-            &ClaimedClient::default(),
-            &context,
-        )
-        .await
-        .unwrap();
+    let nothing = ClaimedClient::default();
+    let done = resolve(&world, marker, OrphanAction::Adopt, &nothing).await;
     assert_eq!(done.unwrap_err().code, "client_id_missing");
     let context = world.context();
     let command = Command::Orphan(OrphanCommand::Resolve {

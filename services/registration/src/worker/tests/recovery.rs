@@ -323,3 +323,47 @@ async fn two_replicas_make_one_client_each() {
     assert_eq!(world.provider.requests(Operation::Register), 12);
     assert_eq!(world.provider.client_count(), 12);
 }
+
+/// What was fetched and not yet found to be true is fetched again; nothing is rotated, and a digest is no secret.
+#[tokio::test]
+async fn a_fetched_secret_that_nobody_has_tried_is_fetched_again() {
+    for is_digest in [false, true] {
+        let mut world = World::prepare().await;
+        world.provider.behave(|provider| {
+            provider.secret_withheld = true;
+            provider.hide_secret_on_read = is_digest;
+        });
+        let request = world.granted("pay").await;
+        let client = world.intended().await;
+        let intended = client.intended().unwrap();
+        let access = world.access().await;
+        let spool = AnswerSpool::new(&world.vault, world.id(), intended.attempt);
+        let ids = ChosenIds {
+            client_id: intended.client_id.clone(),
+            client_secret: crate::worker::random_secret(),
+        };
+        let (driver, session) = (access.driver(), access.session(&spool));
+        let prepared = driver.prepare(access.site(), &intended.client, &ids);
+        let registered = driver.register(&session, &prepared.unwrap()).await.unwrap();
+        let known = registered.into_known(intended.wanted.scopes.clone());
+        driver.fetch_secret(&session, &known).await.unwrap();
+        // The process ends here.
+        world.restart().await;
+        world.run().await;
+        if is_digest {
+            let has_failed = |client: &OauthClient| client.grants[&request].failure().is_some();
+            let client = world.until("failed", has_failed).await;
+            let code = &client.grants[&request].failure().unwrap().code;
+            assert_eq!(code, "client_secret_missing");
+            continue;
+        }
+        let client = world.until_done(request).await;
+        let owner = portico_vault::Owner::new(OWNER, world.id());
+        let reference = client.live().unwrap().answer.secret_ref.unwrap();
+        let secret = world.vault.get(&owner, &reference).await.unwrap().unwrap();
+        let there = world.only_client().client_secret.unwrap();
+        assert_eq!(secret.expose(), there);
+        assert_eq!(world.provider.requests(Operation::Register), 1);
+        assert_eq!(world.provider.requests(Operation::Update), 0);
+    }
+}

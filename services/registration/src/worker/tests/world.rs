@@ -27,6 +27,8 @@ use crate::oauth_client::{Access, AccessCommand, Command, Event, OauthClient, St
 
 /// A test that waits longer than this has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// See [`World::start_with_tries`].
+const TRIES: u32 = 5;
 const SCOPES: [&str; 4] = ["product_pay", "product_ship", "free_plan", "gold_plan"];
 pub(crate) const TOKEN: &str = "initial-access-token-of-the-test";
 
@@ -110,18 +112,28 @@ pub(crate) struct World {
     /// What is wanted of each request.
     wanted: BTreeMap<Uuid, access::WantedAccess>,
     pub(crate) folder: TempDir,
+    /// Failed attempts before something is parked.
+    tries: u32,
 }
 
 impl World {
     /// Runs at once.
     pub(crate) async fn start() -> Self {
-        let mut world = Self::prepare().await;
+        Self::start_with_tries(TRIES).await
+    }
+
+    pub(crate) async fn start_with_tries(tries: u32) -> Self {
+        let mut world = Self::prepare_with_tries(tries).await;
         world.run().await;
         world
     }
 
     /// Has its provider and client type, and does not run yet.
     pub(crate) async fn prepare() -> Self {
+        Self::prepare_with_tries(TRIES).await
+    }
+
+    async fn prepare_with_tries(tries: u32) -> Self {
         let provider = sandbox::start(sandbox::Settings {
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
             initial_access_token: Some(TOKEN.into()),
@@ -131,7 +143,7 @@ impl World {
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let access = Arc::new(Mutex::new(profiles()));
-        let (deps, service) = open(&folder, &access).await;
+        let (deps, service) = open(&folder, &access, tries).await;
         let mut world = Self {
             provider,
             store: service.store.clone(),
@@ -147,6 +159,7 @@ impl World {
             service,
             access,
             folder,
+            tries,
         };
         world.add_provider().await;
         world
@@ -172,7 +185,7 @@ impl World {
         self.deps.shutdown.cancel();
         self.deps.tasks.close();
         self.deps.tasks.wait().await;
-        let (deps, service) = open(&self.folder, &self.access).await;
+        let (deps, service) = open(&self.folder, &self.access, self.tries).await;
         self.store = service.store.clone();
         self.vault = deps.vault(service.store.database());
         self.deps = deps;
@@ -220,10 +233,16 @@ impl World {
         }
     }
 
+    /// From now on another provider of this type, at the same address.
+    pub(crate) async fn use_type(&mut self, kind: &str) {
+        let mut settings = self.settings();
+        settings.name = kind.to_owned();
+        settings.kind = ProviderType::new(kind);
+        self.add_another(settings).await;
+    }
+
     /// From now on another provider, of type Keycloak.
     pub(crate) async fn use_keycloak(&mut self, base: &str) {
-        self.provider_id = self.deps.clock.new_id();
-        self.client_type_id = self.deps.clock.new_id();
         let realm = format!("{base}/realms/r");
         let at = |path: &str| format!("{realm}/{path}").parse().unwrap();
         let mut settings = self.settings();
@@ -236,13 +255,11 @@ impl World {
             issuer: realm.clone(),
             ..settings.location.endpoints
         };
-        self.add(settings).await;
+        self.add_another(settings).await;
     }
 
     /// From now on another provider, of type Okta; its API token is [`TOKEN`].
     pub(crate) async fn use_okta(&mut self, base: &str) {
-        self.provider_id = self.deps.clock.new_id();
-        self.client_type_id = self.deps.clock.new_id();
         let at = |path: &str| format!("{base}/oauth2/{path}").parse().unwrap();
         let mut settings = self.settings();
         settings.name = "Okta".into();
@@ -254,7 +271,7 @@ impl World {
             jwks_uri: Some(at("default/v1/keys")),
             ..settings.location.endpoints
         };
-        self.add(settings).await;
+        self.add_another(settings).await;
     }
 
     /// Another provider with the same settings, and without client types.
@@ -274,6 +291,12 @@ impl World {
         self.add(settings).await;
     }
 
+    async fn add_another(&mut self, settings: identity_provider::Settings) {
+        self.provider_id = self.deps.clock.new_id();
+        self.client_type_id = self.deps.clock.new_id();
+        self.add(settings).await;
+    }
+
     async fn add(&mut self, settings: identity_provider::Settings) {
         let owner = Owner::new(identity_provider::OWNER, self.provider_id);
         let token = self.vault.put(&owner, &Secret::new(TOKEN)).await.unwrap();
@@ -283,16 +306,35 @@ impl World {
         };
         self.execute::<IdentityProvider>(self.provider_id, &command)
             .await;
+        self.add_client_type(Definition {
+            name: "Machine".into(),
+            description: String::new(),
+            response_types: BTreeSet::new(),
+            grant_types: set(&["client_credentials"]),
+            token_endpoint_auth_method: "client_secret_basic".into(),
+            okta_application_type: String::new(),
+        })
+        .await;
+    }
+
+    /// From now on requests are for public clients, by which people sign in.
+    pub(crate) async fn use_public_clients(&mut self) {
+        self.client_type_id = self.deps.clock.new_id();
+        self.add_client_type(Definition {
+            name: "Public".into(),
+            description: String::new(),
+            response_types: set(&["code"]),
+            grant_types: set(&["authorization_code"]),
+            token_endpoint_auth_method: "none".into(),
+            okta_application_type: String::new(),
+        })
+        .await;
+    }
+
+    async fn add_client_type(&self, definition: Definition) {
         let command = client_type::Command::Add {
             identity_provider_id: self.provider_id,
-            definition: Definition {
-                name: "Machine".into(),
-                description: String::new(),
-                response_types: BTreeSet::new(),
-                grant_types: BTreeSet::from(["client_credentials".to_owned()]),
-                token_endpoint_auth_method: "client_secret_basic".into(),
-                okta_application_type: String::new(),
-            },
+            definition,
         };
         self.execute::<ClientType>(self.client_type_id, &command)
             .await;
@@ -723,13 +765,13 @@ fn deps(folder: &TempDir) -> Deps {
     }
 }
 
-async fn open(folder: &TempDir, access: &SharedRouter) -> (Deps, Service) {
+async fn open(folder: &TempDir, access: &SharedRouter, tries: u32) -> (Deps, Service) {
     let mut deps = deps(folder);
     let mut config = (*deps.config).clone();
     config.retry = Retry {
         first_delay: Duration::from_millis(20),
         max_delay: Duration::from_millis(50),
-        max_attempts: 5,
+        max_attempts: tries,
     };
     deps.config = Arc::new(config);
     let access = Arc::clone(access);

@@ -7,7 +7,9 @@ async fn an_update_sends_everything_back_with_what_is_wanted() {
     let fixture = Fixture::start(|_| {
         reply(
             200,
-            json!({"client_id": "c1", "scope": "a b", "registration_access_token": "rat2"}),
+            json!({
+                "client_id": "c1", "scope": "a b", "registration_access_token": "rat2", "subject_type": "public",
+            }),
         )
     })
     .await;
@@ -17,14 +19,22 @@ async fn an_update_sends_everything_back_with_what_is_wanted() {
         .await
         .unwrap();
     assert_eq!(updated.registration_access_token, Some(Secret::new("rat2")));
-    assert_eq!(fixture.spool.kept.lock().unwrap()[0].step, Step::Update);
+    let kept: Vec<Step> = fixture
+        .spool
+        .kept
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|kept| kept.step)
+        .collect();
+    assert_eq!(kept, [Step::Read, Step::Update]);
 
-    let seen = &fixture.server.seen()[0];
+    let seen = &fixture.server.seen()[1];
     assert_eq!(
         (seen.method.as_str(), seen.target.as_str()),
         ("PUT", "/manage?client=c1")
     );
-    assert_eq!(seen.authorization(), "Bearer rat1");
+    assert_eq!(seen.authorization(), "Bearer rat2");
     assert_eq!(
         seen.json(),
         json!({
@@ -105,6 +115,42 @@ async fn a_refused_deletion_is_looked_into() {
         .await;
         let deleted = Other.delete(&fixture.session(), &fixture.known()).await;
         assert_eq!(deleted.map_err(|failure| failure.disposition), expected);
+    }
+}
+
+/// It has no credentials that could be asked with.
+#[tokio::test]
+async fn a_public_client_whose_token_is_refused_may_be_gone() {
+    let fixture = Fixture::start(|_| reply(401, json!({"error": "invalid_token"}))).await;
+    let public = KnownClient {
+        client_secret: None,
+        ..fixture.known()
+    };
+    let failure = Other.delete(&fixture.session(), &public).await.unwrap_err();
+    assert_eq!(failure.code, "client_perhaps_gone");
+    assert!(
+        failure.description.contains("any credentials of its own"),
+        "{failure}"
+    );
+    assert_eq!(fixture.server.seen().len(), 1);
+}
+
+/// A fetched secret is one only when the token endpoint took it, and until then what was kept is a read.
+#[tokio::test]
+async fn a_secret_is_fetched_by_a_read() {
+    for (told, taken) in [("s2", true), ("$2y$digest", false)] {
+        let fixture = Fixture::start(move |seen: &Seen| match (seen.target.as_str(), taken) {
+            ("/token", true) => reply(200, json!({"access_token": "t"})),
+            ("/token", false) => reply(401, json!({"error": "invalid_client"})),
+            _ => reply(200, json!({"client_id": "c1", "client_secret": told})),
+        })
+        .await;
+        let fetched = Other
+            .fetch_secret(&fixture.session(), &fixture.known())
+            .await;
+        let secret = fetched.unwrap().client_secret;
+        assert_eq!(secret, taken.then(|| Secret::new(told)));
+        assert_eq!(fixture.spool.kept.lock().unwrap()[0].step, Step::Read);
     }
 }
 
@@ -205,6 +251,10 @@ async fn a_client_lives_and_dies() {
         .await
         .unwrap_err();
     assert_eq!(failure.disposition, Disposition::Fail, "{failure}");
+    // The token that the read before it brought is in the spool.
+    let read = fixture.spool.kept.lock().unwrap().last().cloned().unwrap();
+    let read = Other.parse(&fixture.endpoints, &read).unwrap();
+    known = read.merge_into(known, set(&[]));
     let failure = register(&fixture).await.unwrap_err();
     assert_eq!(
         failure.disposition,

@@ -5,13 +5,10 @@ use portico_vault::Secret;
 use serde_json::{Map, Value};
 
 use super::adaptation::Adaptations;
-use super::{invalid_answer, management, parse};
+use super::{for_update, invalid_answer, management, object_of, parse, secret, update_body};
 use crate::providers::client::{Deleted, KnownClient, Marker, RegisteredClient, WantedClient};
-use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
+use crate::providers::failure::{Bearer, Disposition, Failure, PERHAPS_GONE, Result, refusal};
 use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
-
-/// Code of a client that may be gone.
-pub(crate) const PERHAPS_GONE: &str = "client_perhaps_gone";
 
 /// Reads the client (RFC 7592 section 2.1).
 pub(crate) async fn read(session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
@@ -25,17 +22,48 @@ pub(crate) async fn fetch_secret(
     session: &Session<'_>,
     client: &KnownClient,
 ) -> Result<RegisteredClient> {
-    let answer = managed(session, client, Step::Rotate, Method::GET, Body::None).await?;
-    let found = about(client, parse(session.endpoints, &answer)?, &answer)?;
+    // Kept as a read: only the secret that was found to be true is one.
+    let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
+    let found = understood(session, client, &answer, "read").await?;
     let claimed = KnownClient {
-        client_secret: found.client_secret.clone(),
+        client_secret: secret(&answer, &object_of(&answer)?, "client_secret")?,
         ..client.clone()
     };
     let is_true = works(session, &claimed).await;
     Ok(RegisteredClient {
-        client_secret: found.client_secret.filter(|_| is_true),
+        client_secret: claimed.client_secret.filter(|_| is_true),
         ..found
     })
+}
+
+/// What an update starts from: the client as it is known after a read, and the body. RFC 7592 section 2.2 replaces what is
+/// left out, so what the provider tells that nobody here knows is sent back; it is not kept. Where the provider does not
+/// let the client be read, the body is made of what it said last.
+///
+/// # Errors
+/// The provider does not answer now.
+pub(crate) async fn before_update(
+    session: &Session<'_>,
+    client: &KnownClient,
+    wanted: &WantedClient,
+) -> Result<(KnownClient, Map<String, Value>)> {
+    let told = async {
+        let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
+        let read = understood(session, client, &answer, "read").await?;
+        Ok::<_, Failure>((read, object_of(&answer)?))
+    };
+    match told.await {
+        Ok((read, members)) => {
+            let known = read.merge_into(client.clone(), client.scopes.clone());
+            let body = update_body(&known, for_update(&members), wanted);
+            Ok((known, body))
+        }
+        Err(failure) if failure.disposition == Disposition::Retry => Err(failure),
+        Err(_) => {
+            let body = update_body(client, client.granted.for_update(), wanted);
+            Ok((client.clone(), body))
+        }
+    }
 }
 
 /// Updates the client (RFC 7592 section 2.2) with this body, and after a refusal with others that mean the same.
@@ -46,6 +74,7 @@ pub(crate) async fn update_with(
     step: Step,
     mut body: Map<String, Value>,
 ) -> Result<RegisteredClient> {
+    body.remove("client_secret");
     if let Some(secret) = &client.client_secret {
         body.insert("client_secret".into(), secret.expose().into());
     }
@@ -58,7 +87,10 @@ pub(crate) async fn update_with(
             return read(session, client).await;
         }
         if answer.is_success() {
-            let updated = about(client, parse(session.endpoints, &answer)?, &answer)?;
+            let mut updated = about(client, parse(session.endpoints, &answer)?, &answer)?;
+            let token = updated.registration_access_token;
+            updated.registration_access_token =
+                token.or_else(|| client.registration_access_token.clone());
             return Ok(with_true_secret(session, client, updated).await);
         }
         let failure = refusal(&answer, Bearer::Registration);
@@ -117,13 +149,21 @@ async fn refused(
     answer: &RawAnswer,
     what: &str,
 ) -> Result<Failure> {
-    let failure = refusal(answer, Bearer::Registration);
+    let mut failure = refusal(answer, Bearer::Registration);
+    // Whoever it is that answers so, nothing was changed.
+    failure.outcome_unknown &= answer.status != 404;
     if answer.status == 410 || !may_be_gone(&failure) {
         return Ok(failure);
     }
     let there = still_there(session, client).await?;
     Ok(match (answer.status, there) {
-        (400 | 401 | 403 | 404 | 405, Some(false)) => perhaps_gone(failure),
+        (400 | 401 | 403 | 404 | 405, Some(false)) => {
+            perhaps_gone(failure, "does not accept its credentials either")
+        }
+        (401, None) if client.client_secret.is_none() => perhaps_gone(
+            failure,
+            "cannot be asked for it by any credentials of its own",
+        ),
         (404 | 405 | 501, there) => unsupported(answer, what, there),
         _ => failure,
     })
@@ -131,17 +171,16 @@ async fn refused(
 
 /// Whether the client may be gone, or may not be managed, or not in this way: the status alone does not tell.
 fn may_be_gone(failure: &Failure) -> bool {
-    matches!(
-        failure.disposition,
-        Disposition::Unmanageable | Disposition::Gone
-    ) || matches!(failure.status, Some(405 | 501))
+    failure.disposition == Disposition::Unmanageable
+        || matches!(failure.status, Some(404 | 405 | 501))
 }
 
-/// Neither its registration access token nor its own credentials are accepted.
-pub(crate) fn perhaps_gone(failure: Failure) -> Failure {
+/// Its registration access token is not accepted, and nothing else tells whether it is there. `why`: what the provider does
+/// beside that.
+pub(crate) fn perhaps_gone(failure: Failure, why: &str) -> Failure {
     let description = format!(
-        "the provider does not let this client be managed ({}), and does not accept its credentials either: it was \
-         deleted or disabled there, or has got another secret",
+        "the provider does not let this client be managed ({}), and {why}: it was deleted or disabled there, or has got \
+         another secret",
         failure.description
     );
     Failure {

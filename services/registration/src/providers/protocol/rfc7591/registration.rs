@@ -66,10 +66,5 @@ pub(crate) async fn register_once(
     if answer.is_success() {
         return parse(session.endpoints, &answer);
     }
-    let failure = refusal(&answer, authorization.bearer()).of_provider();
-    Err(match failure.disposition {
-        // There is no client yet: it is the endpoint that is not there.
-        Disposition::Gone => failure.with(Disposition::Fail, &format!("http_{}", answer.status)),
-        _ => failure,
-    })
+    Err(refusal(&answer, authorization.bearer()).of_provider())
 }
