@@ -14,7 +14,7 @@ use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Metadata, WantedClient};
 use crate::oauth_client::{
     AdoptedClient, Answered, Command, FoundClient, ORPHAN_OWNER, OauthClient, Orphan,
-    OrphanCommand, Rejection, Resolution,
+    OrphanCommand, Rejection, Resolution, Resolved,
 };
 use crate::providers::{
     Access, ChosenIds, Disposition, Failure, KnownClient, ReconcileClass, Reconciled,
@@ -209,8 +209,7 @@ impl Orphans {
     async fn check_unused(&self, job: &Job, marker: &str, client_id: &str) -> Result<(), Stop> {
         let usable = job.state.resolvable(marker, client_id);
         usable.map_err(Error::from)?;
-        let (worker, provider) = (&self.worker, job.state.identity_provider_id);
-        let is_anothers = worker.is_anothers(job.id, provider, client_id).await;
+        let is_anothers = self.worker.is_anothers(job, client_id).await;
         match is_anothers.map_err(Stop::Work)? {
             true => Err(Error::from(Rejection::ClientInUse).into()),
             false => Ok(()),
@@ -276,9 +275,8 @@ impl Orphans {
             registration_client_uri: uri.or_else(|| known.registration_client_uri.clone()),
             secret_expires_at: registered.client_secret_expires_at,
             granted: registered.granted,
-            differences: Vec::new(),
             warnings: registered.warnings,
-            unusable: None,
+            ..Answered::default()
         })
     }
 
@@ -291,11 +289,11 @@ impl Orphans {
         {
             return Err(refused(&failure).into());
         }
-        let command = OrphanCommand::Resolve {
+        let command = OrphanCommand::Resolve(Resolved {
             marker: marker.to_owned(),
             how: Resolution::Deleted,
             note: None,
-        };
+        });
         self.execute(job.id, command, &self.context).await
     }
 
