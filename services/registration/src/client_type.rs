@@ -103,10 +103,9 @@ impl Aggregate for ClientType {
             Command::Change { definition } => {
                 let changed = self.present()? != definition;
                 let definition = definition.clone();
-                Ok(changed
-                    .then_some(Event::Changed { definition })
-                    .into_iter()
-                    .collect())
+                Ok(Vec::from_iter(
+                    changed.then_some(Event::Changed { definition }),
+                ))
             }
             Command::Delete { .. } if self.deleted => Ok(Vec::new()),
             Command::Delete { live_clients } => {

@@ -11,7 +11,7 @@ mod preview;
 pub(crate) mod refusal;
 
 use portico_eventstore::sqlx::AnyPool;
-use portico_eventstore::{Aggregate, EventStore};
+use portico_eventstore::{Aggregate, Context, EventStore};
 use portico_proto::{
     Error,
     operations::v1 as operations,
@@ -46,6 +46,22 @@ impl Grpc {
     async fn load<A: Aggregate>(&self, id: Uuid) -> Result<A, Error> {
         let loaded = self.store.load::<A>(id).await;
         Ok(loaded.map_err(store_error)?.state)
+    }
+
+    /// Records what a command leads to. `version`: the one that it must have; 0: whatever it has.
+    async fn execute<A>(
+        &self,
+        id: Uuid,
+        version: u64,
+        command: &A::Command,
+        context: &Context,
+    ) -> Result<A, Error>
+    where
+        A: Aggregate,
+        A::Rejection: std::error::Error + Into<Error>,
+    {
+        let done = self.store.execute_at::<A>(id, version, command, context);
+        Ok(done.await.map_err(refusal::refuse)?.state)
     }
 
     fn pool(&self) -> &AnyPool {

@@ -228,19 +228,15 @@ impl Aggregate for IdentityProvider {
                 self.present()?;
                 let changed = *days_before != self.rotates_days_before;
                 let days_before = *days_before;
-                Ok(changed
-                    .then_some(Event::RotationSet { days_before })
-                    .into_iter()
-                    .collect())
+                Ok(Vec::from_iter(
+                    changed.then_some(Event::RotationSet { days_before }),
+                ))
             }
             Command::Pause { refused, reason } => {
                 let current =
                     self.status == Status::Active && *refused == self.initial_access_token;
                 let reason = reason.clone();
-                Ok(current
-                    .then_some(Event::Paused { reason })
-                    .into_iter()
-                    .collect())
+                Ok(Vec::from_iter(current.then_some(Event::Paused { reason })))
             }
             Command::Delete {
                 client_types,

@@ -42,16 +42,18 @@ pub use grant::{Access, Command as GrantCommand, Event as GrantEvent, Grant, Out
 pub use grant::{Requested, Standing};
 pub use orphan::{
     AdoptedClient, Command as OrphanCommand, Event as OrphanEvent, FoundClient, ORPHAN_OWNER,
-    Orphan, OrphanReason, Resolution,
+    Orphan, OrphanReason, Resolution, Resolved,
 };
 pub use registration::{AfterSuspicion, Intent, RegistrationIntended};
 pub use registration::{Command as RegistrationCommand, Event as RegistrationEvent};
 pub use rejection::Rejection;
 pub use rotation::old_secret::{Command as OldSecretCommand, Event as OldSecretEvent, OldSecret};
-pub use rotation::{Command as RotationCommand, Event as RotationEvent, NOTICES, Notice};
+pub use rotation::{
+    Command as RotationCommand, Event as RotationEvent, NOTICES, Notice, Rotated, RotationRefused,
+};
 pub use state::{
     Answered, ClientProfile, Delay, Link, Live, OauthClient, Operation, OperationKind, Problem,
-    Refusal, Wanted,
+    Refusal, Succeeded, Wanted,
 };
 pub use step::Step;
 pub use update::{Command as UpdateCommand, Event as UpdateEvent};

@@ -2,7 +2,8 @@
 //! [`portico_eventstore::worker`]).
 //!
 //! - `steps`: which step is next for a client, and its outcome
-//! - `registration`: steps 1 to 5 of the protocol; `change`: update, rotation, deletion
+//! - `registration`: steps 1 to 5 of the protocol, and in it `reconcile`: attempts without an outcome
+//! - `change`: update, rotation, deletion
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault; `spool`: answers of
 //!   providers, kept before they are understood
 //! - `texts`: what people wrote of applications, asked for, and what providers repeat of it

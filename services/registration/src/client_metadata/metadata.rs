@@ -145,15 +145,10 @@ impl Metadata {
     pub fn scopes(&self) -> Option<BTreeSet<String>> {
         self.list("scope")
     }
-
-    /// What an update starts from: everything that the provider returned, less what only it may set, and less what is
-    /// empty: absent means the same (RFC 7592 section 2.2), and some refuse their own `null` or `{}`.
-    pub(crate) fn for_update(&self) -> Map<String, Value> {
-        for_update(&self.0)
-    }
 }
 
-/// As [`Metadata::for_update`], of all members of an answer.
+/// What an update starts from: everything that the provider returned, less what only it may set, and less what is empty:
+/// absent means the same (RFC 7592 section 2.2), and some refuse their own `null` or `{}`.
 pub(crate) fn for_update(members: &Map<String, Value>) -> Map<String, Value> {
     let mut members = members.clone();
     members.retain(|name, value| !SERVER_MEMBERS.contains(&name.as_str()) && !is_empty(value));

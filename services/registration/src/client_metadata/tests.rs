@@ -41,7 +41,7 @@ fn an_update_sends_back_all_but_what_the_server_sets() {
         "jwks": null, "logo_uri": "", "contacts": [], "metadata": {}, "require_auth_time": false,
     }));
     assert_eq!(
-        Value::Object(kept.for_update()),
+        Value::Object(super::for_update(kept.members())),
         json!({"client_id": "c", "subject_type": "public", "require_auth_time": false})
     );
 }

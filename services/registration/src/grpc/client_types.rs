@@ -9,7 +9,7 @@ use portico_runtime::{
 use tonic::Request;
 use uuid::Uuid;
 
-use super::refusal::{refuse, refuse_at};
+use super::refusal::refuse_at;
 use super::{Grpc, narrowed, word};
 use crate::client_type::{ClientType, Command, Definition, Draft};
 use crate::identity_provider::IdentityProvider;
@@ -34,10 +34,8 @@ pub(crate) async fn create_client_type(
         identity_provider_id: provider,
         definition: parse(require("client_type", message.client_type)?)?,
     };
-    grpc.store
-        .execute::<ClientType>(id, &command, &call.context)
-        .await
-        .map_err(refuse)?;
+    grpc.execute::<ClientType>(id, 0, &command, &call.context)
+        .await?;
     answer(grpc, id).await
 }
 
@@ -102,10 +100,8 @@ pub(crate) async fn delete_client_type(
         .await
         .map_err(query_error)?;
     let command = Command::Delete { live_clients };
-    grpc.store
-        .execute_at::<ClientType>(id, message.if_version, &command, &call.context)
-        .await
-        .map_err(refuse)?;
+    grpc.execute::<ClientType>(id, message.if_version, &command, &call.context)
+        .await?;
     Ok(api::DeleteClientTypeResponse {})
 }
 

@@ -149,10 +149,8 @@ pub(crate) async fn delete_identity_provider(
             .map_err(query_error)?,
         live_clients: clients(grpc, id).await?,
     };
-    grpc.store
-        .execute_at::<IdentityProvider>(id, message.if_version, &command, &call.context)
-        .await
-        .map_err(refuse)?;
+    grpc.execute::<IdentityProvider>(id, message.if_version, &command, &call.context)
+        .await?;
     let owner = Owner::new(OWNER, id);
     grpc.vault.erase(&owner).await.map_err(vault_error)?;
     Ok(api::DeleteIdentityProviderResponse {})
@@ -177,10 +175,8 @@ pub(crate) async fn set_secret_rotation(
         }
     };
     let command = Command::SetRotation { days_before };
-    grpc.store
-        .execute_at::<IdentityProvider>(id, message.if_version, &command, &call.context)
-        .await
-        .map_err(refuse)?;
+    grpc.execute::<IdentityProvider>(id, message.if_version, &command, &call.context)
+        .await?;
     answer(grpc, id).await
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::refusal::{refuse, work_error};
 use super::{Grpc, narrowed};
-use crate::oauth_client::{Command, OauthClient, OrphanCommand, Resolution};
+use crate::oauth_client::{Command, OauthClient, OrphanCommand, Resolution, Resolved};
 use crate::views::oauth_clients::{self as view, ListedOrphan};
 use crate::worker::{ClaimedClient, OrphanAction};
 
@@ -92,11 +92,11 @@ pub(crate) async fn dismiss_orphan(
     let owner = Owner::new(NOTE_OWNER, id);
     let kept = grpc.vault.put_at(note, &owner, &Secret::new(reason)).await;
     kept.map_err(vault_error)?;
-    let command = Command::Orphan(OrphanCommand::Resolve {
+    let command = Command::Orphan(OrphanCommand::Resolve(Resolved {
         marker: message.marker.clone(),
         how: Resolution::Dismissed,
         note: Some(note),
-    });
+    }));
     let told = grpc
         .store
         .execute::<OauthClient>(id, &command, &call.context)

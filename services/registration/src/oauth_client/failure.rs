@@ -83,15 +83,7 @@ impl OauthClient {
                 failed,
                 next_try_at,
                 counted,
-            } => {
-                let delayed = Outcome::Delayed {
-                    problem: failed.problem.clone(),
-                    next_try_at: Some(*next_try_at),
-                };
-                std::iter::once(self.delayed(failed, *next_try_at, (*counted, None)).into())
-                    .chain(self.tell_uncovered(&delayed))
-                    .collect()
-            }
+            } => self.put_off(failed, *next_try_at, *counted),
             Command::Refuse {
                 failed,
                 again_at,
@@ -168,26 +160,20 @@ impl OauthClient {
         }
     }
 
-    /// A search found nothing, or not yet: that is no failed attempt.
-    pub(super) fn looked(&self, problem: &Problem, next_try_at: Timestamp) -> Vec<Any> {
-        let before = self.delay.as_ref();
-        let delay = Delay {
-            problem: problem.clone(),
-            next_try_at,
-            attempts: before.map_or(0, |delay| delay.attempts),
-            stuck_since: before.and_then(|delay| delay.stuck_since),
-        };
-        let delayed = Event::Delayed {
-            delay,
-            attempt_over: false,
-        };
+    /// It is repeated; `counts`: as a failed attempt, which a search that found nothing is not.
+    pub(super) fn put_off(
+        &self,
+        failed: &FailedAttempt,
+        next_try_at: Timestamp,
+        counts: bool,
+    ) -> Vec<Any> {
         let told = Outcome::Delayed {
-            problem: problem.clone(),
+            problem: failed.problem.clone(),
             next_try_at: Some(next_try_at),
         };
-        std::iter::once(delayed.into())
-            .chain(self.tell_uncovered(&told))
-            .collect()
+        let delayed = self.delayed(failed, next_try_at, None, counts).into();
+        let told = self.tell_uncovered(&told);
+        std::iter::once(delayed).chain(told).collect()
     }
 
     pub(super) fn refused_together(&self, failed: &FailedAttempt, times: Times) -> Vec<Any> {
@@ -218,7 +204,7 @@ impl OauthClient {
             .to_take_away()
             .filter(|(_, grant): &(_, &Grant)| grant.failure().is_none())
             .map(|(id, grant)| report(id, grant, Outcome::Failed(failed.problem.clone())).into());
-        let delayed = self.delayed(failed, again_at, (true, Some(since.unwrap_or(at))));
+        let delayed = self.delayed(failed, again_at, Some(since.unwrap_or(at)), true);
         told.chain([delayed.into()]).collect()
     }
 
@@ -226,13 +212,14 @@ impl OauthClient {
         &self,
         failed: &FailedAttempt,
         next_try_at: Timestamp,
-        (counted, stuck_since): (bool, Option<Timestamp>),
+        stuck_since: Option<Timestamp>,
+        counts: bool,
     ) -> Event {
         let before = self.delay.as_ref().map_or(0, |delay| delay.attempts);
         let delay = Delay {
             problem: failed.problem.clone(),
             next_try_at,
-            attempts: before + u32::from(counted),
+            attempts: before + u32::from(counts),
             stuck_since,
         };
         Event::Delayed {

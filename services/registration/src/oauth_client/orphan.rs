@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::deletion::UndeletableClient;
 use super::grant::{Outcome, report};
-use super::state::{Answered, Link, Live, OauthClient, Wanted};
+use super::state::{Answered, Link, Live, OauthClient};
 use super::{Decision, DeletionEvent, Event as Any, Rejection};
 use crate::client_metadata::ClientRequest;
 
@@ -20,7 +20,7 @@ use crate::client_metadata::ClientRequest;
 pub const ORPHAN_OWNER: &str = "orphan";
 
 /// A client that nobody uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Orphan {
     /// Reason for being orphaned.
     pub reason: OrphanReason,
@@ -43,11 +43,12 @@ pub struct Orphan {
 }
 
 /// How an orphan came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum OrphanReason {
     /// No answer came, and none can be found out.
+    #[default]
     OutcomeUnknown,
     /// The provider would not delete it.
     DeleteRefused,
@@ -97,6 +98,17 @@ pub struct FoundClient {
     pub uri: Option<Url>,
 }
 
+/// How an orphan was resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Marker of the orphan.
+    pub marker: String,
+    /// What became of it.
+    pub how: Resolution,
+    /// The reason, in the vault.
+    pub note: Option<VaultRef>,
+}
+
 /// An orphan that becomes the client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdoptedClient {
@@ -116,14 +128,7 @@ pub enum Command {
     /// Somebody says which client an orphan is.
     Claim(FoundClient),
     /// Somebody has resolved an orphan.
-    Resolve {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// How it was resolved.
-        how: Resolution,
-        /// The reason, in the vault.
-        note: Option<VaultRef>,
-    },
+    Resolve(Resolved),
     /// An orphan becomes the client.
     Adopt(AdoptedClient),
 }
@@ -143,14 +148,7 @@ pub enum Event {
     /// Somebody said which client an orphan is.
     OrphanClaimed(FoundClient),
     /// Somebody has resolved an orphan; who is in the metadata.
-    OrphanResolved {
-        /// Marker by which the client is found at the provider.
-        marker: String,
-        /// How it was resolved.
-        how: Resolution,
-        /// The reason, in the vault.
-        note: Option<VaultRef>,
-    },
+    OrphanResolved(Resolved),
     /// An orphan is the client now.
     Adopted(AdoptedClient),
 }
@@ -178,7 +176,7 @@ impl OauthClient {
                 self.open_orphan(&client.marker)?;
                 Ok(vec![Event::OrphanClaimed(client.clone()).into()])
             }
-            Command::Resolve { marker, how, note } => self.decide_resolution(marker, *how, *note),
+            Command::Resolve(resolved) => self.decide_resolution(resolved),
             Command::Adopt(adopted) => {
                 self.adoptable(&adopted.marker)?;
                 let adopted = Event::Adopted(adopted.clone());
@@ -204,22 +202,19 @@ impl OauthClient {
             let is_it = *listed == marker || orphan.client_id == client_id;
             is_it && orphan.resolution.is_none()
         });
-        let resolved = open.map(|(listed, _)| Event::OrphanResolved {
-            marker: listed.clone(),
-            how,
-            note: None,
+        let resolved = open.map(|(listed, _)| {
+            let marker = listed.clone();
+            let note = None;
+            Event::OrphanResolved(Resolved { marker, how, note })
         });
         let resolved: Vec<Any> = resolved.map(Into::into).collect();
         resolved.into_iter()
     }
 
-    fn decide_resolution(&self, marker: &str, how: Resolution, note: Option<VaultRef>) -> Decision {
+    fn decide_resolution(&self, resolved: &Resolved) -> Decision {
+        let marker = resolved.marker.as_str();
         let orphan = self.open_orphan(marker)?;
-        let resolved = Event::OrphanResolved {
-            marker: marker.to_owned(),
-            how,
-            note,
-        };
+        let resolved = Event::OrphanResolved(resolved.clone());
         // One that could not be managed is still the client here, until somebody says that it is gone. Where one is wanted,
         // another is registered then.
         let deleted = match self.live() {
@@ -297,7 +292,8 @@ impl OauthClient {
                     rat_ref: client.rat_ref,
                     uri: client.uri.clone(),
                     scopes: scopes.clone(),
-                    ..Orphan::new(OrphanReason::RegisteredLate)
+                    reason: OrphanReason::RegisteredLate,
+                    ..Orphan::default()
                 };
                 self.orphans.insert(client.marker.clone(), orphan);
             }
@@ -308,7 +304,7 @@ impl OauthClient {
                     orphan.uri = client.uri.clone().or(orphan.uri.take());
                 }
             }
-            Event::OrphanResolved { marker, how, .. } => self.resolve(marker, *how),
+            Event::OrphanResolved(resolved) => self.resolve(&resolved.marker, resolved.how),
             Event::Adopted(AdoptedClient {
                 marker,
                 answer,
@@ -318,12 +314,10 @@ impl OauthClient {
                 // Whatever it is, it is made what is wanted next.
                 self.link = Link::Live(Box::new(Live {
                     drifted: true,
-                    ..Live::new(
-                        answer.clone(),
-                        *client_type_id,
-                        Wanted::default(),
-                        marker.clone(),
-                    )
+                    answer: answer.clone(),
+                    client_type_id: *client_type_id,
+                    marker: marker.clone(),
+                    ..Live::default()
                 }));
                 self.was_live = true;
                 self.secrets_left = true;
@@ -342,7 +336,8 @@ impl OauthClient {
             powerless: intended.client.scopes.is_empty(),
             scopes: intended.client.scopes.clone(),
             sent: Some(Box::new(intended.client.clone())),
-            ..Orphan::new(OrphanReason::OutcomeUnknown)
+            reason: OrphanReason::OutcomeUnknown,
+            ..Orphan::default()
         };
         self.orphans.insert(marker.to_owned(), orphan);
     }
@@ -360,7 +355,8 @@ impl OauthClient {
                 true => BTreeSet::new(),
                 false => live.own_scopes(),
             }),
-            ..Orphan::new(OrphanReason::DeleteRefused)
+            reason: OrphanReason::DeleteRefused,
+            ..Orphan::default()
         };
         self.orphans.insert(refused.marker.clone(), orphan);
     }
@@ -369,22 +365,6 @@ impl OauthClient {
         if let Some(orphan) = self.orphans.get_mut(marker) {
             orphan.resolution = Some(how);
             orphan.rat_ref = None;
-        }
-    }
-}
-
-impl Orphan {
-    fn new(reason: OrphanReason) -> Self {
-        Self {
-            reason,
-            detail: String::new(),
-            client_id: String::new(),
-            rat_ref: None,
-            uri: None,
-            powerless: false,
-            scopes: BTreeSet::new(),
-            sent: None,
-            resolution: None,
         }
     }
 }

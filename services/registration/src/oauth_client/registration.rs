@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::failure::{FailedAttempt, Times};
 use super::grant::{Outcome, report};
-use super::state::{Answered, ClientProfile, Link, Live, OauthClient, Problem, Wanted};
+use super::state::{Answered, ClientProfile, Link, Live, OauthClient, Problem, Succeeded, Wanted};
 use super::{Decision, Event as Any, Rejection, Resolution, Step};
 use crate::client_metadata::{ClientRequest, Marker};
 
@@ -36,12 +36,7 @@ pub enum Command {
     /// It is about to be attempted.
     Intend(Intent),
     /// The client is registered.
-    Complete {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's registration response.
-        answer: Answered,
-    },
+    Complete(Succeeded),
     /// Nothing can be found out about an attempt, or not yet.
     Suspect {
         /// Number of the attempt.
@@ -61,7 +56,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AfterSuspicion {
     /// The client is looked for again at this time: a search may lag behind.
-    LookAgain(Problem, Timestamp),
+    LookAgain(FailedAttempt, Timestamp),
     /// Another attempt, as long as there are fewer suspicions than this in a row.
     TryAgain(u32),
     /// None: the provider says that it registered the client.
@@ -93,12 +88,7 @@ pub enum Event {
     #[serde(rename = "registration_intended")]
     Intended(RegistrationIntended),
     /// The client is registered.
-    Registered {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's registration response.
-        answer: Answered,
-    },
+    Registered(Succeeded),
     /// The registration has no outcome, and none can be found out: a client may exist that nobody knows.
     OrphanSuspected {
         /// Number of the attempt.
@@ -130,12 +120,10 @@ impl OauthClient {
     pub(super) fn decide_registration(&self, command: &Command) -> Decision {
         match command {
             Command::Intend(intent) => self.decide_intent(intent),
-            Command::Complete { attempt, answer } => {
-                let intended = self.attempted(*attempt)?;
-                let registered = Event::Registered {
-                    attempt: *attempt,
-                    answer: answer.clone(),
-                };
+            Command::Complete(succeeded) => {
+                let intended = self.attempted(succeeded.attempt)?;
+                let registered = Event::Registered(succeeded.clone());
+                let answer = &succeeded.answer;
                 let marker = intended.client.marker.to_string();
                 let found = self.cleared(&marker, &answer.client_id, Resolution::Adopted);
                 let refused = self.ungranted(&intended.wanted, answer);
@@ -159,14 +147,15 @@ impl OauthClient {
                 self.secrets_left = true;
                 self.link = Link::Intended(Box::new(intended.clone()));
             }
-            Event::Registered { answer, .. } => {
+            Event::Registered(Succeeded { answer, .. }) => {
                 if let Some(intended) = self.intended() {
-                    self.link = Link::Live(Box::new(Live::new(
-                        answer.clone(),
-                        intended.client_type_id,
-                        intended.wanted.clone(),
-                        intended.client.marker.to_string(),
-                    )));
+                    self.link = Link::Live(Box::new(Live {
+                        answer: answer.clone(),
+                        client_type_id: intended.client_type_id,
+                        applied: intended.wanted.clone(),
+                        marker: intended.client.marker.to_string(),
+                        ..Live::default()
+                    }));
                 }
                 self.was_live = true;
                 self.succeeded();
@@ -226,8 +215,8 @@ impl OauthClient {
         let intended = self.attempted(attempt)?;
         let suspected = |sought| intended.suspected(detail, sought).into();
         let problem = match then {
-            AfterSuspicion::LookAgain(problem, next_try_at) => {
-                let looked = self.looked(problem, *next_try_at);
+            AfterSuspicion::LookAgain(looked, next_look_at) => {
+                let looked = self.put_off(looked, *next_look_at, false);
                 return Ok(std::iter::once(suspected(true)).chain(looked).collect());
             }
             AfterSuspicion::TryAgain(cap) if self.suspicions + 1 < *cap => None,

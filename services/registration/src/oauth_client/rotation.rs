@@ -22,6 +22,26 @@ pub struct Notice {
     pub days_left: u32,
 }
 
+/// The secret was replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rotated {
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// The provider's response to the rotation.
+    pub answer: Box<Answered>,
+    /// The one before, where it still works.
+    pub old_secret: Option<OldSecret>,
+}
+
+/// The secret cannot be replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RotationRefused {
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// The provider's answer.
+    pub problem: Problem,
+}
+
 /// A new client secret.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -31,21 +51,9 @@ pub enum Command {
         secret_ref: VaultRef,
     },
     /// The secret was replaced.
-    Complete {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's response to the rotation.
-        answer: Box<Answered>,
-        /// The one before, where it still works.
-        old_secret: Option<OldSecret>,
-    },
+    Complete(Rotated),
     /// The secret cannot be replaced.
-    Refuse {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's answer.
-        problem: Problem,
-    },
+    Refuse(RotationRefused),
     /// A notice before the secret expires is due.
     NoticeExpiry {
         /// One of [`NOTICES`].
@@ -70,22 +78,10 @@ pub enum Event {
         secret_ref: VaultRef,
     },
     /// The secret was replaced.
-    SecretRotated {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's response to the rotation.
-        answer: Box<Answered>,
-        /// The one before, where it still works.
-        old_secret: Option<OldSecret>,
-    },
+    SecretRotated(Rotated),
     /// The secret was not replaced.
     #[serde(rename = "rotation_refused")]
-    Refused {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's answer.
-        problem: Problem,
-    },
+    Refused(RotationRefused),
     /// The secret expires soon, or has expired.
     SecretExpiring {
         /// Unix seconds.
@@ -113,31 +109,20 @@ impl OauthClient {
                 };
                 Ok(vec![intended.into()])
             }
-            Command::Complete {
-                attempt,
-                answer,
-                old_secret,
-            } => {
-                self.operation(*attempt)?;
+            Command::Complete(rotated) => {
+                self.operation(rotated.attempt)?;
                 let live = self.live().ok_or(Rejection::Superseded)?;
-                let rotated = Event::SecretRotated {
-                    attempt: *attempt,
-                    answer: answer.clone(),
-                    old_secret: old_secret.clone(),
-                };
+                let client_id = &rotated.answer.client_id;
+                let rotated = Event::SecretRotated(rotated.clone());
                 // It could not be managed for a time, and was listed.
                 Ok(self
-                    .cleared(&live.marker, &answer.client_id, Resolution::Adopted)
+                    .cleared(&live.marker, client_id, Resolution::Adopted)
                     .chain([rotated.into()])
                     .collect())
             }
-            Command::Refuse { attempt, problem } => {
-                self.operation(*attempt)?;
-                let refused = Event::Refused {
-                    attempt: *attempt,
-                    problem: problem.clone(),
-                };
-                Ok(vec![refused.into()])
+            Command::Refuse(refused) => {
+                self.operation(refused.attempt)?;
+                Ok(vec![Event::Refused(refused.clone()).into()])
             }
             Command::NoticeExpiry {
                 days_left,
@@ -167,18 +152,16 @@ impl OauthClient {
                 let secret_ref = *secret_ref;
                 self.began(*attempt, OperationKind::Rotate { secret_ref });
             }
-            Event::SecretRotated {
-                answer, old_secret, ..
-            } => {
+            Event::SecretRotated(rotated) => {
                 if let Some(live) = self.live_mut() {
-                    live.answer = (**answer).clone();
-                    live.old_secret.clone_from(old_secret);
+                    live.answer = (*rotated.answer).clone();
+                    live.old_secret.clone_from(&rotated.old_secret);
                     live.operation = None;
                 }
                 self.rotation_refused = None;
                 self.delay = None;
             }
-            Event::Refused { attempt, problem } => {
+            Event::Refused(RotationRefused { attempt, problem }) => {
                 self.attempt_over();
                 self.delay = None;
                 self.rotation_refused = Some((*attempt, problem.clone()));

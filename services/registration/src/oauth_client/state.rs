@@ -88,7 +88,7 @@ pub enum Link {
 }
 
 /// A registered client.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     /// The latest that is known.
     pub answer: Answered,
@@ -113,26 +113,6 @@ pub struct Live {
 }
 
 impl Live {
-    /// A client that was just registered or adopted.
-    pub(super) fn new(
-        answer: Answered,
-        client_type_id: Uuid,
-        applied: Wanted,
-        marker: String,
-    ) -> Self {
-        Self {
-            answer,
-            client_type_id,
-            applied,
-            operation: None,
-            perhaps: BTreeSet::new(),
-            drifted: false,
-            marker,
-            old_secret: None,
-            notice: None,
-        }
-    }
-
     /// The scopes at the provider that are, or may be, Portico's; any other is somebody else's and stays.
     #[must_use]
     pub fn own_scopes(&self) -> BTreeSet<String> {
@@ -196,7 +176,7 @@ pub struct ClientProfile {
 }
 
 /// What an answer of the provider says about the client. Without any secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
     /// RFC 7591 section 3.2.1.
     pub client_id: String,
@@ -220,6 +200,15 @@ pub struct Answered {
     /// Why the client can get no token. As long as it stands, no request is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unusable: Option<Problem>,
+}
+
+/// The provider did what an attempt asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Succeeded {
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// The provider's response.
+    pub answer: Answered,
 }
 
 /// What may have been done at the provider.

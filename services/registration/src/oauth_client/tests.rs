@@ -161,7 +161,7 @@ fn intend(wanted: Wanted) -> Command {
 }
 
 fn register(attempt: u32, answer: Answered) -> Command {
-    Command::Registration(RegistrationCommand::Complete { attempt, answer })
+    Command::Registration(RegistrationCommand::Complete(Succeeded { attempt, answer }))
 }
 
 fn suspect(attempt: u32, cap: u32) -> Command {
@@ -182,7 +182,7 @@ fn intend_update(wanted: Wanted) -> Command {
 }
 
 fn update(attempt: u32, answer: Answered) -> Command {
-    Command::Update(UpdateCommand::Complete { attempt, answer })
+    Command::Update(UpdateCommand::Complete(Succeeded { attempt, answer }))
 }
 
 fn intend_delete() -> Command {
@@ -232,13 +232,8 @@ fn answer(client_id: &str, scopes: &BTreeSet<String>) -> Answered {
         client_id: client_id.into(),
         secret_ref: Some(VaultRef(Uuid::from_u128(1))),
         rat_ref: Some(VaultRef(Uuid::from_u128(2))),
-        registration_client_uri: None,
-        secret_expires_at: 0,
         granted: Metadata::from_answer(members.as_object().unwrap().clone()),
-        echo_ref: None,
-        differences: vec![],
-        warnings: vec![],
-        unusable: None,
+        ..Answered::default()
     }
 }
 

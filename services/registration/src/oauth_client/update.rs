@@ -3,7 +3,7 @@
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Answered, ClientProfile, OauthClient, Operation, OperationKind, Wanted};
+use super::state::{ClientProfile, OauthClient, Operation, OperationKind, Succeeded, Wanted};
 use super::{Decision, Rejection, Resolution, Step};
 use crate::client_metadata::ClientRequest;
 
@@ -18,12 +18,7 @@ pub enum Command {
         profile: ClientProfile,
     },
     /// The client is as it was wanted.
-    Complete {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's response to the update.
-        answer: Answered,
-    },
+    Complete(Succeeded),
     /// An answer brought a new registration access token, and nothing else.
     ReplaceToken {
         /// Number of the attempt.
@@ -48,12 +43,7 @@ pub enum Event {
         client: ClientRequest,
     },
     /// The client is as it was wanted.
-    Updated {
-        /// Number of the attempt.
-        attempt: u32,
-        /// The provider's response to the update.
-        answer: Answered,
-    },
+    Updated(Succeeded),
     /// The client is disabled at the provider, or enabled again.
     SuspensionApplied {
         /// It is disabled.
@@ -70,16 +60,14 @@ impl OauthClient {
     pub(super) fn decide_update(&self, command: &Command) -> Decision {
         match command {
             Command::Intend { wanted, profile } => self.decide_update_intent(wanted, profile),
-            Command::Complete { attempt, answer } => {
+            Command::Complete(succeeded) => {
                 let live = self.live().ok_or(Rejection::Superseded)?;
-                self.operation(*attempt)?;
+                self.operation(succeeded.attempt)?;
                 let wanted = live.update_under_way().ok_or(Rejection::Superseded)?;
                 let switched = live.applied.suspended != wanted.suspended;
                 let suspended = wanted.suspended;
-                let updated = Event::Updated {
-                    attempt: *attempt,
-                    answer: answer.clone(),
-                };
+                let updated = Event::Updated(succeeded.clone());
+                let answer = &succeeded.answer;
                 let switched = switched.then_some(Event::SuspensionApplied { suspended });
                 let done = switched.into_iter().chain([updated]).map(Into::into);
                 // It could not be managed for a time, and was listed.
@@ -106,7 +94,7 @@ impl OauthClient {
                 let (wanted, client) = (wanted.clone(), Box::new(client.clone()));
                 self.began(*attempt, OperationKind::Update { wanted, client });
             }
-            Event::Updated { answer, .. } => {
+            Event::Updated(Succeeded { answer, .. }) => {
                 if let Some(live) = self.live_mut() {
                     live.answer = answer.clone();
                     live.drifted = false;

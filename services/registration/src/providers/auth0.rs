@@ -74,12 +74,11 @@ impl Driver for Auth0 {
             return open::prepare(site, wanted);
         }
         members::check(site, wanted)?;
-        Ok(Prepared {
-            endpoint: clients(site)?,
-            wanted: wanted.clone(),
-            chosen: None,
-            body: members::registration(wanted),
-        })
+        Ok(Prepared::new(
+            clients(site)?,
+            wanted,
+            members::registration(wanted),
+        ))
     }
 
     fn registers_scopes(&self, site: Site<'_>) -> bool {
@@ -96,12 +95,11 @@ impl Driver for Auth0 {
         if members::by_itself(wanted) {
             body.insert("client_grant".into(), grants::shown(site, wanted));
         }
-        Ok(Preview {
-            action: "update",
-            method: "PATCH",
-            endpoint: one(site, &client.client_id)?,
-            body: Value::Object(body),
-        })
+        Ok(Preview::update(
+            "PATCH",
+            one(site, &client.client_id)?,
+            body,
+        ))
     }
 
     fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {

@@ -149,7 +149,11 @@ impl Driver for Curity {
             return self.read(session, client).await;
         }
         // A read before it would give the client a secret that gets lost where the update is refused then.
-        let body = rfc7591::update_body(client, client.granted.for_update(), wanted);
+        let body = rfc7591::update_body(
+            client,
+            metadata::for_update(client.granted.members()),
+            wanted,
+        );
         let mut updated = self
             .put(session, client, wanted, Step::Update, body)
             .await?;
@@ -173,7 +177,7 @@ impl Driver for Curity {
         _chosen: &Secret,
     ) -> Result<RegisteredClient> {
         let unchanged = rfc7591::as_granted(client);
-        let mut body = client.granted.for_update();
+        let mut body = metadata::for_update(client.granted.members());
         body.insert("client_id".into(), client.client_id.clone().into());
         let rotated = self
             .put(session, client, &unchanged, Step::Rotate, body)

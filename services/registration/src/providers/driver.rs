@@ -100,12 +100,7 @@ pub trait Driver: Send + Sync {
         let (endpoint, _) = rfc7591::management(client)?;
         let mut body = rfc7591::redacted_update_body(client, wanted);
         self.customize(site, &mut body);
-        Ok(Preview {
-            action: "update",
-            method: "PUT",
-            endpoint: endpoint.clone(),
-            body: Value::Object(body),
-        })
+        Ok(Preview::update("PUT", endpoint.clone(), body))
     }
 
     /// Reads an answer to [`Step::Register`], [`Step::Read`], [`Step::Update`], [`Step::Rotate`] or

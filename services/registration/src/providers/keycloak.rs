@@ -45,7 +45,6 @@ mod representation;
 use async_trait::async_trait;
 use http::Method;
 use portico_vault::Secret;
-use serde_json::Value;
 
 use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
@@ -96,12 +95,11 @@ impl Driver for Keycloak {
         let scopes = ClientScopes::from_granted(&client.granted);
         let scopes = scopes.replaced(&client.scopes, &wanted.scopes);
         let body = representation::update(wanted, &client.client_id, &scopes)?;
-        Ok(Preview {
-            action: "update",
-            method: "PUT",
-            endpoint: member(site.endpoints, "default", &client.client_id),
-            body: Value::Object(body),
-        })
+        Ok(Preview::update(
+            "PUT",
+            member(site.endpoints, "default", &client.client_id),
+            body,
+        ))
     }
 
     fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {

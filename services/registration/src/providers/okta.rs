@@ -65,12 +65,11 @@ impl Driver for Okta {
 
     fn prepare(&self, site: Site<'_>, wanted: &WantedClient, _ids: &ChosenIds) -> Result<Prepared> {
         rfc7591::check_auth_method(site.endpoints, wanted)?;
-        Ok(Prepared {
-            endpoint: collection(site.endpoints),
-            wanted: wanted.clone(),
-            chosen: None,
-            body: registration(wanted)?,
-        })
+        Ok(Prepared::new(
+            collection(site.endpoints),
+            wanted,
+            registration(wanted)?,
+        ))
     }
 
     fn preview_update(
@@ -79,16 +78,10 @@ impl Driver for Okta {
         client: &KnownClient,
         wanted: &WantedClient,
     ) -> Result<Preview> {
-        Ok(Preview {
-            action: "update",
-            method: "PUT",
-            endpoint: calls::client(site.endpoints, &client.client_id),
-            body: Value::Object(update(
-                client.granted.members().clone(),
-                &client.client_id,
-                wanted,
-            )?),
-        })
+        let told = client.granted.members().clone();
+        let body = update(told, &client.client_id, wanted)?;
+        let endpoint = calls::client(site.endpoints, &client.client_id);
+        Ok(Preview::update("PUT", endpoint, body))
     }
 
     fn parse(&self, endpoints: &Endpoints, answer: &RawAnswer) -> Result<RegisteredClient> {
@@ -163,9 +156,7 @@ impl Driver for Okta {
         let id = there.get("client_id").and_then(Value::as_str);
         let id = id.unwrap_or_default().to_owned();
         let registered = if prepared.wanted.is_public() {
-            let url = client(session.endpoints, &id);
-            let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
-            parse(session.endpoints, &answer)?
+            parse(session.endpoints, &read(session, &id).await?)?
         } else {
             new_secret(session, &id).await?
         };
@@ -173,7 +164,7 @@ impl Driver for Okta {
     }
 
     async fn read(&self, session: &Session<'_>, known: &KnownClient) -> Result<RegisteredClient> {
-        parse(session.endpoints, &read(session, known).await?)
+        parse(session.endpoints, &read(session, &known.client_id).await?)
     }
 
     async fn update(
@@ -184,7 +175,7 @@ impl Driver for Okta {
     ) -> Result<RegisteredClient> {
         // A setting that is left out makes the update fail or is reset, also one that nobody here knows: what is there is the
         // beginning.
-        let now = rfc7591::object_of(&read(session, known).await?)?;
+        let now = rfc7591::object_of(&read(session, &known.client_id).await?)?;
         let url = client(session.endpoints, &known.client_id);
         let body = Body::Json(Value::Object(update(now, &known.client_id, wanted)?));
         let answer = call(session, Step::Update, Method::PUT, &url, body).await?;
@@ -248,8 +239,8 @@ impl Driver for Okta {
     }
 }
 
-async fn read(session: &Session<'_>, known: &KnownClient) -> Result<RawAnswer> {
-    let url = client(session.endpoints, &known.client_id);
+async fn read(session: &Session<'_>, id: &str) -> Result<RawAnswer> {
+    let url = client(session.endpoints, id);
     let answer = call(session, Step::Read, Method::GET, &url, Body::None).await?;
     successful(session, answer).await
 }

@@ -29,7 +29,7 @@ pub(super) async fn translate(
             return translation.reported(reported).await;
         }
         Event::Grant(GrantEvent::ScopesHeld(held)) => return translation.held(held).await,
-        Event::Registration(RegistrationEvent::Registered { .. }) => {
+        Event::Registration(RegistrationEvent::Registered(_)) => {
             return translation.registered().await;
         }
         Event::Rotation(RotationEvent::SecretExpiring {
@@ -38,7 +38,7 @@ pub(super) async fn translate(
             rotates,
             silent: false,
         }) => return translation.expiring(expires_at, days_left, rotates).await,
-        Event::Update(UpdateEvent::Updated { .. }) => return translation.updated().await,
+        Event::Update(UpdateEvent::Updated(_)) => return translation.updated().await,
         Event::Update(event) => (switched(&event), None),
         Event::Rotation(event) => (rotated(&event), None),
         Event::Orphan(event) => (adopted(&event), None),
@@ -75,17 +75,17 @@ fn switched(event: &UpdateEvent) -> Option<Change> {
         UpdateEvent::SuspensionApplied { suspended: true } => Some(Change::Suspended),
         UpdateEvent::SuspensionApplied { suspended: false } => Some(Change::Resumed),
         UpdateEvent::Intended { .. }
-        | UpdateEvent::Updated { .. }
+        | UpdateEvent::Updated(_)
         | UpdateEvent::TokenReplaced { .. } => None,
     }
 }
 
 fn rotated(event: &RotationEvent) -> Option<Change> {
     match event {
-        RotationEvent::SecretRotated { .. } => Some(Change::SecretRotated),
+        RotationEvent::SecretRotated(_) => Some(Change::SecretRotated),
         RotationEvent::SecretExpiring { .. }
         | RotationEvent::Intended { .. }
-        | RotationEvent::Refused { .. } => None,
+        | RotationEvent::Refused(_) => None,
     }
 }
 
@@ -94,7 +94,7 @@ fn adopted(event: &OrphanEvent) -> Option<Change> {
         OrphanEvent::Adopted(_) => Some(Change::Adopted),
         OrphanEvent::OrphanFound { .. }
         | OrphanEvent::OrphanClaimed(_)
-        | OrphanEvent::OrphanResolved { .. } => None,
+        | OrphanEvent::OrphanResolved(_) => None,
     }
 }
 

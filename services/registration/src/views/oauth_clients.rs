@@ -10,7 +10,7 @@ use portico_eventstore::{
     Cell, Change, Projection, ProjectionError, RecordedEvent, StreamChange, Table, Tx, cells,
 };
 
-use crate::oauth_client::{AccessEvent, Event, OauthClient, RegistrationEvent};
+use crate::oauth_client::{AccessEvent, Event, OauthClient, RegistrationEvent, Succeeded};
 
 pub(crate) use anothers::is_anothers;
 pub(crate) use orphans::{ListedOrphan, orphan, orphans};
@@ -67,7 +67,8 @@ impl Projection for OauthClients {
 
 async fn refuse_anothers(tx: &mut Tx, client: &ClientChange<'_>) -> Result<(), ProjectionError> {
     for (_, event) in &client.events {
-        if let Event::Registration(RegistrationEvent::Registered { answer, .. }) = event {
+        if let Event::Registration(RegistrationEvent::Registered(Succeeded { answer, .. })) = event
+        {
             let provider = client.after.identity_provider_id;
             anothers::refuse(tx, client.id, provider, &answer.client_id).await?;
         }

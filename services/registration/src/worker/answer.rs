@@ -12,8 +12,8 @@ use crate::client_metadata::{Echo, WantedClient};
 use crate::client_type::ClientType;
 use crate::identity_provider::{IdentityProvider, Rejection, Status};
 use crate::oauth_client::{
-    Answered, ClientProfile, Command, Live, OWNER, OldSecret, OperationKind, RotationCommand,
-    UpdateCommand, Wanted,
+    Answered, ClientProfile, Command, Live, OWNER, OldSecret, OperationKind, Rotated,
+    RotationCommand, Succeeded, UpdateCommand, Wanted,
 };
 use crate::providers::access::{self, Access, AccessError};
 use crate::providers::{Driver, KnownClient, RegisteredClient, Step, driver_for, other::Other};
@@ -286,11 +286,11 @@ impl Worker {
                 let sent = self.sent(job, live).await?;
                 let sent = sent.filter(|_| !live.applied.suspended);
                 answer.unusable = sent.and_then(|sent| unusable(&sent, &answer, now));
-                Command::Rotation(RotationCommand::Complete {
+                Command::Rotation(RotationCommand::Complete(Rotated {
                     attempt,
                     answer: Box::new(answer),
                     old_secret,
-                })
+                }))
             }
             Some(OperationKind::Update { wanted, client }) => {
                 let texts = self
@@ -306,7 +306,7 @@ impl Worker {
                 if !wanted.suspended {
                     answer.unusable = unusable(client, &answer, now);
                 }
-                Command::Update(UpdateCommand::Complete { attempt, answer })
+                Command::Update(UpdateCommand::Complete(Succeeded { attempt, answer }))
             }
             Some(OperationKind::Delete) | None => {
                 let why = "nothing was under way that could be completed";

@@ -16,7 +16,7 @@ use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
     Command, DeletionCommand, Live, ORPHAN_OWNER, OperationKind, Problem, RotationCommand,
-    UndeletableClient, UpdateCommand, Wanted,
+    RotationRefused, UndeletableClient, UpdateCommand, Wanted,
 };
 use crate::providers::failure::{ABSENCE_UNCLEAR, PERHAPS_GONE};
 use crate::providers::{Access, Disposition, Failure, KnownClient, RegisteredClient, Session};
@@ -33,7 +33,6 @@ impl Worker {
         let Some(texts) = self.texts(job, wanted.profile).await? else {
             return Ok(());
         };
-        // What was sent before may have been done, whatever is answered now.
         let repeated = live.operation.is_some();
         let intend = Command::Update(UpdateCommand::Intend { wanted, profile });
         if self.record(job, &intend).await?.is_none() {
@@ -54,8 +53,7 @@ impl Worker {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => {
                 let failure = impersonal(failure, client);
-                let certain = !failure.outcome_unknown && !repeated;
-                self.not_changed(job, live, &access, &failure, certain)
+                self.not_changed(job, live, &access, &failure, repeated)
                     .await
             }
         }
@@ -82,11 +80,7 @@ impl Worker {
             .map_err(|failure| unquoted(failure, &known))
         {
             Ok(registered) => self.done(job, live, &spool, registered).await,
-            Err(failure) => {
-                let certain = !failure.outcome_unknown;
-                self.not_changed(job, live, &access, &failure, certain)
-                    .await
-            }
+            Err(failure) => self.not_changed(job, live, &access, &failure, false).await,
         }
     }
 
@@ -115,8 +109,8 @@ impl Worker {
             Ok(_) => self.gone(job, live).await,
             Err(failure) if self.has_expired(live, &access, &failure) => {
                 let failure = failure.because("the client has expired, so it can get no token");
-                let power = Power::GivenUp { powerless: true };
-                self.list(job, live, &failure, power, None).await
+                self.list(job, live, &failure, GivenUp::Powerless, None)
+                    .await
             }
             // The one before did it: RFC 7592 section 2.3 has 401 for a client that is not there.
             Err(failure) if repeated && failure.code == PERHAPS_GONE => {
@@ -125,10 +119,14 @@ impl Worker {
                 }
                 // A public client has no credentials of which the provider could say so, too.
                 let token = known.registration_access_token.as_ref();
-                let power = Power::GivenUp { powerless: false };
-                self.list(job, live, &failure, power, token).await
+                self.list(job, live, &failure, GivenUp::AsItIs, token).await
             }
-            Err(failure) if is_refusal(&failure) => {
+            // Trying again changes nothing.
+            Err(failure)
+                if !failure.outcome_unknown
+                    && [Disposition::Fail, Disposition::Unmanageable]
+                        .contains(&failure.disposition) =>
+            {
                 // What the driver tried instead may have brought a new token.
                 self.recovered(job, live, &access).await?;
                 let job = &self.jobs.again(job.id).await?;
@@ -137,11 +135,7 @@ impl Worker {
                     None => Ok(()),
                 }
             }
-            Err(failure) => {
-                let certain = !failure.outcome_unknown;
-                self.not_changed(job, live, &access, &failure, certain)
-                    .await
-            }
+            Err(failure) => self.not_changed(job, live, &access, &failure, false).await,
         }
     }
 
@@ -170,8 +164,8 @@ impl Worker {
         if let Some(updated) = updated {
             let known = updated.merge_into(known, BTreeSet::new());
             let token = known.registration_access_token.as_ref();
-            let power = Power::GivenUp { powerless: true };
-            self.list(job, live, failure, power, token).await?;
+            self.list(job, live, failure, GivenUp::Powerless, token)
+                .await?;
             return spool.clear().await.map_err(Into::into);
         }
         // What was read before the update may have brought a new token.
@@ -181,7 +175,7 @@ impl Worker {
             return Ok(());
         };
         self.list_once(job, live, failure).await?;
-        self.still_not_changed(job, access, failure, true).await
+        self.still_not_changed(job, access, failure, false).await
     }
 
     /// A client that is still the application's is listed, unless it is.
@@ -191,7 +185,7 @@ impl Worker {
         }
         let known = self.known(job, live).await?;
         let token = known.registration_access_token.as_ref();
-        self.list(job, live, failure, Power::Kept, token).await
+        self.list(job, live, failure, GivenUp::Not, token).await
     }
 
     /// A client that cannot be managed is listed, with what it is managed with.
@@ -200,7 +194,7 @@ impl Worker {
         job: &Job,
         live: &Live,
         failure: &Failure,
-        power: Power,
+        given_up: GivenUp,
         token: Option<&Secret>,
     ) -> Result<(), WorkError> {
         let owner = Owner::new(ORPHAN_OWNER, job.id);
@@ -208,8 +202,8 @@ impl Worker {
             marker: live.marker.clone(),
             client_id: live.answer.client_id.clone(),
             problem: problem(failure),
-            powerless: matches!(power, Power::GivenUp { powerless: true }),
-            given_up: matches!(power, Power::GivenUp { .. }),
+            powerless: given_up == GivenUp::Powerless,
+            given_up: given_up != GivenUp::Not,
             rat_ref: self.keep(&owner, token).await?,
         });
         let command = Command::Deletion(command);
@@ -218,11 +212,10 @@ impl Worker {
 
     /// Whether the provider refuses to manage a client that has ended by its own word.
     fn has_expired(&self, live: &Live, access: &Access, failure: &Failure) -> bool {
-        let ends = i64::try_from(live.answer.secret_expires_at).unwrap_or(i64::MAX);
-        let now = self.deps.clock.now().as_second();
+        let now = self.deps.clock.now().as_second().unsigned_abs();
         failure.disposition == Disposition::Unmanageable
             && access.driver().expiry_ends_client()
-            && (1..=now).contains(&ends)
+            && (1..=now).contains(&live.answer.secret_expires_at)
     }
 
     /// The client as it is, less its scopes.
@@ -264,30 +257,27 @@ impl Worker {
         let command = DeletionCommand::Complete {
             client_id: live.answer.client_id.clone(),
         };
-        if self
-            .record(job, &Command::Deletion(command))
-            .await?
-            .is_some()
-        {
+        let deleted = self.record(job, &Command::Deletion(command)).await?;
+        if deleted.is_some() {
             self.forget(job.id).await?;
         }
         Ok(())
     }
 
-    /// `certain`: nothing came of the attempt.
+    /// `repeated`: what was sent before may have been done, whatever is answered now.
     async fn not_changed(
         &self,
         job: &Job,
         live: &Live,
         access: &Access,
         failure: &Failure,
-        certain: bool,
+        repeated: bool,
     ) -> Result<(), WorkError> {
         // An answer may have brought a new token, although the change failed.
         match self.recovered(job, live, access).await? {
             Recovered::Outcome => return Ok(()),
             Recovered::Token => {
-                return self.still_not_changed(job, access, failure, certain).await;
+                return self.still_not_changed(job, access, failure, repeated).await;
             }
             Recovered::Nothing => {}
         }
@@ -302,10 +292,10 @@ impl Worker {
         if unclear && !moved && !is_listed(job, live) {
             // Only somebody who looks there can tell; with a word of theirs another client takes its place.
             self.list_once(job, live, failure).await?;
-            return self.still_not_changed(job, access, failure, certain).await;
+            return self.still_not_changed(job, access, failure, repeated).await;
         }
         let repeat = moved || failure.outcome_unknown || failure.disposition == Disposition::Retry;
-        let failed = failed(failure, certain);
+        let failed = failed(failure, !failure.outcome_unknown && !repeated);
         if let Some((attempt, OperationKind::Rotate { .. })) = under_way(live) {
             let attempts = job.state.delay.as_ref().map_or(0, |delay| delay.attempts);
             let last = attempts + 1 >= self.deps.config.retry.max_attempts;
@@ -327,11 +317,13 @@ impl Worker {
         job: &Job,
         access: &Access,
         failure: &Failure,
-        certain: bool,
+        repeated: bool,
     ) -> Result<(), WorkError> {
-        let job = self.jobs.again(job.id).await?;
-        match job.state.live() {
-            Some(live) => Box::pin(self.not_changed(&job, live, access, failure, certain)).await,
+        let again = self.jobs.again(job.id).await?;
+        match again.state.live() {
+            // What has been wanted since then was not refused: it is tried.
+            Some(_) if again.state.order != job.state.order => Ok(()),
+            Some(live) => Box::pin(self.not_changed(&again, live, access, failure, repeated)).await,
             None => Ok(()),
         }
     }
@@ -342,7 +334,7 @@ impl Worker {
         attempt: u32,
         problem: Problem,
     ) -> Result<(), WorkError> {
-        let refuse = RotationCommand::Refuse { attempt, problem };
+        let refuse = RotationCommand::Refuse(RotationRefused { attempt, problem });
         self.record(job, &Command::Rotation(refuse)).await?;
         if let Some(live) = job.state.live()
             && let Some((_, OperationKind::Rotate { secret_ref })) = under_way(live)
@@ -353,13 +345,12 @@ impl Worker {
     }
 }
 
-/// What a listed client may still do.
-#[derive(Debug, Clone, Copy)]
-enum Power {
-    /// It is still the application's client.
-    Kept,
-    /// It is not any more; `powerless`: it can get no token.
-    GivenUp { powerless: bool },
+/// Whether a listed client is still the application's, and can do anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GivenUp {
+    Not,
+    AsItIs,
+    Powerless,
 }
 
 /// The update, and the switch beside it where the provider has one. A client that lacks a secret gets one.
@@ -408,15 +399,6 @@ async fn changed(
 fn is_listed(job: &Job, live: &Live) -> bool {
     let mut open = job.state.orphans.values();
     open.any(|orphan| orphan.resolution.is_none() && orphan.client_id == live.answer.client_id)
-}
-
-/// Whether trying again changes nothing.
-fn is_refusal(failure: &Failure) -> bool {
-    !failure.outcome_unknown
-        && matches!(
-            failure.disposition,
-            Disposition::Fail | Disposition::Unmanageable
-        )
 }
 
 /// What was intended and has no outcome.

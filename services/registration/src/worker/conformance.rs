@@ -25,32 +25,23 @@ const STEPS: [&str; 7] = [
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 
-/// The profile of the client that a check registers.
-struct CheckedProfile {
-    grant_type: &'static str,
-    response_type: Option<&'static str>,
-    auth_method: &'static str,
-}
-
-impl CheckedProfile {
-    /// Client credentials by the header, unless the document lists others and not these.
-    fn fit_for(endpoints: &Endpoints) -> Self {
-        let lists = |listed: &[String], one: &str| listed.iter().any(|listed| listed == one);
-        let grants = &endpoints.grant_types_supported;
-        let redirects = lists(grants, "authorization_code") && !lists(grants, CLIENT_CREDENTIALS);
-        let (grant_type, response_type) = match redirects {
-            true => ("authorization_code", Some("code")),
-            false => (CLIENT_CREDENTIALS, None),
-        };
-        let auth_method = match endpoints.only_secrets_in_the_body() {
-            true => "client_secret_post",
-            false => "client_secret_basic",
-        };
-        Self {
-            grant_type,
-            response_type,
-            auth_method,
-        }
+/// Grant type, response types and authentication method of the client that a check registers: client credentials by the
+/// header, unless the document lists others and not these.
+fn profile_for(endpoints: &Endpoints) -> (&'static str, &'static [&'static str], &'static str) {
+    let lists = |one: &str| {
+        endpoints
+            .grant_types_supported
+            .iter()
+            .any(|listed| listed == one)
+    };
+    let redirects = lists("authorization_code") && !lists(CLIENT_CREDENTIALS);
+    let auth_method = match endpoints.only_secrets_in_the_body() {
+        true => "client_secret_post",
+        false => "client_secret_basic",
+    };
+    match redirects {
+        true => ("authorization_code", &["code"], auth_method),
+        false => (CLIENT_CREDENTIALS, &[], auth_method),
     }
 }
 
@@ -154,17 +145,14 @@ impl Running {
     }
 
     fn wanted(&self) -> WantedClient {
-        let profile = CheckedProfile::fit_for(&self.access.settings.location.endpoints);
+        let endpoints = &self.access.settings.location.endpoints;
+        let (grant_type, response_types, auth_method) = profile_for(endpoints);
         WantedClient {
             name: "Portico conformance check".to_owned(),
             redirect_uris: vec!["https://portico.invalid/callback".to_owned()],
-            grant_types: BTreeSet::from([profile.grant_type.to_owned()]),
-            response_types: profile
-                .response_type
-                .map(str::to_owned)
-                .into_iter()
-                .collect(),
-            token_endpoint_auth_method: profile.auth_method.to_owned(),
+            grant_types: BTreeSet::from([grant_type.to_owned()]),
+            response_types: response_types.iter().map(|&one| one.to_owned()).collect(),
+            token_endpoint_auth_method: auth_method.to_owned(),
             scopes: self.scopes.clone(),
             okta_application_type: "service".to_owned(),
             marker: Marker {
@@ -250,26 +238,22 @@ impl Running {
         }
         subject.wanted.name.push_str(", updated");
         let session = self.access.session(spool);
-        let updated = self
-            .access
-            .driver()
-            .update(&session, &subject.known, &subject.wanted)
-            .await;
+        let (driver, wanted) = (self.access.driver(), &subject.wanted);
+        let updated = driver.update(&session, &subject.known, wanted).await;
         self.took("update", updated, subject).await;
     }
 
     async fn rotate(&self, spool: &AnswerSpool, subject: &mut Subject) {
         let chosen = random_secret();
         let session = self.access.session(spool);
-        let rotated = self
-            .access
-            .driver()
+        let driver = self.access.driver();
+        let rotated = driver
             .rotate_secret(&session, &subject.known, &chosen)
-            .await
-            .map(|mut rotated| {
-                rotated.client_secret = rotated.client_secret.or(Some(chosen));
-                rotated
-            });
+            .await;
+        let rotated = rotated.map(|mut rotated| {
+            rotated.client_secret = rotated.client_secret.or(Some(chosen));
+            rotated
+        });
         self.took("rotate", rotated, subject).await;
     }
 
@@ -427,12 +411,9 @@ impl Running {
 
     async fn tell(&self, command: &Command, step: &str) {
         let context = self.context.step(step);
-        let told = self
-            .worker
-            .store
-            .execute::<ConformanceCheck>(self.provider, command, &context)
-            .await;
-        if let Err(error) = told {
+        let store = &self.worker.store;
+        let told = store.execute::<ConformanceCheck>(self.provider, command, &context);
+        if let Err(error) = told.await {
             tracing::error!(identity_provider_id = %self.provider, %error,
                 "a step of a conformance check could not be recorded");
         }

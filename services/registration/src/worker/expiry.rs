@@ -15,7 +15,7 @@ use super::{Job, WorkError, Worker};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
     AdoptedClient, Command, Event, Live, OauthClient, OldSecretCommand, OrphanEvent,
-    RegistrationEvent, RotationCommand, RotationEvent, UpdateEvent,
+    RegistrationEvent, RotationCommand, RotationEvent, Succeeded, UpdateEvent,
 };
 use crate::providers::{Disposition, Failure};
 
@@ -60,11 +60,13 @@ impl Worker {
         for recorded in self.store.read_stream(&stream).await? {
             let answer = match recorded.decode::<OauthClient>()? {
                 Some(
-                    Event::Registration(RegistrationEvent::Registered { answer, .. })
-                    | Event::Update(UpdateEvent::Updated { answer, .. })
+                    Event::Registration(RegistrationEvent::Registered(Succeeded {
+                        answer, ..
+                    }))
+                    | Event::Update(UpdateEvent::Updated(Succeeded { answer, .. }))
                     | Event::Orphan(OrphanEvent::Adopted(AdoptedClient { answer, .. })),
                 ) => answer,
-                Some(Event::Rotation(RotationEvent::SecretRotated { answer, .. })) => *answer,
+                Some(Event::Rotation(RotationEvent::SecretRotated(rotated))) => *rotated.answer,
                 _ => continue,
             };
             let same = answer.secret_ref == live.answer.secret_ref

@@ -37,11 +37,11 @@ impl Worker {
 
 fn outcome(command: &Command) -> Option<(&'static str, &'static str)> {
     Some(match command {
-        Command::Registration(RegistrationCommand::Complete { .. }) => ("register", "succeeded"),
+        Command::Registration(RegistrationCommand::Complete(_)) => ("register", "succeeded"),
         Command::Registration(RegistrationCommand::Suspect { .. }) => ("register", "unknown"),
-        Command::Update(UpdateCommand::Complete { .. }) => ("update", "succeeded"),
-        Command::Rotation(RotationCommand::Complete { .. }) => ("rotate", "succeeded"),
-        Command::Rotation(RotationCommand::Refuse { .. }) => ("rotate", "failed"),
+        Command::Update(UpdateCommand::Complete(_)) => ("update", "succeeded"),
+        Command::Rotation(RotationCommand::Complete(_)) => ("rotate", "succeeded"),
+        Command::Rotation(RotationCommand::Refuse(_)) => ("rotate", "failed"),
         Command::Deletion(DeletionCommand::Complete { .. }) => ("delete", "succeeded"),
         Command::Failure(FailureCommand::Delay { counted: true, .. }) => ("provider", "delayed"),
         Command::Failure(FailureCommand::Refuse { .. }) => ("provider", "failed"),

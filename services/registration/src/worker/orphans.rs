@@ -14,7 +14,7 @@ use super::{Job, WorkError, Worker};
 use crate::client_metadata::{Metadata, WantedClient};
 use crate::oauth_client::{
     AdoptedClient, Answered, Command, FoundClient, ORPHAN_OWNER, OauthClient, Orphan,
-    OrphanCommand, Rejection, Resolution,
+    OrphanCommand, Rejection, Resolution, Resolved,
 };
 use crate::providers::{
     Access, ChosenIds, Disposition, Failure, KnownClient, ReconcileClass, Reconciled,
@@ -220,8 +220,7 @@ impl Orphans {
     async fn check_unused(&self, job: &Job, marker: &str, client_id: &str) -> Result<(), Stop> {
         let usable = job.state.resolvable(marker, client_id);
         usable.map_err(Error::from)?;
-        let (worker, provider) = (&self.worker, job.state.identity_provider_id);
-        let is_anothers = worker.is_anothers(job.id, provider, client_id).await;
+        let is_anothers = self.worker.is_anothers(job, client_id).await;
         match is_anothers.map_err(Stop::Work)? {
             true => Err(Error::from(Rejection::ClientInUse).into()),
             false => Ok(()),
@@ -290,10 +289,8 @@ impl Orphans {
             registration_client_uri: uri.or_else(|| known.registration_client_uri.clone()),
             secret_expires_at: registered.client_secret_expires_at,
             granted: registered.granted,
-            echo_ref: None,
-            differences: Vec::new(),
             warnings: registered.warnings,
-            unusable: None,
+            ..Answered::default()
         };
         let mut changes = Changes::default();
         Worker::keep_echo(job, sent, &mut answer, &mut changes).map_err(Stop::Work)?;
@@ -310,11 +307,11 @@ impl Orphans {
         {
             return Err(refused(&failure).into());
         }
-        let command = OrphanCommand::Resolve {
+        let command = OrphanCommand::Resolve(Resolved {
             marker: marker.to_owned(),
             how: Resolution::Deleted,
             note: None,
-        };
+        });
         self.execute(job.id, command, &self.context).await
     }
 

@@ -21,7 +21,7 @@ use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
     AfterSuspicion, Command, FailedAttempt, FailureCommand, FoundClient, Intent, ORPHAN_OWNER,
-    OrphanCommand, Problem, RegistrationCommand, RegistrationIntended, Wanted,
+    OrphanCommand, Problem, RegistrationCommand, RegistrationIntended, Succeeded, Wanted,
 };
 use crate::providers::{
     ChosenIds, Disposition, Driver, Failure, KnownClient, ReconcileClass, RegisteredClient, Site,
@@ -114,11 +114,7 @@ impl Worker {
             Err(failure) => Err(failure),
         };
         match registered.map_err(|failure| impersonal(failure, client)) {
-            Ok(registered)
-                if self
-                    .is_anothers(job.id, access.id, &registered.client_id)
-                    .await? =>
-            {
+            Ok(registered) if self.is_anothers(job, &registered.client_id).await? => {
                 self.unread(job, provider, intended, &anothers()).await
             }
             Ok(registered) => {
@@ -160,14 +156,9 @@ impl Worker {
     }
 
     /// Whether a live client of another application has this id.
-    pub(super) async fn is_anothers(
-        &self,
-        id: Uuid,
-        provider: Uuid,
-        client_id: &str,
-    ) -> Result<bool, WorkError> {
-        let pool = self.store.database().pool();
-        Ok(view::is_anothers(pool, id, provider, client_id).await?)
+    pub(super) async fn is_anothers(&self, job: &Job, client_id: &str) -> Result<bool, WorkError> {
+        let (pool, provider) = (self.store.database().pool(), job.state.identity_provider_id);
+        Ok(view::is_anothers(pool, job.id, provider, client_id).await?)
     }
 
     async fn registered(
@@ -204,10 +195,9 @@ impl Worker {
         if answer.secret_ref != Some(intended.secret_ref) {
             changes.delete([intended.secret_ref]);
         }
-        let command = Command::Registration(RegistrationCommand::Complete {
-            attempt: intended.attempt,
-            answer,
-        });
+        let attempt = intended.attempt;
+        let succeeded = Succeeded { attempt, answer };
+        let command = Command::Registration(RegistrationCommand::Complete(succeeded));
         fault::point("registering");
         let recorded = self.record_with(job, &command, changes).await?;
         fault::point("registered");

@@ -69,12 +69,11 @@ pub(super) fn unusable(
         return problem(MISSING, reason);
     }
     let expires = i64::try_from(answer.secret_expires_at).ok()?;
-    (1..=now.as_second()).contains(&expires).then(|| Problem {
-        code: EXPIRED.to_owned(),
-        reason: "the provider says that the secret of the client has expired already \
-                 (client_secret_expires_at)"
-            .to_owned(),
-    })
+    let reason = "the provider says that the secret of the client has expired already (client_secret_expires_at)";
+    let has_expired = (1..=now.as_second()).contains(&expires);
+    has_expired
+        .then(|| problem(EXPIRED, reason.to_owned()))
+        .flatten()
 }
 
 /// The client with a secret, where it needs one and this answer brought none: it is given one, or asked for it, as far as
@@ -135,13 +134,14 @@ pub(super) fn with_later(answered: RegisteredClient, later: RegisteredClient) ->
             .or(answered.registration_access_token),
         ..answered
     };
-    if later.client_secret.is_some() {
-        both.client_secret = later.client_secret;
-        // It ends with the secret that it is about.
-        if let Some(ends) = later.granted.members().get(EXPIRES) {
-            both.client_secret_expires_at = later.client_secret_expires_at;
-            both.granted = both.granted.with(EXPIRES, ends.clone());
-        }
+    if later.client_secret.is_none() {
+        return both;
+    }
+    both.client_secret = later.client_secret;
+    // It ends with the secret that it is about.
+    if let Some(ends) = later.granted.members().get(EXPIRES) {
+        both.client_secret_expires_at = later.client_secret_expires_at;
+        both.granted = both.granted.with(EXPIRES, ends.clone());
     }
     both
 }
@@ -170,14 +170,9 @@ mod tests {
         let answer = Answered {
             client_id: "c1".into(),
             secret_ref: has_secret.then(|| VaultRef(uuid::Uuid::nil())),
-            rat_ref: None,
-            registration_client_uri: None,
             secret_expires_at: expires_at.try_into().unwrap(),
             granted: Metadata::from_answer(granted.as_object().unwrap().clone()),
-            echo_ref: None,
-            differences: vec![],
-            warnings: vec![],
-            unusable: None,
+            ..Answered::default()
         };
         let now = Timestamp::from_second(NOW).unwrap();
         unusable(&wanted(&["a"]), &answer, now).map(|problem| problem.code)

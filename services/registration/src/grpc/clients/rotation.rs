@@ -92,12 +92,8 @@ pub(crate) async fn end_old_secret(
     let command = Command::OldSecret(OldSecretCommand::End {
         at: grpc.deps.clock.now(),
     });
-    let asked = grpc
-        .store
-        .execute::<OauthClient>(id, &command, &call.context)
-        .await
-        .map_err(refuse)?;
-    let before = asked.state.old_secret().map_or(0, |old| old.attempts);
+    let asked: OauthClient = grpc.execute(id, 0, &command, &call.context).await?;
+    let before = asked.old_secret().map_or(0, |old| old.attempts);
     let ended = |state: &OauthClient| match state.old_secret() {
         None => Some(Ok(state.clone())),
         Some(old) if old.attempts > before => {
@@ -124,14 +120,9 @@ async fn replace(
     id: Uuid,
     listed: &Listed,
 ) -> Result<api::Credentials, Error> {
-    grpc.store
-        .execute::<OauthClient>(
-            id,
-            &Command::Deletion(DeletionCommand::Replace),
-            &call.context,
-        )
-        .await
-        .map_err(refuse)?;
+    let command = Command::Deletion(DeletionCommand::Replace);
+    grpc.execute::<OauthClient>(id, 0, &command, &call.context)
+        .await?;
     let before = listed.client.client_id.clone();
     let replaced = |state: &OauthClient| match state.live() {
         Some(live)

@@ -67,11 +67,11 @@ fn an_orphan_holds_what_was_asked_for_until_it_is_resolved() {
     assert_eq!(story.reports(1).last(), Some(&(2, DELETED)));
     assert_eq!(held(&story), set(&["free", "p1"]));
     let marker = story.client.orphans.keys().next().unwrap().clone();
-    let resolve = Command::Orphan(OrphanCommand::Resolve {
+    let resolve = Command::Orphan(OrphanCommand::Resolve(Resolved {
         marker,
         how: Resolution::Dismissed,
         note: None,
-    });
+    }));
     assert_eq!(held(&story.then(&resolve)), set(&[]));
 }
 

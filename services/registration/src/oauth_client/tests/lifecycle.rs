@@ -44,18 +44,18 @@ fn expiring() -> Story {
     let mut answer = answer("c1", &set(&["p1", "free"]));
     answer.secret_expires_at = EXPIRES.unsigned_abs();
     let attempt = story.client.attempt;
-    story.take_in(UpdateEvent::Updated { attempt, answer }.into());
+    story.take_in(UpdateEvent::Updated(Succeeded { attempt, answer }).into());
     story
 }
 
 /// Both secrets work for a time.
 fn rotated() -> Story {
     let mut story = Story::active(&[1]);
-    let rotated = RotationEvent::SecretRotated {
+    let rotated = RotationEvent::SecretRotated(Rotated {
         attempt: 9,
         answer: Box::new(answer("c1", &set(&["p1", "free"]))),
         old_secret: Some(OldSecret::until(later())),
-    };
+    });
     story.take_in(rotated.into());
     story
 }
@@ -182,11 +182,11 @@ fn a_new_secret_is_announced_anew() {
     assert_eq!(story.client.due(), None);
     let mut answer = answer("c1", &set(&["p1", "free"]));
     answer.secret_expires_at = EXPIRES.unsigned_abs() + 100 * 86_400;
-    let rotated = RotationEvent::SecretRotated {
+    let rotated = RotationEvent::SecretRotated(Rotated {
         attempt: 9,
         answer: Box::new(answer),
         old_secret: None,
-    };
+    });
     story.take_in(rotated.into());
     assert_eq!(story.client.due(), Some(days_before(-70)));
 }

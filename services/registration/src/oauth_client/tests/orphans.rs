@@ -19,11 +19,11 @@ fn undeletable(powerless: bool, given_up: bool) -> UndeletableClient {
 }
 
 fn dismiss(marker: &str) -> Command {
-    Command::Orphan(OrphanCommand::Resolve {
+    Command::Orphan(OrphanCommand::Resolve(Resolved {
         marker: marker.to_owned(),
         how: Resolution::Dismissed,
         note: None,
-    })
+    }))
 }
 
 fn find(marker: &str, client_id: &str) -> Command {
@@ -162,7 +162,7 @@ fn suspect_then(attempt: u32, detail: &str, then: AfterSuspicion) -> Command {
 fn what_is_looked_for_again_is_listed_until_it_is_found() {
     let story = Story::new([granted(1)]);
     let wanted = story.client.wanted().unwrap();
-    let not_found = AfterSuspicion::LookAgain(problem("not_found"), later());
+    let not_found = AfterSuspicion::LookAgain(failed("not_found", false), later());
     let look_again = || suspect_then(1, "", not_found.clone());
     let mut story = story.then(&intend(wanted.clone())).then(&look_again());
     let marker = marker(&story);
@@ -267,11 +267,11 @@ fn a_client_that_got_unusable_is_done_for_nobody_new() {
 fn an_old_orphan_with_the_id_of_a_live_client_takes_nothing_away() {
     let mut story = Story::active(&[1]).then(&find("old", "c1"));
     for how in [Resolution::Dismissed, Resolution::Deleted] {
-        let resolve = Command::Orphan(OrphanCommand::Resolve {
+        let resolve = Command::Orphan(OrphanCommand::Resolve(Resolved {
             marker: "old".into(),
             how,
             note: None,
-        });
+        }));
         assert_eq!(story.tell(&resolve), Err(Rejection::ClientInUse));
     }
     let in_use = story.client.resolvable("old", "c1");

@@ -203,3 +203,30 @@ fn a_pause_ends_where_nothing_is_left_to_do() {
     let all = wanted(&["p1", "free", "third"]);
     assert_eq!(story.step(), Step::Update(all));
 }
+
+/// What is shown as in force is what the provider has.
+#[test]
+fn redirect_urls_that_are_refused_are_not_in_force() {
+    let callback = |url: &str, as_of| {
+        follow(Application {
+            redirect_urls: vec![url.to_owned()],
+            ..application("Weather app", as_of)
+        })
+    };
+    let (first, long) = ("https://app.example/cb", "https://app.example/too-long");
+    let story = Story::active(&[1]).then(&callback(first, 5)).updated();
+    assert_eq!(story.client.redirect_urls(), [first]);
+    let story = story.then(&callback(long, 6));
+    let wanted = story.client.wanted().unwrap();
+    let story = story.then(&intend_update(wanted)).then(&refuse(true));
+    assert_eq!(story.client.redirect_urls(), [first]);
+    assert_eq!(story.client.last_error(), Some(&problem("no")));
+    assert_eq!(
+        story
+            .then(&callback(long, 7))
+            .updated()
+            .client
+            .redirect_urls(),
+        [long]
+    );
+}

@@ -250,10 +250,10 @@ fn an_application_that_is_resumed_is_told_only_where_it_goes_wrong() {
 fn reports_are_part_of_the_decision() {
     let story = Story::new([granted(1)]).then(&intend(wanted(&["free", "p1"])));
     let answer = answer("c1", &set(&["free", "p1"]));
-    let registered = RegistrationEvent::Registered {
+    let registered = RegistrationEvent::Registered(Succeeded {
         attempt: 1,
         answer: answer.clone(),
-    };
+    });
     after(&story)
         .when(&register(1, answer))
         .then([registered.into(), report(1, 1, DONE)]);

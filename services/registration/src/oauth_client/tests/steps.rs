@@ -153,10 +153,12 @@ fn a_rotation_goes_before_all_else() {
     let story = Story::active(&[1]).then(&rotate(9)).then(&granted(2));
     assert_eq!(story.step(), Step::Rotate);
     let attempt = story.client.attempt;
-    let story = story.then(&Command::Rotation(RotationCommand::Refuse {
-        attempt,
-        problem: problem("no"),
-    }));
+    let story = story.then(&Command::Rotation(RotationCommand::Refuse(
+        RotationRefused {
+            attempt,
+            problem: problem("no"),
+        },
+    )));
     assert_eq!(story.step(), Step::Update(wanted(&["free", "p1", "p2"])));
 }
 

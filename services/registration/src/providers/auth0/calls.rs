@@ -8,7 +8,7 @@ use super::members;
 use crate::providers::client::RegisteredClient;
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::rfc7591;
-use crate::providers::session::{Body, Call, RawAnswer, Session, Step};
+use crate::providers::session::{Body, RawAnswer, Session, Step};
 use crate::providers::site::Site;
 use crate::providers::tokens::Need;
 
@@ -67,13 +67,7 @@ pub(super) async fn call(
     };
     let credential = session.credential(need).await?;
     session
-        .call(Call {
-            step,
-            method,
-            url,
-            authorization: credential.authorization(),
-            body,
-        })
+        .call(step, method, url, credential.authorization(), body)
         .await
 }
 

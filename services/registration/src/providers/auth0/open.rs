@@ -51,12 +51,11 @@ pub(super) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared>
         "token_endpoint_auth_method".into(),
         wanted.auth_method().into(),
     );
-    Ok(Prepared {
-        endpoint: site.endpoints.registration_endpoint.clone(),
-        wanted: wanted.clone(),
-        chosen: None,
+    Ok(Prepared::new(
+        site.endpoints.registration_endpoint.clone(),
+        wanted,
         body,
-    })
+    ))
 }
 
 pub(super) async fn register(

@@ -11,7 +11,7 @@ use super::representation::ClientScopes;
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{ABSENCE_UNCLEAR, Bearer, Disposition, Failure, Result};
 use crate::providers::rfc7591::object_of;
-use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+use crate::providers::session::{Authorization, Body, RawAnswer, Session, Step};
 use crate::providers::tokens::Need;
 
 /// A token and what kind it is.
@@ -26,15 +26,7 @@ pub(super) async fn call(
     body: Body,
 ) -> Result<RawAnswer> {
     let authorization = Authorization::Bearer(*bearer, token);
-    session
-        .call(Call {
-            step,
-            method,
-            url,
-            authorization,
-            body,
-        })
-        .await
+    session.call(step, method, url, authorization, body).await
 }
 
 /// The one POST, by the authorization method that was chosen.
@@ -53,13 +45,13 @@ pub(super) async fn post(
         body.insert("secret".into(), chosen.client_secret.expose().into());
     }
     let answer = session
-        .call(Call {
-            step: Step::Register,
-            method: Method::POST,
-            url: &prepared.endpoint,
+        .call(
+            Step::Register,
+            Method::POST,
+            &prepared.endpoint,
             authorization,
-            body: Body::Json(Value::Object(body)),
-        })
+            Body::Json(Value::Object(body)),
+        )
         .await?;
     Ok((answer, authorization.bearer()))
 }

@@ -10,7 +10,7 @@ use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::metadata::Metadata;
 use crate::providers::rfc7591::object_of;
-use crate::providers::session::{Authorization, Body, Call, Session, Step};
+use crate::providers::session::{Authorization, Body, Session, Step};
 use crate::providers::tokens::Need;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +33,13 @@ pub(super) async fn presence(
 ) -> Result<Presence> {
     let public = Secret::new("public");
     let answer = session
-        .call(Call {
-            step: Step::Other,
-            method: Method::GET,
-            url: &member(session.endpoints, "install", client_id),
-            authorization: Authorization::Basic(client_id, secret.unwrap_or(&public)),
-            body: Body::None,
-        })
+        .call(
+            Step::Other,
+            Method::GET,
+            &member(session.endpoints, "install", client_id),
+            Authorization::Basic(client_id, secret.unwrap_or(&public)),
+            Body::None,
+        )
         .await?;
     let body = String::from_utf8_lossy(&answer.body);
     Ok(match answer.status {

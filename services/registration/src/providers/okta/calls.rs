@@ -8,7 +8,7 @@ use crate::providers::client::RegisteredClient;
 use crate::providers::discovery::Endpoints;
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
 use crate::providers::rfc7591;
-use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+use crate::providers::session::{Authorization, Body, RawAnswer, Session, Step};
 
 /// Pages of a search that are read; a page has up to 200 clients whose names start alike.
 const PAGES: usize = 50;
@@ -41,13 +41,7 @@ pub(super) async fn call(
         ));
     };
     session
-        .call(Call {
-            step,
-            method,
-            url,
-            authorization: Authorization::Ssws(token),
-            body,
-        })
+        .call(step, method, url, Authorization::Ssws(token), body)
         .await
 }
 

@@ -44,9 +44,17 @@ impl Prepared {
         }
         Preview {
             action: "register",
-            method: "POST",
-            endpoint: self.endpoint.clone(),
-            body: Value::Object(body),
+            ..Preview::update("POST", self.endpoint.clone(), body)
+        }
+    }
+
+    /// A request by which the provider chooses the client's id and secret.
+    pub(crate) fn new(endpoint: Url, wanted: &WantedClient, body: Map<String, Value>) -> Self {
+        Self {
+            endpoint,
+            wanted: wanted.clone(),
+            chosen: None,
+            body,
         }
     }
 }
@@ -62,6 +70,18 @@ pub struct Preview {
     pub endpoint: Url,
     /// What would be sent, secrets redacted.
     pub body: Value,
+}
+
+impl Preview {
+    /// Of a change of a client.
+    pub(crate) fn update(method: &'static str, endpoint: Url, body: Map<String, Value>) -> Self {
+        Self {
+            action: "update",
+            method,
+            endpoint,
+            body: Value::Object(body),
+        }
+    }
 }
 
 /// What is stored of a registered client, with its secrets out of the vault.

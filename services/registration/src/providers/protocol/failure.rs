@@ -168,15 +168,13 @@ pub(crate) fn refusal(answer: &RawAnswer, bearer: Bearer) -> Failure {
         (_, Bearer::None) if token_is_bad || is_forbidden => {
             failure.with(Disposition::PauseProvider, "initial_access_token_missing")
         }
-        (_, Bearer::Registration) if token_is_bad || is_forbidden => failure.with(
-            Disposition::Unmanageable,
-            "registration_access_token_refused",
-        ),
-        (_, Bearer::Management) if token_is_bad || is_forbidden => {
-            failure.with(Disposition::Unmanageable, "management_credentials_refused")
-        }
-        (_, Bearer::Api) if token_is_bad || is_forbidden => {
-            failure.with(Disposition::Unmanageable, "api_token_refused")
+        _ if manages && (token_is_bad || is_forbidden) => {
+            let code = match bearer {
+                Bearer::Management => "management_credentials_refused",
+                Bearer::Api => "api_token_refused",
+                _ => "registration_access_token_refused",
+            };
+            failure.with(Disposition::Unmanageable, code)
         }
         (410, _) if is_about_client => failure.gone(),
         // Whose 404 it is only a driver can tell, by its body or by another question.

@@ -44,12 +44,11 @@ pub(crate) fn prepare(site: Site<'_>, wanted: &WantedClient) -> Result<Prepared>
     if site.software_statement {
         body.insert("software_statement".into(), REDACTED.into());
     }
-    Ok(Prepared {
-        endpoint: site.endpoints.registration_endpoint.clone(),
-        wanted: wanted.clone(),
-        chosen: None,
+    Ok(Prepared::new(
+        site.endpoints.registration_endpoint.clone(),
+        wanted,
         body,
-    })
+    ))
 }
 
 /// Whether the client can authenticate at the token endpoint in the way that is wanted.
@@ -148,7 +147,7 @@ pub(crate) fn redacted_update_body(
     client: &KnownClient,
     wanted: &WantedClient,
 ) -> Map<String, Value> {
-    let mut body = update_body(client, client.granted.for_update(), wanted);
+    let mut body = update_body(client, for_update(client.granted.members()), wanted);
     if client.client_secret.is_some() {
         body.insert("client_secret".into(), REDACTED.into());
     }

@@ -125,14 +125,6 @@ pub struct Session<'a> {
     pub deadline: Duration,
 }
 
-pub(crate) struct Call<'a> {
-    pub(crate) step: Step,
-    pub(crate) method: Method,
-    pub(crate) url: &'a Url,
-    pub(crate) authorization: Authorization<'a>,
-    pub(crate) body: Body,
-}
-
 #[derive(Clone, Copy)]
 pub(crate) enum Authorization<'a> {
     Nobody,
@@ -275,35 +267,41 @@ impl Session<'_> {
     }
 
     /// Makes one call, spools its answer where it may hold credentials, and gives it back whatever its status.
-    pub(crate) async fn call(&self, call: Call<'_>) -> Result<RawAnswer> {
-        if !self.endpoints.trusts(call.url) {
+    pub(crate) async fn call(
+        &self,
+        step: Step,
+        method: Method,
+        url: &Url,
+        authorization: Authorization<'_>,
+        body: Body,
+    ) -> Result<RawAnswer> {
+        if !self.endpoints.trusts(url) {
             return Err(Failure::fail(
                 "endpoint_foreign_origin",
                 format!(
                     "{} is not the provider's origin; no token is sent there",
-                    call.url.origin().ascii_serialization()
+                    url.origin().ascii_serialization()
                 ),
             ));
         }
-        let step = call.step;
-        let writes = call.method != Method::GET;
-        let mut request = self.fetch.request(call.method, call.url, self.deadline);
+        let writes = method != Method::GET;
+        let mut request = self.fetch.request(method, url, self.deadline);
         request.step = step.name();
         request
             .headers
             .insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let mut sent = call.body.secrets();
-        sent.extend(call.authorization.secret().cloned());
+        let mut sent = body.secrets();
+        sent.extend(authorization.secret().cloned());
         // A provider remembers what it was sent by other calls.
         sent.extend(self.token.cloned());
         sent.extend(
             self.management
                 .map(|management| management.client_secret.clone()),
         );
-        if let Some(authorization) = call.authorization.header() {
+        if let Some(authorization) = authorization.header() {
             request.headers.insert(AUTHORIZATION, authorization?);
         }
-        if let Some((kind, body)) = call.body.encoded() {
+        if let Some((kind, body)) = body.encoded() {
             request
                 .headers
                 .insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -4,7 +4,7 @@ use http::Method as Verb;
 use portico_vault::Secret;
 
 use super::failure::{Bearer, Disposition, Failure, Result, refusal};
-use super::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+use super::session::{Authorization, Body, RawAnswer, Session, Step};
 use crate::identity_provider::Method;
 use crate::providers::Tried;
 
@@ -152,13 +152,13 @@ impl Session<'_> {
             form.push(("client_secret", client_secret.expose().to_owned()));
             authorization = Authorization::Nobody;
         }
-        self.call(Call {
-            step: Step::Other,
-            method: Verb::POST,
-            url: &self.endpoints.token_endpoint,
+        self.call(
+            Step::Other,
+            Verb::POST,
+            &self.endpoints.token_endpoint,
             authorization,
-            body: Body::Form(form),
-        })
+            Body::Form(form),
+        )
         .await
     }
 }

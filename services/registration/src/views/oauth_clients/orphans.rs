@@ -73,7 +73,7 @@ fn follow_event<'e>(
         None => Default::default(),
     };
     let note = match event {
-        Event::Orphan(OrphanEvent::OrphanResolved { note, .. }) => *note,
+        Event::Orphan(OrphanEvent::OrphanResolved(resolved)) => resolved.note,
         _ => None,
     };
     let known = cells![
@@ -103,8 +103,8 @@ fn marker(event: &Event) -> Option<&str> {
             OrphanEvent::OrphanFound { client, .. } | OrphanEvent::OrphanClaimed(client),
         ) => Some(&client.marker),
         Event::Orphan(OrphanEvent::Adopted(adopted)) => Some(&adopted.marker),
-        Event::Registration(RegistrationEvent::OrphanSuspected { marker, .. })
-        | Event::Orphan(OrphanEvent::OrphanResolved { marker, .. }) => Some(marker),
+        Event::Orphan(OrphanEvent::OrphanResolved(resolved)) => Some(&resolved.marker),
+        Event::Registration(RegistrationEvent::OrphanSuspected { marker, .. }) => Some(marker),
         _ => None,
     }
 }

@@ -4,7 +4,9 @@
 use portico_runtime::config::Retry;
 
 use super::anothers;
-use crate::oauth_client::{AfterSuspicion, Command, RegistrationCommand, RegistrationIntended};
+use crate::oauth_client::{
+    AfterSuspicion, Command, FailedAttempt, RegistrationCommand, RegistrationIntended,
+};
 use crate::providers::{
     Access, ChosenIds, Failure, ReconcileClass, Reconciled, RegisteredClient, Step,
 };
@@ -30,8 +32,13 @@ impl Worker {
         };
         let access = &provider.access;
         let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
-        let Some(ids) = self.chosen(job, intended).await? else {
+        let chosen = self.secret(job.id, Some(intended.secret_ref)).await?;
+        let Some(client_secret) = chosen else {
             return self.without_secret(job, intended).await;
+        };
+        let ids = ChosenIds {
+            client_id: intended.client_id.clone(),
+            client_secret,
         };
         let Some(texts) = self.texts(job, intended.client.profile).await? else {
             return Ok(());
@@ -96,11 +103,7 @@ impl Worker {
         for answer in spool.load().await? {
             let parsed = access.driver().parse(endpoints, &answer);
             match (answer.step, parsed) {
-                (Step::Register, Ok(registered))
-                    if self
-                        .is_anothers(job.id, access.id, &registered.client_id)
-                        .await? =>
-                {
+                (Step::Register, Ok(new)) if self.is_anothers(job, &new.client_id).await? => {
                     kept = kept.or(Some(Err(anothers())));
                 }
                 (Step::Register, Ok(registered)) => kept = Some(Ok(registered)),
@@ -134,7 +137,11 @@ impl Worker {
                 .retry
                 .pause(job.state.looks + 1, rand::random());
             let next_look_at = Retry::after(self.deps.clock.now(), pause);
-            let then = AfterSuspicion::LookAgain(nothing.problem, next_look_at);
+            let looked = FailedAttempt {
+                attempt_over: false,
+                ..nothing
+            };
+            let then = AfterSuspicion::LookAgain(looked, next_look_at);
             return self.suspect(job, intended, String::new(), then).await;
         }
         match unread {
@@ -176,18 +183,5 @@ impl Worker {
         self.suspect(job, intended, String::new(), then).await?;
         let lost = lacking("secret_missing", "the chosen secret is not in the vault");
         self.refuse(job, lost).await
-    }
-
-    /// What was chosen for an attempt. `None` where the secret is not in the vault.
-    async fn chosen(
-        &self,
-        job: &Job,
-        intended: &RegistrationIntended,
-    ) -> Result<Option<ChosenIds>, WorkError> {
-        let secret = self.secret(job.id, Some(intended.secret_ref)).await?;
-        Ok(secret.map(|client_secret| ChosenIds {
-            client_id: intended.client_id.clone(),
-            client_secret,
-        }))
     }
 }

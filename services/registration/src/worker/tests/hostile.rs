@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::world::{TOKEN, World};
 use crate::oauth_client::{
     Command, FollowCommand, OWNER, OauthClient, OrphanCommand, OrphanReason, Problem, Resolution,
+    Resolved,
 };
 
 fn has_failed(request: Uuid) -> impl Fn(&OauthClient) -> bool + Send {
@@ -66,11 +67,11 @@ async fn open_orphans(world: &World) -> Vec<String> {
 }
 
 async fn dismiss(world: &World, marker: &str) {
-    let command = Command::Orphan(OrphanCommand::Resolve {
+    let command = Command::Orphan(OrphanCommand::Resolve(Resolved {
         marker: marker.to_owned(),
         how: Resolution::Dismissed,
         note: None,
-    });
+    }));
     world.execute::<OauthClient>(world.id(), &command).await;
 }
 

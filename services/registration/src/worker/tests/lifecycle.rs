@@ -11,7 +11,7 @@ use prost::Message as _;
 use super::world::{PATIENCE, World, set};
 use crate::client_type::{self, ClientType};
 use crate::oauth_client::{
-    Command, FoundClient, OauthClient, OrphanCommand, OrphanReason, Resolution,
+    Command, FoundClient, OauthClient, OrphanCommand, OrphanReason, Resolution, Resolved,
 };
 use crate::worker::{ClaimedClient, DriftResult, OrphanAction};
 
@@ -212,11 +212,11 @@ async fn an_orphan_that_is_not_ours_is_not_touched() {
     let done = resolve(&world, marker, OrphanAction::Adopt, &nothing).await;
     assert_eq!(done.unwrap_err().code, "client_id_missing");
     let context = world.context();
-    let command = Command::Orphan(OrphanCommand::Resolve {
+    let command = Command::Orphan(OrphanCommand::Resolve(Resolved {
         marker: marker.clone(),
         how: Resolution::Dismissed,
         note: None,
-    });
+    }));
     world
         .store
         .execute::<OauthClient>(world.id(), &command, &context)

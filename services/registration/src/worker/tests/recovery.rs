@@ -343,7 +343,8 @@ async fn a_fetched_secret_that_nobody_has_tried_is_fetched_again() {
             client_secret: crate::worker::random_secret(),
         };
         let (driver, session) = (access.driver(), access.session(&spool));
-        let prepared = driver.prepare(access.site(), &intended.client, &ids);
+        let sent = intended.client.named(&weather());
+        let prepared = driver.prepare(access.site(), &sent, &ids);
         let registered = driver.register(&session, &prepared.unwrap()).await.unwrap();
         let known = registered.into_known(intended.wanted.scopes.clone());
         driver.fetch_secret(&session, &known).await.unwrap();

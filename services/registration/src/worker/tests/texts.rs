@@ -134,9 +134,9 @@ async fn a_client_waits_for_access_request_however_long_that_takes() {
         loop {
             let events = world.events().await;
             let delays = events.iter().filter_map(|event| match event {
-                Event::Failure(FailureEvent::Delayed {
-                    problem, attempts, ..
-                }) => Some((problem.code.clone(), *attempts)),
+                Event::Failure(FailureEvent::Delayed { delay, .. }) => {
+                    Some((delay.problem.code.clone(), delay.attempts))
+                }
                 _ => None,
             });
             let delays: Vec<_> = delays.collect();

@@ -76,8 +76,11 @@ async fn a_redirect_url_that_leads_nowhere_is_given_where_one_is_demanded() {
     assert_eq!(found.len(), 1, "it is shown: {found:?}");
     assert_eq!(found[0].member, "redirect_uris");
     let known = registered.into_known(set(&["a", "b"]));
-    let body =
-        crate::providers::rfc7591::update_body(&known, known.granted.for_update(), &wanted(&["a"]));
+    let body = crate::providers::rfc7591::update_body(
+        &known,
+        crate::client_metadata::for_update(known.granted.members()),
+        &wanted(&["a"]),
+    );
     assert_eq!(body["redirect_uris"], json!([UNUSED_REDIRECT]));
 }
 
@@ -139,7 +142,7 @@ async fn a_name_that_is_taken_gets_the_marker() {
         // An update keeps it, or the name would be taken again.
         let body = crate::providers::rfc7591::update_body(
             &known,
-            known.granted.for_update(),
+            crate::client_metadata::for_update(known.granted.members()),
             &wanted(&["a"]),
         );
         let marker = wanted(&[]).marker.to_string();

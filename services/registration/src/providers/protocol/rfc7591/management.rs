@@ -8,12 +8,21 @@ use super::adaptation::Adaptations;
 use super::{for_update, invalid_answer, management, object_of, parse, secret, update_body};
 use crate::providers::client::{Deleted, KnownClient, Marker, RegisteredClient, WantedClient};
 use crate::providers::failure::{Bearer, Disposition, Failure, PERHAPS_GONE, Result, refusal};
-use crate::providers::session::{Authorization, Body, Call, RawAnswer, Session, Step};
+use crate::providers::session::{Authorization, Body, RawAnswer, Session, Step};
 
 /// Reads the client (RFC 7592 section 2.1).
 pub(crate) async fn read(session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {
+    Ok(told(session, client).await?.0)
+}
+
+/// The client with the answer that told of it, in which there may be more.
+async fn told(
+    session: &Session<'_>,
+    client: &KnownClient,
+) -> Result<(RegisteredClient, RawAnswer)> {
     let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
-    understood(session, client, &answer, "read").await
+    let read = understood(session, client, &answer, "read").await?;
+    Ok((read, answer))
 }
 
 /// The secret of a client whose registration brought none (RFC 7592 section 2.1 has it in the answer to a read). Some
@@ -23,15 +32,11 @@ pub(crate) async fn fetch_secret(
     client: &KnownClient,
 ) -> Result<RegisteredClient> {
     // Kept as a read: only the secret that was found to be true is one.
-    let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
-    let found = understood(session, client, &answer, "read").await?;
-    let claimed = KnownClient {
-        client_secret: secret(&answer, &object_of(&answer)?, "client_secret")?,
-        ..client.clone()
-    };
-    let is_true = works(session, &claimed).await;
+    let (found, answer) = told(session, client).await?;
+    let claimed = secret(&answer, &object_of(&answer)?, "client_secret")?;
+    let is_true = works(session, client, claimed.as_ref()).await;
     Ok(RegisteredClient {
-        client_secret: claimed.client_secret.filter(|_| is_true),
+        client_secret: claimed.filter(|_| is_true),
         ..found
     })
 }
@@ -47,20 +52,16 @@ pub(crate) async fn before_update(
     client: &KnownClient,
     wanted: &WantedClient,
 ) -> Result<(KnownClient, Map<String, Value>)> {
-    let told = async {
-        let answer = managed(session, client, Step::Read, Method::GET, Body::None).await?;
-        let read = understood(session, client, &answer, "read").await?;
-        Ok::<_, Failure>((read, object_of(&answer)?))
-    };
-    match told.await {
-        Ok((read, members)) => {
+    match told(session, client).await {
+        Ok((read, answer)) => {
+            let members = object_of(&answer)?;
             let known = read.merge_into(client.clone(), client.scopes.clone());
             let body = update_body(&known, for_update(&members), wanted);
             Ok((known, body))
         }
         Err(failure) if failure.disposition == Disposition::Retry => Err(failure),
         Err(_) => {
-            let body = update_body(client, client.granted.for_update(), wanted);
+            let body = update_body(client, for_update(client.granted.members()), wanted);
             Ok((client.clone(), body))
         }
     }
@@ -111,18 +112,23 @@ async fn with_true_secret(
     if updated.client_secret.is_none() || updated.client_secret == client.client_secret {
         return updated;
     }
-    let claimed = KnownClient {
-        client_secret: updated.client_secret.clone(),
-        ..client.clone()
-    };
-    if !works(session, &claimed).await && works(session, client).await {
+    let (new, old) = (
+        updated.client_secret.as_ref(),
+        client.client_secret.as_ref(),
+    );
+    if !works(session, client, new).await && works(session, client, old).await {
         updated.client_secret = None;
     }
     updated
 }
 
-async fn works(session: &Session<'_>, client: &KnownClient) -> bool {
-    matches!(still_there(session, client).await, Ok(Some(true)))
+/// Whether the token endpoint takes this for the client's secret.
+async fn works(session: &Session<'_>, client: &KnownClient, secret: Option<&Secret>) -> bool {
+    let claimed = KnownClient {
+        client_secret: secret.cloned(),
+        ..client.clone()
+    };
+    matches!(still_there(session, &claimed).await, Ok(Some(true)))
 }
 
 /// Deletes the client (RFC 7592 section 2.3). Where the provider does not delete, the caller takes the client's scopes
@@ -231,13 +237,13 @@ async fn managed(
 ) -> Result<RawAnswer> {
     let (url, token) = management(client)?;
     session
-        .call(Call {
+        .call(
             step,
             method,
             url,
-            authorization: Authorization::Bearer(Bearer::Registration, token),
+            Authorization::Bearer(Bearer::Registration, token),
             body,
-        })
+        )
         .await
 }
 

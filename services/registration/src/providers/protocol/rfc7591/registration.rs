@@ -7,7 +7,7 @@ use super::adaptation::Adaptations;
 use super::parse;
 use crate::providers::client::{Prepared, RegisteredClient};
 use crate::providers::failure::{Disposition, Failure, Result, refusal};
-use crate::providers::session::{Body, Call, Session, Step};
+use crate::providers::session::{Body, Session, Step};
 use crate::providers::tokens::Need;
 
 /// A registration. What a provider minds and nobody wants, such as a member that it does not know, is left out in
@@ -55,13 +55,13 @@ pub(crate) async fn register_once(
     }
     let authorization = credential.authorization();
     let answer = session
-        .call(Call {
-            step: Step::Register,
-            method: Method::POST,
-            url: &prepared.endpoint,
+        .call(
+            Step::Register,
+            Method::POST,
+            &prepared.endpoint,
             authorization,
-            body: Body::Json(Value::Object(body)),
-        })
+            Body::Json(Value::Object(body)),
+        )
         .await?;
     if answer.is_success() {
         return parse(session.endpoints, &answer);

@@ -33,8 +33,8 @@ async fn a_client_that_lacked_its_secret_gets_it_when_it_is_wanted_again() {
         world.provider.fail_next(operation, 50, refuse(403));
     }
     let request = world.approve("pay", "free").await;
-    let listed = |client: &OauthClient| !client.orphans.is_empty();
-    let client = world.until("listed", listed).await;
+    let parked = |client: &OauthClient| !client.orphans.is_empty() && client.refused.is_some();
+    let client = world.until("parked", parked).await;
     assert_eq!(problem(&client, request).code, "client_secret_missing");
     assert!(client.live().unwrap().answer.unusable.is_some());
     world.provider.clear_faults();
