@@ -12,11 +12,16 @@ mod watch;
 
 use futures::{StreamExt as _, stream::BoxStream};
 use portico_eventstore::EventStore;
-use portico_proto::access::{
-    self,
-    v1::{access_service_server::AccessService, *},
+use portico_proto::{
+    Error,
+    access::{
+        self,
+        v1::{access_service_server::AccessService, *},
+    },
 };
-use portico_runtime::{Caller, Deps, grpc_methods};
+use portico_runtime::{Call, Caller, Deps, grpc_methods};
+use portico_vault::IndexKey;
+use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -29,8 +34,21 @@ pub(crate) struct Grpc {
     pub(crate) store: EventStore,
     pub(crate) notes: Notes,
     pub(crate) profiles: Profiles,
+    /// Blinds the digests of requests.
+    pub(crate) digests: IndexKey,
     pub(crate) neighbours: Neighbours,
     pub(crate) approvals: Approvals,
+}
+
+impl Grpc {
+    /// As [`Call::of`]. The digest of the request, which stays in the log, is blinded: what people wrote in it could be guessed
+    /// from a plain one.
+    fn call<T: Message>(&self, request: &Request<T>, command: &str) -> Result<Call, Error> {
+        let mut call = Call::of(request, command, &self.deps.clock)?;
+        let digest = &mut call.context.metadata.command_digest;
+        *digest = digest.take().map(|plain| self.digests.blind_index(&plain));
+        Ok(call)
+    }
 }
 
 /// Whether what belongs to this user may be seen: by themselves, admins and services.

@@ -58,6 +58,8 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         .await?;
     let vault = deps.vault(&database);
     let profiles = Profiles::new(vault.clone(), database.pool().clone());
+    let digests = vault.index_key("command_digest").await;
+    let digests = digests.map_err(|error| StartError::Other(format!("access-request: {error}")))?;
     let notes = Notes::new(vault);
     let store = deps
         .store(
@@ -76,6 +78,7 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
         store: store.clone(),
         notes: notes.clone(),
         profiles: profiles.clone(),
+        digests,
         neighbours,
         approvals: approvals.clone(),
     };

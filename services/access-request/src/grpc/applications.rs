@@ -66,7 +66,7 @@ pub(super) async fn create_application(
     grpc: &Grpc,
     request: Request<api::CreateApplicationRequest>,
 ) -> Result<api::Application, Error> {
-    let call = Call::of(&request, "create_application", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "create_application")?;
     let (owner_id, _) = call.caller.require_user()?;
     let mut problems = Problems::default();
     let given = require("application", request.into_inner().application)?;
@@ -128,7 +128,7 @@ pub(super) async fn update_application(
     grpc: &Grpc,
     request: Request<api::UpdateApplicationRequest>,
 ) -> Result<api::Application, Error> {
-    let call = Call::of(&request, "update_application", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "update_application")?;
     let given = request.into_inner();
     let patch = require("application", given.application.clone())?;
     for _ in 0..UPDATE_TRIES {
@@ -181,7 +181,7 @@ pub(super) async fn delete_application(
     grpc: &Grpc,
     request: Request<api::DeleteApplicationRequest>,
 ) -> Result<api::DeleteApplicationResponse, Error> {
-    let call = Call::of(&request, "delete_application", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "delete_application")?;
     let given = request.get_ref();
     let (id, _) = owned(grpc, &call.caller, &given.id).await?;
     grpc.store
@@ -196,7 +196,7 @@ pub(super) async fn suspend_application(
     grpc: &Grpc,
     request: Request<api::SuspendApplicationRequest>,
 ) -> Result<api::Application, Error> {
-    let call = Call::of(&request, "suspend_application", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "suspend_application")?;
     let given = request.get_ref();
     suspend(grpc, &call, &given.id, given.if_version, true).await
 }
@@ -206,7 +206,7 @@ pub(super) async fn resume_application(
     grpc: &Grpc,
     request: Request<api::ResumeApplicationRequest>,
 ) -> Result<api::Application, Error> {
-    let call = Call::of(&request, "resume_application", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "resume_application")?;
     let given = request.get_ref();
     suspend(grpc, &call, &given.id, given.if_version, false).await
 }

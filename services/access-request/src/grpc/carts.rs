@@ -1,7 +1,7 @@
 //! The caller's own cart.
 
 use portico_proto::{Error, access::v1 as api};
-use portico_runtime::{Call, Caller, Problems, require, store_error};
+use portico_runtime::{Caller, Problems, require, store_error};
 use tonic::Request;
 
 use super::{Grpc, answer::version};
@@ -25,7 +25,7 @@ pub(super) async fn put_cart(
     grpc: &Grpc,
     request: Request<api::PutCartRequest>,
 ) -> Result<api::Cart, Error> {
-    let call = Call::of(&request, "put_cart", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "put_cart")?;
     let (user, _) = call.caller.require_user()?;
     let given = request.into_inner();
     let command = Command::Replace(items(&require("cart", given.cart)?.items)?);

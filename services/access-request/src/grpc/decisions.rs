@@ -22,7 +22,7 @@ pub(super) async fn approve_access_request(
     grpc: &Grpc,
     request: Request<api::ApproveAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "approve_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "approve_access_request")?;
     call.caller.require_admin()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
@@ -49,7 +49,7 @@ pub(super) async fn reject_access_request(
     grpc: &Grpc,
     request: Request<api::RejectAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "reject_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "reject_access_request")?;
     call.caller.require_admin()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
@@ -71,7 +71,7 @@ pub(super) async fn revoke_access_request(
     grpc: &Grpc,
     request: Request<api::RevokeAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "revoke_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "revoke_access_request")?;
     call.caller.require_user()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
@@ -87,7 +87,7 @@ pub(super) async fn withdraw_access_request(
     grpc: &Grpc,
     request: Request<api::WithdrawAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "withdraw_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "withdraw_access_request")?;
     let (user, _) = call.caller.require_user()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
@@ -110,7 +110,7 @@ pub(super) async fn retry_access_request(
     grpc: &Grpc,
     request: Request<api::RetryAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "retry_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "retry_access_request")?;
     call.caller.require_admin()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
@@ -123,7 +123,7 @@ pub(super) async fn retry_access_requests(
     grpc: &Grpc,
     request: Request<api::RetryAccessRequestsRequest>,
 ) -> Result<api::RetryAccessRequestsResponse, Error> {
-    let call = Call::of(&request, "retry_access_requests", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "retry_access_requests")?;
     call.caller.require_admin()?;
     let provider = parse_id(
         "identity_provider_id",
@@ -155,7 +155,7 @@ pub(super) async fn suspend_access_request(
     grpc: &Grpc,
     request: Request<api::SuspendAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "suspend_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "suspend_access_request")?;
     call.caller.require_admin()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;
@@ -171,7 +171,7 @@ pub(super) async fn resume_access_request(
     grpc: &Grpc,
     request: Request<api::ResumeAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "resume_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "resume_access_request")?;
     call.caller.require_admin()?;
     let given = request.get_ref();
     let id = parse_id("id", &given.id)?;

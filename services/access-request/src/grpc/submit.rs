@@ -55,7 +55,7 @@ pub(super) async fn submit_access_request(
     grpc: &Grpc,
     request: Request<api::SubmitAccessRequestRequest>,
 ) -> Result<api::AccessRequest, Error> {
-    let call = Call::of(&request, "submit_access_request", &grpc.deps.clock)?;
+    let call = grpc.call(&request, "submit_access_request")?;
     let (user, _) = call.caller.require_user()?;
     let given = request.get_ref();
     let id = call.new_id("access_request", &grpc.deps.clock);

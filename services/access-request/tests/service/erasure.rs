@@ -175,3 +175,25 @@ async fn a_late_application_is_erased_as_well() {
     assert_eq!(events.last().unwrap().event_type, "application.erased");
     until_nowhere(&portal, &[NAME, FORMER, DESCRIPTION]).await;
 }
+
+/// The digest by which a repeated call is known again stays in the log.
+#[tokio::test]
+async fn what_was_written_cannot_be_guessed_from_the_log() {
+    let mut digests = Vec::new();
+    for _ in 0..2 {
+        let portal = Portal::running().await;
+        let petra = portal.developer(7);
+        let mut asked = order(PAYMENTS, FREE);
+        asked.note = NAME.into();
+        let first = petra.submit_keyed("key 1", asked.clone()).await.unwrap();
+        assert_eq!(
+            petra.submit_keyed("key 1", asked).await.unwrap().id,
+            first.id
+        );
+        let events = portal.store.read(0, 100).await.unwrap();
+        let digest =
+            |event: &portico_eventstore::RecordedEvent| event.metadata.command_digest.clone();
+        digests.push(events.iter().find_map(digest).unwrap());
+    }
+    assert_ne!(digests[0], digests[1], "anybody could make them");
+}
