@@ -19,7 +19,8 @@ CREATE TABLE api_tokens (
     id TEXT NOT NULL PRIMARY KEY,
     user_id TEXT NOT NULL,
     digest TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL,
+    -- Vault reference of the name.
+    name_ref TEXT NOT NULL,
     created_at TEXT NOT NULL,
     expires_at TEXT NOT NULL,
     expires_at_ms BIGINT NOT NULL

@@ -34,8 +34,7 @@ use tonic::service::Routes;
 /// The tables of this service.
 pub static MIGRATIONS: Migrations = portico_eventstore::migrations![
     "migrations/1001_accounts.sql",
-    "migrations/1002_token_names.sql",
-    "migrations/1003_known_places.sql",
+    "migrations/1002_known_places.sql",
 ];
 
 /// Opens the store, creates the first admin if there are no users yet, and returns the service, ready to run.

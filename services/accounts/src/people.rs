@@ -122,24 +122,15 @@ impl People {
     ) -> Result<Vec<proto::ApiToken>, Error> {
         let wanted: Vec<_> = rows
             .iter()
-            .filter_map(|row| Some((owner(user_id), row.name_ref?)))
+            .map(|row| (owner(user_id), row.name_ref))
             .collect();
-        let mut names = self
-            .vault
-            .get_many(&wanted)
-            .await
-            .map_err(vault_error)?
-            .into_iter();
-        let named = |mut row: ApiTokenRow| {
-            // In the order of the questions.
-            if row.name_ref.is_some()
-                && let Some(name) = names.next().flatten()
-            {
-                row.token.name = name.expose().to_owned();
-            }
-            row.token
+        let names = self.vault.get_many(&wanted).await.map_err(vault_error)?;
+        let named = |(row, name): (ApiTokenRow, Option<Secret>)| proto::ApiToken {
+            name: name.map_or_else(String::new, |name| name.expose().to_owned()),
+            ..row.token
         };
-        Ok(rows.into_iter().map(named).collect())
+        // In the order of the questions.
+        Ok(rows.into_iter().zip(names).map(named).collect())
     }
 
     /// Claims an e-mail address for the given id, and returns the id that it belongs to: another one when it was claimed

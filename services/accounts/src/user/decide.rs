@@ -106,8 +106,7 @@ fn api_token(
             Ok(new.then(|| ApiTokenEvent::Issued {
                 token_id: *token_id,
                 digest: digest.clone(),
-                name_ref: Some(*name_ref),
-                name: None,
+                name_ref: *name_ref,
                 expires_at: *expires_at,
             }))
         }

@@ -58,11 +58,7 @@ pub enum ApiTokenEvent {
         /// SHA-256 in hexadecimal.
         digest: String,
         /// Vault reference of the name that the user gave.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name_ref: Option<VaultRef>,
-        /// The name itself, where an earlier version stored it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
+        name_ref: VaultRef,
         /// Time after which the token is refused.
         expires_at: Timestamp,
     },

@@ -57,8 +57,7 @@ fn issued(token_id: Uuid, expires_at: Timestamp) -> Event {
     Event::ApiToken(ApiTokenEvent::Issued {
         token_id,
         digest: "d".into(),
-        name_ref: Some(NAME),
-        name: None,
+        name_ref: NAME,
         expires_at,
     })
 }
@@ -212,9 +211,6 @@ fn stored_events_keep_their_flat_types() {
         {"type": "suspended"},
         {"type": "activated"},
         {"type": "api_token_issued", "data": {"token_id": TOKEN, "digest": "d", "name_ref": NAME,
-            "expires_at": "1970-01-01T00:00:00Z"}},
-        // As an earlier version did.
-        {"type": "api_token_issued", "data": {"token_id": TOKEN, "digest": "d", "name": "laptop",
             "expires_at": "1970-01-01T00:00:00Z"}},
         {"type": "api_token_revoked", "data": {"token_id": TOKEN}},
         {"type": "erased"},

@@ -14,7 +14,7 @@ pub(crate) struct Users;
 const TOKENS: Table = Table {
     name: "api_tokens",
     key: "id",
-    columns: "id user_id digest name name_ref created_at expires_at expires_at_ms",
+    columns: "id user_id digest name_ref created_at expires_at expires_at_ms",
     once: "",
 };
 
@@ -120,15 +120,13 @@ async fn api_token(
             token_id,
             digest,
             name_ref,
-            name,
             expires_at,
         } => {
             let row = cells![
                 *token_id,
                 user,
                 digest.clone(),
-                name.clone().unwrap_or_default(),
-                name_ref.map(|name| name.0),
+                name_ref.0,
                 recorded.recorded_at.to_string(),
                 expires_at.to_string(),
                 expires_at.as_millisecond(),

@@ -193,9 +193,8 @@ pub(crate) async fn half_erased(pool: &AnyPool) -> sqlx::Result<Vec<Uuid>> {
 
 /// An API token without its name, which is in the vault.
 pub(crate) struct ApiTokenRow {
-    /// With the name where an earlier version stored it.
     pub(crate) token: proto::ApiToken,
-    pub(crate) name_ref: Option<VaultRef>,
+    pub(crate) name_ref: VaultRef,
 }
 
 /// A page of a user's API tokens that are not revoked, and the cursor of the next one.
@@ -205,7 +204,7 @@ pub(crate) async fn api_tokens(
     query: &ListQuery,
 ) -> sqlx::Result<(Vec<ApiTokenRow>, String)> {
     let mut select = Select::new(
-        "t.id, t.name, t.name_ref, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0)",
+        "t.id, t.name_ref, t.created_at, t.expires_at, COALESCE(l.last_used_ms, 0)",
         "api_tokens t LEFT JOIN api_token_uses l ON l.token_id = t.id WHERE true",
     );
     select.and("t.user_id = ?", user_id.to_string());
@@ -215,20 +214,19 @@ pub(crate) async fn api_tokens(
 }
 
 fn token(row: &Row) -> sqlx::Result<ApiTokenRow> {
-    let last_used: i64 = row.try_get(5)?;
+    let last_used: i64 = row.try_get(4)?;
     let last_used = (last_used > 0)
         .then(|| Timestamp::from_millisecond(last_used).ok())
         .flatten();
-    let name_ref: Option<String> = row.try_get(2)?;
     Ok(ApiTokenRow {
         token: proto::ApiToken {
             id: row.try_get(0)?,
-            name: row.try_get(1)?,
-            created_at: time::parse(row.try_get(3)?),
-            expires_at: time::parse(row.try_get(4)?),
+            name: String::new(),
+            created_at: time::parse(row.try_get(2)?),
+            expires_at: time::parse(row.try_get(3)?),
             last_used_at: last_used.map(time::to_proto),
         },
-        name_ref: reference(&name_ref.unwrap_or_default())?,
+        name_ref: VaultRef(parsed(row.try_get(1)?)?),
     })
 }
 

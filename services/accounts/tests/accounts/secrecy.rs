@@ -43,7 +43,7 @@ async fn stored(world: &World) -> Vec<u8> {
         ("user_emails", &["email_index", "user_id"]),
         ("sessions", &["digest", "user_id"]),
         ("sign_in_failures", &["key_index", "failures"]),
-        ("api_tokens", &["id", "digest", "name"]),
+        ("api_tokens", &["id", "digest", "name_ref"]),
         ("vault_value", &["id", "subject", "sealed"]),
     ] {
         for cell in world.rows(table, columns).await.concat() {
