@@ -1,7 +1,7 @@
 //! The public edge: REST, the event stream, the description of both, and public gRPC. It has no state of its own
 //! but what it remembers for two seconds, and calls services by gRPC only.
 //!
-//! - [`request`]: who sends a request, and whether it is forged
+//! - [`request`]: who sends a request, whether it is forged, what its body is made of
 //! - [`rest`]: a file for each resource
 //! - [`events`]: server-sent events
 //! - [`openapi`]: the description of the REST API
@@ -10,18 +10,16 @@
 //! - [`streams`]: how many stay open
 //! - [`remembered`]: what the services answered a moment ago
 //! - [`operations`]: what every service tells an operator about itself, gathered
-//! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
+//! - [`halves`]: what registration and gateway say about their neighbours, put together
 //! - [`curl`]: commands to copy, for pages and REST
-//! - [`problem`], [`headers`], [`media`], [`health`]: what is the same everywhere
+//! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
 mod curl;
-mod drift;
 mod events;
 mod grpc;
 mod halves;
 mod headers;
 mod health;
-mod media;
 mod openapi;
 mod operations;
 mod pages;
