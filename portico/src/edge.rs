@@ -1,7 +1,7 @@
 //! The public edge: REST, the event stream, the description of both, and public gRPC. It has no state of its own
 //! but what it remembers for two seconds, and calls services by gRPC only.
 //!
-//! - [`request`]: who sends a request, and whether it is forged
+//! - [`request`]: who sends a request, whether it is forged, whether they may, what its body is made of
 //! - [`rest`]: a file for each resource
 //! - [`events`]: server-sent events
 //! - [`openapi`]: the description of the REST API
@@ -10,18 +10,16 @@
 //! - [`streams`]: how many stay open
 //! - [`remembered`]: what the services answered a moment ago
 //! - [`operations`]: what every service tells an operator about itself, gathered
-//! - [`halves`], [`drift`]: what registration and gateway say about their neighbours, put together
+//! - [`halves`]: what registration and gateway say about their neighbours, put together
 //! - [`curl`]: commands to copy, for pages and REST
-//! - [`problem`], [`headers`], [`media`], [`health`]: what is the same everywhere
+//! - [`problem`], [`headers`], [`health`]: what is the same everywhere
 
 mod curl;
-mod drift;
 mod events;
 mod grpc;
 mod halves;
 mod headers;
 mod health;
-mod media;
 mod openapi;
 mod operations;
 mod pages;
@@ -38,7 +36,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use http::Uri;
@@ -53,6 +51,7 @@ use self::{
     remembered::Catalogue,
     request::auth::{Auth, Cookies},
     request::csrf::Csrf,
+    request::refusals::{Refusals, Sender},
     streams::Streams,
 };
 
@@ -80,6 +79,8 @@ pub struct Shared {
     catalogue: Catalogue,
     /// Open streams.
     streams: Streams,
+    /// Users who were not allowed what they asked for.
+    refusals: Refusals,
 }
 
 impl Deref for Edge {
@@ -100,6 +101,7 @@ impl Edge {
             csrf: Csrf::new(deps.kek.active().derive("edge-csrf"), public_url),
             catalogue: Catalogue::default(),
             streams: Streams::new(deps.config.connections),
+            refusals: Refusals::new(deps),
             deps: deps.clone(),
         }))
     }
@@ -131,7 +133,7 @@ fn around(routes: Router<Edge>, edge: &Edge) -> Router {
                 .layer(from_fn_with_state(https, finish))
                 .layer(from_fn_with_state(edge.clone(), pages::show_failures))
                 .layer(CatchPanicLayer::custom(problem::panicked))
-                .layer(from_fn(admitted))
+                .layer(from_fn_with_state(edge.clone(), admitted))
                 .layer(DefaultBodyLimit::max(LARGEST_BODY)),
         )
         .with_state(edge.clone())
@@ -157,13 +159,20 @@ fn null_character(address: &Uri) -> Option<String> {
 }
 
 /// Middleware: an address has no U+0000, which no text that is stored can have, and of which PostgreSQL cannot even be
-/// asked; and an answer must begin in time. A stream may go on for as long as it likes.
-async fn admitted(request: Request, next: Next) -> Response {
+/// asked; an answer must begin in time, though a stream may go on for as long as it likes; and who was not allowed what
+/// they asked for is in the security log.
+async fn admitted(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     if let Some(field) = null_character(request.uri()) {
         return Failure::from(Error::null_character(field)).into_response();
     }
+    let sender = Sender::of(&request);
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
-        Ok(response) => response,
+        Ok(response) => {
+            if let Some(failure) = response.extensions().get::<Failure>() {
+                edge.refusals.failed(&edge.auth, sender, failure).await;
+            }
+            response
+        }
         Err(_) => Failure::from(Error::unavailable(
             "timed_out",
             "The request timed out. Try again in a moment.",

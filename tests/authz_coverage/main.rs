@@ -1,6 +1,8 @@
 //! Every method of the protos has a rule, and the rule is kept over the wire: each service is called over mutual TLS,
 //! method by method, by everybody who must not.
 //!
+//! What comes out of it for people, over REST, gRPC and the pages, is `matrix`.
+//!
 //! A method without a rule fails `every_method_has_a_rule`; its rule belongs into
 //! `crates/runtime/src/call/authorization/rules.rs`.
 
@@ -10,6 +12,7 @@
     reason = "a program of tests: what goes wrong ends the test"
 )]
 
+mod matrix;
 mod world;
 
 use portico_proto::Error;

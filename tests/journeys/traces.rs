@@ -29,7 +29,7 @@ const CALLER: &str = "b7ad6b7169203331";
 /// Of another vendor.
 const STATE: &str = "vendor=t61rcWkgMzE";
 const REQUEST: &str = "0190b6f1-7c3e-7d2a-9b1e-5f3c2a1b0d4e";
-const COLLECTOR_TOKEN: &str = "token-of-the-collector";
+pub(crate) const COLLECTOR_TOKEN: &str = "token-of-the-collector";
 
 /// Name, kind and service of the spans that the trace of an approval must have.
 const EXPECTED: [(&str, SpanKind, &str); 14] = [
@@ -100,7 +100,7 @@ async fn one_trace_and_one_id_through_separate_processes() {
     follow(world, &collector, &processes).await;
 }
 
-fn export_to(backends: &mut Backends, collector: &Collector) {
+pub(crate) fn export_to(backends: &mut Backends, collector: &Collector) {
     let header = format!("authorization=Bearer {COLLECTOR_TOKEN}");
     for (name, value) in [
         (

@@ -31,9 +31,10 @@ use crate::ports::free_port;
 /// The longest that a start or an end may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
-/// `openssl rand -base64 32`, once.
-const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
-const IDENTITY_KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+/// `openssl rand -base64 32`, once: the key-encryption key of every service.
+pub const KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
+/// What signs identities between the processes.
+pub const IDENTITY_KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 
 /// What runs as processes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
     reason = "helpers of tests: a failure ends the test"
 )]
 
+pub mod canaries;
 pub mod cluster;
 pub mod keycloak;
 pub mod patience;

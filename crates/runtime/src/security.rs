@@ -49,9 +49,44 @@ pub(crate) fn meaning(path: &str) -> Option<&'static str> {
             | "SetSecretRotation",
         ) => "identity_provider_changed",
         ("gateway.v1.GatewayService", "RevealApiKey") => "api_key_shown",
+        ("gateway.v1.GatewayService", "ReplaceApiKey") => "api_key_replaced",
         ("gateway.v1.GatewayService", "CreateGateway" | "UpdateGateway" | "DeleteGateway") => {
             "gateway_changed"
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::methods;
+
+    /// A method that is renamed must not lose its line.
+    #[test]
+    fn secrets_and_authority_change_with_a_line() {
+        let told = methods::all().keys().filter_map(|path| {
+            let method = path.rsplit('/').next()?;
+            Some(format!("{method} {}", meaning(path)?))
+        });
+        let expected = [
+            "ActivateUser account_activated",
+            "CreateApiToken api_token_made",
+            "EraseUser account_erased",
+            "RevokeApiToken api_token_revoked",
+            "SuspendUser account_suspended",
+            "CreateGateway gateway_changed",
+            "DeleteGateway gateway_changed",
+            "ReplaceApiKey api_key_replaced",
+            "RevealApiKey api_key_shown",
+            "UpdateGateway gateway_changed",
+            "CreateIdentityProvider identity_provider_changed",
+            "DeleteIdentityProvider identity_provider_changed",
+            "GetCredentials credentials_shown",
+            "RotateCredentials credentials_rotated",
+            "SetSecretRotation identity_provider_changed",
+            "UpdateIdentityProvider identity_provider_changed",
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
 }

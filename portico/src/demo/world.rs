@@ -8,10 +8,11 @@ use std::{
 
 use portico_runtime::{Clock, Config, config::OwnSettings, telemetry};
 use portico_sandbox::{
-    echo,
+    StartError, echo,
     gateway::{self, seed as gateway_seed},
     identity_provider, mail,
 };
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::seed;
@@ -40,12 +41,64 @@ pub struct Given {
 pub struct World {
     app: App,
     telemetry: Option<telemetry::Telemetry>,
-    data_dir: std::path::PathBuf,
+    data_dir: PathBuf,
+    sandbox: Sandbox,
+    shutdown: CancellationToken,
+}
+
+/// The servers around the portal.
+struct Sandbox {
     identity_provider: identity_provider::Handle,
     gateway: gateway::Handle,
     echo: echo::Handle,
     mail: mail::Handle,
-    shutdown: CancellationToken,
+}
+
+impl Sandbox {
+    async fn start(check: bool) -> Result<Self, StartError> {
+        let echo = echo::start(echo::Settings::default()).await?;
+        let identity_provider = identity_provider::start(identity_provider::Settings {
+            listen: address(check, IDENTITY_PROVIDER),
+            scopes: seed::SCOPES.map(str::to_owned).to_vec(),
+            initial_access_token: Some(INITIAL_ACCESS_TOKEN.to_owned()),
+            ..identity_provider::Settings::default()
+        })
+        .await?;
+        let gateway = gateway::start(gateway::Settings {
+            listen: address(check, GATEWAY),
+            apis: apis(&echo.url()),
+            policies: vec![gateway_seed::no_operation_policy()],
+            ..gateway::Settings::default()
+        })
+        .await?;
+        let mail = mail::start(mail::Settings {
+            page_listen: address(check, MAIL),
+            ..mail::Settings::default()
+        })
+        .await?;
+        Ok(Self {
+            identity_provider,
+            gateway,
+            echo,
+            mail,
+        })
+    }
+
+    async fn stop(self) {
+        self.mail.stop().await;
+        self.gateway.stop().await;
+        self.identity_provider.stop().await;
+        self.echo.stop().await;
+    }
+}
+
+/// What is behind the gateway: every API answers with what it was sent.
+fn apis(echo_url: &str) -> Vec<Value> {
+    let mut apis = vec![gateway_seed::no_operation_api()];
+    apis.extend(seed::APIS.map(|(id, name, path)| gateway_seed::api(id, name, path, echo_url)));
+    let (id, name, path) = seed::KEY_API;
+    apis.push(gateway_seed::key_api(id, name, path, echo_url));
+    apis
 }
 
 impl World {
@@ -58,50 +111,21 @@ impl World {
         given: &Given,
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
-        let words = |error: portico_sandbox::StartError| error.to_string();
         let clock = Clock::system();
         let data_dir = std::env::temp_dir().join(format!("portico-demo-{}", clock.new_id()));
         let mut own = own_settings(check, &data_dir);
         // Before anything is started: what is wrong is told at once.
         let wanted = config(given, &own)?;
-        let echo = echo::start(echo::Settings::default())
+        let sandbox = Sandbox::start(check)
             .await
-            .map_err(words)?;
-        let identity_provider = identity_provider::start(identity_provider::Settings {
-            listen: address(check, IDENTITY_PROVIDER),
-            scopes: seed::SCOPES.map(str::to_owned).to_vec(),
-            initial_access_token: Some(INITIAL_ACCESS_TOKEN.to_owned()),
-            ..identity_provider::Settings::default()
-        })
-        .await
-        .map_err(words)?;
-        let mut apis = vec![gateway_seed::no_operation_api()];
-        apis.extend(
-            seed::APIS.map(|(id, name, path)| gateway_seed::api(id, name, path, &echo.url())),
-        );
-        let (id, name, path) = seed::KEY_API;
-        apis.push(gateway_seed::key_api(id, name, path, &echo.url()));
-        let gateway = gateway::start(gateway::Settings {
-            listen: address(check, GATEWAY),
-            apis,
-            policies: vec![gateway_seed::no_operation_policy()],
-            ..gateway::Settings::default()
-        })
-        .await
-        .map_err(words)?;
-        let mail = mail::start(mail::Settings {
-            page_listen: address(check, MAIL),
-            ..mail::Settings::default()
-        })
-        .await
-        .map_err(words)?;
+            .map_err(|error| error.to_string())?;
         // Taken before they are named: links in mails need them, and somebody else might take them in between.
         let listeners = EdgeListeners::bind(wanted.listen, wanted.grpc.listen).await?;
         let (rest, grpc) = listeners.addresses()?;
         own.known = vec![
             ("listen", rest.to_string()),
             ("grpc.listen", grpc.to_string()),
-            ("smtp.url", mail.smtp_url()),
+            ("smtp.url", sandbox.mail.smtp_url()),
         ];
         let config = config(given, &own)?;
         // A second initialisation in the same process only happens in tests, and does no harm.
@@ -112,10 +136,7 @@ impl World {
             app,
             telemetry,
             data_dir,
-            identity_provider,
-            gateway,
-            echo,
-            mail,
+            sandbox,
             shutdown,
         })
     }
@@ -124,10 +145,7 @@ impl World {
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.app.drain(std::time::Duration::from_secs(5)).await;
-        self.mail.stop().await;
-        self.gateway.stop().await;
-        self.identity_provider.stop().await;
-        self.echo.stop().await;
+        self.sandbox.stop().await;
         if let Some(telemetry) = self.telemetry {
             telemetry.flush().await;
         }
@@ -153,42 +171,42 @@ impl World {
 
     /// Of the mail catcher's page.
     pub fn mail_url(&self) -> String {
-        self.mail.url()
+        self.sandbox.mail.url()
     }
 
     /// Of the gateway; its APIs are below it.
     pub fn gateway_url(&self) -> String {
-        self.gateway.url()
+        self.sandbox.gateway.url()
     }
 
     /// Base URL of the sandbox identity provider.
     pub fn identity_provider_url(&self) -> String {
-        self.identity_provider.url()
+        self.sandbox.identity_provider.url()
     }
 
     /// OpenID Connect Discovery document of the identity provider.
     pub fn well_known_url(&self) -> String {
-        self.identity_provider.well_known_url()
+        self.sandbox.identity_provider.well_known_url()
     }
 
     /// API keys at the gateway now.
     pub fn key_count(&self) -> usize {
-        self.gateway.key_hashes().len()
+        self.sandbox.gateway.key_hashes().len()
     }
 
     /// The gateway's control secret.
     pub fn gateway_secret(&self) -> &str {
-        self.gateway.secret()
+        self.sandbox.gateway.secret()
     }
 
     /// Clients at the identity provider now.
     pub fn client_count(&self) -> usize {
-        self.identity_provider.client_count()
+        self.sandbox.identity_provider.client_count()
     }
 
     /// The mail catcher.
     pub fn mail(&self) -> &mail::Handle {
-        &self.mail
+        &self.sandbox.mail
     }
 }
 

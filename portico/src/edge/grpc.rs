@@ -23,7 +23,7 @@ use portico_runtime::{
 };
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use tonic::{Status, body::Body, server::NamedService};
+use tonic::{Code, Status, body::Body, server::NamedService};
 use tonic_prost::ProstCodec;
 use tower::{Service as _, service_fn};
 
@@ -42,6 +42,10 @@ const INTERNAL: [(&str, &str); 5] = [
     (
         "/portico.accounts.v1.AccountsService/GetEndedTokens",
         "is asked for everybody's streams, by the edge only",
+    ),
+    (
+        "/portico.accounts.v1.AccountsService/ReportRefusals",
+        "writes the security log, as the edge saw it",
     ),
     (
         "/portico.accounts.v1.AccountsService/GetContacts",
@@ -151,24 +155,46 @@ async fn forward(State(public): State<Public>, request: Request) -> Response {
 
 async fn call(public: &Public, request: Request) -> Result<http::Response<Body>, Status> {
     let path = request.uri().path().to_owned();
-    let missing = || Status::unimplemented("there is no such method here");
-    let streams = public.methods.get(&path).ok_or_else(missing)?;
-    let edge = &public.edge;
-    let (request, credential, caller) = identified(edge, request).await?;
+    let streams = public
+        .methods
+        .get(&path)
+        .ok_or_else(|| Status::unimplemented("there is no such method here"))?;
+    let (request, credential, caller) = identified(&public.edge, request).await?;
+    let answer = answered(&public.edge, &path, *streams, request, credential, &caller).await;
+    let refused = match &answer {
+        Ok(response) => Status::from_header_map(response.headers()).map(|status| status.code()),
+        Err(status) => Some(status.code()),
+    };
+    if refused == Some(Code::PermissionDenied) {
+        public.edge.refusals.note(&caller, &path);
+    }
+    answer
+}
+
+/// What a public method answers to a caller.
+async fn answered(
+    edge: &Edge,
+    path: &str,
+    streams: bool,
+    request: http::Request<Body>,
+    credential: Credential,
+    caller: &Caller,
+) -> Result<http::Response<Body>, Status> {
     if path.starts_with(OPERATIONS) {
         return Ok(operations::serve(edge, request).await);
     }
-    let service = ServiceName::of_path(&path).ok_or_else(missing)?;
-    match path.as_str() {
+    let service = ServiceName::of_path(path)
+        .ok_or_else(|| Status::unimplemented("there is no such method here"))?;
+    match path {
         CREATE_SESSION => return Ok(create_session(edge, request).await),
         SIGN_UP => return Ok(sign_up(edge, request).await),
         _ => {}
     }
-    if remembered::READ.contains(&path.as_str()) {
-        return remembered::answer(edge, &caller, request).await;
+    if remembered::READ.contains(&path) {
+        return remembered::answer(edge, caller, request).await;
     }
-    if *streams {
-        return watched(edge, service, request, credential, &caller).await;
+    if streams {
+        return watched(edge, service, request, credential, caller).await;
     }
     forwarded(edge, service, request).await
 }

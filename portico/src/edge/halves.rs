@@ -1,5 +1,9 @@
 //! What registration and gateway each say about their own neighbours, put together. Where one of them cannot be
 //! reached, the word of the other stands, and the answer names who is missing.
+//!
+//! - [`drift`]: what was changed outside Portico
+
+pub(super) mod drift;
 
 use portico_proto::Error;
 use portico_runtime::ServiceName;

@@ -1,4 +1,7 @@
 //! A request from outside, as far as it concerns everybody: who sends it, and what goes with the calls that it causes.
+//!
+//! - [`auth`]: who sends it; [`csrf`]: whether it is forged; [`refusals`]: whether they may
+//! - [`media`]: what its body is made of
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,6 +32,8 @@ use super::{
 
 pub mod auth;
 pub mod csrf;
+pub(super) mod media;
+pub(super) mod refusals;
 
 /// What every handler takes first. Extracting it authenticates, and refuses forged requests.
 pub struct RequestContext {

@@ -6,6 +6,7 @@ mod description;
 mod grpc;
 mod halves;
 mod problems;
+mod refusals;
 mod remembered;
 mod resources;
 mod sign_in;

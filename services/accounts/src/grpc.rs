@@ -93,6 +93,7 @@ methods! {
     delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
     authenticate(AuthenticateRequest) -> AuthenticateResponse;
     get_ended_tokens(GetEndedTokensRequest) -> GetEndedTokensResponse;
+    report_refusals(ReportRefusalsRequest) -> ReportRefusalsResponse;
     get_current_user(GetCurrentUserRequest) -> User;
     get_user(GetUserRequest) -> User;
     list_users(ListUsersRequest) -> ListUsersResponse;

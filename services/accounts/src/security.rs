@@ -1,8 +1,9 @@
 //! The security log of accounts: one line and one event for each thing that matters to the safety of an account. Neither
 //! holds a name, a mail address or a secret.
 //!
-//! Failed sign-ins are counted and make one event for an account and minute, and tries at accounts that do not exist make
-//! none, so that nobody can grow the log. What the log has anyway, such as tokens that were made, is only a line here.
+//! Failed sign-ins and refusals of authority are counted and make one event for an account and minute, and tries at
+//! accounts that do not exist make none, so that nobody can grow the log. What the log has anyway, such as tokens that were
+//! made, is only a line here. The edge counts refusals and writes their lines, since it sees those of every service.
 
 use std::{
     collections::HashMap,
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use portico_eventstore::{Aggregate, Context, EventStore, Metadata, trace};
 use portico_runtime::{
@@ -22,7 +24,7 @@ use portico_runtime::{
 };
 use portico_vault::VaultRef;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 /// Failures within it make one event.
@@ -56,6 +58,15 @@ pub enum SecurityEvent {
         /// When they are tried again.
         until: Timestamp,
     },
+    /// Asked for what they may not have, within a minute, as one edge saw it.
+    Refused {
+        /// Who asked.
+        account_id: Uuid,
+        /// When the minute began.
+        minute: Timestamp,
+        /// How often.
+        count: u32,
+    },
     /// A session was ended by whoever had it.
     SignedOut {
         /// Whose.
@@ -76,6 +87,7 @@ impl SecurityEvent {
             Self::SignedIn { account_id, .. }
             | Self::SignInFailed { account_id, .. }
             | Self::SignInLocked { account_id, .. }
+            | Self::Refused { account_id, .. }
             | Self::SignedOut { account_id }
             | Self::ApiTokenFirstUsed { account_id, .. } => *account_id,
         }
@@ -112,6 +124,7 @@ impl Aggregate for Security {
 pub(crate) struct SecurityLog {
     store: EventStore,
     clock: Clock,
+    tasks: TaskTracker,
     process: Uuid,
     shown: LogAddresses,
     /// By account and the minute's number since 1970. Each costs a hash, so there are never many.
@@ -123,6 +136,7 @@ impl SecurityLog {
         Self {
             store,
             clock: deps.clock.clone(),
+            tasks: deps.tasks.clone(),
             process: deps.process,
             shown: deps.config.log.addresses,
             failures: Arc::default(),
@@ -145,7 +159,7 @@ impl SecurityLog {
     }
 
     /// The password was wrong; `locked`: until when no more are tried, where this was the last one.
-    pub(crate) async fn failed(
+    pub(crate) fn failed(
         &self,
         account_id: Option<Uuid>,
         address: &str,
@@ -163,7 +177,10 @@ impl SecurityLog {
         if let Some(until) = locked {
             self.line("sign_in_locked", Some(account_id), address);
             let event = SecurityEvent::SignInLocked { account_id, until };
-            self.record(self.clock.new_id(), &event).await;
+            let log = self.clone();
+            // Not waited for: the last guess at an account that there is would take longer than at one that there is not.
+            self.tasks
+                .spawn(async move { log.record(log.clock.new_id(), &event).await });
         }
     }
 
@@ -192,6 +209,24 @@ impl SecurityLog {
         };
         let stream = Uuid::new_v5(&token_id, b"first used");
         self.record(stream, &event).await;
+    }
+
+    /// What an edge has counted: account, minute, how often. A report that is repeated is recorded once.
+    pub(crate) async fn refused(&self, reporter: Uuid, counted: &[(Uuid, Timestamp, u32)]) {
+        let records = counted.iter().map(async |(account_id, minute, count)| {
+            let (account_id, minute, count) = (*account_id, *minute, *count);
+            let stream = Uuid::new_v5(
+                &reporter,
+                format!("refused {account_id} {minute}").as_bytes(),
+            );
+            let event = SecurityEvent::Refused {
+                account_id,
+                minute,
+                count,
+            };
+            self.record(stream, &event).await;
+        });
+        join_all(records).await;
     }
 
     fn line(&self, what: &'static str, account_id: Option<Uuid>, address: &str) {

@@ -50,9 +50,9 @@ pub fn reads(path: &str) -> bool {
     name == "Authenticate" || reading.iter().any(|word| name.starts_with(word))
 }
 
-/// Whether what was read before a call of a method may be old after it. Signing in or up only adds.
+/// Whether what was read before a call of a method may be old after it. Signing in or up, and the security log, only add.
 pub(super) fn outdates(path: &str) -> bool {
-    let adds = ["CreateSession", "SignUp"];
+    let adds = ["CreateSession", "SignUp", "ReportRefusals"];
     !reads(path) && !adds.iter().any(|name| path.ends_with(&format!("/{name}")))
 }
 
@@ -78,6 +78,7 @@ mod tests {
             ("DeleteSession", true),
             ("CreateSession", false),
             ("SignUp", false),
+            ("ReportRefusals", false),
             ("Authenticate", false),
         ] {
             let path = format!("/portico.accounts.v1.AccountsService/{method}");

@@ -5,7 +5,8 @@ use portico_proto::operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRe
 use portico_runtime::ServiceName;
 use tonic::{Response, Status};
 
-use super::{halves::Halves, problem::Result, request::RequestContext};
+use super::Halves;
+use crate::edge::{problem::Result, request::RequestContext};
 
 type Answer = std::result::Result<Response<DriftReport>, Status>;
 
@@ -53,7 +54,10 @@ impl Scope {
 }
 
 /// Looks, and changes nothing.
-pub(super) async fn plan(ctx: &RequestContext, query: PlanDriftRequest) -> Result<DriftReport> {
+pub(in crate::edge) async fn plan(
+    ctx: &RequestContext,
+    query: PlanDriftRequest,
+) -> Result<DriftReport> {
     let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
     let clients = PlanDriftRequest {
         gateway_id: String::new(),
@@ -70,7 +74,10 @@ pub(super) async fn plan(ctx: &RequestContext, query: PlanDriftRequest) -> Resul
 }
 
 /// Restores what a plan has shown; without a plan, whatever is found.
-pub(super) async fn repair(ctx: &RequestContext, query: RepairDriftRequest) -> Result<DriftReport> {
+pub(in crate::edge) async fn repair(
+    ctx: &RequestContext,
+    query: RepairDriftRequest,
+) -> Result<DriftReport> {
     let scope = Scope::of(&query.identity_provider_id, &query.gateway_id, &query.after);
     let clients = RepairDriftRequest {
         gateway_id: String::new(),

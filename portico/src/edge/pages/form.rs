@@ -10,9 +10,9 @@ use minijinja::Value;
 use portico_proto::{Error, rest::LARGEST_NUMBER};
 
 use crate::edge::{
-    Edge, media,
+    Edge,
     problem::{Failure, Result},
-    request::{RequestContext, csrf},
+    request::{RequestContext, csrf, media},
 };
 
 /// A posted form and its sender. Its CSRF token has been verified against the session or the visit.

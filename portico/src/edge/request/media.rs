@@ -3,10 +3,10 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::problem::{Failure, Result};
+use crate::edge::problem::{Failure, Result};
 
 /// Media type and charset of a body, in lower case; empty where they are not said.
-pub(super) fn content_type(headers: &HeaderMap) -> (String, String) {
+pub(in crate::edge) fn content_type(headers: &HeaderMap) -> (String, String) {
     let text = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -24,7 +24,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> (String, String) {
 ///
 /// # Errors
 /// `content_encoding_unsupported`.
-pub(super) fn require_plain(headers: &HeaderMap) -> Result<()> {
+pub(in crate::edge) fn require_plain(headers: &HeaderMap) -> Result<()> {
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut encodings = encodings.flat_map(|line| line.to_str().unwrap_or("?").split(','));
     let is_plain = |one: &str| {
@@ -44,7 +44,7 @@ pub(super) fn require_plain(headers: &HeaderMap) -> Result<()> {
 ///
 /// # Errors
 /// `charset_unsupported`.
-pub(super) fn require_utf8(charset: &str) -> Result<()> {
+pub(in crate::edge) fn require_utf8(charset: &str) -> Result<()> {
     match charset {
         // ASCII is a part of it.
         "" | "utf-8" | "utf8" | "us-ascii" => Ok(()),
@@ -56,7 +56,7 @@ pub(super) fn require_utf8(charset: &str) -> Result<()> {
 }
 
 /// A body of a sort that is not understood.
-pub(super) fn unsupported(code: &'static str, right: &'static str) -> Failure {
+pub(in crate::edge) fn unsupported(code: &'static str, right: &'static str) -> Failure {
     Failure::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, right)
 }
 

@@ -6,7 +6,7 @@ use portico_proto::operations::v1::{DriftReport, PlanDriftRequest, RepairDriftRe
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::input::{OptionalBody, Query};
-use crate::edge::{Edge, drift, problem::Result, request::RequestContext};
+use crate::edge::{Edge, halves::drift, problem::Result, request::RequestContext};
 
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()

@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::{
     super::{
-        Edge, media,
+        Edge,
         problem::{Failure, Result},
+        request::media,
     },
     etag,
 };

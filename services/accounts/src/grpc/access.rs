@@ -6,11 +6,11 @@ use portico_proto::{
     accounts::v1::{
         AuthenticateRequest, AuthenticateResponse, CreateSessionRequest, CreateSessionResponse,
         DeleteSessionRequest, DeleteSessionResponse, GetEndedTokensRequest, GetEndedTokensResponse,
-        SignUpRequest, User,
+        ReportRefusalsRequest, ReportRefusalsResponse, SignUpRequest, User,
     },
     time,
 };
-use portico_runtime::{Call, Caller, Role, config::Signup, query_error};
+use portico_runtime::{Call, Caller, Role, config::Signup, parse_id, query_error};
 use portico_vault::Secret;
 use tonic::Request;
 use tracing::{Instrument as _, instrument::WithSubscriber as _};
@@ -31,6 +31,8 @@ use crate::{
 
 /// Tokens that one question may name.
 const MOST_TOKENS: usize = 1000;
+/// Users and minutes in one report.
+const MOST_REFUSALS: usize = 1000;
 
 impl Accounts {
     /// Anybody, as far as the configuration lets them.
@@ -107,7 +109,7 @@ impl Accounts {
         let Some(user) = user.as_ref().filter(|_| right) else {
             let locked = attempt.failed().await?;
             let account = user.map(|user| user.id);
-            self.security.failed(account, from.address, locked).await;
+            self.security.failed(account, from.address, locked);
             return Err(Error::new(
                 Kind::Unauthenticated,
                 "credentials_wrong",
@@ -209,6 +211,32 @@ impl Accounts {
         Ok(GetEndedTokensResponse {
             digests: ended.cloned().collect(),
         })
+    }
+
+    /// The edge, which sees what every service refuses.
+    pub(super) async fn report_refusals(
+        &self,
+        request: &Request<ReportRefusalsRequest>,
+    ) -> Result<ReportRefusalsResponse, Error> {
+        Caller::of(request).require_service()?;
+        let report = request.get_ref();
+        if report.refusals.len() > MOST_REFUSALS {
+            let message = format!("`refusals` must have at most {MOST_REFUSALS} items.");
+            return Err(Error::field("refusals", "refusals_invalid", message));
+        }
+        let reporter = parse_id("reporter", &report.reporter)?;
+        let mut events = Vec::with_capacity(report.refusals.len());
+        for refusals in &report.refusals {
+            let account_id = parse_id("refusals.user_id", &refusals.user_id)?;
+            let minute = refusals.minute.as_ref().and_then(time::from_proto);
+            let minute = minute.ok_or_else(|| {
+                let message = "`refusals.minute` must be a time.";
+                Error::field("refusals.minute", "minute_invalid", message)
+            })?;
+            events.push((account_id, minute, refusals.count));
+        }
+        self.security.refused(reporter, &events).await;
+        Ok(ReportRefusalsResponse {})
     }
 
     /// Anybody who has the token: it is the proof.

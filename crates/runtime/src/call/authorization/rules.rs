@@ -89,6 +89,7 @@ const ACCOUNTS_METHODS: Rules = &[
     // Hands out signed identities.
     ("Authenticate", NOBODY.or(&[EDGE])),
     ("GetEndedTokens", NOBODY.or(&[EDGE])),
+    ("ReportRefusals", NOBODY.or(&[EDGE])),
     ("GetCurrentUser", SIGNED_IN),
     ("GetUser", SIGNED_IN),
     ("ListUsers", ADMINS),

@@ -12,7 +12,7 @@ use super::super::{
     page::{PageResponse, mendable, render},
     show,
 };
-use crate::edge::{Edge, drift, request::RequestContext};
+use crate::edge::{Edge, halves::drift, request::RequestContext};
 
 const PAGE: &str = "admin/drift.html";
 
