@@ -27,6 +27,7 @@ mod libraries;
 mod load;
 mod log;
 mod ours;
+mod overload;
 mod peers;
 mod plot;
 mod portal;
@@ -94,6 +95,8 @@ enum Name {
     Start,
     /// Queries, wakeups and memory of an idle installation.
     Idle,
+    /// Honest log-ins and memory under attack.
+    Overload,
     /// Latency, start, backup and disk as the number of access requests grows; takes long.
     Growth,
 }
@@ -155,6 +158,7 @@ async fn measure(name: Name, rounds: &Rounds, arguments: &Arguments) -> Result<(
         Name::Flow => flow::measure(rounds).await,
         Name::Start => start::measure(rounds).await,
         Name::Idle => idle::measure(rounds).await,
+        Name::Overload => overload::measure(rounds).await,
         Name::Growth => growth::measure(rounds, &arguments.requests).await,
     }
 }

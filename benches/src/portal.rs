@@ -127,6 +127,11 @@ impl Process {
         cpu(self.child.id())
     }
 
+    /// Process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> Result<f64, String> {
         resident(self.child.id())

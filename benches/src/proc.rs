@@ -75,6 +75,11 @@ pub(crate) fn resident(process: u32) -> Result<f64, String> {
     Ok(labelled(&format!("/proc/{process}/status"), "VmRSS:")? / 1024.0)
 }
 
+/// The highest resident memory so far, in MiB.
+pub(crate) fn peak(process: u32) -> Result<f64, String> {
+    Ok(labelled(&format!("/proc/{process}/status"), "VmHWM:")? / 1024.0)
+}
+
 /// The number that follows a label in a file of `/proc`.
 fn labelled(file: &str, label: &str) -> Result<f64, String> {
     let status = fs::read_to_string(file).map_err(message)?;

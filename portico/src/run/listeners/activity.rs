@@ -161,10 +161,11 @@ impl State {
         for part in parts {
             let written = part.get(..count).unwrap_or(part);
             count -= written.len();
-            if match self.protocol {
+            let progress = match self.protocol {
                 Protocol::Http2 => self.frames.have_content(written),
                 Protocol::Http1 | Protocol::Unknown(_) => !written.is_empty(),
-            } {
+            };
+            if progress {
                 self.read = Instant::now();
             }
         }

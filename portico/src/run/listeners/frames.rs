@@ -34,7 +34,7 @@ impl Frames {
                 return content;
             };
             match self.head {
-                0..=2 => self.payload = self.payload << 8 | usize::from(*first),
+                0..=2 => self.payload = (self.payload << 8) | usize::from(*first),
                 3 => self.data = *first == DATA,
                 _ => {}
             }

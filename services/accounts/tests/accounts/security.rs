@@ -186,12 +186,12 @@ async fn what_there_is_not_is_locked_as_what_there_is(place: Place) {
 /// The events once there are so many, after so many seconds.
 async fn until(world: &World, seconds: u64, count: usize) -> Vec<(String, Value)> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    // The one who stores them may not sleep yet, so the time goes on until it does.
+    // The one who stores them may not sleep yet, so the time goes on until it does; but not while it stores, or the window
+    // of the attempts would end meanwhile.
     loop {
         world.advance(seconds);
-        // On a busy machine it takes a while, and what is counted is over after five of these minutes.
-        let begun = tokio::time::Instant::now();
-        while begun.elapsed() < Duration::from_secs(2) {
+        let advanced = tokio::time::Instant::now();
+        while advanced.elapsed() < Duration::from_secs(2) {
             let events = events(world).await;
             if events.len() >= count {
                 return events;
