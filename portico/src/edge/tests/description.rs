@@ -63,7 +63,11 @@ async fn every_reference_leads_somewhere() {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
-    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+    for name in document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+    {
         let reference = format!("#/components/schemas/{name}");
         assert!(references.contains(&reference), "{name} is never used");
     }
