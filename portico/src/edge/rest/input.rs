@@ -487,8 +487,8 @@ mod tests {
             "{\"inner\":{}} x",
             "nonsense",
             "\u{feff}{}",
-            "{\"a\":\"\0\"}",
-            r#"{"a":"\u0000""#,
+            "{\"name\":\"\0\",\"inner\":{}}",
+            r#"{"name":"\u0000""#,
         ] {
             assert_eq!(
                 parse::<Outer>(body.as_bytes()).unwrap_err().error.code,
