@@ -11,7 +11,8 @@ post() {
     address=$1 token=$2 body=$3
     shift 3
     printf '%s' "$body" | curl --silent --show-error --fail-with-body --request POST \
-        --header 'content-type: application/json' --header "authorization: Bearer $token" --data-binary @- "$@" "$address"
+        --header 'content-type: application/json' ${token:+--header "authorization: Bearer $token"} --data-binary @- \
+        "$@" "$address"
 }
 # The address of what was made.
 made() {
@@ -19,12 +20,13 @@ made() {
         { cat /tmp/portico-answer >&2; exit 1; }
 }
 # member NAME: the first one of this name in a JSON text.
-member() { grep -o "\"$1\":\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
+member() { grep -o "\"$1\" *: *\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
 
 admin=$(post "$PORTAL/api/v1/session" "" \
     "{\"email\":\"$ADMIN_EMAIL\",\"password\":\"$(secret admin_password)\"}" | member token)
-if curl --silent --show-error --fail --header "authorization: Bearer $admin" "$PORTAL/api/v1/identity-providers" |
-    grep -q '"id"'; then
+: "${admin:?the portal does not let the admin in}"
+if curl --silent --show-error --fail --header "authorization: Bearer $admin" "$PORTAL/api/v1/products" |
+    grep -q '"Orders API"'; then
     echo "the portal is seeded already"
     exit 0
 fi
@@ -37,6 +39,7 @@ keycloak=$(curl --silent --show-error --fail --data grant_type=password --data c
     member access_token)
 initial=$(post "$KEYCLOAK/admin/realms/$REALM/clients-initial-access" "$keycloak" '{"count":1000,"expiration":0}' |
     member token)
+: "${initial:?Keycloak gives no initial access token}"
 
 provider=$(made identity-providers "{\"name\":\"Keycloak\",\"type\":\"keycloak\",
     \"well_known_url\":\"$KEYCLOAK/realms/$REALM/.well-known/openid-configuration\",
