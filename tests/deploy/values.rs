@@ -62,11 +62,11 @@ fn secrets(manual: &str) -> Vec<String> {
             section = name.trim_end_matches(']');
         } else if line.starts_with('#') {
             marked |= line.starts_with("# (secret)");
-        } else if let Some((key, _)) = line.split_once(" = ") {
-            if std::mem::take(&mut marked) {
-                let path = [section, key].join("_").to_uppercase();
-                secrets.push(format!("PORTICO_{}", path.trim_start_matches('_')));
-            }
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && std::mem::take(&mut marked)
+        {
+            let path = [section, key].join("_").to_uppercase();
+            secrets.push(format!("PORTICO_{}", path.trim_start_matches('_')));
         }
     }
     secrets
