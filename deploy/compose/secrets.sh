@@ -18,6 +18,8 @@ openssl rand -base64 32 > kek
 openssl rand -base64 32 > identity_key
 random > admin_password
 random > postgres_password
+random > keycloak_password
+random > gateway_secret
 printf 'postgres://portico:%s@postgres:5432/portico' "$(cat postgres_password)" > migrate.database_url
 for service in catalog access-request registration gateway notification accounts; do
     name=$(printf '%s' "$service" | tr - _)
@@ -45,7 +47,7 @@ for name in catalog access-request registration gateway notification accounts ed
     rm "tls/$name.csr" "tls/$name.ext"
 done
 # The containers' user is not the one who runs this.
-chmod 0644 ./*_url ./*_password kek identity_key tls/*.pem
+chmod 0644 ./*_url ./*_password kek identity_key gateway_secret tls/*.pem
 chmod 0600 tls/authority-key.pem
 touch done
 echo "made deploy/compose/secrets; the admin's password is in admin_password"

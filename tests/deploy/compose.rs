@@ -50,6 +50,8 @@ pub struct Service {
     pub stop_grace_period: String,
     pub networks: Vec<String>,
     pub healthcheck: Option<Healthcheck>,
+    #[serde(default, rename = "entrypoint")]
+    _entrypoint: Vec<String>,
     #[serde(default)]
     pub command: Vec<String>,
     #[serde(default)]
@@ -71,6 +73,8 @@ pub struct Service {
 pub struct Build {
     pub context: String,
     pub dockerfile: String,
+    #[serde(default)]
+    pub target: String,
 }
 
 #[derive(Deserialize)]

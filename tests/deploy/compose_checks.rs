@@ -92,6 +92,18 @@ fn references(
             .join(&build.dockerfile)
             .is_file();
         problems.unless(there, || format!("{at}: no {}", build.dockerfile));
+        let target = images::stages(repository).contains(&build.target);
+        problems.unless(build.target.is_empty() || target, || {
+            format!("{at}: no stage {} in {}", build.target, build.dockerfile)
+        });
+    }
+    for (name, value) in &service.environment {
+        let Some(url) = value.parse::<Url>().ok().filter(Url::has_host) else {
+            continue;
+        };
+        let host = url.host_str().unwrap_or_default();
+        let there = host == "localhost" || compose.services.contains_key(host);
+        problems.unless(there, || format!("{at}: {name}: no container {host}"));
     }
 }
 

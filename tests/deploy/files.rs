@@ -22,6 +22,8 @@ impl Repository {
             "tests/keycloak/realm.json",
             "docs/run/operating.md",
             "docs/run/backup.md",
+            "docs/run/compose.md",
+            "docs/run/kubernetes.md",
         ];
         for file in ours
             .deployment()

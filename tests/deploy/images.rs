@@ -1,6 +1,6 @@
 //! Images: each with a tag that stays, the program's own not as root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{files::Repository, problems::Problems};
 
@@ -18,9 +18,11 @@ pub struct Image {
 /// Reads the last stage; checks all of them.
 pub fn of_dockerfile(repository: &Repository, problems: &mut Problems) -> Image {
     let text = repository.text(DOCKERFILE).replace("\\\n", " ");
+    let stages = stages(repository);
     let mut image = Image::default();
     let mut arguments = BTreeMap::new();
     let mut user = String::new();
+    let mut of_an_image = false;
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (instruction, rest) = line.trim().split_once(' ').unwrap_or((line, ""));
         match instruction {
@@ -31,9 +33,14 @@ pub fn of_dockerfile(repository: &Repository, problems: &mut Problems) -> Image 
             "FROM" => {
                 let name = rest.split(' ').next().unwrap_or_default();
                 let name = arguments.get(name).map_or(name, String::as_str);
-                if name != "scratch" {
+                if name != "scratch" && !stages.contains(name) {
                     check_tag(DOCKERFILE, name, problems);
                 }
+                // What begins from nothing is an image by itself.
+                if of_an_image {
+                    check_user(&user, problems);
+                }
+                of_an_image = name == "scratch";
                 image = Image::default();
                 user.clear();
             }
@@ -50,11 +57,25 @@ pub fn of_dockerfile(repository: &Repository, problems: &mut Problems) -> Image 
             _ => {}
         }
     }
+    check_user(&user, problems);
+    image
+}
+
+fn check_user(user: &str, problems: &mut Problems) {
     let id = user.split(':').next().and_then(|id| id.parse::<u32>().ok());
     problems.unless(id.is_some_and(|id| id > 0), || {
         format!("{DOCKERFILE}: the user must be a number above 0, not {user:?}")
     });
-    image
+}
+
+/// The names of its stages.
+pub fn stages(repository: &Repository) -> BTreeSet<String> {
+    let text = repository.text(DOCKERFILE);
+    let lines = text.lines().filter(|line| line.starts_with("FROM "));
+    lines
+        .filter_map(|line| line.split_once(" AS "))
+        .map(|(_, name)| name.trim().to_owned())
+        .collect()
 }
 
 fn assignments(text: &str) -> Vec<(String, String)> {

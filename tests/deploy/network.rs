@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     files::{items, text},
-    kustomize::Objects,
+    helm::Objects,
     problems::Problems,
     program::Understood,
 };
@@ -190,22 +190,22 @@ fn surroundings(
     }
 }
 
-/// Whether a policy lets out at a port, to others than pods that it names.
+/// Whether a policy lets out at a port, to others than Portico's own pods.
 fn leaves(policy: &Value, port: u16) -> bool {
     let rules = items(policy, "/spec/egress").iter();
     let outside = |rule: &&Value| {
         items(rule, "/to")
             .iter()
-            .all(|to| to.get("ipBlock").is_some())
+            .all(|to| to.get("podSelector").is_none())
     };
     rules.filter(outside).any(|rule| has_port(rule, port))
 }
 
-/// Whether it lets a namespace in at a port.
+/// Whether it lets in at a port from a namespace whose name begins so.
 fn enters(policy: &Value, namespace: &str, port: u16) -> bool {
     items(policy, "/spec/ingress").iter().any(|rule| {
         let mut from = items(rule, "/from").iter();
-        from.any(|from| text(from, NAMESPACE) == namespace) && has_port(rule, port)
+        from.any(|from| text(from, NAMESPACE).starts_with(namespace)) && has_port(rule, port)
     })
 }
 

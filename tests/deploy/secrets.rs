@@ -1,4 +1,4 @@
-//! What `compose/secrets.sh` makes, and what `deploy/README.md` says that a cluster has to have.
+//! What `compose/secrets.sh` makes, and what `docs/run/kubernetes.md` says that a cluster has to have.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,11 +48,11 @@ impl Made {
     }
 }
 
-/// The secrets of the table in `deploy/README.md`, each with its keys.
+/// The secrets of the table in `docs/run/kubernetes.md`, each with its keys.
 pub fn of_a_cluster(repository: &Repository) -> BTreeMap<String, BTreeSet<String>> {
-    let readme = repository.text("deploy/README.md");
+    let page = repository.text("docs/run/kubernetes.md");
     let mut secrets = BTreeMap::new();
-    let rows = readme
+    let rows = page
         .lines()
         .skip_while(|line| *line != "| secret | keys |")
         .skip(2)

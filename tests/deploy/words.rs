@@ -2,13 +2,16 @@
 
 use crate::{
     files::Repository,
+    helm::{self, VALUES},
     problems::Problems,
     program::{self, command},
 };
 
 /// Instructions whose command lines are tried.
-const INSTRUCTIONS: [&str; 4] = [
+const INSTRUCTIONS: [&str; 6] = [
     "deploy/README.md",
+    "docs/run/compose.md",
+    "docs/run/kubernetes.md",
     "deploy/postgres/roles.sh",
     "docs/run/operating.md",
     "docs/run/backup.md",
@@ -22,13 +25,18 @@ pub fn every_file_is_known(repository: &Repository, problems: &mut Problems) {
         "deploy/README.md",
         "deploy/compose/.gitignore",
         "deploy/compose/secrets.sh",
+        "deploy/compose/seed.sh",
+        "deploy/compose/up.sh",
         "deploy/grafana/portico.json",
         "deploy/nats/nats-server.conf",
         "deploy/postgres/roles.sh",
         "deploy/prometheus/alerts.yml",
     ];
     for file in repository.files("deploy") {
-        let checked = known.contains(&file.as_str()) || file.starts_with("deploy/kubernetes/");
+        let checked = match file.strip_prefix("deploy/helm/portico/ci/") {
+            Some(_) => VALUES.map(helm::file).contains(&file),
+            None => known.contains(&file.as_str()) || file.starts_with(helm::CHART),
+        };
         problems.unless(checked, || format!("{file}: no test looks at it"));
     }
 }
@@ -107,7 +115,13 @@ pub fn references(repository: &Repository, problems: &mut Problems) {
         });
         // What begins with `/` is in a container.
         for path in paths.filter(|path| !path.starts_with('/')) {
-            let roots = ["", "deploy/", &format!("{folder}/"), "crates/runtime/src/"];
+            let roots = [
+                "",
+                "deploy/",
+                "deploy/helm/portico/",
+                &format!("{folder}/"),
+                "crates/runtime/src/",
+            ];
             let there = roots
                 .iter()
                 .any(|root| ours.path(&format!("{root}{path}")).exists());

@@ -1,4 +1,4 @@
-//! The Kubernetes manifests: every part runs as the program can run, without rights, in replicas that are probed.
+//! The objects of the chart: every part runs as the program can run, without rights, in replicas that are probed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,53 +13,61 @@ use serde_json::Value;
 
 use crate::{
     files::{Repository, items, text},
+    helm::{Objects, containers},
     images::{self, Image},
-    kustomize::{Objects, containers},
-    network,
+    ingress, network,
     problems::Problems,
     program::{Process, Understood},
-    secrets,
+    scaling, secrets,
 };
 
-const OVERLAYS: &str = "deploy/kubernetes/overlays";
+/// What the chart gives only where it is switched on, as `production` does.
+const OPTIONAL: [&str; 4] = [
+    "HorizontalPodAutoscaler",
+    "Ingress",
+    "PrometheusRule",
+    "ServiceMonitor",
+];
 const LABELS: &str = "/spec/template/metadata/labels";
 
-/// What the manifests refer to.
-struct World<'a> {
-    objects: &'a Objects,
+/// What the objects refer to.
+pub struct World<'a> {
+    pub objects: &'a Objects,
     secrets: BTreeMap<String, BTreeSet<String>>,
     image: Image,
 }
 
-pub fn check(repository: &Repository, problems: &mut Problems) {
-    let files = repository.files(OVERLAYS);
-    let overlays: BTreeSet<&str> = files
-        .iter()
-        .filter_map(|file| file.rsplit_once('/').map(|(folder, _)| folder))
-        .collect();
-    problems.unless(!overlays.is_empty(), || "no overlay".to_owned());
-    for overlay in overlays {
-        let objects = Objects::of(repository, overlay, problems);
-        let world = World {
-            secrets: secrets::of_a_cluster(repository),
-            image: images::of_dockerfile(repository, problems),
-            objects: &objects,
-        };
-        let mut ports = BTreeMap::new();
-        for part in Part::value_variants() {
-            if *part != Part::All {
-                let name = part.to_possible_value().unwrap();
-                let name = name.get_name().to_owned();
-                if let Some(understood) = deployment(&world, *part, &name, problems) {
-                    ports.insert(name, understood);
-                }
+pub fn check(repository: &Repository, values: &str, problems: &mut Problems) {
+    let objects = Objects::of(repository, values, problems);
+    let world = World {
+        secrets: secrets::of_a_cluster(repository),
+        image: images::of_dockerfile(repository, problems),
+        objects: &objects,
+    };
+    rendered(&world, problems);
+    for kind in OPTIONAL {
+        let there = values != "production" || objects.of_kind(kind).next().is_some();
+        problems.unless(there, || format!("{values}: no {kind}"));
+    }
+    scaling::installs_this_release(repository, problems);
+}
+
+fn rendered(world: &World<'_>, problems: &mut Problems) {
+    let mut ports = BTreeMap::new();
+    for part in Part::value_variants() {
+        if *part != Part::All {
+            let name = part.to_possible_value().unwrap();
+            let name = name.get_name().to_owned();
+            if let Some(understood) = deployment(world, *part, &name, problems) {
+                ports.insert(name, understood);
             }
         }
-        addresses(&ports, &objects, problems);
-        migration(&world, problems);
-        ingresses(&world, problems);
-        network::check(&objects, &ports, problems);
     }
+    addresses(&ports, world.objects, problems);
+    migration(world, problems);
+    ingress::check(world, &ports, problems);
+    scaling::alerts(world, problems);
+    network::check(world.objects, &ports, problems);
 }
 
 /// A part: deployment, service, disruption budget.
@@ -79,16 +87,7 @@ fn deployment(
     problems.unless(labels.is_some() && labels == selected, || {
         format!("{at}: does not select its own pods")
     });
-    let replicas = number(deployment, "/spec/replicas");
-    problems.unless(replicas >= 2, || format!("{at}: {replicas} replicas"));
-    let budget = world.objects.named("PodDisruptionBudget", name);
-    let kept = budget.is_some_and(|budget| {
-        let left = number(budget, "/spec/minAvailable");
-        budget.pointer("/spec/selector/matchLabels") == labels && (1..replicas).contains(&left)
-    });
-    problems.unless(kept, || {
-        format!("{at}: no disruption budget that keeps one and lets one go")
-    });
+    scaling::check(world, deployment, name, problems);
     let (container, understood) = container(world, deployment, &at, problems)?;
     problems.unless(understood.runs(part), || {
         format!("{at}: does not run {name}")
@@ -108,8 +107,8 @@ fn deployment(
             None => problems.say(format!("{at}: no port {:?}", get("port"))),
         }
     }
-    scraped(deployment, &understood, &at, problems);
     service(world, name, labels, &ports, problems);
+    scaling::scraped(world, name, &understood, problems);
     Some(understood)
 }
 
@@ -167,12 +166,17 @@ fn data(map: &Value) -> BTreeMap<String, String> {
     serde_json::from_value(data).unwrap_or_default()
 }
 
-/// A cluster has to have this secret, says the README.
-fn known(world: &World<'_>, secret: &str, key: &str, at: &str, problems: &mut Problems) {
-    let keys = world.secrets.get(secret);
+/// A cluster has to have this secret, says the page about it.
+pub fn known(world: &World<'_>, secret: &str, key: &str, at: &str, problems: &mut Problems) {
+    let keys = world.secrets.get(own(secret));
     problems.unless(keys.is_some_and(|keys| keys.contains(key)), || {
-        format!("{at}: deploy/README.md has no secret {secret} with {key}")
+        format!("{at}: docs/run/kubernetes.md has no secret {secret} with {key}")
     });
+}
+
+/// The name that the chart gives a secret by itself; `external-secrets-values.yaml` has others.
+fn own(secret: &str) -> &str {
+    secret.strip_prefix("vault-").unwrap_or(secret)
 }
 
 /// Volumes that are mounted are there, and hold secrets that a cluster has to have.
@@ -195,11 +199,11 @@ fn mounts(
     for volume in volumes {
         let secret = text(volume, "/secret/secretName");
         let fine = match volume.get("secret") {
-            Some(_) => world.secrets.contains_key(secret),
+            Some(_) => world.secrets.contains_key(own(secret)),
             None => volume.get("emptyDir").is_some(),
         };
         problems.unless(fine, || {
-            format!("{at}: deploy/README.md has no secret {secret:?}")
+            format!("{at}: docs/run/kubernetes.md has no secret {secret:?}")
         });
     }
 }
@@ -213,7 +217,7 @@ fn mounted(world: &World<'_>, workload: &Value, container: &Value, path: &str) -
     let volume = items(workload, "/spec/template/spec/volumes")
         .iter()
         .find(|volume| text(volume, "/name") == text(mount, "/name"))?;
-    let secret = text(volume, "/secret/secretName");
+    let secret = own(text(volume, "/secret/secretName"));
     let keys = world.secrets.get(secret)?;
     keys.contains(key).then(|| secrets::example(secret, key))?
 }
@@ -292,17 +296,6 @@ fn ports<'a>(
     ports
 }
 
-/// Prometheus is told where the numbers are.
-fn scraped(deployment: &Value, understood: &Understood, at: &str, problems: &mut Problems) {
-    let annotation = |name: &str| {
-        let pointer = format!("/spec/template/metadata/annotations/prometheus.io~1{name}");
-        text(deployment, &pointer).to_owned()
-    };
-    let at = format!("{at}: prometheus.io");
-    let port = annotation("port").parse().unwrap_or_default();
-    understood.check_probe(&at, port, &annotation("path"), problems);
-}
-
 /// A service of the name leads to the pods.
 fn service(
     world: &World<'_>,
@@ -346,7 +339,7 @@ fn addresses(ports: &BTreeMap<String, Understood>, objects: &Objects, problems: 
     }
 }
 
-/// Some job brings every schema up to date, in each release under another name.
+/// One job brings every schema up to date, before an installation and before each upgrade.
 fn migration(world: &World<'_>, problems: &mut Problems) {
     let jobs: Vec<&Value> = world.objects.of_kind("Job").collect();
     let [job] = jobs.as_slice() else {
@@ -354,46 +347,40 @@ fn migration(world: &World<'_>, problems: &mut Problems) {
         return;
     };
     let at = format!("job {}", text(job, "/metadata/name"));
-    let Some((container, understood)) = container(world, job, &at, problems) else {
+    let Some((_, understood)) = container(world, job, &at, problems) else {
         return;
     };
     let all = matches!(&understood.command, Command::Migrate { service } if service.is_empty());
     problems.unless(all, || format!("{at}: does not migrate every service"));
     let database = understood.config.database_url.is_some();
     problems.unless(database, || format!("{at}: has no database"));
-    let (_, tag) = text(container, "/image")
-        .rsplit_once(':')
-        .unwrap_or_default();
-    problems.unless(at.ends_with(&tag.replace('.', "-")), || {
-        format!("{at}: is not named after the release {tag}")
+    let hook = |object: &Value, name: &str| {
+        let pointer = format!("/metadata/annotations/helm.sh~1hook{name}");
+        text(object, &pointer).to_owned()
+    };
+    let weight = |object: &Value| hook(object, "-weight").parse().unwrap_or(i32::MAX);
+    problems.unless(hook(job, "") == "pre-install,pre-upgrade", || {
+        format!("{at}: does not run before a release")
     });
+    // A job cannot be changed.
+    problems.unless(
+        hook(job, "-delete-policy").contains("before-hook-creation"),
+        || format!("{at}: the former one stays in the way"),
+    );
+    let account = text(job, "/spec/template/spec/serviceAccountName");
+    let account = world.objects.named("ServiceAccount", account);
+    let before = account
+        .is_some_and(|account| hook(account, "") == hook(job, "") && weight(account) < weight(job));
+    problems.unless(before, || format!("{at}: runs before its account is there"));
     let restarts = text(job, "/spec/template/spec/restartPolicy");
     problems.unless(restarts == "Never", || format!("{at}: restarts {restarts}"));
 }
 
-fn ingresses(world: &World<'_>, problems: &mut Problems) {
-    for ingress in world.objects.of_kind("Ingress") {
-        let at = format!("ingress {}", text(ingress, "/metadata/name"));
-        let backends = items(ingress, "/spec/rules").iter();
-        for path in backends.flat_map(|rule| items(rule, "/http/paths")) {
-            let name = text(path, "/backend/service/name");
-            let port = text(path, "/backend/service/port/name");
-            let service = world.objects.named("Service", name);
-            let ports = service.map_or(&[][..], |service| items(service, "/spec/ports"));
-            let there = ports.iter().any(|one| text(one, "/name") == port);
-            problems.unless(there, || format!("{at}: no port {port} of {name}"));
-        }
-        for tls in items(ingress, "/spec/tls") {
-            known(world, text(tls, "/secretName"), "tls.crt", &at, problems);
-        }
-    }
-}
-
-fn number(value: &Value, pointer: &str) -> u64 {
+pub fn number(value: &Value, pointer: &str) -> u64 {
     let number = value.pointer(pointer).and_then(Value::as_u64);
     number.unwrap_or_default()
 }
 
-fn port_number(value: &Value, pointer: &str) -> u16 {
+pub fn port_number(value: &Value, pointer: &str) -> u16 {
     number(value, pointer).try_into().unwrap_or_default()
 }

@@ -12,6 +12,7 @@
 //! * `hops`: what one access request costs at the database
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
+//! * `compose`: what `docker-compose.yml` seeds can be clicked through at once
 //! * `operations`: a bus that lost everything, migrations, publishing again
 //! * `browser`: a developer at a desk and an admin with a phone, in Chromium
 //! * `screenshots`: every page fits a desk and a phone; how it looks
@@ -39,6 +40,7 @@ mod api_keys;
 mod backup;
 mod bad_input;
 mod browser;
+mod compose;
 mod contract;
 mod decision_table;
 mod drift;
@@ -68,6 +70,7 @@ fn main() -> std::process::ExitCode {
         backup::trials(),
         bad_input::trials(),
         browser::trials(),
+        compose::trials(),
         contract::trials(),
         decision_table::trials(),
         drift::trials(),

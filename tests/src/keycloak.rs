@@ -120,6 +120,11 @@ impl Keycloak {
         MANAGEMENT
     }
 
+    /// The password of the server's bootstrap admin, whose name is `admin`.
+    pub fn admin_password(&self) -> &'static str {
+        ADMIN.1
+    }
+
     /// Creates an initial access token for `count` registrations.
     pub async fn initial_access_token(&self, count: u32) -> String {
         let body = json!({"count": count, "expiration": 0});
