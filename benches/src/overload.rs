@@ -1,5 +1,5 @@
 //! What honest people notice while a portal is attacked, and how much memory that takes: in one process, and with a
-//! process for each service, as in `deploy/kubernetes/base`.
+//! process for each service, as in `deploy/helm/portico/values.yaml`.
 //!
 //! The attackers run on the same machine, so what they cost counts, too. Memory is the highest resident size that Linux has
 //! seen of a process; it is held against the limit of the Kubernetes files, which sets none for CPU.
@@ -9,7 +9,6 @@ mod visitor;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use portico_tests::cluster::Part;
 use portico_trials::{NATS, POSTGRESQL};
 use tempfile::TempDir;
 
@@ -157,22 +156,22 @@ fn under_log_ins(rounds: &Rounds, target: &Target) -> Result<(), String> {
     Ok(())
 }
 
-/// MiB that the Kubernetes files give a part.
+/// MiB that the values of the chart give a part.
 fn limit(part: &str) -> Result<f64, String> {
-    let known = Part::ALL.iter().any(|known| known.as_str() == part);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../deploy/kubernetes/base")
-        .join(part)
-        .with_extension("yaml");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/portico/values.yaml");
     let text = std::fs::read_to_string(&file).map_err(message)?;
-    let limits = text.split_once("limits:").filter(|_| known);
+    let services = text.split_once("\nservices:").map(|(_, rest)| rest);
+    let own = services.and_then(|all| all.split_once(&format!("\n  {part}:\n")));
+    let limits = own.and_then(|(_, rest)| rest.split_once("limits:"));
     let memory = limits.and_then(|(_, rest)| rest.split_once("memory:"));
     let number = memory.and_then(|(_, rest)| rest.split_once("Mi")?.0.trim().parse().ok());
-    number.ok_or_else(|| format!("no limit of memory in {}", file.display()))
+    number.ok_or_else(|| format!("no limit of memory for {part} in {}", file.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use portico_tests::cluster::Part;
+
     use super::*;
 
     #[test]

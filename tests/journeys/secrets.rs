@@ -339,7 +339,10 @@ async fn leave(world: &World, scene: &Scene) {
     let shown = admin.get(&path).await.unwrap();
     let shown = shown.expect(StatusCode::OK).unwrap();
     let user = shown["owner_id"].as_str().unwrap();
-    let erased = admin.delete(&format!("/api/v1/users/{user}")).await.unwrap();
+    let erased = admin
+        .delete(&format!("/api/v1/users/{user}"))
+        .await
+        .unwrap();
     erased.expect(StatusCode::NO_CONTENT).unwrap();
     until("the client is deleted", || async {
         (world.provider.client_count().await == 0).then_some(())

@@ -34,7 +34,7 @@ mod health;
 mod remembered;
 
 /// Methods that are not for outside, each with the reason.
-const INTERNAL: [(&str, &str); 5] = [
+const INTERNAL: [(&str, &str); 6] = [
     (
         "/portico.accounts.v1.AccountsService/Authenticate",
         "hands out signed identities, which only the edge may hold",

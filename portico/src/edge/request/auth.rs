@@ -29,6 +29,8 @@ mod ended;
 
 /// Identities in the cache; one is about 500 bytes.
 const CAPACITY: usize = 10_000;
+/// Tokens that accounts is asked about at the same time, each once, however many requests come with it.
+const TURNS: usize = 256;
 /// Longer tokens are refused without a look-up.
 const LONGEST_TOKEN: usize = 4096;
 
@@ -71,6 +73,7 @@ pub struct Auth {
     cookies: Cookies,
     ended: Ended,
     known: Arc<Mutex<HashMap<[u8; 32], Known>>>,
+    turns: Arc<[tokio::sync::Mutex<()>]>,
 }
 
 struct Known {
@@ -95,6 +98,7 @@ impl Auth {
             cookies,
             ended: Ended::new(deps),
             known: Arc::default(),
+            turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
         }
     }
 
@@ -132,15 +136,15 @@ impl Auth {
 
     async fn authenticate(&self, token: &Secret) -> Result<Identity, Error> {
         let digest = digest(token);
-        let asked = Asked::now(&self.clock, &self.accounts);
-        let known = self
-            .lock()
-            .get(&digest)
-            .filter(|known| known.holds(asked))
-            .map(|k| k.identity.clone());
-        if let Some(identity) = known {
+        if let Some(identity) = self.known(&digest) {
             return Ok(identity);
         }
+        // Many requests at once with one token are one question; the first byte is below TURNS.
+        let _turn = self.turns[usize::from(digest[0])].lock().await;
+        if let Some(identity) = self.known(&digest) {
+            return Ok(identity);
+        }
+        let asked = Asked::now(&self.clock, &self.accounts);
         let request = AuthenticateRequest {
             token: token.expose().to_owned(),
         };
@@ -161,6 +165,13 @@ impl Auth {
         };
         self.remember(digest, known);
         Ok(identity)
+    }
+
+    fn known(&self, digest: &[u8; 32]) -> Option<Identity> {
+        let now = Asked::now(&self.clock, &self.accounts);
+        let all = self.lock();
+        let known = all.get(digest).filter(|known| known.holds(now));
+        known.map(|known| known.identity.clone())
     }
 
     fn remember(&self, digest: [u8; 32], known: Known) {

@@ -18,7 +18,8 @@ const OTHERS: u64 = 100;
 /// The connections that one listener can have. The first call raises the process's limit as far as it may be.
 pub(super) fn connections(config: &Config) -> usize {
     let files = u64::from(PoolSettings::TO_A_FILE) * FILES;
-    let stores = files.max(config.database_pool.max_connections.into()) * ServiceName::ALL.len() as u64;
+    let stores =
+        files.max(config.database_pool.max_connections.into()) * ServiceName::ALL.len() as u64;
     // Each may keep a connection for the next call.
     let outside = NEIGHBOURS * 2 * u64::from(config.work_at_once);
     share(raised(), stores + outside + OTHERS)
