@@ -1,7 +1,5 @@
 //! The gateway double as a process, as `docker-compose.yml` starts it.
 
-#![expect(clippy::unwrap_used, reason = "a failure is the end of the test")]
-
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Stdio},

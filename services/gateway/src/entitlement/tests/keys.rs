@@ -243,7 +243,6 @@ fn a_suspension_takes_the_key_away_and_its_end_makes_another() {
     let stopped = Application {
         suspended: true,
         as_of: 6,
-        ..Application::default()
     };
     let stopped = AccessEvent::ApplicationChanged(stopped).into();
     assert_eq!(step(with(ready(), [stopped])), Step::Delete(KEY));

@@ -206,27 +206,16 @@ fn a_pause_ends_where_nothing_is_left_to_do() {
 
 /// What is shown as in force is what the provider has.
 #[test]
-fn redirect_urls_that_are_refused_are_not_in_force() {
-    let callback = |url: &str, as_of| {
-        follow(Application {
-            redirect_urls: vec![url.to_owned()],
-            ..application("Weather app", as_of)
-        })
-    };
-    let (first, long) = ("https://app.example/cb", "https://app.example/too-long");
-    let story = Story::active(&[1]).then(&callback(first, 5)).updated();
-    assert_eq!(story.client.redirect_urls(), [first]);
-    let story = story.then(&callback(long, 6));
+fn a_profile_that_is_refused_is_not_in_force() {
+    let in_force = |story: &Story| story.client.live().unwrap().applied.profile;
+    let (first, refused) = (application("First", 5), application("Refused", 6));
+    let story = Story::active(&[1]).then(&follow(first.clone())).updated();
+    assert_eq!(in_force(&story), first.profile);
+    let story = story.then(&follow(refused.clone()));
     let wanted = story.client.wanted().unwrap();
     let story = story.then(&intend_update(wanted)).then(&refuse(true));
-    assert_eq!(story.client.redirect_urls(), [first]);
+    assert_eq!(in_force(&story), first.profile);
     assert_eq!(story.client.last_error(), Some(&problem("no")));
-    assert_eq!(
-        story
-            .then(&callback(long, 7))
-            .updated()
-            .client
-            .redirect_urls(),
-        [long]
-    );
+    let story = story.then(&follow(application("Refused", 7))).updated();
+    assert_eq!(in_force(&story), refused.profile);
 }
