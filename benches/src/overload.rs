@@ -2,7 +2,7 @@
 //! process for each service, as in `deploy/helm/portico/values.yaml`.
 //!
 //! The attackers run on the same machine, so what they cost counts, too. Memory is the highest resident size that Linux has
-//! seen of a process; it is held against the limit of the Kubernetes files, which sets none for CPU.
+//! seen of a process; it is held against the limit of the chart, which sets none for CPU.
 
 mod attack;
 mod visitor;

@@ -6,6 +6,9 @@ set -eu
 umask 077
 cd "$(dirname "$0")"
 if [ -e secrets/done ]; then
+    for name in keycloak_password gateway_secret; do
+        [ -e "secrets/$name" ] || { echo "deploy/compose/secrets is of an older version: $name is missing; remove the folder" >&2; exit 1; }
+    done
     echo "deploy/compose/secrets is there already; remove it to make everything anew (stored secrets are lost then)"
     exit 0
 fi

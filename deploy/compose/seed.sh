@@ -4,6 +4,8 @@
 #   PORTAL, KEYCLOAK, GATEWAY: addresses; GATEWAY_PUBLIC: as people reach it; REALM: at Keycloak; ADMIN_EMAIL
 #   SECRETS: folder with admin_password, keycloak_password, gateway_secret
 set -eu
+answer=$(mktemp)
+trap 'rm -f "$answer"' EXIT
 secret() { cat "$SECRETS/$1"; }
 
 # post ADDRESS TOKEN BODY [curl's options]: what the options print; fails as the call fails.
@@ -16,8 +18,8 @@ post() {
 }
 # The address of what was made.
 made() {
-    post "$PORTAL/api/v1/$1" "$admin" "$2" --output /tmp/portico-answer --write-out '%header{location}' ||
-        { cat /tmp/portico-answer >&2; exit 1; }
+    post "$PORTAL/api/v1/$1" "$admin" "$2" --output "$answer" --write-out '%header{location}' ||
+        { cat "$answer" >&2; exit 1; }
 }
 # member NAME: the first one of this name in a JSON text.
 member() { grep -o "\"$1\" *: *\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }

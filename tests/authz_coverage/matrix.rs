@@ -33,7 +33,8 @@ impl Outcome {
             401 => Self::SignIn,
             403 => Self::Forbidden,
             404 => Self::NotThere,
-            500.. => panic!("{status}"),
+            // A limit or an outage says nothing of who may.
+            408 | 429 | 500.. => panic!("{status}"),
             _ => Self::Yes,
         }
     }

@@ -170,7 +170,7 @@ async fn a_dump_of_postgresql_is_restored() {
     let backends = Backends::of(&[
         ("PORTICO_DATABASE_URL", postgres.url()),
         ("PORTICO_NATS_URL", nats.url()),
-        ("FAULT_LEASE_MS", "1000".to_owned()),
+        ("FAULT_LEASE_MS", "5000".to_owned()),
     ]);
     let mut world = World::start(provider().await, backends).await;
     let mut portal = world.configure().await;

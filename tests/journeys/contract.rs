@@ -6,6 +6,7 @@ use std::{
     env, fs, iter,
     path::{Path, PathBuf},
     process::Output,
+    time::Duration,
 };
 
 use portico_trials::{Server, Trial, trials, works};
@@ -22,12 +23,16 @@ use crate::support::{
 const TOOLS: Server = Server {
     name: "tools of the contract",
     missing: || {
-        let installed = folder().join("node_modules/.bin/redocly").is_file()
-            && installed().join("ogen").is_file();
-        (!installed || !works("go", "version"))
+        let ours = ["ogen", "oapi-codegen", "grpcurl", "python"];
+        let there = folder().join("node_modules/.bin/redocly").is_file()
+            && ours.iter().all(|tool| installed().join(tool).exists());
+        (!there || !works("go", "version") || !works("node", "--version"))
             .then_some("not installed (tests/peers/contract/install)")
     },
 };
+
+/// For one tool; far more than any needs.
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// In their order: what a program makes, others need.
 const STEPS: [&str; 16] = [
@@ -126,7 +131,7 @@ impl Workshop {
             .chain(env::split_paths(&path));
         let path = env::join_paths(path).unwrap();
         // `env` looks for the program in the new path.
-        Command::new("env")
+        let output = Command::new("env")
             .args(words)
             .current_dir(folder)
             .env("PATH", path)
@@ -135,9 +140,9 @@ impl Workshop {
             .env("REDOCLY_TELEMETRY", "off")
             .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")
             .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap()
+            .output();
+        let output = tokio::time::timeout(LIMIT, output).await;
+        output.expect("a tool ends").unwrap()
     }
 
     async fn grpcurl(&self, world: &World, before: &[&str], after: &[&str]) -> String {

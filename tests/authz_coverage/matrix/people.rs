@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "a-password-of-the-matrix";
-/// Waiting for what follows from an approval; a failure is told at once.
-const TRIES: usize = 2_000;
+/// Waiting for what follows from an approval.
+const TRIES: usize = 9_000;
 
 /// Somebody who calls, with a session or an API token.
 pub(super) struct Person {

@@ -167,8 +167,14 @@ async fn lock_key(store: &EventStore) -> i64 {
     key.unwrap()
 }
 
-async fn not_ready(store: &EventStore) -> &'static str {
-    store.database().ready().await.unwrap_err().code
+/// Waits until that is why it is not ready: a busy server may first be slow to say why.
+async fn until_not_ready(store: &EventStore, code: &'static str, mut before: impl AsyncFnMut()) {
+    eventually(code, async || {
+        before().await;
+        let ready = store.database().ready().await;
+        ready.is_err_and(|why| why.code == code)
+    })
+    .await;
 }
 
 async fn readiness_tells_why_in_codes() {
@@ -184,12 +190,10 @@ async fn readiness_tells_why_in_codes() {
     while let Ok(other) = AnyConnection::connect(&server.url()).await {
         others.push(other);
     }
-    eventually("no connection is left", async || {
+    until_not_ready(&store, "database_connections_used_up", async || {
         taken.extend(store.database().pool().try_acquire());
-        store.database().ready().await.is_err()
     })
     .await;
-    assert_eq!(not_ready(&store).await, "database_connections_used_up");
     drop(taken);
     eventually("it is ready with what it has", async || {
         store.database().ready().await.is_ok()
@@ -209,12 +213,15 @@ async fn readiness_tells_why_in_codes() {
         }
     };
     writes(&mut operator, "on").await;
-    eventually("appends fail", async || {
+    let refused = async || {
         let refused = store.append(append(new_id(), 0, &[1])).await;
         matches!(refused, Err(StoreError::Unavailable(_)))
+    };
+    eventually("appends fail", refused).await;
+    until_not_ready(&store, "database_read_only", async || {
+        refused().await;
     })
     .await;
-    assert_eq!(not_ready(&store).await, "database_read_only");
     writes(&mut operator, "off").await;
     eventually("it is ready without an append", async || {
         store.database().ready().await.is_ok()
@@ -235,8 +242,11 @@ async fn connections_are_as_many_as_they_may_be() {
     let _second = database.pool().acquire().await.unwrap();
     let refused = database.pool().acquire().await;
     assert!(matches!(refused, Err(sqlx::Error::PoolTimedOut)));
-    let why = database.ready().await.unwrap_err();
-    assert_eq!(why.code, "database_connections_busy");
+    eventually("why it is not ready", async || {
+        let ready = database.ready().await;
+        ready.is_err_and(|why| why.code == "database_connections_busy")
+    })
+    .await;
     let name: String = sqlx::query_scalar("SELECT current_setting('application_name')")
         .fetch_one(&mut *first)
         .await

@@ -142,7 +142,8 @@ impl Portal {
         let files = files.map(|entry| entry.unwrap().path());
         files
             .filter(|path| path.is_file())
-            .map(|path| std::fs::read(path).unwrap())
+            // Journals come and go.
+            .filter_map(|path| std::fs::read(path).ok())
             .collect()
     }
 

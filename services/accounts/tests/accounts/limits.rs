@@ -237,9 +237,13 @@ async fn a_guess_counts_though_nobody_waits_for_the_answer(place: Place) {
             answer = guess => panic!("answered before the hash was made: {answer:?}"),
             () = tokio::task::yield_now() => {}
         }
-        while world.rows("sign_in_failures", &["failures"]).await != [[tried.to_string()]] {
-            tokio::task::yield_now().await;
-        }
+        let counted = async {
+            while world.rows("sign_in_failures", &["failures"]).await != [[tried.to_string()]] {
+                tokio::task::yield_now().await;
+            }
+        };
+        let counted = tokio::time::timeout(Duration::from_secs(60), counted).await;
+        counted.expect("the guess is counted");
     }
     assert_eq!(fail(&world, ADMIN, "").await, "too_many_attempts");
 }

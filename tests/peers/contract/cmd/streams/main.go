@@ -25,9 +25,12 @@ func main() {
 	watch := func(ctx context.Context, cursor string) *status.Status {
 		stream, err := connection.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true},
 			"/portico.access.v1.AccessService/WatchAccessRequests")
-		given.NoError(err)
-		given.NoError(stream.SendMsg(wrapperspb.String(cursor)))
-		given.NoError(stream.CloseSend())
+		if err != nil {
+			return status.Convert(err)
+		}
+		// Where these fail, receiving says why.
+		_ = stream.SendMsg(wrapperspb.String(cursor))
+		_ = stream.CloseSend()
 		for {
 			if err := stream.RecvMsg(&emptypb.Empty{}); err != nil {
 				return status.Convert(err)
