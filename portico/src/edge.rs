@@ -166,13 +166,15 @@ async fn admitted(State(edge): State<Edge>, request: Request, next: Next) -> Res
         return Failure::from(Error::null_character(field)).into_response();
     }
     let sender = Sender::of(&request);
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
-        Ok(response) => {
-            if let Some(failure) = response.extensions().get::<Failure>() {
-                edge.refusals.failed(&edge.auth, sender, failure).await;
-            }
-            response
+    let answered = async {
+        let response = next.run(request).await;
+        if let Some(failure) = response.extensions().get::<Failure>() {
+            edge.refusals.failed(&edge.auth, sender, failure).await;
         }
+        response
+    };
+    match tokio::time::timeout(PATIENCE, answered).await {
+        Ok(response) => response,
         Err(_) => Failure::from(Error::unavailable(
             "timed_out",
             "The request timed out. Try again in a moment.",

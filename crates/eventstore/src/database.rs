@@ -35,6 +35,8 @@ pub struct Database {
     url: Arc<str>,
     /// The last append could not be written.
     failing: Arc<AtomicBool>,
+    /// Held by who asks for a connection beside the pool.
+    asking: Arc<tokio::sync::Mutex<()>>,
     /// Versions of the migrations that this program knows.
     migrations: Arc<[i64]>,
     pub(crate) dialect: Dialect,
@@ -205,6 +207,7 @@ impl Database {
             service: service.into(),
             url: url.into(),
             failing: Arc::default(),
+            asking: Arc::default(),
             migrations: known.map(|migration| migration.version).collect(),
             dialect,
             lock_key: lock_key(&location.schema),

@@ -9,6 +9,7 @@ use portico_proto::accounts::v1::{self as proto, accounts_service_server::Accoun
 use portico_runtime::{Clock, Config, Deps, IdentityKey};
 use sqlx::AnyPool;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
@@ -26,6 +27,8 @@ pub(crate) struct Accounts {
     clock: Clock,
     /// What has begun, and is waited for when the process ends.
     tasks: TaskTracker,
+    /// Sign-ins at the same time, those whose callers have gone included.
+    sign_ins: Arc<Semaphore>,
     identity: IdentityKey,
     store: EventStore,
     people: People,
@@ -47,6 +50,7 @@ impl Accounts {
             config: Arc::clone(&deps.config),
             clock: deps.clock.clone(),
             tasks: deps.tasks.clone(),
+            sign_ins: Arc::new(Semaphore::new(deps.config.connections.max)),
             identity: deps.identity.clone(),
             limits: Limits::new(
                 deps.clock.clone(),

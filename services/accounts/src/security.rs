@@ -13,9 +13,9 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
+use futures::future::try_join_all;
 use jiff::Timestamp;
-use portico_eventstore::{Aggregate, Context, EventStore, Metadata, trace};
+use portico_eventstore::{Aggregate, Context, EventStore, ExecuteError, Metadata, trace};
 use portico_runtime::{
     Clock, Deps, address,
     config::LogAddresses,
@@ -99,6 +99,9 @@ impl SecurityEvent {
 pub struct Security {
     recorded: bool,
 }
+
+/// An event of the security log could not be stored.
+pub(crate) type NotStored = ExecuteError<Infallible>;
 
 impl Aggregate for Security {
     const CATEGORY: &'static str = "security";
@@ -212,7 +215,14 @@ impl SecurityLog {
     }
 
     /// What an edge has counted: account, minute, how often. A report that is repeated is recorded once.
-    pub(crate) async fn refused(&self, reporter: Uuid, counted: &[(Uuid, Timestamp, u32)]) {
+    ///
+    /// # Errors
+    /// Something could not be stored: all of it may be reported again.
+    pub(crate) async fn refused(
+        &self,
+        reporter: Uuid,
+        counted: &[(Uuid, Timestamp, u32)],
+    ) -> Result<(), NotStored> {
         let records = counted.iter().map(async |(account_id, minute, count)| {
             let (account_id, minute, count) = (*account_id, *minute, *count);
             let stream = Uuid::new_v5(
@@ -224,9 +234,9 @@ impl SecurityLog {
                 minute,
                 count,
             };
-            self.record(stream, &event).await;
+            self.store(stream, &event).await
         });
-        join_all(records).await;
+        try_join_all(records).await.map(drop)
     }
 
     fn line(&self, what: &'static str, account_id: Option<Uuid>, address: &str) {
@@ -236,6 +246,12 @@ impl SecurityLog {
 
     /// Who signs in does not wait for a log that cannot be written: the line is there.
     async fn record(&self, stream: Uuid, event: &SecurityEvent) {
+        if let Err(error) = self.store(stream, event).await {
+            tracing::error!(%error, account = %event.account_id(), "an event of the security log was not stored");
+        }
+    }
+
+    async fn store(&self, stream: Uuid, event: &SecurityEvent) -> Result<(), NotStored> {
         let command_id = Uuid::new_v5(&stream, b"record");
         let context = Context {
             metadata: Metadata {
@@ -246,13 +262,11 @@ impl SecurityLog {
             now: self.clock.now(),
             command_id,
         };
-        if let Err(error) = self
+        let stored = self
             .store
             .execute::<Security>(stream, event, &context)
-            .await
-        {
-            tracing::error!(%error, account = %event.account_id(), "an event of the security log was not stored");
-        }
+            .await;
+        stored.map(drop)
     }
 
     /// Makes events of the failures of minutes that have ended, every minute, and of all at shutdown.

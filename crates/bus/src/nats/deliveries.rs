@@ -37,7 +37,7 @@ impl NatsDeliveries {
     pub(super) fn new(inner: &Arc<Inner>, spec: &ConsumerSpec) -> Self {
         // As streams, what one of them waits for goes on when another has a delivery.
         let all = consumers::all(spec).map(|durable| {
-            let deliveries = DurableDeliveries::new(inner, durable);
+            let deliveries = DurableDeliveries::new(inner, durable, spec.subjects.len());
             let next = |mut deliveries: DurableDeliveries| async {
                 Some((deliveries.persist().await, deliveries))
             };
@@ -54,6 +54,8 @@ impl NatsDeliveries {
 struct DurableDeliveries {
     inner: Arc<Inner>,
     durable: Durable,
+    /// The part of a batch that it requests.
+    share: usize,
     connection: watch::Receiver<Connection>,
     pull: Option<Open>,
     /// Failures in a row; the first is logged, the others delay.
@@ -68,11 +70,12 @@ struct Open {
 }
 
 impl DurableDeliveries {
-    fn new(inner: &Arc<Inner>, durable: Durable) -> Self {
+    fn new(inner: &Arc<Inner>, durable: Durable, share: usize) -> Self {
         Self {
             connection: inner.connection.subscribe(),
             inner: Arc::clone(inner),
             durable,
+            share: share.max(1),
             pull: None,
             failures: 0,
         }
@@ -93,7 +96,8 @@ impl DurableDeliveries {
             }
         };
         let inner = &self.inner;
-        let batch = usize::try_from(inner.settings.batch).unwrap_or(usize::MAX);
+        // Those of all subjects together have to be handled in time.
+        let batch = usize::try_from(inner.settings.batch).unwrap_or(usize::MAX) / self.share;
         Ok(Open {
             pull: Pull::open(&inner.client, inner.js.clone(), consumer, batch).await?,
             generation,

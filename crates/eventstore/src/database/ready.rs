@@ -88,16 +88,21 @@ impl Database {
             Ok(Err(Error::PoolTimedOut)) | Err(_) => {}
             Ok(Err(error)) => return Err(NotReady::of(&error)),
         }
+        let busy = || NotReady {
+            code: "database_connections_busy",
+            cause: "all connections of this process are in use".to_owned(),
+        };
+        // One at a time: anybody may ask for readiness.
+        let Ok(_alone) = self.asking.try_lock() else {
+            return Err(busy());
+        };
         Err(
             match timeout(PATIENCE, AnyConnection::connect(&self.url)).await {
                 Ok(Err(error)) => NotReady::of(&error),
                 Ok(Ok(connection)) => {
                     // It has told what it was for.
                     drop(connection.close().await);
-                    NotReady {
-                        code: "database_connections_busy",
-                        cause: "all connections of this process are in use".to_owned(),
-                    }
+                    busy()
                 }
                 Err(_) => NotReady {
                     code: "database_unavailable",

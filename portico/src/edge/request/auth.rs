@@ -31,6 +31,8 @@ mod ended;
 const CAPACITY: usize = 10_000;
 /// Tokens that accounts is asked about at the same time, each once, however many requests come with it.
 const TURNS: usize = 256;
+/// For others who ask about the same token.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer tokens are refused without a look-up.
 const LONGEST_TOKEN: usize = 4096;
 
@@ -139,8 +141,10 @@ impl Auth {
         if let Some(identity) = self.known(&digest) {
             return Ok(identity);
         }
-        // Many requests at once with one token are one question; the first byte is below TURNS.
-        let _turn = self.turns[usize::from(digest[0])].lock().await;
+        // Many requests at once with one token are one question; the first byte is below TURNS. Where accounts is slow, all
+        // ask, so that nobody waits longer for it than it takes.
+        let turn = self.turns[usize::from(digest[0])].lock();
+        let _turn = tokio::time::timeout(PATIENCE, turn).await;
         if let Some(identity) = self.known(&digest) {
             return Ok(identity);
         }

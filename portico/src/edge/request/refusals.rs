@@ -23,6 +23,7 @@ use portico_proto::{
     time,
 };
 use portico_runtime::{Caller, Deps, ServiceName, security};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::auth::Auth;
@@ -121,19 +122,18 @@ impl Refusals {
         }
         if !mem::replace(&mut counted.reporting, true) {
             let (refusals, shutdown) = (self.clone(), self.deps.shutdown.clone());
-            self.deps.spawn(async move {
-                let reporting = refusals.clone().report_on();
-                if shutdown.run_until_cancelled(reporting).await.is_none() {
-                    refusals.report(i64::MAX).await;
-                }
-            });
+            self.deps
+                .spawn(async move { refusals.report_on(&shutdown).await });
         }
     }
 
     /// Reports every minute, until there is nothing to report.
-    async fn report_on(self) {
+    async fn report_on(self, shutdown: &CancellationToken) {
         loop {
-            self.deps.clock.sleep(MINUTE).await;
+            let minute = self.deps.clock.sleep(MINUTE);
+            if shutdown.run_until_cancelled(minute).await.is_none() {
+                return self.report(i64::MAX).await;
+            }
             self.report(minute_of(self.deps.clock.now())).await;
             let mut counted = self.lock();
             counted.reporting = !counted.counts.is_empty();

@@ -93,6 +93,8 @@ impl Server {
     /// The same for other services: an edge has one connection to this process, and on it a stream for each of those
     /// that people have open at its two listeners.
     pub(crate) fn for_services(mut self) -> Self {
+        // Everybody who comes by an edge has its address.
+        self.limits.max_per_address = self.limits.max;
         let streams = u32::try_from(self.limits.streams() * 2).unwrap_or(u32::MAX);
         self.limits.requests_per_connection = self.limits.requests_per_connection.max(streams);
         self

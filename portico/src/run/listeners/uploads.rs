@@ -89,6 +89,9 @@ impl Uploads {
     }
 
     fn take(&self, address: Option<IpAddr>, bytes: usize) -> Result<(), Full> {
+        if bytes == 0 {
+            return Ok(());
+        }
         let mut held = self.lock();
         if held.all + bytes > self.limits.max_body_bytes {
             return Err(Full::All);

@@ -257,6 +257,11 @@ pub(super) async fn get_application_profile(
         return Err(Error::not_found("application"));
     }
     let kept = grpc.profiles.at(loaded.state.owner_id, profile).await?;
+    if kept.is_none() && !loaded.state.is_erased() {
+        // As after the restore of an older backup. Its clients keep what they have until it is there again, or another one.
+        let message = "This version of the application is not known here.";
+        return Err(Error::unavailable("profile_unknown", message));
+    }
     let is_erased = kept.is_none();
     let kept = kept.unwrap_or_else(Profile::erased);
     Ok(api::ApplicationProfile {

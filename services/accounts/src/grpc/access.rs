@@ -1,5 +1,7 @@
 //! Sign-up, sessions, token authentication.
 
+use std::sync::Arc;
+
 use portico_eventstore::trace;
 use portico_proto::{
     Error, Kind,
@@ -73,8 +75,13 @@ impl Accounts {
         &self,
         request: &Request<CreateSessionRequest>,
     ) -> Result<CreateSessionResponse, Error> {
+        let permit = Arc::clone(&self.sign_ins).try_acquire_owned();
+        let permit = permit.map_err(|_| self.passwords.busy())?;
         let (accounts, wanted) = (self.clone(), request.get_ref().clone());
-        let sign_in = async move { accounts.sign_in(&wanted).await };
+        let sign_in = async move {
+            let _permit = permit;
+            accounts.sign_in(&wanted).await
+        };
         let sign_in = sign_in.in_current_span().with_current_subscriber();
         let task = match trace::correlation() {
             Some(request_id) => self.tasks.spawn(trace::correlated(request_id, sign_in)),
@@ -235,7 +242,14 @@ impl Accounts {
             })?;
             events.push((account_id, minute, refusals.count));
         }
-        self.security.refused(reporter, &events).await;
+        let stored = self.security.refused(reporter, &events).await;
+        stored.map_err(|error| {
+            tracing::warn!(%error, "refusals were not stored");
+            Error::unavailable(
+                "store_unavailable",
+                "The refusals were not stored; report them again.",
+            )
+        })?;
         Ok(ReportRefusalsResponse {})
     }
 

@@ -77,6 +77,11 @@ impl Passwords {
         }
     }
 
+    /// What somebody is told for whom there is no room now.
+    pub(crate) fn busy(&self) -> Error {
+        Error::unavailable(self.busy.0, self.busy.1)
+    }
+
     /// For people who sign up.
     pub(crate) fn of_sign_ups(limits: config::Passwords) -> Self {
         let message = "Too many people are signing up right now; try again in a few seconds.";
@@ -126,7 +131,7 @@ impl Passwords {
         work: impl FnOnce(&mut Buffer) -> HashResult<T> + Send + 'static,
     ) -> Result<T, Error> {
         let buffer = self.pool.buffer(turn).await;
-        let mut buffer = buffer.ok_or_else(|| Error::unavailable(self.busy.0, self.busy.1))?;
+        let mut buffer = buffer.ok_or_else(|| self.busy())?;
         let (done, result) = oneshot::channel();
         // The buffer moves into the closure: a blocking task cannot be cancelled, so when the caller hangs up it is still
         // in use. The caller need not wait until it is wiped.

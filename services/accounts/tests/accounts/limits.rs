@@ -243,7 +243,7 @@ async fn a_guess_counts_though_nobody_waits_for_the_answer(place: Place) {
             }
         };
         let counted = tokio::time::timeout(Duration::from_secs(60), counted).await;
-        counted.expect("the guess is counted");
+        counted.unwrap();
     }
     assert_eq!(fail(&world, ADMIN, "").await, "too_many_attempts");
 }

@@ -49,7 +49,9 @@ impl Echo {
 /// Whether people choose the value of a member; it may have a language tag (RFC 7591 section 2.2).
 fn is_personal(member: &str) -> bool {
     let name = member.split('#').next().unwrap_or(member);
-    let is_address = name.ends_with("_uri") || name.ends_with("_uris");
+    // Whether a client can get a token depends on these two.
+    let tells_of_key = matches!(name, "jwks_uri" | "tls_client_auth_san_uri");
+    let is_address = (name.ends_with("_uri") || name.ends_with("_uris")) && !tells_of_key;
     is_address || matches!(name, "client_name" | "name" | "contacts" | "callbacks")
 }
 

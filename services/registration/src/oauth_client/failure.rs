@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::grant::{Grant, Outcome, report};
-use super::state::{Delay, OauthClient, Problem, Refusal};
+use super::state::{Delay, OauthClient, Problem, Refusal, Wanted};
 use super::{Event as Any, only_if};
 
 /// When to try again what is never given up, and now.
@@ -17,6 +17,13 @@ pub struct FailedAttempt {
     pub problem: Problem,
     /// The attempt has an outcome: nothing came of it.
     pub attempt_over: bool,
+}
+
+/// What an attempt was about: how many grants had come, and what they wanted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    order: u64,
+    wanted: Option<Wanted>,
 }
 
 /// An attempt failed.
@@ -39,6 +46,8 @@ pub enum Command {
         again_at: Timestamp,
         /// Clock reading of the caller.
         at: Timestamp,
+        /// What was known when it was tried. What has been wanted since then was not refused.
+        tried: Option<Tried>,
     },
     /// The provider takes no registrations.
     Pause(FailedAttempt),
@@ -88,7 +97,11 @@ impl OauthClient {
                 failed,
                 again_at,
                 at,
+                tried,
             } => {
+                if tried.as_ref().is_some_and(|tried| *tried != self.tried()) {
+                    return self.put_off(failed, *at, false);
+                }
                 // One of several requests may spoil it for the others; then each is tried on its own.
                 let several = self.uncovered().count() > 1 && !self.one_at_a_time;
                 if several && failed.attempt_over {
@@ -117,6 +130,14 @@ impl OauthClient {
                 }
                 events
             }
+        }
+    }
+
+    /// What an attempt that begins now is about.
+    pub(crate) fn tried(&self) -> Tried {
+        Tried {
+            order: self.order,
+            wanted: self.wanted(),
         }
     }
 

@@ -339,7 +339,8 @@ impl OauthClient {
             reason: OrphanReason::OutcomeUnknown,
             ..Orphan::default()
         };
-        self.orphans.insert(marker.to_owned(), orphan);
+        // What is known of it, or was decided about it, since it was listed first stays.
+        self.orphans.entry(marker.to_owned()).or_insert(orphan);
     }
 
     /// A client that the provider does not delete is listed. One that keeps its power stays the client, too.

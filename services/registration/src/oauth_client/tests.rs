@@ -216,6 +216,7 @@ fn refuse(attempt_over: bool) -> Command {
         failed: failed("no", attempt_over),
         again_at: much_later(),
         at: now(),
+        tried: None,
     })
 }
 

@@ -8,7 +8,7 @@ use super::failure::lacking;
 use super::spool::AnswerSpool;
 use super::usable::{EXPIRES, unusable};
 use super::{Job, WorkError, Worker};
-use crate::client_metadata::{Echo, WantedClient};
+use crate::client_metadata::{Echo, Profile, WantedClient};
 use crate::client_type::ClientType;
 use crate::identity_provider::{IdentityProvider, Rejection, Status};
 use crate::oauth_client::{
@@ -283,8 +283,10 @@ impl Worker {
                 let mut answer = self
                     .answered(job, registered, &before, None, &mut changes)
                     .await?;
-                let sent = self.sent(job, live).await?;
+                let sent = self.request_sent(job, live).await?;
                 let sent = sent.filter(|_| !live.applied.suspended);
+                // Whether it can get a token does not depend on names.
+                let sent = sent.map(|sent| sent.named(&Profile::default()));
                 answer.unusable = sent.and_then(|sent| unusable(&sent, &answer, now));
                 Command::Rotation(RotationCommand::Complete(Rotated {
                     attempt,

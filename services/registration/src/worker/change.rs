@@ -220,7 +220,11 @@ impl Worker {
 
     /// The client as it is, less its scopes.
     async fn powerless(&self, job: &Job, live: &Live) -> Result<Option<WantedClient>, WorkError> {
-        let sent = self.sent(job, live).await?;
+        let sent = match self.sent(job, live).await {
+            // Where its name is not to be had, it is listed with its scopes: deleting it at once again would not help.
+            Err(WorkError::Other(_)) => None,
+            sent => sent?,
+        };
         Ok(sent.map(|sent| WantedClient {
             scopes: BTreeSet::new(),
             ..sent
@@ -322,7 +326,7 @@ impl Worker {
         let again = self.jobs.again(job.id).await?;
         match again.state.live() {
             // What has been wanted since then was not refused: it is tried.
-            Some(_) if again.state.order != job.state.order => Ok(()),
+            Some(_) if again.state.tried() != job.state.tried() => Ok(()),
             Some(live) => Box::pin(self.not_changed(&again, live, access, failure, repeated)).await,
             None => Ok(()),
         }

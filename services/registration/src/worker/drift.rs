@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::answer::owner;
 use super::spool::AnswerSpool;
 use super::{Job, WorkError, Worker};
-use crate::client_metadata::{Difference, Metadata, SECRET_CHANGED, WantedClient};
+use crate::client_metadata::{ClientRequest, Difference, Metadata, SECRET_CHANGED, WantedClient};
 use crate::oauth_client::{Answered, Command, DriftCommand, Live};
 use crate::providers::{Access, Disposition, Failure, KnownClient};
 
@@ -225,16 +225,23 @@ impl Worker {
         job: &Job,
         live: &Live,
     ) -> Result<Option<WantedClient>, WorkError> {
-        let wanted = &live.applied;
-        let Some(profile) = self.profile_of(wanted, live.client_type_id).await? else {
+        let Some(sent) = self.request_sent(job, live).await? else {
             return Ok(None);
         };
-        let texts = self
-            .texts_of(job.state.application_id, wanted.profile)
-            .await;
+        let texts = self.texts_of(job.state.application_id, sent.profile).await;
         let texts = texts.map_err(|error| WorkError::Other(error.to_string()))?;
-        let sent = job.state.sent(wanted, &profile, job.state.attempt);
         Ok(Some(sent.named(&texts)))
+    }
+
+    /// As [`Worker::sent`], less what people wrote.
+    pub(super) async fn request_sent(
+        &self,
+        job: &Job,
+        live: &Live,
+    ) -> Result<Option<ClientRequest>, WorkError> {
+        let wanted = &live.applied;
+        let profile = self.profile_of(wanted, live.client_type_id).await?;
+        Ok(profile.map(|profile| job.state.sent(wanted, &profile, job.state.attempt)))
     }
 
     /// A provider may give a new registration access token with every answer; the old one is void then.

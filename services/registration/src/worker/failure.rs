@@ -41,20 +41,12 @@ impl Worker {
     /// Trying again changes nothing: parked until something changes or an admin retries.
     pub(super) async fn refuse(&self, job: &Job, failed: FailedAttempt) -> Result<(), WorkError> {
         let Problem { code, reason } = &failed.problem;
-        if self.jobs.again(job.id).await?.state.order != job.state.order {
-            // What has been wanted since then was not refused: it is tried.
-            let command = FailureCommand::Delay {
-                failed,
-                next_try_at: self.deps.clock.now(),
-                counted: false,
-            };
-            return self.record(job, &Command::Failure(command)).await.map(drop);
-        }
         tracing::warn!(oauth_client_id = %job.id, code, reason, "refused, parked until something changes");
         let command = FailureCommand::Refuse {
             failed,
             again_at: self.again_at(),
             at: self.deps.clock.now(),
+            tried: Some(job.state.tried()),
         };
         self.record(job, &Command::Failure(command)).await.map(drop)
     }

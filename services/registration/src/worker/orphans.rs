@@ -156,6 +156,7 @@ impl Orphans {
         if let Some(sent) = &sent
             && !is_ours(sent, &read.granted)
         {
+            spool.clear().await?;
             let message = format!(
                 "The client {} does not bear the mark {marker} or the application's name, so it is not the one that \
                  Portico asked for.",

@@ -69,6 +69,10 @@ impl Work for Worker {
             Step::Retire => self.retire(job).await,
             Step::Forget => {
                 self.forget(job.id).await?;
+                if job.state.application.erased {
+                    // What an answer brought that came in between.
+                    self.forget_texts(job.state.application_id).await?;
+                }
                 let command = Command::Deletion(DeletionCommand::ForgetSecrets);
                 self.record(job, &command).await.map(drop)
             }

@@ -1,6 +1,7 @@
 //! What people wrote of an application: asked of access-request whenever it is sent, and never stored. What a provider
 //! repeats of it is in the vault under the application, whose owner may be erased.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portico_proto::Error;
@@ -20,6 +21,8 @@ use crate::oauth_client::{
 };
 use crate::providers::{Failure, KnownClient};
 
+/// The pause before access-request is asked again is that before so many tries.
+const WAITS: u32 = 4;
 /// For one question.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -62,7 +65,8 @@ impl Worker {
     /// Has the client wait for another service; that is no failed attempt of its provider's.
     async fn wait(&self, job: &Job, code: &str, reason: String) -> Result<(), WorkError> {
         tracing::warn!(oauth_client_id = %job.id, code, reason, "waiting for access-request");
-        let pause = self.deps.config.retry.pause(1, rand::random());
+        // It is not known how often before, and each time is an event for each request.
+        let pause = self.deps.config.retry.pause(WAITS, rand::random());
         let command = FailureCommand::Delay {
             failed: FailedAttempt {
                 problem: Problem {
@@ -150,7 +154,8 @@ impl Worker {
 pub(super) fn impersonal(mut failure: Failure, sent: &WantedClient) -> Failure {
     let urls = sent.redirect_uris.iter().map(String::as_str);
     let hosts = sent.redirect_uris.iter().filter_map(|url| host(url));
-    let hosts: Vec<String> = hosts.collect();
+    // Often they are one; too many values hide everything.
+    let hosts: BTreeSet<String> = hosts.collect();
     let hosts = hosts.iter().map(String::as_str);
     let texts = KnownSecrets::new(urls.chain(hosts).chain([sent.name.as_str()]));
     failure.description = texts.hidden_in(&failure.description);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use portico_vault::Secret;
 
+use super::texts::impersonal;
 use crate::client_metadata::{Metadata, WantedClient};
 use crate::oauth_client::{Answered, Live, Problem};
 use crate::providers::{Disposition, Driver, Failure, KnownClient, RegisteredClient, Session};
@@ -106,6 +107,7 @@ pub(super) async fn with_secret(
             Err(failure.retry().unknown_outcome())
         }
         Err(failure) => {
+            let failure = impersonal(failure, wanted);
             tracing::warn!(
                 client_id = answered.client_id,
                 code = failure.code,

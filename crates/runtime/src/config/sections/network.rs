@@ -73,6 +73,9 @@ pub struct Connections {
     pub health_streams: usize,
 }
 
+/// That any listener takes: of a gRPC message.
+const LARGEST_BODY: usize = 4 << 20;
+
 impl Connections {
     /// Event streams of all users together, of one listener.
     #[must_use]
@@ -83,7 +86,8 @@ impl Connections {
     /// Bytes of the bodies of requests from one address: as large a share of all as it may have of the connections.
     #[must_use]
     pub fn max_body_bytes_per_address(&self) -> usize {
-        self.max_body_bytes / self.max.max(1) * self.max_per_address
+        let share = self.max_body_bytes / self.max.max(1) * self.max_per_address;
+        share.max(LARGEST_BODY).min(self.max_body_bytes)
     }
 
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {

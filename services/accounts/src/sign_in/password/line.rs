@@ -80,6 +80,17 @@ impl<W> Line<W> {
     }
 
     fn make_room(&mut self, turn: &Turn) -> bool {
+        // Strangers of as many places as there is room for must not keep out who is known.
+        let [strangers, _] = &mut self.lines;
+        let waiting: usize = strangers.iter().map(|(_, waiters)| waiters.len()).sum();
+        if turn.known && waiting * 2 > self.most {
+            let longest = strangers
+                .iter_mut()
+                .max_by_key(|(_, waiters)| waiters.len());
+            longest.and_then(|(_, waiters)| waiters.pop_back());
+            strangers.retain(|(_, waiters)| !waiters.is_empty());
+            return true;
+        }
         let line = &self.lines[usize::from(turn.known)];
         let own = line.iter().find(|(place, _)| *place == turn.place);
         let own = own.map_or(0, |(_, waiters)| waiters.len());
@@ -115,6 +126,18 @@ mod tests {
 
     fn order(mut line: Line<u8>) -> Vec<u8> {
         std::iter::from_fn(|| line.next()).collect()
+    }
+
+    #[test]
+    fn strangers_of_many_places_do_not_keep_out_who_is_known() {
+        let strangers = [(false, "a", 1), (false, "b", 2), (false, "c", 3)];
+        let known = [(true, "x", 4), (true, "y", 5), (true, "z", 6)];
+        let who: Vec<_> = strangers.into_iter().chain(known).collect();
+        let (line, joined) = waiting(3, &who);
+        assert_eq!(joined, [true, true, true, true, true, false]);
+        let order = order(line);
+        assert_eq!(order.len(), 3);
+        assert!(order.contains(&4) && order.contains(&5), "{order:?}");
     }
 
     #[test]

@@ -112,11 +112,13 @@ impl Drop for Buffer {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = lock(&self.0);
-        let next = state.line.next();
+        // Who has gone away is passed over here: one after the other, dropping what they did not take would be as deep as
+        // they are many.
+        let next = std::iter::from_fn(|| state.line.next()).find(|next| !next.is_closed());
         state.free += u16::from(next.is_none());
         drop(state);
         if let Some(next) = next {
-            // Who has gone away meanwhile does not take it, and it goes to the next one when it is dropped here.
+            // One who goes away just now does not take it, and it goes to the next one when it is dropped here.
             drop(next.send(Self(Arc::clone(&self.0))));
         }
     }
