@@ -2,7 +2,7 @@
 //! may call it.
 
 pub(crate) mod answer;
-pub(crate) mod applications;
+mod applications;
 mod carts;
 mod checkout;
 mod decisions;

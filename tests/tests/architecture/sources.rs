@@ -61,9 +61,8 @@ pub fn undeclared(src: &Path) -> Vec<String> {
     let mut files = Vec::new();
     collect(src, &mut files);
     let is_root = |file: &Path| {
-        ["lib.rs", "main.rs"]
-            .iter()
-            .any(|root| file == src.join(root))
+        let program = file.parent() == Some(&src.join("bin"));
+        program || [src.join("lib.rs"), src.join("main.rs")].contains(&file.to_owned())
     };
     let is_declared = |file: &Path| {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();

@@ -1,6 +1,6 @@
 //! Applications: their owner's to change, also for admins to see.
 
-use portico_eventstore::{Context, EventStore, ExecuteError};
+use portico_eventstore::{Context, ExecuteError};
 use portico_proto::{Error, Kind, access::v1 as api, rest::merge};
 use portico_runtime::{
     Call, Caller, Problems, concurrent_change,
@@ -16,7 +16,7 @@ use crate::{
     application::{
         Application, Changes, Command, Profile, ProfileChange, Rejection, Visibility, redirect_url,
     },
-    profiles::Profiles,
+    erasure,
     requester::{AccountStatus, Requester},
     views::{applications, applications::ApplicationRow, refused},
 };
@@ -99,28 +99,9 @@ pub(super) async fn create(
     let owner = grpc.store.load::<Requester>(owner_id).await;
     let newest = owner.map_err(store_error)?.state.newest;
     if newest.is_some_and(|account| account.status == AccountStatus::Erased) {
-        erase(&grpc.store, &grpc.profiles, owner_id, context).await?;
+        erasure::erase(&grpc.store, &grpc.profiles, owner_id, context).await?;
     }
     Ok(())
-}
-
-/// Erases what a person wrote of their applications; again changes nothing.
-pub(crate) async fn erase(
-    store: &EventStore,
-    profiles: &Profiles,
-    owner: Uuid,
-    context: &Context,
-) -> Result<(), Error> {
-    let found = applications::of_owner(store.database().pool(), owner).await;
-    for id in found.map_err(query_error)? {
-        let step = context.step(&format!("erasure of {id}"));
-        store
-            .execute::<Application>(id, &Command::Erase, &step)
-            .await
-            .map_err(refused)?;
-    }
-    // Last: nothing is written under the owner after these events.
-    profiles.erase(owner).await
 }
 
 /// For its owner.

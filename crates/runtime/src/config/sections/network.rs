@@ -87,7 +87,7 @@ impl Connections {
     #[must_use]
     pub fn max_body_bytes_per_address(&self) -> usize {
         let share = self.max_body_bytes / self.max.max(1) * self.max_per_address;
-        share.max(LARGEST_BODY).min(self.max_body_bytes)
+        share.max(LARGEST_BODY.min(self.max_body_bytes / 2))
     }
 
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
