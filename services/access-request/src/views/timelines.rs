@@ -23,8 +23,8 @@ use super::{
 /// Requests whose timeline is remembered, at most.
 const REMEMBERED: usize = 512;
 
-/// A timeline, and id and time of its newest event. An append that failed may leave one here. Nothing follows such an
-/// event: the time tells it from what became of the same command at another try.
+/// A timeline, and id and time of its newest event. An append that failed may leave one here. What becomes of the same
+/// command at another try has the same id and time: it takes the place of that, or the timeline is forgotten.
 type Known = ((Uuid, Timestamp), Vec<Entry>);
 
 pub(super) struct Timelines(Mutex<LruCache<Uuid, Known>>);
@@ -69,6 +69,9 @@ impl Timelines {
         let follows = |(before, _): &mut Known| request.previous == Some(*before);
         if request.is_new() || known.get_mut(&request.id).is_some_and(follows) {
             known.insert(request.id, (newest, timeline));
+        } else {
+            // Others have appended in between, so what is here may be of a try that came too late.
+            known.remove(&request.id);
         }
     }
 }
