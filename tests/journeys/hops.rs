@@ -22,7 +22,7 @@ use crate::support::{
 const TIMES: usize = 10;
 /// Statements and commits of an access request with OAuth credentials and a gateway, from its submission to the mail that
 /// says that it is active.
-const ACCESS_REQUEST: [f64; 2] = [125.0, 28.0];
+const ACCESS_REQUEST: [f64; 2] = [140.0, 30.0];
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials!(single, [POSTGRESQL, NATS]; commands_cost_so_many_statements_and_commits)
@@ -80,9 +80,9 @@ async fn commands_cost_so_many_statements_and_commits() {
 
 /// Each with its bound of statements and commits, and with all that it causes.
 const COMMANDS: &[(&str, [f64; 2], Command)] = &[
-    ("suspend it", [85.0, 21.0], Command::Act("suspend")),
-    ("resume it", [90.0, 21.0], Command::Act("resume")),
-    ("revoke it", [85.0, 20.0], Command::Act("revoke")),
+    ("suspend it", [92.0, 21.0], Command::Act("suspend")),
+    ("resume it", [98.0, 22.0], Command::Act("resume")),
+    ("revoke it", [90.0, 21.0], Command::Act("revoke")),
     (
         "submit and reject another one",
         [50.0, 12.0],

@@ -6,7 +6,7 @@
 //! * [`terms`]: products and plans as the catalogue has them, and the newest that is known of each
 //! * `approval`: what an approval grants
 //! * `neighbours`: questions to catalog and registration
-//! * `notes`, `profiles`: free text of people, in the vault; `erasure`: what is left of it
+//! * `notes`, `profiles`: free text of people, in the vault
 //! * `grpc`: requests from outside, whether an order fits together, the live stream
 //! * `policies`: reports of the halves, changes of the catalogue and of accounts, automatic approval
 //! * `publish`: what other services learn; `wire`: the words of the contract
@@ -16,7 +16,6 @@ pub mod access_request;
 pub mod application;
 mod approval;
 pub mod cart;
-mod erasure;
 mod grpc;
 mod neighbours;
 mod notes;

@@ -5,14 +5,36 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use portico_eventstore::{Beside, Tx, cells, sqlx};
+use portico_eventstore::{Beside, Context, EventStore, Tx, cells, sqlx};
 use portico_proto::Error;
 use portico_runtime::{query_error, seal_in_append, vault_error};
 use portico_vault::{Changes, Owner, Secret, Vault, VaultRef};
 use sqlx::AnyPool;
 use uuid::Uuid;
 
-use crate::application::{Application, KeptProfile, Profile};
+use crate::{
+    application::{Application, Command, KeptProfile, Profile},
+    views::{applications, refused},
+};
+
+/// Erases what a person wrote of their applications; again changes nothing.
+pub(crate) async fn erase(
+    store: &EventStore,
+    profiles: &Profiles,
+    owner: Uuid,
+    context: &Context,
+) -> Result<(), Error> {
+    let found = applications::of_owner(store.database().pool(), owner).await;
+    for id in found.map_err(query_error)? {
+        let step = context.step(&format!("erasure of {id}"));
+        store
+            .execute::<Application>(id, &Command::Erase, &step)
+            .await
+            .map_err(refused)?;
+    }
+    // Last: nothing is written under the owner after these events.
+    profiles.erase(owner).await
+}
 
 /// Whose texts go when a person is erased.
 fn owner(user: Uuid) -> Owner {

@@ -16,7 +16,7 @@ use crate::{
     application::{
         Application, Changes, Command, Profile, ProfileChange, Rejection, Visibility, redirect_url,
     },
-    erasure,
+    profiles,
     requester::{AccountStatus, Requester},
     views::{applications, applications::ApplicationRow, refused},
 };
@@ -99,7 +99,7 @@ pub(super) async fn create(
     let owner = grpc.store.load::<Requester>(owner_id).await;
     let newest = owner.map_err(store_error)?.state.newest;
     if newest.is_some_and(|account| account.status == AccountStatus::Erased) {
-        erasure::erase(&grpc.store, &grpc.profiles, owner_id, context).await?;
+        profiles::erase(&grpc.store, &grpc.profiles, owner_id, context).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Policies, USER_ACTIVATED, USER_ERASED, USER_SUSPENDED, poison};
 use crate::{
     access_request::{AccessRequest, Command},
-    erasure::erase,
+    profiles,
     requester::{AccountChange, AccountStatus, Requester},
     views::access_requests,
 };
@@ -57,7 +57,7 @@ impl Policies {
         }
         // After the requests: what is wanted of a client by then is that it goes.
         if change.status == AccountStatus::Erased {
-            let erased = erase(&self.store, &self.profiles, user, context).await;
+            let erased = profiles::erase(&self.store, &self.profiles, user, context).await;
             erased.map_err(|error| unanswered(&error))?;
         }
         Ok(())
