@@ -173,8 +173,15 @@ pub async fn duplicate_answer(round: Arc<Round>) {
     world
         .sandbox()
         .fail_next(Operation::Register, 1, Fault::Refuse(answer));
-    let (second, _) = portal.granted(Expected::Active).await;
+    // The provider says that it registered one, so there is none besides until an admin has seen to it.
+    let (second, _) = portal.granted(Expected::Failed).await;
+    portal.wait_for(&second, "failed").await;
+    let listed = "SELECT CAST(COUNT(*) AS TEXT) FROM orphans";
+    let orphans = world.stores.number("registration", listed).await;
+    assert_eq!(orphans, 1, "suspected orphans");
+    retry(&portal, &second).await;
     portal.wait_for(&second, "active").await;
+    portal.ledger.decided(&second, "retried", Expected::Active);
     invariants::check(&mut world, &portal).await;
 }
 

@@ -80,6 +80,7 @@ async fn what_a_provider_repeats_is_in_the_vault_until_the_owner_is_erased() {
         .until("erased", |client| client.application.erased)
         .await;
     until_nothing_is_kept(&world).await;
+    world.erased();
     world.revoke(request).await;
     world.revoke(second).await;
     world

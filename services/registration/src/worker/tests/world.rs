@@ -442,6 +442,13 @@ impl World {
         Some(wanted.clone())
     }
 
+    /// As access-request says it of whatever is wanted from now on.
+    pub(crate) fn erased(&mut self) {
+        for wanted in self.wanted.values_mut() {
+            wanted.application_erased = true;
+        }
+    }
+
     pub(crate) async fn revoke(&mut self, request: Uuid) {
         let wanted = self.next(request, Access::Revoked);
         let revoked = access::AccessRevoked { wanted };
