@@ -339,8 +339,12 @@ impl OauthClient {
             reason: OrphanReason::OutcomeUnknown,
             ..Orphan::default()
         };
-        // What is known of it, or was decided about it, since it was listed first stays.
-        self.orphans.entry(marker.to_owned()).or_insert(orphan);
+        // What is known of it, or was decided about it, since it was listed first stays; only the excerpt of an answer may
+        // come later.
+        let listed = self.orphans.entry(marker.to_owned()).or_insert(orphan);
+        if !detail.is_empty() {
+            detail.clone_into(&mut listed.detail);
+        }
     }
 
     /// A client that the provider does not delete is listed. One that keeps its power stays the client, too.
