@@ -181,6 +181,27 @@ fn what_is_looked_for_again_is_listed_until_it_is_found() {
 }
 
 #[test]
+fn looking_again_undoes_nothing_that_is_known_of_an_orphan() {
+    let story = Story::new([granted(1)]);
+    let wanted = story.client.wanted().unwrap();
+    let look = AfterSuspicion::LookAgain(failed("not_found", false), later());
+    let story = story
+        .then(&intend(wanted))
+        .then(&suspect_then(1, "", look.clone()));
+    let marker = marker(&story);
+    let story = story
+        .then(&dismiss(&marker))
+        .then(&suspect_then(1, "", look));
+    assert!(
+        story.client.open_orphan(&marker).is_err(),
+        "it is dismissed"
+    );
+    let park = AfterSuspicion::Park(problem("provider_answer_invalid"));
+    let story = story.then(&suspect_then(1, "an excerpt", park));
+    assert_eq!(story.client.orphans[&marker].detail, "an excerpt");
+}
+
+#[test]
 fn a_success_that_cannot_be_used_is_parked_at_the_first_and_listed_with_an_excerpt() {
     let story = Story::new([granted(1)]);
     let wanted = story.client.wanted().unwrap();
