@@ -115,7 +115,7 @@ async fn replicas(rounds: &Rounds) -> Result<(), String> {
         }
         for index in order {
             keep(&mut cluster, counts[index]).await;
-            of_round[index] = approval_rate(outside, &setting, FEW, PROVIDER.1).await?;
+            of_round[index] = steady_rate(outside, &setting, FEW, PROVIDER.1).await?;
         }
         rates.push(of_round);
     }
@@ -156,19 +156,51 @@ async fn keep(cluster: &mut Cluster, count: usize) {
     }
 }
 
-/// Approves what was submitted before and waits until all of it is active.
+/// Approvals a second until *active*, from the first to the last.
 async fn approval_rate(
     outside: &Outside,
     setting: &Setting,
     amount: usize,
     provider: Duration,
 ) -> Result<f64, String> {
+    let began = Instant::now();
+    let (requests, before) = approve(outside, setting, amount, provider).await?;
+    Ok(requests.len() as f64 / (began.elapsed() - before).as_secs_f64())
+}
+
+/// The same in the middle of a turn: at its end a replica that took a smaller share has nothing left to do.
+async fn steady_rate(
+    outside: &Outside,
+    setting: &Setting,
+    amount: usize,
+    provider: Duration,
+) -> Result<f64, String> {
+    let (requests, _) = approve(outside, setting, amount, provider).await?;
+    let mut times = Vec::new();
+    for request in &requests {
+        times.push(setting.active_since(request).await?);
+    }
+    times.sort();
+    let (first, last) = (amount / 10, amount * 3 / 4);
+    let took = times[last].duration_since(times[first]);
+    Ok((last - first) as f64 / took.as_secs_f64())
+}
+
+/// Approves what was submitted before and waits until all of it is active. Gives the requests, and how long it took to
+/// submit them.
+async fn approve(
+    outside: &Outside,
+    setting: &Setting,
+    amount: usize,
+    provider: Duration,
+) -> Result<(Vec<String>, Duration), String> {
+    let began = Instant::now();
     let submitted = stream::iter(0..amount)
         .map(|_| setting.submit())
         .buffer_unordered(8);
     let requests: Vec<String> = submitted.try_collect().await?;
+    let took = began.elapsed();
     slow(&outside.provider, 2 * amount, provider);
-    let began = Instant::now();
     let approved = stream::iter(&requests).map(|request| setting.approve(request));
     approved
         .buffer_unordered(AT_ONCE)
@@ -177,7 +209,6 @@ async fn approval_rate(
     for request in &requests {
         setting.wait_until_active(request).await?;
     }
-    let rate = amount as f64 / began.elapsed().as_secs_f64();
     outside.provider.clear_faults();
-    Ok(rate)
+    Ok((requests, took))
 }

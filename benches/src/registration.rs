@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use portico_sandbox::identity_provider::{self, Handle, Operation};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     log::message,
@@ -22,56 +23,57 @@ use crate::{
 const ANSWER: Duration = Duration::from_millis(50);
 /// Registrations in one turn.
 const AMOUNT: usize = 64;
+/// How many at once: so few that the provider's time is the limit, and all of them.
+const AT_ONCE: [usize; 2] = [4, AMOUNT];
 /// Approvals whose latency is measured, one after another.
 const ONE_BY_ONE: usize = 50;
 
 /// Registrations per second and the CPU of each, and the time from submission to credentials without the provider's own.
 pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
-    let folder = tempfile::tempdir().map_err(message)?;
-    let portal = Process::start(&folder.path().join("data")).await?;
-    let scopes = vec!["product".into(), "plan".into()];
-    let settings = identity_provider::Settings {
-        scopes,
-        ..Default::default()
-    };
-    let provider = identity_provider::start(settings).await.map_err(message)?;
-    let setting = Setting::configure(&portal.anonymous()?, &provider, None).await?;
-    let first = setting.submit().await?;
-    setting.wait_until_active(&first).await?;
-    let sequence = calls(&provider);
+    for at_once in AT_ONCE {
+        throughput(rounds, at_once).await?;
+    }
+    latency(rounds).await
+}
+
+/// A portal that does so much at once, beside a program that does.
+async fn throughput(rounds: &Rounds, at_once: usize) -> Result<(), String> {
+    let scene = Scene::start(at_once).await?;
+    let sequence = scene.sequence;
     let mut cpu = RefCell::new(Vec::new());
     compare(
         rounds,
-        &format!("registrations, {AMOUNT} at once"),
+        &format!("registrations, {at_once} at once"),
         &format!("the same calls ({sequence} each) to the provider"),
         Aim::AtLeast(0.8),
         async || {
-            let before = portal.cpu()?;
-            let rate = registration_rate(&setting, &provider).await?;
-            let each = (portal.cpu()? - before) * 1000.0 / AMOUNT as f64;
+            let before = scene.portal.cpu()?;
+            let rate = scene.registration_rate().await?;
+            let each = (scene.portal.cpu()? - before) * 1000.0 / AMOUNT as f64;
             cpu.borrow_mut().push(each);
             Ok(rate)
         },
-        async || call_rate(&provider, sequence).await,
+        async || call_rate(&scene.provider, sequence, at_once).await,
     )
     .await?;
-    rounds.bound(
-        "CPU of a registration",
-        "ms",
-        std::mem::take(cpu.get_mut()),
-        15.0,
-    );
+    let what = format!("CPU of a registration, {at_once} at once");
+    rounds.bound(&what, "ms", std::mem::take(cpu.get_mut()), 15.0);
+    Ok(())
+}
+
+async fn latency(rounds: &Rounds) -> Result<(), String> {
+    let scene = Scene::start(1).await?;
     let mut times = Vec::new();
     for _ in 0..ONE_BY_ONE {
-        let before = calls(&provider);
-        slow(&provider, 4, ANSWER);
+        let before = scene.calls();
+        slow(&scene.provider, 4, ANSWER);
         let began = Instant::now();
-        let request = setting.submit().await?;
-        setting.wait_until_active(&request).await?;
+        let request = scene.setting.submit().await?;
+        scene.setting.wait_until_active(&request).await?;
         let took = began.elapsed().as_secs_f64() * 1000.0;
-        let theirs = (calls(&provider) - before) as f64 * ANSWER.as_secs_f64() * 1000.0;
+        let theirs = (scene.calls() - before) as f64 * ANSWER.as_secs_f64() * 1000.0;
         times.push(took - theirs);
-        provider.clear_faults();
+        scene.provider.clear_faults();
     }
     let what = "submit to active, beyond the provider's time, ";
     let (p50, p99) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
@@ -80,24 +82,65 @@ pub(crate) async fn measure(rounds: &Rounds) -> Result<(), String> {
     Ok(())
 }
 
-fn calls(provider: &Handle) -> u64 {
-    provider.requests(Operation::Register) + provider.requests(Operation::Update)
+/// A portal with its provider, where clients are registered already.
+struct Scene {
+    portal: Process,
+    provider: Handle,
+    setting: Setting,
+    /// Calls for each client but the first, by which it is found out that the provider tells how to update one.
+    sequence: u64,
+    _folder: TempDir,
 }
 
-async fn registration_rate(setting: &Setting, provider: &Handle) -> Result<f64, String> {
-    slow(provider, 2 * AMOUNT, ANSWER);
-    let began = Instant::now();
-    let requests = try_join_all((0..AMOUNT).map(|_| setting.submit())).await?;
-    for request in &requests {
-        setting.wait_until_active(request).await?;
+impl Scene {
+    /// So much is done at the provider at a time.
+    async fn start(at_once: usize) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(message)?;
+        let at_once = ("PORTICO_WORK_AT_ONCE".to_owned(), at_once.to_string());
+        let portal = Process::start_with(&folder.path().join("data"), &[at_once]).await?;
+        let scopes = vec!["product".into(), "plan".into()];
+        let settings = identity_provider::Settings {
+            scopes,
+            ..Default::default()
+        };
+        let provider = identity_provider::start(settings).await.map_err(message)?;
+        let setting = Setting::configure(&portal.anonymous()?, &provider, None).await?;
+        let mut scene = Self {
+            portal,
+            provider,
+            setting,
+            sequence: 0,
+            _folder: folder,
+        };
+        for _ in 0..2 {
+            let before = scene.calls();
+            let request = scene.setting.submit().await?;
+            scene.setting.wait_until_active(&request).await?;
+            scene.sequence = scene.calls() - before;
+        }
+        Ok(scene)
     }
-    let rate = AMOUNT as f64 / began.elapsed().as_secs_f64();
-    provider.clear_faults();
-    Ok(rate)
+
+    fn calls(&self) -> u64 {
+        let of = |operation| self.provider.requests(operation);
+        of(Operation::Register) + of(Operation::Update)
+    }
+
+    async fn registration_rate(&self) -> Result<f64, String> {
+        slow(&self.provider, 2 * AMOUNT, ANSWER);
+        let began = Instant::now();
+        let requests = try_join_all((0..AMOUNT).map(|_| self.setting.submit())).await?;
+        for request in &requests {
+            self.setting.wait_until_active(request).await?;
+        }
+        let rate = AMOUNT as f64 / began.elapsed().as_secs_f64();
+        self.provider.clear_faults();
+        Ok(rate)
+    }
 }
 
-/// Registers as many clients at once with as many calls for each: the first registers, the others update.
-async fn call_rate(provider: &Handle, sequence: u64) -> Result<f64, String> {
+/// Registers as many clients with as many calls for each: the first registers, the others update.
+async fn call_rate(provider: &Handle, sequence: u64, at_once: usize) -> Result<f64, String> {
     slow(provider, 2 * AMOUNT, ANSWER);
     let http = portico_sandbox::outgoing::http_client().map_err(message)?;
     let url = format!("{}/register", provider.url());
@@ -119,7 +162,8 @@ async fn call_rate(provider: &Handle, sequence: u64) -> Result<f64, String> {
         }
         Ok::<_, String>(())
     });
-    try_join_all(clients).await?;
+    let done = stream::iter(clients).buffer_unordered(at_once);
+    done.try_collect::<()>().await?;
     let rate = AMOUNT as f64 / began.elapsed().as_secs_f64();
     provider.clear_faults();
     Ok(rate)

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use jiff::Timestamp;
 use portico::client::Portal;
 use portico_sandbox::{
     gateway::{self, seed},
@@ -159,6 +160,17 @@ impl Setting {
         let path = format!("/api/v1/access-requests/{request}/approve");
         let answer = self.admin.post(&path, json!({})).await?;
         answer.expect(StatusCode::ACCEPTED).map(drop)
+    }
+
+    /// When its credentials were there.
+    pub(crate) async fn active_since(&self, request: &str) -> Result<Timestamp, String> {
+        let path = format!("/api/v1/access-requests/{request}");
+        let now: Value = self.developer.get(&path).await?.expect(StatusCode::OK)?;
+        let steps = now["timeline"].as_array().into_iter().flatten();
+        let at = steps
+            .filter(|step| step["step"] == "provisioned")
+            .find_map(|step| step["at"].as_str()?.parse().ok());
+        at.ok_or_else(|| format!("not active: {now}"))
     }
 
     /// Waits until its credentials are there, five minutes at most.

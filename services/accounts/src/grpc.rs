@@ -45,7 +45,7 @@ impl Accounts {
         people: People,
         security: SecurityLog,
     ) -> Self {
-        let buffers = deps.config.passwords;
+        let (passwords, of_sign_ups) = Passwords::of_sign_ins_and_sign_ups(deps.config.passwords);
         Self {
             config: Arc::clone(&deps.config),
             clock: deps.clock.clone(),
@@ -61,13 +61,13 @@ impl Accounts {
             signup: SignUps {
                 store: store.clone(),
                 people: people.clone(),
-                passwords: Passwords::of_sign_ups(buffers),
+                passwords: of_sign_ups,
                 clock: deps.clock.clone(),
             },
             store,
             people,
             security,
-            passwords: Passwords::of_sign_ins(buffers),
+            passwords,
         }
     }
 

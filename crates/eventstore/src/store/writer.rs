@@ -29,8 +29,8 @@ use crate::{Database, fault};
 
 /// The most appends that share a transaction.
 const BATCH: usize = 256;
-/// How often others get their turn before the next transaction, as long as fewer wait than shared the last one.
-const YIELDS: usize = 8;
+/// The part of a transaction's time, one in so many, in which those whom it answered may come back.
+const GATHERING: u32 = 8;
 /// How often a call is tried with another head before the log is asked for it under the lock.
 const GUESSES: usize = 2;
 
@@ -141,8 +141,10 @@ impl Writer {
     pub(crate) async fn run(self, mut queue: mpsc::Receiver<Submitted>) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
-            let together = batch.len();
+            let began = Instant::now();
             let written = self.commit(&batch).await;
+            // Who came meanwhile, and who is answered now and may append again at once.
+            let together = (batch.len() + queue.len()).min(BATCH);
             self.database.written(&written);
             match written {
                 Ok(results) => answer(batch.drain(..), results),
@@ -152,12 +154,9 @@ impl Writer {
                 }
                 Err(_) => self.each_alone(batch.drain(..)).await,
             }
-            // Those who were answered may append again at once. The first to come would have a transaction alone otherwise,
-            // with all others waiting for its sync.
-            for _ in 0..YIELDS {
-                if queue.len() >= together {
-                    break;
-                }
+            // Otherwise clients fall into two groups, each of which waits for the sync of the other one.
+            let until = Instant::now() + began.elapsed() / GATHERING;
+            while together > 1 && queue.len() < together && Instant::now() < until {
                 tokio::task::yield_now().await;
             }
         }

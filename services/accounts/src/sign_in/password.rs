@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization as _;
 
 pub(crate) use self::line::Turn;
-use self::pool::{Buffer, Pool};
+use self::pool::{Buffer, Memory, Pool};
 
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
@@ -64,31 +64,34 @@ fn enforced(password: &str) -> Secret {
 pub(crate) struct Passwords {
     pool: Pool,
     /// Code and message where no buffer gets free in time.
-    busy: (&'static str, &'static str),
+    busy: (&'static str, String),
 }
 
 impl Passwords {
-    /// For people who sign in.
-    pub(crate) fn of_sign_ins(limits: config::Passwords) -> Self {
-        let message = "Too many people are signing in right now; try again in a few seconds.";
-        Self {
-            pool: Pool::new(limits.sign_ins, limits.max_waiting, limits.max_wait),
-            busy: ("sign_in_busy", message),
-        }
+    /// For people who sign in, and for people who sign up. Where several may sign in at a time, one of the buffers is kept
+    /// for those at known places: however many strangers try, they do not wait for them.
+    pub(crate) fn of_sign_ins_and_sign_ups(limits: config::Passwords) -> (Self, Self) {
+        let memory = Memory::default();
+        let pool = |buffers, kept| {
+            let (most, wait) = (limits.max_waiting, limits.max_wait);
+            Pool::new((buffers, kept), most, wait, memory.clone())
+        };
+        let message =
+            |who| format!("Too many people are {who} right now; try again in a few seconds.");
+        let sign_ins = Self {
+            pool: pool(limits.sign_ins, u16::from(limits.sign_ins > 1)),
+            busy: ("sign_in_busy", message("signing in")),
+        };
+        let sign_ups = Self {
+            pool: pool(limits.sign_ups, 0),
+            busy: ("sign_up_busy", message("signing up")),
+        };
+        (sign_ins, sign_ups)
     }
 
     /// What somebody is told for whom there is no room now.
     pub(crate) fn busy(&self) -> Error {
-        Error::unavailable(self.busy.0, self.busy.1)
-    }
-
-    /// For people who sign up.
-    pub(crate) fn of_sign_ups(limits: config::Passwords) -> Self {
-        let message = "Too many people are signing up right now; try again in a few seconds.";
-        Self {
-            pool: Pool::new(limits.sign_ups, limits.max_waiting, limits.max_wait),
-            busy: ("sign_up_busy", message),
-        }
+        Error::unavailable(self.busy.0, self.busy.1.clone())
     }
 
     /// Returns the hash as a PHC string, with a new salt.
@@ -186,7 +189,11 @@ mod tests {
     use super::*;
 
     fn passwords(buffers: u16, max_waiting: u16, max_wait: Duration) -> Passwords {
-        Passwords::of_sign_ins(config::Passwords {
+        both(buffers, max_waiting, max_wait).0
+    }
+
+    fn both(buffers: u16, max_waiting: u16, max_wait: Duration) -> (Passwords, Passwords) {
+        Passwords::of_sign_ins_and_sign_ups(config::Passwords {
             sign_ins: buffers,
             sign_ups: 1,
             max_waiting,
@@ -198,7 +205,32 @@ mod tests {
         known: false,
         place: String::new(),
     };
+    static KNOWN: Turn = Turn {
+        known: true,
+        place: String::new(),
+    };
     const LONG: Duration = Duration::from_mins(10);
+
+    #[tokio::test]
+    async fn strangers_leave_one_buffer_to_known_places() {
+        let (sign_ins, sign_ups) = both(2, 5, LONG);
+        let stranger = sign_ins.pool.buffer(&HERE).await.unwrap();
+        let mut waits = Box::pin(sign_ins.pool.buffer(&HERE));
+        assert!(futures::poll!(&mut waits).is_pending());
+        let known = sign_ins.pool.buffer(&KNOWN).await.unwrap();
+        let mut known_waits = Box::pin(sign_ins.pool.buffer(&KNOWN));
+        assert!(futures::poll!(&mut known_waits).is_pending());
+        drop(known);
+        drop(known_waits.await.unwrap());
+        assert!(futures::poll!(&mut waits).is_pending());
+        drop(stranger);
+        let mut stranger = waits.await.unwrap();
+        stranger.blocks(8);
+        drop(stranger);
+        let signs_up = sign_ups.pool.buffer(&HERE).await.unwrap();
+        assert_eq!(sign_ups.pool.made().len(), 1, "the memory of both is one");
+        drop(signs_up);
+    }
 
     #[tokio::test]
     async fn a_password_is_the_same_from_every_keyboard() {
@@ -304,7 +336,7 @@ mod tests {
         {
             assert_eq!(verified.unwrap(), n % 2 == 0);
         }
-        let both = futures::join!(passwords.pool.buffer(&HERE), passwords.pool.buffer(&HERE));
+        let both = futures::join!(passwords.pool.buffer(&KNOWN), passwords.pool.buffer(&HERE));
         drop(both);
         let made = passwords.pool.made();
         assert_eq!(made.len(), 2, "{made:?}");

@@ -50,16 +50,17 @@ impl<W> Line<W> {
         true
     }
 
-    /// Whose turn it is.
-    pub(super) fn next(&mut self) -> Option<W> {
-        for line in [self.next, 1 - self.next] {
+    /// Whose turn it is, and whether they are at a known place, as they must be where it cannot be a stranger's turn.
+    pub(super) fn next(&mut self, strangers: bool) -> Option<(bool, W)> {
+        let lines = [self.next, 1 - self.next];
+        for line in lines.into_iter().filter(|line| strangers || *line == 1) {
             if let Some((place, mut waiters)) = self.lines[line].pop_front() {
                 let waiter = waiters.pop_front();
                 if !waiters.is_empty() {
                     self.lines[line].push_back((place, waiters));
                 }
                 self.next = 1 - line;
-                return waiter;
+                return Some((line == 1, waiter?));
             }
         }
         None
@@ -125,7 +126,9 @@ mod tests {
     }
 
     fn order(mut line: Line<u8>) -> Vec<u8> {
-        std::iter::from_fn(|| line.next()).collect()
+        std::iter::from_fn(|| line.next(true))
+            .map(|(_, who)| who)
+            .collect()
     }
 
     #[test]
@@ -146,6 +149,15 @@ mod tests {
         let others = [(false, "b", 10), (true, "a", 20), (true, "c", 21)];
         let (line, _) = waiting(10, &[&flood[..], &others].concat());
         assert_eq!(order(line), [1, 20, 10, 21, 2, 3]);
+    }
+
+    #[test]
+    fn a_turn_that_no_stranger_can_have_goes_to_a_known_place() {
+        let who = [(false, "a", 1), (true, "x", 2), (false, "b", 3)];
+        let (mut line, _) = waiting(10, &who);
+        assert_eq!(line.next(false), Some((true, 2)));
+        assert_eq!(line.next(false), None);
+        assert_eq!(order(line), [1, 3]);
     }
 
     #[test]

@@ -19,14 +19,23 @@ pub(super) struct Pool {
 }
 
 struct State {
-    /// Buffers that may be taken; none while somebody waits.
+    /// Buffers that may be taken.
     free: u16,
+    /// How many of them by strangers.
+    for_strangers: u16,
     line: Line<oneshot::Sender<Permit>>,
-    idle: Vec<Vec<Block>>,
+    memory: Memory,
 }
 
+/// The memory of buffers that nobody uses. Pools share it, so that a process has as much as was ever in use at once.
+#[derive(Clone, Default)]
+pub(super) struct Memory(Arc<Mutex<Vec<Vec<Block>>>>);
+
 /// The right to one buffer; goes to the next one in line.
-struct Permit(Arc<Mutex<State>>);
+struct Permit {
+    state: Arc<Mutex<State>>,
+    known: bool,
+}
 
 /// A buffer, for one hash at a time; goes back to its pool.
 pub(super) struct Buffer {
@@ -35,13 +44,20 @@ pub(super) struct Buffer {
 }
 
 impl Pool {
-    pub(super) fn new(buffers: u16, max_waiting: u16, max_wait: Duration) -> Self {
+    /// So many of the buffers are kept for those at a known place.
+    pub(super) fn new(
+        (buffers, kept): (u16, u16),
+        max_waiting: u16,
+        max_wait: Duration,
+        memory: Memory,
+    ) -> Self {
         Self {
             max_wait,
             state: Arc::new(Mutex::new(State {
                 free: buffers,
+                for_strangers: buffers.saturating_sub(kept),
                 line: Line::new(max_waiting.into()),
-                idle: Vec::new(),
+                memory,
             })),
         }
     }
@@ -56,15 +72,18 @@ impl Pool {
                 .ok()?,
         };
         // The one used last, so that a quiet process has one and not all of them.
-        let blocks = lock(&permit.0).idle.pop().unwrap_or_default();
+        let memory = lock(&permit.state).memory.clone();
+        let blocks = lock(&memory.0).pop().unwrap_or_default();
         Some(Buffer { blocks, permit })
     }
 
     fn join(&self, turn: &Turn) -> Option<Result<Permit, oneshot::Receiver<Permit>>> {
         let mut state = lock(&self.state);
-        if state.free > 0 {
-            state.free -= 1;
-            return Some(Ok(Permit(Arc::clone(&self.state))));
+        if state.take(turn.known) {
+            return Some(Ok(Permit {
+                state: Arc::clone(&self.state),
+                known: turn.known,
+            }));
         }
         let (sender, receiver) = oneshot::channel();
         let joined = state.line.join(turn, sender, oneshot::Sender::is_closed);
@@ -74,18 +93,32 @@ impl Pool {
     /// Buffers ever made, while none is in use.
     #[cfg(test)]
     pub(super) fn made(&self) -> Vec<usize> {
-        lock(&self.state).idle.iter().map(Vec::len).collect()
+        let memory = lock(&self.state).memory.clone();
+        lock(&memory.0).iter().map(Vec::len).collect()
     }
 
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
-        let state = lock(&self.state);
-        let mut words = state.idle.iter().flatten().flat_map(AsRef::as_ref);
+        let memory = lock(&self.state).memory.clone();
+        let idle = lock(&memory.0);
+        let mut words = idle.iter().flatten().flat_map(AsRef::as_ref);
         words.all(|word: &u64| *word == 0)
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+impl State {
+    /// Takes one for somebody, unless somebody else of their kind waits.
+    fn take(&mut self, known: bool) -> bool {
+        let is_free = self.free > 0 && (known || self.for_strangers > 0);
+        if is_free {
+            self.free -= 1;
+            self.for_strangers -= u16::from(!known);
+        }
+        is_free
+    }
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -105,21 +138,27 @@ impl Drop for Buffer {
         // price of one BLAKE2b a guess.
         self.blocks.fill(Block::new());
         let blocks = std::mem::take(&mut self.blocks);
-        lock(&self.permit.0).idle.push(blocks);
+        let memory = lock(&self.permit.state).memory.clone();
+        lock(&memory.0).push(blocks);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
+        state.free += 1;
+        state.for_strangers += u16::from(!self.known);
+        let strangers = state.for_strangers > 0;
         // Who has gone away is passed over here: one after the other, dropping what they did not take would be as deep as
         // they are many.
-        let next = std::iter::from_fn(|| state.line.next()).find(|next| !next.is_closed());
-        state.free += u16::from(next.is_none());
-        drop(state);
-        if let Some(next) = next {
+        let next =
+            std::iter::from_fn(|| state.line.next(strangers)).find(|(_, next)| !next.is_closed());
+        if let Some((known, next)) = next {
+            state.take(known);
+            drop(state);
+            let state = Arc::clone(&self.state);
             // One who goes away just now does not take it, and it goes to the next one when it is dropped here.
-            drop(next.send(Self(Arc::clone(&self.0))));
+            drop(next.send(Self { state, known }));
         }
     }
 }
