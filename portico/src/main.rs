@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     match runtime.block_on(arguments.execute()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => fail(&message),
     }
 }

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use crate::problems::Problems;
 
 /// Commands that ask a running portal, and want a token for it.
-const ASKING: [&str; 3] = ["parked", "drift", "check-provider"];
+const ASKING: [&str; 4] = ["parked", "drift", "orphans", "check-provider"];
 
 /// The subcommand, by the program's own parser; `words` is what comes after `portico`.
 pub fn command(words: &[&str]) -> Result<Command, String> {

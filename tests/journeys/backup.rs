@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const FOREIGN_KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
 
 /// A provider whose registration access tokens outlive an update, as a restored one must (docs/run/backup.md).
-async fn provider() -> Provider {
+pub(crate) async fn provider() -> Provider {
     let provider = Provider::sandbox().await;
     if let Provider::Sandbox(sandbox) = &provider {
         sandbox.behave(|behaviour| behaviour.keep_token_on_update = true);
@@ -129,7 +129,7 @@ async fn refused(old: &Settings, new: &Settings, file: &str) {
 }
 
 /// The restored Portico, with what is around it as it was left.
-async fn goes_on(
+pub(crate) async fn goes_on(
     world: &mut World,
     portal: &mut Configured,
     settings: Settings,

@@ -12,6 +12,8 @@
 //! * `hops`: what one access request costs at the database
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
+//! * `restore`: PostgreSQL on another server with roles, and at an earlier instant, as the documentation has it
+//! * `orphans`: what a provider has and a restored portal does not know
 //! * `compose`: what `docker-compose.yml` seeds can be clicked through at once
 //! * `operations`: a bus that lost everything, migrations, publishing again
 //! * `browser`: a developer at a desk and an admin with a phone, in Chromium
@@ -53,7 +55,9 @@ mod leaving;
 mod many;
 mod metrics;
 mod operations;
+mod orphans;
 mod providers;
+mod restore;
 mod screenshots;
 mod secrets;
 mod seeds;
@@ -83,6 +87,8 @@ fn main() -> std::process::ExitCode {
         metrics::trials(),
         providers::trials(),
         operations::trials(),
+        orphans::trials(),
+        restore::trials(),
         screenshots::trials(),
         secrets::trials(),
         traces::trials(),

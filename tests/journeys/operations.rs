@@ -1,6 +1,7 @@
 //! What an operator does, and what needs none: a bus that lost everything, migrations, publishing again.
 
 use http::StatusCode;
+use portico_tests::cluster::Authority;
 use portico_trials::{NATS, NatsServer, POSTGRESQL, Postgres, Trial, trials};
 use serde_json::{Value, json};
 
@@ -17,7 +18,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         events_are_published_again_over_nats,
     ));
     trials.extend(trials!(single, [POSTGRESQL]; processes_that_migrate_at_once_get_on));
-    trials.extend(trials!(single, []; not_ready_until_somebody_has_migrated));
+    trials.extend(trials!(single, []; not_ready_until_somebody_has_migrated,
+        a_service_works_on_no_database_of_another));
     trials
 }
 
@@ -150,4 +152,48 @@ async fn not_ready_until_somebody_has_migrated() {
     let (well, said) = command(&settings, &["migrate"]).await;
     assert!(well && said.contains("catalog: 0001 events"), "{said}");
     portico.ready().await;
+}
+
+/// By its certificate, whatever its configuration lets it reach.
+async fn a_service_works_on_no_database_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.issue("catalog");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let settings = Settings {
+        data_dir: folder.path().to_owned(),
+        environment: [
+            ("CERT", "catalog.pem"),
+            ("KEY", "catalog.key"),
+            ("CA", "authority.pem"),
+        ]
+        .map(|(kind, name)| (format!("PORTICO_SERVICES_TLS_{kind}_FILE"), file(name)))
+        .to_vec(),
+    };
+    let (well, said) = command(&settings, &["migrate", "--service", "catalog"]).await;
+    assert!(well, "{said}");
+    for command_line in [
+        &["migrate"][..],
+        &[
+            "migrate",
+            "--service",
+            "catalog",
+            "--service",
+            "registration",
+        ],
+        &["replay", "--service", "registration"],
+        &["rewrap", "--service", "registration"],
+        &["relay", "--from", "0", "--service", "registration"],
+    ] {
+        let (well, said) = command(&settings, command_line).await;
+        assert!(!well, "{command_line:?}: {said}");
+        assert!(
+            said.contains("does not name") && said.contains("registration"),
+            "{said}"
+        );
+    }
+    let made = std::fs::read_dir(folder.path().join("data")).unwrap();
+    let made: Vec<_> = made.map(|file| file.unwrap().file_name()).collect();
+    let of_others = |name: &&std::ffi::OsString| name.to_string_lossy().contains("registration");
+    assert!(!made.iter().any(|name| of_others(&name)), "{made:?}");
 }

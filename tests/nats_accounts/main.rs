@@ -63,10 +63,7 @@ impl World {
         let users = ServiceName::ALL
             .map(|name| (generate::password_variable(name), password(name.as_str())));
         let mut environment = users.to_vec();
-        environment.push((
-            "PORTICO_NATS_OPERATOR_PASSWORD".to_owned(),
-            password("operator"),
-        ));
+        environment.push(("NATS_OPERATOR_PASSWORD".to_owned(), password("operator")));
         Self {
             server: NatsServer::start_configured(&file(), &environment)
                 .await

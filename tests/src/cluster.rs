@@ -79,7 +79,7 @@ pub struct Settings {
     pub binary: PathBuf,
     /// Where logs, certificates and data folders go.
     pub folder: PathBuf,
-    /// PostgreSQL.
+    /// PostgreSQL. `{service}` in it is the name of the service, as its role and its schema have it.
     pub database_url: String,
     /// NATS, for each part that runs a service.
     pub nats_url: Box<dyn Fn(Part) -> String + Send + Sync>,
@@ -126,11 +126,15 @@ impl Cluster {
     /// Something does not start.
     pub async fn start(settings: Settings) -> Self {
         let cluster = Self::spawn_all(settings).await;
-        for place in 0..cluster.places.len() {
-            cluster.ready(Replica { place }).await;
-        }
-        cluster.balancer.all_are_known().await;
+        cluster.all_ready().await;
         cluster
+    }
+
+    async fn all_ready(&self) {
+        for replica in self.replicas() {
+            self.ready(replica).await;
+        }
+        self.balancer.all_are_known().await;
     }
 
     async fn spawn_all(settings: Settings) -> Self {
@@ -233,6 +237,15 @@ impl Cluster {
         place.process = Some(command.spawn().expect("portico starts"));
     }
 
+    /// Starts every process again, on another database, and waits until all are ready.
+    pub async fn move_to(&mut self, database_url: String) {
+        self.settings.database_url = database_url;
+        for replica in self.replicas() {
+            self.spawn(replica, None);
+        }
+        self.all_ready().await;
+    }
+
     /// Waits until a process says that it is ready.
     pub async fn ready(&self, replica: Replica) {
         let place = &self.places[replica.place];
@@ -309,10 +322,8 @@ impl Cluster {
 
     fn variables(&self, replica: Replica) -> BTreeMap<String, String> {
         let place = &self.places[replica.place];
-        let certificate = |kind: &str| {
-            let file = format!("{}.{kind}", place.part.as_str());
-            self.settings.folder.join(file).display().to_string()
-        };
+        let file = |name: &str| self.settings.folder.join(name).display().to_string();
+        let certificate = |kind: &str| file(&format!("{}.{kind}", place.part.as_str()));
         // In this time the balancer has learnt that it goes.
         let notice = match place.part {
             Part::Service(_) => "300ms",
@@ -320,27 +331,13 @@ impl Cluster {
         };
         let mut variables = BTreeMap::from(
             [
-                (
-                    "DATA_DIR",
-                    self.settings
-                        .folder
-                        .join(place.name())
-                        .display()
-                        .to_string(),
-                ),
+                ("DATA_DIR", file(&place.name())),
                 ("PUBLIC_URL", format!("http://{}", self.address())),
                 ("KEK", KEK.to_owned()),
                 ("SERVICES_IDENTITY_KEY", IDENTITY_KEY.to_owned()),
                 ("SERVICES_TLS_CERT_FILE", certificate("pem")),
                 ("SERVICES_TLS_KEY_FILE", certificate("key")),
-                (
-                    "SERVICES_TLS_CA_FILE",
-                    self.settings
-                        .folder
-                        .join("authority.pem")
-                        .display()
-                        .to_string(),
-                ),
+                ("SERVICES_TLS_CA_FILE", file("authority.pem")),
                 ("SHUTDOWN_NOTICE", notice.to_owned()),
             ]
             .map(|(name, value)| (format!("PORTICO_{name}"), value)),
@@ -363,8 +360,9 @@ impl Cluster {
         variables.insert(format!("PORTICO_{first}"), place.main.to_string());
         variables.insert(format!("PORTICO_{second}"), place.second.to_string());
         variables.extend(self.settings.environment.iter().cloned());
-        if let Part::Service(_) = place.part {
-            let database_url = self.settings.database_url.clone();
+        if let Part::Service(name) = place.part {
+            let word = name.as_str().replace('-', "_");
+            let database_url = self.settings.database_url.replace("{service}", &word);
             variables.insert("PORTICO_DATABASE_URL".to_owned(), database_url);
             let nats_url = (self.settings.nats_url)(place.part);
             variables.insert("PORTICO_NATS_URL".to_owned(), nats_url);

@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use super::{
     app::{Running, serve_edge},
-    listeners::{EdgeListeners, Server, client_tls, listen, mutual_tls},
+    listeners::{EdgeListeners, Server, check_names, client_tls, listen, mutual_tls},
     parts::Parts,
     probes, wiring,
 };
@@ -37,6 +37,9 @@ pub async fn start(
     shutdown: CancellationToken,
 ) -> Result<Running, String> {
     let own = &parts.services;
+    if let Some(tls) = &config.services.tls {
+        check_names(tls, own)?;
+    }
     // All addresses first: who is told that a port is taken should not have to wait for it.
     let (calls, probes) = (config.services.listen, config.services.probe_listen);
     let inside = match own.is_empty() {

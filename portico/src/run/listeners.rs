@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::{
     server::Server,
-    tls::{client_tls, mutual_tls, public_tls},
+    tls::{check_names, client_tls, mutual_tls, public_tls},
 };
 
 /// Takes an address.

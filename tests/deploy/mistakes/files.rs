@@ -253,9 +253,9 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         "deploy/nats/nats-server.conf",
-        "password: $PORTICO_NATS_CATALOG_PASSWORD",
-        "password: $PORTICO_NATS_CATALOGUE_PASSWORD",
-        "nothing gives PORTICO_NATS_CATALOGUE_PASSWORD",
+        "password: $NATS_CATALOG_PASSWORD",
+        "password: $NATS_CATALOGUE_PASSWORD",
+        "nothing gives NATS_CATALOGUE_PASSWORD",
     ),
     (
         "deploy/README.md",

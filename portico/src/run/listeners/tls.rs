@@ -2,12 +2,16 @@
 
 use std::{path::Path, sync::Arc};
 
-use portico_runtime::config::{MutualTls, Tls};
+use portico_runtime::{
+    ServiceName,
+    config::{MutualTls, Tls},
+};
 use rustls::{
     RootCertStore, ServerConfig,
+    client::verify_server_name,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::WebPkiClientVerifier,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    server::{ParsedCertificate, WebPkiClientVerifier},
 };
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
@@ -42,6 +46,30 @@ pub(crate) fn client_tls(files: &MutualTls) -> Result<ClientTlsConfig, String> {
     Ok(ClientTlsConfig::new()
         .ca_certificate(authority)
         .identity(identity))
+}
+
+/// Whether the certificate of this process names all of these services: the others know them by it.
+///
+/// # Errors
+/// The services that it does not name, or the file that cannot be used.
+pub(crate) fn check_names(files: &MutualTls, services: &[ServiceName]) -> Result<(), String> {
+    let file = &files.own.cert_file;
+    let chain = certificates(file)?;
+    let own = chain.first().map(ParsedCertificate::try_from);
+    let own = own.ok_or_else(|| unusable(file, &"no certificate in it"))?;
+    let own = own.map_err(|error| unusable(file, &error))?;
+    let is_named = |service: &&str| {
+        ServerName::try_from(*service).is_ok_and(|name| verify_server_name(&own, &name).is_ok())
+    };
+    let names = services.iter().map(|service| service.as_str());
+    let others: Vec<&str> = names.filter(|service| !is_named(service)).collect();
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(unusable(
+            file,
+            &format!("the certificate does not name {}", others.join(", ")),
+        )),
+    }
 }
 
 fn acceptor(files: &Tls, authority: Option<&Path>) -> Result<TlsAcceptor, String> {

@@ -169,6 +169,7 @@ const REGISTRATION_METHODS: Rules = &[
     ("EndOldSecret", SIGNED_IN),
     ("PreviewRegistration", ADMINS),
     ("ListOrphans", ADMINS),
+    ("FindOrphans", ADMINS),
     ("AdoptOrphan", ADMINS),
     ("DeleteOrphan", ADMINS),
     ("DismissOrphan", ADMINS),
