@@ -100,9 +100,9 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         DEPLOYMENTS,
-        "port: {{ $probes }}",
-        "port: {{ $probes | replace \"probes\" \"calls\" }}",
-        "startupProbe: no probes at port 3002",
+        "port: probes",
+        "port: {{ eq $name \"edge\" | ternary \"http\" \"probes\" }}",
+        "startupProbe: no probes at port 3000",
     ),
     (
         DEPLOYMENTS,
@@ -214,8 +214,8 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         MONITORING,
-        "list \"probes\" \"http\"",
-        "list \"probes\"",
+        "port: probes",
+        "port: calls",
         "edge: is scraped 0 times",
     ),
     (
@@ -238,15 +238,21 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         INGRESS,
-        "pathType: Exact",
         "pathType: Prefix",
-        "routes /metrics",
+        "pathType: Exact",
+        "no way to /login",
     ),
     (
         INGRESS,
         "name: http",
         "name: https",
         "no port https of edge",
+    ),
+    (
+        INGRESS,
+        "name: http",
+        "name: probes",
+        "leads to health and metrics",
     ),
     (
         CHART,
