@@ -45,7 +45,7 @@ pub const MISTAKES: &[Mistake] = &[
         VALUES,
         "ingressNamespace: ingress",
         "ingressNamespace: web",
-        "the ingress is shut out",
+        "the ingress must reach what people use",
     ),
     (
         VALUES,
@@ -53,7 +53,6 @@ pub const MISTAKES: &[Mistake] = &[
         "tlsSecret: certificate",
         "no secret certificate",
     ),
-    (VALUES, "/dashboard, ", "", "no way to /dashboard"),
     (
         VALUES,
         "keys: portico-keys",
