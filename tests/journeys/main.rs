@@ -19,6 +19,7 @@
 //! * `browser`: a developer at a desk and an admin with a phone, in Chromium
 //! * `screenshots`: every page fits a desk and a phone; how it looks
 //! * `kill`: the process dies at the worst points and is started again
+//! * `pages`: commands of the documentation for operators, as they stand there
 //! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
 //! * `contract`: linters, generated clients and gRPC clients of other languages understand what is served
@@ -56,6 +57,7 @@ mod many;
 mod metrics;
 mod operations;
 mod orphans;
+mod pages;
 mod providers;
 mod restore;
 mod screenshots;
@@ -89,6 +91,7 @@ fn main() -> std::process::ExitCode {
         operations::trials(),
         orphans::trials(),
         restore::trials(),
+        pages::trials(),
         screenshots::trials(),
         secrets::trials(),
         traces::trials(),

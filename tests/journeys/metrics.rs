@@ -36,6 +36,7 @@ async fn the_dashboard_and_the_alerts_name_numbers_that_are_there() {
         "portico_registration_queue{state=\"parked\"} 0",
         "portico_entitlement_queue{state=\"parked\"} 0",
         "portico_parked_messages{consumer=\"registration\",service=\"registration\"} 0",
+        "portico_oldest_unconsumed_seconds{consumer=\"registration\",event=\"access.access_approved\"} 0",
         "portico_ready{part=\"registration\"} 1",
         "portico_ready{part=\"gateway\"} 1",
         "portico_ready{part=\"bus\"} 1",

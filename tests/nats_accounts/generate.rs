@@ -73,6 +73,11 @@ fn user(text: &mut String, name: ServiceName, consumers: &[ConsumerSpec]) {
         format!("portico.{}.>", name.subject_word()),
         format!("$JS.API.STREAM.INFO.{STREAM}"),
         format!("$JS.API.STREAM.CREATE.{STREAM}"),
+        // What readiness has stored there itself.
+        format!(
+            "$JS.API.DIRECT.GET.{STREAM}.{}",
+            wiring::probe_subject(name)
+        ),
     ];
     for (durable, subject) in consumers.iter().flat_map(durables) {
         // With another filter the server refuses to create or update it.

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use portico::run::wiring;
 use portico_bus::{
     Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings, nats::durables,
 };
@@ -77,6 +78,7 @@ impl World {
         let settings = NatsSettings {
             url: self.server.url().replace("://", &format!("://{user}")),
             client_name: name.as_str().to_owned(),
+            probe_subject: wiring::probe_subject(name),
             timeout: PATIENCE,
             connect_wait: PATIENCE,
             ..NatsSettings::default()

@@ -354,7 +354,7 @@ impl Cluster {
             variables.insert(format!("PORTICO_SERVICES_{key}"), addresses.join(","));
         }
         let (first, second) = match place.part {
-            Part::Service(_) => ("SERVICES_LISTEN", "SERVICES_PROBE_LISTEN"),
+            Part::Service(_) => ("SERVICES_LISTEN", "HEALTH_LISTEN"),
             Part::Edge => ("LISTEN", "GRPC_LISTEN"),
         };
         variables.insert(format!("PORTICO_{first}"), place.main.to_string());

@@ -15,7 +15,7 @@ mod values;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The public gRPC API.
     pub grpc: Grpc,
+    /// Where health and metrics are answered apart from everything else; see [`Config::probes`].
+    pub health_listen: Option<SocketAddr>,
     /// Limits of connections.
     pub connections: Connections,
     /// Networks of the reverse proxies in front of the portal.
@@ -212,6 +214,7 @@ impl Config {
             kek_previous: sections::kek_previous(reader),
             admin: Admin::read(reader),
             grpc: Grpc::read(reader),
+            health_listen: sections::health_listen(reader),
             connections: Connections::read(reader),
             trusted_proxies: reader.parsed_list("http.trusted_proxies"),
             services: Services::read(reader),
@@ -276,6 +279,17 @@ impl Config {
             );
         }
         warnings
+    }
+
+    /// Where a process answers `/healthz`, `/readyz` and `/metrics`; without an address of their own the edge does it at
+    /// its public one.
+    #[must_use]
+    pub fn probes(&self, edge: bool) -> SocketAddr {
+        let own = match edge {
+            true => self.listen,
+            false => SocketAddr::from((Ipv4Addr::LOCALHOST, 3003)),
+        };
+        self.health_listen.unwrap_or(own)
     }
 
     /// Folder for everything that is written when nothing else is configured.

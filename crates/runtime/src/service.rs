@@ -264,7 +264,8 @@ impl Service {
 
     /// Begins the background work.
     pub fn run(&mut self, deps: &Deps) {
-        metrics::observe(self.name, self.store.database(), &deps.bus, &self.consumers);
+        let database = self.store.database();
+        metrics::observe(self.name, database, &deps.bus, &self.consumers, &deps.clock);
         for work in self.background.drain(..) {
             deps.spawn(work);
         }

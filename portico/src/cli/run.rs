@@ -31,11 +31,11 @@ pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
     let signals = Shutdown::on_signals().map_err(|error| error.to_string())?;
     let (notice, deadline) = (config.shutdown_notice, config.shutdown_deadline);
     let shutdown = CancellationToken::new();
-    let (services, probes) = match &parts {
-        None => (ServiceName::ALL.to_vec(), config.listen),
-        Some(parts) if parts.services.is_empty() => (Vec::new(), config.listen),
-        Some(parts) => (parts.services.clone(), config.services.probe_listen),
+    let (services, edge) = match &parts {
+        None => (ServiceName::ALL.to_vec(), true),
+        Some(parts) => (parts.services.clone(), parts.edge),
     };
+    let probes = config.probes(edge);
     if !migrations::wait(&config, &services, probes, &signals).await? {
         return Ok(());
     }

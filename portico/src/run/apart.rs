@@ -12,7 +12,7 @@ use portico_bus::{SharedBus, memory::MemoryBus};
 use portico_proto::FILE_DESCRIPTOR_SET;
 use portico_runtime::{
     Channels, Clock, Config, Deps, Remote, SERVICE, Service, ServiceChannel, ServiceName,
-    authorization, deadline,
+    authorization, deadline, metrics::settings,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -41,27 +41,30 @@ pub async fn start(
         check_names(tls, own)?;
     }
     // All addresses first: who is told that a port is taken should not have to wait for it.
-    let (calls, probes) = (config.services.listen, config.services.probe_listen);
-    let inside = match own.is_empty() {
+    let calls = match own.is_empty() {
         true => None,
-        false => Some((listen(calls).await?, listen(probes).await?)),
+        false => Some(listen(config.services.listen).await?),
     };
-    let outside = match parts.edge {
-        true => Some(EdgeListeners::bind(config.listen, config.grpc.listen).await?),
-        false => None,
+    let (outside, probes) = match parts.edge {
+        true => (Some(EdgeListeners::bind(&config).await?), None),
+        false => (None, Some(listen(config.probes(false)).await?)),
     };
     // The edge alone has no events.
     let bus: SharedBus = match own.is_empty() {
         true => Arc::new(MemoryBus::new()),
-        false => wiring::bus(&config, &parts.bus_name()).await?,
+        false => wiring::bus(&config, own).await?,
     };
     let mut deps = wiring::deps(config, clock, bus)?;
     deps.shutdown = shutdown;
     deps.channels = channels(&deps, own)?;
     let mut services = wiring::services(&deps, own).await?;
     wiring::run(&mut services, &deps).await;
-    if let Some((calls, probes)) = inside {
-        serve_at(&deps, &services, calls, probes)?;
+    settings::observe(&deps.config, own, parts.edge);
+    if let Some(calls) = calls {
+        serve_at(&deps, &services, calls)?;
+    }
+    if let Some(probes) = probes {
+        Server::of(&deps).serve(probes, None, probes::router(&deps, &services));
     }
     if let Some(listeners) = outside {
         serve_edge(&deps, listeners).await?;
@@ -69,37 +72,17 @@ pub async fn start(
     Ok(Running::new(deps, None))
 }
 
-/// Listen addresses of services that run as processes of their own.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// For gRPC.
-    pub calls: SocketAddr,
-    /// For `/healthz`, `/readyz` and `/metrics`.
-    pub probes: SocketAddr,
-}
-
-/// Listens for calls to services of this process, and for probes, until shutdown.
+/// Listens for calls to services of this process until shutdown, and gives the address.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn serve_services(deps: &Deps, services: &[Service]) -> Result<Addresses, String> {
-    let config = &deps.config.services;
-    let calls = listen(config.listen).await?;
-    let probes = listen(config.probe_listen).await?;
-    serve_at(deps, services, calls, probes)
+pub async fn serve_services(deps: &Deps, services: &[Service]) -> Result<SocketAddr, String> {
+    let calls = listen(deps.config.services.listen).await?;
+    serve_at(deps, services, calls)
 }
 
-fn serve_at(
-    deps: &Deps,
-    services: &[Service],
-    calls: TcpListener,
-    probes: TcpListener,
-) -> Result<Addresses, String> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
-    let addresses = Addresses {
-        calls: address(&calls)?,
-        probes: address(&probes)?,
-    };
+fn serve_at(deps: &Deps, services: &[Service], calls: TcpListener) -> Result<SocketAddr, String> {
+    let address = calls.local_addr().map_err(|error| error.to_string())?;
     let config = &deps.config.services;
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
         tracing::warn!(
@@ -114,11 +97,9 @@ fn serve_at(
     if tls.is_some() {
         router = router.layer(middleware::from_fn(authorization::certified));
     }
-    let server = Server::of(deps);
-    server.clone().for_services().serve(calls, tls, router);
-    server.serve(probes, None, probes::router(deps, services));
-    tracing::info!(calls = %addresses.calls, probes = %addresses.probes, "services listen");
-    Ok(addresses)
+    Server::of(deps).for_services().serve(calls, tls, router);
+    tracing::info!(%address, "services listen");
+    Ok(address)
 }
 
 /// To services of this process directly, to the others over the network.

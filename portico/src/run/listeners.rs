@@ -1,4 +1,4 @@
-//! Listening: the edge's two addresses, those at which services call each other, and those for probes.
+//! Listening: the edge's addresses, those at which services call each other, and those for probes.
 //!
 //! - [`server`]: takes connections and serves a router on them
 //! - [`places`]: how many at the same time, in all and from one address
@@ -22,6 +22,7 @@ mod uploads;
 
 use std::net::SocketAddr;
 
+use portico_runtime::Config;
 use tokio::net::TcpListener;
 
 pub(crate) use self::{
@@ -39,21 +40,27 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
-/// The edge's two addresses, taken.
+/// The edge's addresses, taken.
 pub struct EdgeListeners {
     pub(crate) rest: TcpListener,
     pub(crate) grpc: TcpListener,
+    /// None: health is at REST's.
+    pub(crate) health: Option<TcpListener>,
 }
 
 impl EdgeListeners {
-    /// Takes both addresses; with port 0 a free one.
+    /// Takes the addresses of the configuration; with port 0 a free one.
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub async fn bind(rest: SocketAddr, grpc: SocketAddr) -> Result<Self, String> {
+    pub async fn bind(config: &Config) -> Result<Self, String> {
         Ok(Self {
-            rest: listen(rest).await?,
-            grpc: listen(grpc).await?,
+            rest: listen(config.listen).await?,
+            grpc: listen(config.grpc.listen).await?,
+            health: match config.health_listen {
+                Some(address) => Some(listen(address).await?),
+                None => None,
+            },
         })
     }
 

@@ -44,7 +44,7 @@ pub async fn open_only(
     names: &[ServiceName],
 ) -> Result<Opened, String> {
     let folder = data_folder(&config)?;
-    let bus = bus(&config, WHOLE).await?;
+    let bus = bus(&config, &ServiceName::ALL).await?;
     let deps = deps(config, clock, bus)?;
     let services = services(&deps, names).await?;
     Ok(Opened {
@@ -104,23 +104,39 @@ pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String
     })
 }
 
-/// What the process that runs everything is called at the bus.
-pub const WHOLE: &str = "portico";
+/// What a process is called at the bus: `catalog`, or `accounts-catalog`, its services by name; `portico` where it runs all.
+#[must_use]
+pub fn bus_name(services: &[ServiceName]) -> String {
+    if services == ServiceName::ALL {
+        return "portico".to_owned();
+    }
+    let mut names: Vec<&str> = services.iter().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    names.join("-")
+}
 
-/// NATS where it is configured, otherwise the memory bus. `name` is what the process is called there.
+/// Where a service's readiness stores a message: a subject that it may publish to, and that no event has.
+#[must_use]
+pub fn probe_subject(service: ServiceName) -> String {
+    format!("portico.{}.probe", service.subject_word())
+}
+
+/// NATS where it is configured, otherwise the memory bus; for a process that runs these services.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn bus(config: &Config, name: &str) -> Result<SharedBus, String> {
+pub async fn bus(config: &Config, services: &[ServiceName]) -> Result<SharedBus, String> {
     let Some(nats) = &config.nats else {
         return Ok(Arc::new(MemoryBus::new()));
     };
+    let probing = services.first().copied().unwrap_or(ServiceName::Catalog);
     let settings = NatsSettings {
         url: nats.url.expose().to_owned(),
         replicas: nats.replicas,
         credentials_file: nats.credentials_file.clone(),
         ca_file: nats.ca_file.clone(),
-        client_name: name.to_owned(),
+        client_name: bus_name(services),
+        probe_subject: probe_subject(probing),
         ..NatsSettings::default()
     };
     let bus = NatsBus::connect(settings)

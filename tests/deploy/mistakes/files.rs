@@ -270,6 +270,18 @@ pub const MISTAKES: &[Mistake] = &[
         "severity \"high\"",
     ),
     (
+        "deploy/prometheus/alerts.yml",
+        "alerts/PorticoSlow.md",
+        "alerts/PorticoSlowly.md",
+        "\"PorticoSlow\": its runbook_url is not",
+    ),
+    (
+        "deploy/prometheus/alerts.yml",
+        "- alert: PorticoSlow",
+        "- alert: PorticoSluggish",
+        "PorticoSlow.md: there is no such alert",
+    ),
+    (
         "deploy/grafana/portico.json",
         "\"id\": 4\n",
         "\"id\": 1\n",

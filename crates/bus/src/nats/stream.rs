@@ -63,6 +63,9 @@ fn wanted(settings: &NatsSettings, config: stream::Config) -> stream::Config {
         // The server refuses a window longer than the age.
         duplicate_window: settings.duplicate_window.min(settings.max_age),
         num_replicas: usize::from(settings.replicas),
+        // Readiness stores a message in place of the one before, and reads it.
+        allow_rollup: true,
+        allow_direct: true,
         ..config
     }
 }

@@ -9,7 +9,9 @@ use std::{
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use portico_bus::{Bus, BusError, ConsumerSpec, Deliveries, Delivery, Message, Receipt, Settle};
+use portico_bus::{
+    Bus, BusError, ConsumerSpec, Deliveries, Delivery, Message, NotReady, Receipt, Settle, Waiting,
+};
 use portico_eventstore::{
     EventStore, RecordedEvent, StoreError,
     clock::{Clock, ManualTime},
@@ -172,11 +174,11 @@ impl Bus for StubBus {
         Ok(Box::new(self.clone()))
     }
 
-    async fn backlog(&self, _: &ConsumerSpec) -> Result<u64, BusError> {
-        Ok(0)
+    async fn waiting(&self, _: &ConsumerSpec) -> Result<Vec<Waiting>, BusError> {
+        Ok(Vec::new())
     }
 
-    async fn check(&self) -> Result<(), BusError> {
+    async fn check(&self) -> Result<(), NotReady> {
         Ok(())
     }
 

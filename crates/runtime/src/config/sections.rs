@@ -18,6 +18,7 @@ use url::Url;
 use super::nearest::did_you_mean;
 use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
+pub(super) use network::health_listen;
 pub use network::{Connections, Grpc, Nats, Tls};
 use people::is_mail_address;
 pub use people::{Admin, Attempts, Passwords, Session, Signup};

@@ -12,7 +12,15 @@
 //! | `database_starting` | it is starting, stopping or being restored |
 //! | `database_full`, `database_read_only` | appends fail, reads work |
 //! | `migrations_pending` | it is older than this program |
-//! | `bus_unavailable` | NATS does not answer; commands are taken, their events wait |
+//! | `bus_unavailable` | there is no connection to NATS; commands are taken, their events wait |
+//! | `bus_refuses_login`, `bus_certificate_refused` | NATS refuses the user, or TLS does not come about |
+//! | `bus_no_answer` | NATS does not acknowledge a message |
+//! | `bus_full` | the disk or the limits of JetStream leave no room for a message |
+//! | `bus_stream_missing` | the stream is not there and cannot be made, or JetStream is off |
+//! | `bus_stream_settings` | the stream was made by somebody else, without roll-ups |
+//! | `bus_unreadable` | what was stored is not read back |
+//! | `bus_permission_missing` | NATS' permissions forbid something that the log names |
+//! | `bus_consumer_interrupted` | messages are stored, but consumers that the log names get none |
 //! | `service_unavailable` | a neighbour cannot be reached |
 //! | `shutting_down` | it has been told to end |
 //! | `no_answer_in_time` | two seconds were not enough |
@@ -151,9 +159,9 @@ impl Health {
         self.with("bus", move || {
             let bus = Arc::clone(&bus);
             async move {
-                bus.check().await.map_err(|error| {
-                    tracing::warn!(%error, "the bus is not available");
-                    "bus_unavailable".to_owned()
+                bus.check().await.map_err(|why| {
+                    tracing::warn!(code = why.code, error = why.cause, "the bus is not ready");
+                    why.code.to_owned()
                 })
             }
         })

@@ -50,6 +50,18 @@ impl Grpc {
     }
 }
 
+/// Address and port of health and metrics, where they have one of their own.
+pub(in crate::config) fn health_listen(reader: &mut Reader) -> Option<SocketAddr> {
+    let text = reader.optional("health.listen")?;
+    let parsed = text.trim().parse();
+    parsed
+        .map_err(|_| {
+            let message = "must be an address and port such as 127.0.0.1:3003";
+            reader.problem("health.listen", message);
+        })
+        .ok()
+}
+
 /// Limits of the connections that a listener takes, and of the streams that stay open on them.
 #[derive(Debug, Clone, Copy)]
 pub struct Connections {

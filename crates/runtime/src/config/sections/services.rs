@@ -16,8 +16,6 @@ use crate::ServiceName;
 pub struct Services {
     /// Where this process listens for the others.
     pub listen: SocketAddr,
-    /// Where it answers `/healthz`, `/readyz` and `/metrics`, unless the edge does.
-    pub probe_listen: SocketAddr,
     /// Where the replicas of each service are, in the order of [`ServiceName::ALL`].
     addresses: [Vec<Url>; 6],
     /// Mutual TLS; none: not encrypted.
@@ -50,10 +48,11 @@ impl ServiceName {
 
 impl Services {
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
-        let place = "an address and port such as 127.0.0.1:3002";
         Self {
-            listen: reader.parsed("services.listen", place),
-            probe_listen: reader.parsed("services.probe_listen", place),
+            listen: reader.parsed(
+                "services.listen",
+                "an address and port such as 127.0.0.1:3002",
+            ),
             addresses: ServiceName::ALL.map(|name| reader.urls(name.key(), &WEB)),
             tls: MutualTls::read(reader),
             identity_key: reader.secret("services.identity_key").and_then(|text| {
