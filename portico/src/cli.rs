@@ -11,6 +11,7 @@ pub mod names;
 pub mod parked;
 pub mod portal;
 pub mod relay;
+mod reload;
 pub mod replay;
 pub mod restore;
 pub mod rewrap;
@@ -129,6 +130,12 @@ pub enum Command {
 }
 
 impl Arguments {
+    /// Whether it is run by machines, which read its log.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        matches!(self.command, Command::Run { .. } | Command::Migrate { .. })
+    }
+
     /// Does what the command line asks for.
     ///
     /// # Errors
@@ -142,7 +149,7 @@ impl Arguments {
             None => Ok(()),
         };
         match self.command {
-            Command::Run { parts } => run::run(config()?, &parts).await,
+            Command::Run { parts } => run::run(config()?, self.config, &parts).await,
             Command::Demo { check } => demo::demo(check, self.config).await,
             Command::CheckConfig => check_config::run(&config()?),
             Command::CheckProvider { which, portal } => {

@@ -26,6 +26,8 @@ async fn the_dashboard_and_the_alerts_name_numbers_that_are_there() {
 
     let mut named = names(DASHBOARD);
     named.extend(names(ALERTS));
+    // Only where there are certificates: the journey `rotation` has some, and looks for these.
+    named.retain(|name| !name.starts_with("portico_certificate_"));
     assert!(named.len() > 20, "they name numbers: {named:?}");
     let lines = [
         "portico_registrations_total{outcome=\"succeeded\",provider_type=\"other\",step=\"register\"} 1",

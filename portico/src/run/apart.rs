@@ -13,6 +13,8 @@ use portico_proto::FILE_DESCRIPTOR_SET;
 use portico_runtime::{
     Channels, Clock, Config, Deps, Remote, SERVICE, Service, ServiceChannel, ServiceName,
     authorization, deadline,
+    health::{Reference, watch_clock},
+    tls::Certificates,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +23,8 @@ use tower::ServiceExt as _;
 
 use super::{
     app::{Running, serve_edge},
-    listeners::{EdgeListeners, Server, client_tls, listen, mutual_tls},
+    certificates,
+    listeners::{EdgeListeners, Server, listen},
     parts::Parts,
     probes, wiring,
 };
@@ -54,11 +57,21 @@ pub async fn start(
     };
     let mut deps = wiring::deps(config, clock, bus)?;
     deps.shutdown = shutdown;
-    deps.channels = channels(&deps, own)?;
+    let tls = certificates::of_services(&deps.config)?;
+    if let Some(tls) = &tls {
+        certificates::keep(&deps, tls.clone());
+    }
+    certificates::watch_files(&deps);
+    deps.channels = channels(&deps, own, tls.as_ref());
     let mut services = wiring::services(&deps, own).await?;
     wiring::run(&mut services, &deps).await;
+    let reference = match services.first() {
+        Some(service) => Reference::Database(service.store.database().clone()),
+        None => Reference::Services(deps.channels.clone()),
+    };
+    watch_clock(&deps, reference);
     if let Some((calls, probes)) = inside {
-        serve_at(&deps, &services, calls, probes)?;
+        serve_at(&deps, &services, tls, calls, probes)?;
     }
     if let Some(listeners) = outside {
         serve_edge(&deps, listeners).await?;
@@ -83,12 +96,14 @@ pub async fn serve_services(deps: &Deps, services: &[Service]) -> Result<Address
     let config = &deps.config.services;
     let calls = listen(config.listen).await?;
     let probes = listen(config.probe_listen).await?;
-    serve_at(deps, services, calls, probes)
+    let tls = certificates::of_services(&deps.config)?;
+    serve_at(deps, services, tls, calls, probes)
 }
 
 fn serve_at(
     deps: &Deps,
     services: &[Service],
+    tls: Option<Certificates>,
     calls: TcpListener,
     probes: TcpListener,
 ) -> Result<Addresses, String> {
@@ -103,7 +118,6 @@ fn serve_at(
             "services.tls_cert_file is not set: calls between services are not encrypted"
         );
     }
-    let tls = config.tls.as_ref().map(mutual_tls).transpose()?;
     let mut router = router(services).layer(middleware::from_fn_with_state(
         deps.clock.clone(),
         deadline::keep,
@@ -119,16 +133,14 @@ fn serve_at(
 }
 
 /// To services of this process directly, to the others over the network.
-fn channels(deps: &Deps, own: &[ServiceName]) -> Result<Channels, String> {
-    let services = &deps.config.services;
-    let tls = services.tls.as_ref().map(client_tls).transpose()?;
-    Ok(Channels::with(|name| match own.contains(&name) {
+fn channels(deps: &Deps, own: &[ServiceName], tls: Option<&Certificates>) -> Channels {
+    Channels::with(|name| match own.contains(&name) {
         true => ServiceChannel::local(name),
         false => {
-            let remote = Remote::new(name, services.addresses(name), tls.clone());
-            ServiceChannel::remote(remote)
+            let addresses = deps.config.services.addresses(name);
+            ServiceChannel::remote(Remote::new(name, addresses, tls.cloned()))
         }
-    }))
+    })
 }
 
 /// The methods of all services of this process, with reflection.

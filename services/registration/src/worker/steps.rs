@@ -106,7 +106,7 @@ impl Worker {
         });
         let outcome = self.jobs.record_beside(job, command, beside).await?;
         if outcome.is_some() {
-            self.count(job.state.identity_provider_id, command).await;
+            self.measure(job, command).await;
         }
         if let Some(now) = outcome.as_ref().map(|outcome| &outcome.state)
             && now.application.erased
