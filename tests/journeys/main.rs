@@ -12,6 +12,7 @@
 //! * `hops`: what one access request costs at the database
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
+//! * `rotation`: certificates, their authority and the identity key change under load; SIGHUP
 //! * `compose`: what `docker-compose.yml` seeds can be clicked through at once
 //! * `operations`: a bus that lost everything, migrations, publishing again
 //! * `browser`: a developer at a desk and an admin with a phone, in Chromium
@@ -54,6 +55,7 @@ mod many;
 mod metrics;
 mod operations;
 mod providers;
+mod rotation;
 mod screenshots;
 mod secrets;
 mod seeds;
@@ -66,6 +68,7 @@ fn main() -> std::process::ExitCode {
         seeds::trials(),
         many::trials(),
         apart::trials(),
+        rotation::trials(),
         api_keys::trials(),
         backup::trials(),
         bad_input::trials(),
