@@ -11,31 +11,39 @@ const LEVEL: &str = "log.level";
 /// are used.
 pub(super) async fn at_hangups(file: Option<PathBuf>, started: Config) {
     let mut hangups = hangup::hangups();
-    let mut level = started.log.level.clone();
     while hangups.changed().await.is_ok() {
-        let read = match Config::load(file.as_deref()) {
-            Ok(read) => read,
-            Err(errors) => {
-                tracing::error!(%errors, "SIGHUP: the configuration is wrong, so nothing of it is taken over");
-                continue;
+        match Config::load(file.as_deref()) {
+            Ok(read) => {
+                set_level(&read.log.level);
+                name_others(&read, &started);
             }
-        };
-        match telemetry::set_level(&read.log.level) {
-            Ok(()) => tracing::info!(
-                before = level,
-                level = read.log.level,
-                "SIGHUP: certificates and log level are read again"
+            Err(errors) => tracing::error!(
+                %errors,
+                "SIGHUP: the configuration is wrong, so nothing of it is taken over"
             ),
-            Err(error) => tracing::error!(%error, "SIGHUP: the log level was not changed"),
         }
-        let mut others = read.changed_since(&started);
-        others.retain(|key| *key != LEVEL);
-        if !others.is_empty() {
-            tracing::warn!(
-                keys = others.join(", "),
-                "SIGHUP: these settings have changed and need a restart"
-            );
-        }
-        level.clone_from(&read.log.level);
+    }
+}
+
+fn set_level(level: &str) {
+    match telemetry::set_level(level) {
+        Ok(()) => tracing::info!(
+            log_level = level,
+            "SIGHUP: certificates and log level are read again"
+        ),
+        Err(error) => tracing::error!(%error, "SIGHUP: the log level was not changed"),
+    }
+}
+
+/// What has changed and stays as it was at the start.
+fn name_others(read: &Config, started: &Config) {
+    let mut others = read.changed_since(started);
+    others.retain(|key| *key != LEVEL);
+    if !others.is_empty() {
+        let keys = others.join(", ");
+        tracing::warn!(
+            keys,
+            "SIGHUP: these settings have changed and need a restart"
+        );
     }
 }
