@@ -11,7 +11,6 @@ pub mod names;
 pub mod parked;
 pub mod portal;
 pub mod relay;
-mod reload;
 pub mod replay;
 pub mod restore;
 pub mod rewrap;

@@ -1,11 +1,12 @@
 //! `portico run`: all services and the public edge in one process, or some of them.
 
+mod reload;
+
 use std::path::PathBuf;
 
 use portico_runtime::{Clock, Config, ServiceName, hangup, shutdown::Shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
-use super::reload;
 use crate::run::{
     apart,
     app::App,
