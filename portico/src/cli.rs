@@ -140,6 +140,12 @@ pub enum Command {
 }
 
 impl Arguments {
+    /// Whether it is run by machines, which read its log.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        matches!(self.command, Command::Run { .. } | Command::Migrate { .. })
+    }
+
     /// Does what the command line asks for. Gives the exit code of the program.
     ///
     /// # Errors
@@ -162,7 +168,7 @@ impl Arguments {
                 file()?;
                 return orphans::run(what, portal).await;
             }
-            Command::Run { parts } => run::run(config()?, &parts).await,
+            Command::Run { parts } => run::run(config()?, self.config, &parts).await,
             Command::Demo { check } => demo::demo(check, self.config).await,
             Command::CheckConfig => check_config::run(&config()?),
             Command::CheckProvider { which, portal } => {

@@ -14,6 +14,7 @@
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
 //! * `restore`: PostgreSQL on another server with roles, and at an earlier instant, as the documentation has it
 //! * `orphans`: what a provider has and a restored portal does not know
+//! * `rotation`: certificates, their authority and the identity key change under load; SIGHUP
 //! * `compose`: what `docker-compose.yml` seeds can be clicked through at once
 //! * `operations`: a bus that lost everything, migrations, publishing again
 //! * `browser`: a developer at a desk and an admin with a phone, in Chromium
@@ -60,6 +61,7 @@ mod orphans;
 mod pages;
 mod providers;
 mod restore;
+mod rotation;
 mod screenshots;
 mod secrets;
 mod seeds;
@@ -72,6 +74,7 @@ fn main() -> std::process::ExitCode {
         seeds::trials(),
         many::trials(),
         apart::trials(),
+        rotation::trials(),
         api_keys::trials(),
         backup::trials(),
         bad_input::trials(),

@@ -13,6 +13,7 @@ mod reader;
 mod sections;
 mod values;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -55,6 +56,10 @@ pub struct Config {
     pub kek: Option<Kek>,
     /// Former keys.
     pub kek_previous: Vec<Kek>,
+    /// How often certificates are read again.
+    pub tls_reload_interval: Duration,
+    /// How far clocks of one installation may differ.
+    pub clock_tolerance: Duration,
     /// Admin that is created on an empty store.
     pub admin: Option<Admin>,
     /// The public gRPC API.
@@ -100,6 +105,7 @@ pub struct Config {
     /// How long what has begun may take after that.
     pub shutdown_deadline: Duration,
     masked: String,
+    fingerprints: BTreeMap<String, u64>,
 }
 
 /// What a command sets itself, by key. Keys and values are as in `config.default.toml`.
@@ -183,6 +189,7 @@ impl Config {
         let mut reader = Reader::new(Layers::gather(file, variables, own));
         let mut config = Self::read(&mut reader);
         config.masked = reader.masked();
+        config.fingerprints = reader.fingerprints();
         reader.finish().map(|()| config)
     }
 
@@ -211,7 +218,9 @@ impl Config {
             allow_private_addresses: Arc::clone(&allow),
             theme_dir: reader.folder("theme_dir"),
             kek: sections::kek(reader),
-            kek_previous: sections::kek_previous(reader),
+            kek_previous: sections::keks(reader, "kek_previous"),
+            tls_reload_interval: reader.duration("tls.reload_interval"),
+            clock_tolerance: sections::clock_tolerance(reader),
             admin: Admin::read(reader),
             grpc: Grpc::read(reader),
             health_listen: sections::health_listen(reader),
@@ -235,6 +244,7 @@ impl Config {
             shutdown_notice: reader.duration_or_none("shutdown.notice"),
             shutdown_deadline: reader.duration("shutdown.deadline"),
             masked: String::new(),
+            fingerprints: BTreeMap::new(),
         }
     }
 
@@ -243,6 +253,21 @@ impl Config {
     #[must_use]
     pub fn print_masked(&self) -> &str {
         &self.masked
+    }
+
+    /// Keys whose values are others than in another configuration of this process.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self) -> Vec<&str> {
+        let changed = self.fingerprints.iter();
+        let changed = changed.filter(|(key, value)| before.fingerprints.get(*key) != Some(value));
+        changed.map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// In which format log lines are written, whatever is wrong with the rest of the configuration.
+    #[must_use]
+    pub fn log_format(file: Option<&Path>) -> LogFormat {
+        let layers = Layers::gather(file, std::env::vars_os(), &OwnSettings::default());
+        Log::read(&mut Reader::new(layers)).format
     }
 
     /// The key-encryption keys: those given, or the one in the data folder, made

@@ -28,7 +28,7 @@ use opentelemetry_sdk::{
 use prometheus::{Registry, TextEncoder};
 use uuid::Uuid;
 
-pub use instruments::{Instruments, Refused, SignIn, instruments};
+pub use instruments::{IdentityRefused, Instruments, Refused, SignIn, instruments};
 pub(crate) use store::observe;
 
 /// Content type of [`text`].

@@ -2,7 +2,7 @@
 
 use portico_runtime::{Config, ServiceName};
 
-use crate::run::listeners::check_names;
+use crate::run::certificates::check_names;
 
 /// A service by its name.
 ///

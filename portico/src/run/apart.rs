@@ -12,7 +12,10 @@ use portico_bus::{SharedBus, memory::MemoryBus};
 use portico_proto::FILE_DESCRIPTOR_SET;
 use portico_runtime::{
     Channels, Clock, Config, Deps, Remote, SERVICE, Service, ServiceChannel, ServiceName,
-    authorization, deadline, metrics::settings,
+    authorization, deadline,
+    health::{Reference, watch_clock},
+    metrics::settings,
+    tls::Certificates,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +24,8 @@ use tower::ServiceExt as _;
 
 use super::{
     app::{Running, serve_edge},
-    listeners::{EdgeListeners, Server, check_names, client_tls, listen, mutual_tls},
+    certificates::{self, check_names},
+    listeners::{EdgeListeners, Server, listen},
     parts::Parts,
     probes, wiring,
 };
@@ -56,12 +60,22 @@ pub async fn start(
     };
     let mut deps = wiring::deps(config, clock, bus)?;
     deps.shutdown = shutdown;
-    deps.channels = channels(&deps, own)?;
+    let tls = certificates::of_services(&deps.config)?;
+    if let Some(tls) = &tls {
+        certificates::keep(&deps, tls.clone());
+    }
+    certificates::watch_files(&deps);
+    deps.channels = channels(&deps, own, tls.as_ref());
     let mut services = wiring::services(&deps, own).await?;
     wiring::run(&mut services, &deps).await;
     settings::observe(&deps.config, own, parts.edge);
+    let reference = match services.first() {
+        Some(service) => Reference::Database(service.store.database().clone()),
+        None => Reference::Services(deps.channels.clone()),
+    };
+    watch_clock(&deps, reference);
     if let Some(calls) = calls {
-        serve_at(&deps, &services, calls)?;
+        serve_at(&deps, &services, tls, calls)?;
     }
     if let Some(probes) = probes {
         Server::of(&deps).serve(probes, None, probes::router(&deps, &services));
@@ -78,10 +92,16 @@ pub async fn start(
 /// In words for the person at the terminal.
 pub async fn serve_services(deps: &Deps, services: &[Service]) -> Result<SocketAddr, String> {
     let calls = listen(deps.config.services.listen).await?;
-    serve_at(deps, services, calls)
+    let tls = certificates::of_services(&deps.config)?;
+    serve_at(deps, services, tls, calls)
 }
 
-fn serve_at(deps: &Deps, services: &[Service], calls: TcpListener) -> Result<SocketAddr, String> {
+fn serve_at(
+    deps: &Deps,
+    services: &[Service],
+    tls: Option<Certificates>,
+    calls: TcpListener,
+) -> Result<SocketAddr, String> {
     let address = calls.local_addr().map_err(|error| error.to_string())?;
     let config = &deps.config.services;
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
@@ -89,7 +109,6 @@ fn serve_at(deps: &Deps, services: &[Service], calls: TcpListener) -> Result<Soc
             "services.tls_cert_file is not set: calls between services are not encrypted"
         );
     }
-    let tls = config.tls.as_ref().map(mutual_tls).transpose()?;
     let mut router = router(services).layer(middleware::from_fn_with_state(
         deps.clock.clone(),
         deadline::keep,
@@ -103,16 +122,14 @@ fn serve_at(deps: &Deps, services: &[Service], calls: TcpListener) -> Result<Soc
 }
 
 /// To services of this process directly, to the others over the network.
-fn channels(deps: &Deps, own: &[ServiceName]) -> Result<Channels, String> {
-    let services = &deps.config.services;
-    let tls = services.tls.as_ref().map(client_tls).transpose()?;
-    Ok(Channels::with(|name| match own.contains(&name) {
+fn channels(deps: &Deps, own: &[ServiceName], tls: Option<&Certificates>) -> Channels {
+    Channels::with(|name| match own.contains(&name) {
         true => ServiceChannel::local(name),
         false => {
-            let remote = Remote::new(name, services.addresses(name), tls.clone());
-            ServiceChannel::remote(remote)
+            let addresses = deps.config.services.addresses(name);
+            ServiceChannel::remote(Remote::new(name, addresses, tls.cloned()))
         }
-    }))
+    })
 }
 
 /// The methods of all services of this process, with reflection.

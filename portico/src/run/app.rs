@@ -3,11 +3,16 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use portico_bus::SharedBus;
-use portico_runtime::{Clock, Config, DataFolder, Deps, ServiceName, metrics::settings};
+use portico_runtime::{
+    Clock, Config, DataFolder, Deps, ServiceName,
+    health::{Reference, watch_clock},
+    metrics::settings,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    listeners::{EdgeListeners, Server, public_tls},
+    certificates,
+    listeners::{EdgeListeners, Server},
     wiring,
 };
 use crate::edge;
@@ -67,6 +72,10 @@ impl App {
         let mut services = wiring::services(&deps, &ServiceName::ALL).await?;
         wiring::run(&mut services, &deps).await;
         settings::observe(&deps.config, &ServiceName::ALL, true);
+        if let Some(service) = services.first() {
+            watch_clock(&deps, Reference::Database(service.store.database().clone()));
+        }
+        certificates::watch_files(&deps);
         let (rest_address, grpc_address) = serve_edge(&deps, listeners).await?;
         Ok(Self {
             rest_address,
@@ -132,7 +141,10 @@ pub(crate) async fn serve_edge(
     }
     let addresses = listeners.addresses()?;
     let EdgeListeners { rest, grpc, health } = listeners;
-    let tls = deps.config.grpc.tls.as_ref().map(public_tls).transpose()?;
+    let tls = certificates::of_grpc(&deps.config)?;
+    if let Some(tls) = &tls {
+        certificates::keep(deps, tls.clone());
+    }
     let server = Server::of(deps);
     server.serve(rest, None, edge::router(deps).await);
     server.serve(grpc, tls, edge::grpc_router(deps));

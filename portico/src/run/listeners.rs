@@ -1,23 +1,23 @@
 //! Listening: the edge's addresses, those at which services call each other, and those for probes.
 //!
 //! - [`server`]: takes connections and serves a router on them
+//! - [`handshake`]: TLS of a connection, and why it failed
 //! - [`places`]: how many at the same time, in all and from one address
 //! - [`activity`]: what a connection does, and until when it has to do something
 //! - [`refusal`]: what a connection too many is answered
 //! - [`uploads`]: bodies of requests, their pace and their memory
 //! - [`frames`]: content among what an HTTP/2 connection sends
 //! - [`descriptors`]: how many the process can have
-//! - [`tls`]: certificates of listeners and of calls
 
 mod activity;
 mod descriptors;
 mod frames;
+mod handshake;
 mod places;
 mod refusal;
 mod server;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod uploads;
 
 use std::net::SocketAddr;
@@ -25,10 +25,7 @@ use std::net::SocketAddr;
 use portico_runtime::Config;
 use tokio::net::TcpListener;
 
-pub(crate) use self::{
-    server::Server,
-    tls::{check_names, client_tls, mutual_tls, public_tls},
-};
+pub(crate) use self::server::Server;
 
 /// Takes an address.
 ///

@@ -13,7 +13,7 @@ use portico_runtime::{
     Channels, Clock, Config, DataFolder, Deps, IdentityKey, Outgoing, Service, ServiceName,
     StartError,
 };
-use portico_vault::KekRing;
+use portico_vault::{Kek, KekRing};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Every service's store, opened, without any background work.
@@ -88,10 +88,8 @@ fn kek(config: &Config) -> Result<KekRing, String> {
 /// In words for the person at the terminal.
 pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String> {
     let kek = kek(&config)?;
-    let identity_key = config.services.identity_key.as_ref();
-    let identity_key = identity_key.unwrap_or(kek.active()).derive("identity");
     Ok(Deps {
-        identity: IdentityKey::new(&identity_key, clock.clone()),
+        identity: identity(&config, &kek, &clock),
         outgoing: Outgoing::new(config.outgoing.clone()),
         config: Arc::new(config),
         process: clock.new_id(),
@@ -113,6 +111,20 @@ pub fn bus_name(services: &[ServiceName]) -> String {
     let mut names: Vec<&str> = services.iter().map(|name| name.as_str()).collect();
     names.sort_unstable();
     names.join("-")
+}
+
+/// The key of identities is one of its own, or follows from the key-encryption key; and so are those that are accepted
+/// beside it.
+fn identity(config: &Config, kek: &KekRing, clock: &Clock) -> IdentityKey {
+    let (key, others) = match &config.services.identity_key {
+        Some(key) => (key, &config.services.identity_key_previous),
+        None => (kek.active(), &config.kek_previous),
+    };
+    let derived = |key: &Kek| key.derive("identity");
+    let others: Vec<[u8; 32]> = others.iter().map(derived).collect();
+    IdentityKey::new(&derived(key), clock.clone())
+        .accepting(&others)
+        .tolerating(config.clock_tolerance)
 }
 
 /// Where a service's readiness stores a message: a subject that it may publish to, and that no event has.

@@ -239,8 +239,8 @@ pub(super) fn kek(reader: &mut Reader) -> Option<Kek> {
         .ok()
 }
 
-pub(super) fn kek_previous(reader: &mut Reader) -> Vec<Kek> {
-    let key = "kek_previous";
+/// A list of keys in base64.
+pub(super) fn keks(reader: &mut Reader, key: &'static str) -> Vec<Kek> {
     let mut keks = Vec::new();
     for text in reader.secrets(key) {
         match Kek::from_base64(text.expose()) {
@@ -249,6 +249,15 @@ pub(super) fn kek_previous(reader: &mut Reader) -> Vec<Kek> {
         }
     }
     keks
+}
+
+/// Identities tell seconds.
+pub(super) fn clock_tolerance(reader: &mut Reader) -> Duration {
+    let tolerance = reader.duration("clock.tolerance");
+    if tolerance.subsec_nanos() > 0 {
+        reader.problem("clock.tolerance", "must be whole seconds");
+    }
+    tolerance
 }
 
 pub(super) fn outgoing(reader: &mut Reader, allow: Arc<AllowList>) -> OutgoingSettings {

@@ -22,11 +22,14 @@
 //! | `bus_permission_missing` | NATS' permissions forbid something that the log names |
 //! | `bus_consumer_interrupted` | messages are stored, but consumers that the log names get none |
 //! | `service_unavailable` | a neighbour cannot be reached |
+//! | `clock_off` | the clock of this process is further off than `clock.tolerance`, by `offset_seconds` |
 //! | `shutting_down` | it has been told to end |
 //! | `no_answer_in_time` | two seconds were not enough |
 
+mod clock;
 mod grpc;
 
+pub use clock::{Reference, watch_clock};
 pub(crate) use grpc::ServiceHealth;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -44,7 +47,7 @@ use serde::Serialize;
 
 use super::Deps;
 use crate::{
-    Channels, ServiceName,
+    Channels, Clock, ServiceName,
     metrics::{
         self,
         gauges::{self, Gauge, Reading},
@@ -72,6 +75,8 @@ struct Check {
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Arc<Vec<Check>>,
+    /// And how far it may be off.
+    clock: Option<(Clock, Duration)>,
 }
 
 /// What `/readyz` answers.
@@ -96,6 +101,9 @@ pub struct Part {
     /// Why not: a stable code and nothing else, since anybody may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How far this process's clock is ahead, negative where it is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_seconds: Option<f64>,
 }
 
 impl Health {
@@ -140,6 +148,13 @@ impl Health {
                 }
             }
         })
+    }
+
+    /// The clock of this process, which [`watch_clock`] measures.
+    #[must_use]
+    pub fn clock(mut self, deps: &Deps) -> Self {
+        self.clock = Some((deps.clock.clone(), deps.config.clock_tolerance));
+        self
     }
 
     /// The database of a service that runs here.
@@ -188,9 +203,12 @@ impl Health {
                 ready: reason.is_none(),
                 optional: check.optional,
                 reason,
+                offset_seconds: None,
             }
         });
-        let parts = join_all(asked).await;
+        let mut parts = join_all(asked).await;
+        let clock = self.clock.as_ref();
+        parts.extend(clock.map(|(clock, tolerance)| clock::part(clock, *tolerance)));
         Readiness {
             ready: parts.iter().all(|part| part.ready || part.optional),
             parts,

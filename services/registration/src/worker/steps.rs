@@ -102,7 +102,7 @@ impl Worker {
         let beside = self.beside(changes);
         let outcome = self.jobs.record_beside(job, command, beside).await?;
         if let Some(outcome) = &outcome {
-            self.count(job.state.identity_provider_id, command).await;
+            self.measure(job, command).await;
             self.forget_erased(&outcome.state, seals).await?;
         }
         Ok(outcome)

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::super::reader::Reader;
 use super::super::{Config, ConfigError, ConfigErrors};
-use super::{Tls, WEB};
+use super::{Tls, WEB, keks};
 use crate::ServiceName;
 
 /// Calls between services that run as separate processes.
@@ -22,6 +22,8 @@ pub struct Services {
     pub tls: Option<MutualTls>,
     /// Key that signs identities; none: derived from the key-encryption key.
     pub identity_key: Option<Kek>,
+    /// Keys that are accepted beside it while it is changed.
+    pub identity_key_previous: Vec<Kek>,
 }
 
 /// Own certificate and trusted authority of a service.
@@ -60,6 +62,7 @@ impl Services {
                     .map_err(|error| reader.problem("services.identity_key", error.to_string()))
                     .ok()
             }),
+            identity_key_previous: keks(reader, "services.identity_key_previous"),
         }
     }
 
