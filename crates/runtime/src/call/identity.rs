@@ -3,7 +3,7 @@
 //! The identity is a compact JWS (RFC 7515, HS256) in the metadata `x-portico-identity`, valid for seconds. Its
 //! key is derived from the key-encryption key, which all services of an installation share.
 
-use std::time::Duration;
+use std::{ops::Not, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -54,6 +54,8 @@ pub enum Caller {
         id: Uuid,
         /// Role of the user when the identity was signed.
         role: Role,
+        /// Whether they may see what is internal. Admins do by their role, whatever it says here.
+        let_in: bool,
     },
     /// Another service, on its own account.
     Service(String),
@@ -97,7 +99,7 @@ impl Caller {
     /// The user's id; anonymous callers are told to sign in, services that this is for users.
     pub fn require_user(&self) -> Result<(Uuid, Role), Error> {
         match self {
-            Self::User { id, role } => Ok((*id, *role)),
+            Self::User { id, role, .. } => Ok((*id, *role)),
             Self::Anonymous => Err(unauthenticated()),
             Self::Service(_) => Err(forbidden("This is for users, not for services.")),
         }
@@ -157,6 +159,8 @@ struct Claims {
     sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<Role>,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    let_in: bool,
     iat: i64,
     exp: i64,
 }
@@ -188,10 +192,10 @@ impl IdentityKey {
 
     /// Signs the identity of a caller; `None` for an anonymous one.
     pub fn sign(&self, caller: &Caller) -> Option<String> {
-        let (sub, role) = match caller {
+        let (sub, role, let_in) = match caller {
             Caller::Anonymous => return None,
-            Caller::User { id, role } => (id.to_string(), Some(*role)),
-            Caller::Service(name) => (format!("{SERVICE_PREFIX}{name}"), None),
+            Caller::User { id, role, let_in } => (id.to_string(), Some(*role), *let_in),
+            Caller::Service(name) => (format!("{SERVICE_PREFIX}{name}"), None, false),
         };
         let iat = self.clock.now().as_second();
         let exp = iat + LIFETIME.as_secs() as i64;
@@ -200,6 +204,7 @@ impl IdentityKey {
             aud: AUDIENCE.to_owned(),
             sub,
             role,
+            let_in,
             iat,
             exp,
         };
@@ -229,7 +234,11 @@ impl IdentityKey {
             return Ok(Caller::service(name));
         }
         match (claims.sub.parse(), claims.role) {
-            (Ok(id), Some(role)) => Ok(Caller::User { id, role }),
+            (Ok(id), Some(role)) => Ok(Caller::User {
+                id,
+                role,
+                let_in: claims.let_in,
+            }),
             _ => Err(unauthenticated()),
         }
     }
@@ -281,6 +290,7 @@ mod tests {
         let caller = Caller::User {
             id: Uuid::from_u128(7),
             role: Role::Admin,
+            let_in: true,
         };
         let signed = key(1, "2026-01-01T00:00:00Z").sign(&caller).unwrap();
         assert_eq!(key(1, "2026-01-01T00:00:59Z").verify(&signed), Ok(caller));
@@ -335,6 +345,19 @@ mod tests {
                 Kind::Unauthenticated,
                 "{identity}"
             );
+        }
+    }
+
+    #[test]
+    fn who_is_let_in_is_signed_with_it() {
+        let k = key(1, "2026-01-01T00:00:00Z");
+        for let_in in [false, true] {
+            let caller = Caller::User {
+                id: Uuid::from_u128(7),
+                role: Role::Developer,
+                let_in,
+            };
+            assert_eq!(k.verify(&k.sign(&caller).unwrap()), Ok(caller));
         }
     }
 
