@@ -47,7 +47,7 @@ impl World {
         ];
         let config = Config::from_parts(None, variables).unwrap();
         let opened = wiring::open(config, Clock::system()).await.unwrap();
-        let addresses = portico::run::apart::serve_services(&opened.deps, &opened.services).await;
+        let addresses = portico::run::apart::serve_services(&opened.deps, &opened.services);
         let url = format!("https://{}", addresses.unwrap().calls);
         let mut channels = BTreeMap::new();
         for name in ServiceName::ALL

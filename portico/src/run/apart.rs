@@ -41,10 +41,10 @@ pub async fn start(
     let (calls, probes) = (config.services.listen, config.services.probe_listen);
     let inside = match own.is_empty() {
         true => None,
-        false => Some((listen(calls).await?, listen(probes).await?)),
+        false => Some((listen(calls)?, listen(probes)?)),
     };
     let outside = match parts.edge {
-        true => Some(EdgeListeners::bind(config.listen, config.grpc.listen).await?),
+        true => Some(EdgeListeners::bind(config.listen, config.grpc.listen)?),
         false => None,
     };
     // The edge alone has no events.
@@ -79,10 +79,10 @@ pub struct Addresses {
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn serve_services(deps: &Deps, services: &[Service]) -> Result<Addresses, String> {
+pub fn serve_services(deps: &Deps, services: &[Service]) -> Result<Addresses, String> {
     let config = &deps.config.services;
-    let calls = listen(config.listen).await?;
-    let probes = listen(config.probe_listen).await?;
+    let calls = listen(config.listen)?;
+    let probes = listen(config.probe_listen)?;
     serve_at(deps, services, calls, probes)
 }
 

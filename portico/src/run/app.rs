@@ -46,7 +46,7 @@ impl App {
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
         // Both addresses first: who is told that a port is taken should not have to wait for it.
-        let listeners = EdgeListeners::bind(config.listen, config.grpc.listen).await?;
+        let listeners = EdgeListeners::bind(config.listen, config.grpc.listen)?;
         Self::start_at(listeners, bus, config, clock, shutdown).await
     }
 
