@@ -46,7 +46,7 @@ impl World {
         ];
         let config = Config::from_parts(None, variables).unwrap();
         let opened = wiring::open(config, Clock::system()).await.unwrap();
-        let address = portico::run::apart::serve_services(&opened.deps, &opened.services).await;
+        let address = portico::run::apart::serve_services(&opened.deps, &opened.services);
         let url = format!("https://{}", address.unwrap());
         let mut channels = BTreeMap::new();
         for name in ServiceName::ALL

@@ -120,7 +120,7 @@ impl World {
             .await
             .map_err(|error| error.to_string())?;
         // Taken before they are named: links in mails need them, and somebody else might take them in between.
-        let listeners = EdgeListeners::bind(&wanted).await?;
+        let listeners = EdgeListeners::bind(&wanted)?;
         let (rest, grpc) = listeners.addresses()?;
         own.known = vec![
             ("listen", rest.to_string()),

@@ -47,11 +47,11 @@ pub async fn start(
     // All addresses first: who is told that a port is taken should not have to wait for it.
     let calls = match own.is_empty() {
         true => None,
-        false => Some(listen(config.services.listen).await?),
+        false => Some(listen(config.services.listen)?),
     };
     let (outside, probes) = match parts.edge {
-        true => (Some(EdgeListeners::bind(&config).await?), None),
-        false => (None, Some(listen(config.probes(false)).await?)),
+        true => (Some(EdgeListeners::bind(&config)?), None),
+        false => (None, Some(listen(config.probes(false))?)),
     };
     // The edge alone has no events.
     let bus: SharedBus = match own.is_empty() {
@@ -90,8 +90,8 @@ pub async fn start(
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn serve_services(deps: &Deps, services: &[Service]) -> Result<SocketAddr, String> {
-    let calls = listen(deps.config.services.listen).await?;
+pub fn serve_services(deps: &Deps, services: &[Service]) -> Result<SocketAddr, String> {
+    let calls = listen(deps.config.services.listen)?;
     let tls = certificates::of_services(&deps.config)?;
     serve_at(deps, services, tls, calls)
 }

@@ -51,7 +51,7 @@ impl App {
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
         // All addresses first: who is told that a port is taken should not have to wait for it.
-        let listeners = EdgeListeners::bind(&config).await?;
+        let listeners = EdgeListeners::bind(&config)?;
         Self::start_at(listeners, bus, config, clock, shutdown).await
     }
 

@@ -6,12 +6,10 @@
 //! - [`activity`]: what a connection does, and until when it has to do something
 //! - [`refusal`]: what a connection too many is answered
 //! - [`uploads`]: bodies of requests, their pace and their memory
-//! - [`frames`]: content among what an HTTP/2 connection sends
 //! - [`descriptors`]: how many the process can have
 
 mod activity;
 mod descriptors;
-mod frames;
 mod handshake;
 mod places;
 mod refusal;
@@ -23,18 +21,35 @@ mod uploads;
 use std::net::SocketAddr;
 
 use portico_runtime::Config;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 pub(crate) use self::server::Server;
+
+/// Bytes that the system keeps for a peer; it takes twice as many. Of megabytes, which it would grow to, a slow reader frees
+/// too little within a minute for the next write to begin, and looks like one that has stopped.
+const SEND_BUFFER: u32 = 128 << 10;
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 1024;
 
 /// Takes an address.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // As of any server: what is left of the connections of the process before keeps the address for a minute.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        // Connections have it from their listener.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error: std::io::Error| format!("cannot listen on {address}: {error}"))
 }
 
 /// The edge's addresses, taken.
@@ -50,14 +65,11 @@ impl EdgeListeners {
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub async fn bind(config: &Config) -> Result<Self, String> {
+    pub fn bind(config: &Config) -> Result<Self, String> {
         Ok(Self {
-            rest: listen(config.listen).await?,
-            grpc: listen(config.grpc.listen).await?,
-            health: match config.health_listen {
-                Some(address) => Some(listen(address).await?),
-                None => None,
-            },
+            rest: listen(config.listen)?,
+            grpc: listen(config.grpc.listen)?,
+            health: config.health_listen.map(listen).transpose()?,
         })
     }
 

@@ -511,5 +511,6 @@ fn ada() -> User {
         status: UserStatus::Active.into(),
         version: 1,
         created_at: noon(),
+        let_in: false,
     }
 }

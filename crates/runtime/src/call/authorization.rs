@@ -235,7 +235,11 @@ mod tests {
 
     fn user(role: Role) -> Caller {
         let id = Uuid::from_u128(1);
-        Caller::User { id, role }
+        Caller::User {
+            id,
+            role,
+            let_in: false,
+        }
     }
 
     fn code(rule: Rule, caller: &Caller, peer: Option<&[&str]>) -> String {

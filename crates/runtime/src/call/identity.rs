@@ -49,6 +49,8 @@ pub enum Caller {
         id: Uuid,
         /// Role of the user when the identity was signed.
         role: Role,
+        /// Whether they may see what is internal. Admins do by their role, whatever it says here.
+        let_in: bool,
     },
     /// Another service, on its own account.
     Service(String),
@@ -92,7 +94,7 @@ impl Caller {
     /// The user's id; anonymous callers are told to sign in, services that this is for users.
     pub fn require_user(&self) -> Result<(Uuid, Role), Error> {
         match self {
-            Self::User { id, role } => Ok((*id, *role)),
+            Self::User { id, role, .. } => Ok((*id, *role)),
             Self::Anonymous => Err(unauthenticated()),
             Self::Service(_) => Err(forbidden("This is for users, not for services.")),
         }

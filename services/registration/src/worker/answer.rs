@@ -32,6 +32,7 @@ pub(super) enum Recovered {
     Nothing,
     /// A new registration access token.
     Token,
+    /// An outcome, which was recorded, or is once the application's name can be had.
     Outcome,
 }
 
@@ -211,7 +212,9 @@ impl Worker {
         let known = self.secret(job.id, live.answer.rat_ref).await?;
         let (command, mut changes, recovered) = if let Some(mut registered) = outcome {
             registered.registration_access_token = token;
-            let (command, changes) = self.completed(job, live, registered).await?;
+            let Some((command, changes)) = self.completed(job, live, registered).await? else {
+                return Ok(Recovered::Outcome);
+            };
             (command, changes, Recovered::Outcome)
         } else if let Some(token) = token.filter(|token| known.as_ref() != Some(token)) {
             let mut changes = Changes::default();
@@ -229,13 +232,14 @@ impl Worker {
         Ok(recovered)
     }
 
-    /// The outcome of an operation that succeeded, and what changes in the vault by it.
+    /// The outcome of an operation that succeeded, and what changes in the vault by it. `None` where access-request does not
+    /// tell what was sent: the client waits for it, and the answer in the spool.
     pub(super) async fn completed(
         &self,
         job: &Job,
         live: &Live,
         registered: RegisteredClient,
-    ) -> Result<(Command, Changes), WorkError> {
+    ) -> Result<Option<(Command, Changes)>, WorkError> {
         let (mut changes, now) = (Changes::default(), self.deps.clock.now());
         let operation = live.operation.as_ref();
         let attempt = operation.map_or(0, |operation| operation.attempt);
@@ -264,11 +268,9 @@ impl Worker {
                 }))
             }
             Some(OperationKind::Update { wanted, client }) => {
-                let texts = self
-                    .texts_of(job.state.application_id, client.profile)
-                    .await;
-                // Whoever calls asks again when the client is due, and finds the answer in the spool.
-                let texts = texts.map_err(|error| WorkError::Other(error.to_string()))?;
+                let Some(texts) = self.texts(job, client.profile).await? else {
+                    return Ok(None);
+                };
                 let client = &client.named(&texts);
                 let mut answer = self
                     .answered(job, registered, &before, Some(client), &mut changes)
@@ -284,7 +286,7 @@ impl Worker {
                 return Err(WorkError::Other(why.into()));
             }
         };
-        Ok((command, changes))
+        Ok(Some((command, changes)))
     }
 
     async fn before(&self, job: &Job, live: &Live) -> Result<Before, WorkError> {

@@ -253,7 +253,9 @@ impl Worker {
         spool: &AnswerSpool,
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
-        let (command, mut changes) = self.completed(job, live, registered).await?;
+        let Some((command, mut changes)) = self.completed(job, live, registered).await? else {
+            return Ok(());
+        };
         changes.delete(spool.kept());
         self.record_with(job, &command, changes).await.map(drop)
     }

@@ -95,6 +95,8 @@ const ACCOUNTS_METHODS: Rules = &[
     ("ListUsers", ADMINS),
     ("ActivateUser", ADMINS),
     ("SuspendUser", ADMINS),
+    ("LetInUser", ADMINS),
+    ("ShutOutUser", ADMINS),
     ("EraseUser", ADMINS),
     ("CreateApiToken", SIGNED_IN),
     ("ListApiTokens", SIGNED_IN),

@@ -1,6 +1,6 @@
 //! Signs and verifies identities.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, ops::Not, time::Duration};
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode_header, errors::ErrorKind,
@@ -30,6 +30,8 @@ struct Claims {
     sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<Role>,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    let_in: bool,
     iat: i64,
     exp: i64,
 }
@@ -135,10 +137,10 @@ impl IdentityKey {
 
     /// Signs the identity of a caller; `None` for an anonymous one.
     pub fn sign(&self, caller: &Caller) -> Option<String> {
-        let (sub, role) = match caller {
+        let (sub, role, let_in) = match caller {
             Caller::Anonymous => return None,
-            Caller::User { id, role } => (id.to_string(), Some(*role)),
-            Caller::Service(name) => (format!("{SERVICE_PREFIX}{name}"), None),
+            Caller::User { id, role, let_in } => (id.to_string(), Some(*role), *let_in),
+            Caller::Service(name) => (format!("{SERVICE_PREFIX}{name}"), None, false),
         };
         let iat = self.clock.now().as_second();
         let exp = iat + LIFETIME.as_secs() as i64;
@@ -147,6 +149,7 @@ impl IdentityKey {
             aud: AUDIENCE.to_owned(),
             sub,
             role,
+            let_in,
             iat,
             exp,
         };
@@ -176,7 +179,11 @@ impl IdentityKey {
             return Ok(Caller::service(name));
         }
         match (claims.sub.parse(), claims.role) {
-            (Ok(id), Some(role)) => Ok(Caller::User { id, role }),
+            (Ok(id), Some(role)) => Ok(Caller::User {
+                id,
+                role,
+                let_in: claims.let_in,
+            }),
             _ => Err(Refusal::Invalid),
         }
     }
@@ -237,6 +244,7 @@ mod tests {
         let caller = Caller::User {
             id: Uuid::from_u128(7),
             role: Role::Admin,
+            let_in: true,
         };
         let signed = key(1, NOW).sign(&caller).unwrap();
         let verified = |byte, at| key(byte, at).verify(&signed);
@@ -247,6 +255,19 @@ mod tests {
         assert_eq!(verified(1, "2025-12-31T23:59:54Z"), Err(Refusal::Clock(6)));
         let id = key(1, NOW).ids().next().map(str::to_owned);
         assert_eq!(verified(2, NOW), Err(Refusal::UnknownKey(id)));
+    }
+
+    #[test]
+    fn who_is_let_in_is_signed_with_it() {
+        for let_in in [false, true] {
+            let caller = Caller::User {
+                id: Uuid::from_u128(7),
+                role: Role::Developer,
+                let_in,
+            };
+            let signed = key(1, NOW).sign(&caller).unwrap();
+            assert_eq!(key(1, NOW).verify(&signed), Ok(caller));
+        }
     }
 
     #[test]

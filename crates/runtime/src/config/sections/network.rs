@@ -75,6 +75,8 @@ pub struct Connections {
     pub idle_timeout: Duration,
     /// How long a peer may read nothing of an answer, or send nothing of a body.
     pub stall_timeout: Duration,
+    /// Bytes a second that a peer reads at least of what waits for it, on an average of [`Self::stall_timeout`]; 0: any.
+    pub min_read_rate: u32,
     /// Requests at the same time on one HTTP/2 connection (RFC 9113 section 5.1.2).
     pub requests_per_connection: u32,
     /// Bytes of the bodies of requests that are not answered yet, of one listener.
@@ -109,6 +111,7 @@ impl Connections {
             header_timeout: reader.duration("connections.header_timeout"),
             idle_timeout: reader.duration("connections.idle_timeout"),
             stall_timeout: reader.duration("connections.stall_timeout"),
+            min_read_rate: reader.number("connections.min_read_rate"),
             requests_per_connection: reader.number("connections.requests_per_connection"),
             max_body_bytes: reader.number("connections.max_body_bytes"),
             streams_per_user: reader.number("connections.streams_per_user"),
