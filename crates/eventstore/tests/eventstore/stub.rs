@@ -69,6 +69,7 @@ impl TestClock {
 #[derive(Default)]
 struct State {
     incarnation: Option<String>,
+    backlog: u64,
     /// Receipts that the test resolves; `None`: they resolve at once.
     held: Option<BTreeMap<i64, oneshot::Sender<()>>>,
     published: Vec<Message>,
@@ -91,6 +92,11 @@ impl StubBus {
 
     pub(crate) fn set_incarnation(&self, incarnation: &str) {
         self.state.lock().unwrap().incarnation = Some(incarnation.to_owned());
+    }
+
+    /// What consumers have not acknowledged, as it is told.
+    pub(crate) fn set_backlog(&self, messages: u64) {
+        self.state.lock().unwrap().backlog = messages;
     }
 
     /// Positions of what was published, in the order of publishing.
@@ -173,7 +179,7 @@ impl Bus for StubBus {
     }
 
     async fn backlog(&self, _: &ConsumerSpec) -> Result<u64, BusError> {
-        Ok(0)
+        Ok(self.state.lock().unwrap().backlog)
     }
 
     async fn check(&self) -> Result<(), BusError> {
