@@ -54,7 +54,7 @@ mod config {
             ])
         };
         let config = with("29d", "30d").unwrap();
-        let days = |days| Duration::from_hours(24 * days);
+        let days = |days: u64| Duration::from_hours(24 * days);
         assert_eq!(config.retention.store.messages, days(30));
         assert_eq!(config.retention.store.bus * 2, days(29));
         assert_eq!(keys(with("30d", "30d")), ["retention.messages"]);
