@@ -361,7 +361,7 @@ async fn check(place: &Place, clock: &TestClock, steps: Vec<Step>) -> Result<(),
         World::start(place, "prunes", clock, id).await,
     ];
     let messages: Vec<Message> = (1..).take(MESSAGES).map(|n| message(1 << n)).collect();
-    let mut published_by = vec![clock.now(); MESSAGES];
+    let mut published_by = [clock.now(); MESSAGES];
     let mut at = [At::Source; MESSAGES];
     let mut day = 0;
     for step in steps {
