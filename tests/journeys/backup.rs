@@ -235,7 +235,8 @@ fn run(program: &str, arguments: &[&str]) {
     );
 }
 
-/// Every row of every table of every service, as text. Leases and what the relay has done are not of the log.
+/// Every row of every table of every service, as text. Leases, and what the relay and consumers have
+/// done, are not of the log.
 async fn dump(data: &Path) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(data).unwrap() {
@@ -246,7 +247,8 @@ async fn dump(data: &Path) -> BTreeMap<String, Vec<String>> {
         let url = format!("sqlite://{}?mode=rw", file.display());
         let mut connection = AnyConnection::connect(&url).await.unwrap();
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN \
-                      ('leases', 'checkpoints', 'republishing', '_sqlx_migrations')";
+                      ('leases', 'checkpoints', 'republishing', 'low_water_marks', 'published', \
+                      '_sqlx_migrations')";
         for table in texts(&mut connection, tables).await {
             let columns =
                 format!("SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')");

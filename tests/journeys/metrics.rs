@@ -79,7 +79,7 @@ async fn the_dashboard_and_the_alerts_name_numbers_that_are_there() {
     }
 }
 
-async fn scrape(world: &World) -> String {
+pub(crate) async fn scrape(world: &World) -> String {
     let url = format!("{}/metrics", world.portico.url());
     let http = portico_sandbox::outgoing::http_client().unwrap();
     let answer = http.get(url).send().await.unwrap();

@@ -23,6 +23,10 @@ use uuid::Uuid;
 /// has seen the message's id a moment ago.
 pub const REPUBLISHED: &str = "republished";
 
+/// Header of a message that is published again, with the time (RFC 3339) by which a bus had it, this one or one that has
+/// lost its data: its consumers may have handled it long ago.
+pub const PUBLISHED_BY: &str = "published-by";
+
 /// A public event on its way: `subject` is `portico.<service>.<event>`, `payload` its protobuf encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

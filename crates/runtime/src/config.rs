@@ -31,7 +31,7 @@ use layers::Layers;
 use reader::Reader;
 pub use sections::{
     Admin, Attempts, Collector, Connections, Grpc, Log, LogAddresses, LogFormat, Mail, Migrate,
-    MutualTls, Nats, Passwords, Retry, Services, Session, Signup, Telemetry, Tls,
+    MutualTls, Nats, Passwords, Retention, Retry, Services, Session, Signup, Telemetry, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -92,6 +92,8 @@ pub struct Config {
     pub attempts: Attempts,
     /// Back-off of retries.
     pub retry: Retry,
+    /// What is deleted because of its age.
+    pub retention: Retention,
     /// How long the secret before a rotation works, where a provider keeps both.
     pub old_secret_lifetime: Duration,
     /// Limits of calls to addresses that people type in.
@@ -209,6 +211,7 @@ impl Config {
 
     fn read(reader: &mut Reader) -> Self {
         let listen = reader.parsed("listen", "an address and port such as 127.0.0.1:3000");
+        let bus_max_age = reader.duration("nats.max_age");
         let allow: Arc<AllowList> = Arc::new(reader.parsed_list("allow_private_addresses"));
         Self {
             data_dir: reader.path("data_dir"),
@@ -230,13 +233,14 @@ impl Config {
             database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
             database_pool: sections::database_pool(reader),
             migrate: Migrate::read(reader),
-            nats: Nats::read(reader),
+            nats: Nats::read(reader, bus_max_age),
             mail: Mail::read(reader),
             session: Session::read(reader),
             passwords: Passwords::read(reader),
             work_at_once: reader.number("work.at_once"),
             attempts: Attempts::read(reader),
             retry: Retry::read(reader),
+            retention: Retention::read(reader, bus_max_age),
             old_secret_lifetime: reader.duration_or_none("registration.old_secret_lifetime"),
             outgoing: sections::outgoing(reader, allow),
             log: Log::read(reader),

@@ -44,6 +44,23 @@ mod config {
         assert!(config.database_url().is_none() && config.nats.is_none());
     }
 
+    /// A message that is forgotten must not come again from the bus.
+    #[test]
+    fn messages_are_remembered_longer_than_the_bus_has_them() {
+        let with = |age, messages| {
+            variables(&[
+                ("PORTICO_NATS_MAX_AGE", age),
+                ("PORTICO_RETENTION_MESSAGES", messages),
+            ])
+        };
+        let config = with("29d", "30d").unwrap();
+        let days = |days: u64| Duration::from_hours(24 * days);
+        assert_eq!(config.retention.store.messages, days(30));
+        assert_eq!(config.retention.store.bus * 2, days(29));
+        assert_eq!(keys(with("30d", "30d")), ["retention.messages"]);
+        assert_eq!(keys(with("0s", "30d")), ["nats.max_age"]);
+    }
+
     #[test]
     fn the_fixed_names_work() {
         let config = variables(&[

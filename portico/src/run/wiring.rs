@@ -145,6 +145,8 @@ pub async fn bus(config: &Config, services: &[ServiceName]) -> Result<SharedBus,
     let settings = NatsSettings {
         url: nats.url.expose().to_owned(),
         replicas: nats.replicas,
+        max_age: nats.max_age,
+        max_bytes: nats.max_bytes,
         credentials_file: nats.credentials_file.clone(),
         ca_file: nats.ca_file.clone(),
         client_name: bus_name(services),

@@ -40,6 +40,8 @@ pub struct NatsSettings {
     /// Messages older than this are deleted, consumed or not. A consumer that is declared for the first time
     /// gets everything younger.
     pub max_age: Duration,
+    /// Bytes that the stream keeps; the oldest messages are deleted for new ones, consumed or not.
+    pub max_bytes: u64,
     /// How long the server recognises a repeated message id. Only a help: consumers go through the inbox.
     pub duplicate_window: Duration,
     /// How long the server may take to acknowledge a publish or to answer a request.
@@ -64,6 +66,7 @@ impl Default for NatsSettings {
             batch: 64,
             replicas: 1,
             max_age: Duration::from_hours(14 * 24),
+            max_bytes: 1 << 30,
             duplicate_window: Duration::from_mins(2),
             timeout: Duration::from_secs(5),
             connect_wait: Duration::from_secs(2),

@@ -223,11 +223,12 @@ async fn settings_of_an_existing_stream_are_updated_and_others_kept() {
         .cached_info()
         .config
         .clone();
-    config.max_bytes = 1 << 30;
+    config.max_messages = 1_000_000;
     js.update_stream(config).await.unwrap();
 
     let settings = NatsSettings {
         max_age: Duration::from_secs(3600),
+        max_bytes: 1 << 20,
         ..nats_settings(&server)
     };
     let second = NatsBus::connect(settings).await.unwrap();
@@ -241,7 +242,23 @@ async fn settings_of_an_existing_stream_are_updated_and_others_kept() {
         .clone();
     assert_eq!(
         (config.max_age.as_secs(), config.max_bytes),
-        (3600, 1 << 30)
+        (3600, 1 << 20)
+    );
+    assert_eq!(config.max_messages, 1_000_000);
+    // The oldest go for new ones, so that publishing never waits for a consumer.
+    for n in 1..=12 {
+        let large = Message {
+            payload: vec![0; 100_000].into(),
+            ..message(n, APPROVED)
+        };
+        publish(&bus, large).await.unwrap();
+    }
+    let mut stream = js.get_stream("PORTICO").await.unwrap();
+    let state = &stream.info().await.unwrap().state;
+    assert!(state.bytes <= 1 << 20, "{state:?}");
+    assert!(
+        state.first_sequence > 1 && state.last_sequence == 12,
+        "{state:?}"
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod network;
 mod people;
+mod retention;
 mod retry;
 mod services;
 mod telemetry;
@@ -22,6 +23,7 @@ pub(super) use network::health_listen;
 pub use network::{Connections, Grpc, Nats, Tls};
 use people::is_mail_address;
 pub use people::{Admin, Attempts, Passwords, Session, Signup};
+pub use retention::Retention;
 pub use retry::Retry;
 pub use services::{MutualTls, Services};
 pub use telemetry::{Collector, Telemetry};

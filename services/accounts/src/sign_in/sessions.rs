@@ -6,6 +6,7 @@ use std::{collections::HashSet, time::Duration};
 use jiff::Timestamp;
 use portico_eventstore::{
     Row,
+    retention::{Expiry, Format},
     rows::{self, places},
 };
 use portico_runtime::{Role, config::Session};
@@ -69,18 +70,25 @@ pub(crate) async fn delete_all(pool: &AnyPool, user_id: Uuid) -> sqlx::Result<()
         .map(|_| ())
 }
 
-/// Deletes sessions that are expired or idle, and returns how many.
-pub(crate) async fn delete_ended(
-    pool: &AnyPool,
-    session: &Session,
-    now: Timestamp,
-) -> sqlx::Result<u64> {
-    let done = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= $1 OR last_seen_ms <= $2")
-        .bind(now.as_millisecond())
-        .bind(now.as_millisecond() - milliseconds(session.idle))
-        .execute(pool)
-        .await?;
-    Ok(done.rows_affected())
+/// Sessions that are expired or idle are pruned.
+pub(crate) fn expiries(session: &Session) -> [Expiry; 2] {
+    let expiry = |ended, keep| Expiry {
+        table: "sessions",
+        ended,
+        key: "digest",
+        time: Format::Milliseconds,
+        keep,
+    };
+    [
+        expiry(
+            "SELECT digest FROM sessions WHERE expires_at_ms <= $1 LIMIT $2",
+            Duration::ZERO,
+        ),
+        expiry(
+            "SELECT digest FROM sessions WHERE last_seen_ms <= $1 LIMIT $2",
+            session.idle,
+        ),
+    ]
 }
 
 /// Authenticates a token; `None` when it is unknown or has ended, or when its user is not active. One indexed query, and

@@ -136,19 +136,29 @@ pub struct Nats {
     pub ca_file: Option<PathBuf>,
     /// Copies of each message.
     pub replicas: u8,
+    /// How long the stream keeps a message.
+    pub max_age: Duration,
+    /// How many bytes the stream keeps.
+    pub max_bytes: u64,
 }
 
 impl Nats {
-    pub(in crate::config) fn read(reader: &mut Reader) -> Option<Self> {
+    pub(in crate::config) fn read(reader: &mut Reader, max_age: Duration) -> Option<Self> {
         let url = reader.secret_url("nats.url", &["nats", "tls"]);
         let credentials_file = reader.file("nats.credentials_file");
         let ca_file = reader.file("nats.ca_file");
         let replicas = reader.number("nats.replicas");
+        let max_bytes: u64 = reader.number("nats.max_bytes");
+        if i64::try_from(max_bytes).is_err() {
+            reader.problem("nats.max_bytes", "is too large");
+        }
         url.map(|url| Self {
             url,
             credentials_file,
             ca_file,
             replicas,
+            max_age,
+            max_bytes,
         })
     }
 }
