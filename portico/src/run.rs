@@ -10,7 +10,7 @@
 
 pub mod apart;
 pub mod app;
-mod certificates;
+pub(crate) mod certificates;
 pub(crate) mod listeners;
 pub mod migrations;
 pub mod parts;

@@ -95,7 +95,7 @@ impl Condition {
     /// What permissions are missing, by the server's words.
     pub(super) fn denied(&self) -> Option<NotReady> {
         let (at, words) = self.state().denied.clone()?;
-        (at.elapsed() < REMEMBERED).then(|| NotReady {
+        (at.elapsed() < REMEMBERED).then_some(NotReady {
             code: "bus_permission_missing",
             cause: words,
         })

@@ -150,27 +150,25 @@ pub(super) struct Connection {
 }
 
 fn note(connection: &watch::Sender<Connection>, condition: &Condition, event: &Event) {
-    let up = match event {
+    match event {
         Event::Connected => {
             condition.connected();
-            true
+            changed(connection, true);
         }
-        Event::Disconnected | Event::Closed => false,
+        Event::Disconnected | Event::Closed => changed(connection, false),
         Event::ServerError(error) => {
             tracing::warn!(%error, "NATS server error");
             condition.server_said(error);
-            return;
         }
         Event::ClientError(error) => {
             tracing::debug!(%error, "NATS client error");
             condition.not_reached(error.to_string());
-            return;
         }
-        other => {
-            tracing::debug!(event = %other, "NATS client");
-            return;
-        }
-    };
+        other => tracing::debug!(event = %other, "NATS client"),
+    }
+}
+
+fn changed(connection: &watch::Sender<Connection>, up: bool) {
     tracing::info!(up, "NATS connection");
     connection.send_modify(|connection| {
         connection.up = up;
