@@ -17,7 +17,8 @@ const PARTS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum What {
     /// Look for Portico's marker at every identity provider that lists its clients, as after a restore. Changes nothing.
-    /// Exits with 0 where every client is known, with 3 where some are not, and with 1 where a search failed.
+    /// Exits with 0 where every client that could be listed is known, with 3 where some are not, and with 1 where a search
+    /// failed. Providers without a list are named, and do not count.
     Find {
         /// Only at this identity provider.
         #[arg(long)]

@@ -326,7 +326,7 @@ async fn a_service_that_is_away_is_503_without_its_words() {
     let answer = portal.send(request(Method::GET, "/readyz"), "").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let parts = answer.json()["parts"].clone();
-    assert_eq!(parts.as_array().unwrap().len(), 8);
+    assert_eq!(parts.as_array().unwrap().len(), 9);
     let away = json!({ "part": "catalog", "ready": false, "reason": "service_unavailable" });
     assert_eq!(parts[0], away);
     for (place, part) in [(2, "registration"), (3, "gateway"), (4, "notification")] {

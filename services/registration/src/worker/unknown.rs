@@ -2,6 +2,9 @@
 //! came after the instant that was restored. Only reads.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{WorkError, Worker};
 use crate::conformance::ConformanceCheck;
@@ -9,8 +12,10 @@ use crate::providers::access::NoSpool;
 use crate::providers::{Access, Failure, MarkedClient};
 use crate::views::oauth_clients as view;
 
-/// Pages that one search reads, so that it ends within the time of a call.
+/// Pages that one search reads, and the time after which it begins no other one: a call between services has a minute,
+/// and a page at a slow provider may take a third of it.
 const PAGES: usize = 20;
+const TIME: Duration = Duration::from_secs(20);
 
 /// A part of a provider's list.
 #[derive(Debug, Default)]
@@ -40,7 +45,11 @@ impl Worker {
         };
         // A provider may list a client twice, as when others come and go between two pages.
         let mut found = BTreeMap::new();
+        let began = Instant::now();
         for number in 0..PAGES {
+            if number > 0 && began.elapsed() > TIME {
+                break;
+            }
             let since = self.deps.clock.now();
             let session = access.session(&NoSpool);
             let listed = access

@@ -91,20 +91,30 @@ fn found(form: &Form) -> Option<FoundClient> {
 
 /// Has the clients listed that providers have and nobody here knows, and says of each provider how that went.
 async fn find(Posted { ctx, .. }: Posted) -> PageResponse {
-    let request = ctx.request(ListIdentityProvidersRequest {
-        limit: 100,
-        ..Default::default()
-    });
-    let providers = ctx.registration().list_identity_providers(request).await?;
-    let providers = providers.into_inner().identity_providers;
-    let searched = join_all(providers.iter().map(|one| search(&ctx, one))).await;
-    let searched = context! { searched => searched };
+    let (mut searched, mut after) = (Vec::new(), String::new());
+    loop {
+        let request = ctx.request(ListIdentityProvidersRequest {
+            limit: 100,
+            after,
+            ..Default::default()
+        });
+        let page = ctx.registration().list_identity_providers(request).await?;
+        let page = page.into_inner();
+        let providers = page.identity_providers.iter();
+        searched.extend(join_all(providers.map(|one| search(&ctx, one))).await);
+        after = page.next;
+        if after.is_empty() {
+            break;
+        }
+    }
+    let searched = context! { searched };
     page(&ctx, &Listing::default(), searched, None).await
 }
 
 /// One provider. A list that goes on after so many parts is for the command line.
 async fn search(ctx: &RequestContext, provider: &IdentityProvider) -> Value {
     let (mut after, mut looked_at, mut found) = (String::new(), 0, 0);
+    let (mut undecided, mut failed) = (0, None);
     for _ in 0..PARTS {
         let request = ctx.request(FindOrphansRequest {
             identity_provider_id: provider.id.clone(),
@@ -116,18 +126,17 @@ async fn search(ctx: &RequestContext, provider: &IdentityProvider) -> Value {
                 let part = part.into_inner();
                 looked_at += part.looked_at;
                 found += part.clients.len();
+                undecided += part.undecided;
                 after = part.next.unwrap_or_default();
             }
-            Err(status) => {
-                let failed = Error::from(status).message;
-                return context! { name => &provider.name, looked_at, found, failed };
-            }
+            Err(status) => failed = Some(Error::from(status).message),
         }
-        if after.is_empty() {
-            return context! { name => &provider.name, looked_at, found };
+        if after.is_empty() || failed.is_some() {
+            break;
         }
     }
-    context! { name => &provider.name, looked_at, found, unfinished => true }
+    let unfinished = failed.is_none() && !after.is_empty();
+    context! { name => &provider.name, looked_at, found, undecided, failed, unfinished }
 }
 
 async fn adopt(Path(marker): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {

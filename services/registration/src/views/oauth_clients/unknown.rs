@@ -33,15 +33,21 @@ pub(crate) async fn known_of(
     if listed.is_empty() {
         return Ok(Known::default());
     }
-    let places: Vec<String> = (0..listed.len()).map(|at| format!("${}", at + 2)).collect();
-    let places = places.join(", ");
+    let places = |first: usize| {
+        let places = (first..first + listed.len()).map(|at| format!("${at}"));
+        places.collect::<Vec<_>>().join(", ")
+    };
+    let (places, streams) = (places(2), places(2 + listed.len()));
+    // Two of the portal's providers may be one server. What the marker's own stream has is known, whichever of them it names.
     let sql = format!(
-        "SELECT client_id FROM oauth_clients WHERE identity_provider_id = $1 AND live = 1 AND client_id IN ({places}) \
-         UNION SELECT client_id FROM orphans WHERE identity_provider_id = $1 AND status IN ('open', 'dismissed') \
-         AND client_id IN ({places})"
+        "SELECT client_id FROM oauth_clients WHERE live = 1 AND client_id IN ({places}) \
+         AND (identity_provider_id = $1 OR id IN ({streams})) \
+         UNION SELECT client_id FROM orphans WHERE status IN ('open', 'dismissed') AND client_id IN ({places}) \
+         AND (identity_provider_id = $1 OR oauth_client_id IN ({streams}))"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(provider.to_string());
     let ids = listed.iter().map(|one| one.client_id.clone());
+    let ids = ids.chain(listed.iter().map(|one| one.marker.id.clone()));
     let rows = ids.fold(query, |query, id| query.bind(id));
     let rows = rows.fetch_all(pool).await?;
     let clients = rows.iter().map(|row| row.try_get("client_id"));
