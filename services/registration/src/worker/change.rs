@@ -47,7 +47,7 @@ impl Worker {
         };
         let spool = AnswerSpool::new(&self.vault, job.id, attempt);
         let known = self.known(job, live).await?;
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         let client = &client.named(&texts);
         match changed(live, &access, &session, &known, client).await {
             Ok(registered) => self.done(job, live, &spool, registered).await,
@@ -75,7 +75,7 @@ impl Worker {
         };
         match access
             .driver()
-            .rotate_secret(&access.session(&spool), &known, &chosen)
+            .rotate_secret(&access.session(&spool).about(&known), &known, &chosen)
             .await
             .map_err(|failure| unquoted(failure, &known))
         {
@@ -102,7 +102,7 @@ impl Worker {
         let known = self.known(job, live).await?;
         match access
             .driver()
-            .delete(&access.session(&spool), &known)
+            .delete(&access.session(&spool).about(&known), &known)
             .await
             .map_err(|failure| unquoted(failure, &known))
         {
@@ -150,7 +150,7 @@ impl Worker {
     ) -> Result<(), WorkError> {
         let known = self.known(job, live).await?;
         let spool = AnswerSpool::new(&self.vault, job.id, job.state.attempt);
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         let updated = match self.powerless(job, live).await? {
             Some(powerless) => access
                 .driver()

@@ -106,7 +106,7 @@ impl Worker {
             };
             let mut known = worker.known(&job, live).await?;
             let spool = AnswerSpool::new(&worker.vault, id, READ);
-            let session = provider.access.session(&spool);
+            let session = provider.access.session(&spool).about(&known);
             let reissued = provider.access.driver().reissue(&session, &known).await;
             worker
                 .keep_token(&job, live, &provider.access, &mut known)
@@ -195,7 +195,7 @@ impl Worker {
         // Of a read that was broken off.
         self.keep_token(&job, live, &access, &mut known).await?;
         let spool = AnswerSpool::new(&self.vault, job.id, READ);
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         if !access.driver().can_manage(&session, &known) {
             return Ok(not_readable("nothing at hand allows to read it"));
         }

@@ -141,7 +141,7 @@ impl Worker {
         let known = self.known(job, live).await?;
         let driver = access.driver();
         let ended = driver
-            .retire_old_secret(&access.session(&spool), &known)
+            .retire_old_secret(&access.session(&spool).about(&known), &known)
             .await
             .map_err(|failure| unquoted(failure, &known));
         Ok(match ended {

@@ -302,7 +302,7 @@ impl Orphans {
     async fn delete(&self, job: &Job, marker: &str, subject: Subject) -> Result<(), Stop> {
         let Subject { access, known, .. } = subject;
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         if let Err(failure) = access.driver().delete(&session, &known).await
             && failure.disposition != Disposition::Gone
         {
@@ -383,7 +383,8 @@ async fn read(
     spool: &AnswerSpool,
     known: &KnownClient,
 ) -> Result<RegisteredClient, Stop> {
-    match access.driver().read(&access.session(spool), known).await {
+    let session = access.session(spool).about(known);
+    match access.driver().read(&session, known).await {
         Ok(registered) => Ok(registered),
         Err(failure) if failure.disposition == Disposition::Gone => Err(conflict(
             "orphan_not_there",
@@ -400,7 +401,7 @@ async fn new_secret(
     known: &KnownClient,
 ) -> Result<(Option<Secret>, RegisteredClient), Stop> {
     let chosen = random_secret();
-    let session = access.session(spool);
+    let session = access.session(spool).about(known);
     let rotated = access.driver().rotate_secret(&session, known, &chosen);
     match rotated.await {
         Ok(rotated) => {

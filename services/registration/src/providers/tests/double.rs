@@ -246,6 +246,7 @@ impl Fixture {
             token: self.token.as_ref(),
             management: self.management.as_ref(),
             software_statement: self.software_statement.as_ref(),
+            client_secrets: Vec::new(),
             spool: &self.spool,
             deadline: Duration::from_secs(5),
         }
@@ -325,6 +326,7 @@ impl Peer {
             token: self.token.as_ref(),
             management: self.management.as_ref(),
             software_statement: self.software_statement.as_ref(),
+            client_secrets: Vec::new(),
             spool: &self.spool,
             deadline: Duration::from_secs(5),
         }
