@@ -10,7 +10,7 @@ use super::answer::Recovered;
 use super::failure::{failed, lacking, problem};
 use super::registration::random_secret;
 use super::spool::AnswerSpool;
-use super::texts::{impersonal, unquoted};
+use super::texts::unquoted;
 use super::usable::{lacks_secret, with_secret};
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
@@ -52,7 +52,7 @@ impl Worker {
         match changed(live, &access, &session, &known, client).await {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => {
-                let failure = impersonal(failure, client);
+                let failure = unquoted(failure, &known, Some(client));
                 self.not_changed(job, live, &access, &failure, repeated)
                     .await
             }
@@ -77,7 +77,7 @@ impl Worker {
             .driver()
             .rotate_secret(&access.session(&spool).about(&known), &known, &chosen)
             .await
-            .map_err(|failure| unquoted(failure, &known))
+            .map_err(|failure| unquoted(failure, &known, None))
         {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => self.not_changed(job, live, &access, &failure, false).await,
@@ -104,7 +104,7 @@ impl Worker {
             .driver()
             .delete(&access.session(&spool).about(&known), &known)
             .await
-            .map_err(|failure| unquoted(failure, &known))
+            .map_err(|failure| unquoted(failure, &known, None))
         {
             Ok(_) => self.gone(job, live).await,
             Err(failure) if self.has_expired(live, &access, &failure) => {

@@ -159,6 +159,7 @@ impl Running {
                 id: self.run.to_string(),
                 attempt: 1,
             },
+            erased: false,
         }
     }
 

@@ -143,7 +143,7 @@ impl Worker {
         let ended = driver
             .retire_old_secret(&access.session(&spool).about(&known), &known)
             .await
-            .map_err(|failure| unquoted(failure, &known));
+            .map_err(|failure| unquoted(failure, &known, None));
         Ok(match ended {
             // With it went its secrets.
             Err(failure) if failure.disposition == Disposition::Gone => Ok(()),

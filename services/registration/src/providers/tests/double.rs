@@ -40,6 +40,7 @@ pub(crate) fn wanted(scopes: &[&str]) -> WantedClient {
             id: "0191d8e4-0000-7000-8000-000000000001".into(),
             attempt: 1,
         },
+        erased: false,
     }
 }
 
