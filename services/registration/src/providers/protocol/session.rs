@@ -219,19 +219,24 @@ impl Body {
 
 /// No answer came; what was asked may have been done unless it was never sent.
 fn no_answer(error: &OutgoingError, step: Step, writes: bool) -> Failure {
-    let (disposition, code) = match error {
+    let is_too_large = matches!(error.cause(), OutgoingError::TooLarge { .. });
+    // A success that cannot be read is one: to ask again could make another client.
+    let is_unread = step.changes() && (error.is_success() || is_too_large);
+    let (disposition, code) = match error.cause() {
+        _ if is_unread => (Disposition::Fail, "provider_answer_invalid"),
         OutgoingError::Refused { .. } => (Disposition::Fail, "provider_address_forbidden"),
         OutgoingError::Connect { .. } => (Disposition::Retry, "provider_unreachable"),
         OutgoingError::Tls { .. } => (Disposition::Retry, "provider_tls_failed"),
         OutgoingError::Timeout(_) => (Disposition::Retry, "provider_timeout"),
         OutgoingError::TooLarge { .. } => (Disposition::Fail, "provider_answer_invalid"),
-        OutgoingError::Protocol { .. } => (Disposition::Retry, "provider_connection_broke"),
+        OutgoingError::Protocol { .. } | OutgoingError::Unread { .. } => {
+            (Disposition::Retry, "provider_connection_broke")
+        }
     };
     let words = sanitized(&error.to_string(), &KnownSecrets::default());
     let mut failure = Failure::new(disposition, code, words);
     failure.outcome_unknown = writes && !error.never_sent();
-    let too_large = matches!(error, OutgoingError::TooLarge { .. });
-    failure.unread = (too_large && step.changes()).then(|| error.to_string());
+    failure.unread = is_unread.then(|| error.to_string());
     failure
 }
 
