@@ -19,6 +19,7 @@ mod client;
 pub mod error;
 mod measured;
 pub mod port;
+mod reading;
 mod secrets;
 mod words;
 
