@@ -1,7 +1,7 @@
 //! The protocol that all drivers share.
 //!
 //! - [`session`]: the calls, their deadline and where tokens may be sent; `tokens`: where tokens come from
-//! - [`answer`]: an answer as it came; [`client`]: what is sent, stored and said of a client
+//! - [`answer`]: an answer as it came, `received`: its secrets; [`client`]: what is sent, stored and said of a client
 //! - [`failure`]: what went wrong and what to do about it; `message`: the provider's message about it, without anything
 //!   that looks like a token
 //! - `credentials`: what an answer brings of a client, checked and without its secrets
@@ -12,6 +12,7 @@ pub mod client;
 pub(crate) mod credentials;
 pub mod failure;
 pub(crate) mod message;
+mod received;
 pub(crate) mod rfc7591;
 pub mod session;
 pub mod site;
