@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::answer::owner;
 use super::spool::AnswerSpool;
+use super::texts::unquoted;
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::{ClientRequest, Difference, Metadata, SECRET_CHANGED, WantedClient};
 use crate::oauth_client::{Answered, Command, DriftCommand, Live};
@@ -215,7 +216,7 @@ impl Worker {
             Err(failure) if failure.disposition == Disposition::Gone => {
                 (DriftResult::Missing { client_id }, None)
             }
-            Err(failure) => not_readable(&failure.description),
+            Err(failure) => not_readable(&unquoted(failure, &known, Some(&sent)).description),
         })
     }
 
