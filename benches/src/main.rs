@@ -19,6 +19,7 @@
 mod apart;
 mod append;
 mod bare;
+mod bytes;
 mod edge;
 mod flow;
 mod growth;
@@ -51,7 +52,7 @@ use crate::rounds::Rounds;
 /// Measures Portico against its peers, in one run.
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure and print; without a name everything but `growth`, into `docs/benchmarks.md`.
+    /// What to measure and print; without a name everything but `growth` and `bytes`, into `docs/benchmarks.md`.
     #[arg(value_enum)]
     names: Vec<Name>,
     /// Rounds of each comparison; the two sides take turns.
@@ -66,6 +67,9 @@ struct Arguments {
     /// Numbers of access requests for `growth`, in ascending order.
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
     requests: Vec<usize>,
+    /// Access requests for `bytes`.
+    #[arg(long, default_value_t = 100_000)]
+    copies: i64,
     /// Serves the peer of the `edge` benchmarks, which start it.
     #[arg(long, hide = true)]
     bare: Option<std::path::PathBuf>,
@@ -99,6 +103,8 @@ enum Name {
     Overload,
     /// Latency, start, backup and disk as the number of access requests grows; takes long.
     Growth,
+    /// Bytes of an access request in PostgreSQL, its log and JetStream, before and after pruning; takes long.
+    Bytes,
 }
 
 #[tokio::main]
@@ -120,7 +126,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<(), String> {
     let rounds = Rounds::new(arguments.rounds, arguments.seconds);
     let all = arguments.names.is_empty();
-    let outside = |name: &Name| *name == Name::Growth;
+    let outside = |name: &Name| matches!(name, Name::Growth | Name::Bytes);
     let names = match all {
         true => Name::value_variants()
             .iter()
@@ -160,5 +166,6 @@ async fn measure(name: Name, rounds: &Rounds, arguments: &Arguments) -> Result<(
         Name::Idle => idle::measure(rounds).await,
         Name::Overload => overload::measure(rounds).await,
         Name::Growth => growth::measure(rounds, &arguments.requests).await,
+        Name::Bytes => bytes::measure(rounds, arguments.copies).await,
     }
 }

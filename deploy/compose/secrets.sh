@@ -6,7 +6,7 @@ set -eu
 umask 077
 cd "$(dirname "$0")"
 if [ -e secrets/done ]; then
-    for name in keycloak_password gateway_secret; do
+    for name in keycloak_password gateway_secret catalog_database_password; do
         [ -e "secrets/$name" ] || { echo "deploy/compose/secrets is of an older version: $name is missing; remove the folder" >&2; exit 1; }
     done
     echo "deploy/compose/secrets is there already; remove it to make everything anew (stored secrets are lost then)"
@@ -23,18 +23,18 @@ random > admin_password
 random > postgres_password
 random > keycloak_password
 random > gateway_secret
-printf 'postgres://portico:%s@postgres:5432/portico' "$(cat postgres_password)" > migrate.database_url
+printf 'postgres://portico:%s@postgres:5432/portico' "$(cat postgres_password)" > migrate_database_url
 for service in catalog access-request registration gateway notification accounts; do
     name=$(printf '%s' "$service" | tr - _)
     password=$(random)
-    printf '%s' "$password" > "$name.database_password"
+    printf '%s' "$password" > "${name}_database_password"
     # Begins with a letter, or the server would take it for a number.
     nats_password="p$(random)"
-    printf 'PORTICO_NATS_%s_PASSWORD=%s\n' "$(printf '%s' "$name" | tr a-z A-Z)" "$nats_password" >> nats.env
-    printf 'nats://%s:%s@nats:4222' "$service" "$nats_password" > "$name.nats_url"
-    printf 'postgres://portico_%s:%s@postgres:5432/portico' "$name" "$password" > "$name.database_url"
+    printf 'NATS_%s_PASSWORD=%s\n' "$(printf '%s' "$name" | tr a-z A-Z)" "$nats_password" >> nats.env
+    printf 'nats://%s:%s@nats:4222' "$service" "$nats_password" > "${name}_nats_url"
+    printf 'postgres://portico_%s:%s@postgres:5432/portico' "$name" "$password" > "${name}_database_url"
 done
-printf 'PORTICO_NATS_OPERATOR_PASSWORD=p%s\n' "$(random)" >> nats.env
+printf 'NATS_OPERATOR_PASSWORD=p%s\n' "$(random)" >> nats.env
 
 # One authority, and for each process a certificate that is good for serving and for calling.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj "/CN=Portico services" \

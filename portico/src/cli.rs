@@ -8,6 +8,7 @@ pub mod drift;
 pub mod healthcheck;
 pub mod migrate;
 pub mod names;
+pub mod orphans;
 pub mod parked;
 pub mod portal;
 pub mod relay;
@@ -17,6 +18,7 @@ pub mod rewrap;
 pub mod run;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use portico_runtime::{Config, ServiceName};
@@ -80,6 +82,15 @@ pub enum Command {
         #[command(flatten)]
         portal: PortalArgs,
     },
+    /// Look for clients that identity providers have and the portal does not know, through a running portal.
+    Orphans {
+        /// What to do.
+        #[command(subcommand)]
+        what: orphans::What,
+        /// The portal.
+        #[command(flatten)]
+        portal: PortalArgs,
+    },
     /// Republish events, for a bus or a consumer that lost them. Portico may be running or not.
     Relay {
         /// The position after which to begin; 0 for all events.
@@ -129,20 +140,35 @@ pub enum Command {
 }
 
 impl Arguments {
-    /// Does what the command line asks for.
+    /// Whether it is run by machines, which read its log.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        matches!(self.command, Command::Run { .. } | Command::Migrate { .. })
+    }
+
+    /// Does what the command line asks for. Gives the exit code of the program.
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub async fn execute(self) -> Result<(), String> {
+    pub async fn execute(self) -> Result<ExitCode, String> {
         // A closure, because the commands that call a running portal work without a configuration.
         let config = || Config::load(self.config.as_deref()).map_err(|errors| errors.to_string());
+        let own = |service| {
+            let config = config()?;
+            let services = names::own(&config, service)?;
+            Ok::<_, String>((config, services))
+        };
         // They need none, but one that is named and wrong must not pass for a right one.
         let file = || match self.config.as_deref() {
             Some(file) => Config::check_file(file).map_err(|errors| errors.to_string()),
             None => Ok(()),
         };
-        match self.command {
-            Command::Run { parts } => run::run(config()?, &parts).await,
+        let done = match self.command {
+            Command::Orphans { what, portal } => {
+                file()?;
+                return orphans::run(what, portal).await;
+            }
+            Command::Run { parts } => run::run(config()?, self.config, &parts).await,
             Command::Demo { check } => demo::demo(check, self.config).await,
             Command::CheckConfig => check_config::run(&config()?),
             Command::CheckProvider { which, portal } => {
@@ -158,14 +184,25 @@ impl Arguments {
                 parked::run(what, portal).await
             }
             Command::Relay { from, service } => {
-                relay::run(config()?, &names::all(service), from).await
+                let (config, services) = own(service)?;
+                relay::run(config, &services, from).await
             }
-            Command::Migrate { service } => migrate::run(config()?, &names::all(service)).await,
+            Command::Migrate { service } => {
+                let (config, services) = own(service)?;
+                migrate::run(config, &services).await
+            }
             Command::Backup { file, with_kek } => backup::run(config()?, &file, with_kek).await,
             Command::Restore { file } => restore::run(config()?, &file).await,
             Command::Healthcheck { url } => healthcheck::run(url).await,
-            Command::Replay { service } => replay::run(config()?, &names::all(service)).await,
-            Command::Rewrap { service } => rewrap::run(config()?, &names::all(service)).await,
-        }
+            Command::Replay { service } => {
+                let (config, services) = own(service)?;
+                replay::run(config, &services).await
+            }
+            Command::Rewrap { service } => {
+                let (config, services) = own(service)?;
+                rewrap::run(config, &services).await
+            }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }

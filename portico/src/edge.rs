@@ -114,9 +114,17 @@ pub async fn router(deps: &Deps) -> Router {
     let routes = Router::new()
         .merge(api)
         .merge(openapi::routes(description))
-        .merge(pages::routes(&edge))
-        .merge(health::of(deps).measured().routes());
+        .merge(pages::routes(&edge));
+    let routes = match deps.config.health_listen {
+        Some(_) => routes,
+        None => routes.merge(health_routes(deps)),
+    };
     around(routes, &edge)
+}
+
+/// `/healthz`, `/readyz` and `/metrics` of a process with the edge.
+pub fn health_routes<S: Clone + Send + Sync + 'static>(deps: &Deps) -> Router<S> {
+    health::of(deps).measured().routes()
 }
 
 /// What is the same for all routes, from the outside in. It is one layer, since a router copies all that is inside each of

@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use portico::cli::Arguments;
+use portico_runtime::{Clock, Config, config::LogFormat};
+use serde_json::json;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let (config, service) = (arguments.config.clone(), arguments.is_service());
     // Before anything is written, and before there is a second thread: whatever the process creates is its user's only.
     #[cfg(unix)]
     let _ = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -20,9 +23,21 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     match runtime.block_on(arguments.execute()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
+        Err(message) if service && Config::log_format(config.as_deref()) == LogFormat::Json => {
+            fail_in_json(&message)
+        }
         Err(message) => fail(&message),
     }
+}
+
+/// As the lines before it, for who collects them.
+#[expect(clippy::print_stderr, reason = "logging may not have begun")]
+fn fail_in_json(message: &str) -> ExitCode {
+    let timestamp = Clock::system().now().to_string();
+    let line = json!({ "timestamp": timestamp, "level": "ERROR", "message": message, "target": "portico" });
+    eprintln!("{line}");
+    ExitCode::FAILURE
 }
 
 #[expect(clippy::print_stderr, reason = "the command line speaks to a person")]

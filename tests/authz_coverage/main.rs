@@ -29,7 +29,11 @@ const CODES: [&str; 2] = ["unauthenticated", "forbidden"];
 
 fn user(role: Role) -> Caller {
     let id = Uuid::from_u128(7);
-    Caller::User { id, role }
+    Caller::User {
+        id,
+        role,
+        let_in: false,
+    }
 }
 
 /// Everybody there is, each through the process that would call in its name.

@@ -4,6 +4,7 @@
 //! What the table may say at most is written down here as well, so that a renewed table cannot give anything away.
 
 mod grpc;
+mod internal;
 mod pages;
 mod people;
 mod rest;

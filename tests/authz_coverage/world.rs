@@ -40,15 +40,14 @@ impl World {
         let variables = [
             ("PORTICO_DATA_DIR", file("data")),
             ("PORTICO_SERVICES_LISTEN", "127.0.0.1:0".to_owned()),
-            ("PORTICO_SERVICES_PROBE_LISTEN", "127.0.0.1:0".to_owned()),
             ("PORTICO_SERVICES_TLS_CERT_FILE", file("catalog.pem")),
             ("PORTICO_SERVICES_TLS_KEY_FILE", file("catalog.key")),
             ("PORTICO_SERVICES_TLS_CA_FILE", file("authority.pem")),
         ];
         let config = Config::from_parts(None, variables).unwrap();
         let opened = wiring::open(config, Clock::system()).await.unwrap();
-        let addresses = portico::run::apart::serve_services(&opened.deps, &opened.services).await;
-        let url = format!("https://{}", addresses.unwrap().calls);
+        let address = portico::run::apart::serve_services(&opened.deps, &opened.services);
+        let url = format!("https://{}", address.unwrap());
         let mut channels = BTreeMap::new();
         for name in ServiceName::ALL
             .map(ServiceName::as_str)

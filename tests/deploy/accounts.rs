@@ -36,11 +36,11 @@ pub fn check(repository: &Repository, problems: &mut Problems) {
     for service in ServiceName::ALL {
         let word = service.as_str().replace('-', "_");
         let url = |kind: &str| -> Url {
-            let file = format!("deploy/compose/secrets/{word}.{kind}_url");
+            let file = format!("deploy/compose/secrets/{word}_{kind}_url");
             made.text(&file).parse().unwrap()
         };
         let nats = url("nats");
-        let variable = format!("PORTICO_NATS_{}_PASSWORD", word.to_uppercase());
+        let variable = format!("NATS_{}_PASSWORD", word.to_uppercase());
         let known = nats.username() == service.as_str()
             && nats.password() == given.get(variable.as_str()).copied()
             && config.contains(&format!(
@@ -51,7 +51,7 @@ pub fn check(repository: &Repository, problems: &mut Problems) {
             format!("{NATS}: not the user and password of {word}")
         });
         let database = url("database");
-        let password = made.text(&format!("deploy/compose/secrets/{word}.database_password"));
+        let password = made.text(&format!("deploy/compose/secrets/{word}_database_password"));
         let known = database.username() == format!("portico_{word}")
             && database.password() == Some(password.as_str());
         problems.unless(known, || {
@@ -69,5 +69,5 @@ fn variables(config: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.split(|c: char| !(c.is_ascii_alphanumeric() || "_$".contains(c))));
     words
         .filter_map(|word| word.strip_prefix('$'))
-        .filter(|word| word.starts_with("PORTICO_"))
+        .filter(|word| word.starts_with("NATS_"))
 }

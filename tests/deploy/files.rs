@@ -29,6 +29,7 @@ impl Repository {
             .deployment()
             .into_iter()
             .chain(referred.map(str::to_owned))
+            .chain(ours.files("docs/run/alerts"))
         {
             copy(&ours, folder, &file);
         }

@@ -1,4 +1,4 @@
-//! The ingress: every page and the API, and neither probes nor numbers.
+//! The ingress: every page and the API, at a port without probes and numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,12 @@ use crate::{
     workloads::{World, known, port_number},
 };
 
-const INSIDE: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
-
 pub fn check(world: &World<'_>, parts: &BTreeMap<String, Understood>, problems: &mut Problems) {
     for ingress in world.objects.of_kind("Ingress") {
         let at = format!("ingress {}", text(ingress, "/metadata/name"));
         let rules = items(ingress, "/spec/rules").iter();
         let paths: Vec<&Value> = rules.flat_map(|rule| items(rule, "/http/paths")).collect();
-        let mut with_probes = false;
+        let mut with_pages = false;
         for path in &paths {
             let name = text(path, "/backend/service/name");
             let port = text(path, "/backend/service/port/name");
@@ -29,11 +27,16 @@ pub fn check(world: &World<'_>, parts: &BTreeMap<String, Understood>, problems: 
                 format!("{at}: no port {port} of {name}")
             });
             let number = port_there.map(|port| port_number(port, "/port"));
-            let listeners = parts.get(name).map(Understood::listeners);
-            let mut listeners = listeners.into_iter().flatten();
-            with_probes |= listeners.any(|one| one.probes && Some(one.address.port()) == number);
+            let part = parts.get(name);
+            let listeners = part.map(Understood::listeners).into_iter().flatten();
+            for listener in listeners.filter(|one| Some(one.address.port()) == number) {
+                problems.unless(!listener.probes, || {
+                    format!("{at}: leads to health and metrics")
+                });
+            }
+            with_pages |= part.is_some_and(|part| Some(part.config.listen.port()) == number);
         }
-        if with_probes {
+        if with_pages {
             routes(&at, &paths, problems);
         }
         for tls in items(ingress, "/spec/tls") {
@@ -44,9 +47,6 @@ pub fn check(world: &World<'_>, parts: &BTreeMap<String, Understood>, problems: 
 
 fn routes(at: &str, paths: &[&Value], problems: &mut Problems) {
     let routed = |wanted: &str| paths.iter().any(|path| leads(path, wanted));
-    for path in INSIDE {
-        problems.unless(!routed(path), || format!("{at}: routes {path}"));
-    }
     for path in linked() {
         problems.unless(routed(&path), || format!("{at}: no way to {path}"));
     }

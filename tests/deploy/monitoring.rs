@@ -12,6 +12,8 @@ use crate::{
 
 const DASHBOARD: &str = "deploy/grafana/portico.json";
 const ALERTS: &str = "deploy/prometheus/alerts.yml";
+/// What to do about each alert.
+const RUNBOOK: &str = "docs/run/alerts";
 /// Columns of a dashboard.
 const WIDTH: u64 = 24;
 
@@ -59,9 +61,22 @@ pub fn alerts(repository: &Repository, problems: &mut Problems) {
             problems.unless(matches!(severity, "critical" | "warning" | "info"), || {
                 format!("{at}: severity {severity:?}")
             });
+            let page = format!("{RUNBOOK}/{name}.md");
+            let named = text(rule, "/annotations/runbook_url") == page;
+            problems.unless(named && repository.path(&page).is_file(), || {
+                format!("{at}: its runbook_url is not {page}, or nothing is there")
+            });
             let new = names.insert(name);
             problems.unless(new, || format!("{at}: is there twice"));
         }
     }
     problems.unless(!names.is_empty(), || format!("{ALERTS}: no rules"));
+    for page in repository.files(RUNBOOK) {
+        let name = page
+            .rsplit('/')
+            .next()
+            .and_then(|file| file.strip_suffix(".md"));
+        let known = name.is_some_and(|name| names.contains(name));
+        problems.unless(known, || format!("{page}: there is no such alert"));
+    }
 }

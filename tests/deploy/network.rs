@@ -172,8 +172,8 @@ fn surroundings(
                 let port = listener.address.port();
                 need(
                     name,
-                    "the ingress is shut out",
-                    enters(policy, "ingress", port),
+                    "the ingress must reach what people use, and nothing else",
+                    enters(policy, "ingress", port) != listener.probes,
                 );
             }
         }

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use crate::problems::Problems;
 
 /// Commands that ask a running portal, and want a token for it.
-const ASKING: [&str; 3] = ["parked", "drift", "check-provider"];
+const ASKING: [&str; 4] = ["parked", "drift", "orphans", "check-provider"];
 
 /// The subcommand, by the program's own parser; `words` is what comes after `portico`.
 pub fn command(words: &[&str]) -> Result<Command, String> {
@@ -107,18 +107,21 @@ impl Understood {
         let Some(parts) = self.parts() else {
             return Vec::new();
         };
-        let services = &self.config.services;
-        let mut listeners = Vec::new();
-        let mut listener = |address, probes| listeners.push(Listener { address, probes });
+        let mut addresses = vec![self.config.probes(parts.edge)];
         if !parts.services.is_empty() {
-            listener(services.listen, false);
-            listener(services.probe_listen, true);
+            addresses.push(self.config.services.listen);
         }
         if parts.edge {
-            listener(self.config.listen, true);
-            listener(self.config.grpc.listen, false);
+            addresses.extend([self.config.listen, self.config.grpc.listen]);
         }
-        listeners
+        let probes = addresses[0];
+        addresses.sort_unstable();
+        addresses.dedup();
+        let listener = |address| Listener {
+            address,
+            probes: address == probes,
+        };
+        addresses.into_iter().map(listener).collect()
     }
 
     /// What it listens on can be reached from outside its container.

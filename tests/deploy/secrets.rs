@@ -86,12 +86,12 @@ pub fn example(secret: &str, key: &str) -> Option<PathBuf> {
         "password" => "deploy/compose/secrets/admin_password".to_owned(),
         "url" if secret.ends_with("-nats") => {
             format!(
-                "deploy/compose/secrets/{}.nats_url",
+                "deploy/compose/secrets/{}_nats_url",
                 owner.replace('-', "_")
             )
         }
         "url" => format!(
-            "deploy/compose/secrets/{}.database_url",
+            "deploy/compose/secrets/{}_database_url",
             owner.replace('-', "_")
         ),
         "smtp_url" => return Some(smtp_url(made)),

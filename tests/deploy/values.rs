@@ -30,7 +30,7 @@ const REFUSED: &[(&str, &str)] = &[
         "services.catalog.resources.limits.memory=null",
         "/services/catalog/resources/limits",
     ),
-    ("ingress.paths[0]=/metrics", "/ingress/paths/0"),
+    ("ingress.paths[0]=/api", "'paths' not allowed"),
     ("topologySpread.zone=Sometimes", "/topologySpread/zone"),
 ];
 

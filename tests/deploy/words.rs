@@ -57,7 +57,7 @@ pub fn variables(repository: &Repository, problems: &mut Problems) {
 
 /// Of docker-compose.yml itself, and of nats-server.conf.
 fn is_of_others(name: &str) -> bool {
-    name == "PORTICO_IMAGE" || (name.starts_with("PORTICO_NATS_") && name.ends_with("_PASSWORD"))
+    name == "PORTICO_IMAGE"
 }
 
 pub fn command_lines(repository: &Repository, problems: &mut Problems) {

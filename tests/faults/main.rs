@@ -18,6 +18,7 @@
 //! | duplicates, shuffled order, late redelivery | [`rows::messages`]: `redelivery`; the journey `seeds` has two hundred seeds of the memory bus |
 //! | poison message | [`rows::messages`]: `poison`, replayed by `portico parked replay` |
 //! | two approvers at once, a thousand times | [`rows::approvers`]: `two-approvers`, on two replicas |
+//! | the clock of one replica is off; certificates expire and are replaced | [`rows::trust`]: `clock-apart`, `certificates` |
 //! | disk full, clock one hour off, long idle transaction | [`rows::database`]: `disk-full` (by `ulimit -f`, which needs no privilege), `clock` (by `FAULT_CLOCK_OFFSET_SECONDS`), `idle-transaction` |
 //!
 //! | invariant | code |

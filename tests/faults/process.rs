@@ -98,6 +98,19 @@ impl Portico {
         assert!(is_ready, "portico ended instead of getting ready");
     }
 
+    /// Waits until it says that it is not ready, for this reason.
+    pub async fn not_ready(&self, reason: &str) {
+        let http = portico_sandbox::outgoing::http_client().unwrap();
+        let url = format!("{}/readyz", self.url());
+        until(reason, || async {
+            let answer = http.get(&url).send().await.ok()?;
+            let refused = answer.status() == http::StatusCode::SERVICE_UNAVAILABLE;
+            let told = answer.text().await.ok()?;
+            (refused && told.contains(reason)).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until it says that it is ready, which is true, or has ended.
     pub async fn ready_or_dead(&mut self) -> bool {
         let http = portico_sandbox::outgoing::http_client().unwrap();

@@ -6,6 +6,7 @@ mod database;
 mod kills;
 mod messages;
 mod outside;
+mod trust;
 
 use std::sync::Arc;
 
@@ -234,6 +235,22 @@ pub const FAULTS: &[Fault] = &[
         2,
         20,
         database::disk_full
+    ),
+    fault!(
+        "clock-apart",
+        "every service apart: the clock of one replica 6 s ahead, 70 s behind, 5 min ahead",
+        [POSTGRESQL, NATS],
+        2,
+        60,
+        trust::clock_of_one_replica
+    ),
+    fault!(
+        "certificates",
+        "every service apart: certificates of a service expired, then replaced on disk",
+        [POSTGRESQL, NATS],
+        1,
+        50,
+        trust::certificates
     ),
     fault!(
         "clock",

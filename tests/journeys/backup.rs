@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const FOREIGN_KEK: &str = "3q2+78r+ur4BAgMEBQYHCAkKCwwNDg8QERITFBUWFxg=";
 
 /// A provider whose registration access tokens outlive an update, as a restored one must (docs/run/backup.md).
-async fn provider() -> Provider {
+pub(crate) async fn provider() -> Provider {
     let provider = Provider::sandbox().await;
     if let Provider::Sandbox(sandbox) = &provider {
         sandbox.behave(|behaviour| behaviour.keep_token_on_update = true);
@@ -129,7 +129,7 @@ async fn refused(old: &Settings, new: &Settings, file: &str) {
 }
 
 /// The restored Portico, with what is around it as it was left.
-async fn goes_on(
+pub(crate) async fn goes_on(
     world: &mut World,
     portal: &mut Configured,
     settings: Settings,
@@ -235,7 +235,8 @@ fn run(program: &str, arguments: &[&str]) {
     );
 }
 
-/// Every row of every table of every service, as text. Leases and what the relay has done are not of the log.
+/// Every row of every table of every service, as text. Leases, and what the relay and consumers have
+/// done, are not of the log.
 async fn dump(data: &Path) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(data).unwrap() {
@@ -246,7 +247,8 @@ async fn dump(data: &Path) -> BTreeMap<String, Vec<String>> {
         let url = format!("sqlite://{}?mode=rw", file.display());
         let mut connection = AnyConnection::connect(&url).await.unwrap();
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN \
-                      ('leases', 'checkpoints', 'republishing', '_sqlx_migrations')";
+                      ('leases', 'checkpoints', 'republishing', 'low_water_marks', 'published', \
+                      '_sqlx_migrations')";
         for table in texts(&mut connection, tables).await {
             let columns =
                 format!("SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')");

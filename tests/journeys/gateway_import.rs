@@ -120,7 +120,7 @@ async fn imports_updates_and_leaves_the_policies_alone() {
     assert_eq!(now["rate"]["requests"], 30);
 
     // Access to it works, and Portico has written none of the policies.
-    let change = json!({"client_type_ids": [portal.client_type_id]});
+    let change = json!({"client_type_ids": [portal.client_type_id], "visibility": "public"});
     let path = format!("/api/v1/products/{product_id}");
     world
         .admin

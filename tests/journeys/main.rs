@@ -12,11 +12,15 @@
 //! * `hops`: what one access request costs at the database
 //! * `many`: hundreds of applications at once, while answers get lost and the process is killed
 //! * `backup`: what was backed up goes on elsewhere, and what is not whole is refused by name
+//! * `restore`: PostgreSQL on another server with roles, and at an earlier instant, as the documentation has it
+//! * `orphans`: what a provider has and a restored portal does not know
+//! * `rotation`: certificates, their authority and the identity key change under load; SIGHUP
 //! * `compose`: what `docker-compose.yml` seeds can be clicked through at once
 //! * `operations`: a bus that lost everything, migrations, publishing again
 //! * `browser`: a developer at a desk and an admin with a phone, in Chromium
 //! * `screenshots`: every page fits a desk and a phone; how it looks
 //! * `kill`: the process dies at the worst points and is started again
+//! * `pages`: commands of the documentation for operators, as they stand there
 //! * `providers`: one journey against every kind of identity provider
 //! * `bad_input`: what is refused, by name, over REST and gRPC, leaving nothing behind
 //! * `contract`: linters, generated clients and gRPC clients of other languages understand what is served
@@ -53,7 +57,11 @@ mod leaving;
 mod many;
 mod metrics;
 mod operations;
+mod orphans;
+mod pages;
 mod providers;
+mod restore;
+mod rotation;
 mod screenshots;
 mod secrets;
 mod seeds;
@@ -66,6 +74,7 @@ fn main() -> std::process::ExitCode {
         seeds::trials(),
         many::trials(),
         apart::trials(),
+        rotation::trials(),
         api_keys::trials(),
         backup::trials(),
         bad_input::trials(),
@@ -83,6 +92,9 @@ fn main() -> std::process::ExitCode {
         metrics::trials(),
         providers::trials(),
         operations::trials(),
+        orphans::trials(),
+        restore::trials(),
+        pages::trials(),
         screenshots::trials(),
         secrets::trials(),
         traces::trials(),

@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod browser;
 pub mod collector;
+pub mod documented;
 pub mod peers;
 pub mod process;
 pub mod proxy;

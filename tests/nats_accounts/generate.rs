@@ -37,7 +37,7 @@ accounts {
 "#;
 
 const TAIL: &str = r#"      # For people: `nats --user operator`. Changes the stream's limits, looks at what waits.
-      { user: operator, password: $PORTICO_NATS_OPERATOR_PASSWORD }
+      { user: operator, password: $NATS_OPERATOR_PASSWORD }
     ]
   }
 }
@@ -57,7 +57,7 @@ pub async fn consumers() -> Vec<(ServiceName, Vec<ConsumerSpec>)> {
 
 pub fn password_variable(name: ServiceName) -> String {
     let name = name.as_str().replace('-', "_").to_uppercase();
-    format!("PORTICO_NATS_{name}_PASSWORD")
+    format!("NATS_{name}_PASSWORD")
 }
 
 pub fn server_config(services: &[(ServiceName, Vec<ConsumerSpec>)]) -> String {
@@ -73,6 +73,11 @@ fn user(text: &mut String, name: ServiceName, consumers: &[ConsumerSpec]) {
         format!("portico.{}.>", name.subject_word()),
         format!("$JS.API.STREAM.INFO.{STREAM}"),
         format!("$JS.API.STREAM.CREATE.{STREAM}"),
+        // What readiness has stored there itself.
+        format!(
+            "$JS.API.DIRECT.GET.{STREAM}.{}",
+            wiring::probe_subject(name)
+        ),
     ];
     for (durable, subject) in consumers.iter().flat_map(durables) {
         // With another filter the server refuses to create or update it.

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use portico::run::wiring;
 use portico_bus::{
     Bus as _, BusError, ConsumerSpec, Message, NatsBus, NatsSettings, nats::durables,
 };
@@ -63,10 +64,7 @@ impl World {
         let users = ServiceName::ALL
             .map(|name| (generate::password_variable(name), password(name.as_str())));
         let mut environment = users.to_vec();
-        environment.push((
-            "PORTICO_NATS_OPERATOR_PASSWORD".to_owned(),
-            password("operator"),
-        ));
+        environment.push(("NATS_OPERATOR_PASSWORD".to_owned(), password("operator")));
         Self {
             server: NatsServer::start_configured(&file(), &environment)
                 .await
@@ -80,6 +78,7 @@ impl World {
         let settings = NatsSettings {
             url: self.server.url().replace("://", &format!("://{user}")),
             client_name: name.as_str().to_owned(),
+            probe_subject: wiring::probe_subject(name),
             timeout: PATIENCE,
             connect_wait: PATIENCE,
             ..NatsSettings::default()

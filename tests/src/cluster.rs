@@ -11,9 +11,9 @@
 
 mod balancer;
 mod certificates;
+mod variables;
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io,
     net::SocketAddr,
@@ -79,7 +79,7 @@ pub struct Settings {
     pub binary: PathBuf,
     /// Where logs, certificates and data folders go.
     pub folder: PathBuf,
-    /// PostgreSQL.
+    /// PostgreSQL. `{service}` in it is the name of the service, as its role and its schema have it.
     pub database_url: String,
     /// NATS, for each part that runs a service.
     pub nats_url: Box<dyn Fn(Part) -> String + Send + Sync>,
@@ -94,6 +94,7 @@ pub struct Cluster {
     settings: Settings,
     places: Vec<Place>,
     balancer: Balancer,
+    authority: Authority,
 }
 
 struct Place {
@@ -126,11 +127,15 @@ impl Cluster {
     /// Something does not start.
     pub async fn start(settings: Settings) -> Self {
         let cluster = Self::spawn_all(settings).await;
-        for place in 0..cluster.places.len() {
-            cluster.ready(Replica { place }).await;
-        }
-        cluster.balancer.all_are_known().await;
+        cluster.all_ready().await;
         cluster
+    }
+
+    async fn all_ready(&self) {
+        for replica in self.replicas() {
+            self.ready(replica).await;
+        }
+        self.balancer.all_are_known().await;
     }
 
     async fn spawn_all(settings: Settings) -> Self {
@@ -155,6 +160,7 @@ impl Cluster {
             settings,
             places,
             balancer,
+            authority,
         };
         for place in 0..cluster.places.len() {
             cluster.spawn(Replica { place }, None);
@@ -205,9 +211,42 @@ impl Cluster {
         (place.main, place.second)
     }
 
+    /// Where the certificates are that the processes use: `authority.pem`, and `.pem` and `.key` of each part.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.settings.folder
+    }
+
+    /// Who has signed the certificates of the processes.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Where it answers `/readyz` and `/metrics`.
+    #[must_use]
+    pub fn probe(&self, replica: Replica) -> SocketAddr {
+        self.places[replica.place].probe()
+    }
+
+    /// Sets a variable of every process that is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let environment = &mut self.settings.environment;
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts a process at its addresses; it dies, as from `kill -9`, when it reaches a fault point that is named.
     /// One that runs is killed before.
     pub fn spawn(&mut self, replica: Replica, fault: Option<&str>) {
+        match fault {
+            Some(point) => self.spawn_with(replica, &[("FAULT_ABORT_AT", point)]),
+            None => self.spawn_with(replica, &[]),
+        }
+    }
+
+    /// As [`Cluster::spawn`], with variables of its own.
+    pub fn spawn_with(&mut self, replica: Replica, own: &[(&str, &str)]) {
         self.kill(replica);
         let variables = self.variables(replica);
         let place = &mut self.places[replica.place];
@@ -225,12 +264,18 @@ impl Cluster {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTICO_")) {
             command.env_remove(name);
         }
-        command.envs(variables);
-        match fault {
-            Some(point) => command.env("FAULT_ABORT_AT", point),
-            None => command.env_remove("FAULT_ABORT_AT"),
-        };
+        command.env_remove("FAULT_ABORT_AT");
+        command.envs(variables).envs(own.iter().copied());
         place.process = Some(command.spawn().expect("portico starts"));
+    }
+
+    /// Starts every process again, on another database, and waits until all are ready.
+    pub async fn move_to(&mut self, database_url: String) {
+        self.settings.database_url = database_url;
+        for replica in self.replicas() {
+            self.spawn(replica, None);
+        }
+        self.all_ready().await;
     }
 
     /// Waits until a process says that it is ready.
@@ -268,11 +313,18 @@ impl Cluster {
     /// # Panics
     /// It does not end in time, or not well.
     pub async fn stop(&mut self, replica: Replica) {
+        if let Some(process) = &self.places[replica.place].process {
+            signal(process, "TERM").expect("SIGTERM");
+            self.ended(replica).await;
+        }
+    }
+
+    /// Waits until it has ended by itself.
+    async fn ended(&mut self, replica: Replica) {
         let name = self.name(replica);
         let Some(process) = self.places[replica.place].process.as_mut() else {
             return;
         };
-        terminate(process).expect("SIGTERM");
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = process.try_wait().expect("a child") {
@@ -292,6 +344,28 @@ impl Cluster {
         self.ready(replica).await;
     }
 
+    /// As [`Cluster::restart`], of several at the same time.
+    pub async fn restart_together(&mut self, replicas: &[Replica]) {
+        for replica in replicas {
+            if let Some(process) = &self.places[replica.place].process {
+                signal(process, "TERM").expect("SIGTERM");
+            }
+        }
+        for replica in replicas {
+            self.ended(*replica).await;
+            self.spawn(*replica, None);
+        }
+        for replica in replicas {
+            self.ready(*replica).await;
+        }
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self, replica: Replica) {
+        let process = self.places[replica.place].process.as_ref();
+        signal(process.expect("it runs"), "HUP").expect("SIGHUP");
+    }
+
     /// Everything that a replica wrote to standard output and error, in all its lives.
     #[must_use]
     pub fn log(&self, replica: Replica) -> String {
@@ -306,71 +380,6 @@ impl Cluster {
         let lines: Vec<&str> = log.lines().filter(|line| !line.contains("TRACE")).collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
-
-    fn variables(&self, replica: Replica) -> BTreeMap<String, String> {
-        let place = &self.places[replica.place];
-        let certificate = |kind: &str| {
-            let file = format!("{}.{kind}", place.part.as_str());
-            self.settings.folder.join(file).display().to_string()
-        };
-        // In this time the balancer has learnt that it goes.
-        let notice = match place.part {
-            Part::Service(_) => "300ms",
-            Part::Edge => "2s",
-        };
-        let mut variables = BTreeMap::from(
-            [
-                (
-                    "DATA_DIR",
-                    self.settings
-                        .folder
-                        .join(place.name())
-                        .display()
-                        .to_string(),
-                ),
-                ("PUBLIC_URL", format!("http://{}", self.address())),
-                ("KEK", KEK.to_owned()),
-                ("SERVICES_IDENTITY_KEY", IDENTITY_KEY.to_owned()),
-                ("SERVICES_TLS_CERT_FILE", certificate("pem")),
-                ("SERVICES_TLS_KEY_FILE", certificate("key")),
-                (
-                    "SERVICES_TLS_CA_FILE",
-                    self.settings
-                        .folder
-                        .join("authority.pem")
-                        .display()
-                        .to_string(),
-                ),
-                ("SHUTDOWN_NOTICE", notice.to_owned()),
-            ]
-            .map(|(name, value)| (format!("PORTICO_{name}"), value)),
-        );
-        for name in ServiceName::ALL {
-            let replicas = self
-                .places
-                .iter()
-                .filter(|place| place.part == Part::Service(name));
-            let addresses: Vec<String> = replicas
-                .map(|place| format!("https://{}", place.main))
-                .collect();
-            let key = name.as_str().replace('-', "_").to_uppercase();
-            variables.insert(format!("PORTICO_SERVICES_{key}"), addresses.join(","));
-        }
-        let (first, second) = match place.part {
-            Part::Service(_) => ("SERVICES_LISTEN", "SERVICES_PROBE_LISTEN"),
-            Part::Edge => ("LISTEN", "GRPC_LISTEN"),
-        };
-        variables.insert(format!("PORTICO_{first}"), place.main.to_string());
-        variables.insert(format!("PORTICO_{second}"), place.second.to_string());
-        variables.extend(self.settings.environment.iter().cloned());
-        if let Part::Service(_) = place.part {
-            let database_url = self.settings.database_url.clone();
-            variables.insert("PORTICO_DATABASE_URL".to_owned(), database_url);
-            let nats_url = (self.settings.nats_url)(place.part);
-            variables.insert("PORTICO_NATS_URL".to_owned(), nats_url);
-        }
-        variables
-    }
 }
 
 impl Drop for Cluster {
@@ -381,9 +390,10 @@ impl Drop for Cluster {
     }
 }
 
-fn terminate(process: &Child) -> io::Result<()> {
+fn signal(process: &Child, name: &str) -> io::Result<()> {
     let done = Command::new("sh")
-        .args(["-c", "kill -TERM \"$1\"", "sh", &process.id().to_string()])
+        .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name])
+        .arg(process.id().to_string())
         .status()?;
     match done.success() {
         true => Ok(()),

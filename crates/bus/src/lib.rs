@@ -23,6 +23,10 @@ use uuid::Uuid;
 /// has seen the message's id a moment ago.
 pub const REPUBLISHED: &str = "republished";
 
+/// Header of a message that is published again, with the time (RFC 3339) by which a bus had it, this one or one that has
+/// lost its data: its consumers may have handled it long ago.
+pub const PUBLISHED_BY: &str = "published-by";
+
 /// A public event on its way: `subject` is `portico.<service>.<event>`, `payload` its protobuf encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -116,18 +120,39 @@ pub trait Bus: Send + Sync + 'static {
     async fn publish(&self, message: Message) -> Result<Receipt, BusError>;
     /// Starts consuming under a declared name.
     async fn consume(&self, consumer: &ConsumerSpec) -> Result<Box<dyn Deliveries>, BusError>;
-    /// Whether the bus can take messages now; for readiness.
-    async fn check(&self) -> Result<(), BusError>;
+    /// Whether the bus takes messages and hands them out now; for readiness.
+    async fn check(&self) -> Result<(), NotReady>;
     /// Flushes what is still to be sent, such as acknowledgements, before the process ends.
     async fn close(&self) {}
-    /// How many messages a declared consumer has not acknowledged yet; for metrics.
-    async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError>;
+    /// What a declared consumer has not acknowledged yet, for each of its subjects; for metrics.
+    async fn waiting(&self, consumer: &ConsumerSpec) -> Result<Vec<Waiting>, BusError>;
     /// Identity of the bus's stored messages; another one than before means that what had been published, and
     /// perhaps not yet consumed, is gone, and the relay has to publish it again. `None` when a receipt already
     /// means consumed, as with the memory bus.
     async fn incarnation(&self) -> Result<Option<String>, BusError> {
         Ok(None)
     }
+}
+
+/// What waits for a consumer under one of its subjects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// One of [`ConsumerSpec::subjects`].
+    pub subject: &'static str,
+    /// Messages that are not acknowledged yet; `None` when the bus does not tell.
+    pub messages: Option<u64>,
+    /// For how long the oldest of them has waited. When the bus does not tell, for how long it has not.
+    pub oldest: Duration,
+}
+
+/// Why a bus does not do its work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {cause}")]
+pub struct NotReady {
+    /// A stable code, which anybody may read.
+    pub code: &'static str,
+    /// In the words of the bus, for the log.
+    pub cause: String,
 }
 
 /// A bus shared by the parts of a process.
@@ -142,4 +167,10 @@ pub enum BusError {
     /// `consume` without `declare`: a programming error.
     #[error("consumer {0} was not declared")]
     Undeclared(String),
+}
+
+impl From<NotReady> for BusError {
+    fn from(why: NotReady) -> Self {
+        Self::Unavailable(why.cause)
+    }
 }

@@ -26,7 +26,9 @@ use tokio::{
 pub use faults::Faults;
 use queue::{Outstanding, Queue, Taken};
 
-use crate::{Bus, BusError, ConsumerSpec, Deliveries, Delivery, Message, Receipt, Settle};
+use crate::{
+    Bus, BusError, ConsumerSpec, Deliveries, Delivery, Message, NotReady, Receipt, Settle, Waiting,
+};
 
 /// As with NATS JetStream by default.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -172,17 +174,20 @@ impl Bus for MemoryBus {
         }))
     }
 
-    async fn check(&self) -> Result<(), BusError> {
-        self.shared.open().map(drop)
+    async fn check(&self) -> Result<(), NotReady> {
+        self.shared.open().map(drop).map_err(|error| NotReady {
+            code: "bus_unavailable",
+            cause: error.to_string(),
+        })
     }
 
-    async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError> {
+    async fn waiting(&self, consumer: &ConsumerSpec) -> Result<Vec<Waiting>, BusError> {
         let state = self.shared.open()?;
         let queue = state
             .queues
             .get(consumer.name)
             .ok_or_else(|| BusError::Undeclared(consumer.name.into()))?;
-        Ok(queue.len() as u64)
+        Ok(queue.waiting(consumer.subjects, Instant::now()))
     }
 }
 

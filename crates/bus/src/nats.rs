@@ -5,10 +5,13 @@
 //! stream and the consumers are made by [`Bus::declare`], and made again when the server lost its data.
 //!
 //! An unreachable server is no error: the client reconnects for ever, with back-off and jitter; meanwhile
-//! [`Bus::publish`] and [`Bus::check`] return [`BusError::Unavailable`] and deliveries pause.
+//! [`Bus::publish`] returns [`BusError::Unavailable`] and deliveries pause. [`Bus::check`] tells what is wrong.
 
+mod ages;
+mod condition;
 mod consumers;
 mod deliveries;
+mod probe;
 mod pull;
 mod settings;
 mod stream;
@@ -32,17 +35,27 @@ use async_nats::{
     },
 };
 use async_trait::async_trait;
-use futures::FutureExt;
-use tokio::{sync::watch, time::timeout};
+use futures::{FutureExt, future::join_all};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{consumers::Durable, deliveries::NatsDeliveries, settings::Connection};
+use self::{
+    ages::{Ages, Look},
+    condition::Condition,
+    consumers::Durable,
+    deliveries::NatsDeliveries,
+    probe::Probe,
+    settings::Connection,
+};
 pub use consumers::durables;
 pub use settings::NatsSettings;
 
-use crate::{Bus, BusError, ConsumerSpec, Deliveries, Message, Receipt};
+use crate::{Bus, BusError, ConsumerSpec, Deliveries, Message, NotReady, Receipt, Waiting};
 
-/// Timeout of the readiness check.
+/// For a question about the stream or a consumer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection to NATS JetStream. Dropping it ends its deliveries.
@@ -55,6 +68,9 @@ struct Inner {
     client: Client,
     js: jetstream::Context,
     connection: watch::Sender<Connection>,
+    condition: Arc<Condition>,
+    probe: Probe,
+    ages: Ages,
     declared: Mutex<BTreeMap<&'static str, ConsumerSpec>>,
     restoring: tokio::sync::Mutex<()>,
     closed: CancellationToken,
@@ -69,8 +85,9 @@ impl NatsBus {
     /// [`BusError::Unavailable`] when the address or a credentials or certificate file cannot be read.
     pub async fn connect(settings: NatsSettings) -> Result<Self, BusError> {
         let connection = watch::Sender::new(Connection::default());
+        let condition = Arc::new(Condition::default());
         let client = settings
-            .options(connection.clone())
+            .options(connection.clone(), Arc::clone(&condition))
             .await?
             .connect(settings.servers()?)
             .await
@@ -87,13 +104,21 @@ impl NatsBus {
         .await
         .is_err()
         {
-            tracing::warn!("NATS does not answer yet");
+            let why = condition.unreached();
+            tracing::warn!(
+                code = why.code,
+                error = why.cause,
+                "not connected to NATS yet"
+            );
         }
         let inner = Inner {
             settings,
             client,
             js,
             connection,
+            condition,
+            probe: Probe::default(),
+            ages: Ages::default(),
             declared: Mutex::default(),
             restoring: tokio::sync::Mutex::default(),
             closed: CancellationToken::new(),
@@ -116,11 +141,10 @@ impl Inner {
         self.client.connection_state() == State::Connected
     }
 
-    fn ready(&self) -> Result<(), BusError> {
-        if self.is_up() {
-            Ok(())
-        } else {
-            Err(BusError::Unavailable("not connected to NATS".into()))
+    fn ready(&self) -> Result<(), NotReady> {
+        match self.is_up() {
+            true => Ok(()),
+            false => Err(self.condition.unreached()),
         }
     }
 
@@ -145,35 +169,74 @@ impl Inner {
 
     /// Creates the stream and the declared consumers where they are missing.
     async fn restore(&self) -> Result<(), BusError> {
-        let _alone = self.restoring.lock().await;
-        stream::ensure(&self.js, &self.settings).await?;
-        for durable in self.declared().iter().flat_map(consumers::all) {
-            consumers::ensure(&self.js, &self.settings, &durable).await?;
-        }
-        Ok(())
+        let declared = self.declared();
+        self.restore_only(declared.iter().flat_map(consumers::all))
+            .await
     }
 
-    /// Waits for the publish acknowledgement. A lost connection loses it, too, so there is no use in waiting on.
+    /// Creates the stream and these consumers where they are missing. One that is refused keeps none from the others.
+    async fn restore_only(
+        &self,
+        durables: impl IntoIterator<Item = Durable>,
+    ) -> Result<(), BusError> {
+        let _alone = self.restoring.lock().await;
+        stream::ensure(&self.js, &self.settings).await?;
+        let made = durables.into_iter().map(|durable| async move {
+            consumers::ensure(&self.js, &self.settings, &durable).await
+        });
+        join_all(made).await.into_iter().collect()
+    }
+
+    /// Waits for the publish acknowledgement, and gives the place in the stream. A lost connection loses it, too, so
+    /// there is no use in waiting on.
     async fn acknowledged(
         &self,
         ack: PublishAckFuture,
         mut connection: watch::Receiver<Connection>,
-    ) -> Result<(), BusError> {
+    ) -> Result<u64, NotReady> {
+        let generation = self.generation();
         let ack = tokio::select! {
             biased;
             ack = ack.into_future() => ack,
-            _ = connection.changed() => return Err(BusError::Unavailable("the connection was lost".into())),
+            _ = connection.changed() => return Err(self.condition.unreached()),
         };
-        let Err(error) = ack else {
-            return Ok(());
+        let error = match ack {
+            Ok(ack) => {
+                self.condition.stored(generation);
+                return Ok(ack.sequence);
+            }
+            Err(error) => error,
         };
+        self.condition.not_stored();
+        let mut why = probe::refused(&error);
         if error.kind() == PublishErrorKind::StreamNotFound {
             // Many receipts fail together; one of them restores.
-            if self.restoring.try_lock().is_ok() {
-                self.restore().await?;
+            if self.restoring.try_lock().is_ok()
+                && let Err(error) = self.restore().await
+            {
+                why.cause = error.to_string();
             }
         }
-        Err(unavailable(error))
+        Err(why)
+    }
+
+    /// What waits for a durable consumer, where the server tells.
+    async fn waiting(&self, durable: &Durable, tail: Option<u64>) -> Waiting {
+        let found = timeout(CHECK_TIMEOUT, self.find_consumer(durable)).await;
+        let look = found.ok().and_then(Result::ok).zip(tail);
+        let look = look.map(|(found, tail)| {
+            let info = found.cached_info();
+            Look {
+                tail,
+                floor: info.ack_floor.stream_sequence,
+                waiting: info.num_pending + info.num_ack_pending as u64,
+            }
+        });
+        Waiting {
+            subject: durable.subject,
+            messages: look.map(|look| look.waiting),
+            oldest: self.ages.oldest(&durable.name, look, Instant::now()),
+        }
     }
 }
 
@@ -185,10 +248,13 @@ impl Bus for NatsBus {
         inner.ready()?;
         let _alone = inner.restoring.lock().await;
         stream::ensure(&inner.js, &inner.settings).await?;
-        for durable in consumers.iter().flat_map(consumers::all) {
-            consumers::declare(&inner.js, &inner.settings, &durable).await?;
-        }
-        Ok(())
+        let made = consumers
+            .iter()
+            .flat_map(consumers::all)
+            .map(|durable| async move {
+                consumers::declare(&inner.js, &inner.settings, &durable).await
+            });
+        join_all(made).await.into_iter().collect()
     }
 
     async fn publish(&self, message: Message) -> Result<Receipt, BusError> {
@@ -205,7 +271,8 @@ impl Bus for NatsBus {
             .map_err(unavailable)?
             .map_err(unavailable)?;
         let inner = Arc::clone(&self.inner);
-        Ok(async move { inner.acknowledged(ack, connection).await }.boxed())
+        let receipt = async move { Ok(inner.acknowledged(ack, connection).await.map(drop)?) };
+        Ok(receipt.boxed())
     }
 
     async fn consume(&self, consumer: &ConsumerSpec) -> Result<Box<dyn Deliveries>, BusError> {
@@ -233,23 +300,21 @@ impl Bus for NatsBus {
         let _ = timeout(inner.settings.timeout, said).await;
     }
 
-    async fn check(&self) -> Result<(), BusError> {
-        self.incarnation().await.map(drop)
+    async fn check(&self) -> Result<(), NotReady> {
+        self.inner.ready()?;
+        probe::check(&self.inner).await
     }
 
-    async fn backlog(&self, consumer: &ConsumerSpec) -> Result<u64, BusError> {
+    async fn waiting(&self, consumer: &ConsumerSpec) -> Result<Vec<Waiting>, BusError> {
         let inner = &self.inner;
         inner.ready()?;
-        let count = async {
-            let mut count = 0;
-            for durable in consumers::all(consumer) {
-                let found = inner.find_consumer(&durable).await?;
-                let info = found.cached_info();
-                count += info.num_pending + info.num_ack_pending as u64;
-            }
-            Ok(count)
-        };
-        timeout(CHECK_TIMEOUT, count).await.map_err(unavailable)?
+        // Before the consumers, so that none has gone beyond it.
+        let stream = timeout(CHECK_TIMEOUT, inner.js.get_stream(&inner.settings.stream)).await;
+        let stream = stream.ok().and_then(Result::ok);
+        let tail = stream.map(|stream| stream.cached_info().state.last_sequence);
+        let durables: Vec<Durable> = consumers::all(consumer).collect();
+        let looks = durables.iter().map(|durable| inner.waiting(durable, tail));
+        Ok(join_all(looks).await)
     }
 
     /// When the stream was created; a recreated stream has lost its messages.

@@ -16,14 +16,35 @@ CREATE TABLE events (
 CREATE TABLE inbox (
     consumer TEXT NOT NULL,
     message_id TEXT NOT NULL,
-    handled_at TEXT NOT NULL,
+    -- Milliseconds since 1970.
+    handled_ms BIGINT NOT NULL,
     PRIMARY KEY (consumer, message_id)
+);
+
+-- What stands for rows of the inbox, and for dropped messages, that were pruned: a message counts as handled that had been
+-- published by `reached_ms`, once that is `since_ms` or later. Milliseconds since 1970.
+CREATE TABLE low_water_marks (
+    consumer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    -- Since when the consumer has had this subject.
+    since_ms BIGINT NOT NULL,
+    -- When it had handled everything that was on the bus, the last time that somebody looked.
+    caught_up_ms BIGINT NOT NULL,
+    reached_ms BIGINT NOT NULL,
+    PRIMARY KEY (consumer, subject)
 );
 
 -- How far the relay has brought the log to the bus.
 CREATE TABLE checkpoints (
     name TEXT NOT NULL PRIMARY KEY,
     position BIGINT NOT NULL
+);
+
+-- By when it had brought the log how far to a bus, whichever: a row a day at most, where there is news. Milliseconds since
+-- 1970.
+CREATE TABLE published (
+    position BIGINT NOT NULL PRIMARY KEY,
+    at_ms BIGINT NOT NULL
 );
 
 -- Messages that could not be handled, until somebody replays or drops them.

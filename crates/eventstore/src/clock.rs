@@ -1,8 +1,10 @@
 //! The only place that asks the system for the time. Everything else is given a
 //! [`Clock`], so that tests decide what time it is.
 //!
-//! [`ClockReading`] compares a reading with times that the clock of another machine may have written.
+//! [`ClockReading`] compares a reading with times that the clock of another machine may have written; [`offset()`] and
+//! [`median`] measure how far that clock is.
 
+mod offset;
 mod reading;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +15,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use uuid::timestamp::context::ContextV7;
 
+use offset::KnownOffset;
+pub use offset::{median, offset};
 pub use reading::ClockReading;
 
 use crate::fault;
@@ -25,6 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 pub struct Clock {
     source: Source,
     ids: Arc<Mutex<ContextV7>>,
+    offset: KnownOffset,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +69,7 @@ impl Clock {
         Self {
             source,
             ids: Arc::default(),
+            offset: KnownOffset::default(),
         }
     }
 
@@ -75,6 +81,17 @@ impl Clock {
             Source::System => later_by(Timestamp::now(), fault::clock_offset_seconds()),
             Source::Manual(now) => *now.borrow(),
         }
+    }
+
+    /// How far it is ahead of the clock of the database, negative where it is behind; `None` until that was measured.
+    #[must_use]
+    pub fn offset(&self) -> Option<SignedDuration> {
+        self.offset.get()
+    }
+
+    /// Takes note of [`Clock::offset`], for all clones.
+    pub fn note_offset(&self, offset: SignedDuration) {
+        self.offset.set(offset);
     }
 
     /// A new UUIDv7 (RFC 9562 section 5.7) of this clock's time. Ids of one clock

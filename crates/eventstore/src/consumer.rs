@@ -1,6 +1,9 @@
 //! Bus -> effect -> ack. A message has its effect once ([`crate::EventStore::execute_once`]); what cannot be
 //! handled is parked with its reason.
+//!
+//! `parked`: what could not be handled; `marks`: what counts as handled although that is no longer written down
 
+pub(crate) mod marks;
 mod parked;
 
 use std::{
@@ -168,7 +171,7 @@ impl Running {
     async fn handle(&self, delivery: Delivery) -> Result<(), BusError> {
         let subject = &delivery.message.subject;
         fault::point_of("handling", subject);
-        match self.attempt(&delivery.message).await {
+        match self.settle(&delivery.message).await {
             Ok(()) => {
                 fault::point("acking");
                 fault::point_of("acking", subject);
@@ -210,6 +213,16 @@ impl Running {
                 delivery.settle.retry(backoff(attempt)).await
             }
         }
+    }
+
+    /// A message from the bus, which may have been handled so long ago that only a mark is left of it. One that an admin
+    /// released was not handled, whatever the mark says.
+    async fn settle(&self, message: &Message) -> Result<(), PolicyError> {
+        if marks::covers(&self.of.database, self.of.spec.name, message).await? {
+            tracing::debug!(message_id = %message.id, subject = message.subject, "handled long ago");
+            return Ok(());
+        }
+        self.attempt(message).await
     }
 
     async fn attempt(&self, message: &Message) -> Result<(), PolicyError> {

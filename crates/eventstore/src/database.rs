@@ -4,6 +4,7 @@ pub mod backup;
 mod migrations;
 mod pool;
 mod ready;
+mod time;
 
 use std::{
     path::Path,

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 /// Every point: before and after whatever must not be done twice, nor get lost. A test reaches each of them.
-pub const POINTS: [&str; 45] = [
+pub const POINTS: [&str; 46] = [
     // The writer: some append is about to be committed; is committed.
     "appending",
     "appended",
@@ -23,6 +23,8 @@ pub const POINTS: [&str; 45] = [
     "checkpointed",
     "acking",
     "acked",
+    // What has ended is about to be deleted, a step of it.
+    "pruning",
     // A registration: intent, request, answer, outcome.
     "intending",
     "intent",

@@ -8,6 +8,7 @@
 //! | [`Database`] | a SQLite file or a PostgreSQL schema, its migrations and [`backup`] |
 //! | [`relay`] | position -> bus -> checkpoint; the event table is the outbox |
 //! | [`consumer`] | bus -> effect, once -> ack; parks what cannot be handled |
+//! | [`retention`] | deletes in small steps what need not be kept |
 //! | [`worker`] | what is due -> [`Lease`] -> steps outside -> outcome recorded |
 //! | [`clock`] | time, waiting and new ids; times that a clock wrote that ran ahead |
 //! | [`trace`] | joins the log lines and spans of everything that one request from outside causes |
@@ -21,6 +22,7 @@ pub mod fault;
 mod nested;
 mod newest;
 pub mod relay;
+pub mod retention;
 mod store;
 pub mod testing;
 pub mod trace;

@@ -7,6 +7,7 @@
 //! everything is published again from the beginning. An admin can ask for the same ([`republish`]).
 
 mod checkpoint;
+pub(crate) mod published;
 mod republish;
 
 use std::{
@@ -18,7 +19,9 @@ use std::{
 use async_trait::async_trait;
 use checkpoint::Checkpoint;
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
-use portico_bus::{BusError, Message, REPUBLISHED, Receipt, SharedBus};
+use jiff::Timestamp;
+use portico_bus::{BusError, Message, PUBLISHED_BY, REPUBLISHED, Receipt, SharedBus};
+use published::Published;
 use republish::Request;
 pub use republish::{RelayStatus, Republishing, republish, status};
 use tokio::time::sleep;
@@ -155,7 +158,7 @@ impl Relay {
                 && let Some(event) = page.pop_front()
             {
                 cursor = event.position;
-                in_flight.push_back(self.hand_over(event, &progress.request).await?);
+                in_flight.push_back(self.hand_over(event, &progress).await?);
             }
             while let Some(Some(position)) = in_flight.next().now_or_never() {
                 safe = position?;
@@ -168,6 +171,7 @@ impl Relay {
             // The clock may also be set back.
             if now.duration_since(checked).as_secs().abs() >= CHECK_SECONDS {
                 progress.save(&self.store, safe).await?;
+                progress.note_published(&self.store, now).await?;
                 if !self
                     .goes_on(incarnation.as_ref(), &progress.request)
                     .await?
@@ -200,14 +204,14 @@ impl Relay {
     async fn hand_over(
         &self,
         event: RecordedEvent,
-        again: &Request,
+        progress: &Progress,
     ) -> Result<impl Future<Output = Result<i64, BusError>> + use<>, RelayError> {
         let receipt = match self.publish.publish(&self.store, &event).await? {
             Some(public) => {
                 let subject = public.subject;
                 fault::point("publishing");
                 fault::point_of("publishing", subject);
-                Some((subject, self.send(&event, public, again).await?))
+                Some((subject, self.send(&event, public, progress).await?))
             }
             None => None,
         };
@@ -225,13 +229,18 @@ impl Relay {
         &self,
         event: &RecordedEvent,
         public: PublicEvent,
-        request: &Request,
+        progress: &Progress,
     ) -> Result<Receipt, BusError> {
         let span = span(event, &public);
         async {
             let mut message = message(event, public);
-            if let Some(id) = request.of(event.position) {
+            if let Some(id) = progress.request.of(event.position) {
                 message.headers.insert(REPUBLISHED.to_owned(), id);
+            }
+            if let Some(by) = progress.published.by(event.position) {
+                message
+                    .headers
+                    .insert(PUBLISHED_BY.to_owned(), by.to_string());
             }
             self.bus.publish(message).await
         }
@@ -263,6 +272,7 @@ struct Progress {
     request: Request,
     /// Saved in both.
     saved: i64,
+    published: Published,
 }
 
 impl Progress {
@@ -271,10 +281,16 @@ impl Progress {
         let request = Request::load(store).await?;
         let saved = request.begin(checkpoint.position());
         Ok(Self {
+            published: Published::load(store).await?,
             checkpoint,
             request,
             saved,
         })
+    }
+
+    async fn note_published(&mut self, store: &EventStore, now: Timestamp) -> Result<()> {
+        let position = self.checkpoint.position();
+        self.published.note(store, position, now).await
     }
 
     async fn save(&mut self, store: &EventStore, safe: i64) -> Result<()> {

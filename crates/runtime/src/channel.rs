@@ -19,6 +19,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{BoxError, Service, ServiceExt as _};
 
+pub(crate) use self::headers::NOT_TAKEN;
 pub use self::headers::{IDEMPOTENCY_KEY, REQUEST_ID, SERVICE, TRACEPARENT, TRACESTATE};
 pub use self::remote::{Remote, service_unavailable};
 

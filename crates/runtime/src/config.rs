@@ -13,9 +13,10 @@ mod reader;
 mod sections;
 mod values;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use layers::Layers;
 use reader::Reader;
 pub use sections::{
     Admin, Attempts, Collector, Connections, Grpc, Log, LogAddresses, LogFormat, Mail, Migrate,
-    MutualTls, Nats, Passwords, Retry, Services, Session, Signup, Telemetry, Tls,
+    MutualTls, Nats, Passwords, Retention, Retry, Services, Session, Signup, Telemetry, Tls,
 };
 
 /// Environment variable that names the configuration file.
@@ -55,10 +56,16 @@ pub struct Config {
     pub kek: Option<Kek>,
     /// Former keys.
     pub kek_previous: Vec<Kek>,
+    /// How often certificates are read again.
+    pub tls_reload_interval: Duration,
+    /// How far clocks of one installation may differ.
+    pub clock_tolerance: Duration,
     /// Admin that is created on an empty store.
     pub admin: Option<Admin>,
     /// The public gRPC API.
     pub grpc: Grpc,
+    /// Where health and metrics are answered apart from everything else; see [`Config::probes`].
+    pub health_listen: Option<SocketAddr>,
     /// Limits of connections.
     pub connections: Connections,
     /// Networks of the reverse proxies in front of the portal.
@@ -85,6 +92,8 @@ pub struct Config {
     pub attempts: Attempts,
     /// Back-off of retries.
     pub retry: Retry,
+    /// What is deleted because of its age.
+    pub retention: Retention,
     /// How long the secret before a rotation works, where a provider keeps both.
     pub old_secret_lifetime: Duration,
     /// Limits of calls to addresses that people type in.
@@ -98,6 +107,7 @@ pub struct Config {
     /// How long what has begun may take after that.
     pub shutdown_deadline: Duration,
     masked: String,
+    fingerprints: BTreeMap<String, u64>,
 }
 
 /// What a command sets itself, by key. Keys and values are as in `config.default.toml`.
@@ -181,6 +191,7 @@ impl Config {
         let mut reader = Reader::new(Layers::gather(file, variables, own));
         let mut config = Self::read(&mut reader);
         config.masked = reader.masked();
+        config.fingerprints = reader.fingerprints();
         reader.finish().map(|()| config)
     }
 
@@ -200,6 +211,7 @@ impl Config {
 
     fn read(reader: &mut Reader) -> Self {
         let listen = reader.parsed("listen", "an address and port such as 127.0.0.1:3000");
+        let bus_max_age = reader.duration("nats.max_age");
         let allow: Arc<AllowList> = Arc::new(reader.parsed_list("allow_private_addresses"));
         Self {
             data_dir: reader.path("data_dir"),
@@ -209,22 +221,26 @@ impl Config {
             allow_private_addresses: Arc::clone(&allow),
             theme_dir: reader.folder("theme_dir"),
             kek: sections::kek(reader),
-            kek_previous: sections::kek_previous(reader),
+            kek_previous: sections::keks(reader, "kek_previous"),
+            tls_reload_interval: reader.duration("tls.reload_interval"),
+            clock_tolerance: sections::clock_tolerance(reader),
             admin: Admin::read(reader),
             grpc: Grpc::read(reader),
+            health_listen: sections::health_listen(reader),
             connections: Connections::read(reader),
             trusted_proxies: reader.parsed_list("http.trusted_proxies"),
             services: Services::read(reader),
             database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
             database_pool: sections::database_pool(reader),
             migrate: Migrate::read(reader),
-            nats: Nats::read(reader),
+            nats: Nats::read(reader, bus_max_age),
             mail: Mail::read(reader),
             session: Session::read(reader),
             passwords: Passwords::read(reader),
             work_at_once: reader.number("work.at_once"),
             attempts: Attempts::read(reader),
             retry: Retry::read(reader),
+            retention: Retention::read(reader, bus_max_age),
             old_secret_lifetime: reader.duration_or_none("registration.old_secret_lifetime"),
             outgoing: sections::outgoing(reader, allow),
             log: Log::read(reader),
@@ -232,6 +248,7 @@ impl Config {
             shutdown_notice: reader.duration_or_none("shutdown.notice"),
             shutdown_deadline: reader.duration("shutdown.deadline"),
             masked: String::new(),
+            fingerprints: BTreeMap::new(),
         }
     }
 
@@ -240,6 +257,21 @@ impl Config {
     #[must_use]
     pub fn print_masked(&self) -> &str {
         &self.masked
+    }
+
+    /// Keys whose values are others than in another configuration of this process.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self) -> Vec<&str> {
+        let changed = self.fingerprints.iter();
+        let changed = changed.filter(|(key, value)| before.fingerprints.get(*key) != Some(value));
+        changed.map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// In which format log lines are written, whatever is wrong with the rest of the configuration.
+    #[must_use]
+    pub fn log_format(file: Option<&Path>) -> LogFormat {
+        let layers = Layers::gather(file, std::env::vars_os(), &OwnSettings::default());
+        Log::read(&mut Reader::new(layers)).format
     }
 
     /// The key-encryption keys: those given, or the one in the data folder, made
@@ -276,6 +308,17 @@ impl Config {
             );
         }
         warnings
+    }
+
+    /// Where a process answers `/healthz`, `/readyz` and `/metrics`; without an address of their own the edge does it at
+    /// its public one.
+    #[must_use]
+    pub fn probes(&self, edge: bool) -> SocketAddr {
+        let own = match edge {
+            true => self.listen,
+            false => SocketAddr::from((Ipv4Addr::LOCALHOST, 3003)),
+        };
+        self.health_listen.unwrap_or(own)
     }
 
     /// Folder for everything that is written when nothing else is configured.

@@ -11,7 +11,8 @@
 //! | [`outgoing`] | the one client for calls to addresses that people enter |
 //! | [`metrics`] | numbers for `/metrics` and for a collector |
 //! | `channel` | names and methods of the services, and how they reach each other |
-//! | `process` | the data folder's lock, shutdown |
+//! | [`tls`] | certificates of listeners and of calls, read again when they change |
+//! | `process` | the data folder's lock, signals, lines that are written seldom |
 //!
 //! The clock is the event store's, which needs it too.
 
@@ -27,6 +28,7 @@ pub mod security;
 pub mod service;
 pub mod telemetry;
 pub mod texts;
+pub mod tls;
 
 pub use call::{
     Call, Caller, IdentityKey, Problems, Role, authorization, concurrent_change, deadline,
@@ -44,7 +46,7 @@ pub use portico_eventstore::{
     clock::{self, Clock},
     fault,
 };
-pub use process::{DataFolder, shutdown};
+pub use process::{DataFolder, Seldom, hangup, shutdown};
 pub use service::{
     Deps, Service, StartError, WorkError,
     health::{self, Health},

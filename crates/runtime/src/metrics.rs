@@ -7,11 +7,13 @@
 //! - [`instruments`]: counters and histograms, recorded where something happens
 //! - [`gauges`]: gauges that are read on collection: lag, connections, memory
 //! - [`queue`]: depth and age of a worker's queue
+//! - [`settings`]: what must be the same in all processes
 
 pub mod gauges;
 mod instruments;
 mod process;
 pub mod queue;
+pub mod settings;
 mod store;
 
 use std::sync::OnceLock;
@@ -26,7 +28,7 @@ use opentelemetry_sdk::{
 use prometheus::{Registry, TextEncoder};
 use uuid::Uuid;
 
-pub use instruments::{Instruments, Refused, SignIn, instruments};
+pub use instruments::{IdentityRefused, Instruments, Refused, SignIn, instruments};
 pub(crate) use store::observe;
 
 /// Content type of [`text`].

@@ -20,6 +20,7 @@ use portico_eventstore::{
     Aggregate, Database, DatabaseError, EventStore, Lease, Projection, StoreError,
     consumer::{Consumer, Policy},
     relay::{Publish, Relay},
+    retention::{Expiry, Pruner},
     sqlx::migrate::Migrator,
     worker::Jobs,
 };
@@ -185,6 +186,8 @@ pub struct Service {
     pub store: EventStore,
     /// Durable consumers that the service starts.
     pub consumers: Vec<ConsumerSpec>,
+    /// Tables of it whose rows end.
+    pub expiries: Vec<Expiry>,
     /// Begins the background work: relay, consumers, workers. Called after every consumer was declared.
     pub background: Vec<BoxFuture<'static, ()>>,
 }
@@ -218,6 +221,7 @@ impl Service {
             router,
             store,
             consumers: Vec::new(),
+            expiries: vec![Expiry::kept("vault_value")],
             background: Vec::new(),
         }
     }
@@ -251,6 +255,12 @@ impl Service {
         self
     }
 
+    /// Deletes rows of its tables because of their age.
+    pub fn expires(mut self, expiries: impl IntoIterator<Item = Expiry>) -> Self {
+        self.expiries.extend(expiries);
+        self
+    }
+
     /// Does other work in the background; it must heed `deps.shutdown`.
     pub fn works(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
         self.background.push(Box::pin(work));
@@ -264,7 +274,18 @@ impl Service {
 
     /// Begins the background work.
     pub fn run(&mut self, deps: &Deps) {
-        metrics::observe(self.name, self.store.database(), &deps.bus, &self.consumers);
+        let database = self.store.database();
+        metrics::observe(self.name, database, &deps.bus, &self.consumers, &deps.clock);
+        let pruner = Pruner {
+            database: database.clone(),
+            bus: Arc::clone(&deps.bus),
+            consumers: self.consumers.clone(),
+            expiries: self.expiries.clone(),
+            settings: deps.config.retention.store,
+            lease: deps.lease(database, Pruner::LEASE),
+            clock: deps.clock.clone(),
+        };
+        deps.spawn(pruner.run(deps.shutdown.clone()));
         for work in self.background.drain(..) {
             deps.spawn(work);
         }

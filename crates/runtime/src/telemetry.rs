@@ -36,6 +36,9 @@ pub enum TelemetryError {
     /// `log.level` is no filter. A checked configuration has none of these.
     #[error("log.level: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The level could not be changed.
+    #[error("log.level: {0}")]
+    Level(#[from] tracing_subscriber::reload::Error),
     /// It was started already.
     #[error("logging: {0}")]
     Started(#[from] TryInitError),
@@ -85,6 +88,14 @@ pub fn init(config: &Config, name: &str, instance: Uuid) -> Result<Telemetry, Te
 /// [`TelemetryError`].
 pub fn init_log(log: &Log) -> Result<(), TelemetryError> {
     log::init(log, None)
+}
+
+/// Changes the level of a process whose logging was started.
+///
+/// # Errors
+/// It is none.
+pub fn set_level(level: &str) -> Result<(), TelemetryError> {
+    log::set_level(level)
 }
 
 impl Telemetry {
@@ -152,7 +163,9 @@ mod tests {
                 addresses: LogAddresses::Short,
             };
             let lines = self.clone();
-            subscriber(&log, false, move || lines.clone(), None).unwrap()
+            subscriber(&log, false, move || lines.clone(), None)
+                .unwrap()
+                .0
         }
     }
 

@@ -44,6 +44,23 @@ mod config {
         assert!(config.database_url().is_none() && config.nats.is_none());
     }
 
+    /// A message that is forgotten must not come again from the bus.
+    #[test]
+    fn messages_are_remembered_longer_than_the_bus_has_them() {
+        let with = |age, messages| {
+            variables(&[
+                ("PORTICO_NATS_MAX_AGE", age),
+                ("PORTICO_RETENTION_MESSAGES", messages),
+            ])
+        };
+        let config = with("29d", "30d").unwrap();
+        let days = |days: u64| Duration::from_hours(24 * days);
+        assert_eq!(config.retention.store.messages, days(30));
+        assert_eq!(config.retention.store.bus * 2, days(29));
+        assert_eq!(keys(with("30d", "30d")), ["retention.messages"]);
+        assert_eq!(keys(with("0s", "30d")), ["nats.max_age"]);
+    }
+
     #[test]
     fn the_fixed_names_work() {
         let config = variables(&[
@@ -444,6 +461,11 @@ mod config {
             config.database_url.unwrap().expose(),
             "postgres://u:p@db/portico"
         );
+        let list = folder.path().join("list");
+        std::fs::write(&list, format!("{KEK}\n{OLD}\n")).unwrap();
+        let list = list.to_str().unwrap();
+        let config = variables(&[("PORTICO_KEK_PREVIOUS_FILE", list)]).unwrap();
+        assert_eq!(config.kek_previous.len(), 2);
         assert_eq!(
             keys(variables(&[("PORTICO_DATABASE_URL_FILE", "/nowhere")])),
             ["PORTICO_DATABASE_URL_FILE"]
@@ -475,6 +497,35 @@ mod config {
         let old = portico_vault::Kek::from_base64(OLD).unwrap();
         assert!(ring.find(old.id()).is_some());
         assert_ne!(ring.active().id(), made.active().id());
+    }
+
+    #[test]
+    fn identity_keys_and_the_tolerance_of_clocks_are_checked() {
+        let key = "PORTICO_SERVICES_IDENTITY_KEY_PREVIOUS";
+        let both = format!("{KEK},{OLD}");
+        let config = variables(&[(key, &both)]).unwrap();
+        assert_eq!(config.services.identity_key_previous.len(), 2);
+        assert!(!config.print_masked().contains(KEK));
+        for (given, wrong) in [
+            ((key, "canary"), "services.identity_key_previous"),
+            (("PORTICO_CLOCK_TOLERANCE", "1500ms"), "clock.tolerance"),
+            (("PORTICO_TLS_RELOAD_INTERVAL", "0s"), "tls.reload_interval"),
+        ] {
+            assert_eq!(keys(variables(&[given])), [wrong]);
+        }
+    }
+
+    #[test]
+    fn what_has_changed_is_named_also_where_it_is_a_secret() {
+        let before = variables(&[("PORTICO_KEK", KEK), ("PORTICO_LOG_LEVEL", "warn")]).unwrap();
+        assert_eq!(before.changed_since(&before), Vec::<&str>::new());
+        let after = variables(&[
+            ("PORTICO_KEK", OLD),
+            ("PORTICO_SESSION_IDLE", "3h"),
+            ("PORTICO_LOG_LEVEL", "warn"),
+        ])
+        .unwrap();
+        assert_eq!(after.changed_since(&before), ["kek", "session.idle"]);
     }
 
     #[test]

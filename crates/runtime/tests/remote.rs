@@ -54,6 +54,26 @@ mod remote {
         }
 
         async fn listen(address: SocketAddr) -> Self {
+            let not_found = || Status::from(Error::not_found("plan"));
+            Self::that_answers(address, move || not_found().into_http()).await
+        }
+
+        /// One that refuses whoever calls, because of its clock.
+        async fn with_another_clock() -> Self {
+            let differs = || {
+                let error = Error::unavailable("clock_differs", "The clocks differ.");
+                let mut response = Status::from(error).into_http::<axum::body::Body>();
+                let headers = response.headers_mut();
+                headers.insert("x-portico-not-taken", "1".parse().unwrap());
+                response
+            };
+            Self::that_answers("127.0.0.1:0".parse().unwrap(), differs).await
+        }
+
+        async fn that_answers(
+            address: SocketAddr,
+            answer: impl Fn() -> http::Response<axum::body::Body> + Clone + Send + Sync + 'static,
+        ) -> Self {
             let deadline = Instant::now() + Duration::from_secs(20);
             let listener = loop {
                 match std::net::TcpListener::bind(address) {
@@ -78,7 +98,7 @@ mod remote {
             let router = Router::new().fallback(async move |request: Request| {
                 assert_eq!(request.headers()["x-portico-service"], "catalog");
                 count.fetch_add(1, Ordering::SeqCst);
-                Status::from(Error::not_found("plan")).into_http::<axum::body::Body>()
+                answer()
             });
             runtime.spawn(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
@@ -207,6 +227,29 @@ mod remote {
         let error = create(&client).await;
         assert_eq!(error.code, "catalog_unavailable");
         assert_eq!((count.load(Ordering::SeqCst), other.asked()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn who_refuses_our_identity_has_done_nothing_so_another_one_is_asked() {
+        let (wrong, right) = (Replica::with_another_clock().await, Replica::start().await);
+        let client = client(&[wrong.address, right.address]);
+        for _ in 0..10 {
+            assert_eq!(create(&client).await.kind, Kind::NotFound);
+        }
+        assert!(wrong.asked() > 0);
+        assert_eq!(right.asked(), 10);
+        drop(right);
+        // It is gone some time after that, and a call may be under way then.
+        let error = loop {
+            let error = create(&client).await;
+            if error.kind != Kind::NotFound && error.code != "catalog_unavailable" {
+                break error;
+            }
+        };
+        assert_eq!(
+            (error.kind, error.code.as_ref()),
+            (Kind::Unavailable, "clock_differs")
+        );
     }
 
     #[tokio::test]

@@ -1,6 +1,10 @@
 //! `portico run`: all services and the public edge in one process, or some of them.
 
-use portico_runtime::{Clock, Config, ServiceName, shutdown::Shutdown, telemetry};
+mod reload;
+
+use std::path::PathBuf;
+
+use portico_runtime::{Clock, Config, ServiceName, hangup, shutdown::Shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::run::{
@@ -10,11 +14,11 @@ use crate::run::{
     parts::{Part, Parts},
 };
 
-/// Runs everything, or the parts that are named, until SIGTERM or SIGINT.
+/// Runs everything, or the parts that are named, until SIGTERM or SIGINT. `file` is read again at SIGHUP.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
+pub async fn run(config: Config, file: Option<PathBuf>, parts: &[Part]) -> Result<(), String> {
     let parts = Parts::of(parts);
     if let Some(parts) = &parts {
         config
@@ -29,13 +33,15 @@ pub async fn run(config: Config, parts: &[Part]) -> Result<(), String> {
     let telemetry =
         telemetry::init(&config, &name, clock.new_id()).map_err(|error| error.to_string())?;
     let signals = Shutdown::on_signals().map_err(|error| error.to_string())?;
+    hangup::listen().map_err(|error| error.to_string())?;
+    tokio::spawn(reload::at_hangups(file, config.clone()));
     let (notice, deadline) = (config.shutdown_notice, config.shutdown_deadline);
     let shutdown = CancellationToken::new();
-    let (services, probes) = match &parts {
-        None => (ServiceName::ALL.to_vec(), config.listen),
-        Some(parts) if parts.services.is_empty() => (Vec::new(), config.listen),
-        Some(parts) => (parts.services.clone(), config.services.probe_listen),
+    let (services, edge) = match &parts {
+        None => (ServiceName::ALL.to_vec(), true),
+        Some(parts) => (parts.services.clone(), parts.edge),
     };
+    let probes = config.probes(edge);
     if !migrations::wait(&config, &services, probes, &signals).await? {
         return Ok(());
     }

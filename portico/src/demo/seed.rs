@@ -95,7 +95,7 @@ const PRODUCTS: [ExampleProduct; 4] = [
     },
     ExampleProduct {
         name: "Product Catalogue API",
-        description: "The articles we sell, with prices and stock, updated every minute. For signed-in partners.",
+        description: "The articles we sell, with prices and stock, updated every minute. For partners whom we know.",
         documentation: "## Catalogue\n\nArticles are paged; `updated_since` gives only what changed.",
         api: "catalog",
         scope: "product_catalog",
@@ -114,7 +114,8 @@ pub async fn seed(world: &World) -> Result<Catalogue, String> {
     let admin = anonymous.sign_in(ADMIN_EMAIL, ADMIN_PASSWORD).await?;
     let developer =
         json!({"name": "Dana Developer", "email": DEVELOPER_EMAIL, "password": DEVELOPER_PASSWORD});
-    made(&anonymous, "/api/v1/users", developer).await?;
+    let developer = made(&anonymous, "/api/v1/users", developer).await?;
+    done(&admin, &format!("/api/v1/users/{}/let-in", id(&developer)?)).await?;
 
     let provider = made(
         &admin,
@@ -184,10 +185,14 @@ async fn key_product(admin: &Portal, gateway_url: &str) -> Result<String, String
 }
 
 async fn publish(admin: &Portal, id: &str) -> Result<(), String> {
-    let publish = format!("/api/v1/products/{id}/publish");
-    let answer = admin.post(&publish, json!({})).await?;
-    let published = answer.expect(StatusCode::OK);
-    published.map_err(|error| format!("POST {publish}: {error}"))?;
+    done(admin, &format!("/api/v1/products/{id}/publish")).await
+}
+
+/// Asks for something that needs no words.
+async fn done(admin: &Portal, path: &str) -> Result<(), String> {
+    let answer = admin.post(path, json!({})).await?;
+    let done = answer.expect(StatusCode::OK);
+    done.map_err(|error| format!("POST {path}: {error}"))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use portico_runtime::{Clock, Config, config::OwnSettings, telemetry};
+use portico_runtime::{Clock, Config, ServiceName, config::OwnSettings, telemetry};
 use portico_sandbox::{
     StartError, echo,
     gateway::{self, seed as gateway_seed},
@@ -120,7 +120,7 @@ impl World {
             .await
             .map_err(|error| error.to_string())?;
         // Taken before they are named: links in mails need them, and somebody else might take them in between.
-        let listeners = EdgeListeners::bind(wanted.listen, wanted.grpc.listen).await?;
+        let listeners = EdgeListeners::bind(&wanted)?;
         let (rest, grpc) = listeners.addresses()?;
         own.known = vec![
             ("listen", rest.to_string()),
@@ -130,7 +130,7 @@ impl World {
         let config = config(given, &own)?;
         // A second initialisation in the same process only happens in tests, and does no harm.
         let telemetry = telemetry::init(&config, "portico-demo", clock.new_id()).ok();
-        let bus = wiring::bus(&config, wiring::WHOLE).await?;
+        let bus = wiring::bus(&config, &ServiceName::ALL).await?;
         let app = App::start_at(listeners, bus, config, clock, shutdown.clone()).await?;
         Ok(Self {
             app,

@@ -6,6 +6,7 @@ use portico_runtime::{Deps, Health, ServiceName};
 pub(super) fn of(deps: &Deps) -> Health {
     of_services(deps, &ServiceName::ALL)
         .bus(&deps.bus)
+        .clock(deps)
         .until_the_end_of(deps)
 }
 

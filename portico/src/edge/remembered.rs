@@ -57,18 +57,25 @@ impl Asked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Audience {
     Visitor,
-    Developer,
+    Developer {
+        /// What is internal is in the answer.
+        let_in: bool,
+    },
 }
 
 impl Audience {
     fn of(caller: &Caller) -> Option<Self> {
         match caller {
             Caller::Anonymous => Some(Self::Visitor),
-            Caller::User { role, .. } => match role {
-                Role::Developer => Some(Self::Developer),
-                Role::Admin => None,
-            },
-            Caller::Service(_) => None,
+            Caller::User {
+                role: Role::Developer,
+                let_in,
+                ..
+            } => Some(Self::Developer { let_in: *let_in }),
+            Caller::User {
+                role: Role::Admin, ..
+            }
+            | Caller::Service(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod conditions;
 mod description;
 mod grpc;
 mod halves;
+mod health;
 mod problems;
 mod refusals;
 mod remembered;

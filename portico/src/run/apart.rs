@@ -13,6 +13,9 @@ use portico_proto::FILE_DESCRIPTOR_SET;
 use portico_runtime::{
     Channels, Clock, Config, Deps, Remote, SERVICE, Service, ServiceChannel, ServiceName,
     authorization, deadline,
+    health::{Reference, watch_clock},
+    metrics::settings,
+    tls::Certificates,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +24,8 @@ use tower::ServiceExt as _;
 
 use super::{
     app::{Running, serve_edge},
-    listeners::{EdgeListeners, Server, client_tls, listen, mutual_tls},
+    certificates::{self, check_names},
+    listeners::{EdgeListeners, Server, listen},
     parts::Parts,
     probes, wiring,
 };
@@ -37,28 +41,44 @@ pub async fn start(
     shutdown: CancellationToken,
 ) -> Result<Running, String> {
     let own = &parts.services;
+    if let Some(tls) = &config.services.tls {
+        check_names(tls, own)?;
+    }
     // All addresses first: who is told that a port is taken should not have to wait for it.
-    let (calls, probes) = (config.services.listen, config.services.probe_listen);
-    let inside = match own.is_empty() {
+    let calls = match own.is_empty() {
         true => None,
-        false => Some((listen(calls).await?, listen(probes).await?)),
+        false => Some(listen(config.services.listen)?),
     };
-    let outside = match parts.edge {
-        true => Some(EdgeListeners::bind(config.listen, config.grpc.listen).await?),
-        false => None,
+    let (outside, probes) = match parts.edge {
+        true => (Some(EdgeListeners::bind(&config)?), None),
+        false => (None, Some(listen(config.probes(false))?)),
     };
     // The edge alone has no events.
     let bus: SharedBus = match own.is_empty() {
         true => Arc::new(MemoryBus::new()),
-        false => wiring::bus(&config, &parts.bus_name()).await?,
+        false => wiring::bus(&config, own).await?,
     };
     let mut deps = wiring::deps(config, clock, bus)?;
     deps.shutdown = shutdown;
-    deps.channels = channels(&deps, own)?;
+    let tls = certificates::of_services(&deps.config)?;
+    if let Some(tls) = &tls {
+        certificates::keep(&deps, tls.clone());
+    }
+    certificates::watch_files(&deps);
+    deps.channels = channels(&deps, own, tls.as_ref());
     let mut services = wiring::services(&deps, own).await?;
     wiring::run(&mut services, &deps).await;
-    if let Some((calls, probes)) = inside {
-        serve_at(&deps, &services, calls, probes)?;
+    settings::observe(&deps.config, own, parts.edge);
+    let reference = match services.first() {
+        Some(service) => Reference::Database(service.store.database().clone()),
+        None => Reference::Services(deps.channels.clone()),
+    };
+    watch_clock(&deps, reference);
+    if let Some(calls) = calls {
+        serve_at(&deps, &services, tls, calls)?;
+    }
+    if let Some(probes) = probes {
+        Server::of(&deps).serve(probes, None, probes::router(&deps, &services));
     }
     if let Some(listeners) = outside {
         serve_edge(&deps, listeners).await?;
@@ -66,44 +86,29 @@ pub async fn start(
     Ok(Running::new(deps, None))
 }
 
-/// Listen addresses of services that run as processes of their own.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// For gRPC.
-    pub calls: SocketAddr,
-    /// For `/healthz`, `/readyz` and `/metrics`.
-    pub probes: SocketAddr,
-}
-
-/// Listens for calls to services of this process, and for probes, until shutdown.
+/// Listens for calls to services of this process until shutdown, and gives the address.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn serve_services(deps: &Deps, services: &[Service]) -> Result<Addresses, String> {
-    let config = &deps.config.services;
-    let calls = listen(config.listen).await?;
-    let probes = listen(config.probe_listen).await?;
-    serve_at(deps, services, calls, probes)
+pub fn serve_services(deps: &Deps, services: &[Service]) -> Result<SocketAddr, String> {
+    let calls = listen(deps.config.services.listen)?;
+    let tls = certificates::of_services(&deps.config)?;
+    serve_at(deps, services, tls, calls)
 }
 
 fn serve_at(
     deps: &Deps,
     services: &[Service],
+    tls: Option<Certificates>,
     calls: TcpListener,
-    probes: TcpListener,
-) -> Result<Addresses, String> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
-    let addresses = Addresses {
-        calls: address(&calls)?,
-        probes: address(&probes)?,
-    };
+) -> Result<SocketAddr, String> {
+    let address = calls.local_addr().map_err(|error| error.to_string())?;
     let config = &deps.config.services;
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
         tracing::warn!(
             "services.tls_cert_file is not set: calls between services are not encrypted"
         );
     }
-    let tls = config.tls.as_ref().map(mutual_tls).transpose()?;
     let mut router = router(services).layer(middleware::from_fn_with_state(
         deps.clock.clone(),
         deadline::keep,
@@ -111,24 +116,20 @@ fn serve_at(
     if tls.is_some() {
         router = router.layer(middleware::from_fn(authorization::certified));
     }
-    let server = Server::of(deps);
-    server.clone().for_services().serve(calls, tls, router);
-    server.serve(probes, None, probes::router(deps, services));
-    tracing::info!(calls = %addresses.calls, probes = %addresses.probes, "services listen");
-    Ok(addresses)
+    Server::of(deps).for_services().serve(calls, tls, router);
+    tracing::info!(%address, "services listen");
+    Ok(address)
 }
 
 /// To services of this process directly, to the others over the network.
-fn channels(deps: &Deps, own: &[ServiceName]) -> Result<Channels, String> {
-    let services = &deps.config.services;
-    let tls = services.tls.as_ref().map(client_tls).transpose()?;
-    Ok(Channels::with(|name| match own.contains(&name) {
+fn channels(deps: &Deps, own: &[ServiceName], tls: Option<&Certificates>) -> Channels {
+    Channels::with(|name| match own.contains(&name) {
         true => ServiceChannel::local(name),
         false => {
-            let remote = Remote::new(name, services.addresses(name), tls.clone());
-            ServiceChannel::remote(remote)
+            let addresses = deps.config.services.addresses(name);
+            ServiceChannel::remote(Remote::new(name, addresses, tls.cloned()))
         }
-    }))
+    })
 }
 
 /// The methods of all services of this process, with reflection.

@@ -3,11 +3,16 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use portico_bus::SharedBus;
-use portico_runtime::{Clock, Config, DataFolder, Deps, ServiceName};
+use portico_runtime::{
+    Clock, Config, DataFolder, Deps, ServiceName,
+    health::{Reference, watch_clock},
+    metrics::settings,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    listeners::{EdgeListeners, Server, public_tls},
+    certificates,
+    listeners::{EdgeListeners, Server},
     wiring,
 };
 use crate::edge;
@@ -31,7 +36,7 @@ impl App {
         clock: Clock,
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
-        let bus = wiring::bus(&config, wiring::WHOLE).await?;
+        let bus = wiring::bus(&config, &ServiceName::ALL).await?;
         Self::start_on(bus, config, clock, shutdown).await
     }
 
@@ -45,8 +50,8 @@ impl App {
         clock: Clock,
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
-        // Both addresses first: who is told that a port is taken should not have to wait for it.
-        let listeners = EdgeListeners::bind(config.listen, config.grpc.listen).await?;
+        // All addresses first: who is told that a port is taken should not have to wait for it.
+        let listeners = EdgeListeners::bind(&config)?;
         Self::start_at(listeners, bus, config, clock, shutdown).await
     }
 
@@ -66,6 +71,11 @@ impl App {
         deps.shutdown = shutdown;
         let mut services = wiring::services(&deps, &ServiceName::ALL).await?;
         wiring::run(&mut services, &deps).await;
+        settings::observe(&deps.config, &ServiceName::ALL, true);
+        if let Some(service) = services.first() {
+            watch_clock(&deps, Reference::Database(service.store.database().clone()));
+        }
+        certificates::watch_files(&deps);
         let (rest_address, grpc_address) = serve_edge(&deps, listeners).await?;
         Ok(Self {
             rest_address,
@@ -121,7 +131,7 @@ impl Running {
     }
 }
 
-/// The edge at its two addresses, REST's and gRPC's.
+/// The edge at its addresses; gives REST's and gRPC's.
 pub(crate) async fn serve_edge(
     deps: &Deps,
     listeners: EdgeListeners,
@@ -130,11 +140,17 @@ pub(crate) async fn serve_edge(
         tracing::warn!("{warning}");
     }
     let addresses = listeners.addresses()?;
-    let EdgeListeners { rest, grpc } = listeners;
-    let tls = deps.config.grpc.tls.as_ref().map(public_tls).transpose()?;
+    let EdgeListeners { rest, grpc, health } = listeners;
+    let tls = certificates::of_grpc(&deps.config)?;
+    if let Some(tls) = &tls {
+        certificates::keep(deps, tls.clone());
+    }
     let server = Server::of(deps);
     server.serve(rest, None, edge::router(deps).await);
     server.serve(grpc, tls, edge::grpc_router(deps));
+    if let Some(health) = health {
+        server.serve(health, None, edge::health_routes(deps));
+    }
     let (rest, grpc) = addresses;
     tracing::info!(%rest, %grpc, "the edge listens");
     Ok(addresses)

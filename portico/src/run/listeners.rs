@@ -1,59 +1,75 @@
-//! Listening: the edge's two addresses, those at which services call each other, and those for probes.
+//! Listening: the edge's addresses, those at which services call each other, and those for probes.
 //!
 //! - [`server`]: takes connections and serves a router on them
+//! - [`handshake`]: TLS of a connection, and why it failed
 //! - [`places`]: how many at the same time, in all and from one address
 //! - [`activity`]: what a connection does, and until when it has to do something
 //! - [`refusal`]: what a connection too many is answered
 //! - [`uploads`]: bodies of requests, their pace and their memory
-//! - [`frames`]: content among what an HTTP/2 connection sends
 //! - [`descriptors`]: how many the process can have
-//! - [`tls`]: certificates of listeners and of calls
 
 mod activity;
 mod descriptors;
-mod frames;
+mod handshake;
 mod places;
 mod refusal;
 mod server;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod uploads;
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use portico_runtime::Config;
+use tokio::net::{TcpListener, TcpSocket};
 
-pub(crate) use self::{
-    server::Server,
-    tls::{client_tls, mutual_tls, public_tls},
-};
+pub(crate) use self::server::Server;
+
+/// Bytes that the system keeps for a peer; it takes twice as many. Of megabytes, which it would grow to, a slow reader frees
+/// too little within a minute for the next write to begin, and looks like one that has stopped.
+const SEND_BUFFER: u32 = 128 << 10;
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 1024;
 
 /// Takes an address.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // As of any server: what is left of the connections of the process before keeps the address for a minute.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        // Connections have it from their listener.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error: std::io::Error| format!("cannot listen on {address}: {error}"))
 }
 
-/// The edge's two addresses, taken.
+/// The edge's addresses, taken.
 pub struct EdgeListeners {
     pub(crate) rest: TcpListener,
     pub(crate) grpc: TcpListener,
+    /// None: health is at REST's.
+    pub(crate) health: Option<TcpListener>,
 }
 
 impl EdgeListeners {
-    /// Takes both addresses; with port 0 a free one.
+    /// Takes the addresses of the configuration; with port 0 a free one.
     ///
     /// # Errors
     /// In words for the person at the terminal.
-    pub async fn bind(rest: SocketAddr, grpc: SocketAddr) -> Result<Self, String> {
+    pub fn bind(config: &Config) -> Result<Self, String> {
         Ok(Self {
-            rest: listen(rest).await?,
-            grpc: listen(grpc).await?,
+            rest: listen(config.listen)?,
+            grpc: listen(config.grpc.listen)?,
+            health: config.health_listen.map(listen).transpose()?,
         })
     }
 

@@ -41,7 +41,7 @@ pub async fn wait(
     let (told, parts) = watch::channel(missing.clone());
     let (serving, done) = (TaskTracker::new(), CancellationToken::new());
     let server = Server::new(config, serving.clone(), done.clone());
-    server.serve(listen(probes).await?, None, router(parts));
+    server.serve(listen(probes)?, None, router(parts));
     while !missing.is_empty() {
         if *told.borrow() != missing {
             say(&missing);

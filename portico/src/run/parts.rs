@@ -62,14 +62,6 @@ impl Parts {
         (!all).then_some(Self { services, edge })
     }
 
-    /// What the process is called at the bus: `catalog`, or `accounts-catalog`, its services by name.
-    #[must_use]
-    pub fn bus_name(&self) -> String {
-        let mut names: Vec<&str> = self.services.iter().map(|name| name.as_str()).collect();
-        names.sort_unstable();
-        names.join("-")
-    }
-
     /// For people: `catalog, edge`.
     #[must_use]
     pub fn names(&self) -> String {

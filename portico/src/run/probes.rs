@@ -11,6 +11,7 @@ pub(crate) fn router(deps: &Deps, services: &[Service]) -> Router {
             health.database(service.name.as_str(), service.store.database())
         })
         .bus(&deps.bus)
+        .clock(deps)
         .until_the_end_of(deps)
         .measured()
         .routes()

@@ -13,7 +13,7 @@ use portico_runtime::{
     Channels, Clock, Config, DataFolder, Deps, IdentityKey, Outgoing, Service, ServiceName,
     StartError,
 };
-use portico_vault::KekRing;
+use portico_vault::{Kek, KekRing};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Every service's store, opened, without any background work.
@@ -44,7 +44,7 @@ pub async fn open_only(
     names: &[ServiceName],
 ) -> Result<Opened, String> {
     let folder = data_folder(&config)?;
-    let bus = bus(&config, WHOLE).await?;
+    let bus = bus(&config, &ServiceName::ALL).await?;
     let deps = deps(config, clock, bus)?;
     let services = services(&deps, names).await?;
     Ok(Opened {
@@ -88,10 +88,8 @@ fn kek(config: &Config) -> Result<KekRing, String> {
 /// In words for the person at the terminal.
 pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String> {
     let kek = kek(&config)?;
-    let identity_key = config.services.identity_key.as_ref();
-    let identity_key = identity_key.unwrap_or(kek.active()).derive("identity");
     Ok(Deps {
-        identity: IdentityKey::new(&identity_key, clock.clone()),
+        identity: identity(&config, &kek, &clock),
         outgoing: Outgoing::new(config.outgoing.clone()),
         config: Arc::new(config),
         process: clock.new_id(),
@@ -104,23 +102,55 @@ pub fn deps(config: Config, clock: Clock, bus: SharedBus) -> Result<Deps, String
     })
 }
 
-/// What the process that runs everything is called at the bus.
-pub const WHOLE: &str = "portico";
+/// What a process is called at the bus: `catalog`, or `accounts-catalog`, its services by name; `portico` where it runs all.
+#[must_use]
+pub fn bus_name(services: &[ServiceName]) -> String {
+    if services == ServiceName::ALL {
+        return "portico".to_owned();
+    }
+    let mut names: Vec<&str> = services.iter().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    names.join("-")
+}
 
-/// NATS where it is configured, otherwise the memory bus. `name` is what the process is called there.
+/// The key of identities is one of its own, or follows from the key-encryption key; and so are those that are accepted
+/// beside it.
+fn identity(config: &Config, kek: &KekRing, clock: &Clock) -> IdentityKey {
+    let (key, others) = match &config.services.identity_key {
+        Some(key) => (key, &config.services.identity_key_previous),
+        None => (kek.active(), &config.kek_previous),
+    };
+    let derived = |key: &Kek| key.derive("identity");
+    let others: Vec<[u8; 32]> = others.iter().map(derived).collect();
+    IdentityKey::new(&derived(key), clock.clone())
+        .accepting(&others)
+        .tolerating(config.clock_tolerance)
+}
+
+/// Where a service's readiness stores a message: a subject that it may publish to, and that no event has.
+#[must_use]
+pub fn probe_subject(service: ServiceName) -> String {
+    format!("portico.{}.probe", service.subject_word())
+}
+
+/// NATS where it is configured, otherwise the memory bus; for a process that runs these services.
 ///
 /// # Errors
 /// In words for the person at the terminal.
-pub async fn bus(config: &Config, name: &str) -> Result<SharedBus, String> {
+pub async fn bus(config: &Config, services: &[ServiceName]) -> Result<SharedBus, String> {
     let Some(nats) = &config.nats else {
         return Ok(Arc::new(MemoryBus::new()));
     };
+    let probing = services.first().copied().unwrap_or(ServiceName::Catalog);
     let settings = NatsSettings {
         url: nats.url.expose().to_owned(),
         replicas: nats.replicas,
+        max_age: nats.max_age,
+        max_bytes: nats.max_bytes,
         credentials_file: nats.credentials_file.clone(),
         ca_file: nats.ca_file.clone(),
-        client_name: name.to_owned(),
+        client_name: bus_name(services),
+        probe_subject: probe_subject(probing),
         ..NatsSettings::default()
     };
     let bus = NatsBus::connect(settings)

@@ -5,6 +5,8 @@ CREATE TABLE users (
     id TEXT NOT NULL PRIMARY KEY,
     role TEXT NOT NULL,
     status TEXT NOT NULL,
+    -- 1: may see what is internal.
+    let_in BIGINT NOT NULL,
     name_ref TEXT NOT NULL,
     email_ref TEXT NOT NULL,
     password_ref TEXT NOT NULL,

@@ -103,6 +103,8 @@ methods! {
     list_users(ListUsersRequest) -> ListUsersResponse;
     activate_user(ActivateUserRequest) -> User;
     suspend_user(SuspendUserRequest) -> User;
+    let_in_user(LetInUserRequest) -> User;
+    shut_out_user(ShutOutUserRequest) -> User;
     erase_user(EraseUserRequest) -> User;
     create_api_token(CreateApiTokenRequest) -> CreateApiTokenResponse;
     list_api_tokens(ListApiTokensRequest) -> ListApiTokensResponse;

@@ -10,7 +10,7 @@
 //! | [`security`] | the security log |
 //! | `views` | users and API tokens: the projection and the queries |
 //! | `publish` | private events -> public events |
-//! | `worker` | housekeeping: interrupted erasures, expired sessions |
+//! | `worker` | housekeeping: interrupted erasures |
 //!
 //! It consumes no public events, so it has no policies.
 
@@ -61,6 +61,8 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     Ok(
         Service::new(ServiceName::Accounts, deps, store.clone(), routes)
             .publishes(deps, publish::PublicEvents)
+            .expires(sign_in::sessions::expiries(&deps.config.session))
+            .expires(sign_in::limits::expiries(&deps.config.attempts))
             .works(worker::run(deps.clone(), store, people))
             .works(log.run(deps.shutdown.clone())),
     )

@@ -6,7 +6,9 @@ use portico_eventstore::{
     relay::{PublicEvent, Publish},
 };
 use portico_proto::{
-    accounts::v1::{UserActivated, UserErased, UserSignedUp, UserStatus, UserSuspended},
+    accounts::v1::{
+        UserActivated, UserErased, UserLetIn, UserShutOut, UserSignedUp, UserStatus, UserSuspended,
+    },
     rest::Enumeration as _,
 };
 use portico_runtime::messages::encode;
@@ -50,6 +52,14 @@ fn public(user_id: String, event: &Event) -> Option<PublicEvent> {
         AccountEvent::Suspended => Some(encode(
             "portico.accounts.user_suspended",
             &UserSuspended { user_id },
+        )),
+        AccountEvent::LetIn => Some(encode(
+            "portico.accounts.user_let_in",
+            &UserLetIn { user_id },
+        )),
+        AccountEvent::ShutOut => Some(encode(
+            "portico.accounts.user_shut_out",
+            &UserShutOut { user_id },
         )),
         AccountEvent::Erased => Some(encode(
             "portico.accounts.user_erased",

@@ -66,6 +66,9 @@ pub struct User {
 struct Account {
     role: Role,
     status: Status,
+    /// Signed up where an admin decides, and not activated yet: suspended or not, being activated lets them in.
+    awaits_approval: bool,
+    let_in: bool,
     /// Revoked ones stay, so that an id is never issued twice.
     tokens: BTreeMap<Uuid, ApiToken>,
 }

@@ -8,7 +8,6 @@ pub(crate) mod scopes;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portico_eventstore::{Change, Projection, ProjectionError, Tx};
-use portico_proto::catalog::v1::{ProductStatus, Visibility};
 use portico_runtime::{Caller, Role, lists::SortColumns};
 
 /// What products and plans can be sorted by.
@@ -43,27 +42,24 @@ fn time(at: Timestamp) -> String {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// Not signed in: published public products.
-    Visitor,
-    /// Signed in: published products.
-    SignedIn,
+    /// Not signed in, or not let in by an admin: published public products.
+    Public,
+    /// Let in by an admin: published products.
+    LetIn,
     /// An admin: drafts too, but nothing that is deleted.
     Admin,
-    /// Another service: deleted ones too when asked for by id, because access that was granted refers to them.
+    /// Another service: deleted ones too, because access that was granted refers to them.
     Service,
 }
 
 impl Audience {
     pub(crate) fn of(caller: &Caller) -> Self {
         match caller {
-            Caller::Anonymous => Self::Visitor,
-            Caller::User {
-                role: Role::Developer,
-                ..
-            } => Self::SignedIn,
             Caller::User {
                 role: Role::Admin, ..
             } => Self::Admin,
+            Caller::User { let_in: true, .. } => Self::LetIn,
+            Caller::User { let_in: false, .. } | Caller::Anonymous => Self::Public,
             Caller::Service(_) => Self::Service,
         }
     }
@@ -72,17 +68,18 @@ impl Audience {
     fn sees_mappings(self) -> bool {
         match self {
             Self::Admin | Self::Service => true,
-            Self::SignedIn | Self::Visitor => false,
+            Self::LetIn | Self::Public => false,
         }
     }
 
-    /// Whether one product is shown.
-    pub(crate) fn sees(self, status: ProductStatus, visibility: Visibility) -> bool {
+    /// The products that there are for it, as a table with its first condition. What is not for it is not even read, so that
+    /// it differs from what does not exist neither in an answer nor in its time.
+    fn products(self) -> &'static str {
         match self {
-            Self::Service => true,
-            Self::Admin => status != ProductStatus::Deleted,
-            Self::SignedIn => status == ProductStatus::Published,
-            Self::Visitor => status == ProductStatus::Published && visibility == Visibility::Public,
+            Self::Service => "products WHERE true",
+            Self::Admin => "products WHERE status <> 'deleted'",
+            Self::LetIn => "products WHERE status = 'published'",
+            Self::Public => "products WHERE status = 'published' AND visibility = 'public'",
         }
     }
 }

@@ -93,7 +93,7 @@ impl Worker {
     ) -> Result<Option<Outcome<Entitlement>>, WorkError> {
         let outcome = self.jobs.record(job, command).await?;
         if outcome.is_some() {
-            count(job, command);
+            measure(job, command);
         }
         Ok(outcome)
     }
@@ -141,8 +141,8 @@ impl Work for Worker {
     }
 }
 
-/// For `/metrics`.
-fn count(job: &Job, command: &Command) {
+/// For the log and `/metrics`.
+fn measure(job: &Job, command: &Command) {
     let outcome = match command {
         Command::Mapping(MappingCommand::Complete { .. })
         | Command::Key(KeyCommand::Complete { .. } | KeyCommand::CompleteDelete { .. }) => {
@@ -156,6 +156,7 @@ fn count(job: &Job, command: &Command) {
         true => "api_key",
         false => "oauth_client",
     };
+    tracing::info!(request_id = %job.id, credential, outcome, "access at the gateways: {credential} {outcome}");
     instruments().entitlement(credential, outcome);
 }
 

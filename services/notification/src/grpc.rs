@@ -99,6 +99,8 @@ impl NotificationService for Grpc {
         let call = Call::of(&request, "resend_delivery", &self.clock)?;
         call.caller.require_admin()?;
         let id = parse_id("id", &request.get_ref().id)?;
+        // The worker finds what is due in the view, so what was pruned from it is gone.
+        self.delivery(id).await?;
         self.store
             .execute::<Delivery>(id, &Command::Resend, &call.context)
             .await

@@ -91,7 +91,8 @@ pub async fn start(deps: &Deps) -> Result<Service, StartError> {
     let routes = Routes::new(NotificationServiceServer::new(grpc));
     let service = Service::new(name, deps, store.clone(), routes)
         .publishes(deps, Publisher)
-        .consumes(deps, policies::SPEC, policies);
+        .consumes(deps, policies::SPEC, policies)
+        .expires([views::expiry(deps.config.retention.deliveries)]);
     Ok(match mailer {
         Some(mailer) => service.works(run(worker(deps, &store, composer, mailer))),
         None => {

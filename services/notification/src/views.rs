@@ -4,8 +4,11 @@ mod due;
 pub(crate) mod measures;
 mod projection;
 
+use std::time::Duration;
+
 use portico_eventstore::{
     Database, Row,
+    retention::{Expiry, Format},
     sqlx::{self, Row as _},
 };
 use portico_proto::{notification::v1 as proto, rest::Enumeration as _, time};
@@ -16,6 +19,18 @@ use crate::delivery::message_id;
 
 pub use due::due;
 pub use projection::Deliveries;
+
+/// Deliveries whose outcome is known are pruned, the oldest first.
+pub(crate) fn expiry(keep: Duration) -> Expiry {
+    Expiry {
+        table: "deliveries",
+        ended: "SELECT id FROM deliveries WHERE status IN ('sent', 'failed') AND created_at < $1 \
+                ORDER BY position LIMIT $2",
+        key: "id",
+        time: Format::Text,
+        keep,
+    }
+}
 
 const COLUMNS: &str = "id, template, recipient_id, subject_id, status, attempts, resends, last_error, \
                        next_try_at, created_at, sent_at, version";

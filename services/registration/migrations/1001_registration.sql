@@ -93,10 +93,11 @@ CREATE INDEX oauth_clients_client_id ON oauth_clients (identity_provider_id, cli
 CREATE TABLE orphans (
     marker               TEXT   NOT NULL PRIMARY KEY,
     identity_provider_id TEXT   NOT NULL,
+    -- The nil id where nobody knows it.
     application_id       TEXT   NOT NULL,
     oauth_client_id      TEXT   NOT NULL,
     suspected_at         TEXT   NOT NULL,
-    -- "outcome_unknown", "delete_refused" or "registered_late".
+    -- "outcome_unknown", "delete_refused", "registered_late" or "unknown_client".
     reason               TEXT   NOT NULL,
     -- The provider's own message.
     detail               TEXT   NOT NULL,

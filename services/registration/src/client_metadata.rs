@@ -32,6 +32,35 @@ pub struct Marker {
     pub attempt: u32,
 }
 
+impl Marker {
+    /// The marker that a text is: the canonical form of a UUID and a number. `None` where it is none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (id, attempt) = text.rsplit_once('.')?;
+        let parsed = Self {
+            id: Uuid::try_parse(id).ok()?.to_string(),
+            attempt: attempt.parse().ok()?,
+        };
+        (parsed.to_string() == text).then_some(parsed)
+    }
+
+    /// The marker at the end of a client's name. What stands before it is the application's name, which its owner may
+    /// change, and which is erased with them; so a client is never told by that.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        let (_, marker) = name.strip_suffix(']')?.rsplit_once(" [")?;
+        Self::parse(marker)
+    }
+
+    /// The marker in the members of RFC 7591: the software id and version, or the end of the name.
+    pub(crate) fn of_members(members: &Map<String, Value>) -> Option<Self> {
+        let text = |member: &str| members.get(member)?.as_str();
+        let by_software = || {
+            let (id, version) = (text("software_id")?, text("software_version")?);
+            Self::parse(&format!("{id}.{version}"))
+        };
+        by_software().or_else(|| Self::of_name(text("client_name")?))
+    }
+}
+
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.id, self.attempt)

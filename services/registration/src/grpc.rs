@@ -116,6 +116,7 @@ portico_runtime::grpc_methods! {
     }
     orphans {
         list_orphans(api::ListOrphansRequest) -> api::ListOrphansResponse,
+        find_orphans(api::FindOrphansRequest) -> api::FindOrphansResponse,
         adopt_orphan(api::AdoptOrphanRequest) -> api::Orphan,
         delete_orphan(api::DeleteOrphanRequest) -> api::Orphan,
         dismiss_orphan(api::DismissOrphanRequest) -> api::Orphan,

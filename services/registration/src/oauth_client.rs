@@ -42,7 +42,7 @@ pub use grant::{Access, Command as GrantCommand, Event as GrantEvent, Grant, Out
 pub use grant::{Requested, Standing};
 pub use orphan::{
     AdoptedClient, Command as OrphanCommand, Event as OrphanEvent, FoundClient, ORPHAN_OWNER,
-    Orphan, OrphanReason, Resolution, Resolved,
+    Orphan, OrphanReason, Resolution, Resolved, UnknownClient,
 };
 pub use registration::{AfterSuspicion, Intent, RegistrationIntended};
 pub use registration::{Command as RegistrationCommand, Event as RegistrationEvent};

@@ -35,14 +35,16 @@ pub use crate::client_metadata::{Difference, Marker, Metadata, WantedClient};
 pub use crate::identity_provider::{Endpoints, Method, Options, ProviderType};
 pub use access::{Access, AccessError};
 pub use discovery::DiscoveryError;
+pub(crate) use driver::UNLISTED;
 pub use driver::{Driver, ReconcileClass, Tried};
 pub use protocol::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient,
 };
 pub use protocol::failure::{Disposition, Failure};
+pub use protocol::listing::{ClientPage, MarkedClient, PAGES};
 pub use protocol::session::{Management, RawAnswer, Session, Spool, SpoolError, Step};
 pub use protocol::site::Site;
-pub use protocol::{answer, client, failure, session, site};
+pub use protocol::{answer, client, failure, listing, session, site};
 pub(crate) use protocol::{credentials, rfc7591, tokens};
 #[cfg(test)]
 pub(crate) use tests::double;

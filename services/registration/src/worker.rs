@@ -7,7 +7,8 @@
 //! - `answer`: from the provider's answer to what is recorded, its secrets into the vault; `spool`: answers of
 //!   providers, kept before they are understood
 //! - `texts`: what people wrote of applications, asked for, and what providers repeat of it
-//! - `drift`: compares a client with its provider; `orphans`: clients that nobody uses
+//! - `drift`: compares a client with its provider; `orphans`: clients that nobody uses; `unknown`: those that a
+//!   provider has and nobody knows
 //! - `usable`: whether a client can get a token at all
 //! - `expiry`: notices before a secret expires; `failure`: what comes of a failed attempt
 //! - `conformance`: what a provider can do, found out with a client that is registered for the check
@@ -30,6 +31,7 @@ mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
 mod texts;
+mod unknown;
 mod usable;
 
 use std::collections::HashMap;
@@ -45,7 +47,7 @@ use crate::oauth_client::OauthClient;
 
 pub(crate) use conformance::Check;
 pub(crate) use drift::{DriftResult, Edited};
-pub(crate) use orphans::{ClaimedClient, OrphanAction};
+pub(crate) use orphans::{ClaimedClient, OrphanAction, refused};
 pub(crate) use registration::random_secret;
 
 /// A client to be worked on, and what caused its last event.

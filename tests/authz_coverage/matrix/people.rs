@@ -48,7 +48,7 @@ pub(super) struct Victim {
 
 pub(super) struct Portal {
     world: World,
-    catalogue: Catalogue,
+    pub(super) catalogue: Catalogue,
     provider: String,
     gateway: String,
     pub(super) http: reqwest::Client,
@@ -322,7 +322,7 @@ pub(super) fn text(body: &Value, member: &str) -> String {
         .to_owned()
 }
 
-async fn read(who: &Client, path: &str) -> Value {
+pub(super) async fn read(who: &Client, path: &str) -> Value {
     let answer = who.get(path).await.unwrap();
     let body = answer.expect(StatusCode::OK);
     body.unwrap_or_else(|error| panic!("GET {path}: {error}"))
@@ -334,7 +334,7 @@ async fn made(who: &Client, path: &str, body: Value) -> Value {
     body.unwrap_or_else(|error| panic!("POST {path}: {error}"))
 }
 
-async fn done(who: &Client, path: &str) {
+pub(super) async fn done(who: &Client, path: &str) {
     let answer = who.post(path, json!({})).await.unwrap();
     assert!(
         answer.status.is_success(),

@@ -45,7 +45,7 @@ pub const MISTAKES: &[Mistake] = &[
         VALUES,
         "ingressNamespace: ingress",
         "ingressNamespace: web",
-        "the ingress is shut out",
+        "the ingress must reach what people use",
     ),
     (
         VALUES,
@@ -53,7 +53,6 @@ pub const MISTAKES: &[Mistake] = &[
         "tlsSecret: certificate",
         "no secret certificate",
     ),
-    (VALUES, "/dashboard, ", "", "no way to /dashboard"),
     (
         VALUES,
         "keys: portico-keys",
@@ -100,9 +99,9 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         DEPLOYMENTS,
-        "port: {{ $probes }}",
-        "port: {{ $probes | replace \"probes\" \"calls\" }}",
-        "startupProbe: no probes at port 3002",
+        "port: probes",
+        "port: {{ eq $name \"edge\" | ternary \"http\" \"probes\" }}",
+        "startupProbe: no probes at port 3000",
     ),
     (
         DEPLOYMENTS,
@@ -214,8 +213,8 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         MONITORING,
-        "list \"probes\" \"http\"",
-        "list \"probes\"",
+        "port: probes",
+        "port: calls",
         "edge: is scraped 0 times",
     ),
     (
@@ -238,15 +237,21 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         INGRESS,
-        "pathType: Exact",
         "pathType: Prefix",
-        "routes /metrics",
+        "pathType: Exact",
+        "no way to /login",
     ),
     (
         INGRESS,
         "name: http",
         "name: https",
         "no port https of edge",
+    ),
+    (
+        INGRESS,
+        "name: http",
+        "name: probes",
+        "leads to health and metrics",
     ),
     (
         CHART,

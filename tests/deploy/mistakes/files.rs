@@ -253,9 +253,9 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     (
         "deploy/nats/nats-server.conf",
-        "password: $PORTICO_NATS_CATALOG_PASSWORD",
-        "password: $PORTICO_NATS_CATALOGUE_PASSWORD",
-        "nothing gives PORTICO_NATS_CATALOGUE_PASSWORD",
+        "password: $NATS_CATALOG_PASSWORD",
+        "password: $NATS_CATALOGUE_PASSWORD",
+        "nothing gives NATS_CATALOGUE_PASSWORD",
     ),
     (
         "deploy/README.md",
@@ -268,6 +268,18 @@ pub const MISTAKES: &[Mistake] = &[
         "severity: critical",
         "severity: high",
         "severity \"high\"",
+    ),
+    (
+        "deploy/prometheus/alerts.yml",
+        "alerts/PorticoSlow.md",
+        "alerts/PorticoSlowly.md",
+        "\"PorticoSlow\": its runbook_url is not",
+    ),
+    (
+        "deploy/prometheus/alerts.yml",
+        "- alert: PorticoSlow",
+        "- alert: PorticoSluggish",
+        "PorticoSlow.md: there is no such alert",
     ),
     (
         "deploy/grafana/portico.json",

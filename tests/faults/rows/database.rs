@@ -182,7 +182,13 @@ pub async fn clock_off(round: Arc<Round>) {
     Workload::begin(&portal, round.seed, 2, 2).complete().await;
     world.portico.kill().await;
     world.portico.set("FAULT_CLOCK_OFFSET_SECONDS", "3600");
-    world.portico.start().await;
+    if replicas {
+        // Beside the database's clock it is wrong, and says so.
+        world.portico.spawn(None);
+        world.portico.not_ready("clock_off").await;
+    } else {
+        world.portico.start().await;
+    }
     let workload = Workload::begin(&portal, round.seed + 1, 2, APPLICATIONS);
     portal.wait_for_requests(1).await;
     if !replicas {

@@ -203,6 +203,16 @@ impl Portico {
         }
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        let Life::Process(child) = &self.life else {
+            panic!("only a process has signals")
+        };
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args(["-s", "HUP", &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.rest)
     }

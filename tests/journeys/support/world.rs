@@ -1,5 +1,7 @@
 //! Portico with everything around it.
 
+use std::path::Path;
+
 use portico::client::Portal;
 use portico_bus::SharedBus;
 use portico_runtime::ServiceName;
@@ -13,6 +15,7 @@ use portico_trials::{NatsServer, Postgres};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::documented;
 use super::peers::Double;
 use super::process::{ADMIN_EMAIL, ADMIN_PASSWORD, Portico, Settings};
 
@@ -112,6 +115,7 @@ pub struct Backends {
     nats: Option<NatsServer>,
     environment: Vec<(String, String)>,
     extras: Vec<(String, String)>,
+    has_roles: bool,
 }
 
 impl Backends {
@@ -136,7 +140,7 @@ impl Backends {
         let environment: Vec<_> = users
             .map(|user| {
                 let name = user.replace('-', "_").to_uppercase();
-                (format!("PORTICO_NATS_{name}_PASSWORD"), nats_password(user))
+                (format!("NATS_{name}_PASSWORD"), nats_password(user))
             })
             .collect();
         Self::on(
@@ -157,8 +161,23 @@ impl Backends {
             postgres: Some(postgres),
             nats: Some(nats),
             environment,
-            extras: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// A role for each service, which finds its tables made, by the scripts of `deploy/`. `folder`: where the passwords
+    /// are, in `secrets`.
+    pub async fn with_roles(mut self, folder: &Path) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let script = root.join("deploy/compose/secrets.sh");
+        std::fs::copy(script, folder.join("secrets.sh")).unwrap();
+        let mut environment = self.postgres().client();
+        environment.push(("POSTGRES_DB", "postgres".to_owned()));
+        environment.push(("FOLDER", folder.display().to_string()));
+        documented::script(ROLES, &environment);
+        self.with("PORTICO_DATABASE_MIGRATE", "never");
+        self.has_roles = true;
+        self
     }
 
     /// A setting of Portico beside them.
@@ -193,6 +212,16 @@ impl Backends {
         self.nats.as_ref().map(NatsServer::url)
     }
 }
+
+/// All in one shell, which has the passwords of NATS in its environment, too.
+const ROLES: &str = r#"
+sh "$FOLDER/secrets.sh"
+export SECRETS="$FOLDER/secrets"
+set -a
+. "$SECRETS/nats.env"
+sh deploy/postgres/roles.sh
+portico migrate
+"#;
 
 fn nats_password(user: &str) -> String {
     format!("p-{user}-secret")
@@ -290,7 +319,10 @@ impl World {
             Start::ToDieAt(point) => Portico::start_to_die(settings, point).await,
             Start::Inside(bus) => Portico::inside(settings, bus).await,
             Start::Cluster => {
-                let database_url = backends.database_url().expect("PostgreSQL");
+                let mut database_url = backends.database_url().expect("PostgreSQL");
+                if backends.has_roles {
+                    database_url = database_url.replace("postgres@", "portico_{service}@");
+                }
                 let nats_url = backends.nats_url().expect("NATS");
                 Portico::cluster(settings, database_url, Box::new(nats_user_of(nats_url))).await
             }

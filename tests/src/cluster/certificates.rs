@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 
 /// Signs certificates into a folder.
@@ -37,7 +37,16 @@ impl Authority {
     /// # Panics
     /// The folder cannot be written.
     pub fn issue(&self, name: &str) {
+        self.issue_until(name, 4096);
+    }
+
+    /// As [`Authority::issue`]; it ends with the beginning of a year.
+    ///
+    /// # Panics
+    /// The folder cannot be written.
+    pub fn issue_until(&self, name: &str, year: i32) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.not_after = date_time_ymd(year, 1, 1);
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,

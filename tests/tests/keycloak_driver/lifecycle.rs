@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
     trials!(single, [KEYCLOAK];
         deletes_once_and_knows_what_is_gone,
         a_suspended_client_gets_no_token_until_it_is_resumed,
+        lists_clients_by_their_marker,
     )
 }
 
@@ -86,4 +87,23 @@ async fn a_suspended_client_gets_no_token_until_it_is_resumed() {
         .unwrap();
     let granted = provider.token(&known, PAYMENTS).await.unwrap();
     assert_eq!(granted, set(&["product_payments", "free_plan"]));
+}
+
+/// Keycloak's own clients have no marker, and a name says nothing.
+async fn lists_clients_by_their_marker() {
+    let mut provider = Provider::start().await;
+    let known = provider.registered(&["product_payments"]).await;
+    let unlisted = driver().list_clients(&provider.session(), None).await;
+    assert_eq!(unlisted.unwrap_err().code, "listing_unsupported");
+    provider.give_management();
+    let page = driver().list_clients(&provider.session(), None).await;
+    let page = page.unwrap();
+    assert!(page.count > 5 && page.next.is_none(), "{page:?}");
+    let [listed] = page.marked.as_slice() else {
+        panic!("{page:?}")
+    };
+    assert_eq!(listed.client_id, known.client_id);
+    assert_eq!(listed.scopes, set(&["product_payments"]));
+    let read = driver().read(&provider.session(), &known).await.unwrap();
+    assert_eq!(read.marker.as_ref(), Some(&listed.marker));
 }

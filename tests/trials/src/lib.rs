@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, future::Future, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed};
 pub use server::{
-    CHROMIUM, NATS, NatsServer, POSTGRESQL, Postgres, Server, in_path, postgres, works,
+    CHROMIUM, NATS, NatsServer, OPENSSL, POSTGRESQL, Postgres, Server, in_path, postgres, works,
 };
 use tokio::runtime::Builder;
 

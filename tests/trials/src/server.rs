@@ -51,6 +51,15 @@ pub const CHROMIUM: Server = Server {
     },
 };
 
+/// The command line of OpenSSL, with which documents make certificates.
+pub const OPENSSL: Server = Server {
+    name: "OpenSSL",
+    missing: || {
+        let found = in_path("openssl");
+        (!found).then_some("openssl not found (apt-get install openssl)")
+    },
+};
+
 /// Whether a program of this name is in `PATH`.
 pub fn in_path(program: &str) -> bool {
     env::var_os("PATH")

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::faults::Faults;
-use crate::{ConsumerSpec, Message};
+use crate::{ConsumerSpec, Message, Waiting};
 
 /// Counts the consumers that have not acknowledged a message yet; tells its receipt after the last one.
 pub(super) struct Outstanding {
@@ -47,6 +47,7 @@ impl Outstanding {
 
 struct Entry {
     message: Arc<Message>,
+    published: Instant,
     /// Deliveries so far, lost ones included.
     attempt: u32,
     /// When it becomes ready (again); `None` while it is ready.
@@ -94,9 +95,20 @@ impl Queue {
         self.subjects = spec.subjects.iter().copied().collect();
     }
 
-    /// Messages that are not acknowledged yet, second copies of duplicates included.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// What is not acknowledged yet, second copies of duplicates included.
+    pub(super) fn waiting(&self, subjects: &[&'static str], now: Instant) -> Vec<Waiting> {
+        let of = |subject: &'static str| {
+            let all = self.entries.values();
+            let published = all.filter(|entry| entry.message.subject == subject);
+            let published: Vec<Instant> = published.map(|entry| entry.published).collect();
+            let oldest = published.iter().min();
+            Waiting {
+                subject,
+                messages: Some(published.len() as u64),
+                oldest: oldest.map_or(Duration::ZERO, |at| now.duration_since(*at)),
+            }
+        };
+        subjects.iter().copied().map(of).collect()
     }
 
     pub(super) fn wants(&self, subject: &str) -> bool {
@@ -137,6 +149,7 @@ impl Queue {
         }
         let entry = Entry {
             message: Arc::clone(message),
+            published: now,
             attempt: 0,
             due,
             receipt,

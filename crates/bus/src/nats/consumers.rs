@@ -13,7 +13,7 @@ use crate::{BusError, ConsumerSpec};
 #[derive(Debug, Clone)]
 pub(super) struct Durable {
     pub(super) name: String,
-    subject: &'static str,
+    pub(super) subject: &'static str,
 }
 
 /// The durable consumers of a consumer: name and subject of each.

@@ -8,11 +8,7 @@ use futures::{
     StreamExt as _,
     stream::{self, BoxStream, SelectAll},
 };
-use tokio::{
-    runtime::Handle,
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::{runtime::Handle, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,9 +19,6 @@ use super::{
     wire,
 };
 use crate::{BusError, ConsumerSpec, Deliveries, Delivery, Settle};
-
-/// A pull that lasted this long was no failure.
-const STEADY: Duration = Duration::from_secs(8);
 
 /// Deliveries of all subjects of a consumer.
 pub(super) struct NatsDeliveries {
@@ -58,7 +51,7 @@ struct DurableDeliveries {
     share: usize,
     connection: watch::Receiver<Connection>,
     pull: Option<Open>,
-    /// Failures in a row; the first is logged, the others delay.
+    /// Failures since the server last answered; the first is logged, the others delay.
     failures: usize,
 }
 
@@ -66,7 +59,6 @@ struct Open {
     pull: Pull,
     /// The connection it runs on, see [`Inner::generation`].
     generation: u64,
-    opened: Instant,
 }
 
 impl DurableDeliveries {
@@ -91,7 +83,7 @@ impl DurableDeliveries {
         let consumer = match self.inner.find_consumer(&self.durable).await {
             Ok(consumer) => consumer,
             Err(_) => {
-                self.inner.restore().await?;
+                self.inner.restore_only([self.durable.clone()]).await?;
                 self.inner.find_consumer(&self.durable).await?
             }
         };
@@ -101,7 +93,6 @@ impl DurableDeliveries {
         Ok(Open {
             pull: Pull::open(&inner.client, inner.js.clone(), consumer, batch).await?,
             generation,
-            opened: Instant::now(),
         })
     }
 
@@ -122,25 +113,25 @@ impl DurableDeliveries {
             tokio::time::sleep(backoff(self.failures)).await;
         }
         match self.open().await {
-            Ok(pull) => {
-                if self.failures > 0 {
-                    tracing::info!(consumer = self.durable.name, "deliveries resumed");
-                }
-                self.pull = Some(pull);
-            }
+            Ok(pull) => self.pull = Some(pull),
             Err(error) => self.failed(&error),
         }
     }
 
-    fn failed(&mut self, error: &dyn std::fmt::Display) {
-        if self
-            .pull
-            .take()
-            .is_some_and(|pull| pull.opened.elapsed() > STEADY)
-        {
+    /// The server answers: to open a pull is not enough, since it may refuse each request for messages.
+    fn succeeded(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(consumer = self.durable.name, "deliveries resumed");
+            self.inner.condition.resumed(&self.durable.name);
             self.failures = 0;
         }
+    }
+
+    fn failed(&mut self, error: &dyn std::fmt::Display) {
+        self.pull = None;
         self.failures = self.failures.saturating_add(1);
+        let reason = error.to_string();
+        self.inner.condition.interrupted(&self.durable.name, reason);
         if self.failures == 1 {
             tracing::warn!(consumer = self.durable.name, %error, "deliveries interrupted");
         }
@@ -162,8 +153,8 @@ impl DurableDeliveries {
         };
         match message {
             Ok(message) => {
-                self.failures = 0;
-                self.delivery(message, generation).await
+                self.succeeded();
+                self.delivery(message?, generation).await
             }
             Err(error) => {
                 self.failed(&error);
@@ -198,8 +189,9 @@ impl DurableDeliveries {
 }
 
 impl Drop for DurableDeliveries {
-    /// Returns prefetched messages, so that another replica gets them at once and not after the ack wait.
+    /// Nothing is interrupted any more. Returns prefetched messages, so that another replica gets them at once and not after the ack wait.
     fn drop(&mut self) {
+        self.inner.condition.resumed(&self.durable.name);
         let (Some(open), Ok(runtime)) = (self.pull.take(), Handle::try_current()) else {
             return;
         };

@@ -61,21 +61,18 @@ impl Pull {
         })
     }
 
-    /// Waits for the next message; cancel-safe. After an error the pull is of no more use.
-    pub(super) async fn next(&mut self) -> Result<jetstream::Message, BusError> {
-        loop {
-            if self.wanted <= self.batch / 2 {
-                self.ask().await?;
-            }
-            let answer = timeout_at(self.heard + SILENCE, self.answers.next())
-                .await
-                .map_err(|_| BusError::Unavailable("the server fell silent".into()))?
-                .ok_or_else(|| BusError::Unavailable("the subscription ended".into()))?;
-            self.heard = Instant::now();
-            if let Some(message) = self.message(answer)? {
-                return Ok(message);
-            }
+    /// Waits for the next message, or a sign that the server has none; cancel-safe. After an error the pull is of no
+    /// more use.
+    pub(super) async fn next(&mut self) -> Result<Option<jetstream::Message>, BusError> {
+        if self.wanted <= self.batch / 2 {
+            self.ask().await?;
         }
+        let answer = timeout_at(self.heard + SILENCE, self.answers.next())
+            .await
+            .map_err(|_| BusError::Unavailable("the server fell silent".into()))?
+            .ok_or_else(|| BusError::Unavailable("the subscription ended".into()))?;
+        self.heard = Instant::now();
+        self.message(answer)
     }
 
     /// So that the server has work while the messages at hand are handled.

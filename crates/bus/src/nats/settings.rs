@@ -1,11 +1,12 @@
 //! Where the NATS servers are and how the stream is kept.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_nats::{ConnectOptions, Event, ServerAddr};
 use rand::RngExt;
 use tokio::sync::watch;
 
+use super::condition::Condition;
 use crate::BusError;
 
 /// Longest wait between two attempts to reach a server or to make the stream again.
@@ -25,6 +26,8 @@ pub struct NatsSettings {
     /// Name of this client in the server's connection list, and of its inbox: a NATS user that may subscribe to
     /// `_INBOX.<name>.>` only sees no answers that are meant for others.
     pub client_name: String,
+    /// Where readiness stores a message and reads it: a subject of the stream that no event has.
+    pub probe_subject: String,
     /// How long a delivery may stay unacknowledged before it is repeated. Counts from when the server sends it,
     /// so a [`NatsSettings::batch`] has to be handled in that time.
     pub ack_wait: Duration,
@@ -37,6 +40,8 @@ pub struct NatsSettings {
     /// Messages older than this are deleted, consumed or not. A consumer that is declared for the first time
     /// gets everything younger.
     pub max_age: Duration,
+    /// Bytes that the stream keeps; the oldest messages are deleted for new ones, consumed or not.
+    pub max_bytes: u64,
     /// How long the server recognises a repeated message id. Only a help: consumers go through the inbox.
     pub duplicate_window: Duration,
     /// How long the server may take to acknowledge a publish or to answer a request.
@@ -55,11 +60,13 @@ impl Default for NatsSettings {
             url: "nats://127.0.0.1:4222".into(),
             stream: "PORTICO".into(),
             client_name: "portico".into(),
+            probe_subject: "portico.probe".into(),
             ack_wait: Duration::from_secs(15),
             max_ack_pending: 1024,
             batch: 64,
             replicas: 1,
             max_age: Duration::from_hours(14 * 24),
+            max_bytes: 1 << 30,
             duplicate_window: Duration::from_mins(2),
             timeout: Duration::from_secs(5),
             connect_wait: Duration::from_secs(2),
@@ -97,10 +104,11 @@ impl NatsSettings {
     }
 
     /// How to connect: for ever, with back-off, in the background. `connected` counts the connections made and
-    /// is told of each change.
+    /// is told of each change, `condition` what the server says.
     pub(super) async fn options(
         &self,
         connected: watch::Sender<Connection>,
+        condition: Arc<Condition>,
     ) -> Result<ConnectOptions, BusError> {
         let mut options = ConnectOptions::new()
             .name(&self.client_name)
@@ -112,7 +120,7 @@ impl NatsSettings {
             .request_timeout(Some(self.timeout))
             .reconnect_delay_callback(backoff)
             .event_callback(move |event| {
-                note(&connected, &event);
+                note(&connected, &condition, &event);
                 async {}
             });
         if let Some(user) = self.url.split(',').find_map(|server| split_user(server).1) {
@@ -141,19 +149,26 @@ pub(super) struct Connection {
     pub(super) changes: u64,
 }
 
-fn note(connection: &watch::Sender<Connection>, event: &Event) {
-    let up = match event {
-        Event::Connected => true,
-        Event::Disconnected | Event::Closed => false,
+fn note(connection: &watch::Sender<Connection>, condition: &Condition, event: &Event) {
+    match event {
+        Event::Connected => {
+            condition.connected();
+            changed(connection, true);
+        }
+        Event::Disconnected | Event::Closed => changed(connection, false),
         Event::ServerError(error) => {
             tracing::warn!(%error, "NATS server error");
-            return;
+            condition.server_said(error);
         }
-        other => {
-            tracing::debug!(event = %other, "NATS client");
-            return;
+        Event::ClientError(error) => {
+            tracing::debug!(%error, "NATS client error");
+            condition.not_reached(error.to_string());
         }
-    };
+        other => tracing::debug!(event = %other, "NATS client"),
+    }
+}
+
+fn changed(connection: &watch::Sender<Connection>, up: bool) {
     tracing::info!(up, "NATS connection");
     connection.send_modify(|connection| {
         connection.up = up;

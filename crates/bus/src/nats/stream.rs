@@ -11,8 +11,8 @@ const DESCRIPTION: &str = "Public events of Portico";
 
 /// Creates the stream unless it exists, and updates the settings that are ours.
 ///
-/// What the operator configured otherwise, such as placement or a limit on bytes, is kept. A refused update is only
-/// logged: the stream still works as it is.
+/// What the operator configured otherwise, such as placement, is kept. A refused update is only logged: the stream still
+/// works as it is, and a service's user need not have the right to change it.
 pub(super) async fn ensure(
     js: &jetstream::Context,
     settings: &NatsSettings,
@@ -37,7 +37,6 @@ pub(super) async fn ensure(
                 name: settings.stream.clone(),
                 storage: stream::StorageType::File,
                 retention: stream::RetentionPolicy::Limits,
-                discard: stream::DiscardPolicy::Old,
                 ..stream::Config::default()
             };
             let created = js
@@ -60,9 +59,15 @@ fn wanted(settings: &NatsSettings, config: stream::Config) -> stream::Config {
         description: Some(DESCRIPTION.into()),
         subjects: vec![SUBJECTS.into()],
         max_age: settings.max_age,
+        max_bytes: i64::try_from(settings.max_bytes).unwrap_or(i64::MAX),
+        // What was published must not wait for consumers: the stores have everything, see `portico relay`.
+        discard: stream::DiscardPolicy::Old,
         // The server refuses a window longer than the age.
         duplicate_window: settings.duplicate_window.min(settings.max_age),
         num_replicas: usize::from(settings.replicas),
+        // Readiness stores a message in place of the one before, and reads it.
+        allow_rollup: true,
+        allow_direct: true,
         ..config
     }
 }

@@ -9,12 +9,17 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
-use portico_bus::{BusError, ConsumerSpec, Delivery, Faults, MemoryBus, Receipt, SharedBus};
+use portico_bus::{
+    BusError, ConsumerSpec, Delivery, Faults, MemoryBus, Receipt, SharedBus, Waiting,
+};
 use portico_trials::{NATS, NatsServer, Trial, single, trials};
-use tokio::sync::Barrier;
+use tokio::{sync::Barrier, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{self, *};
+
+/// Between two looks at what no event tells.
+const POLL: Duration = Duration::from_millis(10);
 
 struct Rig {
     bus: SharedBus,
@@ -94,6 +99,7 @@ contract!(
     declaring_again_changes_the_subjects,
     giving_up_waiting_loses_nothing,
     a_working_bus_is_ready,
+    what_waits_is_counted_by_subject_and_ages,
 );
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -387,6 +393,47 @@ async fn a_working_bus_is_ready(rig: &Rig) {
         rig.bus.incarnation().await.unwrap(),
         rig.bus.incarnation().await.unwrap()
     );
+}
+
+async fn what_waits_is_counted_by_subject_and_ages(rig: &Rig) {
+    rig.bus.declare(&[NOTIFICATION]).await.unwrap();
+    let waiting = async || rig.bus.waiting(&NOTIFICATION).await.unwrap();
+    let nothing = |subject| Waiting {
+        subject,
+        messages: Some(0),
+        oldest: Duration::ZERO,
+    };
+    assert_eq!(waiting().await, [nothing(APPROVED), nothing(REVOKED)]);
+    let mut receipts = Vec::new();
+    for n in 1..=2 {
+        receipts.push(rig.bus.publish(message(n, REVOKED)).await.unwrap());
+    }
+    let mut deliveries = rig.bus.consume(&NOTIFICATION).await.unwrap();
+    let delivered = next(&mut deliveries).await;
+    // The second one may be on its way yet.
+    let both = async {
+        loop {
+            let [approved, revoked] = waiting().await.try_into().unwrap();
+            assert_eq!(approved, nothing(APPROVED));
+            if revoked.messages >= Some(2) && !revoked.oldest.is_zero() {
+                return revoked;
+            }
+            sleep(POLL).await;
+        }
+    };
+    let earlier = within(both).await;
+    let later = waiting().await[1].clone();
+    assert!(later.oldest > earlier.oldest, "{earlier:?} {later:?}");
+    delivered.ack().await.unwrap();
+    let done = async {
+        while waiting().await != [nothing(APPROVED), nothing(REVOKED)] {
+            sleep(POLL).await;
+        }
+    };
+    tokio::select! {
+        () = within(done) => {}
+        never = acknowledge_all(&mut deliveries) => match never {},
+    }
 }
 
 /// A memory bus keeps nothing, so its receipt has to wait for the consumers.

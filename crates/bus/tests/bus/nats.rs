@@ -5,14 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_bus::{Bus, BusError, ConsumerSpec, NatsBus, NatsSettings, SharedBus, nats::durables};
+use portico_bus::{
+    Bus, BusError, ConsumerSpec, Message, NatsBus, NatsSettings, NotReady, SharedBus,
+    nats::durables,
+};
 use portico_trials::{NATS, NatsServer, Trial, trials};
+use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::support::*;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials!(single, [NATS]; a_killed_server_is_unavailable_and_all_flows_again, a_wiped_server_gets_its_stream_and_consumers_again, a_consumer_that_only_waits_survives_a_wipe, an_acknowledgement_from_before_a_wipe_is_refused, a_deleted_consumer_is_made_again, connecting_before_the_server_is_there, a_second_process_shares_the_consumer_and_keeps_its_subjects, settings_of_an_existing_stream_are_updated_and_others_kept, a_password_in_the_url_is_used, closing_ends_the_deliveries, what_was_fetched_ahead_is_given_back);
+    let mut trials = trials!(single, [NATS]; a_killed_server_is_unavailable_and_all_flows_again, a_wiped_server_gets_its_stream_and_consumers_again, a_consumer_that_only_waits_survives_a_wipe, an_acknowledgement_from_before_a_wipe_is_refused, a_deleted_consumer_is_made_again, connecting_before_the_server_is_there, a_second_process_shares_the_consumer_and_keeps_its_subjects, settings_of_an_existing_stream_are_updated_and_others_kept, a_password_in_the_url_is_used, a_store_without_room_is_named_until_there_is_room, a_permission_that_one_consumer_lacks_is_named_until_it_is_given, a_consumer_that_may_not_be_made_keeps_none_from_the_others, readiness_leaves_one_message_behind, closing_ends_the_deliveries, what_was_fetched_ahead_is_given_back);
     trials.extend(trials!(single, []; a_missing_credentials_file_is_named));
     trials
 }
@@ -24,6 +28,18 @@ async fn until_ready(bus: &SharedBus) {
         }
     };
     within(ready).await;
+}
+
+async fn until_not_ready(bus: &SharedBus, code: &str) -> NotReady {
+    let refused = async {
+        loop {
+            match bus.check().await {
+                Err(why) if why.code == code => return why,
+                _ => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    within(refused).await
 }
 
 async fn a_killed_server_is_unavailable_and_all_flows_again() {
@@ -164,7 +180,7 @@ async fn connecting_before_the_server_is_there() {
         ..nats_settings(&server)
     };
     let bus: SharedBus = Arc::new(NatsBus::connect(settings).await.unwrap());
-    assert!(matches!(bus.check().await, Err(BusError::Unavailable(_))));
+    assert!(bus.check().await.unwrap_err().code == "bus_unavailable");
     let undone = bus.declare(&[REGISTRATION]).await;
     assert!(matches!(undone, Err(BusError::Unavailable(_))));
     let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
@@ -207,11 +223,12 @@ async fn settings_of_an_existing_stream_are_updated_and_others_kept() {
         .cached_info()
         .config
         .clone();
-    config.max_bytes = 1 << 30;
+    config.max_messages = 1_000_000;
     js.update_stream(config).await.unwrap();
 
     let settings = NatsSettings {
         max_age: Duration::from_secs(3600),
+        max_bytes: 1 << 20,
         ..nats_settings(&server)
     };
     let second = NatsBus::connect(settings).await.unwrap();
@@ -225,7 +242,23 @@ async fn settings_of_an_existing_stream_are_updated_and_others_kept() {
         .clone();
     assert_eq!(
         (config.max_age.as_secs(), config.max_bytes),
-        (3600, 1 << 30)
+        (3600, 1 << 20)
+    );
+    assert_eq!(config.max_messages, 1_000_000);
+    // The oldest go for new ones, so that publishing never waits for a consumer.
+    for n in 1..=12 {
+        let large = Message {
+            payload: vec![0; 100_000].into(),
+            ..message(n, APPROVED)
+        };
+        publish(&bus, large).await.unwrap();
+    }
+    let mut stream = js.get_stream("PORTICO").await.unwrap();
+    let state = &stream.info().await.unwrap().state;
+    assert!(state.bytes <= 1 << 20, "{state:?}");
+    assert!(
+        state.first_sequence > 1 && state.last_sequence == 12,
+        "{state:?}"
     );
 }
 
@@ -243,11 +276,130 @@ async fn a_password_in_the_url_is_used() {
         connect_wait: Duration::from_millis(500),
         ..settings("portico:wrong")
     };
-    let stranger = NatsBus::connect(wrong).await.unwrap();
-    assert!(matches!(
-        stranger.check().await,
-        Err(BusError::Unavailable(_))
-    ));
+    let stranger: SharedBus = Arc::new(NatsBus::connect(wrong).await.unwrap());
+    until_not_ready(&stranger, "bus_refuses_login").await;
+}
+
+/// A server with a file for its configuration, which is there as long as the folder.
+async fn configured(configuration: &str) -> (NatsServer, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nats.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let server = NatsServer::start_configured(&file, &[]).await.unwrap();
+    (server, folder)
+}
+
+async fn a_store_without_room_is_named_until_there_is_room() {
+    let (server, _folder) = configured("jetstream { max_file_store: 1MB }").await;
+    let bus = nats(&server).await;
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    until_ready(&bus).await;
+    let mut numbers = 1..;
+    let full = async {
+        loop {
+            let large = Message {
+                payload: vec![b'x'; 60_000].into(),
+                ..message(numbers.next().unwrap(), APPROVED)
+            };
+            if publish(&bus, large).await.is_err() {
+                return;
+            }
+        }
+    };
+    within(full).await;
+    let why = until_not_ready(&bus, "bus_full").await;
+    assert!(why.cause.contains("insufficient"), "{why}");
+
+    let js = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let stream = js.get_stream("PORTICO").await.unwrap();
+    stream.purge().await.unwrap();
+    until_ready(&bus).await;
+}
+
+/// Everything else works, so that nothing but the consumer itself can tell.
+async fn a_permission_that_one_consumer_lacks_is_named_until_it_is_given() {
+    let permissions = |denied: &str| {
+        format!(
+            "authorization {{ users: [{{ user: u, password: p, \
+             permissions: {{ publish: {{ allow: [\">\"], deny: [{denied}] }} }} }}] }}"
+        )
+    };
+    let [(durable, _)] = durables(&REGISTRATION).try_into().unwrap();
+    let next_message = format!("\"$JS.API.CONSUMER.MSG.NEXT.PORTICO.{durable}\"");
+    let (server, folder) = configured(&permissions(&next_message)).await;
+    let settings = NatsSettings {
+        url: server.url().replace("://", "://u:p@"),
+        ..nats_settings(&server)
+    };
+    let bus: SharedBus = Arc::new(NatsBus::connect(settings).await.unwrap());
+    bus.declare(&[REGISTRATION, NOTIFICATION]).await.unwrap();
+    let mut deliveries = bus.consume(&REGISTRATION).await.unwrap();
+    let waiting = tokio::spawn(async move { drain(&mut deliveries, 1).await });
+    publish(&bus, message(1, APPROVED)).await.unwrap();
+    let why = until_not_ready(&bus, "bus_permission_missing").await;
+    assert!(why.cause.contains(&durable), "{why}");
+    let [first] = bus
+        .waiting(&REGISTRATION)
+        .await
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let [second] = bus
+        .waiting(&REGISTRATION)
+        .await
+        .unwrap()
+        .try_into()
+        .unwrap();
+    assert_eq!(second.messages, Some(1));
+    assert!(second.oldest > first.oldest, "{first:?} {second:?}");
+
+    std::fs::write(folder.path().join("nats.conf"), permissions("")).unwrap();
+    server.reload().unwrap();
+    within(waiting).await.unwrap();
+    until_ready(&bus).await;
+}
+
+async fn a_consumer_that_may_not_be_made_keeps_none_from_the_others() {
+    let [(denied, _), _] = durables(&NOTIFICATION).try_into().unwrap();
+    let (server, _folder) = configured(&format!(
+        "authorization {{ users: [{{ user: u, password: p, permissions: {{ publish: {{ allow: [\">\"], \
+         deny: [\"$JS.API.CONSUMER.CREATE.PORTICO.{denied}.>\"] }} }} }}] }}"
+    ))
+    .await;
+    let settings = NatsSettings {
+        url: server.url().replace("://", "://u:p@"),
+        timeout: Duration::from_secs(1),
+        ..nats_settings(&server)
+    };
+    let bus: SharedBus = Arc::new(NatsBus::connect(settings).await.unwrap());
+    bus.declare(&[NOTIFICATION]).await.unwrap_err();
+    let mut deliveries = bus.consume(&NOTIFICATION).await.unwrap();
+    publish(&bus, message(1, REVOKED)).await.unwrap();
+    drain(&mut deliveries, 1).await;
+    let why = until_not_ready(&bus, "bus_permission_missing").await;
+    assert!(why.cause.contains(&denied), "{why}");
+    let [approved, revoked] = bus
+        .waiting(&NOTIFICATION)
+        .await
+        .unwrap()
+        .try_into()
+        .unwrap();
+    assert_eq!(approved.messages, None, "nobody tells");
+    assert!(revoked.messages.is_some());
+}
+
+async fn readiness_leaves_one_message_behind() {
+    let server = NatsServer::start().await.unwrap();
+    let js = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for _ in 0..3 {
+        let bus = nats(&server).await;
+        bus.declare(&[REGISTRATION]).await.unwrap();
+        bus.check().await.unwrap();
+        bus.check().await.unwrap();
+    }
+    let stream = js.get_stream("PORTICO").await.unwrap();
+    let state = &stream.cached_info().state;
+    assert_eq!((state.messages, state.last_sequence), (1, 3));
 }
 
 async fn a_missing_credentials_file_is_named() {

@@ -20,6 +20,7 @@ mod place;
 mod property;
 mod recovery;
 mod relay;
+mod retention;
 mod server;
 mod stub;
 mod upcasting;
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
         property::trials(),
         recovery::trials(),
         relay::trials(),
+        retention::trials(),
         server::trials(),
         upcasting::trials(),
         views::trials(),

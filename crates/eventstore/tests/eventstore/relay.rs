@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portico_bus::REPUBLISHED;
+use portico_bus::{PUBLISHED_BY, REPUBLISHED};
 use portico_eventstore::{
     EventStore, Lease,
     relay::{Relay, republish, status},
@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         two_relays_take_turns,
         events_are_published_again_on_request,
         a_request_to_publish_again_outlives_a_crash,
+        what_is_published_again_says_by_when_it_was_published,
     )
 }
 
@@ -254,11 +255,7 @@ async fn events_are_published_again_on_request(place: Place) {
         bus.positions() == [1, 2, 3, 2, 3, 4]
     })
     .await;
-    let marked: Vec<bool> = bus
-        .published()
-        .iter()
-        .map(|message| message.headers.contains_key(REPUBLISHED))
-        .collect();
+    let marked = marked(&bus, REPUBLISHED);
     assert_eq!(marked, [false, false, false, true, true, false]);
     eventually("the checkpoint follows", async || {
         checkpoint(&store).await == 4
@@ -266,6 +263,12 @@ async fn events_are_published_again_on_request(place: Place) {
     .await;
     shutdown.cancel();
     within(running).await.unwrap();
+}
+
+fn marked(bus: &StubBus, header: &str) -> Vec<bool> {
+    let published = bus.published();
+    let has = published.iter().map(|one| one.headers.contains_key(header));
+    has.collect()
 }
 
 async fn a_request_to_publish_again_outlives_a_crash(place: Place) {
@@ -308,4 +311,45 @@ async fn a_request_to_publish_again_outlives_a_crash(place: Place) {
     assert_eq!(checkpoint(&store).await, 200);
     shutdown.cancel();
     within(running).await.unwrap();
+}
+
+/// Also to a bus that has lost everything. An event that was not published before says nothing.
+async fn what_is_published_again_says_by_when_it_was_published(place: Place) {
+    let store = place.open().await;
+    let (clock, bus) = (TestClock::default(), StubBus::default());
+    bus.set_incarnation("first");
+    let (running, shutdown) = start(&store, &bus, &clock);
+    let mut days = Vec::new();
+    for by in 1..=2 {
+        store.append(append(new_id(), 0, &[by])).await.unwrap();
+        eventually("it is published", async || checkpoint(&store).await == by).await;
+        clock.forward(25 * 3600);
+        days.push(clock.now().to_string());
+        eventually("it is noted", async || rows(&store).await == by).await;
+    }
+    store.append(append(new_id(), 0, &[3])).await.unwrap();
+    eventually("it is published", async || checkpoint(&store).await == 3).await;
+    shutdown.cancel();
+    within(running).await.unwrap();
+    bus.set_incarnation("second");
+    let (running, shutdown) = start(&store, &bus, &clock);
+    eventually("all is published again", async || {
+        bus.positions().len() == 6
+    })
+    .await;
+    shutdown.cancel();
+    within(running).await.unwrap();
+    let published = bus.published();
+    let by = published
+        .iter()
+        .map(|one| one.headers.get(PUBLISHED_BY).cloned());
+    let known = days.into_iter().map(Some);
+    let expected = [None, None, None].into_iter().chain(known).chain([None]);
+    assert!(by.eq(expected), "{published:?}");
+}
+
+async fn rows(store: &EventStore) -> i64 {
+    use portico_eventstore::sqlx::{self, Row as _};
+    let row = sqlx::query("SELECT COUNT(*) FROM published").fetch_one(store.database().pool());
+    row.await.unwrap().get(0)
 }

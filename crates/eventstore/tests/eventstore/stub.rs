@@ -9,7 +9,9 @@ use std::{
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use portico_bus::{Bus, BusError, ConsumerSpec, Deliveries, Delivery, Message, Receipt, Settle};
+use portico_bus::{
+    Bus, BusError, ConsumerSpec, Deliveries, Delivery, Message, NotReady, Receipt, Settle, Waiting,
+};
 use portico_eventstore::{
     EventStore, RecordedEvent, StoreError,
     clock::{Clock, ManualTime},
@@ -69,6 +71,7 @@ impl TestClock {
 #[derive(Default)]
 struct State {
     incarnation: Option<String>,
+    backlog: u64,
     /// Receipts that the test resolves; `None`: they resolve at once.
     held: Option<BTreeMap<i64, oneshot::Sender<()>>>,
     published: Vec<Message>,
@@ -91,6 +94,11 @@ impl StubBus {
 
     pub(crate) fn set_incarnation(&self, incarnation: &str) {
         self.state.lock().unwrap().incarnation = Some(incarnation.to_owned());
+    }
+
+    /// What consumers have not acknowledged, as it is told.
+    pub(crate) fn set_backlog(&self, messages: u64) {
+        self.state.lock().unwrap().backlog = messages;
     }
 
     /// Positions of what was published, in the order of publishing.
@@ -172,11 +180,16 @@ impl Bus for StubBus {
         Ok(Box::new(self.clone()))
     }
 
-    async fn backlog(&self, _: &ConsumerSpec) -> Result<u64, BusError> {
-        Ok(0)
+    async fn waiting(&self, consumer: &ConsumerSpec) -> Result<Vec<Waiting>, BusError> {
+        let waiting = |subject: &&'static str| Waiting {
+            subject,
+            messages: Some(self.state.lock().unwrap().backlog),
+            oldest: Duration::ZERO,
+        };
+        Ok(consumer.subjects.iter().map(waiting).collect())
     }
 
-    async fn check(&self) -> Result<(), BusError> {
+    async fn check(&self) -> Result<(), NotReady> {
         Ok(())
     }
 

@@ -384,7 +384,7 @@ snapshots! {
     orphan: Orphan {
         identity_provider_id: ID.into(),
         marker: format!("{ID}.1"),
-        application_id: ID.into(),
+        application_id: Some(ID.into()),
         suspected_at: noon(),
         reason: OrphanReason::OutcomeUnknown.into(),
         powerless: true,
@@ -511,5 +511,6 @@ fn ada() -> User {
         status: UserStatus::Active.into(),
         version: 1,
         created_at: noon(),
+        let_in: false,
     }
 }

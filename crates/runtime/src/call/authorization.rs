@@ -25,7 +25,10 @@ use super::{
     Caller, Role,
     identity::{forbidden, unauthenticated},
 };
-use crate::{channel::methods, security};
+use crate::{
+    channel::{ServiceName, methods},
+    security,
+};
 
 /// DNS name in the certificate of the edge.
 pub const EDGE: &str = "edge";
@@ -139,6 +142,16 @@ impl Peer {
         }
     }
 
+    /// What it runs, for log and metrics: the first of its names that is a service's or the edge's, from a small set.
+    pub(crate) fn process(&self) -> &'static str {
+        let mut names = self.names.iter();
+        let known = names.find_map(|name| match name.as_str() {
+            EDGE => Some(EDGE),
+            name => ServiceName::named(name).map(ServiceName::as_str),
+        });
+        known.unwrap_or("unknown")
+    }
+
     fn is(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
     }
@@ -222,7 +235,11 @@ mod tests {
 
     fn user(role: Role) -> Caller {
         let id = Uuid::from_u128(1);
-        Caller::User { id, role }
+        Caller::User {
+            id,
+            role,
+            let_in: false,
+        }
     }
 
     fn code(rule: Rule, caller: &Caller, peer: Option<&[&str]>) -> String {

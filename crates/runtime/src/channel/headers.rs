@@ -1,6 +1,6 @@
 //! Headers of calls between services. HTTP and gRPC metadata have the same names.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{Context, global::get_text_map_propagator, trace::TraceContextExt as _};
 use opentelemetry_http::HeaderInjector;
 use portico_eventstore::trace;
@@ -15,6 +15,8 @@ pub const TRACEPARENT: &str = trace::TRACEPARENT;
 pub const TRACESTATE: &str = trace::TRACESTATE;
 /// Which service a call is for, since a process may run several, and some methods every service has.
 pub const SERVICE: &str = "x-portico-service";
+/// In the answer to a call whose identity was not taken, so that nothing was done: another replica may take it.
+pub(crate) const NOT_TAKEN: HeaderName = HeaderName::from_static("x-portico-not-taken");
 
 /// Propagates the current trace context and request id to another service. Headers that came from outside are kept where
 /// there is neither.

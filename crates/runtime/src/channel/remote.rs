@@ -11,17 +11,17 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use portico_proto::{Error, Kind};
 use tokio::time::{Instant, sleep, timeout_at};
-use tonic::{
-    Status,
-    body::Body,
-    transport::{ClientTlsConfig, Error as TransportError},
-};
+use tonic::{Status, body::Body, transport::Error as TransportError};
 use tower::Service as _;
 use url::Url;
 
 use super::{
-    IDEMPOTENCY_KEY, SERVICE, ServiceName, methods,
+    IDEMPOTENCY_KEY, NOT_TAKEN, SERVICE, ServiceName, methods,
     replicas::{Replica, Replicas},
+};
+use crate::{
+    process::Seldom,
+    tls::{Certificates, tls_reason, with_causes},
 };
 
 /// For a call, all its repetitions included. As long as the edge waits for the slowest of them, a connection test.
@@ -36,6 +36,8 @@ const PAUSES: [Duration; 4] = [
     Duration::from_millis(1000),
 ];
 const GRPC_TIMEOUT: &str = "grpc-timeout";
+/// Lines about one service, each reason apart.
+static SAID: Seldom = Seldom::every(Duration::from_secs(10));
 
 /// A channel to one service over the network. Cheap to clone.
 #[derive(Clone)]
@@ -48,11 +50,10 @@ impl Remote {
     /// To the replicas at these addresses: `http://` or `https://`, host and port. A name may stand for several
     /// replicas. With TLS the replicas must prove that they are this service.
     #[must_use]
-    pub fn new(name: ServiceName, addresses: &[Url], tls: Option<ClientTlsConfig>) -> Self {
-        let tls = tls.map(|tls| tls.domain_name(name.as_str()));
+    pub fn new(name: ServiceName, addresses: &[Url], tls: Option<Certificates>) -> Self {
         Self {
             name,
-            replicas: Arc::new(Replicas::new(addresses.to_vec(), tls)),
+            replicas: Arc::new(Replicas::new(name, addresses.to_vec(), tls)),
         }
     }
 
@@ -66,19 +67,21 @@ impl Remote {
 
     async fn try_replicas(&self, call: &Call) -> Result<Response<Body>, Error> {
         let mut pauses = PAUSES.iter();
+        let mut refused = None;
         loop {
             let replicas = self.replicas.in_turn().await;
             let hope = replicas.iter().any(Replica::seems_well);
             for replica in &replicas {
                 match self.try_one(replica, call).await {
                     Attempt::Answered(response) => return Ok(response),
+                    Attempt::Refused(response) => refused = Some(response),
                     Attempt::Again => {}
                     Attempt::Over => return Err(service_unavailable(self.name)),
                 }
             }
             // Where nobody answered a moment ago, there is no use in waiting.
             let Some(pause) = pauses.next().filter(|_| hope || replicas.is_empty()) else {
-                return Err(service_unavailable(self.name));
+                return refused.ok_or_else(|| service_unavailable(self.name));
             };
             sleep(*pause).await;
             self.replicas.look(*pause).await;
@@ -95,10 +98,16 @@ impl Remote {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 replica.failed();
-                return self.after(&error, never_arrived(&error), call);
+                let reason = tls_reason(&error).unwrap_or("not_reachable");
+                return self.after(reason, &with_causes(&error), never_arrived(&error), call);
             }
-            Err(_) => return self.after(&"no answer in time", false, call),
+            Err(_) => return self.late(call),
         };
+        if response.headers().contains_key(NOT_TAKEN) {
+            // Its clock or its keys are others than ours. Nothing was done, and another replica may agree with us.
+            replica.failed();
+            return Attempt::Refused(response);
+        }
         if call.streams {
             return Attempt::Answered(self.stream(response));
         }
@@ -108,15 +117,42 @@ impl Remote {
             Ok(Ok(body)) => Attempt::Answered(Response::from_parts(parts, Body::new(body))),
             Ok(Err(status)) => {
                 replica.failed();
-                self.after(&status, false, call)
+                self.after("broken_off", &with_causes(&status), false, call)
             }
-            Err(_) => self.after(&"no answer in time", false, call),
+            Err(_) => self.late(call),
         }
     }
 
-    fn after(&self, error: &dyn std::fmt::Display, never_arrived: bool, call: &Call) -> Attempt {
+    fn late(&self, call: &Call) -> Attempt {
+        self.after("late", "no answer in time", false, call)
+    }
+
+    /// What comes after an attempt without an answer. The caller is told only that the service is away, so the cause is
+    /// in the log.
+    fn after(&self, reason: &str, error: &str, never_arrived: bool, call: &Call) -> Attempt {
         let again = (never_arrived || call.repeatable) && Instant::now() < call.deadline;
-        tracing::debug!(service = self.name.as_str(), path = call.path(), %error, again, "call failed");
+        let (service, path) = (self.name.as_str(), call.path());
+        match SAID.say(&format!("{service} {reason}")) {
+            Some(unsaid) => {
+                tracing::warn!(
+                    service,
+                    path,
+                    reason,
+                    error,
+                    again,
+                    unsaid,
+                    "a call to {service} failed: {reason}"
+                );
+            }
+            None => tracing::debug!(
+                service,
+                path,
+                reason,
+                error,
+                again,
+                "a call to {service} failed: {reason}"
+            ),
+        }
         if again { Attempt::Again } else { Attempt::Over }
     }
 
@@ -130,6 +166,8 @@ impl Remote {
 
 enum Attempt {
     Answered(Response<Body>),
+    /// The replica does not take our identity.
+    Refused(Response<Body>),
     /// Another replica may be asked.
     Again,
     /// It may have had its effect.

@@ -10,8 +10,11 @@ use std::{
 };
 
 use tokio::{net::lookup_host, time::Instant};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use url::Url;
+
+use super::ServiceName;
+use crate::tls::{Certificates, Connector};
 
 /// How often names are looked up again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -29,8 +32,9 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// All replicas of one service.
 pub(super) struct Replicas {
+    service: ServiceName,
     addresses: Vec<Url>,
-    tls: Option<ClientTlsConfig>,
+    tls: Option<Certificates>,
     known: Mutex<Known>,
     looking: tokio::sync::Mutex<()>,
     turn: AtomicUsize,
@@ -79,8 +83,13 @@ impl Replica {
 }
 
 impl Replicas {
-    pub(super) fn new(addresses: Vec<Url>, tls: Option<ClientTlsConfig>) -> Self {
+    pub(super) fn new(
+        service: ServiceName,
+        addresses: Vec<Url>,
+        tls: Option<Certificates>,
+    ) -> Self {
         Self {
+            service,
             addresses,
             tls,
             known: Mutex::default(),
@@ -138,32 +147,38 @@ impl Replicas {
     }
 
     fn replica(&self, address: SocketAddr, url: &Url) -> Option<Replica> {
-        let endpoint = Endpoint::from_shared(format!("{}://{address}", url.scheme()))
-            .map(|endpoint| {
-                endpoint
-                    .connect_timeout(PATIENCE)
-                    .tcp_nodelay(true)
-                    .http2_keep_alive_interval(PING_EVERY)
-                    .keep_alive_timeout(PONG_WITHIN)
-                    .keep_alive_while_idle(true)
-            })
-            .and_then(|endpoint| match &self.tls {
-                Some(tls) => endpoint.tls_config(tls.clone()),
-                None => Ok(endpoint),
-            });
-        match endpoint {
-            Ok(endpoint) => Some(Replica {
-                address,
-                calls: endpoint.connect_lazy(),
-                streams: endpoint
-                    .initial_stream_window_size(STREAM_WINDOW)
-                    .initial_connection_window_size(CONNECTION_WINDOW)
-                    .connect_lazy(),
-                left_out_until: Arc::default(),
-            }),
-            Err(error) => {
-                tracing::error!(%address, %error, "a replica cannot be called");
-                None
+        // The connector adds TLS, with the certificates of its time; to the transport it looks like a plain connection.
+        let origin = format!("{}://{address}", url.scheme()).parse();
+        let endpoint = Endpoint::from_shared(format!("http://{address}"));
+        let endpoint = match (endpoint, origin) {
+            (Ok(endpoint), Ok(origin)) => endpoint.origin(origin),
+            (Err(error), _) => return unusable(address, &error),
+            (_, Err(error)) => return unusable(address, &error),
+        };
+        let endpoint = endpoint
+            .connect_timeout(PATIENCE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PONG_WITHIN)
+            .keep_alive_while_idle(true);
+        let streams = endpoint
+            .clone()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        Some(Replica {
+            address,
+            calls: self.channel(&endpoint, address),
+            streams: self.channel(&streams, address),
+            left_out_until: Arc::default(),
+        })
+    }
+
+    fn channel(&self, endpoint: &Endpoint, address: SocketAddr) -> Channel {
+        match &self.tls {
+            None => endpoint.connect_lazy(),
+            Some(tls) => {
+                let connector = Connector::new(address, self.service.as_str(), tls.clone());
+                endpoint.connect_with_connector_lazy(connector)
             }
         }
     }
@@ -193,4 +208,9 @@ async fn addresses(url: &Url) -> Vec<SocketAddr> {
             Vec::new()
         }
     }
+}
+
+fn unusable(address: SocketAddr, error: &dyn std::fmt::Display) -> Option<Replica> {
+    tracing::error!(%address, %error, "a replica cannot be called");
+    None
 }

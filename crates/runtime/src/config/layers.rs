@@ -156,11 +156,11 @@ impl Layers {
         let secret = keys.iter().find(|(key, kind)| {
             Some(variable_of(key).as_str()) == base
                 && super::reader::SECRETS.contains(&key.as_str())
-                && matches!(kind, Value::String(..))
+                && matches!(kind, Value::String(..) | Value::Array(..))
         });
         match secret {
             Some((key, kind)) => match std::fs::read_to_string(&text) {
-                Ok(text) => self.merge(name, nest(key, typed(text.trim_end(), kind))),
+                Ok(text) => self.merge(name, nest(key, typed(&in_file(&text, kind), kind))),
                 Err(error) => self.problem(name, format!("its file cannot be read: {error}"), name),
             },
             None => self.problem(name, format!("{NO_SUCH_KEY}{}", meant(name, &keys)), name),
@@ -223,6 +223,14 @@ impl Layers {
 /// The variable of a key: `smtp.url` is `PORTICO_SMTP_URL`.
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+/// What a variable would say in place of a file: of a list each line is one.
+fn in_file(text: &str, kind: &Value) -> String {
+    match kind {
+        Value::Array(..) => text.trim_end().replace('\n', ","),
+        _ => text.trim_end().to_owned(),
+    }
 }
 
 /// Which variable was meant by one that does not exist. The prefix says nothing, as all have it.

@@ -1,10 +1,12 @@
 //! Typed values out of the layers. A value that is wrong is noted and replaced
 //! by its default, so that reading goes on to the next problem.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use figment::value::Value;
@@ -17,7 +19,7 @@ use super::{ConfigError, ConfigErrors};
 
 /// Keys whose values are never shown. Reading one of them as anything but a
 /// secret, or another key as one, is a mistake that the tests find.
-pub(super) const SECRETS: [&str; 9] = [
+pub(super) const SECRETS: [&str; 10] = [
     "admin.password",
     "database.url",
     "kek",
@@ -25,6 +27,7 @@ pub(super) const SECRETS: [&str; 9] = [
     "nats.url",
     "outgoing.proxy",
     "services.identity_key",
+    "services.identity_key_previous",
     "smtp.url",
     "telemetry.otlp_headers",
 ];
@@ -268,29 +271,48 @@ impl Reader {
         self.url(key, schemes).map(|url| Secret::new(url.as_str()))
     }
 
+    /// What tells whether a value is another one, of secrets, too. It is of use in this process only.
+    pub(super) fn fingerprints(&self) -> BTreeMap<String, u64> {
+        static KEYED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let leaves = leaves(&self.layers.defaults).into_iter();
+        let fingerprints = leaves.map(|(key, default)| {
+            let value = self.layers.merged.find_value(&key).unwrap_or(default);
+            let fingerprint = KEYED.hash_one(plain(&value));
+            (key, fingerprint)
+        });
+        fingerprints.collect()
+    }
+
     /// Every key, its value and where that comes from.
     pub(super) fn masked(&self) -> String {
         let mut lines = String::new();
         for (key, default) in leaves(&self.layers.defaults) {
             let value = self.layers.merged.find_value(&key).unwrap_or(default);
-            let value = match (SECRETS.contains(&key.as_str()), &value) {
-                (true, value) => mask(value),
-                (false, value @ Value::Num(..)) => {
-                    let fraction = || number(value).map(|n| n.to_string());
-                    let whole = whole(value).map(|n| n.to_string());
-                    whole.or_else(fraction).unwrap_or_default()
-                }
-                (false, Value::Bool(_, yes)) => yes.to_string(),
-                (false, Value::Array(_, items)) => {
-                    let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
-                    format!("{items:?}")
-                }
-                (false, value) => format!("{:?}", value.as_str().unwrap_or_default()),
+            let value = match SECRETS.contains(&key.as_str()) {
+                true => mask(&value),
+                false => plain(&value),
             };
             // Writing to a String cannot fail.
             let _ = writeln!(lines, "{key} = {value}  # {}", self.source(&key));
         }
         lines
+    }
+}
+
+/// As it is written in TOML.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Num(..) => {
+            let fraction = || number(value).map(|n| n.to_string());
+            let whole = whole(value).map(|n| n.to_string());
+            whole.or_else(fraction).unwrap_or_default()
+        }
+        Value::Bool(_, yes) => yes.to_string(),
+        Value::Array(_, items) => {
+            let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+            format!("{items:?}")
+        }
+        value => format!("{:?}", value.as_str().unwrap_or_default()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod network;
 mod people;
+mod retention;
 mod retry;
 mod services;
 mod telemetry;
@@ -18,9 +19,11 @@ use url::Url;
 use super::nearest::did_you_mean;
 use super::reader::Reader;
 use crate::outgoing::{AllowList, OutgoingSettings};
+pub(super) use network::health_listen;
 pub use network::{Connections, Grpc, Nats, Tls};
 use people::is_mail_address;
 pub use people::{Admin, Attempts, Passwords, Session, Signup};
+pub use retention::Retention;
 pub use retry::Retry;
 pub use services::{MutualTls, Services};
 pub use telemetry::{Collector, Telemetry};
@@ -238,8 +241,8 @@ pub(super) fn kek(reader: &mut Reader) -> Option<Kek> {
         .ok()
 }
 
-pub(super) fn kek_previous(reader: &mut Reader) -> Vec<Kek> {
-    let key = "kek_previous";
+/// A list of keys in base64.
+pub(super) fn keks(reader: &mut Reader, key: &'static str) -> Vec<Kek> {
     let mut keks = Vec::new();
     for text in reader.secrets(key) {
         match Kek::from_base64(text.expose()) {
@@ -248,6 +251,15 @@ pub(super) fn kek_previous(reader: &mut Reader) -> Vec<Kek> {
         }
     }
     keks
+}
+
+/// Identities tell seconds.
+pub(super) fn clock_tolerance(reader: &mut Reader) -> Duration {
+    let tolerance = reader.duration("clock.tolerance");
+    if tolerance.subsec_nanos() > 0 {
+        reader.problem("clock.tolerance", "must be whole seconds");
+    }
+    tolerance
 }
 
 pub(super) fn outgoing(reader: &mut Reader, allow: Arc<AllowList>) -> OutgoingSettings {

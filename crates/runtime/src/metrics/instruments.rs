@@ -6,6 +6,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider as _};
 
 use super::{METER, provider};
+use crate::ServiceName;
 
 /// Upper bounds of durations, in seconds: from a call within the process to a provider that hardly answers.
 const SECONDS: [f64; 13] = [
@@ -23,6 +24,7 @@ pub struct Instruments {
     mails: Counter<u64>,
     connections_refused: Counter<u64>,
     sign_ins: Counter<u64>,
+    identities_refused: Counter<u64>,
 }
 
 /// What became of a try to sign in.
@@ -36,6 +38,27 @@ pub enum SignIn {
     UnknownAccount,
     /// It was not tried, because too many have failed.
     Limited,
+}
+
+/// Why the identity of a call between processes was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityRefused {
+    /// The clocks differ.
+    Clock,
+    /// The key is not known.
+    Key,
+}
+
+impl IdentityRefused {
+    const ALL: [Self; 2] = [Self::Clock, Self::Key];
+
+    fn labels(self, peer: &'static str) -> [KeyValue; 2] {
+        let reason = match self {
+            Self::Clock => "clock",
+            Self::Key => "key",
+        };
+        [KeyValue::new("reason", reason), KeyValue::new("peer", peer)]
+    }
 }
 
 /// What became of a connection for which there was no room.
@@ -97,6 +120,11 @@ impl Instruments {
             .add(1, &[KeyValue::new("reason", why)]);
     }
 
+    /// A call that `peer`, a service or the edge, made with an identity that was not taken.
+    pub fn identity_refused(&self, why: IdentityRefused, peer: &'static str) {
+        self.identities_refused.add(1, &why.labels(peer));
+    }
+
     /// What became of a try to send a mail, each a word from a small set.
     pub fn mail(&self, template: &'static str, outcome: &'static str) {
         let labels = [
@@ -125,7 +153,19 @@ impl Instruments {
                 .build()
         };
         let counter = |name, help| meter.u64_counter(name).with_description(help).build();
+        let identities_refused = counter(
+            "portico_identity_refused_total",
+            "Calls of other processes with an identity that was not taken, by reason and calling service.",
+        );
+        // From zero, or an alert on growth would not see the first one.
+        for why in IdentityRefused::ALL {
+            let services = ServiceName::ALL.map(ServiceName::as_str);
+            for peer in services.into_iter().chain(["edge", "unknown"]) {
+                identities_refused.add(0, &why.labels(peer));
+            }
+        }
         Self {
+            identities_refused,
             http_request_duration: seconds(
                 "portico_http_request_duration_seconds",
                 "Time until the answer began, by route, method and status.",

@@ -12,13 +12,24 @@
 //! | `database_starting` | it is starting, stopping or being restored |
 //! | `database_full`, `database_read_only` | appends fail, reads work |
 //! | `migrations_pending` | it is older than this program |
-//! | `bus_unavailable` | NATS does not answer; commands are taken, their events wait |
+//! | `bus_unavailable` | there is no connection to NATS; commands are taken, their events wait |
+//! | `bus_refuses_login`, `bus_certificate_refused` | NATS refuses the user, or TLS does not come about |
+//! | `bus_no_answer` | NATS does not acknowledge a message |
+//! | `bus_full` | the disk or the limits of JetStream leave no room for a message |
+//! | `bus_stream_missing` | the stream is not there and cannot be made, or JetStream is off |
+//! | `bus_stream_settings` | the stream was made by somebody else, without roll-ups |
+//! | `bus_unreadable` | what was stored is not read back |
+//! | `bus_permission_missing` | NATS' permissions forbid something that the log names |
+//! | `bus_consumer_interrupted` | messages are stored, but consumers that the log names get none |
 //! | `service_unavailable` | a neighbour cannot be reached |
+//! | `clock_off` | the clock of this process is further off than `clock.tolerance`, by `offset_seconds` |
 //! | `shutting_down` | it has been told to end |
 //! | `no_answer_in_time` | two seconds were not enough |
 
+mod clock;
 mod grpc;
 
+pub use clock::{Reference, watch_clock};
 pub(crate) use grpc::ServiceHealth;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -36,7 +47,7 @@ use serde::Serialize;
 
 use super::Deps;
 use crate::{
-    Channels, ServiceName,
+    Channels, Clock, ServiceName,
     metrics::{
         self,
         gauges::{self, Gauge, Reading},
@@ -64,6 +75,8 @@ struct Check {
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Arc<Vec<Check>>,
+    /// And how far it may be off.
+    clock: Option<(Clock, Duration)>,
 }
 
 /// What `/readyz` answers.
@@ -88,6 +101,9 @@ pub struct Part {
     /// Why not: a stable code and nothing else, since anybody may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How far this process's clock is ahead, negative where it is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_seconds: Option<f64>,
 }
 
 impl Health {
@@ -134,6 +150,13 @@ impl Health {
         })
     }
 
+    /// The clock of this process, which [`watch_clock`] measures.
+    #[must_use]
+    pub fn clock(mut self, deps: &Deps) -> Self {
+        self.clock = Some((deps.clock.clone(), deps.config.clock_tolerance));
+        self
+    }
+
     /// The database of a service that runs here.
     #[must_use]
     pub fn database(self, part: impl Into<String>, database: &Database) -> Self {
@@ -151,9 +174,9 @@ impl Health {
         self.with("bus", move || {
             let bus = Arc::clone(&bus);
             async move {
-                bus.check().await.map_err(|error| {
-                    tracing::warn!(%error, "the bus is not available");
-                    "bus_unavailable".to_owned()
+                bus.check().await.map_err(|why| {
+                    tracing::warn!(code = why.code, error = why.cause, "the bus is not ready");
+                    why.code.to_owned()
                 })
             }
         })
@@ -180,9 +203,12 @@ impl Health {
                 ready: reason.is_none(),
                 optional: check.optional,
                 reason,
+                offset_seconds: None,
             }
         });
-        let parts = join_all(asked).await;
+        let mut parts = join_all(asked).await;
+        let clock = self.clock.as_ref();
+        parts.extend(clock.map(|(clock, tolerance)| clock::part(clock, *tolerance)));
         Readiness {
             ready: parts.iter().all(|part| part.ready || part.optional),
             parts,

@@ -93,8 +93,3 @@ capabilities:
 {{- end }}
 {{- toJson $secrets }}
 {{- end }}
-
-{{- /* The port that answers probes and Prometheus. Takes the name of a service. */ -}}
-{{- define "portico.probePort" -}}
-{{ eq . "edge" | ternary "http" "probes" }}
-{{- end }}

@@ -92,9 +92,10 @@ fn capitalised(text: &str) -> String {
 }
 
 /// What pages call a field otherwise than by the words of its name.
-const LABELS: [(&str, &str); 7] = [
+const LABELS: [(&str, &str); 8] = [
     ("q", "search text"),
     ("sort", "order"),
+    ("let_in", "internal products"),
     ("dcr_enabled", "dynamic client registration"),
     ("rate.requests", "requests of the rate"),
     ("rate.per_seconds", "seconds of the rate"),

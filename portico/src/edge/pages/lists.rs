@@ -1,7 +1,7 @@
 //! Lists: search, filters, order and paging.
 
 use minijinja::{Value, context};
-use portico_proto::rest::Enumeration;
+use portico_proto::{Error, rest::Enumeration};
 use serde::Deserialize;
 
 /// The query of a list's page. Each list uses the members that it supports.
@@ -12,6 +12,7 @@ pub(super) struct Listing {
     pub(super) tag: String,
     pub(super) status: String,
     pub(super) role: String,
+    pub(super) let_in: String,
     pub(super) subject_id: String,
     pub(super) service: String,
     pub(super) consumer: String,
@@ -29,6 +30,19 @@ pub(super) fn word<E: Enumeration>(text: &str) -> i32 {
     }
 }
 
+/// A filter of those who are something, or are not; nothing chosen is both. As with [`word`], what is neither is refused.
+pub(super) fn yes_or_no(field: &'static str, text: &str) -> Result<Option<bool>, Error> {
+    match text {
+        "" => Ok(None),
+        "true" => Ok(Some(true)),
+        "false" => Ok(Some(false)),
+        _ => {
+            let message = format!("`{field}` must be true or false.");
+            Err(Error::field(field, "field_type_wrong", message))
+        }
+    }
+}
+
 impl Listing {
     /// For the template: the filters, and the links to the first and the next page (`next` is the cursor).
     pub(super) fn shown(&self, next: &str) -> Value {
@@ -37,6 +51,7 @@ impl Listing {
             tag => &self.tag,
             status => &self.status,
             role => &self.role,
+            let_in => &self.let_in,
             subject_id => &self.subject_id,
             service => &self.service,
             consumer => &self.consumer,
@@ -53,6 +68,7 @@ impl Listing {
             ("tag", &self.tag),
             ("status", &self.status),
             ("role", &self.role),
+            ("let_in", &self.let_in),
             ("subject_id", &self.subject_id),
             ("service", &self.service),
             ("consumer", &self.consumer),

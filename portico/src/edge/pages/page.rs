@@ -98,7 +98,7 @@ pub(super) const ANY_VERSION: u64 = 0;
 
 /// The signed-in user, for the header of the page.
 async fn user(ctx: &RequestContext) -> Option<Value> {
-    let Caller::User { id, role } = ctx.caller() else {
+    let Caller::User { id, role, .. } = ctx.caller() else {
         return None;
     };
     let request = ctx.request(GetCurrentUserRequest {});

@@ -13,7 +13,10 @@ use portico_proto::{
     Error, Kind,
     accounts::{
         self,
-        v1::{AuthenticateRequest, accounts_service_client::AccountsServiceClient},
+        v1::{
+            AuthenticateRequest, AuthenticateResponse,
+            accounts_service_client::AccountsServiceClient,
+        },
     },
     time,
 };
@@ -158,7 +161,7 @@ impl Auth {
             .await?
             .into_inner();
         let identity = Identity {
-            caller: caller(&answer.user_id, answer.role())?,
+            caller: caller(&answer)?,
             signed: MetadataValue::try_from(answer.identity).map_err(|_| unreadable())?,
         };
         let ends = answer.expires_at.as_ref().and_then(time::from_proto);
@@ -237,14 +240,15 @@ fn refused_bearer() -> Error {
     )
 }
 
-fn caller(user_id: &str, role: accounts::v1::Role) -> Result<Caller, Error> {
-    let role = match role {
+fn caller(answer: &AuthenticateResponse) -> Result<Caller, Error> {
+    let role = match answer.role() {
         accounts::v1::Role::Admin => Role::Admin,
         accounts::v1::Role::Developer => Role::Developer,
         accounts::v1::Role::Unspecified => return Err(unreadable()),
     };
-    let id = user_id.parse().map_err(|_| unreadable())?;
-    Ok(Caller::User { id, role })
+    let id = answer.user_id.parse().map_err(|_| unreadable())?;
+    let let_in = answer.let_in;
+    Ok(Caller::User { id, role, let_in })
 }
 
 fn unreadable() -> Error {

@@ -275,8 +275,12 @@ fn wrong_query(rejection: &QueryRejection) -> Failure {
     if field == "limit" && words.contains("number too large") {
         return wrong_limit().into();
     }
-    // What can go wrong beside is a number that is none; the name stands before it.
-    let message = format!("`{field}` must be {}.", article("u32"));
+    // What can go wrong beside is a truth value or a number that is none; the name stands before it.
+    let right = match words.contains("`true` or `false`") {
+        true => "a boolean",
+        false => "u32",
+    };
+    let message = format!("`{field}` must be {}.", article(right));
     Error::field(field, "field_type_wrong", message).into()
 }
 

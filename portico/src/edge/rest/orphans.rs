@@ -2,7 +2,8 @@
 
 use axum::Json;
 use portico_proto::registration::v1::{
-    AdoptOrphanRequest, DeleteOrphanRequest, DismissOrphanRequest, ListOrphansRequest, Orphan,
+    AdoptOrphanRequest, DeleteOrphanRequest, DismissOrphanRequest, FindOrphansRequest,
+    FindOrphansResponse, ListOrphansRequest, Orphan,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -15,6 +16,7 @@ use crate::edge::{Edge, problem::Result, request::RequestContext};
 pub(super) fn routes() -> OpenApiRouter<Edge> {
     OpenApiRouter::default()
         .routes(routes!(list_orphans))
+        .routes(routes!(find_orphans))
         .routes(routes!(adopt_orphan))
         .routes(routes!(delete_orphan))
         .routes(routes!(dismiss_orphan))
@@ -29,6 +31,17 @@ async fn list_orphans(
     let page = ctx.registration().list_orphans(ctx.request(query)).await?;
     let page = page.into_inner();
     Ok(List::new(page.orphans, page.next))
+}
+
+/// Looks through a provider's clients for those that bear Portico's marker and are not known here; part by part.
+#[utoipa::path(post, path = "/orphans/find", tag = "Identity providers", request_body = FindOrphansRequest, responses((status = 200, body = FindOrphansResponse)))]
+async fn find_orphans(
+    ctx: RequestContext,
+    Body(request): Body<FindOrphansRequest>,
+) -> Result<Json<FindOrphansResponse>> {
+    let request = ctx.request(request);
+    let found = ctx.registration().find_orphans(request).await?;
+    Ok(Json(found.into_inner()))
 }
 
 /// Adopts the client for the application, with a new secret; `id` is the marker.

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use portico_proto::accounts::v1::{
-    ActivateUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest, SignUpRequest,
-    SuspendUserRequest, User,
+    ActivateUserRequest, EraseUserRequest, GetUserRequest, LetInUserRequest, ListUsersRequest,
+    ShutOutUserRequest, SignUpRequest, SuspendUserRequest, User,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -19,6 +19,8 @@ pub(super) fn routes() -> OpenApiRouter<Edge> {
         .routes(routes!(get_user, erase_user))
         .routes(routes!(activate_user))
         .routes(routes!(suspend_user))
+        .routes(routes!(let_in_user))
+        .routes(routes!(shut_out_user))
 }
 
 impl From<User> for Single<User> {
@@ -71,7 +73,7 @@ async fn erase_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Resul
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Activates a pending or suspended user. Access that was suspended with the account comes back.
+/// Activates a pending or suspended user. One whose sign-up waited for it is let in with it. Access that was suspended with the account comes back.
 #[utoipa::path(post, path = "/users/{id}/activate", tag = "Accounts", responses((status = 200, body = User)))]
 async fn activate_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
     expected.require(version(&ctx, &id)).await?;
@@ -87,5 +89,24 @@ async fn suspend_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Res
     expected.require(version(&ctx, &id)).await?;
     let request = ctx.request(SuspendUserRequest { id });
     let user = ctx.accounts().suspend_user(request).await?.into_inner();
+    Ok(user.into())
+}
+
+/// Lets a user in: they may see and request internal products from now on.
+#[utoipa::path(post, path = "/users/{id}/let-in", tag = "Accounts", responses((status = 200, body = User)))]
+async fn let_in_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
+    expected.require(version(&ctx, &id)).await?;
+    let request = ctx.request(LetInUserRequest { id });
+    let user = ctx.accounts().let_in_user(request).await?.into_inner();
+    Ok(user.into())
+}
+
+/// Takes back that a user was let in: internal products are no longer there for them. Access that they have stays. An admin
+/// is let in by their role.
+#[utoipa::path(post, path = "/users/{id}/shut-out", tag = "Accounts", responses((status = 200, body = User)))]
+async fn shut_out_user(ctx: RequestContext, Id(id): Id, expected: IfMatch) -> Result<Single<User>> {
+    expected.require(version(&ctx, &id)).await?;
+    let request = ctx.request(ShutOutUserRequest { id });
+    let user = ctx.accounts().shut_out_user(request).await?.into_inner();
     Ok(user.into())
 }

@@ -25,7 +25,7 @@ use portico_proto::{
 use portico_runtime::{Caller, Channels, ServiceChannel, ServiceName};
 use serde_json::json;
 
-use super::support::{ADMIN, Answer, DEVELOPER, Double, Heard, ID, Portal, request};
+use super::support::{ADMIN, Answer, DEVELOPER, Double, Heard, ID, LET_IN, Portal, request};
 use crate::edge::{Edge, remembered, request::RequestContext};
 
 /// A catalogue that says in each answer whom it is for and how often it was asked.
@@ -92,6 +92,7 @@ fn catalogue(double: Double, asked: &Arc<AtomicUsize>) -> Double {
 fn audience(caller: &Caller) -> &'static str {
     match caller {
         Caller::Anonymous => "visitor",
+        Caller::User { let_in: true, .. } => "let in",
         Caller::User { role, .. } => role.as_str(),
         Caller::Service(_) => "service",
     }
@@ -140,6 +141,10 @@ async fn everybody_gets_the_answers_of_their_audience() {
     assert_eq!(seen("").await, ("visitor".to_owned(), 2));
     // Who changes the catalogue sees it as it is.
     assert_eq!(seen(ADMIN).await, ("admin".to_owned(), 4));
+    for _ in 0..2 {
+        assert_eq!(seen(LET_IN).await, ("let in".to_owned(), 5));
+        assert_eq!(seen(DEVELOPER).await, ("developer".to_owned(), 1));
+    }
 }
 
 #[tokio::test]
@@ -246,8 +251,10 @@ async fn over_grpc_too() {
     let changed = portal.json(Method::PATCH, &path, json!({})).await;
     assert_eq!(changed.status, 200);
     assert_eq!(list(DEVELOPER, "").await, is("developer", 6));
+    assert_eq!(list(LET_IN, "").await, is("let in", 7));
+    assert_eq!(list(DEVELOPER, "").await, is("developer", 6));
     // A refusal is forwarded with its status, and not remembered.
-    for number in 7..9 {
+    for number in 8..10 {
         let unknown = outside
             .clone()
             .get_product(GetProductRequest::default())

@@ -133,6 +133,7 @@ fn user() -> User {
         status: UserStatus::Active.into(),
         version: 3,
         created_at: Some(time()),
+        let_in: true,
     }
 }
 

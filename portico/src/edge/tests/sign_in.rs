@@ -28,7 +28,7 @@ fn accounts(name: ServiceName, double: Double) -> Double {
         .on(
             "/portico.accounts.v1.AccountsService/GetCurrentUser",
             |heard: Heard<GetCurrentUserRequest>| match heard.caller {
-                Caller::User { id, role } => Ok(User {
+                Caller::User { id, role, .. } => Ok(User {
                     id: id.to_string(),
                     role: Role::from_word(role.as_str()).unwrap().into(),
                     version: 3,

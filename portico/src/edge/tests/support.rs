@@ -33,6 +33,8 @@ use uuid::Uuid;
 
 pub(super) const ADMIN: &str = "admin-token";
 pub(super) const DEVELOPER: &str = "developer-token";
+/// Of a developer whom an admin has let in.
+pub(super) const LET_IN: &str = "let-in-token";
 pub(super) const ID: &str = "0190b6f1-7c3e-7d2a-9b1e-5f3c2a1b0d4e";
 
 /// What a double was asked.
@@ -228,6 +230,7 @@ pub(super) fn admin() -> Caller {
     Caller::User {
         id: Uuid::from_u128(1),
         role: Role::Admin,
+        let_in: false,
     }
 }
 
@@ -235,6 +238,15 @@ pub(super) fn developer() -> Caller {
     Caller::User {
         id: Uuid::from_u128(2),
         role: Role::Developer,
+        let_in: false,
+    }
+}
+
+fn let_in() -> Caller {
+    Caller::User {
+        id: Uuid::from_u128(3),
+        role: Role::Developer,
+        let_in: true,
     }
 }
 
@@ -261,14 +273,17 @@ fn authenticating(double: Double, asked: Arc<AtomicUsize>, locked: Arc<AtomicBoo
                 _ if locked.load(Ordering::SeqCst) => Caller::Anonymous,
                 ADMIN => admin(),
                 DEVELOPER => developer(),
+                LET_IN => let_in(),
                 _ => Caller::Anonymous,
             };
             let (id, role) = caller.require_user()?;
+            let let_in = matches!(caller, Caller::User { let_in: true, .. });
             Ok(AuthenticateResponse {
                 identity: key.sign(&caller).unwrap(),
                 user_id: id.to_string(),
                 role: accounts::v1::Role::from_word(role.as_str()).unwrap().into(),
                 expires_at: time::parse("2026-01-03T12:00:00Z"),
+                let_in,
             })
         },
     )

@@ -4,6 +4,7 @@
 //! load balancers keep a connection.
 
 mod observed;
+mod pace;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,7 +15,7 @@ use portico_runtime::config::Connections;
 use tokio::time::{Instant, sleep_until};
 
 pub(super) use self::observed::{Answer, Observed};
-use super::frames::Frames;
+use self::pace::Pace;
 
 /// How an HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,13 +33,9 @@ struct State {
     since: Instant,
     /// From when on the peer has taken no byte of what is to be written.
     blocked: Option<Instant>,
-    /// Answers of which something waits for the peer to read it. HTTP/2 keeps that back by its flow control (RFC 9113
-    /// section 5.2), so that nothing is to be written.
+    /// Answers of which something waits for the peer to read it.
     unread: usize,
-    /// When the first of them began to wait, or when the peer read something of any of them since.
-    read: Instant,
-    /// What is written.
-    frames: Frames,
+    pace: Pace,
     protocol: Protocol,
 }
 
@@ -76,8 +73,7 @@ impl Activity {
             since: Instant::now(),
             blocked: None,
             unread: 0,
-            read: Instant::now(),
-            frames: Frames::default(),
+            pace: Pace::default(),
             protocol: Protocol::Unknown(0),
         })))
     }
@@ -120,19 +116,17 @@ impl Activity {
     pub(super) fn request(&self) -> Work {
         let mut state = self.lock();
         state.at_work += 1;
+        state.look_who_waits();
         Work(self.clone())
     }
 }
 
 impl State {
-    fn deadline(&self, limits: &Connections) -> Option<(Instant, Overdue)> {
-        // Others go on, as streams do of which nothing is to be told. They have bounds of their own, and between services
-        // they are those of other people.
-        let all_wait = self.unread > 0 && self.unread == self.at_work;
-        let unread = all_wait.then_some(self.read);
+    fn deadline(&mut self, limits: &Connections) -> Option<(Instant, Overdue)> {
+        let blocked = self.blocked.map(|since| after(since, limits.stall_timeout));
         // The earlier one: bytes that are no content, such as answers to pings, are taken while content waits.
-        if let Some(since) = self.blocked.into_iter().chain(unread).min() {
-            return Some((after(since, limits.stall_timeout), Overdue::Slow));
+        if let Some(at) = blocked.into_iter().chain(self.pace.deadline(limits)).min() {
+            return Some((at, Overdue::Slow));
         }
         if self.at_work > 0 {
             return None;
@@ -141,6 +135,13 @@ impl State {
             Waiting::Head => (after(self.since, limits.header_timeout), Overdue::Slow),
             Waiting::Request => (after(self.since, limits.idle_timeout), Overdue::Idle),
         })
+    }
+
+    /// Where others go on, as streams do of which nothing is to be told, the peer is not hurried: they have bounds of their
+    /// own, and between services they are those of other people.
+    fn look_who_waits(&mut self) {
+        let all_wait = self.unread > 0 && self.unread == self.at_work;
+        self.pace.waits(all_wait);
     }
 
     fn wait_for(&mut self, what: Waiting) {
@@ -153,21 +154,6 @@ impl State {
         match taken {
             true => self.blocked = None,
             false => drop(self.blocked.get_or_insert_with(Instant::now)),
-        }
-    }
-
-    /// So many bytes of these parts have been written.
-    fn wrote<'a>(&mut self, mut count: usize, parts: impl Iterator<Item = &'a [u8]>) {
-        for part in parts {
-            let written = part.get(..count).unwrap_or(part);
-            count -= written.len();
-            let progress = match self.protocol {
-                Protocol::Http2 => self.frames.have_content(written),
-                Protocol::Http1 | Protocol::Unknown(_) => !written.is_empty(),
-            };
-            if progress {
-                self.read = Instant::now();
-            }
         }
     }
 
@@ -213,6 +199,7 @@ impl Drop for Work {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.at_work -= 1;
+        state.look_who_waits();
         if state.at_work == 0 {
             state.wait_for(Waiting::Request);
         }
@@ -220,124 +207,4 @@ impl Drop for Work {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        io,
-        pin::Pin,
-        task::{Context, Poll, Waker},
-    };
-
-    use http_body::{Body, Frame};
-
-    use super::{super::tests::limits, *};
-
-    #[test]
-    fn the_preface_is_recognised_in_pieces() {
-        let of = |pieces: &[&[u8]]| {
-            let mut found = Protocol::Unknown(0);
-            for piece in pieces {
-                if let Protocol::Unknown(seen) = found {
-                    found = protocol(seen, piece);
-                }
-            }
-            found
-        };
-        assert_eq!(of(&[PREFACE]), Protocol::Http2);
-        assert_eq!(
-            of(&[&PREFACE[..5], &PREFACE[5..], b"more"]),
-            Protocol::Http2
-        );
-        assert_eq!(of(&[b"P"]), Protocol::Unknown(1));
-        assert_eq!(of(&[b"P", b"OST / HTTP/1.1"]), Protocol::Http1);
-        assert_eq!(of(&[b"GET / HTTP/1.1\r\n"]), Protocol::Http1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_has_less_time_than_a_pause_between_requests() {
-        let seconds = Duration::from_secs;
-        let limits = Connections {
-            header_timeout: seconds(10),
-            idle_timeout: seconds(75),
-            ..limits(1, 1)
-        };
-        let begin = Instant::now();
-        let passed = || begin.elapsed().as_secs();
-        let activity = Activity::new();
-        assert_eq!(activity.until_overdue(&limits).await, Overdue::Slow);
-        assert_eq!(passed(), 10);
-        activity.lock().received(b"GET / HTTP/1.1");
-        let work = activity.request();
-        assert_eq!(
-            (activity.waiting(), activity.overdue(&limits)),
-            (None, None)
-        );
-        drop(work);
-        let waiting = activity.waiting().map(|(what, _)| what);
-        assert_eq!(waiting, Some(Waiting::Request));
-        assert_eq!(activity.until_overdue(&limits).await, Overdue::Idle);
-        assert_eq!(passed(), 85);
-        // The next head begins late in the pause, and has its own time from then on.
-        activity.lock().received(b"G");
-        activity.lock().received(b"E");
-        assert_eq!(activity.until_overdue(&limits).await, Overdue::Slow);
-        assert_eq!(passed(), 95);
-    }
-
-    /// Pieces, and then nothing.
-    struct Pieces(u8);
-
-    impl Body for Pieces {
-        type Data = bytes::Bytes;
-        type Error = io::Error;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<bytes::Bytes>, io::Error>>> {
-            let Some(left) = self.0.checked_sub(1) else {
-                return Poll::Pending;
-            };
-            self.0 = left;
-            let piece = bytes::Bytes::from_static(b"piece");
-            Poll::Ready(Some(Ok(Frame::data(piece))))
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_is_waited_for_while_something_of_it_is_read() {
-        let limits = Connections {
-            stall_timeout: Duration::from_secs(30),
-            ..limits(1, 1)
-        };
-        let (data, ping) = (b"\0\0\x01\0\0\0\0\0\x01x", b"\0\0\0\x06\0\0\0\0\0");
-        let begin = Instant::now();
-        let activity = Activity::new();
-        activity.lock().received(PREFACE);
-        let mut answer = Answer::new(Pieces(2), activity.request());
-        let mut poll = || {
-            let mut context = Context::from_waker(Waker::noop());
-            Pin::new(&mut answer).poll_frame(&mut context).is_ready()
-        };
-        assert_eq!(activity.lock().deadline(&limits), None, "not made yet");
-        for content in [true, false] {
-            assert!(poll());
-            tokio::time::advance(Duration::from_secs(20)).await;
-            let written: &[u8] = if content { data } else { ping };
-            activity.lock().wrote(written.len(), [written].into_iter());
-        }
-        let other = activity.request();
-        assert_eq!(activity.lock().deadline(&limits), None, "another goes on");
-        drop(other);
-        // The first piece was read at the second 20, and so the second one was taken; of that nothing was.
-        assert_eq!(activity.until_overdue(&limits).await, Overdue::Slow);
-        assert_eq!(begin.elapsed().as_secs(), 50);
-        assert!(!poll());
-        assert_eq!(
-            activity.lock().deadline(&limits),
-            None,
-            "has nothing to send"
-        );
-        drop(answer);
-        assert_eq!(activity.lock().unread, 0);
-    }
-}
+mod tests;

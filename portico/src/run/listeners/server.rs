@@ -22,20 +22,19 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use ipnet::IpNet;
-use portico_runtime::{Config, Deps, config::Connections};
+use portico_runtime::{Config, Deps, config::Connections, tls::Certificates};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::Connected as _;
 use tower::ServiceExt as _;
 
 use super::{
     activity::{Activity, Answer, Observed, Overdue},
-    descriptors,
+    descriptors, handshake,
     places::{Full, Place, Places},
     refusal,
     uploads::{Upload, Uploads},
@@ -70,7 +69,7 @@ struct Listening {
     limits: Connections,
     places: Arc<Places>,
     uploads: Uploads,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificates>,
     router: Router,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -116,7 +115,7 @@ impl Server {
     }
 
     /// Begins to serve HTTP/1.1 and HTTP/2 on a listener.
-    pub(crate) fn serve(&self, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+    pub(crate) fn serve(&self, listener: TcpListener, tls: Option<Certificates>, router: Router) {
         let listening = Arc::new(Listening {
             limits: self.limits,
             places: Arc::new(Places::new(self.limits, self.proxies.clone())),
@@ -169,18 +168,12 @@ impl Listening {
             let Some(tls) = &self.tls else {
                 return self.http(stream, known, &place, activity).await;
             };
-            let handshake = timeout(self.limits.header_timeout, tls.accept(stream));
-            let Some(handshake) = self.shutdown.run_until_cancelled(handshake).await else {
-                return;
-            };
-            match handshake {
-                Ok(Ok(stream)) => {
-                    // What authorization reads the peer's certificate from.
-                    known.insert(stream.connect_info());
-                    self.http(stream, known, &place, activity).await;
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                Err(_) => tracing::debug!("TLS handshake not finished in time"),
+            let handshake = handshake::take(tls, stream, peer, self.limits.header_timeout);
+            let stream = self.shutdown.run_until_cancelled(handshake).await;
+            if let Some(stream) = stream.flatten() {
+                // What authorization reads the peer's certificate from.
+                known.insert(stream.connect_info());
+                self.http(stream, known, &place, activity).await;
             }
         };
         evicted.run_until_cancelled(served).await;

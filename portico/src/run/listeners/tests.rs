@@ -37,6 +37,7 @@ pub(super) fn limits(max: usize, max_per_address: usize) -> Connections {
         header_timeout: LONG,
         idle_timeout: LONG,
         stall_timeout: LONG,
+        min_read_rate: 1,
         requests_per_connection: 10,
         max_body_bytes: 1 << 20,
         streams_per_user: 1,
@@ -83,7 +84,7 @@ impl Listener {
             .route("/endless", get(endless));
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let server = server(tasks.clone(), shutdown.clone());
-        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         server.serve(listener, None, router);
         Self {

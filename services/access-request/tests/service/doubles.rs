@@ -179,6 +179,7 @@ double! { registration, RegistrationService {
         delete_orphan(DeleteOrphanRequest) -> Orphan,
         dismiss_orphan(DismissOrphanRequest) -> Orphan,
         retry_identity_provider(RetryIdentityProviderRequest) -> RetryIdentityProviderResponse,
+        find_orphans(FindOrphansRequest) -> FindOrphansResponse,
         set_secret_rotation(SetSecretRotationRequest) -> IdentityProvider,
         start_conformance_check(StartConformanceCheckRequest) -> ConformanceCheck,
         get_conformance_check(GetConformanceCheckRequest) -> ConformanceCheck,

@@ -155,6 +155,7 @@ impl Portal {
         self.actor(Caller::User {
             id: Uuid::from_u128(0xd0 + number),
             role: Role::Developer,
+            let_in: false,
         })
     }
 
@@ -162,6 +163,7 @@ impl Portal {
         self.actor(Caller::User {
             id: Uuid::from_u128(0xa0),
             role: Role::Admin,
+            let_in: false,
         })
     }
 

@@ -277,6 +277,7 @@ impl Accounts {
         let caller = Caller::User {
             id: bearer.user_id,
             role: bearer.role,
+            let_in: bearer.let_in,
         };
         let identity = self.identity.sign(&caller).ok_or_else(|| {
             tracing::error!("identity could not be signed");
@@ -287,6 +288,7 @@ impl Accounts {
             user_id: bearer.user_id.to_string(),
             role: proto_role(bearer.role).into(),
             expires_at: Some(time::to_proto(bearer.expires_at)),
+            let_in: bearer.let_in,
         })
     }
 }

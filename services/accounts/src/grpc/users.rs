@@ -5,8 +5,9 @@ use portico_proto::{
     Error,
     accounts::v1::{
         self as proto, ActivateUserRequest, Contact, EraseUserRequest, GetContactsRequest,
-        GetContactsResponse, GetCurrentUserRequest, GetUserRequest, ListUsersRequest,
-        ListUsersResponse, SuspendUserRequest, User as UserMessage, UserStatus,
+        GetContactsResponse, GetCurrentUserRequest, GetUserRequest, LetInUserRequest,
+        ListUsersRequest, ListUsersResponse, ShutOutUserRequest, SuspendUserRequest,
+        User as UserMessage, UserStatus,
     },
     rest::Enumeration as _,
 };
@@ -74,6 +75,7 @@ impl Accounts {
         let filter = UserFilter {
             status: status.as_word(),
             role: role.as_word(),
+            let_in: wanted.let_in,
         };
         let (rows, next) = views::users(self.pool(), &filter, &query)
             .await
@@ -88,22 +90,34 @@ impl Accounts {
         request: &Request<ActivateUserRequest>,
     ) -> Result<UserMessage, Error> {
         let call = Call::of(request, "activate_user", &self.clock)?;
-        call.caller.require_admin()?;
-        let id = parse_id("id", &request.get_ref().id)?;
-        let done = self
-            .store
-            .execute::<User>(
-                id,
-                &Command::Account(AccountCommand::Activate),
-                &call.context,
-            )
-            .await
-            .map_err(refuse)?;
+        let (id, done) = self
+            .change(&call, &request.get_ref().id, AccountCommand::Activate)
+            .await?;
         if !done.events.is_empty() {
             // Who was kept out signs in again, also where ending the sessions failed then.
             self.end_sessions(id).await?;
         }
         self.user(id).await
+    }
+
+    /// An admin.
+    pub(super) async fn let_in_user(
+        &self,
+        request: &Request<LetInUserRequest>,
+    ) -> Result<UserMessage, Error> {
+        let call = Call::of(request, "let_in_user", &self.clock)?;
+        let changed = self.change(&call, &request.get_ref().id, AccountCommand::LetIn);
+        self.user(changed.await?.0).await
+    }
+
+    /// An admin.
+    pub(super) async fn shut_out_user(
+        &self,
+        request: &Request<ShutOutUserRequest>,
+    ) -> Result<UserMessage, Error> {
+        let call = Call::of(request, "shut_out_user", &self.clock)?;
+        let changed = self.change(&call, &request.get_ref().id, AccountCommand::ShutOut);
+        self.user(changed.await?.0).await
     }
 
     /// An admin; not the last one.
@@ -176,6 +190,20 @@ impl Accounts {
             })
             .collect();
         Ok(GetContactsResponse { contacts })
+    }
+
+    /// Runs a command of an admin's, and gives whom it was about.
+    async fn change(
+        &self,
+        call: &Call,
+        id: &str,
+        command: AccountCommand,
+    ) -> Result<(Uuid, Outcome<User>), Error> {
+        call.caller.require_admin()?;
+        let id = parse_id("id", id)?;
+        let command = Command::Account(command);
+        let done = self.store.execute::<User>(id, &command, &call.context);
+        Ok((id, done.await.map_err(refuse)?))
     }
 
     async fn user(&self, id: Uuid) -> Result<UserMessage, Error> {

@@ -20,7 +20,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use portico_eventstore::Row;
+use portico_eventstore::{
+    Row,
+    retention::{Expiry, Format},
+};
 use portico_proto::{Error, Kind};
 use portico_runtime::{
     Clock,
@@ -307,17 +310,23 @@ impl Drop for Attempt {
     }
 }
 
-/// Deletes the counters whose window has ended, and places where nobody has signed in for long.
-pub(crate) async fn delete_ended(
-    pool: &AnyPool,
-    settings: &Attempts,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM sign_in_failures WHERE until_ms <= $1")
-        .bind(now.as_millisecond())
-        .execute(pool)
-        .await?;
-    known::delete_outdated(pool, settings, now).await
+/// Counters whose window has ended are pruned, and places where nobody has signed in for long.
+pub(crate) fn expiries(settings: &Attempts) -> [Expiry; 2] {
+    let counters = Expiry {
+        table: "sign_in_failures",
+        ended: "SELECT key_index FROM sign_in_failures WHERE until_ms <= $1 LIMIT $2",
+        key: "key_index",
+        time: Format::Milliseconds,
+        keep: Duration::ZERO,
+    };
+    let places = Expiry {
+        table: "known_places",
+        ended: "SELECT place_index FROM known_places WHERE seen_ms <= $1 LIMIT $2",
+        key: "place_index",
+        time: Format::Milliseconds,
+        keep: settings.known_for,
+    };
+    [counters, places]
 }
 
 fn too_many_attempts(until: Timestamp, now: Timestamp) -> Error {

@@ -6,6 +6,7 @@ use std::{collections::HashSet, time::Duration};
 use jiff::Timestamp;
 use portico_eventstore::{
     Row,
+    retention::{Expiry, Format},
     rows::{self, places},
 };
 use portico_runtime::{Role, config::Session};
@@ -22,6 +23,7 @@ const LAST_SEEN: Duration = Duration::from_mins(1);
 pub(crate) struct Bearer {
     pub(crate) user_id: Uuid,
     pub(crate) role: Role,
+    pub(crate) let_in: bool,
     /// When the token stops working at the latest; a session may end earlier when it is idle.
     pub(crate) expires_at: Timestamp,
     /// The id of an API token that was not used before.
@@ -68,18 +70,25 @@ pub(crate) async fn delete_all(pool: &AnyPool, user_id: Uuid) -> sqlx::Result<()
         .map(|_| ())
 }
 
-/// Deletes sessions that are expired or idle, and returns how many.
-pub(crate) async fn delete_ended(
-    pool: &AnyPool,
-    session: &Session,
-    now: Timestamp,
-) -> sqlx::Result<u64> {
-    let done = sqlx::query("DELETE FROM sessions WHERE expires_at_ms <= $1 OR last_seen_ms <= $2")
-        .bind(now.as_millisecond())
-        .bind(now.as_millisecond() - milliseconds(session.idle))
-        .execute(pool)
-        .await?;
-    Ok(done.rows_affected())
+/// Sessions that are expired or idle are pruned.
+pub(crate) fn expiries(session: &Session) -> [Expiry; 2] {
+    let expiry = |ended, keep| Expiry {
+        table: "sessions",
+        ended,
+        key: "digest",
+        time: Format::Milliseconds,
+        keep,
+    };
+    [
+        expiry(
+            "SELECT digest FROM sessions WHERE expires_at_ms <= $1 LIMIT $2",
+            Duration::ZERO,
+        ),
+        expiry(
+            "SELECT digest FROM sessions WHERE last_seen_ms <= $1 LIMIT $2",
+            session.idle,
+        ),
+    ]
 }
 
 /// Authenticates a token; `None` when it is unknown or has ended, or when its user is not active. One indexed query, and
@@ -146,14 +155,14 @@ async fn by_session(
     now: Timestamp,
 ) -> sqlx::Result<Option<Bearer>> {
     let row = sqlx::query(
-        "SELECT u.id, u.role, s.expires_at_ms, s.last_seen_ms FROM sessions s \
+        "SELECT u.id, u.role, u.let_in, s.expires_at_ms, s.last_seen_ms FROM sessions s \
          JOIN users u ON u.id = s.user_id WHERE s.digest = $1 AND u.status = 'active'",
     )
     .bind(digest.clone())
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let (expires_at, last_seen): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+    let (expires_at, last_seen): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
     let (at, idle) = (now.as_millisecond(), milliseconds(session.idle));
     if expires_at <= at || last_seen + idle <= at {
         return Ok(None);
@@ -175,7 +184,7 @@ async fn by_api_token(
     now: Timestamp,
 ) -> sqlx::Result<Option<Bearer>> {
     let row = sqlx::query(
-        "SELECT u.id, u.role, t.expires_at_ms, t.id, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
+        "SELECT u.id, u.role, u.let_in, t.expires_at_ms, t.id, COALESCE(l.last_used_ms, 0) FROM api_tokens t \
          JOIN users u ON u.id = t.user_id LEFT JOIN api_token_uses l ON l.token_id = t.id \
          WHERE t.digest = $1 AND u.status = 'active'",
     )
@@ -183,12 +192,12 @@ async fn by_api_token(
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let (expires_at, last_used): (i64, i64) = (row.try_get(2)?, row.try_get(4)?);
+    let (expires_at, last_used): (i64, i64) = (row.try_get(3)?, row.try_get(5)?);
     let at = now.as_millisecond();
     if expires_at <= at {
         return Ok(None);
     }
-    let token_id: String = row.try_get(3)?;
+    let token_id: String = row.try_get(4)?;
     let first_use = (last_used == 0).then(|| token_id.parse().ok()).flatten();
     if last_used + milliseconds(LAST_SEEN) <= at {
         let upsert = sqlx::query(
@@ -218,6 +227,7 @@ fn bearer_of(row: &Row, expires_at_ms: i64) -> sqlx::Result<Bearer> {
     Ok(Bearer {
         user_id: rows::id(row)?,
         role: views::role(&row.try_get::<String, _>(1)?),
+        let_in: row.try_get::<i64, _>(2)? != 0,
         expires_at: Timestamp::from_millisecond(expires_at_ms).unwrap_or(Timestamp::MAX),
         first_use: None,
     })

@@ -38,6 +38,10 @@ pub enum AccountCommand {
         /// Whether there is an active admin other than this user.
         other_admins: bool,
     },
+    /// Lets the user see what is internal.
+    LetIn,
+    /// Takes that back.
+    ShutOut,
     /// Deletes name, address and password for ever.
     Erase {
         /// Whether there is an active admin other than this user.

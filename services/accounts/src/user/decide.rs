@@ -28,6 +28,14 @@ fn present(user: &User) -> Result<&Account, Rejection> {
     user.account.as_ref().ok_or(Rejection::NoSuchUser)
 }
 
+/// An account that is not erased.
+fn there(user: &User) -> Result<&Account, Rejection> {
+    match present(user)? {
+        account if account.status == Status::Erased => Err(Rejection::Erased),
+        account => Ok(account),
+    }
+}
+
 fn account(user: &User, command: &AccountCommand) -> Result<Vec<AccountEvent>, Rejection> {
     match command {
         AccountCommand::SignUp {
@@ -53,21 +61,23 @@ fn account(user: &User, command: &AccountCommand) -> Result<Vec<AccountEvent>, R
                 },
             ])
         }
-        AccountCommand::Activate => match present(user)?.status {
-            Status::Active => Ok(vec![]),
-            Status::Pending | Status::Suspended => Ok(vec![AccountEvent::Activated]),
-            Status::Erased => Err(Rejection::Erased),
+        AccountCommand::Activate => Ok(activate(there(user)?)),
+        AccountCommand::LetIn => Ok(match there(user)?.let_in {
+            true => vec![],
+            false => vec![AccountEvent::LetIn],
+        }),
+        AccountCommand::ShutOut => match there(user)? {
+            account if account.role == Role::Admin => Err(Rejection::LetInByRole),
+            account if account.let_in => Ok(vec![AccountEvent::ShutOut]),
+            _ => Ok(vec![]),
         },
         AccountCommand::Suspend { other_admins } => {
-            let account = present(user)?;
-            match account.status {
-                Status::Suspended => Ok(vec![]),
-                Status::Erased => Err(Rejection::Erased),
-                Status::Active | Status::Pending => {
-                    keep_an_admin(account, *other_admins)?;
-                    Ok(vec![AccountEvent::Suspended])
-                }
+            let account = there(user)?;
+            if account.status == Status::Suspended {
+                return Ok(vec![]);
             }
+            keep_an_admin(account, *other_admins)?;
+            Ok(vec![AccountEvent::Suspended])
         }
         AccountCommand::Erase { other_admins } => {
             let account = present(user)?;
@@ -77,6 +87,17 @@ fn account(user: &User, command: &AccountCommand) -> Result<Vec<AccountEvent>, R
             keep_an_admin(account, *other_admins)?;
             Ok(vec![AccountEvent::Erased])
         }
+    }
+}
+
+/// Whoever approves a sign-up lets them in with it.
+fn activate(account: &Account) -> Vec<AccountEvent> {
+    if account.status == Status::Active {
+        return vec![];
+    }
+    match account.awaits_approval && !account.let_in {
+        true => vec![AccountEvent::Activated, AccountEvent::LetIn],
+        false => vec![AccountEvent::Activated],
     }
 }
 

@@ -26,7 +26,7 @@ pub enum AccountEvent {
     SignedUp {
         /// Pending or active.
         status: Status,
-        /// For as long as the account exists.
+        /// For as long as the account exists. Admins are let in by it.
         role: Role,
         /// Vault reference of the person's name.
         name_ref: VaultRef,
@@ -37,6 +37,10 @@ pub enum AccountEvent {
     Activated,
     /// The user may not sign in.
     Suspended,
+    /// The user may see what is internal.
+    LetIn,
+    /// The user may no longer see what is internal.
+    ShutOut,
     /// The personal data are about to be deleted from the vault; the account never comes back.
     Erased,
     /// A first or another password.

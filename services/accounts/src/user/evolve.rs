@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use portico_runtime::Role;
+
 use super::{Account, AccountEvent, ApiToken, ApiTokenEvent, Event, Status, User};
 
 pub(super) fn evolve(user: &mut User, event: &Event) {
@@ -19,11 +21,18 @@ fn account(account: &mut Option<Account>, event: &AccountEvent) {
             *account = Some(Account {
                 role: *role,
                 status: *status,
+                awaits_approval: *status == Status::Pending,
+                let_in: *role == Role::Admin,
                 tokens: BTreeMap::new(),
             });
         }
-        AccountEvent::Activated => change(account, |account| account.status = Status::Active),
+        AccountEvent::Activated => change(account, |account| {
+            account.status = Status::Active;
+            account.awaits_approval = false;
+        }),
         AccountEvent::Suspended => change(account, |account| account.status = Status::Suspended),
+        AccountEvent::LetIn => change(account, |account| account.let_in = true),
+        AccountEvent::ShutOut => change(account, |account| account.let_in = false),
         AccountEvent::Erased => change(account, |account| {
             account.status = Status::Erased;
             account.tokens.clear();

@@ -17,6 +17,9 @@ pub enum Rejection {
     /// Nobody could administer the portal any more.
     #[error("the user is the last active admin")]
     LastAdmin,
+    /// Admins see everything, whether somebody let them in or not.
+    #[error("the user is an admin, who is let in by their role")]
+    LetInByRole,
     /// Only a user who may sign in may have API tokens.
     #[error("the account is not active")]
     NotActive,
@@ -45,6 +48,10 @@ impl From<Rejection> for Error {
             Rejection::LastAdmin => conflict(
                 "last_admin",
                 "This is the last active admin; make another user an admin first.",
+            ),
+            Rejection::LetInByRole => conflict(
+                "let_in_by_role",
+                "An admin is let in by their role and cannot be shut out; suspend them instead.",
             ),
             Rejection::NotActive => Self::new(
                 Kind::Forbidden,

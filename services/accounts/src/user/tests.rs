@@ -76,6 +76,11 @@ const ERASE_ALONE: Command = Command::Account(AccountCommand::Erase {
     other_admins: false,
 });
 
+const LET_IN: Command = Command::Account(AccountCommand::LetIn);
+const SHUT_OUT: Command = Command::Account(AccountCommand::ShutOut);
+
+const WAS_LET_IN: Event = Event::Account(AccountEvent::LetIn);
+const WAS_SHUT_OUT: Event = Event::Account(AccountEvent::ShutOut);
 const ACTIVATED: Event = Event::Account(AccountEvent::Activated);
 const SUSPENDED: Event = Event::Account(AccountEvent::Suspended);
 const ERASED: Event = Event::Account(AccountEvent::Erased);
@@ -99,16 +104,60 @@ fn signs_up_once() {
 
 #[test]
 fn activates_pending_and_suspended_users() {
-    for status in [Status::Pending, Status::Suspended] {
-        given::<User>(developer(status))
+    let waiting = developer(Status::Pending);
+    for events in [waiting.clone(), and(waiting.clone(), SUSPENDED)] {
+        given::<User>(events)
             .when(&ACTIVATE)
-            .then([ACTIVATED]);
+            .then([ACTIVATED, WAS_LET_IN]);
     }
+    given::<User>(and(waiting, WAS_LET_IN))
+        .when(&ACTIVATE)
+        .then([ACTIVATED]);
+    // Who signed up without an approval was suspended since, and not let in.
+    given::<User>(developer(Status::Suspended))
+        .when(&ACTIVATE)
+        .then([ACTIVATED]);
     given::<User>(developer(Status::Active))
         .when(&ACTIVATE)
         .then_nothing();
     let erased = given::<User>(and(developer(Status::Active), ERASED));
     assert_eq!(erased.when(&ACTIVATE).then_refused(), Rejection::Erased);
+}
+
+#[test]
+fn an_approval_lets_in_once() {
+    let approved = vec![
+        signed_up(Role::Developer, Status::Pending),
+        ACTIVATED,
+        WAS_LET_IN,
+    ];
+    let shut_out = and(and(approved, WAS_SHUT_OUT), SUSPENDED);
+    given::<User>(shut_out).when(&ACTIVATE).then([ACTIVATED]);
+}
+
+#[test]
+fn lets_in_and_shuts_out() {
+    for status in [Status::Pending, Status::Active, Status::Suspended] {
+        let outside = developer(status);
+        let inside = and(outside.clone(), WAS_LET_IN);
+        given::<User>(outside.clone())
+            .when(&LET_IN)
+            .then([WAS_LET_IN]);
+        given::<User>(inside.clone()).when(&LET_IN).then_nothing();
+        given::<User>(inside).when(&SHUT_OUT).then([WAS_SHUT_OUT]);
+        given::<User>(outside).when(&SHUT_OUT).then_nothing();
+    }
+    for command in [LET_IN, SHUT_OUT] {
+        let erased = given::<User>(and(developer(Status::Active), ERASED));
+        assert_eq!(erased.when(&command).then_refused(), Rejection::Erased);
+    }
+}
+
+#[test]
+fn admins_are_let_in_by_their_role() {
+    given::<User>(admin()).when(&LET_IN).then_nothing();
+    let refused = given::<User>(admin()).when(&SHUT_OUT).then_refused();
+    assert_eq!(refused, Rejection::LetInByRole);
 }
 
 #[test]
@@ -196,7 +245,15 @@ fn revokes_api_tokens() {
 
 #[test]
 fn every_command_but_sign_up_refuses_an_unknown_user() {
-    for command in [ACTIVATE, SUSPEND, ERASE, issue(TOKEN), revoke(TOKEN)] {
+    for command in [
+        ACTIVATE,
+        SUSPEND,
+        LET_IN,
+        SHUT_OUT,
+        ERASE,
+        issue(TOKEN),
+        revoke(TOKEN),
+    ] {
         let refused = given::<User>([]).when(&command).then_refused();
         assert_eq!(refused, Rejection::NoSuchUser);
     }
@@ -213,6 +270,8 @@ fn stored_events_keep_their_flat_types() {
         {"type": "api_token_issued", "data": {"token_id": TOKEN, "digest": "d", "name_ref": NAME,
             "expires_at": "1970-01-01T00:00:00Z"}},
         {"type": "api_token_revoked", "data": {"token_id": TOKEN}},
+        {"type": "let_in"},
+        {"type": "shut_out"},
         {"type": "erased"},
     ]);
     let events: Vec<Event> = serde_json::from_value(stored.clone()).unwrap();

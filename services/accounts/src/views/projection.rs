@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use portico_eventstore::{
     Change, Projection, ProjectionError, RecordedEvent, StoreError, Table, Tx, cells,
 };
+use portico_runtime::Role;
 use uuid::Uuid;
 
 use crate::user::{AccountEvent, ApiTokenEvent, Event, Status, User};
@@ -55,12 +56,13 @@ async fn account(
             email_ref,
         } => {
             tx.execute(
-                "INSERT INTO users (id, role, status, name_ref, email_ref, password_ref, version, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, '', $6, $7)",
+                "INSERT INTO users (id, role, status, let_in, name_ref, email_ref, password_ref, version, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8)",
                 cells![
                     id,
                     role.as_str(),
                     status.as_str(),
+                    i64::from(*role == Role::Admin),
                     name_ref.0,
                     email_ref.0,
                     recorded.version,
@@ -74,6 +76,8 @@ async fn account(
             set_status(tx, id, Status::Suspended).await?;
             require_admin_left(tx, id).await?;
         }
+        AccountEvent::LetIn => set_let_in(tx, id, true).await?,
+        AccountEvent::ShutOut => set_let_in(tx, id, false).await?,
         AccountEvent::Erased => {
             erase(tx, id).await?;
             TOKENS.delete_by(tx, "user_id", [id]).await?;
@@ -90,6 +94,11 @@ async fn account(
 async fn set_status(tx: &mut Tx, id: Uuid, status: Status) -> sqlx::Result<()> {
     let sql = "UPDATE users SET status = $1 WHERE id = $2";
     tx.execute(sql, cells![status.as_str(), id]).await
+}
+
+async fn set_let_in(tx: &mut Tx, id: Uuid, let_in: bool) -> sqlx::Result<()> {
+    let sql = "UPDATE users SET let_in = $1 WHERE id = $2";
+    tx.execute(sql, cells![i64::from(let_in), id]).await
 }
 
 async fn erase(tx: &mut Tx, id: Uuid) -> sqlx::Result<()> {

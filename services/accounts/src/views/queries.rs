@@ -16,8 +16,7 @@ use uuid::Uuid;
 
 /// Most ids in one query.
 const BATCH: usize = 500;
-const COLUMNS: &str =
-    "u.id, u.role, u.status, u.name_ref, u.email_ref, u.password_ref, u.version, u.created_at";
+const COLUMNS: &str = "u.id, u.role, u.status, u.name_ref, u.email_ref, u.password_ref, u.version, u.created_at, u.let_in";
 
 /// A user without the personal data, which are in the vault.
 #[derive(Debug, Clone)]
@@ -31,6 +30,7 @@ pub(crate) struct UserRow {
     pub(crate) password_ref: Option<VaultRef>,
     version: i64,
     created_at: String,
+    let_in: bool,
 }
 
 impl UserRow {
@@ -44,6 +44,7 @@ impl UserRow {
             password_ref: reference(&row.try_get::<String, _>(5)?)?,
             version: row.try_get(6)?,
             created_at: row.try_get(7)?,
+            let_in: row.try_get::<i64, _>(8)? != 0,
         })
     }
 
@@ -62,6 +63,7 @@ impl UserRow {
                 .into(),
             version: u64::try_from(self.version).unwrap_or_default(),
             created_at: time::parse(&self.created_at),
+            let_in: self.let_in,
         }
     }
 }
@@ -77,6 +79,7 @@ pub(crate) struct Person {
 pub(crate) struct UserFilter {
     pub(crate) status: &'static str,
     pub(crate) role: &'static str,
+    pub(crate) let_in: Option<bool>,
 }
 
 /// Whether nobody has ever signed up.
@@ -134,6 +137,9 @@ pub(crate) async fn users(
     let mut select = Select::new(COLUMNS, "users u WHERE true");
     select.and_given("u.status = ?", filter.status);
     select.and_given("u.role = ?", filter.role);
+    if let Some(let_in) = filter.let_in {
+        select.and("u.let_in = ?", i64::from(let_in));
+    }
     let (rows, next) = select.page(pool, query).await?;
     let users = rows.iter().map(UserRow::read).collect::<Result<_, _>>()?;
     Ok((users, next))

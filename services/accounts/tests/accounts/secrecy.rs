@@ -242,6 +242,7 @@ async fn public_events_hold_no_personal_data(place: Place) {
     let admin = portico_runtime::Caller::User {
         id: world.deps.clock.new_id(),
         role: portico_runtime::Role::Admin,
+        let_in: false,
     };
     let message = EraseUserRequest {
         id: user.id.clone(),

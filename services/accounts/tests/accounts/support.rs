@@ -252,6 +252,7 @@ pub(crate) fn developer(user: &User) -> Caller {
     Caller::User {
         id: user.id.parse().unwrap(),
         role: Role::Developer,
+        let_in: false,
     }
 }
 

@@ -5,7 +5,8 @@ use portico_proto::{
     Kind,
     accounts::v1::{
         self as api, ActivateUserRequest, EraseUserRequest, GetContactsRequest, GetUserRequest,
-        ListUsersRequest, SuspendUserRequest, User, UserStatus,
+        LetInUserRequest, ListUsersRequest, ShutOutUserRequest, SuspendUserRequest, User,
+        UserStatus,
     },
 };
 use portico_runtime::{Caller, Role};
@@ -20,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         only_admins_list_and_change_users,
         lists_come_in_pages_and_filtered,
         admins_activate_suspend_and_activate_again,
+        admins_let_in_and_shut_out,
         the_last_admin_stays,
         of_two_admins_who_suspend_each_other_one_stays_active,
         services_get_the_contacts_of_active_users,
@@ -43,6 +45,16 @@ async fn activate(world: &World, caller: &Caller, id: &str) -> Result<User, toni
 async fn suspend(world: &World, caller: &Caller, id: &str) -> Result<User, tonic::Status> {
     let request = world.request(caller, SuspendUserRequest { id: id.into() });
     Ok(world.client().suspend_user(request).await?.into_inner())
+}
+
+async fn let_in(world: &World, caller: &Caller, id: &str) -> Result<User, tonic::Status> {
+    let request = world.request(caller, LetInUserRequest { id: id.into() });
+    Ok(world.client().let_in_user(request).await?.into_inner())
+}
+
+async fn shut_out(world: &World, caller: &Caller, id: &str) -> Result<User, tonic::Status> {
+    let request = world.request(caller, ShutOutUserRequest { id: id.into() });
+    Ok(world.client().shut_out_user(request).await?.into_inner())
 }
 
 async fn erase(world: &World, caller: &Caller, id: &str) -> Result<User, tonic::Status> {
@@ -116,11 +128,15 @@ async fn only_admins_list_and_change_users(place: Place) {
         assert_eq!(code(world.client().list_users(request).await), expected);
         assert_eq!(code(activate(&world, &caller, &ada.id).await), expected);
         assert_eq!(code(suspend(&world, &caller, &ada.id).await), expected);
+        assert_eq!(code(let_in(&world, &caller, &ada.id).await), expected);
+        assert_eq!(code(shut_out(&world, &caller, &ada.id).await), expected);
         assert_eq!(code(erase(&world, &caller, &ada.id).await), expected);
     }
     let admin = world.admin().await;
     let nobody = Uuid::nil().to_string();
     assert_eq!(code(activate(&world, &admin, &nobody).await), "not_found");
+    assert_eq!(code(let_in(&world, &admin, &nobody).await), "not_found");
+    assert_eq!(code(shut_out(&world, &admin, &nobody).await), "not_found");
     assert_eq!(code(erase(&world, &admin, "x").await), "id_invalid");
 }
 
@@ -156,6 +172,17 @@ async fn lists_come_in_pages_and_filtered(place: Place) {
     let active = fetch(active).await.unwrap();
     let found: Vec<_> = active.users.iter().map(|user| &user.id).collect();
     assert_eq!(found, [&ids[0], &ids[2]]);
+    let_in(&world, &admin, &ids[2]).await.unwrap();
+    for (let_in, expected) in [(true, vec![&ids[2]]), (false, vec![&ids[0], &ids[1]])] {
+        let filtered = ListUsersRequest {
+            role: api::Role::Developer.into(),
+            let_in: Some(let_in),
+            ..ListUsersRequest::default()
+        };
+        let filtered = fetch(filtered).await.unwrap();
+        let found: Vec<_> = filtered.users.iter().map(|user| &user.id).collect();
+        assert_eq!(found, expected);
+    }
     let newest = ListUsersRequest {
         sort: "-created_at".to_owned(),
         ..list(1, "")
@@ -177,15 +204,47 @@ async fn admins_activate_suspend_and_activate_again(place: Place) {
     let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
     for _ in 0..2 {
         let user = activate(&world, &admin, &ada.id).await.unwrap();
-        assert_eq!((user.status(), user.version), (UserStatus::Active, 3));
+        assert_eq!((user.status(), user.version), (UserStatus::Active, 4));
+        assert!(user.let_in, "the approval of a sign-up lets in");
     }
     let token = world.sign_in("ada@example.org").await.unwrap().token;
     let user = suspend(&world, &admin, &ada.id).await.unwrap();
-    assert_eq!((user.status(), user.version), (UserStatus::Suspended, 4));
+    assert_eq!((user.status(), user.version), (UserStatus::Suspended, 5));
     activate(&world, &admin, &ada.id).await.unwrap();
     // The old session does not come back to life.
     assert_eq!(code(world.authenticate(&token).await), "token_invalid");
     assert!(world.sign_in("ada@example.org").await.is_ok());
+}
+
+async fn admins_let_in_and_shut_out(place: Place) {
+    let world = World::start(&place).await;
+    let admin = world.admin().await;
+    let ada = world.sign_up("Ada", "ada@example.org").await.unwrap();
+    let session = world.sign_in("ada@example.org").await.unwrap().token;
+    let known = async || {
+        let answer = world.authenticate(&session).await.unwrap();
+        let signed = world.deps.identity.verify(&answer.identity).unwrap();
+        let signed = matches!(signed, Caller::User { let_in: true, .. });
+        assert_eq!(signed, answer.let_in);
+        signed
+    };
+    assert!(!ada.let_in && !known().await, "she signed up by herself");
+    for _ in 0..2 {
+        let user = let_in(&world, &admin, &ada.id).await.unwrap();
+        assert_eq!((user.let_in, user.version), (true, 3));
+        assert!(known().await);
+    }
+    for _ in 0..2 {
+        let user = shut_out(&world, &admin, &ada.id).await.unwrap();
+        assert_eq!((user.let_in, user.version), (false, 4));
+        assert!(!known().await);
+    }
+    let id = admin.require_admin().unwrap().to_string();
+    assert!(let_in(&world, &admin, &id).await.unwrap().let_in);
+    let refused = shut_out(&world, &admin, &id).await;
+    assert_eq!(code(refused), "let_in_by_role");
+    erase(&world, &admin, &ada.id).await.unwrap();
+    assert_eq!(code(let_in(&world, &admin, &ada.id).await), "user_erased");
 }
 
 async fn the_last_admin_stays(place: Place) {
@@ -208,6 +267,7 @@ async fn the_last_admin_stays(place: Place) {
     let ada_admin = Caller::User {
         id: ada.id.parse().unwrap(),
         role: Role::Admin,
+        let_in: false,
     };
     assert_eq!(code(erase(&world, &ada_admin, &ada.id).await), "last_admin");
 }

@@ -208,8 +208,8 @@ async fn run(
 
 fn visibility(input: &mut Input, number: i32) -> Visibility {
     match v1::Visibility::try_from(number) {
-        Ok(v1::Visibility::Public) => Visibility::Public,
-        Ok(v1::Visibility::Unspecified | v1::Visibility::Internal) => Visibility::Internal,
+        Ok(v1::Visibility::Unspecified | v1::Visibility::Public) => Visibility::Public,
+        Ok(v1::Visibility::Internal) => Visibility::Internal,
         Err(_) => {
             input.problems.add(
                 "visibility",

@@ -131,14 +131,14 @@ pub(crate) async fn get(
     audience: Audience,
     id: Uuid,
 ) -> sqlx::Result<Option<v1::Product>> {
-    let sql = format!("SELECT {COLUMNS}, documentation FROM products WHERE id = $1");
+    let products = audience.products();
+    let sql = format!("SELECT {COLUMNS}, documentation FROM {products} AND id = $1");
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .fetch_optional(pool)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let product = message(&row, audience, &read_whole(&row)?)?;
-    Ok(Some(product).filter(|p| audience.sees(p.status(), p.visibility())))
+    row.map(|row| message(&row, audience, &read_whole(&row)?))
+        .transpose()
 }
 
 /// Conditions of a list; an empty string is no condition.
@@ -156,15 +156,7 @@ pub(crate) async fn list(
     filter: &Filter,
     query: &ListQuery,
 ) -> sqlx::Result<(Vec<v1::Product>, String)> {
-    let mut select = Select::new(COLUMNS, "products WHERE true");
-    match audience {
-        Audience::Admin | Audience::Service => select.and("status <> ?", "deleted"),
-        Audience::SignedIn => select.and("status = ?", "published"),
-        Audience::Visitor => {
-            select.and("status = ?", "published");
-            select.and("visibility = ?", "public");
-        }
-    }
+    let mut select = Select::new(COLUMNS, audience.products());
     select.and_given("status = ?", filter.status);
     select.and_given(
         "id IN (SELECT product_id FROM product_tags WHERE tag = ?)",

@@ -27,7 +27,8 @@ async fn everybody_sees_what_is_meant_for_them() {
     }
     for (caller, sees) in [
         (Caller::Anonymous, [true, false, false, false]),
-        (developer(), [true, true, true, false]),
+        (developer(), [true, false, false, false]),
+        (let_in(), [true, true, true, false]),
         (admin(), [true, true, true, true]),
     ] {
         let listed = app
@@ -72,6 +73,40 @@ async fn everybody_sees_what_is_meant_for_them() {
     assert_eq!(app.list(&admin(), deleted).await.unwrap().products, []);
 }
 
+#[tokio::test]
+async fn neither_a_search_nor_the_next_page_tells_of_what_is_not_there() {
+    let app = App::start().await;
+    for (name, visibility) in [
+        ("a public", Visibility::Public),
+        ("b internal", Visibility::Internal),
+    ] {
+        let message = Product {
+            visibility: visibility.into(),
+            ..plain(name, &["shared"])
+        };
+        let product = app.create(message).await.unwrap();
+        app.publish(&product.id).await.unwrap();
+    }
+    let (page, words, tag) = ((1, "", ""), (0, "internal", ""), (1, "", "shared"));
+    for (caller, found) in [
+        (Caller::Anonymous, [(1, false), (0, false), (1, false)]),
+        (developer(), [(1, false), (0, false), (1, false)]),
+        (let_in(), [(1, true), (1, false), (1, true)]),
+    ] {
+        for ((limit, q, tag), found) in [page, words, tag].into_iter().zip(found) {
+            let message = ListProductsRequest {
+                limit,
+                q: q.into(),
+                tag: tag.into(),
+                ..ListProductsRequest::default()
+            };
+            let page = app.list(&caller, message).await.unwrap();
+            let seen = (page.products.len(), !page.next.is_empty());
+            assert_eq!(seen, found, "{caller:?}, {q} {tag}");
+        }
+    }
+}
+
 /// Policies, APIs' ids and gateways are the operators' business.
 #[tokio::test]
 async fn what_is_at_the_gateway_is_for_operators() {
@@ -92,6 +127,7 @@ async fn what_is_at_the_gateway_is_for_operators() {
         (admin(), true),
         (service, true),
         (developer(), false),
+        (let_in(), false),
         (anybody, false),
     ] {
         let mut products = vec![app.get(&caller, &product.id).await.unwrap()];

@@ -187,6 +187,7 @@ pub(crate) fn admin() -> Caller {
     Caller::User {
         id: Uuid::from_u128(1),
         role: Role::Admin,
+        let_in: false,
     }
 }
 
@@ -194,6 +195,16 @@ pub(crate) fn developer() -> Caller {
     Caller::User {
         id: Uuid::from_u128(2),
         role: Role::Developer,
+        let_in: false,
+    }
+}
+
+/// A developer whom an admin has let in.
+pub(crate) fn let_in() -> Caller {
+    Caller::User {
+        id: Uuid::from_u128(3),
+        role: Role::Developer,
+        let_in: true,
     }
 }
 

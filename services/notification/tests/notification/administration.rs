@@ -32,6 +32,7 @@ async fn every_method_is_for_admins_only() {
     let developer = Caller::User {
         id: DEVELOPER,
         role: Role::Developer,
+        let_in: false,
     };
     for (caller, kind) in [
         (Caller::Anonymous, Kind::Unauthenticated),

@@ -230,6 +230,7 @@ pub(crate) fn admin() -> Caller {
     Caller::User {
         id: ADMIN,
         role: Role::Admin,
+        let_in: false,
     }
 }
 

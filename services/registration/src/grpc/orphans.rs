@@ -1,5 +1,9 @@
 //! Clients that are, or may be, at a provider without being in use here. For admins.
 
+mod find;
+
+pub(crate) use find::find_orphans;
+
 use portico_proto::{Error, registration::v1 as api};
 use portico_runtime::{Call, Caller, Page, Problems, query_error, texts, vault_error};
 use portico_vault::{Owner, Secret, VaultRef};

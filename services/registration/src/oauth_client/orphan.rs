@@ -1,6 +1,8 @@
 //! Clients that are, or may be, at the provider without being in use here: listed until somebody has resolved them.
 //! Pure.
 
+mod unknown;
+
 use std::collections::BTreeSet;
 
 use portico_vault::VaultRef;
@@ -12,8 +14,9 @@ use uuid::Uuid;
 use super::deletion::UndeletableClient;
 use super::grant::{Outcome, report};
 use super::state::{Answered, Link, Live, OauthClient};
-use super::{Decision, DeletionEvent, Event as Any, Rejection};
+use super::{Decision, DeletionEvent, Event as Any, Rejection, only_if};
 use crate::client_metadata::ClientRequest;
+pub use unknown::UnknownClient;
 
 /// Kind of the vault owner of what orphans are managed with. Its id is the OAuth client's, whose own secrets are
 /// erased when nothing of it is left.
@@ -54,6 +57,9 @@ pub enum OrphanReason {
     DeleteRefused,
     /// The answer came when another client had been registered.
     RegisteredLate,
+    /// The provider lists it with a marker of Portico's, and nobody here knows it: it was registered after the instant that
+    /// was restored, or by another portal.
+    UnknownClient,
 }
 
 /// What became of an orphan.
@@ -125,6 +131,8 @@ pub struct AdoptedClient {
 pub enum Command {
     /// A client was registered after its attempt had been given up.
     Find(FoundClient, BTreeSet<String>),
+    /// The provider lists a client that nobody here knows. Has no effect where that is not so any more.
+    List(UnknownClient),
     /// Somebody says which client an orphan is.
     Claim(FoundClient),
     /// Somebody has resolved an orphan.
@@ -145,6 +153,8 @@ pub enum Event {
         /// Scopes of the registration request.
         scopes: BTreeSet<String>,
     },
+    /// The provider lists a client that nobody here knows.
+    UnknownListed(UnknownClient),
     /// Somebody said which client an orphan is.
     OrphanClaimed(FoundClient),
     /// Somebody has resolved an orphan; who is in the metadata.
@@ -172,6 +182,10 @@ impl OauthClient {
                 let (client, scopes) = (client.clone(), scopes.clone());
                 Ok(vec![Event::OrphanFound { client, scopes }.into()])
             }
+            Command::List(unknown) => Ok(only_if(
+                !self.knows(unknown),
+                Event::UnknownListed(unknown.clone()),
+            )),
             Command::Claim(client) => {
                 self.open_orphan(&client.marker)?;
                 Ok(vec![Event::OrphanClaimed(client.clone()).into()])
@@ -297,6 +311,7 @@ impl OauthClient {
                 };
                 self.orphans.insert(client.marker.clone(), orphan);
             }
+            Event::UnknownListed(unknown) => self.list_unknown(unknown),
             Event::OrphanClaimed(client) => {
                 if let Some(orphan) = self.orphans.get_mut(&client.marker) {
                     orphan.client_id.clone_from(&client.client_id);

@@ -13,6 +13,7 @@ mod refusals;
 mod reports;
 mod sequences;
 mod steps;
+mod unknown;
 
 use std::collections::BTreeSet;
 

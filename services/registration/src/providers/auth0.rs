@@ -37,7 +37,9 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient, WantedClient,
 };
 use super::discovery::Endpoints;
+use super::driver::UNLISTED;
 use super::failure::{Disposition, Failure, Result};
+use super::listing::{self, ClientPage};
 use super::metadata::{self, Difference, Metadata};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
@@ -161,8 +163,8 @@ impl Driver for Auth0 {
         if session.method == Method::None {
             return Ok(Reconciled::Unknown);
         }
-        let marker = prepared.wanted.marker.to_string();
-        let Some(id) = calls::marked(session, &marker).await? else {
+        let marker = &prepared.wanted.marker;
+        let Some(id) = listing::find_marked(self, session, marker).await? else {
             return Ok(Reconciled::NotThere);
         };
         // Its secret was in the answer that got lost.
@@ -171,6 +173,16 @@ impl Driver for Auth0 {
             false => new_secret(session, &id).await?,
         };
         Ok(Reconciled::Registered(Box::new(registered)))
+    }
+
+    async fn list_clients(&self, session: &Session<'_>, after: Option<&str>) -> Result<ClientPage> {
+        if session.method == Method::None {
+            return Err(Failure::fail(
+                UNLISTED,
+                "clients are listed by the Management API, for which this provider has no credentials",
+            ));
+        }
+        calls::list(session, after).await
     }
 
     async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {

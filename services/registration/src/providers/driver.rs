@@ -8,12 +8,16 @@ use super::client::{
     ChosenIds, Deleted, KnownClient, Prepared, Preview, Reconciled, RegisteredClient,
 };
 use super::failure::{Failure, Result};
+use super::protocol::listing::ClientPage;
 use super::session::{RawAnswer, Session, Step};
 use super::site::Site;
 use super::tokens::Need;
 use super::{metadata, rfc7591};
 use crate::client_metadata::{Difference, Metadata, WantedClient};
 use crate::identity_provider::{Endpoints, Method, Options};
+
+/// The code where clients cannot be listed.
+pub(crate) const UNLISTED: &str = "listing_unsupported";
 
 /// What can be found out about an attempt that had no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +163,22 @@ pub trait Driver: Send + Sync {
     /// The provider does not answer.
     async fn reconcile(&self, _session: &Session<'_>, _prepared: &Prepared) -> Result<Reconciled> {
         Ok(Reconciled::Unknown)
+    }
+
+    /// One page of the clients at the provider, whoever made them; `after`: `next` of the page before.
+    ///
+    /// # Errors
+    /// `listing_unsupported`, with the reason, where the provider has no list or Portico may not read it; otherwise the
+    /// provider refuses, or does not answer.
+    async fn list_clients(
+        &self,
+        _session: &Session<'_>,
+        _after: Option<&str>,
+    ) -> Result<ClientPage> {
+        Err(Failure::fail(
+            UNLISTED,
+            "this type of provider has no way to list clients (RFC 7591 and RFC 7592 have none)",
+        ))
     }
 
     /// The client as it is at the provider. Never brings a secret.

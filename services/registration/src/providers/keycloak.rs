@@ -30,7 +30,8 @@
 //! With management credentials (a client whose service account has the realm-management roles `manage-clients` and
 //! `view-clients`) as Bearer at the same endpoint: GET, PUT and DELETE work without a registration access token and do
 //! not rotate it; a missing client is 404. At the admin API: `POST clients/{id}/registration-access-token` gives a new
-//! one (the secret in that answer is asterisks).
+//! one (the secret in that answer is asterisks); `GET clients?first=&max=` lists every client of the realm with its
+//! attributes, the built-in ones first to come by name.
 //!
 //! Therefore: the client's id and secret are chosen and stored before the POST, and the POST carries the scopes at
 //! once, since it can leave no orphan. After `kill -9` between the 201 and our commit the POST is repeated; "in use"
@@ -51,6 +52,7 @@ use super::client::{
 };
 use super::discovery::Endpoints;
 use super::failure::{Bearer, Disposition, Failure, Result};
+use super::listing::ClientPage;
 use super::metadata::SECRET_CHANGED;
 use super::session::{RawAnswer, Session, Step};
 use super::site::Site;
@@ -136,6 +138,10 @@ impl Driver for Keycloak {
     async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
         let registered = self.register(session, prepared).await?;
         Ok(Reconciled::Registered(Box::new(registered)))
+    }
+
+    async fn list_clients(&self, session: &Session<'_>, after: Option<&str>) -> Result<ClientPage> {
+        call::list(session, after).await
     }
 
     async fn read(&self, session: &Session<'_>, client: &KnownClient) -> Result<RegisteredClient> {

@@ -9,7 +9,7 @@
 //! | POST `/oauth2/v1/clients` | `application_type` decides which grant types fit; `service` takes `client_credentials` alone and the response type `token`, `web` needs `authorization_code`; id and secret are Okta's choice |
 //! | … a `client_name` that is taken | 400 `invalid_client_metadata`, "An object with this field already exists" |
 //! | … a member that is not a client's | not documented, so none is sent: no `scope`, no `software_id` |
-//! | GET `/oauth2/v1/clients?q=` | clients whose name starts with it; pages by `Link` |
+//! | GET `/oauth2/v1/clients` | all clients; pages by `Link`. `q` finds those whose name starts with it, which is of no use: a name may be changed or erased |
 //! | GET `/oauth2/v1/clients/{id}` | without the secret; a wrong id is 401 `invalid_client` |
 //! | PUT | every setting must be there, the times must not; `application_type` never changes |
 //! | POST `.../lifecycle/newSecret` | a new secret of Okta's choice, the old one is void; a wrong id is 404 with `errorCode` E0000007 |
@@ -23,7 +23,7 @@
 //! not change what tokens the client gets; the gateway's mapping and the policies do. That stands with every client
 //! as a difference.
 //!
-//! The marker makes the name unique, and an attempt without an outcome is found by it. Its secret was in the answer
+//! The marker at its end makes the name unique, and an attempt without an outcome is found by it. Its secret was in the answer
 //! that got lost, so it gets a new one.
 
 mod application;
@@ -40,12 +40,13 @@ use super::client::{
 };
 use super::discovery::Endpoints;
 use super::failure::{Failure, Result};
+use super::listing::{self, ClientPage};
 use super::metadata::{self, Difference, Metadata, joined};
 use super::session::{Body, RawAnswer, Session, Step};
 use super::site::Site;
 use super::{Driver, Method as AuthorizationMethod, ReconcileClass, Tried, rfc7591};
 use application::{registration, update};
-use calls::{Wrong, call, client, collection, found, named, parse, successful};
+use calls::{Wrong, call, client, collection, found, parse, successful};
 use secrets::Added;
 
 /// Driver for Okta.
@@ -149,18 +150,20 @@ impl Driver for Okta {
     }
 
     async fn reconcile(&self, session: &Session<'_>, prepared: &Prepared) -> Result<Reconciled> {
-        let name = prepared.body.get("client_name").and_then(Value::as_str);
-        let Some(there) = named(session, name.unwrap_or_default()).await? else {
+        let marker = &prepared.wanted.marker;
+        let Some(id) = listing::find_marked(self, session, marker).await? else {
             return Ok(Reconciled::NotThere);
         };
-        let id = there.get("client_id").and_then(Value::as_str);
-        let id = id.unwrap_or_default().to_owned();
         let registered = if prepared.wanted.is_public() {
             parse(session.endpoints, &read(session, &id).await?)?
         } else {
             new_secret(session, &id).await?
         };
         Ok(Reconciled::Registered(Box::new(registered)))
+    }
+
+    async fn list_clients(&self, session: &Session<'_>, after: Option<&str>) -> Result<ClientPage> {
+        calls::list(session, after).await
     }
 
     async fn read(&self, session: &Session<'_>, known: &KnownClient) -> Result<RegisteredClient> {

@@ -93,6 +93,7 @@ fn adopted(event: &OrphanEvent) -> Option<Change> {
     match event {
         OrphanEvent::Adopted(_) => Some(Change::Adopted),
         OrphanEvent::OrphanFound { .. }
+        | OrphanEvent::UnknownListed(_)
         | OrphanEvent::OrphanClaimed(_)
         | OrphanEvent::OrphanResolved(_) => None,
     }

@@ -48,7 +48,7 @@ const PROVIDERS: Gauge = Gauge {
 };
 const ORPHANS: Gauge = Gauge {
     name: "portico_orphans",
-    help: "Clients that may exist at a provider and are not known here.",
+    help: "Clients that may exist at a provider without being in use, and that nobody has resolved.",
 };
 
 /// Registers these gauges.
@@ -63,7 +63,7 @@ pub(crate) fn observe(deps: &Deps, database: &Database) {
 async fn read(database: Database, now: Timestamp) -> Result<Vec<Reading>, sqlx::Error> {
     let pool = database.pool();
     let mut readings = CLIENTS.read(pool, now).await?;
-    let orphans = sqlx::query("SELECT COUNT(*) FROM orphans");
+    let orphans = sqlx::query("SELECT COUNT(*) FROM orphans WHERE status = 'open'");
     let orphans = orphans.fetch_one(pool).await?.try_get(0)?;
     readings.push(Reading::new(ORPHANS, orphans));
     readings.extend(providers(pool).await?);

@@ -3,6 +3,7 @@
 mod anothers;
 mod orphans;
 mod queries;
+mod unknown;
 
 use async_trait::async_trait;
 use portico_eventstore::worker::Queue;
@@ -18,6 +19,7 @@ pub(crate) use queries::{
     Listed, Registered, by_id, differences, manages, of_application, old_secret_valid_until,
     registered, resumable, streams_of_application, streams_of_type, waiting_at,
 };
+pub(crate) use unknown::known_of;
 
 pub(crate) struct OauthClients;
 

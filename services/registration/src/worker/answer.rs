@@ -1,7 +1,7 @@
 //! From the provider's answer to what is recorded of it: the secrets go into the vault.
 
 use portico_runtime::config::Retry;
-use portico_vault::{Changes, Owner, Secret, VaultError, VaultRef};
+use portico_vault::{Changes, Owner, Secret, VaultRef};
 use uuid::Uuid;
 
 use super::failure::lacking;
@@ -32,6 +32,7 @@ pub(super) enum Recovered {
     Nothing,
     /// A new registration access token.
     Token,
+    /// An outcome, which was recorded, or is once the application's name can be had.
     Outcome,
 }
 
@@ -145,63 +146,32 @@ impl Worker {
         sent: Option<&WantedClient>,
         changes: &mut Changes,
     ) -> Result<Answered, WorkError> {
-        let mut keep = |secret: &Secret| {
-            before
-                .place_of(secret)
-                .unwrap_or_else(|| changes.put(&owner(job.id), secret))
-        };
-        let secret_ref = match registered.client_secret {
-            Some(secret) => Some(keep(&secret)),
-            None => before.answer.as_ref().and_then(|answer| answer.secret_ref),
-        };
-        let rat_ref = match registered.registration_access_token {
-            Some(token) => Some(keep(&token)),
-            None => before.answer.as_ref().and_then(|answer| answer.rat_ref),
-        };
-        if let Some(answer) = &before.answer {
-            let replaced = [answer.secret_ref, answer.rat_ref].into_iter().flatten();
-            changes.delete(replaced.filter(|old| ![secret_ref, rat_ref].contains(&Some(*old))));
-        }
-        let uri = before
-            .answer
-            .as_ref()
-            .and_then(|a| a.registration_client_uri.clone());
-        let expires_before = before.answer.as_ref().map_or(0, |a| a.secret_expires_at);
+        let [secret_ref, rat_ref] = kept(job.id, &registered, before, changes);
+        let known = before.answer.as_ref();
         let says_expiry = registered.granted.members().contains_key(EXPIRES);
         let mut answer = Answered {
             client_id: registered.client_id,
             secret_ref,
             rat_ref,
-            registration_client_uri: registered.registration_client_uri.or(uri),
-            secret_expires_at: if says_expiry {
-                registered.client_secret_expires_at
-            } else {
-                expires_before
+            registration_client_uri: registered
+                .registration_client_uri
+                .or_else(|| known?.registration_client_uri.clone()),
+            secret_expires_at: match known {
+                Some(known) if !says_expiry => known.secret_expires_at,
+                _ => registered.client_secret_expires_at,
             },
-            differences: Vec::new(),
             granted: registered.granted,
-            echo_ref: None,
             warnings: registered.warnings,
-            unusable: None,
+            ..Answered::default()
         };
-        match (sent, &before.answer) {
-            (Some(sent), _) => {
+        match sent {
+            Some(sent) => {
                 let driver = self.driver(job).await?;
                 answer.differences = driver.differences(sent, &answer.granted);
                 Self::keep_echo(job, sent, &mut answer, changes)?;
-                changes.delete(before.answer.as_ref().and_then(|answer| answer.echo_ref));
+                changes.delete(known.and_then(|known| known.echo_ref));
             }
-            (None, before) => {
-                drop(Echo::taken_from(
-                    &WantedClient::default(),
-                    &mut answer.granted,
-                    &mut Vec::new(),
-                ));
-                if let Some(before) = before {
-                    answer.differences.clone_from(&before.differences);
-                    answer.echo_ref = before.echo_ref;
-                }
-            }
+            None => as_before(known, &mut answer),
         }
         Ok(answer)
     }
@@ -242,7 +212,9 @@ impl Worker {
         let known = self.secret(job.id, live.answer.rat_ref).await?;
         let (command, mut changes, recovered) = if let Some(mut registered) = outcome {
             registered.registration_access_token = token;
-            let (command, changes) = self.completed(job, live, registered).await?;
+            let Some((command, changes)) = self.completed(job, live, registered).await? else {
+                return Ok(Recovered::Outcome);
+            };
             (command, changes, Recovered::Outcome)
         } else if let Some(token) = token.filter(|token| known.as_ref() != Some(token)) {
             let mut changes = Changes::default();
@@ -260,13 +232,14 @@ impl Worker {
         Ok(recovered)
     }
 
-    /// The outcome of an operation that succeeded, and what changes in the vault by it.
+    /// The outcome of an operation that succeeded, and what changes in the vault by it. `None` where access-request does not
+    /// tell what was sent: the client waits for it, and the answer in the spool.
     pub(super) async fn completed(
         &self,
         job: &Job,
         live: &Live,
         registered: RegisteredClient,
-    ) -> Result<(Command, Changes), WorkError> {
+    ) -> Result<Option<(Command, Changes)>, WorkError> {
         let (mut changes, now) = (Changes::default(), self.deps.clock.now());
         let operation = live.operation.as_ref();
         let attempt = operation.map_or(0, |operation| operation.attempt);
@@ -295,11 +268,9 @@ impl Worker {
                 }))
             }
             Some(OperationKind::Update { wanted, client }) => {
-                let texts = self
-                    .texts_of(job.state.application_id, client.profile)
-                    .await;
-                // Whoever calls asks again when the client is due, and finds the answer in the spool.
-                let texts = texts.map_err(|error| WorkError::Other(error.to_string()))?;
+                let Some(texts) = self.texts(job, client.profile).await? else {
+                    return Ok(None);
+                };
                 let client = &client.named(&texts);
                 let mut answer = self
                     .answered(job, registered, &before, Some(client), &mut changes)
@@ -315,7 +286,7 @@ impl Worker {
                 return Err(WorkError::Other(why.into()));
             }
         };
-        Ok((command, changes))
+        Ok(Some((command, changes)))
     }
 
     async fn before(&self, job: &Job, live: &Live) -> Result<Before, WorkError> {
@@ -351,18 +322,6 @@ impl Worker {
         }
     }
 
-    /// Keeps a secret, where there is one.
-    pub(super) async fn keep(
-        &self,
-        owner: &Owner,
-        secret: Option<&Secret>,
-    ) -> Result<Option<VaultRef>, VaultError> {
-        match secret {
-            Some(secret) => self.vault.put(owner, secret).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// Erases every secret of a client that is gone.
     pub(super) async fn forget(&self, id: Uuid) -> Result<(), WorkError> {
         Ok(self.vault.erase(&owner(id)).await?)
@@ -383,6 +342,56 @@ impl Before {
         let known = self.secrets.iter().find(|(_, known)| known == secret);
         known.map(|(reference, _)| *reference)
     }
+}
+
+/// Where a client's secret and its registration access token are after an answer: at their places where they are known,
+/// otherwise at new ones. What they replace is deleted.
+fn kept(
+    id: Uuid,
+    registered: &RegisteredClient,
+    before: &Before,
+    changes: &mut Changes,
+) -> [Option<VaultRef>; 2] {
+    let known = before.answer.as_ref();
+    let mut keep = |secret: Option<&Secret>, known: Option<VaultRef>| match secret {
+        Some(secret) => before
+            .place_of(secret)
+            .or_else(|| Some(changes.put(&owner(id), secret))),
+        None => known,
+    };
+    let secret = registered.client_secret.as_ref();
+    let token = registered.registration_access_token.as_ref();
+    let places = [
+        keep(secret, known.and_then(|known| known.secret_ref)),
+        keep(token, known.and_then(|known| known.rat_ref)),
+    ];
+    let replaced = known.map_or([None; 2], |known| [known.secret_ref, known.rat_ref]);
+    let replaced = replaced.into_iter().flatten();
+    changes.delete(replaced.filter(|old| !places.contains(&Some(*old))));
+    places
+}
+
+/// Nothing was asked for but a secret, so differences and echo are those of the answer before. What a provider repeats
+/// beside the secret is personal all the same.
+fn as_before(known: Option<&Answered>, answer: &mut Answered) {
+    drop(Echo::taken_from(
+        &WantedClient::default(),
+        &mut answer.granted,
+        &mut Vec::new(),
+    ));
+    if let Some(known) = known {
+        answer.differences.clone_from(&known.differences);
+        answer.echo_ref = known.echo_ref;
+    }
+}
+
+/// Has a secret kept with what is recorded, where there is one.
+pub(super) fn keep(
+    owner: &Owner,
+    secret: Option<&Secret>,
+    changes: &mut Changes,
+) -> Option<VaultRef> {
+    secret.map(|secret| changes.put(owner, secret))
 }
 
 /// The vault owner of a client's secrets.

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use portico_runtime::fault;
-use portico_vault::{Owner, Secret};
+use portico_vault::{Changes, Owner, Secret};
 
-use super::answer::Recovered;
+use super::answer::{Recovered, keep};
 use super::failure::{failed, lacking, problem};
 use super::registration::random_secret;
 use super::spool::AnswerSpool;
@@ -198,16 +198,17 @@ impl Worker {
         token: Option<&Secret>,
     ) -> Result<(), WorkError> {
         let owner = Owner::new(ORPHAN_OWNER, job.id);
+        let mut changes = Changes::default();
         let command = DeletionCommand::Refuse(UndeletableClient {
             marker: live.marker.clone(),
             client_id: live.answer.client_id.clone(),
             problem: problem(failure),
             powerless: given_up == GivenUp::Powerless,
             given_up: given_up != GivenUp::Not,
-            rat_ref: self.keep(&owner, token).await?,
+            rat_ref: keep(&owner, token, &mut changes),
         });
         let command = Command::Deletion(command);
-        self.record(job, &command).await.map(drop)
+        self.record_with(job, &command, changes).await.map(drop)
     }
 
     /// Whether the provider refuses to manage a client that has ended by its own word.
@@ -252,7 +253,9 @@ impl Worker {
         spool: &AnswerSpool,
         registered: RegisteredClient,
     ) -> Result<(), WorkError> {
-        let (command, mut changes) = self.completed(job, live, registered).await?;
+        let Some((command, mut changes)) = self.completed(job, live, registered).await? else {
+            return Ok(());
+        };
         changes.delete(spool.kept());
         self.record_with(job, &command, changes).await.map(drop)
     }

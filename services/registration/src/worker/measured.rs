@@ -1,9 +1,9 @@
-//! What became of steps, for `/metrics`.
+//! What became of steps, for the log and `/metrics`.
 
 use portico_runtime::metrics::instruments;
 use uuid::Uuid;
 
-use super::Worker;
+use super::{Job, Worker};
 use crate::identity_provider::IdentityProvider;
 use crate::oauth_client::{
     Command, DeletionCommand, FailureCommand, RegistrationCommand, RotationCommand, UpdateCommand,
@@ -11,11 +11,16 @@ use crate::oauth_client::{
 use crate::providers::entry;
 
 impl Worker {
-    /// Counts what was recorded, where it is an outcome.
-    pub(super) async fn count(&self, provider: Uuid, command: &Command) {
+    /// Logs and counts what was recorded, where it is an outcome.
+    pub(super) async fn measure(&self, job: &Job, command: &Command) {
         let Some((step, outcome)) = outcome(command) else {
             return;
         };
+        let provider = job.state.identity_provider_id;
+        tracing::info!(
+            oauth_client_id = %job.id, application_id = %job.state.application_id, identity_provider_id = %provider,
+            step, outcome, "OAuth client: {step} {outcome}"
+        );
         instruments().registration(self.provider_type(provider).await, step, outcome);
     }
 

@@ -1,25 +1,26 @@
 //! Orphans: who knows which client it is, or a driver that can search, lets it be adopted or deleted. A client that
 //! Portico did not make is neither.
 
+mod subject;
+
 use portico_eventstore::{Context, StoreError};
-use portico_proto::{Error, Kind};
+use portico_proto::Error;
 use portico_vault::{Changes, Owner, Secret, VaultError};
 use url::Url;
 use uuid::Uuid;
 
-use super::answer::owner;
-use super::registration::random_secret;
+use super::answer::{keep, owner};
 use super::spool::AnswerSpool;
 use super::{Job, WorkError, Worker};
-use crate::client_metadata::{Metadata, WantedClient};
+use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
     AdoptedClient, Answered, Command, FoundClient, ORPHAN_OWNER, OauthClient, Orphan,
     OrphanCommand, Rejection, Resolution, Resolved,
 };
-use crate::providers::{
-    Access, ChosenIds, Disposition, Failure, KnownClient, ReconcileClass, Reconciled,
-    RegisteredClient,
-};
+use crate::providers::{Access, Disposition, KnownClient, RegisteredClient};
+use subject::{check_manageable, conflict, is_ours, new_secret, read, search};
+
+pub(crate) use subject::refused;
 
 /// Answers to work on orphans are spooled under this, which no attempt has.
 const ORPHAN: u32 = u32::MAX - 1;
@@ -43,9 +44,17 @@ pub(crate) enum OrphanAction {
 struct Subject {
     access: Access,
     known: KnownClient,
-    orphan: Orphan,
+    /// What was sent of it; none where Portico never asked for it under this mark.
+    sent: Option<Sent>,
     /// As the provider says it is.
     read: RegisteredClient,
+}
+
+/// What was sent of an orphan, as the application is now.
+struct Sent {
+    client: WantedClient,
+    /// Name and redirect URLs are those of no application any more.
+    erased: bool,
 }
 
 /// Why an orphan was not resolved.
@@ -141,7 +150,10 @@ impl Orphans {
         let mut known = self.known(job, &orphan, claimed).await?;
         let sent = self.sent(job, &orphan).await?;
         let found = match known.client_id.is_empty() {
-            true => Some(search(&access, &spool, sent.as_ref()).await?),
+            true => {
+                let sent = sent.as_ref().map(|sent| &sent.client);
+                Some(search(&access, &spool, sent).await?)
+            }
             false => None,
         };
         if let Some(found) = &found {
@@ -154,7 +166,7 @@ impl Orphans {
             None => read(&access, &spool, &known).await?,
         };
         if let Some(sent) = &sent
-            && !is_ours(sent, &read.granted)
+            && !is_ours(sent, &read)
         {
             spool.clear().await?;
             let message = format!(
@@ -172,19 +184,22 @@ impl Orphans {
         Ok(Subject {
             access,
             known,
-            orphan,
+            sent,
             read,
         })
     }
 
     /// What was sent, where that is known.
-    async fn sent(&self, job: &Job, orphan: &Orphan) -> Result<Option<WantedClient>, Stop> {
+    async fn sent(&self, job: &Job, orphan: &Orphan) -> Result<Option<Sent>, Stop> {
         let Some(sent) = &orphan.sent else {
             return Ok(None);
         };
         let application = job.state.application_id;
         let texts = self.worker.texts_of(application, sent.profile).await?;
-        Ok(Some(sent.named(&texts)))
+        Ok(Some(Sent {
+            client: sent.named(&texts),
+            erased: texts.erased,
+        }))
     }
 
     /// What is stored of the orphan, with what somebody says of it on top.
@@ -230,15 +245,16 @@ impl Orphans {
 
     async fn claim(&self, job: &Job, marker: &str, known: &KnownClient) -> Result<(), Stop> {
         let owner = Owner::new(ORPHAN_OWNER, job.id);
+        let mut changes = Changes::default();
         let token = known.registration_access_token.as_ref();
-        let rat_ref = self.worker.keep(&owner, token).await?;
+        let rat_ref = keep(&owner, token, &mut changes);
         let command = OrphanCommand::Claim(FoundClient {
             marker: marker.to_owned(),
             client_id: known.client_id.clone(),
             rat_ref,
             uri: known.registration_client_uri.clone(),
         });
-        self.execute(job.id, command, &self.context.step("claim"))
+        self.execute(job.id, command, &self.context.step("claim"), changes)
             .await
     }
 
@@ -248,55 +264,26 @@ impl Orphans {
         let Subject {
             access,
             known,
-            orphan,
+            sent,
             read,
         } = subject;
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
-        let sent = self.sent(job, &orphan).await?.unwrap_or_default();
-        let public = orphan.sent.is_some() && sent.is_public();
+        let public = sent.as_ref().is_some_and(|sent| sent.client.is_public());
         let (secret, registered) = match public {
             true => (None, read),
             false => new_secret(&access, &spool, &known).await?,
         };
+        let sent = sent.map(|sent| sent.client).unwrap_or_default();
+        let mut changes = Changes::default();
+        let answer = adopted(job, &known, (secret, &sent), registered, &mut changes);
         let command = OrphanCommand::Adopt(AdoptedClient {
             marker: marker.to_owned(),
-            answer: self
-                .adopted(job, &known, (secret, &sent), registered)
-                .await?,
+            answer: answer.map_err(Stop::Work)?,
             client_type_id,
         });
-        let adopted = self.execute(job.id, command, &self.context).await;
+        let adopted = self.execute(job.id, command, &self.context, changes).await;
         spool.clear().await?;
         adopted
-    }
-
-    /// What is recorded of an adopted client; its secrets are the application's client's from now on.
-    async fn adopted(
-        &self,
-        job: &Job,
-        known: &KnownClient,
-        (secret, sent): (Option<Secret>, &WantedClient),
-        registered: RegisteredClient,
-    ) -> Result<Answered, Stop> {
-        let token = registered.registration_access_token;
-        let token = token.or_else(|| known.registration_access_token.clone());
-        let secret_ref = self.worker.keep(&owner(job.id), secret.as_ref()).await?;
-        let rat_ref = self.worker.keep(&owner(job.id), token.as_ref()).await?;
-        let uri = registered.registration_client_uri;
-        let mut answer = Answered {
-            client_id: known.client_id.clone(),
-            secret_ref,
-            rat_ref,
-            registration_client_uri: uri.or_else(|| known.registration_client_uri.clone()),
-            secret_expires_at: registered.client_secret_expires_at,
-            granted: registered.granted,
-            warnings: registered.warnings,
-            ..Answered::default()
-        };
-        let mut changes = Changes::default();
-        Worker::keep_echo(job, sent, &mut answer, &mut changes).map_err(Stop::Work)?;
-        self.worker.vault.change(&changes).await?;
-        Ok(answer)
     }
 
     async fn delete(&self, job: &Job, marker: &str, subject: Subject) -> Result<(), Stop> {
@@ -313,137 +300,51 @@ impl Orphans {
             how: Resolution::Deleted,
             note: None,
         });
-        self.execute(job.id, command, &self.context).await
+        self.execute(job.id, command, &self.context, Changes::default())
+            .await
     }
 
+    /// Appends, with what changes in the vault by it, all or nothing.
     async fn execute(
         &self,
         id: Uuid,
         command: OrphanCommand,
         context: &Context,
+        changes: Changes,
     ) -> Result<(), Stop> {
-        let command = Command::Orphan(command);
-        let store = &self.worker.store;
-        let done = store.execute::<OauthClient>(id, &command, context).await;
-        Ok(done.map(drop).map_err(portico_runtime::refuse)?)
+        let (worker, command) = (&self.worker, Command::Orphan(command));
+        let (sealed, beside) = (changes.stores(), worker.beside(changes));
+        let done = worker
+            .store
+            .execute_beside::<OauthClient>(id, 0, &command, context, Some(beside))
+            .await;
+        let done = done.map_err(portico_runtime::refuse)?;
+        let forgotten = worker.forget_erased(&done.state, sealed).await;
+        forgotten.map_err(Stop::Work)
     }
 }
 
-/// Asks the driver to find the client by what was sent.
-async fn search(
-    access: &Access,
-    spool: &AnswerSpool,
-    sent: Option<&WantedClient>,
-) -> Result<RegisteredClient, Stop> {
-    let unknown = || {
-        Error::field(
-            "client_id",
-            "client_id_missing",
-            "`client_id` must be given: this identity provider cannot be searched for the mark.",
-        )
-    };
-    let driver = access.driver();
-    let searchable = driver.class() == ReconcileClass::Search;
-    let sent = sent.filter(|_| searchable);
-    let ids = ChosenIds {
-        client_id: String::new(),
-        client_secret: random_secret(),
-    };
-    let prepared = driver.prepare(access.site(), sent.ok_or_else(unknown)?, &ids);
-    let prepared = prepared.map_err(|failure| refused(&failure))?;
-    match driver.reconcile(&access.session(spool), &prepared).await {
-        Ok(Reconciled::Registered(registered)) => Ok(*registered),
-        Ok(Reconciled::NotThere) => Err(conflict(
-            "orphan_not_there",
-            "There is no client with this mark at the identity provider; dismiss the orphan.",
-        )),
-        Ok(Reconciled::Unknown) => Err(unknown().into()),
-        Err(failure) => Err(refused(&failure).into()),
-    }
-}
-
-fn check_manageable(
-    access: &Access,
-    spool: &AnswerSpool,
+/// What is recorded of an adopted client; its secrets are the application's client's from now on.
+fn adopted(
+    job: &Job,
     known: &KnownClient,
-) -> Result<(), Error> {
-    match access.driver().can_manage(&access.session(spool), known) {
-        true => Ok(()),
-        false => Err(Error::field(
-            "registration_access_token",
-            "registration_access_token_missing",
-            "`registration_access_token` and `registration_client_uri` must be given: nothing at hand \
-             allows to manage this client.",
-        )),
-    }
-}
-
-async fn read(
-    access: &Access,
-    spool: &AnswerSpool,
-    known: &KnownClient,
-) -> Result<RegisteredClient, Stop> {
-    let session = access.session(spool).about(known);
-    match access.driver().read(&session, known).await {
-        Ok(registered) => Ok(registered),
-        Err(failure) if failure.disposition == Disposition::Gone => Err(conflict(
-            "orphan_not_there",
-            "There is no such client at the identity provider; dismiss the orphan.",
-        )),
-        Err(failure) => Err(refused(&failure).into()),
-    }
-}
-
-/// Nobody knows the secret that the client has.
-async fn new_secret(
-    access: &Access,
-    spool: &AnswerSpool,
-    known: &KnownClient,
-) -> Result<(Option<Secret>, RegisteredClient), Stop> {
-    let chosen = random_secret();
-    let session = access.session(spool).about(known);
-    let rotated = access.driver().rotate_secret(&session, known, &chosen);
-    match rotated.await {
-        Ok(rotated) => {
-            let secret = rotated.client_secret.clone().unwrap_or(chosen);
-            Ok((Some(secret), rotated))
-        }
-        Err(failure) if failure.code == "secret_rotation_unsupported" => Err(conflict(
-            "orphan_not_adoptable",
-            "This identity provider has no way to give the client a new secret, and nobody knows the one it has; \
-             delete the orphan instead.",
-        )),
-        Err(failure) => Err(refused(&failure).into()),
-    }
-}
-
-fn conflict(code: &'static str, message: impl Into<String>) -> Stop {
-    Error::new(Kind::Conflict, code, message).into()
-}
-
-/// Whether the provider's metadata bear what was sent: the mark, or at least the name.
-fn is_ours(sent: &WantedClient, found: &Metadata) -> bool {
-    let mark = sent.marker.to_string();
-    let name = found.text("client_name").unwrap_or_default();
-    let by_software = found.text("software_id") == Some(sent.marker.id.as_str())
-        && found
-            .text("software_version")
-            .is_none_or(|version| version == sent.marker.attempt.to_string());
-    by_software || name.contains(&mark) || name == sent.client_name()
-}
-
-/// The error that an admin gets when the provider refuses.
-fn refused(failure: &Failure) -> Error {
-    let kind = match failure.disposition {
-        Disposition::Retry => Kind::Unavailable,
-        _ => Kind::Conflict,
+    (secret, sent): (Option<Secret>, &WantedClient),
+    registered: RegisteredClient,
+    changes: &mut Changes,
+) -> Result<Answered, WorkError> {
+    let token = registered.registration_access_token;
+    let token = token.or_else(|| known.registration_access_token.clone());
+    let uri = registered.registration_client_uri;
+    let mut answer = Answered {
+        client_id: known.client_id.clone(),
+        secret_ref: keep(&owner(job.id), secret.as_ref(), changes),
+        rat_ref: keep(&owner(job.id), token.as_ref(), changes),
+        registration_client_uri: uri.or_else(|| known.registration_client_uri.clone()),
+        secret_expires_at: registered.client_secret_expires_at,
+        granted: registered.granted,
+        warnings: registered.warnings,
+        ..Answered::default()
     };
-    Error::new(
-        kind,
-        "provider_refused",
-        format!(
-            "The identity provider refused ({}): {}",
-            failure.code, failure.description
-        ),
-    )
+    Worker::keep_echo(job, sent, &mut answer, changes)?;
+    Ok(answer)
 }

@@ -12,7 +12,7 @@ use portico_runtime::fault;
 use portico_vault::{Changes, Owner, Secret};
 use uuid::Uuid;
 
-use super::answer::{Before, Provider, owner};
+use super::answer::{Before, Provider, keep, owner};
 use super::failure::{failed, problem};
 use super::spool::AnswerSpool;
 use super::texts::impersonal;
@@ -225,14 +225,16 @@ impl Worker {
         if !is_known {
             let owner = Owner::new(ORPHAN_OWNER, job.id);
             let token = late.registration_access_token.as_ref();
+            let mut changes = Changes::default();
             let found = FoundClient {
                 marker: intended.client.marker.to_string(),
-                rat_ref: self.keep(&owner, token).await?,
+                rat_ref: keep(&owner, token, &mut changes),
                 client_id: late.client_id,
                 uri: late.registration_client_uri,
             };
             let command = OrphanCommand::Find(found, intended.client.scopes.clone());
-            self.record(job, &Command::Orphan(command)).await?;
+            let command = Command::Orphan(command);
+            self.record_with(job, &command, changes).await?;
         }
         Ok(spool.clear().await?)
     }

@@ -98,23 +98,35 @@ impl Worker {
         command: &Command,
         changes: Changes,
     ) -> Result<Option<Outcome<OauthClient>>, WorkError> {
-        let (vault, seals) = (self.vault.clone(), changes.stores());
-        let changes = Arc::new(changes);
-        let beside = Beside::new(move |tx| {
-            let (vault, changes) = (vault.clone(), Arc::clone(&changes));
-            async move { seal_in_append(tx, &vault, &changes).await }.boxed()
-        });
+        let seals = changes.stores();
+        let beside = self.beside(changes);
         let outcome = self.jobs.record_beside(job, command, beside).await?;
-        if outcome.is_some() {
-            self.count(job.state.identity_provider_id, command).await;
-        }
-        if let Some(now) = outcome.as_ref().map(|outcome| &outcome.state)
-            && now.application.erased
-            && seals
-        {
-            // It was erased while the provider was asked.
-            self.forget_texts(now.application_id).await?;
+        if let Some(outcome) = &outcome {
+            self.measure(job, command).await;
+            self.forget_erased(&outcome.state, seals).await?;
         }
         Ok(outcome)
+    }
+
+    /// What changes in the vault, in the transaction of an append.
+    pub(super) fn beside(&self, changes: Changes) -> Beside {
+        let write = Arc::new((self.vault.clone(), changes));
+        Beside::new(move |tx| {
+            let write = Arc::clone(&write);
+            async move { seal_in_append(tx, &write.0, &write.1).await }.boxed()
+        })
+    }
+
+    /// Erases what was sealed with an append, where the application was erased while the provider was asked: whoever
+    /// erased it did not see that yet.
+    pub(super) async fn forget_erased(
+        &self,
+        now: &OauthClient,
+        sealed: bool,
+    ) -> Result<(), WorkError> {
+        match sealed && now.application.erased {
+            true => self.forget_texts(now.application_id).await,
+            false => Ok(()),
+        }
     }
 }

@@ -8,4 +8,5 @@ mod providers;
 mod recovery;
 mod texts;
 mod trouble;
+mod unknown;
 pub(crate) mod world;

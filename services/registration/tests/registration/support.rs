@@ -184,6 +184,7 @@ pub(crate) fn admin() -> Caller {
     Caller::User {
         id: Uuid::from_u128(1),
         role: Role::Admin,
+        let_in: false,
     }
 }
 
@@ -191,6 +192,7 @@ pub(crate) fn developer() -> Caller {
     Caller::User {
         id: Uuid::from_u128(2),
         role: Role::Developer,
+        let_in: false,
     }
 }
 

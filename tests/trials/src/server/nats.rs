@@ -111,6 +111,22 @@ impl NatsServer {
         Ok(())
     }
 
+    /// Has the running server read its configuration file again.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn reload(&self) -> io::Result<()> {
+        let id = self.process.as_ref().map_or(0, Child::id);
+        let told = Command::new(&self.binary)
+            .args(["--signal", &format!("reload={id}")])
+            .stderr(Stdio::null())
+            .status()?;
+        match told.success() {
+            true => Ok(()),
+            false => Err(io::Error::other("nats-server does not reload")),
+        }
+    }
+
     /// Kills the server if it runs and starts it on the same port with the data that is there.
     ///
     /// # Errors

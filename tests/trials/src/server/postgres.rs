@@ -85,13 +85,44 @@ impl Postgres {
         SHARED.get_or_init(Self::start).await.fresh_database().await
     }
 
+    /// A server with these settings on data that `fill` puts into an empty folder, as after a restore. The files become
+    /// the server's own user's.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub async fn start_on(settings: &[&str], fill: impl FnOnce(&Path)) -> Self {
+        let Some(programs) = programs() else {
+            panic!("PostgreSQL is not installed");
+        };
+        let started = async {
+            let server = Self::prepare(programs, settings)?;
+            fs::create_dir(server.data())?;
+            fill(&server.data());
+            if let Some((user, group)) = server.user {
+                give(&server.data(), user, group)?;
+            }
+            server.listen().await
+        };
+        match started.await {
+            Ok(server) => server,
+            Err(error) => panic!("PostgreSQL does not start: {error}"),
+        }
+    }
+
     async fn launch(programs: PathBuf, settings: &[&str]) -> io::Result<Self> {
+        let server = Self::prepare(programs, settings)?;
+        server.initdb()?;
+        server.listen().await
+    }
+
+    /// In a folder of its own, without data.
+    fn prepare(programs: PathBuf, settings: &[&str]) -> io::Result<Self> {
         sqlx::any::install_default_drivers();
         let folder = tempfile::Builder::new()
             .prefix("portico-postgres-")
             .tempdir()?
             .keep();
-        let mut server = Self {
+        let server = Self {
             programs,
             folder,
             user: unprivileged_user()?,
@@ -103,18 +134,33 @@ impl Postgres {
         if let Some((user, group)) = server.user {
             chown(&server.folder, Some(user), Some(group))?;
         }
-        server.initdb()?;
+        Ok(server)
+    }
+
+    /// Starts it on a free port.
+    async fn listen(mut self) -> io::Result<Self> {
         let mut tries = 1;
         loop {
             // Bound for a moment only, to learn of a free port.
-            server.port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-            match server.spawn().await {
+            self.port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+            match self.spawn().await {
                 Err(error) if tries < PORT_TRIES && error.kind() == io::ErrorKind::AddrInUse => {
                     tries += 1;
                 }
-                result => return result.map(|()| server),
+                result => return result.map(|()| self),
             }
         }
+    }
+
+    /// What the programs of PostgreSQL, `deploy/postgres/roles.sh` and `portico` are told to reach it as its owner.
+    #[must_use]
+    pub fn client(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("PGHOST", "127.0.0.1".to_owned()),
+            ("PGPORT", self.port.to_string()),
+            ("POSTGRES_USER", "postgres".to_owned()),
+            ("PORTICO_DATABASE_URL", self.url()),
+        ]
     }
 
     /// `postgres://postgres@127.0.0.1:port/postgres`; the same after a restart.
@@ -307,6 +353,18 @@ pub fn programs() -> Option<PathBuf> {
                 .map(|(_, folder)| folder)
         });
     debian.or_else(|| env::split_paths(&env::var_os("PATH")?).find(has_initdb))
+}
+
+/// Makes a folder and all that is in it somebody else's.
+fn give(folder: &Path, user: u32, group: u32) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => give(&entry.path(), user, group)?,
+            false => chown(entry.path(), Some(user), Some(group))?,
+        }
+    }
+    chown(folder, Some(user), Some(group))
 }
 
 fn version(folder: &Path) -> u32 {

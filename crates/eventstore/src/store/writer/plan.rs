@@ -154,13 +154,13 @@ impl<'t> Plan<'t> {
     /// Notes that a message caused nothing, where that was decided on the newest version and was not noted before.
     async fn mark(&mut self, entry: &InboxEntry, append: &Append) -> Result<bool> {
         let marked = sqlx::query(
-            "INSERT INTO inbox (consumer, message_id, handled_at) SELECT $1, $2, $3 \
+            "INSERT INTO inbox (consumer, message_id, handled_ms) SELECT $1, $2, $3 \
              WHERE COALESCE((SELECT MAX(version) FROM events WHERE stream = $4), 0) = $5 \
              ON CONFLICT (consumer, message_id) DO NOTHING",
         )
         .bind(entry.consumer.clone())
         .bind(entry.message_id.to_string())
-        .bind(append.now.to_string())
+        .bind(append.now.as_millisecond())
         .bind(append.stream.as_str().to_owned())
         .bind(append.expected_version)
         .execute(&mut *self.tx)

@@ -50,6 +50,18 @@ impl Grpc {
     }
 }
 
+/// Address and port of health and metrics, where they have one of their own.
+pub(in crate::config) fn health_listen(reader: &mut Reader) -> Option<SocketAddr> {
+    let text = reader.optional("health.listen")?;
+    let parsed = text.trim().parse();
+    parsed
+        .map_err(|_| {
+            let message = "must be an address and port such as 127.0.0.1:3003";
+            reader.problem("health.listen", message);
+        })
+        .ok()
+}
+
 /// Limits of the connections that a listener takes, and of the streams that stay open on them.
 #[derive(Debug, Clone, Copy)]
 pub struct Connections {
@@ -63,6 +75,8 @@ pub struct Connections {
     pub idle_timeout: Duration,
     /// How long a peer may read nothing of an answer, or send nothing of a body.
     pub stall_timeout: Duration,
+    /// Bytes a second that a peer reads at least of what waits for it, on an average of [`Self::stall_timeout`]; 0: any.
+    pub min_read_rate: u32,
     /// Requests at the same time on one HTTP/2 connection (RFC 9113 section 5.1.2).
     pub requests_per_connection: u32,
     /// Bytes of the bodies of requests that are not answered yet, of one listener.
@@ -97,6 +111,7 @@ impl Connections {
             header_timeout: reader.duration("connections.header_timeout"),
             idle_timeout: reader.duration("connections.idle_timeout"),
             stall_timeout: reader.duration("connections.stall_timeout"),
+            min_read_rate: reader.number("connections.min_read_rate"),
             requests_per_connection: reader.number("connections.requests_per_connection"),
             max_body_bytes: reader.number("connections.max_body_bytes"),
             streams_per_user: reader.number("connections.streams_per_user"),
@@ -121,19 +136,29 @@ pub struct Nats {
     pub ca_file: Option<PathBuf>,
     /// Copies of each message.
     pub replicas: u8,
+    /// How long the stream keeps a message.
+    pub max_age: Duration,
+    /// How many bytes the stream keeps.
+    pub max_bytes: u64,
 }
 
 impl Nats {
-    pub(in crate::config) fn read(reader: &mut Reader) -> Option<Self> {
+    pub(in crate::config) fn read(reader: &mut Reader, max_age: Duration) -> Option<Self> {
         let url = reader.secret_url("nats.url", &["nats", "tls"]);
         let credentials_file = reader.file("nats.credentials_file");
         let ca_file = reader.file("nats.ca_file");
         let replicas = reader.number("nats.replicas");
+        let max_bytes: u64 = reader.number("nats.max_bytes");
+        if i64::try_from(max_bytes).is_err() {
+            reader.problem("nats.max_bytes", "is too large");
+        }
         url.map(|url| Self {
             url,
             credentials_file,
             ca_file,
             replicas,
+            max_age,
+            max_bytes,
         })
     }
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::super::reader::Reader;
 use super::super::{Config, ConfigError, ConfigErrors};
-use super::{Tls, WEB};
+use super::{Tls, WEB, keks};
 use crate::ServiceName;
 
 /// Calls between services that run as separate processes.
@@ -16,14 +16,14 @@ use crate::ServiceName;
 pub struct Services {
     /// Where this process listens for the others.
     pub listen: SocketAddr,
-    /// Where it answers `/healthz`, `/readyz` and `/metrics`, unless the edge does.
-    pub probe_listen: SocketAddr,
     /// Where the replicas of each service are, in the order of [`ServiceName::ALL`].
     addresses: [Vec<Url>; 6],
     /// Mutual TLS; none: not encrypted.
     pub tls: Option<MutualTls>,
     /// Key that signs identities; none: derived from the key-encryption key.
     pub identity_key: Option<Kek>,
+    /// Keys that are accepted beside it while it is changed.
+    pub identity_key_previous: Vec<Kek>,
 }
 
 /// Own certificate and trusted authority of a service.
@@ -50,10 +50,11 @@ impl ServiceName {
 
 impl Services {
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
-        let place = "an address and port such as 127.0.0.1:3002";
         Self {
-            listen: reader.parsed("services.listen", place),
-            probe_listen: reader.parsed("services.probe_listen", place),
+            listen: reader.parsed(
+                "services.listen",
+                "an address and port such as 127.0.0.1:3002",
+            ),
             addresses: ServiceName::ALL.map(|name| reader.urls(name.key(), &WEB)),
             tls: MutualTls::read(reader),
             identity_key: reader.secret("services.identity_key").and_then(|text| {
@@ -61,6 +62,7 @@ impl Services {
                     .map_err(|error| reader.problem("services.identity_key", error.to_string()))
                     .ok()
             }),
+            identity_key_previous: keks(reader, "services.identity_key_previous"),
         }
     }
 

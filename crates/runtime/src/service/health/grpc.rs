@@ -4,6 +4,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, stream};
+use jiff::Timestamp;
 use portico_eventstore::Database;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, metadata::MetadataValue};
@@ -15,18 +16,21 @@ use tonic_health::pb::{
 };
 
 use super::database_is_ready;
-use crate::{Deps, ServiceChannel, ServiceName};
+use crate::{Clock, Deps, ServiceChannel, ServiceName};
 
 /// Poll interval of a watched service.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Metadata of an answer that is not `SERVING`: the reason code.
 const MISSING: &str = "x-portico-missing";
+/// Metadata of an answer: the time of the service's database, as far as the service knows it, in milliseconds.
+const TIME: &str = "x-portico-time";
 
 /// The implementation for one service.
 #[derive(Clone)]
 pub(crate) struct ServiceHealth {
     name: ServiceName,
     database: Database,
+    clock: Clock,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -40,6 +44,7 @@ impl ServiceHealth {
         HealthServer::new(Self {
             name,
             database: database.clone(),
+            clock: deps.clock.clone(),
             tasks: deps.tasks.clone(),
             shutdown: deps.shutdown.clone(),
         })
@@ -85,6 +90,16 @@ impl health_server::Health for ServiceHealth {
         }
         let missing = self.missing().await;
         let mut response = Response::new(answer(missing));
+        // Only where it was compared: another wrong clock would be of no use.
+        let time = self
+            .clock
+            .offset()
+            .map(|offset| self.clock.now().checked_sub(offset));
+        if let Some(Ok(time)) = time {
+            response
+                .metadata_mut()
+                .insert(TIME, time.as_millisecond().into());
+        }
         if let Some(word) = missing {
             let word = MetadataValue::from_static(word);
             response.metadata_mut().insert(MISSING, word);
@@ -119,6 +134,16 @@ impl health_server::Health for ServiceHealth {
         });
         Ok(Response::new(Box::pin(changes.take_until(stopping))))
     }
+}
+
+/// The time of a service's database; `None` where the service does not answer, or does not know it yet.
+pub(super) async fn time(channel: ServiceChannel) -> Option<Timestamp> {
+    let asked = HealthClient::new(channel)
+        .check(HealthCheckRequest::default())
+        .await;
+    let answer = asked.ok()?;
+    let time = answer.metadata().get(TIME)?.to_str().ok()?.parse().ok()?;
+    Timestamp::from_millisecond(time).ok()
 }
 
 /// Whether a service, local or remote, is serving; otherwise the reason code.

@@ -12,8 +12,9 @@ use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     registration::v1::{
-        AdoptOrphanRequest, DeleteOrphanRequest, DismissOrphanRequest, FoundClient,
-        ListOrphansRequest, OrphanFilter,
+        AdoptOrphanRequest, DeleteOrphanRequest, DismissOrphanRequest, FindOrphansRequest,
+        FoundClient, IdentityProvider, ListIdentityProvidersRequest, ListOrphansRequest,
+        OrphanFilter,
     },
 };
 
@@ -28,10 +29,13 @@ use super::{
 use crate::edge::{Edge, request::RequestContext};
 
 const LIST: &str = "/admin/orphans";
+/// Parts of a provider's list that are looked through while somebody waits for the page.
+const PARTS: usize = 5;
 
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
         .route("/orphans", get(list))
+        .route("/orphans/find", post(find))
         .route("/orphans/{id}/adopt", post(adopt))
         .route("/orphans/{id}/delete", post(delete))
         .route("/orphans/{id}/dismiss", post(dismiss))
@@ -83,6 +87,47 @@ fn found(form: &Form) -> Option<FoundClient> {
         registration_access_token: form.secret("registration_access_token"),
         registration_client_uri: Some(form.text("registration_client_uri")),
     })
+}
+
+/// Has the clients listed that providers have and nobody here knows, and says of each provider how that went.
+async fn find(Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(ListIdentityProvidersRequest {
+        limit: 100,
+        ..Default::default()
+    });
+    let providers = ctx.registration().list_identity_providers(request).await?;
+    let providers = providers.into_inner().identity_providers;
+    let searched = join_all(providers.iter().map(|one| search(&ctx, one))).await;
+    let searched = context! { searched => searched };
+    page(&ctx, &Listing::default(), searched, None).await
+}
+
+/// One provider. A list that goes on after so many parts is for the command line.
+async fn search(ctx: &RequestContext, provider: &IdentityProvider) -> Value {
+    let (mut after, mut looked_at, mut found) = (String::new(), 0, 0);
+    for _ in 0..PARTS {
+        let request = ctx.request(FindOrphansRequest {
+            identity_provider_id: provider.id.clone(),
+            after: after.clone(),
+            list: true,
+        });
+        match ctx.registration().find_orphans(request).await {
+            Ok(part) => {
+                let part = part.into_inner();
+                looked_at += part.looked_at;
+                found += part.clients.len();
+                after = part.next.unwrap_or_default();
+            }
+            Err(status) => {
+                let failed = Error::from(status).message;
+                return context! { name => &provider.name, looked_at, found, failed };
+            }
+        }
+        if after.is_empty() {
+            return context! { name => &provider.name, looked_at, found };
+        }
+    }
+    context! { name => &provider.name, looked_at, found, unfinished => true }
 }
 
 async fn adopt(Path(marker): Path<String>, Posted { ctx, form }: Posted) -> PageResponse {

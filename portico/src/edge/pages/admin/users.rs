@@ -1,4 +1,4 @@
-//! Users: letting in, locking out, erasing.
+//! Users: activating, suspending, letting in, erasing.
 
 use axum::{
     Router,
@@ -9,15 +9,16 @@ use minijinja::{Value, context, value::Serde};
 use portico_proto::{
     Error,
     accounts::v1::{
-        ActivateUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest, Role,
-        SuspendUserRequest, UserStatus,
+        ActivateUserRequest, EraseUserRequest, GetUserRequest, LetInUserRequest, ListUsersRequest,
+        Role, ShutOutUserRequest, SuspendUserRequest, User, UserStatus,
     },
 };
+use tonic::{Response, Status};
 
 use super::super::{
     confirm::Question,
     form::Posted,
-    lists::{Listing, word},
+    lists::{Listing, word, yes_or_no},
     page::{PageResponse, done, mendable, render},
 };
 use crate::edge::{Edge, request::RequestContext};
@@ -29,6 +30,8 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/users", get(list))
         .route("/users/{id}/activate", post(activate))
         .route("/users/{id}/suspend", post(suspend))
+        .route("/users/{id}/let-in", post(let_in))
+        .route("/users/{id}/shut-out", post(shut_out))
         .route("/users/{id}/erase", get(confirm_erase).post(erase))
 }
 
@@ -42,6 +45,7 @@ async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) ->
         sort: listing.sort.clone(),
         status: word::<UserStatus>(&listing.status),
         role: word::<Role>(&listing.role),
+        let_in: yes_or_no("let_in", &listing.let_in)?,
         ..Default::default()
     });
     let page = ctx.accounts().list_users(request).await?.into_inner();
@@ -52,20 +56,39 @@ async fn page(ctx: &RequestContext, listing: &Listing, error: Option<&Error>) ->
     render(ctx, "admin/users.html", shown, error).await
 }
 
+async fn answer(
+    ctx: &RequestContext,
+    changed: Result<Response<User>, Status>,
+    notice: &'static str,
+) -> PageResponse {
+    match changed {
+        Ok(_) => Ok(done(LIST, notice)),
+        Err(status) => page(ctx, &Listing::default(), Some(&mendable(status)?)).await,
+    }
+}
+
 async fn activate(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
     let request = ctx.request(ActivateUserRequest { id });
-    match ctx.accounts().activate_user(request).await {
-        Ok(_) => Ok(done(LIST, "user_activated")),
-        Err(status) => page(&ctx, &Listing::default(), Some(&mendable(status)?)).await,
-    }
+    let changed = ctx.accounts().activate_user(request).await;
+    answer(&ctx, changed, "user_activated").await
 }
 
 async fn suspend(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
     let request = ctx.request(SuspendUserRequest { id });
-    match ctx.accounts().suspend_user(request).await {
-        Ok(_) => Ok(done(LIST, "user_suspended")),
-        Err(status) => page(&ctx, &Listing::default(), Some(&mendable(status)?)).await,
-    }
+    let changed = ctx.accounts().suspend_user(request).await;
+    answer(&ctx, changed, "user_suspended").await
+}
+
+async fn let_in(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(LetInUserRequest { id });
+    let changed = ctx.accounts().let_in_user(request).await;
+    answer(&ctx, changed, "user_let_in").await
+}
+
+async fn shut_out(Path(id): Path<String>, Posted { ctx, .. }: Posted) -> PageResponse {
+    let request = ctx.request(ShutOutUserRequest { id });
+    let changed = ctx.accounts().shut_out_user(request).await;
+    answer(&ctx, changed, "user_shut_out").await
 }
 
 async fn confirm_erase(ctx: RequestContext, Path(id): Path<String>) -> PageResponse {

@@ -376,6 +376,30 @@ async fn users_are_let_in_locked_out_and_erased() {
         .await
         .is(200)
         .shows("The user can log in now.");
+    let mut dana = portal.developer().await;
+    for (path, told, let_in) in [
+        (
+            "shut-out",
+            "The user no longer sees internal products.",
+            false,
+        ),
+        (
+            "let-in",
+            "The user can see and request internal products now.",
+            true,
+        ),
+    ] {
+        let path = format!("/admin/users/{id}/{path}");
+        admin.submit(&path, &[]).await.is(200).shows(told);
+        for (filter, shown) in [("true", let_in), ("false", !let_in)] {
+            admin.get(&format!("/admin/users?let_in={filter}")).await;
+            assert_eq!(admin.page.text().contains("Dana Developer"), shown);
+        }
+        dana.get("/catalogue").await.is(200);
+        let internal = dana.page.text().contains("Product Catalogue API");
+        assert_eq!(internal, let_in);
+        admin.get("/admin/users").await.is(200);
+    }
     admin
         .get(&format!("/admin/users/{id}/erase"))
         .await

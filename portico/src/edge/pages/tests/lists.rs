@@ -65,6 +65,11 @@ async fn a_filter_that_does_not_exist_does_not_show_everything() {
         ),
         ("users", "role", "Role must be admin or developer."),
         (
+            "users",
+            "let_in",
+            "Internal products must be true or false.",
+        ),
+        (
             "mails",
             "status",
             "Status must be queued, sending, sent or failed.",

@@ -415,7 +415,10 @@ fn lists_with_trouble_in_them() {
     }));
     let orphans = render(
         "admin/orphans.html",
-        context! { orphans => vec![orphan], providers => context! {}, list => list() },
+        context! {
+            orphans => vec![orphan], providers => context! {}, list => list(),
+            searched => vec![context! { name => HOSTILE, failed => HOSTILE, looked_at => 3, found => 1 }],
+        },
     );
     assert!(
         orphans.contains("/admin/identity-providers/9") && orphans.contains("/dismiss\""),

@@ -3,64 +3,117 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Activity, Work};
 
 /// The body of an answer, at work until it is sent or given up.
 pub(in crate::run::listeners) struct Answer<B> {
     body: B,
+    unread: Arc<Unread>,
+}
+
+/// What of an answer waits for the peer: HTTP/2 keeps it back by its flow control (RFC 9113 section 5.2), also after the
+/// body has come to its end.
+struct Unread {
+    bytes: AtomicUsize,
     work: Work,
-    /// The last piece waits for the peer: hyper asks for another one only when that is on its way.
-    unread: bool,
+}
+
+/// A piece of the body, until its last byte is written or it is given up.
+pub(in crate::run::listeners) struct Piece<D: Buf> {
+    data: D,
+    unread: Arc<Unread>,
 }
 
 impl<B> Answer<B> {
     pub(in crate::run::listeners) fn new(body: B, work: Work) -> Self {
-        Self {
-            body,
-            work,
-            unread: false,
-        }
-    }
-
-    fn set_unread(&mut self, unread: bool) {
-        let mut state = self.work.0.lock();
-        if self.unread || state.unread == 0 {
-            state.read = Instant::now();
-        }
-        state.unread += usize::from(unread);
-        state.unread -= usize::from(self.unread);
-        drop(state);
-        self.unread = unread;
+        let bytes = AtomicUsize::new(0);
+        let unread = Arc::new(Unread { bytes, work });
+        Self { body, unread }
     }
 }
 
-impl<B> Drop for Answer<B> {
+impl Unread {
+    fn grow(&self, bytes: usize) {
+        let mut state = self.work.0.lock();
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before == 0 && bytes > 0 {
+            state.unread += 1;
+            state.look_who_waits();
+        }
+    }
+
+    fn shrink(&self, bytes: usize) {
+        let mut state = self.work.0.lock();
+        let before = self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if before == bytes && bytes > 0 {
+            state.unread -= 1;
+            state.look_who_waits();
+        }
+    }
+
+    fn is_read(&self, bytes: usize) {
+        self.work.0.lock().pace.is_read(bytes);
+        self.shrink(bytes);
+    }
+}
+
+impl<D: Buf> Buf for Piece<D> {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, parts: &mut [io::IoSlice<'a>]) -> usize {
+        self.data.chunks_vectored(parts)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.data.advance(count);
+        self.unread.is_read(count);
+    }
+
+    fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        let bytes = self.data.copy_to_bytes(length);
+        self.unread.is_read(length);
+        bytes
+    }
+}
+
+impl<D: Buf> Drop for Piece<D> {
     fn drop(&mut self) {
-        self.set_unread(false);
+        self.unread.shrink(self.data.remaining());
     }
 }
 
 impl<B: Body + Unpin> Body for Answer<B> {
-    type Data = B::Data;
+    type Data = Piece<B::Data>;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        let unread = matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_data());
-        self.set_unread(unread);
-        polled
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let observed = |data: B::Data| {
+            self.unread.grow(data.remaining());
+            let unread = Arc::clone(&self.unread);
+            Piece { data, unread }
+        };
+        Poll::Ready(polled.map(|frame| frame.map(|frame| frame.map_data(observed))))
     }
 
     // As the body says it: an answer of headers only must stay one, since gRPC clients read its status there.
@@ -94,16 +147,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
 }
 
 impl<T> Observed<T> {
-    fn wrote<'a>(
-        &self,
-        result: Poll<io::Result<usize>>,
-        parts: impl Iterator<Item = &'a [u8]>,
-    ) -> Poll<io::Result<usize>> {
-        let mut state = self.activity.lock();
-        state.is_taken(result.is_ready());
-        if let Poll::Ready(Ok(count)) = &result {
-            state.wrote(*count, parts);
-        }
+    fn tried<O>(&self, result: Poll<io::Result<O>>) -> Poll<io::Result<O>> {
+        self.activity.lock().is_taken(result.is_ready());
         result
     }
 }
@@ -115,13 +160,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.wrote(written, [bytes].into_iter())
+        self.tried(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(context);
-        self.activity.lock().is_taken(flushed.is_ready());
-        flushed
+        self.tried(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -138,6 +182,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(context, parts);
-        self.wrote(written, parts.iter().map(|part| &**part))
+        self.tried(written)
     }
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use portico_proto::Error;
 use portico_runtime::{config::Attempts, query_error, vault_error};
 use portico_vault::{Owner, Secret, Vault, VaultRef};
-use sqlx::{AnyPool, Row as _};
+use sqlx::Row as _;
 
 use super::Limits;
 
@@ -176,19 +176,6 @@ impl Limits {
             .map(|_| ())
             .map_err(query_error)
     }
-}
-
-/// Deletes places where nobody has signed in for as long as they count as known.
-pub(super) async fn delete_outdated(
-    pool: &AnyPool,
-    settings: &Attempts,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM known_places WHERE seen_ms <= $1")
-        .bind(outdated(settings, now))
-        .execute(pool)
-        .await
-        .map(|_| ())
 }
 
 fn outdated(settings: &Attempts, now: Timestamp) -> i64 {

@@ -13,7 +13,11 @@ fn grpc(world: &World) -> Grpc {
 
 fn user(role: Role) -> Caller {
     let id = Uuid::from_u128(1);
-    Caller::User { id, role }
+    Caller::User {
+        id,
+        role,
+        let_in: false,
+    }
 }
 
 fn by<T>(caller: Caller, message: T) -> Request<T> {

@@ -117,7 +117,14 @@ async fn a_gateway_that_is_away_is_said_and_strangers_are_refused() {
     let role = Role::Developer;
     for (caller, kind) in [
         (Caller::Anonymous, Kind::Unauthenticated),
-        (Caller::User { id, role }, Kind::Forbidden),
+        (
+            Caller::User {
+                id,
+                role,
+                let_in: false,
+            },
+            Kind::Forbidden,
+        ),
     ] {
         let refused = preview(&grpc, caller, message(&world, false)).await;
         assert_eq!(refused.unwrap_err().kind, kind);

@@ -124,7 +124,11 @@ impl<'a> Work<'a> {
         let mut mapped = Mapped::default();
         let kept = self.tidy(&written, &mut mapped.warnings).await?;
         for (api, changes) in &written {
-            mapped.changes.extend(preview::lines(api, changes));
+            let lines = preview::lines(api, changes);
+            if !lines.is_empty() {
+                tracing::info!(gateway_id = %self.gateway, api_id = api, changes = lines.len(), "scope mapping written");
+            }
+            mapped.changes.extend(lines);
             if !kept.contains(api) {
                 self.settle(api, &changes.owned, context).await?;
             }

@@ -340,7 +340,11 @@ async fn release(world: &World, held: &HeldScope, role: Role) -> Result<(), Erro
 
 fn user(role: Role) -> Caller {
     let id = Uuid::from_u128(3);
-    Caller::User { id, role }
+    Caller::User {
+        id,
+        role,
+        let_in: false,
+    }
 }
 
 fn service(world: &World) -> GatewayServiceClient<ServiceChannel> {

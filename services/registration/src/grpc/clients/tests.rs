@@ -32,6 +32,7 @@ const fn user(id: u128, role: Role) -> Caller {
     Caller::User {
         id: Uuid::from_u128(id),
         role,
+        let_in: false,
     }
 }
 

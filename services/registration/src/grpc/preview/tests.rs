@@ -51,7 +51,11 @@ async fn a_preview_shows_all_and_writes_nothing() {
 async fn it_is_for_admins_and_about_client_types_that_are_there() {
     let world = World::prepare().await;
     let id = Uuid::from_u128(1);
-    let user = |role| Caller::User { id, role };
+    let user = |role| Caller::User {
+        id,
+        role,
+        let_in: false,
+    };
     let mut message = api::PreviewRegistrationRequest {
         client_type_id: id.to_string(),
         ..Default::default()

@@ -19,10 +19,10 @@ pub struct HeldScopes {
 }
 
 impl OauthClient {
-    /// Said whenever it is something else than was said last.
+    /// Said whenever it is something else than was said last, of a client whose application is known.
     pub(in crate::oauth_client) fn due_scopes(&self) -> Option<crate::oauth_client::Event> {
         let held = self.held_now();
-        (held != self.held).then(|| Event::ScopesHeld(held).into())
+        (held != self.held && !self.application_id.is_nil()).then(|| Event::ScopesHeld(held).into())
     }
 
     fn held_now(&self) -> HeldScopes {

@@ -1,5 +1,7 @@
 //! Where the Management API is, and the calls that it takes.
 
+use std::collections::BTreeSet;
+
 use http::Method as Verb;
 use serde_json::Value;
 use url::Url;
@@ -7,13 +9,16 @@ use url::Url;
 use super::members;
 use crate::providers::client::RegisteredClient;
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
+use crate::providers::listing::{self, ClientPage};
 use crate::providers::rfc7591;
 use crate::providers::session::{Body, RawAnswer, Session, Step};
 use crate::providers::site::Site;
 use crate::providers::tokens::Need;
 
-/// Pages of a search that are read, of 100 clients each; Auth0 gives no more than 1000 by page.
-const PAGES: usize = 10;
+/// Clients on a page; Auth0 gives no more.
+const PAGE: usize = 100;
+/// Clients that Auth0 lists by page.
+const LISTED: usize = 1000;
 
 /// `https://tenant.example/api/v2/`: its identifier is its address. A tenant with a domain of its own has the
 /// Management API at its first one, which the admin names as the audience.
@@ -103,28 +108,25 @@ pub(super) async fn read(session: &Session<'_>, id: &str) -> Result<RegisteredCl
     members::parse(session.endpoints, &answer)
 }
 
-/// The id of the client with this marker.
-pub(super) async fn marked(session: &Session<'_>, marker: &str) -> Result<Option<String>> {
-    for page in 0..PAGES {
-        let mut url = clients(session.site())?;
-        url.query_pairs_mut()
-            .append_pair("page", &page.to_string())
-            .append_pair("per_page", "100")
-            .append_pair("fields", "client_id,client_metadata")
-            .append_pair("include_fields", "true");
-        let clients = rfc7591::array_of(&get(session, &url).await?)?;
-        if clients.is_empty() {
-            return Ok(None);
-        }
-        let found = clients
-            .iter()
-            .find(|client| members::marker(client) == Some(marker));
-        if let Some(id) = found.and_then(|client| client.get("client_id")?.as_str()) {
-            return Ok(Some(id.to_owned()));
-        }
+/// Clients of the tenant, up to [`PAGE`]; `after`: the number of the page.
+pub(super) async fn list(session: &Session<'_>, after: Option<&str>) -> Result<ClientPage> {
+    let page: usize = after.and_then(|number| number.parse().ok()).unwrap_or(0);
+    if page * PAGE >= LISTED {
+        return Err(listing::too_long());
     }
-    Err(Failure::fail(
-        "search_too_long",
-        "the tenant has more clients than Auth0 lists; look for the client by hand",
-    ))
+    let mut url = clients(session.site())?;
+    url.query_pairs_mut()
+        .append_pair("page", &page.to_string())
+        .append_pair("per_page", &PAGE.to_string())
+        .append_pair("fields", "client_id,client_metadata")
+        .append_pair("include_fields", "true");
+    let answer = get(session, &url).await?;
+    let clients = rfc7591::array_of(&answer)?;
+    // It gives no number of all; a page that is not full is the last one.
+    let next = (clients.len() >= PAGE).then(|| (page + 1).to_string());
+    Ok(ClientPage::of(&answer, &clients, next, |client| {
+        let id = client.get("client_id")?.as_str()?;
+        // Scopes are in the client grants.
+        Some((id, members::marker(client)?, BTreeSet::new()))
+    }))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::providers::client::{RegisteredClient, WantedClient};
+use crate::providers::client::{Marker, RegisteredClient, WantedClient};
 use crate::providers::discovery::Endpoints;
 use crate::providers::failure::{Failure, Result};
 use crate::providers::metadata::{Difference, Metadata, array, joined};
@@ -73,8 +73,9 @@ pub(super) fn changes(wanted: &WantedClient) -> Map<String, Value> {
     body
 }
 
-pub(super) fn marker(client: &Value) -> Option<&str> {
-    client.get("client_metadata")?.get(MARKER)?.as_str()
+/// What Portico has marked a client with.
+pub(super) fn marker(client: &Value) -> Option<Marker> {
+    Marker::parse(client.get("client_metadata")?.get(MARKER)?.as_str()?)
 }
 
 /// An answer of the Management API, or of open registration, whose members are those of RFC 7591.
@@ -97,6 +98,8 @@ pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         members.insert("scope".into(), "".into());
     }
     registered.granted = Metadata::from_answer(members);
+    let marked = answer.json().as_ref().and_then(marker);
+    registered.marker = marked.or(registered.marker);
     Ok(registered)
 }
 

@@ -48,6 +48,7 @@ async fn a_client_lives_and_dies() {
     assert_eq!(read.granted.scopes(), Some(set(&["a", "b"])));
     assert_eq!(Auth0.differences(&wanted(&["a", "b"]), &read.granted), []);
     assert_eq!(read.client_secret, None);
+    assert_eq!(read.marker, Some(wanted(&[]).marker));
     let client = updated(&Auth0, &peer, client, &["b"]).await;
     assert_eq!(peer.token_of(&client, "a", API).await.0, 403);
 
@@ -239,4 +240,30 @@ async fn errors_of_every_shape_are_understood() {
     tenant.refuse_next(Verb::POST, CLIENTS, Reply::text(500, "text/html", "<html>"));
     assert!(register(&peer).await.unwrap_err().outcome_unknown);
     assert_eq!(tenant.double().client_count(), 0);
+}
+
+#[tokio::test]
+async fn a_search_reads_every_page_and_not_one_more() {
+    let (tenant, peer) = tenant().await;
+    let of = |attempt| {
+        let mut wanted = wanted(&[]);
+        wanted.marker.attempt = attempt;
+        wanted
+    };
+    for attempt in 1..=101 {
+        let prepared = Auth0.prepare(peer.session().site(), &of(attempt), &ids());
+        let (session, prepared) = (peer.session(), prepared.unwrap());
+        Auth0.register(&session, &prepared).await.unwrap();
+    }
+    let find = async |attempt| {
+        let marker = of(attempt).marker;
+        listing::find_marked(&Auth0, &peer.session(), &marker).await
+    };
+    assert_eq!(find(102).await, Ok(None));
+    assert_eq!(tenant.calls(&Verb::GET, CLIENTS), 2, "pages");
+    assert!(find(101).await.unwrap().is_some());
+    let mut open = peer;
+    open.method = Method::None;
+    let unlisted = Auth0.list_clients(&open.session(), None).await;
+    assert_eq!(unlisted.unwrap_err().code, UNLISTED);
 }

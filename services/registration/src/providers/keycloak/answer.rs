@@ -58,6 +58,7 @@ pub(super) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         )?,
         registration_client_uri: Some(member(endpoints, "default", &client_id)),
         granted: credentials::metadata(answer, granted),
+        marker: representation::marker(&members),
         client_id,
         ..RegisteredClient::default()
     })

@@ -5,14 +5,19 @@ use portico_vault::Secret;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::answer::{member, parse, refused};
+use super::answer::{admin_clients, member, parse, refused};
 use super::presence::{Presence, is_nowhere, presence};
-use super::representation::ClientScopes;
+use super::representation::{self, ClientScopes};
+use crate::providers::UNLISTED;
 use crate::providers::client::{KnownClient, Prepared, RegisteredClient};
 use crate::providers::failure::{ABSENCE_UNCLEAR, Bearer, Disposition, Failure, Result};
-use crate::providers::rfc7591::object_of;
+use crate::providers::listing::ClientPage;
+use crate::providers::rfc7591::{array_of, object_of};
 use crate::providers::session::{Authorization, Body, RawAnswer, Session, Step};
 use crate::providers::tokens::Need;
+
+/// Clients on a page of a list: each comes with all of its settings, some 4 kB.
+const PAGE: usize = 50;
 
 /// A token and what kind it is.
 pub(super) type Token = (Bearer, Secret);
@@ -144,6 +149,39 @@ pub(super) async fn put(
         true => failure.retry(),
         false => failure,
     })
+}
+
+/// Clients of the realm, up to [`PAGE`], by the admin API; `after`: how many come before.
+pub(super) async fn list(session: &Session<'_>, after: Option<&str>) -> Result<ClientPage> {
+    let token = session.management_token(Need::default()).await?;
+    let (Some(token), Some(mut url)) = (token, admin_clients(session.endpoints)) else {
+        return Err(Failure::fail(
+            UNLISTED,
+            "clients are listed by the admin API, which needs management credentials: those of a client with the \
+             realm-management role view-clients",
+        ));
+    };
+    let first: usize = after.and_then(|first| first.parse().ok()).unwrap_or(0);
+    url.query_pairs_mut()
+        .append_pair("first", &first.to_string())
+        .append_pair("max", &PAGE.to_string());
+    let token = (Bearer::Management, token);
+    let answer = call(session, Step::Other, Method::GET, &url, &token, Body::None).await?;
+    if !answer.is_success() {
+        return Err(refused(&answer, token.0));
+    }
+    let clients = array_of(&answer)?;
+    // It gives no number of all; a page that is not full is the last one.
+    let next = (clients.len() >= PAGE).then(|| (first + clients.len()).to_string());
+    Ok(ClientPage::of(&answer, &clients, next, |client| {
+        let client = client.as_object()?;
+        let id = client.get("clientId")?.as_str()?;
+        Some((
+            id,
+            representation::marker(client)?,
+            representation::scopes(client),
+        ))
+    }))
 }
 
 /// Makes the secret the stored one, also where it is so already.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::providers::client::{ChosenIds, WantedClient};
+use crate::providers::client::{ChosenIds, Marker, WantedClient};
 use crate::providers::failure::{Failure, Result};
 use crate::providers::metadata::{Metadata, array, joined};
 
@@ -14,7 +14,7 @@ const AUTH_METHOD: &str = "client.secret.authentication.allowed.method";
 const REFRESH: &str = "use.refresh.tokens";
 const DEVICE: &str = "oauth2.device.authorization.grant.enabled";
 const TOKEN_EXCHANGE: &str = "standard.token.exchange.enabled";
-/// Ours; for people who look at the client in the admin console.
+/// Ours. By it a client is known, and people find it in the admin console.
 const MARKER: &str = "portico.marker";
 
 /// Characters of a redirect URL that are stored.
@@ -197,6 +197,16 @@ pub(super) fn members(representation: &Map<String, Value>) -> Map<String, Value>
         members.insert("token_endpoint_auth_method".into(), method.into());
     }
     members
+}
+
+/// What Portico has marked a client with.
+pub(super) fn marker(representation: &Map<String, Value>) -> Option<Marker> {
+    Marker::parse(attribute(representation, MARKER)?)
+}
+
+/// What a client of a list may be able to do.
+pub(super) fn scopes(representation: &Map<String, Value>) -> BTreeSet<String> {
+    texts(representation, "optionalClientScopes")
 }
 
 fn grants(representation: &Map<String, Value>) -> BTreeSet<String> {

@@ -33,24 +33,13 @@ pub(super) fn update(
     body.retain(|name, _| !NOT_SENT.contains(&name.as_str()));
     let text = |member: &str| body.get(member).and_then(Value::as_str);
     let kind = text("application_type").unwrap_or_else(|| kind(wanted));
-    let name = text("client_name").and_then(|name| renamed(name, wanted));
-    let name = fitting(&name.unwrap_or_else(|| wanted.client_name()));
+    let name = text("client_name").and_then(|name| renamed(name, wanted, NAME));
+    let name = name.unwrap_or_else(|| wanted.client_name().chars().take(NAME).collect());
     let settings = settings(wanted, kind)?;
     body.extend(settings);
     body.insert("client_name".into(), name.into());
     body.insert("client_id".into(), client_id.into());
     Ok(body)
-}
-
-/// A name with its marker, which stands at the end, in as many characters as there may be.
-fn fitting(name: &str) -> String {
-    let length = name.chars().count();
-    let Some((plain, marker)) = name.rsplit_once(" [").filter(|_| length > NAME) else {
-        return name.chars().take(NAME).collect();
-    };
-    let left = NAME.saturating_sub(marker.chars().count() + 2);
-    let plain: String = plain.chars().take(left).collect();
-    format!("{} [{marker}", plain.trim_end())
 }
 
 /// The kind that was chosen, or the one that the grant types fit.

@@ -1,17 +1,18 @@
 //! Where Okta is asked, with its API token, and how its answers are read.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::client_metadata::Marker;
 use crate::providers::client::RegisteredClient;
 use crate::providers::discovery::Endpoints;
 use crate::providers::failure::{Bearer, Disposition, Failure, Result, refusal};
+use crate::providers::listing::ClientPage;
 use crate::providers::rfc7591;
 use crate::providers::session::{Authorization, Body, RawAnswer, Session, Step};
-
-/// Pages of a search that are read; a page has up to 200 clients whose names start alike.
-const PAGES: usize = 50;
 
 /// `/oauth2/v1/clients`, which the well-known document names.
 pub(super) fn collection(endpoints: &Endpoints) -> Url {
@@ -109,33 +110,28 @@ async fn lists(session: &Session<'_>) -> bool {
     answer.is_ok_and(|answer| answer.is_success())
 }
 
-/// The client with exactly this name. `q` finds those whose name starts with it, or otherwise matches.
-pub(super) async fn named(session: &Session<'_>, name: &str) -> Result<Option<Map<String, Value>>> {
-    let mut url = collection(session.endpoints);
-    url.query_pairs_mut()
-        .append_pair("q", name)
-        .append_pair("limit", "200");
-    for _ in 0..PAGES {
-        let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
-        if !answer.is_success() {
-            return Err(refused(&answer));
+/// Clients of the org, up to 200; `after`: the address of the page.
+pub(super) async fn list(session: &Session<'_>, after: Option<&str>) -> Result<ClientPage> {
+    let url = match after.map(Url::parse) {
+        Some(Ok(next)) => next,
+        Some(Err(_)) | None => {
+            let mut url = collection(session.endpoints);
+            url.query_pairs_mut().append_pair("limit", "200");
+            url
         }
-        for client in rfc7591::array_of(&answer)? {
-            if let Value::Object(client) = client
-                && client.get("client_name").and_then(Value::as_str) == Some(name)
-            {
-                return Ok(Some(client));
-            }
-        }
-        match next(&answer) {
-            Some(next) if session.endpoints.trusts(&next) => url = next,
-            _ => return Ok(None),
-        }
+    };
+    let answer = call(session, Step::Other, Method::GET, &url, Body::None).await?;
+    if !answer.is_success() {
+        return Err(refused(&answer));
     }
-    Err(Failure::fail(
-        "search_too_long",
-        "Okta finds too many clients with this name",
-    ))
+    let next = next(&answer).map(String::from);
+    let clients = rfc7591::array_of(&answer)?;
+    Ok(ClientPage::of(&answer, &clients, next, |client| {
+        let text = |member: &str| client.get(member)?.as_str();
+        let marker = Marker::of_name(text("client_name")?)?;
+        // Scopes belong to the authorization server.
+        Some((text("client_id")?, marker, BTreeSet::new()))
+    }))
 }
 
 /// RFC 8288; Okta gives a header for each link, or all in one.

@@ -5,9 +5,9 @@ use portico_sandbox::doubles::{Handle, Reply, okta};
 use serde_json::json;
 
 use super::*;
-use crate::providers::Disposition;
 use crate::providers::Method as Way;
 use crate::providers::double::{Peer, ids, registered, set, updated, wanted};
+use crate::providers::{Disposition, Marker};
 
 const CLIENTS: &str = "/oauth2/v1/clients";
 
@@ -196,7 +196,7 @@ async fn a_wrong_api_token_pauses_the_provider_and_is_not_taken_for_a_missing_cl
 }
 
 #[tokio::test]
-async fn what_became_of_a_lost_answer_is_found_by_the_name() {
+async fn what_became_of_a_lost_answer_is_found_by_the_marker() {
     let (org, peer) = org().await;
     let prepared = Okta
         .prepare(peer.session().site(), &wanted(&["a"]), &ids())
@@ -229,11 +229,37 @@ async fn a_search_reads_every_page() {
             .unwrap();
         Okta.register(&peer.session(), &prepared).await.unwrap();
     }
-    let name = "Weather app";
-    let listed = calls::named(&peer.session(), name).await.unwrap();
-    assert!(listed.is_none(), "only the whole name counts");
-    let before = org.calls(&Verb::GET, CLIENTS);
-    assert!(before >= 2, "{before} pages");
+    let of = |attempt| Marker {
+        attempt,
+        ..wanted(&[]).marker
+    };
+    let find = async |attempt| listing::find_marked(&Okta, &peer.session(), &of(attempt)).await;
+    assert_eq!(find(206).await, Ok(None));
+    assert_eq!(org.calls(&Verb::GET, CLIENTS), 2, "pages");
+    for attempt in [1, 20, 205] {
+        assert!(find(attempt).await.unwrap().is_some(), "{attempt}");
+    }
+}
+
+/// Whatever the application is called now: the name in front of the marker is changed, or erased.
+#[tokio::test]
+async fn a_name_plays_no_part_in_a_search() {
+    let (org, peer) = org().await;
+    let client = registered(&Okta, &peer, &["a"]).await;
+    let renamed = WantedClient {
+        name: "Erased application".into(),
+        ..wanted(&["a"])
+    };
+    let prepared = Okta
+        .prepare(peer.session().site(), &renamed, &ids())
+        .unwrap();
+    let found = Okta.reconcile(&peer.session(), &prepared).await.unwrap();
+    let Reconciled::Registered(found) = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(found.client_id, client.client_id);
+    assert_eq!(found.marker, Some(renamed.marker));
+    assert_eq!(org.double().client_count(), 1);
 }
 
 #[tokio::test]

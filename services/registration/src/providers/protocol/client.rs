@@ -118,6 +118,8 @@ pub struct RegisteredClient {
     pub granted: Metadata,
     /// What an admin should know about the answer beyond the metadata.
     pub warnings: Vec<String>,
+    /// What it is marked with, where the answer says so.
+    pub marker: Option<Marker>,
     /// After a rotation: the secret before it works, too, until [`crate::providers::Driver::retire_old_secret`].
     pub keeps_old_secret: bool,
 }

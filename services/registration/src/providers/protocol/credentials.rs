@@ -67,12 +67,21 @@ fn text(
     };
     let why = if text.len() > most {
         format!("its {member} has more than {most} characters")
-    } else if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    } else if !is_vschar(text) {
         format!("its {member} has characters that are not visible ASCII (RFC 6749 appendix A)")
     } else {
         return Ok((!text.trim().is_empty()).then(|| text.to_owned()));
     };
     Err(invalid_answer(answer, &why))
+}
+
+fn is_vschar(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// Whether a text may be kept as a client's id, as [`client_id`] takes it.
+pub(crate) fn is_client_id(text: &str) -> bool {
+    !text.is_empty() && text == text.trim() && text.len() <= CLIENT_ID && is_vschar(text)
 }
 
 /// Registered metadata and the drivers' own, without members that hold a secret or control characters, or are too long.

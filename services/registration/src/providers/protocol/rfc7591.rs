@@ -19,7 +19,7 @@ use super::failure::{Bearer, Failure, Result, refusal};
 use super::session::{RawAnswer, Step};
 use super::site::Site;
 pub(crate) use crate::client_metadata::UNUSED_REDIRECT;
-use crate::client_metadata::{for_update, registration_members, secret_expires_at};
+use crate::client_metadata::{Marker, for_update, registration_members, secret_expires_at};
 use crate::identity_provider::Endpoints;
 pub(crate) use management::{
     as_granted, before_update, delete, fetch_secret, perhaps_gone, read, still_there, update_with,
@@ -28,6 +28,9 @@ pub(crate) use registration::{register, register_once};
 
 /// Characters of a `registration_client_uri`.
 const CLIENT_URI: usize = 2000;
+/// Characters of a name: at 256 Keycloak 26.7.3 answers with a 500.
+const NAME: usize = 255;
+
 /// The registration request (RFC 7591 section 3.1). The marker goes into
 /// `software_id` and `software_version`, which an operator can look for.
 ///
@@ -117,7 +120,7 @@ pub(crate) fn update_body(
     body.extend(demanded.into_iter().flatten());
     body.extend(registration_members(wanted));
     let name = client.granted.text("client_name");
-    if let Some(name) = name.and_then(|name| renamed(name, wanted)) {
+    if let Some(name) = name.and_then(|name| renamed(name, wanted, NAME)) {
         body.insert("client_name".into(), name.into());
     }
     body.insert("client_id".into(), client.client_id.clone().into());
@@ -126,20 +129,22 @@ pub(crate) fn update_body(
 
 /// The name of a client with the marker of an attempt; never longer than `most` characters.
 pub(crate) fn marked_name(wanted: &WantedClient, most: usize) -> String {
-    let marker = format!(" [{}]", wanted.marker);
+    named_with(wanted, &wanted.marker, most)
+}
+
+/// The marker stands at the end in full, however long the name is: by it the client is found.
+fn named_with(wanted: &WantedClient, marker: &Marker, most: usize) -> String {
+    let marker = format!(" [{marker}]");
     let left = most.saturating_sub(marker.chars().count());
     let name: String = wanted.client_name().chars().take(left).collect();
     format!("{}{marker}", name.trim_end())
 }
 
-/// The wanted name with the marker that the client's present name has already. `None` where it has none.
-pub(crate) fn renamed(name: &str, wanted: &WantedClient) -> Option<String> {
-    let (_, marker) = name.strip_suffix(']')?.rsplit_once(" [")?;
-    let (id, attempt) = marker.rsplit_once('.')?;
-    let of_ours = uuid::Uuid::try_parse(id).is_ok() && attempt.parse::<u32>().is_ok();
-    let most = 255 - marker.len() - 3;
-    let plain: String = wanted.client_name().chars().take(most).collect();
-    of_ours.then(|| format!("{} [{marker}]", plain.trim_end()))
+/// The wanted name with the marker that the client's present name has already, in at most so many characters. `None`
+/// where it has none.
+pub(crate) fn renamed(name: &str, wanted: &WantedClient, most: usize) -> Option<String> {
+    let marker = Marker::of_name(name)?;
+    Some(named_with(wanted, &marker, most))
 }
 
 /// The body of an update as an admin may see it.
@@ -172,6 +177,7 @@ pub(crate) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
     let (expires_at, unclear) = secret_expires_at(&members);
     let malformed = malformed_lists(&members);
     Ok(RegisteredClient {
+        marker: Marker::of_members(&members),
         client_id,
         client_secret: secret.filter(|_| answer.step != Step::Read),
         registration_access_token: credentials::secret(

@@ -102,6 +102,7 @@ fn marker(event: &Event) -> Option<&str> {
         Event::Orphan(
             OrphanEvent::OrphanFound { client, .. } | OrphanEvent::OrphanClaimed(client),
         ) => Some(&client.marker),
+        Event::Orphan(OrphanEvent::UnknownListed(unknown)) => Some(&unknown.marker),
         Event::Orphan(OrphanEvent::Adopted(adopted)) => Some(&adopted.marker),
         Event::Orphan(OrphanEvent::OrphanResolved(resolved)) => Some(&resolved.marker),
         Event::Registration(RegistrationEvent::OrphanSuspected { marker, .. }) => Some(marker),
@@ -150,12 +151,13 @@ fn read(row: &Row) -> Result<ListedOrphan, sqlx::Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let flag = |column: &str| row.try_get::<i64, _>(column).map(|value| value != 0);
     let suspected_at = text("suspected_at")?;
+    let nobody = Uuid::nil().to_string();
     Ok(ListedOrphan {
         orphan: api::Orphan {
             identity_provider_id: text("identity_provider_id")?,
             marker: text("marker")?,
             suspected_at: time::parse(&suspected_at),
-            application_id: text("application_id")?,
+            application_id: given(text("application_id")?).filter(|id| *id != nobody),
             reason: wire::word::<api::OrphanReason>(&text("reason")?),
             detail: given(text("detail")?),
             client_id: given(text("client_id")?),

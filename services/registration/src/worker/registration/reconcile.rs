@@ -3,7 +3,8 @@
 
 use portico_runtime::config::Retry;
 
-use super::anothers;
+use super::{Provider, anothers};
+use crate::client_metadata::WantedClient;
 use crate::oauth_client::{
     AfterSuspicion, Command, FailedAttempt, RegistrationCommand, RegistrationIntended,
 };
@@ -30,65 +31,83 @@ impl Worker {
         let Some(provider) = self.provider(job).await? else {
             return Ok(());
         };
-        let access = &provider.access;
-        let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
-        let chosen = self.secret(job.id, Some(intended.secret_ref)).await?;
-        let Some(client_secret) = chosen else {
+        let Some(ids) = self.chosen(job, intended).await? else {
             return self.without_secret(job, intended).await;
-        };
-        let ids = ChosenIds {
-            client_id: intended.client_id.clone(),
-            client_secret,
         };
         let Some(texts) = self.texts(job, intended.client.profile).await? else {
             return Ok(());
         };
         let client = &intended.client.named(&texts);
+        self.find_out(job, &provider, (intended, client), &ids)
+            .await
+    }
+
+    /// By what the spool holds; otherwise by what the provider says now.
+    async fn find_out(
+        &self,
+        job: &Job,
+        provider: &Provider,
+        (intended, client): (&RegistrationIntended, &WantedClient),
+        ids: &ChosenIds,
+    ) -> Result<(), WorkError> {
+        let access = &provider.access;
+        let spool = AnswerSpool::new(&self.vault, job.id, intended.attempt);
         let unread = match self.kept(job, access, &spool).await? {
             Some(Ok(registered)) => {
                 tracing::info!(oauth_client_id = %job.id, attempt = intended.attempt,
                     "taking up a registration that was answered before the process ended");
+                let intended = (intended, client);
                 return self
-                    .registered(job, &provider, (intended, client), &ids, &spool, registered)
+                    .registered(job, provider, intended, ids, &spool, registered)
                     .await;
             }
-            Some(Err(failure)) => Some(impersonal(failure, client)),
-            None => None,
+            kept => kept.and_then(Result::err),
         };
-        if self.is_paused(job, &provider).await? {
+        let unread = unread.map(|failure| impersonal(failure, client));
+        if self.is_paused(job, provider).await? {
             return Ok(());
         }
-        let driver = access.driver();
-        let reconciled = match driver.prepare(access.site(), client, &ids) {
-            Ok(prepared) => {
-                let found = driver.reconcile(&access.session(&spool), &prepared).await;
-                match driver.class() {
-                    // It is the attempt again, so a refusal is its outcome.
-                    ReconcileClass::ChosenId => found,
-                    // It is a look, and one that failed says nothing of the attempt.
-                    ReconcileClass::Search | ReconcileClass::Plain => {
-                        found.map_err(Failure::unknown_outcome)
-                    }
-                }
-            }
-            Err(failure) => Err(failure),
-        };
-        match reconciled.map_err(|failure| impersonal(failure, client)) {
+        let looked = look(access, &spool, client, ids).await;
+        match looked.map_err(|failure| impersonal(failure, client)) {
             Ok(Reconciled::Registered(registered)) => {
                 let intended = (intended, client);
-                self.registered(job, &provider, intended, &ids, &spool, *registered)
+                self.registered(job, provider, intended, ids, &spool, *registered)
                     .await
             }
             Ok(Reconciled::NotThere) => self.not_there(job, intended, unread).await,
-            Ok(Reconciled::Unknown) => match unread {
-                Some(failure) => self.unread(job, &provider, intended, &failure).await,
-                None => {
-                    let then = AfterSuspicion::TryAgain(ORPHANS);
-                    self.suspect(job, intended, String::new(), then).await
-                }
-            },
-            Err(failure) => self.not_registered(job, &provider, &failure, false).await,
+            Ok(Reconciled::Unknown) => self.not_known(job, provider, intended, unread).await,
+            Err(failure) => self.not_registered(job, provider, &failure, false).await,
         }
+    }
+
+    /// The provider has no way to tell whether the client is there.
+    async fn not_known(
+        &self,
+        job: &Job,
+        provider: &Provider,
+        intended: &RegistrationIntended,
+        unread: Option<Failure>,
+    ) -> Result<(), WorkError> {
+        match unread {
+            Some(failure) => self.unread(job, provider, intended, &failure).await,
+            None => {
+                let then = AfterSuspicion::TryAgain(ORPHANS);
+                self.suspect(job, intended, String::new(), then).await
+            }
+        }
+    }
+
+    /// The id and the secret that were chosen for the attempt. `None` where the vault has lost the secret.
+    async fn chosen(
+        &self,
+        job: &Job,
+        intended: &RegistrationIntended,
+    ) -> Result<Option<ChosenIds>, WorkError> {
+        let secret = self.secret(job.id, Some(intended.secret_ref)).await?;
+        Ok(secret.map(|client_secret| ChosenIds {
+            client_id: intended.client_id.clone(),
+            client_secret,
+        }))
     }
 
     /// What the spool holds of a registration: the client, or why its answer cannot be used.
@@ -183,5 +202,23 @@ impl Worker {
         self.suspect(job, intended, String::new(), then).await?;
         let lost = lacking("secret_missing", "the chosen secret is not in the vault");
         self.refuse(job, lost).await
+    }
+}
+
+/// Asks the provider what became of the attempt.
+async fn look(
+    access: &Access,
+    spool: &AnswerSpool,
+    client: &WantedClient,
+    ids: &ChosenIds,
+) -> Result<Reconciled, Failure> {
+    let driver = access.driver();
+    let prepared = driver.prepare(access.site(), client, ids)?;
+    let found = driver.reconcile(&access.session(spool), &prepared).await;
+    match driver.class() {
+        // It is the attempt again, so a refusal is its outcome.
+        ReconcileClass::ChosenId => found,
+        // It is a look, and one that failed says nothing of the attempt.
+        ReconcileClass::Search | ReconcileClass::Plain => found.map_err(Failure::unknown_outcome),
     }
 }

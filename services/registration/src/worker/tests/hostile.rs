@@ -1,10 +1,10 @@
 //! A provider that lies: what it says is believed only as far as it can be, and nothing of it is kept that is secret.
-
 //!
 //! `manage`: what it says of a client that is to be changed; `search`: of one that is looked for; `usable`: of one by which
-//! nobody gets a token; `document`: of itself.
+//! nobody gets a token; `document`: of itself; `erased`: of clients whose application is erased.
 
 mod document;
+mod erased;
 mod manage;
 mod search;
 mod usable;

@@ -6,7 +6,7 @@ use portico_sandbox::identity_provider::{Fault, Operation};
 use portico_vault::VaultRef;
 use uuid::Uuid;
 
-use super::world::{World, profile_of, set};
+use super::world::{World, profile_of, profiles, set};
 use crate::application::Application;
 use crate::client_metadata::Profile;
 use crate::identity_provider::IdentityProvider;
@@ -212,8 +212,9 @@ async fn suspicions_have_an_end() {
     assert_eq!(world.provider.client_count(), 4);
 }
 
-#[tokio::test]
-async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
+/// A process that ended before it recorded what its update did, and the requests before and for it. The token that is
+/// recorded is refused from now on.
+async fn after_a_lost_update() -> (World, Uuid, Uuid) {
     let mut world = World::start().await;
     let first = world.approve("pay", "free").await;
     world.until_done(first).await;
@@ -252,8 +253,13 @@ async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
         .update(&access.session(&spool), &known, &sent.named(&weather()))
         .await
         .unwrap();
-    // The process ends here: the token that is recorded is refused from now on.
     world.restart().await;
+    (world, first, second)
+}
+
+#[tokio::test]
+async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
+    let (mut world, first, second) = after_a_lost_update().await;
     world.run().await;
     world.until_done(second).await;
     assert_eq!(world.provider.requests(Operation::Update), 1);
@@ -264,6 +270,22 @@ async fn a_token_that_a_lost_update_rotated_is_found_in_the_spool() {
         world.only_client().metadata.scopes,
         set(&["product_ship", "free_plan"])
     );
+}
+
+#[tokio::test]
+async fn an_outcome_waits_for_access_request_and_is_not_asked_for_again() {
+    let (mut world, _, second) = after_a_lost_update().await;
+    world.provide_access(axum::Router::new());
+    world.run().await;
+    world
+        .until("waiting", |client| {
+            let problem = client.last_error();
+            problem.is_some_and(|problem| problem.code == "application_not_told")
+        })
+        .await;
+    world.provide_access(profiles());
+    world.until_done(second).await;
+    assert_eq!(world.provider.requests(Operation::Update), 1);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ fn assert_nowhere(stored: &str) {
 }
 
 /// Rows of the vault that belong to the application.
-async fn kept(world: &World) -> usize {
+pub(super) async fn kept(world: &World) -> usize {
     let subject = format!("{APPLICATION_OWNER}/{}", world.application_id);
     let rows = world.texts("SELECT subject FROM vault_value").await;
     rows.into_iter().filter(|row| *row == subject).count()

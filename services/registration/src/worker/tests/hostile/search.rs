@@ -12,7 +12,7 @@ pub(super) async fn start() -> (Handle<Okta>, World) {
     with(World::start().await).await
 }
 
-async fn with(mut world: World) -> (Handle<Okta>, World) {
+pub(super) async fn with(mut world: World) -> (Handle<Okta>, World) {
     let scopes = ["product_pay", "free_plan"];
     let org = okta::start(TOKEN, &scopes).await.unwrap();
     world.use_okta(&org.url()).await;
@@ -20,7 +20,7 @@ async fn with(mut world: World) -> (Handle<Okta>, World) {
 }
 
 /// The search lags behind, so many times.
-fn finds_nothing(org: &Handle<Okta>, times: usize) {
+pub(super) fn finds_nothing(org: &Handle<Okta>, times: usize) {
     for _ in 0..times {
         org.refuse_next(Method::GET, CLIENTS, Reply::json(200, &json!([])));
     }
