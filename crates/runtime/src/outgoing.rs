@@ -19,6 +19,7 @@ mod client;
 pub mod error;
 mod measured;
 pub mod port;
+mod reading;
 mod secrets;
 mod words;
 
@@ -30,6 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use portico_vault::Secret;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 use url::{Host, Url};
 
@@ -194,11 +196,8 @@ impl Outgoing {
     pub async fn send(&self, request: OutgoingRequest) -> Result<OutgoingResponse, OutgoingError> {
         let timeout = request.timeout.unwrap_or(self.inner.settings.timeout);
         let measured = Measured::begin(self.peer, &request);
-        let exchange = tokio::time::timeout(timeout, self.exchange(request));
-        let done = match exchange.instrument(measured.span.clone()).await {
-            Ok(done) => done,
-            Err(_) => Err(OutgoingError::Timeout(timeout)),
-        };
+        let exchange = self.exchange(request, timeout);
+        let done = exchange.instrument(measured.span.clone()).await;
         measured.end(&done);
         done
     }
@@ -211,7 +210,24 @@ impl Outgoing {
         self.route(url).map(|_| ())
     }
 
-    async fn exchange(&self, request: OutgoingRequest) -> Result<OutgoingResponse, OutgoingError> {
+    async fn exchange(
+        &self,
+        request: OutgoingRequest,
+        timeout: Duration,
+    ) -> Result<OutgoingResponse, OutgoingError> {
+        let deadline = Instant::now() + timeout;
+        let late = |_| OutgoingError::Timeout(timeout);
+        let head = timeout_at(deadline, self.head(request)).await;
+        let response = head.map_err(late)??;
+        let status = response.status().as_u16();
+        let body = timeout_at(deadline, read(response, self.inner.settings.max_body)).await;
+        body.map_err(late).flatten().map_err(|cause| {
+            let cause = Box::new(cause);
+            OutgoingError::Unread { status, cause }
+        })
+    }
+
+    async fn head(&self, request: OutgoingRequest) -> Result<reqwest::Response, OutgoingError> {
         let settings = &self.inner.settings;
         let route = self.route(&request.url)?;
         if settings.proxy.is_some() && !route.direct {
@@ -223,14 +239,13 @@ impl Outgoing {
             direct: route.direct,
         };
         let client = self.inner.clients.get(key, settings)?;
-        let response = client
+        client
             .request(request.method, request.url)
             .headers(request.headers)
             .body(request.body)
             .send()
             .await
-            .map_err(OutgoingError::classify)?;
-        read(response, settings.max_body).await
+            .map_err(OutgoingError::classify)
     }
 
     fn route(&self, url: &Url) -> Result<Route, Refusal> {

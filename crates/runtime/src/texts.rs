@@ -4,6 +4,7 @@
 
 mod characters;
 
+pub(crate) use characters::is_unseen;
 pub use characters::{composed, visible};
 
 use crate::Problems;

@@ -118,6 +118,7 @@ impl ClientRequest {
             scopes: self.scopes.clone(),
             okta_application_type: self.okta_application_type.clone(),
             marker: self.marker.clone(),
+            erased: profile.erased,
         }
     }
 }
@@ -141,6 +142,8 @@ pub struct WantedClient {
     pub okta_application_type: String,
     /// See [`Marker`].
     pub marker: Marker,
+    /// What people wrote is erased; a provider may still quote it.
+    pub erased: bool,
 }
 
 impl WantedClient {

@@ -83,7 +83,7 @@ const MISBEHAVIOURS: [Misbehaviour; 9] = [
 ];
 
 /// Successes that cannot be read: a client may be there, so it is left to an admin whether another one is registered.
-const UNREADABLE: [&str; 3] = ["garbage", "10 MB", "wrong types"];
+const UNREADABLE: [&str; 4] = ["slow drip", "garbage", "10 MB", "wrong types"];
 
 /// Each of the misbehaviours, at registration, update and deletion; others are not affected.
 pub async fn provider_misbehaves(round: Arc<Round>) {

@@ -40,6 +40,14 @@ pub enum OutgoingError {
         /// Cause as the HTTP library reports it.
         reason: String,
     },
+    /// The head of the answer came, its body did not: the other side has acted as the status says.
+    #[error("{cause} (status {status})")]
+    Unread {
+        /// HTTP status.
+        status: u16,
+        /// [`Timeout`](Self::Timeout), [`TooLarge`](Self::TooLarge) or [`Protocol`](Self::Protocol).
+        cause: Box<Self>,
+    },
 }
 
 /// Which rule forbids to call an address.
@@ -81,7 +89,29 @@ impl OutgoingError {
             Self::Tls { .. } => "tls",
             Self::TooLarge { .. } => "too_large",
             Self::Protocol { .. } => "protocol",
+            Self::Unread { cause, .. } => cause.word(),
         }
+    }
+
+    /// What went wrong, whether or not the head of an answer came before it.
+    #[must_use]
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Unread { cause, .. } => cause,
+            other => other,
+        }
+    }
+
+    /// Whether the other side said by its status that it did what was asked.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(
+            self,
+            Self::Unread {
+                status: 200..=299,
+                ..
+            }
+        )
     }
 
     /// Whether the request has certainly not reached the other side, so that sending it again cannot do anything twice.

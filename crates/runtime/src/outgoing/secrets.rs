@@ -1,5 +1,7 @@
 //! Secrets that were sent to another program or came from it, found again in what it says.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -7,6 +9,7 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use memchr::memmem;
 use portico_vault::Secret;
 
+use super::reading::{Reading, percent_decoded, unescaped};
 use super::words::{REDACTED, one_line};
 
 /// Shorter values are no secrets: they would be found in every sentence.
@@ -24,12 +27,6 @@ pub struct KnownSecrets {
     values: Vec<Secret>,
     too_many: bool,
 }
-
-/// How a text is written. A reader puts what an escape at the beginning stands for into the bytes, and says how long the
-/// escape is.
-type Reader = fn(&[u8], &mut Vec<u8>) -> Option<usize>;
-
-const READERS: [Reader; 3] = [|_, _| None, percent_encoded, json_escaped];
 
 impl KnownSecrets {
     /// These values; what is too short to be a secret is left out.
@@ -49,15 +46,15 @@ impl KnownSecrets {
         let Some(encoded) = url.as_ref().and_then(url::Url::password) else {
             return Self::default();
         };
-        let (bytes, _) = read(encoded, percent_encoded);
-        Self::new([encoded, &String::from_utf8_lossy(&bytes)])
+        Self::new([encoded, &percent_decoded(encoded)])
     }
 
-    /// Whether one of them is in the text: as it is, in any case of letters, percent-encoded, escaped as in JSON, or in
-    /// base64 of either alphabet, also as a part of what was encoded (RFC 7617).
+    /// Whether one of them is in the text: as it is, in any case of letters, as in a form, in hexadecimal digits, or in
+    /// base64 of either alphabet, also as a part of what was encoded (RFC 7617); and each of them percent-encoded, escaped
+    /// as in JSON, HTML or quoted-printable, a few times over, with characters in it that cannot be seen.
     #[must_use]
     pub fn are_in(&self, text: &str) -> bool {
-        self.too_many || !self.found_in(text).is_empty()
+        self.too_many || !self.found_in(&one_line(text)).is_empty()
     }
 
     /// The text, a fixed word in place of each of them.
@@ -83,13 +80,17 @@ impl KnownSecrets {
         if self.values.is_empty() {
             return found;
         }
-        for reader in READERS {
-            let (bytes, places) = read(text, reader);
+        // The shortest form is without escapes, of three characters each.
+        let short_enough = |secret: &&Secret| secret.expose().len() <= 3 * text.len();
+        let values = self.values.iter().filter(short_enough);
+        let forms = values.flat_map(|secret| forms(secret.expose()));
+        let forms: BTreeSet<String> = forms.filter(|form| form.len() >= SHORTEST).collect();
+        for Reading { bytes, places } in Reading::all(text) {
             let place = |range: Range<usize>| places[range.start]..places[range.end];
             let (lower, standard) = (bytes.to_ascii_lowercase(), in_standard_alphabet(&bytes));
-            for secret in &self.values {
-                found.extend(plain(&lower, secret.expose()).into_iter().map(place));
-                found.extend(in_base64(&standard, secret.expose()).into_iter().map(place));
+            for form in &forms {
+                found.extend(plain(&lower, form).into_iter().map(place));
+                found.extend(in_base64(&standard, form).into_iter().map(place));
             }
         }
         found.sort_by_key(|range| range.start);
@@ -104,50 +105,15 @@ impl KnownSecrets {
     }
 }
 
-/// What a text says, and where each byte of that begins in the text; one place more than bytes.
-fn read(text: &str, reader: Reader) -> (Vec<u8>, Vec<usize>) {
-    let raw = text.as_bytes();
-    let (mut bytes, mut places, mut at) = (Vec::new(), Vec::new(), 0);
-    while let Some(first) = raw.get(at) {
-        let read = reader(&raw[at..], &mut bytes);
-        if read.is_none() {
-            bytes.push(*first);
-        }
-        places.resize(bytes.len(), at);
-        at += read.unwrap_or(1);
-    }
-    places.push(raw.len());
-    (bytes, places)
-}
-
-/// RFC 3986 section 2.1.
-fn percent_encoded(rest: &[u8], into: &mut Vec<u8>) -> Option<usize> {
-    let [b'%', high, low, ..] = rest else {
-        return None;
-    };
-    let digit = |digit: &u8| u8::try_from(char::from(*digit).to_digit(16)?).ok();
-    into.push(digit(high)? * 16 + digit(low)?);
-    Some(3)
-}
-
-/// RFC 8259 section 7, less the control characters.
-fn json_escaped(rest: &[u8], into: &mut Vec<u8>) -> Option<usize> {
-    let [b'\\', kind, digits @ ..] = rest else {
-        return None;
-    };
-    match kind {
-        b'"' | b'\\' | b'/' => {
-            into.push(*kind);
-            Some(2)
-        }
-        b'u' => {
-            let digits = std::str::from_utf8(digits.get(..4)?).ok()?;
-            let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
-            into.extend(character.to_string().bytes());
-            Some(6)
-        }
-        _ => None,
-    }
+/// What of a secret may stand in a text: itself, as in a form (RFC 6749 section 2.3.1 has it so within Basic), in
+/// hexadecimal digits, and without escapes, for it may look as if it had some.
+fn forms(secret: &str) -> [String; 4] {
+    let form = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let hexadecimal = secret.bytes().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    });
+    [secret.to_owned(), form, hexadecimal, unescaped(secret)]
 }
 
 /// `lower`: in lower case.
@@ -226,6 +192,15 @@ mod tests {
         let unicode: String = units.map(|unit| format!("\\u{unit:04X}")).collect();
         let json = serde_json::to_string(SECRET).unwrap();
         let json = json.trim_matches('"');
+        let hexadecimal: Vec<String> = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let entities = SECRET
+            .replace('&', "&amp;")
+            .replace('"', "&quot;")
+            .replace('+', "&plus;");
+        let numbers: String = SECRET
+            .chars()
+            .map(|c| format!("&#x{:x};", u32::from(c)))
+            .collect();
         for quoted in [
             SECRET,
             &SECRET.to_ascii_uppercase(),
@@ -239,12 +214,40 @@ mod tests {
             &BASE64_STANDARD.encode(format!("client:{SECRET}")),
             &BASE64_STANDARD.encode(format!("a:{SECRET}\n")),
             &BASE64_URL_SAFE_NO_PAD.encode(format!("ab{SECRET} and more")),
+            &form,
+            &BASE64_STANDARD.encode(format!("client:{form}")),
+            &hexadecimal.join(""),
+            &hexadecimal.join("").to_ascii_uppercase(),
+            &format!("\\x{}", hexadecimal.join("\\x")),
+            &format!("={}", hexadecimal.join("=")),
+            &all.replace('%', "%25"),
+            &all.replace('%', "%2525"),
+            &all.replace('%', "&percnt;"),
+            &entities,
+            &numbers,
+            &numbers.replace('&', "&amp;"),
+            &json.replace('\\', "&#92;"),
+            &SECRET
+                .replace('Z', "Z\u{200b}")
+                .replace('x', "\u{ad}x\u{2060}"),
+            &SECRET.replace('Z', "Z&#8203;"),
         ] {
             let text = hidden(&format!("you sent <{quoted}>, which is old"));
             assert_eq!(text, "you sent <[redacted]>, which is old", "{quoted}");
         }
         let twice = hidden(&format!("{SECRET}{SECRET} {SECRET}"));
         assert!(!twice.contains("q7"), "{twice}");
+    }
+
+    /// What looks like an escape may be the secret itself.
+    #[test]
+    fn a_secret_that_looks_escaped_is_found_as_it_is_and_in_json() {
+        let secret = "a%2Fb&amp;c\\\"=41d";
+        let secrets = KnownSecrets::new([secret]);
+        let json = serde_json::to_string(secret).unwrap();
+        for text in [secret, json.trim_matches('"'), &secret.replace('%', "%25")] {
+            assert_eq!(secrets.hidden_in(&format!("<{text}>")), "<[redacted]>");
+        }
     }
 
     #[test]

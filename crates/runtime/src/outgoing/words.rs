@@ -1,6 +1,7 @@
 //! What other programs say, in words that may be kept and shown.
 
 use super::secrets::KnownSecrets;
+use crate::texts::is_unseen;
 
 /// Characters of a message that are kept.
 const LONGEST: usize = 400;
@@ -22,10 +23,10 @@ pub fn sanitized(text: &str, secrets: &KnownSecrets) -> String {
     }
 }
 
-/// The words of a text, without control characters.
+/// The words of a text, without control characters and others that cannot be seen.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.split_whitespace().map(|word| {
-        let visible = word.chars().filter(|c| !c.is_control());
+        let visible = word.chars().filter(|c| !c.is_control() && !is_unseen(*c));
         visible.collect::<String>()
     });
     let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
@@ -58,6 +59,8 @@ mod tests {
     fn words_hold_no_token() {
         let opaque = "A".repeat(43);
         let jwt = format!("eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.{opaque}");
+        let broken = opaque.replacen("AAAA", "AA\u{200b}AA\u{ad}", 1);
+        assert_eq!(clean(&broken), REDACTED);
         let text = clean(&format!(
             "token {jwt} and '{opaque}' at https://id.example/a\u{7}b"
         ));
@@ -73,7 +76,7 @@ mod tests {
     #[test]
     fn a_known_secret_is_no_part_of_it_also_where_control_characters_break_it_up() {
         let secrets = KnownSecrets::new(["zd3kq8w1-mfn2"]);
-        let text = "you sent\r\nBearer zd3kq\u{0}8w1-\u{1b}mfn2!";
+        let text = "you sent\r\nBearer zd3kq\u{0}8w1-\u{1b}mf\u{200b}n2!";
         assert_eq!(sanitized(text, &secrets), "you sent Bearer [redacted]!");
     }
 }

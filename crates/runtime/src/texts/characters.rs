@@ -114,6 +114,11 @@ fn name(character: char) -> Option<&'static str> {
     one.map(|(_, name)| *name)
 }
 
+/// Whether a character cannot be seen or turns the text around.
+pub(crate) fn is_unseen(character: char) -> bool {
+    name(character).is_some()
+}
+
 const fn one(character: char) -> RangeInclusive<char> {
     character..=character
 }

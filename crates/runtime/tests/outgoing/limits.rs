@@ -54,8 +54,9 @@ async fn a_large_body_is_cut_off_whether_announced_or_not() {
             .send(get_from(server.url(path)))
             .await
             .unwrap_err();
-        assert_eq!(error, OutgoingError::TooLarge { limit: 1999 }, "{path}");
-        assert!(!error.never_sent());
+        let cause = OutgoingError::TooLarge { limit: 1999 };
+        assert_eq!(error, unread(200, cause), "{path}");
+        assert!(!error.never_sent() && error.is_success());
     }
     let exact = limited(2000).send(get_from(server.url("/large"))).await;
     assert_eq!(exact.unwrap().body.len(), 2000);
@@ -70,7 +71,12 @@ async fn time_is_limited_for_all_of_a_call() {
         let mut request = get_from(server.url(path));
         request.timeout = Some(timeout);
         let error = outgoing.send(request).await.unwrap_err();
-        assert_eq!(error, OutgoingError::Timeout(timeout), "{path}");
+        let late = OutgoingError::Timeout(timeout);
+        let expected = match path {
+            "/drip" => unread(200, late),
+            _ => late,
+        };
+        assert_eq!(error, expected, "{path}");
         assert!(!error.never_sent());
     }
 }
@@ -116,20 +122,40 @@ async fn answer(bytes: &'static [u8]) -> Url {
     url.parse().unwrap()
 }
 
+/// The head of an answer came, and its body did not.
+fn unread(status: u16, cause: OutgoingError) -> OutgoingError {
+    let cause = Box::new(cause);
+    OutgoingError::Unread { status, cause }
+}
+
 #[tokio::test]
 async fn garbage_and_broken_answers_are_protocol_errors() {
-    for bytes in [
-        &b""[..],
-        b"what\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    for (bytes, status) in [
+        (&b""[..], None),
+        (b"what\r\n\r\n", None),
+        (
+            b"HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\nshort",
+            Some(201),
+        ),
+        (
+            b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
+            Some(201),
+        ),
+        (
+            b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            Some(500),
+        ),
     ] {
         let url = answer(bytes).await;
         let error = outgoing(&["127.0.0.1"])
             .send(get_from(url))
             .await
             .unwrap_err();
-        assert!(matches!(error, OutgoingError::Protocol { .. }), "{error:?}");
+        let cause = error.cause().clone();
+        assert!(matches!(cause, OutgoingError::Protocol { .. }), "{error:?}");
+        let expected = status.map_or(cause.clone(), |status| unread(status, cause));
+        assert_eq!(error, expected);
+        assert_eq!(error.is_success(), status == Some(201));
         assert!(!error.never_sent());
     }
 }

@@ -163,6 +163,7 @@ impl Subject {
                 id: self.id.to_string(),
                 attempt: self.client.attempt + 1,
             },
+            erased: false,
         };
         let site = Site::new(&self.settings, self.method);
         if let Some(live) = self.client.live() {

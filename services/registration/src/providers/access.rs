@@ -165,6 +165,7 @@ impl Access {
             token: self.secret.as_ref(),
             software_statement: self.software_statement.as_ref(),
             management: self.management.as_ref(),
+            client_secrets: Vec::new(),
             spool,
             deadline: self.deadline,
         }

@@ -183,6 +183,7 @@ fn failed_at(error: &DiscoveryError) -> Vec<CheckStep> {
         DiscoveryError::IssuerMismatch { .. } => "issuer",
         DiscoveryError::RegistrationEndpointMissing => "registration_endpoint",
         DiscoveryError::EndpointMissing(member)
+        | DiscoveryError::EndpointInvalid(member)
         | DiscoveryError::EndpointForeignOrigin { member, .. } => match *member {
             "jwks_uri" => "jwks",
             member => member,

@@ -56,6 +56,9 @@ pub enum DiscoveryError {
     /// A member that is needed is missing or is no URL.
     #[error("the document has no usable {0}")]
     EndpointMissing(&'static str),
+    /// RFC 3986 section 3.2.1 deprecates passwords in URLs, and endpoints have no fragment (RFC 6749 section 3.2).
+    #[error("its {0} has a user name, a password or a fragment")]
+    EndpointInvalid(&'static str),
     /// An endpoint on another origin: a token sent there could be stolen.
     #[error(
         "its {member} is at {origin}, not at the issuer's origin; allow that origin in `allowed_origins` if tokens may be sent there"
@@ -81,6 +84,7 @@ impl DiscoveryError {
             Self::IssuerMismatch { .. } => "issuer_mismatch",
             Self::RegistrationEndpointMissing => "registration_endpoint_missing",
             Self::EndpointMissing(_) => "endpoint_missing",
+            Self::EndpointInvalid(_) => "endpoint_invalid",
             Self::EndpointForeignOrigin { .. } => "endpoint_foreign_origin",
         }
     }
@@ -172,10 +176,8 @@ fn parse_url(text: &str) -> Result<(Url, String), DiscoveryError> {
     let url = Url::parse(text.trim()).map_err(|_| DiscoveryError::UrlInvalid)?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
+        && is_bare(&url)
+        && url.query().is_none();
     if !plain {
         return Err(DiscoveryError::UrlInvalid);
     }
@@ -195,6 +197,11 @@ fn parse_url(text: &str) -> Result<(Url, String), DiscoveryError> {
     Err(DiscoveryError::UrlInvalid)
 }
 
+/// Whether a URL has neither user information nor a fragment.
+fn is_bare(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+}
+
 /// Verifies a document that was fetched from `well_known_url`. Pure.
 ///
 /// # Errors
@@ -211,7 +218,8 @@ pub fn verify(
     if !is_same(issuer, &expected) {
         return Err(DiscoveryError::IssuerMismatch {
             expected,
-            found: sanitized(issuer, &KnownSecrets::default()),
+            // What cannot be seen may be all that is wrong.
+            found: sanitized(&issuer.escape_debug().to_string(), &KnownSecrets::default()),
         });
     }
     let near = |member: &'static str, url: Url| {
@@ -224,7 +232,11 @@ pub fn verify(
     let endpoint = |member: &'static str| {
         let url = text(member).and_then(|text| Url::parse(text).ok());
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
-        near(member, url.ok_or(DiscoveryError::EndpointMissing(member))?)
+        let url = url.ok_or(DiscoveryError::EndpointMissing(member))?;
+        match is_bare(&url) {
+            true => near(member, url),
+            false => Err(DiscoveryError::EndpointInvalid(member)),
+        }
     };
     let given = |member: &str| members.get(member).is_some_and(|value| !value.is_null());
     let registration_endpoint = match overrides.registration_endpoint {
@@ -261,11 +273,15 @@ pub fn verify(
 
 /// Whether two spellings are the same issuer (OpenID Connect Discovery 1.0 section 4.3) after normalization as in RFC 3986
 /// section 6.2.2 and 6.2.3: the case of the host, a default port, dot segments. Some issuers end in a slash, which their
-/// URL cannot show.
+/// URL cannot show. What a parser of URLs would drop or replace is not normalized: the issuer is kept as it is written.
 fn is_same(issuer: &str, expected: &str) -> bool {
+    if issuer.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
+        return false;
+    }
     let normal = |text: &str| {
         let url = Url::parse(text).ok()?;
-        Some(url.as_str().trim_end_matches('/').to_owned())
+        let text = url.as_str();
+        Some(text.strip_suffix('/').unwrap_or(text).to_owned())
     };
     normal(issuer).is_some_and(|issuer| Some(issuer) == normal(expected))
 }

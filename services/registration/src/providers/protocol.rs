@@ -1,7 +1,7 @@
 //! The protocol that all drivers share.
 //!
 //! - [`session`]: the calls, their deadline and where tokens may be sent; `tokens`: where tokens come from
-//! - [`answer`]: an answer as it came; [`client`]: what is sent, stored and said of a client
+//! - [`answer`]: an answer as it came, `received`: its secrets; [`client`]: what is sent, stored and said of a client
 //! - [`failure`]: what went wrong and what to do about it; `message`: the provider's message about it, without anything
 //!   that looks like a token
 //! - [`listing`]: the clients that a provider lists, and those with a marker of Portico's
@@ -14,6 +14,7 @@ pub(crate) mod credentials;
 pub mod failure;
 pub mod listing;
 pub(crate) mod message;
+mod received;
 pub(crate) mod rfc7591;
 pub mod session;
 pub mod site;

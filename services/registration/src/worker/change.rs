@@ -10,7 +10,7 @@ use super::answer::{Recovered, keep};
 use super::failure::{failed, lacking, problem};
 use super::registration::random_secret;
 use super::spool::AnswerSpool;
-use super::texts::{impersonal, unquoted};
+use super::texts::unquoted;
 use super::usable::{lacks_secret, with_secret};
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::WantedClient;
@@ -47,12 +47,12 @@ impl Worker {
         };
         let spool = AnswerSpool::new(&self.vault, job.id, attempt);
         let known = self.known(job, live).await?;
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         let client = &client.named(&texts);
         match changed(live, &access, &session, &known, client).await {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => {
-                let failure = impersonal(failure, client);
+                let failure = unquoted(failure, &known, Some(client));
                 self.not_changed(job, live, &access, &failure, repeated)
                     .await
             }
@@ -75,9 +75,9 @@ impl Worker {
         };
         match access
             .driver()
-            .rotate_secret(&access.session(&spool), &known, &chosen)
+            .rotate_secret(&access.session(&spool).about(&known), &known, &chosen)
             .await
-            .map_err(|failure| unquoted(failure, &known))
+            .map_err(|failure| unquoted(failure, &known, None))
         {
             Ok(registered) => self.done(job, live, &spool, registered).await,
             Err(failure) => self.not_changed(job, live, &access, &failure, false).await,
@@ -102,9 +102,9 @@ impl Worker {
         let known = self.known(job, live).await?;
         match access
             .driver()
-            .delete(&access.session(&spool), &known)
+            .delete(&access.session(&spool).about(&known), &known)
             .await
-            .map_err(|failure| unquoted(failure, &known))
+            .map_err(|failure| unquoted(failure, &known, None))
         {
             Ok(_) => self.gone(job, live).await,
             Err(failure) if self.has_expired(live, &access, &failure) => {
@@ -150,7 +150,7 @@ impl Worker {
     ) -> Result<(), WorkError> {
         let known = self.known(job, live).await?;
         let spool = AnswerSpool::new(&self.vault, job.id, job.state.attempt);
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         let updated = match self.powerless(job, live).await? {
             Some(powerless) => access
                 .driver()

@@ -159,6 +159,7 @@ impl Running {
                 id: self.run.to_string(),
                 attempt: 1,
             },
+            erased: false,
         }
     }
 
@@ -227,7 +228,7 @@ impl Running {
         if !self.can("read", spool, subject).await {
             return;
         }
-        let session = self.access.session(spool);
+        let session = self.access.session(spool).about(&subject.known);
         let read = self.access.driver().read(&session, &subject.known).await;
         self.took("read", read, subject).await;
     }
@@ -237,7 +238,7 @@ impl Running {
             return;
         }
         subject.wanted.name.push_str(", updated");
-        let session = self.access.session(spool);
+        let session = self.access.session(spool).about(&subject.known);
         let (driver, wanted) = (self.access.driver(), &subject.wanted);
         let updated = driver.update(&session, &subject.known, wanted).await;
         self.took("update", updated, subject).await;
@@ -245,7 +246,7 @@ impl Running {
 
     async fn rotate(&self, spool: &AnswerSpool, subject: &mut Subject) {
         let chosen = random_secret();
-        let session = self.access.session(spool);
+        let session = self.access.session(spool).about(&subject.known);
         let driver = self.access.driver();
         let rotated = driver
             .rotate_secret(&session, &subject.known, &chosen)
@@ -275,7 +276,7 @@ impl Running {
     async fn ask_token(&self, spool: &AnswerSpool, subject: &Subject) -> Result<(), Failure> {
         let secret = subject.known.client_secret.as_ref();
         let empty = Secret::new("");
-        let session = self.access.session(spool);
+        let session = self.access.session(spool).about(&subject.known);
         let granted = subject.known.granted.text("token_endpoint_auth_method");
         let post = granted.unwrap_or(subject.wanted.auth_method()) == "client_secret_post";
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
@@ -311,7 +312,7 @@ impl Running {
         if !self.can("delete", spool, subject).await {
             return false;
         }
-        let session = self.access.session(spool);
+        let session = self.access.session(spool).about(&subject.known);
         let mut deleted = self.access.driver().delete(&session, &subject.known).await;
         if matches!(&deleted, Err(failure) if failure.disposition == Disposition::Retry) {
             // Nobody comes back to it before the next check.
@@ -387,7 +388,7 @@ impl Running {
             }
         }
         let Some(known) = known else { return };
-        let session = self.access.session(&spool);
+        let session = self.access.session(&spool).about(&known);
         match self.access.driver().delete(&session, &known).await {
             Ok(_) => {
                 self.tell(&Command::CleanUp, "clean up earlier").await;

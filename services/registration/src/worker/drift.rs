@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::answer::owner;
 use super::spool::AnswerSpool;
+use super::texts::unquoted;
 use super::{Job, WorkError, Worker};
 use crate::client_metadata::{ClientRequest, Difference, Metadata, SECRET_CHANGED, WantedClient};
 use crate::oauth_client::{Answered, Command, DriftCommand, Live};
@@ -106,7 +107,7 @@ impl Worker {
             };
             let mut known = worker.known(&job, live).await?;
             let spool = AnswerSpool::new(&worker.vault, id, READ);
-            let session = provider.access.session(&spool);
+            let session = provider.access.session(&spool).about(&known);
             let reissued = provider.access.driver().reissue(&session, &known).await;
             worker
                 .keep_token(&job, live, &provider.access, &mut known)
@@ -195,7 +196,7 @@ impl Worker {
         // Of a read that was broken off.
         self.keep_token(&job, live, &access, &mut known).await?;
         let spool = AnswerSpool::new(&self.vault, job.id, READ);
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         if !access.driver().can_manage(&session, &known) {
             return Ok(not_readable("nothing at hand allows to read it"));
         }
@@ -215,7 +216,7 @@ impl Worker {
             Err(failure) if failure.disposition == Disposition::Gone => {
                 (DriftResult::Missing { client_id }, None)
             }
-            Err(failure) => not_readable(&failure.description),
+            Err(failure) => not_readable(&unquoted(failure, &known, Some(&sent)).description),
         })
     }
 

@@ -141,9 +141,9 @@ impl Worker {
         let known = self.known(job, live).await?;
         let driver = access.driver();
         let ended = driver
-            .retire_old_secret(&access.session(&spool), &known)
+            .retire_old_secret(&access.session(&spool).about(&known), &known)
             .await
-            .map_err(|failure| unquoted(failure, &known));
+            .map_err(|failure| unquoted(failure, &known, None));
         Ok(match ended {
             // With it went its secrets.
             Err(failure) if failure.disposition == Disposition::Gone => Ok(()),

@@ -289,7 +289,7 @@ impl Orphans {
     async fn delete(&self, job: &Job, marker: &str, subject: Subject) -> Result<(), Stop> {
         let Subject { access, known, .. } = subject;
         let spool = AnswerSpool::new(&self.worker.vault, job.id, ORPHAN);
-        let session = access.session(&spool);
+        let session = access.session(&spool).about(&known);
         if let Err(failure) = access.driver().delete(&session, &known).await
             && failure.disposition != Disposition::Gone
         {

@@ -134,7 +134,7 @@ impl Worker {
         changes: &mut Changes,
     ) -> Result<(), WorkError> {
         let echo = Echo::taken_from(sent, &mut answer.granted, &mut answer.differences);
-        if job.state.application.erased || echo == Echo::default() {
+        if job.state.application.erased || sent.erased || echo == Echo::default() {
             return Ok(());
         }
         let text = serde_json::to_string(&echo)
@@ -150,8 +150,12 @@ impl Worker {
     }
 }
 
-/// A failure, which is stored and told to others, without what people wrote: providers quote what they refuse.
+/// A failure, which is stored and told to others, without what people wrote: providers quote what they refuse. Once that is
+/// erased it cannot be recognized any more, so nothing of what the provider says is kept.
 pub(super) fn impersonal(mut failure: Failure, sent: &WantedClient) -> Failure {
+    if sent.erased {
+        return wordless(failure);
+    }
     let urls = sent.redirect_uris.iter().map(String::as_str);
     let hosts = sent.redirect_uris.iter().filter_map(|url| host(url));
     // Often they are one; too many values hide everything.
@@ -163,19 +167,39 @@ pub(super) fn impersonal(mut failure: Failure, sent: &WantedClient) -> Failure {
     failure
 }
 
-/// As [`impersonal`], where what was sent is known by what the provider repeated of it.
-pub(super) fn unquoted(failure: Failure, known: &KnownClient) -> Failure {
-    let urls = known.granted.list("redirect_uris").unwrap_or_default();
-    let sent = WantedClient {
-        name: known
+/// As [`impersonal`]; a provider may also quote what it was told before, which is known by its echo. Without that, and
+/// without `sent`, the failure keeps its code and status alone.
+pub(super) fn unquoted(
+    failure: Failure,
+    known: &KnownClient,
+    sent: Option<&WantedClient>,
+) -> Failure {
+    let before = known.granted.text("client_name").map(|name| WantedClient {
+        name: name.to_owned(),
+        redirect_uris: known
             .granted
-            .text("client_name")
+            .list("redirect_uris")
             .unwrap_or_default()
-            .to_owned(),
-        redirect_uris: urls.into_iter().collect(),
+            .into_iter()
+            .collect(),
         ..WantedClient::default()
+    });
+    if before.is_none() && sent.is_none() {
+        return wordless(failure);
+    }
+    before.iter().chain(sent).fold(failure, impersonal)
+}
+
+/// A failure that does not come from an answer is in our own words.
+fn wordless(mut failure: Failure) -> Failure {
+    let Some(status) = failure.status else {
+        return failure;
     };
-    impersonal(failure, &sent)
+    failure.description = format!(
+        "the provider answered status {status}; its message is not kept, because it could quote texts that are erased"
+    );
+    failure.unread = failure.unread.map(|_| failure.description.clone());
+    failure
 }
 
 /// The host of a redirect URL, where it tells whose it is.
@@ -215,5 +239,43 @@ mod tests {
              localhost is none"
         );
         assert_eq!(failure.unread.as_deref(), Some("client_name=[redacted]"));
+    }
+
+    /// A provider goes on to quote what it was told when nobody here knows it any more.
+    #[test]
+    fn what_is_erased_is_quoted_by_no_failure() {
+        let mut failure = Failure::fail("server_error", "cannot delete Annas Wetter");
+        failure.status = Some(500);
+        failure.unread = Some("Annas Wetter".into());
+        let erased = WantedClient {
+            name: "(erased)".into(),
+            erased: true,
+            ..WantedClient::default()
+        };
+        let mut known = KnownClient::default();
+        for kept in [
+            impersonal(failure.clone(), &erased),
+            unquoted(failure.clone(), &known, Some(&erased)),
+            unquoted(failure.clone(), &known, None),
+        ] {
+            assert_eq!(
+                (kept.code.as_str(), kept.status),
+                ("server_error", Some(500))
+            );
+            assert!(!format!("{kept:?}").contains("Anna"), "{kept:?}");
+        }
+        // After a change of the name an answer may quote either.
+        let granted = serde_json::json!({"client_name": "Annas Wetter"});
+        known.granted =
+            crate::client_metadata::Metadata::from_answer(granted.as_object().unwrap().clone());
+        let renamed = WantedClient {
+            name: "Regen".into(),
+            ..WantedClient::default()
+        };
+        failure.description = "Annas Wetter cannot be Regen".into();
+        let kept = unquoted(failure, &known, Some(&renamed));
+        assert_eq!(kept.description, "[redacted] cannot be [redacted]");
+        let own = Failure::fail("provider_unreachable", "cannot connect: connection refused");
+        assert_eq!(impersonal(own.clone(), &erased), own);
     }
 }

@@ -95,6 +95,7 @@ pub(super) async fn with_secret(
         return Ok(answered);
     }
     let known = answered.clone().merge_into(known, wanted.scopes.clone());
+    let session = &session.about(&known);
     let given = match driver.rotate_secret(session, &known, chosen).await {
         Err(failure) if failure.code == "secret_rotation_unsupported" => {
             driver.fetch_secret(session, &known).await

@@ -85,7 +85,7 @@ impl Caller<'_> {
 
 /// Everything here may be repeated, so a lost answer is no matter; only that of a created key is.
 fn unreachable(error: &OutgoingError) -> Failure {
-    let (disposition, code) = match error {
+    let (disposition, code) = match error.cause() {
         OutgoingError::Refused { .. } => (Disposition::Fail, "gateway_address_forbidden"),
         OutgoingError::TooLarge { .. } => (Disposition::Fail, "gateway_answer_invalid"),
         _ => (Disposition::Retry, UNREACHABLE),

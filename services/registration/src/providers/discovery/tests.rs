@@ -152,6 +152,21 @@ fn names_what_is_wrong_with_the_document() {
             "endpoint_missing",
         ),
         (
+            with(
+                "registration_endpoint",
+                json!("https://u:pw@id.example/reg"),
+            ),
+            "endpoint_invalid",
+        ),
+        (
+            with("jwks_uri", json!("https://u@id.example/keys")),
+            "endpoint_invalid",
+        ),
+        (
+            with("token_endpoint", json!("https://id.example/token#part")),
+            "endpoint_invalid",
+        ),
+        (
             with("registration_endpoint", foreign.clone()),
             "endpoint_foreign_origin",
         ),
@@ -237,6 +252,14 @@ fn an_issuer_may_be_spelled_otherwise_than_its_url() {
         "http://id.example/realms/r",
         "https://id.example/realms/r?x",
         "https://u@id.example/realms/r",
+        "https://id.example/realms/r\0",
+        "https://id.example/realms/r\n",
+        "https://id.example/realms/r\t",
+        "https://id.example/realms/r ",
+        " https://id.example/realms/r",
+        "https://id.example/real\nms/r",
+        "https://id.example/realms/r//",
+        "https:\\\\id.example/realms/r",
         "id.example/realms/r",
         "",
     ] {

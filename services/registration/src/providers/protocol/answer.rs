@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::IntoStaticStr;
 
-/// Characters of a text that may be a secret: `true` is none.
-const SHORTEST: usize = 6;
+use super::received::Received;
+
 /// The longest pause that an answer may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
@@ -106,12 +106,15 @@ impl RawAnswer {
 
     /// What nobody may be told of this answer: secrets that were sent, and those that it brings.
     pub(crate) fn secrets(&self) -> KnownSecrets {
-        let mut values: Vec<String> = Vec::new();
-        if let Some(body) = self.json() {
-            received(&body, false, &mut values);
-        }
+        let received = Received::of(&self.body);
         let sent = self.sent.iter().map(Secret::expose);
-        KnownSecrets::new(sent.chain(values.iter().map(String::as_str)))
+        KnownSecrets::new(sent.chain(received.secrets.iter().map(String::as_str)))
+    }
+
+    /// Whether an object of the body has two members of one name. Readers differ in which of them counts (RFC 8259
+    /// section 4).
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        Received::of(&self.body).is_ambiguous
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -143,42 +146,6 @@ impl RawAnswer {
         let left = instant.duration_since(date.timestamp()).as_secs();
         Some(u64::try_from(left).unwrap_or(0))
     }
-}
-
-/// Texts under members whose names tell of a secret, in whatever they are wrapped.
-fn received(value: &Value, is_secret: bool, into: &mut Vec<String>) {
-    match value {
-        Value::String(text) if is_secret && text.len() >= SHORTEST => into.push(text.clone()),
-        Value::Array(values) => {
-            for value in values {
-                received(value, is_secret, into);
-            }
-        }
-        Value::Object(members) => {
-            for (name, value) in members {
-                received(value, is_secret || tells_of_a_secret(name), into);
-            }
-        }
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// `client_secret`, `registrationAccessToken`, `api_secret`, and not `token_endpoint_auth_method`.
-fn tells_of_a_secret(member: &str) -> bool {
-    let name = member.to_ascii_lowercase();
-    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    let about = [
-        "endpoint", "_alg", "_enc", "type", "method", "mode", "expire", "uri", "time",
-    ];
-    has(&[
-        "secret",
-        "token",
-        "password",
-        "private",
-        "credential",
-        "assertion",
-        "statement",
-    ]) && !has(&about)
 }
 
 impl fmt::Debug for RawAnswer {

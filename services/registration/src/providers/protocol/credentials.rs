@@ -54,7 +54,8 @@ fn is_masked(secret: &str) -> bool {
     secret.chars().all(|c| c == '*')
 }
 
-/// A text of `VSCHAR` (RFC 6749 appendix A): anything else could break a header, a log or a database.
+/// A text of `VSCHAR` (RFC 6749 appendix A), kept verbatim, spaces included: anything else could break a header, a log or a
+/// database.
 fn text(
     answer: &RawAnswer,
     members: &Map<String, Value>,
@@ -69,8 +70,7 @@ fn text(
     } else if !is_vschar(text) {
         format!("its {member} has characters that are not visible ASCII (RFC 6749 appendix A)")
     } else {
-        let text = text.trim();
-        return Ok((!text.is_empty()).then(|| text.to_owned()));
+        return Ok((!text.trim().is_empty()).then(|| text.to_owned()));
     };
     Err(invalid_answer(answer, &why))
 }
@@ -190,8 +190,11 @@ mod tests {
         let read = |member: &str| secret(&answer(&body), &members(&body), member);
         assert_eq!(
             client_id(&answer(&body), &members(&body), "client_id").unwrap(),
-            "~c 1!"
+            " ~c 1!"
         );
+        let body = json!({"client_secret": " lead trail "});
+        let kept = secret(&answer(&body), &members(&body), "client_secret");
+        assert_eq!(kept.unwrap(), Some(Secret::new(" lead trail ")));
         assert_eq!(
             (read("client_secret").unwrap(), read("number").unwrap()),
             (None, None)

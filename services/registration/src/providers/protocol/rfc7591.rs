@@ -175,6 +175,7 @@ pub(crate) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
     let secret = secret(answer, &members, "client_secret")?;
     let (uri, warning) = client_uri(endpoints, answer, &members);
     let (expires_at, unclear) = secret_expires_at(&members);
+    let malformed = malformed_lists(&members);
     Ok(RegisteredClient {
         marker: Marker::of_members(&members),
         client_id,
@@ -187,13 +188,38 @@ pub(crate) fn parse(endpoints: &Endpoints, answer: &RawAnswer) -> Result<Registe
         registration_client_uri: uri,
         client_secret_expires_at: expires_at,
         granted: metadata(answer, members),
-        warnings: warning.into_iter().chain(unclear).collect(),
+        warnings: [warning, unclear, malformed]
+            .into_iter()
+            .flatten()
+            .collect(),
         keeps_old_secret: false,
+    })
+}
+
+/// A warning where a list is neither an array nor a text (RFC 7591 section 2): it counts as not told.
+fn malformed_lists(members: &Map<String, Value>) -> Option<String> {
+    let lists = ["scope", "grant_types", "response_types", "redirect_uris"];
+    let malformed: Vec<&str> = lists
+        .into_iter()
+        .filter(|name| {
+            let value = members.get(*name).unwrap_or(&Value::Null);
+            !(value.is_null() || value.is_string() || value.is_array())
+        })
+        .collect();
+    (!malformed.is_empty()).then(|| {
+        let names = malformed.join(", ");
+        format!(
+            "{names}: neither a text nor an array, so it is not known what the provider granted"
+        )
     })
 }
 
 pub(crate) fn object_of(answer: &RawAnswer) -> Result<Map<String, Value>> {
     match answer.json() {
+        Some(Value::Object(_)) if answer.is_ambiguous() => {
+            let why = "its body has two members of one name (RFC 8259 section 4)";
+            Err(invalid_answer(answer, why))
+        }
         Some(Value::Object(members)) => Ok(members),
         _ => Err(invalid_answer(answer, "its body is no JSON object")),
     }

@@ -18,6 +18,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use super::answer::{RawAnswer, Step};
+use super::client::KnownClient;
 use super::failure::{Bearer, Disposition, Failure, Result};
 use super::site::Site;
 use crate::identity_provider::{Endpoints, Method as AuthorizationMethod, Options};
@@ -104,6 +105,7 @@ impl Fetch<'_> {
 }
 
 /// One provider as a worker sees it for one piece of work.
+#[derive(Clone)]
 pub struct Session<'a> {
     /// HTTP access as the provider's settings allow it.
     pub fetch: Fetch<'a>,
@@ -119,6 +121,8 @@ pub struct Session<'a> {
     pub management: Option<&'a Management>,
     /// RFC 7591 section 2.3.
     pub software_statement: Option<&'a Secret>,
+    /// Secrets of the client that the work is about: answers to calls that do not carry them may quote them, too.
+    pub client_secrets: Vec<Secret>,
     /// Where answers with credentials go first.
     pub spool: &'a dyn Spool,
     /// The hard deadline of each single call.
@@ -215,19 +219,24 @@ impl Body {
 
 /// No answer came; what was asked may have been done unless it was never sent.
 fn no_answer(error: &OutgoingError, step: Step, writes: bool) -> Failure {
-    let (disposition, code) = match error {
+    let is_too_large = matches!(error.cause(), OutgoingError::TooLarge { .. });
+    // A success that cannot be read is one: to ask again could make another client.
+    let is_unread = step.changes() && (error.is_success() || is_too_large);
+    let (disposition, code) = match error.cause() {
+        _ if is_unread => (Disposition::Fail, "provider_answer_invalid"),
         OutgoingError::Refused { .. } => (Disposition::Fail, "provider_address_forbidden"),
         OutgoingError::Connect { .. } => (Disposition::Retry, "provider_unreachable"),
         OutgoingError::Tls { .. } => (Disposition::Retry, "provider_tls_failed"),
         OutgoingError::Timeout(_) => (Disposition::Retry, "provider_timeout"),
         OutgoingError::TooLarge { .. } => (Disposition::Fail, "provider_answer_invalid"),
-        OutgoingError::Protocol { .. } => (Disposition::Retry, "provider_connection_broke"),
+        OutgoingError::Protocol { .. } | OutgoingError::Unread { .. } => {
+            (Disposition::Retry, "provider_connection_broke")
+        }
     };
     let words = sanitized(&error.to_string(), &KnownSecrets::default());
     let mut failure = Failure::new(disposition, code, words);
     failure.outcome_unknown = writes && !error.never_sent();
-    let too_large = matches!(error, OutgoingError::TooLarge { .. });
-    failure.unread = (too_large && step.changes()).then(|| error.to_string());
+    failure.unread = is_unread.then(|| error.to_string());
     failure
 }
 
@@ -255,6 +264,16 @@ fn encoded(text: &str) -> String {
 }
 
 impl Session<'_> {
+    /// The same, about a client: none of the secrets that are held of it is told, whatever answer quotes it.
+    #[must_use]
+    pub fn about(&self, client: &KnownClient) -> Self {
+        let held = [&client.client_secret, &client.registration_access_token];
+        Self {
+            client_secrets: held.into_iter().flatten().cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// What a driver needs to say what it would send.
     #[must_use]
     pub fn site(&self) -> Site<'_> {
@@ -294,6 +313,7 @@ impl Session<'_> {
         sent.extend(authorization.secret().cloned());
         // A provider remembers what it was sent by other calls.
         sent.extend(self.token.cloned());
+        sent.extend(self.client_secrets.iter().cloned());
         sent.extend(
             self.management
                 .map(|management| management.client_secret.clone()),

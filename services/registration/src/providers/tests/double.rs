@@ -40,6 +40,7 @@ pub(crate) fn wanted(scopes: &[&str]) -> WantedClient {
             id: "0191d8e4-0000-7000-8000-000000000001".into(),
             attempt: 1,
         },
+        erased: false,
     }
 }
 
@@ -246,6 +247,7 @@ impl Fixture {
             token: self.token.as_ref(),
             management: self.management.as_ref(),
             software_statement: self.software_statement.as_ref(),
+            client_secrets: Vec::new(),
             spool: &self.spool,
             deadline: Duration::from_secs(5),
         }
@@ -325,6 +327,7 @@ impl Peer {
             token: self.token.as_ref(),
             management: self.management.as_ref(),
             software_statement: self.software_statement.as_ref(),
+            client_secrets: Vec::new(),
             spool: &self.spool,
             deadline: Duration::from_secs(5),
         }

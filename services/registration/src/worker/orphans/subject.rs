@@ -66,7 +66,8 @@ pub(super) async fn read(
     spool: &AnswerSpool,
     known: &KnownClient,
 ) -> Result<RegisteredClient, Stop> {
-    match access.driver().read(&access.session(spool), known).await {
+    let session = access.session(spool).about(known);
+    match access.driver().read(&session, known).await {
         Ok(registered) => Ok(registered),
         Err(failure) if failure.disposition == Disposition::Gone => Err(conflict(
             "orphan_not_there",
@@ -83,7 +84,7 @@ pub(super) async fn new_secret(
     known: &KnownClient,
 ) -> Result<(Option<Secret>, RegisteredClient), Stop> {
     let chosen = random_secret();
-    let session = access.session(spool);
+    let session = access.session(spool).about(known);
     let rotated = access.driver().rotate_secret(&session, known, &chosen);
     match rotated.await {
         Ok(rotated) => {

@@ -81,6 +81,11 @@ async fn what_a_provider_repeats_is_in_the_vault_until_the_owner_is_erased() {
         .await;
     until_nothing_is_kept(&world).await;
     world.erased();
+    // The provider still knows what nobody else does, so nothing of what it says can be kept.
+    let quoted = format!("cannot delete {PETRAS} with {CALLBACK}");
+    let error = json!({"error": "server_error", "error_description": quoted});
+    let refusal = Fault::Refuse(Answer::json(500, &error));
+    world.provider.fail_next(Operation::Delete, 1, refusal);
     world.revoke(request).await;
     world.revoke(second).await;
     world
@@ -89,6 +94,14 @@ async fn what_a_provider_repeats_is_in_the_vault_until_the_owner_is_erased() {
     // What an answer brought that came in between goes right after it.
     until_nothing_is_kept(&world).await;
     assert_nowhere(&stored(&world).await);
+    let events = world.events().await;
+    let kept = events.iter().find_map(|event| match event {
+        Event::Failure(FailureEvent::Delayed { delay, .. }) => Some(&delay.problem),
+        _ => None,
+    });
+    let kept = kept.unwrap();
+    assert_eq!(kept.code, "server_error");
+    assert!(kept.reason.contains("status 500"), "{}", kept.reason);
 }
 
 async fn until_nothing_is_kept(world: &World) {

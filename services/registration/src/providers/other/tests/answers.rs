@@ -344,3 +344,34 @@ async fn an_api_token_registers() {
     assert_eq!(seen[0].headers["accept"], "application/json");
     assert_eq!(seen[0].headers["content-type"], "application/json");
 }
+
+/// Which of two members of one name counts is not known, and neither is what the other one tells (RFC 8259 section 4).
+#[tokio::test]
+async fn an_answer_with_two_members_of_one_name_is_not_taken() {
+    let twice = r#"{"client_id": "c1", "client_secret": "first-secret", "client_secret": "second-secret",
+                    "software_version": "first-secret"}"#;
+    let fixture = Fixture::start(move |_| Reply(201, vec![], twice.into())).await;
+    let failure = register(&fixture, &["a"]).await.unwrap_err();
+    assert_eq!(
+        (failure.code.as_str(), failure.outcome_unknown),
+        ("provider_answer_invalid", true)
+    );
+    assert!(failure.description.contains("two members"), "{failure}");
+    let unread = failure.unread.unwrap();
+    assert!(!unread.contains("-secret"), "{unread}");
+}
+
+#[tokio::test]
+async fn a_list_of_no_known_form_is_warned_of() {
+    let body = json!({
+        "client_id": "c1", "client_secret": "s1", "scope": {"b": 2}, "grant_types": {"a": 1}, "response_types": null,
+    });
+    let fixture = Fixture::start(move |_| reply(201, body.clone())).await;
+    let registered = register(&fixture, &["a"]).await.unwrap();
+    assert_eq!(
+        registered.warnings,
+        [
+            "scope, grant_types: neither a text nor an array, so it is not known what the provider granted"
+        ]
+    );
+}

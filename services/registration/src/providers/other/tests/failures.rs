@@ -1,5 +1,7 @@
 //! What refusals, broken answers and silence mean.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::*;
 
 async fn refused(answer: Reply) -> Failure {
@@ -90,6 +92,39 @@ async fn a_success_that_says_nothing_leaves_the_outcome_open() {
         assert_eq!(
             (failure.disposition, failure.outcome_unknown),
             (Disposition::Fail, true)
+        );
+    }
+}
+
+/// The provider says that it made the client, so it is asked for no other one.
+#[tokio::test]
+async fn a_success_that_breaks_off_is_never_repeated() {
+    for (head, unread) in [
+        ("201 Created\r\nContent-Length: 100", true),
+        ("201 Created\r\nTransfer-Encoding: chunked", true),
+        ("503 Service Unavailable\r\nContent-Length: 100", false),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = format!("HTTP/1.1 {head}\r\n\r\n5\r\nshort");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+        let failure = register_at(address).await;
+        assert!(failure.outcome_unknown, "{head}");
+        let disposition = match unread {
+            true => Disposition::Fail,
+            false => Disposition::Retry,
+        };
+        assert_eq!(
+            (failure.disposition, failure.unread.is_some()),
+            (disposition, unread),
+            "{head}"
         );
     }
 }

@@ -118,6 +118,48 @@ async fn a_refused_deletion_is_looked_into() {
     }
 }
 
+/// Calls that carry only the registration access token: the provider knows the secret, too.
+#[tokio::test]
+async fn no_answer_tells_a_secret_that_is_held_of_the_client() {
+    let fixture = Fixture::start(|seen| match seen.method.as_str() {
+        "GET" => reply(
+            200,
+            json!({
+                "client_id": "c1", "software_id": "kept", "software_version": "held/secret-7q",
+                "tos_uri": "https://a.example/?s=held%2Fsecret-7q",
+            }),
+        ),
+        _ => reply(
+            400,
+            json!({"error": "invalid_request", "error_description": "c1 has held/secret-7q and held-token-8w"}),
+        ),
+    })
+    .await;
+    let known = KnownClient {
+        client_secret: Some(Secret::new("held/secret-7q")),
+        registration_access_token: Some(Secret::new("held-token-8w")),
+        ..fixture.known()
+    };
+    let session = fixture.session().about(&known);
+    let read = Other.read(&session, &known).await.unwrap();
+    let members: Vec<&String> = read.granted.members().keys().collect();
+    assert_eq!(members, ["client_id", "software_id"]);
+    for failure in [
+        Other.delete(&session, &known).await.unwrap_err(),
+        Other
+            .update(&session, &known, &wanted(&["a"]))
+            .await
+            .unwrap_err(),
+    ] {
+        assert!(
+            failure
+                .description
+                .contains("c1 has [redacted] and [redacted]"),
+            "{failure}"
+        );
+    }
+}
+
 /// It has no credentials that could be asked with.
 #[tokio::test]
 async fn a_public_client_whose_token_is_refused_may_be_gone() {

@@ -225,6 +225,7 @@ pub(crate) fn as_granted(client: &KnownClient) -> WantedClient {
             id: String::new(),
             attempt: 0,
         },
+        erased: false,
     }
 }
 
