@@ -4,7 +4,7 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::QueryRejection},
 };
-use http::{HeaderMap, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request::Parts};
 use portico_proto::{Error, Kind, null};
 use portico_runtime::MAX_LIMIT;
 use serde::de::DeserializeOwned;
@@ -28,7 +28,7 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
-        require_json(request.headers())?;
+        require_json(&request)?;
         parse(&bytes(request, edge).await?).map(Self)
     }
 }
@@ -37,7 +37,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Edge> for OptionalBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
-        let json = require_json(request.headers());
+        let json = require_json(&request);
         let bytes = bytes(request, edge).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
@@ -67,20 +67,21 @@ async fn bytes(request: Request, edge: &Edge) -> Result<Bytes> {
         })
 }
 
-/// `application/json`, or another media type with the suffix `+json` (RFC 6839 section 3.1), as it is and in UTF-8, the
-/// only encoding of JSON (RFC 8259 section 8.1).
-fn require_json(headers: &HeaderMap) -> Result<()> {
-    media::require_plain(headers)?;
-    let (essence, charset) = media::content_type(headers);
-    let json = essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"));
-    if !json {
-        return Err(media::unsupported(
-            "content_type_unsupported",
+/// JSON as it is and in UTF-8, its only encoding (RFC 8259 section 8.1). A change may say that it is a merge patch (RFC
+/// 7396), which it is; another patch format would be taken for something else (RFC 5789 section 2.2).
+fn require_json(request: &Request) -> Result<()> {
+    let (types, right): (&[&str], _) = match *request.method() {
+        Method::PATCH => (
+            &["application/json", "application/merge-patch+json"],
+            "The body must be a JSON merge patch, with the header `Content-Type: application/merge-patch+json` or \
+             `application/json`.",
+        ),
+        _ => (
+            &["application/json"],
             "The body must be JSON, with the header `Content-Type: application/json`.",
-        ));
-    }
-    media::require_utf8(&charset)
+        ),
+    };
+    media::require(request.headers(), types, right)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
@@ -299,42 +300,60 @@ impl FromRequestParts<Edge> for Id {
     }
 }
 
-/// The versions that the caller expects: `If-Match` (RFC 9110 section 13.1.1). None where any will do.
+/// The versions that the caller expects: `If-Match`, and those that it does not want to change: `If-None-Match` (RFC 9110
+/// sections 13.1.1 and 13.1.2). Any will do where it says nothing.
 #[derive(Debug)]
-pub(super) struct IfMatch(Vec<u64>);
+pub(super) struct IfMatch {
+    expected: Vec<u64>,
+    unwanted: Tags,
+}
+
+/// What a header with tags is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Tags {
+    Absent,
+    /// `*`
+    Any,
+    /// Versions of strong tags of our making.
+    Versions(Vec<u64>),
+}
 
 impl FromRequestParts<Edge> for IfMatch {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
-        let mut lines = parts.headers.get_all(header::IF_MATCH).iter().peekable();
-        if lines.peek().is_none() {
-            return Ok(Self(Vec::new()));
-        }
-        // Several lines are one list (RFC 9110 section 5.3).
-        let lines: Vec<&str> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
-        expected_versions(&lines.join(",")).map(Self)
+        let expected = match tags(&parts.headers, &header::IF_MATCH, "If-Match")? {
+            Tags::Absent | Tags::Any => Vec::new(),
+            // A weak tag never matches here, nor does a tag that is not of our making.
+            Tags::Versions(versions) if versions.is_empty() => return Err(mismatch()),
+            Tags::Versions(versions) => versions,
+        };
+        let unwanted = tags(&parts.headers, &header::IF_NONE_MATCH, "If-None-Match")?;
+        Ok(Self { expected, unwanted })
     }
 }
 
-fn expected_versions(given: &str) -> Result<Vec<u64>> {
+fn tags(headers: &HeaderMap, header: &HeaderName, name: &str) -> Result<Tags> {
+    let mut lines = headers.get_all(header).iter().peekable();
+    if lines.peek().is_none() {
+        return Ok(Tags::Absent);
+    }
+    // Several lines are one list (RFC 9110 section 5.3).
+    let lines: Vec<&str> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
+    let given = lines.join(",");
     if given.trim() == "*" {
-        return Ok(Vec::new());
+        return Ok(Tags::Any);
     }
-    let tags = etag::list(given).filter(|tags| !tags.is_empty());
+    let tags = etag::list(&given).filter(|tags| !tags.is_empty());
     let tags = tags.ok_or_else(|| {
-        Error::field(
-            "If-Match",
-            "if_match_invalid",
-            "If-Match must be ETags as they were answered, each in quotes and with commas between them, or `*`.",
-        )
+        let code = format!("{}_invalid", name.to_lowercase().replace('-', "_"));
+        let message = format!(
+            "{name} must be ETags as they were answered, each in quotes and with commas between them, or `*`."
+        );
+        Error::field(name, code, message)
     })?;
-    // A weak tag never matches here, nor does a tag that is not of our making.
-    let versions: Vec<u64> = tags.into_iter().filter_map(etag::Tag::version).collect();
-    match versions.is_empty() {
-        true => Err(mismatch()),
-        false => Ok(versions),
-    }
+    let versions = tags.into_iter().filter_map(etag::Tag::version);
+    Ok(Tags::Versions(versions.collect()))
 }
 
 fn mismatch() -> Failure {
@@ -349,20 +368,19 @@ fn mismatch() -> Failure {
 impl IfMatch {
     /// For operations whose service takes no expected version: looks at the present one where the caller asked.
     pub(super) async fn require(self, present: impl Future<Output = Result<u64>>) -> Result<()> {
-        if self.0.is_empty() || self.0.contains(&present.await?) {
-            Ok(())
-        } else {
-            Err(mismatch())
+        match (self.expected.as_slice(), &self.unwanted) {
+            ([], Tags::Absent) => Ok(()),
+            _ => self.hold_for(present.await?),
         }
     }
 
     /// For what has no address of its own to look at: does it at the first of the versions that is the present one. A
-    /// refusal of another version changes nothing.
+    /// refusal of another version changes nothing. As there is nothing, `If-None-Match` excludes nothing.
     pub(super) async fn one_of<T, F>(self, act: impl Fn(u64) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let (last, others) = match self.0.as_slice() {
+        let (last, others) = match self.expected.as_slice() {
             [] => return act(0).await,
             [others @ .., last] => (*last, others),
         };
@@ -378,18 +396,36 @@ impl IfMatch {
     /// The version that a service is to expect; 0 for any. A service takes one: of several it is the present one, so that
     /// a change between looking and writing is still found.
     pub(super) async fn version(self, present: impl Future<Output = Result<u64>>) -> Result<u64> {
-        match self.0.as_slice() {
-            [] => Ok(0),
-            [only] => Ok(*only),
-            several => {
+        match (self.expected.as_slice(), &self.unwanted) {
+            ([], Tags::Absent) => Ok(0),
+            ([only], Tags::Absent) => Ok(*only),
+            (expected, _) => {
                 let present = present.await?;
-                several
-                    .contains(&present)
-                    .then_some(present)
-                    .ok_or_else(mismatch)
+                self.hold_for(present)?;
+                Ok(if expected.is_empty() { 0 } else { present })
             }
         }
     }
+
+    /// Whether both conditions are true of the present version, in the order of RFC 9110 section 13.2.2.
+    fn hold_for(&self, present: u64) -> Result<()> {
+        if !(self.expected.is_empty() || self.expected.contains(&present)) {
+            return Err(mismatch());
+        }
+        match &self.unwanted {
+            Tags::Any => Err(unwanted()),
+            Tags::Versions(versions) if versions.contains(&present) => Err(unwanted()),
+            Tags::Versions(_) | Tags::Absent => Ok(()),
+        }
+    }
+}
+
+fn unwanted() -> Failure {
+    Failure::with_status(
+        StatusCode::PRECONDITION_FAILED,
+        "precondition_failed",
+        "It exists, in a version that `If-None-Match` excludes.",
+    )
 }
 
 #[cfg(test)]
@@ -500,22 +536,32 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_tags() {
+        let versions = |all: &[u64]| Ok(Tags::Versions(all.to_vec()));
         for (given, expected) in [
-            ("*", Ok(vec![])),
-            ("\"7\"", Ok(vec![7])),
-            ("\"7-0f\"", Ok(vec![7])),
-            ("\"1\", \"2\"", Ok(vec![1, 2])),
-            ("\"1\",,W/\"2\" , \"x\"", Ok(vec![1])),
-            ("W/\"7\"", Err("version_mismatch")),
-            ("\"0\"", Err("version_mismatch")),
-            ("\"abc\"", Err("version_mismatch")),
+            ("*", Ok(Tags::Any)),
+            ("\"7\"", versions(&[7])),
+            ("\"7-0f\"", versions(&[7])),
+            ("\"1\", \"2\"", versions(&[1, 2])),
+            ("\"1\",,W/\"2\" , \"x\"", versions(&[1])),
+            ("W/\"7\"", versions(&[])),
+            ("\"0\"", versions(&[])),
+            ("\"abc\"", versions(&[])),
             ("7", Err("if_match_invalid")),
             ("\"1\" \"2\"", Err("if_match_invalid")),
             ("*, \"1\"", Err("if_match_invalid")),
             ("", Err("if_match_invalid")),
         ] {
-            let found = expected_versions(given).map_err(|failure| failure.error.code.into_owned());
+            let headers = [(header::IF_MATCH, given.parse().unwrap())];
+            let headers: HeaderMap = headers.into_iter().collect();
+            let found = tags(&headers, &header::IF_MATCH, "If-Match")
+                .map_err(|failure| failure.error.code.into_owned());
             assert_eq!(found, expected.map_err(str::to_owned), "{given}");
         }
+    }
+
+    #[test]
+    fn no_header_is_no_condition() {
+        let found = tags(&HeaderMap::new(), &header::IF_NONE_MATCH, "If-None-Match");
+        assert_eq!(found.unwrap(), Tags::Absent);
     }
 }

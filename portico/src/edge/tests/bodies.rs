@@ -253,15 +253,31 @@ async fn what_is_not_understood_is_no_json() {
             assert_eq!(answer.problem(), (415, code.to_owned()), "{value}");
         }
     }
-    for value in [
-        "application/json; charset=UTF-8",
-        "application/merge-patch+json",
+    for (method, value, right) in [
+        (Method::POST, "application/json; charset=UTF-8", true),
+        (Method::POST, "application/merge-patch+json", false),
+        (Method::PATCH, "application/json", true),
+        (Method::PATCH, "application/merge-patch+json", true),
+        // Another patch would be taken for a merge patch (RFC 5789 section 2.2).
+        (Method::PATCH, "application/json-patch+json", false),
+        (Method::PATCH, "application/problem+json", false),
     ] {
-        let post = request(Method::POST, "/api/v1/plans")
+        let path = match method {
+            Method::PATCH => format!("/api/v1/plans/{ID}"),
+            _ => "/api/v1/plans".to_owned(),
+        };
+        let sent = request(method, &path)
             .header("authorization", format!("Bearer {ADMIN}"))
             .header("content-encoding", "identity")
             .header("content-type", value);
-        // It came to the service, which is not there.
-        assert_eq!(portal.send(post, body).await.status, 500, "{value}");
+        let answer = portal.send(sent, body).await;
+        match right {
+            // It came to the service, which is not there.
+            true => assert_eq!(answer.status, 500, "{value}"),
+            false => {
+                let refused = (415, "content_type_unsupported".to_owned());
+                assert_eq!(answer.problem(), refused, "{value}");
+            }
+        }
     }
 }
