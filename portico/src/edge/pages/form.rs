@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use minijinja::Value;
-use portico_proto::{Error, rest::LARGEST_NUMBER};
+use portico_proto::{Error, rest::bounds};
 
 use crate::edge::{
     Edge,
@@ -147,7 +147,8 @@ impl Form {
         }
         text.parse().map(Some).map_err(|_| {
             let last = name.rsplit('.').next().unwrap_or(name);
-            let message = format!("`{name}` must be a whole number from 0 to {LARGEST_NUMBER}.");
+            let (least, most) = bounds(name).into_inner();
+            let message = format!("`{name}` must be a whole number from {least} to {most}.");
             Error::field(name, format!("{last}_invalid"), message)
         })
     }

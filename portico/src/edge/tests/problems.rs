@@ -190,7 +190,7 @@ const WRONG: [Wrong; 20] = [
         "",
         "",
         400,
-        "field_type_wrong",
+        "limit_invalid",
         "limit",
     ),
     (
