@@ -39,7 +39,6 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
-use http::Uri;
 use portico_proto::Error;
 use portico_runtime::{Deps, telemetry};
 use tower::ServiceBuilder;
@@ -52,6 +51,7 @@ use self::{
     request::auth::{Auth, Cookies},
     request::csrf::Csrf,
     request::refusals::{Refusals, Sender},
+    request::{encoded, host},
     streams::Streams,
 };
 
@@ -152,26 +152,13 @@ async fn finish(State(https): State<Https>, request: Request, next: Next) -> Res
     headers::secure(https, problem::finish(request, next).await)
 }
 
-/// The parameter of a query that has U+0000, or `path`.
-fn null_character(address: &Uri) -> Option<String> {
-    if address.path().contains("%00") {
-        return Some("path".to_owned());
-    }
-    // Most addresses have none.
-    let query = address.query().filter(|query| query.contains("%00"))?;
-    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
-    parameters.find_map(|(name, value)| match name.contains('\0') {
-        true => Some("query".to_owned()),
-        false => value.contains('\0').then(|| name.into_owned()),
-    })
-}
-
-/// Middleware: an address has no U+0000, which no text that is stored can have, and of which PostgreSQL cannot even be
-/// asked; an answer must begin in time, though a stream may go on for as long as it likes; and who was not allowed what
-/// they asked for is in the security log.
+/// Middleware: a request says which host it is for, and its address can be read; an answer must begin in time, though a
+/// stream may go on for as long as it likes; and who was not allowed what they asked for is in the security log.
 async fn admitted(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    if let Some(field) = null_character(request.uri()) {
-        return Failure::from(Error::null_character(field)).into_response();
+    let readable = host::require(request.version(), request.headers())
+        .and_then(|()| encoded::refuse_unreadable_address(request.uri()));
+    if let Err(error) = readable {
+        return Failure::from(error).into_response();
     }
     let sender = Sender::of(&request);
     let answered = async {

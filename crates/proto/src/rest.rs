@@ -16,6 +16,8 @@ mod schema;
 mod word;
 mod write;
 
+use std::ops::RangeInclusive;
+
 use serde::{de::MapAccess, ser::SerializeMap};
 
 pub use patch::{Change, New, merge};
@@ -53,6 +55,20 @@ pub trait Message: Default {
 
 /// The largest number in REST: every reader of JSON keeps it exactly (RFC 8259 section 6), 2^53 - 1.
 pub const LARGEST_NUMBER: u64 = (1 << 53) - 1;
+
+/// The longest that an API token may live, in days.
+pub const LONGEST_TOKEN_DAYS: u32 = 366;
+
+/// From where to where the number at this path of a request may go, as services check it: for messages about what cannot be
+/// sent to a service at all, such as a negative number.
+#[must_use]
+pub fn bounds(path: &str) -> RangeInclusive<u64> {
+    match path.rsplit('.').next().unwrap_or(path) {
+        "expires_in_days" => 1..=LONGEST_TOKEN_DAYS.into(),
+        "requests" | "per_seconds" | "renews_every_seconds" => 1..=LARGEST_NUMBER,
+        _ => 0..=LARGEST_NUMBER,
+    }
+}
 
 /// A request for a page of a list.
 pub trait ListRequest: Message {

@@ -33,6 +33,8 @@ pub use sections::{
     Admin, Attempts, Collector, Connections, Grpc, Log, LogAddresses, LogFormat, Mail, Migrate,
     MutualTls, Nats, Passwords, Retention, Retry, Services, Session, Signup, Telemetry, Tls,
 };
+use values::Network;
+pub(crate) use values::without_host_bits;
 
 /// Environment variable that names the configuration file.
 pub const FILE_VARIABLE: &str = "PORTICO_CONFIG";
@@ -228,7 +230,11 @@ impl Config {
             grpc: Grpc::read(reader),
             health_listen: sections::health_listen(reader),
             connections: Connections::read(reader),
-            trusted_proxies: reader.parsed_list("http.trusted_proxies"),
+            trusted_proxies: reader
+                .parsed_list::<_, Vec<_>>("http.trusted_proxies")
+                .into_iter()
+                .map(|Network(net)| net)
+                .collect(),
             services: Services::read(reader),
             database_url: reader.secret_url("database.url", &["postgres", "postgresql"]),
             database_pool: sections::database_pool(reader),
@@ -306,6 +312,32 @@ impl Config {
                 "http.trusted_proxies is not set: for limits everybody has the address of the proxy that serves \
                  public_url; set it to the proxy's network",
             );
+        }
+        if self.trusted_proxies.iter().any(|net| net.prefix_len() == 0) {
+            warnings.push(
+                "http.trusted_proxies has all addresses: anybody can say in X-Forwarded-For who they are, and so escape every \
+                 limit by address; set it to the proxy's network",
+            );
+        }
+        if self.allow_private_addresses.has_everything() {
+            warnings.push(
+                "allow_private_addresses has all addresses: whoever types in an address of a provider or gateway reaches every \
+                 host of your network; list those that are meant",
+            );
+        }
+        for (window, warning) in [
+            (
+                self.attempts.window,
+                "attempts.window is shorter than a second, so failed sign-ins have no limit",
+            ),
+            (
+                self.attempts.sign_up_window,
+                "attempts.sign_up_window is shorter than a second, so sign-ups have no limit",
+            ),
+        ] {
+            if window < Duration::from_secs(1) {
+                warnings.push(warning);
+            }
         }
         warnings
     }

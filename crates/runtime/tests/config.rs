@@ -149,7 +149,7 @@ mod config {
                 "allow_private_addresses: \"*\": must be a host, host:port, address, address:port or network such as 10.0.0.0/8 (PORTICO_ALLOW_PRIVATE_ADDRESSES)",
                 "signup: must be one of open, approval, closed (PORTICO_SIGNUP)",
                 "session.lifetime: must be a duration such as 500ms, 30s, 5m, 12h or 14d (PORTICO_SESSION_LIFETIME)",
-                "retry.max_attempts: must be a whole number above zero (PORTICO_RETRY_MAX_ATTEMPTS)",
+                "retry.max_attempts: must be a whole number from 1 to 4294967295 (PORTICO_RETRY_MAX_ATTEMPTS)",
             ]
             .map(str::to_owned)
             .to_vec()
@@ -370,6 +370,21 @@ mod config {
                     ("PORTICO_HTTP_TRUSTED_PROXIES", "10.0.0.0/8"),
                 ],
                 &[],
+            ),
+            (
+                &[("PORTICO_HTTP_TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0")],
+                &["http.trusted_proxies"],
+            ),
+            (
+                &[("PORTICO_ALLOW_PRIVATE_ADDRESSES", "::/0")],
+                &["allow_private_addresses"],
+            ),
+            (
+                &[
+                    ("PORTICO_ATTEMPTS_WINDOW", "1ms"),
+                    ("PORTICO_ATTEMPTS_SIGN_UP_WINDOW", "999ms"),
+                ],
+                &["attempts.window", "attempts.sign_up_window"],
             ),
         ] {
             let warnings = variables(given).unwrap().warnings();

@@ -8,7 +8,7 @@ use axum::response::{
     sse::{Event, KeepAlive, Sse},
 };
 use futures::{StreamExt as _, future, stream};
-use http::{HeaderMap, HeaderName, request::Parts};
+use http::{HeaderMap, HeaderName, Uri, request::Parts};
 use portico_proto::{
     Error,
     access::{
@@ -23,7 +23,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Edge,
     problem::{Failure, Result},
-    request::RequestContext,
+    request::{RequestContext, only_line},
 };
 
 /// Time without an event after which a comment is sent, so that no proxy closes the connection.
@@ -45,12 +45,23 @@ impl FromRequestParts<Edge> for LastEventId {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
+        refuse_parameters(&parts.uri)?;
         last_event_id(&parts.headers).map(Self).map_err(Into::into)
     }
 }
 
+/// A cursor in the query would be lost in silence, and the stream begin elsewhere.
+fn refuse_parameters(address: &Uri) -> std::result::Result<(), Error> {
+    let query = address.query().unwrap_or_default();
+    let Some((name, _)) = url::form_urlencoded::parse(query.as_bytes()).next() else {
+        return Ok(());
+    };
+    let message = format!("There is no `{name}` here. Resume with the header `Last-Event-ID`.");
+    Err(Error::field(name, "field_unknown", message))
+}
+
 fn last_event_id(headers: &HeaderMap) -> std::result::Result<String, Error> {
-    let Some(value) = headers.get("last-event-id") else {
+    let Some(value) = only_line(headers, "Last-Event-ID")? else {
         return Ok(String::new());
     };
     value.to_str().map(str::to_owned).map_err(|_| {

@@ -10,9 +10,9 @@ use axum::{
     middleware,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use portico_proto::{
-    Error, FILE_DESCRIPTOR_SET,
+    Error, FILE_DESCRIPTOR_SET, Kind,
     accounts::v1::{
         CreateSessionRequest, SignUpRequest, accounts_service_client::AccountsServiceClient,
     },
@@ -139,11 +139,7 @@ fn public_methods() -> HashMap<String, bool> {
 }
 
 async fn forward(State(public): State<Public>, request: Request) -> Response {
-    let grpc = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-    if !grpc || request.method() != Method::POST {
+    if !is_grpc(request.headers()) || request.method() != Method::POST {
         // As gRPC over HTTP/2 wants it.
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
@@ -151,6 +147,17 @@ async fn forward(State(public): State<Public>, request: Request) -> Response {
         Ok(response) => response.map(AxumBody::new),
         Err(status) => status.into_http::<AxumBody>(),
     }
+}
+
+/// gRPC with protobuf messages. gRPC-Web has other frames, and `+json` other messages.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    let text = line.to_str().unwrap_or_default().to_ascii_lowercase();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    matches!(essence, "application/grpc" | "application/grpc+proto")
 }
 
 async fn call(public: &Public, request: Request) -> Result<http::Response<Body>, Status> {
@@ -168,7 +175,16 @@ async fn call(public: &Public, request: Request) -> Result<http::Response<Body>,
     if refused == Some(Code::PermissionDenied) {
         public.edge.refusals.note(&caller, &path);
     }
-    answer
+    match refused {
+        // Is what the library says to a message of more bytes than it reads; no service says it.
+        Some(Code::OutOfRange) => Err(message_too_large().into()),
+        _ => answer,
+    }
+}
+
+fn message_too_large() -> Error {
+    let right = "A message must not be larger than 4 MiB.";
+    Error::new(Kind::Limited, "message_too_large", right)
 }
 
 /// What a public method answers to a caller.
@@ -321,6 +337,23 @@ async fn over(edge: Edge, credential: Credential) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_frames_and_messages_are_not_grpc() {
+        for (types, right) in [
+            (&["application/grpc"][..], true),
+            (&["Application/gRPC+proto;a=b"], true),
+            (&["application/grpc-web+proto"], false),
+            (&["application/grpc+json"], false),
+            (&["application/grpc", "application/grpc"], false),
+            (&[], false),
+        ] {
+            let lines = types
+                .iter()
+                .map(|line| (header::CONTENT_TYPE, line.parse().unwrap()));
+            assert_eq!(is_grpc(&lines.collect()), right, "{types:?}");
+        }
+    }
 
     #[test]
     fn internal_methods_exist_and_are_not_public() {

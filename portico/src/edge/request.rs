@@ -1,12 +1,12 @@
 //! A request from outside, as far as it concerns everybody: who sends it, and what goes with the calls that it causes.
 //!
 //! - [`auth`]: who sends it; [`csrf`]: whether it is forged; [`refusals`]: whether they may
-//! - [`media`]: what its body is made of
+//! - [`host`]: whom it is for; [`encoded`]: whether its text can be read; [`media`]: what its body is made of
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
-use http::{HeaderMap, Uri, request::Parts};
+use http::{HeaderMap, HeaderValue, Uri, request::Parts};
 use ipnet::IpNet;
 use portico_proto::{
     Error, access::v1::access_service_client::AccessServiceClient,
@@ -32,6 +32,8 @@ use super::{
 
 pub mod auth;
 pub mod csrf;
+pub(super) mod encoded;
+pub(super) mod host;
 pub(super) mod media;
 pub(super) mod refusals;
 
@@ -43,6 +45,7 @@ pub struct RequestContext {
     metadata: MetadataMap,
     remote: Option<IpAddr>,
     visit: Option<Secret>,
+    form_key: Option<String>,
     uri: Uri,
 }
 
@@ -104,6 +107,7 @@ impl RequestContext {
         );
         Ok(Self {
             visit: edge.auth.cookies().visit(&parts.headers),
+            form_key: None,
             uri: whole_uri(parts),
             edge: edge.clone(),
             credential,
@@ -158,6 +162,23 @@ impl RequestContext {
         visit
             .map(|visit| visit.expose().to_owned())
             .unwrap_or_default()
+    }
+
+    /// Makes the one-use key of a posted form the `Idempotency-Key` of the calls that it causes, so that a form that is
+    /// sent twice creates one thing.
+    ///
+    /// # Errors
+    /// `idempotency_key_invalid`.
+    pub(super) fn set_form_key(&mut self, key: String) -> Result<()> {
+        let value = idempotency_key(key.as_bytes())?;
+        self.metadata.insert(IDEMPOTENCY_KEY, value);
+        self.form_key = Some(key);
+        Ok(())
+    }
+
+    /// The one-use key of the posted form, where it had one.
+    pub(super) fn form_key(&self) -> Option<&str> {
+        self.form_key.as_deref()
     }
 
     /// A call to a service in the sender's name.
@@ -216,17 +237,39 @@ fn forwarded(headers: &HeaderMap) -> Result<MetadataMap> {
             metadata.insert(name, value);
         }
     }
-    if let Some(given) = headers.get(IDEMPOTENCY_KEY) {
-        let key = ascii(given.as_bytes()).ok_or_else(|| {
-            Error::field(
-                "Idempotency-Key",
-                "idempotency_key_invalid",
-                "Idempotency-Key must have 1 to 255 visible ASCII characters.",
-            )
-        })?;
-        metadata.insert(IDEMPOTENCY_KEY, key);
+    if let Some(given) = only_line(headers, "Idempotency-Key")? {
+        metadata.insert(IDEMPOTENCY_KEY, idempotency_key(given.as_bytes())?);
     }
     Ok(metadata)
+}
+
+/// The only line of a header that must not be repeated (RFC 9110 section 5.3).
+///
+/// # Errors
+/// `header_duplicate`.
+pub(super) fn only_line<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+) -> std::result::Result<Option<&'a HeaderValue>, Error> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (_, Some(_)) => Err(Error::field(
+            name,
+            "header_duplicate",
+            format!("The header `{name}` must be sent only once."),
+        )),
+        (line, None) => Ok(line),
+    }
+}
+
+fn idempotency_key(given: &[u8]) -> std::result::Result<MetadataValue<Ascii>, Error> {
+    ascii(given).ok_or_else(|| {
+        Error::field(
+            "Idempotency-Key",
+            "idempotency_key_invalid",
+            "Idempotency-Key must have 1 to 255 visible ASCII characters.",
+        )
+    })
 }
 
 fn ascii(bytes: &[u8]) -> Option<MetadataValue<Ascii>> {

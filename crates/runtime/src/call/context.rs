@@ -38,6 +38,14 @@ impl Call {
                 .get(name)
                 .and_then(|value| value.to_str().ok())
         };
+        let keys = request.metadata().get_all(IDEMPOTENCY_KEY);
+        if keys.iter().nth(1).is_some() {
+            return Err(Error::field(
+                "Idempotency-Key",
+                "header_duplicate",
+                "`Idempotency-Key` must be sent only once.",
+            ));
+        }
         let key = text(IDEMPOTENCY_KEY);
         if key.is_some_and(|key| key.is_empty() || key.len() > LONGEST_KEY) {
             return Err(Error::field(

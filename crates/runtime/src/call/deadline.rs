@@ -57,7 +57,7 @@ fn exceeded() -> Status {
     Status::deadline_exceeded("The time that the caller gave this call is over.")
 }
 
-/// At most 8 digits and a unit.
+/// At most 8 digits and a unit; it is positive.
 fn given(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(HEADER) else {
         return Ok(None);
@@ -67,7 +67,7 @@ fn given(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
         Error::field(
             HEADER,
             "grpc_timeout_invalid",
-            "`grpc-timeout` must be 1 to 8 digits and a unit: H, M, S, m, u or n.",
+            "`grpc-timeout` must be a positive number of at most 8 digits and a unit: H, M, S, m, u or n.",
         )
     })
 }
@@ -77,7 +77,7 @@ fn parse(text: &str) -> Option<Duration> {
     if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let number: u64 = digits.parse().ok()?;
+    let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;
     Some(match unit {
         "H" => Duration::from_secs(number * 3600),
         "M" => Duration::from_secs(number * 60),
@@ -131,7 +131,19 @@ mod tests {
         assert_eq!(parse("700m"), Some(Duration::from_millis(700)));
         assert_eq!(parse("1H"), Some(Duration::from_secs(3600)));
         assert_eq!(parse("99999999S"), Some(Duration::from_secs(99_999_999)));
-        for wrong in ["", "m", "5", "123456789m", "1x", "-1S", "+1S", "1.5S", "1ß"] {
+        for wrong in [
+            "",
+            "m",
+            "5",
+            "123456789m",
+            "1x",
+            "-1S",
+            "+1S",
+            "1.5S",
+            "1ß",
+            "0n",
+            "00S",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

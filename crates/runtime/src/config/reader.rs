@@ -169,13 +169,14 @@ impl Reader {
         })
     }
 
-    /// A whole number above zero.
+    /// A whole number above zero, of a type without a sign.
     pub(super) fn number<T: TryFrom<u128>>(&mut self, key: &'static str) -> T {
+        let largest = u128::MAX >> (u128::BITS as usize - 8 * size_of::<T>());
         self.value(key, |value| {
             whole(value)
                 .filter(|number| *number > 0)
                 .and_then(|number| T::try_from(number).ok())
-                .ok_or_else(|| "must be a whole number above zero".to_owned())
+                .ok_or_else(|| format!("must be a whole number from 1 to {largest}"))
         })
     }
 

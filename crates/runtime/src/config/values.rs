@@ -1,7 +1,9 @@
 //! Parsers of single values.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
 /// A number and a unit: `500ms`, `30s`, `5m`, `12h`, `14d`. Above zero.
@@ -28,12 +30,46 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A URL with a host and one of these schemes.
 pub(super) fn url(text: &str, schemes: &[&str]) -> Result<Url, String> {
-    match text.trim().parse::<Url>() {
-        Ok(url) if schemes.contains(&url.scheme()) && url.has_host() => Ok(url),
-        _ => Err(format!(
-            "must be a URL that begins with {}://",
-            schemes.join(":// or ")
-        )),
+    let text = text.trim();
+    let begins = |scheme: &&str| {
+        let given = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        given.eq_ignore_ascii_case(scheme)
+    };
+    if !schemes.iter().any(begins) {
+        let schemes = schemes.join(":// or ");
+        return Err(format!("must be a URL that begins with {schemes}://"));
+    }
+    match text.parse::<Url>() {
+        Ok(url) if url.has_host() => Ok(url),
+        Ok(_) => Err("must be a URL with a host".to_owned()),
+        Err(error) => Err(format!("must be a valid URL: {error}")),
+    }
+}
+
+/// A network, such as 10.0.0.0/8.
+pub(super) struct Network(pub(super) IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let net: IpNet = text
+            .parse()
+            .map_err(|_| "must be a network such as 10.0.0.0/8".to_owned())?;
+        without_host_bits(net).map(Self)
+    }
+}
+
+/// Refuses a network with the address of a host in it: it is not known which of both was meant.
+pub(crate) fn without_host_bits(net: IpNet) -> Result<IpNet, String> {
+    match net.trunc() {
+        right if right == net => Ok(net),
+        right => {
+            let host = IpNet::from(net.addr());
+            Err(format!(
+                "has host bits set: the network is {right}, the host {host}"
+            ))
+        }
     }
 }
 
@@ -98,6 +134,39 @@ mod tests {
             "99999999999999999999d",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said() {
+        let postgres = ["postgres", "postgresql"];
+        for (text, words) in [
+            ("postgres://db:99999/d", "invalid port number"),
+            ("postgres:///d", "with a host"),
+            ("mysql://db/d", "begins with postgres:// or postgresql://"),
+            ("db:5432", "begins with postgres:// or postgresql://"),
+        ] {
+            let error = url(text, &postgres).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        assert!(url("POSTGRES://db:5432/d", &postgres).is_ok());
+    }
+
+    #[test]
+    fn networks_have_no_host_bits() {
+        let parse = |text: &str| text.parse::<Network>().map(|Network(net)| net.to_string());
+        assert_eq!(parse("10.0.0.0/8").unwrap(), "10.0.0.0/8");
+        assert_eq!(parse("10.0.0.1/32").unwrap(), "10.0.0.1/32");
+        for (text, words) in [
+            (
+                "10.0.0.1/8",
+                "the network is 10.0.0.0/8, the host 10.0.0.1/32",
+            ),
+            ("fd00::1/8", "the network is fd00::/8, the host fd00::1/128"),
+            ("10.0.0.1", "such as 10.0.0.0/8"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
         }
     }
 

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Host;
 
+use crate::config::without_host_bits;
+
 /// Special-purpose IPv4 networks (RFC 6890 and its registry), among them private, loopback, link-local, carrier-grade
 /// NAT, documentation, benchmark, multicast and reserved ones.
 const SPECIAL_V4: [Ipv4Net; 15] = [
@@ -82,10 +84,19 @@ enum Target {
     Net(IpNet),
 }
 
-/// An entry is none of the forms of [`AllowEntry`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a host, host:port, address, address:port or network such as 10.0.0.0/8")]
-pub struct AllowEntryError;
+/// What is wrong with an entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AllowEntryError {
+    /// It is none of the forms of [`AllowEntry`].
+    #[error("must be a host, host:port, address, address:port or network such as 10.0.0.0/8")]
+    Form,
+    /// A network with the address of a host.
+    #[error("{0}")]
+    HostBits(String),
+    /// An address in another way of writing, such as `10.1` or `0x7f.1`.
+    #[error("must be written as {0}, if that address is meant")]
+    Spelling(IpAddr),
+}
 
 impl AllowList {
     /// Whether a host name is listed, whatever it resolves to.
@@ -123,6 +134,14 @@ impl AllowList {
         }
     }
 
+    /// Whether a network of it has all addresses.
+    #[must_use]
+    pub fn has_everything(&self) -> bool {
+        let all =
+            |entry: &AllowEntry| matches!(&entry.target, Target::Net(net) if net.prefix_len() == 0);
+        self.0.iter().any(all)
+    }
+
     /// Whether an entry is for one port only.
     #[must_use]
     pub fn has_ports(&self) -> bool {
@@ -148,7 +167,8 @@ impl FromStr for AllowEntry {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let any_port = |target| Ok(Self { target, port: None });
         if let Ok(net) = text.parse::<IpNet>() {
-            return any_port(Target::Net(net.trunc()));
+            let net = without_host_bits(net).map_err(AllowEntryError::HostBits)?;
+            return any_port(Target::Net(net));
         }
         if let Ok(address) = text.parse::<IpAddr>() {
             return any_port(Target::Net(address.to_canonical().into()));
@@ -160,7 +180,7 @@ impl FromStr for AllowEntry {
             });
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port.parse().map_err(|_| AllowEntryError)?)),
+            Some((host, port)) => (host, Some(port.parse().map_err(|_| AllowEntryError::Form)?)),
             None => (text, None),
         };
         Ok(Self {
@@ -178,9 +198,13 @@ impl FromStr for Target {
             Ok(Host::Domain(name)) if !name.contains('*') => {
                 Ok(Self::Name(name.trim_end_matches('.').to_ascii_lowercase()))
             }
+            // An address as such was parsed before.
+            Ok(Host::Ipv4(address)) if host.parse() != Ok(address) => {
+                Err(AllowEntryError::Spelling(address.into()))
+            }
             Ok(Host::Ipv4(address)) => Ok(Self::Net(IpAddr::from(address).into())),
             Ok(Host::Ipv6(address)) => Ok(Self::Net(IpAddr::from(address).to_canonical().into())),
-            _ => Err(AllowEntryError),
+            _ => Err(AllowEntryError::Form),
         }
     }
 }
@@ -326,8 +350,26 @@ mod tests {
             "host:70000",
             "10.0.0.0/33",
         ] {
-            assert_eq!(wrong.parse::<AllowEntry>(), Err(AllowEntryError), "{wrong}");
+            assert_eq!(
+                wrong.parse::<AllowEntry>(),
+                Err(AllowEntryError::Form),
+                "{wrong}"
+            );
         }
+    }
+
+    #[test]
+    fn an_entry_that_means_something_else_says_what() {
+        for (text, words) in [
+            ("10.1", "written as 10.0.0.1"),
+            ("0x7f.1:80", "written as 127.0.0.1"),
+            ("10.0.0.1/8", "the network is 10.0.0.0/8"),
+        ] {
+            let error = text.parse::<AllowEntry>().unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        assert!(list(&["idp.internal", "0.0.0.0/0"]).has_everything());
+        assert!(!list(&["10.0.0.0/8"]).has_everything());
     }
 
     #[test]

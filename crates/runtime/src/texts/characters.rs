@@ -1,12 +1,13 @@
 //! What a name may be made of, so that two names that look alike are one, and none looks like something else: Unicode
-//! Technical Standard 39. Names are in NFC, without characters that cannot be seen or that turn the text around, and no
-//! word mixes scripts whose letters look alike.
+//! Technical Standard 39. Names are in NFC, without characters that cannot be seen, that turn the text around or that are
+//! none, and without heaps of marks; no word mixes scripts whose letters look alike, no letter is another form of a plain one,
+//! and no name of another script looks like Latin altogether.
 
 use std::ops::RangeInclusive;
 
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_script::{Script, UnicodeScript as _};
-use unicode_security::MixedScript as _;
+use unicode_security::{GeneralSecurityProfile as _, MixedScript as _, skeleton};
 
 /// A text in NFC (UAX 15): one spelling for what looks the same.
 pub fn composed(text: &str) -> String {
@@ -15,7 +16,86 @@ pub fn composed(text: &str) -> String {
 
 /// What of a text cannot stand in a name, in words that go on after "must not have". `None` where all of it can.
 pub(super) fn refused(text: &str) -> Option<String> {
-    unseen(text).or_else(|| mixed(text))
+    unseen(text)
+        .or_else(|| unassigned(text))
+        .or_else(|| heaped(text))
+        .or_else(|| dressed(text))
+        .or_else(|| mixed(text))
+        .or_else(|| borrowed(text))
+}
+
+/// The first code point that is no character to others: unassigned, a noncharacter or for private use.
+fn unassigned(text: &str) -> Option<String> {
+    let odd = text.chars().find(|c| c.script() == Script::Unknown)?;
+    let code = u32::from(odd);
+    Some(format!("U+{code:04X}, which is no character of Unicode"))
+}
+
+/// UTS 39 section 5.4: more than four marks upon one letter, which run into the lines above and below.
+fn heaped(text: &str) -> Option<String> {
+    let mut marks = 0;
+    let odd = text.nfd().find(|c| {
+        marks = if is_combining_mark(*c) { marks + 1 } else { 0 };
+        marks > 4
+    })?;
+    let code = u32::from(odd);
+    Some(format!("U+{code:04X} as the fifth mark upon one letter"))
+}
+
+/// The first letter or digit that is another form of plain Latin ones: full width, mathematical, a ligature, phonetic.
+fn dressed(text: &str) -> Option<String> {
+    let wide_or_mathematical =
+        |c: char| matches!(c, '\u{FF10}'..='\u{FF19}' | '\u{1D7CE}'..='\u{1D7FF}');
+    let (odd, plain) = text.chars().find_map(|c| {
+        // The ordinal signs of Spanish, Portuguese and Italian.
+        let letter = c.is_alphabetic() && !matches!(c, 'ª' | 'º');
+        if c.is_ascii() || c.identifier_allowed() || !(letter || wide_or_mathematical(c)) {
+            return None;
+        }
+        let normal: String = [c].into_iter().nfkc().collect();
+        let plain = if is_plain(&normal) {
+            normal
+        } else {
+            prototype(c)
+        };
+        is_plain(&plain).then_some((c, plain))
+    })?;
+    let code = u32::from(odd);
+    Some(format!("U+{code:04X} {odd}, another form of {plain}"))
+}
+
+/// The first letter of a text whose letters of scripts that look like Latin all do: UTS 39 section 4, a whole-script
+/// confusable. A single one is a symbol or a word, such as α or the Russian с, and any other letter shows the script.
+fn borrowed(text: &str) -> Option<String> {
+    let alike: Vec<char> = text.chars().filter(|c| looks_like_latin(*c)).collect();
+    if alike.len() < 2 || !alike.iter().all(|c| is_plain(&prototype(*c))) {
+        return None;
+    }
+    let odd = *alike.first()?;
+    let code = u32::from(odd);
+    let script = odd.script().full_name();
+    Some(format!(
+        "U+{code:04X} {odd}, a letter of the script {script}, in a name all of whose letters look like Latin ones"
+    ))
+}
+
+/// What a character looks like (UTS 39 section 4).
+fn prototype(c: char) -> String {
+    let mut buffer = [0; 4];
+    skeleton(c.encode_utf8(&mut buffer)).collect()
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether a character is of a script of which many letters look like Latin ones.
+fn looks_like_latin(c: char) -> bool {
+    use Script::{Armenian, Cherokee, Coptic, Cyrillic, Greek, Lisu};
+    matches!(
+        c.script(),
+        Armenian | Cherokee | Coptic | Cyrillic | Greek | Lisu
+    )
 }
 
 /// A name from outside with what [`refused`] names left out, where nobody can be asked for another one.
@@ -61,13 +141,7 @@ fn mixed_in(word: &str) -> Option<char> {
         .chars()
         .filter(|c| !beside.contains(&c.script()))
         .collect();
-    let alike = others.chars().find(|c| {
-        use Script::{Armenian, Cherokee, Coptic, Cyrillic, Greek, Lisu};
-        matches!(
-            c.script(),
-            Armenian | Cherokee | Coptic | Cyrillic | Greek | Lisu
-        )
-    });
+    let alike = others.chars().find(|c| looks_like_latin(*c));
     match others.is_single_script() {
         true => alike,
         false => alike.or_else(|| others.chars().next()),
@@ -192,7 +266,15 @@ mod tests {
             "β-Carotin 5 µg",
             "naïve café №1",
             "Team 👩‍💻 ❤️ 1️⃣",
-            "ｆｕｌｌ",
+            "Сервис с ключом",
+            "Сор и роса Платежи",
+            "Πληρωμές",
+            "α-Tocopherol Nº 1",
+            "Kapı Fæste Øl Straße ŋɛɔ",
+            "日本語ﾃｽﾄ",
+            "مدفوعات",
+            "ที่นี่ Tiếng Việt",
+            "བསྒྲུབས",
         ] {
             assert_eq!(refused(&composed(name)), None, "{name}");
         }
@@ -240,6 +322,47 @@ mod tests {
             let found = refused(text).unwrap();
             assert!(found.starts_with(words), "{found}");
         }
+    }
+
+    #[test]
+    fn what_looks_like_plain_letters_is_named() {
+        for (text, words) in [
+            ("\u{FF30}ayments API", "U+FF30 \u{FF30}, another form of P"),
+            ("\u{1D40F}ay", "U+1D40F \u{1D40F}, another form of P"),
+            ("\u{0261}oogle", "U+0261 \u{0261}, another form of g"),
+            ("\u{FB01}nance", "U+FB01 \u{FB01}, another form of fi"),
+            ("API \u{FF11}", "U+FF11 \u{FF11}, another form of 1"),
+            (
+                "\u{0440}\u{0430}\u{0443}",
+                "U+0440 \u{0440}, a letter of the script Cyrillic",
+            ),
+            (
+                "\u{0440}\u{0430}\u{0443} API",
+                "U+0440 \u{0440}, a letter of the script Cyrillic",
+            ),
+        ] {
+            let found = refused(text).unwrap();
+            assert!(found.starts_with(words), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_character_and_heaps_of_marks_are_named() {
+        for (text, words) in [
+            ("a\u{FFFF}", "U+FFFF, which is no character"),
+            ("a\u{0378}", "U+0378, which is no character"),
+            ("\u{E000}", "U+E000, which is no character"),
+        ] {
+            let found = refused(text).unwrap();
+            assert!(found.starts_with(words), "{found}");
+        }
+        let heap = |marks: usize| format!("Z{}", "\u{301}".repeat(marks));
+        assert_eq!(refused(&heap(4)), None);
+        assert!(
+            refused(&heap(5))
+                .unwrap()
+                .starts_with("U+0301 as the fifth mark")
+        );
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::{convert::Infallible, future::ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use portico_proto::{Error, Kind};
 use portico_runtime::{Caller, ServiceName};
 use tonic::{Status, body::Body};
 
-use super::forwarded;
+use super::{forwarded, message_too_large};
 use crate::edge::{
     Edge,
     remembered::{Answer, Asked, Question},
@@ -32,10 +32,17 @@ pub(super) async fn answer(
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
     let (parts, body) = request.into_parts();
-    let message = Limited::new(body, LARGEST).collect().await.map_err(|_| {
-        let message = "The request broke off, or is larger than 4 MiB.";
-        Error::new(Kind::Invalid, "request_unreadable", message)
-    })?;
+    let message = Limited::new(body, LARGEST)
+        .collect()
+        .await
+        .map_err(|error| match error.is::<LengthLimitError>() {
+            true => message_too_large(),
+            false => Error::new(
+                Kind::Invalid,
+                "request_unreadable",
+                "The request broke off.",
+            ),
+        })?;
     let message = message.to_bytes();
     let question = Question::of(caller, &parts.uri, &message);
     let asked = Asked::catalogue(&edge.deps);

@@ -28,6 +28,10 @@ pub(super) fn sentence(error: &Error) -> String {
         "cursor_invalid" | "cursor_of_another_list" => {
             "This page of the list no longer exists. Start at its first page.".into()
         }
+        "idempotency_key_reused" => {
+            "This form was already sent with other values, and created something then. To create another one, send it again."
+                .into()
+        }
         "sort_invalid" => "The list cannot be ordered like this. Choose one of its orders.".into(),
         _ => for_people(&error.message),
     }

@@ -7,13 +7,18 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use minijinja::Value;
-use portico_proto::{Error, rest::LARGEST_NUMBER};
+use portico_proto::{Error, rest::bounds};
 
 use crate::edge::{
     Edge,
     problem::{Failure, Result},
-    request::{RequestContext, csrf, media},
+    request::{RequestContext, csrf, encoded, media},
 };
+
+/// Browsers say no charset with it; a form is read as UTF-8 (WHATWG URL section 5.1).
+const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
+/// Name of the hidden field with the one-use key of a form that creates something.
+const KEY_FIELD: &str = "form_key";
 
 /// A posted form and its sender. Its CSRF token has been verified against the session or the visit.
 pub(super) struct Posted {
@@ -26,10 +31,9 @@ impl FromRequest<Edge> for Posted {
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
         let (parts, body) = request.into_parts();
-        media::require_plain(&parts.headers)?;
-        // Browsers say no charset; a form is read as UTF-8 (WHATWG URL, section 5.1).
-        media::require_utf8(&media::content_type(&parts.headers).1)?;
-        let ctx = RequestContext::of_form(&parts, edge).await?;
+        let right = "A form must be sent as `application/x-www-form-urlencoded`.";
+        media::require(&parts.headers, &[MEDIA_TYPE], right)?;
+        let mut ctx = RequestContext::of_form(&parts, edge).await?;
         let body = Bytes::from_request(Request::from_parts(parts, body), edge)
             .await
             .map_err(|rejection| {
@@ -40,7 +44,11 @@ impl FromRequest<Edge> for Posted {
         let owner = ctx.session().or_else(|| ctx.visit());
         edge.csrf
             .verify(owner.unwrap_or(&"".into()), &form.text(csrf::FIELD))?;
-        form.refuse_null_characters()?;
+        encoded::refuse_unreadable(&body, "body")?;
+        let key = form.text(KEY_FIELD);
+        if !key.is_empty() {
+            ctx.set_form_key(key)?;
+        }
         Ok(Self { ctx, form })
     }
 }
@@ -57,18 +65,6 @@ impl Form {
             values.push(value.into_owned());
         }
         Self(fields)
-    }
-
-    fn refuse_null_characters(&self) -> std::result::Result<(), Error> {
-        let mut fields = self.0.iter();
-        let wrong = fields.find_map(|(name, values)| match name.contains('\0') {
-            true => Some("body"),
-            false => values
-                .iter()
-                .any(|value| value.contains('\0'))
-                .then_some(name.as_str()),
-        });
-        wrong.map_or(Ok(()), |field| Err(Error::null_character(field)))
     }
 
     fn values(&self, name: &str) -> &[String] {
@@ -151,7 +147,8 @@ impl Form {
         }
         text.parse().map(Some).map_err(|_| {
             let last = name.rsplit('.').next().unwrap_or(name);
-            let message = format!("`{name}` must be a whole number from 0 to {LARGEST_NUMBER}.");
+            let (least, most) = bounds(name).into_inner();
+            let message = format!("`{name}` must be a whole number from {least} to {most}.");
             Error::field(name, format!("{last}_invalid"), message)
         })
     }

@@ -71,6 +71,7 @@ async fn common(ctx: &RequestContext, csrf_token: String, error: Option<&Error>)
         .map(|(_, notice)| notice.into_owned());
     context! {
         csrf_token,
+        form_key => form_key(ctx, error),
         user,
         cart_size,
         notice,
@@ -90,6 +91,16 @@ fn csrf_token(ctx: &RequestContext) -> Result<(String, Option<HeaderValue>)> {
     let visit = Secret::new(uuid::Uuid::from_bytes(rand::random()).simple().to_string());
     let cookie = edge.auth.cookies().set_visit(visit.expose())?;
     Ok((edge.csrf.csrf_token(&visit), Some(cookie)))
+}
+
+/// The one-use key for the forms of a page that create something. A form that failed keeps its own where it is not known
+/// whether the thing was created: sent again, it does not create another one.
+fn form_key(ctx: &RequestContext, error: Option<&Error>) -> String {
+    let unknown = |error: &Error| matches!(error.kind, Kind::Unavailable | Kind::Internal);
+    match ctx.form_key() {
+        Some(key) if error.is_some_and(unknown) => key.to_owned(),
+        _ => ctx.edge().deps.clock.new_id().to_string(),
+    }
 }
 
 /// The `if_version` of decisions. The state of the request alone says whether one is possible; a version conflict would

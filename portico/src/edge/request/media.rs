@@ -3,12 +3,30 @@
 
 use http::{HeaderMap, StatusCode, header};
 
+use super::only_line;
 use crate::edge::problem::{Failure, Result};
 
+/// Requires a body of one of these media types, sent as it is and in UTF-8.
+///
+/// # Errors
+/// `header_duplicate`, `content_encoding_unsupported`, `content_type_unsupported` with what is `right`,
+/// `charset_unsupported`.
+pub(in crate::edge) fn require(
+    headers: &HeaderMap,
+    types: &[&str],
+    right: &'static str,
+) -> Result<()> {
+    require_plain(headers)?;
+    let (essence, charset) = content_type(headers)?;
+    match types.contains(&essence.as_str()) {
+        true => require_utf8(&charset),
+        false => Err(unsupported("content_type_unsupported", right)),
+    }
+}
+
 /// Media type and charset of a body, in lower case; empty where they are not said.
-pub(in crate::edge) fn content_type(headers: &HeaderMap) -> (String, String) {
-    let text = headers
-        .get(header::CONTENT_TYPE)
+fn content_type(headers: &HeaderMap) -> Result<(String, String)> {
+    let text = only_line(headers, "Content-Type")?
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_ascii_lowercase();
@@ -17,14 +35,14 @@ pub(in crate::edge) fn content_type(headers: &HeaderMap) -> (String, String) {
     let charset = parts.find_map(|part| part.strip_prefix("charset="));
     // RFC 9110 section 5.6.6: a value may stand in quotes.
     let charset = charset.unwrap_or_default().trim_matches('"').to_owned();
-    (essence, charset)
+    Ok((essence, charset))
 }
 
 /// Requires a body that is sent as it is: whatever is compressed is refused.
 ///
 /// # Errors
 /// `content_encoding_unsupported`.
-pub(in crate::edge) fn require_plain(headers: &HeaderMap) -> Result<()> {
+fn require_plain(headers: &HeaderMap) -> Result<()> {
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut encodings = encodings.flat_map(|line| line.to_str().unwrap_or("?").split(','));
     let is_plain = |one: &str| {
@@ -44,7 +62,7 @@ pub(in crate::edge) fn require_plain(headers: &HeaderMap) -> Result<()> {
 ///
 /// # Errors
 /// `charset_unsupported`.
-pub(in crate::edge) fn require_utf8(charset: &str) -> Result<()> {
+fn require_utf8(charset: &str) -> Result<()> {
     match charset {
         // ASCII is a part of it.
         "" | "utf-8" | "utf8" | "us-ascii" => Ok(()),
@@ -56,7 +74,7 @@ pub(in crate::edge) fn require_utf8(charset: &str) -> Result<()> {
 }
 
 /// A body of a sort that is not understood.
-pub(in crate::edge) fn unsupported(code: &'static str, right: &'static str) -> Failure {
+fn unsupported(code: &'static str, right: &'static str) -> Failure {
     Failure::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, right)
 }
 
@@ -83,7 +101,7 @@ mod tests {
             ("text/plain;a=b; charset=\"utf-16\"", "text/plain", "utf-16"),
             ("", "", ""),
         ] {
-            let found = content_type(&headers(header::CONTENT_TYPE, &[given]));
+            let found = content_type(&headers(header::CONTENT_TYPE, &[given])).unwrap();
             assert_eq!(found, (essence.to_owned(), charset.to_owned()), "{given}");
         }
         for (charset, right) in [

@@ -4,19 +4,20 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::QueryRejection},
 };
-use http::{HeaderMap, StatusCode, Uri, header, request::Parts};
-use portico_proto::{Error, Kind, null};
+use http::{Method, StatusCode, Uri, request::Parts};
+use portico_proto::{
+    Error, Kind, null,
+    rest::{self, LARGEST_NUMBER},
+};
 use portico_runtime::MAX_LIMIT;
 use serde::de::DeserializeOwned;
 
-use super::{
-    super::{
-        Edge,
-        problem::{Failure, Result},
-        request::media,
-    },
-    etag,
+use super::super::{
+    Edge,
+    problem::{Failure, Result},
+    request::media,
 };
+pub(super) use super::etag::IfMatch;
 
 /// A JSON body. Members that the type does not know are refused: a misspelt one must not be lost in silence.
 pub(super) struct Body<T>(pub(super) T);
@@ -28,7 +29,7 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
-        require_json(request.headers())?;
+        require_json(&request)?;
         parse(&bytes(request, edge).await?).map(Self)
     }
 }
@@ -37,7 +38,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Edge> for OptionalBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self> {
-        let json = require_json(request.headers());
+        let json = require_json(&request);
         let bytes = bytes(request, edge).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
@@ -67,20 +68,21 @@ async fn bytes(request: Request, edge: &Edge) -> Result<Bytes> {
         })
 }
 
-/// `application/json`, or another media type with the suffix `+json` (RFC 6839 section 3.1), as it is and in UTF-8, the
-/// only encoding of JSON (RFC 8259 section 8.1).
-fn require_json(headers: &HeaderMap) -> Result<()> {
-    media::require_plain(headers)?;
-    let (essence, charset) = media::content_type(headers);
-    let json = essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"));
-    if !json {
-        return Err(media::unsupported(
-            "content_type_unsupported",
+/// JSON as it is and in UTF-8, its only encoding (RFC 8259 section 8.1). A change may say that it is a merge patch (RFC
+/// 7396), which it is; another patch format would be taken for something else (RFC 5789 section 2.2).
+fn require_json(request: &Request) -> Result<()> {
+    let (types, right): (&[&str], _) = match *request.method() {
+        Method::PATCH => (
+            &["application/json", "application/merge-patch+json"],
+            "The body must be a JSON merge patch, with the header `Content-Type: application/merge-patch+json` or \
+             `application/json`.",
+        ),
+        _ => (
+            &["application/json"],
             "The body must be JSON, with the header `Content-Type: application/json`.",
-        ));
-    }
-    media::require_utf8(&charset)
+        ),
+    };
+    media::require(request.headers(), types, right)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
@@ -162,7 +164,12 @@ fn wrong_member(path: &str, message: &str) -> Failure {
         expected => expected,
     };
     let field = if path.is_empty() { "body" } else { path };
-    let message = format!("`{field}` must be {}.", article(expected));
+    let right = match expected {
+        "u32" => whole_number(field, u32::MAX.into()),
+        "u64" => whole_number(field, LARGEST_NUMBER),
+        other => article(other).to_owned(),
+    };
+    let message = format!("`{field}` must be {right}.");
     Error::field(field, "field_type_wrong", message).into()
 }
 
@@ -198,11 +205,16 @@ fn unknown(field: &str, message: &str) -> Error {
     )
 }
 
+/// The bounds of a number, which its type may narrow.
+fn whole_number(field: &str, most: u64) -> String {
+    let bounds = rest::bounds(field);
+    let (least, most) = (bounds.start(), bounds.end().min(&most));
+    format!("a whole number from {least} to {most}")
+}
+
 /// Serde names Rust types; people know JSON's, and the bounds of numbers.
 fn article(expected: &str) -> &str {
     match expected {
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" => "a whole number from 0 to 9007199254740991",
         "i32" => "a whole number from -2147483648 to 2147483647",
         "i64" => "a whole number from -9007199254740991 to 9007199254740991",
         "f32" | "f64" => "a number",
@@ -272,15 +284,15 @@ fn wrong_query(rejection: &QueryRejection) -> Failure {
     if words.contains(UNKNOWN_WORD) {
         return wrong_word(&field, "invalid", expected(words)).into();
     }
-    if field == "limit" && words.contains("number too large") {
+    if field == "limit" {
         return wrong_limit().into();
     }
     // What can go wrong beside is a truth value or a number that is none; the name stands before it.
     let right = match words.contains("`true` or `false`") {
-        true => "a boolean",
-        false => "u32",
+        true => article("a boolean"),
+        false => whole_number(&field, u32::MAX.into()),
     };
-    let message = format!("`{field}` must be {}.", article(right));
+    let message = format!("`{field}` must be {right}.");
     Error::field(field, "field_type_wrong", message).into()
 }
 
@@ -299,99 +311,6 @@ impl FromRequestParts<Edge> for Id {
         match Path::<String>::from_request_parts(parts, edge).await {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => Err(Error::not_found("thing").into()),
-        }
-    }
-}
-
-/// The versions that the caller expects: `If-Match` (RFC 9110 section 13.1.1). None where any will do.
-#[derive(Debug)]
-pub(super) struct IfMatch(Vec<u64>);
-
-impl FromRequestParts<Edge> for IfMatch {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<Self> {
-        let mut lines = parts.headers.get_all(header::IF_MATCH).iter().peekable();
-        if lines.peek().is_none() {
-            return Ok(Self(Vec::new()));
-        }
-        // Several lines are one list (RFC 9110 section 5.3).
-        let lines: Vec<&str> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
-        expected_versions(&lines.join(",")).map(Self)
-    }
-}
-
-fn expected_versions(given: &str) -> Result<Vec<u64>> {
-    if given.trim() == "*" {
-        return Ok(Vec::new());
-    }
-    let tags = etag::list(given).filter(|tags| !tags.is_empty());
-    let tags = tags.ok_or_else(|| {
-        Error::field(
-            "If-Match",
-            "if_match_invalid",
-            "If-Match must be ETags as they were answered, each in quotes and with commas between them, or `*`.",
-        )
-    })?;
-    // A weak tag never matches here, nor does a tag that is not of our making.
-    let versions: Vec<u64> = tags.into_iter().filter_map(etag::Tag::version).collect();
-    match versions.is_empty() {
-        true => Err(mismatch()),
-        false => Ok(versions),
-    }
-}
-
-fn mismatch() -> Failure {
-    Error::new(
-        Kind::Conflict,
-        "version_mismatch",
-        "It was changed meanwhile: get it again, and send its new ETag.",
-    )
-    .into()
-}
-
-impl IfMatch {
-    /// For operations whose service takes no expected version: looks at the present one where the caller asked.
-    pub(super) async fn require(self, present: impl Future<Output = Result<u64>>) -> Result<()> {
-        if self.0.is_empty() || self.0.contains(&present.await?) {
-            Ok(())
-        } else {
-            Err(mismatch())
-        }
-    }
-
-    /// For what has no address of its own to look at: does it at the first of the versions that is the present one. A
-    /// refusal of another version changes nothing.
-    pub(super) async fn one_of<T, F>(self, act: impl Fn(u64) -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        let (last, others) = match self.0.as_slice() {
-            [] => return act(0).await,
-            [others @ .., last] => (*last, others),
-        };
-        for version in others {
-            match act(*version).await {
-                Err(failure) if failure.error.code == mismatch().error.code => {}
-                done => return done,
-            }
-        }
-        act(last).await
-    }
-
-    /// The version that a service is to expect; 0 for any. A service takes one: of several it is the present one, so that
-    /// a change between looking and writing is still found.
-    pub(super) async fn version(self, present: impl Future<Output = Result<u64>>) -> Result<u64> {
-        match self.0.as_slice() {
-            [] => Ok(0),
-            [only] => Ok(*only),
-            several => {
-                let present = present.await?;
-                several
-                    .contains(&present)
-                    .then_some(present)
-                    .ok_or_else(mismatch)
-            }
         }
     }
 }
@@ -499,27 +418,6 @@ mod tests {
                 "json_malformed",
                 "{body}"
             );
-        }
-    }
-
-    #[test]
-    fn versions_are_read_from_tags() {
-        for (given, expected) in [
-            ("*", Ok(vec![])),
-            ("\"7\"", Ok(vec![7])),
-            ("\"7-0f\"", Ok(vec![7])),
-            ("\"1\", \"2\"", Ok(vec![1, 2])),
-            ("\"1\",,W/\"2\" , \"x\"", Ok(vec![1])),
-            ("W/\"7\"", Err("version_mismatch")),
-            ("\"0\"", Err("version_mismatch")),
-            ("\"abc\"", Err("version_mismatch")),
-            ("7", Err("if_match_invalid")),
-            ("\"1\" \"2\"", Err("if_match_invalid")),
-            ("*, \"1\"", Err("if_match_invalid")),
-            ("", Err("if_match_invalid")),
-        ] {
-            let found = expected_versions(given).map_err(|failure| failure.error.code.into_owned());
-            assert_eq!(found, expected.map_err(str::to_owned), "{given}");
         }
     }
 }

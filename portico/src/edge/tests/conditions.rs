@@ -188,6 +188,44 @@ async fn the_expected_version_goes_to_the_service() {
     assert_eq!(*versions.lock().unwrap(), [7, 7, 0, 7, 7, 9, 0]);
 }
 
+/// RFC 9110 section 13.1.2: what exists is not to be changed, or not in this version.
+#[tokio::test]
+async fn a_write_honours_if_none_match() {
+    let versions = Versions::default();
+    let portal = portal(&versions).await;
+    for method in [Method::PATCH, Method::DELETE] {
+        for (held, refused) in [
+            ("*", Some((412, "precondition_failed"))),
+            ("\"7\"", Some((412, "precondition_failed"))),
+            ("\"6\", \"7-0f\"", Some((412, "precondition_failed"))),
+            ("7", Some((400, "if_none_match_invalid"))),
+            ("\"6\"", None),
+        ] {
+            let headers = [("if-none-match", held)];
+            let answer = portal.send(call(method.clone(), "", &headers), "{}").await;
+            match refused {
+                Some((status, code)) => {
+                    assert_eq!(
+                        answer.problem(),
+                        (status, code.to_owned()),
+                        "{method} {held}"
+                    );
+                }
+                None => assert!(answer.status.is_success(), "{method} {}", answer.text()),
+            }
+        }
+    }
+    let headers = [("if-match", "\"7\""), ("if-none-match", "\"6\"")];
+    let answer = portal.send(call(Method::PATCH, "", &headers), "{}").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(*versions.lock().unwrap(), [0, 0, 7]);
+    let headers = [("if-none-match", "*"), ("idempotency-key", "once")];
+    let answer = portal
+        .send(call(Method::POST, "/publish", &headers), "")
+        .await;
+    assert_eq!(answer.problem(), (412, "precondition_failed".to_owned()));
+}
+
 #[tokio::test]
 async fn where_the_service_takes_no_version_the_edge_looks() {
     let portal = portal(&Versions::default()).await;
@@ -220,5 +258,21 @@ async fn a_key_that_no_header_should_have_is_refused() {
             (400, "idempotency_key_invalid".to_owned()),
             "{key:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_counts_once_is_sent_once() {
+    let portal = portal(&Versions::default()).await;
+    let keys = [("idempotency-key", "once"), ("idempotency-key", "twice")];
+    let types = [("content-type", "application/json")];
+    for (method, path, headers, field) in [
+        (Method::POST, "/publish", &keys[..], "Idempotency-Key"),
+        // Beside the one that every call has.
+        (Method::PATCH, "", &types, "Content-Type"),
+    ] {
+        let answer = portal.send(call(method, path, headers), "{}").await;
+        assert_eq!(answer.problem(), (400, "header_duplicate".to_owned()));
+        assert_eq!(answer.json()["errors"][0]["field"], field);
     }
 }

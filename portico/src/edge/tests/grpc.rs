@@ -7,6 +7,7 @@ use std::{
 
 use http_body::Body as _;
 use portico_proto::{
+    Error,
     access::v1::{WatchAccessRequestsRequest, access_service_client::AccessServiceClient},
     accounts::v1::{
         AuthenticateRequest, CreateSessionRequest, CreateSessionResponse, GetContactsRequest,
@@ -147,6 +148,34 @@ async fn the_identity_is_ours_and_never_the_callers() {
             .await
             .unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_has_its_code() {
+    let (_portal, channel) = portal(&Callers::default()).await;
+    let large = "a".repeat(4 << 20);
+    // One is remembered, the other goes on to its service.
+    let list = ListProductsRequest {
+        q: large.clone(),
+        ..ListProductsRequest::default()
+    };
+    let sign_up = SignUpRequest {
+        name: large,
+        ..SignUpRequest::default()
+    };
+    for status in [
+        CatalogServiceClient::new(channel.clone())
+            .list_products(list)
+            .await
+            .unwrap_err(),
+        AccountsServiceClient::new(channel)
+            .sign_up(sign_up)
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(Error::from(status).code, "message_too_large");
     }
 }
 

@@ -190,7 +190,7 @@ const WRONG: [Wrong; 20] = [
         "",
         "",
         400,
-        "field_type_wrong",
+        "limit_invalid",
         "limit",
     ),
     (
@@ -354,19 +354,43 @@ async fn a_panic_is_a_problem_without_its_words() {
 }
 
 #[tokio::test]
-async fn an_address_with_a_null_character_is_refused_before_anybody_is_asked() {
+async fn an_address_that_cannot_be_read_is_refused_before_anybody_is_asked() {
     let portal = Portal::with("https://portal.example", catalog).await;
-    for (path, field) in [
-        ("/api/v1/products/%00", "path"),
-        ("/api/v1/products?limit=1&q=a%00b", "q"),
-        ("/api/v1/products?tag=%00", "tag"),
-        ("/api/v1/products?%00=tag", "query"),
-        ("/api/v1/users/%00", "path"),
+    for (path, code, field) in [
+        ("/api/v1/products/%00", "null_character", "path"),
+        ("/api/v1/products?limit=1&q=a%00b", "null_character", "q"),
+        ("/api/v1/products?tag=%00", "null_character", "tag"),
+        ("/api/v1/products?%00=tag", "null_character", "query"),
+        ("/api/v1/users/%00", "null_character", "path"),
+        ("/api/v1/products?q=%ff", "not_utf8", "q"),
+        ("/api/v1/products?%E9=1", "not_utf8", "query"),
+        ("/api/v1/products/%ff", "not_utf8", "path"),
+        ("/api/v1/events?after=xx&zz=1", "field_unknown", "after"),
     ] {
         let answer = portal.get(path).await;
-        let refused = (400, "null_character".to_owned());
-        assert_eq!(answer.problem(), refused, "{path}");
+        assert_eq!(answer.problem(), (400, code.to_owned()), "{path}");
         assert_eq!(answer.json()["errors"][0]["field"], field, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_says_which_host_it_is_for() {
+    let portal = Portal::with("https://portal.example", catalog).await;
+    for (hosts, status) in [
+        (&["portal.example"][..], 200),
+        (&[], 400),
+        (&["portal.example", "portal.example"], 400),
+        (&["evil.example/x@y"], 400),
+    ] {
+        let mut request = request(Method::GET, "/api/v1/openapi.json");
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        let answer = portal.raw(request.body("".into()).unwrap()).await;
+        assert_eq!(answer.status, status, "{hosts:?}");
+        if status == 400 {
+            assert_eq!(answer.problem(), (400, "host_invalid".to_owned()));
+        }
     }
 }
 

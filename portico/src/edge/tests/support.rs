@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use axum::{Router, body::Body as AxumBody, extract::Request, routing::post};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use portico_bus::memory::MemoryBus;
 use portico_proto::{
@@ -190,7 +190,14 @@ impl Portal {
         request: http::request::Builder,
         body: impl Into<AxumBody>,
     ) -> Answer {
-        let request = request.body(body.into()).unwrap();
+        let mut request = request.body(body.into()).unwrap();
+        let host = HeaderValue::from_static("127.0.0.1:3000");
+        request.headers_mut().entry(header::HOST).or_insert(host);
+        self.raw(request).await
+    }
+
+    /// As it is, without the headers that every client sends.
+    pub(super) async fn raw(&self, request: Request) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Answer {

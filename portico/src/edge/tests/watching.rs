@@ -89,8 +89,9 @@ async fn portal(fails: bool, seen: &Arc<Mutex<Vec<String>>>) -> Portal {
 }
 
 async fn open(portal: &Portal, token: &str, last: Option<&str>) -> http::Response<Body> {
-    let mut request =
-        request(Method::GET, "/api/v1/events").header("authorization", format!("Bearer {token}"));
+    let mut request = request(Method::GET, "/api/v1/events")
+        .header("host", "localhost")
+        .header("authorization", format!("Bearer {token}"));
     if let Some(last) = last {
         request = request.header("last-event-id", last);
     }

@@ -27,6 +27,7 @@ pub(crate) enum Broken {
     Userinfo,
     NotHttps,
     Encoding,
+    Control,
     Brackets,
     Port,
     Host,
@@ -43,6 +44,7 @@ impl Broken {
             Self::Userinfo => "redirect_url_userinfo",
             Self::NotHttps => "redirect_url_not_https",
             Self::Encoding => "redirect_url_encoding",
+            Self::Control => "redirect_url_control",
             Self::Brackets => "redirect_url_brackets",
             Self::Port => "redirect_url_port",
             Self::Host => "redirect_url_host",
@@ -67,12 +69,18 @@ impl Broken {
             Self::Encoding => {
                 "has a `%` without two hexadecimal digits after it; a percent sign itself is written `%25`."
             }
+            Self::Control => {
+                "must not have control characters, percent-encoded ones such as `%00` or `%0A` included."
+            }
             Self::Brackets => {
                 "must not have `[` or `]` after the host; they are written `%5B` and `%5D` there."
             }
-            Self::Port => "has a `:` without a port after it; leave it out, or give the port.",
+            Self::Port => {
+                "must have a port from 1 to 65535 after the `:` that follows the host, or no `:` there."
+            }
             Self::Host => {
-                "must have a host whose parts between dots have 1 to 63 characters, 253 in all."
+                "must have a host whose parts between dots have 1 to 63 characters, 253 in all; an IPv4 address is written \
+                 with four decimal numbers."
             }
             Self::DotSegment => {
                 "must not have the path segments `.` or `..`; give the path that they lead to."
@@ -128,6 +136,12 @@ impl RedirectUrl {
             _ if url.path().is_empty() && url.host().is_none() => return Err(Broken::Invalid),
             _ => {}
         }
+        // `0x7f.1` is an address to one parser and a name to another.
+        if let Some(url::Host::Ipv4(address)) = url.host()
+            && authority.is_some_and(|authority| host_of(authority) != address.to_string())
+        {
+            return Err(Broken::Host);
+        }
         Ok(Self(text.to_owned()))
     }
 }
@@ -139,10 +153,25 @@ fn check_encoding(text: &str) -> Result<(), Broken> {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    match after.all(is_encoded) {
-        true => Ok(()),
-        false => Err(Broken::Encoding),
+    if !after.all(is_encoded) {
+        return Err(Broken::Encoding);
     }
+    // Of a line end a server may make a header, and U+0000 ends a text in others.
+    let is_control = |rest: &str| {
+        let digits = rest
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        digits.is_some_and(|byte| byte.is_ascii_control())
+    };
+    match text.split('%').skip(1).any(is_control) {
+        true => Err(Broken::Control),
+        false => Ok(()),
+    }
+}
+
+/// The host of an authority without user information.
+fn host_of(authority: &str) -> &str {
+    authority.split(':').next().unwrap_or_default()
 }
 
 /// What parsers mend in silence and an exact comparison at a provider does not: so two URLs that a browser takes for one
@@ -165,7 +194,7 @@ fn check_written(rest: &str, authority: Option<&str>, url: &Url) -> Result<(), B
     if path.split('/').any(is_dots) {
         return Err(Broken::DotSegment);
     }
-    if authority.is_some_and(|authority| authority.ends_with(':')) {
+    if url.port() == Some(0) || authority.is_some_and(|authority| authority.ends_with(':')) {
         return Err(Broken::Port);
     }
     match url.host() {
@@ -251,6 +280,7 @@ mod tests {
             "https://app.example.org/a,b?c=1,2",
             "https://app.example.org/.well-known/cb?next=..%2Fa&x=a/../b",
             "https://[2001:db8::1]:8443/cb",
+            "https://192.0.2.1:8443/cb",
         ] {
             assert_eq!(RedirectUrl::try_new(url).unwrap().as_str(), url);
         }
@@ -297,6 +327,18 @@ mod tests {
             ("https://app.example.org/cb?x=%2", Broken::Encoding),
             ("https://app.example.org/%zz", Broken::Encoding),
             ("org.example.app:/%g0", Broken::Encoding),
+            ("https://app.example.org/%00", Broken::Control),
+            (
+                "https://app.example.org/%0d%0aSet-Cookie:a",
+                Broken::Control,
+            ),
+            ("https://app.example.org/cb?x=%7F", Broken::Control),
+            ("https://app.example.org:0/", Broken::Port),
+            ("http://localhost:0/cb", Broken::Port),
+            ("org.example.app://cb:0/", Broken::Port),
+            ("https://0x7f.1/", Broken::Host),
+            ("https://127.1:8443/", Broken::Host),
+            ("https://192.0.2.1./", Broken::Host),
             ("https://app.example.org/a[0]", Broken::Brackets),
             ("https://app.example.org/cb?a[]=1", Broken::Brackets),
             ("org.example.app:/a]b", Broken::Brackets),

@@ -10,6 +10,7 @@ use portico_proto::{
         ApiToken, CreateApiTokenRequest, CreateApiTokenResponse, ListApiTokensRequest,
         ListApiTokensResponse, RevokeApiTokenRequest, RevokeApiTokenResponse,
     },
+    rest::LONGEST_TOKEN_DAYS,
     time,
 };
 use portico_runtime::{
@@ -26,7 +27,6 @@ use crate::{
 };
 
 const DEFAULT_DAYS: u32 = 90;
-const MOST_DAYS: u32 = 366;
 const DAY: Duration = Duration::from_hours(24);
 
 impl Accounts {
@@ -122,11 +122,11 @@ fn parse(wanted: &CreateApiTokenRequest, now: Timestamp) -> Result<(String, Time
     let mut problems = Problems::default();
     let name = texts::name(&mut problems, "name", &wanted.name);
     let days = wanted.expires_in_days.unwrap_or(DEFAULT_DAYS);
-    if !(1..=MOST_DAYS).contains(&days) {
+    if !(1..=LONGEST_TOKEN_DAYS).contains(&days) {
         problems.add(
             "expires_in_days",
             "expires_in_days_invalid",
-            format!("`expires_in_days` must be 1 to {MOST_DAYS}; left out it is {DEFAULT_DAYS}."),
+            format!("`expires_in_days` must be 1 to {LONGEST_TOKEN_DAYS}; left out it is {DEFAULT_DAYS}."),
         );
     }
     problems.into_result()?;

@@ -2,6 +2,7 @@
 
 use portico_vault::Secret;
 use unicode_normalization::UnicodeNormalization as _;
+use url::Host;
 
 /// Longest address that a mail server takes (RFC 5321 section 4.5.3.1.3, without the angle brackets).
 const LONGEST: usize = 254;
@@ -18,7 +19,7 @@ impl Email {
         let text: String = text.trim().nfc().collect();
         let (local, host) = text.split_once('@')?;
         let local_fits = local.len() <= LONGEST_LOCAL && local.split('.').all(is_atom);
-        let host_fits = host.split('.').all(is_label);
+        let host_fits = host.split('.').all(is_label) && is_domain(host);
         (local_fits && host_fits && text.len() <= LONGEST).then(|| Self(Secret::new(text)))
     }
 
@@ -58,6 +59,13 @@ fn is_label(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         && !text.starts_with('-')
         && !text.ends_with('-')
+}
+
+/// A fully qualified name (RFC 5321 section 2.3.5) and no address, which an e-mail address has in brackets only (RFC 5321 section 4.1.3): every parser takes
+/// `1.2.3.4` and `0x7f.1` for one. A label that begins with `xn--` is one that IDNA makes (RFC 5890 section 2.3.2.1).
+fn is_domain(host: &str) -> bool {
+    let qualified = host.contains('.') || host.eq_ignore_ascii_case("localhost");
+    qualified && matches!(Host::parse(host), Ok(Host::Domain(_)))
 }
 
 #[cfg(test)]
@@ -101,6 +109,12 @@ mod tests {
             "a\u{200b}da@example.org",
             "ada\u{202e}@example.org",
             "\"ada l\"@example.org",
+            "ada@intranet",
+            "ada@xn--nxasmq6b",
+            "ada@1.2.3.4",
+            "ada@0x7f.1",
+            "ada@xn--a.example",
+            "ada@example.123",
         ] {
             assert!(Email::parse(text).is_none(), "{text}");
         }

@@ -6,6 +6,9 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use super::html::{Form, decoded, forms};
 
+/// Media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 pub(super) struct Browser {
     http: reqwest::Client,
     url: String,
@@ -78,8 +81,19 @@ impl Browser {
         }
     }
 
+    /// Another window of it.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            http: self.http.clone(),
+            url: self.url.clone(),
+            cookies: self.cookies.clone(),
+            page: self.page.clone(),
+        }
+    }
+
     pub(super) async fn get(&mut self, path: &str) -> &Page {
-        self.go(Method::GET, path.to_owned(), Vec::new()).await
+        self.go(Method::GET, path.to_owned(), FORM, String::new())
+            .await
     }
 
     /// Loads a page again until it shows these words; what follows from a decision takes a moment.
@@ -130,14 +144,23 @@ impl Browser {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
-        self.go(Method::POST, action.to_owned(), sent).await
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(sent);
+        self.post(action, FORM, body.finish()).await
+    }
+
+    /// Sends a body that no form of ours would make.
+    pub(super) async fn post(&mut self, path: &str, media_type: &str, body: String) -> &Page {
+        self.go(Method::POST, path.to_owned(), media_type, body)
+            .await
     }
 
     async fn go(
         &mut self,
         mut method: Method,
         mut path: String,
-        fields: Vec<(String, String)>,
+        media_type: &str,
+        body: String,
     ) -> &Page {
         for _ in 0..5 {
             let mut request = self
@@ -146,7 +169,10 @@ impl Browser {
                 .header(header::ACCEPT, "text/html")
                 .header(header::COOKIE, self.cookie_line());
             if method == Method::POST {
-                request = request.header(header::ORIGIN, &self.url).form(&fields);
+                request = request
+                    .header(header::ORIGIN, &self.url)
+                    .header(header::CONTENT_TYPE, media_type)
+                    .body(body.clone());
             }
             let response = request.send().await.unwrap();
             self.keep_cookies(response.headers());

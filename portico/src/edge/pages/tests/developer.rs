@@ -1,5 +1,7 @@
 //! What a developer does, from the catalogue to calling the API.
 
+use std::collections::BTreeSet;
+
 use super::{Browser, Portal};
 
 /// Puts the first product into the cart and submits a request for it; the browser is on the request's page then.
@@ -301,6 +303,53 @@ async fn the_cart_and_checkout_explain_what_does_not_fit() {
     dana.get("/dashboard")
         .await
         .shows("You have no applications yet.");
+    portal.world.stop().await;
+}
+
+/// Double clicks, and going back to send it again.
+#[tokio::test]
+async fn a_form_that_is_sent_again_creates_nothing_more() {
+    let portal = Portal::start().await;
+    let mut dana = portal.developer().await;
+    let product = &portal.catalogue.product_ids[0];
+    dana.get(&format!("/catalogue/{product}")).await.is(200);
+    dana.submit("/cart/items", &[]).await.is(200);
+    dana.get("/checkout").await.is(200);
+    let form = dana.form("/checkout");
+    let fields = [
+        ("items[0].plan_id", portal.catalogue.plan_ids[0].as_str()),
+        ("target", "new"),
+        ("application.name", "Web shop"),
+    ];
+    let mut others = [dana.again(), dana.again(), dana.again()];
+    let at_once = others
+        .iter_mut()
+        .map(|browser| browser.send("/checkout", form.clone(), &fields));
+    let paths: BTreeSet<&str> = futures::future::join_all(at_once)
+        .await
+        .into_iter()
+        .map(|page| page.is(200).path.as_str())
+        .collect();
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    let path = paths.into_iter().next().unwrap_or_default().to_owned();
+    dana.send("/checkout", form.clone(), &fields).await.is(200);
+    assert_eq!(dana.page.path, path);
+    dana.send("/checkout", form, &[("application.name", "Other")])
+        .await
+        .is(409)
+        .shows("This form was already sent with other values");
+
+    let new = "/dashboard/applications/new";
+    dana.get(new).await.is(200);
+    let form = dana.form(new);
+    for _ in 0..2 {
+        dana.send(new, form.clone(), &[("name", "Second")])
+            .await
+            .is(200);
+    }
+    dana.get("/dashboard").await.is(200);
+    let links = dana.page.html.matches(">Second</a>").count();
+    assert_eq!(links, 1, "{}", dana.page.html);
     portal.world.stop().await;
 }
 

@@ -170,6 +170,35 @@ async fn a_form_without_its_token_is_refused() {
     portal.world.stop().await;
 }
 
+/// Text that is not UTF-8 would be saved with U+FFFD in its place; `text/plain` is what a forged form may have.
+#[tokio::test]
+async fn a_form_that_cannot_be_read_is_refused() {
+    let portal = Portal::start().await;
+    let mut admin = portal.admin().await;
+    admin.get("/admin/plans/new").await.is(200);
+    let token = admin.page.between("name=\"csrf_token\" value=\"", "\"");
+    let form = "application/x-www-form-urlencoded";
+    for (media_type, name, status, words) in [
+        (form, "Caf%E9", 400, "Name must be text in UTF-8."),
+        ("text/plain", "Plain", 415, "A form must be sent as"),
+        (form, "Caf%C3%A9", 200, "Caf\u{e9}"),
+    ] {
+        let body = format!("csrf_token={token}&name={name}&scopes=extra_plan");
+        admin
+            .post("/admin/plans/new", media_type, body)
+            .await
+            .is(status)
+            .shows(words);
+    }
+    admin
+        .get("/admin/plans")
+        .await
+        .is(200)
+        .hides("\u{fffd}")
+        .hides("Plain");
+    portal.world.stop().await;
+}
+
 #[tokio::test]
 async fn signing_up() {
     let portal = Portal::start().await;

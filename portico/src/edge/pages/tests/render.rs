@@ -25,6 +25,7 @@ fn render(template: &str, shown: Value) -> String {
     let environment = theme::environment(None);
     let common = context! {
         csrf_token => "token",
+        form_key => "key",
         path => "/admin/here",
         user => context! { id => "1", name => HOSTILE, admin => true },
         cart_size => 2,
