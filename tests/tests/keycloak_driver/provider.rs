@@ -90,6 +90,7 @@ impl Provider {
             token: self.initial.as_ref(),
             management: self.management.as_ref(),
             software_statement: None,
+            client_secrets: Vec::new(),
             spool: &self.kept,
             deadline: Duration::from_secs(20),
         }
@@ -157,6 +158,7 @@ pub fn wanted(scopes: &[&str]) -> WantedClient {
             id: Clock::system().new_id().to_string(),
             attempt: 1,
         },
+        erased: false,
     }
 }
 

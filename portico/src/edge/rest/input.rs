@@ -289,7 +289,7 @@ fn wrong_query(rejection: &QueryRejection) -> Failure {
     }
     // What can go wrong beside is a truth value or a number that is none; the name stands before it.
     let right = match words.contains("`true` or `false`") {
-        true => article("a boolean"),
+        true => article("a boolean").to_owned(),
         false => whole_number(&field, u32::MAX.into()),
     };
     let message = format!("`{field}` must be {right}.");
