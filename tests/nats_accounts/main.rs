@@ -259,7 +259,25 @@ async fn nobody_changes_the_stream() {
         let answer = tokio::time::timeout(Duration::from_millis(500), answer).await;
         assert!(!matches!(answer, Ok(Ok(_))), "{subject}");
     }
-    assert!(operator(&world).await.get_stream("PORTICO").await.is_ok());
+    // Nor by a message of its own that takes the place of all others.
+    let operator = operator(&world).await;
+    let messages = async || {
+        let stream = operator.get_stream("PORTICO").await.unwrap();
+        stream.cached_info().state.messages
+    };
+    let probe = || async_nats::jetstream::message::PublishMessage::build();
+    let subject = "portico.catalog.probe";
+    js.send_publish(subject, probe())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    let before = messages().await;
+    for rollup in ["all", "sub"] {
+        let published = js.send_publish(subject, probe().header("Nats-Rollup", rollup));
+        assert!(published.await.unwrap().await.is_err(), "{rollup}");
+    }
+    assert!(before > 0 && messages().await == before);
 }
 
 async fn client(world: &World, user: &str) -> async_nats::Client {

@@ -57,6 +57,8 @@ use crate::{Bus, BusError, ConsumerSpec, Deliveries, Message, NotReady, Receipt,
 
 /// For a question about the stream or a consumer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// For each of the two questions about what waits: both are answered, or are known not to be, before metrics lose patience.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// A connection to NATS JetStream. Dropping it ends its deliveries.
 pub struct NatsBus {
@@ -222,7 +224,7 @@ impl Inner {
 
     /// What waits for a durable consumer, where the server tells.
     async fn waiting(&self, durable: &Durable, tail: Option<u64>) -> Waiting {
-        let found = timeout(CHECK_TIMEOUT, self.find_consumer(durable)).await;
+        let found = timeout(LOOK_TIMEOUT, self.find_consumer(durable)).await;
         let look = found.ok().and_then(Result::ok).zip(tail);
         let look = look.map(|(found, tail)| {
             let info = found.cached_info();
@@ -309,7 +311,7 @@ impl Bus for NatsBus {
         let inner = &self.inner;
         inner.ready()?;
         // Before the consumers, so that none has gone beyond it.
-        let stream = timeout(CHECK_TIMEOUT, inner.js.get_stream(&inner.settings.stream)).await;
+        let stream = timeout(LOOK_TIMEOUT, inner.js.get_stream(&inner.settings.stream)).await;
         let stream = stream.ok().and_then(Result::ok);
         let tail = stream.map(|stream| stream.cached_info().state.last_sequence);
         let durables: Vec<Durable> = consumers::all(consumer).collect();

@@ -37,7 +37,9 @@ CREATE TABLE low_water_marks (
 -- How far the relay has brought the log to the bus.
 CREATE TABLE checkpoints (
     name TEXT NOT NULL PRIMARY KEY,
-    position BIGINT NOT NULL
+    position BIGINT NOT NULL,
+    -- When it came there.
+    at_ms BIGINT NOT NULL DEFAULT 0
 );
 
 -- By when it had brought the log how far to a bus, whichever: a row a day at most, where there is news. Milliseconds since

@@ -164,13 +164,13 @@ impl Relay {
                 safe = position?;
             }
             if saved.elapsed() >= SAVE || safe - progress.saved >= SAVE_EVERY {
-                progress.save(&self.store, safe).await?;
+                progress.save(&self.store, safe, self.clock.now()).await?;
                 saved = Instant::now();
             }
             let now = self.clock.now();
             // The clock may also be set back.
             if now.duration_since(checked).as_secs().abs() >= CHECK_SECONDS {
-                progress.save(&self.store, safe).await?;
+                progress.save(&self.store, safe, self.clock.now()).await?;
                 progress.note_published(&self.store, now).await?;
                 if !self
                     .goes_on(incarnation.as_ref(), &progress.request)
@@ -293,9 +293,9 @@ impl Progress {
         self.published.note(store, position, now).await
     }
 
-    async fn save(&mut self, store: &EventStore, safe: i64) -> Result<()> {
+    async fn save(&mut self, store: &EventStore, safe: i64, now: Timestamp) -> Result<()> {
         if safe > self.saved {
-            self.checkpoint.advance(store, safe).await?;
+            self.checkpoint.advance(store, safe, now).await?;
             self.request.advance(store, safe).await?;
             self.saved = safe;
         }

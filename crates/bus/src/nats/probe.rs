@@ -1,14 +1,14 @@
 //! Readiness: a message of our own is stored in the stream and read back.
 //!
-//! A connection alone says little: the disk of the server may be full, the stream gone, a permission missing. Each probe
-//! takes the place of the one before (`Nats-Rollup`, NATS ADR-9), so that the stream keeps one for each service. A real
-//! message that the stream has just acknowledged is as good as a probe.
+//! A connection alone says little: the disk of the server may be full, the stream gone, a permission missing. A probe ends
+//! after a minute (`Nats-TTL`, NATS ADR-43), so that the stream keeps a few for each service. A real message that the stream
+//! has just acknowledged is as good as a probe.
 
 use std::time::Duration;
 
 use async_nats::{
     HeaderMap,
-    header::{NATS_ROLLUP, NATS_SEQUENCE},
+    header::NATS_SEQUENCE,
     jetstream::{
         self, ErrorCode,
         context::{PublishError, PublishErrorKind},
@@ -24,6 +24,8 @@ use crate::NotReady;
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long a message that was stored stands for the next ones.
 const FRESH: Duration = Duration::from_secs(10);
+/// How long the stream keeps a probe.
+const LIFETIME: Duration = Duration::from_secs(60);
 /// How long a failure stands, so that asking for readiness does not become a load.
 const FAILED: Duration = Duration::from_secs(1);
 /// Between two looks for what a follower does not have yet.
@@ -62,7 +64,7 @@ fn no_answer() -> NotReady {
 
 async fn store_and_read(inner: &Inner) -> Result<(), NotReady> {
     let subject = &inner.settings.probe_subject;
-    let probe = PublishMessage::build().header(NATS_ROLLUP, "sub");
+    let probe = PublishMessage::build().ttl(LIFETIME);
     let connection = inner.connection.subscribe();
     let ack = inner.js.send_publish(subject.clone(), probe).await;
     let ack = ack.map_err(|error| refused(&error))?;
@@ -110,7 +112,7 @@ fn code(error: &jetstream::Error) -> &'static str {
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::STORAGE_RESOURCES_EXCEEDED
         | ErrorCode::STREAM_STORE_FAILED => "bus_full",
-        ErrorCode::STREAM_ROLLUP_FAILED => "bus_stream_settings",
+        ErrorCode::MESSAGE_TTL_DISABLED => "bus_stream_settings",
         _ => "bus_unavailable",
     }
 }

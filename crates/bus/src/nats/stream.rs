@@ -65,8 +65,9 @@ fn wanted(settings: &NatsSettings, config: stream::Config) -> stream::Config {
         // The server refuses a window longer than the age.
         duplicate_window: settings.duplicate_window.min(settings.max_age),
         num_replicas: usize::from(settings.replicas),
-        // Readiness stores a message in place of the one before, and reads it.
-        allow_rollup: true,
+        // Readiness stores messages that end soon, and reads them. Never `allow_rollup`: whoever may publish anything could then
+        // delete everything, by a header.
+        allow_message_ttl: true,
         allow_direct: true,
         ..config
     }

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::support::*;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = trials!(single, [NATS]; a_killed_server_is_unavailable_and_all_flows_again, a_wiped_server_gets_its_stream_and_consumers_again, a_consumer_that_only_waits_survives_a_wipe, an_acknowledgement_from_before_a_wipe_is_refused, a_deleted_consumer_is_made_again, connecting_before_the_server_is_there, a_second_process_shares_the_consumer_and_keeps_its_subjects, settings_of_an_existing_stream_are_updated_and_others_kept, a_password_in_the_url_is_used, a_store_without_room_is_named_until_there_is_room, a_permission_that_one_consumer_lacks_is_named_until_it_is_given, a_consumer_that_may_not_be_made_keeps_none_from_the_others, readiness_leaves_one_message_behind, closing_ends_the_deliveries, what_was_fetched_ahead_is_given_back);
+    let mut trials = trials!(single, [NATS]; a_killed_server_is_unavailable_and_all_flows_again, a_wiped_server_gets_its_stream_and_consumers_again, a_consumer_that_only_waits_survives_a_wipe, an_acknowledgement_from_before_a_wipe_is_refused, a_deleted_consumer_is_made_again, connecting_before_the_server_is_there, a_second_process_shares_the_consumer_and_keeps_its_subjects, settings_of_an_existing_stream_are_updated_and_others_kept, a_password_in_the_url_is_used, a_store_without_room_is_named_until_there_is_room, a_permission_that_one_consumer_lacks_is_named_until_it_is_given, a_consumer_that_may_not_be_made_keeps_none_from_the_others, what_readiness_stores_ends_by_itself, closing_ends_the_deliveries, what_was_fetched_ahead_is_given_back);
     trials.extend(trials!(single, []; a_missing_credentials_file_is_named));
     trials
 }
@@ -388,18 +388,20 @@ async fn a_consumer_that_may_not_be_made_keeps_none_from_the_others() {
     assert!(revoked.messages.is_some());
 }
 
-async fn readiness_leaves_one_message_behind() {
+async fn what_readiness_stores_ends_by_itself() {
     let server = NatsServer::start().await.unwrap();
     let js = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    for _ in 0..3 {
-        let bus = nats(&server).await;
-        bus.declare(&[REGISTRATION]).await.unwrap();
-        bus.check().await.unwrap();
-        bus.check().await.unwrap();
-    }
+    let bus = nats(&server).await;
+    bus.declare(&[REGISTRATION]).await.unwrap();
+    bus.check().await.unwrap();
+    bus.check().await.unwrap();
     let stream = js.get_stream("PORTICO").await.unwrap();
-    let state = &stream.cached_info().state;
-    assert_eq!((state.messages, state.last_sequence), (1, 3));
+    let (state, config) = (&stream.cached_info().state, &stream.cached_info().config);
+    assert_eq!(state.messages, 1, "one for some seconds");
+    assert!(!config.allow_rollup);
+    let probe = stream.get_raw_message(1).await.unwrap();
+    let ends = probe.headers.get("Nats-TTL").map(ToString::to_string);
+    assert_eq!(ends.as_deref(), Some("60"));
 }
 
 async fn a_missing_credentials_file_is_named() {

@@ -90,7 +90,8 @@ pub(crate) async fn raise(
         .min(reached.saturating_add(passed))
         .max(reached);
     sqlx::query(
-        "UPDATE low_water_marks SET caught_up_ms = $2, reached_ms = $3 WHERE consumer = $1",
+        "UPDATE low_water_marks SET caught_up_ms = $2, \
+         reached_ms = CASE WHEN reached_ms > $3 THEN reached_ms ELSE $3 END WHERE consumer = $1",
     )
     .bind(consumer.to_owned())
     .bind(now.as_millisecond())

@@ -11,7 +11,7 @@ use crate::{EventStore, Result};
 /// Least time between two rows. What was published is known to be so by the next one.
 pub(crate) const STEP: SignedDuration = SignedDuration::from_hours(24);
 /// Rows that are kept. What the oldest of them tells of earlier events is true, if late.
-const ROWS: i64 = 90;
+const ROWS: i64 = 3650;
 
 /// Position and time of each row, in order.
 pub(super) struct Published(Vec<(i64, Timestamp)>);

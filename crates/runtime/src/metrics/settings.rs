@@ -33,6 +33,17 @@ fn digests(config: &Config, services: &[ServiceName], edge: bool) -> Vec<(&'stat
     let attempts = config.attempts;
     let all = [
         (true, "connections", digest(&config.connections)),
+        // Whoever forgets earlier than the bus would do again what it delivers again.
+        (
+            !services.is_empty(),
+            "retention.messages",
+            digest(&config.retention.store.messages),
+        ),
+        (
+            config.nats.is_some() && !services.is_empty(),
+            "nats.max_age",
+            digest(&config.nats.as_ref().map(|nats| nats.max_age)),
+        ),
         (
             edge || notification,
             "public_url",

@@ -1,6 +1,7 @@
 //! Lag of a service's relay and consumers and the age of what waits for them, its parked messages, and its database
 //! connections.
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use portico_bus::{BusError, ConsumerSpec, SharedBus};
 use portico_eventstore::{
@@ -70,9 +71,10 @@ pub(crate) fn observe(
 
 async fn waiting(bus: SharedBus, consumers: Vec<ConsumerSpec>) -> Result<Vec<Reading>, BusError> {
     let mut readings = Vec::new();
-    for consumer in &consumers {
+    let all = join_all(consumers.iter().map(|one| bus.waiting(one))).await;
+    for (consumer, waiting) in consumers.iter().zip(all) {
         let of = |reading: Reading| reading.label("consumer", consumer.name);
-        let waiting = bus.waiting(consumer).await?;
+        let waiting = waiting?;
         let known: Option<u64> = waiting.iter().map(|one| one.messages).sum();
         if let Some(known) = known {
             let backlog = i64::try_from(known).unwrap_or(i64::MAX);

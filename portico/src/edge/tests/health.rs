@@ -16,7 +16,12 @@ async fn with_an_address_of_its_own_health_is_nowhere_else() {
     Arc::make_mut(&mut deps.config).health_listen = Some(([127, 0, 0, 1], 3003).into());
     let public = edge::router(&deps).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
-        let asked = || Request::get(path).body(Body::empty()).unwrap();
+        let asked = || {
+            Request::get(path)
+                .header("host", "portal.example")
+                .body(Body::empty())
+                .unwrap()
+        };
         let answer = public.clone().oneshot(asked()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
         let health = edge::health_routes::<()>(&deps);
