@@ -59,7 +59,10 @@ fn wanted(settings: &NatsSettings, config: stream::Config) -> stream::Config {
         description: Some(DESCRIPTION.into()),
         subjects: vec![SUBJECTS.into()],
         max_age: settings.max_age,
-        max_bytes: i64::try_from(settings.max_bytes).unwrap_or(i64::MAX),
+        max_bytes: match settings.max_bytes {
+            0 => -1,
+            most => i64::try_from(most).unwrap_or(i64::MAX),
+        },
         // What was published must not wait for consumers: the stores have everything, see `portico relay`.
         discard: stream::DiscardPolicy::Old,
         // The server refuses a window longer than the age.

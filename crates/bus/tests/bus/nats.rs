@@ -291,7 +291,12 @@ async fn configured(configuration: &str) -> (NatsServer, TempDir) {
 
 async fn a_store_without_room_is_named_until_there_is_room() {
     let (server, _folder) = configured("jetstream { max_file_store: 1MB }").await;
-    let bus = nats(&server).await;
+    // A limit of the stream would be room that it reserves.
+    let settings = NatsSettings {
+        max_bytes: 0,
+        ..nats_settings(&server)
+    };
+    let bus: SharedBus = Arc::new(NatsBus::connect(settings).await.unwrap());
     bus.declare(&[REGISTRATION]).await.unwrap();
     until_ready(&bus).await;
     let mut numbers = 1..;

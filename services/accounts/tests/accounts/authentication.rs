@@ -191,7 +191,7 @@ async fn a_suspension_ends_sessions_at_once(place: Place) {
     world.advance(120);
     assert_eq!(
         code(world.client().get_current_user(request).await),
-        "unauthenticated"
+        "clock_differs"
     );
 }
 

@@ -26,8 +26,8 @@ async fn everybody_sees_what_is_meant_for_them() {
         ids.push(product.id);
     }
     for (caller, sees) in [
-        (Caller::Anonymous, [true, false, false, false]),
-        (developer(), [true, false, false, false]),
+        (Caller::Anonymous, [true, false, true, false]),
+        (developer(), [true, false, true, false]),
         (let_in(), [true, true, true, false]),
         (admin(), [true, true, true, true]),
     ] {
