@@ -34,7 +34,6 @@ pub use sections::{
     MutualTls, Nats, Passwords, Retention, Retry, Services, Session, Signup, Telemetry, Tls,
 };
 use values::Network;
-pub(crate) use values::without_host_bits;
 
 /// Environment variable that names the configuration file.
 pub const FILE_VARIABLE: &str = "PORTICO_CONFIG";

@@ -26,6 +26,7 @@ pub mod outgoing;
 mod process;
 pub mod security;
 pub mod service;
+pub mod settings;
 pub mod telemetry;
 pub mod texts;
 pub mod tls;

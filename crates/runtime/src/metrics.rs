@@ -7,13 +7,11 @@
 //! - [`instruments`]: counters and histograms, recorded where something happens
 //! - [`gauges`]: gauges that are read on collection: lag, connections, memory
 //! - [`queue`]: depth and age of a worker's queue
-//! - [`settings`]: what must be the same in all processes
 
 pub mod gauges;
 mod instruments;
 mod process;
 pub mod queue;
-pub mod settings;
 mod store;
 
 use std::sync::OnceLock;

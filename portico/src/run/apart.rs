@@ -14,7 +14,7 @@ use portico_runtime::{
     Channels, Clock, Config, Deps, Remote, SERVICE, Service, ServiceChannel, ServiceName,
     authorization, deadline,
     health::{Reference, watch_clock},
-    metrics::settings,
+    settings,
     tls::Certificates,
 };
 use tokio::net::TcpListener;

@@ -6,7 +6,7 @@ use portico_bus::SharedBus;
 use portico_runtime::{
     Clock, Config, DataFolder, Deps, ServiceName,
     health::{Reference, watch_clock},
-    metrics::settings,
+    settings,
 };
 use tokio_util::sync::CancellationToken;
 

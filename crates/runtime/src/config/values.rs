@@ -6,6 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::outgoing::address::without_host_bits;
+
 /// A number and a unit: `500ms`, `30s`, `5m`, `12h`, `14d`. Above zero.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "must be a duration such as 500ms, 30s, 5m, 12h or 14d".to_owned();
@@ -57,19 +59,6 @@ impl FromStr for Network {
             .parse()
             .map_err(|_| "must be a network such as 10.0.0.0/8".to_owned())?;
         without_host_bits(net).map(Self)
-    }
-}
-
-/// Refuses a network with the address of a host in it: it is not known which of both was meant.
-pub(crate) fn without_host_bits(net: IpNet) -> Result<IpNet, String> {
-    match net.trunc() {
-        right if right == net => Ok(net),
-        right => {
-            let host = IpNet::from(net.addr());
-            Err(format!(
-                "has host bits set: the network is {right}, the host {host}"
-            ))
-        }
     }
 }
 

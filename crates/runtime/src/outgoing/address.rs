@@ -7,8 +7,6 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Host;
 
-use crate::config::without_host_bits;
-
 /// Special-purpose IPv4 networks (RFC 6890 and its registry), among them private, loopback, link-local, carrier-grade
 /// NAT, documentation, benchmark, multicast and reserved ones.
 const SPECIAL_V4: [Ipv4Net; 15] = [
@@ -218,6 +216,19 @@ impl fmt::Display for AllowEntry {
             (Target::Net(net), Some(port)) => {
                 write!(f, "{}", SocketAddr::new(net.addr(), port))
             }
+        }
+    }
+}
+
+/// Refuses a network with the address of a host in it: it is not known which of both was meant.
+pub(crate) fn without_host_bits(net: IpNet) -> Result<IpNet, String> {
+    match net.trunc() {
+        right if right == net => Ok(net),
+        right => {
+            let host = IpNet::from(net.addr());
+            Err(format!(
+                "has host bits set: the network is {right}, the host {host}"
+            ))
         }
     }
 }

@@ -67,7 +67,11 @@ impl Worker {
             search.looked_at += page.count;
             search.next = page.next;
             let pool = self.store.database().pool();
-            let known = view::known_of(pool, access.id, &page.marked, since).await?;
+            let listed = page.marked.iter();
+            let listed: Vec<_> = listed
+                .map(|one| (one.client_id.as_str(), one.marker.id.as_str()))
+                .collect();
+            let known = view::known_of(pool, access.id, &listed, since).await?;
             for one in page.marked {
                 if known.clients.contains(&one.client_id) {
                     continue;

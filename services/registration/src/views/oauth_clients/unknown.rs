@@ -8,10 +8,11 @@ use portico_eventstore::rows::id;
 use portico_eventstore::sqlx::{self, AnyPool, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-use crate::providers::MarkedClient;
-
 /// Times of rows are texts, whose order is that of time as far as whole seconds go.
 const SLACK: Duration = Duration::from_secs(2);
+
+/// A client that a provider lists: its id, and the stream that its marker names.
+pub(crate) type Listed<'a> = (&'a str, &'a str);
 
 /// Of some listed clients.
 #[derive(Debug, Default)]
@@ -27,7 +28,7 @@ pub(crate) struct Known {
 pub(crate) async fn known_of(
     pool: &AnyPool,
     provider: Uuid,
-    listed: &[MarkedClient],
+    listed: &[Listed<'_>],
     since: Timestamp,
 ) -> Result<Known, sqlx::Error> {
     if listed.is_empty() {
@@ -46,8 +47,8 @@ pub(crate) async fn known_of(
          AND (identity_provider_id = $1 OR oauth_client_id IN ({streams}))"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(provider.to_string());
-    let ids = listed.iter().map(|one| one.client_id.clone());
-    let ids = ids.chain(listed.iter().map(|one| one.marker.id.clone()));
+    let ids = listed.iter().map(|(client, _)| (*client).to_owned());
+    let ids = ids.chain(listed.iter().map(|(_, stream)| (*stream).to_owned()));
     let rows = ids.fold(query, |query, id| query.bind(id));
     let rows = rows.fetch_all(pool).await?;
     let clients = rows.iter().map(|row| row.try_get("client_id"));
@@ -58,7 +59,7 @@ pub(crate) async fn known_of(
     );
     let since = since.checked_sub(SLACK).unwrap_or(since);
     let query = sqlx::query(AssertSqlSafe(sql)).bind(since.to_string());
-    let streams = listed.iter().map(|one| one.marker.id.clone());
+    let streams = listed.iter().map(|(_, stream)| (*stream).to_owned());
     let rows = streams.fold(query, |query, id| query.bind(id));
     let rows = rows.fetch_all(pool).await?;
     let changing = rows.iter().map(id).collect::<Result<_, _>>()?;

@@ -5,8 +5,10 @@ use std::fmt::Debug;
 
 use sha2::{Digest as _, Sha256};
 
-use super::gauges::{self, Gauge, Reading};
-use crate::{Config, ServiceName};
+use crate::{
+    Config, ServiceName,
+    metrics::gauges::{self, Gauge, Reading},
+};
 
 const SETTINGS: Gauge = Gauge {
     name: "portico_settings",
@@ -131,6 +133,6 @@ mod tests {
     fn a_process_tells_only_what_it_uses() {
         let catalog = of(&[], &[ServiceName::Catalog], false);
         let told: Vec<&str> = catalog.iter().map(|(setting, _)| *setting).collect();
-        assert_eq!(told, ["connections"]);
+        assert_eq!(told, ["connections", "retention.messages"]);
     }
 }
