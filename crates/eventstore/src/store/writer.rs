@@ -8,7 +8,11 @@
 mod call;
 mod plan;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
@@ -29,8 +33,10 @@ use crate::{Database, fault};
 
 /// The most appends that share a transaction.
 const BATCH: usize = 256;
-/// The part of a transaction's time, one in so many, in which those whom it answered may come back.
+/// The part of a transaction's time, one in so many, in which those whom it answered may come back; and the longest time,
+/// for a database that has just stalled.
 const GATHERING: u32 = 8;
+const GATHERING_MOST: Duration = Duration::from_millis(2);
 /// How often a call is tried with another head before the log is asked for it under the lock.
 const GUESSES: usize = 2;
 
@@ -145,6 +151,7 @@ impl Writer {
             let written = self.commit(&batch).await;
             // Who came meanwhile, and who is answered now and may append again at once.
             let together = (batch.len() + queue.len()).min(BATCH);
+            let spare = (began.elapsed() / GATHERING).min(GATHERING_MOST);
             self.database.written(&written);
             match written {
                 Ok(results) => answer(batch.drain(..), results),
@@ -155,7 +162,7 @@ impl Writer {
                 Err(_) => self.each_alone(batch.drain(..)).await,
             }
             // Otherwise clients fall into two groups, each of which waits for the sync of the other one.
-            let until = Instant::now() + began.elapsed() / GATHERING;
+            let until = Instant::now() + spare;
             while together > 1 && queue.len() < together && Instant::now() < until {
                 tokio::task::yield_now().await;
             }

@@ -21,6 +21,10 @@ use crate::process::Seldom;
 /// Of one address; it is tried again with every call.
 static SAID: Seldom = Seldom::every(Duration::from_secs(10));
 
+/// Shorter than the channel waits for a connection: its own time-out does not say that nothing was sent yet, and so keeps a
+/// call from being tried at another replica.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
 /// Connects to one address, where the server must prove that it is the named service.
 #[derive(Clone)]
 pub(crate) struct Connector {
@@ -79,6 +83,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        self.clone().connect().boxed()
+        let connected = tokio::time::timeout(PATIENCE, self.clone().connect());
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
+        async move { connected.await.unwrap_or_else(|_| Err(late())) }.boxed()
     }
 }
